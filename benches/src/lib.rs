@@ -1,0 +1,1 @@
+//! Benches of slipring; see `benches/`.

@@ -1,0 +1,184 @@
+//! The audit: every index and slot of a store, held against its records.
+
+use crate::engine::Engine;
+use crate::index::NO_KEY;
+use crate::inside;
+use crate::ring::Shard;
+use crate::signal::Signal;
+use crate::sync::{Ordering, epoch, thread};
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// What an audit without a breach has looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Audit {
+    /// Records whose slots, keys and links were checked.
+    pub records: u64,
+    /// Directory entries that were checked.
+    pub entries: u64,
+}
+
+/// The first place where a store's content contradicts an invariant.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("shard {shard}: {what} (invariant {invariant})")]
+#[non_exhaustive]
+pub struct Breach {
+    /// The invariant's number in the README's list.
+    pub invariant: u8,
+    /// The shard.
+    pub shard: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// Why an audit did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The store is broken: a defect of slipring's, or a record whose keys change while it is stored.
+    #[error(transparent)]
+    Breach(#[from] Breach),
+    /// Called inside a hook or a visit.
+    #[error("called from inside a hook or a visit, which the audit would have to wait for; call it elsewhere")]
+    Reentrant,
+}
+
+/// What one directory should hold for a fingerprint: the newest sequence and the count.
+type Expected = HashMap<u64, (u64, u32)>;
+
+pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
+    if inside::is_inside() {
+        return Err(AuditError::Reentrant);
+    }
+    let mut audit = Audit::default();
+    for (number, shard) in engine.shards.iter().enumerate() {
+        let token = loop {
+            match shard.token.try_take() {
+                Some(token) => break token,
+                None => thread::yield_now(),
+            }
+        };
+        let inside = inside::enter();
+        // With the token in hand, everything but `claimed`, `floor` and what is published beyond `indexed` stands still.
+        let auditor = Auditor { engine, shard, number };
+        auditor.cursors()?;
+        auditor.slots()?;
+        for index in 0..shard.directories.len() {
+            audit.entries += auditor.index(index)?;
+        }
+        audit.records += shard.indexed() - shard.evicted();
+        drop((inside, token));
+    }
+    Ok(audit)
+}
+
+struct Auditor<'a, T: Signal> {
+    engine: &'a Engine<T>,
+    shard: &'a Shard<T>,
+    number: usize,
+}
+
+impl<T: Signal> Auditor<'_, T> {
+    fn breach(&self, invariant: u8, what: String) -> Breach {
+        Breach { invariant, shard: self.number, what }
+    }
+
+    fn cursors(&self) -> Result<(), Breach> {
+        let shard = self.shard;
+        let (reclaimed, evicted, indexed) = (shard.reclaimed(), shard.evicted(), shard.indexed());
+        let claimed = shard.claimed();
+        let end = reclaimed + shard.slots.count();
+        if !(reclaimed <= evicted && evicted <= indexed && indexed <= claimed && claimed <= end) {
+            let what = format!("cursors out of order: {reclaimed} ≤ {evicted} ≤ {indexed} ≤ {claimed} ≤ {end}");
+            return Err(self.breach(4, what));
+        }
+        let live = claimed - shard.low(claimed).min(claimed);
+        if live > shard.capacity() {
+            return Err(self.breach(4, format!("{live} records are visible, capacity is {}", shard.capacity())));
+        }
+        Ok(())
+    }
+
+    fn slots(&self) -> Result<(), Breach> {
+        let shard = self.shard;
+        let mut heap = 0;
+        for (sequence, head) in shard.slots.heads(shard.reclaimed()..shard.indexed()) {
+            if !head.holds(sequence) {
+                return Err(self.breach(1, format!("sequence {sequence} is indexed, and its slot holds another")));
+            }
+            heap += head.heap();
+        }
+        let counted = shard.heap.load(Ordering::Relaxed);
+        if std::mem::needs_drop::<T>() && heap != counted {
+            return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
+        }
+        Ok(())
+    }
+
+    fn index(&self, index: usize) -> Result<u64, Breach> {
+        let shard = self.shard;
+        let names = T::INDEXES;
+        let name = names.as_ref()[index];
+        let evicted = shard.evicted();
+        let mut expected = Expected::new();
+        for (sequence, head) in shard.slots.heads(evicted..shard.indexed()) {
+            let print = head.print(index);
+            // SAFETY: indexed, so published; this thread holds the token, so `reclaimed` stays where it is.
+            let key = self.engine.guarded(|| unsafe {
+                shard
+                    .slots
+                    .read(sequence, |record| record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key)))
+            });
+            if key.is_some_and(|key| key != print) {
+                let what = format!("index {name}: the key of record {sequence} is not the one it was indexed by");
+                return Err(self.breach(2, what));
+            }
+            if print == NO_KEY {
+                continue;
+            }
+            let link = u64::from(head.link(index).load(Ordering::Relaxed));
+            let before = expected.get(&print).map(|(newest, _)| *newest);
+            let wanted = before.map_or(0, |before| sequence - before);
+            // The first one's predecessor has been evicted: its link leads out of the window, or nowhere.
+            let leads_out = before.is_none() && link <= sequence && sequence - link < evicted;
+            if link != wanted && !leads_out {
+                let what = format!("index {name}: record {sequence} links back by {link}, not by {wanted}");
+                return Err(self.breach(2, what));
+            }
+            let count = expected.get(&print).map_or(0, |(_, count)| *count);
+            expected.insert(print, (sequence, count + 1));
+        }
+        self.directory(index, name, expected)
+    }
+
+    fn directory(&self, index: usize, name: &str, mut expected: Expected) -> Result<u64, Breach> {
+        let indexed = self.shard.indexed();
+        let guard = epoch::pin();
+        let mut entries = 0;
+        let mut breach = None;
+        self.shard.directories[index].for_each(&guard, |print, newest| {
+            entries += 1;
+            let found = (newest.sequence(indexed), newest.count());
+            match expected.remove(&print) {
+                Some(right) if right == found => {}
+                Some(right) => {
+                    let what = format!("index {name}: an entry says (newest, count) {found:?}, records say {right:?}");
+                    breach.get_or_insert((2, what));
+                }
+                None => {
+                    let what = format!("index {name}: an entry (newest, count) {found:?} leads to no live record");
+                    breach.get_or_insert((1, what));
+                }
+            }
+        });
+        if breach.is_none() && !expected.is_empty() {
+            breach = Some((2, format!("index {name}: {} keys of live records have no entry", expected.len())));
+        }
+        match breach {
+            Some((invariant, what)) => Err(self.breach(invariant, what)),
+            None => Ok(entries),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What producers, the indexer and readers of one store share, and how a record gets in.
+
+use crate::config::OnFull;
+use crate::error::Rejection;
+use crate::evictions::Sinks;
+use crate::index::Fingerprints;
+use crate::indexer::{Moved, Role};
+use crate::inside;
+use crate::notice::Notices;
+use crate::ring::{Claim, MAX_RUN, NoClaim, Prepared, Router, Shard, Sketch};
+use crate::signal::sealed::Indexes as _;
+use crate::signal::{Ledger, Signal};
+use crate::sync::{AtomicU32, Event, Ordering, Snapshot, thread};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
+/// reader that has left).
+const WAIT_AT_MOST: Duration = Duration::from_millis(1);
+
+pub(crate) struct Engine<T: Signal> {
+    pub(crate) shards: Box<[Shard<T>]>,
+    pub(crate) router: Router,
+    pub(crate) notices: Notices,
+    pub(crate) fingerprints: Fingerprints,
+    pub(crate) sinks: Snapshot<Sinks<T>>,
+    /// Room in a shard, or the end of the store.
+    pub(crate) room: Event,
+    pub(crate) ledger: Ledger,
+    pub(crate) counts: Counts,
+    /// 1 once the store is being shut down.
+    stopping: AtomicU32,
+    pub(crate) on_full: OnFull,
+    /// Whether an indexer thread does the work.
+    pub(crate) threaded: bool,
+    /// With less room than this, a producer wakes the indexer from its nap.
+    hurry_below: u64,
+}
+
+/// Events that are seldom enough to be counted one by one.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counts {
+    pub(crate) full: Count,
+    pub(crate) closed: Count,
+    pub(crate) unusable: Count,
+    pub(crate) waits: Count,
+    pub(crate) assists: Count,
+    pub(crate) panics: Count,
+}
+
+/// A counter that orders nothing; std's also under loom, which need not explore it.
+#[derive(Debug, Default)]
+pub(crate) struct Count(std::sync::atomic::AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Signal> Engine<T> {
+    pub(crate) fn new(config: &crate::config::Builder<T>, layout: crate::config::Layout, seed: u64) -> Self {
+        Self {
+            shards: layout.capacities().map(|capacity| Shard::new(capacity, layout.slack)).collect(),
+            router: Router::new(layout.run),
+            notices: Notices::new(),
+            fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
+            sinks: Snapshot::new(Sinks::default()),
+            room: Event::new(),
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            stopping: AtomicU32::new(0),
+            on_full: config.on_full,
+            threaded: !config.manual,
+            hurry_below: layout.slack as u64 / 2,
+        }
+    }
+
+    /// Runs user code; a panic is caught and counted.
+    pub(crate) fn guarded<R>(&self, user_code: impl FnOnce() -> R) -> Option<R> {
+        let result = catch_unwind(AssertUnwindSafe(user_code)).ok();
+        if result.is_none() {
+            self.counts.panics.add(1);
+        }
+        result
+    }
+
+    /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
+    #[inline]
+    pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
+        let sketch = self.guarded(|| {
+            record.charge(&self.ledger);
+            let mut prints = T::Indexes::prints();
+            for (index, print) in prints.as_mut().iter_mut().enumerate() {
+                *print = record.key(index).map_or(0, |key| self.fingerprints.of(key));
+            }
+            Sketch { prints, heap: u32::try_from(record.heap_bytes()).unwrap_or(u32::MAX) }
+        });
+        sketch.ok_or(Rejection::Panicked)
+    }
+
+    /// Counts records that are handed back.
+    #[cold]
+    pub(crate) fn reject(&self, reason: Rejection, records: u64) {
+        match reason {
+            Rejection::Full => self.counts.full.add(records),
+            Rejection::Closed => self.counts.closed.add(records),
+            Rejection::Panicked => self.counts.unusable.add(records),
+        }
+    }
+
+    /// Claims up to `wanted` slots, in the way that the policy has it.
+    #[inline]
+    pub(crate) fn claim(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+        debug_assert!(wanted > 0 && wanted <= MAX_RUN);
+        match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+            Ok(claim) => Ok(claim),
+            Err(NoClaim::Closed) => Err(Rejection::Closed),
+            Err(NoClaim::Full { shard }) => self.claim_when_full(wanted, on_full, shard),
+        }
+    }
+
+    /// The ring is full: do some of the indexer's work, then look again, wait, or give up.
+    #[cold]
+    fn claim_when_full(&self, wanted: usize, on_full: OnFull, mut first: usize) -> Result<Claim, Rejection> {
+        let backoff = crossbeam_utils::Backoff::new();
+        let mut waited = false;
+        loop {
+            if inside::is_inside() {
+                return Err(Rejection::Full);
+            }
+            let assisted = (0..self.shards.len()).any(|turn| self.assist((first + turn) % self.shards.len()));
+            match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+                Ok(claim) => return Ok(claim),
+                Err(NoClaim::Closed) => return Err(Rejection::Closed),
+                Err(NoClaim::Full { shard }) => first = shard,
+            }
+            if assisted {
+                // Others were quicker; there was progress all the same.
+                continue;
+            }
+            if on_full == OnFull::Reject {
+                return Err(Rejection::Full);
+            }
+            if !waited {
+                waited = true;
+                self.counts.waits.add(1);
+            }
+            self.notices.hurry();
+            if !backoff.is_completed() && !cfg!(loom) {
+                backoff.snooze();
+                continue;
+            }
+            let ready = || self.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
+            self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
+        }
+    }
+
+    /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
+    fn assist(&self, shard: usize) -> bool {
+        let Some(moved) = self.step(shard, Role::Assister) else { return false };
+        if moved.reclaimed > 0 {
+            self.counts.assists.add(1);
+        }
+        moved.reclaimed > 0
+    }
+
+    /// Puts records into the slots of a claim, in order, and says so. As many as the claim counts must come: the
+    /// iterator is the engine's own and cannot panic.
+    #[inline]
+    pub(crate) fn publish(&self, claim: Claim, prepared: impl Iterator<Item = Prepared<T>>) {
+        let shard = &self.shards[claim.shard];
+        let mut slot = shard.slots.slot(claim.first);
+        let mut published = 0;
+        for (sequence, prepared) in (claim.first..claim.first + claim.count).zip(prepared) {
+            // SAFETY: the router has given this thread the claim, which is below the shard's limit, and each of its
+            // sequences is written once, here.
+            unsafe { shard.slots.write(slot, sequence, claim.stamp, prepared) };
+            slot = shard.slots.after(slot);
+            published += 1;
+        }
+        debug_assert_eq!(published, claim.count);
+        self.notices.send(claim.shard);
+        if claim.room < self.hurry_below {
+            self.hurry_if_nearly_full(shard);
+        }
+    }
+
+    fn hurry_if_nearly_full(&self, shard: &Shard<T>) {
+        if shard.room() < self.hurry_below {
+            self.notices.hurry();
+        }
+    }
+
+    /// Applies all work that can be done in a shard now, without running user code; whether any was.
+    fn catch_up(&self, shard: usize) -> bool {
+        self.step(shard, Role::Flusher).is_some_and(|moved| moved.any())
+    }
+
+    /// Waits until everything claimed before is indexed and every eviction due by then is applied.
+    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<(), crate::WaitError> {
+        if inside::is_inside() {
+            return Err(crate::WaitError::Reentrant);
+        }
+        for (number, shard) in self.shards.iter().enumerate() {
+            let claimed = shard.claimed();
+            let low = shard.low(claimed);
+            let backoff = crossbeam_utils::Backoff::new();
+            while shard.indexed() < claimed || shard.evicted() < low {
+                if self.catch_up(number) {
+                    continue;
+                }
+                // Somebody else has the token, or a push has not finished.
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Err(crate::WaitError::Timeout);
+                }
+                if backoff.is_completed() || cfg!(loom) {
+                    thread::park_timeout(Duration::from_micros(50));
+                } else {
+                    backoff.snooze();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything that is in the store now invisible at once, and due for eviction.
+    pub(crate) fn clear(&self) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            shard.clear();
+            if !crate::sync::fault::planted(crate::sync::fault::Fault::ClearWithoutNotice) {
+                self.notices.send(number);
+            }
+        }
+    }
+
+    /// No push enters from now on; the indexer is told to finish.
+    pub(crate) fn close(&self) {
+        // Release pairs with the Acquire in `is_stopping`; against parking, see the fence.
+        self.stopping.store(1, Ordering::Release);
+        self.shards.iter().for_each(Shard::close);
+        // Pairs with the fence in `Notices::park`: either the indexer sees `stopping` in its last look, or it is seen
+        // parked here.
+        crate::sync::fence(Ordering::SeqCst);
+        self.notices.hurry();
+        if !crate::sync::fault::planted(crate::sync::fault::Fault::ShutdownWithoutWake) {
+            self.room.notify();
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) != 0
+    }
+
+    /// The end: applies what is due, ends hooks and streams, and drops every record that no reader is looking at. The
+    /// rest goes with the last handle.
+    pub(crate) fn finish(&self) {
+        let everything = || {
+            for number in 0..self.shards.len() {
+                // Whoever has the token now will not keep it.
+                while self.step(number, Role::Indexer).is_none_or(Moved::any) {
+                    thread::yield_now();
+                }
+            }
+        };
+        everything();
+        self.sinks.update(|_| Sinks::default());
+        self.shards.iter().for_each(Shard::clear);
+        everything();
+    }
+}

@@ -1,0 +1,174 @@
+//! Errors: each says what was wrong and what to do, and hands back what it would not take.
+
+use std::fmt;
+use thiserror::Error;
+
+/// Why [`Builder::build`](crate::Builder::build) made no store.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A store holds at least one record.
+    #[error("capacity is 0; give the number of records to keep, at least 1")]
+    NoCapacity,
+    /// Each shard holds at least one record.
+    #[error("{shards} shards for a capacity of {capacity} records; give 1 to {capacity} shards (at most {most})")]
+    Shards {
+        /// What was asked for.
+        shards: usize,
+        /// The store's capacity, in records.
+        capacity: usize,
+        /// The most shards that a store may have.
+        most: usize,
+    },
+    /// The slots would not fit into the address space, or a shard would have 2³¹ slots or more.
+    #[error(
+        "capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or spread it over more shards"
+    )]
+    TooLarge {
+        /// The store's capacity, in records.
+        capacity: usize,
+        /// Bytes of one record in its slot.
+        record_bytes: usize,
+    },
+    /// The system gave no thread for the indexer.
+    #[error("the indexer's thread could not be started: {0}; free some threads, or build the store with `manual()`")]
+    Thread(String),
+}
+
+/// Why a push put nothing into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No slot was free, and the push may not wait: the store rejects when full, or the caller holds what others wait
+    /// for (it is inside a hook or a visit).
+    #[error("no slot is free; push again later, let the store wait (`OnFull::Wait`), or look for a reader that sleeps")]
+    Full,
+    /// The store was shut down.
+    #[error("the store is shut down; nothing enters it any more")]
+    Closed,
+    /// A method of the record's [`Signal`](crate::Signal) implementation panicked.
+    #[error("the record's `key`, `heap_bytes` or `charge` panicked; mend that method")]
+    Panicked,
+}
+
+/// A push that put nothing into the store, and the record that it would not take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PushError<T> {
+    /// The record, untouched.
+    pub record: T,
+    /// Why it was not taken.
+    pub reason: Rejection,
+}
+
+impl<T> PushError<T> {
+    /// The record back.
+    pub fn into_record(self) -> T {
+        self.record
+    }
+}
+
+/// A batch of which some records were not taken.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchError<T> {
+    /// How many records of the batch are in the store.
+    pub accepted: usize,
+    /// The others, in their order.
+    pub rejected: Vec<T>,
+    /// Why the last of them was not taken.
+    pub reason: Rejection,
+}
+
+macro_rules! without_record {
+    ($name:ident, $self:ident, $f:ident, $text:expr) => {
+        // By hand: a record need not be `Debug` for its error to be one.
+        impl<T> fmt::Debug for $name<T> {
+            fn fmt(&$self, $f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $text
+            }
+        }
+
+        impl<T> fmt::Display for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self, f)
+            }
+        }
+
+        impl<T> std::error::Error for $name<T> {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.reason)
+            }
+        }
+    };
+}
+
+without_record!(PushError, self, f, write!(f, "the record was not taken: {}", self.reason));
+without_record!(
+    BatchError,
+    self,
+    f,
+    write!(f, "{} records of the batch were not taken, {} were: {}", self.rejected.len(), self.accepted, self.reason)
+);
+
+/// Why a position gave no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The record was there and has been evicted.
+    #[error("the record has been evicted")]
+    Evicted,
+    /// The store has been cleared or shut down since that record, or one before it, was there.
+    #[error("the store has been cleared since")]
+    Cleared,
+    /// The position is handed out, its record not in place yet: its push is still running.
+    #[error("the record's push has not finished")]
+    Pending,
+    /// No record ever had this position in this store.
+    #[error("no record had this position in this store")]
+    Unknown,
+}
+
+/// Why a query can't mean anything.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The signal has no such index.
+    #[error("there is no index {name:?}; this signal has {known:?}")]
+    UnknownIndex {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// A lookup needs a key to look for.
+    #[error("the query names no key; give one with `key`")]
+    NoKey,
+}
+
+/// Why a call that waits for the engine did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The caller holds what the engine needs to go on: it is inside a hook, a visit, or another call of the engine's.
+    #[error("called from inside a hook or a visit, which the engine itself would have to wait for; call it elsewhere")]
+    Reentrant,
+    /// The time given is over.
+    #[error("the time is over; a push that stalls half-way holds its shard up")]
+    Timeout,
+}
+
+/// Why [`Store::evictions`](crate::Store::evictions) gave no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// A store has one stream of evicted records at a time.
+    #[error("this store's evictions have a stream already; drop that one first")]
+    Taken,
+    /// The store was shut down.
+    #[error("the store is shut down; nothing is evicted any more")]
+    Closed,
+    /// A stream buffers at least one record.
+    #[error("a stream of 0 records could carry none; give at least 1")]
+    NoCapacity,
+}

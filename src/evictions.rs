@@ -1,0 +1,154 @@
+//! Where evicted records go: hooks, and one bounded stream.
+
+use crate::Position;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::Duration;
+
+type Hook<T> = dyn Fn(Position, &T) + Send + Sync;
+
+/// What wants to see evicted records; replaced whole, see `sync::Snapshot`.
+pub(crate) struct Sinks<T> {
+    pub(crate) hooks: Vec<Arc<Hook<T>>>,
+    pub(crate) stream: Option<Outlet<T>>,
+}
+
+impl<T> Default for Sinks<T> {
+    fn default() -> Self {
+        Self { hooks: Vec::new(), stream: None }
+    }
+}
+
+impl<T> Clone for Sinks<T> {
+    fn clone(&self) -> Self {
+        Self { hooks: self.hooks.clone(), stream: self.stream.clone() }
+    }
+}
+
+impl<T> Sinks<T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hooks.is_empty() && self.stream.as_ref().is_none_or(Outlet::is_abandoned)
+    }
+}
+
+impl<T> Sinks<T> {
+    /// Bytes that a stream's buffer takes.
+    pub(crate) fn bytes(&self) -> usize {
+        // Each place of the buffer has a word of its own beside the record.
+        let each = size_of::<Evicted<T>>() + size_of::<usize>();
+        self.stream.as_ref().map_or(0, |outlet| outlet.buffer * each)
+    }
+}
+
+/// The engine's end of a stream.
+pub(crate) struct Outlet<T> {
+    buffer: usize,
+    sender: SyncSender<Evicted<T>>,
+    tally: Arc<Tally>,
+}
+
+impl<T> Clone for Outlet<T> {
+    fn clone(&self) -> Self {
+        Self { buffer: self.buffer, sender: self.sender.clone(), tally: Arc::clone(&self.tally) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    missed: AtomicU64,
+    /// 1 once the subscriber has gone.
+    abandoned: AtomicU64,
+}
+
+impl<T> Outlet<T> {
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.tally.abandoned.load(Ordering::Relaxed) != 0
+    }
+
+    /// Hands the record on, or gives it back if the subscriber is slow (which is counted) or gone.
+    pub(crate) fn send(&self, position: Position, record: T) -> Option<T> {
+        match self.sender.try_send(Evicted { position, record }) {
+            Ok(()) => None,
+            Err(TrySendError::Full(evicted)) => {
+                self.tally.missed.fetch_add(1, Ordering::Relaxed);
+                Some(evicted.record)
+            }
+            Err(TrySendError::Disconnected(evicted)) => Some(evicted.record),
+        }
+    }
+}
+
+/// A record that left the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evicted<T> {
+    /// Where it was.
+    pub position: Position,
+    /// The record itself.
+    pub record: T,
+}
+
+/// The records that a store evicts, by value, in the order in which each shard evicts them.
+///
+/// It ends when the store is shut down. Dropping it lets the store drop its evicted records again.
+#[derive(Debug)]
+pub struct Evictions<T> {
+    receiver: Receiver<Evicted<T>>,
+    tally: Arc<Tally>,
+}
+
+/// A stream of `buffer` records: the engine's end and the subscriber's.
+pub(crate) fn stream<T>(buffer: usize) -> (Outlet<T>, Evictions<T>) {
+    let (sender, receiver) = sync_channel(buffer);
+    let tally = Arc::new(Tally::default());
+    (Outlet { buffer, sender, tally: Arc::clone(&tally) }, Evictions { receiver, tally })
+}
+
+impl<T> Evictions<T> {
+    /// The next one; waits for it. `None` once the store is shut down and the buffer empty.
+    pub fn recv(&self) -> Option<Evicted<T>> {
+        self.receiver.recv().ok()
+    }
+
+    /// The next one, if it comes within this time. `Err` says that time ran out; `Ok(None)` that the stream is at its
+    /// end.
+    ///
+    /// # Errors
+    /// [`WaitError::Timeout`](crate::WaitError::Timeout).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Evicted<T>>, crate::WaitError> {
+        match self.receiver.recv_timeout(timeout) {
+            Ok(evicted) => Ok(Some(evicted)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(crate::WaitError::Timeout),
+        }
+    }
+
+    /// The next one, if there is one now.
+    pub fn try_recv(&self) -> Option<Evicted<T>> {
+        match self.receiver.try_recv() {
+            Ok(evicted) => Some(evicted),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Records that were evicted and dropped because this stream's buffer was full: exact, since it was opened.
+    pub fn missed(&self) -> u64 {
+        self.tally.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Iterator for Evictions<T> {
+    type Item = Evicted<T>;
+
+    /// As [`Evictions::recv`].
+    fn next(&mut self) -> Option<Evicted<T>> {
+        self.recv()
+    }
+}
+
+impl<T> Drop for Evictions<T> {
+    fn drop(&mut self) {
+        self.tally.abandoned.store(1, Ordering::Relaxed);
+    }
+}

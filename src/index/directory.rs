@@ -1,0 +1,287 @@
+//! A directory: fingerprint → newest sequence and count, with one writer and readers that never wait.
+//!
+//! A table that has grown too full or too empty is replaced step by step: each insert moves a few cells, updates go to
+//! wherever the key is, new keys to the new table. Readers follow the chain of tables from the one that was current when
+//! they looked; keys move along that chain in one direction only, so none is missed (the scheme of Cliff Click's
+//! hash table and of papaya). The old table is retired through crossbeam-epoch.
+
+use super::fingerprint::NO_KEY;
+use super::table::{Census, MIN_CELLS, MOVED_AT_ONCE, Newest, Table};
+use crate::sync::epoch::{Atomic, Guard, Owned, Shared};
+use crate::sync::fault::{Fault, planted};
+use crate::sync::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// Never null.
+    current: Atomic<Table>,
+    census: Arc<Census>,
+}
+
+/// Whether the writer may allocate a new table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    Allowed,
+    Forbidden,
+}
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        let census = Arc::default();
+        Self { current: Atomic::new(Table::new(MIN_CELLS, &census)), census }
+    }
+
+    /// Bytes of all tables, retired ones included until they are freed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.census.bytes.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn current<'g>(&self, guard: &'g Guard) -> &'g Table {
+        // Acquire pairs with the Release in `Writer::replace`, so that the table's cells are seen as the writer made them.
+        let table = self.current.load(Ordering::Acquire, guard);
+        // SAFETY: `current` is never null, and a table is retired only after it was unlinked from here and from the
+        // chain's head, through the epoch that `guard` holds; so it outlives the guard (invariant 4's garbage rule).
+        unsafe { table.deref() }
+    }
+
+    /// The newest record with this fingerprint, for a reader to whom `near` is a sequence in the ring. What was indexed
+    /// before the caller's Acquire look at `indexed` is found, unless it has been evicted since. Wait-free but for the
+    /// tables that are replaced meanwhile.
+    #[inline]
+    pub(crate) fn newest(&self, print: u64, near: u64, guard: &Guard) -> Option<u64> {
+        let mut table = Some(self.current(guard));
+        while let Some(here) = table {
+            if let Some(at) = here.find(print) {
+                return Some(here.newest(at).sequence(near));
+            }
+            table = if planted(Fault::OldTableOnly) { None } else { following(here, guard) };
+        }
+        None
+    }
+
+    /// Every entry: fingerprint, newest, count. With a writer at work, an entry that moves may show twice.
+    pub(crate) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(u64, Newest)) {
+        let mut table = Some(self.current(guard));
+        while let Some(here) = table {
+            (0..here.len()).filter_map(|at| here.entry(at)).for_each(|(print, newest)| visit(print, newest));
+            table = following(here, guard);
+        }
+    }
+
+    /// The writer's access; only the holder of the shard's token may have one.
+    pub(crate) fn writer<'a>(&'a self, guard: &'a Guard) -> Writer<'a> {
+        let table = self.current(guard);
+        Writer { directory: self, guard, table, next: following(table, guard), last: None }
+    }
+}
+
+#[inline]
+fn following<'g>(table: &Table, guard: &'g Guard) -> Option<&'g Table> {
+    // Acquire pairs with the Release in `Writer::start`.
+    let next = table.next.load(Ordering::Acquire, guard);
+    // SAFETY: `next` is null or a table that is, or was under this guard, reachable from `current`; see `current`.
+    unsafe { next.as_ref() }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let mut table = std::mem::replace(&mut self.current, Atomic::null());
+        loop {
+            // SAFETY: nobody else has this directory any more, so its chain can be taken apart without a guard; each
+            // table in it is owned by the pointer before it.
+            let Some(owned) = (unsafe { table.try_into_owned() }) else { break };
+            let mut owned = *owned.into_box();
+            table = std::mem::replace(&mut owned.next, Atomic::null());
+        }
+    }
+}
+
+/// The one writer's access to a directory, for one batch.
+pub(crate) struct Writer<'a> {
+    directory: &'a Directory,
+    guard: &'a Guard,
+    table: &'a Table,
+    next: Option<&'a Table>,
+    /// The fingerprint found last, and where.
+    last: Option<(u64, &'a Table, usize)>,
+}
+
+impl<'a> Writer<'a> {
+    /// Makes sure that keys fit, as many as `wanted` at best, and says how many do: 0 if that takes a new table and none
+    /// may be made now. Moves some cells of a table that is being replaced for each: O(wanted), and at most one
+    /// allocation.
+    pub(crate) fn prepare(&mut self, wanted: u64, growth: Growth) -> u64 {
+        self.last = None;
+        if let Some(next) = self.next {
+            self.advance(next, wanted as usize);
+        } else if let Some(cells) = self.size_wanted()
+            && growth == Growth::Allowed
+            && self.garbage_is_gone()
+        {
+            self.start(cells);
+        }
+        let target = self.next.unwrap_or(self.table);
+        // One cell stays empty: it ends every probe.
+        wanted.min((target.len() - 1 - target.used()) as u64)
+    }
+
+    /// The size of the table that should replace the current one, if one should.
+    fn size_wanted(&self) -> Option<usize> {
+        let (len, live) = (self.table.len(), self.table.live());
+        // While the old table is moved, len / MOVED_AT_ONCE keys may come; afterwards at most half is to be in use.
+        let room_for = |live: usize| (2 * (live + len / MOVED_AT_ONCE + 1)).next_power_of_two().max(MIN_CELLS);
+        if self.table.used() * 8 >= len * 5 {
+            Some(room_for(live))
+        } else if len > MIN_CELLS && live * 8 < len {
+            // By half at a time: a smaller table could be full before the old one is moved.
+            Some((len / 2).max(MIN_CELLS))
+        } else {
+            None
+        }
+    }
+
+    /// Whether no retired table is still waiting to be freed. One may be, never more (invariant 4): a reader that sleeps
+    /// inside a lookup delays the next replacement, it does not let tables pile up.
+    fn garbage_is_gone(&self) -> bool {
+        if self.directory.census.tables.load(Ordering::Relaxed) == 1 {
+            return true;
+        }
+        self.guard.flush();
+        false
+    }
+
+    fn start(&mut self, cells: usize) {
+        let next = Owned::new(Table::new(cells, &self.directory.census)).into_shared(self.guard);
+        // Release pairs with the Acquire in `following`: the new table's cells are set up.
+        self.table.next.store(next, Ordering::Release);
+        self.next = following(self.table, self.guard);
+    }
+
+    fn advance(&mut self, next: &'a Table, inserts: usize) {
+        let from = self.table.moved.load(Ordering::Relaxed) as usize;
+        let to = (from + inserts * MOVED_AT_ONCE).min(self.table.len());
+        (from..to).for_each(|at| self.table.move_to(at, next));
+        self.table.moved.store(to as u64, Ordering::Relaxed);
+        if to == self.table.len() {
+            self.replace();
+        }
+    }
+
+    fn replace(&mut self) {
+        let next = self.table.next.load(Ordering::Relaxed, self.guard);
+        // Release pairs with the Acquire in `Directory::current`. A reader that still has the old table finds the new
+        // one behind it; a reader that comes later starts at the new one, which holds every key by now.
+        let old = self.directory.current.swap(next, Ordering::AcqRel, self.guard);
+        self.retire(old);
+        self.table = self.next.take().expect("a table is replaced by another");
+    }
+
+    fn retire(&self, old: Shared<'_, Table>) {
+        if planted(Fault::TableFreedAtOnce) {
+            // SAFETY: none; this is the fault that model (e) has to find.
+            drop(unsafe { old.into_owned() });
+            return;
+        }
+        // SAFETY: the table is unlinked: `current` no longer leads to it, and no table ever points back. Who still has
+        // it holds a guard, and this writer reads it no more after its own guard.
+        unsafe { self.guard.defer_destroy(old) };
+        // Not into this thread's bag, where it could strand if the thread never pins again.
+        self.guard.flush();
+    }
+
+    /// Enters a record, and writes how far back the one before it lies into its slot's link (0: there is none).
+    /// `prepare` must have promised it a place. A fingerprint of 0 is no key and enters nowhere.
+    #[inline]
+    pub(crate) fn insert(&mut self, print: u64, sequence: u64, link: &AtomicU32) {
+        if print == NO_KEY {
+            return;
+        }
+        match self.find(print) {
+            Some((table, at)) => {
+                let before = table.newest(at).sequence(sequence);
+                // Relaxed: readers get here through the word that `raise` stores with Release.
+                link.store((sequence - before) as u32, Ordering::Relaxed);
+                table.raise(at, sequence);
+            }
+            None => {
+                link.store(0, Ordering::Relaxed);
+                self.next.unwrap_or(self.table).add(print, sequence);
+            }
+        }
+    }
+
+    /// Takes out the oldest record with this fingerprint; the last one takes its key along.
+    #[inline]
+    pub(crate) fn evict(&mut self, print: u64) {
+        if print == NO_KEY {
+            return;
+        }
+        let found = self.find(print);
+        debug_assert!(found.is_some(), "an indexed record's key is in the directory");
+        if let Some((table, at)) = found {
+            if table.lower(at) {
+                self.last = None;
+            }
+        }
+    }
+
+    /// Where the fingerprint is. Neighbours often share their key, so the last place found is tried first.
+    #[inline]
+    fn find(&mut self, print: u64) -> Option<(&'a Table, usize)> {
+        if let Some((last, table, at)) = self.last
+            && last == print
+        {
+            return Some((table, at));
+        }
+        let in_table = |table: &'a Table| table.find(print).map(|at| (table, at));
+        let found = in_table(self.table).or_else(|| self.next.and_then(in_table));
+        self.last = found.map(|(table, at)| (print, table, at));
+        found
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::epoch::pin;
+    use std::collections::HashMap;
+
+    /// Distinct keys come and go; the directory grows, shrinks, and answers throughout.
+    #[test]
+    fn tables_follow_the_number_of_keys_and_lose_none() {
+        let directory = Directory::new();
+        let small = directory.bytes();
+        let link = AtomicU32::new(0);
+        let mut model: HashMap<u64, u64> = HashMap::new();
+        let (mut sequence, mut oldest) = (0u64, 0u64);
+        let print = |sequence: u64| (sequence.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 2).max(2);
+        let mut largest = 0;
+        for target in [3usize, 5_000, 40, 2_000, 1] {
+            for _ in 0..40_000 {
+                let guard = pin();
+                let mut writer = directory.writer(&guard);
+                assert_eq!(writer.prepare(1, Growth::Allowed), 1, "no reader delays a replacement here");
+                writer.insert(print(sequence), sequence, &link);
+                model.insert(print(sequence), sequence);
+                sequence += 1;
+                while model.len() > target {
+                    writer.evict(print(oldest));
+                    model.remove(&print(oldest));
+                    oldest += 1;
+                }
+                largest = largest.max(directory.bytes());
+            }
+            let guard = pin();
+            for (&print, &newest) in &model {
+                assert_eq!(directory.newest(print, sequence, &guard), Some(newest));
+            }
+            let mut seen = HashMap::new();
+            directory.for_each(&guard, |print, newest| drop(seen.insert(print, newest.sequence(sequence))));
+            assert_eq!(seen, model);
+        }
+        assert!(largest > 5_000 * 16, "{largest}");
+        assert!(directory.bytes() < small * 4, "{} after {largest}", directory.bytes());
+    }
+}

@@ -1,0 +1,7 @@
+//! The indexer: the step that applies one shard's range, and the thread that takes it again and again.
+
+mod step;
+mod thread;
+
+pub(crate) use step::{Moved, Role};
+pub(crate) use thread::run;

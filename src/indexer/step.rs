@@ -1,0 +1,192 @@
+//! One step in one shard: index what is published, evict what is due, reclaim what no reader looks at.
+//!
+//! Whoever takes it holds the shard's token: the indexer's thread, a producer that found the ring full, or a `flush`.
+
+use crate::Position;
+use crate::engine::Engine;
+use crate::evictions::Sinks;
+use crate::index::Growth;
+use crate::inside;
+use crate::ring::{Shard, TokenGuard};
+use crate::signal::Signal;
+use crate::sync::fault::{Fault, planted};
+use crate::sync::{Ordering, epoch};
+
+/// Who takes a step, and so what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything, in large batches.
+    Indexer,
+    /// Index and evict; no user code, and so no reclaim.
+    Flusher,
+    /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
+    /// no thread to do either.
+    Assister,
+}
+
+/// How many records a step has moved past each cursor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) indexed: u64,
+    pub(crate) evicted: u64,
+    pub(crate) reclaimed: u64,
+}
+
+impl Moved {
+    pub(crate) fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+const BATCH: u64 = if cfg!(loom) { 2 } else { 256 };
+
+/// What an assister does at most: the tail of a push's latency.
+const ASSIST_BATCH: u64 = if cfg!(loom) { 2 } else { 64 };
+
+/// Records that are reclaimed before others hear of it.
+const RECLAIM_RUN: u64 = 32;
+
+/// Slots that are fetched ahead.
+const AHEAD: u64 = 8;
+
+impl<T: Signal> Engine<T> {
+    /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the
+    /// user's.
+    pub(crate) fn step(&self, number: usize, role: Role) -> Option<Moved> {
+        let shard = &self.shards[number];
+        let token = shard.token.try_take()?;
+        let _inside = inside::enter();
+        let batch = if role == Role::Assister { ASSIST_BATCH } else { BATCH };
+        let growth = if role == Role::Assister && self.threaded { Growth::Forbidden } else { Growth::Allowed };
+        let mut moved =
+            Moved { indexed: index(shard, batch, growth, &token), evicted: evict(shard, batch, &token), reclaimed: 0 };
+        if role != Role::Flusher {
+            let sinks = self.sinks.load();
+            if role == Role::Indexer || !self.threaded || sinks.is_empty() {
+                moved.reclaimed = self.reclaim(number, batch, &sinks, &token);
+            }
+        }
+        drop(token);
+        if moved.reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
+            self.room.notify();
+        }
+        Some(moved)
+    }
+
+    fn reclaim(&self, number: usize, batch: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) -> u64 {
+        let shard = &self.shards[number];
+        let from = shard.reclaimed();
+        let evicted = shard.evicted();
+        if from == evicted {
+            return 0;
+        }
+        let to = shard.marks.lowest(evicted).min(from + batch);
+        if to <= from {
+            return 0;
+        }
+        if sinks.is_empty() && !std::mem::needs_drop::<T>() {
+            release_heap(shard, from, to);
+            shard.set_reclaimed(to);
+            return to - from;
+        }
+        let mut done = from;
+        while done < to {
+            // With hooks each slot is free at once: they may take long. Otherwise the producers' line is left alone for
+            // a while.
+            let run = if sinks.is_empty() { RECLAIM_RUN } else { 1 };
+            let until = (done + run).min(to);
+            release_heap(shard, done, until);
+            (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
+            shard.set_reclaimed(until);
+            done = until;
+        }
+        to - from
+    }
+
+    /// Shows an evicted record to the hooks and hands it on or drops it, once, whatever panics.
+    fn let_go(&self, number: usize, sequence: u64, sinks: &Sinks<T>, _: &TokenGuard<'_>) {
+        let slots = &self.shards[number].slots;
+        let position = Position::new(number, sequence);
+        for hook in &sinks.hooks {
+            self.guarded(|| {
+                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it.
+                unsafe { slots.read(sequence, |record| hook(position, record)) }
+            });
+        }
+        match &sinks.stream {
+            Some(outlet) if !outlet.is_abandoned() => {
+                // SAFETY: as above, and no mark lies at or below it: `Marks::lowest` is above. `reclaimed` is raised past
+                // it before the token goes back, and nothing between here and there can unwind.
+                let record = unsafe { slots.take(sequence) };
+                let refused = outlet.send(position, record);
+                self.guarded(|| drop(refused));
+            }
+            _ => {
+                self.guarded(|| {
+                    // SAFETY: as for `take`.
+                    unsafe { slots.discard(sequence) }
+                });
+            }
+        }
+    }
+}
+
+/// Enters published records into every index, in order, up to the first that is not published yet.
+fn index<T: Signal>(shard: &Shard<T>, batch: u64, growth: Growth, _: &TokenGuard<'_>) -> u64 {
+    let from = shard.indexed();
+    let to = from
+        + shard.slots.heads(from..from + batch).take_while(|(sequence, head)| head.holds(*sequence)).count() as u64;
+    let mut done = from;
+    while done < to {
+        // Each round has a guard of its own: tables that were retired in one can be freed in the next.
+        let guard = epoch::pin();
+        let mut until = to;
+        for directory in &shard.directories {
+            until = until.min(done + directory.writer(&guard).prepare(until - done, growth));
+        }
+        if until == done {
+            break;
+        }
+        for (number, directory) in shard.directories.iter().enumerate() {
+            let mut writer = directory.writer(&guard);
+            for (sequence, head) in shard.slots.heads(done..until) {
+                writer.insert(head.print(number), sequence, head.link(number));
+            }
+        }
+        let heap: u64 = shard.slots.heads(done..until).map(|(_, head)| head.heap()).sum();
+        shard.heap.store(shard.heap.load(Ordering::Relaxed) + heap, Ordering::Relaxed);
+        shard.set_indexed(until);
+        done = until;
+    }
+    done - from
+}
+
+/// Takes records whose turn has come out of every index.
+fn evict<T: Signal>(shard: &Shard<T>, batch: u64, _: &TokenGuard<'_>) -> u64 {
+    let from = shard.evicted();
+    let to = shard.low(shard.claimed()).min(shard.indexed()).min(from + batch);
+    if to <= from {
+        return 0;
+    }
+    let guard = epoch::pin();
+    for (number, directory) in shard.directories.iter().enumerate() {
+        let mut writer = directory.writer(&guard);
+        for (sequence, head) in shard.slots.heads(from..to) {
+            if number == 0 {
+                shard.slots.prefetch(sequence + AHEAD);
+            }
+            writer.evict(head.print(number));
+        }
+    }
+    drop(guard);
+    shard.set_evicted(to);
+    to - from
+}
+
+fn release_heap<T: Signal>(shard: &Shard<T>, from: u64, to: u64) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
+    let heap: u64 = shard.slots.heads(from..to).map(|(_, head)| head.heap()).sum();
+    shard.heap.store(shard.heap.load(Ordering::Relaxed) - heap, Ordering::Relaxed);
+}

@@ -1,0 +1,65 @@
+//! The background thread: it naps on a timer while there is traffic, parks when there is none, and ends with the store.
+//!
+//! Waking it for every record would take a producer's core for a scheduler slice each time, and answers do not lag
+//! anyway; so it is woken early only when parked, or when a ring is nearly full.
+
+use super::Role;
+use crate::engine::Engine;
+use crate::notice::Taken;
+use crate::signal::Signal;
+use crate::sync::fault::{Fault, planted};
+use std::time::Duration;
+
+const NAP: Duration = Duration::from_micros(500);
+
+/// Naps without work after which it parks: some milliseconds.
+const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 8 };
+
+/// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
+const LONGER_NAPS: u32 = 5;
+
+/// Runs until the store stops.
+pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
+    engine.notices.attach();
+    let mut idle = 0;
+    while !engine.is_stopping() {
+        let taken = engine.notices.take();
+        if pass(engine, taken) {
+            idle = 0;
+        } else {
+            idle += 1;
+        }
+        if idle > IDLE_NAPS {
+            let parked = engine.notices.park(|| !engine.is_stopping() && engine.shards.iter().all(|s| s.is_settled()));
+            if parked {
+                continue;
+            }
+        }
+        engine.notices.nap(NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS)));
+    }
+    engine.finish();
+}
+
+/// Works off the shards that have sent notices; whether there was anything to do.
+fn pass<T: Signal>(engine: &Engine<T>, taken: Taken) -> bool {
+    let mut any = false;
+    for (number, shard) in engine.shards.iter().enumerate().filter(|(number, _)| taken.names(*number)) {
+        let mut refused = false;
+        loop {
+            match engine.step(number, Role::Indexer) {
+                Some(moved) if moved.any() => any = true,
+                Some(_) => break,
+                None => {
+                    refused = true;
+                    break;
+                }
+            }
+        }
+        // Somebody else holds the token and may have looked past the end already, or a claim is not published yet, or a
+        // reader's mark holds something back: nobody will send this notice again, so it stays.
+        if !shard.is_settled() && !(refused && planted(Fault::RefusedGivesUp)) {
+            engine.notices.keep(number);
+        }
+    }
+    any
+}

@@ -1,0 +1,139 @@
+//! The eviction-notice channel: says which shard has moved, and wakes the indexer.
+//!
+//! Notices coalesce. One bit says that a shard (of those that share the bit) has moved; the cursors say how far. So the
+//! channel never fills, a producer never waits on it, and a notice that is sent twice costs nothing.
+//!
+//! Publish against park is a store-load race. It is decided on the *claim*: the indexer stores `PARKED`, fences, and
+//! looks whether every shard is settled; a producer claims (a full barrier), publishes, and looks at the word. If the
+//! claim comes first, the indexer sees a shard that is not settled and stays awake, even if the record is not published
+//! yet. If the fence comes first, the producer sees `PARKED` and wakes the indexer.
+
+use crate::sync::fault::{self, Fault, planted};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The notice word: bit 63 `PARKED`, bit 62 `NAPPING`, bits 61..0 one for each shard number modulo 62.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Notices {
+    word: AtomicU64,
+    /// Passes of the indexer over its shards; a coarse clock for producers.
+    tick: AtomicU64,
+    /// Notices that were sent and did not find one under way.
+    sent: AtomicU64,
+    sleeper: OnceLock<Thread>,
+}
+
+const PARKED: u64 = 1 << 63;
+const NAPPING: u64 = 1 << 62;
+const SHARDS: u64 = NAPPING - 1;
+
+#[inline]
+fn bit(shard: usize) -> u64 {
+    1 << (shard % 62)
+}
+
+impl Notices {
+    pub(crate) fn new() -> Self {
+        Self { word: AtomicU64::new(0), tick: AtomicU64::new(0), sent: AtomicU64::new(0), sleeper: OnceLock::new() }
+    }
+
+    #[inline]
+    pub(crate) fn tick(&self) -> u64 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Says that a shard has moved: after a claim and its publishing, or after a floor was raised.
+    #[inline]
+    pub(crate) fn send(&self, shard: usize) {
+        // SeqCst, after the claim's SeqCst read-modify-write: see the module's text.
+        if self.word.load(Ordering::SeqCst) & bit(shard) == 0 {
+            self.send_anew(shard);
+        }
+    }
+
+    #[cold]
+    fn send_anew(&self, shard: usize) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        // Release pairs with the Acquire in `take`.
+        let before = self.word.fetch_or(bit(shard), Ordering::AcqRel);
+        if before & PARKED != 0 {
+            self.wake(PARKED);
+        }
+    }
+
+    /// Wakes the indexer from a nap too: a ring is nearly full, or somebody waits for the indexer.
+    #[inline]
+    pub(crate) fn hurry(&self) {
+        if self.word.load(Ordering::SeqCst) & (PARKED | NAPPING) != 0 {
+            self.wake(PARKED | NAPPING);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, from: u64) {
+        // Only who takes the bit away unparks, so that a burst of notices costs one system call.
+        if self.word.fetch_and(!from, Ordering::AcqRel) & from != 0
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    // --- the indexer's side ---
+
+    /// Makes the calling thread the one that notices wake.
+    pub(crate) fn attach(&self) {
+        let _ = self.sleeper.set(thread::current());
+    }
+
+    /// Begins a pass: takes the notices sent so far. What they announce is seen by looks at the cursors after this.
+    pub(crate) fn take(&self) -> Taken {
+        self.tick.store(self.tick.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Taken(self.word.fetch_and(!SHARDS, Ordering::SeqCst) & SHARDS)
+    }
+
+    /// Puts a notice back: the shard could not be dealt with for now.
+    pub(crate) fn keep(&self, shard: usize) {
+        self.word.fetch_or(bit(shard), Ordering::Relaxed);
+    }
+
+    /// Sleeps for this long, or until hurried.
+    pub(crate) fn nap(&self, length: Duration) {
+        self.word.fetch_or(NAPPING, Ordering::SeqCst);
+        thread::park_timeout(length);
+        self.word.fetch_and(!NAPPING, Ordering::Relaxed);
+    }
+
+    /// Sleeps until the next notice. It does not, and says so, if one is there or `settled` finds work after all.
+    pub(crate) fn park(&self, settled: impl FnOnce() -> bool) -> bool {
+        if self.word.compare_exchange(0, PARKED, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        fault::fence(Fault::ParkWithoutFence);
+        if !planted(Fault::ParkWithoutLook) && !settled() {
+            self.word.fetch_and(!PARKED, Ordering::Relaxed);
+            return false;
+        }
+        while self.word.load(Ordering::Acquire) & PARKED != 0 {
+            thread::park();
+        }
+        true
+    }
+}
+
+/// Notices taken for one pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken(u64);
+
+impl Taken {
+    pub(crate) fn names(self, shard: usize) -> bool {
+        self.0 & bit(shard) != 0
+    }
+}

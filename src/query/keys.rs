@@ -1,0 +1,87 @@
+//! The distinct keys of an index.
+
+use super::view::View;
+use crate::engine::Engine;
+use crate::index::NO_KEY;
+use crate::signal::{KeyBuf, Signal};
+use crate::sync::epoch;
+use std::collections::{HashMap, HashSet};
+
+/// A key and how many records of the store carry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct KeyCount {
+    /// The key.
+    pub key: KeyBuf,
+    /// Records with it.
+    pub count: u64,
+}
+
+/// After so many records a scan lets go of what lies behind it.
+const RAISE_EVERY: u64 = 1024;
+
+/// Every key of an index with its count, the most frequent first.
+///
+/// Records are told apart by fingerprint, and one record of each gives the key: at 64 bits, any two of n keys share one
+/// with a chance of n²/2⁶⁵. Narrow fingerprints are not trusted; then each record is asked.
+pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyCount> {
+    let narrow = engine.fingerprints.narrow();
+    let mut by_print: HashMap<u64, KeyCount> = HashMap::new();
+    let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
+    for shard in &engine.shards {
+        scan(&mut View::open_at(shard, shard.evicted()), |view, sequence| {
+            let Some(print) = view.head(sequence).map(|head| head.print(index)).filter(|&print| print != NO_KEY) else {
+                return;
+            };
+            if !narrow && let Some(known) = by_print.get_mut(&print) {
+                known.count += 1;
+                return;
+            }
+            let key = view.read(sequence, |record| engine.guarded(|| record.key(index).map(|key| key.to_owned())));
+            let Some(key) = key.flatten().flatten() else { return };
+            if narrow {
+                *by_key.entry(key).or_default() += 1;
+            } else {
+                by_print.insert(print, KeyCount { key, count: 1 });
+            }
+        });
+    }
+    let mut counts: Vec<KeyCount> = by_print.into_values().collect();
+    counts.extend(by_key.into_iter().map(|(key, count)| KeyCount { key, count }));
+    counts.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+    counts
+}
+
+/// Visits what is visible, oldest first.
+fn scan<T: Signal>(view: &mut View<'_, T>, mut visit: impl FnMut(&mut View<'_, T>, u64)) {
+    for sequence in view.low..view.claimed {
+        if sequence % RAISE_EVERY == 0 {
+            view.raise(sequence);
+        }
+        visit(view, sequence);
+    }
+}
+
+/// How many distinct fingerprints an index holds now, without waiting for the indexer: the directories' entries that
+/// still have a visible record, and the keys of what is not indexed yet. O(keys + lag).
+pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
+    let mut prints: HashSet<u64> = HashSet::new();
+    for shard in &engine.shards {
+        let mut view = View::open_at(shard, shard.indexed());
+        let guard = epoch::pin();
+        shard.directories[index].for_each(&guard, |print, newest| {
+            if newest.sequence(view.indexed) >= view.low {
+                prints.insert(print);
+            }
+        });
+        drop(guard);
+        for sequence in view.low.max(view.indexed)..view.claimed {
+            if let Some(head) = view.head(sequence) {
+                prints.insert(head.print(index));
+            }
+        }
+    }
+    prints.remove(&NO_KEY);
+    prints.len() as u64
+}

@@ -1,0 +1,11 @@
+//! Reading: the licensed view of one shard, walks over an index, and the queries made of them.
+
+mod keys;
+mod lookup;
+mod view;
+mod walk;
+
+pub use keys::KeyCount;
+pub(crate) use keys::{count_keys, distinct};
+pub use lookup::{Answer, Query};
+pub(crate) use view::View;

@@ -1,0 +1,90 @@
+//! A reader's view of one shard: a mark, and what was visible when it was set.
+
+use crate::inside::{self, Inside};
+use crate::ring::{Head, Mark, Shard};
+use crate::signal::Signal;
+use crate::sync::fault::{Fault, planted};
+
+/// How far below the record in hand the mark is set, so that moving down costs little and a sleeping reader holds back
+/// little; but at least `LEAST_SPAN`, which spares small stores the moving.
+const LEAST_SPAN: u64 = 1024;
+
+/// What a reader sees of a shard, fixed when it is opened, but for what is evicted meanwhile.
+pub(crate) struct View<'a, T: Signal> {
+    shard: &'a Shard<T>,
+    mark: Mark<'a>,
+    /// `evicted`, looked at after the mark was last moved down: what lies at or above both may be read.
+    evicted: u64,
+    /// Visible were `[low, claimed)`; of these the directories knew `[low, indexed)` at least.
+    pub(crate) low: u64,
+    pub(crate) indexed: u64,
+    pub(crate) claimed: u64,
+    _inside: Inside,
+}
+
+impl<'a, T: Signal> View<'a, T> {
+    /// For walking down from the newest.
+    pub(crate) fn open(shard: &'a Shard<T>) -> Self {
+        let span = (shard.capacity() / 8).max(LEAST_SPAN);
+        Self::open_at(shard, shard.indexed().saturating_sub(span))
+    }
+
+    /// For reading from this sequence upwards.
+    pub(crate) fn open_at(shard: &'a Shard<T>, lowest: u64) -> Self {
+        let inside = inside::enter();
+        let early = planted(Fault::ReaderWithoutReload).then(|| shard.evicted());
+        let mark = shard.marks.set(lowest);
+        // In this order. `evicted` after the mark's fence: the licence. Then `indexed` before `claimed`, so that the tail
+        // [indexed, claimed) leaves no gap; and both before any directory, so that what lies below `indexed` is in it.
+        let evicted = early.unwrap_or_else(|| shard.evicted());
+        let indexed = shard.indexed();
+        let claimed = shard.claimed();
+        let low = shard.low(claimed).max(evicted);
+        Self { shard, mark, evicted, low, indexed, claimed, _inside: inside }
+    }
+
+    pub(crate) fn shard(&self) -> &'a Shard<T> {
+        self.shard
+    }
+
+    /// Whether the sequence may be read; moves the mark down to it if need be. False if it has been evicted.
+    #[inline]
+    pub(crate) fn license(&mut self, sequence: u64) -> bool {
+        if sequence < self.mark.at() {
+            let span = (self.shard.capacity() / 8).max(LEAST_SPAN);
+            self.mark.move_to(sequence.saturating_sub(span));
+            self.evicted = self.shard.evicted();
+        }
+        sequence >= self.evicted
+    }
+
+    /// Lets go of what lies below the sequence.
+    pub(crate) fn raise(&mut self, sequence: u64) {
+        if sequence > self.mark.at() {
+            self.mark.move_to(sequence);
+        }
+    }
+
+    /// The head of a sequence that may be read, if it is published.
+    #[inline]
+    pub(crate) fn head(&mut self, sequence: u64) -> Option<&'a Head<T::Indexes>> {
+        if !self.license(sequence) {
+            return None;
+        }
+        self.shard.slots.published(sequence)
+    }
+
+    /// Shows the record to `f`, in place, if it is published and may be read.
+    #[inline]
+    pub(crate) fn read<R>(&mut self, sequence: u64, f: impl FnOnce(&T) -> R) -> Option<R> {
+        self.head(sequence)?;
+        // SAFETY: published, at or above the mark, and at or above `evicted` as it was after the mark had been set
+        // there: `reclaimed` stays at or below the mark until it moves, which takes `&mut self` (invariant 1).
+        Some(unsafe { self.shard.slots.read(sequence, f) })
+    }
+
+    /// Whether records that were visible at first have been evicted since.
+    pub(crate) fn lost_some(&self) -> bool {
+        self.shard.evicted() > self.low
+    }
+}

@@ -1,0 +1,146 @@
+//! Readers' marks: what a reader may be looking at is not reclaimed.
+//!
+//! Hazard pointers (Michael, 2004) with a range for a pointer: one word protects every sequence of the shard from the
+//! mark upwards. The reader sets its mark, fences, and looks at `evicted`; the token holder raises `evicted`, fences,
+//! and looks at the marks. If the reader's fence comes first, the holder sees the mark and spares what lies above it; if
+//! the holder's comes first, the reader sees the raised `evicted` and touches nothing below it.
+
+use crate::sync::fault::{self, Fault, weaken};
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
+use std::ptr;
+
+const BLOCK: usize = if cfg!(loom) { 1 } else { 8 };
+
+/// 0: nobody's. Otherwise a reader's, who may touch sequences from the word minus one upwards.
+type MarkWord = CachePadded<AtomicU64>;
+
+/// The marks of one shard. Blocks are added when more readers come at once than ever before, and freed with the shard:
+/// memory is bounded by the most readers that were ever in this shard at one time.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    marks: [MarkWord; BLOCK],
+    next: AtomicPtr<Marks>,
+}
+
+/// A reader's mark, its own until dropped.
+#[derive(Debug)]
+pub(crate) struct Mark<'a> {
+    word: &'a AtomicU64,
+    lowest: u64,
+}
+
+impl Marks {
+    pub(crate) fn new() -> Self {
+        Self {
+            marks: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(0))),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Takes a free mark and sets it to the lowest sequence to be touched. The caller must look at `evicted` afterwards.
+    /// Lock-free; allocates if all marks are taken.
+    pub(crate) fn set(&self, lowest: u64) -> Mark<'_> {
+        let mut block = self;
+        loop {
+            for word in &block.marks {
+                // Acquire: the former owner's reads come before this owner's, so that one look at the word, which is a
+                // look at both, orders both before a reclaim.
+                if word.load(Ordering::Relaxed) == 0
+                    && word.compare_exchange(0, lowest + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+                {
+                    // Pairs with the fence in `lowest`; see the module's text for both orders.
+                    fault::fence(Fault::ReaderWithoutFence);
+                    return Mark { word, lowest };
+                }
+            }
+            block = block.following();
+        }
+    }
+
+    /// The block after this one, made now if there is none.
+    fn following(&self) -> &Self {
+        // Acquire pairs with the Release below: the block's words are set up.
+        let mut next = self.next.load(Ordering::Acquire);
+        if next.is_null() {
+            let made = Box::into_raw(Box::new(Self::new()));
+            match self.next.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => next = made,
+                Err(other) => {
+                    // SAFETY: it comes from `Box::into_raw` above and was not published.
+                    drop(unsafe { Box::from_raw(made) });
+                    next = other;
+                }
+            }
+        }
+        // SAFETY: a published block is freed only by `drop`, which has `&mut self`.
+        unsafe { &*next }
+    }
+
+    /// The least of `evicted` and all marks: what lies below may be reclaimed. For the token holder, who has stored
+    /// `evicted` before.
+    pub(crate) fn lowest(&self, evicted: u64) -> u64 {
+        // Pairs with the fence in `set` and `Mark::move_to`.
+        fault::fence(Fault::HolderWithoutFence);
+        let mut lowest = evicted;
+        let mut block = Some(self);
+        while let Some(here) = block {
+            for word in &here.marks {
+                // Acquire pairs with the Release in `Mark::drop`: the reads under a cleared mark are over.
+                match word.load(Ordering::Acquire) {
+                    0 => {}
+                    mark => lowest = lowest.min(mark - 1),
+                }
+            }
+            // SAFETY: as in `following`; null while there is no further block.
+            block = unsafe { here.next.load(Ordering::Acquire).as_ref() };
+        }
+        lowest
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        // SAFETY: as in `following`.
+        let next = unsafe { self.next.load(Ordering::Acquire).as_ref() };
+        next.map_or(0, |block| size_of::<Self>() + block.bytes())
+    }
+}
+
+impl Mark<'_> {
+    /// The lowest sequence that the mark protects.
+    pub(crate) fn at(&self) -> u64 {
+        self.lowest
+    }
+
+    /// Moves the mark. Down, the caller must look at `evicted` again before it touches anything there.
+    pub(crate) fn move_to(&mut self, lowest: u64) {
+        let down = lowest < self.lowest;
+        self.lowest = lowest;
+        // Release: what was read above an older, lower mark was read before.
+        self.word.store(lowest + 1, Ordering::Release);
+        if down {
+            fault::fence(Fault::ReaderWithoutFence);
+        }
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        // Release pairs with the Acquire in `lowest` and in the next owner's `set`.
+        self.word.store(0, weaken(Ordering::Release, Fault::MarkClearedRelaxed));
+    }
+}
+
+impl Drop for Marks {
+    fn drop(&mut self) {
+        let mut next = std::mem::replace(&mut self.next, AtomicPtr::new(ptr::null_mut()));
+        loop {
+            let block = next.load(Ordering::Relaxed);
+            if block.is_null() {
+                return;
+            }
+            // SAFETY: published blocks come from `Box::into_raw` and nobody else has this chain any more. Taking each
+            // one's successor out first keeps the drop from recursing.
+            let mut block = unsafe { Box::from_raw(block) };
+            next = std::mem::replace(&mut block.next, AtomicPtr::new(ptr::null_mut()));
+        }
+    }
+}

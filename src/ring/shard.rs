@@ -1,0 +1,211 @@
+//! A shard: its slots and the cursors over them.
+//!
+//! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, each only ever growing. Visible is what is published at or
+//! above `max(evicted, floor, claimed − capacity)`.
+
+use super::marks::Marks;
+use super::slot::Slots;
+use super::token::Token;
+use crate::index::Directory;
+use crate::signal::Signal;
+use crate::signal::sealed::Indexes as _;
+use crate::sync::fault::{Fault, planted, weaken};
+use crate::sync::{AtomicU64, CachePadded, Ordering, fence_after_seqcst_rmw};
+
+/// The word of the `claimed` cursor: sequences handed out, and in the top bit whether the shard is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Claimed(u64);
+
+impl Claimed {
+    const CLOSED: u64 = 1 << 63;
+
+    pub(super) fn sequence(self) -> u64 {
+        self.0 & !Self::CLOSED
+    }
+
+    pub(super) fn is_closed(self) -> bool {
+        self.0 & Self::CLOSED != 0 && !planted(Fault::ClosedIgnored)
+    }
+}
+
+/// One shard of a store.
+pub(crate) struct Shard<T: Signal> {
+    claimed: CachePadded<AtomicU64>,
+    reclaimed: CachePadded<AtomicU64>,
+    indexed: CachePadded<AtomicU64>,
+    evicted: AtomicU64,
+    floor: AtomicU64,
+    /// Sequences that `clear` and `close` put below the floor and that capacity alone would have kept.
+    cleared: AtomicU64,
+    /// Own heap bytes of the records in `[reclaimed, indexed)`; written by the token holder.
+    pub(crate) heap: AtomicU64,
+    pub(crate) token: Token,
+    pub(crate) marks: Marks,
+    pub(crate) slots: Slots<T>,
+    /// One for each index; written by the token holder.
+    pub(crate) directories: Box<[Directory]>,
+    capacity: u64,
+}
+
+impl<T: Signal> Shard<T> {
+    pub(crate) fn new(capacity: usize, slack: usize) -> Self {
+        Self {
+            claimed: CachePadded::new(AtomicU64::new(0)),
+            reclaimed: CachePadded::new(AtomicU64::new(0)),
+            indexed: CachePadded::new(AtomicU64::new(0)),
+            evicted: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            heap: AtomicU64::new(0),
+            token: Token::new(),
+            marks: Marks::new(),
+            slots: Slots::new(capacity + slack),
+            directories: (0..T::Indexes::COUNT).map(|_| Directory::new()).collect(),
+            capacity: capacity as u64,
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    // --- producers ---
+
+    #[inline]
+    pub(super) fn claimed_word(&self) -> Claimed {
+        // Acquire: whoever claimed before this has taken its stamp before; see `Router`.
+        Claimed(self.claimed.load(Ordering::Acquire))
+    }
+
+    /// Hands out `[from, from + count)` if nothing was handed out since `from` and the shard is open. The caller knows
+    /// that there is room: `from + count ≤ limit()`.
+    #[inline]
+    pub(super) fn claim(&self, from: u64, count: u64) -> bool {
+        // SeqCst: a full barrier against the look at the notice word (`notice`), and Release-Acquire among claims, so
+        // that stamps do not fall.
+        let claimed = self.claimed.compare_exchange(from, from + count, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if claimed {
+            fence_after_seqcst_rmw();
+        }
+        claimed
+    }
+
+    /// Up to where sequences may be handed out. It only grows, so an old answer is a safe one.
+    #[inline]
+    pub(super) fn limit(&self) -> u64 {
+        // Acquire pairs with the Release in `set_reclaimed`: the former records of these slots are gone.
+        self.reclaimed.load(Ordering::Acquire) + self.slots.count()
+    }
+
+    /// Slots that are free now.
+    pub(crate) fn room(&self) -> u64 {
+        // `limit` first: both only grow, so the difference is never too large.
+        let limit = self.limit();
+        limit.saturating_sub(self.claimed())
+    }
+
+    /// Whether a claim would succeed or be refused for good.
+    pub(crate) fn has_room_or_is_closed(&self) -> bool {
+        let claimed = self.claimed_word();
+        claimed.is_closed() || claimed.sequence() < self.limit()
+    }
+
+    // --- anyone ---
+
+    /// Sequences handed out so far.
+    #[inline]
+    pub(crate) fn claimed(&self) -> u64 {
+        Claimed(self.claimed.load(Ordering::Acquire)).sequence()
+    }
+
+    #[inline]
+    pub(crate) fn indexed(&self) -> u64 {
+        // Acquire pairs with the Release in `set_indexed`: what the directories hold up to there is seen.
+        self.indexed.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn reclaimed(&self) -> u64 {
+        self.reclaimed.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn cleared(&self) -> u64 {
+        self.cleared.load(Ordering::Relaxed)
+    }
+
+    /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
+    #[inline]
+    pub(crate) fn low(&self, claimed: u64) -> u64 {
+        let floor = if planted(Fault::FloorIgnored) { 0 } else { self.floor() };
+        claimed.saturating_sub(self.capacity).max(floor)
+    }
+
+    /// Whether everything claimed is indexed, everything due is evicted, and everything evicted is reclaimed.
+    pub(crate) fn is_settled(&self) -> bool {
+        let claimed = self.claimed();
+        self.indexed() == claimed && self.evicted() >= self.low(claimed) && self.reclaimed() == self.evicted()
+    }
+
+    /// Raises the floor to all that has been handed out: not visible any more, from now on.
+    pub(crate) fn clear(&self) {
+        let claimed = self.claimed();
+        // SeqCst RMW and the fence after it: as in `claim`, against the notice word.
+        let before = self.floor.fetch_max(claimed, Ordering::SeqCst);
+        fence_after_seqcst_rmw();
+        let low = claimed.saturating_sub(self.capacity).max(before);
+        self.cleared.fetch_add(claimed.saturating_sub(low), Ordering::Relaxed);
+    }
+
+    /// Hands out nothing more.
+    pub(crate) fn close(&self) {
+        self.claimed.fetch_or(Claimed::CLOSED, Ordering::SeqCst);
+    }
+
+    // --- the token holder ---
+
+    pub(crate) fn set_indexed(&self, indexed: u64) {
+        debug_assert!(indexed >= self.indexed());
+        // Release pairs with the Acquire in `indexed`.
+        self.indexed.store(indexed, weaken(Ordering::Release, Fault::IndexedRelaxed));
+    }
+
+    pub(crate) fn set_evicted(&self, evicted: u64) {
+        debug_assert!(evicted >= self.evicted() && evicted <= self.indexed());
+        // Release pairs with the Acquire in `evicted`; the barrier against marks is the fence in `Marks::lowest`.
+        self.evicted.store(evicted, Ordering::Release);
+    }
+
+    pub(crate) fn set_reclaimed(&self, reclaimed: u64) {
+        debug_assert!(reclaimed >= self.reclaimed() && reclaimed <= self.evicted());
+        // Release pairs with the Acquire in `limit`.
+        self.reclaimed.store(reclaimed, weaken(Ordering::Release, Fault::ReclaimedRelaxed));
+    }
+}
+
+impl<T: Signal> Drop for Shard<T> {
+    fn drop(&mut self) {
+        if !std::mem::needs_drop::<T>() {
+            return;
+        }
+        for sequence in self.reclaimed()..self.claimed() {
+            if self.slots.published(sequence).is_some() {
+                // A panicking drop must not keep the others from being dropped.
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    // SAFETY: nobody else has this shard any more; each published sequence from `reclaimed` on is still
+                    // in its slot and visited once (invariant 3).
+                    unsafe { self.slots.discard(sequence) }
+                }));
+            }
+        }
+    }
+}

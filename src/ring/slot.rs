@@ -1,0 +1,227 @@
+//! Slots: a head for the engine, one cache line, and the record itself apart from it.
+
+use crate::signal::{Indexes, Signal};
+use crate::sync::fault::{Fault, weaken};
+use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch};
+use std::mem::MaybeUninit;
+
+/// A slot's generation word: which sequence is published there. 0 says that none ever was, anything else is that
+/// sequence plus one; in slot `i` of `P`, sequence `s` with `s % P == i` is of generation `s / P`.
+///
+/// It only grows. A claim's owner moves it from `s - P + 1` to `s + 1`, when the record is in place; nothing moves it
+/// back. It says what was published last, not that it may be read: that licence comes from the cursors and a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Generation(u64);
+
+impl Generation {
+    fn of(sequence: u64) -> Self {
+        Self(sequence + 1)
+    }
+}
+
+/// What the engine needs to know of a record, in one line of 64 bytes for up to three indexes.
+///
+/// All fields are atomics, so that whoever looks at a slot without a licence reads stale words at worst. Only the
+/// generation orders anything: the producer writes the others before it, the token holder writes the links.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Head<I: Indexes> {
+    generation: AtomicU64,
+    /// Arrival: the stamp of the run in which the record was pushed.
+    stamp: AtomicU64,
+    /// Fingerprints of its keys, 0 where it has none.
+    prints: I::PrintCells,
+    /// How far back the record with the same fingerprint before this one lies, 0 if none was there.
+    links: I::LinkCells,
+    /// The record's own heap bytes, at most `u32::MAX`.
+    heap: AtomicU32,
+}
+
+impl<I: Indexes> Head<I> {
+    fn new() -> Self {
+        Self {
+            generation: AtomicU64::new(0),
+            stamp: AtomicU64::new(0),
+            prints: I::print_cells(),
+            links: I::link_cells(),
+            heap: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether this very sequence is published here.
+    #[inline]
+    pub(crate) fn holds(&self, sequence: u64) -> bool {
+        // Acquire pairs with the Release in `write`: who sees the generation sees the record and the head's other words.
+        Generation(self.generation.load(Ordering::Acquire)) == Generation::of(sequence)
+    }
+
+    #[inline]
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn print(&self, index: usize) -> u64 {
+        self.prints.as_ref()[index].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn link(&self, index: usize) -> &AtomicU32 {
+        &self.links.as_ref()[index]
+    }
+
+    #[inline]
+    pub(crate) fn heap(&self) -> u64 {
+        u64::from(self.heap.load(Ordering::Relaxed))
+    }
+}
+
+/// A record with what is computed from it before the claim, so that no user code runs between claim and publish.
+pub(crate) struct Prepared<T: Signal> {
+    pub(crate) record: T,
+    pub(crate) sketch: Sketch<T>,
+}
+
+/// What is computed from a record before the claim.
+pub(crate) struct Sketch<T: Signal> {
+    pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
+    pub(crate) heap: u32,
+}
+
+/// The slots of one shard.
+pub(crate) struct Slots<T: Signal> {
+    heads: Box<[Head<T::Indexes>]>,
+    payloads: Box<[Cell<MaybeUninit<T>>]>,
+}
+
+// SAFETY: heads are atomics. A payload is written by the one owner of its claim, read under a licence (see `read`) and
+// taken by the token holder, and `ring::shard` keeps these apart; `T` is `Send` and `Sync`, so it may cross threads in
+// each of these ways.
+unsafe impl<T: Signal> Sync for Slots<T> {}
+
+// SAFETY: the slots own their records, and `T` is `Send`.
+unsafe impl<T: Signal> Send for Slots<T> {}
+
+impl<T: Signal> Slots<T> {
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            heads: (0..count).map(|_| Head::new()).collect(),
+            payloads: (0..count).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    pub(crate) fn head_bytes(&self) -> usize {
+        size_of_val(&*self.heads)
+    }
+
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payloads.len() * size_of::<T>()
+    }
+
+    /// The slot of a sequence. A division; walk with care in hot loops.
+    #[inline]
+    pub(crate) fn slot(&self, sequence: u64) -> usize {
+        (sequence % self.count()) as usize
+    }
+
+    /// The slot after this one.
+    #[inline]
+    pub(crate) fn after(&self, slot: usize) -> usize {
+        if slot + 1 == self.heads.len() { 0 } else { slot + 1 }
+    }
+
+    /// The heads of a range of sequences, in order, without a division for each.
+    #[inline]
+    pub(crate) fn heads(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
+        let mut slot = self.slot(range.start);
+        range.map(move |sequence| {
+            let head = &self.heads[slot];
+            slot = self.after(slot);
+            (sequence, head)
+        })
+    }
+
+    #[inline]
+    pub(crate) fn head(&self, sequence: u64) -> &Head<T::Indexes> {
+        &self.heads[self.slot(sequence)]
+    }
+
+    /// The head, if this very sequence is published there.
+    #[inline]
+    pub(crate) fn published(&self, sequence: u64) -> Option<&Head<T::Indexes>> {
+        let head = self.head(sequence);
+        head.holds(sequence).then_some(head)
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, sequence: u64) {
+        prefetch(self.head(sequence));
+    }
+
+    /// Puts a record in its slot and publishes it.
+    ///
+    /// # Safety
+    /// The caller owns the claim on `sequence`, `slot` is its slot, and it calls this once: then the slot's former record
+    /// is reclaimed (`claimed ≤ reclaimed + P`), and nobody else touches the payload until the generation says so.
+    #[inline]
+    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, prepared: Prepared<T>) {
+        debug_assert_eq!(slot, self.slot(sequence));
+        let head = &self.heads[slot];
+        self.payloads[slot].with_mut(|payload| {
+            // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped.
+            unsafe { (*payload).write(prepared.record) };
+        });
+        head.stamp.store(stamp, Ordering::Relaxed);
+        head.heap.store(prepared.sketch.heap, Ordering::Relaxed);
+        for (cell, &print) in head.prints.as_ref().iter().zip(prepared.sketch.prints.as_ref()) {
+            cell.store(print, Ordering::Relaxed);
+        }
+        // Release pairs with the Acquire in `Head::holds`.
+        let release = weaken(Ordering::Release, Fault::PublishRelaxed);
+        head.generation.store(Generation::of(sequence).0, release);
+    }
+
+    /// Reads a record in place.
+    ///
+    /// # Safety
+    /// `published(sequence)` has answered, and the sequence can't be reclaimed while `f` runs: the caller's mark lies at
+    /// or below it and a look at `evicted` after the mark was set found it at or below it too, or the caller holds the
+    /// token and has not raised `reclaimed` past it.
+    #[inline]
+    pub(crate) unsafe fn read<R>(&self, sequence: u64, f: impl FnOnce(&T) -> R) -> R {
+        self.payloads[self.slot(sequence)].with(|payload| {
+            // SAFETY: published, so initialised and visible; not reclaimed, so neither dropped nor written (invariant 1).
+            f(unsafe { (*payload).assume_init_ref() })
+        })
+    }
+
+    /// Moves a record out of its slot.
+    ///
+    /// # Safety
+    /// `published(sequence)` has answered, the caller holds the token (or the whole ring), no mark lies at or below the
+    /// sequence, `reclaimed` has not been raised past it, and the caller does so before it gives the token back: each
+    /// record is taken once (invariant 3).
+    #[inline]
+    pub(crate) unsafe fn take(&self, sequence: u64) -> T {
+        self.payloads[self.slot(sequence)].with_mut(|payload| {
+            // SAFETY: initialised, and by the contract above neither read, written nor taken by anybody else.
+            unsafe { (*payload).assume_init_read() }
+        })
+    }
+
+    /// Drops a record in its slot; the same as `take` without moving it.
+    ///
+    /// # Safety
+    /// As for `take`. The record counts as dropped even if its drop panics.
+    #[inline]
+    pub(crate) unsafe fn discard(&self, sequence: u64) {
+        self.payloads[self.slot(sequence)].with_mut(|payload| {
+            // SAFETY: as in `take`.
+            unsafe { (*payload).assume_init_drop() };
+        });
+    }
+}

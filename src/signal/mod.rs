@@ -1,0 +1,135 @@
+//! Signals: what a record must tell the engine, and the three built-in kinds.
+
+mod id;
+mod key;
+mod log;
+mod metric;
+mod point;
+mod resource;
+mod severity;
+mod shared;
+mod span;
+mod value;
+
+pub use id::{ParseIdError, SpanId, TraceId};
+pub use key::{Key, KeyBuf};
+pub use log::LogRecord;
+pub use metric::{Metric, MetricKind, MetricPoint, Temporality};
+pub use point::{Buckets, Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
+pub use resource::{EntityRef, Resource, Scope};
+pub use severity::Severity;
+pub use shared::{Ledger, Shared};
+pub use span::{Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode};
+pub use value::{Attributes, KeyValue, Value};
+
+use crate::error::QueryError;
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// A kind of record that a [`Store`](crate::Store) can hold.
+///
+/// Implementing it makes a user's own type a signal. The methods run on the pushing thread before the record enters
+/// the ring, on reading threads when a lookup compares keys, and in [`Store::audit`](crate::Store::audit). They should
+/// be cheap, must not block, and must give the same answer for the same record every time: a key that changes while
+/// its record is stored is not found (the audit names it). A panic in one of them is caught and counted; a push whose
+/// record panics hands the record back.
+///
+/// ```
+/// use slipring::{Key, Signal};
+///
+/// struct Job { queue: String, worker: u64, queued_at: u64 }
+///
+/// impl Signal for Job {
+///     const NAME: &'static str = "job";
+///     type Indexes = [&'static str; 2];
+///     const INDEXES: Self::Indexes = ["queue", "worker"];
+///
+///     fn key(&self, index: usize) -> Option<Key<'_>> {
+///         match index {
+///             0 => Some(Key::Text(&self.queue)),
+///             _ => (self.worker != 0).then_some(Key::Int(self.worker)),
+///         }
+///     }
+///     fn timestamp(&self) -> u64 { self.queued_at }
+///     fn heap_bytes(&self) -> usize { self.queue.capacity() }
+/// }
+/// ```
+pub trait Signal: Send + Sync + Sized + 'static {
+    /// What one record is called, in the singular; statistics count `span`s as `span_count`.
+    const NAME: &'static str;
+
+    /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N fingerprints inline.
+    type Indexes: Indexes;
+
+    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument.
+    const INDEXES: Self::Indexes;
+
+    /// The record's key in the index with this number (below N), or `None` if it has none there.
+    fn key(&self, index: usize) -> Option<Key<'_>>;
+
+    /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
+    fn timestamp(&self) -> u64;
+
+    /// Heap bytes that this record alone owns, as requested from the allocator (capacities, not lengths).
+    /// What lies in [`Shared`] parts is not its own.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
+    /// statistics count the part's bytes once.
+    fn charge(&self, ledger: &Ledger) {
+        let _ = ledger;
+    }
+}
+
+/// The arrays that [`Signal::Indexes`] may be: `[&'static str; N]` for any N.
+pub trait Indexes: sealed::Indexes {}
+
+impl<const N: usize> Indexes for [&'static str; N] {}
+
+pub(crate) mod sealed {
+    use super::{AtomicU32, AtomicU64};
+
+    /// Arrays of the same length as the names: stable Rust has no `[u64; T::N]`, an associated array type has.
+    pub trait Indexes: AsRef<[&'static str]> + Send + Sync + 'static {
+        /// How many indexes there are.
+        const COUNT: usize;
+        /// One fingerprint for each index, as a producer carries them.
+        type Prints: Copy + AsRef<[u64]> + AsMut<[u64]> + Send;
+        /// One fingerprint for each index, as a slot keeps them.
+        type PrintCells: AsRef<[AtomicU64]> + Send + Sync;
+        /// One link for each index, as a slot keeps them.
+        type LinkCells: AsRef<[AtomicU32]> + Send + Sync;
+
+        fn prints() -> Self::Prints;
+        fn print_cells() -> Self::PrintCells;
+        fn link_cells() -> Self::LinkCells;
+    }
+
+    impl<const N: usize> Indexes for [&'static str; N] {
+        const COUNT: usize = N;
+        type Prints = [u64; N];
+        type PrintCells = [AtomicU64; N];
+        type LinkCells = [AtomicU32; N];
+
+        fn prints() -> Self::Prints {
+            [0; N]
+        }
+        fn print_cells() -> Self::PrintCells {
+            std::array::from_fn(|_| AtomicU64::new(0))
+        }
+        fn link_cells() -> Self::LinkCells {
+            std::array::from_fn(|_| AtomicU32::new(0))
+        }
+    }
+}
+
+/// The number of the index with this name.
+pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {
+    let names = T::INDEXES;
+    let known: &[&'static str] = names.as_ref();
+    known
+        .iter()
+        .position(|known| *known == name)
+        .ok_or_else(|| QueryError::UnknownIndex { name: name.to_owned(), known: known.to_vec() })
+}

@@ -1,0 +1,290 @@
+//! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
+//! in this data model.
+
+use super::value::list_bytes;
+use super::{Attributes, SpanId, TraceId};
+
+/// What a metric point measured. 16 bytes; what is larger is boxed.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum PointValue {
+    /// No value, as of a gauge or a sum of which none was recorded.
+    #[default]
+    Empty,
+    /// An integer, of a gauge or a sum.
+    Int(i64),
+    /// A double, of a gauge or a sum.
+    Double(f64),
+    /// Of a histogram.
+    Histogram(Box<Histogram>),
+    /// Of an exponential histogram.
+    ExponentialHistogram(Box<ExponentialHistogram>),
+    /// Of a summary.
+    Summary(Box<Summary>),
+}
+
+/// A measured number. Doubles are equal when their bits are.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
+pub enum Number {
+    /// An integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+}
+
+/// How many measurements fell into each of some buckets with given bounds.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Histogram {
+    /// Measurements.
+    pub count: u64,
+    /// Their sum, if they can't be negative.
+    pub sum: Option<f64>,
+    /// The least of them.
+    pub min: Option<f64>,
+    /// The greatest of them.
+    pub max: Option<f64>,
+    /// Measurements in each bucket: one more than there are bounds, or none at all.
+    pub bucket_counts: Box<[u64]>,
+    /// Each bucket's upper bound, itself included, growing; the last bucket has none.
+    pub explicit_bounds: Box<[f64]>,
+}
+
+/// How many measurements fell into each of some buckets whose bounds grow by the factor 2^(2^-scale).
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ExponentialHistogram {
+    /// Measurements.
+    pub count: u64,
+    /// Their sum, if they can't be negative.
+    pub sum: Option<f64>,
+    /// The least of them.
+    pub min: Option<f64>,
+    /// The greatest of them.
+    pub max: Option<f64>,
+    /// How fine the buckets are: each step doubles their number.
+    pub scale: i32,
+    /// Measurements that are zero, or as near to it as `zero_threshold` says.
+    pub zero_count: u64,
+    /// How far from zero a measurement counts as zero.
+    pub zero_threshold: f64,
+    /// Measurements above zero. No buckets is also what an absent field means.
+    pub positive: Buckets,
+    /// Measurements below zero, by their absolute values. No buckets is also what an absent field means.
+    pub negative: Buckets,
+}
+
+/// Some neighbouring buckets of an [`ExponentialHistogram`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Buckets {
+    /// Which bucket is the first: with the histogram's factor `b`, bucket `i` reaches from `b^i`, itself excluded, to
+    /// `b^(i+1)`.
+    pub offset: i32,
+    /// Measurements in each bucket.
+    pub bucket_counts: Box<[u64]>,
+}
+
+/// Quantiles of measurements, as the source worked them out.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Summary {
+    /// Measurements.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// Values at some quantiles, which grow strictly.
+    pub quantiles: Box<[Quantile]>,
+}
+
+/// The value at one quantile: OpenTelemetry's `ValueAtQuantile`.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Quantile {
+    /// Which quantile, from 0 (the least) to 1 (the greatest).
+    pub quantile: f64,
+    /// The value there, not below zero.
+    pub value: f64,
+}
+
+/// One measurement that went into a point, with what the point itself leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Exemplar {
+    /// Attributes of the measurement that are not the series' own.
+    pub filtered_attributes: Attributes,
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub time_unix_nanos: u64,
+    /// What was measured; an exemplar without it is invalid in the protocol.
+    pub value: Option<Number>,
+    /// The span during which it was measured.
+    pub span_id: Option<SpanId>,
+    /// The trace during which it was measured.
+    pub trace_id: Option<TraceId>,
+}
+
+impl PointValue {
+    /// Bytes that the value owns on the heap, beyond its own 16.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            PointValue::Empty | PointValue::Int(_) | PointValue::Double(_) => 0,
+            PointValue::Histogram(value) => {
+                size_of::<Histogram>() + size_of_val(&*value.bucket_counts) + size_of_val(&*value.explicit_bounds)
+            }
+            PointValue::ExponentialHistogram(value) => {
+                let buckets = [&value.positive, &value.negative].map(|buckets| size_of_val(&*buckets.bucket_counts));
+                size_of::<ExponentialHistogram>() + buckets.iter().sum::<usize>()
+            }
+            PointValue::Summary(value) => size_of::<Summary>() + size_of_val(&*value.quantiles),
+        }
+    }
+}
+
+impl Exemplar {
+    /// Bytes that the exemplar owns on the heap, beyond itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.filtered_attributes.heap_bytes()
+    }
+}
+
+impl From<Number> for PointValue {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(number) => PointValue::Int(number),
+            Number::Double(number) => PointValue::Double(number),
+        }
+    }
+}
+
+impl From<Histogram> for PointValue {
+    fn from(value: Histogram) -> Self {
+        PointValue::Histogram(value.into())
+    }
+}
+
+impl From<ExponentialHistogram> for PointValue {
+    fn from(value: ExponentialHistogram) -> Self {
+        PointValue::ExponentialHistogram(value.into())
+    }
+}
+
+impl From<Summary> for PointValue {
+    fn from(value: Summary) -> Self {
+        PointValue::Summary(value.into())
+    }
+}
+
+// Equality, by hand because of the doubles. Each takes its type apart, so that a new field is not forgotten.
+
+fn same(a: &[f64], b: &[f64]) -> bool {
+    a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
+}
+
+fn bits(double: Option<f64>) -> Option<u64> {
+    double.map(f64::to_bits)
+}
+
+impl PartialEq for PointValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (PointValue::Empty, PointValue::Empty) => true,
+            (PointValue::Int(a), PointValue::Int(b)) => a == b,
+            (PointValue::Double(a), PointValue::Double(b)) => a.to_bits() == b.to_bits(),
+            (PointValue::Histogram(a), PointValue::Histogram(b)) => a == b,
+            (PointValue::ExponentialHistogram(a), PointValue::ExponentialHistogram(b)) => a == b,
+            (PointValue::Summary(a), PointValue::Summary(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Number::Int(a), Number::Int(b)) => a == b,
+            (Number::Double(a), Number::Double(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { count, sum, min, max, bucket_counts, explicit_bounds } = self;
+        *count == other.count
+            && [*sum, *min, *max].map(bits) == [other.sum, other.min, other.max].map(bits)
+            && *bucket_counts == other.bucket_counts
+            && same(explicit_bounds, &other.explicit_bounds)
+    }
+}
+
+impl PartialEq for ExponentialHistogram {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { count, sum, min, max, scale, zero_count, zero_threshold, positive, negative } = self;
+        (*count, *scale, *zero_count) == (other.count, other.scale, other.zero_count)
+            && [*sum, *min, *max].map(bits) == [other.sum, other.min, other.max].map(bits)
+            && zero_threshold.to_bits() == other.zero_threshold.to_bits()
+            && (positive, negative) == (&other.positive, &other.negative)
+    }
+}
+
+impl PartialEq for Summary {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { count, sum, quantiles } = self;
+        *count == other.count && sum.to_bits() == other.sum.to_bits() && *quantiles == other.quantiles
+    }
+}
+
+impl PartialEq for Quantile {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { quantile, value } = *self;
+        same(&[quantile, value], &[other.quantile, other.value])
+    }
+}
+
+impl Eq for PointValue {}
+impl Eq for Number {}
+impl Eq for Histogram {}
+impl Eq for ExponentialHistogram {}
+impl Eq for Summary {}
+impl Eq for Quantile {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const _: () = assert!(size_of::<PointValue>() == 16);
+
+    #[test]
+    fn what_holds_a_nan_equals_itself() {
+        let nan = f64::NAN;
+        let histogram = Histogram { sum: Some(nan), explicit_bounds: [nan].into(), ..Default::default() };
+        let exponential = ExponentialHistogram { zero_threshold: nan, max: Some(nan), ..Default::default() };
+        let summary = Summary { quantiles: [Quantile { quantile: nan, value: nan }].into(), ..Default::default() };
+        for value in [nan.into(), histogram.into(), exponential.into(), PointValue::from(summary)] {
+            assert_eq!(value, value.clone());
+        }
+        assert_ne!(Some(Number::Double(0.0)), Some(Number::Double(-0.0)));
+    }
+
+    #[test]
+    fn equality_sees_every_double() {
+        let histogram = Histogram { min: Some(0.0), ..Default::default() };
+        assert_ne!(histogram, Histogram::default());
+        assert_ne!(Histogram { explicit_bounds: [0.0].into(), ..Default::default() }, Histogram::default());
+        let exponential = ExponentialHistogram { zero_threshold: -0.0, ..Default::default() };
+        assert_ne!(exponential, ExponentialHistogram::default());
+        assert_ne!(Summary { sum: -0.0, ..Default::default() }, Summary::default());
+    }
+
+    #[test]
+    fn boxes_and_their_lists_are_heap() {
+        let buckets = Buckets { offset: -3, bucket_counts: [1, 0, 2].into() };
+        let value = ExponentialHistogram { positive: buckets, ..Default::default() };
+        assert_eq!(PointValue::from(value).heap_bytes(), size_of::<ExponentialHistogram>() + 3 * 8);
+        let summary = Summary { quantiles: [Quantile::default(); 2].into(), ..Default::default() };
+        assert_eq!(PointValue::from(summary).heap_bytes(), size_of::<Summary>() + 2 * 16);
+        assert_eq!(PointValue::Int(1).heap_bytes(), 0);
+    }
+}

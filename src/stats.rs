@@ -1,0 +1,193 @@
+//! What a store says about itself.
+
+use crate::engine::Engine;
+use crate::query;
+use crate::signal::Signal;
+use crate::sync::Ordering;
+
+/// A store's counts, sizes and health, as [`Store::stats`](crate::Store::stats) found them.
+///
+/// `offered = count + evicted.total() + rejected.total()`, always. Serialised, the counts that depend on the signal are
+/// named after it: `span_count`, `trace_index_entries`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// What the store holds: `span`, `log`, `metric`.
+    pub signal: &'static str,
+    /// How many records it keeps.
+    pub capacity: u64,
+    /// How many it holds now.
+    pub count: u64,
+    /// Its indexes, in the signal's order.
+    pub indexes: Vec<IndexStats>,
+    /// Bytes of slot heads, links and directories.
+    pub index_memory_bytes: u64,
+    /// Bytes of slots, of what records own on the heap (evicted ones until they are reclaimed), and of shared parts, once.
+    pub data_memory_bytes: u64,
+    /// All of the engine's bytes: index, data, cursors, marks, a stream's buffer.
+    pub total_memory_bytes: u64,
+    /// Records that were pushed, taken or not.
+    pub offered: u64,
+    /// Records that have left.
+    pub evicted: EvictedCounts,
+    /// Records that were not taken.
+    pub rejected: RejectedCounts,
+    /// Pushes that found no room and waited.
+    pub waits: u64,
+    /// Batches of the indexer's work that producers did.
+    pub assists: u64,
+    /// Records pushed and not yet indexed. Queries see them all the same.
+    pub indexer_lag: u64,
+    /// Notices sent to the indexer that did not meet one under way.
+    pub notices: u64,
+    /// Panics caught in hooks, key functions and drops.
+    pub caught_panics: u64,
+}
+
+/// One index of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct IndexStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Distinct keys in it now, told apart by fingerprint.
+    pub entries: u64,
+    /// Bytes of its directories.
+    pub directory_bytes: u64,
+}
+
+/// Records that have left, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct EvictedCounts {
+    /// Newer ones took their place.
+    pub capacity: u64,
+    /// The store was cleared or shut down.
+    pub cleared: u64,
+}
+
+/// Records that were not taken, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RejectedCounts {
+    /// No slot was free and the push could not wait.
+    pub full: u64,
+    /// The store was shut down.
+    pub closed: u64,
+    /// The record's own methods panicked.
+    pub panicked: u64,
+}
+
+impl EvictedCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.capacity + self.cleared
+    }
+}
+
+impl RejectedCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.full + self.closed + self.panicked
+    }
+}
+
+impl Stats {
+    pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
+        let names = T::INDEXES;
+        let names: &[&'static str] = names.as_ref();
+        let index = |(number, &name): (usize, &&'static str)| IndexStats {
+            name,
+            entries: query::distinct(engine, number),
+            directory_bytes: engine.shards.iter().map(|shard| shard.directories[number].bytes() as u64).sum(),
+        };
+        let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
+
+        let (mut taken, mut gone, mut cleared, mut lag) = (0, 0, 0, 0);
+        let (mut heads, mut data, mut marks) = (0, engine.ledger.bytes(), 0);
+        let mut capacity = 0;
+        for shard in &engine.shards {
+            // `cleared` before the floor that it was counted for, so that it never exceeds what has left.
+            cleared += shard.cleared();
+            let indexed = shard.indexed();
+            let claimed = shard.claimed();
+            taken += claimed;
+            gone += shard.low(claimed).min(claimed);
+            lag += claimed - indexed;
+            capacity += shard.capacity();
+            heads += shard.slots.head_bytes();
+            let lagging: u64 = shard
+                .slots
+                .heads(indexed..claimed)
+                .filter(|(at, head)| head.holds(*at))
+                .map(|(_, head)| head.heap())
+                .sum();
+            data += shard.slots.payload_bytes() + (shard.heap.load(Ordering::Relaxed) + lagging) as usize;
+            marks += shard.marks.bytes();
+        }
+        let rejected = RejectedCounts {
+            full: engine.counts.full.get(),
+            closed: engine.counts.closed.get(),
+            panicked: engine.counts.unusable.get(),
+        };
+        let directories: u64 = indexes.iter().map(|index| index.directory_bytes).sum();
+        let index_memory_bytes = heads as u64 + directories;
+        let data_memory_bytes = data as u64;
+        let fixed = size_of::<Engine<T>>() + size_of_val(&*engine.shards) + marks + engine.sinks.load().bytes();
+        Self {
+            signal: T::NAME,
+            capacity,
+            count: taken - gone,
+            indexes,
+            index_memory_bytes,
+            data_memory_bytes,
+            total_memory_bytes: index_memory_bytes + data_memory_bytes + fixed as u64,
+            offered: taken + rejected.total(),
+            evicted: EvictedCounts { capacity: gone - cleared.min(gone), cleared: cleared.min(gone) },
+            rejected,
+            waits: engine.counts.waits.get(),
+            assists: engine.counts.assists.get(),
+            indexer_lag: lag,
+            notices: engine.notices.sent(),
+            caught_panics: engine.counts.panics.get(),
+        }
+    }
+
+    /// The index of this name.
+    pub fn index(&self, name: &str) -> Option<&IndexStats> {
+        self.indexes.iter().find(|index| index.name == name)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Stats {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("capacity", &self.capacity)?;
+        map.serialize_entry(&format!("{}_count", self.signal), &self.count)?;
+        if let Some(traces) = self.index("trace") {
+            map.serialize_entry("trace_count", &traces.entries)?;
+        }
+        map.serialize_entry("index_memory_bytes", &self.index_memory_bytes)?;
+        map.serialize_entry("data_memory_bytes", &self.data_memory_bytes)?;
+        map.serialize_entry("total_memory_bytes", &self.total_memory_bytes)?;
+        for index in &self.indexes {
+            map.serialize_entry(&format!("{}_index_entries", index.name), &index.entries)?;
+            map.serialize_entry(&format!("{}_index_directory_bytes", index.name), &index.directory_bytes)?;
+        }
+        map.serialize_entry("offered", &self.offered)?;
+        map.serialize_entry("evicted", &self.evicted)?;
+        map.serialize_entry("rejected", &self.rejected)?;
+        map.serialize_entry("waits", &self.waits)?;
+        map.serialize_entry("assists", &self.assists)?;
+        map.serialize_entry("indexer_lag", &self.indexer_lag)?;
+        map.serialize_entry("notices", &self.notices)?;
+        map.serialize_entry("caught_panics", &self.caught_panics)?;
+        map.end()
+    }
+}

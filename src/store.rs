@@ -1,0 +1,456 @@
+//! The store: the handle that users hold.
+
+use crate::Position;
+use crate::audit::{self, Audit, AuditError};
+use crate::config::{Builder, Layout, OnFull};
+use crate::engine::Engine;
+use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
+use crate::evictions::{self, Evictions};
+use crate::indexer::{self, Role};
+use crate::inside;
+use crate::query::{self, KeyCount, Query, View};
+use crate::ring::{Prepared, Sketch};
+use crate::signal::{Signal, index_named};
+use crate::stats::Stats;
+use crate::sync::thread::{self, JoinHandle};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Records of a batch that are prepared and claimed together.
+const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// A bounded store of one kind of record, written and read by any number of threads.
+///
+/// A handle: clones share the store, and the last one dropped shuts it down. `Send` and `Sync`.
+///
+/// ```
+/// use slipring::{Key, Span, Store, TraceId};
+///
+/// let traces: Store<Span> = Store::builder().capacity(1_000).build()?;
+/// let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::default() };
+/// let position = traces.push(span).map_err(|error| error.reason)?;
+///
+/// assert_eq!(traces.query().key("name", "GET /cart").count()?, 1);
+/// assert_eq!(traces.get(position)?.trace_id, TraceId::from(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Store<T: Signal> {
+    engine: Arc<Engine<T>>,
+    handle: Arc<Handle<T>>,
+}
+
+/// A handle that does not keep its store from shutting down; for hooks, which the store itself owns.
+pub struct WeakStore<T: Signal> {
+    engine: Weak<Engine<T>>,
+    handle: Weak<Handle<T>>,
+}
+
+/// What all handles share: dropped with the last of them.
+struct Handle<T: Signal> {
+    engine: Arc<Engine<T>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<T: Signal> Store<T> {
+    /// Starts describing a store.
+    pub fn builder() -> Builder<T> {
+        Builder::new()
+    }
+
+    pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
+        let layout: Layout = config.layout()?;
+        let seed = if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
+        let engine = Arc::new(Engine::new(config, layout, seed));
+        let thread = if config.manual {
+            None
+        } else {
+            let engine = Arc::clone(&engine);
+            let started = thread::spawn(format!("slipring-{}", T::NAME), move || indexer::run(&*engine));
+            Some(started.map_err(|error| BuildError::Thread(error.to_string()))?)
+        };
+        let handle = Arc::new(Handle { engine: Arc::clone(&engine), thread: Mutex::new(thread) });
+        Ok(Self { engine, handle })
+    }
+
+    // --- writing ---
+
+    /// Puts a record into the store, and evicts the oldest of its shard if that is full. The record is visible to every
+    /// query that begins after this returns.
+    ///
+    /// Progress: lock-free while there is room, without an allocation. Without room it does a small batch of the
+    /// indexer's work itself; if that does not help (a sleeping reader, a stalled push, a hook that takes its time), it
+    /// waits or hands the record back, as the builder was told. Inside a hook or a visit it never waits.
+    ///
+    /// # Errors
+    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store is shut down, or the
+    /// record's own methods panicked.
+    #[inline]
+    pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
+        self.push_with(record, self.engine.on_full)
+    }
+
+    /// As [`push`](Store::push), but never waits.
+    ///
+    /// # Errors
+    /// As `push`; [`Rejection::Full`] whatever the builder was told.
+    #[inline]
+    pub fn try_push(&self, record: T) -> Result<Position, PushError<T>> {
+        self.push_with(record, OnFull::Reject)
+    }
+
+    #[inline]
+    fn push_with(&self, record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
+        let engine = &*self.engine;
+        let claimed = engine.sketch(&record).and_then(|sketch| Ok((engine.claim(1, on_full)?, sketch)));
+        match claimed {
+            Ok((claim, sketch)) => {
+                engine.publish(claim, std::iter::once(Prepared { record, sketch }));
+                Ok(Position::new(claim.shard, claim.first))
+            }
+            Err(reason) => {
+                engine.reject(reason, 1);
+                Err(PushError { record, reason })
+            }
+        }
+    }
+
+    /// Puts many records into the store, in order: cheaper than one at a time, because slots are claimed several at once.
+    /// Says how many there were.
+    ///
+    /// Progress: as for [`push`](Store::push), for each claim.
+    ///
+    /// # Errors
+    /// [`BatchError`] hands back the records that were not taken. If the ring is full or the store closed, these are all
+    /// from the first refused on; a record whose own methods panic is handed back alone.
+    pub fn push_batch(&self, batch: Vec<T>) -> Result<usize, BatchError<T>> {
+        let engine = &*self.engine;
+        let mut rest = batch.into_iter();
+        let mut accepted = 0;
+        let mut refused: Option<(Vec<T>, Rejection)> = None;
+        while !rest.as_slice().is_empty() {
+            let mut sketches: [Option<Sketch<T>>; CHUNK] = [const { None }; CHUNK];
+            let mut usable = 0;
+            for (sketch, record) in sketches.iter_mut().zip(rest.as_slice()) {
+                let Ok(made) = engine.sketch(record) else { break };
+                *sketch = Some(made);
+                usable += 1;
+            }
+            let mut sketches = sketches.into_iter().flatten();
+            let mut done = 0;
+            while done < usable {
+                match engine.claim(usable - done, engine.on_full) {
+                    Ok(claim) => {
+                        let records = rest.by_ref().zip(sketches.by_ref());
+                        engine.publish(claim, records.map(|(record, sketch)| Prepared { record, sketch }));
+                        done += claim.count as usize;
+                    }
+                    Err(reason) => {
+                        let (mut rejected, _) = refused.unwrap_or((Vec::new(), reason));
+                        let before = rejected.len();
+                        rejected.extend(rest);
+                        engine.reject(reason, (rejected.len() - before) as u64);
+                        return Err(BatchError { accepted: accepted + done, rejected, reason });
+                    }
+                }
+            }
+            accepted += done;
+            if usable < CHUNK
+                && let Some(record) = rest.next()
+            {
+                engine.reject(Rejection::Panicked, 1);
+                refused.get_or_insert_with(|| (Vec::new(), Rejection::Panicked)).0.push(record);
+            }
+        }
+        match refused {
+            None => Ok(accepted),
+            Some((rejected, reason)) => Err(BatchError { accepted, rejected, reason }),
+        }
+    }
+
+    // --- reading ---
+
+    /// Starts a query.
+    ///
+    /// ```
+    /// # use slipring::{LogRecord, Store};
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// let errors = logs.query().key("severity", 17).limit(100).collect()?;
+    /// assert!(errors.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn query(&self) -> Query<'_, T> {
+        Query::new(&self.engine)
+    }
+
+    /// The record at a position, copied. It is this very record or an error, never another. O(1), wait-free but for the
+    /// clone.
+    ///
+    /// # Errors
+    /// [`GetError`] says why there is none.
+    pub fn get(&self, position: Position) -> Result<T, GetError>
+    where
+        T: Clone,
+    {
+        self.visit(position, T::clone)
+    }
+
+    /// Shows the record at a position to `visit`, in place. While it runs, slots of its shard are not reused from this
+    /// record on; it may push (without waiting) but not flush or shut down.
+    ///
+    /// # Errors
+    /// As [`get`](Store::get).
+    pub fn visit<R>(&self, position: Position, visit: impl FnOnce(&T) -> R) -> Result<R, GetError> {
+        let sequence = position.sequence();
+        let shard = self.engine.shards.get(position.shard()).ok_or(GetError::Unknown)?;
+        if sequence >= shard.claimed() {
+            return Err(GetError::Unknown);
+        }
+        let mut view = View::open_at(shard, sequence);
+        if sequence < shard.floor() {
+            return Err(GetError::Cleared);
+        }
+        if sequence < view.low || !view.license(sequence) {
+            return Err(GetError::Evicted);
+        }
+        view.read(sequence, visit).ok_or(GetError::Pending)
+    }
+
+    /// The distinct keys of an index with their numbers of records, the most frequent first; ties by key. O(records): it
+    /// looks at each slot's head, and at one record for each key.
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownIndex`].
+    pub fn keys(&self, index: &str) -> Result<Vec<KeyCount>, QueryError> {
+        Ok(query::count_keys(&self.engine, index_named::<T>(index)?))
+    }
+
+    /// Records in the store, those whose push is just finishing included. O(shards).
+    pub fn len(&self) -> usize {
+        self.engine
+            .shards
+            .iter()
+            .map(|shard| {
+                let claimed = shard.claimed();
+                (claimed - shard.low(claimed).min(claimed)) as usize
+            })
+            .sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many records the store keeps.
+    pub fn capacity(&self) -> usize {
+        self.engine.shards.iter().map(|shard| shard.capacity() as usize).sum()
+    }
+
+    /// How many shards they are split over.
+    pub fn shards(&self) -> usize {
+        self.engine.shards.len()
+    }
+
+    /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: some ten
+    /// microseconds for ten thousand spans. It never waits. Counts are exact at one instant in each shard; while others
+    /// push, the numbers of distinct keys may be off by what changes meanwhile.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.engine)
+    }
+
+    // --- upkeep ---
+
+    /// Returns when everything pushed before is indexed and every eviction due by then is applied. It takes part in the
+    /// work; it waits for pushes that have begun, not for readers. Queries need no flush: they never lag.
+    ///
+    /// # Errors
+    /// [`WaitError::Reentrant`] inside a hook or a visit.
+    pub fn flush(&self) -> Result<(), WaitError> {
+        self.engine.flush(None)
+    }
+
+    /// As [`flush`](Store::flush), for this long at most.
+    ///
+    /// # Errors
+    /// Also [`WaitError::Timeout`].
+    pub fn flush_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.engine.flush(Instant::now().checked_add(timeout))
+    }
+
+    /// Does one batch of the indexer's work in each shard, and says whether there was any. In a store that was built
+    /// [`manual`](Builder::manual) this is what keeps it going, hooks run here; in others it only helps the indexer's
+    /// thread. Inside a hook or a visit it does nothing.
+    pub fn step(&self) -> bool {
+        if inside::is_inside() {
+            return false;
+        }
+        let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer };
+        (0..self.engine.shards.len())
+            .fold(false, |any, shard| self.engine.step(shard, role).is_some_and(|moved| moved.any()) | any)
+    }
+
+    /// Empties the store: from now on no query sees what was pushed before. Evicts in the background, through hooks and
+    /// stream, with the reason `cleared` in the statistics. O(shards), never waits; pushes go on meanwhile.
+    pub fn clear(&self) {
+        self.engine.clear();
+    }
+
+    /// Calls `hook` for each record that is evicted from now on, before its slot is reused, on an indexer thread (in a
+    /// manual store: on the thread that steps, or that pushes and finds no room). Hooks stay as long as the store.
+    ///
+    /// A slow hook slows eviction down, and in the end pushes. A hook may push, also into its own store, and is never
+    /// made to wait there; use [`downgrade`](Store::downgrade) for a handle to keep in a hook. A panic is caught and
+    /// counted. No hook runs for the records that are still in the store when it shuts down.
+    pub fn on_evict(&self, hook: impl Fn(Position, &T) + Send + Sync + 'static) {
+        let hook: Arc<dyn Fn(Position, &T) + Send + Sync> = Arc::new(hook);
+        self.engine.sinks.update(|sinks| {
+            let mut sinks = sinks.clone();
+            sinks.hooks.push(Arc::clone(&hook));
+            sinks
+        });
+    }
+
+    /// A stream of the records that are evicted from now on, by value, with room for `buffer` of them. A store has one at
+    /// a time. What a slow subscriber has no room for is dropped and counted.
+    ///
+    /// # Errors
+    /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0.
+    pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
+        if buffer == 0 {
+            return Err(StreamError::NoCapacity);
+        }
+        if self.engine.is_stopping() {
+            return Err(StreamError::Closed);
+        }
+        let (outlet, evictions) = evictions::stream(buffer);
+        let mut taken = false;
+        self.engine.sinks.update(|sinks| {
+            let mut sinks = sinks.clone();
+            taken = sinks.stream.as_ref().is_some_and(|stream| !stream.is_abandoned());
+            if !taken {
+                sinks.stream = Some(outlet.clone());
+            }
+            sinks
+        });
+        if taken { Err(StreamError::Taken) } else { Ok(evictions) }
+    }
+
+    /// Walks every slot and every index and checks them against the records and the invariants: that every index entry
+    /// leads to live records with its key, in order, all of them and no other, and that cursors and byte counts agree.
+    ///
+    /// May be called at any time, under load. O(records × indexes) for one shard after the other; meanwhile that shard is
+    /// neither indexed nor reclaimed, so pushes to it may find it full. Waits for whoever is indexing it.
+    ///
+    /// # Errors
+    /// [`AuditError::Breach`] names the first breach; [`AuditError::Reentrant`] inside a hook or a visit.
+    pub fn audit(&self) -> Result<Audit, AuditError> {
+        audit::audit(&self.engine)
+    }
+
+    /// Ends the store, for all handles: pushes are refused from now on, waiting ones return, what is due is evicted
+    /// (through hooks and stream), streams end, the indexer's thread is joined, and every record is dropped, except those
+    /// that a reader is looking at, which go with the last handle. Calling it again does nothing.
+    ///
+    /// Waits for the indexer's thread, and so for hooks that are running.
+    ///
+    /// # Errors
+    /// [`WaitError::Reentrant`] inside a hook or a visit: there it would wait for itself. Nothing is shut down then.
+    pub fn shutdown(&self) -> Result<(), WaitError> {
+        if inside::is_inside() {
+            return Err(WaitError::Reentrant);
+        }
+        self.handle.end();
+        Ok(())
+    }
+
+    /// A handle that does not keep the store alive.
+    pub fn downgrade(&self) -> WeakStore<T> {
+        WeakStore { engine: Arc::downgrade(&self.engine), handle: Arc::downgrade(&self.handle) }
+    }
+}
+
+impl<T: Signal> WeakStore<T> {
+    /// The store, unless its last handle is gone.
+    pub fn upgrade(&self) -> Option<Store<T>> {
+        let handle = self.handle.upgrade()?;
+        Some(Store { engine: self.engine.upgrade()?, handle })
+    }
+}
+
+impl<T: Signal> Handle<T> {
+    /// Closes the store and waits for its end. The caller is not inside.
+    fn end(&self) {
+        self.engine.close();
+        // Held while joining, so that a second caller also returns after the end.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // The thread catches what user code throws.
+            let _ = thread.join();
+        } else if !self.engine.threaded {
+            self.engine.finish();
+        }
+    }
+}
+
+impl<T: Signal> Drop for Handle<T> {
+    fn drop(&mut self) {
+        if inside::is_inside() {
+            // In a hook, perhaps on the indexer's own thread: it ends by itself.
+            self.engine.close();
+        } else {
+            self.end();
+        }
+    }
+}
+
+impl<T: Signal> Clone for Store<T> {
+    fn clone(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<T: Signal> Clone for WeakStore<T> {
+    fn clone(&self) -> Self {
+        Self { engine: Weak::clone(&self.engine), handle: Weak::clone(&self.handle) }
+    }
+}
+
+/// Pushes in chunks of some hundred. Records that are refused are dropped, and counted as rejected; use
+/// [`Store::push_batch`] to have them back.
+impl<T: Signal> Extend<T> for Store<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
+        (&*self).extend(records);
+    }
+}
+
+/// As for [`Store`] itself.
+impl<T: Signal> Extend<T> for &Store<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
+        let mut records = records.into_iter();
+        loop {
+            // The iterator is user code: it has run before anything is claimed (invariant 5).
+            let chunk: Vec<T> = records.by_ref().take(256).collect();
+            if chunk.is_empty() {
+                return;
+            }
+            let _ = self.push_batch(chunk);
+        }
+    }
+}
+
+impl<T: Signal> std::fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("signal", &T::NAME)
+            .field("capacity", &self.capacity())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Signal> std::fmt::Debug for WeakStore<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakStore").field("signal", &T::NAME).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! Faults planted for the loom models: each weakens one ordering or skips one check, to show that a model notices.
+//!
+//! They exist under `--cfg loom` only; in a normal build `planted` is a constant `false` and the code folds away.
+
+use super::Ordering;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        #[allow(dead_code, reason = "a normal build plants none")]
+        pub(crate) enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        #[cfg(loom)]
+        impl Fault {
+            fn named(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    /// The generation word is published without Release.
+    PublishRelaxed,
+    /// A reader does not fence between its mark and its look at `evicted`.
+    ReaderWithoutFence,
+    /// A reader does not look at `evicted` again after it has set its mark.
+    ReaderWithoutReload,
+    /// A reader clears its mark without Release.
+    MarkClearedRelaxed,
+    /// The token holder does not fence between `evicted` and its look at the marks.
+    HolderWithoutFence,
+    /// `reclaimed` is raised without Release.
+    ReclaimedRelaxed,
+    /// A walk goes on below the visible window.
+    WalkWithoutWindow,
+    /// The last record of a key leaves its directory entry behind.
+    EntryNotRemoved,
+    /// The claim is no barrier against the look at the notice word.
+    ClaimWithoutBarrier,
+    /// The indexer parks without a fence before its last look at the cursors.
+    ParkWithoutFence,
+    /// The indexer parks without a last look at the cursors.
+    ParkWithoutLook,
+    /// The indexer gives up a shard whose token it was refused.
+    RefusedGivesUp,
+    /// A query reads `claimed` before `indexed`, so that its tail can end below where its walk begins.
+    ClaimedBeforeIndexed,
+    /// A query reads its directory before `indexed`.
+    DirectoryBeforeIndexed,
+    /// A walk shows what the tail has shown.
+    WalkRepeatsTail,
+    /// `indexed` is raised without Release.
+    IndexedRelaxed,
+    /// A reader looks in the directory's current table only.
+    OldTableOnly,
+    /// A moved entry leaves the old table before it is in the new one.
+    MovedTooEarly,
+    /// A replaced table is freed at once.
+    TableFreedAtOnce,
+    /// A lookup does not look at the floor that `clear` raised.
+    FloorIgnored,
+    /// `clear` sends no notice.
+    ClearWithoutNotice,
+    /// A claim succeeds on a closed shard.
+    ClosedIgnored,
+    /// Who waits for room does not look again after registering.
+    WaitWithoutLook,
+    /// Who raises `reclaimed` wakes nobody.
+    ReclaimWithoutWake,
+    /// Shutdown wakes no waiter.
+    ShutdownWithoutWake,
+}
+
+#[cfg(loom)]
+pub(crate) fn planted(fault: Fault) -> bool {
+    use std::sync::OnceLock;
+
+    /// The whole process runs with one fault, or with none.
+    static PLANTED: OnceLock<Option<Fault>> = OnceLock::new();
+    let planted = PLANTED.get_or_init(|| {
+        let name = std::env::var("SLIPRING_FAULT").ok()?;
+        Some(Fault::named(&name).unwrap_or_else(|| panic!("SLIPRING_FAULT={name}: there is no such fault")))
+    });
+    *planted == Some(fault)
+}
+
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn planted(_: Fault) -> bool {
+    false
+}
+
+/// The ordering, or Relaxed where the fault is planted.
+#[inline(always)]
+pub(crate) fn weaken(ordering: Ordering, fault: Fault) -> Ordering {
+    if planted(fault) { Ordering::Relaxed } else { ordering }
+}
+
+/// A `SeqCst` fence, or none where the fault is planted.
+#[inline(always)]
+pub(crate) fn fence(fault: Fault) {
+    if !planted(fault) {
+        super::fence(Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,113 @@
+//! The only door to std's, crossbeam's, arc-swap's and loom's concurrency: everything above imports from here, so that
+//! the loom models run the shipped code.
+//!
+//! Under `--cfg loom`, atomics, cells, locks and threads are loom's; `Snapshot` and timed waits have loom-made
+//! stand-ins. The planted faults in [`fault`] exist only there.
+
+pub(crate) mod epoch;
+mod event;
+pub(crate) mod fault;
+mod snapshot;
+
+pub(crate) use crossbeam_utils::CachePadded;
+pub(crate) use event::Event;
+pub(crate) use snapshot::Snapshot;
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
+    thread_local,
+};
+#[cfg(not(loom))]
+pub(crate) use std::{
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
+    thread_local,
+};
+
+pub(crate) mod thread {
+    #[cfg(loom)]
+    pub(crate) use loom::thread::{JoinHandle, Thread, current, park, yield_now};
+    #[cfg(not(loom))]
+    pub(crate) use std::thread::{JoinHandle, Thread, current, park, yield_now};
+    use std::{io, time::Duration};
+
+    /// Starts a named thread.
+    #[cfg(not(loom))]
+    pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name(name).spawn(run)
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+        loom::thread::Builder::new().name(name).spawn(run)
+    }
+
+    /// Sleeps until unparked, or this long. Under loom, where there is no time, it only lets others run.
+    #[cfg(not(loom))]
+    pub(crate) fn park_timeout(timeout: Duration) {
+        std::thread::park_timeout(timeout);
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn park_timeout(_: Duration) {
+        yield_now();
+    }
+}
+
+/// Makes the `SeqCst` read-modify-write before it and the `SeqCst` load after it a full barrier.
+///
+/// C++20 gives that without a fence: if a thread does a `SeqCst` RMW on X and then a `SeqCst` load of Y, and another
+/// stores Y, fences `SeqCst`, and loads X, then at least one sees the other's write. loom models `SeqCst` accesses as
+/// `AcqRel`, so there the fence must be spelled out. Nothing is emitted in a normal build.
+#[inline(always)]
+pub(crate) fn fence_after_seqcst_rmw() {
+    #[cfg(loom)]
+    if !fault::planted(fault::Fault::ClaimWithoutBarrier) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// A place whose accesses are licensed by the ring's protocol; entered only through closures, so that loom sees each.
+#[derive(Debug)]
+pub(crate) struct Cell<T>(#[cfg(loom)] loom::cell::UnsafeCell<T>, #[cfg(not(loom))] std::cell::UnsafeCell<T>);
+
+impl<T> Cell<T> {
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        #[cfg(loom)]
+        return self.0.with(f);
+        #[cfg(not(loom))]
+        f(self.0.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(loom)]
+        return self.0.with_mut(f);
+        #[cfg(not(loom))]
+        f(self.0.get())
+    }
+}
+
+/// Asks the processor to fetch the line at this address; never faults.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    let _ = at;
+}

@@ -1,0 +1,45 @@
+//! What changes seldom and is read always: hooks, the eviction stream.
+
+use std::sync::Arc;
+
+/// A value that is replaced whole; readers never wait. arc-swap, which loom cannot see, has a lock for stand-in there.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct Snapshot<T>(arc_swap::ArcSwap<T>);
+
+#[cfg(not(loom))]
+impl<T> Snapshot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(arc_swap::ArcSwap::from_pointee(value))
+    }
+
+    /// The value as it is now; one atomic load and a thread-local debt.
+    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
+        self.0.load()
+    }
+
+    /// Replaces the value by a changed copy; `change` may run several times if others change it meanwhile.
+    pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {
+        self.0.rcu(|value| change(value));
+    }
+}
+
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Snapshot<T>(loom::sync::RwLock<Arc<T>>);
+
+#[cfg(loom)]
+impl<T> Snapshot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::RwLock::new(Arc::new(value)))
+    }
+
+    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
+        Box::new(Arc::clone(&self.0.read().unwrap()))
+    }
+
+    pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {
+        let mut value = self.0.write().unwrap();
+        *value = Arc::new(change(&value));
+    }
+}
