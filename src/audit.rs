@@ -110,7 +110,7 @@ impl<T: Signal> Auditor<'_, T> {
             }
             heap += head.heap();
         }
-        let counted = shard.heap.load(Ordering::Relaxed);
+        let counted = shard.heap.get();
         if std::mem::needs_drop::<T>() && heap != counted {
             return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
         }

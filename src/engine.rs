@@ -10,7 +10,7 @@ use crate::notice::Notices;
 use crate::ring::{Claim, MAX_RUN, NoClaim, Prepared, Router, Shard, Sketch};
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
-use crate::sync::{AtomicU32, Event, Ordering, Snapshot, thread};
+use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -47,20 +47,6 @@ pub(crate) struct Counts {
     pub(crate) waits: Count,
     pub(crate) assists: Count,
     pub(crate) panics: Count,
-}
-
-/// A counter that orders nothing; std's also under loom, which need not explore it.
-#[derive(Debug, Default)]
-pub(crate) struct Count(std::sync::atomic::AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, by: u64) {
-        self.0.fetch_add(by, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl<T: Signal> Engine<T> {

@@ -3,13 +3,11 @@
 //! A thread that holds a token or a mark, or runs user code for the engine, of whatever store, must never wait for the
 //! engine (invariant 6): it could be waiting for itself, or two stores for each other.
 
-use crate::sync::thread_local;
+use crate::sync::per_thread;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
+per_thread!(DEPTH: Cell<u32> = Cell::new(0));
 
 /// While it lives, this thread is inside.
 pub(crate) struct Inside(PhantomData<*const ()>);

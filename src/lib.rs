@@ -19,6 +19,13 @@ mod stats;
 mod store;
 mod sync;
 
+/// For the loom models: whether directory tables are replaced, so that pinning must be modelled.
+#[cfg(loom)]
+#[doc(hidden)]
+pub fn model_pins() {
+    sync::epoch::MODELLED.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
 pub use audit::{Audit, AuditError, Breach};
 pub use config::{Builder, OnFull};
 pub use error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};

@@ -10,7 +10,7 @@
 
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Count, Ordering};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use std::time::Duration;
 pub(crate) struct Notices {
     word: AtomicU64,
     /// Passes of the indexer over its shards; a coarse clock for producers.
-    tick: AtomicU64,
+    tick: Count,
     /// Notices that were sent and did not find one under way.
-    sent: AtomicU64,
+    sent: Count,
     sleeper: OnceLock<Thread>,
 }
 
@@ -37,16 +37,16 @@ fn bit(shard: usize) -> u64 {
 
 impl Notices {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), tick: AtomicU64::new(0), sent: AtomicU64::new(0), sleeper: OnceLock::new() }
+        Self { word: AtomicU64::new(0), tick: Count::default(), sent: Count::default(), sleeper: OnceLock::new() }
     }
 
     #[inline]
     pub(crate) fn tick(&self) -> u64 {
-        self.tick.load(Ordering::Relaxed)
+        self.tick.get()
     }
 
     pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.sent.get()
     }
 
     /// Says that a shard has moved: after a claim and its publishing, or after a floor was raised.
@@ -60,7 +60,7 @@ impl Notices {
 
     #[cold]
     fn send_anew(&self, shard: usize) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.sent.add(1);
         // Release pairs with the Acquire in `take`.
         let before = self.word.fetch_or(bit(shard), Ordering::AcqRel);
         if before & PARKED != 0 {
@@ -95,7 +95,7 @@ impl Notices {
 
     /// Begins a pass: takes the notices sent so far. What they announce is seen by looks at the cursors after this.
     pub(crate) fn take(&self) -> Taken {
-        self.tick.store(self.tick.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.tick.set(self.tick.get() + 1);
         Taken(self.word.fetch_and(!SHARDS, Ordering::SeqCst) & SHARDS)
     }
 

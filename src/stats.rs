@@ -3,7 +3,6 @@
 use crate::engine::Engine;
 use crate::query;
 use crate::signal::Signal;
-use crate::sync::Ordering;
 
 /// A store's counts, sizes and health, as [`Store::stats`](crate::Store::stats) found them.
 ///
@@ -125,7 +124,7 @@ impl Stats {
                 .filter(|(at, head)| head.holds(*at))
                 .map(|(_, head)| head.heap())
                 .sum();
-            data += shard.slots.payload_bytes() + (shard.heap.load(Ordering::Relaxed) + lagging) as usize;
+            data += shard.slots.payload_bytes() + (shard.heap.get() + lagging) as usize;
             marks += shard.marks.bytes();
         }
         let rejected = RejectedCounts {

@@ -67,9 +67,7 @@ fn ten_wraps_later_every_index_has_the_bytes_it_had_after_one() {
 fn a_service_that_was_evicted_is_gone_from_the_list() {
     let store = Store::builder().capacity(3).shards(1).build().unwrap();
     store.push(record("trace1", "rare")).unwrap();
-    let listed = |name: &str| {
-        store.keys("service").unwrap().iter().any(|count| count.key == KeyBuf::Text(name.into()))
-    };
+    let listed = |name: &str| store.keys("service").unwrap().iter().any(|count| count.key == KeyBuf::Text(name.into()));
     assert!(listed("rare"));
     for _ in 0..3 {
         store.push(record("trace2", "common")).unwrap();

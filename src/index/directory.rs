@@ -160,10 +160,10 @@ impl<'a> Writer<'a> {
     }
 
     fn advance(&mut self, next: &'a Table, inserts: usize) {
-        let from = self.table.moved.load(Ordering::Relaxed) as usize;
+        let from = self.table.moved.get() as usize;
         let to = (from + inserts * MOVED_AT_ONCE).min(self.table.len());
         (from..to).for_each(|at| self.table.move_to(at, next));
-        self.table.moved.store(to as u64, Ordering::Relaxed);
+        self.table.moved.set(to as u64);
         if to == self.table.len() {
             self.replace();
         }

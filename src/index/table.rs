@@ -7,7 +7,7 @@
 use super::fingerprint::RESERVED;
 use crate::sync::epoch::Atomic;
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Count, Ordering};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -54,10 +54,10 @@ struct Cell {
 pub(super) struct Table {
     cells: Box<[Cell]>,
     /// Cells with a key, and cells that are not empty: the writer's own notes.
-    live: AtomicU64,
-    used: AtomicU64,
+    live: Count,
+    used: Count,
     /// Cells below this have been moved to `next`.
-    pub(super) moved: AtomicU64,
+    pub(super) moved: Count,
     /// The table that replaces this one; null while none does.
     pub(super) next: Atomic<Table>,
     census: Arc<Census>,
@@ -75,9 +75,9 @@ impl Table {
         debug_assert!(cells.is_power_of_two());
         let table = Self {
             cells: empty_cells(cells),
-            live: AtomicU64::new(0),
-            used: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
+            live: Count::default(),
+            used: Count::default(),
+            moved: Count::default(),
             next: Atomic::null(),
             census: Arc::clone(census),
         };
@@ -95,11 +95,11 @@ impl Table {
     }
 
     pub(super) fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed) as usize
+        self.live.get() as usize
     }
 
     pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed) as usize
+        self.used.get() as usize
     }
 
     /// The cell after `step` cells from the fingerprint's home.
@@ -157,9 +157,9 @@ impl Table {
                 continue;
             }
             if before == EMPTY {
-                self.used.store(self.used.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                self.used.set(self.used.get() + 1);
             }
-            self.live.store(self.live.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.live.set(self.live.get() + 1);
             // Release: a reader may hold this cell for its former key; the link of the new one was written before.
             cell.newest.store(newest.0, Ordering::Release);
             // Pairs with the Acquire in `find`.
@@ -184,7 +184,7 @@ impl Table {
     }
 
     fn remove(&self, at: usize) {
-        self.live.store(self.live.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        self.live.set(self.live.get() - 1);
         let mask = self.cells.len() - 1;
         if self.cells[(at + 1) & mask].print.load(Ordering::Relaxed) != EMPTY {
             self.cells[at].print.store(TOMB, Ordering::Release);
@@ -200,7 +200,7 @@ impl Table {
                 break;
             }
         }
-        self.used.store(self.used.load(Ordering::Relaxed) - emptied, Ordering::Relaxed);
+        self.used.set(self.used.get() - emptied);
     }
 
     /// Writer: moves what the cell holds to the table that replaces this one.
@@ -215,7 +215,7 @@ impl Table {
         // reader began; if it finds the tombstone, the Release below has made the copy visible.
         next.fill(print, newest);
         self.cells[at].print.store(TOMB, Ordering::Release);
-        self.live.store(self.live.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        self.live.set(self.live.get() - 1);
     }
 }
 

@@ -9,8 +9,8 @@ use crate::index::Growth;
 use crate::inside;
 use crate::ring::{Shard, TokenGuard};
 use crate::signal::Signal;
+use crate::sync::epoch;
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{Ordering, epoch};
 
 /// Who takes a step, and so what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ fn index<T: Signal>(shard: &Shard<T>, batch: u64, growth: Growth, _: &TokenGuard
             }
         }
         let heap: u64 = shard.slots.heads(done..until).map(|(_, head)| head.heap()).sum();
-        shard.heap.store(shard.heap.load(Ordering::Relaxed) + heap, Ordering::Relaxed);
+        shard.heap.set(shard.heap.get() + heap);
         shard.set_indexed(until);
         done = until;
     }
@@ -188,5 +188,5 @@ fn release_heap<T: Signal>(shard: &Shard<T>, from: u64, to: u64) {
         return;
     }
     let heap: u64 = shard.slots.heads(from..to).map(|(_, head)| head.heap()).sum();
-    shard.heap.store(shard.heap.load(Ordering::Relaxed) - heap, Ordering::Relaxed);
+    shard.heap.set(shard.heap.get() - heap);
 }

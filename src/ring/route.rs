@@ -11,7 +11,7 @@
 
 use super::shard::Shard;
 use crate::signal::Signal;
-use crate::sync::{AtomicU64, CachePadded, Ordering, thread_local};
+use crate::sync::{CachePadded, Count, per_thread};
 use std::cell::Cell;
 
 /// The longest run, and the most records that one claim takes.
@@ -36,11 +36,11 @@ struct Run {
     tick: u64,
 }
 
-const NO_RUN: Run = Run { store: 0, shard: 0, left: 0, next: 0, limit: 0, stamp: 0, tick: 0 };
+const NO_RUN: Run = Run { store: 0, shard: 0, left: 0, next: 0, limit: 0, stamp: NO_STAMP, tick: 0 };
 
-thread_local! {
-    static RUNS: [Cell<Run>; REMEMBERED] = const { [const { Cell::new(NO_RUN) }; REMEMBERED] };
-}
+const NO_STAMP: u64 = u64::MAX;
+
+per_thread!(RUNS: [Cell<Run>; REMEMBERED] = [const { Cell::new(NO_RUN) }; REMEMBERED]);
 
 /// Sequences that this thread owns and must publish, each once.
 #[derive(Clone, Copy, Debug)]
@@ -71,19 +71,19 @@ pub(crate) enum NoClaim {
 pub(crate) struct Router {
     store: u64,
     run: u64,
-    stamps: CachePadded<AtomicU64>,
-    entrances: CachePadded<AtomicU64>,
+    stamps: CachePadded<Count>,
+    entrances: CachePadded<Count>,
 }
 
 impl Router {
     /// `run` is how many records a producer pushes to a shard before it moves on.
     pub(crate) fn new(run: usize) -> Self {
-        static STORES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        static STORES: Count = Count::new();
         Self {
-            store: STORES.fetch_add(1, Ordering::Relaxed),
+            store: STORES.next() + 1,
             run: run as u64,
-            stamps: CachePadded::new(AtomicU64::new(1)),
-            entrances: CachePadded::new(AtomicU64::new(0)),
+            stamps: CachePadded::new(Count::default()),
+            entrances: CachePadded::new(Count::default()),
         }
     }
 
@@ -100,7 +100,7 @@ impl Router {
                 return Ok(claim);
             }
             if run.store != self.store {
-                let entrance = self.entrances.fetch_add(1, Ordering::Relaxed) as usize;
+                let entrance = self.entrances.next() as usize;
                 run = Run { store: self.store, shard: entrance % shards.len(), left: self.run, ..NO_RUN };
             }
             let claim = self.claim_anew(shards, wanted, tick, &mut run);
@@ -118,7 +118,7 @@ impl Router {
         tick: u64,
         run: &mut Run,
     ) -> Result<Claim, NoClaim> {
-        if run.left == 0 || (run.stamp != 0 && shards[run.shard].claimed() != run.next) {
+        if run.left == 0 || (run.stamp != NO_STAMP && shards[run.shard].claimed() != run.next) {
             run.move_on(shards.len(), self.run);
         }
         let first_tried = run.shard;
@@ -137,8 +137,8 @@ impl Router {
                 run.move_on(shards.len(), self.run);
                 continue;
             }
-            // Relaxed: the counter orders itself; see the module's text for what orders stamps against claims.
-            (run.stamp, run.tick) = (self.stamps.fetch_add(1, Ordering::Relaxed), tick);
+            // What orders stamps against claims is in the module's text.
+            (run.stamp, run.tick) = (self.stamps.next(), tick);
             if shard.claim(run.next, count) {
                 return Ok(run.take(count));
             }
@@ -148,7 +148,7 @@ impl Router {
                 run.move_on(shards.len(), self.run);
             }
         }
-        run.stamp = 0;
+        run.stamp = NO_STAMP;
         Err(NoClaim::Full { shard: first_tried })
     }
 }

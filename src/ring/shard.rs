@@ -10,7 +10,7 @@ use crate::index::Directory;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, CachePadded, Ordering, fence_after_seqcst_rmw};
+use crate::sync::{AtomicU64, CachePadded, Count, Ordering, fence_after_seqcst_rmw};
 
 /// The word of the `claimed` cursor: sequences handed out, and in the top bit whether the shard is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub(crate) struct Shard<T: Signal> {
     evicted: AtomicU64,
     floor: AtomicU64,
     /// Sequences that `clear` and `close` put below the floor and that capacity alone would have kept.
-    cleared: AtomicU64,
+    cleared: Count,
     /// Own heap bytes of the records in `[reclaimed, indexed)`; written by the token holder.
-    pub(crate) heap: AtomicU64,
+    pub(crate) heap: Count,
     pub(crate) token: Token,
     pub(crate) marks: Marks,
     pub(crate) slots: Slots<T>,
@@ -55,8 +55,8 @@ impl<T: Signal> Shard<T> {
             indexed: CachePadded::new(AtomicU64::new(0)),
             evicted: AtomicU64::new(0),
             floor: AtomicU64::new(0),
-            cleared: AtomicU64::new(0),
-            heap: AtomicU64::new(0),
+            cleared: Count::default(),
+            heap: Count::default(),
             token: Token::new(),
             marks: Marks::new(),
             slots: Slots::new(capacity + slack),
@@ -140,7 +140,7 @@ impl<T: Signal> Shard<T> {
     }
 
     pub(crate) fn cleared(&self) -> u64 {
-        self.cleared.load(Ordering::Relaxed)
+        self.cleared.get()
     }
 
     /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
@@ -163,7 +163,7 @@ impl<T: Signal> Shard<T> {
         let before = self.floor.fetch_max(claimed, Ordering::SeqCst);
         fence_after_seqcst_rmw();
         let low = claimed.saturating_sub(self.capacity).max(before);
-        self.cleared.fetch_add(claimed.saturating_sub(low), Ordering::Relaxed);
+        self.cleared.add(claimed.saturating_sub(low));
     }
 
     /// Hands out nothing more.

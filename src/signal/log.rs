@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     // A slot holds the record itself: what it grows by, every slot of every store grows by.
-    const _: () = assert!(size_of::<LogRecord>() <= 152);
+    const _: () = assert!(size_of::<LogRecord>() <= 144);
 
     fn record() -> LogRecord {
         LogRecord::new(Resource::default().share(), Scope::default().share())

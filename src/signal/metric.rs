@@ -224,7 +224,8 @@ mod tests {
         let point = MetricPoint {
             attributes: Attributes::from([("key", "value")]),
             exemplars: [Exemplar { value: Some(Number::Int(1)), ..Exemplar::default() }].into(),
-            value: Histogram { bucket_counts: [1, 2].into(), explicit_bounds: [0.5].into(), ..Default::default() }.into(),
+            value: Histogram { bucket_counts: [1, 2].into(), explicit_bounds: [0.5].into(), ..Default::default() }
+                .into(),
             ..point("orders", MetricKind::Histogram { temporality })
         };
         let histogram = size_of::<Histogram>() + 3 * 8;

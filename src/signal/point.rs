@@ -1,7 +1,6 @@
 //! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
 //! in this data model.
 
-use super::value::list_bytes;
 use super::{Attributes, SpanId, TraceId};
 
 /// What a metric point measured. 16 bytes; what is larger is boxed.
@@ -262,7 +261,7 @@ mod tests {
         let histogram = Histogram { sum: Some(nan), explicit_bounds: [nan].into(), ..Default::default() };
         let exponential = ExponentialHistogram { zero_threshold: nan, max: Some(nan), ..Default::default() };
         let summary = Summary { quantiles: [Quantile { quantile: nan, value: nan }].into(), ..Default::default() };
-        for value in [nan.into(), histogram.into(), exponential.into(), PointValue::from(summary)] {
+        for value in [PointValue::Double(nan), histogram.into(), exponential.into(), summary.into()] {
             assert_eq!(value, value.clone());
         }
         assert_ne!(Some(Number::Double(0.0)), Some(Number::Double(-0.0)));

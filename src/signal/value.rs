@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// What an attribute or a log body holds: OpenTelemetry's `AnyValue`.
+/// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a profile's table of
+/// strings, which outside of profiles the protocol has readers take for [`Empty`](Value::Empty).
 ///
 /// 24 bytes, and no more heap than its contents need: text and lists are boxed slices, so that a record's size is what
 /// it holds. Values nest; dropping, cloning and comparing one recurses as deep as it nests, so a decoder of foreign

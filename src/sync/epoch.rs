@@ -6,12 +6,11 @@
 pub(crate) use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
 
 use crossbeam_epoch::{Collector, LocalHandle};
-#[cfg(not(loom))]
-use std::sync::OnceLock;
 
 #[cfg(not(loom))]
 mod domain {
     use super::*;
+    use std::sync::OnceLock;
 
     static COLLECTOR: OnceLock<Collector> = OnceLock::new();
 
@@ -32,10 +31,14 @@ mod domain {
     }
 }
 
-/// Under loom each execution has a collector of its own, handed out by `loom::lazy_static`.
+/// Under loom each execution has a collector of its own. Pinning multiplies what loom has to explore, so only models that
+/// replace tables switch it on; in the others no table is ever retired.
 #[cfg(loom)]
 mod domain {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    pub(crate) static MODELLED: AtomicBool = AtomicBool::new(false);
 
     loom::lazy_static! {
         static ref COLLECTOR: Collector = Collector::new();
@@ -45,9 +48,28 @@ mod domain {
         static HANDLE: LocalHandle = COLLECTOR.register();
     }
 
-    pub(crate) fn pin() -> Guard {
-        HANDLE.with(|handle| handle.pin())
+    pub(crate) enum Pin {
+        Modelled(Guard),
+        Absent,
+    }
+
+    impl std::ops::Deref for Pin {
+        type Target = Guard;
+
+        fn deref(&self) -> &Guard {
+            match self {
+                Pin::Modelled(guard) => guard,
+                // SAFETY: in models that do not switch pinning on, no table is retired.
+                Pin::Absent => unsafe { crossbeam_epoch::unprotected() },
+            }
+        }
+    }
+
+    pub(crate) fn pin() -> Pin {
+        if MODELLED.load(Ordering::Relaxed) { Pin::Modelled(HANDLE.with(|handle| handle.pin())) } else { Pin::Absent }
     }
 }
 
+#[cfg(loom)]
+pub(crate) use domain::MODELLED;
 pub(crate) use domain::pin;

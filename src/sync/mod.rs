@@ -14,15 +14,20 @@ pub(crate) use event::Event;
 pub(crate) use snapshot::Snapshot;
 
 #[cfg(loom)]
-pub(crate) use loom::{
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
-    thread_local,
-};
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
-pub(crate) use std::{
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
-    thread_local,
-};
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+
+/// A thread-local with a constant for a start, so that reaching it costs no check and no destructor.
+macro_rules! per_thread {
+    ($name:ident: $type:ty = $start:expr) => {
+        #[cfg(not(loom))]
+        std::thread_local! { static $name: $type = const { $start }; }
+        #[cfg(loom)]
+        loom::thread_local! { static $name: $type = $start; }
+    };
+}
+pub(crate) use per_thread;
 
 pub(crate) mod thread {
     #[cfg(loom)]
@@ -51,6 +56,39 @@ pub(crate) mod thread {
     #[cfg(loom)]
     pub(crate) fn park_timeout(_: Duration) {
         yield_now();
+    }
+}
+
+/// A number that orders nothing: a statistic, or a note that the token holder keeps for the next one. std's also under
+/// loom, which so need not explore it.
+#[derive(Debug, Default)]
+pub(crate) struct Count(std::sync::atomic::AtomicU64);
+
+impl Count {
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::atomic::AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// For a number with a single writer at a time.
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Counts one on and gives the number before: unique among callers.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
 

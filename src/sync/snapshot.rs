@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// A value that is replaced whole; readers never wait. arc-swap, which loom cannot see, has a lock for stand-in there.
+/// A value that is replaced whole; readers never wait. arc-swap, which loom cannot see, has a plain lock for stand-in there: no model is about hooks, and what a snapshot holds never changes.
 #[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct Snapshot<T>(arc_swap::ArcSwap<T>);
@@ -26,12 +26,12 @@ impl<T> Snapshot<T> {
 
 #[cfg(loom)]
 #[derive(Debug)]
-pub(crate) struct Snapshot<T>(loom::sync::RwLock<Arc<T>>);
+pub(crate) struct Snapshot<T>(std::sync::RwLock<Arc<T>>);
 
 #[cfg(loom)]
 impl<T> Snapshot<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::RwLock::new(Arc::new(value)))
+        Self(std::sync::RwLock::new(Arc::new(value)))
     }
 
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {

@@ -1,0 +1,98 @@
+//! What the models share: a small record, bounds, and the check that a planted fault is caught.
+//!
+//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for every interleaving
+//! and every stale read that the memory model allows, up to a number of preemptions. `SLIPRING_PREEMPTIONS` overrides
+//! that number for the deep runs.
+
+use slipring::{Builder, Key, Signal, Store};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// A record with one key, or none for 0, and a body that must never be another record's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub key: u64,
+    pub body: Box<u64>,
+}
+
+impl Record {
+    /// A record whose body is told by its key and its number.
+    pub fn new(key: u64, number: u64) -> Self {
+        Self { key, body: Box::new(key * 100 + number) }
+    }
+
+    /// Panics unless key and body belong together.
+    pub fn check(&self) {
+        assert_eq!(*self.body / 100, self.key, "a torn or foreign record");
+    }
+}
+
+impl Signal for Record {
+    const NAME: &'static str = "record";
+    type Indexes = [&'static str; 1];
+    const INDEXES: Self::Indexes = ["key"];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        (self.key != 0).then_some(Key::Int(self.key))
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+/// A store of one shard without a thread of its own, as small as the model allows.
+pub fn small(capacity: usize, slack: usize) -> Builder<Record> {
+    Store::builder().capacity(capacity).shards(1).slack(slack).manual()
+}
+
+/// The bodies' numbers that a lookup of the key gives, newest first; each record is checked.
+pub fn lookup(store: &Store<Record>, key: u64) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let query = store.query().key("key", key);
+    query
+        .for_each(|_, record| {
+            record.check();
+            assert_eq!(record.key, key, "another key's record");
+            numbers.push(*record.body % 100);
+        })
+        .unwrap();
+    numbers
+}
+
+/// Explores the model and prints how many executions that took. One execution proves nothing: it must be more.
+pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
+    let before = EXECUTIONS.load(Ordering::Relaxed);
+    let started = Instant::now();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(bound(preemptions));
+    builder.max_branches = 100_000;
+    builder.check(move || {
+        EXECUTIONS.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let executions = EXECUTIONS.load(Ordering::Relaxed) - before;
+    println!("{name}: {executions} executions at {} preemptions in {:.1?}", bound(preemptions), started.elapsed());
+    assert!(executions > 1, "{name} explored a single execution");
+}
+
+fn bound(preemptions: usize) -> usize {
+    std::env::var("SLIPRING_PREEMPTIONS").map_or(preemptions, |n| n.parse().expect("SLIPRING_PREEMPTIONS is a number"))
+}
+
+/// Runs a model of this test binary again, in a process with the fault planted, and panics unless it fails there.
+pub fn assert_caught(fault: &str, model: &str) {
+    let run = Command::new(std::env::current_exe().expect("this test has a path"))
+        .args(["--exact", model, "--nocapture", "--test-threads=1"])
+        .env("SLIPRING_FAULT", fault)
+        .output()
+        .expect("a test can run itself");
+    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(!said.contains("running 0 tests"), "there is no model {model}");
+    assert!(!said.contains("there is no such fault"), "{said}");
+    assert!(!run.status.success(), "{model} did not notice the planted fault {fault}:\n{said}");
+    let why = said.lines().find(|line| line.contains("panicked at")).unwrap_or("it was killed");
+    println!("{fault}: caught by {model} ({why})");
+}

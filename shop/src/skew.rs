@@ -1,0 +1,46 @@
+//! Choices of which some come far more often than others.
+
+use crate::rng::Rng;
+
+/// A table to draw from in constant time: each choice holds as many cells as its share asks for, and at least one.
+#[derive(Clone, Debug)]
+pub(crate) struct Skew(Box<[u16]>);
+
+impl Skew {
+    /// Choices 0 to `choices` - 1, the n-th as often as 1/n of the first (Zipf's law).
+    pub fn zipf(choices: u16) -> Self {
+        let weights: Vec<u64> = (1..=u64::from(choices)).map(|rank| 1_000_000 / rank).collect();
+        Self::of(&weights)
+    }
+
+    /// Choices 0 to `weights.len()` - 1, each as often as its weight says.
+    pub fn of(weights: &[u64]) -> Self {
+        let total: u64 = weights.iter().sum();
+        let cells = (weights.len() as u64 * 16).max(1000);
+        let shares = weights.iter().map(|weight| (weight * cells).div_ceil(total));
+        let filled = shares.zip(0..).flat_map(|(share, choice)| std::iter::repeat_n(choice, share as usize));
+        Self(filled.collect())
+    }
+
+    #[inline]
+    pub fn draw(&self, rng: &mut Rng) -> u16 {
+        self.0[rng.below(self.0.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_as_told_and_nothing_is_left_out() {
+        let mut rng = Rng::new(3, 3);
+        let zipf = Skew::zipf(1000);
+        let mut counts = vec![0; 1000];
+        (0..1_000_000).for_each(|_| counts[usize::from(zipf.draw(&mut rng))] += 1);
+        // The first has 1/H(1000) = 13 %.
+        assert!((120_000..140_000).contains(&counts[0]), "{}", counts[0]);
+        assert!((55_000..75_000).contains(&counts[1]), "{}", counts[1]);
+        assert!(counts.iter().all(|count| *count > 0));
+    }
+}
