@@ -10,6 +10,7 @@ use crate::notice::Notices;
 use crate::ring::{Claim, MAX_RUN, NoClaim, Prepared, Router, Shard, Sketch};
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
+use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -219,7 +220,7 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn clear(&self) {
         for (number, shard) in self.shards.iter().enumerate() {
             shard.clear();
-            if !crate::sync::fault::planted(crate::sync::fault::Fault::ClearWithoutNotice) {
+            if !planted(Fault::ClearWithoutNotice) {
                 self.notices.send(number);
             }
         }
@@ -232,9 +233,9 @@ impl<T: Signal> Engine<T> {
         self.shards.iter().for_each(Shard::close);
         // Pairs with the fence in `Notices::park`: either the indexer sees `stopping` in its last look, or it is seen
         // parked here.
-        crate::sync::fence(Ordering::SeqCst);
+        fault::fence(Fault::CloseWithoutFence);
         self.notices.hurry();
-        if !crate::sync::fault::planted(crate::sync::fault::Fault::ShutdownWithoutWake) {
+        if !planted(Fault::ShutdownWithoutWake) {
             self.room.notify();
         }
     }

@@ -99,11 +99,6 @@ impl Notices {
         Taken(self.word.fetch_and(!SHARDS, Ordering::SeqCst) & SHARDS)
     }
 
-    /// Puts a notice back: the shard could not be dealt with for now.
-    pub(crate) fn keep(&self, shard: usize) {
-        self.word.fetch_or(bit(shard), Ordering::Relaxed);
-    }
-
     /// Sleeps for this long, or until hurried.
     pub(crate) fn nap(&self, length: Duration) {
         self.word.fetch_or(NAPPING, Ordering::SeqCst);

@@ -68,7 +68,7 @@ pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 
     let started = Instant::now();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(bound(preemptions));
-    builder.max_branches = 100_000;
+    builder.max_branches = 20_000;
     builder.check(move || {
         EXECUTIONS.fetch_add(1, Ordering::Relaxed);
         model();
@@ -93,6 +93,6 @@ pub fn assert_caught(fault: &str, model: &str) {
     assert!(!said.contains("running 0 tests"), "there is no model {model}");
     assert!(!said.contains("there is no such fault"), "{said}");
     assert!(!run.status.success(), "{model} did not notice the planted fault {fault}:\n{said}");
-    let why = said.lines().find(|line| line.contains("panicked at")).unwrap_or("it was killed");
+    let why = said.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("it was killed");
     println!("{fault}: caught by {model} ({why})");
 }

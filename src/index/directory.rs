@@ -200,7 +200,7 @@ impl<'a> Writer<'a> {
         }
         match self.find(print) {
             Some((table, at)) => {
-                let before = table.newest(at).sequence(sequence);
+                let before = table.newest_own(at).sequence(sequence);
                 // Relaxed: readers get here through the word that `raise` stores with Release.
                 link.store((sequence - before) as u32, Ordering::Relaxed);
                 table.raise(at, sequence);
@@ -235,7 +235,7 @@ impl<'a> Writer<'a> {
         {
             return Some((table, at));
         }
-        let in_table = |table: &'a Table| table.find(print).map(|at| (table, at));
+        let in_table = |table: &'a Table| table.find_own(print).map(|at| (table, at));
         let found = in_table(self.table).or_else(|| self.next.and_then(in_table));
         self.last = found.map(|(table, at)| (print, table, at));
         found

@@ -7,7 +7,7 @@
 use super::fingerprint::RESERVED;
 use crate::sync::epoch::Atomic;
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{AtomicU64, Count, Ordering};
+use crate::sync::{AtomicU64, Count, Ordering, own};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -111,10 +111,21 @@ impl Table {
     /// The cell that holds the fingerprint. Wait-free: at most one turn around the table.
     #[inline]
     pub(super) fn find(&self, print: u64) -> Option<usize> {
+        // Acquire pairs with the Release in `fill`: who sees the fingerprint sees the word that came with it.
+        self.find_by(print, |cell| cell.load(Ordering::Acquire))
+    }
+
+    /// Writer: the same, by its own look.
+    #[inline]
+    pub(super) fn find_own(&self, print: u64) -> Option<usize> {
+        self.find_by(print, own)
+    }
+
+    #[inline]
+    fn find_by(&self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<usize> {
         for step in 0..self.cells.len() {
             let at = self.probe(print, step);
-            // Acquire pairs with the Release in `fill`: who sees the fingerprint sees the word that came with it.
-            match self.cells[at].print.load(Ordering::Acquire) {
+            match look(&self.cells[at].print) {
                 found if found == print => return Some(at),
                 EMPTY => return None,
                 _ => {}
@@ -129,6 +140,12 @@ impl Table {
         Newest(self.cells[at].newest.load(Ordering::Acquire))
     }
 
+    /// Writer: the same, by its own look.
+    #[inline]
+    pub(super) fn newest_own(&self, at: usize) -> Newest {
+        Newest(own(&self.cells[at].newest))
+    }
+
     /// What the cell holds now, if anything.
     pub(super) fn entry(&self, at: usize) -> Option<(u64, Newest)> {
         let print = self.cells[at].print.load(Ordering::Acquire);
@@ -138,7 +155,7 @@ impl Table {
     /// Writer: a record with this cell's key came.
     #[inline]
     pub(super) fn raise(&self, at: usize, sequence: u64) {
-        let count = self.newest(at).count() + 1;
+        let count = self.newest_own(at).count() + 1;
         // Release pairs with the Acquire in `newest`: the slot's link was written before.
         self.cells[at].newest.store(Newest::new(sequence, count).0, Ordering::Release);
     }
@@ -152,7 +169,7 @@ impl Table {
         for step in 0..self.cells.len() {
             let at = self.probe(print, step);
             let cell = &self.cells[at];
-            let before = cell.print.load(Ordering::Relaxed);
+            let before = own(&cell.print);
             if before >= RESERVED {
                 continue;
             }
@@ -172,7 +189,7 @@ impl Table {
     /// Writer: a record of this cell's key was evicted; the last one takes the key with it. Whether it did.
     #[inline]
     pub(super) fn lower(&self, at: usize) -> bool {
-        let newest = self.newest(at);
+        let newest = self.newest_own(at);
         if newest.count() > 1 {
             self.cells[at].newest.store(newest.0 - 1, Ordering::Release);
             return false;
@@ -186,7 +203,7 @@ impl Table {
     fn remove(&self, at: usize) {
         self.live.set(self.live.get() - 1);
         let mask = self.cells.len() - 1;
-        if self.cells[(at + 1) & mask].print.load(Ordering::Relaxed) != EMPTY {
+        if own(&self.cells[(at + 1) & mask].print) != EMPTY {
             self.cells[at].print.store(TOMB, Ordering::Release);
             return;
         }
@@ -196,7 +213,7 @@ impl Table {
             self.cells[at].print.store(EMPTY, Ordering::Release);
             emptied += 1;
             at = at.wrapping_sub(1) & mask;
-            if self.cells[at].print.load(Ordering::Relaxed) != TOMB {
+            if own(&self.cells[at].print) != TOMB {
                 break;
             }
         }
@@ -205,7 +222,11 @@ impl Table {
 
     /// Writer: moves what the cell holds to the table that replaces this one.
     pub(super) fn move_to(&self, at: usize, next: &Self) {
-        let Some((print, newest)) = self.entry(at) else { return };
+        let print = own(&self.cells[at].print);
+        if print < RESERVED {
+            return;
+        }
+        let newest = self.newest_own(at);
         if planted(Fault::MovedTooEarly) {
             self.cells[at].print.store(TOMB, Ordering::Release);
             next.fill(print, newest);

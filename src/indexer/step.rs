@@ -11,6 +11,7 @@ use crate::ring::{Shard, TokenGuard};
 use crate::signal::Signal;
 use crate::sync::epoch;
 use crate::sync::fault::{Fault, planted};
+use std::ops::Range;
 
 /// Who takes a step, and so what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,49 +59,50 @@ impl<T: Signal> Engine<T> {
         let _inside = inside::enter();
         let batch = if role == Role::Assister { ASSIST_BATCH } else { BATCH };
         let growth = if role == Role::Assister && self.threaded { Growth::Forbidden } else { Growth::Allowed };
-        let mut moved =
-            Moved { indexed: index(shard, batch, growth, &token), evicted: evict(shard, batch, &token), reclaimed: 0 };
+        let before = shard.cursors(&token);
+        let indexed = index(shard, before.indexed, batch, growth);
+        let evicted = evict(shard, before.evicted, indexed, batch);
+        let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
             let sinks = self.sinks.load();
             if role == Role::Indexer || !self.threaded || sinks.is_empty() {
-                moved.reclaimed = self.reclaim(number, batch, &sinks, &token);
+                reclaimed = self.reclaim(number, reclaimed..evicted, batch, &sinks, &token);
             }
         }
         drop(token);
+        let moved = Moved {
+            indexed: indexed - before.indexed,
+            evicted: evicted - before.evicted,
+            reclaimed: reclaimed - before.reclaimed,
+        };
         if moved.reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }
         Some(moved)
     }
 
-    fn reclaim(&self, number: usize, batch: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) -> u64 {
+    /// Lets go of evicted records that no reader may be looking at; how far that got.
+    fn reclaim(&self, number: usize, evicted: Range<u64>, batch: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) -> u64 {
+        if evicted.is_empty() {
+            return evicted.start;
+        }
         let shard = &self.shards[number];
-        let from = shard.reclaimed();
-        let evicted = shard.evicted();
-        if from == evicted {
-            return 0;
-        }
-        let to = shard.marks.lowest(evicted).min(from + batch);
-        if to <= from {
-            return 0;
-        }
-        if sinks.is_empty() && !std::mem::needs_drop::<T>() {
-            release_heap(shard, from, to);
-            shard.set_reclaimed(to);
-            return to - from;
-        }
-        let mut done = from;
+        let to = shard.marks.lowest(evicted.end).min(evicted.start + batch);
+        let mut done = evicted.start;
         while done < to {
             // With hooks each slot is free at once: they may take long. Otherwise the producers' line is left alone for
             // a while.
             let run = if sinks.is_empty() { RECLAIM_RUN } else { 1 };
             let until = (done + run).min(to);
-            release_heap(shard, done, until);
-            (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
+            if std::mem::needs_drop::<T>() || !sinks.is_empty() {
+                let heap: u64 = shard.slots.heads(done..until).map(|(_, head)| head.heap()).sum();
+                shard.heap.set(shard.heap.get() - heap);
+                (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
+            }
             shard.set_reclaimed(until);
             done = until;
         }
-        to - from
+        done
     }
 
     /// Shows an evicted record to the hooks and hands it on or drops it, once, whatever panics.
@@ -131,11 +133,11 @@ impl<T: Signal> Engine<T> {
     }
 }
 
-/// Enters published records into every index, in order, up to the first that is not published yet.
-fn index<T: Signal>(shard: &Shard<T>, batch: u64, growth: Growth, _: &TokenGuard<'_>) -> u64 {
-    let from = shard.indexed();
-    let to = from
-        + shard.slots.heads(from..from + batch).take_while(|(sequence, head)| head.holds(*sequence)).count() as u64;
+/// Enters published records into every index, in order, from this one up to the first that is not published yet; how far
+/// that got. For the token holder.
+fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> u64 {
+    let published = shard.slots.heads(from..from + batch).take_while(|(sequence, head)| head.holds(*sequence)).count();
+    let to = from + published as u64;
     let mut done = from;
     while done < to {
         // Each round has a guard of its own: tables that were retired in one can be freed in the next.
@@ -158,15 +160,14 @@ fn index<T: Signal>(shard: &Shard<T>, batch: u64, growth: Growth, _: &TokenGuard
         shard.set_indexed(until);
         done = until;
     }
-    done - from
+    done
 }
 
-/// Takes records whose turn has come out of every index.
-fn evict<T: Signal>(shard: &Shard<T>, batch: u64, _: &TokenGuard<'_>) -> u64 {
-    let from = shard.evicted();
-    let to = shard.low(shard.claimed()).min(shard.indexed()).min(from + batch);
+/// Takes records whose turn has come out of every index; how far that got. For the token holder.
+fn evict<T: Signal>(shard: &Shard<T>, from: u64, indexed: u64, batch: u64) -> u64 {
+    let to = shard.low(shard.claimed()).min(indexed).min(from + batch);
     if to <= from {
-        return 0;
+        return from;
     }
     let guard = epoch::pin();
     for (number, directory) in shard.directories.iter().enumerate() {
@@ -180,13 +181,5 @@ fn evict<T: Signal>(shard: &Shard<T>, batch: u64, _: &TokenGuard<'_>) -> u64 {
     }
     drop(guard);
     shard.set_evicted(to);
-    to - from
-}
-
-fn release_heap<T: Signal>(shard: &Shard<T>, from: u64, to: u64) {
-    if !std::mem::needs_drop::<T>() {
-        return;
-    }
-    let heap: u64 = shard.slots.heads(from..to).map(|(_, head)| head.heap()).sum();
-    shard.heap.set(shard.heap.get() - heap);
+    to
 }

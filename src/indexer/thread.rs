@@ -3,7 +3,7 @@
 //! Waking it for every record would take a producer's core for a scheduler slice each time, and answers do not lag
 //! anyway; so it is woken early only when parked, or when a ring is nearly full.
 
-use super::Role;
+use super::{Moved, Role};
 use crate::engine::Engine;
 use crate::notice::Taken;
 use crate::signal::Signal;
@@ -40,25 +40,18 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.finish();
 }
 
-/// Works off the shards that have sent notices; whether there was anything to do.
+/// Works off every shard that has sent a notice or is not settled; whether there was anything to do.
+///
+/// The cursors alone would do: a notice can be taken while somebody else holds the token and has looked past the end
+/// already, or before the claim it stands for is seen. A shard that is not settled is looked at in every pass, so nothing
+/// depends on who was refused what.
 fn pass<T: Signal>(engine: &Engine<T>, taken: Taken) -> bool {
     let mut any = false;
-    for (number, shard) in engine.shards.iter().enumerate().filter(|(number, _)| taken.names(*number)) {
-        let mut refused = false;
-        loop {
-            match engine.step(number, Role::Indexer) {
-                Some(moved) if moved.any() => any = true,
-                Some(_) => break,
-                None => {
-                    refused = true;
-                    break;
-                }
+    for (number, shard) in engine.shards.iter().enumerate() {
+        if taken.names(number) || (!shard.is_settled() && !planted(Fault::NoticedOnly)) {
+            while engine.step(number, Role::Indexer).is_some_and(Moved::any) {
+                any = true;
             }
-        }
-        // Somebody else holds the token and may have looked past the end already, or a claim is not published yet, or a
-        // reader's mark holds something back: nobody will send this notice again, so it stays.
-        if !shard.is_settled() && !(refused && planted(Fault::RefusedGivesUp)) {
-            engine.notices.keep(number);
         }
     }
     any

@@ -5,9 +5,11 @@ use crate::ring::{Head, Mark, Shard};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 
-/// How far below the record in hand the mark is set, so that moving down costs little and a sleeping reader holds back
-/// little; but at least `LEAST_SPAN`, which spares small stores the moving.
-const LEAST_SPAN: u64 = 1024;
+/// How far below the record in hand the mark is set: far enough that moving it costs little, near enough that a sleeping
+/// reader holds back little.
+fn span(capacity: u64) -> u64 {
+    if cfg!(loom) { 0 } else { (capacity / 8).max(1024) }
+}
 
 /// What a reader sees of a shard, fixed when it is opened, but for what is evicted meanwhile.
 pub(crate) struct View<'a, T: Signal> {
@@ -25,18 +27,16 @@ pub(crate) struct View<'a, T: Signal> {
 impl<'a, T: Signal> View<'a, T> {
     /// For walking down from the newest.
     pub(crate) fn open(shard: &'a Shard<T>) -> Self {
-        let span = (shard.capacity() / 8).max(LEAST_SPAN);
-        Self::open_at(shard, shard.indexed().saturating_sub(span))
+        Self::open_at(shard, shard.indexed().saturating_sub(span(shard.capacity())))
     }
 
     /// For reading from this sequence upwards.
     pub(crate) fn open_at(shard: &'a Shard<T>, lowest: u64) -> Self {
         let inside = inside::enter();
-        let early = planted(Fault::ReaderWithoutReload).then(|| shard.evicted());
         let mark = shard.marks.set(lowest);
         // In this order. `evicted` after the mark's fence: the licence. Then `indexed` before `claimed`, so that the tail
         // [indexed, claimed) leaves no gap; and both before any directory, so that what lies below `indexed` is in it.
-        let evicted = early.unwrap_or_else(|| shard.evicted());
+        let evicted = shard.evicted();
         let indexed = shard.indexed();
         let claimed = shard.claimed();
         let low = shard.low(claimed).max(evicted);
@@ -51,9 +51,10 @@ impl<'a, T: Signal> View<'a, T> {
     #[inline]
     pub(crate) fn license(&mut self, sequence: u64) -> bool {
         if sequence < self.mark.at() {
-            let span = (self.shard.capacity() / 8).max(LEAST_SPAN);
-            self.mark.move_to(sequence.saturating_sub(span));
-            self.evicted = self.shard.evicted();
+            self.mark.move_to(sequence.saturating_sub(span(self.shard.capacity())));
+            if !planted(Fault::ReaderWithoutReload) {
+                self.evicted = self.shard.evicted();
+            }
         }
         sequence >= self.evicted
     }

@@ -45,7 +45,7 @@ impl Marks {
             for word in &block.marks {
                 // Acquire: the former owner's reads come before this owner's, so that one look at the word, which is a
                 // look at both, orders both before a reclaim.
-                if word.load(Ordering::Relaxed) == 0
+                if (cfg!(loom) || word.load(Ordering::Relaxed) == 0)
                     && word.compare_exchange(0, lowest + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
                 {
                     // Pairs with the fence in `lowest`; see the module's text for both orders.

@@ -5,12 +5,12 @@
 
 use super::marks::Marks;
 use super::slot::Slots;
-use super::token::Token;
+use super::token::{Token, TokenGuard};
 use crate::index::Directory;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, CachePadded, Count, Ordering, fence_after_seqcst_rmw};
+use crate::sync::{AtomicU64, CachePadded, Count, Ordering, fence_after_seqcst_rmw, look_before_swap, own};
 
 /// The word of the `claimed` cursor: sequences handed out, and in the top bit whether the shard is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,14 @@ impl Claimed {
     pub(super) fn is_closed(self) -> bool {
         self.0 & Self::CLOSED != 0 && !planted(Fault::ClosedIgnored)
     }
+}
+
+/// What the token holder has got to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursors {
+    pub(crate) indexed: u64,
+    pub(crate) evicted: u64,
+    pub(crate) reclaimed: u64,
 }
 
 /// One shard of a store.
@@ -74,7 +82,7 @@ impl<T: Signal> Shard<T> {
     #[inline]
     pub(super) fn claimed_word(&self) -> Claimed {
         // Acquire: whoever claimed before this has taken its stamp before; see `Router`.
-        Claimed(self.claimed.load(Ordering::Acquire))
+        Claimed(look_before_swap(&self.claimed))
     }
 
     /// Hands out `[from, from + count)` if nothing was handed out since `from` and the shard is open. The caller knows
@@ -106,7 +114,7 @@ impl<T: Signal> Shard<T> {
 
     /// Whether a claim would succeed or be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
-        let claimed = self.claimed_word();
+        let claimed = Claimed(self.claimed.load(Ordering::Acquire));
         claimed.is_closed() || claimed.sequence() < self.limit()
     }
 
@@ -173,20 +181,25 @@ impl<T: Signal> Shard<T> {
 
     // --- the token holder ---
 
+    /// The cursors that only the token holder moves.
+    pub(crate) fn cursors(&self, _: &TokenGuard<'_>) -> Cursors {
+        Cursors { indexed: own(&self.indexed), evicted: own(&self.evicted), reclaimed: own(&self.reclaimed) }
+    }
+
     pub(crate) fn set_indexed(&self, indexed: u64) {
-        debug_assert!(indexed >= self.indexed());
+        debug_assert!(indexed >= own(&self.indexed));
         // Release pairs with the Acquire in `indexed`.
         self.indexed.store(indexed, weaken(Ordering::Release, Fault::IndexedRelaxed));
     }
 
     pub(crate) fn set_evicted(&self, evicted: u64) {
-        debug_assert!(evicted >= self.evicted() && evicted <= self.indexed());
+        debug_assert!(evicted >= own(&self.evicted) && evicted <= own(&self.indexed));
         // Release pairs with the Acquire in `evicted`; the barrier against marks is the fence in `Marks::lowest`.
         self.evicted.store(evicted, Ordering::Release);
     }
 
     pub(crate) fn set_reclaimed(&self, reclaimed: u64) {
-        debug_assert!(reclaimed >= self.reclaimed() && reclaimed <= self.evicted());
+        debug_assert!(reclaimed >= own(&self.reclaimed) && reclaimed <= own(&self.evicted));
         // Release pairs with the Acquire in `limit`.
         self.reclaimed.store(reclaimed, weaken(Ordering::Release, Fault::ReclaimedRelaxed));
     }

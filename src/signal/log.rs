@@ -19,7 +19,7 @@ use super::{Attributes, Key, Ledger, Resource, Scope, Severity, Shared, Signal, 
 ///     ..LogRecord::new(resource, Scope::default().share())
 /// };
 /// assert_eq!(record.key(0), None);
-/// assert_eq!(record.key(2), Some(Key::Int(13)));
+/// assert_eq!(record.key(2), Some(Key::from(Severity::WARN)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -73,6 +73,14 @@ impl LogRecord {
     }
 }
 
+/// Of a source that says nothing about itself. Costs two allocations: what has a source, or is one of many, is better
+/// begun with [`new`](LogRecord::new).
+impl Default for LogRecord {
+    fn default() -> Self {
+        Self::new(Resource::default().share(), Scope::default().share())
+    }
+}
+
 impl Signal for LogRecord {
     const NAME: &'static str = "log";
     type Indexes = [&'static str; 3];
@@ -82,7 +90,7 @@ impl Signal for LogRecord {
         match index {
             0 => self.trace_id?.key(),
             1 => Some(self.resource.service_key()),
-            _ => u64::try_from(self.severity.0).ok().filter(|number| *number != 0).map(Key::Int),
+            _ => (self.severity > Severity::UNSPECIFIED).then(|| self.severity.into()),
         }
     }
 
@@ -111,7 +119,7 @@ mod tests {
     const _: () = assert!(size_of::<LogRecord>() <= 144);
 
     fn record() -> LogRecord {
-        LogRecord::new(Resource::default().share(), Scope::default().share())
+        LogRecord::default()
     }
 
     #[test]

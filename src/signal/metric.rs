@@ -169,6 +169,15 @@ impl MetricPoint {
     }
 }
 
+/// Of a gauge without a name, from a source that says nothing about itself. Costs three allocations: what has a metric
+/// or a source, or is one of many, is better begun with [`new`](MetricPoint::new).
+impl Default for MetricPoint {
+    fn default() -> Self {
+        let metric = Metric::new("", MetricKind::Gauge).share();
+        Self::new(metric, Resource::default().share(), Scope::default().share())
+    }
+}
+
 impl Signal for MetricPoint {
     const NAME: &'static str = "metric";
     type Indexes = [&'static str; 3];

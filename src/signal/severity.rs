@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Key;
+
 /// A log record's severity number: 1 to 24, in six levels of four; 0 if not said.
 ///
 /// Other numbers mean nothing in the protocol but are kept as they came. Severities compare as their numbers do, so a
@@ -70,6 +72,13 @@ impl Severity {
     /// The least grave of its level of four: `ERROR3` is of the level `ERROR`. A number without a name is its own.
     pub fn level(self) -> Self {
         if self.name().is_some() { Self((self.0 - 1) / 4 * 4 + 1) } else { self }
+    }
+}
+
+/// The key under which records of this severity are found; there are none under those of numbers below 1.
+impl From<Severity> for Key<'_> {
+    fn from(severity: Severity) -> Self {
+        Key::Int(severity.0 as u64)
     }
 }
 

@@ -184,6 +184,14 @@ impl Span {
     }
 }
 
+/// Of a source that says nothing about itself. Costs two allocations: what has a source, or is one of many, is better
+/// begun with [`new`](Span::new).
+impl Default for Span {
+    fn default() -> Self {
+        Self::new(Resource::default().share(), Scope::default().share())
+    }
+}
+
 impl Signal for Span {
     const NAME: &'static str = "span";
     type Indexes = [&'static str; 3];
@@ -273,7 +281,7 @@ mod tests {
         let known = span();
         let keys = [Key::Id(7), Key::Text("cart"), Key::Text("GET /cart")];
         assert_eq!([0, 1, 2].map(|index| known.key(index)), keys.map(Some));
-        let unknown = Span::new(Resource::default().share(), Scope::default().share());
+        let unknown = Span::default();
         assert_eq!([0, 1, 2].map(|index| unknown.key(index)), [None, Some(Key::Text("unknown_service")), None]);
     }
 

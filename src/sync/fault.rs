@@ -30,7 +30,7 @@ faults! {
     PublishRelaxed,
     /// A reader does not fence between its mark and its look at `evicted`.
     ReaderWithoutFence,
-    /// A reader does not look at `evicted` again after it has set its mark.
+    /// A reader does not look at `evicted` again after it has moved its mark down.
     ReaderWithoutReload,
     /// A reader clears its mark without Release.
     MarkClearedRelaxed,
@@ -48,10 +48,8 @@ faults! {
     ParkWithoutFence,
     /// The indexer parks without a last look at the cursors.
     ParkWithoutLook,
-    /// The indexer gives up a shard whose token it was refused.
-    RefusedGivesUp,
-    /// A query reads `claimed` before `indexed`, so that its tail can end below where its walk begins.
-    ClaimedBeforeIndexed,
+    /// The indexer looks only at shards that have sent a notice since its last pass.
+    NoticedOnly,
     /// A query reads its directory before `indexed`.
     DirectoryBeforeIndexed,
     /// A walk shows what the tail has shown.
@@ -74,6 +72,8 @@ faults! {
     WaitWithoutLook,
     /// Who raises `reclaimed` wakes nobody.
     ReclaimWithoutWake,
+    /// Shutdown does not fence before it looks whether the indexer is parked.
+    CloseWithoutFence,
     /// Shutdown wakes no waiter.
     ShutdownWithoutWake,
 }

@@ -105,6 +105,32 @@ pub(crate) fn fence_after_seqcst_rmw() {
     }
 }
 
+/// A look at a word by the one thread that may write it now.
+///
+/// loom remembers only the last access to a word when it looks for races to explore, so a writer's own load just before
+/// its store would hide other threads' loads before that. There this look is no access at all.
+#[inline(always)]
+pub(crate) fn own(word: &AtomicU64) -> u64 {
+    #[cfg(not(loom))]
+    return word.load(Ordering::Relaxed);
+    // SAFETY: nobody else writes the word meanwhile; loom checks that.
+    #[cfg(loom)]
+    unsafe {
+        word.unsync_load()
+    }
+}
+
+/// An Acquire look at a word that this thread is about to change by a compare-and-swap.
+///
+/// Under loom it is a swap that fails, for the reason given at [`own`]: exploring treats it as a write.
+#[inline(always)]
+pub(crate) fn look_before_swap(word: &AtomicU64) -> u64 {
+    #[cfg(not(loom))]
+    return word.load(Ordering::Acquire);
+    #[cfg(loom)]
+    word.compare_exchange(u64::MAX, u64::MAX, Ordering::AcqRel, Ordering::Acquire).unwrap_or_else(|found| found)
+}
+
 /// A place whose accesses are licensed by the ring's protocol; entered only through closures, so that loom sees each.
 #[derive(Debug)]
 pub(crate) struct Cell<T>(#[cfg(loom)] loom::cell::UnsafeCell<T>, #[cfg(not(loom))] std::cell::UnsafeCell<T>);

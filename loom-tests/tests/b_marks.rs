@@ -1,0 +1,82 @@
+//! (b) A reader under its mark walks an index while its records are evicted, reclaimed and overwritten: it never sees
+//! another key's record, a torn or a dropped one, nor more than the capacity.
+
+use loom::thread;
+use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+
+#[test]
+fn a_reader_sees_only_what_its_mark_protects() {
+    explore("marks", 3, || {
+        let store = small(1, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.flush().unwrap();
+        let writer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                // Each one evicts the record before it and, where no mark forbids it, is written over the one before that.
+                for number in 1..3 {
+                    let _ = store.try_push(Record::new(number % 2, number));
+                    store.step();
+                }
+            })
+        };
+        let found = lookup(&store, 1);
+        assert!(found.len() <= 1, "capacity is 1: {found:?}");
+        writer.join().unwrap();
+        store.audit().unwrap();
+    });
+}
+
+#[test]
+fn a_walk_moves_its_mark_down() {
+    explore("moving marks", 2, || {
+        let store = small(2, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        store.flush().unwrap();
+        let writer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                // The first evicts the older record, the second is written over it.
+                store.push(Record::new(2, 0)).unwrap();
+                store.step();
+                let _ = store.try_push(Record::new(2, 1));
+            })
+        };
+        let found = lookup(&store, 1);
+        assert!(found.is_sorted_by(|a, b| a > b), "{found:?}");
+        writer.join().unwrap();
+        store.audit().unwrap();
+    });
+}
+
+#[test]
+fn a_walk_ends_at_the_window() {
+    explore("window", 2, || {
+        let store = small(1, 2).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.flush().unwrap();
+        let writer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(1, 1)).unwrap();
+                store.push(Record::new(1, 2)).unwrap();
+                store.flush().unwrap();
+            })
+        };
+        let found = lookup(&store, 1);
+        assert!(found.len() <= 1, "capacity is 1: {found:?}");
+        writer.join().unwrap();
+        assert_eq!(lookup(&store, 1), [2]);
+    });
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    let faults = ["ReaderWithoutFence", "HolderWithoutFence", "MarkClearedRelaxed"];
+    for fault in faults {
+        assert_caught(fault, "a_reader_sees_only_what_its_mark_protects");
+    }
+    assert_caught("ReaderWithoutReload", "a_walk_moves_its_mark_down");
+    assert_caught("WalkWithoutWindow", "a_walk_ends_at_the_window");
+}

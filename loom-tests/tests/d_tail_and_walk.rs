@@ -1,0 +1,35 @@
+//! (d) A lookup while records are being indexed shows each published one once: tail and walk miss nothing and repeat
+//! nothing.
+
+use loom::thread;
+use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+
+#[test]
+fn each_published_record_shows_once() {
+    explore("tail and walk", 3, || {
+        let store = small(4, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        let indexer = {
+            let store = store.clone();
+            thread::spawn(move || store.step())
+        };
+        let producer = {
+            let store = store.clone();
+            thread::spawn(move || store.push(Record::new(1, 2)).unwrap())
+        };
+        let found = lookup(&store, 1);
+        assert!(found == [2, 1, 0] || found == [1, 0], "{found:?}");
+        indexer.join().unwrap();
+        producer.join().unwrap();
+        assert_eq!(lookup(&store, 1), [2, 1, 0]);
+        assert_eq!(store.keys("key").unwrap()[0].count, 3);
+    });
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    for fault in ["DirectoryBeforeIndexed", "WalkRepeatsTail", "IndexedRelaxed"] {
+        assert_caught(fault, "each_published_record_shows_once");
+    }
+}

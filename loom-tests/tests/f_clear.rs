@@ -1,0 +1,64 @@
+//! (f) Clear against push and lookup: what was there before is gone at once for whoever cleared, nothing is counted twice,
+//! and the indexer hears of it.
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use slipring::{GetError, Store};
+use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+use std::sync::Arc;
+
+#[test]
+fn what_was_cleared_is_gone_at_once() {
+    explore("clear", 2, || {
+        let store = small(2, 1).build().unwrap();
+        let before = store.push(Record::new(1, 0)).unwrap();
+        store.flush().unwrap();
+        let producer = {
+            let store = store.clone();
+            thread::spawn(move || store.push(Record::new(1, 1)).unwrap())
+        };
+        let reader = {
+            let store = store.clone();
+            thread::spawn(move || {
+                let found = lookup(&store, 1);
+                assert!(found.is_sorted_by(|a, b| a > b), "{found:?}");
+            })
+        };
+        store.clear();
+        assert!(!lookup(&store, 1).contains(&0));
+        assert_eq!(store.get(before).unwrap_err(), GetError::Cleared);
+        producer.join().unwrap();
+        reader.join().unwrap();
+        store.flush().unwrap();
+        store.audit().unwrap();
+        let stats = store.stats();
+        assert_eq!(stats.offered, stats.count + stats.evicted.total());
+        assert_eq!(stats.count as usize, lookup(&store, 1).len());
+        assert_eq!(stats.evicted.cleared, 2 - stats.count);
+    });
+}
+
+#[test]
+fn the_indexer_hears_of_a_clear() {
+    explore("clear, with a thread", 2, || {
+        let store: Store<Record> = Store::builder().capacity(2).shards(1).slack(1).build().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let (seen, waiter) = (Arc::clone(&count), thread::current());
+        store.on_evict(move |_, _| {
+            seen.fetch_add(1, Ordering::Release);
+            waiter.unpark();
+        });
+        store.push(Record::new(1, 0)).unwrap();
+        store.clear();
+        while count.load(Ordering::Acquire) == 0 {
+            thread::park();
+        }
+        store.shutdown().unwrap();
+    });
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    assert_caught("FloorIgnored", "what_was_cleared_is_gone_at_once");
+    assert_caught("ClearWithoutNotice", "the_indexer_hears_of_a_clear");
+}

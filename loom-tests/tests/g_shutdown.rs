@@ -1,0 +1,67 @@
+//! (g) Shutdown against push: each push is taken or handed back, nothing enters afterwards, every record is dropped once,
+//! and the indexer's thread ends.
+
+use loom::thread;
+use slipring::{Key, Signal, Store};
+use slipring_loom_tests::{assert_caught, explore};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Counts its drops, in an allocation of its own, so that a second drop shows too.
+#[derive(Debug)]
+struct Dropped(Box<Arc<AtomicUsize>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Signal for Dropped {
+    const NAME: &'static str = "dropped";
+    type Indexes = [&'static str; 1];
+    const INDEXES: Self::Indexes = ["key"];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        Some(Key::Int(1))
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+fn shut_down_against_a_push(manual: bool) {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let record = || Dropped(Box::new(Arc::clone(&drops)));
+    let builder = Store::builder().capacity(1).shards(1).slack(1);
+    let store = if manual { builder.manual() } else { builder }.build().unwrap();
+    let producer = {
+        let (store, records) = (store.clone(), [record(), record()]);
+        thread::spawn(move || records.into_iter().filter_map(|record| store.push(record).ok()).count())
+    };
+    store.shutdown().unwrap();
+    assert!(store.push(record()).is_err(), "the store is shut down");
+    let taken = producer.join().unwrap() as u64;
+    let stats = store.stats();
+    assert_eq!((stats.offered, stats.rejected.closed), (3, 3 - taken));
+    assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+    drop(store);
+    assert_eq!(drops.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn each_record_is_dropped_once() {
+    explore("shutdown", 3, || shut_down_against_a_push(true));
+}
+
+#[test]
+fn the_thread_ends_too() {
+    explore("shutdown, with a thread", 2, || shut_down_against_a_push(false));
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    assert_caught("ClosedIgnored", "each_record_is_dropped_once");
+    assert_caught("CloseWithoutFence", "the_thread_ends_too");
+}
