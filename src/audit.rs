@@ -20,6 +20,14 @@ pub struct Audit {
     pub entries: u64,
 }
 
+impl std::ops::Add for Audit {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { records: self.records + other.records, entries: self.entries + other.entries }
+    }
+}
+
 /// The first place where a store's content contradicts an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("shard {shard}: {what} (invariant {invariant})")]

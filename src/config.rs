@@ -47,7 +47,7 @@ pub struct Builder<T> {
 impl<T: Signal> Builder<T> {
     pub(crate) fn new() -> Self {
         Self {
-            capacity: 10_000,
+            capacity: T::DEFAULT_CAPACITY,
             shards: None,
             on_full: OnFull::default(),
             manual: false,
@@ -57,7 +57,7 @@ impl<T: Signal> Builder<T> {
         }
     }
 
-    /// How many records the store keeps; 10,000 if not given. From one more on, each push evicts the oldest of its
+    /// How many records the store keeps; the signal's own default if not given. From one more on, each push evicts the oldest of its
     /// shard. Memory for all of them is reserved at once: see the crate's page on sizing.
     pub fn capacity(mut self, records: usize) -> Self {
         self.capacity = records;
@@ -125,7 +125,7 @@ impl<T: Signal> Builder<T> {
         let base = capacity / shards;
         let run = run_length(base);
         let slack = self.slack.unwrap_or_else(|| (base / 4).max(run)).max(1);
-        let slots = (base + 1).checked_add(slack).filter(|&slots| slots < 1 << 31);
+        let slots = base.checked_add(1).and_then(|base| base.checked_add(slack)).filter(|&slots| slots < 1 << 31);
         let bytes = slots
             .and_then(|slots| slots.checked_mul(size_of::<T>().max(64)))
             .and_then(|bytes| bytes.checked_mul(shards))

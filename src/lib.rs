@@ -18,6 +18,7 @@ mod signal;
 mod stats;
 mod store;
 mod sync;
+mod telemetry;
 
 /// For the loom models: whether directory tables are replaced, so that pinning must be modelled.
 #[cfg(loom)]
@@ -32,6 +33,12 @@ pub use error::{BatchError, BuildError, GetError, PushError, QueryError, Rejecti
 pub use evictions::{Evicted, Evictions};
 pub use position::Position;
 pub use query::{Answer, KeyCount, Query};
-pub use signal::{Indexes, Key, KeyBuf, Ledger, Shared, Signal};
+pub use signal::{
+    Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
+    LogRecord, Metric, MetricKind, MetricPoint, Number, ParseIdError, PointValue, Quantile, Resource, Scope, Severity,
+    Shared, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, Summary, Temporality, TraceId,
+    Value,
+};
 pub use stats::{EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};
+pub use telemetry::{Telemetry, TelemetryBuilder, TelemetryStats};

@@ -173,9 +173,9 @@ impl<T: Signal> Store<T> {
     /// Starts a query.
     ///
     /// ```
-    /// # use slipring::{LogRecord, Store};
+    /// # use slipring::{LogRecord, Severity, Store};
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// let errors = logs.query().key("severity", 17).limit(100).collect()?;
+    /// let errors = logs.query().key("severity", Severity::ERROR).limit(100).collect()?;
     /// assert!(errors.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

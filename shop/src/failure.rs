@@ -19,7 +19,13 @@ pub(crate) struct Failure {
     pub passing: bool,
 }
 
-const fn failure(kind: &'static str, message: &'static str, http_status: u16, grpc_status: u8, passing: bool) -> Failure {
+const fn failure(
+    kind: &'static str,
+    message: &'static str,
+    http_status: u16,
+    grpc_status: u8,
+    passing: bool,
+) -> Failure {
     Failure { kind, message, http_status, grpc_status, passing }
 }
 
@@ -28,7 +34,8 @@ static EXHAUSTED: Failure = failure("ResourceExhaustedException", "too many requ
 static UNEXPECTED: Failure = failure("IllegalStateException", "unexpected state after 3 transitions", 500, 13, false);
 static NOT_FOUND: Failure = failure("NotFoundException", "no such product", 404, 5, false);
 static DECLINED: Failure = failure("CardDeclinedException", "card declined: insufficient funds", 402, 9, false);
-static DEADLOCK: Failure = failure("SQLTransientException", "deadlock detected; transaction rolled back", 500, 10, true);
+static DEADLOCK: Failure =
+    failure("SQLTransientException", "deadlock detected; transaction rolled back", 500, 10, true);
 static RESET: Failure = failure("ConnectionResetException", "connection reset by peer", 502, 14, true);
 
 /// The callee could not be reached: there is no span of its own.

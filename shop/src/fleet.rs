@@ -42,7 +42,8 @@ impl Fleet {
         let mut instances = Vec::new();
         let of = Service::ALL.map(|service| {
             let first = instances.len();
-            instances.extend((0..service.facts().instances).map(|number| Instance::new(service, number, now, &mut rng)));
+            instances
+                .extend((0..service.facts().instances).map(|number| Instance::new(service, number, now, &mut rng)));
             first..instances.len()
         });
         Self { instances, of }
@@ -106,7 +107,8 @@ fn scope(service: Service, library: &str) -> Shared<Scope> {
     let facts = service.facts();
     if library.is_empty() {
         let attributes = [KeyValue::new("app.team", "shop")].into_iter().collect();
-        return Scope { name: facts.name.into(), version: facts.version.into(), attributes, ..Scope::default() }.share();
+        return Scope { name: facts.name.into(), version: facts.version.into(), attributes, ..Scope::default() }
+            .share();
     }
     let name = format!("io.opentelemetry.{}.{library}", facts.language).into();
     Scope { name, version: "2.1.0".into(), ..Scope::default() }.share()

@@ -1,1 +1,199 @@
-//! stub
+//! A seeded generator of a web shop's telemetry, for slipring's examples, benches and tests.
+//!
+//! Twelve services in 30 instances serve visitors. The same seed makes the same telemetry on every machine; shops with
+//! different seeds never make the same trace id.
+//!
+//! - **Traces** of 1 to 100 spans: health checks and assets are one or two, pages some twenty, orders up to a hundred;
+//!   a refresh of the search index nests deeper than anything else. Endpoints and products are skewed as Zipf has it.
+//!   Calls fan out, fail, are tried again (each try linked to the one before) and take their callers down with them,
+//!   or don't. One service after the other has an incident, so that errors come in bursts. An exception's event
+//!   carries a stack trace of some KiB; now and then a statement or a body is as large.
+//! - **Logs** of about two fifths of the spans, with their trace ids: about 80 % information, 15 % debugging, 4 %
+//!   warnings and 1 % errors. A few belong to no trace.
+//! - **Metrics** of over a hundred names: cumulative and delta sums, gauges, histograms with exemplars, exponential
+//!   histograms and summaries, some two thousand points a scrape.
+//!
+//! Time is the shop's own: it starts at [`START`] and goes on by some milliseconds with each request, and to ten
+//! seconds after the scrape before with each scrape.
+//!
+//! ```
+//! let mut shop = shop::Shop::new(7);
+//! let shop::Request { spans, logs } = shop.request();
+//! assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id));
+//! assert!(logs.iter().all(|log| log.time_unix_nanos >= shop::START));
+//! assert!(shop.metrics().len() > 1_000);
+//!
+//! let names: Vec<_> = shop.spans().take(1_000).map(|span| span.name).collect();
+//! assert!(names.iter().any(|name| &**name == "GET /product/{id}"));
+//! ```
+//!
+//! [`fixed`] has records of fixed sizes without heap, for benches in which making a record must cost next to nothing.
+
+#![deny(missing_docs)]
+
+mod failure;
+pub mod fixed;
+mod fleet;
+mod ids;
+mod logs;
+mod metrics;
+mod plan;
+mod rng;
+mod semantics;
+mod service;
+mod skew;
+mod visit;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::iter::repeat_with;
+
+use slipring::{LogRecord, MetricPoint, Span, SpanKind};
+
+use fleet::Fleet;
+use ids::Ids;
+use logs::Logs;
+use metrics::{Meters, Recent};
+use plan::ROOTS;
+use rng::Rng;
+use service::Service;
+use skew::Skew;
+use visit::Visits;
+use walk::Walk;
+
+/// When a shop opens, unless told otherwise: the start of 2026 (UTC), in nanoseconds since the Unix epoch.
+pub const START: u64 = 1_767_225_600_000_000_000;
+
+/// From scrape to scrape, in nanoseconds.
+pub const SCRAPE_INTERVAL: u64 = 10_000_000_000;
+
+/// From request to request at most, in nanoseconds: 200 requests a second.
+const GAP: u64 = 10_000_000;
+
+/// A web shop whose visitors never stop coming.
+pub struct Shop {
+    fleet: Fleet,
+    ids: Ids,
+    rng: Rng,
+    roots: Skew,
+    visits: Visits,
+    logs: Logs,
+    meters: Meters,
+    recent: Recent,
+    /// Which service has an incident, and until when.
+    trouble: Option<(Service, u64)>,
+    now: u64,
+    scraped: u64,
+}
+
+/// What one request left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The spans of its trace, in the order in which they ended.
+    pub spans: Vec<Span>,
+    /// The log records of these spans, by time.
+    pub logs: Vec<LogRecord>,
+}
+
+impl Shop {
+    /// The shop with this seed, opening at [`START`].
+    pub fn new(seed: u64) -> Self {
+        Self::opening_at(seed, START)
+    }
+
+    /// The shop with this seed, opening at this time, in nanoseconds since the Unix epoch.
+    pub fn opening_at(seed: u64, now: u64) -> Self {
+        let fleet = Fleet::new(seed, now);
+        let meters = Meters::new(seed, &fleet, now);
+        let weights: Vec<u64> = ROOTS.iter().map(|(_, weight)| *weight).collect();
+        Self {
+            fleet,
+            ids: Ids::new(seed),
+            rng: Rng::new(seed, 0x0074_7261_6365_7300),
+            roots: Skew::of(&weights),
+            visits: Visits::new(),
+            logs: Logs::new(seed),
+            meters,
+            recent: Recent::default(),
+            trouble: None,
+            now,
+            scraped: now,
+        }
+    }
+
+    /// The time in the shop, in nanoseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The spans of the next request's trace, in the order in which they ended, as exporters would see them.
+    pub fn trace(&mut self) -> Vec<Span> {
+        self.now += self.rng.below(GAP);
+        self.incident();
+        let (root, _) = ROOTS[usize::from(self.roots.draw(&mut self.rng))];
+        let visit = self.visits.next(&mut self.rng);
+        let trouble = self.trouble.map(|(service, _)| service);
+        let spans = Walk::new(&self.fleet, &mut self.ids, &mut self.rng, visit, trouble).run(root, self.now);
+        for span in spans.iter().filter(|span| span.kind != SpanKind::Client) {
+            if let Some(service) = Service::ALL.iter().position(|one| span.resource.service() == Some(one.facts().name))
+            {
+                self.recent[service] = Some((span.trace_id, span.span_id));
+            }
+        }
+        spans
+    }
+
+    /// What was logged while these spans were made, by time. It differs from call to call, as two runs of the same
+    /// request would.
+    pub fn logs_of(&mut self, spans: &[Span]) -> Vec<LogRecord> {
+        self.logs.of(spans)
+    }
+
+    /// The next request's spans and logs.
+    pub fn request(&mut self) -> Request {
+        let spans = self.trace();
+        let logs = self.logs_of(&spans);
+        Request { spans, logs }
+    }
+
+    /// A scrape of all instances, [`SCRAPE_INTERVAL`] after the one before or, if it is later by now, now.
+    pub fn metrics(&mut self) -> Vec<MetricPoint> {
+        self.now = self.now.max(self.scraped + SCRAPE_INTERVAL);
+        self.scraped = self.now;
+        self.meters.scrape(&self.fleet, &self.recent, self.now)
+    }
+
+    /// Requests without end.
+    pub fn requests(&mut self) -> impl Iterator<Item = Request> {
+        repeat_with(|| self.request())
+    }
+
+    /// Spans without end, trace by trace.
+    pub fn spans(&mut self) -> impl Iterator<Item = Span> {
+        repeat_with(|| self.trace()).flatten()
+    }
+
+    /// Log records without end, trace by trace.
+    pub fn logs(&mut self) -> impl Iterator<Item = LogRecord> {
+        repeat_with(|| self.request().logs).flatten()
+    }
+
+    /// Metric points without end, scrape by scrape.
+    pub fn points(&mut self) -> impl Iterator<Item = MetricPoint> {
+        repeat_with(|| self.metrics()).flatten()
+    }
+
+    /// Ends an incident whose time is over, or begins one: about every minute, for one to three seconds.
+    fn incident(&mut self) {
+        match self.trouble {
+            Some((_, until)) if until <= self.now => self.trouble = None,
+            None if self.rng.below(12_000) == 0 => {
+                let service = self.rng.pick(&Service::ALL);
+                self.trouble = Some((service, self.now + self.rng.between(1_000_000_000, 3_000_000_000)));
+            }
+            _ => {}
+        }
+    }
+}

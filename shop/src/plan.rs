@@ -130,7 +130,7 @@ pub(crate) static ROOTS: &[(&Operation, u64)] = &[
 // The frontend.
 
 const fn page(name: &'static str, micros: f64, steps: &'static [Step]) -> Operation {
-    Operation { service: Frontend, via: Via::Http, name, micros, failures: 3, steps }
+    Operation { service: Frontend, via: Via::Http, name, micros, failures: 15, steps }
 }
 
 static HEALTH: Operation = page("GET /healthz", 90.0, &[]);
@@ -172,26 +172,21 @@ static CHECKOUT: Operation = page("POST /cart/checkout", 3_000.0, &[call(&PLACE_
 static NEWSLETTER: Operation = page("POST /newsletter", 900.0, &[call(&SEND_EMAIL)]);
 
 static RENDER: Work = Work { name: "render", micros: 1_400.0, steps: &[] };
-static ASSET_CACHE: Outside = Outside {
-    peer: Peer::Redis,
-    name: "GET assets.cache",
-    text: "GET asset:{name}",
-    micros: 250.0,
-    failures: 1,
-};
+static ASSET_CACHE: Outside =
+    Outside { peer: Peer::Redis, name: "GET assets.cache", text: "GET asset:{name}", micros: 250.0, failures: 1 };
 
 // What the pages call.
 
 const fn rpc(service: Service, name: &'static str, micros: f64, steps: &'static [Step]) -> Operation {
-    Operation { service, via: Via::Rpc, name, micros, failures: 8, steps }
+    Operation { service, via: Via::Rpc, name, micros, failures: 100, steps }
 }
 
 const fn redis(name: &'static str, text: &'static str) -> Outside {
-    Outside { peer: Peer::Redis, name, text, micros: 300.0, failures: 1 }
+    Outside { peer: Peer::Redis, name, text, micros: 300.0, failures: 6 }
 }
 
 const fn postgres(name: &'static str, text: &'static str, micros: f64) -> Outside {
-    Outside { peer: Peer::Postgres, name, text, micros, failures: 3 }
+    Outside { peer: Peer::Postgres, name, text, micros, failures: 15 }
 }
 
 static GET_CART: Operation = rpc(Cart, "shop.Cart/GetCart", 300.0, &[ask(&CART_READ)]);
@@ -230,11 +225,11 @@ static PRODUCT_LIST: Outside = postgres(
 static PRICE_LIST: Outside =
     postgres("SELECT catalogue.prices", "SELECT product_id, amount FROM prices WHERE product_id = ANY($1)", 1_300.0);
 
-static FIND: Operation =
-    rpc(Search, "shop.Search/Find", 900.0, &[work(&PARSE), work(&SHARD).times(2, 6), work(&RANK)]);
+static FIND: Operation = rpc(Search, "shop.Search/Find", 900.0, &[work(&PARSE), work(&SHARD).times(2, 6), work(&RANK)]);
 static PARSE: Work = Work { name: "parse query", micros: 120.0, steps: &[] };
 static SHARD: Work = Work { name: "search shard", micros: 1_100.0, steps: &[ask(&SHARD_READ).times(0, 2)] };
-static SHARD_READ: Outside = postgres("SELECT search.postings", "SELECT term, docs FROM postings WHERE term = ANY($1)", 1_500.0);
+static SHARD_READ: Outside =
+    postgres("SELECT search.postings", "SELECT term, docs FROM postings WHERE term = ANY($1)", 1_500.0);
 static RANK: Work = Work { name: "rank", micros: 700.0, steps: &[call(&GET_PRODUCT).times(0, 4)] };
 
 static RECOMMEND: Operation = rpc(
@@ -289,13 +284,10 @@ static PAYMENT_ROW: Outside = postgres(
 );
 
 static QUOTE: Operation = rpc(Shipping, "shop.Shipping/GetQuote", 350.0, &[ask(&RATES)]);
-static RATES: Outside = postgres("SELECT shipping.rates", "SELECT zone, weight, price FROM rates WHERE country = $1", 1_100.0);
-static SHIP: Operation = rpc(
-    Shipping,
-    "shop.Shipping/ShipOrder",
-    600.0,
-    &[ask(&CARRIER), ask(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)],
-);
+static RATES: Outside =
+    postgres("SELECT shipping.rates", "SELECT zone, weight, price FROM rates WHERE country = $1", 1_100.0);
+static SHIP: Operation =
+    rpc(Shipping, "shop.Shipping/ShipOrder", 600.0, &[ask(&CARRIER), ask(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)]);
 static CARRIER: Outside = Outside {
     peer: Peer::Http,
     name: "PUT",
@@ -334,7 +326,8 @@ static BOOK: Operation = Operation {
     failures: 15,
     steps: &[ask(&LEDGER_LOCK), ask(&LEDGER_ROW).times(1, 8), ask(&LEDGER_TOTAL)],
 };
-static LEDGER_LOCK: Outside = postgres("SELECT accounting.accounts", "SELECT id FROM accounts WHERE id = $1 FOR UPDATE", 800.0);
+static LEDGER_LOCK: Outside =
+    postgres("SELECT accounting.accounts", "SELECT id FROM accounts WHERE id = $1 FOR UPDATE", 800.0);
 static LEDGER_ROW: Outside = postgres(
     "INSERT accounting.entries",
     "INSERT INTO entries (account, order_id, product_id, amount, currency) VALUES ($1, $2, $3, $4, $5)",
@@ -353,8 +346,11 @@ static RECONCILE: Operation = Operation {
     failures: 30,
     steps: &[ask(&LEDGER_SUM), ask(&LEDGER_LOCK).times(4, 20), ask(&LEDGER_TOTAL).times(1, 10).optional()],
 };
-static LEDGER_SUM: Outside =
-    postgres("SELECT accounting.entries", "SELECT account, SUM(amount) FROM entries WHERE id > $1 GROUP BY account", 60_000.0);
+static LEDGER_SUM: Outside = postgres(
+    "SELECT accounting.entries",
+    "SELECT account, SUM(amount) FROM entries WHERE id > $1 GROUP BY account",
+    60_000.0,
+);
 
 static REINDEX: Operation = Operation {
     service: Search,
@@ -370,5 +366,8 @@ static CATEGORY: Work = Work {
     micros: 900.0,
     steps: &[ask(&POSTING_WRITE).times(0, 2), work(&CATEGORY).chance(9200)],
 };
-static POSTING_WRITE: Outside =
-    postgres("INSERT search.postings", "INSERT INTO postings (term, docs) VALUES ($1, $2) ON CONFLICT DO UPDATE", 1_600.0);
+static POSTING_WRITE: Outside = postgres(
+    "INSERT search.postings",
+    "INSERT INTO postings (term, docs) VALUES ($1, $2) ON CONFLICT DO UPDATE",
+    1_600.0,
+);

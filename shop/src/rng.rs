@@ -41,15 +41,15 @@ impl Rng {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub fn pick<T>(&mut self, list: &'static [T]) -> &'static T {
-        &list[self.below(list.len() as u64) as usize]
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u64) as usize]
     }
 
     /// As a latency is spread: half are below `median`, most not far from it, one in a thousand above twenty times it,
     /// none above thirty-five times it (a Pareto distribution of shape 2, cut off).
     pub fn long_tail(&mut self, median: f64) -> f64 {
         let rest = (1.0 - self.unit()).max(1.0 / 2500.0);
-        median * 0.7071 / rest.sqrt()
+        median * std::f64::consts::FRAC_1_SQRT_2 / rest.sqrt()
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) enum Service {
 }
 
 /// What is known of a service.
+#[derive(Clone, Copy)]
 pub(crate) struct Facts {
     pub name: &'static str,
     pub version: &'static str,
@@ -47,21 +48,36 @@ impl Service {
     ];
 
     #[rustfmt::skip] // A table.
-    pub fn facts(self) -> &'static Facts {
-        const JAVA: &[&str] = &["java", "-Xmx1g", "-javaagent:/opt/opentelemetry-javaagent.jar", "-jar", "/app/app.jar"];
+    pub fn facts(self) -> Facts {
+        const JAVA: &[&str] = &["java", "-Xmx1g", "-javaagent:/opt/opentelemetry.jar", "-jar", "/app/app.jar"];
+        const NODE: &[&str] = &["node", "--require", "./telemetry.js", "server.js"];
+        const RUBY: &[&str] = &["bundle", "exec", "ruby", "email_server.rb"];
         match self {
-            Frontend => &Facts { name: "frontend", version: "2.14.1", language: "nodejs", command: &["node", "--require", "./telemetry.js", "server.js"], port: 8080, instances: 4 },
-            Cart => &Facts { name: "cart", version: "1.9.0", language: "dotnet", command: &["./cart"], port: 7070, instances: 3 },
-            Checkout => &Facts { name: "checkout", version: "1.31.2", language: "go", command: &["/usr/bin/checkout"], port: 5050, instances: 2 },
-            Payment => &Facts { name: "payment", version: "3.2.0", language: "java", command: JAVA, port: 50051, instances: 2 },
-            Currency => &Facts { name: "currency", version: "0.8.5", language: "cpp", command: &["./currency", "7001"], port: 7001, instances: 2 },
-            Catalogue => &Facts { name: "catalogue", version: "1.12.0", language: "go", command: &["/usr/bin/catalogue"], port: 3550, instances: 4 },
-            Search => &Facts { name: "search", version: "4.0.3", language: "java", command: JAVA, port: 9090, instances: 3 },
-            Recommendation => &Facts { name: "recommendation", version: "1.4.7", language: "python", command: &["python", "-m", "recommendation"], port: 9001, instances: 3 },
-            Shipping => &Facts { name: "shipping", version: "1.1.0", language: "rust", command: &["/app/shipping"], port: 50052, instances: 2 },
-            Ad => &Facts { name: "ad", version: "2.0.0", language: "java", command: JAVA, port: 9555, instances: 2 },
-            Email => &Facts { name: "email", version: "1.0.12", language: "ruby", command: &["bundle", "exec", "ruby", "email_server.rb"], port: 6060, instances: 1 },
-            Accounting => &Facts { name: "accounting", version: "1.6.4", language: "java", command: JAVA, port: 9200, instances: 2 },
+            Frontend => Facts::new("frontend", "2.14.1", "nodejs", NODE, 8080, 4),
+            Cart => Facts::new("cart", "1.9.0", "dotnet", &["./cart"], 7070, 3),
+            Checkout => Facts::new("checkout", "1.31.2", "go", &["/usr/bin/checkout"], 5050, 2),
+            Payment => Facts::new("payment", "3.2.0", "java", JAVA, 50051, 2),
+            Currency => Facts::new("currency", "0.8.5", "cpp", &["./currency", "7001"], 7001, 2),
+            Catalogue => Facts::new("catalogue", "1.12.0", "go", &["/usr/bin/catalogue"], 3550, 4),
+            Search => Facts::new("search", "4.0.3", "java", JAVA, 9090, 3),
+            Recommendation => Facts::new("recommendation", "1.4.7", "python", &["python", "serve.py"], 9001, 3),
+            Shipping => Facts::new("shipping", "1.1.0", "rust", &["/app/shipping"], 50052, 2),
+            Ad => Facts::new("ad", "2.0.0", "java", JAVA, 9555, 2),
+            Email => Facts::new("email", "1.0.12", "ruby", RUBY, 6060, 1),
+            Accounting => Facts::new("accounting", "1.6.4", "java", JAVA, 9200, 2),
         }
+    }
+}
+
+impl Facts {
+    const fn new(
+        name: &'static str,
+        version: &'static str,
+        language: &'static str,
+        command: &'static [&'static str],
+        port: u16,
+        instances: u64,
+    ) -> Self {
+        Self { name, version, language, command, port, instances }
     }
 }

@@ -24,7 +24,13 @@ impl Skew {
 
     #[inline]
     pub fn draw(&self, rng: &mut Rng) -> u16 {
-        self.0[rng.below(self.0.len() as u64) as usize]
+        self.at(rng.next() as u32)
+    }
+
+    /// The choice that this random number draws.
+    #[inline]
+    pub fn at(&self, random: u32) -> u16 {
+        self.0[((u64::from(random) * self.0.len() as u64) >> 32) as usize]
     }
 }
 

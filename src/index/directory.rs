@@ -278,7 +278,9 @@ mod tests {
                 assert_eq!(directory.newest(print, sequence, &guard), Some(newest));
             }
             let mut seen = HashMap::new();
-            directory.for_each(&guard, |print, newest| drop(seen.insert(print, newest.sequence(sequence))));
+            directory.for_each(&guard, |print, newest| {
+                seen.insert(print, newest.sequence(sequence));
+            });
             assert_eq!(seen, model);
         }
         assert!(largest > 5_000 * 16, "{largest}");

@@ -85,6 +85,7 @@ impl Signal for LogRecord {
     const NAME: &'static str = "log";
     type Indexes = [&'static str; 3];
     const INDEXES: Self::Indexes = ["trace", "service", "severity"];
+    const DEFAULT_CAPACITY: usize = 50_000;
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
         match index {

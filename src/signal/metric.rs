@@ -182,6 +182,7 @@ impl Signal for MetricPoint {
     const NAME: &'static str = "metric";
     type Indexes = [&'static str; 3];
     const INDEXES: Self::Indexes = ["name", "service", "type"];
+    const DEFAULT_CAPACITY: usize = 100_000;
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
         match index {

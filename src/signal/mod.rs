@@ -66,6 +66,9 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// The record's key in the index with this number (below N), or `None` if it has none there.
     fn key(&self, index: usize) -> Option<Key<'_>>;
 
+    /// How many records a store of them keeps unless its builder is told.
+    const DEFAULT_CAPACITY: usize = 10_000;
+
     /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
     fn timestamp(&self) -> u64;
 

@@ -1,0 +1,330 @@
+//! Records of fixed sizes without heap, and generators that take some nanoseconds for each: for benches that measure a
+//! store, not the making of records.
+//!
+//! Services and names are numbers, drawn by Zipf's law, and severities as the lifelike logs have them; traces have
+//! [`SPANS_PER_TRACE`] spans, which come in between those of others. What fills a record up to its size is one word
+//! made of its other fields, over and over, so that a torn record shows ([`is_whole`](FixedSpan::is_whole)).
+//!
+//! ```
+//! use shop::fixed::FixedSpans;
+//!
+//! let span = FixedSpans::new(7).next().unwrap();
+//! assert!(size_of_val(&span) == 480 && span.is_whole());
+//! ```
+
+use slipring::{Key, Signal};
+
+use crate::START;
+use crate::ids::Ids;
+use crate::rng::Rng;
+use crate::skew::Skew;
+
+/// Spans, or log records, of each trace.
+pub const SPANS_PER_TRACE: u32 = 8;
+/// Different services.
+pub const SERVICES: u16 = 12;
+/// Different span names.
+pub const SPAN_NAMES: u16 = 60;
+/// Different metric names.
+pub const METRIC_NAMES: u16 = 500;
+
+/// Traces under way at once.
+const OPEN: usize = 16;
+/// From record to record, in nanoseconds.
+const TICK: u64 = 1_000;
+
+macro_rules! fixed {
+    ($record:ident, $name:literal, $indexes:expr, $bytes:literal) => {
+        const _: () = assert!(size_of::<$record>() == $bytes);
+
+        impl $record {
+            /// Whether all parts of the record belong together.
+            pub fn is_whole(&self) -> bool {
+                self.rest.iter().all(|word| *word == self.mark())
+            }
+        }
+
+        impl Signal for $record {
+            const NAME: &'static str = $name;
+            type Indexes = [&'static str; 3];
+            const INDEXES: Self::Indexes = $indexes;
+
+            fn key(&self, index: usize) -> Option<Key<'_>> {
+                Some(self.keys()[index])
+            }
+
+            fn timestamp(&self) -> u64 {
+                self.time
+            }
+        }
+    };
+}
+
+/// A span of 480 bytes. Indexes: `trace`, `service` and `name`, the latter two by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedSpan {
+    /// Which trace it belongs to; the more significant half comes first.
+    pub trace: [u64; 2],
+    /// When it began, in nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// How long it took, in nanoseconds.
+    pub duration: u64,
+    /// Which service it is of, below [`SERVICES`]; 0 comes most often.
+    pub service: u16,
+    /// Which name it has, below [`SPAN_NAMES`]; 0 comes most often.
+    pub name: u16,
+    /// How many spans of its trace came before it.
+    pub number: u32,
+    rest: [u64; 55],
+}
+
+/// A log record of 184 bytes. Indexes: `trace`, `service` and `severity`, the latter two by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedLog {
+    /// The trace during which it was written; the more significant half comes first.
+    pub trace: [u64; 2],
+    /// When it was written, in nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// Which service it is of, below [`SERVICES`]; 0 comes most often.
+    pub service: u16,
+    /// Its severity number: 9 (information) for 80 %, 5 (debugging) for 15 %, 13 (a warning) for 4 %, 17 (an error) for
+    /// 1 %.
+    pub severity: u8,
+    rest: [u64; 19],
+}
+
+/// A metric point of 136 bytes. Indexes: `name`, `service` and `type`, each by number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixedMetric {
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub time: u64,
+    /// What was measured.
+    pub value: f64,
+    /// Which metric it is of, below [`METRIC_NAMES`]; each comes as often as the others, as in scrapes.
+    pub name: u16,
+    /// Which service it is of, below [`SERVICES`]; each comes as often as the others.
+    pub service: u16,
+    /// The metric's type, from 0 to 4.
+    pub kind: u8,
+    rest: [u64; 14],
+}
+
+fixed!(FixedSpan, "span", ["trace", "service", "name"], 480);
+fixed!(FixedLog, "log", ["trace", "service", "severity"], 184);
+fixed!(FixedMetric, "metric", ["name", "service", "type"], 136);
+
+impl FixedSpan {
+    fn keys(&self) -> [Key<'_>; 3] {
+        [Key::Id(id(self.trace)), Key::Int(self.service.into()), Key::Int(self.name.into())]
+    }
+
+    fn mark(&self) -> u64 {
+        mark(self.trace[1], self.time, self.service, self.name)
+    }
+}
+
+impl FixedLog {
+    fn keys(&self) -> [Key<'_>; 3] {
+        [Key::Id(id(self.trace)), Key::Int(self.service.into()), Key::Int(self.severity.into())]
+    }
+
+    fn mark(&self) -> u64 {
+        mark(self.trace[1], self.time, self.service, self.severity.into())
+    }
+}
+
+impl FixedMetric {
+    fn keys(&self) -> [Key<'_>; 3] {
+        [Key::Int(self.name.into()), Key::Int(self.service.into()), Key::Int(self.kind.into())]
+    }
+
+    fn mark(&self) -> u64 {
+        mark(self.value.to_bits(), self.time, self.service, self.name)
+    }
+}
+
+/// The word that fills up a record with these fields.
+#[inline]
+fn mark(first: u64, second: u64, third: u16, fourth: u16) -> u64 {
+    first ^ second.rotate_left(32) ^ u64::from(third) << 16 ^ u64::from(fourth)
+}
+
+fn id([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// Spans without end. Other seeds make other traces.
+#[derive(Clone, Debug)]
+pub struct FixedSpans {
+    rng: Rng,
+    traces: Traces,
+    services: Skew,
+    names: Skew,
+    now: u64,
+}
+
+/// Log records without end. The same seed makes the traces of [`FixedSpans`], met in another order.
+#[derive(Clone, Debug)]
+pub struct FixedLogs {
+    rng: Rng,
+    traces: Traces,
+    services: Skew,
+    severities: Skew,
+    now: u64,
+}
+
+/// Metric points without end: scrape after scrape of each service's metrics.
+#[derive(Clone, Debug)]
+pub struct FixedMetrics {
+    rng: Rng,
+    name: u16,
+    service: u16,
+    now: u64,
+}
+
+/// Traces under way, and how many of their records there have been.
+#[derive(Clone, Debug)]
+struct Traces {
+    ids: Ids,
+    open: [([u64; 2], u32); OPEN],
+}
+
+impl FixedSpans {
+    /// The spans of this seed.
+    pub fn new(seed: u64) -> Self {
+        let (services, names) = (Skew::zipf(SERVICES), Skew::zipf(SPAN_NAMES));
+        Self { rng: Rng::new(seed, 1), traces: Traces::new(seed), services, names, now: START }
+    }
+}
+
+impl FixedLogs {
+    /// The log records of this seed.
+    pub fn new(seed: u64) -> Self {
+        let (services, severities) = (Skew::zipf(SERVICES), Skew::of(&[80, 15, 4, 1]));
+        Self { rng: Rng::new(seed, 2), traces: Traces::new(seed), services, severities, now: START }
+    }
+}
+
+impl FixedMetrics {
+    /// The metric points of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Rng::new(seed, 3), name: 0, service: 0, now: START }
+    }
+}
+
+impl Iterator for FixedSpans {
+    type Item = FixedSpan;
+
+    #[inline]
+    fn next(&mut self) -> Option<FixedSpan> {
+        self.now += TICK;
+        let time = self.now;
+        let random = self.rng.next();
+        let (trace, number) = self.traces.next(random);
+        let (service, name) = (self.services.at(random as u32), self.names.at((random >> 32) as u32));
+        let rest = [mark(trace[1], time, service, name); 55];
+        Some(FixedSpan { trace, time, duration: random >> 38, service, name, number, rest })
+    }
+}
+
+impl Iterator for FixedLogs {
+    type Item = FixedLog;
+
+    #[inline]
+    fn next(&mut self) -> Option<FixedLog> {
+        self.now += TICK;
+        let time = self.now;
+        let random = self.rng.next();
+        let (trace, _) = self.traces.next(random);
+        let severity = [9, 5, 13, 17][usize::from(self.severities.at((random >> 32) as u32))];
+        let service = self.services.at(random as u32);
+        let rest = [mark(trace[1], time, service, severity.into()); 19];
+        Some(FixedLog { trace, time, service, severity, rest })
+    }
+}
+
+impl Iterator for FixedMetrics {
+    type Item = FixedMetric;
+
+    #[inline]
+    fn next(&mut self) -> Option<FixedMetric> {
+        let (name, service, time) = (self.name, self.service, self.now);
+        self.name = if name + 1 < METRIC_NAMES { name + 1 } else { 0 };
+        if self.name == 0 {
+            self.service = (service + 1) % SERVICES;
+            self.now += if self.service == 0 { crate::SCRAPE_INTERVAL } else { TICK };
+        }
+        let value = self.rng.unit();
+        let rest = [mark(value.to_bits(), time, service, name); 14];
+        Some(FixedMetric { time, value, name, service, kind: (name % 5) as u8, rest })
+    }
+}
+
+impl Traces {
+    fn new(seed: u64) -> Self {
+        let mut ids = Ids::new(seed);
+        let open = std::array::from_fn(|_| (halves(ids.trace_number()), 0));
+        Self { ids, open }
+    }
+
+    /// A trace under way, and how many of its records came before.
+    #[inline]
+    fn next(&mut self, random: u64) -> ([u64; 2], u32) {
+        // The lowest bits, which draw next to nothing else.
+        let slot = &mut self.open[random as usize % OPEN];
+        let (trace, number) = *slot;
+        *slot = if number + 1 < SPANS_PER_TRACE { (trace, number + 1) } else { (halves(self.ids.trace_number()), 0) };
+        (trace, number)
+    }
+}
+
+fn halves(id: u128) -> [u64; 2] {
+    [(id >> 64) as u64, id as u64]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn traces_have_their_spans_and_interleave() {
+        let spans: Vec<_> = FixedSpans::new(1).take(100_000).collect();
+        let mut numbers = HashMap::new();
+        let mut switches = 0;
+        for (before, span) in spans.iter().zip(&spans[1..]) {
+            assert!(span.is_whole() && span.time > before.time);
+            switches += u32::from(before.trace != span.trace);
+        }
+        for span in &spans {
+            let count: &mut u32 = numbers.entry(span.trace).or_default();
+            assert_eq!(span.number, *count);
+            *count += 1;
+        }
+        let full = numbers.values().filter(|count| **count == SPANS_PER_TRACE).count();
+        assert!(full >= numbers.len() - OPEN);
+        assert!(switches > 90_000);
+    }
+
+    #[test]
+    fn severities_are_skewed_as_told() {
+        let mut counts = [0; 25];
+        FixedLogs::new(2).take(100_000).for_each(|log| counts[usize::from(log.severity)] += 1);
+        for (severity, share) in [(9, 80_000), (5, 15_000), (13, 4_000), (17, 1_000)] {
+            assert!((share * 9 / 10..share * 11 / 10).contains(&counts[severity]), "{severity}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_numbers_below_their_bounds_and_a_torn_record_shows() {
+        let scrape = usize::from(METRIC_NAMES) * usize::from(SERVICES);
+        let points: Vec<_> = FixedMetrics::new(3).take(scrape).collect();
+        let names: std::collections::HashSet<_> = points.iter().map(|point| point.key(0)).collect();
+        assert_eq!(names.len(), usize::from(METRIC_NAMES));
+        assert_eq!(points[scrape - 1].key(1), Some(Key::Int(u64::from(SERVICES) - 1)));
+        let torn = FixedMetric { name: 1, ..points[0] };
+        assert!(points[0].is_whole() && !torn.is_whole());
+        assert!(FixedSpans::new(4).zip(FixedSpans::new(5)).take(1_000).all(|(a, b)| a.key(0) != b.key(0)));
+    }
+}

@@ -1,0 +1,181 @@
+//! The shop's metrics: every instance's series, moved on from scrape to scrape.
+
+mod measure;
+mod table;
+
+use slipring::{
+    Attributes, Exemplar, KeyValue, Metric, MetricKind, MetricPoint, Number, PointValue, Scope, Shared, SpanId,
+    Temporality, TraceId, Value,
+};
+
+use crate::fleet::{Fleet, Instance, Library};
+use crate::rng::Rng;
+use crate::service::Service;
+use table::{ROWS, Row};
+
+/// How a metric moves. Rates are events a second; `f64`s before them are what half of the events measure at most.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    /// A monotonic sum of events, at a rate.
+    Counter(f64),
+    /// A monotonic sum of seconds, each second this many.
+    Seconds(f64),
+    /// Events since the point before, at a rate.
+    Delta(f64),
+    /// A sum that goes up and down around this.
+    Level(i64),
+    /// A whole-numbered gauge around this.
+    Gauge(i64),
+    /// A gauge around this.
+    Ratio(f64),
+    /// Buckets of events' measures: what is usual, and the rate.
+    Histogram(f64, f64),
+    /// Exponential buckets of events' measures: what is usual, and the rate.
+    Exponential(f64, f64),
+    /// Quantiles of events' measures: what is usual, and the rate.
+    Summary(f64, f64),
+}
+
+/// A trace and span of late for each service, for exemplars to name.
+pub(crate) type Recent = [Option<(TraceId, SpanId)>; Service::ALL.len()];
+
+/// All series of all instances.
+pub(crate) struct Meters {
+    rng: Rng,
+    series: Vec<Series>,
+    /// When the last scrape was, in Unix nanoseconds.
+    scraped: u64,
+}
+
+/// One series of one instance.
+struct Series {
+    instance: usize,
+    shape: Shape,
+    metric: Shared<Metric>,
+    scope: Shared<Scope>,
+    attributes: Attributes,
+    /// The series' share of its metric's events.
+    share: f64,
+    /// The last point's value.
+    value: PointValue,
+}
+
+impl Meters {
+    pub fn new(seed: u64, fleet: &Fleet, now: u64) -> Self {
+        let metrics: Vec<Shared<Metric>> = ROWS.iter().map(|row| row.metric().share()).collect();
+        let series_of = |(index, instance): (usize, &Instance)| -> Vec<Series> {
+            let rows = ROWS.iter().zip(&metrics).filter(|(row, _)| row.on.contains(&instance.service));
+            rows.flat_map(|(row, metric)| row.series(index, instance, metric)).collect()
+        };
+        let series = fleet.instances().iter().enumerate().flat_map(series_of).collect();
+        Self { rng: Rng::new(seed, 0x006d_6574_7269_6373), series, scraped: now }
+    }
+
+    /// A point of each series.
+    pub fn scrape(&mut self, fleet: &Fleet, recent: &Recent, now: u64) -> Vec<MetricPoint> {
+        let seconds = (now - self.scraped) as f64 / 1e9;
+        let before = std::mem::replace(&mut self.scraped, now);
+        let mut points = Vec::with_capacity(self.series.len());
+        for series in &mut self.series {
+            let instance = &fleet.instances()[series.instance];
+            measure::advance(&mut series.value, series.shape, series.share, seconds, &mut self.rng);
+            let mut point = MetricPoint {
+                attributes: series.attributes.clone(),
+                start_unix_nanos: series.start(instance, before),
+                time_unix_nanos: now,
+                value: series.value.clone(),
+                ..MetricPoint::new(series.metric.clone(), instance.resource.clone(), series.scope.clone())
+            };
+            if let (true, Some((typical, _))) = (self.rng.chance(3_000), series.shape.distribution()) {
+                let exemplar =
+                    recent[instance.service as usize].map(|span| exemplar(span, typical, now, &mut self.rng));
+                point.exemplars = exemplar.into_iter().collect();
+            }
+            // A gauge that was there before, and now has nothing to say.
+            if matches!(series.shape, Shape::Gauge(_)) && self.rng.chance(20) {
+                point = MetricPoint { flags: 1, value: PointValue::Empty, ..point };
+            }
+            points.push(point);
+        }
+        points
+    }
+}
+
+impl Row {
+    fn metric(&self) -> Metric {
+        let (description, unit) = (self.description.into(), self.unit.into());
+        Metric { description, unit, ..Metric::new(self.name, self.shape.kind()) }
+    }
+
+    fn series(&self, index: usize, instance: &Instance, metric: &Shared<Metric>) -> impl Iterator<Item = Series> {
+        let library = match self.name.split('.').next() {
+            Some("http") => Library::Http,
+            Some("rpc") => Library::Rpc,
+            Some("db") => Library::Database,
+            Some("messaging") => Library::Messaging,
+            _ => Library::App,
+        };
+        // Each series has half as many events as the one before.
+        self.series.iter().scan(1.0, move |share, labels| {
+            *share /= 2.0;
+            Some(Series {
+                instance: index,
+                shape: self.shape,
+                metric: metric.clone(),
+                scope: instance.scope(library),
+                attributes: labels.iter().map(|(key, value)| KeyValue::new(*key, label(value))).collect(),
+                share: *share,
+                value: measure::start(self.shape),
+            })
+        })
+    }
+}
+
+/// A number if it looks like one.
+fn label(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::from(text), Value::Int)
+}
+
+impl Series {
+    /// Since when the point counts: gauges and summaries since no time in particular.
+    fn start(&self, instance: &Instance, before: u64) -> u64 {
+        match self.shape {
+            Shape::Gauge(_) | Shape::Ratio(_) => 0,
+            Shape::Delta(_) => before,
+            _ => instance.started,
+        }
+    }
+}
+
+impl Shape {
+    fn kind(self) -> MetricKind {
+        let temporality = Temporality::Cumulative;
+        match self {
+            Shape::Counter(_) | Shape::Seconds(_) => MetricKind::Sum { temporality, monotonic: true },
+            Shape::Delta(_) => MetricKind::Sum { temporality: Temporality::Delta, monotonic: true },
+            Shape::Level(_) => MetricKind::Sum { temporality, monotonic: false },
+            Shape::Gauge(_) | Shape::Ratio(_) => MetricKind::Gauge,
+            Shape::Histogram(..) => MetricKind::Histogram { temporality },
+            Shape::Exponential(..) => MetricKind::ExponentialHistogram { temporality },
+            Shape::Summary(..) => MetricKind::Summary,
+        }
+    }
+
+    /// What is usual and the rate, of the shapes whose points can have exemplars.
+    fn distribution(self) -> Option<(f64, f64)> {
+        match self {
+            Shape::Histogram(typical, rate) | Shape::Exponential(typical, rate) => Some((typical, rate)),
+            _ => None,
+        }
+    }
+}
+
+fn exemplar((trace_id, span_id): (TraceId, SpanId), typical: f64, now: u64, rng: &mut Rng) -> Exemplar {
+    Exemplar {
+        filtered_attributes: Attributes::from([("app.user.id", rng.below(50_000) as i64)]),
+        time_unix_nanos: now - rng.below(1_000_000_000),
+        value: Some(Number::Double(rng.long_tail(typical))),
+        span_id: Some(span_id),
+        trace_id: Some(trace_id),
+    }
+}

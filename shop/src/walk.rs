@@ -1,0 +1,274 @@
+//! Turns a planned operation into the spans of one trace.
+
+use slipring::{Attributes, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId, Value};
+
+use crate::failure::{Failure, UNREACHABLE};
+use crate::fleet::{Fleet, Instance, Library};
+use crate::ids::Ids;
+use crate::plan::{Operation, Outside, Peer, Step, Via, What, Work};
+use crate::rng::Rng;
+use crate::semantics;
+use crate::service::Service;
+use crate::visit::Visit;
+
+/// From this many spans on, a trace begins no further steps. A step under way opens two more at most.
+const ENOUGH: usize = 98;
+/// How often a call is tried.
+const TRIES: u8 = 3;
+
+// Bits of `Span::flags`.
+const SAMPLED: u32 = 0x001;
+/// It's known whether the parent is remote.
+const KNOWN: u32 = 0x100;
+const REMOTE: u32 = 0x200;
+
+/// One trace in the making.
+pub(crate) struct Walk<'a> {
+    fleet: &'a Fleet,
+    ids: &'a mut Ids,
+    rng: &'a mut Rng,
+    visit: Visit,
+    /// The service that has an incident.
+    trouble: Option<Service>,
+    trace_id: TraceId,
+    trace_state: &'static str,
+    spans: Vec<Span>,
+    opened: usize,
+}
+
+/// A span that has not ended.
+struct Open<'a> {
+    instance: &'a Instance,
+    span: Span,
+    events: Vec<SpanEvent>,
+}
+
+/// How a step went.
+struct Done {
+    end: u64,
+    failure: Option<&'static Failure>,
+    /// Whether the caller should try again.
+    again: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(fleet: &'a Fleet, ids: &'a mut Ids, rng: &'a mut Rng, visit: Visit, trouble: Option<Service>) -> Self {
+        let trace_id = ids.trace();
+        // Some visitors come through a partner, whose mark travels along.
+        let trace_state = if rng.chance(500) { "partner=t61rcWkgMzE,shop=00f067aa0ba902b7" } else { "" };
+        Self { fleet, ids, rng, visit, trouble, trace_id, trace_state, spans: Vec::new(), opened: 0 }
+    }
+
+    /// The spans of a trace that this operation sets off now, in the order in which they end.
+    pub fn run(mut self, root: &'static Operation, now: u64) -> Vec<Span> {
+        self.serve(root, now, None);
+        self.spans.sort_by_key(|span| span.end_unix_nanos);
+        self.spans
+    }
+
+    /// The callee's side of an operation.
+    fn serve(&mut self, operation: &'static Operation, at: u64, parent: Option<SpanId>) -> Done {
+        let instance = self.fleet.pick(operation.service, self.rng);
+        let kind = match operation.via {
+            Via::Http | Via::Rpc => SpanKind::Server,
+            Via::Queue => SpanKind::Consumer,
+            Via::Timer => SpanKind::Internal,
+        };
+        let mut open = self.open(instance, library(operation.via), kind, parent, at);
+        open.span.flags |= if parent.is_some() { REMOTE } else { 0 };
+        if let (Via::Queue, Some(producer)) = (operation.via, parent) {
+            open.span.links = [self.link(producer, "message")].into();
+        }
+        let own = self.nanos(operation.micros);
+        let mut done = self.steps(operation.steps, &mut open, at + own / 2);
+        if done.failure.is_none() && self.fails(operation) {
+            let failure = Failure::of(operation, self.rng);
+            open.events.push(failure.event(operation.service, done.end, self.rng));
+            done = Done { failure: Some(failure), again: failure.passing, ..done };
+        }
+        done.end += own / 2;
+        open.span.name = if operation.via == Via::Queue { "process orders".into() } else { operation.name.into() };
+        open.span.attributes = semantics::serving(operation, &self.visit, done.failure, self.rng);
+        self.close(open, &done);
+        done
+    }
+
+    fn fails(&mut self, operation: &Operation) -> bool {
+        let in_trouble = self.trouble == Some(operation.service);
+        self.rng.chance(if in_trouble { 1_500 } else { operation.failures })
+    }
+
+    /// One step after the other, or beside it, until one fails that is needed.
+    fn steps(&mut self, steps: &'static [Step], open: &mut Open<'a>, at: u64) -> Done {
+        let (mut began, mut end) = (at, at);
+        for step in steps {
+            if !self.rng.chance(step.chance) {
+                continue;
+            }
+            for _ in 0..self.rng.between(step.times.0.into(), step.times.1.into()) {
+                if self.opened >= ENOUGH {
+                    break;
+                }
+                if !step.beside {
+                    began = end;
+                }
+                let done = self.step(step.what, open, began);
+                end = end.max(done.end);
+                match done.failure {
+                    Some(_) if step.needed => return Done { end, ..done },
+                    Some(failure) => open.events.push(without(failure, done.end)),
+                    None => {}
+                }
+            }
+        }
+        Done { end, failure: None, again: false }
+    }
+
+    fn step(&mut self, what: What, open: &Open<'a>, at: u64) -> Done {
+        match what {
+            What::Call(operation) => self.call(operation, open, at),
+            What::Publish(operation) => self.publish(operation, open, at),
+            What::Ask(outside) => self.ask(outside, open, at),
+            What::Work(work) => self.work(work, open, at),
+        }
+    }
+
+    /// The caller's side of an operation: a span for each try, each linked to the one before.
+    fn call(&mut self, operation: &'static Operation, caller: &Open<'a>, mut at: u64) -> Done {
+        let mut before = None;
+        for attempt in 1..=TRIES {
+            let mut open = self.open_in(caller, library(operation.via), SpanKind::Client, at);
+            let wire = self.nanos(120.0);
+            let mut done = if self.trouble == Some(operation.service) && self.rng.chance(400) {
+                open.events.push(UNREACHABLE.event(caller.instance.service, at + wire, self.rng));
+                Done { end: at + wire, failure: Some(&UNREACHABLE), again: true }
+            } else {
+                self.serve(operation, at + wire, Some(open.span.span_id))
+            };
+            done.end += wire;
+            open.span.name = operation.name.into();
+            open.span.attributes = semantics::calling(operation, &self.visit, done.failure, attempt);
+            open.span.links = before.map(|before| self.link(before, "retry")).into_iter().collect();
+            before = Some(open.span.span_id);
+            self.close(open, &done);
+            if !done.again || attempt == TRIES || self.opened >= ENOUGH {
+                // Who called the caller does not try again what was tried enough here.
+                return Done { again: false, ..done };
+            }
+            at = done.end + self.nanos(5_000.0 * f64::from(attempt));
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Hands a message to the broker; whoever takes it does so later, and nobody waits.
+    fn publish(&mut self, operation: &'static Operation, caller: &Open<'a>, at: u64) -> Done {
+        let mut open = self.open_in(caller, Library::Messaging, SpanKind::Producer, at);
+        open.span.name = "send orders".into();
+        open.span.attributes = semantics::publishing(operation, &self.visit, self.rng);
+        let producer = open.span.span_id;
+        let done = Done { end: at + self.nanos(700.0), failure: None, again: false };
+        self.close(open, &done);
+        let lag = self.nanos(8_000.0);
+        self.serve(operation, done.end + lag, Some(producer));
+        done
+    }
+
+    /// Asks a database, a cache, or somebody else's service.
+    fn ask(&mut self, outside: &'static Outside, caller: &Open<'a>, at: u64) -> Done {
+        let library = if outside.peer == Peer::Http { Library::Http } else { Library::Database };
+        let mut open = self.open_in(caller, library, SpanKind::Client, at);
+        let end = at + self.nanos(outside.micros);
+        let failure = self.rng.chance(outside.failures).then(|| Failure::outside(outside, self.rng));
+        if let Some(failure) = failure {
+            open.events.push(failure.event(caller.instance.service, end, self.rng));
+        }
+        open.span.name = outside.name.into();
+        open.span.attributes = semantics::asking(outside, &self.visit, failure, self.rng);
+        let done = Done { end, failure, again: failure.is_some_and(|failure| failure.passing) };
+        self.close(open, &done);
+        done
+    }
+
+    fn work(&mut self, work: &'static Work, caller: &Open<'a>, at: u64) -> Done {
+        let mut open = self.open_in(caller, Library::App, SpanKind::Internal, at);
+        let own = self.nanos(work.micros);
+        let mut done = self.steps(work.steps, &mut open, at + own / 2);
+        done.end += own / 2;
+        open.span.name = work.name.into();
+        open.span.attributes = semantics::working(&self.visit, self.rng);
+        self.close(open, &done);
+        done
+    }
+
+    fn open(
+        &mut self,
+        instance: &'a Instance,
+        library: Library,
+        kind: SpanKind,
+        parent: Option<SpanId>,
+        at: u64,
+    ) -> Open<'a> {
+        self.opened += 1;
+        let span = Span {
+            trace_id: self.trace_id,
+            span_id: self.ids.span(),
+            parent_span_id: parent,
+            trace_state: self.trace_state.into(),
+            flags: SAMPLED | KNOWN,
+            kind,
+            start_unix_nanos: at,
+            ..Span::new(instance.resource.clone(), instance.scope(library))
+        };
+        Open { instance, span, events: Vec::new() }
+    }
+
+    /// Opens a span within another one's process.
+    fn open_in(&mut self, parent: &Open<'a>, library: Library, kind: SpanKind, at: u64) -> Open<'a> {
+        self.open(parent.instance, library, kind, Some(parent.span.span_id), at)
+    }
+
+    fn close(&mut self, open: Open<'a>, done: &Done) {
+        let Open { mut span, mut events, .. } = open;
+        span.end_unix_nanos = done.end;
+        events.sort_by_key(|event| event.time_unix_nanos);
+        span.events = events.into();
+        if let Some(failure) = done.failure {
+            span.status = Status { code: StatusCode::Error, message: failure.message.into() };
+        } else if span.parent_span_id.is_none() && self.rng.chance(1_000) {
+            span.status.code = StatusCode::Ok;
+        }
+        // Some of the libraries keep few attributes, and say how many they left out.
+        span.dropped_attributes_count = if self.rng.chance(50) { 2 } else { 0 };
+        self.spans.push(span);
+    }
+
+    fn link(&self, to: SpanId, why: &'static str) -> SpanLink {
+        SpanLink {
+            trace_id: self.trace_id,
+            span_id: to,
+            trace_state: self.trace_state.into(),
+            attributes: Attributes::from([("app.link.reason", why)]),
+            flags: SAMPLED | KNOWN,
+            ..SpanLink::default()
+        }
+    }
+
+    fn nanos(&mut self, micros: f64) -> u64 {
+        (self.rng.long_tail(micros) * 1_000.0) as u64
+    }
+}
+
+fn library(via: Via) -> Library {
+    match via {
+        Via::Http => Library::Http,
+        Via::Rpc => Library::Rpc,
+        Via::Queue => Library::Messaging,
+        Via::Timer => Library::App,
+    }
+}
+
+/// The event of having gone on without something that is not needed.
+fn without(failure: &Failure, time: u64) -> SpanEvent {
+    let attributes = [("error.type", Value::from(failure.kind)), ("app.fallback", "default".into())];
+    SpanEvent { time_unix_nanos: time, name: "degraded".into(), attributes: attributes.into(), ..SpanEvent::default() }
+}

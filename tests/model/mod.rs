@@ -1,0 +1,286 @@
+//! Operations on a store, and a plain reference model that answers them by brute force. The property test and the fuzzer
+//! share them.
+
+use slipring::{GetError, Key, KeyBuf, Position, Signal, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// What a store is built with.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
+pub struct Shape {
+    pub capacity: u8,
+    pub shards: u8,
+    pub slack: u8,
+    pub narrow: bool,
+}
+
+/// One call. Keys are small numbers, so that they meet; 0 is no key.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
+pub enum Operation {
+    Push { trace: u8, service: u8, name: u8 },
+    Batch { records: u8, trace: u8 },
+    Step,
+    Flush,
+    Clear,
+    Lookup { index: u8, key: u8, limit: u8 },
+    Get { back: u8 },
+    Visit { back: u8, pushes: u8 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    number: u64,
+    trace: u8,
+    service: u8,
+    name: String,
+}
+
+impl Signal for Record {
+    const NAME: &'static str = "record";
+    type Indexes = [&'static str; 3];
+    const INDEXES: Self::Indexes = ["trace", "service", "name"];
+
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        match index {
+            0 => (self.trace != 0).then_some(Key::Id(u128::from(self.trace))),
+            1 => (self.service != 0).then_some(Key::Int(u64::from(self.service))),
+            _ => (!self.name.is_empty()).then_some(Key::Text(&self.name)),
+        }
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.number
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.name.capacity()
+    }
+}
+
+const INDEXES: [&str; 3] = Record::INDEXES;
+
+type Hooked = Arc<Mutex<Vec<(Position, Record)>>>;
+
+/// A store beside its reference model.
+pub struct Pair {
+    store: Store<Record>,
+    hooked: Hooked,
+    narrow: bool,
+    /// Every record ever pushed, in order.
+    pushed: Vec<(Position, Record)>,
+    capacities: Vec<u64>,
+    claimed: Vec<u64>,
+    floors: Vec<u64>,
+    cleared: u64,
+}
+
+impl Pair {
+    pub fn new(shape: Shape) -> Self {
+        let capacity = usize::from(shape.capacity % 64) + 1;
+        let shards = (usize::from(shape.shards % 4) + 1).min(capacity);
+        let mut builder = Store::builder().capacity(capacity).shards(shards).manual();
+        builder = builder.slack(usize::from(shape.slack % 8) + 1);
+        if shape.narrow {
+            builder = builder.fingerprint_bits(4);
+        }
+        let store: Store<Record> = builder.build().unwrap();
+        let hooked = Hooked::default();
+        let seen = Arc::clone(&hooked);
+        store.on_evict(move |position, record| seen.lock().unwrap().push((position, record.clone())));
+        Self {
+            store,
+            hooked,
+            narrow: shape.narrow,
+            pushed: Vec::new(),
+            capacities: (0..shards).map(|n| (capacity / shards + usize::from(n < capacity % shards)) as u64).collect(),
+            claimed: vec![0; shards],
+            floors: vec![0; shards],
+            cleared: 0,
+        }
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.store.capacity()
+    }
+
+    pub fn pushes(&self) -> usize {
+        self.pushed.len()
+    }
+
+    /// Does it in both, and compares.
+    pub fn apply(&mut self, operation: Operation) {
+        match operation {
+            Operation::Push { trace, service, name } => self.push(trace, service, name),
+            Operation::Batch { records, trace } => self.batch(records % 40, trace),
+            Operation::Step => drop(self.store.step()),
+            Operation::Flush => self.store.flush().unwrap(),
+            Operation::Clear => {
+                self.cleared += self.visible().count() as u64;
+                self.floors.clone_from(&self.claimed);
+                self.store.clear();
+            }
+            Operation::Lookup { index, key, limit } => {
+                self.compare_lookup(usize::from(index % 3), key % 8, usize::from(limit % 5));
+            }
+            Operation::Get { back } => self.compare_get(back),
+            Operation::Visit { back, pushes } => self.push_while_visiting(back, pushes % 8),
+        }
+    }
+
+    fn record(&self, trace: u8, service: u8, name: u8) -> Record {
+        let name = if name % 8 == 0 { String::new() } else { format!("name {}", name % 8) };
+        Record { number: self.pushed.len() as u64, trace: trace % 8, service: service % 4, name }
+    }
+
+    fn push(&mut self, trace: u8, service: u8, name: u8) {
+        let record = self.record(trace, service, name);
+        let position = self.store.push(record.clone()).expect("a store that anyone may step has room");
+        self.accept(position, record);
+    }
+
+    fn accept(&mut self, position: Position, record: Record) {
+        let claimed = &mut self.claimed[position.shard()];
+        assert_eq!(position.sequence(), *claimed, "sequences are handed out in order");
+        *claimed += 1;
+        self.pushed.push((position, record));
+    }
+
+    fn batch(&mut self, records: u8, trace: u8) {
+        let first = self.pushed.len() as u64;
+        let records: Vec<Record> =
+            (0..records).map(|n| Record { number: first + u64::from(n), ..self.record(trace, n, n / 3) }).collect();
+        if self.claimed.len() > 1 {
+            // A batch does not say which shard each record went to; with one shard there is no question.
+            records.into_iter().for_each(|record| {
+                let position = self.store.try_push(record.clone()).unwrap();
+                self.accept(position, record);
+            });
+            return;
+        }
+        assert_eq!(self.store.push_batch(records.clone()).unwrap(), records.len());
+        for record in records {
+            let position = position_in_first_shard(self.claimed[0]);
+            self.accept(position, record);
+        }
+    }
+
+    /// Pushes inside a visit never wait; they enter, or come back as full.
+    fn push_while_visiting(&mut self, back: u8, pushes: u8) {
+        let Some((position, record)) = self.recent(back) else { return };
+        let store = self.store.clone();
+        let mut taken = Vec::new();
+        let visited = self.store.visit(position, |visited| {
+            assert_eq!(*visited, record);
+            for _ in 0..pushes {
+                let number = (self.pushed.len() + taken.len()) as u64;
+                let pushed = Record { number, ..self.record(1, 1, 1) };
+                match store.push(pushed.clone()) {
+                    Ok(position) => taken.push((position, pushed)),
+                    Err(error) => assert_eq!(error.reason, slipring::Rejection::Full),
+                }
+                assert_eq!(*visited, record, "what is visited stays");
+            }
+        });
+        assert_eq!(visited.is_ok(), self.is_visible(position), "{visited:?}");
+        taken.into_iter().for_each(|(position, record)| self.accept(position, record));
+    }
+
+    fn recent(&self, back: u8) -> Option<(Position, Record)> {
+        self.pushed.iter().rev().nth(usize::from(back)).cloned()
+    }
+
+    fn is_visible(&self, position: Position) -> bool {
+        let shard = position.shard();
+        let low = self.claimed[shard].saturating_sub(self.capacities[shard]).max(self.floors[shard]);
+        position.sequence() >= low
+    }
+
+    /// What the store holds, oldest first.
+    fn visible(&self) -> impl DoubleEndedIterator<Item = &(Position, Record)> {
+        self.pushed.iter().filter(|(position, _)| self.is_visible(*position))
+    }
+
+    fn compare_get(&self, back: u8) {
+        let Some((position, record)) = self.recent(back) else { return };
+        match self.store.get(position) {
+            Ok(found) => {
+                assert!(self.is_visible(position), "{position} is gone");
+                assert_eq!(found, record);
+            }
+            Err(error) => {
+                assert!(!self.is_visible(position), "{position}: {error}");
+                let cleared = position.sequence() < self.floors[position.shard()];
+                assert_eq!(error, if cleared { GetError::Cleared } else { GetError::Evicted });
+            }
+        }
+    }
+
+    fn compare_lookup(&self, index: usize, key: u8, limit: usize) {
+        let text = format!("name {key}");
+        let key = [Key::Id(u128::from(key)), Key::Int(u64::from(key)), Key::Text(&text)][index];
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
+        let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
+        let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
+        assert_eq!(answer.records, expected);
+        assert!(!answer.cut, "nothing is evicted while this thread looks");
+    }
+
+    fn compare_keys(&self, index: usize) {
+        let mut expected: BTreeMap<KeyBuf, u64> = BTreeMap::new();
+        for key in self.visible().filter_map(|(_, record)| record.key(index)) {
+            *expected.entry(key.to_owned()).or_default() += 1;
+        }
+        let listed = self.store.keys(INDEXES[index]).unwrap();
+        assert!(listed.is_sorted_by(|a, b| a.count >= b.count));
+        let found: BTreeMap<KeyBuf, u64> = listed.into_iter().map(|count| (count.key, count.count)).collect();
+        assert_eq!(found, expected);
+        let entries = self.store.stats().indexes[index].entries as usize;
+        if self.narrow {
+            assert!(entries <= expected.len() && (entries == 0) == expected.is_empty());
+        } else {
+            assert_eq!(entries, expected.len());
+        }
+    }
+
+    /// Everything that holds after every call.
+    pub fn compare(&self) {
+        self.store.audit().unwrap();
+        for index in 0..INDEXES.len() {
+            self.compare_keys(index);
+            (0..8).for_each(|key| self.compare_lookup(index, key, 0));
+        }
+        let live = self.visible().count() as u64;
+        let stats = self.store.stats();
+        assert_eq!(self.store.len() as u64, live);
+        assert_eq!(stats.count, live);
+        assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+        assert_eq!(stats.offered - stats.rejected.total(), self.pushed.len() as u64);
+        assert_eq!(stats.evicted.cleared, self.cleared);
+        assert_eq!(stats.caught_panics, 0);
+    }
+
+    /// The end: hooks have seen what was evicted, each record once, in order.
+    pub fn finish(self) {
+        self.store.flush().unwrap();
+        while self.store.step() {}
+        let hooked = self.hooked.lock().unwrap();
+        let gone: BTreeMap<Position, &Record> =
+            self.pushed.iter().filter(|(at, _)| !self.is_visible(*at)).map(|(at, record)| (*at, record)).collect();
+        let seen: BTreeSet<Position> = hooked.iter().map(|(position, _)| *position).collect();
+        assert_eq!(hooked.len(), seen.len(), "each once");
+        assert_eq!(hooked.len(), gone.len());
+        assert!(hooked.iter().all(|(position, record)| gone[position] == record));
+        for shard in 0..self.claimed.len() {
+            let order = hooked.iter().filter(|(position, _)| position.shard() == shard);
+            assert!(order.is_sorted_by_key(|(position, _)| position.sequence()));
+        }
+    }
+}
+
+/// Positions are not made outside a store, but they can be read back.
+fn position_in_first_shard(sequence: u64) -> Position {
+    serde_json::from_value(serde_json::json!({ "shard": 0, "sequence": sequence })).unwrap()
+}
