@@ -105,51 +105,49 @@ impl<T: Signal> Engine<T> {
     #[inline]
     pub(crate) fn claim(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
         debug_assert!(wanted > 0 && wanted <= MAX_RUN);
-        match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+        match self.try_claim(wanted) {
             Ok(claim) => Ok(claim),
             Err(NoClaim::Closed) => Err(Rejection::Closed),
-            Err(NoClaim::Full { shard }) => self.claim_when_full(wanted, on_full, shard),
+            Err(NoClaim::Full) if on_full == OnFull::Reject || inside::is_inside() => {
+                self.notices.hurry();
+                Err(Rejection::Full)
+            }
+            Err(NoClaim::Full) => self.claim_by_waiting(wanted),
         }
     }
 
-    /// The ring is full: do some of the indexer's work, then look again, wait, or give up.
+    #[inline]
+    fn try_claim(&self, wanted: usize) -> Result<Claim, NoClaim> {
+        self.router.claim(&self.shards, wanted as u64, self.notices.tick(), |shard| self.assist(shard))
+    }
+
+    /// No shard has room, and somebody else holds the tokens, or a mark or a stalled push is in the way.
     #[cold]
-    fn claim_when_full(&self, wanted: usize, on_full: OnFull, mut first: usize) -> Result<Claim, Rejection> {
+    fn claim_by_waiting(&self, wanted: usize) -> Result<Claim, Rejection> {
+        self.counts.waits.add(1);
         let backoff = crossbeam_utils::Backoff::new();
-        let mut waited = false;
         loop {
-            if inside::is_inside() {
-                return Err(Rejection::Full);
+            self.notices.hurry();
+            if backoff.is_completed() || cfg!(loom) {
+                let ready = || self.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
+                self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
+            } else {
+                backoff.snooze();
             }
-            let assisted = (0..self.shards.len()).any(|turn| self.assist((first + turn) % self.shards.len()));
-            match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+            match self.try_claim(wanted) {
                 Ok(claim) => return Ok(claim),
                 Err(NoClaim::Closed) => return Err(Rejection::Closed),
-                Err(NoClaim::Full { shard }) => first = shard,
+                Err(NoClaim::Full) => {}
             }
-            if assisted {
-                // Others were quicker; there was progress all the same.
-                continue;
-            }
-            if on_full == OnFull::Reject {
-                return Err(Rejection::Full);
-            }
-            if !waited {
-                waited = true;
-                self.counts.waits.add(1);
-            }
-            self.notices.hurry();
-            if !backoff.is_completed() && !cfg!(loom) {
-                backoff.snooze();
-                continue;
-            }
-            let ready = || self.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
-            self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
         }
     }
 
     /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
+    #[cold]
     fn assist(&self, shard: usize) -> bool {
+        if inside::is_inside() {
+            return false;
+        }
         let Some(moved) = self.step(shard, Role::Assister) else { return false };
         if moved.reclaimed > 0 {
             self.counts.assists.add(1);

@@ -39,10 +39,10 @@ impl Moved {
     }
 }
 
-const BATCH: u64 = if cfg!(loom) { 2 } else { 256 };
+const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
 
 /// What an assister does at most: the tail of a push's latency.
-const ASSIST_BATCH: u64 = if cfg!(loom) { 2 } else { 64 };
+const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 64 };
 
 /// Records that are reclaimed before others hear of it.
 const RECLAIM_RUN: u64 = 32;
@@ -60,7 +60,9 @@ impl<T: Signal> Engine<T> {
         let batch = if role == Role::Assister { ASSIST_BATCH } else { BATCH };
         let growth = if role == Role::Assister && self.threaded { Growth::Forbidden } else { Growth::Allowed };
         let before = shard.cursors(&token);
-        let indexed = index(shard, before.indexed, batch, growth);
+        // Twice what is evicted, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
+        // what it was when the ring filled up, and lookups would have a long tail to look through.
+        let indexed = index(shard, before.indexed, 2 * batch, growth);
         let evicted = evict(shard, before.evicted, indexed, batch);
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {

@@ -2,7 +2,8 @@
 //!
 //! A producer stays on one shard for a run of pushes and then moves to the next, so that producers do not meet on one
 //! word and all of the capacity serves even a single one. It leaves a shard early at the first sign of another producer
-//! there; after a full circle of such failures it stays where it is.
+//! there; after a full circle of such failures it stays where it is. A full shard it first tries to make room in, so that
+//! the shards keep filling in turn; only if that fails it goes on to the next.
 //!
 //! A run carries a **stamp** from one store-wide counter. Arrival order is (stamp, sequence). Within a shard stamps never
 //! fall as sequences rise: a producer reads `claimed` first, takes its stamp then, and claims only if `claimed` has not
@@ -57,11 +58,8 @@ pub(crate) struct Claim {
 /// Why nothing was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoClaim {
-    /// No shard has room.
-    Full {
-        /// The shard that this thread tried first.
-        shard: usize,
-    },
+    /// No shard has room, and none could be made.
+    Full,
     /// The store is closed.
     Closed,
 }
@@ -87,9 +85,16 @@ impl Router {
         }
     }
 
-    /// Claims up to `wanted` sequences (at most `MAX_RUN`) in one shard. Lock-free while some shard has room.
+    /// Claims up to `wanted` sequences (at most `MAX_RUN`) in one shard. Lock-free while some shard has room. `make_room`
+    /// is called with the number of a full shard and says whether it got anywhere.
     #[inline]
-    pub(crate) fn claim<T: Signal>(&self, shards: &[Shard<T>], wanted: u64, tick: u64) -> Result<Claim, NoClaim> {
+    pub(crate) fn claim<T: Signal>(
+        &self,
+        shards: &[Shard<T>],
+        wanted: u64,
+        tick: u64,
+        make_room: impl FnMut(usize) -> bool,
+    ) -> Result<Claim, NoClaim> {
         RUNS.with(|runs| {
             let remembered = &runs[self.store as usize % REMEMBERED];
             let mut run = remembered.get();
@@ -103,7 +108,7 @@ impl Router {
                 let entrance = self.entrances.next() as usize;
                 run = Run { store: self.store, shard: entrance % shards.len(), left: self.run, ..NO_RUN };
             }
-            let claim = self.claim_anew(shards, wanted, tick, &mut run);
+            let claim = self.claim_anew(shards, wanted, tick, &mut run, make_room);
             remembered.set(run);
             claim
         })
@@ -117,11 +122,11 @@ impl Router {
         wanted: u64,
         tick: u64,
         run: &mut Run,
+        mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
         if run.left == 0 || (run.stamp != NO_STAMP && shards[run.shard].claimed() != run.next) {
             run.move_on(shards.len(), self.run);
         }
-        let first_tried = run.shard;
         let mut full = 0;
         let mut contended = 0;
         while full < shards.len() {
@@ -133,8 +138,10 @@ impl Router {
             (run.next, run.limit) = (claimed.sequence(), shard.limit());
             let count = wanted.min(run.left).min(run.limit.saturating_sub(run.next));
             if count == 0 {
-                full += 1;
-                run.move_on(shards.len(), self.run);
+                if !make_room(run.shard) {
+                    full += 1;
+                    run.move_on(shards.len(), self.run);
+                }
                 continue;
             }
             // What orders stamps against claims is in the module's text.
@@ -149,7 +156,7 @@ impl Router {
             }
         }
         run.stamp = NO_STAMP;
-        Err(NoClaim::Full { shard: first_tried })
+        Err(NoClaim::Full)
     }
 }
 

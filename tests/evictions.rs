@@ -1,0 +1,182 @@
+//! Hooks and streams: what leaves the store is shown, handed on or dropped, each record once.
+
+mod support;
+
+use slipring::{GetError, Rejection, Store, StreamError, WaitError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+use support::{Census, Counted};
+
+fn manual(capacity: usize) -> Store<Counted> {
+    Store::builder().capacity(capacity).shards(1).manual().build().unwrap()
+}
+
+fn settle(store: &Store<Counted>) {
+    while store.step() {}
+}
+
+#[test]
+fn a_hook_sees_each_evicted_record_before_its_slot_is_reused() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(8).shards(1).build().unwrap();
+    let (sender, seen) = mpsc::channel();
+    store.on_evict(move |position, record| sender.send((position.sequence(), record.number)).unwrap());
+    for number in 0..100 {
+        store.push(Counted::new(&census, 1, number)).unwrap();
+    }
+    let seen: Vec<_> = (0..92).map(|_| seen.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
+    assert!(seen.iter().copied().eq((0..92).map(|number| (number, number))));
+}
+
+#[test]
+fn a_stream_gives_records_by_value_and_counts_what_it_missed() {
+    let census = Census::new();
+    let store = manual(4);
+    let evictions = store.evictions(10).unwrap();
+    assert_eq!(store.evictions(10).unwrap_err(), StreamError::Taken);
+    assert_eq!(store.evictions(0).unwrap_err(), StreamError::NoCapacity);
+    for number in 0..34 {
+        store.push(Counted::new(&census, 1, number)).unwrap();
+        settle(&store);
+    }
+    assert_eq!(evictions.missed(), 20);
+    let numbers: Vec<u64> = std::iter::from_fn(|| evictions.try_recv()).map(|evicted| evicted.record.number).collect();
+    assert!(numbers.into_iter().eq(0..10));
+    assert_eq!(evictions.recv_timeout(Duration::from_millis(1)).unwrap_err(), WaitError::Timeout);
+    assert_eq!(census.alive(), 4);
+
+    drop(evictions);
+    let second = store.evictions(1).unwrap();
+    store.push(Counted::new(&census, 1, 34)).unwrap();
+    settle(&store);
+    store.shutdown().unwrap();
+    assert_eq!(second.recv().map(|evicted| evicted.record.number), Some(30));
+    assert!(second.recv().is_none(), "a stream ends with its store");
+    assert_eq!(store.evictions(1).unwrap_err(), StreamError::Closed);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn a_hook_may_push_into_its_own_store_and_is_never_made_to_wait() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(4).shards(1).slack(2).build().unwrap();
+    let outcomes = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+    let (weak, seen, made) = (store.downgrade(), Arc::clone(&outcomes), Arc::clone(&census));
+    store.on_evict(move |_, record| {
+        let Some(store) = weak.upgrade() else { return };
+        if record.key == 1 {
+            match store.push(Counted::new(&made, 2, record.number)) {
+                Ok(_) => seen.0.fetch_add(1, Ordering::SeqCst),
+                Err(error) => {
+                    assert_eq!(error.reason, Rejection::Full);
+                    seen.1.fetch_add(1, Ordering::SeqCst)
+                }
+            };
+        }
+        assert_eq!(store.flush(), Err(WaitError::Reentrant));
+        assert_eq!(store.shutdown(), Err(WaitError::Reentrant));
+        assert!(store.audit().is_err());
+        assert!(!store.step());
+    });
+    for number in 0..200 {
+        store.push(Counted::new(&census, 1, number)).unwrap();
+    }
+    store.flush().unwrap();
+    store.audit().unwrap();
+    let stats = store.stats();
+    assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+    store.shutdown().unwrap();
+    drop(store);
+    assert!(outcomes.0.load(Ordering::SeqCst) + outcomes.1.load(Ordering::SeqCst) > 0);
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn the_last_handle_may_go_inside_a_hook() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(1).shards(1).build().unwrap();
+    let last = Arc::new(Mutex::new(Some(store.clone())));
+    let held = Arc::clone(&last);
+    let (sender, gone) = mpsc::channel();
+    store.on_evict(move |_, _| {
+        drop(held.lock().unwrap().take());
+        let _ = sender.send(());
+    });
+    store.push(Counted::new(&census, 1, 0)).unwrap();
+    let pushed = store.push(Counted::new(&census, 1, 1));
+    drop(store);
+    drop(pushed);
+    gone.recv_timeout(Duration::from_secs(10)).unwrap();
+    drop(last);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while census.alive() != 0 {
+        assert!(std::time::Instant::now() < deadline, "{} records are left", census.alive());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_visit_looks_at_is_evicted_but_not_reclaimed() {
+    let census = Census::new();
+    let store = manual(2);
+    let first = store.push(Counted::new(&census, 1, 0)).unwrap();
+    let other = store.clone();
+    store
+        .visit(first, |record| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    other.push(Counted::new(&census, 1, 1)).unwrap();
+                    other.push(Counted::new(&census, 1, 2)).unwrap();
+                    settle(&other);
+                    assert_eq!(other.get(first).unwrap_err(), GetError::Evicted);
+                });
+            });
+            assert_eq!(record.number, 0);
+            assert_eq!(census.alive(), 3);
+        })
+        .unwrap();
+    settle(&store);
+    assert_eq!(census.alive(), 2);
+}
+
+#[test]
+fn clear_and_shutdown_account_for_every_record() {
+    let census = Census::new();
+    let store = manual(8);
+    let before: Vec<_> = (0..12).map(|n| store.push(Counted::new(&census, n % 3, n)).unwrap()).collect();
+    store.clear();
+    assert!(store.is_empty());
+    assert_eq!(store.query().key("key", 1u64).count().unwrap(), 0);
+    assert!(before.iter().all(|&position| store.get(position).unwrap_err() == GetError::Cleared));
+    let after = store.push(Counted::new(&census, 1, 12)).unwrap();
+    assert_eq!(store.get(after).unwrap().number, 12);
+    let stats = store.stats();
+    assert_eq!((stats.count, stats.evicted.capacity, stats.evicted.cleared), (1, 4, 8));
+    settle(&store);
+    store.audit().unwrap();
+    assert_eq!(census.alive(), 1);
+
+    store.shutdown().unwrap();
+    store.shutdown().unwrap();
+    let refused = store.push(Counted::new(&census, 1, 13)).unwrap_err();
+    assert_eq!((refused.reason, refused.record.number), (Rejection::Closed, 13));
+    assert_eq!(store.get(after).unwrap_err(), GetError::Cleared);
+    let refused = store.push_batch(vec![refused.into_record(), Counted::new(&census, 1, 14)]).unwrap_err();
+    assert_eq!((refused.accepted, refused.rejected.len(), refused.reason), (0, 2, Rejection::Closed));
+    let stats = store.stats();
+    assert_eq!((stats.offered, stats.count, stats.evicted.total(), stats.rejected.closed), (16, 0, 13, 3));
+    drop((refused, store));
+    assert_eq!(census.alive(), 0);
+}
+
+#[test]
+fn a_weak_handle_does_not_keep_a_store() {
+    let census = Census::new();
+    let store = manual(2);
+    let weak = store.downgrade();
+    weak.upgrade().unwrap().push(Counted::new(&census, 1, 0)).unwrap();
+    drop(store);
+    assert!(weak.upgrade().is_none());
+    assert_eq!(census.alive(), 0);
+}

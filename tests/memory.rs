@@ -1,0 +1,160 @@
+//! Memory: what the statistics say is what the allocator gave, a push allocates nothing, and nothing is left behind.
+//!
+//! One test at a time, because the counting allocator is the whole process's.
+
+use shop::Shop;
+use shop::fixed::{FixedLogs, FixedSpans};
+use slipring::{Key, LogRecord, MetricPoint, Signal, Span, Stats, Store};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+struct Counting;
+
+static BYTES: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is the system allocator's; the counters are beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size() as u64, SeqCst);
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller's contract is this one's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size() as u64, SeqCst);
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as u64, SeqCst);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn within(stats: &Stats, allocated: u64, what: &str) {
+    let said = stats.total_memory_bytes as f64;
+    let off = (said - allocated as f64).abs() / allocated as f64;
+    assert!(off < 0.05, "{what}: {said} said, {allocated} allocated, {:.1} % off", off * 100.0);
+}
+
+/// Fills a store to its capacity and far beyond, and compares each time. Each round has a shop of its own, gone before
+/// the bytes are counted, so that nothing but the store holds on to what records share.
+fn statistics_agree<T: Signal>(capacity: usize, what: &str, make: impl Fn(&mut Shop) -> Vec<T>) {
+    let before = BYTES.load(SeqCst);
+    let store: Store<T> = Store::builder().capacity(capacity).manual().build().unwrap();
+    within(&store.stats(), BYTES.load(SeqCst) - before, &format!("{what}, empty"));
+    for round in 0..4 {
+        let mut shop = Shop::new(round);
+        let mut pushed = 0;
+        while pushed < capacity + 100 {
+            pushed += store.push_batch(make(&mut shop)).unwrap();
+        }
+        drop(shop);
+        store.flush().unwrap();
+        while store.step() {}
+        within(&store.stats(), BYTES.load(SeqCst) - before, &format!("{what}, round {round}"));
+    }
+    // A clear gives the records back, and what they shared.
+    store.clear();
+    store.flush().unwrap();
+    while store.step() {}
+    within(&store.stats(), BYTES.load(SeqCst) - before, &format!("{what}, cleared"));
+    drop(store);
+    // The thread's own registration with the collector, and a retired table or two that wait for it.
+    let left = BYTES.load(SeqCst) as i64 - before as i64;
+    assert!(left < 256 * 1024, "{what}: {left} bytes are left");
+}
+
+fn a_push_allocates_nothing<T: Signal>(capacity: usize, records: impl Iterator<Item = T>) {
+    let store: Store<T> = Store::builder().capacity(capacity).manual().build().unwrap();
+    let records: Vec<T> = records.take(8 * capacity).collect();
+    let mut records = records.into_iter();
+    let push = |records: &mut std::vec::IntoIter<T>| {
+        store.push(records.next().unwrap()).unwrap();
+    };
+    // Directories reach their size, and threads register with the collector.
+    (0..4 * capacity).for_each(|_| push(&mut records));
+    let before = ALLOCATIONS.load(SeqCst);
+    (0..2 * capacity).for_each(|_| push(&mut records));
+    let grown = ALLOCATIONS.load(SeqCst) - before;
+    // What is left are tables that are replaced and the bags in which they wait: none of it grows with the pushes.
+    assert!(grown * 100 < capacity as u64, "{grown} allocations in {} pushes", 2 * capacity);
+
+    let threaded: Store<T> = Store::builder().capacity(capacity).build().unwrap();
+    let record = records.next().unwrap();
+    threaded.push(records.next().unwrap()).unwrap();
+    threaded.flush().unwrap();
+    let before = ALLOCATIONS.load(SeqCst);
+    threaded.push(record).unwrap();
+    assert_eq!(ALLOCATIONS.load(SeqCst), before, "a push allocates nothing");
+}
+
+/// A new key for every record, of any length: the store's bytes stay what they were.
+fn cardinality_leaves_no_trace() {
+    #[derive(Clone)]
+    struct Named(Box<str>);
+    impl Signal for Named {
+        const NAME: &'static str = "named";
+        type Indexes = [&'static str; 1];
+        const INDEXES: Self::Indexes = ["name"];
+        fn key(&self, _: usize) -> Option<Key<'_>> {
+            Some(Key::Text(&self.0))
+        }
+        fn timestamp(&self) -> u64 {
+            0
+        }
+        fn heap_bytes(&self) -> usize {
+            self.0.len()
+        }
+    }
+    let store: Store<Named> = Store::builder().capacity(2_000).shards(1).manual().build().unwrap();
+    let push = |number: u64| {
+        store.push(Named(format!("GET /user/{number:016}").into())).unwrap();
+    };
+    let settle = || {
+        store.flush().unwrap();
+        while store.step() {}
+    };
+    (0..20_000).for_each(push);
+    settle();
+    let (bytes, said) = (BYTES.load(SeqCst), store.stats().total_memory_bytes);
+    (20_000..200_000).for_each(push);
+    settle();
+    let grown = BYTES.load(SeqCst) as i64 - bytes as i64;
+    assert!(grown.abs() < 64 * 1024, "{grown} bytes more after 180,000 new keys");
+    assert_eq!(store.stats().index("name").unwrap().entries, 2_000);
+    assert!(store.stats().total_memory_bytes.abs_diff(said) < 64 * 1024);
+}
+
+fn stores_come_and_go() {
+    let store = || {
+        let store: Store<LogRecord> = Store::builder().capacity(1_000).build().unwrap();
+        store.push(LogRecord::default()).unwrap();
+        let _stream = store.evictions(10).unwrap();
+        store
+    };
+    (0..10).for_each(|_| drop(store()));
+    let before = BYTES.load(SeqCst);
+    (0..100).for_each(|_| drop(store()));
+    let left = BYTES.load(SeqCst) as i64 - before as i64;
+    assert!(left < 64 * 1024, "{left} bytes are left of 100 stores");
+}
+
+#[test]
+fn memory_is_what_was_asked_for() {
+    statistics_agree::<Span>(1_000, "spans", Shop::trace);
+    statistics_agree::<LogRecord>(5_000, "logs", |shop| shop.request().logs);
+    statistics_agree::<MetricPoint>(5_000, "metrics", Shop::metrics);
+    a_push_allocates_nothing(4_000, FixedSpans::new(1));
+    a_push_allocates_nothing(20_000, FixedLogs::new(1));
+    cardinality_leaves_no_trace();
+    stores_come_and_go();
+}

@@ -1,0 +1,93 @@
+//! A record that counts its drops and can be told to misbehave.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use slipring::{Key, Signal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts a test's records: how many were made (clones too) and how many dropped.
+#[derive(Debug, Default)]
+pub struct Census {
+    made: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Census {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn alive(&self) -> u64 {
+        self.made.load(Ordering::SeqCst) - self.dropped.load(Ordering::SeqCst)
+    }
+
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::SeqCst)
+    }
+}
+
+/// What goes wrong with a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// Its key function panics.
+    Key,
+    /// Its drop panics.
+    Drop,
+}
+
+#[derive(Debug)]
+pub struct Counted {
+    pub key: u64,
+    pub number: u64,
+    pub trouble: Trouble,
+    census: Arc<Census>,
+}
+
+impl Counted {
+    pub fn new(census: &Arc<Census>, key: u64, number: u64) -> Self {
+        census.made.fetch_add(1, Ordering::SeqCst);
+        Self { key, number, trouble: Trouble::None, census: Arc::clone(census) }
+    }
+
+    pub fn troubled(self, trouble: Trouble) -> Self {
+        // Not `..self`: a type with a drop can't be taken apart.
+        let mut record = self;
+        record.trouble = trouble;
+        record
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self::new(&self.census, self.key, self.number).troubled(self.trouble)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.census.dropped.fetch_add(1, Ordering::SeqCst);
+        if self.trouble == Trouble::Drop && !std::thread::panicking() {
+            panic!("a drop that panics");
+        }
+    }
+}
+
+impl Signal for Counted {
+    const NAME: &'static str = "counted";
+    type Indexes = [&'static str; 2];
+    const INDEXES: Self::Indexes = ["key", "number"];
+
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        if self.trouble == Trouble::Key {
+            panic!("a key function that panics");
+        }
+        Some(Key::Int(if index == 0 { self.key } else { self.number }))
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.number
+    }
+}
