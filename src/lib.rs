@@ -1,4 +1,60 @@
-//! A lock-free, bounded, in-memory store for observability signals.
+//! A lock-free, bounded, in-memory store for observability signals: spans, log records, metric points, or a type of your
+//! own. Many threads write it at full speed while others look records up by trace, service, severity, name or type.
+//!
+//! ```
+//! use slipring::{Resource, Scope, Span, Store, TraceId};
+//!
+//! // Keeps the newest 10,000 spans; an indexer thread works in the background.
+//! let traces: Store<Span> = Store::builder().build()?;
+//!
+//! let resource = Resource::new([("service.name", "cart")]).share();
+//! let scope = Scope::default().share();
+//! let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::new(resource, scope) };
+//! let position = traces.push(span)?;
+//!
+//! // Visible at once: answers never lag behind pushes.
+//! let trace = traces.query().key("trace", TraceId::from(7)).collect()?;
+//! assert_eq!(trace.len(), 1);
+//! assert_eq!(traces.query().key("service", "cart").limit(100).count()?, 1);
+//! assert_eq!(traces.get(position)?.name.as_ref(), "GET /cart");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The data's way
+//!
+//! ```text
+//!  producers ──push──► shard's ring ──notice──► indexer ──insert, evict──► directories and links
+//!    (many)           slots, cursors           (or an assisting producer)        │
+//!                          ▲                        │                            ▼
+//!                          └───── reclaim ◄─────────┴◄──── marks ◄──── readers (never wait, never lock)
+//!                                    └──► hooks, stream, drop
+//! ```
+//!
+//! One number names a record: its **sequence** in its shard. In a shard with `P` slots, sequence `s` lives in slot `s % P` at
+//! **generation** `s / P`, and the slot's generation word says which sequence is published there. Four cursors, each only
+//! ever growing, say how far things are: `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`. A record is visible
+//! from its publishing until `capacity` newer ones have been claimed in its shard, at every instant and however far the
+//! indexer lags. An index is a **directory** from a key's fingerprint to the newest sequence with it, and a **link** in each
+//! slot to the one before; a walk stops at the first sequence that is not visible any more, so a link into the evicted part
+//! is never followed.
+//!
+//! # Consistency
+//!
+//! - **No index entry outlives its slot.** Before a slot is written again, no walk reaches the record it held.
+//! - **Answers don't lag.** A query shows every record whose push returned before it began, and only records that carry the
+//!   key and were in the store at some moment of the query. If eviction cut into it meanwhile, the answer says so.
+//! - **A position means one record for good**: [`Store::get`] gives that record or an error, never another.
+//! - **Conservation**: offered = held + evicted + rejected, exactly, whatever the schedule; each record is dropped or
+//!   handed on exactly once.
+//! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or with a slow reader.
+//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs of at most 64 pushes
+//!   or half a millisecond; what overlaps has no finer order.
+//!
+//! How these are checked is in the README; how to use the store well is in the [`guide`].
+//!
+//! # Features
+//!
+//! - `serde` (default): `Serialize` for statistics, positions, keys and the three signals.
 
 #![deny(missing_docs)]
 
@@ -19,6 +75,9 @@ mod stats;
 mod store;
 mod sync;
 mod telemetry;
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 /// For the loom models: whether directory tables are replaced, so that pinning must be modelled.
 #[cfg(loom)]

@@ -27,11 +27,11 @@ pub fn print_stats(out: &mut impl Write, signals: [&Stats; 3]) -> io::Result<()>
         ("indexer lag", "records", |stats| thousands(stats.indexer_lag)),
         ("caught", "panics", |stats| thousands(stats.caught_panics)),
     ];
+    writeln!(out)?;
     let mut row = |name, unit, [traces, logs, metrics]: [String; 3]| {
         writeln!(out, "{name:14}{unit:>8}{traces:>20}{logs:>20}{metrics:>20}")
     };
     let heading = |stats: &Stats| format!("{}s of {}", stats.signal, thousands(stats.capacity));
-    row("", "", ["", "", ""].map(String::from))?;
     row("", "", signals.map(heading))?;
     ROWS.iter().try_for_each(|(name, unit, cell)| row(name, unit, signals.map(cell)))
 }
@@ -51,12 +51,14 @@ pub fn print_answers(out: &mut impl Write, telemetry: &Telemetry) -> Fallible<()
     for KeyCount { key, count, .. } in &services {
         writeln!(out, "  {key:16}{:>6}", thousands(*count))?;
     }
-    // Of the traces with these errors, the newest one that is all there and fits on a screen.
+    // Of the traces with these errors, the newest one that lacks no span's parent and fits on a screen.
+    let is_in = |id: SpanId, spans: &[Span]| spans.iter().any(|span| span.span_id == id);
     for trace in errors.iter().filter_map(|log| log.trace_id) {
         let started = Instant::now();
         let mut spans = telemetry.traces().query().key("trace", trace).collect()?.into_records();
         let took = started.elapsed();
-        if (5..=25).contains(&spans.len()) && spans.iter().any(|span| span.parent_span_id.is_none()) {
+        let whole = spans.iter().all(|span| span.parent_span_id.is_none_or(|parent| is_in(parent, &spans)));
+        if whole && (5..=25).contains(&spans.len()) {
             spans.sort_by_key(|span| span.start_unix_nanos);
             let mut children = Children::new();
             spans.iter().for_each(|span| children.entry(span.parent_span_id).or_default().push(span));

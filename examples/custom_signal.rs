@@ -1,0 +1,63 @@
+//! Records of one's own in a store: `cargo run --example custom_signal`.
+
+use slipring::{Key, Signal, Store};
+use std::error::Error;
+
+/// A job of some queue, as its worker reports it.
+#[derive(Clone, Debug)]
+struct Job {
+    id: u128,
+    queue: String,
+    /// `None` while it waits for one.
+    worker: Option<u64>,
+    reported_unix_nanos: u64,
+}
+
+impl Signal for Job {
+    const NAME: &'static str = "job";
+    type Indexes = [&'static str; 3];
+    const INDEXES: Self::Indexes = ["id", "queue", "worker"];
+    const DEFAULT_CAPACITY: usize = 5_000;
+
+    // Borrowed from the record, and always the same for the same record.
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        match index {
+            0 => Some(Key::Id(self.id)),
+            1 => Some(Key::Text(&self.queue)),
+            _ => self.worker.map(Key::Int),
+        }
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.reported_unix_nanos
+    }
+
+    // Without this the statistics would leave the texts out.
+    fn heap_bytes(&self) -> usize {
+        self.queue.capacity()
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let jobs: Store<Job> = Store::builder().build()?;
+    for number in 0..20_000_u64 {
+        let queue = if number.is_multiple_of(7) { "invoices" } else { "mails" };
+        let worker = (number % 100 != 0).then_some(number % 3);
+        jobs.push(Job { id: number.into(), queue: queue.to_owned(), worker, reported_unix_nanos: number * 1_000_000 })?;
+    }
+
+    println!("The newest of worker 2:");
+    for job in jobs.query().key("worker", 2_u64).limit(3).collect()?.iter() {
+        println!("  {job:?}");
+    }
+    println!("Jobs by queue:");
+    for queue in jobs.keys("queue")? {
+        println!("  {} {}", queue.count, queue.key);
+    }
+
+    let stats = jobs.stats();
+    println!("{} of {} jobs held, {} bytes in all", stats.count, stats.offered, stats.total_memory_bytes);
+    println!("{}", serde_json::to_string_pretty(&stats)?);
+    jobs.audit()?;
+    Ok(())
+}
