@@ -97,8 +97,7 @@ impl<T: Signal> Engine<T> {
             let run = if sinks.is_empty() { RECLAIM_RUN } else { 1 };
             let until = (done + run).min(to);
             if std::mem::needs_drop::<T>() || !sinks.is_empty() {
-                let heap: u64 = shard.slots.heads(done..until).map(|(_, head)| head.heap()).sum();
-                shard.heap.set(shard.heap.get() - heap);
+                shard.heap.set(shard.heap.get() - heap_of(shard, done..until));
                 (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
             }
             shard.set_reclaimed(until);
@@ -157,12 +156,16 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> 
                 writer.insert(head.print(number), sequence, head.link(number));
             }
         }
-        let heap: u64 = shard.slots.heads(done..until).map(|(_, head)| head.heap()).sum();
-        shard.heap.set(shard.heap.get() + heap);
+        shard.heap.set(shard.heap.get() + heap_of(shard, done..until));
         shard.set_indexed(until);
         done = until;
     }
     done
+}
+
+/// Own heap bytes of a range of records. What needs no drop owns no heap, whatever it says.
+fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
+    if std::mem::needs_drop::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
 }
 
 /// Takes records whose turn has come out of every index; how far that got. For the token holder.
