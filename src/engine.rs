@@ -5,14 +5,13 @@ use crate::error::Rejection;
 use crate::evictions::Sinks;
 use crate::index::Fingerprints;
 use crate::indexer::{Moved, Role};
-use crate::inside;
+use crate::inside::{self, caught};
 use crate::notice::Notices;
 use crate::ring::{Claim, MAX_RUN, NoClaim, Prepared, Router, Shard, Sketch};
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
@@ -70,7 +69,7 @@ impl<T: Signal> Engine<T> {
 
     /// Runs user code; a panic is caught and counted.
     pub(crate) fn guarded<R>(&self, user_code: impl FnOnce() -> R) -> Option<R> {
-        let result = catch_unwind(AssertUnwindSafe(user_code)).ok();
+        let result = caught(user_code);
         if result.is_none() {
             self.counts.panics.add(1);
         }
@@ -245,17 +244,22 @@ impl<T: Signal> Engine<T> {
     /// The end: applies what is due, ends hooks and streams, and drops every record that no reader is looking at. The
     /// rest goes with the last handle.
     pub(crate) fn finish(&self) {
-        let everything = || {
-            for number in 0..self.shards.len() {
-                // Whoever has the token now will not keep it.
-                while self.step(number, Role::Indexer).is_none_or(Moved::any) {
-                    thread::yield_now();
-                }
-            }
-        };
-        everything();
-        self.sinks.update(|_| Sinks::default());
+        // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
+        let _inside = inside::enter();
+        self.work_off();
+        (0..self.shards.len()).for_each(|number| self.show_held(number));
+        self.guarded(|| self.sinks.update(|_| Sinks::closed()));
         self.shards.iter().for_each(Shard::clear);
-        everything();
+        self.work_off();
+    }
+
+    /// Steps until nothing moves any more.
+    fn work_off(&self) {
+        for number in 0..self.shards.len() {
+            // Whoever has the token now will not keep it.
+            while self.step(number, Role::Indexer).is_none_or(Moved::any) {
+                thread::yield_now();
+            }
+        }
     }
 }

@@ -12,21 +12,28 @@ type Hook<T> = dyn Fn(Position, &T) + Send + Sync;
 pub(crate) struct Sinks<T> {
     pub(crate) hooks: Vec<Arc<Hook<T>>>,
     pub(crate) stream: Option<Outlet<T>>,
+    /// The store has ended: nothing enters here any more.
+    pub(crate) closed: bool,
 }
 
 impl<T> Default for Sinks<T> {
     fn default() -> Self {
-        Self { hooks: Vec::new(), stream: None }
+        Self { hooks: Vec::new(), stream: None, closed: false }
     }
 }
 
 impl<T> Clone for Sinks<T> {
     fn clone(&self) -> Self {
-        Self { hooks: self.hooks.clone(), stream: self.stream.clone() }
+        Self { hooks: self.hooks.clone(), stream: self.stream.clone(), closed: self.closed }
     }
 }
 
 impl<T> Sinks<T> {
+    /// Without hooks or stream, for good.
+    pub(crate) fn closed() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.hooks.is_empty() && self.stream.as_ref().is_none_or(Outlet::is_abandoned)
     }
@@ -66,12 +73,17 @@ impl<T> Outlet<T> {
         self.tally.abandoned.load(Ordering::Relaxed) != 0
     }
 
+    /// Counts a record that the subscriber does not get.
+    pub(crate) fn miss(&self) {
+        self.tally.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Hands the record on, or gives it back if the subscriber is slow (which is counted) or gone.
     pub(crate) fn send(&self, position: Position, record: T) -> Option<T> {
         match self.sender.try_send(Evicted { position, record }) {
             Ok(()) => None,
             Err(TrySendError::Full(evicted)) => {
-                self.tally.missed.fetch_add(1, Ordering::Relaxed);
+                self.miss();
                 Some(evicted.record)
             }
             Err(TrySendError::Disconnected(evicted)) => Some(evicted.record),
@@ -132,7 +144,8 @@ impl<T> Evictions<T> {
         }
     }
 
-    /// Records that were evicted and dropped because this stream's buffer was full: exact, since it was opened.
+    /// Records that were evicted and did not get here since the stream was opened, exactly: its buffer was full, or a
+    /// reader was still looking at them when the store shut down.
     pub fn missed(&self) -> u64 {
         self.tally.missed.load(Ordering::Relaxed)
     }

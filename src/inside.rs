@@ -1,4 +1,4 @@
-//! Whether this thread holds something that others may be waiting for.
+//! Running user code: whether this thread is inside the engine, and catching what the code throws.
 //!
 //! A thread that holds a token or a mark, or runs user code for the engine, of whatever store, must never wait for the
 //! engine (invariant 6): it could be waiting for itself, or two stores for each other.
@@ -6,6 +6,7 @@
 use crate::sync::per_thread;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 per_thread!(DEPTH: Cell<u32> = Cell::new(0));
 
@@ -21,6 +22,20 @@ pub(crate) fn enter() -> Inside {
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.with(|depth| depth.get() != 0)
+}
+
+/// Runs user code; `None` if it panicked. Never unwinds itself, not even if the panic's payload panics when dropped.
+pub(crate) fn caught<R>(user_code: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(user_code)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                // Dropping that one might go on like this for ever.
+                std::mem::forget(worse);
+            }
+            None
+        }
+    }
 }
 
 impl Drop for Inside {

@@ -53,7 +53,9 @@ impl Notices {
     #[inline]
     pub(crate) fn send(&self, shard: usize) {
         // SeqCst, after the claim's SeqCst read-modify-write: see the module's text.
-        if self.word.load(Ordering::SeqCst) & bit(shard) == 0 {
+        let word = self.word.load(Ordering::SeqCst);
+        // Also if another's notice is there and the indexer still parked: that one may be asleep between the two.
+        if word & bit(shard) == 0 || word & PARKED != 0 {
             self.send_anew(shard);
         }
     }
@@ -88,6 +90,11 @@ impl Notices {
 
     // --- the indexer's side ---
 
+    /// Lets the coarse clock go on. One thread at a time, or a tick is lost, which does no harm.
+    pub(crate) fn tick_on(&self) {
+        self.tick.set(self.tick.get() + 1);
+    }
+
     /// Makes the calling thread the one that notices wake.
     pub(crate) fn attach(&self) {
         let _ = self.sleeper.set(thread::current());
@@ -95,7 +102,7 @@ impl Notices {
 
     /// Begins a pass: takes the notices sent so far. What they announce is seen by looks at the cursors after this.
     pub(crate) fn take(&self) -> Taken {
-        self.tick.set(self.tick.get() + 1);
+        self.tick_on();
         Taken(self.word.fetch_and(!SHARDS, Ordering::SeqCst) & SHARDS)
     }
 

@@ -109,12 +109,12 @@ impl Stats {
         let (mut heads, mut data, mut marks) = (0, engine.ledger.bytes(), 0);
         let mut capacity = 0;
         for shard in &engine.shards {
-            // `cleared` before the floor that it was counted for, so that it never exceeds what has left.
-            cleared += shard.cleared();
-            let indexed = shard.indexed();
-            let claimed = shard.claimed();
+            let (claimed, low, cleared_here) = shard.balance();
             taken += claimed;
-            gone += shard.low(claimed).min(claimed);
+            gone += low;
+            cleared += cleared_here;
+            // Read at another moment: at most a ring behind.
+            let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.count()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
             heads += shard.slots.head_bytes();
@@ -145,7 +145,7 @@ impl Stats {
             data_memory_bytes,
             total_memory_bytes: index_memory_bytes + data_memory_bytes + fixed as u64,
             offered: taken + rejected.total(),
-            evicted: EvictedCounts { capacity: gone - cleared.min(gone), cleared: cleared.min(gone) },
+            evicted: EvictedCounts { capacity: gone - cleared, cleared },
             rejected,
             waits: engine.counts.waits.get(),
             assists: engine.counts.assists.get(),

@@ -285,6 +285,9 @@ impl<T: Signal> Store<T> {
         if inside::is_inside() {
             return false;
         }
+        if !self.engine.threaded {
+            self.engine.notices.tick_on();
+        }
         let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer };
         (0..self.engine.shards.len())
             .fold(false, |any, shard| self.engine.step(shard, role).is_some_and(|moved| moved.any()) | any)
@@ -306,7 +309,9 @@ impl<T: Signal> Store<T> {
         let hook: Arc<dyn Fn(Position, &T) + Send + Sync> = Arc::new(hook);
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
-            sinks.hooks.push(Arc::clone(&hook));
+            if !sinks.closed {
+                sinks.hooks.push(Arc::clone(&hook));
+            }
             sinks
         });
     }
@@ -320,20 +325,21 @@ impl<T: Signal> Store<T> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
         }
-        if self.engine.is_stopping() {
-            return Err(StreamError::Closed);
-        }
         let (outlet, evictions) = evictions::stream(buffer);
-        let mut taken = false;
+        let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
-            taken = sinks.stream.as_ref().is_some_and(|stream| !stream.is_abandoned());
-            if !taken {
+            opened = if sinks.closed {
+                Err(StreamError::Closed)
+            } else if sinks.stream.as_ref().is_some_and(|stream| !stream.is_abandoned()) {
+                Err(StreamError::Taken)
+            } else {
                 sinks.stream = Some(outlet.clone());
-            }
+                Ok(())
+            };
             sinks
         });
-        if taken { Err(StreamError::Taken) } else { Ok(evictions) }
+        opened.map(|()| evictions)
     }
 
     /// Walks every slot and every index and checks them against the records and the invariants: that every index entry
@@ -385,8 +391,10 @@ impl<T: Signal> Handle<T> {
         // Held while joining, so that a second caller also returns after the end.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
-            // The thread catches what user code throws.
-            let _ = thread.join();
+            // The thread catches what user code throws; should it have died all the same, its end is done here.
+            if thread.join().is_err() {
+                self.engine.finish();
+            }
         } else if !self.engine.threaded {
             self.engine.finish();
         }
@@ -416,7 +424,7 @@ impl<T: Signal> Clone for WeakStore<T> {
     }
 }
 
-/// Pushes in chunks of some hundred. Records that are refused are dropped, and counted as rejected; use
+/// Pushes in chunks of some hundred, until the iterator ends or the store is shut down. Records that are refused are dropped, and counted as rejected; use
 /// [`Store::push_batch`] to have them back.
 impl<T: Signal> Extend<T> for Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
@@ -427,14 +435,13 @@ impl<T: Signal> Extend<T> for Store<T> {
 /// As for [`Store`] itself.
 impl<T: Signal> Extend<T> for &Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
-        let mut records = records.into_iter();
+        let mut records = records.into_iter().fuse();
         loop {
             // The iterator is user code: it has run before anything is claimed (invariant 5).
             let chunk: Vec<T> = records.by_ref().take(256).collect();
-            if chunk.is_empty() {
+            if chunk.is_empty() || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed) {
                 return;
             }
-            let _ = self.push_batch(chunk);
         }
     }
 }

@@ -4,9 +4,11 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shop::fixed::{FixedLogs, FixedMetrics, FixedSpan, FixedSpans, SPANS_PER_TRACE};
 use slipring::{KeyBuf, LogRecord, MetricPoint, Severity, Signal, Span, Store};
-use slipring_benches::{full, push, push_batches};
+use slipring_benches::{full, timed};
 
 const BATCH: usize = 100;
+/// Records that are made at a time: half a mebibyte of spans.
+const STRETCH: usize = 1_000;
 const ERRORS: usize = 100;
 
 criterion_group!(benches, pushes, lookups);
@@ -20,14 +22,28 @@ fn pushes(criterion: &mut Criterion) {
 
 fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records: impl Iterator<Item = T>) {
     let store = full(capacity, &mut records);
+    let mut next = || records.next().expect("the generators never end");
+    let push = |record| drop(store.push(record).expect("a store that waits refuses nothing"));
     let mut group = criterion.benchmark_group("push");
     group.throughput(Throughput::Elements(1));
+    // What a producer pays while the indexer has a core to itself.
     group.bench_function(BenchmarkId::new("single", T::NAME), |bencher| {
-        bencher.iter_custom(|count| push(&store, &mut records, count));
+        bencher.iter_custom(|count| timed(count, STRETCH, &mut next, |records| records.into_iter().for_each(push)));
+    });
+    // What a record costs in all: what the indexer has not done by the end is waited for, and helped with.
+    group.bench_function(BenchmarkId::new("single, indexed", T::NAME), |bencher| {
+        bencher.iter_custom(|count| {
+            timed(count, STRETCH, &mut next, |records| {
+                records.into_iter().for_each(push);
+                store.flush().expect("nobody is inside a hook");
+            })
+        });
     });
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(BenchmarkId::new(format!("batch of {BATCH}"), T::NAME), |bencher| {
-        bencher.iter_custom(|count| push_batches(&store, &mut records, BATCH, count));
+        let mut batch = || (0..BATCH).map(|_| next()).collect();
+        let push = |batch| drop(store.push_batch(batch).expect("a store that waits refuses nothing"));
+        bencher.iter_custom(|count| timed(count, STRETCH / BATCH, &mut batch, |all| all.into_iter().for_each(push)));
     });
 }
 

@@ -82,8 +82,16 @@ fn bound(preemptions: usize) -> usize {
     std::env::var("SLIPRING_PREEMPTIONS").map_or(preemptions, |n| n.parse().expect("SLIPRING_PREEMPTIONS is a number"))
 }
 
-/// Runs a model of this test binary again, in a process with the fault planted, and panics unless it fails there.
-pub fn assert_caught(fault: &str, model: &str) {
+/// What loom says when a wake-up is lost.
+pub const DEADLOCK: &str = "deadlock";
+/// What loom says when nothing orders two accesses to a record.
+pub const RACE: &str = "Causality violation";
+/// What loom says when threads wait for each other without sleeping.
+pub const LIVELOCK: &str = "Model exceeded maximum number of branches";
+
+/// Runs a model of this test binary again, in a process with the fault planted, and panics unless it fails there, and with
+/// these words.
+pub fn assert_caught(fault: &str, model: &str, how: &str) {
     let run = Command::new(std::env::current_exe().expect("this test has a path"))
         .args(["--exact", model, "--nocapture", "--test-threads=1"])
         .env("SLIPRING_FAULT", fault)
@@ -93,6 +101,7 @@ pub fn assert_caught(fault: &str, model: &str) {
     assert!(!said.contains("running 0 tests"), "there is no model {model}");
     assert!(!said.contains("there is no such fault"), "{said}");
     assert!(!run.status.success(), "{model} did not notice the planted fault {fault}:\n{said}");
+    assert!(said.contains(how), "{model} failed for another reason than {how:?}:\n{said}");
     let why = said.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("it was killed");
     println!("{fault}: caught by {model} ({why})");
 }

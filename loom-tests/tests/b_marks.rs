@@ -2,7 +2,7 @@
 //! another key's record, a torn or a dropped one, nor more than the capacity.
 
 use loom::thread;
-use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
 #[test]
 fn a_reader_sees_only_what_its_mark_protects() {
@@ -72,11 +72,33 @@ fn a_walk_ends_at_the_window() {
 }
 
 #[test]
+fn a_scan_moves_its_mark_up() {
+    explore("scan", 2, || {
+        let store = small(2, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(2, 0)).unwrap();
+        store.flush().unwrap();
+        let writer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(3, 0)).unwrap();
+                store.step();
+                let _ = store.try_push(Record::new(3, 1));
+            })
+        };
+        let keys = store.keys("key").unwrap();
+        assert!(keys.len() <= 2, "capacity is 2: {keys:?}");
+        writer.join().unwrap();
+        store.audit().unwrap();
+    });
+}
+
+#[test]
 fn planted_faults_are_caught() {
-    let faults = ["ReaderWithoutFence", "HolderWithoutFence", "MarkClearedRelaxed"];
-    for fault in faults {
-        assert_caught(fault, "a_reader_sees_only_what_its_mark_protects");
+    for fault in ["ReaderWithoutFence", "HolderWithoutFence", "MarkClearedRelaxed"] {
+        assert_caught(fault, "a_reader_sees_only_what_its_mark_protects", RACE);
     }
-    assert_caught("ReaderWithoutReload", "a_walk_moves_its_mark_down");
-    assert_caught("WalkWithoutWindow", "a_walk_ends_at_the_window");
+    assert_caught("ReaderWithoutReload", "a_walk_moves_its_mark_down", RACE);
+    assert_caught("MarkMovedRelaxed", "a_scan_moves_its_mark_up", RACE);
+    assert_caught("WalkWithoutWindow", "a_walk_ends_at_the_window", "capacity is 1");
 }

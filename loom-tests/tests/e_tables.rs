@@ -32,7 +32,9 @@ fn a_key_is_found_while_its_table_is_replaced() {
 
 #[test]
 fn planted_faults_are_caught() {
-    for fault in ["OldTableOnly", "MovedTooEarly", "TableFreedAtOnce"] {
-        assert_caught(fault, "a_key_is_found_while_its_table_is_replaced");
+    for fault in ["OldTableOnly", "MovedTooEarly"] {
+        assert_caught(fault, "a_key_is_found_while_its_table_is_replaced", "left == right");
     }
+    // What happens then is up to the allocator: a wrong answer or a fault of the processor's.
+    assert_caught("TableFreedAtOnce", "a_key_is_found_while_its_table_is_replaced", "");
 }

@@ -116,15 +116,20 @@ impl<'a> Writer<'a> {
         self.last = None;
         if let Some(next) = self.next {
             self.advance(next, wanted as usize);
-        } else if let Some(cells) = self.size_wanted()
+        }
+        if self.next.is_none()
+            && let Some(cells) = self.size_wanted()
             && growth == Growth::Allowed
             && self.garbage_is_gone()
         {
             self.start(cells);
         }
-        let target = self.next.unwrap_or(self.table);
-        // One cell stays empty: it ends every probe.
-        wanted.min((target.len() - 1 - target.used()) as u64)
+        // What is still to be moved needs its places too, and one cell stays empty: it ends every probe.
+        let (target, coming) = match self.next {
+            Some(next) => (next, self.table.live()),
+            None => (self.table, 0),
+        };
+        wanted.min((target.len() - 1).saturating_sub(target.used() + coming) as u64)
     }
 
     /// The size of the table that should replace the current one, if one should.

@@ -6,7 +6,7 @@
 
 use super::fingerprint::RESERVED;
 use crate::sync::epoch::Atomic;
-use crate::sync::fault::{Fault, planted};
+use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, Count, Ordering, own};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -157,7 +157,7 @@ impl Table {
     pub(super) fn raise(&self, at: usize, sequence: u64) {
         let count = self.newest_own(at).count() + 1;
         // Release pairs with the Acquire in `newest`: the slot's link was written before.
-        self.cells[at].newest.store(Newest::new(sequence, count).0, Ordering::Release);
+        self.cells[at].newest.store(Newest::new(sequence, count).0, weaken(Ordering::Release, Fault::RaisedRelaxed));
     }
 
     /// Writer: the first record with this fingerprint came. The fingerprint must not be in the table.

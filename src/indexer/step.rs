@@ -4,13 +4,13 @@
 
 use crate::Position;
 use crate::engine::Engine;
-use crate::evictions::Sinks;
+use crate::evictions::{Outlet, Sinks};
 use crate::index::Growth;
 use crate::inside;
 use crate::ring::{Shard, TokenGuard};
 use crate::signal::Signal;
-use crate::sync::epoch;
 use crate::sync::fault::{Fault, planted};
+use crate::sync::{epoch, thread};
 use std::ops::Range;
 
 /// Who takes a step, and so what it may do.
@@ -47,6 +47,9 @@ const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 64 };
 /// Records that are reclaimed before others hear of it.
 const RECLAIM_RUN: u64 = 32;
 
+/// Rounds in which a step waits for a retired table to be freed.
+const RETRIES: u32 = 4;
+
 /// Slots that are fetched ahead.
 const AHEAD: u64 = 8;
 
@@ -70,6 +73,8 @@ impl<T: Signal> Engine<T> {
             if role == Role::Indexer || !self.threaded || sinks.is_empty() {
                 reclaimed = self.reclaim(number, reclaimed..evicted, batch, &sinks, &token);
             }
+            // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
+            self.guarded(|| drop(sinks));
         }
         drop(token);
         let moved = Moved {
@@ -106,22 +111,33 @@ impl<T: Signal> Engine<T> {
         done
     }
 
-    /// Shows an evicted record to the hooks and hands it on or drops it, once, whatever panics.
-    fn let_go(&self, number: usize, sequence: u64, sinks: &Sinks<T>, _: &TokenGuard<'_>) {
-        let slots = &self.shards[number].slots;
-        let position = Position::new(number, sequence);
-        for hook in &sinks.hooks {
-            self.guarded(|| {
-                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it.
-                unsafe { slots.read(sequence, |record| hook(position, record)) }
-            });
+    /// Shows hooks what has been evicted and is held back by a reader's mark, because they end now; a stream misses it.
+    pub(crate) fn show_held(&self, number: usize) {
+        let shard = &self.shards[number];
+        let token = loop {
+            match shard.token.try_take() {
+                Some(token) => break token,
+                None => thread::yield_now(),
+            }
+        };
+        let sinks = self.sinks.load();
+        let held = shard.cursors(&token);
+        for sequence in held.reclaimed..held.evicted {
+            self.show(number, sequence, &sinks, &token);
+            sinks.stream.iter().for_each(Outlet::miss);
         }
+    }
+
+    /// Shows an evicted record to the hooks and hands it on or drops it, once, whatever panics.
+    fn let_go(&self, number: usize, sequence: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) {
+        self.show(number, sequence, sinks, token);
+        let slots = &self.shards[number].slots;
         match &sinks.stream {
             Some(outlet) if !outlet.is_abandoned() => {
                 // SAFETY: as above, and no mark lies at or below it: `Marks::lowest` is above. `reclaimed` is raised past
                 // it before the token goes back, and nothing between here and there can unwind.
                 let record = unsafe { slots.take(sequence) };
-                let refused = outlet.send(position, record);
+                let refused = outlet.send(Position::new(number, sequence), record);
                 self.guarded(|| drop(refused));
             }
             _ => {
@@ -132,6 +148,16 @@ impl<T: Signal> Engine<T> {
             }
         }
     }
+
+    fn show(&self, number: usize, sequence: u64, sinks: &Sinks<T>, _: &TokenGuard<'_>) {
+        let position = Position::new(number, sequence);
+        for hook in &sinks.hooks {
+            self.guarded(|| {
+                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it.
+                unsafe { self.shards[number].slots.read(sequence, |record| hook(position, record)) }
+            });
+        }
+    }
 }
 
 /// Enters published records into every index, in order, from this one up to the first that is not published yet; how far
@@ -139,7 +165,7 @@ impl<T: Signal> Engine<T> {
 fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> u64 {
     let published = shard.slots.heads(from..from + batch).take_while(|(sequence, head)| head.holds(*sequence)).count();
     let to = from + published as u64;
-    let mut done = from;
+    let (mut done, mut retries) = (from, 0);
     while done < to {
         // Each round has a guard of its own: tables that were retired in one can be freed in the next.
         let guard = epoch::pin();
@@ -148,7 +174,13 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> 
             until = until.min(done + directory.writer(&guard).prepare(until - done, growth));
         }
         if until == done {
-            break;
+            // A table that has just been retired stands in the way of the next; it is freed a few pins later, unless a
+            // reader sleeps in it.
+            retries += 1;
+            if growth == Growth::Forbidden || retries > RETRIES {
+                break;
+            }
+            continue;
         }
         for (number, directory) in shard.directories.iter().enumerate() {
             let mut writer = directory.writer(&guard);

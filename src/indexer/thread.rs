@@ -27,7 +27,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
         if pass(engine, taken) {
             idle = 0;
         } else {
-            idle += 1;
+            idle = u32::saturating_add(idle, 1);
         }
         if idle > IDLE_NAPS {
             let parked = engine.notices.park(|| !engine.is_stopping() && engine.shards.iter().all(|s| s.is_settled()));

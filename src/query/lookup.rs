@@ -128,7 +128,9 @@ impl<'a, T: Signal> Query<'a, T> {
             return Ok(false);
         }
         if let [shard] = &*engine.shards {
-            let reach = walk(&mut View::open(shard), index, print, |view, sequence| {
+            let mut view = View::open(shard);
+            let since = view.low;
+            let reach = walk(&mut view, since, index, print, |view, sequence| {
                 let shown = view.read(sequence, |record| {
                     let shown = carries(record);
                     if shown {
@@ -143,11 +145,12 @@ impl<'a, T: Signal> Query<'a, T> {
         }
         // Shards are walked one after the other, so that a reader holds back one at a time; then what was found is shown
         // in the order over all.
+        let begun: Vec<u64> = engine.shards.iter().map(|shard| shard.low(shard.claimed())).collect();
         let mut found = Vec::new();
         let mut cut = false;
-        for (number, shard) in engine.shards.iter().enumerate() {
+        for ((number, shard), since) in engine.shards.iter().enumerate().zip(begun) {
             let mut left = self.limit;
-            let reach = walk(&mut View::open(shard), index, print, |view, sequence| {
+            let reach = walk(&mut View::open(shard), since, index, print, |view, sequence| {
                 if view.read(sequence, carries) == Some(true) {
                     let stamp = shard.slots.head(sequence).stamp();
                     found.push(Found { stamp, sequence, shard: number });

@@ -84,8 +84,22 @@ impl<'a, T: Signal> View<'a, T> {
         Some(unsafe { self.shard.slots.read(sequence, f) })
     }
 
-    /// Whether records that were visible at first have been evicted since.
-    pub(crate) fn lost_some(&self) -> bool {
-        self.shard.evicted() > self.low
+    /// Whether a record with this fingerprint that was visible from `since` on has left the window, or may have. Called
+    /// after a directory has been read without finding one, it sees every eviction that the directory reflected: the
+    /// evictor read `claimed` and the floor before it took the entry out.
+    pub(crate) fn lost_one(&mut self, since: u64, index: usize, print: u64) -> bool {
+        if planted(Fault::CutNotSeen) {
+            return false;
+        }
+        let low = self.shard.low(self.shard.claimed()).min(self.claimed);
+        // What can't be looked at any more may have been one.
+        low > since + LOST_AT_MOST
+            || (since..low).any(|sequence| {
+                !self.license(sequence)
+                    || self.shard.slots.published(sequence).is_some_and(|head| head.print(index) == print)
+            })
     }
 }
+
+/// Records that are looked through to find out whether an answer was cut; with more, it says that it was.
+const LOST_AT_MOST: u64 = 256;

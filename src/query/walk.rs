@@ -15,13 +15,15 @@ pub(crate) enum Reach {
     Cut,
 }
 
-/// Calls `visit` with each visible sequence that carries the fingerprint in this index.
+/// Calls `visit` with each visible sequence that carries the fingerprint in this index. `since` is where the window began
+/// when the query did.
 ///
 /// Tail and walk meet at `indexed` as it was when the view was opened: what lies above is found by looking at each slot,
 /// what lies below by the directory and the links. So nothing is shown twice or not at all, however far the indexer
 /// gets meanwhile. O(lag + records with the fingerprint).
 pub(crate) fn walk<T: Signal>(
     view: &mut View<'_, T>,
+    since: u64,
     index: usize,
     print: u64,
     mut visit: impl FnMut(&mut View<'_, T>, u64) -> ControlFlow<()>,
@@ -39,15 +41,14 @@ pub(crate) fn walk<T: Signal>(
         }
     }
     let Some(mut sequence) = early.unwrap_or_else(|| newest(view, index, print)) else {
-        // No record of the key was left; if something was evicted meanwhile, it may have been the key's last.
-        return if view.lost_some() { Reach::Cut } else { Reach::Whole };
+        return Reach::cut_if(view.lost_one(since, index, print));
     };
     let mut first = true;
     while sequence >= view.low || planted(Fault::WalkWithoutWindow) {
         let Some(head) = view.head(sequence) else { return Reach::Cut };
         if first && head.print(index) != print {
             // The directory's cell changed hands while it was read: the key's last record had been evicted.
-            return Reach::Cut;
+            return Reach::cut_if(view.lost_one(since, index, print));
         }
         first = false;
         let link = head.link(index).load(Ordering::Relaxed);
@@ -57,10 +58,18 @@ pub(crate) fn walk<T: Signal>(
         }
         match sequence.checked_sub(u64::from(link)) {
             Some(before) if link != 0 => sequence = before,
-            _ => return Reach::Whole,
+            _ => break,
         }
     }
-    Reach::Whole
+    // The links have led to everything that the view began with; what left between the query's beginning and the view's
+    // is in question.
+    Reach::cut_if(since < view.low && view.lost_one(since, index, print))
+}
+
+impl Reach {
+    fn cut_if(lost: bool) -> Self {
+        if lost { Self::Cut } else { Self::Whole }
+    }
 }
 
 fn newest<T: Signal>(view: &View<'_, T>, index: usize, print: u64) -> Option<u64> {

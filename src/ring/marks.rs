@@ -115,7 +115,7 @@ impl Mark<'_> {
         let down = lowest < self.lowest;
         self.lowest = lowest;
         // Release: what was read above an older, lower mark was read before.
-        self.word.store(lowest + 1, Ordering::Release);
+        self.word.store(lowest + 1, weaken(Ordering::Release, Fault::MarkMovedRelaxed));
         if down {
             fault::fence(Fault::ReaderWithoutFence);
         }

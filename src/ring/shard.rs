@@ -7,6 +7,7 @@ use super::marks::Marks;
 use super::slot::Slots;
 use super::token::{Token, TokenGuard};
 use crate::index::Directory;
+use crate::inside::caught;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
@@ -24,7 +25,7 @@ impl Claimed {
     }
 
     pub(super) fn is_closed(self) -> bool {
-        self.0 & Self::CLOSED != 0 && !planted(Fault::ClosedIgnored)
+        self.0 & Self::CLOSED != 0
     }
 }
 
@@ -147,8 +148,22 @@ impl<T: Signal> Shard<T> {
         self.floor.load(Ordering::Acquire)
     }
 
-    pub(crate) fn cleared(&self) -> u64 {
-        self.cleared.get()
+    /// Sequences handed out, those of them that have left, and of these the cleared ones: of one moment, unless clears
+    /// come without end.
+    pub(crate) fn balance(&self) -> (u64, u64, u64) {
+        let mut cleared = self.cleared.get();
+        for _ in 0..8 {
+            let claimed = self.claimed();
+            let low = self.low(claimed).min(claimed);
+            let again = self.cleared.get();
+            if again == cleared {
+                return (claimed, low, cleared.min(low));
+            }
+            cleared = again;
+        }
+        let claimed = self.claimed();
+        let low = self.low(claimed).min(claimed);
+        (claimed, low, cleared.min(low))
     }
 
     /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
@@ -176,6 +191,9 @@ impl<T: Signal> Shard<T> {
 
     /// Hands out nothing more.
     pub(crate) fn close(&self) {
+        if planted(Fault::ShardNotClosed) {
+            return;
+        }
         self.claimed.fetch_or(Claimed::CLOSED, Ordering::SeqCst);
     }
 
@@ -213,11 +231,11 @@ impl<T: Signal> Drop for Shard<T> {
         for sequence in self.reclaimed()..self.claimed() {
             if self.slots.published(sequence).is_some() {
                 // A panicking drop must not keep the others from being dropped.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _ = caught(|| {
                     // SAFETY: nobody else has this shard any more; each published sequence from `reclaimed` on is still
                     // in its slot and visited once (invariant 3).
                     unsafe { self.slots.discard(sequence) }
-                }));
+                });
             }
         }
     }

@@ -31,7 +31,7 @@ impl<T> Shared<T> {
         Self(Arc::new(Part { value, bytes, charged: AtomicBool::new(false), ledger: OnceLock::new() }))
     }
 
-    /// Charges this part's bytes to the ledger, unless one was charged before: the first store that takes a record
+    /// Charges this part's bytes to the ledger, unless one was charged before: the first store that is offered a record
     /// with this part counts it, until the part is freed. Wait-free.
     pub fn charge(&self, ledger: &Ledger) {
         let part = &*self.0;

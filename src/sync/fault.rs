@@ -32,6 +32,8 @@ faults! {
     ReaderWithoutFence,
     /// A reader does not look at `evicted` again after it has moved its mark down.
     ReaderWithoutReload,
+    /// A reader moves its mark up without Release.
+    MarkMovedRelaxed,
     /// A reader clears its mark without Release.
     MarkClearedRelaxed,
     /// The token holder does not fence between `evicted` and its look at the marks.
@@ -52,6 +54,10 @@ faults! {
     NoticedOnly,
     /// A query reads its directory before `indexed`.
     DirectoryBeforeIndexed,
+    /// A newer record of a key is entered in the directory without Release.
+    RaisedRelaxed,
+    /// A query that finds no entry does not look whether one was there when it began.
+    CutNotSeen,
     /// A walk shows what the tail has shown.
     WalkRepeatsTail,
     /// `indexed` is raised without Release.
@@ -66,8 +72,8 @@ faults! {
     FloorIgnored,
     /// `clear` sends no notice.
     ClearWithoutNotice,
-    /// A claim succeeds on a closed shard.
-    ClosedIgnored,
+    /// Shutdown leaves the shards open.
+    ShardNotClosed,
     /// Who waits for room does not look again after registering.
     WaitWithoutLook,
     /// Who raises `reclaimed` wakes nobody.

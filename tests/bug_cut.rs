@@ -1,0 +1,56 @@
+//! What was evicted from a later shard while a query was in an earlier one was lost without a word.
+
+use slipring::{Key, Signal, Store};
+use std::cell::RefCell;
+
+type Once = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// Runs inside the first comparison of a key, that is, inside a query.
+    static INSIDE: RefCell<Option<Once>> = const { RefCell::new(None) };
+}
+
+#[derive(Clone)]
+struct Record(u64);
+
+impl Signal for Record {
+    const NAME: &'static str = "record";
+    type Indexes = [&'static str; 1];
+    const INDEXES: Self::Indexes = ["key"];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        if let Some(inside) = INSIDE.with(|inside| inside.borrow_mut().take()) {
+            inside();
+        }
+        Some(Key::Int(self.0))
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_query_over_shards_says_what_it_lost() {
+    let store: Store<Record> = Store::builder().capacity(4).slack(8).shards(2).manual().build().unwrap();
+    for _ in 0..4 {
+        store.push(Record(1)).unwrap();
+    }
+    store.flush().unwrap();
+    let other = store.clone();
+    let overwrite = move || {
+        let writer = std::thread::spawn(move || {
+            for _ in 0..4 {
+                other.push(Record(2)).unwrap();
+            }
+            other.flush().unwrap();
+            while other.step() {}
+        });
+        writer.join().unwrap();
+    };
+    INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(overwrite)));
+    let answer = store.query().key("key", 1u64).collect().unwrap();
+    assert!(answer.len() == 4 || answer.cut, "found {}", answer.len());
+    let answer = store.query().key("key", 1u64).collect().unwrap();
+    assert_eq!((answer.len(), answer.cut), (0, false), "what was gone before is no cut");
+}

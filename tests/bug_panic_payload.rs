@@ -1,0 +1,56 @@
+//! A panic whose payload panics when dropped unwound through the reclaim, after the record had been dropped and before the
+//! cursor had moved: the next step dropped it again.
+
+use slipring::{Key, Signal, Store};
+use std::panic::{panic_any, set_hook, take_hook};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static DROPS: AtomicU64 = AtomicU64::new(0);
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic_any(Bomb);
+    }
+}
+
+struct Record;
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        DROPS.fetch_add(1, Ordering::SeqCst);
+        panic_any(Bomb);
+    }
+}
+
+impl Signal for Record {
+    const NAME: &'static str = "record";
+    type Indexes = [&'static str; 0];
+    const INDEXES: Self::Indexes = [];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        None
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_record_is_dropped_once_whatever_its_panic_carries() {
+    set_hook(Box::new(|_| {}));
+    let store: Store<Record> = Store::builder().capacity(1).shards(1).manual().build().unwrap();
+    // Its own drop must not be what is tested: what is refused goes back to the caller.
+    for _ in 0..4 {
+        std::mem::forget(store.push(Record));
+    }
+    for _ in 0..10 {
+        store.step();
+    }
+    assert_eq!(DROPS.load(Ordering::SeqCst), 3);
+    drop(store);
+    assert_eq!(DROPS.load(Ordering::SeqCst), 4);
+    let _ = take_hook();
+}

@@ -1,0 +1,107 @@
+//! The end of hooks and streams: what hooks had captured could deadlock or kill the indexer, records held by a reader's mark
+//! were dropped unseen, and sinks could be opened after the end and live on.
+
+mod support;
+
+use slipring::{Store, StreamError, WeakStore};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use support::{Census, Counted};
+
+fn stores(capacity: usize) -> impl Iterator<Item = Store<Counted>> {
+    [true, false].into_iter().map(move |manual| {
+        let builder = Store::<Counted>::builder().capacity(capacity).shards(1).slack(8);
+        if manual { builder.manual() } else { builder }.build().unwrap()
+    })
+}
+
+struct ShutsDown(WeakStore<Counted>);
+
+impl Drop for ShutsDown {
+    fn drop(&mut self) {
+        if let Some(store) = self.0.upgrade() {
+            assert!(store.shutdown().is_err(), "the end is not waited for inside itself");
+        }
+    }
+}
+
+#[test]
+fn what_a_hook_captured_may_shut_the_store_down() {
+    for store in stores(4) {
+        let captured = ShutsDown(store.downgrade());
+        store.on_evict(move |_, _| {
+            let _ = &captured;
+        });
+        let (sender, ended) = mpsc::channel();
+        std::thread::spawn(move || sender.send(store.shutdown()).unwrap());
+        assert_eq!(ended.recv_timeout(Duration::from_secs(20)).unwrap(), Ok(()));
+    }
+}
+
+#[test]
+fn what_a_hook_captured_may_panic_when_dropped() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("what a hook captured panics");
+        }
+    }
+    for store in stores(4) {
+        let census = Census::new();
+        let captured = Panics;
+        store.on_evict(move |_, _| {
+            let _ = &captured;
+        });
+        store.push(Counted::new(&census, 1, 0)).unwrap();
+        store.shutdown().unwrap();
+        assert_eq!(census.alive(), 0);
+        assert_eq!((store.len(), store.stats().caught_panics), (0, 1));
+    }
+}
+
+#[test]
+fn hooks_see_what_a_reader_holds_back_at_the_end() {
+    for store in stores(2) {
+        let census = Census::new();
+        let seen = Arc::new(AtomicU64::new(0));
+        let hooked = Arc::clone(&seen);
+        store.on_evict(move |_, _| {
+            hooked.fetch_add(1, Ordering::SeqCst);
+        });
+        let stream = store.evictions(8).unwrap();
+        let first = store.push(Counted::new(&census, 1, 0)).unwrap();
+        store
+            .visit(first, |_| {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        (1..5).for_each(|number| {
+                            store.push(Counted::new(&census, 1, number)).unwrap();
+                        });
+                        store.shutdown().unwrap();
+                    });
+                });
+            })
+            .unwrap();
+        let streamed = stream.count() as u64;
+        assert_eq!(seen.load(Ordering::SeqCst), 3, "each that capacity evicted");
+        drop(store);
+        assert_eq!((streamed, census.alive()), (0, 0));
+    }
+}
+
+#[test]
+fn nothing_is_opened_after_the_end() {
+    for store in stores(2) {
+        store.shutdown().unwrap();
+        let captured = Arc::new(());
+        let kept = Arc::clone(&captured);
+        let own = store.clone();
+        store.on_evict(move |_, _| {
+            let _ = (&kept, &own);
+        });
+        assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run is let go");
+        assert_eq!(store.evictions(1).unwrap_err(), StreamError::Closed);
+    }
+}
