@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Handles are cheap to clone, and any number of threads may push at once.
     let producers = [("cart", 2..1_000), ("checkout", 1_000..2_000)].map(|(service, mut numbers)| {
         let (store, source) = (store.clone(), source(service));
-        thread::spawn(move || numbers.try_for_each(|number| store.push(span(&source, number)).map(drop)))
+        thread::spawn(move || {
+            // An error has the record in it, in case somebody wants it back; here nobody does.
+            numbers.try_for_each(|number| store.push(span(&source, number)).map(drop).map_err(|error| error.reason))
+        })
     });
     for producer in producers {
         producer.join().expect("a producer does not panic")?;

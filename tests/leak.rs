@@ -1,60 +1,50 @@
 //! The test of the design that slipring replaces, in its own terms: its ring overwrote records while its index maps kept
 //! pointing at them.
 
-use slipring::{Key, KeyBuf, Signal, Store};
+use slipring::{KeyBuf, Resource, Scope, Span, Store, TraceId};
 
-#[derive(Clone, Debug, PartialEq)]
-struct Record {
-    trace: &'static str,
-    service: &'static str,
+fn span(trace: u64, service: &str) -> Span {
+    let resource = Resource::new([("service.name", service)]).share();
+    Span { trace_id: TraceId::from(u128::from(trace)), ..Span::new(resource, Scope::default().share()) }
 }
 
-impl Signal for Record {
-    const NAME: &'static str = "span";
-    type Indexes = [&'static str; 2];
-    const INDEXES: Self::Indexes = ["trace", "service"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        Some(Key::Text(if index == 0 { self.trace } else { self.service }))
-    }
-
-    fn timestamp(&self) -> u64 {
-        0
-    }
+fn three() -> Store<Span> {
+    Store::builder().capacity(3).shards(1).build().unwrap()
 }
 
-fn record(trace: &'static str, service: &'static str) -> Record {
-    Record { trace, service }
+/// How many spans trace1, svc1 and svc2 have.
+fn found(store: &Store<Span>) -> (usize, usize, usize) {
+    let of = |service: &str| store.query().key("service", service).count().unwrap();
+    (store.query().key("trace", TraceId::from(1)).count().unwrap(), of("svc1"), of("svc2"))
 }
 
 #[test]
 fn the_fourth_of_three_evicts_the_first_from_every_index() {
-    let store = Store::builder().capacity(3).shards(1).build().unwrap();
-    let count = |index, key: &'static str| store.query().key(index, key).count().unwrap();
-    store.push(record("trace1", "svc1")).unwrap();
-    store.push(record("trace2", "svc1")).unwrap();
-    store.push(record("trace3", "svc2")).unwrap();
-    assert_eq!((count("trace", "trace1"), count("service", "svc1"), count("service", "svc2")), (1, 2, 1));
+    let store = three();
+    store.push(span(1, "svc1")).unwrap();
+    store.push(span(2, "svc1")).unwrap();
+    store.push(span(3, "svc2")).unwrap();
+    assert_eq!(found(&store), (1, 2, 1));
 
-    store.push(record("trace4", "svc2")).unwrap();
-    assert_eq!((count("trace", "trace1"), count("service", "svc1"), count("service", "svc2")), (0, 1, 2));
+    store.push(span(4, "svc2")).unwrap();
+    assert_eq!(found(&store), (0, 1, 2));
     assert_eq!(store.len(), 3);
 
     store.flush().unwrap();
-    assert_eq!((count("trace", "trace1"), count("service", "svc1"), count("service", "svc2")), (0, 1, 2));
+    assert_eq!(found(&store), (0, 1, 2));
     store.audit().unwrap();
 }
 
 #[test]
 fn ten_wraps_later_every_index_has_the_bytes_it_had_after_one() {
-    let store = Store::builder().capacity(3).shards(1).build().unwrap();
+    let store = three();
     let wrap = || {
-        for trace in ["trace1", "trace2", "trace3"] {
-            store.push(record(trace, "svc1")).unwrap();
-        }
+        (1..=3).for_each(|trace| {
+            store.push(span(trace, "svc1")).unwrap();
+        });
         store.flush().unwrap();
         let stats = store.stats();
-        (stats.indexes, stats.index_memory_bytes, stats.total_memory_bytes, stats.count)
+        (stats.indexes, stats.index_memory_bytes, stats.count)
     };
     let after_one = wrap();
     for _ in 0..10 {
@@ -65,13 +55,16 @@ fn ten_wraps_later_every_index_has_the_bytes_it_had_after_one() {
 
 #[test]
 fn a_service_that_was_evicted_is_gone_from_the_list() {
-    let store = Store::builder().capacity(3).shards(1).build().unwrap();
-    store.push(record("trace1", "rare")).unwrap();
-    let listed = |name: &str| store.keys("service").unwrap().iter().any(|count| count.key == KeyBuf::Text(name.into()));
+    let store = three();
+    let listed = |service: &str| {
+        let services = store.keys("service").unwrap();
+        services.iter().any(|count| count.key == KeyBuf::Text(service.into()))
+    };
+    store.push(span(1, "rare")).unwrap();
     assert!(listed("rare"));
-    for _ in 0..3 {
-        store.push(record("trace2", "common")).unwrap();
-    }
+    (0..3).for_each(|_| {
+        store.push(span(2, "common")).unwrap();
+    });
     assert!(!listed("rare"));
     assert!(listed("common"));
     assert_eq!(store.stats().index("service").unwrap().entries, 1);

@@ -23,7 +23,9 @@ fn pushes(criterion: &mut Criterion) {
 fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records: impl Iterator<Item = T>) {
     let store = full(capacity, &mut records);
     let mut next = || records.next().expect("the generators never end");
-    let push = |record| drop(store.push(record).expect("a store that waits refuses nothing"));
+    let push = |record| {
+        store.push(record).expect("a store that waits refuses nothing");
+    };
     let mut group = criterion.benchmark_group("push");
     group.throughput(Throughput::Elements(1));
     // What a producer pays while the indexer has a core to itself.
@@ -42,7 +44,9 @@ fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records:
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(BenchmarkId::new(format!("batch of {BATCH}"), T::NAME), |bencher| {
         let mut batch = || (0..BATCH).map(|_| next()).collect();
-        let push = |batch| drop(store.push_batch(batch).expect("a store that waits refuses nothing"));
+        let push = |batch| {
+            store.push_batch(batch).expect("a store that waits refuses nothing");
+        };
         bencher.iter_custom(|count| timed(count, STRETCH / BATCH, &mut batch, |all| all.into_iter().for_each(push)));
     });
 }
