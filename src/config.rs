@@ -158,7 +158,7 @@ impl Layout {
 /// The longest run that divides a shard's capacity, so that runs fill the shards evenly.
 fn run_length(capacity: usize) -> usize {
     let longest = MAX_RUN.min(capacity);
-    (longest / 4..=longest).rev().find(|&run| run > 0 && capacity % run == 0).unwrap_or(longest.div_ceil(2))
+    (longest / 4..=longest).rev().find(|&run| run > 0 && capacity.is_multiple_of(run)).unwrap_or(longest.div_ceil(2))
 }
 
 #[cfg(all(test, not(loom)))]

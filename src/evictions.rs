@@ -3,10 +3,10 @@
 use crate::Position;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-type Hook<T> = dyn Fn(Position, &T) + Send + Sync;
+pub(crate) type Hook<T> = dyn Fn(Position, &T) + Send + Sync;
 
 /// What wants to see evicted records; replaced whole, see `sync::Snapshot`.
 pub(crate) struct Sinks<T> {
@@ -138,10 +138,7 @@ impl<T> Evictions<T> {
 
     /// The next one, if there is one now.
     pub fn try_recv(&self) -> Option<Evicted<T>> {
-        match self.receiver.try_recv() {
-            Ok(evicted) => Some(evicted),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.receiver.try_recv().ok()
     }
 
     /// Records that were evicted and did not get here since the stream was opened, exactly: its buffer was full, or a

@@ -5,7 +5,7 @@ use crate::audit::{self, Audit, AuditError};
 use crate::config::{Builder, Layout, OnFull};
 use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
-use crate::evictions::{self, Evictions};
+use crate::evictions::{self, Evictions, Hook};
 use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
@@ -306,7 +306,7 @@ impl<T: Signal> Store<T> {
     /// made to wait there; use [`downgrade`](Store::downgrade) for a handle to keep in a hook. A panic is caught and
     /// counted. No hook runs for the records that are still in the store when it shuts down.
     pub fn on_evict(&self, hook: impl Fn(Position, &T) + Send + Sync + 'static) {
-        let hook: Arc<dyn Fn(Position, &T) + Send + Sync> = Arc::new(hook);
+        let hook: Arc<Hook<T>> = Arc::new(hook);
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
             if !sinks.closed {

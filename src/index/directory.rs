@@ -225,10 +225,10 @@ impl<'a> Writer<'a> {
         }
         let found = self.find(print);
         debug_assert!(found.is_some(), "an indexed record's key is in the directory");
-        if let Some((table, at)) = found {
-            if table.lower(at) {
-                self.last = None;
-            }
+        if let Some((table, at)) = found
+            && table.lower(at)
+        {
+            self.last = None;
         }
     }
 

@@ -130,7 +130,7 @@ impl Pair {
     }
 
     fn record(&self, trace: u8, service: u8, name: u8) -> Record {
-        let name = if name % 8 == 0 { String::new() } else { format!("name {}", name % 8) };
+        let name = if name.is_multiple_of(8) { String::new() } else { format!("name {}", name % 8) };
         Record { number: self.pushed.len() as u64, trace: trace % 8, service: service % 4, name }
     }
 
