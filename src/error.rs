@@ -80,6 +80,20 @@ pub struct BatchError<T> {
     pub reason: Rejection,
 }
 
+impl<T> From<PushError<T>> for Rejection {
+    /// Drops the record and keeps the reason.
+    fn from(error: PushError<T>) -> Self {
+        error.reason
+    }
+}
+
+impl<T> From<BatchError<T>> for Rejection {
+    /// Drops the records and keeps the reason.
+    fn from(error: BatchError<T>) -> Self {
+        error.reason
+    }
+}
+
 macro_rules! without_record {
     ($name:ident, $self:ident, $f:ident, $text:expr) => {
         // By hand: a record need not be `Debug` for its error to be one.

@@ -252,8 +252,8 @@ impl<T: Signal> Store<T> {
         self.engine.shards.len()
     }
 
-    /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: some ten
-    /// microseconds for ten thousand spans. It never waits. Counts are exact at one instant in each shard; while others
+    /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: about
+    /// 0.1 ms for ten thousand spans in a thousand traces. It never waits. Counts are exact at one instant in each shard; while others
     /// push, the numbers of distinct keys may be off by what changes meanwhile.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.engine)

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[allow(dead_code, reason = "the property test uses more of it")]
 #[path = "../../tests/model/mod.rs"]
 mod model;
 

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::index::NO_KEY;
 use crate::signal::{KeyBuf, Signal};
 use crate::sync::epoch;
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
 
 /// A key and how many records of the store carry it.
@@ -27,7 +28,7 @@ const RAISE_EVERY: u64 = if cfg!(loom) { 1 } else { 1024 };
 /// with a chance of n²/2⁶⁵. Narrow fingerprints are not trusted; then each record is asked.
 pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyCount> {
     let narrow = engine.fingerprints.narrow();
-    let mut by_print: HashMap<u64, KeyCount> = HashMap::new();
+    let mut by_print: HashMap<u64, KeyCount, RandomState> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
     for shard in &engine.shards {
         scan(&mut View::open_at(shard, shard.evicted()), |view, sequence| {
@@ -66,7 +67,7 @@ fn scan<T: Signal>(view: &mut View<'_, T>, mut visit: impl FnMut(&mut View<'_, T
 /// How many distinct fingerprints an index holds now, without waiting for the indexer: the directories' entries that
 /// still have a visible record, and the keys of what is not indexed yet. O(keys + lag).
 pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
-    let mut prints: HashSet<u64> = HashSet::new();
+    let mut prints: HashSet<u64, RandomState> = HashSet::default();
     for shard in &engine.shards {
         let mut view = View::open_at(shard, shard.indexed());
         let guard = epoch::pin();
