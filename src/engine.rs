@@ -3,11 +3,11 @@
 use crate::config::OnFull;
 use crate::error::Rejection;
 use crate::evictions::Sinks;
-use crate::index::Fingerprints;
+use crate::index::{Fingerprints, NO_KEY};
 use crate::indexer::{Moved, Role};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
-use crate::ring::{Claim, MAX_RUN, NoClaim, Prepared, Router, Shard, Sketch};
+use crate::ring::{Claim, MAX_RUN, NoClaim, Router, Shard, Sketch};
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
@@ -68,6 +68,7 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Runs user code; a panic is caught and counted.
+    #[inline(always)]
     pub(crate) fn guarded<R>(&self, user_code: impl FnOnce() -> R) -> Option<R> {
         let result = caught(user_code);
         if result.is_none() {
@@ -77,17 +78,19 @@ impl<T: Signal> Engine<T> {
     }
 
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
-        let sketch = self.guarded(|| {
+        let mut sketch: Sketch<T> = Sketch { prints: T::Indexes::prints(), heap: 0 };
+        // Filled in place: a result handed out of the catch would be written and read again.
+        let filled = self.guarded(|| {
             record.charge(&self.ledger);
-            let mut prints = T::Indexes::prints();
-            for (index, print) in prints.as_mut().iter_mut().enumerate() {
-                *print = record.key(index).map_or(0, |key| self.fingerprints.of(key));
+            let prints: &mut [u64] = sketch.prints.as_mut();
+            for (index, print) in prints.iter_mut().enumerate() {
+                *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
             }
-            Sketch { prints, heap: u32::try_from(record.heap_bytes()).unwrap_or(u32::MAX) }
+            sketch.heap = u32::try_from(record.heap_bytes()).unwrap_or(u32::MAX);
         });
-        sketch.ok_or(Rejection::Panicked)
+        filled.map(|()| sketch).ok_or(Rejection::Panicked)
     }
 
     /// Counts records that are handed back.
@@ -101,32 +104,39 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Claims up to `wanted` slots, in the way that the policy has it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
         debug_assert!(wanted > 0 && wanted <= MAX_RUN);
-        match self.try_claim(wanted) {
-            Ok(claim) => Ok(claim),
-            Err(NoClaim::Closed) => Err(Rejection::Closed),
-            Err(NoClaim::Full) if on_full == OnFull::Reject || inside::is_inside() => {
-                self.notices.hurry();
-                Err(Rejection::Full)
-            }
-            Err(NoClaim::Full) => self.claim_by_waiting(wanted),
-        }
+        let count = match self.try_claim(wanted) {
+            Ok(count) => count,
+            Err(refused) => self.claim_when_refused(wanted, on_full, refused)?,
+        };
+        Ok(self.router.claimed(&self.shards, count))
     }
 
-    #[inline]
-    fn try_claim(&self, wanted: usize) -> Result<Claim, NoClaim> {
+    #[inline(always)]
+    fn try_claim(&self, wanted: usize) -> Result<u64, NoClaim> {
         self.router.claim(&self.shards, wanted as u64, self.notices.tick(), |shard| self.assist(shard))
     }
 
-    /// No shard has room, and somebody else holds the tokens, or a mark or a stalled push is in the way.
+    /// The store is closed; or no shard has room, because somebody else holds the tokens, or a mark or a stalled push is
+    /// in the way.
     #[cold]
-    fn claim_by_waiting(&self, wanted: usize) -> Result<Claim, Rejection> {
-        self.counts.waits.add(1);
+    fn claim_when_refused(&self, wanted: usize, on_full: OnFull, mut refused: NoClaim) -> Result<u64, Rejection> {
         let backoff = crossbeam_utils::Backoff::new();
+        let mut waited = false;
         loop {
+            if refused == NoClaim::Closed {
+                return Err(Rejection::Closed);
+            }
             self.notices.hurry();
+            if on_full == OnFull::Reject || inside::is_inside() {
+                return Err(Rejection::Full);
+            }
+            if !waited {
+                waited = true;
+                self.counts.waits.add(1);
+            }
             if backoff.is_completed() || cfg!(loom) {
                 let ready = || self.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
                 self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
@@ -134,9 +144,8 @@ impl<T: Signal> Engine<T> {
                 backoff.snooze();
             }
             match self.try_claim(wanted) {
-                Ok(claim) => return Ok(claim),
-                Err(NoClaim::Closed) => return Err(Rejection::Closed),
-                Err(NoClaim::Full) => {}
+                Ok(count) => return Ok(count),
+                Err(again) => refused = again,
             }
         }
     }
@@ -154,27 +163,42 @@ impl<T: Signal> Engine<T> {
         moved.reclaimed > 0
     }
 
+    /// Puts a record into the slot of a claim of one, and says so.
+    #[inline(always)]
+    pub(crate) fn publish(&self, claim: Claim, record: T, sketch: &Sketch<T>) {
+        debug_assert_eq!(claim.count, 1);
+        let slots = &self.shards[claim.shard].slots;
+        // SAFETY: the router has given this thread the claim, which is below the shard's limit; its one sequence is
+        // written once, here.
+        unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
+        self.announce(claim);
+    }
+
     /// Puts records into the slots of a claim, in order, and says so. As many as the claim counts must come: the
     /// iterator is the engine's own and cannot panic.
     #[inline]
-    pub(crate) fn publish(&self, claim: Claim, prepared: impl Iterator<Item = Prepared<T>>) {
-        let shard = &self.shards[claim.shard];
-        let mut slot = shard.slots.slot(claim.first);
-        let mut published = 0;
-        for (sequence, prepared) in (claim.first..claim.first + claim.count).zip(prepared) {
-            // SAFETY: the router has given this thread the claim, which is below the shard's limit, and each of its
-            // sequences is written once, here.
-            unsafe { shard.slots.write(slot, sequence, claim.stamp, prepared) };
-            slot = shard.slots.after(slot);
-            published += 1;
+    pub(crate) fn publish_all(&self, claim: Claim, records: impl Iterator<Item = (T, Sketch<T>)>) {
+        let slots = &self.shards[claim.shard].slots;
+        let (mut slot, mut sequence) = (claim.slot, claim.first);
+        for (record, sketch) in records.take(claim.count as usize) {
+            // SAFETY: as in `publish`; `take` keeps it below the claim's end, and each sequence is written once.
+            unsafe { slots.write(slot, sequence, claim.stamp, record, &sketch) };
+            slot = slots.forth(slot, 1);
+            sequence += 1;
         }
-        debug_assert_eq!(published, claim.count);
+        debug_assert_eq!(sequence, claim.first + claim.count);
+        self.announce(claim);
+    }
+
+    #[inline(always)]
+    fn announce(&self, claim: Claim) {
         self.notices.send(claim.shard);
         if claim.room < self.hurry_below {
-            self.hurry_if_nearly_full(shard);
+            self.hurry_if_nearly_full(&self.shards[claim.shard]);
         }
     }
 
+    #[cold]
     fn hurry_if_nearly_full(&self, shard: &Shard<T>) {
         if shard.room() < self.hurry_below {
             self.notices.hurry();

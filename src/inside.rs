@@ -4,6 +4,7 @@
 //! engine (invariant 6): it could be waiting for itself, or two stores for each other.
 
 use crate::sync::per_thread;
+use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,16 +26,22 @@ pub(crate) fn is_inside() -> bool {
 }
 
 /// Runs user code; `None` if it panicked. Never unwinds itself, not even if the panic's payload panics when dropped.
+#[inline(always)]
 pub(crate) fn caught<R>(user_code: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(user_code)) {
         Ok(result) => Some(result),
         Err(payload) => {
-            if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                // Dropping that one might go on like this for ever.
-                std::mem::forget(worse);
-            }
+            discard(payload);
             None
         }
+    }
+}
+
+#[cold]
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Dropping that one might go on like this for ever.
+        std::mem::forget(worse);
     }
 }
 

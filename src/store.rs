@@ -9,7 +9,7 @@ use crate::evictions::{self, Evictions, Hook};
 use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
-use crate::ring::{Prepared, Sketch};
+use crate::ring::Sketch;
 use crate::signal::{Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
@@ -99,20 +99,26 @@ impl<T: Signal> Store<T> {
         self.push_with(record, OnFull::Reject)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_with(&self, record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
         let engine = &*self.engine;
-        let claimed = engine.sketch(&record).and_then(|sketch| Ok((engine.claim(1, on_full)?, sketch)));
-        match claimed {
-            Ok((claim, sketch)) => {
-                engine.publish(claim, std::iter::once(Prepared { record, sketch }));
+        let sketch = match engine.sketch(&record) {
+            Ok(sketch) => sketch,
+            Err(reason) => return self.refuse(record, reason),
+        };
+        match engine.claim(1, on_full) {
+            Ok(claim) => {
+                engine.publish(claim, record, &sketch);
                 Ok(Position::new(claim.shard, claim.first))
             }
-            Err(reason) => {
-                engine.reject(reason, 1);
-                Err(PushError { record, reason })
-            }
+            Err(reason) => self.refuse(record, reason),
         }
+    }
+
+    #[cold]
+    fn refuse(&self, record: T, reason: Rejection) -> Result<Position, PushError<T>> {
+        self.engine.reject(reason, 1);
+        Err(PushError { record, reason })
     }
 
     /// Puts many records into the store, in order: cheaper than one at a time, because slots are claimed several at once.
@@ -141,8 +147,7 @@ impl<T: Signal> Store<T> {
             while done < usable {
                 match engine.claim(usable - done, engine.on_full) {
                     Ok(claim) => {
-                        let records = rest.by_ref().zip(sketches.by_ref());
-                        engine.publish(claim, records.map(|(record, sketch)| Prepared { record, sketch }));
+                        engine.publish_all(claim, rest.by_ref().zip(sketches.by_ref()));
                         done += claim.count as usize;
                     }
                     Err(reason) => {

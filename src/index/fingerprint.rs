@@ -29,7 +29,7 @@ impl Fingerprints {
     }
 
     /// The key's fingerprint: never 0 or 1. O(length of the key).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(&self, key: Key<'_>) -> u64 {
         let mut hasher = self.state.build_hasher();
         match key {

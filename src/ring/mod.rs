@@ -9,5 +9,5 @@ mod token;
 pub(crate) use marks::Mark;
 pub(crate) use route::{Claim, MAX_RUN, NoClaim, Router};
 pub(crate) use shard::Shard;
-pub(crate) use slot::{Head, Prepared, Sketch};
+pub(crate) use slot::{Head, Sketch};
 pub(crate) use token::TokenGuard;

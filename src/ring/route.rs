@@ -21,27 +21,26 @@ pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 64 };
 /// Stores whose runs one thread remembers at a time; one that is pushed to beside more others starts a run each time.
 const REMEMBERED: usize = 4;
 
-/// A thread's run in one store.
-#[derive(Clone, Copy)]
+/// A thread's run in one store. Fields are set one by one, so that a push touches only those that change.
 struct Run {
     /// 0: none.
-    store: u64,
-    shard: usize,
+    store: Cell<u64>,
+    shard: Cell<usize>,
     /// Records left before it moves on.
-    left: u64,
+    left: Cell<u64>,
     /// The sequence after its last claim; if the shard's cursor is elsewhere, somebody else has been there.
-    next: u64,
+    next: Cell<u64>,
+    /// The slot of `next`.
+    slot: Cell<usize>,
     /// An old answer of `Shard::limit`, which is a safe one.
-    limit: u64,
-    stamp: u64,
-    tick: u64,
+    limit: Cell<u64>,
+    stamp: Cell<u64>,
+    tick: Cell<u64>,
 }
-
-const NO_RUN: Run = Run { store: 0, shard: 0, left: 0, next: 0, limit: 0, stamp: NO_STAMP, tick: 0 };
 
 const NO_STAMP: u64 = u64::MAX;
 
-per_thread!(RUNS: [Cell<Run>; REMEMBERED] = [const { Cell::new(NO_RUN) }; REMEMBERED]);
+per_thread!(RUNS: [Run; REMEMBERED] = [const { Run::none() }; REMEMBERED]);
 
 /// Sequences that this thread owns and must publish, each once.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +48,8 @@ per_thread!(RUNS: [Cell<Run>; REMEMBERED] = [const { Cell::new(NO_RUN) }; REMEMB
 pub(crate) struct Claim {
     pub(crate) shard: usize,
     pub(crate) first: u64,
+    /// The slot of `first`.
+    pub(crate) slot: usize,
     pub(crate) count: u64,
     pub(crate) stamp: u64,
     /// Room that is left behind the claim, as far as this thread knows.
@@ -85,69 +86,98 @@ impl Router {
         }
     }
 
-    /// Claims up to `wanted` sequences (at most `MAX_RUN`) in one shard. Lock-free while some shard has room. `make_room`
-    /// is called with the number of a full shard and says whether it got anywhere.
-    #[inline]
+    /// Claims up to `wanted` sequences (at most `MAX_RUN`) in one shard, and says how many; `claimed` has the rest.
+    /// Lock-free while some shard has room. `make_room` is called with the number of a full shard and says whether it got
+    /// anywhere.
+    #[inline(always)]
     pub(crate) fn claim<T: Signal>(
         &self,
         shards: &[Shard<T>],
         wanted: u64,
         tick: u64,
         make_room: impl FnMut(usize) -> bool,
-    ) -> Result<Claim, NoClaim> {
-        RUNS.with(|runs| {
-            let remembered = &runs[self.store as usize % REMEMBERED];
-            let mut run = remembered.get();
-            let count = wanted.min(run.left).min(run.limit.saturating_sub(run.next));
-            if run.store == self.store && run.tick == tick && count > 0 && shards[run.shard].claim(run.next, count) {
-                let claim = run.take(count);
-                remembered.set(run);
-                return Ok(claim);
+    ) -> Result<u64, NoClaim> {
+        self.with_run(|run| {
+            let next = run.next.get();
+            let count = wanted.min(run.left.get()).min(run.limit.get().saturating_sub(next));
+            if run.store.get() == self.store
+                && run.tick.get() == tick
+                && run.stamp.get() != NO_STAMP
+                && count > 0
+                && shards[run.shard.get()].claim(next, count)
+            {
+                run.take(count, &shards[run.shard.get()]);
+                return Ok(count);
             }
-            if run.store != self.store {
-                let entrance = self.entrances.next() as usize;
-                run = Run { store: self.store, shard: entrance % shards.len(), left: self.run, ..NO_RUN };
-            }
-            let claim = self.claim_anew(shards, wanted, tick, &mut run, make_room);
-            remembered.set(run);
-            claim
+            self.claim_anew(shards, wanted, tick, run, make_room)
         })
+    }
+
+    /// What this thread's last `claim`, of so many sequences, has claimed.
+    #[inline(always)]
+    pub(crate) fn claimed<T: Signal>(&self, shards: &[Shard<T>], count: u64) -> Claim {
+        self.with_run(|run| {
+            let (shard, next) = (run.shard.get(), run.next.get());
+            let slot = shards[shard].slots.back(run.slot.get(), count);
+            Claim { shard, first: next - count, slot, count, stamp: run.stamp.get(), room: run.limit.get() - next }
+        })
+    }
+
+    #[inline(always)]
+    fn with_run<R>(&self, f: impl FnOnce(&Run) -> R) -> R {
+        RUNS.with(|runs| f(&runs[self.store as usize % REMEMBERED]))
     }
 
     /// The same with a new stamp, and on another shard where that is called for.
     #[cold]
+    #[inline(never)]
     fn claim_anew<T: Signal>(
         &self,
         shards: &[Shard<T>],
         wanted: u64,
         tick: u64,
-        run: &mut Run,
+        run: &Run,
         mut make_room: impl FnMut(usize) -> bool,
-    ) -> Result<Claim, NoClaim> {
-        if run.left == 0 || (run.stamp != NO_STAMP && shards[run.shard].claimed() != run.next) {
+    ) -> Result<u64, NoClaim> {
+        if run.store.get() == self.store && run.is_disturbed(&shards[run.shard.get()]) {
             run.move_on(shards.len(), self.run);
         }
-        let mut full = 0;
-        let mut contended = 0;
+        let (mut full, mut contended) = (0, 0);
         while full < shards.len() {
-            let shard = &shards[run.shard];
+            // Looked at in each round: `make_room` runs drops, which are user code and may push, here or elsewhere.
+            if run.store.get() != self.store {
+                run.store.set(self.store);
+                run.shard.set(self.entrances.next() as usize % shards.len());
+                run.left.set(self.run);
+            } else if run.left.get() == 0 {
+                run.move_on(shards.len(), self.run);
+            }
+            run.stamp.set(NO_STAMP);
+            let number = run.shard.get();
+            let shard = &shards[number];
             let claimed = shard.claimed_word();
             if claimed.is_closed() {
                 return Err(NoClaim::Closed);
             }
-            (run.next, run.limit) = (claimed.sequence(), shard.limit());
-            let count = wanted.min(run.left).min(run.limit.saturating_sub(run.next));
+            let (next, limit) = (claimed.sequence(), shard.limit());
+            let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
             if count == 0 {
-                if !make_room(run.shard) {
+                if !make_room(number) {
                     full += 1;
                     run.move_on(shards.len(), self.run);
                 }
                 continue;
             }
             // What orders stamps against claims is in the module's text.
-            (run.stamp, run.tick) = (self.stamps.next(), tick);
-            if shard.claim(run.next, count) {
-                return Ok(run.take(count));
+            let stamp = self.stamps.next();
+            if shard.claim(next, count) {
+                run.next.set(next);
+                run.slot.set(shard.slots.slot(next));
+                run.limit.set(limit);
+                run.stamp.set(stamp);
+                run.tick.set(tick);
+                run.take(count, shard);
+                return Ok(count);
             }
             contended += 1;
             full = 0;
@@ -155,27 +185,39 @@ impl Router {
                 run.move_on(shards.len(), self.run);
             }
         }
-        run.stamp = NO_STAMP;
         Err(NoClaim::Full)
     }
 }
 
 impl Run {
-    fn take(&mut self, count: u64) -> Claim {
-        let claim = Claim {
-            shard: self.shard,
-            first: self.next,
-            count,
-            stamp: self.stamp,
-            room: self.limit - self.next - count,
-        };
-        self.next += count;
-        self.left -= count;
-        claim
+    const fn none() -> Self {
+        Self {
+            store: Cell::new(0),
+            shard: Cell::new(0),
+            left: Cell::new(0),
+            next: Cell::new(0),
+            slot: Cell::new(0),
+            limit: Cell::new(0),
+            stamp: Cell::new(NO_STAMP),
+            tick: Cell::new(0),
+        }
     }
 
-    fn move_on(&mut self, shards: usize, length: u64) {
-        self.shard = if self.shard + 1 == shards { 0 } else { self.shard + 1 };
-        self.left = length;
+    /// Whether somebody else has claimed in the run's shard since.
+    fn is_disturbed<T: Signal>(&self, shard: &Shard<T>) -> bool {
+        self.stamp.get() != NO_STAMP && shard.claimed() != self.next.get()
+    }
+
+    #[inline(always)]
+    fn take<T: Signal>(&self, count: u64, shard: &Shard<T>) {
+        self.next.set(self.next.get() + count);
+        self.left.set(self.left.get() - count);
+        self.slot.set(shard.slots.forth(self.slot.get(), count));
+    }
+
+    fn move_on(&self, shards: usize, length: u64) {
+        let next = self.shard.get() + 1;
+        self.shard.set(if next == shards { 0 } else { next });
+        self.left.set(length);
     }
 }

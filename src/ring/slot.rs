@@ -76,13 +76,7 @@ impl<I: Indexes> Head<I> {
     }
 }
 
-/// A record with what is computed from it before the claim, so that no user code runs between claim and publish.
-pub(crate) struct Prepared<T: Signal> {
-    pub(crate) record: T,
-    pub(crate) sketch: Sketch<T>,
-}
-
-/// What is computed from a record before the claim.
+/// What is computed from a record before the claim, so that no user code runs between claim and publish.
 pub(crate) struct Sketch<T: Signal> {
     pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
     pub(crate) heap: u32,
@@ -134,6 +128,20 @@ impl<T: Signal> Slots<T> {
         if slot + 1 == self.heads.len() { 0 } else { slot + 1 }
     }
 
+    /// The slot so many slots on; fewer than there are.
+    #[inline]
+    pub(crate) fn forth(&self, slot: usize, slots: u64) -> usize {
+        let on = slot + slots as usize;
+        if on >= self.heads.len() { on - self.heads.len() } else { on }
+    }
+
+    /// The slot so many slots back; fewer than there are.
+    #[inline]
+    pub(crate) fn back(&self, slot: usize, slots: u64) -> usize {
+        let slots = slots as usize;
+        if slot >= slots { slot - slots } else { slot + self.heads.len() - slots }
+    }
+
     /// The heads of a range of sequences, in order, without a division for each.
     #[inline]
     pub(crate) fn heads(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
@@ -167,17 +175,17 @@ impl<T: Signal> Slots<T> {
     /// # Safety
     /// The caller owns the claim on `sequence`, `slot` is its slot, and it calls this once: then the slot's former record
     /// is reclaimed (`claimed ≤ reclaimed + P`), and nobody else touches the payload until the generation says so.
-    #[inline]
-    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, prepared: Prepared<T>) {
+    #[inline(always)]
+    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, sketch: &Sketch<T>) {
         debug_assert_eq!(slot, self.slot(sequence));
         let head = &self.heads[slot];
         self.payloads[slot].with_mut(|payload| {
             // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped.
-            unsafe { (*payload).write(prepared.record) };
+            unsafe { (*payload).write(record) };
         });
         head.stamp.store(stamp, Ordering::Relaxed);
-        head.heap.store(prepared.sketch.heap, Ordering::Relaxed);
-        for (cell, &print) in head.prints.as_ref().iter().zip(prepared.sketch.prints.as_ref()) {
+        head.heap.store(sketch.heap, Ordering::Relaxed);
+        for (cell, &print) in head.prints.as_ref().iter().zip(sketch.prints.as_ref()) {
             cell.store(print, Ordering::Relaxed);
         }
         // Release pairs with the Acquire in `Head::holds`.
