@@ -134,8 +134,9 @@ impl<T: Signal> Engine<T> {
         let slots = &self.shards[number].slots;
         match &sinks.stream {
             Some(outlet) if !outlet.is_abandoned() => {
-                // SAFETY: as above, and no mark lies at or below it: `Marks::lowest` is above. `reclaimed` is raised past
-                // it before the token goes back, and nothing between here and there can unwind.
+                // SAFETY: published, because indexed; this thread holds the token, and `Marks::lowest` found no mark at or
+                // below it. `reclaimed` is raised past it before the token goes back, and nothing between here and there
+                // can unwind: user code runs in `guarded`.
                 let record = unsafe { slots.take(sequence) };
                 let refused = outlet.send(Position::new(number, sequence), record);
                 self.guarded(|| drop(refused));
