@@ -5,7 +5,7 @@ use crate::index::NO_KEY;
 use crate::inside;
 use crate::ring::Shard;
 use crate::signal::Signal;
-use crate::sync::{Ordering, epoch, thread};
+use crate::sync::{Ordering, epoch};
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -62,12 +62,7 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     }
     let mut audit = Audit::default();
     for (number, shard) in engine.shards.iter().enumerate() {
-        let token = loop {
-            match shard.token.try_take() {
-                Some(token) => break token,
-                None => thread::yield_now(),
-            }
-        };
+        let token = shard.token.take();
         let inside = inside::enter();
         // With the token in hand, everything but `claimed`, `floor` and what is published beyond `indexed` stands still.
         let auditor = Auditor { engine, shard, number };

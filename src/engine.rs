@@ -271,8 +271,11 @@ impl<T: Signal> Engine<T> {
         // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
         let _inside = inside::enter();
         self.work_off();
-        (0..self.shards.len()).for_each(|number| self.show_held(number));
+        // All tokens together, so that nobody reclaims, and shows again, what is shown here.
+        let tokens: Vec<_> = self.shards.iter().map(|shard| shard.token.take()).collect();
+        tokens.iter().enumerate().for_each(|(number, token)| self.show_held(number, token));
         self.guarded(|| self.sinks.update(|_| Sinks::closed()));
+        drop(tokens);
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
     }

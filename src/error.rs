@@ -182,6 +182,9 @@ pub enum StreamError {
     /// The store was shut down.
     #[error("the store is shut down; nothing is evicted any more")]
     Closed,
+    /// The buffer would not fit into the address space.
+    #[error("a stream with room for {0} records would not fit into memory; give fewer")]
+    TooLarge(usize),
     /// A stream buffers at least one record.
     #[error("a stream of 0 records could carry none; give at least 1")]
     NoCapacity,

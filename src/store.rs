@@ -5,7 +5,7 @@ use crate::audit::{self, Audit, AuditError};
 use crate::config::{Builder, Layout, OnFull};
 use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
-use crate::evictions::{self, Evictions, Hook};
+use crate::evictions::{self, Evicted, Evictions, Hook};
 use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
@@ -325,10 +325,13 @@ impl<T: Signal> Store<T> {
     /// a time. What a slow subscriber has no room for is dropped and counted.
     ///
     /// # Errors
-    /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0.
+    /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0 or beyond memory.
     pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
+        }
+        if buffer.checked_mul(size_of::<Evicted<T>>() + 16).is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(StreamError::TooLarge(buffer));
         }
         let (outlet, evictions) = evictions::stream(buffer);
         let mut opened = Ok(());

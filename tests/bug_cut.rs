@@ -30,6 +30,31 @@ impl Signal for Record {
     }
 }
 
+/// The key's last record goes and another comes, between the query's beginning and its look at the directory.
+#[test]
+fn a_key_that_came_back_does_not_hide_what_was_lost() {
+    let store: Store<Record> = Store::builder().capacity(8).slack(64).shards(2).manual().build().unwrap();
+    for _ in 0..8 {
+        store.push(Record(1)).unwrap();
+    }
+    store.flush().unwrap();
+    let other = store.clone();
+    let come_back = move || {
+        let writer = std::thread::spawn(move || {
+            for key in [2, 1] {
+                for _ in 0..8 {
+                    other.push(Record(key)).unwrap();
+                }
+                other.flush().unwrap();
+            }
+        });
+        writer.join().unwrap();
+    };
+    INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(come_back)));
+    let answer = store.query().key("key", 1u64).collect().unwrap();
+    assert!(answer.len() >= 8 || answer.cut, "found {}", answer.len());
+}
+
 #[test]
 fn a_query_over_shards_says_what_it_lost() {
     let store: Store<Record> = Store::builder().capacity(4).slack(8).shards(2).manual().build().unwrap();

@@ -36,6 +36,7 @@ fn a_stream_gives_records_by_value_and_counts_what_it_missed() {
     let evictions = store.evictions(10).unwrap();
     assert_eq!(store.evictions(10).unwrap_err(), StreamError::Taken);
     assert_eq!(store.evictions(0).unwrap_err(), StreamError::NoCapacity);
+    assert_eq!(store.evictions(usize::MAX).unwrap_err(), StreamError::TooLarge(usize::MAX));
     for number in 0..34 {
         store.push(Counted::new(&census, 1, number)).unwrap();
         settle(&store);

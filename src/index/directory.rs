@@ -124,12 +124,12 @@ impl<'a> Writer<'a> {
         {
             self.start(cells);
         }
-        // What is still to be moved needs its places too, and one cell stays empty: it ends every probe.
+        // What is still to be moved needs its places too, and some cells stay empty: they end the probes.
         let (target, coming) = match self.next {
             Some(next) => (next, self.table.live()),
             None => (self.table, 0),
         };
-        wanted.min((target.len() - 1).saturating_sub(target.used() + coming) as u64)
+        wanted.min((target.len() - 1 - target.len() / 8).saturating_sub(target.used() + coming) as u64)
     }
 
     /// The size of the table that should replace the current one, if one should.

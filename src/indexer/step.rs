@@ -9,8 +9,8 @@ use crate::index::Growth;
 use crate::inside;
 use crate::ring::{Shard, TokenGuard};
 use crate::signal::Signal;
+use crate::sync::epoch;
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{epoch, thread};
 use std::ops::Range;
 
 /// Who takes a step, and so what it may do.
@@ -112,18 +112,11 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Shows hooks what has been evicted and is held back by a reader's mark, because they end now; a stream misses it.
-    pub(crate) fn show_held(&self, number: usize) {
-        let shard = &self.shards[number];
-        let token = loop {
-            match shard.token.try_take() {
-                Some(token) => break token,
-                None => thread::yield_now(),
-            }
-        };
+    pub(crate) fn show_held(&self, number: usize, token: &TokenGuard<'_>) {
         let sinks = self.sinks.load();
-        let held = shard.cursors(&token);
+        let held = self.shards[number].cursors(token);
         for sequence in held.reclaimed..held.evicted {
-            self.show(number, sequence, &sinks, &token);
+            self.show(number, sequence, &sinks, token);
             sinks.stream.iter().for_each(Outlet::miss);
         }
     }

@@ -15,6 +15,9 @@ const NAP: Duration = Duration::from_micros(500);
 /// Naps without work after which it parks: some milliseconds.
 const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 8 };
 
+/// Rounds over the shards in one pass, that is, between two ticks of the coarse clock.
+const ROUNDS: u32 = 16;
+
 /// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
 const LONGER_NAPS: u32 = 5;
 
@@ -47,12 +50,20 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
 /// depends on who was refused what.
 fn pass<T: Signal>(engine: &Engine<T>, taken: Taken) -> bool {
     let mut any = false;
-    for (number, shard) in engine.shards.iter().enumerate() {
-        if taken.names(number) || (!shard.is_settled() && !planted(Fault::NoticedOnly)) {
-            while engine.step(number, Role::Indexer).is_some_and(Moved::any) {
-                any = true;
+    for round in 0..ROUNDS {
+        let mut moved = false;
+        // One step each in turn, so that a shard whose hooks take long does not keep the others waiting.
+        for (number, shard) in engine.shards.iter().enumerate() {
+            let named = round == 0 && taken.names(number);
+            let overlooked = round == 0 && planted(Fault::NoticedOnly);
+            if named || !(overlooked || shard.is_settled()) {
+                moved |= engine.step(number, Role::Indexer).is_some_and(Moved::any);
             }
         }
+        if !moved {
+            break;
+        }
+        any = true;
     }
     any
 }

@@ -4,6 +4,7 @@ use crate::inside::{self, Inside};
 use crate::ring::{Head, Mark, Shard};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
+use std::ops::Range;
 
 /// How far below the record in hand the mark is set: far enough that moving it costs little, near enough that a sleeping
 /// reader holds back little.
@@ -84,22 +85,25 @@ impl<'a, T: Signal> View<'a, T> {
         Some(unsafe { self.shard.slots.read(sequence, f) })
     }
 
-    /// Whether a record with this fingerprint that was visible from `since` on has left the window, or may have. Called
-    /// after a directory has been read without finding one, it sees every eviction that the directory reflected: the
-    /// evictor read `claimed` and the floor before it took the entry out.
-    pub(crate) fn lost_one(&mut self, since: u64, index: usize, print: u64) -> bool {
-        if planted(Fault::CutNotSeen) {
+    /// Where the window begins by now. Asked after a directory has been read, it is above every eviction that the
+    /// directory reflected: the evictor read `claimed` and the floor before it took the entry out.
+    pub(crate) fn low_now(&self) -> u64 {
+        self.shard.low(self.shard.claimed()).min(self.claimed)
+    }
+
+    /// Whether one of these records carries the fingerprint, or can't be looked at any more and may have. O(1): of many
+    /// records it says so unseen.
+    pub(crate) fn carried_one(&mut self, range: Range<u64>, index: usize, print: u64) -> bool {
+        if planted(Fault::CutNotSeen) || range.is_empty() {
             return false;
         }
-        let low = self.shard.low(self.shard.claimed()).min(self.claimed);
-        // What can't be looked at any more may have been one.
-        low > since + LOST_AT_MOST
-            || (since..low).any(|sequence| {
+        range.end - range.start > LOOK_AT_MOST
+            || range.into_iter().any(|sequence| {
                 !self.license(sequence)
                     || self.shard.slots.published(sequence).is_some_and(|head| head.print(index) == print)
             })
     }
 }
 
-/// Records that are looked through to find out whether an answer was cut; with more, it says that it was.
-const LOST_AT_MOST: u64 = 256;
+/// Records that are looked through to find out whether an answer was cut.
+const LOOK_AT_MOST: u64 = 256;

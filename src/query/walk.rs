@@ -29,47 +29,41 @@ pub(crate) fn walk<T: Signal>(
     mut visit: impl FnMut(&mut View<'_, T>, u64) -> ControlFlow<()>,
 ) -> Reach {
     debug_assert_ne!(print, NO_KEY);
-    let early = planted(Fault::DirectoryBeforeIndexed).then(|| {
-        let newest = newest(view, index, print);
+    // The directory first, so that little can be evicted between the view's beginning and this; then how far eviction had
+    // got at the most when it was read.
+    let mut newest = newest(view, index, print);
+    let low = view.low_now();
+    if planted(Fault::DirectoryBeforeIndexed) {
         *view = View::open(view.shard());
-        newest
-    });
+    }
     for sequence in (view.low.max(view.indexed)..view.claimed).rev() {
         let carries = view.head(sequence).is_some_and(|head| head.print(index) == print);
         if carries && visit(view, sequence).is_break() {
             return Reach::Whole;
         }
     }
-    let Some(mut sequence) = early.unwrap_or_else(|| newest(view, index, print)) else {
-        return Reach::cut_if(view.lost_one(since, index, print));
-    };
-    let mut first = true;
-    while sequence >= view.low || planted(Fault::WalkWithoutWindow) {
-        let Some(head) = view.head(sequence) else { return Reach::Cut };
-        if first && head.print(index) != print {
-            // The directory's cell changed hands while it was read: the key's last record had been evicted.
-            return Reach::cut_if(view.lost_one(since, index, print));
+    // The links lead to everything with the fingerprint from here on.
+    let mut reached = view.claimed;
+    while let Some(sequence) = newest {
+        if sequence < view.low && !planted(Fault::WalkWithoutWindow) {
+            reached = view.low;
+            break;
         }
-        first = false;
-        let link = head.link(index).load(Ordering::Relaxed);
+        let Some(head) = view.head(sequence) else { return Reach::Cut };
+        if head.print(index) != print {
+            // The directory's cell changed hands while it was read: the key's last record had been evicted.
+            break;
+        }
+        reached = sequence;
+        let link = u64::from(head.link(index).load(Ordering::Relaxed));
         let new_to_tail = sequence < view.indexed || planted(Fault::WalkRepeatsTail);
         if new_to_tail && visit(view, sequence).is_break() {
             return Reach::Whole;
         }
-        match sequence.checked_sub(u64::from(link)) {
-            Some(before) if link != 0 => sequence = before,
-            _ => break,
-        }
+        newest = if link == 0 { None } else { sequence.checked_sub(link) };
     }
-    // The links have led to everything that the view began with; what left between the query's beginning and the view's
-    // is in question.
-    Reach::cut_if(since < view.low && view.lost_one(since, index, print))
-}
-
-impl Reach {
-    fn cut_if(lost: bool) -> Self {
-        if lost { Self::Cut } else { Self::Whole }
-    }
+    // Below that, a key may have been evicted altogether, and even have come back, before the directory was read.
+    if view.carried_one(since..low.min(reached), index, print) { Reach::Cut } else { Reach::Whole }
 }
 
 fn newest<T: Signal>(view: &View<'_, T>, index: usize, print: u64) -> Option<u64> {

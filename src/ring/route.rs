@@ -19,7 +19,7 @@ use std::cell::Cell;
 pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// Stores whose runs one thread remembers at a time; one that is pushed to beside more others starts a run each time.
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 8;
 
 /// A thread's run in one store. Fields are set one by one, so that a push touches only those that change.
 struct Run {

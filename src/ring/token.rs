@@ -1,6 +1,6 @@
 //! The right to index, evict and reclaim in a shard: one holder at a time, and nobody waits for it.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, thread};
 
 #[derive(Debug)]
 pub(crate) struct Token(AtomicU32);
@@ -21,6 +21,17 @@ impl Token {
         let free = (cfg!(loom) || self.0.load(Ordering::Relaxed) == 0)
             && self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
         free.then(|| TokenGuard(&self.0))
+    }
+
+    /// Takes the token as soon as its holder gives it back. Never on a path that a push or a lookup takes: for the audit and
+    /// the store's end, whose threads hold nothing that the holder could wait for.
+    pub(crate) fn take(&self) -> TokenGuard<'_> {
+        loop {
+            match self.try_take() {
+                Some(token) => return token,
+                None => thread::yield_now(),
+            }
+        }
     }
 }
 
