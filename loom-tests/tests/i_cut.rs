@@ -1,0 +1,72 @@
+//! (i) A query over two shards while one of them turns over: what was there when it began is found, or the answer says that
+//! it was cut.
+
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use slipring::{Key, Signal, Store};
+use slipring_loom_tests::{assert_caught, explore};
+use std::sync::Arc;
+
+/// Tells when a query first compares its key.
+#[derive(Default)]
+struct Telltale {
+    key: u64,
+    /// Only the reader's own thread touches this one.
+    armed: Option<Arc<std::sync::atomic::AtomicBool>>,
+    began: Option<Arc<AtomicBool>>,
+}
+
+impl Signal for Telltale {
+    const NAME: &'static str = "telltale";
+    type Indexes = [&'static str; 1];
+    const INDEXES: Self::Indexes = ["key"];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        if self.armed.as_ref().is_some_and(|armed| armed.load(Ordering::Relaxed))
+            && let Some(began) = &self.began
+        {
+            began.store(true, Ordering::Release);
+        }
+        Some(Key::Int(self.key))
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn an_answer_that_was_cut_says_so() {
+    explore("cut", 3, || {
+        let store: Store<Telltale> = Store::builder().capacity(2).shards(2).slack(1).manual().build().unwrap();
+        let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let began = Arc::new(AtomicBool::new(false));
+        for shard in 0..2 {
+            let (armed, began) = (Some(Arc::clone(&armed)), Some(Arc::clone(&began)));
+            let position = store.push(Telltale { key: 1, armed, began }).map_err(|error| error.reason).unwrap();
+            assert_eq!(position.shard(), shard);
+        }
+        store.flush().unwrap();
+        let other = {
+            let (store, began) = (store.clone(), Arc::clone(&began));
+            thread::spawn(move || {
+                // Once the query is in the first shard, the second one turns over.
+                if began.load(Ordering::Acquire) {
+                    let pushed = store.push(Telltale { key: 2, ..Telltale::default() }).map_err(|error| error.reason);
+                    assert_eq!(pushed.unwrap().shard(), 1);
+                    store.step();
+                }
+            })
+        };
+        armed.store(true, Ordering::Relaxed);
+        let mut found = 0;
+        let cut = store.query().key("key", 1u64).for_each(|_, _| found += 1).unwrap();
+        assert!(found == 2 || cut, "lost without a word: found {found}");
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    assert_caught("CutNotSeen", "an_answer_that_was_cut_says_so", "lost without a word");
+}
