@@ -34,7 +34,10 @@ const OPEN: usize = 16;
 const TICK: u64 = 1_000;
 
 macro_rules! fixed {
-    ($record:ident, $name:literal, $indexes:expr, $bytes:literal) => {
+    (
+        $record:ident as $this:ident, $name:literal, $bytes:literal, [$($field:ident),*],
+        [$index0:literal => $key0:expr, $index1:literal => $key1:expr, $index2:literal => $key2:expr $(,)?]
+    ) => {
         const _: () = assert!(size_of::<$record>() == $bytes);
 
         impl $record {
@@ -42,15 +45,36 @@ macro_rules! fixed {
             pub fn is_whole(&self) -> bool {
                 self.rest.iter().all(|word| *word == self.mark())
             }
+
+            /// Appends the record's fields, in the order of their declaration.
+            pub fn write(&self, bytes: &mut Vec<u8>) {
+                $(self.$field.write(bytes);)*
+            }
+
+            /// The record that was written.
+            ///
+            /// # Panics
+            /// If there are fewer bytes than `write` appends.
+            pub fn read(mut bytes: &[u8]) -> Self {
+                $(let $field = Field::read(&mut bytes);)*
+                Self { $($field),* }
+            }
         }
 
         impl Signal for $record {
             const NAME: &'static str = $name;
             type Indexes = [&'static str; 3];
-            const INDEXES: Self::Indexes = $indexes;
+            const INDEXES: Self::Indexes = [$index0, $index1, $index2];
 
+            #[inline]
             fn key(&self, index: usize) -> Option<Key<'_>> {
-                Some(self.keys()[index])
+                let $this = self;
+                match index {
+                    0 => Some($key0),
+                    1 => Some($key1),
+                    2 => Some($key2),
+                    _ => None,
+                }
             }
 
             fn timestamp(&self) -> u64 {
@@ -109,35 +133,69 @@ pub struct FixedMetric {
     rest: [u64; 14],
 }
 
-fixed!(FixedSpan, "span", ["trace", "service", "name"], 480);
-fixed!(FixedLog, "log", ["trace", "service", "severity"], 184);
-fixed!(FixedMetric, "metric", ["name", "service", "type"], 136);
+fixed!(FixedSpan as span, "span", 480, [trace, time, duration, service, name, number, rest], [
+    "trace" => Key::Id(id(span.trace)),
+    "service" => Key::Int(span.service.into()),
+    "name" => Key::Int(span.name.into()),
+]);
+fixed!(FixedLog as log, "log", 184, [trace, time, service, severity, rest], [
+    "trace" => Key::Id(id(log.trace)),
+    "service" => Key::Int(log.service.into()),
+    "severity" => Key::Int(log.severity.into()),
+]);
+fixed!(FixedMetric as point, "metric", 136, [time, value, name, service, kind, rest], [
+    "name" => Key::Int(point.name.into()),
+    "service" => Key::Int(point.service.into()),
+    "type" => Key::Int(point.kind.into()),
+]);
 
-impl FixedSpan {
-    fn keys(&self) -> [Key<'_>; 3] {
-        [Key::Id(id(self.trace)), Key::Int(self.service.into()), Key::Int(self.name.into())]
+/// A part of a record, as bytes.
+trait Field {
+    fn write(&self, bytes: &mut Vec<u8>);
+    fn read(bytes: &mut &[u8]) -> Self;
+}
+
+macro_rules! number {
+    ($($number:ident)*) => {$(
+        impl Field for $number {
+            fn write(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn read(bytes: &mut &[u8]) -> Self {
+                let (first, rest) = bytes.split_first_chunk().expect("the record is whole");
+                *bytes = rest;
+                Self::from_le_bytes(*first)
+            }
+        }
+    )*};
+}
+
+number!(u8 u16 u32 u64 f64);
+
+impl<const N: usize> Field for [u64; N] {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.iter().for_each(|word| word.write(bytes));
     }
 
+    fn read(bytes: &mut &[u8]) -> Self {
+        std::array::from_fn(|_| u64::read(bytes))
+    }
+}
+
+impl FixedSpan {
     fn mark(&self) -> u64 {
         mark(self.trace[1], self.time, self.service, self.name)
     }
 }
 
 impl FixedLog {
-    fn keys(&self) -> [Key<'_>; 3] {
-        [Key::Id(id(self.trace)), Key::Int(self.service.into()), Key::Int(self.severity.into())]
-    }
-
     fn mark(&self) -> u64 {
         mark(self.trace[1], self.time, self.service, self.severity.into())
     }
 }
 
 impl FixedMetric {
-    fn keys(&self) -> [Key<'_>; 3] {
-        [Key::Int(self.name.into()), Key::Int(self.service.into()), Key::Int(self.kind.into())]
-    }
-
     fn mark(&self) -> u64 {
         mark(self.value.to_bits(), self.time, self.service, self.name)
     }
@@ -295,6 +353,9 @@ mod tests {
         let mut switches = 0;
         for (before, span) in spans.iter().zip(&spans[1..]) {
             assert!(span.is_whole() && span.time > before.time);
+            let mut bytes = Vec::new();
+            span.write(&mut bytes);
+            assert_eq!(FixedSpan::read(&bytes), *span);
             switches += u32::from(before.trace != span.trace);
         }
         for span in &spans {
