@@ -53,8 +53,8 @@ pub enum AuditError {
     Reentrant,
 }
 
-/// What one directory should hold for a fingerprint: the newest sequence and the count.
-type Expected = HashMap<u64, (u64, u32)>;
+/// What one directory should hold for a fingerprint: the newest sequence with it.
+type Expected = HashMap<u64, u64>;
 
 pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
     if inside::is_inside() {
@@ -66,11 +66,13 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
         let inside = inside::enter();
         // With the token in hand, everything but `claimed`, `floor` and what is published beyond `indexed` stands still.
         let auditor = Auditor { engine, shard, number };
+        let mut leads = HashMap::new();
         auditor.cursors()?;
         auditor.slots()?;
         for index in 0..shard.directories.len() {
-            audit.entries += auditor.index(index)?;
+            audit.entries += auditor.index(index, &mut leads)?;
         }
+        auditor.leads(&leads)?;
         audit.records += shard.indexed() - shard.evicted();
         drop((inside, token));
     }
@@ -120,7 +122,7 @@ impl<T: Signal> Auditor<'_, T> {
         Ok(())
     }
 
-    fn index(&self, index: usize) -> Result<u64, Breach> {
+    fn index(&self, index: usize, leads: &mut HashMap<u64, u8>) -> Result<u64, Breach> {
         let shard = self.shard;
         let names = T::INDEXES;
         let name = names.as_ref()[index];
@@ -142,7 +144,7 @@ impl<T: Signal> Auditor<'_, T> {
                 continue;
             }
             let link = u64::from(head.link(index).load(Ordering::Relaxed));
-            let before = expected.get(&print).map(|(newest, _)| *newest);
+            let before = expected.insert(print, sequence);
             let wanted = before.map_or(0, |before| sequence - before);
             // The first one's predecessor has been evicted: its link leads out of the window, or nowhere.
             let leads_out = before.is_none() && link <= sequence && sequence - link < evicted;
@@ -150,28 +152,39 @@ impl<T: Signal> Auditor<'_, T> {
                 let what = format!("index {name}: record {sequence} links back by {link}, not by {wanted}");
                 return Err(self.breach(2, what));
             }
-            let count = expected.get(&print).map_or(0, |(_, count)| *count);
-            expected.insert(print, (sequence, count + 1));
         }
+        expected.values().for_each(|&newest| *leads.entry(newest).or_default() += 1);
         self.directory(index, name, expected)
     }
 
+    /// Checks of how many keys each record says that it is the newest.
+    fn leads(&self, right: &HashMap<u64, u8>) -> Result<(), Breach> {
+        let shard = self.shard;
+        for sequence in shard.evicted()..shard.indexed() {
+            let (said, right) =
+                (shard.leads[shard.slots.slot(sequence)].get(), right.get(&sequence).copied().unwrap_or(0));
+            if said != right {
+                let what = format!("record {sequence} counts as the newest of {said} keys, it is that of {right}");
+                return Err(self.breach(1, what));
+            }
+        }
+        Ok(())
+    }
+
     fn directory(&self, index: usize, name: &str, mut expected: Expected) -> Result<u64, Breach> {
-        let indexed = self.shard.indexed();
         let guard = epoch::pin();
         let mut entries = 0;
         let mut breach = None;
-        self.shard.directories[index].for_each(&guard, |print, newest| {
+        self.shard.directories[index].for_each(&guard, |print, found| {
             entries += 1;
-            let found = (newest.sequence(indexed), newest.count());
             match expected.remove(&print) {
                 Some(right) if right == found => {}
                 Some(right) => {
-                    let what = format!("index {name}: an entry says (newest, count) {found:?}, records say {right:?}");
+                    let what = format!("index {name}: an entry says that {found} is the newest, records say {right}");
                     breach.get_or_insert((2, what));
                 }
                 None => {
-                    let what = format!("index {name}: an entry (newest, count) {found:?} leads to no live record");
+                    let what = format!("index {name}: an entry for {found} leads to no live record");
                     breach.get_or_insert((1, what));
                 }
             }

@@ -155,9 +155,10 @@ impl Layout {
     }
 }
 
-/// The longest run that divides a shard's capacity, so that runs fill the shards evenly.
+/// The longest run that divides a shard's capacity, so that runs fill the shards evenly. At most a thirty-second part of it where
+/// that is not too short: with several shards, the records that are kept are the newest ones up to some runs.
 fn run_length(capacity: usize) -> usize {
-    let longest = MAX_RUN.min(capacity);
+    let longest = MAX_RUN.min(capacity / 32).max(MAX_RUN.div_ceil(4)).min(capacity);
     (longest / 4..=longest).rev().find(|&run| run > 0 && capacity.is_multiple_of(run)).unwrap_or(longest.div_ceil(2))
 }
 
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn runs_divide_what_they_fill() {
-        for (capacity, run) in [(2_500, 50), (12_500, 50), (4_096, 64), (3, 3), (1, 1), (10_007, 32)] {
+        for (capacity, run) in [(2_500, 50), (12_500, 250), (4_096, 128), (3, 3), (1, 1), (1_009, 32), (10_007, 128)] {
             assert_eq!(run_length(capacity), run, "{capacity}");
         }
     }

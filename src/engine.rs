@@ -7,7 +7,7 @@ use crate::index::{Fingerprints, NO_KEY};
 use crate::indexer::{Moved, Role};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
-use crate::ring::{Claim, MAX_RUN, NoClaim, Router, Shard, Sketch};
+use crate::ring::{Claim, NoClaim, Router, Shard, Sketch};
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
@@ -34,7 +34,7 @@ pub(crate) struct Engine<T: Signal> {
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
     /// With less room than this, a producer wakes the indexer from its nap.
-    hurry_below: u64,
+    pub(crate) hurry_below: u64,
 }
 
 /// Events that are seldom enough to be counted one by one.
@@ -106,23 +106,34 @@ impl<T: Signal> Engine<T> {
     /// Claims up to `wanted` slots, in the way that the policy has it.
     #[inline(always)]
     pub(crate) fn claim(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
-        debug_assert!(wanted > 0 && wanted <= MAX_RUN);
-        let count = match self.try_claim(wanted) {
-            Ok(count) => count,
-            Err(refused) => self.claim_when_refused(wanted, on_full, refused)?,
-        };
-        Ok(self.router.claimed(&self.shards, count))
+        debug_assert!(wanted > 0);
+        match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+            Some(claim) => Ok(claim),
+            None => self.claim_anew(wanted, on_full),
+        }
     }
 
-    #[inline(always)]
-    fn try_claim(&self, wanted: usize) -> Result<u64, NoClaim> {
-        self.router.claim(&self.shards, wanted as u64, self.notices.tick(), |shard| self.assist(shard))
+    #[cold]
+    fn claim_anew(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+        let claim = match self.try_claim(wanted) {
+            Ok(claim) => claim,
+            Err(refused) => self.claim_when_refused(wanted, on_full, refused)?,
+        };
+        // Once a run is often enough: a run is short beside a ring's slack.
+        if claim.room < self.hurry_below && !self.notices.is_crowded() {
+            self.notices.hurry();
+        }
+        Ok(claim)
+    }
+
+    fn try_claim(&self, wanted: usize) -> Result<Claim, NoClaim> {
+        self.router.claim_anew(&self.shards, wanted as u64, &self.notices, |shard| self.assist(shard))
     }
 
     /// The store is closed; or no shard has room, because somebody else holds the tokens, or a mark or a stalled push is
     /// in the way.
     #[cold]
-    fn claim_when_refused(&self, wanted: usize, on_full: OnFull, mut refused: NoClaim) -> Result<u64, Rejection> {
+    fn claim_when_refused(&self, wanted: usize, on_full: OnFull, mut refused: NoClaim) -> Result<Claim, Rejection> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
@@ -144,7 +155,7 @@ impl<T: Signal> Engine<T> {
                 backoff.snooze();
             }
             match self.try_claim(wanted) {
-                Ok(count) => return Ok(count),
+                Ok(claim) => return Ok(claim),
                 Err(again) => refused = again,
             }
         }
@@ -171,7 +182,8 @@ impl<T: Signal> Engine<T> {
         // SAFETY: the router has given this thread the claim, which is below the shard's limit; its one sequence is
         // written once, here.
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
-        self.announce(claim);
+        slots.prefetch_ahead(claim.slot);
+        self.notices.send(claim.shard);
     }
 
     /// Puts records into the slots of a claim, in order, and says so. As many as the claim counts must come: the
@@ -187,22 +199,7 @@ impl<T: Signal> Engine<T> {
             sequence += 1;
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
-        self.announce(claim);
-    }
-
-    #[inline(always)]
-    fn announce(&self, claim: Claim) {
         self.notices.send(claim.shard);
-        if claim.room < self.hurry_below {
-            self.hurry_if_nearly_full(&self.shards[claim.shard]);
-        }
-    }
-
-    #[cold]
-    fn hurry_if_nearly_full(&self, shard: &Shard<T>) {
-        if shard.room() < self.hurry_below {
-            self.notices.hurry();
-        }
     }
 
     /// Applies all work that can be done in a shard now, without running user code; whether any was.

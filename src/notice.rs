@@ -14,13 +14,17 @@ use crate::sync::{AtomicU64, Count, Ordering};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The notice word: bit 63 `PARKED`, bit 62 `NAPPING`, bits 61..0 one for each shard number modulo 62.
+/// The notice word: bit 63 `PARKED`, bit 62 `NAPPING`, bits 31..0 one for each shard number modulo 32.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Notices {
     word: AtomicU64,
     /// Passes of the indexer over its shards; a coarse clock for producers.
     tick: Count,
+    /// Threads that have pushed since the last tick, each counted once, at least.
+    entered: Count,
+    /// 1 while the indexer leaves its work to producers.
+    crowded: Count,
     /// Notices that were sent and did not find one under way.
     sent: Count,
     sleeper: OnceLock<Thread>,
@@ -28,16 +32,23 @@ pub(crate) struct Notices {
 
 const PARKED: u64 = 1 << 63;
 const NAPPING: u64 = 1 << 62;
-const SHARDS: u64 = NAPPING - 1;
+const SHARDS: u64 = (1 << 32) - 1;
 
 #[inline]
 fn bit(shard: usize) -> u64 {
-    1 << (shard % 62)
+    1 << (shard % 32)
 }
 
 impl Notices {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), tick: Count::default(), sent: Count::default(), sleeper: OnceLock::new() }
+        Self {
+            word: AtomicU64::new(0),
+            tick: Count::default(),
+            entered: Count::default(),
+            crowded: Count::default(),
+            sent: Count::default(),
+            sleeper: OnceLock::new(),
+        }
     }
 
     #[inline]
@@ -47,6 +58,17 @@ impl Notices {
 
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
+    }
+
+    /// A thread pushes for the first time since the last tick.
+    pub(crate) fn enter(&self) {
+        self.entered.add(1);
+    }
+
+    /// Whether producers keep every core busy, so that the indexer leaves its work to them.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.get() != 0
     }
 
     /// Says that a shard has moved: after a claim and its publishing, or after a floor was raised.
@@ -95,6 +117,17 @@ impl Notices {
         self.tick.set(self.tick.get() + 1);
     }
 
+    /// How many threads have pushed since this was asked last.
+    pub(crate) fn take_entered(&self) -> u64 {
+        let entered = self.entered.get();
+        self.entered.set(0);
+        entered
+    }
+
+    pub(crate) fn set_crowded(&self, crowded: bool) {
+        self.crowded.set(u64::from(crowded));
+    }
+
     /// Makes the calling thread the one that notices wake.
     pub(crate) fn attach(&self) {
         let _ = self.sleeper.set(thread::current());
@@ -106,11 +139,11 @@ impl Notices {
         Taken(self.word.fetch_and(!SHARDS, Ordering::SeqCst) & SHARDS)
     }
 
-    /// Sleeps for this long, or until hurried.
-    pub(crate) fn nap(&self, length: Duration) {
+    /// Sleeps for this long, or until hurried; whether it was.
+    pub(crate) fn nap(&self, length: Duration) -> bool {
         self.word.fetch_or(NAPPING, Ordering::SeqCst);
         thread::park_timeout(length);
-        self.word.fetch_and(!NAPPING, Ordering::Relaxed);
+        self.word.fetch_and(!NAPPING, Ordering::Relaxed) & NAPPING == 0
     }
 
     /// Sleeps until the next notice. It does not, and says so, if one is there or `settled` finds work after all.

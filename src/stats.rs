@@ -117,7 +117,7 @@ impl Stats {
             let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.count()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
-            heads += shard.slots.head_bytes();
+            heads += shard.slots.head_bytes() + size_of_val(&*shard.leads);
             let lagging: u64 = shard
                 .slots
                 .heads(indexed..claimed)

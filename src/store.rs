@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Records of a batch that are prepared and claimed together.
-const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
+const CHUNK: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// A bounded store of one kind of record, written and read by any number of threads.
 ///

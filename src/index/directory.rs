@@ -1,4 +1,4 @@
-//! A directory: fingerprint → newest sequence and count, with one writer and readers that never wait.
+//! A directory: fingerprint → newest sequence, with one writer and readers that never wait.
 //!
 //! A table that has grown too full or too empty is replaced step by step: each insert moves a few cells, updates go to
 //! wherever the key is, new keys to the new table. Readers follow the chain of tables from the one that was current when
@@ -6,11 +6,14 @@
 //! hash table and of papaya). The old table is retired through crossbeam-epoch.
 
 use super::fingerprint::NO_KEY;
-use super::table::{Census, MIN_CELLS, MOVED_AT_ONCE, Newest, Table};
+use super::table::{Census, MIN_CELLS, MOVED_AT_ONCE, Table};
 use crate::sync::epoch::{Atomic, Guard, Owned, Shared};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Ordering};
 use std::sync::Arc;
+
+/// Cells of a table that stays in the nearer caches by itself: 32 KiB.
+const NEAR: usize = 2048;
 
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -46,23 +49,22 @@ impl Directory {
         unsafe { table.deref() }
     }
 
-    /// The newest record with this fingerprint, for a reader to whom `near` is a sequence in the ring. What was indexed
-    /// before the caller's Acquire look at `indexed` is found, unless it has been evicted since. Wait-free but for the
-    /// tables that are replaced meanwhile.
+    /// The newest record with this fingerprint. What was indexed before the caller's Acquire look at `indexed` is found,
+    /// unless it has been evicted since. Wait-free but for the tables that are replaced meanwhile.
     #[inline]
-    pub(crate) fn newest(&self, print: u64, near: u64, guard: &Guard) -> Option<u64> {
+    pub(crate) fn newest(&self, print: u64, guard: &Guard) -> Option<u64> {
         let mut table = Some(self.current(guard));
         while let Some(here) = table {
-            if let Some(at) = here.find(print) {
-                return Some(here.newest(at).sequence(near));
+            if let Some(newest) = here.lines().newest(print) {
+                return Some(newest);
             }
             table = if planted(Fault::OldTableOnly) { None } else { following(here, guard) };
         }
         None
     }
 
-    /// Every entry: fingerprint, newest, count. With a writer at work, an entry that moves may show twice.
-    pub(crate) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(u64, Newest)) {
+    /// Every entry: fingerprint and newest. With a writer at work, an entry that moves may show twice.
+    pub(crate) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(u64, u64)) {
         let mut table = Some(self.current(guard));
         while let Some(here) = table {
             (0..here.len()).filter_map(|at| here.entry(at)).for_each(|(print, newest)| visit(print, newest));
@@ -70,10 +72,23 @@ impl Directory {
         }
     }
 
+    /// Takes a key out if this record, which is being evicted, is its newest; whether it was. For the holder of the
+    /// shard's token.
+    pub(crate) fn remove(&self, print: u64, sequence: u64, guard: &Guard) -> bool {
+        let mut table = Some(self.current(guard)).filter(|_| print != NO_KEY);
+        while let Some(here) = table {
+            if let Some(newest) = here.remove(print, sequence) {
+                return newest == sequence;
+            }
+            table = following(here, guard);
+        }
+        false
+    }
+
     /// The writer's access; only the holder of the shard's token may have one.
     pub(crate) fn writer<'a>(&'a self, guard: &'a Guard) -> Writer<'a> {
         let table = self.current(guard);
-        Writer { directory: self, guard, table, next: following(table, guard), last: None }
+        Writer { directory: self, guard, table, next: following(table, guard) }
     }
 }
 
@@ -104,8 +119,6 @@ pub(crate) struct Writer<'a> {
     guard: &'a Guard,
     table: &'a Table,
     next: Option<&'a Table>,
-    /// The fingerprint found last, and where.
-    last: Option<(u64, &'a Table, usize)>,
 }
 
 impl<'a> Writer<'a> {
@@ -113,7 +126,6 @@ impl<'a> Writer<'a> {
     /// may be made now. Moves some cells of a table that is being replaced for each: O(wanted), and at most one
     /// allocation.
     pub(crate) fn prepare(&mut self, wanted: u64, growth: Growth) -> u64 {
-        self.last = None;
         if let Some(next) = self.next {
             self.advance(next, wanted as usize);
         }
@@ -196,54 +208,46 @@ impl<'a> Writer<'a> {
         self.guard.flush();
     }
 
-    /// Enters a record, and writes how far back the one before it lies into its slot's link (0: there is none).
-    /// `prepare` must have promised it a place. A fingerprint of 0 is no key and enters nowhere.
+    /// Fetches the lines where the searches for these fingerprints begin, if they are not near anyway.
     #[inline]
-    pub(crate) fn insert(&mut self, print: u64, sequence: u64, link: &AtomicU32) {
-        if print == NO_KEY {
-            return;
-        }
-        match self.find(print) {
-            Some((table, at)) => {
-                let before = table.newest_own(at).sequence(sequence);
-                // Relaxed: readers get here through the word that `raise` stores with Release.
-                link.store((sequence - before) as u32, Ordering::Relaxed);
-                table.raise(at, sequence);
-            }
-            None => {
-                link.store(0, Ordering::Relaxed);
-                self.next.unwrap_or(self.table).add(print, sequence);
-            }
+    pub(crate) fn prefetch(&self, prints: impl Iterator<Item = u64>) {
+        if self.table.len() > NEAR {
+            let lines = self.table.lines();
+            prints.for_each(|print| lines.prefetch(print));
         }
     }
 
-    /// Takes out the oldest record with this fingerprint; the last one takes its key along.
+    /// Enters records with these fingerprints, from this sequence on. Each one's link is told how far back the one before
+    /// it with the same fingerprint lies (0: there is none) before a reader can come to it by way of this directory.
+    /// `leads_no_more` is told of each record that is not its key's newest from now on: the one before, or one without a key
+    /// (fingerprint 0), which enters nowhere. `prepare` must have promised all of them a place.
     #[inline]
-    pub(crate) fn evict(&mut self, print: u64) {
-        if print == NO_KEY {
-            return;
+    pub(crate) fn insert<'h>(
+        &self,
+        records: impl Iterator<Item = (u64, &'h AtomicU32)>,
+        first: u64,
+        leads_no_more: impl Fn(u64),
+    ) {
+        let (lines, next) = (self.table.lines(), self.next);
+        for ((print, link), sequence) in records.zip(first..) {
+            if print == NO_KEY {
+                leads_no_more(sequence);
+                continue;
+            }
+            match lines.find_own(print).or_else(|| next.and_then(|next| next.lines().find_own(print))) {
+                Some(cell) => {
+                    let before = cell.newest_own();
+                    // Relaxed: readers get here through the word that `raise` stores with Release.
+                    link.store((sequence - before) as u32, Ordering::Relaxed);
+                    cell.raise(sequence);
+                    leads_no_more(before);
+                }
+                None => {
+                    link.store(0, Ordering::Relaxed);
+                    next.unwrap_or(self.table).add(print, sequence);
+                }
+            }
         }
-        let found = self.find(print);
-        debug_assert!(found.is_some(), "an indexed record's key is in the directory");
-        if let Some((table, at)) = found
-            && table.lower(at)
-        {
-            self.last = None;
-        }
-    }
-
-    /// Where the fingerprint is. Neighbours often share their key, so the last place found is tried first.
-    #[inline]
-    fn find(&mut self, print: u64) -> Option<(&'a Table, usize)> {
-        if let Some((last, table, at)) = self.last
-            && last == print
-        {
-            return Some((table, at));
-        }
-        let in_table = |table: &'a Table| table.find_own(print).map(|at| (table, at));
-        let found = in_table(self.table).or_else(|| self.next.and_then(in_table));
-        self.last = found.map(|(table, at)| (print, table, at));
-        found
     }
 }
 
@@ -268,11 +272,11 @@ mod tests {
                 let guard = pin();
                 let mut writer = directory.writer(&guard);
                 assert_eq!(writer.prepare(1, Growth::Allowed), 1, "no reader delays a replacement here");
-                writer.insert(print(sequence), sequence, &link);
+                writer.insert([(print(sequence), &link)].into_iter(), sequence, |_| ());
                 model.insert(print(sequence), sequence);
                 sequence += 1;
                 while model.len() > target {
-                    writer.evict(print(oldest));
+                    assert!(directory.remove(print(oldest), oldest, &guard));
                     model.remove(&print(oldest));
                     oldest += 1;
                 }
@@ -280,11 +284,11 @@ mod tests {
             }
             let guard = pin();
             for (&print, &newest) in &model {
-                assert_eq!(directory.newest(print, sequence, &guard), Some(newest));
+                assert_eq!(directory.newest(print, &guard), Some(newest));
             }
             let mut seen = HashMap::new();
             directory.for_each(&guard, |print, newest| {
-                seen.insert(print, newest.sequence(sequence));
+                seen.insert(print, newest);
             });
             assert_eq!(seen, model);
         }

@@ -1,13 +1,15 @@
 //! One directory table: open addressing over atomic cells that never move.
 //!
-//! Linear probing with tombstones that are cleaned up at the end of a cluster (Knuth, TAOCP 3, 6.4, algorithm R's
-//! lazy cousin): a removed cell whose neighbour is empty becomes empty, and so do the tombstones before it. No live
-//! key's probe passes over such a cell, so a reader that is probing meanwhile misses nothing.
+//! A fingerprint lives in its home line or, where that was full, in one of the lines after it; a search looks at whole
+//! lines and ends at the first that has an empty cell. So a removed cell becomes empty if its line has another empty one:
+//! searches ended there before. In a full line it becomes a tombstone, unless all keys of the next line are at home and
+//! that one ends searches: then nothing has flowed over from here, and the line's tombstones become empty too. A reader
+//! that is searching meanwhile misses nothing in either case.
 
 use super::fingerprint::RESERVED;
 use crate::sync::epoch::Atomic;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, Count, Ordering, own};
+use crate::sync::{AtomicU64, Count, Ordering, own, prefetch_to_write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -15,44 +17,68 @@ const EMPTY: u64 = 0;
 const TOMB: u64 = 1;
 const _: () = assert!(RESERVED > EMPTY && RESERVED > TOMB);
 
-/// Cells in the smallest table, and cells that one insert moves from a table that is being replaced.
-pub(super) const MIN_CELLS: usize = if cfg!(loom) { 4 } else { 32 };
+/// Cells in the smallest table: so many that it always takes a chunk of records whose keys are all new. And cells that one
+/// insert moves from a table that is being replaced.
+pub(super) const MIN_CELLS: usize = if cfg!(loom) { 4 } else { 256 };
 pub(super) const MOVED_AT_ONCE: usize = if cfg!(loom) { 2 } else { 8 };
 
-/// A key's newest sequence and its number of records, in one word: bits 63..32 the sequence's low half, 31..0 the count.
-///
-/// The low half is enough: a shard has less than 2³¹ slots, so the sequence is the one with that low half that lies
-/// nearest to any other sequence in the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Newest(u64);
+/// Cells in a cache line.
+const LINE: usize = if cfg!(loom) { 1 } else { 4 };
 
-impl Newest {
-    fn new(sequence: u64, count: u32) -> Self {
-        Self((sequence << 32) | u64::from(count))
-    }
+/// A key: where its newest record is.
+#[derive(Debug)]
+pub(super) struct Cell {
+    /// EMPTY, TOMB, or the key's fingerprint.
+    print: AtomicU64,
+    /// The newest sequence with that fingerprint.
+    newest: AtomicU64,
+}
 
-    /// The sequence, given one that was in the ring at the same time.
-    pub(crate) fn sequence(self, near: u64) -> u64 {
-        let distance = ((self.0 >> 32) as u32).wrapping_sub(near as u32) as i32;
-        near.wrapping_add_signed(i64::from(distance))
-    }
+/// The cells of a cache line.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Line([Cell; LINE]);
 
-    pub(crate) fn count(self) -> u32 {
-        self.0 as u32
+/// A table's lines, to search in.
+#[derive(Clone, Copy)]
+pub(super) struct Lines<'a>(&'a [Line]);
+
+impl Line {
+    #[inline(always)]
+    fn prints(&self, look: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
+        std::array::from_fn(|at| look(&self.0[at].print))
     }
 }
 
-#[derive(Debug)]
-struct Cell {
-    /// EMPTY, TOMB, or the key's fingerprint.
-    print: AtomicU64,
-    newest: AtomicU64,
+/// The first for which this holds. Nobody can foretell which one that is, so there is no branch for each.
+#[inline(always)]
+fn first(prints: [u64; LINE], holds: impl Fn(u64) -> bool) -> Option<usize> {
+    let mut hits = 0;
+    for (at, &print) in prints.iter().enumerate() {
+        hits |= u32::from(holds(print)) << at;
+    }
+    (hits != 0).then(|| hits.trailing_zeros() as usize % LINE)
+}
+
+impl Cell {
+    /// Writer: the newest sequence with this cell's fingerprint, by its own look.
+    #[inline]
+    pub(super) fn newest_own(&self) -> u64 {
+        own(&self.newest)
+    }
+
+    /// Writer: a newer record with this cell's fingerprint came.
+    #[inline]
+    pub(super) fn raise(&self, sequence: u64) {
+        // Release pairs with the Acquire in `Table::newest`: the slot's link was written before.
+        self.newest.store(sequence, weaken(Ordering::Release, Fault::RaisedRelaxed));
+    }
 }
 
 /// Written by the holder of the shard's token only; read by anyone.
 #[derive(Debug)]
 pub(super) struct Table {
-    cells: Box<[Cell]>,
+    lines: Box<[Line]>,
     /// Cells with a key, and cells that are not empty: the writer's own notes.
     live: Count,
     used: Count,
@@ -74,7 +100,7 @@ impl Table {
     pub(super) fn new(cells: usize, census: &Arc<Census>) -> Self {
         debug_assert!(cells.is_power_of_two());
         let table = Self {
-            cells: empty_cells(cells),
+            lines: empty_lines(cells / LINE),
             live: Count::default(),
             used: Count::default(),
             moved: Count::default(),
@@ -87,11 +113,11 @@ impl Table {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.cells)
+        size_of::<Self>() + size_of_val(&*self.lines)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.cells.len()
+        self.lines.len() * LINE
     }
 
     pub(super) fn live(&self) -> usize {
@@ -102,141 +128,155 @@ impl Table {
         self.used.get() as usize
     }
 
-    /// The cell after `step` cells from the fingerprint's home.
     #[inline]
-    fn probe(&self, print: u64, step: usize) -> usize {
-        (print as usize).wrapping_add(step) & (self.cells.len() - 1)
+    fn cell(&self, at: usize) -> &Cell {
+        &self.lines[at / LINE].0[at % LINE]
     }
 
-    /// The cell that holds the fingerprint. Wait-free: at most one turn around the table.
+    /// The table's lines, for searches one after the other: whoever holds them need not look them up each time.
     #[inline]
-    pub(super) fn find(&self, print: u64) -> Option<usize> {
-        // Acquire pairs with the Release in `fill`: who sees the fingerprint sees the word that came with it.
-        self.find_by(print, |cell| cell.load(Ordering::Acquire))
-    }
-
-    /// Writer: the same, by its own look.
-    #[inline]
-    pub(super) fn find_own(&self, print: u64) -> Option<usize> {
-        self.find_by(print, own)
-    }
-
-    #[inline]
-    fn find_by(&self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<usize> {
-        for step in 0..self.cells.len() {
-            let at = self.probe(print, step);
-            match look(&self.cells[at].print) {
-                found if found == print => return Some(at),
-                EMPTY => return None,
-                _ => {}
-            }
-        }
-        None
-    }
-
-    #[inline]
-    pub(super) fn newest(&self, at: usize) -> Newest {
-        // Acquire pairs with the Release in `raise`: who sees a sequence here sees that slot's link.
-        Newest(self.cells[at].newest.load(Ordering::Acquire))
-    }
-
-    /// Writer: the same, by its own look.
-    #[inline]
-    pub(super) fn newest_own(&self, at: usize) -> Newest {
-        Newest(own(&self.cells[at].newest))
+    pub(super) fn lines(&self) -> Lines<'_> {
+        Lines(&self.lines)
     }
 
     /// What the cell holds now, if anything.
-    pub(super) fn entry(&self, at: usize) -> Option<(u64, Newest)> {
-        let print = self.cells[at].print.load(Ordering::Acquire);
-        (print >= RESERVED).then(|| (print, self.newest(at)))
-    }
-
-    /// Writer: a record with this cell's key came.
-    #[inline]
-    pub(super) fn raise(&self, at: usize, sequence: u64) {
-        let count = self.newest_own(at).count() + 1;
-        // Release pairs with the Acquire in `newest`: the slot's link was written before.
-        self.cells[at].newest.store(Newest::new(sequence, count).0, weaken(Ordering::Release, Fault::RaisedRelaxed));
+    pub(super) fn entry(&self, at: usize) -> Option<(u64, u64)> {
+        let cell = self.cell(at);
+        let print = cell.print.load(Ordering::Acquire);
+        (print >= RESERVED).then(|| (print, cell.newest.load(Ordering::Acquire)))
     }
 
     /// Writer: the first record with this fingerprint came. The fingerprint must not be in the table.
-    pub(super) fn add(&self, print: u64, sequence: u64) {
-        self.fill(print, Newest::new(sequence, 1));
-    }
-
-    fn fill(&self, print: u64, newest: Newest) {
-        for step in 0..self.cells.len() {
-            let at = self.probe(print, step);
-            let cell = &self.cells[at];
-            let before = own(&cell.print);
-            if before >= RESERVED {
-                continue;
-            }
-            if before == EMPTY {
-                self.used.set(self.used.get() + 1);
-            }
-            self.live.set(self.live.get() + 1);
-            // Release: a reader may hold this cell for its former key; the link of the new one was written before.
-            cell.newest.store(newest.0, Ordering::Release);
-            // Pairs with the Acquire in `find`.
-            cell.print.store(print, Ordering::Release);
-            return;
-        }
-        unreachable!("the directory keeps an empty cell in every table");
-    }
-
-    /// Writer: a record of this cell's key was evicted; the last one takes the key with it. Whether it did.
     #[inline]
-    pub(super) fn lower(&self, at: usize) -> bool {
-        let newest = self.newest_own(at);
-        if newest.count() > 1 {
-            self.cells[at].newest.store(newest.0 - 1, Ordering::Release);
-            return false;
-        }
-        if !planted(Fault::EntryNotRemoved) {
-            self.remove(at);
-        }
-        true
+    pub(super) fn add(&self, print: u64, newest: u64) {
+        let mut line = self.lines().home(print);
+        let at = loop {
+            if let Some(at) = first(self.lines[line].prints(own), |found| found < RESERVED) {
+                break at;
+            }
+            // The directory keeps room in every table, so this ends.
+            line = self.lines().after(line);
+        };
+        let cell = &self.lines[line].0[at];
+        self.used.set(self.used.get() + u64::from(own(&cell.print) == EMPTY));
+        self.live.set(self.live.get() + 1);
+        // Release: a reader may hold this cell for its former key; the link of the new one was written before.
+        cell.newest.store(newest, Ordering::Release);
+        // Pairs with the Acquire in `newest`.
+        cell.print.store(print, Ordering::Release);
     }
 
-    fn remove(&self, at: usize) {
-        self.live.set(self.live.get() - 1);
-        let mask = self.cells.len() - 1;
-        if own(&self.cells[(at + 1) & mask].print) != EMPTY {
-            self.cells[at].print.store(TOMB, Ordering::Release);
-            return;
-        }
-        let (mut at, mut emptied) = (at, 0);
-        // The table has an empty cell, so this ends.
-        loop {
-            self.cells[at].print.store(EMPTY, Ordering::Release);
-            emptied += 1;
-            at = at.wrapping_sub(1) & mask;
-            if own(&self.cells[at].print) != TOMB {
-                break;
+    /// Writer: removes the fingerprint if this is its newest sequence; which one is, if the table has it.
+    #[inline]
+    pub(super) fn remove(&self, print: u64, sequence: u64) -> Option<u64> {
+        let (line, at) = self.lines().find_by(print, own)?;
+        let newest = self.lines[line].0[at].newest_own();
+        if newest == sequence && !planted(Fault::EntryNotRemoved) {
+            self.live.set(self.live.get() - 1);
+            if self.lines[line].prints(own).contains(&EMPTY) {
+                self.used.set(self.used.get() - 1);
+                self.lines[line].0[at].print.store(EMPTY, Ordering::Release);
+            } else {
+                self.bury(line, at);
             }
         }
-        self.used.set(self.used.get() - emptied);
+        Some(newest)
+    }
+
+    /// Takes a key out of a full line.
+    #[cold]
+    fn bury(&self, line: usize, at: usize) {
+        self.lines[line].0[at].print.store(TOMB, Ordering::Release);
+        let next = self.lines().after(line);
+        let beyond = self.lines[next].prints(own);
+        let at_home = |&print: &u64| print < RESERVED || self.lines().home(print) == next;
+        if next != line && beyond.contains(&EMPTY) && beyond.iter().all(at_home) {
+            let tombs = self.lines[line].0.iter().filter(|cell| own(&cell.print) == TOMB);
+            let emptied = tombs.map(|cell| cell.print.store(EMPTY, Ordering::Release)).count();
+            self.used.set(self.used.get() - emptied as u64);
+        }
     }
 
     /// Writer: moves what the cell holds to the table that replaces this one.
     pub(super) fn move_to(&self, at: usize, next: &Self) {
-        let print = own(&self.cells[at].print);
+        let print = own(&self.cell(at).print);
         if print < RESERVED {
             return;
         }
-        let newest = self.newest_own(at);
+        let newest = self.cell(at).newest_own();
         if planted(Fault::MovedTooEarly) {
-            self.cells[at].print.store(TOMB, Ordering::Release);
-            next.fill(print, newest);
+            self.cell(at).print.store(TOMB, Ordering::Release);
+            next.add(print, newest);
             return;
         }
         // First in, then out. A reader looks here first: if it still finds the entry, its word was current when the
         // reader began; if it finds the tombstone, the Release below has made the copy visible.
-        next.fill(print, newest);
-        self.cells[at].print.store(TOMB, Ordering::Release);
+        next.add(print, newest);
+        self.cell(at).print.store(TOMB, Ordering::Release);
         self.live.set(self.live.get() - 1);
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// The number of the fingerprint's home line.
+    #[inline]
+    fn home(self, print: u64) -> usize {
+        print as usize & (self.0.len() - 1)
+    }
+
+    /// The line after this one.
+    #[inline]
+    fn after(self, line: usize) -> usize {
+        (line + 1) & (self.0.len() - 1)
+    }
+
+    /// Fetches the line where a search begins.
+    #[inline]
+    pub(super) fn prefetch(self, print: u64) {
+        prefetch_to_write(&self.0[self.home(print)]);
+    }
+
+    /// The newest sequence with the fingerprint. Wait-free: at most one turn around the table.
+    #[inline]
+    pub(super) fn newest(self, print: u64) -> Option<u64> {
+        // Acquire pairs with the Release in `add`: who sees the fingerprint sees the word that came with it.
+        let (line, at) = self.find_by(print, |cell| cell.load(Ordering::Acquire))?;
+        // Acquire pairs with the Release in `raise`: who sees a sequence here sees that slot's link.
+        Some(self.0[line].0[at].newest.load(Ordering::Acquire))
+    }
+
+    /// Writer: the fingerprint's cell, by its own look.
+    #[inline]
+    pub(super) fn find_own(self, print: u64) -> Option<&'a Cell> {
+        self.find_by(print, own).map(|(line, at)| &self.0[line].0[at])
+    }
+
+    /// Which cell has the fingerprint: the number of its line, and its number there.
+    #[inline(always)]
+    fn find_by(self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize)> {
+        let home = self.home(print);
+        let prints = self.0[home].prints(&look);
+        match first(prints, |found| found == print) {
+            Some(at) => Some((home, at)),
+            None if first(prints, |found| found == EMPTY).is_some() => None,
+            None => self.find_beyond(print, look),
+        }
+    }
+
+    #[cold]
+    fn find_beyond(self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize)> {
+        let mut line = self.home(print);
+        for _ in 1..self.0.len() {
+            line = self.after(line);
+            let prints = self.0[line].prints(&look);
+            if let Some(at) = first(prints, |found| found == print) {
+                return Some((line, at));
+            }
+            if prints.contains(&EMPTY) {
+                return None;
+            }
+        }
+        None
     }
 }
 
@@ -248,43 +288,33 @@ impl Drop for Table {
 }
 
 #[cfg(not(loom))]
-fn empty_cells(cells: usize) -> Box<[Cell]> {
+fn empty_lines(lines: usize) -> Box<[Line]> {
     use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 
-    let layout = Layout::array::<Cell>(cells).expect("a table is smaller than the address space");
+    let layout = Layout::array::<Line>(lines).expect("a table is smaller than the address space");
     assert!(layout.size() > 0);
-    // SAFETY: the layout is not of size zero. A `Cell` is two `AtomicU64`, for which zero bytes are a valid value
+    // SAFETY: the layout is not of size zero. A `Line` is made of `AtomicU64`, for which zero bytes are a valid value
     // (EMPTY), and the slice takes over the allocation with the layout it was made with. Zeroed pages come from the
     // system untouched, so a table of millions of cells is no pause.
     unsafe {
-        let start = alloc_zeroed(layout).cast::<Cell>();
+        let start = alloc_zeroed(layout).cast::<Line>();
         if start.is_null() {
             handle_alloc_error(layout);
         }
-        Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, cells))
+        Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, lines))
     }
 }
 
 #[cfg(loom)]
-fn empty_cells(cells: usize) -> Box<[Cell]> {
-    (0..cells).map(|_| Cell { print: AtomicU64::new(EMPTY), newest: AtomicU64::new(0) }).collect()
+fn empty_lines(lines: usize) -> Box<[Line]> {
+    let cell = |_| Cell { print: AtomicU64::new(EMPTY), newest: AtomicU64::new(0) };
+    (0..lines).map(|_| Line(std::array::from_fn(cell))).collect()
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::collections::HashMap;
-
-    #[test]
-    fn a_word_gives_its_sequence_back_across_the_wrap_of_its_low_half() {
-        for near in [0u64, 5, u64::from(u32::MAX) - 1, 1 << 40] {
-            for distance in [0u64, 1, 3, (1 << 31) - 1] {
-                assert_eq!(Newest::new(near + distance, 9).sequence(near), near + distance);
-                assert_eq!(Newest::new(near, 9).sequence(near + distance), near);
-            }
-        }
-        assert_eq!(Newest::new(1 << 40, 9).count(), 9);
-    }
 
     #[test]
     fn churn_leaves_few_tombstones_and_finds_every_key() {
@@ -298,12 +328,12 @@ mod tests {
             order.push_back(print);
             if order.len() > 24 {
                 let gone = order.pop_front().unwrap();
+                assert!(table.remove(gone, model[&gone]).is_some());
+                assert_eq!(table.lines().newest(gone), None);
                 model.remove(&gone);
-                table.lower(table.find(gone).unwrap());
-                assert_eq!(table.find(gone), None);
             }
             for (&print, &newest) in &model {
-                assert_eq!(table.newest(table.find(print).unwrap()).sequence(sequence), newest);
+                assert_eq!(table.lines().newest(print), Some(newest));
             }
             assert_eq!(table.live(), model.len());
             assert!(table.used() < 64, "an empty cell ends every probe");

@@ -5,12 +5,14 @@
 use crate::Position;
 use crate::engine::Engine;
 use crate::evictions::{Outlet, Sinks};
-use crate::index::Growth;
+use crate::index::{Directory, Growth};
 use crate::inside;
-use crate::ring::{Shard, TokenGuard};
+use crate::ring::{Head, Shard, TokenGuard};
 use crate::signal::Signal;
-use crate::sync::epoch;
+use crate::signal::sealed::Indexes as _;
+use crate::sync::epoch::{self, Guard};
 use crate::sync::fault::{Fault, planted};
+use crate::sync::prefetch_to_write;
 use std::ops::Range;
 
 /// Who takes a step, and so what it may do.
@@ -42,7 +44,7 @@ impl Moved {
 const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
 
 /// What an assister does at most: the tail of a push's latency.
-const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 64 };
+const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
 
 /// Records that are reclaimed before others hear of it.
 const RECLAIM_RUN: u64 = 32;
@@ -50,8 +52,8 @@ const RECLAIM_RUN: u64 = 32;
 /// Rounds in which a step waits for a retired table to be freed.
 const RETRIES: u32 = 4;
 
-/// Slots that are fetched ahead.
-const AHEAD: u64 = 8;
+/// Records that are entered into one index before the next one's turn: their heads stay in the nearest cache meanwhile.
+const CHUNK: u64 = 64;
 
 impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the
@@ -157,17 +159,21 @@ impl<T: Signal> Engine<T> {
 /// Enters published records into every index, in order, from this one up to the first that is not published yet; how far
 /// that got. For the token holder.
 fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> u64 {
-    let published = shard.slots.heads(from..from + batch).take_while(|(sequence, head)| head.holds(*sequence)).count();
-    let to = from + published as u64;
+    let to = from + batch;
     let (mut done, mut retries) = (from, 0);
     while done < to {
+        let (slot, heads) = shard.slots.run(done, CHUNK.min(to - done));
+        shard.slots.prefetch_heads(slot + heads.len(), CHUNK as usize);
+        let mut sequences = done..;
+        let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
+        if published == 0 {
+            break;
+        }
         // Each round has a guard of its own: tables that were retired in one can be freed in the next.
         let guard = epoch::pin();
-        let mut until = to;
-        for directory in &shard.directories {
-            until = until.min(done + directory.writer(&guard).prepare(until - done, growth));
-        }
-        if until == done {
+        let room = |directory: &Directory| directory.writer(&guard).prepare(published as u64, growth) as usize;
+        let heads = &heads[..shard.directories.iter().map(room).min().unwrap_or(published)];
+        if heads.is_empty() {
             // A table that has just been retired stands in the way of the next; it is freed a few pins later, unless a
             // reader sleeps in it.
             retries += 1;
@@ -176,17 +182,34 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> 
             }
             continue;
         }
-        for (number, directory) in shard.directories.iter().enumerate() {
-            let mut writer = directory.writer(&guard);
-            for (sequence, head) in shard.slots.heads(done..until) {
-                writer.insert(head.print(number), sequence, head.link(number));
-            }
+        enter(shard, slot, heads, done, &guard);
+        done += heads.len() as u64;
+        if std::mem::needs_drop::<T>() {
+            shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
         }
-        shard.heap.set(shard.heap.get() + heap_of(shard, done..until));
-        shard.set_indexed(until);
-        done = until;
+        shard.set_indexed(done);
     }
     done
+}
+
+/// Enters records, from this slot and sequence on, into every index, one index after the other.
+fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], first: u64, guard: &Guard) {
+    let leads = &*shard.leads;
+    leads[slot..].iter().take(heads.len()).for_each(|leads| leads.set(T::Indexes::COUNT as u8));
+    // A record of the chunk or one before it, which has not been evicted: its key is in the directory. So it is in the ring,
+    // and its slot still its own.
+    let leads_no_more = |sequence: u64| {
+        let slot = (slot as u64).wrapping_add(sequence.wrapping_sub(first));
+        let slot = if slot.cast_signed() < 0 { slot.wrapping_add(leads.len() as u64) } else { slot };
+        let leads = &leads[slot as usize];
+        leads.set(leads.get() - 1);
+    };
+    for (index, directory) in shard.directories.iter().enumerate() {
+        let writer = directory.writer(guard);
+        writer.prefetch(heads.iter().map(|head| head.print(index)));
+        let records = heads.iter().map(|head| (head.print(index), head.link(index)));
+        writer.insert(records, first, leads_no_more);
+    }
 }
 
 /// Own heap bytes of a range of records. What needs no drop owns no heap, whatever it says.
@@ -200,17 +223,38 @@ fn evict<T: Signal>(shard: &Shard<T>, from: u64, indexed: u64, batch: u64) -> u6
     if to <= from {
         return from;
     }
-    let guard = epoch::pin();
-    for (number, directory) in shard.directories.iter().enumerate() {
-        let mut writer = directory.writer(&guard);
-        for (sequence, head) in shard.slots.heads(from..to) {
-            if number == 0 {
-                shard.slots.prefetch(sequence + AHEAD);
-            }
-            writer.evict(head.print(number));
-        }
+    let mut done = from;
+    while done < to {
+        let (slot, heads) = shard.slots.run(done, CHUNK.min(to - done));
+        leave(shard, slot, heads, done);
+        done += heads.len() as u64;
     }
-    drop(guard);
     shard.set_evicted(to);
     to
+}
+
+/// Takes the keys out of which these records, from this slot and sequence on, are the newest. Most are not, and are not
+/// even looked at.
+fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], first: u64) {
+    // Whether a record leads a key nobody can foretell, so they are picked out without a branch for each.
+    let (mut leading, mut count) = ([0; CHUNK as usize], 0);
+    for (number, leads) in shard.leads[slot..].iter().take(heads.len()).enumerate() {
+        leading[count] = number;
+        count += usize::from(leads.get() > 0);
+    }
+    let leading = &leading[..count];
+    leading.iter().for_each(|&number| prefetch_to_write(&heads[number]));
+    let guard = epoch::pin();
+    for (index, directory) in shard.directories.iter().enumerate() {
+        directory.writer(&guard).prefetch(leading.iter().map(|&number| heads[number].print(index)));
+    }
+    for &number in leading {
+        let mut left = shard.leads[slot + number].get();
+        for (index, directory) in shard.directories.iter().enumerate() {
+            if left > 0 {
+                left -= u8::from(directory.remove(heads[number].print(index), first + number as u64, &guard));
+            }
+        }
+        debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
+    }
 }

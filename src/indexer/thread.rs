@@ -6,6 +6,7 @@
 use super::{Moved, Role};
 use crate::engine::Engine;
 use crate::notice::Taken;
+use crate::ring::Shard;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::time::Duration;
@@ -18,6 +19,9 @@ const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 8 };
 /// Rounds over the shards in one pass, that is, between two ticks of the coarse clock.
 const ROUNDS: u32 = 16;
 
+/// How many naps it takes at a time while producers do its work.
+const LEFT_NAPS: u32 = 4;
+
 /// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
 const LONGER_NAPS: u32 = 5;
 
@@ -25,9 +29,16 @@ const LONGER_NAPS: u32 = 5;
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.notices.attach();
     let mut idle = 0;
+    let mut pace = Pace::new();
+    let mut hurried = false;
     while !engine.is_stopping() {
         let taken = engine.notices.take();
-        if pass(engine, taken) {
+        if pace.leaves(engine) && !hurried {
+            // Not idle, and nothing to do for it.
+            idle = 0;
+            hurried = engine.notices.nap(NAP * LEFT_NAPS);
+            continue;
+        } else if pass(engine, taken) {
             idle = 0;
         } else {
             idle = u32::saturating_add(idle, 1);
@@ -38,9 +49,36 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
                 continue;
             }
         }
-        engine.notices.nap(NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS)));
+        hurried = engine.notices.nap(NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS)));
     }
     engine.finish();
+}
+
+/// Whether the indexer should take a core.
+///
+/// While producers keep all of them busy and fill the rings faster than naps pass, they do its work when they find a ring
+/// full, and do it better: what they index is in their own core's caches, and a core that this thread took would be one
+/// of theirs. The rings are full then, but what producers index stays close behind what they push.
+struct Pace {
+    cores: u64,
+    claimed: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64), claimed: 0 }
+    }
+
+    /// Whether to leave the work of this pass to producers. They see that it does.
+    fn leaves<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
+        let claimed = engine.shards.iter().map(Shard::claimed).sum();
+        let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
+        let crowded = engine.notices.take_entered() >= self.cores
+            && arrived >= engine.shards.len() as u64 * engine.hurry_below / 2
+            && engine.sinks.load().is_empty();
+        engine.notices.set_crowded(crowded);
+        crowded
+    }
 }
 
 /// Works off every shard that has sent a notice or is not settled; whether there was anything to do.

@@ -72,7 +72,7 @@ pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
         let mut view = View::open_at(shard, shard.indexed());
         let guard = epoch::pin();
         shard.directories[index].for_each(&guard, |print, newest| {
-            if newest.sequence(view.indexed) >= view.low {
+            if newest >= view.low {
                 prints.insert(print);
             }
         });

@@ -55,12 +55,12 @@ pub(crate) fn walk<T: Signal>(
             break;
         }
         reached = sequence;
-        let link = u64::from(head.link(index).load(Ordering::Relaxed));
+        let distance = u64::from(head.link(index).load(Ordering::Relaxed));
         let new_to_tail = sequence < view.indexed || planted(Fault::WalkRepeatsTail);
         if new_to_tail && visit(view, sequence).is_break() {
             return Reach::Whole;
         }
-        newest = if link == 0 { None } else { sequence.checked_sub(link) };
+        newest = if distance == 0 { None } else { sequence.checked_sub(distance) };
     }
     // Below that, a key may have been evicted altogether, and even have come back, before the directory was read.
     if view.carried_one(since..low.min(reached), index, print) { Reach::Cut } else { Reach::Whole }
@@ -68,5 +68,5 @@ pub(crate) fn walk<T: Signal>(
 
 fn newest<T: Signal>(view: &View<'_, T>, index: usize, print: u64) -> Option<u64> {
     let guard = epoch::pin();
-    view.shard().directories[index].newest(print, view.indexed, &guard)
+    view.shard().directories[index].newest(print, &guard)
 }

@@ -1,9 +1,10 @@
 //! Routing: which shard a producer pushes to, and with which stamp.
 //!
-//! A producer stays on one shard for a run of pushes and then moves to the next, so that producers do not meet on one
-//! word and all of the capacity serves even a single one. It leaves a shard early at the first sign of another producer
-//! there; after a full circle of such failures it stays where it is. A full shard it first tries to make room in, so that
-//! the shards keep filling in turn; only if that fails it goes on to the next.
+//! A producer stays on one shard for a run of pushes. Then it looks at one other shard, the next one each time, and goes
+//! there if that one has fallen behind by a run. So all shards fill evenly, to within some runs, and all of the capacity
+//! serves even a single producer; while several that are equally fast keep to shards of their own, whose lines stay with
+//! their cores. A producer leaves a shard early at the first sign of another one there; after a full circle of such
+//! failures it stays where it is. A full shard it first tries to make room in; only if that fails it goes to the next.
 //!
 //! A run carries a **stamp** from one store-wide counter. Arrival order is (stamp, sequence). Within a shard stamps never
 //! fall as sequences rise: a producer reads `claimed` first, takes its stamp then, and claims only if `claimed` has not
@@ -11,12 +12,14 @@
 //! indexer, so that a thread that pushes rarely is not filed under the time of its first push.
 
 use super::shard::Shard;
+use crate::notice::Notices;
 use crate::signal::Signal;
 use crate::sync::{CachePadded, Count, per_thread};
 use std::cell::Cell;
 
-/// The longest run, and the most records that one claim takes.
-pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 64 };
+/// The longest run. What is pushed together stays together, traces above all: their spans then have one entry in one
+/// shard's index, not one in each.
+pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 256 };
 
 /// Stores whose runs one thread remembers at a time; one that is pushed to beside more others starts a run each time.
 const REMEMBERED: usize = 8;
@@ -26,19 +29,21 @@ struct Run {
     /// 0: none.
     store: Cell<u64>,
     shard: Cell<usize>,
-    /// Records left before it moves on.
+    /// The shard that it looked at last, when a run ended.
+    look: Cell<usize>,
+    /// Records left until then.
     left: Cell<u64>,
     /// The sequence after its last claim; if the shard's cursor is elsewhere, somebody else has been there.
     next: Cell<u64>,
     /// The slot of `next`.
     slot: Cell<usize>,
-    /// An old answer of `Shard::limit`, which is a safe one.
+    /// An old answer of `Shard::limit`, which is a safe one; `NO_LIMIT` while there is no claim to go on from.
     limit: Cell<u64>,
     stamp: Cell<u64>,
     tick: Cell<u64>,
 }
 
-const NO_STAMP: u64 = u64::MAX;
+const NO_LIMIT: u64 = 0;
 
 per_thread!(RUNS: [Run; REMEMBERED] = [const { Run::none() }; REMEMBERED]);
 
@@ -86,59 +91,54 @@ impl Router {
         }
     }
 
-    /// Claims up to `wanted` sequences (at most `MAX_RUN`) in one shard, and says how many; `claimed` has the rest.
-    /// Lock-free while some shard has room. `make_room` is called with the number of a full shard and says whether it got
-    /// anywhere.
+    /// Claims up to `wanted` sequences on this thread's run, if nothing stands against it.
     #[inline(always)]
-    pub(crate) fn claim<T: Signal>(
+    pub(crate) fn claim<T: Signal>(&self, shards: &[Shard<T>], wanted: u64, tick: u64) -> Option<Claim> {
+        let run = self.run();
+        let next = run.next.get();
+        let count = wanted.min(run.left.get()).min(run.limit.get().saturating_sub(next));
+        if count == 0 || run.store.get() != self.store || run.tick.get() != tick {
+            return None;
+        }
+        let shard = &shards[run.shard.get()];
+        shard.claim(next, count).then(|| run.take(count, shard))
+    }
+
+    /// The same with a new stamp, and on another shard where that is called for. Lock-free while some shard has room.
+    /// `make_room` is called with the number of a full shard and says whether it got anywhere.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn claim_anew<T: Signal>(
         &self,
         shards: &[Shard<T>],
         wanted: u64,
-        tick: u64,
+        notices: &Notices,
         make_room: impl FnMut(usize) -> bool,
-    ) -> Result<u64, NoClaim> {
-        self.with_run(|run| {
-            let next = run.next.get();
-            let count = wanted.min(run.left.get()).min(run.limit.get().saturating_sub(next));
-            if run.store.get() == self.store
-                && run.tick.get() == tick
-                && run.stamp.get() != NO_STAMP
-                && count > 0
-                && shards[run.shard.get()].claim(next, count)
-            {
-                run.take(count, &shards[run.shard.get()]);
-                return Ok(count);
-            }
-            self.claim_anew(shards, wanted, tick, run, make_room)
-        })
+    ) -> Result<Claim, NoClaim> {
+        let (run, tick) = (self.run(), notices.tick());
+        if run.store.get() != self.store || run.tick.get() != tick {
+            notices.enter();
+        }
+        self.claim_on_new_run(shards, wanted, tick, run, make_room)
     }
 
-    /// What this thread's last `claim`, of so many sequences, has claimed.
+    /// This thread's run in this store, or in one that shares its place.
     #[inline(always)]
-    pub(crate) fn claimed<T: Signal>(&self, shards: &[Shard<T>], count: u64) -> Claim {
-        self.with_run(|run| {
-            let (shard, next) = (run.shard.get(), run.next.get());
-            let slot = shards[shard].slots.back(run.slot.get(), count);
-            Claim { shard, first: next - count, slot, count, stamp: run.stamp.get(), room: run.limit.get() - next }
-        })
+    fn run(&self) -> &Run {
+        let runs: *const [Run; REMEMBERED] = RUNS.with(std::ptr::from_ref);
+        // SAFETY: a thread-local without a destructor lives as long as its thread, which is here; and `Run` is not `Sync`, so
+        // the reference stays here. Going on inside `with` would take the push's words through memory.
+        unsafe { &(&*runs)[self.store as usize % REMEMBERED] }
     }
 
-    #[inline(always)]
-    fn with_run<R>(&self, f: impl FnOnce(&Run) -> R) -> R {
-        RUNS.with(|runs| f(&runs[self.store as usize % REMEMBERED]))
-    }
-
-    /// The same with a new stamp, and on another shard where that is called for.
-    #[cold]
-    #[inline(never)]
-    fn claim_anew<T: Signal>(
+    fn claim_on_new_run<T: Signal>(
         &self,
         shards: &[Shard<T>],
         wanted: u64,
         tick: u64,
         run: &Run,
         mut make_room: impl FnMut(usize) -> bool,
-    ) -> Result<u64, NoClaim> {
+    ) -> Result<Claim, NoClaim> {
         if run.store.get() == self.store && run.is_disturbed(&shards[run.shard.get()]) {
             run.move_on(shards.len(), self.run);
         }
@@ -148,11 +148,12 @@ impl Router {
             if run.store.get() != self.store {
                 run.store.set(self.store);
                 run.shard.set(self.entrances.next() as usize % shards.len());
+                run.look.set(run.shard.get());
                 run.left.set(self.run);
             } else if run.left.get() == 0 {
-                run.move_on(shards.len(), self.run);
+                run.go_on(shards, self.run);
             }
-            run.stamp.set(NO_STAMP);
+            run.limit.set(NO_LIMIT);
             let number = run.shard.get();
             let shard = &shards[number];
             let claimed = shard.claimed_word();
@@ -176,8 +177,7 @@ impl Router {
                 run.limit.set(limit);
                 run.stamp.set(stamp);
                 run.tick.set(tick);
-                run.take(count, shard);
-                return Ok(count);
+                return Ok(run.take(count, shard));
             }
             contended += 1;
             full = 0;
@@ -194,25 +194,43 @@ impl Run {
         Self {
             store: Cell::new(0),
             shard: Cell::new(0),
+            look: Cell::new(0),
             left: Cell::new(0),
             next: Cell::new(0),
             slot: Cell::new(0),
-            limit: Cell::new(0),
-            stamp: Cell::new(NO_STAMP),
+            limit: Cell::new(NO_LIMIT),
+            stamp: Cell::new(0),
             tick: Cell::new(0),
         }
     }
 
     /// Whether somebody else has claimed in the run's shard since.
     fn is_disturbed<T: Signal>(&self, shard: &Shard<T>) -> bool {
-        self.stamp.get() != NO_STAMP && shard.claimed() != self.next.get()
+        self.limit.get() != NO_LIMIT && shard.claimed() != self.next.get()
     }
 
+    /// What has just been claimed.
     #[inline(always)]
-    fn take<T: Signal>(&self, count: u64, shard: &Shard<T>) {
-        self.next.set(self.next.get() + count);
+    fn take<T: Signal>(&self, count: u64, shard: &Shard<T>) -> Claim {
+        let (first, slot) = (self.next.get(), self.slot.get());
+        self.next.set(first + count);
         self.left.set(self.left.get() - count);
-        self.slot.set(shard.slots.forth(self.slot.get(), count));
+        self.slot.set(shard.slots.forth(slot, count));
+        let room = self.limit.get() - (first + count);
+        Claim { shard: self.shard.get(), first, slot, count, stamp: self.stamp.get(), room }
+    }
+
+    /// Ends a run and begins the next: where it is, unless the other shard that it looks at, another one each time, has
+    /// fallen behind.
+    fn go_on<T: Signal>(&self, shards: &[Shard<T>], length: u64) {
+        let here = self.shard.get();
+        let next = |shard| if shard + 1 == shards.len() { 0 } else { shard + 1 };
+        let other = Some(next(self.look.get())).filter(|&other| other != here).unwrap_or(next(here));
+        self.look.set(other);
+        if shards[other].claimed() + length <= shards[here].claimed() {
+            self.shard.set(other);
+        }
+        self.left.set(length);
     }
 
     fn move_on(&self, shards: usize, length: u64) {

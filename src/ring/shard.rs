@@ -11,7 +11,7 @@ use crate::inside::caught;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, CachePadded, Count, Ordering, fence_after_seqcst_rmw, look_before_swap, own};
+use crate::sync::{AtomicU64, CachePadded, Count, Ordering, Tally, fence_after_seqcst_rmw, look_before_swap, own};
 
 /// The word of the `claimed` cursor: sequences handed out, and in the top bit whether the shard is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub(crate) struct Shard<T: Signal> {
     pub(crate) token: Token,
     pub(crate) marks: Marks,
     pub(crate) slots: Slots<T>,
+    /// For each slot, of how many keys its record is the newest; the token holder's notes. Apart from the slots' heads,
+    /// and small, so that entering a record does not touch the head of the one before it, nor evicting one its own.
+    pub(crate) leads: Box<[Tally]>,
     /// One for each index; written by the token holder.
     pub(crate) directories: Box<[Directory]>,
     capacity: u64,
@@ -58,6 +61,7 @@ pub(crate) struct Shard<T: Signal> {
 
 impl<T: Signal> Shard<T> {
     pub(crate) fn new(capacity: usize, slack: usize) -> Self {
+        const { assert!(T::Indexes::COUNT <= u8::MAX as usize, "a signal has at most 255 indexes") };
         Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
             reclaimed: CachePadded::new(AtomicU64::new(0)),
@@ -69,6 +73,7 @@ impl<T: Signal> Shard<T> {
             token: Token::new(),
             marks: Marks::new(),
             slots: Slots::new(capacity + slack),
+            leads: (0..capacity + slack).map(|_| Tally::default()).collect(),
             directories: (0..T::Indexes::COUNT).map(|_| Directory::new()).collect(),
             capacity: capacity as u64,
         }
@@ -104,13 +109,6 @@ impl<T: Signal> Shard<T> {
     pub(super) fn limit(&self) -> u64 {
         // Acquire pairs with the Release in `set_reclaimed`: the former records of these slots are gone.
         self.reclaimed.load(Ordering::Acquire) + self.slots.count()
-    }
-
-    /// Slots that are free now.
-    pub(crate) fn room(&self) -> u64 {
-        // `limit` first: both only grow, so the difference is never too large.
-        let limit = self.limit();
-        limit.saturating_sub(self.claimed())
     }
 
     /// Whether a claim would succeed or be refused for good.

@@ -2,7 +2,7 @@
 
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, weaken};
-use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch};
+use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch_to_write};
 use std::mem::MaybeUninit;
 
 /// A slot's generation word: which sequence is published there. 0 says that none ever was, anything else is that
@@ -82,6 +82,19 @@ pub(crate) struct Sketch<T: Signal> {
     pub(crate) heap: u32,
 }
 
+const LINE: usize = 64;
+
+/// Lines of a record that are fetched ahead.
+const fn lines(record: usize) -> usize {
+    let lines = record.div_ceil(LINE);
+    if lines < 8 { lines } else { 8 }
+}
+
+/// How many slots ahead of the one being filled: about a kibibyte.
+const fn ahead(record: usize) -> u64 {
+    1 + (1024 / (record + LINE)) as u64
+}
+
 /// The slots of one shard.
 pub(crate) struct Slots<T: Signal> {
     heads: Box<[Head<T::Indexes>]>,
@@ -135,13 +148,6 @@ impl<T: Signal> Slots<T> {
         if on >= self.heads.len() { on - self.heads.len() } else { on }
     }
 
-    /// The slot so many slots back; fewer than there are.
-    #[inline]
-    pub(crate) fn back(&self, slot: usize, slots: u64) -> usize {
-        let slots = slots as usize;
-        if slot >= slots { slot - slots } else { slot + self.heads.len() - slots }
-    }
-
     /// The heads of a range of sequences, in order, without a division for each.
     #[inline]
     pub(crate) fn heads(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
@@ -151,6 +157,15 @@ impl<T: Signal> Slots<T> {
             slot = self.after(slot);
             (sequence, head)
         })
+    }
+
+    /// The slot of a sequence and the heads of that one and of those after it that lie behind one another, at most so
+    /// many.
+    #[inline]
+    pub(crate) fn run(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
+        let slot = self.slot(sequence);
+        let rest = &self.heads[slot..];
+        (slot, &rest[..rest.len().min(most as usize)])
     }
 
     #[inline]
@@ -165,9 +180,21 @@ impl<T: Signal> Slots<T> {
         head.holds(sequence).then_some(head)
     }
 
+    /// Fetches heads that the caller is about to change, from this slot on, as far as the ring goes.
     #[inline]
-    pub(crate) fn prefetch(&self, sequence: u64) {
-        prefetch(self.head(sequence));
+    pub(crate) fn prefetch_heads(&self, slot: usize, count: usize) {
+        self.heads.iter().skip(slot).take(count).for_each(|head| prefetch_to_write(head));
+    }
+
+    /// Fetches a slot some way on from this one, which the caller is going to fill soon.
+    #[inline(always)]
+    pub(crate) fn prefetch_ahead(&self, slot: usize) {
+        let slot = self.forth(slot, const { ahead(size_of::<T>()) }.min(self.count() - 1));
+        prefetch_to_write(&self.heads[slot]);
+        let start: *const u8 = self.payloads[slot].address().cast();
+        for line in 0..const { lines(size_of::<T>()) } {
+            prefetch_to_write(start.wrapping_add(line * LINE));
+        }
     }
 
     /// Puts a record in its slot and publishes it.
@@ -178,8 +205,9 @@ impl<T: Signal> Slots<T> {
     #[inline(always)]
     pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, sketch: &Sketch<T>) {
         debug_assert_eq!(slot, self.slot(sequence));
-        let head = &self.heads[slot];
-        self.payloads[slot].with_mut(|payload| {
+        // SAFETY: `slot` is a slot, by the contract above; there is a payload for each head.
+        let (head, payload) = unsafe { (self.heads.get_unchecked(slot), self.payloads.get_unchecked(slot)) };
+        payload.with_mut(|payload| {
             // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped.
             unsafe { (*payload).write(record) };
         });

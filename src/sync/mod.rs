@@ -92,6 +92,22 @@ impl Count {
     }
 }
 
+/// A small note that the token holder keeps for the next one; see [`Count`].
+#[derive(Debug, Default)]
+pub(crate) struct Tally(std::sync::atomic::AtomicU8);
+
+impl Tally {
+    #[inline]
+    pub(crate) fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: u8) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
 /// Makes the `SeqCst` read-modify-write before it and the `SeqCst` load after it a full barrier.
 ///
 /// C++20 gives that without a fence: if a thread does a `SeqCst` RMW on X and then a `SeqCst` load of Y, and another
@@ -146,6 +162,12 @@ impl<T> Cell<T> {
         Self(loom::cell::UnsafeCell::new(value))
     }
 
+    /// Where it is, to fetch it ahead; not to be read.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> *const T {
+        std::ptr::from_ref(self).cast()
+    }
+
     #[inline(always)]
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
         #[cfg(loom)]
@@ -163,15 +185,23 @@ impl<T> Cell<T> {
     }
 }
 
-/// Asks the processor to fetch the line at this address; never faults.
+/// Asks the processor to fetch the line at this address, to be written to; never faults.
+///
+/// An atomic read-modify-write waits until the stores before it have got hold of their lines, so whoever claims after he
+/// has written waits for the lines of what he wrote.
 #[inline(always)]
-pub(crate) fn prefetch<T>(at: *const T) {
+pub(crate) fn prefetch_to_write<T>(at: *const T) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address.
+    // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address. Processors
+    // of this architecture that do not know it take it for no operation.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
     }
-    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    #[cfg(all(target_arch = "aarch64", not(loom)))]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     let _ = at;
 }
