@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         let (len, live) = (self.table.len(), self.table.live());
         // While the old table is moved, len / MOVED_AT_ONCE keys may come; afterwards at most half is to be in use.
         let room_for = |live: usize| (2 * (live + len / MOVED_AT_ONCE + 1)).next_power_of_two().max(MIN_CELLS);
-        if self.table.used() * 8 >= len * 5 {
+        if self.table.used() * 2 >= len {
             Some(room_for(live))
         } else if len > MIN_CELLS && live * 8 < len {
             // By half at a time: a smaller table could be full before the old one is moved.

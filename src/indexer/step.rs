@@ -67,8 +67,9 @@ impl<T: Signal> Engine<T> {
         let before = shard.cursors(&token);
         // Twice what is evicted, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
         // what it was when the ring filled up, and lookups would have a long tail to look through.
-        let indexed = index(shard, before.indexed, 2 * batch, growth);
-        let evicted = evict(shard, before.evicted, indexed, batch);
+        let claimed = shard.claimed();
+        let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
+        let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
             let sinks = self.sinks.load();
@@ -156,14 +157,15 @@ impl<T: Signal> Engine<T> {
     }
 }
 
-/// Enters published records into every index, in order, from this one up to the first that is not published yet; how far
-/// that got. For the token holder.
-fn index<T: Signal>(shard: &Shard<T>, from: u64, batch: u64, growth: Growth) -> u64 {
-    let to = from + batch;
+/// Enters published records into every index, in order, from one up to another or the first that is not published yet;
+/// how far that got. For the token holder.
+fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64 {
     let (mut done, mut retries) = (from, 0);
     while done < to {
         let (slot, heads) = shard.slots.run(done, CHUNK.min(to - done));
-        shard.slots.prefetch_heads(slot + heads.len(), CHUNK as usize);
+        // Not beyond what has been claimed: those heads belong to whoever will push there.
+        let next = done + heads.len() as u64;
+        shard.slots.prefetch_heads(slot + heads.len(), CHUNK.min(to - next) as usize);
         let mut sequences = done..;
         let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
         if published == 0 {
@@ -218,8 +220,7 @@ fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
 }
 
 /// Takes records whose turn has come out of every index; how far that got. For the token holder.
-fn evict<T: Signal>(shard: &Shard<T>, from: u64, indexed: u64, batch: u64) -> u64 {
-    let to = shard.low(shard.claimed()).min(indexed).min(from + batch);
+fn evict<T: Signal>(shard: &Shard<T>, from: u64, to: u64) -> u64 {
     if to <= from {
         return from;
     }

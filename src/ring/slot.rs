@@ -91,8 +91,8 @@ const fn lines(record: usize) -> usize {
 }
 
 /// How many slots ahead of the one being filled: about a kibibyte.
-const fn ahead(record: usize) -> u64 {
-    1 + (1024 / (record + LINE)) as u64
+const fn ahead(record: usize) -> usize {
+    1 + 1024 / (record + LINE)
 }
 
 /// The slots of one shard.
@@ -186,12 +186,13 @@ impl<T: Signal> Slots<T> {
         self.heads.iter().skip(slot).take(count).for_each(|head| prefetch_to_write(head));
     }
 
-    /// Fetches a slot some way on from this one, which the caller is going to fill soon.
+    /// Fetches a slot some way on from this one, which the caller is going to fill soon. Where the ring begins again, some
+    /// slots are left out, and what lies behind it is fetched for nothing.
     #[inline(always)]
     pub(crate) fn prefetch_ahead(&self, slot: usize) {
-        let slot = self.forth(slot, const { ahead(size_of::<T>()) }.min(self.count() - 1));
-        prefetch_to_write(&self.heads[slot]);
-        let start: *const u8 = self.payloads[slot].address().cast();
+        let slot = slot + const { ahead(size_of::<T>()) };
+        prefetch_to_write(self.heads.as_ptr().wrapping_add(slot));
+        let start: *const u8 = self.payloads.as_ptr().wrapping_add(slot).cast();
         for line in 0..const { lines(size_of::<T>()) } {
             prefetch_to_write(start.wrapping_add(line * LINE));
         }

@@ -162,12 +162,6 @@ impl<T> Cell<T> {
         Self(loom::cell::UnsafeCell::new(value))
     }
 
-    /// Where it is, to fetch it ahead; not to be read.
-    #[inline(always)]
-    pub(crate) fn address(&self) -> *const T {
-        std::ptr::from_ref(self).cast()
-    }
-
     #[inline(always)]
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
         #[cfg(loom)]
