@@ -4,7 +4,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shop::fixed::{FixedLogs, FixedMetrics, FixedSpan, FixedSpans, SPANS_PER_TRACE};
 use slipring::{KeyBuf, LogRecord, MetricPoint, Severity, Signal, Span, Store};
-use slipring_benches::{full, timed};
+use slipring_benches::stretch::{full, timed};
 
 const BATCH: usize = 100;
 /// Records that are made at a time: half a mebibyte of spans.

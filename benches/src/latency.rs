@@ -1,0 +1,150 @@
+//! What a push costs its producer.
+
+use crate::clock::{Quantiles, Ticks, Times};
+use crate::ingest::filling;
+use crate::peers::{Peer, Producer};
+use crate::recent::{Draws, Recent};
+use crate::workload::Workload;
+use slipring::{Key, Signal};
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// When the next push comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// When the one before is done; timed from its beginning.
+    Closed,
+    /// So many a second, whatever became of those before; timed from when it was due, so that a push that had to wait for
+    /// another counts as long as it was late.
+    Open(f64),
+}
+
+/// Who else is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody.
+    Nobody,
+    /// Another producer with the same pace.
+    Producer,
+    /// Two threads that look traces up, with [`PAUSE`] between two lookups.
+    Readers,
+    /// A reader that sleeps for [`STALL`] in the middle of a query, then lets go for as long, and so on.
+    Sleeper,
+}
+
+/// Between two lookups of a reader. Readers that never pause would be timed by the scheduler alone on few cores.
+pub const PAUSE: Duration = Duration::from_micros(50);
+/// How long a sleeping reader sleeps.
+pub const STALL: Duration = Duration::from_millis(20);
+
+/// What a run is: see the types.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// When pushes come.
+    pub pace: Pace,
+    /// Who else is there.
+    pub company: Company,
+    /// How long pushes are timed.
+    pub length: Duration,
+}
+
+/// Times pushes into a full store. Making the record is not part of a push's time.
+pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting) -> Quantiles {
+    let Setting { pace, company, length } = setting;
+    let producers = if company == Company::Producer { 2 } else { 1 };
+    let store = P::new(W::CAPACITY, producers);
+    let mut records = W::records(1);
+    let first = records.next().expect("records never end");
+    let recent = Recent::like(&first);
+    let over = AtomicBool::new(false);
+    let others = if company == Company::Readers { 2 } else { usize::from(company != Company::Nobody) };
+    let ready = Barrier::new(others + 1);
+    let times = std::thread::scope(|scope| {
+        let (store, recent, over, ready, first) = (&store, &recent, &over, &ready, &first);
+        for number in 1..=others {
+            scope.spawn(move || match company {
+                Company::Nobody => {}
+                Company::Producer => {
+                    let (mut records, mut producer) = (W::records(2), store.producer(1));
+                    ready.wait();
+                    push(ticks, pace, &mut records, &mut producer, |_| (), || over.load(Ordering::Relaxed));
+                }
+                Company::Readers => {
+                    ready.wait();
+                    read_traces(store, recent, number as u64, over);
+                }
+                Company::Sleeper => {
+                    let key = first.key(1).expect("all records have a service");
+                    ready.wait();
+                    sleep_inside(store, key, over);
+                }
+            });
+        }
+        let mut producer = store.producer(0);
+        for record in records.by_ref().take(filling::<W::Record, P>(W::CAPACITY)) {
+            recent.note(&record);
+            producer.push(record);
+        }
+        store.settle();
+        ready.wait();
+        let started = ticks.now();
+        let end = started + (ticks.apart(1.0) * length.as_secs_f64()) as u64;
+        let times = push(ticks, pace, &mut records, &mut producer, |record| recent.note(record), || ticks.now() >= end);
+        over.store(true, Ordering::Relaxed);
+        times
+    });
+    store.settle();
+    store.audit();
+    times.quantiles()
+}
+
+/// Pushes until it is over, and times each push.
+fn push<T>(
+    ticks: &Ticks,
+    pace: Pace,
+    records: &mut impl Iterator<Item = T>,
+    producer: &mut impl Producer<T>,
+    note: impl Fn(&T),
+    over: impl Fn() -> bool,
+) -> Times {
+    let mut times = ticks.times();
+    let begun = ticks.now();
+    let gap = if let Pace::Open(rate) = pace { ticks.apart(rate) } else { 0.0 };
+    for (number, record) in (0_u64..).zip(records) {
+        note(&record);
+        let started = match pace {
+            Pace::Closed => ticks.now(),
+            Pace::Open(_) => {
+                let due = begun + (number as f64 * gap) as u64;
+                // It never sleeps: to be woken takes longer than what is measured.
+                while ticks.now() < due {}
+                due
+            }
+        };
+        producer.push(record);
+        times.note(started, ticks.now());
+        if number % 64 == 0 && over() {
+            break;
+        }
+    }
+    times
+}
+
+fn read_traces<T: Signal + Clone>(store: &impl Peer<T>, recent: &Recent, seed: u64, over: &AtomicBool) {
+    for draw in Draws(seed) {
+        black_box(store.lookup(0, recent.pick(draw), usize::MAX));
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn sleep_inside<T: Signal + Clone>(store: &impl Peer<T>, key: Key<'_>, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        store.stall(1, key, STALL);
+        std::thread::sleep(STALL);
+    }
+}

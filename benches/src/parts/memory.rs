@@ -1,0 +1,144 @@
+//! Memory: what indexes take, what is allocated, and whether it stays as it is.
+
+use super::Options;
+use crate::alloc::counted;
+use crate::ingest::filling;
+use crate::peers::{Concurrent, Locked, Peer, Producer, Sharded};
+use crate::process;
+use crate::report::{Better, Part, Shown, Table};
+use crate::workload::{Logs, Metrics, Traces, Workload};
+use slipring::Store;
+use std::time::{Duration, Instant};
+
+/// How often a store is filled while its memory is watched.
+const WRAPS: usize = 10;
+const MIB: f64 = 1_048_576.0;
+
+struct Tables {
+    index: Table,
+    heap: Table,
+    pushes: Table,
+    wraps: Table,
+}
+
+/// Measures it.
+pub fn run(options: &Options) -> Part {
+    let mut tables = Tables {
+        index: Table::new("memory-index", "Index memory by record, as the store counts it", "bytes", Better::Less)
+            .noting("Slot heads (fingerprints, links, stamps) and directories, those of the slack's slots included."),
+        heap: Table::new("memory-heap", "Memory by record beyond the record itself", "bytes", Better::Less).noting(
+            "All that was allocated for a full store, less capacity × record size. slipring's includes its slack: a \
+             quarter more slots than its capacity.",
+        ),
+        pushes: Table::new("memory-allocations", "Allocations by push into a full store", "allocations", Better::Less)
+            .noting("On all threads."),
+        wraps: Table::new("memory-wraps", "Resident memory, by how often the store was filled", "MiB", Better::Less)
+            .along("times filled")
+            .noting("Of the process, less what it had before."),
+    };
+    one::<Traces>(&mut tables);
+    one::<Logs>(&mut tables);
+    one::<Metrics>(&mut tables);
+    let Tables { index, heap, pushes, wraps } = tables;
+    let mut all = vec![index, heap, pushes, wraps];
+    if !options.long_run.is_zero() {
+        all.extend(long_run::<Traces>(options.long_run));
+    }
+    options.part("memory", "Memory", all)
+}
+
+fn one<W: Workload>(tables: &mut Tables) {
+    eprintln!("memory: {}", W::NAME);
+    by_index::<W>(&mut tables.index);
+    wraps::<W, Store<_>>(&mut tables.wraps);
+    wraps::<W, Locked<_>>(&mut tables.wraps);
+    heap::<W, Store<_>>(tables);
+    heap::<W, Locked<_>>(tables);
+    heap::<W, Sharded<_>>(tables);
+    heap::<W, Concurrent<_>>(tables);
+}
+
+fn by_index<W: Workload>(table: &mut Table) {
+    let store: Store<W::Record> = Peer::new(W::CAPACITY, 1);
+    push(&store, &mut W::records(1), 3 * W::CAPACITY);
+    let stats = store.stats();
+    let each = |bytes: u64| bytes as f64 / stats.capacity as f64;
+    let directories: u64 = stats.indexes.iter().map(|index| index.directory_bytes).sum();
+    table.add(W::NAME, "", "all index memory", each(stats.index_memory_bytes));
+    table.add(W::NAME, "", "slot heads", each(stats.index_memory_bytes - directories));
+    table.add(W::NAME, "", "directories", each(directories));
+}
+
+/// Bytes and allocations.
+fn heap<W: Workload, P: Peer<W::Record>>(tables: &mut Tables) {
+    let mut records = W::records(1);
+    let (store, made) = counted(|| {
+        let store = P::new(W::CAPACITY, 1);
+        push(&store, &mut records, filling::<W::Record, P>(W::CAPACITY));
+        store
+    });
+    let beyond = made.bytes as f64 / W::CAPACITY as f64 - size_of::<W::Record>() as f64;
+    tables.heap.add(W::NAME, "", P::NAME, beyond);
+    // Longer and longer lists and directories have found their sizes by now.
+    push(&store, &mut records, 2 * W::CAPACITY);
+    let pushes = 5 * W::CAPACITY;
+    let ((), pushed) = counted(|| push(&store, &mut records, pushes));
+    tables.pushes.add(W::NAME, "", P::NAME, pushed.times as f64 / pushes as f64);
+}
+
+fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) {
+    let before = process::resident();
+    let store = P::new(W::CAPACITY, 1);
+    let mut records = W::records(1);
+    for wrap in 1..=WRAPS {
+        push(&store, &mut records, W::CAPACITY);
+        let mebibytes = (process::resident() as f64 - before as f64) / MIB;
+        table.add(W::NAME, &wrap.to_string(), P::NAME, mebibytes);
+    }
+}
+
+fn push<T: crate::peers::Record>(store: &impl Peer<T>, records: &mut impl Iterator<Item = T>, count: usize) {
+    let mut producer = store.producer(0);
+    records.take(count).for_each(|record| producer.push(record));
+    store.settle();
+}
+
+/// One producer at full speed; the process's memory and the records that came in, second by second.
+fn long_run<W: Workload>(length: Duration) -> [Table; 2] {
+    const OURS: &str = "slipring";
+    let mut series = Table::new("memory-long-run", format!("A long run at full speed ({}): memory", W::NAME), "MiB", Better::Less)
+        .along("seconds")
+        .shown(Shown::Plotted);
+    let mut ends = Table::new("memory-long-run-ends", "A long run at full speed", "MiB, million records/s", Better::Less)
+        .shown(Shown::Listed);
+    let store: Store<W::Record> = Peer::new(W::CAPACITY, 1);
+    let mut records = W::records(1);
+    push(&store, &mut records, 2 * W::CAPACITY);
+    let (begun, mut second, mut pushed) = (Instant::now(), 0, 0_u64);
+    let mut memory = Vec::new();
+    while begun.elapsed() < length {
+        records.by_ref().take(1024).for_each(|record| _ = store.push(record));
+        pushed += 1024;
+        if begun.elapsed().as_secs() > second {
+            second = begun.elapsed().as_secs();
+            memory.push(process::resident() as f64 / MIB);
+            series.add("", &second.to_string(), OURS, process::resident() as f64 / MIB);
+            if second.is_multiple_of(30) {
+                eprintln!("memory: {second} of {} s at full speed", length.as_secs());
+            }
+        }
+    }
+    Peer::settle(&store);
+    let rate = pushed as f64 / begun.elapsed().as_secs_f64() / 1e6;
+    store.audit().expect("the books are right");
+    let panel = format!("{} s, {:.0} million records", begun.elapsed().as_secs(), pushed as f64 / 1e6);
+    for (case, figure) in [
+        ("resident after a second", memory.first().copied()),
+        ("resident at the most", memory.iter().copied().max_by(f64::total_cmp)),
+        ("resident at the end", memory.last().copied()),
+        ("records/s", Some(rate)),
+    ] {
+        ends.add(&panel, case, OURS, figure.unwrap_or(f64::NAN));
+    }
+    [series, ends]
+}

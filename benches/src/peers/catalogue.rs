@@ -1,0 +1,151 @@
+//! Hash maps from keys to postings, as the peers keep them.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use slipring::{Key, KeyBuf, Signal};
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// The postings of one index, by key. Asked with a borrowed key, so that only a new one is copied.
+#[derive(Debug)]
+struct Postings<P> {
+    table: HashTable<(KeyBuf, P)>,
+    state: RandomState,
+}
+
+/// One map of postings for each index: all records here have three, and to know that spares a choice for each key.
+#[derive(Debug)]
+pub struct Catalogue<P>([Postings<P>; INDEXES]);
+
+/// Indexes of every record that is measured.
+pub const INDEXES: usize = 3;
+
+impl<P: Default> Catalogue<P> {
+    pub fn new<T: Signal>() -> Self {
+        let names = T::INDEXES;
+        assert_eq!(AsRef::<[&'static str]>::as_ref(&names).len(), INDEXES);
+        Self(std::array::from_fn(|_| Postings { table: HashTable::new(), state: RandomState::default() }))
+    }
+
+    /// Calls `enter` with the postings of each of the record's keys.
+    #[inline]
+    pub fn enter<T: Signal>(&mut self, record: &T, mut enter: impl FnMut(&mut P)) {
+        for index in 0..INDEXES {
+            let Postings { table, state } = &mut self.0[index];
+            let Some(key) = record.key(index) else { continue };
+            let hashed = hash(state, key);
+            match table.find_mut(hashed, |(known, _)| known.as_key() == key) {
+                Some((_, postings)) => enter(postings),
+                None => {
+                    let rehash = |(known, _): &(KeyBuf, P)| hash(state, known.as_key());
+                    let mut entry = table.insert_unique(hashed, (key.to_owned(), P::default()), rehash);
+                    enter(&mut entry.get_mut().1);
+                }
+            }
+        }
+    }
+
+    /// Calls `leave` with the postings of each of the record's keys; where it says that they are empty now, the key goes.
+    #[inline]
+    pub fn leave<T: Signal>(&mut self, record: &T, mut leave: impl FnMut(&mut P) -> bool) {
+        for index in 0..INDEXES {
+            let Postings { table, state } = &mut self.0[index];
+            let Some(key) = record.key(index) else { continue };
+            if let Ok(mut entry) = table.find_entry(hash(state, key), |(known, _)| known.as_key() == key)
+                && leave(&mut entry.get_mut().1)
+            {
+                entry.remove();
+            }
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, index: usize, key: Key<'_>) -> Option<&P> {
+        let Postings { table, state } = &self.0[index];
+        table.find(hash(state, key), |(known, _)| known.as_key() == key).map(|(_, postings)| postings)
+    }
+
+    /// Every key of an index, with its postings.
+    pub fn of(&self, index: usize) -> impl Iterator<Item = &(KeyBuf, P)> {
+        self.0[index].table.iter()
+    }
+}
+
+#[inline(always)]
+fn hash(state: &RandomState, key: Key<'_>) -> u64 {
+    let mut hasher = state.build_hasher();
+    write(key, &mut hasher);
+    hasher.finish()
+}
+
+#[inline(always)]
+fn write(key: Key<'_>, hasher: &mut impl Hasher) {
+    match key {
+        Key::Int(number) => hasher.write_u64(number),
+        Key::Id(id) => hasher.write_u128(id),
+        Key::Text(text) => hasher.write(text.as_bytes()),
+        Key::Bytes(bytes) => hasher.write(bytes),
+    }
+}
+
+/// What can be looked up in a map of owned keys without being one: the way around `Borrow`, which only lends references.
+pub trait AsKey {
+    fn as_key(&self) -> Key<'_>;
+}
+
+impl AsKey for KeyBuf {
+    #[inline]
+    fn as_key(&self) -> Key<'_> {
+        KeyBuf::as_key(self)
+    }
+}
+
+impl AsKey for Key<'_> {
+    #[inline]
+    fn as_key(&self) -> Key<'_> {
+        *self
+    }
+}
+
+/// An owned key, in maps that are asked with a borrowed one.
+#[derive(Clone, Debug)]
+pub struct Owned(pub KeyBuf);
+
+impl<'a> Borrow<dyn AsKey + 'a> for Owned {
+    #[inline]
+    fn borrow(&self) -> &(dyn AsKey + 'a) {
+        &self.0
+    }
+}
+
+impl Hash for dyn AsKey + '_ {
+    #[inline]
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        write(self.as_key(), hasher);
+    }
+}
+
+impl PartialEq for dyn AsKey + '_ {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_key() == other.as_key()
+    }
+}
+
+impl Eq for dyn AsKey + '_ {}
+
+impl Hash for Owned {
+    #[inline]
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        write(self.0.as_key(), hasher);
+    }
+}
+
+impl PartialEq for Owned {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Owned {}

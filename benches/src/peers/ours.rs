@@ -1,0 +1,66 @@
+//! slipring itself.
+
+use super::{Peer, Producer, Record};
+use slipring::{Key, KeyBuf, Store};
+use std::time::Duration;
+
+/// After so many records a reader that is to stall does.
+const STALLS_AFTER: usize = 50;
+
+impl<T: Record> Peer<T> for Store<T> {
+    const NAME: &'static str = "slipring";
+
+    fn new(capacity: usize, _: usize) -> Self {
+        Self::builder().capacity(capacity).build().expect("the capacity is a fair one")
+    }
+
+    fn producer(&self, _: usize) -> impl Producer<T> + '_ {
+        self
+    }
+
+    fn settle(&self) {
+        self.flush().expect("nobody is inside a hook");
+    }
+
+    fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
+        let answer = self.query().key(name::<T>(index), key).limit(limit).collect();
+        answer.expect("the index exists").into_records()
+    }
+
+    fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
+        let keys = Store::keys(self, name::<T>(index)).expect("the index exists");
+        keys.into_iter().map(|key| (key.key, key.count)).collect()
+    }
+
+    fn stall(&self, index: usize, key: Key<'_>, length: Duration) {
+        let mut shown = 0;
+        let query = self.query().key(name::<T>(index), key).limit(2 * STALLS_AFTER);
+        let shown = query.for_each(|_, _| {
+            shown += 1;
+            if shown == STALLS_AFTER {
+                std::thread::sleep(length);
+            }
+        });
+        shown.expect("the index exists");
+    }
+
+    fn audit(&self) {
+        Store::audit(self).expect("the books are right");
+    }
+}
+
+impl<T: Record> Producer<T> for &Store<T> {
+    #[inline]
+    fn push(&mut self, record: T) {
+        Store::push(self, record).expect("a store that waits refuses nothing");
+    }
+
+    fn push_batch(&mut self, records: Vec<T>) {
+        Store::push_batch(self, records).expect("a store that waits refuses nothing");
+    }
+}
+
+fn name<T: Record>(index: usize) -> &'static str {
+    let names = T::INDEXES;
+    AsRef::<[&'static str]>::as_ref(&names)[index]
+}

@@ -1,0 +1,108 @@
+//! Lifelike records, which own texts, attributes and points on the heap.
+//!
+//! To make one takes the shop a microsecond or more, and as many allocations as it has parts. So a pool of them is made
+//! beforehand, one for each seed, and each push clones the next: the clone is part of every figure, for every store
+//! alike, as decoding would be in a collector. When a pool has been gone through, it starts again with other trace ids,
+//! so that traces stay as short as they were.
+
+use super::Workload;
+use shop::Shop;
+use slipring::{LogRecord, MetricPoint, Span, TraceId};
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Records in a pool.
+const POOL: usize = 4096;
+
+/// A shop's spans.
+#[derive(Debug)]
+pub struct ShopSpans;
+
+/// A shop's log records.
+#[derive(Debug)]
+pub struct ShopLogs;
+
+/// A shop's metric points.
+#[derive(Debug)]
+pub struct ShopPoints;
+
+impl Workload for ShopSpans {
+    const NAME: &'static str = "shop's spans, 10K";
+    const CAPACITY: usize = 10_000;
+    type Record = Span;
+
+    fn records(seed: u64) -> impl Iterator<Item = Span> + Send {
+        laps(pool(seed, |shop| shop.spans().take(POOL).collect()), |span, lap| {
+            span.trace_id = renamed(span.trace_id, lap);
+        })
+    }
+}
+
+impl Workload for ShopLogs {
+    const NAME: &'static str = "shop's logs, 50K";
+    const CAPACITY: usize = 50_000;
+    type Record = LogRecord;
+
+    fn records(seed: u64) -> impl Iterator<Item = LogRecord> + Send {
+        laps(pool(seed, |shop| shop.logs().take(POOL).collect()), |log, lap| {
+            log.trace_id = log.trace_id.map(|id| renamed(id, lap));
+        })
+    }
+}
+
+impl Workload for ShopPoints {
+    const NAME: &'static str = "shop's points, 100K";
+    const CAPACITY: usize = 100_000;
+    type Record = MetricPoint;
+
+    fn records(seed: u64) -> impl Iterator<Item = MetricPoint> + Send {
+        laps(pool(seed, |shop| shop.points().take(POOL).collect()), |_, _| ())
+    }
+}
+
+/// The records of a pool over and over, changed a bit from lap to lap.
+fn laps<T: Clone + Send + Sync>(pool: Arc<Vec<T>>, change: impl Fn(&mut T, u64) + Send) -> impl Iterator<Item = T> + Send {
+    let (mut next, mut lap) = (0, 0);
+    std::iter::repeat_with(move || {
+        let mut record = pool[next].clone();
+        change(&mut record, lap);
+        next += 1;
+        if next == pool.len() {
+            (next, lap) = (0, lap + 1);
+        }
+        record
+    })
+}
+
+/// Another id for each lap: the shop's ids share their upper half.
+fn renamed(id: TraceId, lap: u64) -> TraceId {
+    TraceId::from(u128::from(id) ^ u128::from(lap) << 64)
+}
+
+/// This seed's pool of such records, made once.
+fn pool<T: Any + Send + Sync>(seed: u64, make: impl FnOnce(&mut Shop) -> Vec<T>) -> Arc<Vec<T>> {
+    type Pools = HashMap<(TypeId, u64), Arc<dyn Any + Send + Sync>>;
+    static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let pool = pools
+        .get_or_insert_default()
+        .entry((TypeId::of::<T>(), seed))
+        .or_insert_with(|| Arc::new(make(&mut Shop::new(seed))));
+    Arc::downcast(Arc::clone(pool)).expect("the pool is of this type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn laps_differ_in_their_traces_only() {
+        let spans: Vec<Span> = ShopSpans::records(1).take(2 * POOL).collect();
+        let (first, second) = spans.split_at(POOL);
+        assert!(first.iter().zip(second).all(|(one, other)| one.name == other.name && one.trace_id != other.trace_id));
+        let ids = |spans: &[Span]| spans.iter().map(|span| span.trace_id).collect::<HashSet<_>>();
+        assert!(ids(first).is_disjoint(&ids(second)));
+    }
+}
