@@ -38,7 +38,7 @@ where
     }
     store.audit();
     let oldest = records.len() - capacity;
-    let edge = (oldest - store.tolerance())..=(oldest + store.tolerance());
+    let edge = oldest.saturating_sub(store.tolerance())..=(oldest + store.tolerance());
     let names = T::INDEXES;
     for index in 0..names.as_ref().len() {
         check_index(&store, index, &records, *edge.start(), *edge.end());

@@ -44,6 +44,11 @@ impl<T: Record> Peer<T> for Store<T> {
         shown.expect("the index exists");
     }
 
+    /// Three runs, of 64 at this size, for each of the other shards.
+    fn tolerance(&self) -> usize {
+        3 * 64 * (self.shards() - 1)
+    }
+
     fn audit(&self) {
         Store::audit(self).expect("the books are right");
     }
