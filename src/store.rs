@@ -10,7 +10,7 @@ use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
 use crate::ring::Sketch;
-use crate::signal::{Signal, index_named};
+use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
 use std::hash::{BuildHasher, RandomState};
@@ -221,8 +221,26 @@ impl<T: Signal> Store<T> {
         view.read(sequence, visit).ok_or(GetError::Pending)
     }
 
+    /// The distinct keys of an index, in order: the services, the span names. O(keys + records pushed since the indexer's
+    /// last pass); it looks at one record for each key and shard.
+    ///
+    /// ```
+    /// use slipring::{Severity, Store, LogRecord};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord { severity: Severity::ERROR, ..LogRecord::default() })?;
+    /// assert_eq!(logs.distinct("severity")?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownIndex`].
+    pub fn distinct(&self, index: &str) -> Result<Vec<KeyBuf>, QueryError> {
+        Ok(query::list_keys(&self.engine, index_named::<T>(index)?))
+    }
+
     /// The distinct keys of an index with their numbers of records, the most frequent first; ties by key. O(records): it
-    /// looks at each slot's head, and at one record for each key.
+    /// looks at each slot's head, and at one record for each key. [`distinct`](Store::distinct) does not count.
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].

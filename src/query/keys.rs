@@ -64,25 +64,53 @@ fn scan<T: Signal>(view: &mut View<'_, T>, mut visit: impl FnMut(&mut View<'_, T
     }
 }
 
-/// How many distinct fingerprints an index holds now, without waiting for the indexer: the directories' entries that
-/// still have a visible record, and the keys of what is not indexed yet. O(keys + lag).
+/// How many distinct fingerprints an index holds now, without waiting for the indexer. O(keys + lag).
 pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
     let mut prints: HashSet<u64, RandomState> = HashSet::default();
     for shard in &engine.shards {
-        let mut view = View::open_at(shard, shard.indexed());
-        let guard = epoch::pin();
-        shard.directories[index].for_each(&guard, |print, newest| {
-            if newest >= view.low {
-                prints.insert(print);
-            }
+        carriers(&mut View::open_at(shard, shard.indexed()), index, |_, print, _| {
+            prints.insert(print);
         });
-        drop(guard);
-        for sequence in view.low.max(view.indexed)..view.claimed {
-            if let Some(head) = view.head(sequence) {
-                prints.insert(head.print(index));
-            }
+    }
+    prints.len() as u64
+}
+
+/// Every key of an index, in order, without counts. Fingerprints are trusted as by [`count_keys`].
+pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
+    let mut keys: Vec<KeyBuf> = if engine.fingerprints.narrow() {
+        count_keys(engine, index).into_iter().map(|count| count.key).collect()
+    } else {
+        let mut known: HashMap<u64, KeyBuf, RandomState> = HashMap::default();
+        for shard in &engine.shards {
+            // From the oldest on, so that whatever leads to a visible record leads to one that stays while this looks.
+            carriers(&mut View::open_at(shard, shard.evicted()), index, |view, print, sequence| {
+                // A cell that changed hands while it was read leads to another key's record; its own has left then.
+                if known.contains_key(&print) || view.head(sequence).is_none_or(|head| head.print(index) != print) {
+                    return;
+                }
+                let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
+                known.extend(view.read(sequence, key).flatten().map(|key| (print, key)));
+            });
+        }
+        known.into_values().collect()
+    };
+    keys.sort_unstable();
+    keys
+}
+
+/// Visits a visible record of each key: what the directory has, and what is not indexed yet. Some keys come twice.
+fn carriers<T: Signal>(view: &mut View<'_, T>, index: usize, mut visit: impl FnMut(&mut View<'_, T>, u64, u64)) {
+    let shard = view.shard();
+    let guard = epoch::pin();
+    shard.directories[index].for_each(&guard, |print, newest| {
+        if newest >= view.low {
+            visit(view, print, newest);
+        }
+    });
+    drop(guard);
+    for sequence in view.low.max(view.indexed)..view.claimed {
+        if let Some(print) = view.head(sequence).map(|head| head.print(index)).filter(|&print| print != NO_KEY) {
+            visit(view, print, sequence);
         }
     }
-    prints.remove(&NO_KEY);
-    prints.len() as u64
 }

@@ -6,6 +6,7 @@ use crate::Position;
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, Signal};
+use crate::sync::epoch;
 use std::ops::ControlFlow;
 
 /// A question to a store, made by [`Store::query`](crate::Store::query).
@@ -107,8 +108,47 @@ impl<'a, T: Signal> Query<'a, T> {
     where
         T: Clone,
     {
+        if self.limit == usize::MAX && self.engine.shards.len() > 1 {
+            return self.collect_all();
+        }
         let mut records = Vec::new();
         let cut = self.for_each(|position, record| records.push((position, record.clone())))?;
+        Ok(Answer { records, cut })
+    }
+
+    /// The same without a limit, over several shards: each record is copied when it is found, which spares a second look.
+    fn collect_all(self) -> Result<Answer<T>, QueryError>
+    where
+        T: Clone,
+    {
+        let (index, key) = self.key?.ok_or(QueryError::NoKey)?;
+        let engine = self.engine;
+        let print = engine.fingerprints.of(key);
+        let begun: Vec<u64> = engine.shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let mut cut = false;
+        let mut walked = Vec::with_capacity(begun.len());
+        // So that the walks' own pins cost nothing. Of user code, only keys and clones run under it.
+        let pin = epoch::pin();
+        for ((number, shard), since) in engine.shards.iter().enumerate().zip(begun) {
+            let mut found = Vec::new();
+            let reach = walk(&mut View::open(shard), since, index, print, |view, sequence| {
+                let carries = |record: &T| engine.guarded(|| record.key(index) == Some(key)).unwrap_or(false);
+                let copy = view.read(sequence, |record| carries(record).then(|| record.clone())).flatten();
+                let stamp = shard.slots.head(sequence).stamp();
+                found.extend(copy.map(|copy| (Found { stamp, sequence, shard: number }, copy)));
+                ControlFlow::Continue(())
+            });
+            cut |= reach == Reach::Cut;
+            walked.push(found.into_iter());
+        }
+        drop(pin);
+        let mut records = Vec::with_capacity(walked.iter().map(|found| found.len()).sum());
+        // Each walk went from the newest down.
+        while let Some(newest) = walked.iter_mut().max_by_key(|found| found.as_slice().first().map(|&(found, _)| found))
+            && let Some((found, copy)) = newest.next()
+        {
+            records.push((Position::new(found.shard, found.sequence), copy));
+        }
         Ok(Answer { records, cut })
     }
 

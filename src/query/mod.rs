@@ -6,6 +6,6 @@ mod view;
 mod walk;
 
 pub use keys::KeyCount;
-pub(crate) use keys::{count_keys, distinct};
+pub(crate) use keys::{count_keys, distinct, list_keys};
 pub use lookup::{Answer, Query};
 pub(crate) use view::View;

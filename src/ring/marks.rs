@@ -6,7 +6,7 @@
 //! the holder's comes first, the reader sees the raised `evicted` and touches nothing below it.
 
 use crate::sync::fault::{self, Fault, weaken};
-use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering, fence_after_seqcst_rmw};
 use std::ptr;
 
 const BLOCK: usize = if cfg!(loom) { 1 } else { 8 };
@@ -44,12 +44,13 @@ impl Marks {
         loop {
             for word in &block.marks {
                 // Acquire: the former owner's reads come before this owner's, so that one look at the word, which is a
-                // look at both, orders both before a reclaim.
+                // look at both, orders both before a reclaim. SeqCst: with the SeqCst look at `evicted` that the caller
+                // takes next, this is the fence that pairs with the one in `lowest`; see the module's text for both
+                // orders, and `fence_after_seqcst_rmw`.
                 if (cfg!(loom) || word.load(Ordering::Relaxed) == 0)
-                    && word.compare_exchange(0, lowest + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+                    && word.compare_exchange(0, lowest + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
                 {
-                    // Pairs with the fence in `lowest`; see the module's text for both orders.
-                    fault::fence(Fault::ReaderWithoutFence);
+                    fence_after_seqcst_rmw(Fault::ReaderWithoutFence);
                     return Mark { word, lowest };
                 }
             }

@@ -99,7 +99,7 @@ impl<T: Signal> Shard<T> {
         // that stamps do not fall.
         let claimed = self.claimed.compare_exchange(from, from + count, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if claimed {
-            fence_after_seqcst_rmw();
+            fence_after_seqcst_rmw(Fault::ClaimWithoutBarrier);
         }
         claimed
     }
@@ -133,7 +133,8 @@ impl<T: Signal> Shard<T> {
 
     #[inline]
     pub(crate) fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Acquire)
+        // Acquire pairs with the Release in `set_evicted`. SeqCst, for readers that have just set a mark; see `Marks::set`.
+        self.evicted.load(Ordering::SeqCst)
     }
 
     #[inline]
@@ -182,7 +183,7 @@ impl<T: Signal> Shard<T> {
         let claimed = self.claimed();
         // SeqCst RMW and the fence after it: as in `claim`, against the notice word.
         let before = self.floor.fetch_max(claimed, Ordering::SeqCst);
-        fence_after_seqcst_rmw();
+        fence_after_seqcst_rmw(Fault::ClaimWithoutBarrier);
         let low = claimed.saturating_sub(self.capacity).max(before);
         self.cleared.add(claimed.saturating_sub(low));
     }

@@ -114,11 +114,10 @@ impl Tally {
 /// stores Y, fences `SeqCst`, and loads X, then at least one sees the other's write. loom models `SeqCst` accesses as
 /// `AcqRel`, so there the fence must be spelled out. Nothing is emitted in a normal build.
 #[inline(always)]
-pub(crate) fn fence_after_seqcst_rmw() {
+pub(crate) fn fence_after_seqcst_rmw(left_out: fault::Fault) {
     #[cfg(loom)]
-    if !fault::planted(fault::Fault::ClaimWithoutBarrier) {
-        fence(Ordering::SeqCst);
-    }
+    fault::fence(left_out);
+    let _ = left_out;
 }
 
 /// A look at a word by the one thread that may write it now.

@@ -237,6 +237,7 @@ impl Pair {
         assert!(listed.is_sorted_by(|a, b| a.count >= b.count));
         let found: BTreeMap<KeyBuf, u64> = listed.into_iter().map(|count| (count.key, count.count)).collect();
         assert_eq!(found, expected);
+        assert!(self.store.distinct(INDEXES[index]).unwrap().iter().eq(expected.keys()));
         let entries = self.store.stats().indexes[index].entries as usize;
         if self.narrow {
             assert!(entries <= expected.len() && (entries == 0) == expected.is_empty());
