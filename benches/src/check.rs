@@ -80,6 +80,9 @@ where
         assert!(right.contains(&count), "{name}: counts {count} records with {key}, not {right:?}");
         assert!(counts.insert(key, count).is_none(), "{name}: lists a key twice");
     }
+    let listed: std::collections::HashSet<KeyBuf> = store.list(index).into_iter().collect();
+    assert!(listed.iter().all(|key| counts.contains_key(key)), "{name}: lists an unknown key");
+    assert_eq!(listed.len(), counts.len(), "{name}: lists keys, and counts others");
     let missing = model.iter().find(|(key, expected)| expected.surely > 0 && !counts.contains_key(*key));
     assert!(missing.is_none(), "{name}: does not list {:?}", missing.map(|(key, _)| key));
     let older = records[..perhaps].iter().filter_map(|record| record.key(index));

@@ -40,7 +40,10 @@ where
         let produce = move |number: usize| {
             let mut records = records(number as u64 + 1);
             let mut producer = store.producer(number);
-            records.by_ref().take(filling::<T, P>(capacity) / load.producers + 1).for_each(|record| producer.push(record));
+            records
+                .by_ref()
+                .take(filling::<T, P>(capacity) / load.producers + 1)
+                .for_each(|record| producer.push(record));
             warm.wait();
             start.wait();
             // Its own clock: on few cores, another thread may be told of the start long after.

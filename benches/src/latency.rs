@@ -132,6 +132,32 @@ fn push<T>(
     times
 }
 
+/// Pushes that are timed together: see [`typical`].
+const TOGETHER: usize = 16;
+
+/// What a push typically takes, closer than the clock can tell: the median over groups of pushes that were timed
+/// together, divided by their number; in nanoseconds. By one producer, alone; the making of the records is not timed.
+pub fn typical<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, length: Duration) -> f64 {
+    let store = P::new(W::CAPACITY, 1);
+    let mut producer = store.producer(0);
+    let mut records = W::records(1);
+    records.by_ref().take(filling::<W::Record, P>(W::CAPACITY)).for_each(|record| producer.push(record));
+    store.settle();
+    let mut times = ticks.times();
+    let end = ticks.now() + (ticks.apart(1.0) * length.as_secs_f64()) as u64;
+    let mut group = Vec::with_capacity(TOGETHER);
+    while ticks.now() < end {
+        group.extend(records.by_ref().take(TOGETHER));
+        let started = ticks.now();
+        group.drain(..).for_each(|record| producer.push(record));
+        times.note(started, ticks.now());
+    }
+    drop(producer);
+    store.settle();
+    store.audit();
+    times.quantiles().p50 / TOGETHER as f64
+}
+
 fn read_traces<T: Signal + Clone>(store: &impl Peer<T>, recent: &Recent, seed: u64, over: &AtomicBool) {
     for draw in Draws(seed) {
         black_box(store.lookup(0, recent.pick(draw), usize::MAX));

@@ -72,8 +72,8 @@ fn main() -> ExitCode {
     let parts: &[fn(&Options) -> Part] = match arguments.command {
         // What looks at the whole process comes first, as long as that is new.
         Command::All | Command::Quick => &[
-            parts::idle::run,
             parts::memory::run,
+            parts::idle::run,
             parts::ingest::run,
             parts::latency::run,
             parts::lookups::run,

@@ -63,10 +63,16 @@ pub fn run(options: &Options) -> Part {
         check::<Keyed, Store<_>>(CHECKED, keyed(distinct, 1));
         check::<Keyed, Locked<_>>(CHECKED, keyed(distinct, 1));
     }
-    let capacities: &[usize] = options.either(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000, 100_000, 1_000_000, 10_000_000]);
+    let capacities: &[usize] =
+        options.either(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000, 100_000, 1_000_000, 10_000_000]);
     let capacities = capacities.iter().copied().filter(|capacity| has_room(*capacity * size_of::<FixedMetric>()));
     let capacity = options.either(200_000, 1_000_000);
-    let kinds = [("1 key", [1, 12, 5]), ("1K keys", [1_000, 12, 5]), ("1M keys", [1_000_000, 12, 5]), ("one key in each", [1, 1, 1])];
+    let kinds = [
+        ("1 key", [1, 12, 5]),
+        ("1K keys", [1_000, 12, 5]),
+        ("1M keys", [1_000_000, 12, 5]),
+        ("one key in each", [1, 1, 1]),
+    ];
     options.rounds("growth", || {
         for capacity in capacities.clone() {
             let mut add = |column, nanos| sizes.add("", &amount(capacity), column, nanos);

@@ -19,8 +19,10 @@ pub fn run(options: &Options) -> Part {
     processor.add("", "spans, logs and metrics", "slipring", idle_share(length) * 100.0);
 
     let samples = options.either(40, 200);
-    let mut waking = Table::new("idle-waking", "From a push into an idle store to its indexing", "µs", Better::Less)
-        .noting(format!("{samples} pushes, each after {} ms of quiet. Queries see the record at once.", QUIET.as_millis()));
+    let mut waking =
+        Table::new("idle-waking", "From a push into an idle store to its indexing", "µs", Better::Less).noting(
+            format!("{samples} pushes, each after {} ms of quiet. Queries see the record at once.", QUIET.as_millis()),
+        );
     eprintln!("idle: {samples} pushes into a quiet store");
     for (case, micros) in wakings(samples) {
         waking.add("", case, "slipring", micros);

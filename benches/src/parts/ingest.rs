@@ -19,8 +19,9 @@ struct Tables {
 /// Measures it.
 pub fn run(options: &Options) -> Part {
     let mut tables = Tables {
-        all: Table::new("ingest", "Ingest, one by one, by 1 and 2 producers", UNIT, Better::More)
-            .noting("Into full stores, until the indexes have settled; making the records is part of it, but for memcpy."),
+        all: Table::new("ingest", "Ingest, one by one, by 1 and 2 producers", UNIT, Better::More).noting(
+            "Into full stores, until the indexes have settled; making the records is part of it, but for memcpy.",
+        ),
         producers: Table::new("ingest-producers", "Ingest, one by one, by up to 16 producers", UNIT, Better::More)
             .along("producers"),
         batches: Table::new("ingest-batches", "Ingest in batches", UNIT, Better::More).along("records in a batch"),
@@ -42,6 +43,7 @@ pub fn run(options: &Options) -> Part {
 fn fixed_size(options: &Options, tables: &mut Tables, name: &str, contenders: &[Contender], slow: bool) {
     let contenders = contenders.iter().filter(|contender| slow || !contender.slow);
     check(name, contenders.clone());
+    let in_batches: &[usize] = options.either(&[2], &[1, 2]);
     options.rounds(name, || {
         for producers in options.either(&[1, 2][..], &[1, 2, 4, 8, 16]).iter().copied() {
             for contender in contenders.clone().filter(|contender| producers <= 2 || !contender.slow) {
@@ -53,12 +55,12 @@ fn fixed_size(options: &Options, tables: &mut Tables, name: &str, contenders: &[
                     continue;
                 }
                 tables.producers.add(name, &producers.to_string(), contender.name, rate);
-                if producers <= 2 {
+                if in_batches.contains(&producers) {
                     tables.batches.add(&format!("{name}, {}", case(producers)), "1", contender.name, rate);
                 }
             }
         }
-        for producers in options.either(&[2][..], &[1, 2]).iter().copied() {
+        for producers in in_batches.iter().copied() {
             for batch in options.either(&[100][..], &[10, 100, 512, 4096]).iter().copied() {
                 for contender in contenders.clone().filter(|contender| !contender.slow) {
                     let rate = millions(options, contender, producers, batch);

@@ -30,7 +30,8 @@ struct Tables {
 /// Measures it.
 pub fn run(options: &Options) -> Part {
     let table = |name, title| Table::new(name, title, "µs", Better::Less).along("records/s that come in");
-    let ingest = Table::new("lookups-ingest", "Ingest beside lookups without a pause", "million records/s", Better::More);
+    let ingest =
+        Table::new("lookups-ingest", "Ingest beside lookups without a pause", "million records/s", Better::More);
     let mut tables = Tables {
         p50: table("lookups-p50", "A lookup beside ingest: p50"),
         p99: table("lookups-p99", "A lookup beside ingest: p99"),
@@ -39,7 +40,12 @@ pub fn run(options: &Options) -> Part {
     };
     let ticks = Ticks::new();
     questions::<Traces>(options, &ticks, &mut tables, &[Question::Trace, Question::Services]);
-    questions::<Logs>(options, &ticks, &mut tables, options.either(&[Question::Errors], &[Question::Errors, Question::Services]));
+    questions::<Logs>(
+        options,
+        &ticks,
+        &mut tables,
+        options.either(&[Question::Errors], &[Question::Errors, Question::Services]),
+    );
     if !options.quick {
         questions::<Metrics>(options, &ticks, &mut tables, &[Question::Services]);
     }
@@ -48,7 +54,8 @@ pub fn run(options: &Options) -> Part {
         (0.0, _) => "Every answer was whole: 8 spans, 100 errors, 12 services.".to_owned(),
         (share, whose) => format!("At the worst, {:.3} % of the answers were not whole: {whose}.", share * 100.0),
     });
-    let p99 = p99.noting("One thread asks without a pause, another one pushes. Records are copied out, by every store.");
+    let p99 =
+        p99.noting("One thread asks without a pause, another one pushes. Records are copied out, by every store.");
     options.part("lookups", "Lookups", vec![p50, p99, ingest])
 }
 

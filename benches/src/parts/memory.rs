@@ -25,6 +25,7 @@ struct Tables {
 pub fn run(options: &Options) -> Part {
     let mut tables = Tables {
         index: Table::new("memory-index", "Index memory by record, as the store counts it", "bytes", Better::Less)
+            .plainly(&["slot heads", "directories"])
             .noting("Slot heads (fingerprints, links, stamps) and directories, those of the slack's slots included."),
         heap: Table::new("memory-heap", "Memory by record beyond the record itself", "bytes", Better::Less).noting(
             "All that was allocated for a full store, less capacity × record size. slipring's includes its slack: a \
@@ -36,6 +37,7 @@ pub fn run(options: &Options) -> Part {
             .along("times filled")
             .noting("Of the process, less what it had before."),
     };
+    watch(&mut tables.wraps);
     one::<Traces>(&mut tables);
     one::<Logs>(&mut tables);
     one::<Metrics>(&mut tables);
@@ -50,12 +52,19 @@ pub fn run(options: &Options) -> Part {
 fn one<W: Workload>(tables: &mut Tables) {
     eprintln!("memory: {}", W::NAME);
     by_index::<W>(&mut tables.index);
-    wraps::<W, Store<_>>(&mut tables.wraps);
-    wraps::<W, Locked<_>>(&mut tables.wraps);
     heap::<W, Store<_>>(tables);
     heap::<W, Locked<_>>(tables);
     heap::<W, Sharded<_>>(tables);
     heap::<W, Concurrent<_>>(tables);
+}
+
+/// All of them stay until the last one has been watched.
+fn watch(table: &mut Table) {
+    eprintln!("memory: stores filled {WRAPS} times");
+    let _ours: (Store<_>, Store<_>, Store<_>) =
+        (wraps::<Traces, _>(table), wraps::<Logs, _>(table), wraps::<Metrics, _>(table));
+    let _locked: (Locked<_>, Locked<_>, Locked<_>) =
+        (wraps::<Traces, _>(table), wraps::<Logs, _>(table), wraps::<Metrics, _>(table));
 }
 
 fn by_index<W: Workload>(table: &mut Table) {
@@ -64,7 +73,7 @@ fn by_index<W: Workload>(table: &mut Table) {
     let stats = store.stats();
     let each = |bytes: u64| bytes as f64 / stats.capacity as f64;
     let directories: u64 = stats.indexes.iter().map(|index| index.directory_bytes).sum();
-    table.add(W::NAME, "", "all index memory", each(stats.index_memory_bytes));
+    table.add(W::NAME, "", "slipring", each(stats.index_memory_bytes));
     table.add(W::NAME, "", "slot heads", each(stats.index_memory_bytes - directories));
     table.add(W::NAME, "", "directories", each(directories));
 }
@@ -86,7 +95,8 @@ fn heap<W: Workload, P: Peer<W::Record>>(tables: &mut Tables) {
     tables.pushes.add(W::NAME, "", P::NAME, pushed.times as f64 / pushes as f64);
 }
 
-fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) {
+/// Gives the store back: memory that it gave up would serve the next one unseen.
+fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) -> P {
     let before = process::resident();
     let store = P::new(W::CAPACITY, 1);
     let mut records = W::records(1);
@@ -95,6 +105,7 @@ fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) {
         let mebibytes = (process::resident() as f64 - before as f64) / MIB;
         table.add(W::NAME, &wrap.to_string(), P::NAME, mebibytes);
     }
+    store
 }
 
 fn push<T: crate::peers::Record>(store: &impl Peer<T>, records: &mut impl Iterator<Item = T>, count: usize) {
@@ -106,11 +117,13 @@ fn push<T: crate::peers::Record>(store: &impl Peer<T>, records: &mut impl Iterat
 /// One producer at full speed; the process's memory and the records that came in, second by second.
 fn long_run<W: Workload>(length: Duration) -> [Table; 2] {
     const OURS: &str = "slipring";
-    let mut series = Table::new("memory-long-run", format!("A long run at full speed ({}): memory", W::NAME), "MiB", Better::Less)
-        .along("seconds")
-        .shown(Shown::Plotted);
-    let mut ends = Table::new("memory-long-run-ends", "A long run at full speed", "MiB, million records/s", Better::Less)
-        .shown(Shown::Listed);
+    let mut series =
+        Table::new("memory-long-run", format!("A long run at full speed ({}): memory", W::NAME), "MiB", Better::Less)
+            .along("seconds")
+            .shown(Shown::Plotted);
+    let mut ends =
+        Table::new("memory-long-run-ends", "A long run at full speed", "MiB, million records/s", Better::Less)
+            .shown(Shown::Listed);
     let store: Store<W::Record> = Peer::new(W::CAPACITY, 1);
     let mut records = W::records(1);
     push(&store, &mut records, 2 * W::CAPACITY);

@@ -11,6 +11,21 @@ use std::hash::{BuildHasher, Hash, Hasher};
 struct Postings<P> {
     table: HashTable<(KeyBuf, P)>,
     state: RandomState,
+    /// Emptied ones, for the next new key: a trace's postings then cost no allocation.
+    spare: Vec<P>,
+}
+
+/// Spare postings that are kept.
+const SPARE: usize = 64;
+
+impl<P: Default> Postings<P> {
+    /// Not inlined, since most keys are known.
+    #[inline(never)]
+    fn admit(&mut self, hashed: u64, key: Key<'_>) -> &mut P {
+        let Self { table, state, spare } = self;
+        let rehash = |(known, _): &(KeyBuf, P)| hash(state, known.as_key());
+        &mut table.insert_unique(hashed, (key.to_owned(), spare.pop().unwrap_or_default()), rehash).into_mut().1
+    }
 }
 
 /// One map of postings for each index: all records here have three, and to know that spares a choice for each key.
@@ -24,23 +39,22 @@ impl<P: Default> Catalogue<P> {
     pub fn new<T: Signal>() -> Self {
         let names = T::INDEXES;
         assert_eq!(AsRef::<[&'static str]>::as_ref(&names).len(), INDEXES);
-        Self(std::array::from_fn(|_| Postings { table: HashTable::new(), state: RandomState::default() }))
+        Self(std::array::from_fn(|_| Postings {
+            table: HashTable::new(),
+            state: RandomState::default(),
+            spare: Vec::new(),
+        }))
     }
 
     /// Calls `enter` with the postings of each of the record's keys.
     #[inline]
     pub fn enter<T: Signal>(&mut self, record: &T, mut enter: impl FnMut(&mut P)) {
-        for index in 0..INDEXES {
-            let Postings { table, state } = &mut self.0[index];
+        for (index, postings) in self.0.iter_mut().enumerate() {
             let Some(key) = record.key(index) else { continue };
-            let hashed = hash(state, key);
-            match table.find_mut(hashed, |(known, _)| known.as_key() == key) {
-                Some((_, postings)) => enter(postings),
-                None => {
-                    let rehash = |(known, _): &(KeyBuf, P)| hash(state, known.as_key());
-                    let mut entry = table.insert_unique(hashed, (key.to_owned(), P::default()), rehash);
-                    enter(&mut entry.get_mut().1);
-                }
+            let hashed = hash(&postings.state, key);
+            match postings.table.find_mut(hashed, |(known, _)| known.as_key() == key) {
+                Some((_, known)) => enter(known),
+                None => enter(postings.admit(hashed, key)),
             }
         }
     }
@@ -48,20 +62,22 @@ impl<P: Default> Catalogue<P> {
     /// Calls `leave` with the postings of each of the record's keys; where it says that they are empty now, the key goes.
     #[inline]
     pub fn leave<T: Signal>(&mut self, record: &T, mut leave: impl FnMut(&mut P) -> bool) {
-        for index in 0..INDEXES {
-            let Postings { table, state } = &mut self.0[index];
+        for (index, Postings { table, state, spare }) in self.0.iter_mut().enumerate() {
             let Some(key) = record.key(index) else { continue };
             if let Ok(mut entry) = table.find_entry(hash(state, key), |(known, _)| known.as_key() == key)
                 && leave(&mut entry.get_mut().1)
             {
-                entry.remove();
+                let ((_, emptied), _) = entry.remove();
+                if spare.len() < SPARE {
+                    spare.push(emptied);
+                }
             }
         }
     }
 
     #[inline]
     pub fn get(&self, index: usize, key: Key<'_>) -> Option<&P> {
-        let Postings { table, state } = &self.0[index];
+        let Postings { table, state, .. } = &self.0[index];
         table.find(hash(state, key), |(known, _)| known.as_key() == key).map(|(_, postings)| postings)
     }
 

@@ -73,7 +73,8 @@ pub fn copying_alone<T: Copy + Send>(capacity: usize, load: Load, records: impl 
     };
     std::thread::scope(|scope| {
         let rate = &rate;
-        let producers: Vec<_> = (0..load.producers).map(|number| scope.spawn(move || rate(number as u64 + 1))).collect();
+        let producers: Vec<_> =
+            (0..load.producers).map(|number| scope.spawn(move || rate(number as u64 + 1))).collect();
         producers.into_iter().map(|producer| producer.join().expect("copying ends well")).sum()
     })
 }

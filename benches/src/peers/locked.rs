@@ -2,7 +2,7 @@
 
 use super::catalogue::Catalogue;
 use super::{Peer, Producer, Record};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use slipring::{Key, KeyBuf};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,20 +22,28 @@ impl<T: Record> Ring<T> {
         Self { records: VecDeque::with_capacity(capacity), catalogue: Catalogue::new::<T>(), capacity, first: 0 }
     }
 
-    /// `stamp` is when the record came, for those who have several rings.
+    /// `stamp` is when the record came, for those who have several rings. Gives the evicted record back if it is one that
+    /// takes time to drop, so that it is dropped when the lock has been given up.
     #[inline]
-    fn push(&mut self, stamp: u64, record: T) {
+    fn push(&mut self, stamp: u64, record: T) -> Option<T> {
+        let mut evicted = None;
         if self.records.len() == self.capacity {
+            // Taken out as a whole: its cache lines come together, where asking for one key after the other would wait
+            // for each.
             let (_, oldest) = self.records.pop_front().expect("the capacity is not 0");
             self.first += 1;
             self.catalogue.leave(&oldest, |postings| {
                 postings.pop_front();
                 postings.is_empty()
             });
+            if std::mem::needs_drop::<T>() {
+                evicted = Some(oldest);
+            }
         }
         let sequence = self.first + self.records.len() as u64;
         self.catalogue.enter(&record, |postings| postings.push_back(sequence));
         self.records.push_back((stamp, record));
+        evicted
     }
 
     fn found(&self, index: usize, key: Key<'_>, limit: usize) -> impl Iterator<Item = (u64, T)> + '_ {
@@ -76,12 +84,16 @@ impl<T: Record> Peer<T> for Locked<T> {
 impl<T: Record> Producer<T> for &Locked<T> {
     #[inline]
     fn push(&mut self, record: T) {
-        self.0.lock().push(0, record);
+        // A statement of its own: the lock is given up at its end, before the evicted record is dropped.
+        let evicted = self.0.lock().push(0, record);
+        drop(evicted);
     }
 
     fn push_batch(&mut self, records: Vec<T>) {
         let mut ring = self.0.lock();
-        records.into_iter().for_each(|record| ring.push(0, record));
+        let evicted: Vec<T> = records.into_iter().filter_map(|record| ring.push(0, record)).collect();
+        drop(ring);
+        drop(evicted);
     }
 }
 
@@ -104,14 +116,26 @@ struct Run<'a, T> {
     stamp: u64,
 }
 
-impl<T> Run<'_, T> {
+impl<'a, T> Run<'a, T> {
+    /// The shard whose turn it is, locked. Another one's producer is gone round, as long as there are other shards.
     #[inline]
-    fn next(&mut self) {
+    fn lock(&mut self) -> MutexGuard<'a, Ring<T>> {
         if self.left == 0 {
-            self.shard = (self.shard + 1) % SHARDS;
-            self.left = RUN;
-            self.stamp = self.store.clock.fetch_add(1, Ordering::Relaxed);
+            self.move_on();
         }
+        for _ in 1..SHARDS {
+            if let Some(ring) = self.store.shards[self.shard].0.try_lock() {
+                return ring;
+            }
+            self.move_on();
+        }
+        self.store.shards[self.shard].0.lock()
+    }
+
+    fn move_on(&mut self) {
+        self.shard = (self.shard + 1) % SHARDS;
+        self.left = RUN;
+        self.stamp = self.store.clock.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -158,19 +182,21 @@ impl<T: Record> Peer<T> for Sharded<T> {
 impl<T: Record> Producer<T> for Run<'_, T> {
     #[inline]
     fn push(&mut self, record: T) {
-        self.next();
-        self.store.shards[self.shard].0.lock().push(self.stamp, record);
+        let mut ring = self.lock();
+        let evicted = ring.push(self.stamp, record);
+        drop(ring);
+        drop(evicted);
         self.left -= 1;
     }
 
     fn push_batch(&mut self, records: Vec<T>) {
         let mut records = records.into_iter();
         while !records.as_slice().is_empty() {
-            self.next();
+            let mut ring = self.lock();
             let (stamp, run) = (self.stamp, self.left.min(records.len()));
-            let mut ring = self.store.shards[self.shard].0.lock();
-            records.by_ref().take(run).for_each(|record| ring.push(stamp, record));
+            let evicted: Vec<T> = records.by_ref().take(run).filter_map(|record| ring.push(stamp, record)).collect();
             drop(ring);
+            drop(evicted);
             self.left -= run;
         }
     }

@@ -59,6 +59,11 @@ pub trait Peer<T>: Sync + Sized {
         let _ = (index, key, length);
     }
 
+    /// The keys of an index, without counts.
+    fn list(&self, index: usize) -> Vec<KeyBuf> {
+        self.keys(index).into_iter().map(|(key, _)| key).collect()
+    }
+
     /// By how many records the oldest one kept may be off, either way, when one thread has pushed.
     fn tolerance(&self) -> usize {
         0

@@ -23,8 +23,10 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
-        let answer = self.query().key(name::<T>(index), key).limit(limit).collect();
-        answer.expect("the index exists").into_records()
+        let mut records = Vec::new();
+        let query = self.query().key(name::<T>(index), key).limit(limit);
+        query.for_each(|_, record| records.push(record.clone())).expect("the index exists");
+        records
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
@@ -42,6 +44,10 @@ impl<T: Record> Peer<T> for Store<T> {
             }
         });
         shown.expect("the index exists");
+    }
+
+    fn list(&self, index: usize) -> Vec<KeyBuf> {
+        self.distinct(name::<T>(index)).expect("the index exists")
     }
 
     /// Three runs, of 64 at this size, for each of the other shards.

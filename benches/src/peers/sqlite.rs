@@ -32,7 +32,8 @@ macro_rules! plain {
 
 plain!(FixedSpan FixedLog FixedMetric);
 
-/// One connection under a lock, prepared statements, no journal.
+/// One connection under a lock, prepared statements, no journal, and one transaction that never ends. A record replaces
+/// the one that had its row.
 pub struct Sqlite<T> {
     database: Mutex<Database>,
     capacity: i64,
@@ -68,10 +69,11 @@ impl<T: Plain> Peer<T> for Sqlite<T> {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
-                 CREATE TABLE records (sequence INTEGER PRIMARY KEY, k0, k1, k2, record BLOB NOT NULL);
+                 CREATE TABLE records (place INTEGER PRIMARY KEY, sequence INTEGER, k0, k1, k2, record BLOB NOT NULL);
                  CREATE INDEX i0 ON records (k0, sequence);
                  CREATE INDEX i1 ON records (k1, sequence);
-                 CREATE INDEX i2 ON records (k2, sequence);",
+                 CREATE INDEX i2 ON records (k2, sequence);
+                 BEGIN;",
             )
             .expect("the schema is right");
         let database = Mutex::new(Database { connection, next: 0, bytes: Vec::new() });
@@ -115,13 +117,11 @@ impl<T: Plain> Sqlite<T> {
     fn insert(&self, database: &mut Database, record: &T) {
         database.bytes.clear();
         record.write(&mut database.bytes);
-        let insert = "INSERT INTO records VALUES (?, ?, ?, ?, ?)";
+        let insert = "REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)";
         let mut insert = database.connection.prepare_cached(insert).expect("the statement is right");
-        let key = |index| Column(record.key(index));
-        insert.execute(params![database.next, key(0), key(1), key(2), database.bytes]).expect("it can be inserted");
-        let delete = "DELETE FROM records WHERE sequence = ?";
-        let mut delete = database.connection.prepare_cached(delete).expect("the statement is right");
-        delete.execute([database.next - self.capacity]).expect("it can be deleted");
+        let (place, key) = (database.next % self.capacity, |index| Column(record.key(index)));
+        let values = params![place, database.next, key(0), key(1), key(2), database.bytes];
+        insert.execute(values).expect("it can be inserted");
         database.next += 1;
     }
 }
@@ -133,8 +133,6 @@ impl<T: Plain> Producer<T> for &Sqlite<T> {
 
     fn push_batch(&mut self, records: Vec<T>) {
         let mut database = self.database.lock();
-        database.connection.execute_batch("BEGIN").expect("no transaction is open");
         records.iter().for_each(|record| self.insert(&mut database, record));
-        database.connection.execute_batch("COMMIT").expect("the transaction is open");
     }
 }

@@ -35,7 +35,8 @@ impl Part {
         std::fs::write(folder.join(self.name).with_extension("json"), json + "\n")?;
         std::fs::write(folder.join(self.name).with_extension("md"), self.to_string())?;
         for table in self.tables.iter().filter(|table| table.shown != Shown::Listed) {
-            plot::draw(&folder.join(&table.name).with_extension("svg"), table, &self.origin).map_err(io::Error::other)?;
+            plot::draw(&folder.join(&table.name).with_extension("svg"), table, &self.origin)
+                .map_err(io::Error::other)?;
         }
         Ok(())
     }

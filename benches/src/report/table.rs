@@ -20,6 +20,8 @@ pub struct Table {
     pub shown: Shown,
     /// Who was measured.
     pub columns: Vec<&'static str>,
+    /// Columns that are no store's, and so are not compared.
+    pub plain: Vec<&'static str>,
     /// Cases.
     pub rows: Vec<Row>,
     /// What a reader has to know.
@@ -71,8 +73,8 @@ impl Table {
     /// An empty one.
     pub fn new(name: impl Into<String>, title: impl Into<String>, unit: &'static str, better: Better) -> Self {
         let (name, title) = (name.into(), title.into());
-        let (columns, rows, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, title, unit, better, axis: None, shown: Shown::Both, columns, rows, notes }
+        let (columns, plain, rows, notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, title, unit, better, axis: None, shown: Shown::Both, columns, plain, rows, notes }
     }
 
     /// With an x axis.
@@ -86,6 +88,13 @@ impl Table {
     #[must_use]
     pub fn shown(mut self, shown: Shown) -> Self {
         self.shown = shown;
+        self
+    }
+
+    /// With columns that stand beside the others without being compared.
+    #[must_use]
+    pub fn plainly(mut self, columns: &[&'static str]) -> Self {
+        self.plain.extend(columns);
         self
     }
 
@@ -112,7 +121,9 @@ impl Table {
         cells.resize(cells.len().max(number + 1), Cell::default());
         cells[number].rounds.push(figure);
         for at in if number == 0 { 1..cells.len() } else { number..number + 1 } {
-            cells[at].ratio = Cell::ratio(&cells[0], &cells[at]);
+            if !self.plain.contains(&self.columns[at]) {
+                cells[at].ratio = Cell::ratio(&cells[0], &cells[at]);
+            }
         }
     }
 
@@ -151,7 +162,9 @@ impl Cell {
 
     /// One over the other in each round, and the median of that: what slows a whole round down is the same for both.
     pub fn ratio(over: &Cell, under: &Cell) -> Option<f64> {
-        median(over.rounds.iter().zip(&under.rounds).map(|(over, under)| over / under).filter(|x| x.is_finite()).collect())
+        median(
+            over.rounds.iter().zip(&under.rounds).map(|(over, under)| over / under).filter(|x| x.is_finite()).collect(),
+        )
     }
 }
 
@@ -183,7 +196,8 @@ impl fmt::Display for Table {
         }
         let better = if *better == Better::More { "more" } else { "less" };
         write!(f, "### {title}\n\nIn {unit}; {better} is better.")?;
-        if let [first, _, ..] = columns[..] {
+        if rows.iter().flat_map(|row| &row.cells).any(|cell| cell.ratio.is_some()) {
+            let first = columns[0];
             write!(f, " In brackets: {first}'s figure over this one, the median of the rounds' ratios.")?;
         }
         write!(f, "\n\n| |")?;
@@ -192,7 +206,8 @@ impl fmt::Display for Table {
         columns.iter().try_for_each(|_| write!(f, "---:|"))?;
         writeln!(f)?;
         for Row { panel, case, cells } in rows {
-            let name = [panel.as_str(), case].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+            let name =
+                [panel.as_str(), case].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
             write!(f, "| {name} |")?;
             for number in 0..columns.len() {
                 match cells.get(number).and_then(|cell| Some((cell.median()?, cell.ratio))) {
@@ -211,13 +226,9 @@ impl fmt::Display for Table {
 /// Three digits, or all before the point.
 pub fn short(figure: f64) -> String {
     let size = figure.abs();
-    let decimals = match size {
-        _ if size == 0.0 || size >= 100.0 => 0,
-        _ if size >= 10.0 => 1,
-        _ if size >= 1.0 => 2,
-        _ if size >= 0.1 => 3,
-        _ => 5,
-    };
+    // Of a figure with so many digits before the point: less than none if zeros follow it.
+    let digits = if size == 0.0 { 3 } else { size.log10().floor() as i32 + 1 };
+    let decimals = (3 - digits).clamp(0, 6) as usize;
     let digits = format!("{figure:.decimals$}");
     let whole = digits.split('.').next().map_or(0, str::len);
     if whole <= 4 {
@@ -258,13 +269,13 @@ mod tests {
         table.add("b", "1", "theirs", 1.0);
         table.add("a", "2", "theirs", 1.0);
         assert_eq!(table.panels(), ["a", "b"]);
-        assert!(table.cell("b", "1", "ours").is_none());
+        assert_eq!(table.cell("b", "1", "ours"), None);
         assert!(table.to_string().contains("| b: 1 | | 1.00 |"), "{table}");
     }
 
     #[test]
     fn figures_are_short() {
         let shorts = [0.0, 0.012, 0.5, 1.234, 12.34, 123.4, 1234.5, 12345.6, 1_234_567.0].map(short);
-        assert_eq!(shorts, ["0", "0.01200", "0.500", "1.23", "12.3", "123", "1234", "12,346", "1,234,567"]);
+        assert_eq!(shorts, ["0", "0.0120", "0.500", "1.23", "12.3", "123", "1234", "12,346", "1,234,567"]);
     }
 }

@@ -62,7 +62,10 @@ impl Workload for ShopPoints {
 }
 
 /// The records of a pool over and over, changed a bit from lap to lap.
-fn laps<T: Clone + Send + Sync>(pool: Arc<Vec<T>>, change: impl Fn(&mut T, u64) + Send) -> impl Iterator<Item = T> + Send {
+fn laps<T: Clone + Send + Sync>(
+    pool: Arc<Vec<T>>,
+    change: impl Fn(&mut T, u64) + Send,
+) -> impl Iterator<Item = T> + Send {
     let (mut next, mut lap) = (0, 0);
     std::iter::repeat_with(move || {
         let mut record = pool[next].clone();

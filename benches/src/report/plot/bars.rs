@@ -29,7 +29,8 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     let width = area.dim_in_pixel().0 as i32;
     let (range, powers) = panel.reach();
     let place = |figure: f64| {
-        let share = if powers { (figure / range.start).ln() / (range.end / range.start).ln() } else { figure / range.end };
+        let share =
+            if powers { (figure / range.start).ln() / (range.end / range.start).ln() } else { figure / range.end };
         NAMES + (share.clamp(0.0, 1.0) * f64::from(width - NAMES - FIGURES)) as i32
     };
     area.draw(&Text::new(panel.title, (NAMES, 8), font(15)))?;
@@ -55,7 +56,11 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
             let (least, most) = (place(figure.least), place(figure.most));
             area.draw(&PathElement::new([(least, middle), (most, middle)], INK))?;
             let end = most.max(place(figure.median)) + 6;
-            area.draw(&Text::new(short(figure.median), (end, middle), font(12).pos(Pos::new(HPos::Left, VPos::Center))))?;
+            area.draw(&Text::new(
+                short(figure.median),
+                (end, middle),
+                font(12).pos(Pos::new(HPos::Left, VPos::Center)),
+            ))?;
             top += BAR;
         }
         top += GAP;

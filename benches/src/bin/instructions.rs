@@ -1,0 +1,128 @@
+//! Work for `callgrind` to count: see `benches/instructions`, which runs it.
+//!
+//! `instructions <scenario> <operations>` does everything but the operations outside of [`measured`], so that counting
+//! can be told to look only there. Stores are manual: the steps are the indexer's, on this thread, at known moments.
+//!
+//! A store seeds its fingerprints at random, and how often keys meet in a directory depends on the seed. So the
+//! operations are split over several stores, which evens that out.
+
+use shop::fixed::{FixedSpan, FixedSpans, SPANS_PER_TRACE};
+use slipring::{Key, KeyBuf, Signal, Store};
+use std::process::ExitCode;
+
+/// Stores, each with its own seed, over which operations are split.
+const STORES: usize = 16;
+const CAPACITY: usize = 10_000;
+/// Whatever the machine has: the number of cores must not show.
+const SHARDS: usize = 4;
+/// Records between two steps; fewer than the slack, so that no push finds its shard full.
+const STRETCH: usize = 400;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let scenario = arguments.next();
+    let operations = arguments.next().and_then(|number| number.parse::<usize>().ok());
+    let run: fn(usize) = match scenario.as_deref() {
+        Some("push") => push,
+        Some("index") => index,
+        Some("evict") => evict,
+        Some("lookup") => lookup,
+        _ => return help(),
+    };
+    let Some(operations) = operations.filter(|operations| operations.is_multiple_of(STORES * STRETCH)) else {
+        return help();
+    };
+    (0..STORES).for_each(|_| run(operations / STORES));
+    ExitCode::SUCCESS
+}
+
+fn help() -> ExitCode {
+    eprintln!("instructions push|index|evict|lookup <a multiple of {}>", STORES * STRETCH);
+    ExitCode::from(2)
+}
+
+/// What is counted. Its name is in the script.
+#[inline(never)]
+fn measured<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+fn store(capacity: usize) -> Store<FixedSpan> {
+    Store::builder().capacity(capacity).shards(SHARDS).manual().build().expect("the layout is a fair one")
+}
+
+fn push_all(store: &Store<FixedSpan>, spans: impl IntoIterator<Item = FixedSpan>) {
+    for span in spans {
+        store.push(span).expect("there is room");
+    }
+}
+
+fn step_all(store: &Store<FixedSpan>) {
+    while store.step() {}
+}
+
+/// A full store, settled, and what comes next.
+fn full() -> (Store<FixedSpan>, FixedSpans) {
+    let (store, mut spans) = (store(CAPACITY), FixedSpans::new(1));
+    for _ in 0..2 * CAPACITY / STRETCH {
+        push_all(&store, spans.by_ref().take(STRETCH));
+        step_all(&store);
+    }
+    (store, spans)
+}
+
+/// Pushes of ready-made spans into a full store that has room again.
+fn push(operations: usize) {
+    let (store, mut spans) = full();
+    for _ in 0..operations / STRETCH {
+        let ready: Vec<FixedSpan> = spans.by_ref().take(STRETCH).collect();
+        measured(|| push_all(&store, ready));
+        step_all(&store);
+    }
+}
+
+/// Steps that index into a store that is not full, so that nothing is evicted.
+fn index(operations: usize) {
+    let (store, mut spans) = (store(operations.max(CAPACITY)), FixedSpans::new(1));
+    for _ in 0..operations / STRETCH {
+        push_all(&store, spans.by_ref().take(STRETCH));
+        measured(|| step_all(&store));
+    }
+}
+
+/// Steps that index and evict as much.
+fn evict(operations: usize) {
+    let (store, mut spans) = full();
+    for _ in 0..operations / STRETCH {
+        push_all(&store, spans.by_ref().take(STRETCH));
+        measured(|| step_all(&store));
+    }
+}
+
+/// Lookups of whole traces, one after the other.
+fn lookup(operations: usize) {
+    let (store, _) = full();
+    let traces = store.keys("trace").expect("spans have this index");
+    let mut traces: Vec<KeyBuf> =
+        traces.into_iter().filter(|trace| trace.count == u64::from(SPANS_PER_TRACE)).map(|trace| trace.key).collect();
+    // Not in the order of their ids.
+    traces.sort_by_key(|trace| {
+        store
+            .query()
+            .key("trace", trace)
+            .limit(1)
+            .collect()
+            .map_or(0, |newest| newest.iter().map(Signal::timestamp).max().unwrap_or(0))
+    });
+    let questions: Vec<Key<'_>> = traces.iter().map(KeyBuf::as_key).cycle().take(operations).collect();
+    let found = measured(|| questions.iter().map(|key| spans_of(&store, *key)).sum::<u64>());
+    assert_eq!(found, operations as u64 * u64::from(SPANS_PER_TRACE));
+}
+
+/// Reads a field of each, so that records are looked at.
+fn spans_of(store: &Store<FixedSpan>, trace: Key<'_>) -> u64 {
+    let mut spans = 0;
+    let shown = store.query().key("trace", trace).for_each(|_, span| spans += u64::from(span.time > 0));
+    shown.expect("spans have this index");
+    spans
+}
