@@ -141,7 +141,7 @@ impl<T: Signal> Builder<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Records in each shard, but for the first `larger` ones, which have one more.
-    base: usize,
+    pub(crate) base: usize,
     larger: usize,
     pub(crate) shards: usize,
     pub(crate) slack: usize,

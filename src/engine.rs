@@ -53,7 +53,7 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn new(config: &crate::config::Builder<T>, layout: crate::config::Layout, seed: u64) -> Self {
         Self {
             shards: layout.capacities().map(|capacity| Shard::new(capacity, layout.slack)).collect(),
-            router: Router::new(layout.run),
+            router: Router::new(layout.run, layout.base),
             notices: Notices::new(),
             fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
             sinks: Snapshot::new(Sinks::default()),

@@ -47,7 +47,7 @@
 //! - **Conservation**: offered = held + evicted + rejected, exactly, whatever the schedule; each record is dropped or
 //!   handed on exactly once.
 //! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or with a slow reader.
-//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs of at most 64 pushes
+//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs of at most 256 pushes
 //!   or half a millisecond; what overlaps has no finer order.
 //!
 //! How these are checked is in the README; how to use the store well is in the [`guide`].

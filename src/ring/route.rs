@@ -1,10 +1,11 @@
 //! Routing: which shard a producer pushes to, and with which stamp.
 //!
 //! A producer stays on one shard for a run of pushes. Then it looks at one other shard, the next one each time, and goes
-//! there if that one has fallen behind by a run. So all shards fill evenly, to within some runs, and all of the capacity
-//! serves even a single producer; while several that are equally fast keep to shards of their own, whose lines stay with
-//! their cores. A producer leaves a shard early at the first sign of another one there; after a full circle of such
-//! failures it stays where it is. A full shard it first tries to make room in; only if that fails it goes to the next.
+//! there if that one has fallen behind: by a run if it is at home there, by some runs if another is. So all shards fill
+//! evenly, to within some runs, and all of the capacity serves even a single producer; while several keep to shards of
+//! their own, whose lines stay with their cores, and the faster ones help out in the others'. A producer leaves a shard
+//! early at the first sign of another one there; after a full circle of such failures it stays where it is. A full shard
+//! it first tries to make room in; only if that fails it goes on, to shards of its own first.
 //!
 //! A run carries a **stamp** from one store-wide counter. Arrival order is (stamp, sequence). Within a shard stamps never
 //! fall as sequences rise: a producer reads `claimed` first, takes its stamp then, and claims only if `claimed` has not
@@ -21,6 +22,9 @@ use std::cell::Cell;
 /// shard's index, not one in each.
 pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 256 };
 
+/// Runs by which another's shard must have fallen behind before a producer helps out there, in shards of some size.
+const HELP_AFTER: u64 = 4;
+
 /// Stores whose runs one thread remembers at a time; one that is pushed to beside more others starts a run each time.
 const REMEMBERED: usize = 8;
 
@@ -28,7 +32,11 @@ const REMEMBERED: usize = 8;
 struct Run {
     /// 0: none.
     store: Cell<u64>,
+    /// Who this is to the store: see [`Home`](super::home::Home).
+    producer: Cell<u64>,
     shard: Cell<usize>,
+    /// Whether it has come to the shard and not yet claimed there.
+    arriving: Cell<bool>,
     /// The shard that it looked at last, when a run ended.
     look: Cell<usize>,
     /// Records left until then.
@@ -75,17 +83,21 @@ pub(crate) enum NoClaim {
 pub(crate) struct Router {
     store: u64,
     run: u64,
+    /// Records by which a shard must have fallen behind: see [`HELP_AFTER`].
+    help_after: u64,
     stamps: CachePadded<Count>,
     entrances: CachePadded<Count>,
 }
 
 impl Router {
-    /// `run` is how many records a producer pushes to a shard before it moves on.
-    pub(crate) fn new(run: usize) -> Self {
+    /// `run` is how many records a producer pushes to a shard before it looks at another, `capacity` how many a shard keeps.
+    pub(crate) fn new(run: usize, capacity: usize) -> Self {
         static STORES: Count = Count::new();
+        let run = run as u64;
         Self {
             store: STORES.next() + 1,
-            run: run as u64,
+            run,
+            help_after: run * (capacity as u64 / 8 / run).clamp(1, HELP_AFTER),
             stamps: CachePadded::new(Count::default()),
             entrances: CachePadded::new(Count::default()),
         }
@@ -140,18 +152,20 @@ impl Router {
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
         if run.store.get() == self.store && run.is_disturbed(&shards[run.shard.get()]) {
-            run.move_on(shards.len(), self.run);
+            run.move_on(shards, self.run, Whose::Own);
         }
         let (mut full, mut contended) = (0, 0);
-        while full < shards.len() {
+        while full < 2 * shards.len() {
             // Looked at in each round: `make_room` runs drops, which are user code and may push, here or elsewhere.
             if run.store.get() != self.store {
+                let number = self.entrances.next();
                 run.store.set(self.store);
-                run.shard.set(self.entrances.next() as usize % shards.len());
+                run.producer.set(number + 1);
+                run.arrive(number as usize % shards.len());
                 run.look.set(run.shard.get());
                 run.left.set(self.run);
             } else if run.left.get() == 0 {
-                run.go_on(shards, self.run);
+                run.go_on(shards, self.run, self.help_after);
             }
             run.limit.set(NO_LIMIT);
             let number = run.shard.get();
@@ -165,13 +179,16 @@ impl Router {
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
-                    run.move_on(shards.len(), self.run);
+                    run.move_on(shards, self.run, if full < shards.len() { Whose::Own } else { Whose::Any });
                 }
                 continue;
             }
             // What orders stamps against claims is in the module's text.
             let stamp = self.stamps.next();
             if shard.claim(next, count) {
+                if run.arriving.replace(false) {
+                    shard.home.enter(run.producer.get());
+                }
                 run.next.set(next);
                 run.slot.set(shard.slots.slot(next));
                 run.limit.set(limit);
@@ -182,7 +199,7 @@ impl Router {
             contended += 1;
             full = 0;
             if contended < shards.len() {
-                run.move_on(shards.len(), self.run);
+                run.move_on(shards, self.run, Whose::Any);
             }
         }
         Err(NoClaim::Full)
@@ -193,6 +210,8 @@ impl Run {
     const fn none() -> Self {
         Self {
             store: Cell::new(0),
+            producer: Cell::new(0),
+            arriving: Cell::new(false),
             shard: Cell::new(0),
             look: Cell::new(0),
             left: Cell::new(0),
@@ -222,20 +241,40 @@ impl Run {
 
     /// Ends a run and begins the next: where it is, unless the other shard that it looks at, another one each time, has
     /// fallen behind.
-    fn go_on<T: Signal>(&self, shards: &[Shard<T>], length: u64) {
+    fn go_on<T: Signal>(&self, shards: &[Shard<T>], length: u64, help_after: u64) {
         let here = self.shard.get();
         let next = |shard| if shard + 1 == shards.len() { 0 } else { shard + 1 };
         let other = Some(next(self.look.get())).filter(|&other| other != here).unwrap_or(next(here));
         self.look.set(other);
-        if shards[other].claimed() + length <= shards[here].claimed() {
-            self.shard.set(other);
+        let behind = if shards[other].home.welcomes(self.producer.get()) { length } else { help_after };
+        if shards[other].claimed() + behind <= shards[here].claimed() {
+            self.arrive(other);
         }
         self.left.set(length);
     }
 
-    fn move_on(&self, shards: usize, length: u64) {
-        let next = self.shard.get() + 1;
-        self.shard.set(if next == shards { 0 } else { next });
+    /// Goes to the next of these shards; to the next of all if there is no other.
+    fn move_on<T: Signal>(&self, shards: &[Shard<T>], length: u64, whose: Whose) {
+        let here = self.shard.get();
+        let mut others = (here + 1..shards.len()).chain(0..here);
+        let next = others.clone().next();
+        let own = |&other: &usize| whose == Whose::Any || shards[other].home.welcomes(self.producer.get());
+        if let Some(next) = others.find(own).or(next) {
+            self.arrive(next);
+        }
         self.left.set(length);
     }
+
+    fn arrive(&self, shard: usize) {
+        self.shard.set(shard);
+        self.arriving.set(true);
+    }
+}
+
+/// Which shards a producer considers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Those where it is at home.
+    Own,
+    Any,
 }

@@ -3,6 +3,7 @@
 //! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, each only ever growing. Visible is what is published at or
 //! above `max(evicted, floor, claimed − capacity)`.
 
+use super::home::Home;
 use super::marks::Marks;
 use super::slot::Slots;
 use super::token::{Token, TokenGuard};
@@ -40,6 +41,7 @@ pub(crate) struct Cursors {
 /// One shard of a store.
 pub(crate) struct Shard<T: Signal> {
     claimed: CachePadded<AtomicU64>,
+    pub(super) home: CachePadded<Home>,
     reclaimed: CachePadded<AtomicU64>,
     indexed: CachePadded<AtomicU64>,
     evicted: AtomicU64,
@@ -64,6 +66,7 @@ impl<T: Signal> Shard<T> {
         const { assert!(T::Indexes::COUNT <= u8::MAX as usize, "a signal has at most 255 indexes") };
         Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
+            home: CachePadded::new(Home::default()),
             reclaimed: CachePadded::new(AtomicU64::new(0)),
             indexed: CachePadded::new(AtomicU64::new(0)),
             evicted: AtomicU64::new(0),
