@@ -184,6 +184,7 @@ impl<T: Signal> Engine<T> {
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
         slots.prefetch_ahead(claim.slot);
         self.notices.send(claim.shard);
+        self.tidy_after(claim.shard, claim.first + 1, 1);
     }
 
     /// Puts records into the slots of a claim, in order, and says so. As many as the claim counts must come: the
@@ -200,6 +201,7 @@ impl<T: Signal> Engine<T> {
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
         self.notices.send(claim.shard);
+        self.tidy_after(claim.shard, sequence, claim.count);
     }
 
     /// Applies all work that can be done in a shard now, without running user code; whether any was.
@@ -281,7 +283,7 @@ impl<T: Signal> Engine<T> {
     fn work_off(&self) {
         for number in 0..self.shards.len() {
             // Whoever has the token now will not keep it.
-            while self.step(number, Role::Indexer).is_none_or(Moved::any) {
+            while self.step(number, Role::Indexer { rested: u64::MAX }).is_none_or(Moved::any) {
                 thread::yield_now();
             }
         }

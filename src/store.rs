@@ -78,6 +78,10 @@ impl<T: Signal> Store<T> {
     /// Puts a record into the store, and evicts the oldest of its shard if that is full. The record is visible to every
     /// query that begins after this returns.
     ///
+    /// Where records own memory, it also drops some evicted ones for those that it brings, as long as no hook or stream sees
+    /// them: memory is freed by the thread that goes on allocating it. What pushes leave, the indexer drops within some
+    /// milliseconds.
+    ///
     /// Progress: lock-free while there is room, without an allocation. Without room it does a small batch of the
     /// indexer's work itself; if that does not help (a sleeping reader, a stalled push, a hook that takes its time), it
     /// waits or hands the record back, as the builder was told. Inside a hook or a visit it never waits.
@@ -311,7 +315,7 @@ impl<T: Signal> Store<T> {
         if !self.engine.threaded {
             self.engine.notices.tick_on();
         }
-        let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer };
+        let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer { rested: u64::MAX } };
         (0..self.engine.shards.len())
             .fold(false, |any, shard| self.engine.step(shard, role).is_some_and(|moved| moved.any()) | any)
     }

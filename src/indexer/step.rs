@@ -18,8 +18,9 @@ use std::ops::Range;
 /// Who takes a step, and so what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Everything, in large batches.
-    Indexer,
+    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless hooks or
+    /// a stream see them.
+    Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
     /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
@@ -45,6 +46,12 @@ const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
 
 /// What an assister does at most: the tail of a push's latency.
 const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
+
+/// How many records that take time to drop a producer lets go of at most, for every [`TIDY_EVERY`] that it pushes.
+const TIDY_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
+
+/// A power of two.
+const TIDY_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
 
 /// Records that are reclaimed before others hear of it.
 const RECLAIM_RUN: u64 = 32;
@@ -73,9 +80,13 @@ impl<T: Signal> Engine<T> {
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
             let sinks = self.sinks.load();
-            if role == Role::Indexer || !self.threaded || sinks.is_empty() {
-                reclaimed = self.reclaim(number, reclaimed..evicted, batch, &sinks, &token);
-            }
+            let (to, most) = match role {
+                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() => (evicted.min(rested), batch),
+                Role::Assister if self.threaded && !sinks.is_empty() => (reclaimed, 0),
+                Role::Assister if owns_heap::<T>() => (evicted, TIDY_BATCH),
+                _ => (evicted, batch),
+            };
+            reclaimed = self.reclaim(number, reclaimed..to, most, &sinks, &token);
             // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
             self.guarded(|| drop(sinks));
         }
@@ -85,10 +96,46 @@ impl<T: Signal> Engine<T> {
             evicted: evicted - before.evicted,
             reclaimed: reclaimed - before.reclaimed,
         };
-        if moved.reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
+        self.tell_of_room(moved.reclaimed);
+        Some(moved)
+    }
+
+    /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
+    /// records own memory, who pushes frees some: in the thread that allocated it, as a rule (see `ring::home`), which is
+    /// what allocators are fast at, and one record at a time. Never waits; does nothing where hooks or a stream see records.
+    #[inline(always)]
+    pub(crate) fn tidy_after(&self, number: usize, pushed_to: u64, pushed: u64) {
+        // Whether a multiple of `TIDY_EVERY` was passed.
+        if owns_heap::<T>() && pushed_to % TIDY_EVERY < pushed {
+            self.tidy(number, TIDY_BATCH * pushed.div_ceil(TIDY_EVERY));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tidy(&self, number: usize, most: u64) {
+        let shard = &self.shards[number];
+        if shard.reclaimed() == shard.evicted() || inside::is_inside() {
+            return;
+        }
+        let Some(token) = shard.token.try_take() else { return };
+        let _inside = inside::enter();
+        let sinks = self.sinks.load();
+        let mut reclaimed = 0;
+        if sinks.is_empty() {
+            let before = shard.cursors(&token);
+            let done = self.reclaim(number, before.reclaimed..before.evicted, most, &sinks, &token);
+            reclaimed = done - before.reclaimed;
+        }
+        self.guarded(|| drop(sinks));
+        drop(token);
+        self.tell_of_room(reclaimed);
+    }
+
+    fn tell_of_room(&self, reclaimed: u64) {
+        if reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }
-        Some(moved)
     }
 
     /// Lets go of evicted records that no reader may be looking at; how far that got.
@@ -104,7 +151,7 @@ impl<T: Signal> Engine<T> {
             // a while.
             let run = if sinks.is_empty() { RECLAIM_RUN } else { 1 };
             let until = (done + run).min(to);
-            if std::mem::needs_drop::<T>() || !sinks.is_empty() {
+            if owns_heap::<T>() || !sinks.is_empty() {
                 shard.heap.set(shard.heap.get() - heap_of(shard, done..until));
                 (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
             }
@@ -186,7 +233,7 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64
         }
         enter(shard, slot, heads, done, &guard);
         done += heads.len() as u64;
-        if std::mem::needs_drop::<T>() {
+        if owns_heap::<T>() {
             shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
         }
         shard.set_indexed(done);
@@ -214,9 +261,14 @@ fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
     }
 }
 
+/// Whether dropping a record does anything.
+const fn owns_heap<T>() -> bool {
+    std::mem::needs_drop::<T>()
+}
+
 /// Own heap bytes of a range of records. What needs no drop owns no heap, whatever it says.
 fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
-    if std::mem::needs_drop::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
+    if owns_heap::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
 }
 
 /// Takes records whose turn has come out of every index; how far that got. For the token holder.

@@ -14,7 +14,7 @@ use std::time::Duration;
 const NAP: Duration = Duration::from_micros(500);
 
 /// Naps without work after which it parks: some milliseconds.
-const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 8 };
+const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 16 };
 
 /// Rounds over the shards in one pass, that is, between two ticks of the coarse clock.
 const ROUNDS: u32 = 16;
@@ -30,6 +30,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.notices.attach();
     let mut idle = 0;
     let mut pace = Pace::new();
+    let mut rested = vec![Rested::default(); engine.shards.len()];
     let mut hurried = false;
     while !engine.is_stopping() {
         let taken = engine.notices.take();
@@ -38,7 +39,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
             idle = 0;
             hurried = engine.notices.nap(NAP * LEFT_NAPS);
             continue;
-        } else if pass(engine, taken) {
+        } else if pass(engine, taken, &mut rested) {
             idle = 0;
         } else {
             idle = u32::saturating_add(idle, 1);
@@ -81,13 +82,30 @@ impl Pace {
     }
 }
 
+/// Passes after which this thread drops records that no producer has dropped: some milliseconds.
+const REST: u64 = if cfg!(loom) { 1 } else { 8 };
+
+/// Up to where a shard had been evicted when a rest began, and when the one before it did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rested {
+    now: u64,
+    before: u64,
+}
+
 /// Works off every shard that has sent a notice or is not settled; whether there was anything to do.
 ///
 /// The cursors alone would do: a notice can be taken while somebody else holds the token and has looked past the end
 /// already, or before the claim it stands for is seen. A shard that is not settled is looked at in every pass, so nothing
 /// depends on who was refused what.
-fn pass<T: Signal>(engine: &Engine<T>, taken: Taken) -> bool {
+///
+/// Records that take time to drop are dropped by producers as they push; this thread drops what they have left for a while.
+fn pass<T: Signal>(engine: &Engine<T>, taken: Taken, rested: &mut [Rested]) -> bool {
     let mut any = false;
+    if engine.notices.tick().is_multiple_of(REST) {
+        for (rested, shard) in rested.iter_mut().zip(&engine.shards) {
+            rested.before = std::mem::replace(&mut rested.now, shard.evicted());
+        }
+    }
     for round in 0..ROUNDS {
         let mut moved = false;
         // One step each in turn, so that a shard whose hooks take long does not keep the others waiting.
@@ -95,7 +113,7 @@ fn pass<T: Signal>(engine: &Engine<T>, taken: Taken) -> bool {
             let named = round == 0 && taken.names(number);
             let overlooked = round == 0 && planted(Fault::NoticedOnly);
             if named || !(overlooked || shard.is_settled()) {
-                moved |= engine.step(number, Role::Indexer).is_some_and(Moved::any);
+                moved |= engine.step(number, Role::Indexer { rested: rested[number].before }).is_some_and(Moved::any);
             }
         }
         if !moved {
