@@ -36,7 +36,7 @@ fn one_producer_fills_all_shards_evenly() {
     }
     assert_eq!(store.len(), 8_000);
     let answer = store.query().key("key", 1u64).collect().unwrap();
-    let oldest = answer.records.last().unwrap().1.number;
+    let oldest = answer.records.last().unwrap().number;
     // Each shard keeps its newest quarter; runs of 50, a few for each of the other shards, make the difference.
     assert!(oldest >= 12_000 - 3 * 3 * 50, "{oldest}");
     assert!(answer.iter().map(|record| record.number).is_sorted_by(|a, b| a > b));

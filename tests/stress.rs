@@ -51,7 +51,7 @@ fn stress(store: &Store<Counted>, hooked: bool) {
                     key = (key + 1) % 7;
                     let answer = store.query().key("key", key).limit(50).collect().unwrap();
                     assert!(answer.iter().all(|record| record.key == key && record.number % 7 == key));
-                    for (position, record) in &answer.records {
+                    for (position, record) in answer.positions.iter().zip(&answer.records) {
                         if let Ok(found) = store.get(*position) {
                             assert_eq!(found.number, record.number, "a position never means another record");
                         }

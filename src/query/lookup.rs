@@ -1,13 +1,12 @@
 //! Records by a key.
 
 use super::view::View;
-use super::walk::{Reach, walk};
+use super::walk::Walk;
 use crate::Position;
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, Signal};
 use crate::sync::epoch;
-use std::ops::ControlFlow;
 
 /// A question to a store, made by [`Store::query`](crate::Store::query).
 ///
@@ -31,8 +30,10 @@ pub struct Query<'a, T: Signal> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer<T> {
-    /// The records with their positions, newest arrival first.
-    pub records: Vec<(Position, T)>,
+    /// The records, newest arrival first.
+    pub records: Vec<T>,
+    /// Where each of them is.
+    pub positions: Vec<Position>,
     /// Whether records that belong here were, or may have been, evicted before the query came to them.
     pub cut: bool,
 }
@@ -48,14 +49,14 @@ impl<T> Answer<T> {
         self.records.is_empty()
     }
 
-    /// The records without their positions.
+    /// The records alone.
     pub fn into_records(self) -> Vec<T> {
-        self.records.into_iter().map(|(_, record)| record).collect()
+        self.records
     }
 
     /// The records, borrowed.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.records.iter().map(|(_, record)| record)
+        self.records.iter()
     }
 }
 
@@ -67,10 +68,10 @@ impl<T: Signal> std::fmt::Debug for Engine<T> {
 
 impl<T> IntoIterator for Answer<T> {
     type Item = (Position, T);
-    type IntoIter = std::vec::IntoIter<(Position, T)>;
+    type IntoIter = std::iter::Zip<std::vec::IntoIter<Position>, std::vec::IntoIter<T>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.records.into_iter()
+        self.positions.into_iter().zip(self.records)
     }
 }
 
@@ -108,48 +109,15 @@ impl<'a, T: Signal> Query<'a, T> {
     where
         T: Clone,
     {
-        if self.limit == usize::MAX && self.engine.shards.len() > 1 {
-            return self.collect_all();
-        }
-        let mut records = Vec::new();
-        let cut = self.for_each(|position, record| records.push((position, record.clone())))?;
-        Ok(Answer { records, cut })
-    }
-
-    /// The same without a limit, over several shards: each record is copied when it is found, which spares a second look.
-    fn collect_all(self) -> Result<Answer<T>, QueryError>
-    where
-        T: Clone,
-    {
-        let (index, key) = self.key?.ok_or(QueryError::NoKey)?;
-        let engine = self.engine;
-        let print = engine.fingerprints.of(key);
-        let begun: Vec<u64> = engine.shards.iter().map(|shard| shard.low(shard.claimed())).collect();
-        let mut cut = false;
-        let mut walked = Vec::with_capacity(begun.len());
-        // So that the walks' own pins cost nothing. Of user code, only keys and clones run under it.
-        let pin = epoch::pin();
-        for ((number, shard), since) in engine.shards.iter().enumerate().zip(begun) {
-            let mut found = Vec::new();
-            let reach = walk(&mut View::open(shard), since, index, print, |view, sequence| {
-                let carries = |record: &T| engine.guarded(|| record.key(index) == Some(key)).unwrap_or(false);
-                let copy = view.read(sequence, |record| carries(record).then(|| record.clone())).flatten();
-                let stamp = shard.slots.head(sequence).stamp();
-                found.extend(copy.map(|copy| (Found { stamp, sequence, shard: number }, copy)));
-                ControlFlow::Continue(())
-            });
-            cut |= reach == Reach::Cut;
-            walked.push(found.into_iter());
-        }
-        drop(pin);
-        let mut records = Vec::with_capacity(walked.iter().map(|found| found.len()).sum());
-        // Each walk went from the newest down.
-        while let Some(newest) = walked.iter_mut().max_by_key(|found| found.as_slice().first().map(|&(found, _)| found))
-            && let Some((found, copy)) = newest.next()
-        {
-            records.push((Position::new(found.shard, found.sequence), copy));
-        }
-        Ok(Answer { records, cut })
+        let search = self.search()?;
+        let (found, cut) = search.find();
+        let mut records = Vec::with_capacity(found.len());
+        let mut positions = Vec::with_capacity(found.len());
+        let cut_meanwhile = search.show(&found, |position, record| {
+            records.push(record.clone());
+            positions.push(position);
+        });
+        Ok(Answer { records, positions, cut: cut || cut_meanwhile })
     }
 
     /// How many there are.
@@ -170,65 +138,116 @@ impl<'a, T: Signal> Query<'a, T> {
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
-    pub fn for_each(self, mut visit: impl FnMut(Position, &T)) -> Result<bool, QueryError> {
+    pub fn for_each(self, visit: impl FnMut(Position, &T)) -> Result<bool, QueryError> {
+        let search = self.search()?;
+        let (found, cut) = search.find();
+        Ok(search.show(&found, visit) || cut)
+    }
+
+    fn search(self) -> Result<Search<'a, T>, QueryError> {
         let (index, key) = self.key?.ok_or(QueryError::NoKey)?;
-        let engine = self.engine;
-        let print = engine.fingerprints.of(key);
-        let carries = |record: &T| engine.guarded(|| record.key(index) == Some(key)).unwrap_or(false);
-        let mut left = self.limit;
-        if left == 0 {
-            return Ok(false);
-        }
-        if let [shard] = &*engine.shards {
-            let mut view = View::open(shard);
-            let since = view.low;
-            let reach = walk(&mut view, since, index, print, |view, sequence| {
-                let shown = view.read(sequence, |record| {
-                    let shown = carries(record);
-                    if shown {
-                        visit(Position::new(0, sequence), record);
-                    }
-                    shown
-                });
-                left -= usize::from(shown == Some(true));
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            return Ok(reach == Reach::Cut);
-        }
-        // Shards are walked one after the other, so that a reader holds back one at a time; then what was found is shown
-        // in the order over all.
-        let begun: Vec<u64> = engine.shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let print = self.engine.fingerprints.of(key);
+        Ok(Search { engine: self.engine, index, key, print, limit: self.limit })
+    }
+}
+
+/// A query that can be answered.
+struct Search<'a, T: Signal> {
+    engine: &'a Engine<T>,
+    index: usize,
+    key: Key<'a>,
+    print: u64,
+    limit: usize,
+}
+
+/// Records that are fetched ahead of the one being shown.
+const AHEAD: usize = 4;
+
+impl<'a, T: Signal> Search<'a, T> {
+    /// The newest records with the fingerprint, as many as the limit says, newest first; and whether some were lost.
+    ///
+    /// Shards are walked one after the other, so that a reader holds back one at a time. With a limit, each gives its share
+    /// first; then those give more whose oldest is newer than the last of all.
+    fn find(&self) -> (Vec<Found>, bool) {
+        let (limit, shards) = (self.limit, &self.engine.shards);
         let mut found = Vec::new();
-        let mut cut = false;
-        for ((number, shard), since) in engine.shards.iter().enumerate().zip(begun) {
-            let mut left = self.limit;
-            let reach = walk(&mut View::open(shard), since, index, print, |view, sequence| {
-                if view.read(sequence, carries) == Some(true) {
-                    let stamp = shard.slots.head(sequence).stamp();
-                    found.push(Found { stamp, sequence, shard: number });
-                    left -= 1;
-                }
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            cut |= reach == Reach::Cut;
+        if limit == 0 {
+            return (found, false);
         }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        let mut view: Option<(usize, View<'_, T>)> = None;
-        for Found { shard, sequence, .. } in found {
-            if view.as_ref().is_none_or(|(open, _)| *open != shard) {
-                // One mark at a time.
-                drop(view.take());
-                view = Some((shard, View::open_at(&engine.shards[shard], sequence)));
+        let begun: Vec<u64> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let share = limit.div_ceil(shards.len()).saturating_mul(5) / 4;
+        let mut walks = Vec::with_capacity(shards.len());
+        {
+            // So that the walks' own pins cost nothing.
+            let _pin = epoch::pin();
+            for ((number, shard), since) in shards.iter().enumerate().zip(begun) {
+                let mut walk = Walk::new(shard, since, self.index, self.print);
+                let oldest = self.gather(number, &mut walk, share.min(limit), &mut found);
+                walks.push((walk, oldest));
             }
-            let (_, open) = view.as_mut().expect("it was opened above");
-            match open.read(sequence, |record| visit(Position::new(shard, sequence), record)) {
-                Some(()) => left -= 1,
-                None => cut = true,
+        }
+        loop {
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            let last = found.get(limit - 1).copied();
+            let mut more = false;
+            for (number, (walk, oldest)) in walks.iter_mut().enumerate() {
+                if walk.goes_on() && last.is_none_or(|last| *oldest > Some(last)) {
+                    *oldest = self.gather(number, walk, share, &mut found).or(*oldest);
+                    more = true;
+                }
             }
-            if left == 0 {
+            if !more {
                 break;
             }
         }
-        Ok(cut)
+        found.truncate(limit);
+        let cut = walks.iter_mut().any(|(walk, _)| !walk.goes_on() && walk.is_cut());
+        (found, cut)
+    }
+
+    /// Takes this many from a walk, or what there is; the oldest of them.
+    fn gather(&self, shard: usize, walk: &mut Walk<'a, T>, wanted: usize, found: &mut Vec<Found>) -> Option<Found> {
+        let before = found.len();
+        let slots = &self.engine.shards[shard].slots;
+        // With a limit, another key's record with the same fingerprint must not take a place.
+        let check = self.limit < usize::MAX || self.engine.fingerprints.narrow();
+        walk.find(wanted, |view, sequence| {
+            let carries = !check || view.read(sequence, |record| self.carries(record)) == Some(true);
+            if carries {
+                found.push(Found { stamp: slots.head(sequence).stamp(), sequence, shard });
+            }
+            carries
+        });
+        walk.rest();
+        found[before..].last().copied()
+    }
+
+    /// Shows these records, those of them that carry the key; whether any was evicted meanwhile.
+    fn show(&self, found: &[Found], mut visit: impl FnMut(Position, &T)) -> bool {
+        let mut cut = false;
+        let mut view: Option<(usize, View<'_, T>)> = None;
+        let fetch =
+            |Found { shard, sequence, .. }: &Found| self.engine.shards[*shard].slots.prefetch_payload(*sequence);
+        found.iter().take(AHEAD).for_each(fetch);
+        for (number, &Found { shard, sequence, .. }) in found.iter().enumerate() {
+            found.get(number + AHEAD).into_iter().for_each(fetch);
+            if view.as_ref().is_none_or(|(open, _)| *open != shard) {
+                // One mark at a time.
+                drop(view.take());
+                view = Some((shard, View::open_below(&self.engine.shards[shard], sequence)));
+            }
+            let (_, open) = view.as_mut().expect("it was opened above");
+            let show = |record: &T| {
+                if self.carries(record) {
+                    visit(Position::new(shard, sequence), record);
+                }
+            };
+            cut |= open.read(sequence, show).is_none();
+        }
+        cut
+    }
+
+    fn carries(&self, record: &T) -> bool {
+        self.engine.guarded(|| record.key(self.index) == Some(self.key)).unwrap_or(false)
     }
 }

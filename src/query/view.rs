@@ -15,7 +15,8 @@ fn span(capacity: u64) -> u64 {
 /// What a reader sees of a shard, fixed when it is opened, but for what is evicted meanwhile.
 pub(crate) struct View<'a, T: Signal> {
     shard: &'a Shard<T>,
-    mark: Mark<'a>,
+    /// None while nothing is looked at.
+    mark: Option<Mark<'a>>,
     /// `evicted`, looked at after the mark was last moved down: what lies at or above both may be read.
     evicted: u64,
     /// Visible were `[low, claimed)`; of these the directories knew `[low, indexed)` at least.
@@ -26,15 +27,31 @@ pub(crate) struct View<'a, T: Signal> {
 }
 
 impl<'a, T: Signal> View<'a, T> {
-    /// For walking down from the newest.
+    /// For walking down from the newest. Where everything is indexed, which is seen without looking at slots, the first
+    /// record that is looked at sets the mark.
     pub(crate) fn open(shard: &'a Shard<T>) -> Self {
-        Self::open_at(shard, shard.indexed().saturating_sub(span(shard.capacity())))
+        let inside = inside::enter();
+        let view = Self::fixed(shard, None, inside);
+        if view.indexed == view.claimed {
+            return view;
+        }
+        let mark = shard.marks.set(view.indexed.saturating_sub(span(shard.capacity())));
+        Self::fixed(shard, Some(mark), view._inside)
     }
 
     /// For reading from this sequence upwards.
     pub(crate) fn open_at(shard: &'a Shard<T>, lowest: u64) -> Self {
         let inside = inside::enter();
         let mark = shard.marks.set(lowest);
+        Self::fixed(shard, Some(mark), inside)
+    }
+
+    /// For reading from this sequence downwards.
+    pub(crate) fn open_below(shard: &'a Shard<T>, sequence: u64) -> Self {
+        Self::open_at(shard, sequence.saturating_sub(span(shard.capacity())))
+    }
+
+    fn fixed(shard: &'a Shard<T>, mark: Option<Mark<'a>>, inside: Inside) -> Self {
         // In this order. `evicted` after the mark's fence: the licence. Then `indexed` before `claimed`, so that the tail
         // [indexed, claimed) leaves no gap; and both before any directory, so that what lies below `indexed` is in it.
         let evicted = shard.evicted();
@@ -44,26 +61,43 @@ impl<'a, T: Signal> View<'a, T> {
         Self { shard, mark, evicted, low, indexed, claimed, _inside: inside }
     }
 
+    /// Takes the mark away until something is looked at again.
+    pub(crate) fn rest(&mut self) {
+        self.mark = None;
+    }
+
+    /// The heads of what was visible and not indexed, newest first.
+    pub(crate) fn tail(&self) -> impl Iterator<Item = (u64, &'a Head<T::Indexes>)> + use<'a, T> {
+        self.shard.slots.heads_down(self.low.max(self.indexed)..self.claimed)
+    }
+
     pub(crate) fn shard(&self) -> &'a Shard<T> {
         self.shard
     }
 
-    /// Whether the sequence may be read; moves the mark down to it if need be. False if it has been evicted.
+    /// Whether the sequence may be read; sets the mark, or moves it down to it, if need be. False if it has been evicted.
     #[inline]
     pub(crate) fn license(&mut self, sequence: u64) -> bool {
-        if sequence < self.mark.at() {
-            self.mark.move_to(sequence.saturating_sub(span(self.shard.capacity())));
-            if !planted(Fault::ReaderWithoutReload) {
-                self.evicted = self.shard.evicted();
-            }
+        if self.mark.as_ref().is_none_or(|mark| sequence < mark.at()) {
+            self.protect(sequence.saturating_sub(span(self.shard.capacity())));
         }
         sequence >= self.evicted
     }
 
+    fn protect(&mut self, lowest: u64) {
+        match &mut self.mark {
+            Some(mark) => mark.move_to(lowest),
+            None => self.mark = Some(self.shard.marks.set(lowest)),
+        }
+        if !planted(Fault::ReaderWithoutReload) {
+            self.evicted = self.shard.evicted();
+        }
+    }
+
     /// Lets go of what lies below the sequence.
     pub(crate) fn raise(&mut self, sequence: u64) {
-        if sequence > self.mark.at() {
-            self.mark.move_to(sequence);
+        if let Some(mark) = self.mark.as_mut().filter(|mark| sequence > mark.at()) {
+            mark.move_to(sequence);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, weaken};
-use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch_to_write};
+use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch, prefetch_to_write};
 use std::mem::MaybeUninit;
 
 /// A slot's generation word: which sequence is published there. 0 says that none ever was, anything else is that
@@ -159,6 +159,16 @@ impl<T: Signal> Slots<T> {
         })
     }
 
+    /// The same, from the last one down.
+    #[inline]
+    pub(crate) fn heads_down(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
+        let mut slot = self.slot(range.end);
+        range.rev().map(move |sequence| {
+            slot = slot.checked_sub(1).unwrap_or(self.heads.len() - 1);
+            (sequence, &self.heads[slot])
+        })
+    }
+
     /// The slot of a sequence and the heads of that one and of those after it that lie behind one another, at most so
     /// many.
     #[inline]
@@ -195,6 +205,15 @@ impl<T: Signal> Slots<T> {
         let start: *const u8 = self.payloads.as_ptr().wrapping_add(slot).cast();
         for line in 0..const { lines(size_of::<T>()) } {
             prefetch_to_write(start.wrapping_add(line * LINE));
+        }
+    }
+
+    /// Fetches a record's first lines, to be read.
+    #[inline]
+    pub(crate) fn prefetch_payload(&self, sequence: u64) {
+        let start: *const u8 = (&raw const self.payloads[self.slot(sequence)]).cast();
+        for line in 0..const { lines(size_of::<T>()) } {
+            prefetch(start.wrapping_add(line * LINE));
         }
     }
 

@@ -23,10 +23,8 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
-        let mut records = Vec::new();
         let query = self.query().key(name::<T>(index), key).limit(limit);
-        query.for_each(|_, record| records.push(record.clone())).expect("the index exists");
-        records
+        query.collect().expect("the index exists").into_records()
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
