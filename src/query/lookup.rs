@@ -161,7 +161,7 @@ struct Search<'a, T: Signal> {
 }
 
 /// Records that are fetched ahead of the one being shown.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 impl<'a, T: Signal> Search<'a, T> {
     /// The newest records with the fingerprint, as many as the limit says, newest first; and whether some were lost.
@@ -214,6 +214,9 @@ impl<'a, T: Signal> Search<'a, T> {
         walk.find(wanted, |view, sequence| {
             let carries = !check || view.read(sequence, |record| self.carries(record)) == Some(true);
             if carries {
+                if found.len() < AHEAD {
+                    slots.prefetch_payload(sequence);
+                }
                 found.push(Found { stamp: slots.head(sequence).stamp(), sequence, shard });
             }
             carries
@@ -228,7 +231,6 @@ impl<'a, T: Signal> Search<'a, T> {
         let mut view: Option<(usize, View<'_, T>)> = None;
         let fetch =
             |Found { shard, sequence, .. }: &Found| self.engine.shards[*shard].slots.prefetch_payload(*sequence);
-        found.iter().take(AHEAD).for_each(fetch);
         for (number, &Found { shard, sequence, .. }) in found.iter().enumerate() {
             found.get(number + AHEAD).into_iter().for_each(fetch);
             if view.as_ref().is_none_or(|(open, _)| *open != shard) {
