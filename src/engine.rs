@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// reader that has left).
 const WAIT_AT_MOST: Duration = Duration::from_millis(1);
 
+/// Records that a reader looks through rather than index them.
+const LOOKED_THROUGH: u64 = if cfg!(loom) { 2 } else { 24 };
+
 pub(crate) struct Engine<T: Signal> {
     pub(crate) shards: Box<[Shard<T>]>,
     pub(crate) router: Router,
@@ -172,6 +175,15 @@ impl<T: Signal> Engine<T> {
             self.counts.assists.add(1);
         }
         moved.reclaimed > 0
+    }
+
+    /// Indexes some records of a shard for a reader, who would have to look through all that are not. To look through a few
+    /// costs less. Never waits; does nothing if somebody else is at it.
+    pub(crate) fn spare_a_tail(&self, number: usize) {
+        let shard = &self.shards[number];
+        if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !inside::is_inside() {
+            self.step(number, Role::Reader);
+        }
     }
 
     /// Puts a record into the slot of a claim of one, and says so.

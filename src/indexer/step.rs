@@ -23,6 +23,8 @@ pub(crate) enum Role {
     Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
+    /// A small batch of indexing, which allocates nothing.
+    Reader,
     /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
     /// no thread to do either.
     Assister,
@@ -44,7 +46,7 @@ impl Moved {
 
 const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
 
-/// What an assister does at most: the tail of a push's latency.
+/// What an assister or a reader does at most: the tail of a push's latency.
 const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
 
 /// How many records that take time to drop a producer lets go of at most, for every [`TIDY_EVERY`] that it pushes.
@@ -69,13 +71,17 @@ impl<T: Signal> Engine<T> {
         let shard = &self.shards[number];
         let token = shard.token.try_take()?;
         let _inside = inside::enter();
-        let batch = if role == Role::Assister { ASSIST_BATCH } else { BATCH };
-        let growth = if role == Role::Assister && self.threaded { Growth::Forbidden } else { Growth::Allowed };
+        let small = matches!(role, Role::Assister | Role::Reader);
+        let batch = if small { ASSIST_BATCH } else { BATCH };
+        let growth = if small && self.threaded { Growth::Forbidden } else { Growth::Allowed };
         let before = shard.cursors(&token);
         // Twice what is evicted, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
         // what it was when the ring filled up, and lookups would have a long tail to look through.
         let claimed = shard.claimed();
         let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
+        if role == Role::Reader {
+            return Some(Moved { indexed: indexed - before.indexed, ..Moved::default() });
+        }
         let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {

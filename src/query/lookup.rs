@@ -14,7 +14,8 @@ use crate::sync::epoch;
 /// records themselves are compared, not their hashes. It never waits, for writers or for other readers.
 ///
 /// Cost: O(records with the key + records pushed since the indexer's last pass + shards), about a microsecond for a trace
-/// of eight spans. [`collect`](Query::collect) clones each record, which for spans with many attributes costs far more
+/// of eight spans. Who finds many records that are not indexed yet indexes a small batch of them, unless somebody else is
+/// at it: the next query then has less to look through. [`collect`](Query::collect) clones each record, which for spans with many attributes costs far more
 /// than finding it: prefer [`for_each`](Query::for_each).
 /// While it runs it holds back the reuse of slots in one shard at a time, from the record in hand (and a margin below
 /// it) upwards.
@@ -181,6 +182,7 @@ impl<'a, T: Signal> Search<'a, T> {
             // So that the walks' own pins cost nothing.
             let _pin = epoch::pin();
             for ((number, shard), since) in shards.iter().enumerate().zip(begun) {
+                self.engine.spare_a_tail(number);
                 let mut walk = Walk::new(shard, since, self.index, self.print);
                 let oldest = self.gather(number, &mut walk, share.min(limit), &mut found);
                 walks.push((walk, oldest));
