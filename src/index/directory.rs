@@ -67,7 +67,7 @@ impl Directory {
     pub(crate) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(u64, u64)) {
         let mut table = Some(self.current(guard));
         while let Some(here) = table {
-            (0..here.len()).filter_map(|at| here.entry(at)).for_each(|(print, newest)| visit(print, newest));
+            here.entries().for_each(|(print, newest)| visit(print, newest));
             table = following(here, guard);
         }
     }

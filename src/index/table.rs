@@ -139,11 +139,12 @@ impl Table {
         Lines(&self.lines)
     }
 
-    /// What the cell holds now, if anything.
-    pub(super) fn entry(&self, at: usize) -> Option<(u64, u64)> {
-        let cell = self.cell(at);
-        let print = cell.print.load(Ordering::Acquire);
-        (print >= RESERVED).then(|| (print, cell.newest.load(Ordering::Acquire)))
+    /// What the cells hold now: fingerprint and newest sequence.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.lines.iter().flat_map(|line| &line.0).filter_map(|cell| {
+            let print = cell.print.load(Ordering::Acquire);
+            (print >= RESERVED).then(|| (print, cell.newest.load(Ordering::Acquire)))
+        })
     }
 
     /// Writer: the first record with this fingerprint came. The fingerprint must not be in the table.

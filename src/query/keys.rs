@@ -81,7 +81,8 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
         let mut known: HashMap<u64, KeyBuf, RandomState> = HashMap::default();
-        for shard in &engine.shards {
+        for (number, shard) in engine.shards.iter().enumerate() {
+            engine.spare_a_tail(number);
             // From the oldest on, so that whatever leads to a visible record leads to one that stays while this looks.
             carriers(&mut View::open_at(shard, shard.evicted()), index, |view, print, sequence| {
                 // A cell that changed hands while it was read leads to another key's record; its own has left then.
