@@ -8,7 +8,6 @@ use crate::indexer::{Moved, Role};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
 use crate::ring::{Claim, NoClaim, Router, Shard, Sketch};
-use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
@@ -83,11 +82,11 @@ impl<T: Signal> Engine<T> {
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
     #[inline(always)]
     pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
-        let mut sketch: Sketch<T> = Sketch { prints: T::Indexes::prints(), heap: 0 };
+        let mut sketch: Sketch<T> = Sketch::new();
         // Filled in place: a result handed out of the catch would be written and read again.
         let filled = self.guarded(|| {
             record.charge(&self.ledger);
-            let prints: &mut [u64] = sketch.prints.as_mut();
+            let prints: &mut [u64] = AsMut::as_mut(&mut sketch.prints);
             for (index, print) in prints.iter_mut().enumerate() {
                 *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
             }
@@ -199,15 +198,17 @@ impl<T: Signal> Engine<T> {
         self.tidy_after(claim.shard, claim.first + 1, 1);
     }
 
-    /// Puts records into the slots of a claim, in order, and says so. As many as the claim counts must come: the
-    /// iterator is the engine's own and cannot panic.
+    /// Puts records into the slots of a claim, in order, and says so. There must be as many as the claim counts, and as many
+    /// sketches.
     #[inline]
-    pub(crate) fn publish_all(&self, claim: Claim, records: impl Iterator<Item = (T, Sketch<T>)>) {
+    pub(crate) fn publish_all(&self, claim: Claim, records: &mut std::vec::IntoIter<T>, sketches: &[Sketch<T>]) {
         let slots = &self.shards[claim.shard].slots;
         let (mut slot, mut sequence) = (claim.slot, claim.first);
-        for (record, sketch) in records.take(claim.count as usize) {
-            // SAFETY: as in `publish`; `take` keeps it below the claim's end, and each sequence is written once.
-            unsafe { slots.write(slot, sequence, claim.stamp, record, &sketch) };
+        for sketch in &sketches[..claim.count as usize] {
+            let record = records.next().expect("a batch has a record for each sketch");
+            // SAFETY: as in `publish`; there are no more sketches than the claim counts, and each sequence is written once.
+            unsafe { slots.write(slot, sequence, claim.stamp, record, sketch) };
+            slots.prefetch_ahead(slot);
             slot = slots.forth(slot, 1);
             sequence += 1;
         }

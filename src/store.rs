@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Records of a batch that are prepared and claimed together.
-const CHUNK: usize = if cfg!(loom) { 2 } else { 32 };
+const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// A bounded store of one kind of record, written and read by any number of threads.
 ///
@@ -139,19 +139,18 @@ impl<T: Signal> Store<T> {
         let mut accepted = 0;
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
-            let mut sketches: [Option<Sketch<T>>; CHUNK] = [const { None }; CHUNK];
+            let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
             let mut usable = 0;
             for (sketch, record) in sketches.iter_mut().zip(rest.as_slice()) {
                 let Ok(made) = engine.sketch(record) else { break };
-                *sketch = Some(made);
+                *sketch = made;
                 usable += 1;
             }
-            let mut sketches = sketches.into_iter().flatten();
             let mut done = 0;
             while done < usable {
                 match engine.claim(usable - done, engine.on_full) {
                     Ok(claim) => {
-                        engine.publish_all(claim, rest.by_ref().zip(sketches.by_ref()));
+                        engine.publish_all(claim, &mut rest, &sketches[done..usable]);
                         done += claim.count as usize;
                     }
                     Err(reason) => {

@@ -82,6 +82,12 @@ pub(crate) struct Sketch<T: Signal> {
     pub(crate) heap: u32,
 }
 
+impl<T: Signal> Sketch<T> {
+    pub(crate) fn new() -> Self {
+        Self { prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), heap: 0 }
+    }
+}
+
 const LINE: usize = 64;
 
 /// Lines of a record that are fetched ahead.
