@@ -333,6 +333,7 @@ impl<T: Signal> Store<T> {
     /// counted. No hook runs for the records that are still in the store when it shuts down.
     pub fn on_evict(&self, hook: impl Fn(Position, &T) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
+        self.engine.tidy_all();
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
             if !sinks.closed {
@@ -354,6 +355,7 @@ impl<T: Signal> Store<T> {
         if buffer.checked_mul(size_of::<Evicted<T>>() + 16).is_none_or(|bytes| bytes > isize::MAX as usize) {
             return Err(StreamError::TooLarge(buffer));
         }
+        self.engine.tidy_all();
         let (outlet, evictions) = evictions::stream(buffer);
         let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {

@@ -35,38 +35,47 @@ impl Signal for Telltale {
     }
 }
 
+/// With a limit, keys are compared while heads are gathered; without, when records are shown.
+fn a_cut_is_said(limit: usize) {
+    let store: Store<Telltale> = Store::builder().capacity(2).shards(2).slack(1).manual().build().unwrap();
+    let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let began = Arc::new(AtomicBool::new(false));
+    for shard in 0..2 {
+        let (armed, began) = (Some(Arc::clone(&armed)), Some(Arc::clone(&began)));
+        let position = store.push(Telltale { key: 1, armed, began }).map_err(|error| error.reason).unwrap();
+        assert_eq!(position.shard(), shard);
+    }
+    store.flush().unwrap();
+    let other = {
+        let (store, began) = (store.clone(), Arc::clone(&began));
+        thread::spawn(move || {
+            // Once the query is in the first shard, the second one turns over.
+            if began.load(Ordering::Acquire) {
+                let pushed = store.push(Telltale { key: 2, ..Telltale::default() }).map_err(|error| error.reason);
+                assert_eq!(pushed.unwrap().shard(), 1);
+                store.step();
+            }
+        })
+    };
+    armed.store(true, Ordering::Relaxed);
+    let mut found = 0;
+    let cut = store.query().key("key", 1u64).limit(limit).for_each(|_, _| found += 1).unwrap();
+    assert!(found == 2 || cut, "lost without a word: found {found}");
+    other.join().unwrap();
+}
+
 #[test]
 fn an_answer_that_was_cut_says_so() {
-    explore("cut", 3, || {
-        let store: Store<Telltale> = Store::builder().capacity(2).shards(2).slack(1).manual().build().unwrap();
-        let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let began = Arc::new(AtomicBool::new(false));
-        for shard in 0..2 {
-            let (armed, began) = (Some(Arc::clone(&armed)), Some(Arc::clone(&began)));
-            let position = store.push(Telltale { key: 1, armed, began }).map_err(|error| error.reason).unwrap();
-            assert_eq!(position.shard(), shard);
-        }
-        store.flush().unwrap();
-        let other = {
-            let (store, began) = (store.clone(), Arc::clone(&began));
-            thread::spawn(move || {
-                // Once the query is in the first shard, the second one turns over.
-                if began.load(Ordering::Acquire) {
-                    let pushed = store.push(Telltale { key: 2, ..Telltale::default() }).map_err(|error| error.reason);
-                    assert_eq!(pushed.unwrap().shard(), 1);
-                    store.step();
-                }
-            })
-        };
-        armed.store(true, Ordering::Relaxed);
-        let mut found = 0;
-        let cut = store.query().key("key", 1u64).limit(10).for_each(|_, _| found += 1).unwrap();
-        assert!(found == 2 || cut, "lost without a word: found {found}");
-        other.join().unwrap();
-    });
+    explore("cut", 3, || a_cut_is_said(10));
+}
+
+#[test]
+fn an_answer_that_is_cut_between_its_passes_says_so() {
+    explore("cut between passes", 3, || a_cut_is_said(usize::MAX));
 }
 
 #[test]
 fn planted_faults_are_caught() {
     assert_caught("CutNotSeen", "an_answer_that_was_cut_says_so", "lost without a word");
+    assert_caught("GoneUnsaid", "an_answer_that_is_cut_between_its_passes_says_so", "lost without a word");
 }

@@ -18,8 +18,8 @@ use std::ops::Range;
 /// Who takes a step, and so what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless hooks or
-    /// a stream see them.
+    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless room is
+    /// short, or hooks or a stream see them.
     Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
@@ -85,9 +85,12 @@ impl<T: Signal> Engine<T> {
         let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
+            let room = before.reclaimed + shard.slots.count() - claimed;
             let sinks = self.sinks.load();
             let (to, most) = match role {
-                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() => (evicted.min(rested), batch),
+                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() && room >= self.hurry_below => {
+                    (evicted.min(rested), batch)
+                }
                 Role::Assister if self.threaded && !sinks.is_empty() => (reclaimed, 0),
                 Role::Assister if owns_heap::<T>() => (evicted, TIDY_BATCH),
                 _ => (evicted, batch),
@@ -138,6 +141,11 @@ impl<T: Signal> Engine<T> {
         self.tell_of_room(reclaimed);
     }
 
+    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on.
+    pub(crate) fn tidy_all(&self) {
+        (0..self.shards.len()).for_each(|number| self.tidy(number, u64::MAX));
+    }
+
     fn tell_of_room(&self, reclaimed: u64) {
         if reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
@@ -150,7 +158,7 @@ impl<T: Signal> Engine<T> {
             return evicted.start;
         }
         let shard = &self.shards[number];
-        let to = shard.marks.lowest(evicted.end).min(evicted.start + batch);
+        let to = shard.marks.lowest(evicted.end).min(evicted.start.saturating_add(batch));
         let mut done = evicted.start;
         while done < to {
             // With hooks each slot is free at once: they may take long. Otherwise the producers' line is left alone for
@@ -315,5 +323,32 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
             }
         }
         debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::config::{Builder, OnFull};
+    use crate::signal::LogRecord;
+
+    fn push(engine: &Engine<LogRecord>, records: u64) {
+        for _ in 0..records {
+            let record = LogRecord::default();
+            let sketch = engine.sketch(&record).expect("its keys are sound");
+            let claim = engine.claim(1, OnFull::Reject).expect("there is room");
+            engine.publish(claim, record, &sketch);
+        }
+    }
+
+    #[test]
+    fn evicted_records_rest_only_while_there_is_room() {
+        let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
+        let engine = Engine::new(&config, config.layout().unwrap(), 0);
+        let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
+        push(&engine, 10);
+        assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });
+        push(&engine, 3);
+        assert_eq!(step(), Moved { indexed: 3, evicted: 3, reclaimed: 5 }, "3 free slots are less than half the slack");
     }
 }

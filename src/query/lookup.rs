@@ -5,8 +5,10 @@ use super::walk::Walk;
 use crate::Position;
 use crate::engine::Engine;
 use crate::error::QueryError;
+use crate::ring::Shard;
 use crate::signal::{Key, Signal};
 use crate::sync::epoch;
+use crate::sync::fault::{Fault, planted};
 
 /// A question to a store, made by [`Store::query`](crate::Store::query).
 ///
@@ -111,6 +113,14 @@ impl<'a, T: Signal> Query<'a, T> {
         T: Clone,
     {
         let search = self.search()?;
+        if let [shard] = &*search.engine.shards {
+            let (mut records, mut positions) = (Vec::new(), Vec::new());
+            let cut = search.stream(shard, |position, record| {
+                records.push(record.clone());
+                positions.push(position);
+            });
+            return Ok(Answer { records, positions, cut });
+        }
         let (found, cut) = search.find();
         let mut records = Vec::with_capacity(found.len());
         let mut positions = Vec::with_capacity(found.len());
@@ -141,6 +151,9 @@ impl<'a, T: Signal> Query<'a, T> {
     /// As [`collect`](Query::collect).
     pub fn for_each(self, visit: impl FnMut(Position, &T)) -> Result<bool, QueryError> {
         let search = self.search()?;
+        if let [shard] = &*search.engine.shards {
+            return Ok(search.stream(shard, visit));
+        }
         let (found, cut) = search.find();
         Ok(search.show(&found, visit) || cut)
     }
@@ -175,14 +188,15 @@ impl<'a, T: Signal> Search<'a, T> {
         if limit == 0 {
             return (found, false);
         }
+        // Before any view is open: whoever is inside does no work for others.
+        (0..shards.len()).for_each(|number| self.engine.spare_a_tail(number));
         let begun: Vec<u64> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
-        let share = limit.div_ceil(shards.len()).saturating_mul(5) / 4;
+        let mut share = limit.div_ceil(shards.len()).saturating_mul(5) / 4;
         let mut walks = Vec::with_capacity(shards.len());
         {
             // So that the walks' own pins cost nothing.
             let _pin = epoch::pin();
             for ((number, shard), since) in shards.iter().enumerate().zip(begun) {
-                self.engine.spare_a_tail(number);
                 let mut walk = Walk::new(shard, since, self.index, self.print);
                 let oldest = self.gather(number, &mut walk, share.min(limit), &mut found);
                 walks.push((walk, oldest));
@@ -192,6 +206,7 @@ impl<'a, T: Signal> Search<'a, T> {
             found.sort_unstable_by(|a, b| b.cmp(a));
             let last = found.get(limit - 1).copied();
             let mut more = false;
+            share = share.saturating_mul(2);
             for (number, (walk, oldest)) in walks.iter_mut().enumerate() {
                 if walk.goes_on() && last.is_none_or(|last| *oldest > Some(last)) {
                     *oldest = self.gather(number, walk, share, &mut found).or(*oldest);
@@ -202,9 +217,36 @@ impl<'a, T: Signal> Search<'a, T> {
                 break;
             }
         }
+        // What a walk lost is older than all that it found, so it is missed only if the answer reaches that far.
+        let last = found.get(limit - 1).copied();
         found.truncate(limit);
-        let cut = walks.iter_mut().any(|(walk, _)| !walk.goes_on() && walk.is_cut());
+        let complete = |oldest: Option<Found>| last.is_some() && oldest <= last && oldest.is_some();
+        let cut = walks.iter_mut().any(|(walk, oldest)| !walk.goes_on() && !complete(*oldest) && walk.is_cut());
         (found, cut)
+    }
+
+    /// Shows the records of a store's only shard as they are found; whether some were lost.
+    fn stream(&self, shard: &'a Shard<T>, mut visit: impl FnMut(Position, &T)) -> bool {
+        let mut left = self.limit;
+        if left == 0 {
+            return false;
+        }
+        self.engine.spare_a_tail(0);
+        let mut walk = Walk::new(shard, shard.low(shard.claimed()), self.index, self.print);
+        walk.find(left, |view, sequence| {
+            let show = |record: &T| {
+                // The tail is given as a whole.
+                let shown = left > 0 && self.carries(record);
+                if shown {
+                    visit(Position::new(0, sequence), record);
+                }
+                shown
+            };
+            let shown = view.read(sequence, show) == Some(true);
+            left -= usize::from(shown);
+            shown
+        });
+        left > 0 && walk.is_cut()
     }
 
     /// Takes this many from a walk, or what there is; the oldest of them.
@@ -246,7 +288,7 @@ impl<'a, T: Signal> Search<'a, T> {
                     visit(Position::new(shard, sequence), record);
                 }
             };
-            cut |= open.read(sequence, show).is_none();
+            cut |= open.read(sequence, show).is_none() && !planted(Fault::GoneUnsaid);
         }
         cut
     }

@@ -8,7 +8,7 @@ use crate::sync::Count;
 pub(super) struct Home {
     /// 0: nobody yet.
     owner: Count,
-    /// 0: the owner has been here since.
+    /// 0: the owner has begun a run here since.
     guest: Count,
 }
 
@@ -19,15 +19,20 @@ impl Home {
         owner == 0 || owner == producer
     }
 
-    /// A producer begins to push here. It becomes the owner if there is none, or if the owner has not come back since its
-    /// last visit.
+    /// A producer begins a run where it has been.
+    pub(super) fn stay(&self, producer: u64) {
+        if self.guest.get() != 0 && self.owner.get() == producer {
+            self.guest.set(0);
+        }
+    }
+
+    /// A producer comes here. It becomes the owner if there is none, or if the owner has not begun a run here
+    /// since its last visit.
     pub(super) fn enter(&self, producer: u64) {
-        let guest = self.guest.get();
-        if self.owner.get() == producer {
-            if guest != 0 {
-                self.guest.set(0);
-            }
-        } else if self.owner.get() == 0 || guest == producer {
+        let owner = self.owner.get();
+        if owner == producer {
+            self.stay(producer);
+        } else if owner == 0 || self.guest.get() == producer {
             self.owner.set(producer);
             self.guest.set(0);
         } else {

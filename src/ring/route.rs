@@ -179,6 +179,10 @@ impl Router {
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
+                    if run.store.get() != self.store {
+                        // User code in there has pushed to another store.
+                        continue;
+                    }
                     run.move_on(shards, self.run, if full < shards.len() { Whose::Own } else { Whose::Any });
                 }
                 continue;
@@ -188,6 +192,8 @@ impl Router {
             if shard.claim(next, count) {
                 if run.arriving.replace(false) {
                     shard.home.enter(run.producer.get());
+                } else {
+                    shard.home.stay(run.producer.get());
                 }
                 run.next.set(next);
                 run.slot.set(shard.slots.slot(next));
@@ -201,6 +207,10 @@ impl Router {
             if contended < shards.len() {
                 run.move_on(shards, self.run, Whose::Any);
             }
+        }
+        if run.store.get() == self.store {
+            // User code in `make_room` may have pushed here, before this went on to another shard.
+            run.limit.set(NO_LIMIT);
         }
         Err(NoClaim::Full)
     }

@@ -58,6 +58,8 @@ faults! {
     RaisedRelaxed,
     /// A query that finds no entry does not look whether one was there when it began.
     CutNotSeen,
+    /// A query does not say that a record was evicted after it had found its head.
+    GoneUnsaid,
     /// A walk shows what the tail has shown.
     WalkRepeatsTail,
     /// `indexed` is raised without Release.
