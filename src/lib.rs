@@ -26,7 +26,7 @@
 //!  producers ──push──► shard's ring ──notice──► indexer ──insert, evict──► directories and links
 //!    (many)           slots, cursors           (or an assisting producer)        │
 //!                          ▲                        │                            ▼
-//!                          └───── reclaim ◄─────────┴◄──── marks ◄──── readers (never wait, never lock)
+//!                          └───── reclaim ◄─────────┴◄──── marks ◄──── readers (never wait)
 //!                                    └──► hooks, stream, drop
 //! ```
 //!

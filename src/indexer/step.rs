@@ -1,6 +1,7 @@
 //! One step in one shard: index what is published, evict what is due, reclaim what no reader looks at.
 //!
-//! Whoever takes it holds the shard's token: the indexer's thread, a producer that found the ring full, or a `flush`.
+//! Whoever takes it holds the shard's token: the indexer's thread, a producer that found the ring full or drops what it has
+//! evicted, a reader that found many records not indexed, or a `flush`.
 
 use crate::Position;
 use crate::engine::Engine;
@@ -23,7 +24,7 @@ pub(crate) enum Role {
     Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
-    /// A small batch of indexing, which allocates nothing.
+    /// A small batch of indexing, which allocates nothing, unless there is no thread to do it.
     Reader,
     /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
     /// no thread to do either.
