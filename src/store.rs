@@ -78,7 +78,7 @@ impl<T: Signal> Store<T> {
     /// Puts a record into the store, and evicts the oldest of its shard if that is full. The record is visible to every
     /// query that begins after this returns.
     ///
-    /// Where records own memory, it also drops some evicted ones for those that it brings, as long as no hook or stream sees
+    /// Where records own memory, every eighth push also drops up to sixteen evicted ones, as long as no hook or stream sees
     /// them: memory is freed by the thread that goes on allocating it. What pushes leave, the indexer drops within some
     /// milliseconds.
     ///
@@ -330,7 +330,8 @@ impl<T: Signal> Store<T> {
     ///
     /// A slow hook slows eviction down, and in the end pushes. A hook may push, also into its own store, and is never
     /// made to wait there; use [`downgrade`](Store::downgrade) for a handle to keep in a hook. A panic is caught and
-    /// counted. No hook runs for the records that are still in the store when it shuts down.
+    /// counted. No hook runs for the records that are still in the store when it shuts down. What was evicted before and a
+    /// reader still looks at, it sees too; called inside a hook or a visit, perhaps more of what was evicted just before.
     pub fn on_evict(&self, hook: impl Fn(Position, &T) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
         self.engine.tidy_all();

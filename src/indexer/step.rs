@@ -125,26 +125,33 @@ impl<T: Signal> Engine<T> {
     #[inline(never)]
     fn tidy(&self, number: usize, most: u64) {
         let shard = &self.shards[number];
-        if shard.reclaimed() == shard.evicted() || inside::is_inside() {
-            return;
+        if shard.reclaimed() < shard.evicted()
+            && !inside::is_inside()
+            && let Some(token) = shard.token.try_take()
+        {
+            self.tidy_under(token, number, most);
         }
-        let Some(token) = shard.token.try_take() else { return };
-        let _inside = inside::enter();
-        let sinks = self.sinks.load();
-        let mut reclaimed = 0;
-        if sinks.is_empty() {
-            let before = shard.cursors(&token);
-            let done = self.reclaim(number, before.reclaimed..before.evicted, most, &sinks, &token);
-            reclaimed = done - before.reclaimed;
-        }
-        self.guarded(|| drop(sinks));
-        drop(token);
-        self.tell_of_room(reclaimed);
     }
 
-    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on.
+    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on; but for what
+    /// readers still look at. Waits for whoever is at a shard; inside, where that might be this thread, it does nothing.
     pub(crate) fn tidy_all(&self) {
-        (0..self.shards.len()).for_each(|number| self.tidy(number, u64::MAX));
+        if !inside::is_inside() {
+            (0..self.shards.len())
+                .for_each(|number| self.tidy_under(self.shards[number].token.take(), number, u64::MAX));
+        }
+    }
+
+    fn tidy_under(&self, token: TokenGuard<'_>, number: usize, most: u64) {
+        let _inside = inside::enter();
+        let sinks = self.sinks.load();
+        let before = self.shards[number].cursors(&token);
+        // Hooks and streams see what is evicted on the indexer's thread only.
+        let to = if sinks.is_empty() { before.evicted } else { before.reclaimed };
+        let reclaimed = self.reclaim(number, before.reclaimed..to, most, &sinks, &token);
+        self.guarded(|| drop(sinks));
+        drop(token);
+        self.tell_of_room(reclaimed - before.reclaimed);
     }
 
     fn tell_of_room(&self, reclaimed: u64) {

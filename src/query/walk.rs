@@ -102,7 +102,9 @@ impl<'a, T: Signal> Walk<'a, T> {
     pub(super) fn is_cut(&mut self) -> bool {
         // Below what the links led to, a key may have been evicted altogether, and even have come back, before the
         // directory was read.
-        self.lost || self.view.carried_one(self.since..self.low.min(self.reached), self.index, self.print)
+        let cut = self.lost || self.view.carried_one(self.since..self.low.min(self.reached), self.index, self.print);
+        self.rest();
+        cut
     }
 }
 
