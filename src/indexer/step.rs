@@ -29,6 +29,8 @@ pub(crate) enum Role {
     /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
     /// no thread to do either.
     Assister,
+    /// Reclaims so many, where no hook or stream sees the records, and does nothing else.
+    Tidier { most: u64 },
 }
 
 /// How many records a step has moved past each cursor.
@@ -69,19 +71,25 @@ impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the
     /// user's.
     pub(crate) fn step(&self, number: usize, role: Role) -> Option<Moved> {
+        Some(self.step_under(self.shards[number].token.try_take()?, number, role))
+    }
+
+    fn step_under(&self, token: TokenGuard<'_>, number: usize, role: Role) -> Moved {
         let shard = &self.shards[number];
-        let token = shard.token.try_take()?;
         let _inside = inside::enter();
-        let small = matches!(role, Role::Assister | Role::Reader);
-        let batch = if small { ASSIST_BATCH } else { BATCH };
-        let growth = if small && self.threaded { Growth::Forbidden } else { Growth::Allowed };
+        let (batch, growth) = match role {
+            Role::Tidier { .. } => (0, Growth::Forbidden),
+            Role::Assister | Role::Reader if self.threaded => (ASSIST_BATCH, Growth::Forbidden),
+            Role::Assister | Role::Reader => (ASSIST_BATCH, Growth::Allowed),
+            Role::Indexer { .. } | Role::Flusher => (BATCH, Growth::Allowed),
+        };
         let before = shard.cursors(&token);
         // Twice what is evicted, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
         // what it was when the ring filled up, and lookups would have a long tail to look through.
         let claimed = shard.claimed();
         let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
         if role == Role::Reader {
-            return Some(Moved { indexed: indexed - before.indexed, ..Moved::default() });
+            return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }
         let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
         let mut reclaimed = before.reclaimed;
@@ -92,7 +100,10 @@ impl<T: Signal> Engine<T> {
                 Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() && room >= self.hurry_below => {
                     (evicted.min(rested), batch)
                 }
+                // Hooks and streams see what is evicted on the indexer's thread only.
                 Role::Assister if self.threaded && !sinks.is_empty() => (reclaimed, 0),
+                Role::Tidier { .. } if !sinks.is_empty() => (reclaimed, 0),
+                Role::Tidier { most } => (evicted, most),
                 Role::Assister if owns_heap::<T>() => (evicted, TIDY_BATCH),
                 _ => (evicted, batch),
             };
@@ -101,13 +112,14 @@ impl<T: Signal> Engine<T> {
             self.guarded(|| drop(sinks));
         }
         drop(token);
-        let moved = Moved {
+        if reclaimed > before.reclaimed && !planted(Fault::ReclaimWithoutWake) {
+            self.room.notify();
+        }
+        Moved {
             indexed: indexed - before.indexed,
             evicted: evicted - before.evicted,
             reclaimed: reclaimed - before.reclaimed,
-        };
-        self.tell_of_room(moved.reclaimed);
-        Some(moved)
+        }
     }
 
     /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
@@ -129,7 +141,7 @@ impl<T: Signal> Engine<T> {
             && !inside::is_inside()
             && let Some(token) = shard.token.try_take()
         {
-            self.tidy_under(token, number, most);
+            self.step_under(token, number, Role::Tidier { most });
         }
     }
 
@@ -137,26 +149,9 @@ impl<T: Signal> Engine<T> {
     /// readers still look at. Waits for whoever is at a shard; inside, where that might be this thread, it does nothing.
     pub(crate) fn tidy_all(&self) {
         if !inside::is_inside() {
-            (0..self.shards.len())
-                .for_each(|number| self.tidy_under(self.shards[number].token.take(), number, u64::MAX));
-        }
-    }
-
-    fn tidy_under(&self, token: TokenGuard<'_>, number: usize, most: u64) {
-        let _inside = inside::enter();
-        let sinks = self.sinks.load();
-        let before = self.shards[number].cursors(&token);
-        // Hooks and streams see what is evicted on the indexer's thread only.
-        let to = if sinks.is_empty() { before.evicted } else { before.reclaimed };
-        let reclaimed = self.reclaim(number, before.reclaimed..to, most, &sinks, &token);
-        self.guarded(|| drop(sinks));
-        drop(token);
-        self.tell_of_room(reclaimed - before.reclaimed);
-    }
-
-    fn tell_of_room(&self, reclaimed: u64) {
-        if reclaimed > 0 && !planted(Fault::ReclaimWithoutWake) {
-            self.room.notify();
+            for (number, shard) in self.shards.iter().enumerate() {
+                self.step_under(shard.token.take(), number, Role::Tidier { most: u64::MAX });
+            }
         }
     }
 

@@ -178,40 +178,38 @@ impl<T> Cell<T> {
     }
 }
 
-/// Asks the processor to fetch the line at this address, to be written to; never faults.
-///
-/// An atomic read-modify-write waits until the stores before it have got hold of their lines, so whoever claims after he
-/// has written waits for the lines of what he wrote.
-#[inline(always)]
-pub(crate) fn prefetch_to_write<T>(at: *const T) {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address. Processors
-    // of this architecture that do not know it take it for no operation.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(all(target_arch = "aarch64", not(loom)))]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = at;
+/// A hint to fetch the line at an address, by one instruction of each architecture.
+macro_rules! prefetch {
+    ($(#[$doc:meta])* $name:ident, $x86_64:literal, $aarch64:literal) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name<T>(at: *const T) {
+            #[cfg(all(target_arch = "x86_64", not(loom)))]
+            // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address.
+            // Processors of this architecture that do not know it take it for no operation.
+            unsafe {
+                std::arch::asm!(concat!($x86_64, " [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
+            }
+            #[cfg(all(target_arch = "aarch64", not(loom)))]
+            // SAFETY: as above.
+            unsafe {
+                std::arch::asm!(concat!("prfm ", $aarch64, ", [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
+            }
+            #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+            let _ = at;
+        }
+    };
 }
 
-/// Asks the processor to fetch the line at this address, to be read; never faults.
-#[inline(always)]
-pub(crate) fn prefetch<T>(at: *const T) {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: as in `prefetch_to_write`.
-    unsafe {
-        std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(all(target_arch = "aarch64", not(loom)))]
-    // SAFETY: as in `prefetch_to_write`.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = at;
+prefetch! {
+    /// Asks the processor to fetch the line at this address, to be written to; never faults.
+    ///
+    /// An atomic read-modify-write waits until the stores before it have got hold of their lines, so whoever claims after he
+    /// has written waits for the lines of what he wrote.
+    prefetch_to_write, "prefetchw", "pstl1keep"
+}
+
+prefetch! {
+    /// Asks the processor to fetch the line at this address, to be read; never faults.
+    prefetch, "prefetcht0", "pldl1keep"
 }
