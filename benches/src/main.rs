@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Command {
-    /// Everything: most of an hour
+    /// Everything: 25 minutes on two cores
     All,
     /// A bit of everything: two minutes on two cores
     Quick,
