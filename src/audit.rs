@@ -114,6 +114,11 @@ impl<T: Signal> Auditor<'_, T> {
                 return Err(self.breach(1, format!("sequence {sequence} is indexed, and its slot holds another")));
             }
             heap += head.heap();
+            // A block that reaches into what is being written over may be of other records by now.
+            let block = shard.blocks.times(sequence);
+            if sequence >= shard.evicted() && !block.contains(&head.time()) {
+                return Err(self.breach(2, format!("the block of record {sequence} does not reach to its time")));
+            }
         }
         let counted = shard.heap.get();
         if std::mem::needs_drop::<T>() && heap != counted {

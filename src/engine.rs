@@ -25,6 +25,8 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) router: Router,
     pub(crate) notices: Notices,
     pub(crate) fingerprints: Fingerprints,
+    /// Tells bookmarks and cursors of this store from others'.
+    pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
     /// Room in a shard, or the end of the store.
     pub(crate) room: Event,
@@ -52,12 +54,18 @@ pub(crate) struct Counts {
 }
 
 impl<T: Signal> Engine<T> {
-    pub(crate) fn new(config: &crate::config::Builder<T>, layout: crate::config::Layout, seed: u64) -> Self {
+    pub(crate) fn new(
+        config: &crate::config::Builder<T>,
+        layout: crate::config::Layout,
+        seed: u64,
+        identity: u64,
+    ) -> Self {
         Self {
             shards: layout.capacities().map(|capacity| Shard::new(capacity, layout.slack)).collect(),
             router: Router::new(layout.run, layout.base),
             notices: Notices::new(),
             fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
+            identity,
             sinks: Snapshot::new(Sinks::default()),
             room: Event::new(),
             ledger: Ledger::default(),
@@ -90,6 +98,7 @@ impl<T: Signal> Engine<T> {
             for (index, print) in prints.iter_mut().enumerate() {
                 *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
             }
+            sketch.time = record.timestamp();
             sketch.heap = u32::try_from(record.heap_bytes()).unwrap_or(u32::MAX);
         });
         filled.map(|()| sketch).ok_or(Rejection::Panicked)

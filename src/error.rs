@@ -155,9 +155,33 @@ pub enum QueryError {
         /// What there is.
         known: Vec<&'static str>,
     },
-    /// A lookup needs a key to look for.
-    #[error("the query names no key; give one with `key`")]
-    NoKey,
+    /// The range is the wrong way round.
+    #[error("a range of {what}s from {start} to {end} ends before it starts; exchange the two")]
+    EndsBeforeStart {
+        /// Of what it is one: `time`, `duration`.
+        what: &'static str,
+        /// Where it starts, in nanoseconds.
+        start: u64,
+        /// Where it ends, in nanoseconds.
+        end: u64,
+    },
+    /// A `\` stands before a character that needs none, or before nothing.
+    #[error(
+        "the pattern {pattern:?} has a backslash {}; only `*`, `?` and the backslash itself are to be escaped",
+        .found.map_or("at its end".to_owned(), |found| format!("before {found:?}"))
+    )]
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// What comes after the backslash.
+        found: Option<char>,
+    },
+    /// No number is above or below NaN.
+    #[error("a number is compared with NaN, which is neither above nor below any; give a number")]
+    NotANumber,
+    /// The bookmark or the cursor was made by another store, or by one that is gone.
+    #[error("the bookmark or cursor belongs to another store; use one that this store gave")]
+    OtherStore,
 }
 
 /// Why a call that waits for the engine did not.

@@ -59,6 +59,7 @@
 #![deny(missing_docs)]
 
 mod audit;
+mod bookmark;
 mod config;
 mod engine;
 mod error;
@@ -75,6 +76,7 @@ mod stats;
 mod store;
 mod sync;
 mod telemetry;
+mod trace;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
@@ -87,11 +89,12 @@ pub fn model_pins() {
 }
 
 pub use audit::{Audit, AuditError, Breach};
+pub use bookmark::Bookmark;
 pub use config::{Builder, OnFull};
 pub use error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 pub use evictions::{Evicted, Evictions};
 pub use position::Position;
-pub use query::{Answer, KeyCount, Query};
+pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
 pub use signal::{
     Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
     LogRecord, Metric, MetricKind, MetricPoint, Number, ParseIdError, PointValue, Quantile, Resource, Scope, Severity,
@@ -101,3 +104,6 @@ pub use signal::{
 pub use stats::{EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};
 pub use telemetry::{Telemetry, TelemetryBuilder, TelemetryStats};
+pub use trace::{
+    PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan, TraceSummary,
+};

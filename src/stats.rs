@@ -19,7 +19,7 @@ pub struct Stats {
     pub count: u64,
     /// Its indexes, in the signal's order.
     pub indexes: Vec<IndexStats>,
-    /// Bytes of slot heads, links and directories.
+    /// Bytes of slot heads, links, blocks and directories.
     pub index_memory_bytes: u64,
     /// Bytes of slots, of what records own on the heap (evicted ones until they are reclaimed), and of shared parts, once.
     pub data_memory_bytes: u64,
@@ -117,7 +117,8 @@ impl Stats {
             let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.count()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
-            heads += shard.slots.head_bytes() + size_of_val(&*shard.leads);
+            heads +=
+                shard.slots.head_bytes() + size_of_val(&*shard.leads) + shard.blocks.bytes() + shard.departed.bytes();
             let lagging: u64 = shard
                 .slots
                 .heads(indexed..claimed)

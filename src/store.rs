@@ -2,6 +2,7 @@
 
 use crate::Position;
 use crate::audit::{self, Audit, AuditError};
+use crate::bookmark::Bookmark;
 use crate::config::{Builder, Layout, OnFull};
 use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
@@ -60,8 +61,8 @@ impl<T: Signal> Store<T> {
 
     pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
         let layout: Layout = config.layout()?;
-        let seed = if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
-        let engine = Arc::new(Engine::new(config, layout, seed));
+        let random = |number: u64| if cfg!(loom) { 0 } else { RandomState::new().hash_one(number) };
+        let engine = Arc::new(Engine::new(config, layout, random(0), random(1)));
         let thread = if config.manual {
             None
         } else {
@@ -189,6 +190,21 @@ impl<T: Signal> Store<T> {
     /// ```
     pub fn query(&self) -> Query<'_, T> {
         Query::new(&self.engine)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine<T> {
+        &self.engine
+    }
+
+    /// A cut through the store as it is now; a query can ask for what came [since](Query::since), or
+    /// [before](Query::until). O(shards + records not yet indexed).
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark::of(&self.engine)
+    }
+
+    /// The cut before everything that was ever pushed: a query since then misses what has been evicted, and counts it.
+    pub fn beginning(&self) -> Bookmark {
+        Bookmark::beginning(&self.engine)
     }
 
     /// The record at a position, copied. It is this very record or an error, never another. O(1), wait-free but for the

@@ -57,7 +57,7 @@ fn lose_a_key_that_comes_back(limit: usize) {
     };
     INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(come_back)));
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
-    assert!(answer.len() >= 8 || answer.cut, "found {}", answer.len());
+    assert!(answer.len() >= 8 || answer.report.cut, "found {}", answer.len());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn lose_some_in_each_shard(limit: usize) {
     };
     INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(overwrite)));
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
-    assert!(answer.len() == 4 || answer.cut, "found {}", answer.len());
+    assert!(answer.len() == 4 || answer.report.cut, "found {}", answer.len());
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
-    assert_eq!((answer.len(), answer.cut), (0, false), "what was gone before is no cut");
+    assert_eq!((answer.len(), answer.report.cut), (0, false), "what was gone before is no cut");
 }

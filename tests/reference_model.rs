@@ -2,7 +2,7 @@
 
 mod model;
 
-use model::{Operation, Pair, Shape};
+use model::{Ask, Operation, Pair, Shape};
 use proptest::prelude::*;
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -15,9 +15,25 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Clear),
         1 => (any::<u8>(), any::<u8>(), any::<u8>())
             .prop_map(|(index, key, limit)| Operation::Lookup { index, key, limit }),
+        4 => ask().prop_map(Operation::Ask),
+        2 => Just(Operation::Bookmark),
         1 => any::<u8>().prop_map(|back| Operation::Get { back }),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(back, pushes)| Operation::Visit { back, pushes }),
     ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    (any::<u8>(), any::<[u8; 3]>(), any::<(u8, u8)>(), any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>()).prop_map(
+        |(conditions, keys, time, order, limit, since, until)| Ask {
+            conditions,
+            keys,
+            time,
+            order,
+            limit,
+            since,
+            until,
+        },
+    )
 }
 
 fn shape(narrow: bool) -> impl Strategy<Value = Shape> {

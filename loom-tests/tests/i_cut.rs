@@ -61,8 +61,8 @@ fn a_cut_is_said(limit: usize, turned: &'static [usize]) {
     };
     armed.store(true, Ordering::Relaxed);
     let mut found = 0;
-    let cut = store.query().key("key", 1u64).limit(limit).for_each(|_, _| found += 1).unwrap();
-    assert!(found == 2 || cut, "lost without a word: found {found}");
+    let report = store.query().key("key", 1u64).limit(limit).for_each(|_, _| found += 1).unwrap();
+    assert!(found == 2 || report.cut, "lost without a word: found {found}");
     other.join().unwrap();
 }
 

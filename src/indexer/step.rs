@@ -258,7 +258,7 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64
     done
 }
 
-/// Enters records, from this slot and sequence on, into every index, one index after the other.
+/// Enters records, from this slot and sequence on, into every index, one index after the other, and into their blocks.
 fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], first: u64, guard: &Guard) {
     let leads = &*shard.leads;
     leads[slot..].iter().take(heads.len()).for_each(|leads| leads.set(T::Indexes::COUNT as u8));
@@ -276,6 +276,7 @@ fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
         let records = heads.iter().map(|head| (head.print(index), head.link(index)));
         writer.insert(records, first, leads_no_more);
     }
+    shard.blocks.enter(first, heads.iter().map(Head::time));
 }
 
 /// Whether dropping a record does anything.
@@ -321,8 +322,12 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
     for &number in leading {
         let mut left = shard.leads[slot + number].get();
         for (index, directory) in shard.directories.iter().enumerate() {
-            if left > 0 {
-                left -= u8::from(directory.remove(heads[number].print(index), first + number as u64, &guard));
+            let print = heads[number].print(index);
+            if left > 0 && directory.remove(print, first + number as u64, &guard) {
+                left -= 1;
+                if index == 0 {
+                    shard.departed.note(print);
+                }
             }
         }
         debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
@@ -347,7 +352,7 @@ mod tests {
     #[test]
     fn evicted_records_rest_only_while_there_is_room() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
-        let engine = Engine::new(&config, config.layout().unwrap(), 0);
+        let engine = Engine::new(&config, config.layout().unwrap(), 0, 0);
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
         push(&engine, 10);
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });

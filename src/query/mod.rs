@@ -1,11 +1,19 @@
-//! Reading: the licensed view of one shard, walks over an index, and the queries made of them.
+//! Reading: the licensed view of one shard, walks through it, and the queries made of them.
 
+mod answer;
+mod ask;
+mod filter;
+mod group;
 mod keys;
-mod lookup;
+mod plan;
+mod search;
 mod view;
 mod walk;
 
+pub use answer::{Answer, Cursor, Order, Report};
+pub use ask::Query;
+pub use filter::{Attributed, Level, Match};
+pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
-pub use lookup::{Answer, Query};
 pub(crate) use view::View;

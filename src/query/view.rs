@@ -21,6 +21,8 @@ pub(crate) struct View<'a, T: Signal> {
     evicted: u64,
     /// Visible were `[low, claimed)`; of these the directories knew `[low, indexed)` at least.
     pub(crate) low: u64,
+    /// `low`, whatever bounds were set.
+    pub(crate) oldest: u64,
     pub(crate) indexed: u64,
     pub(crate) claimed: u64,
     _inside: Inside,
@@ -58,7 +60,7 @@ impl<'a, T: Signal> View<'a, T> {
         let indexed = shard.indexed();
         let claimed = shard.claimed();
         let low = shard.low(claimed).max(evicted);
-        Self { shard, mark, evicted, low, indexed, claimed, _inside: inside }
+        Self { shard, mark, evicted, low, oldest: low, indexed, claimed, _inside: inside }
     }
 
     /// Takes the mark away until something is looked at again.
@@ -66,9 +68,15 @@ impl<'a, T: Signal> View<'a, T> {
         self.mark = None;
     }
 
-    /// The heads of what was visible and not indexed, newest first.
-    pub(crate) fn tail(&self) -> impl Iterator<Item = (u64, &'a Head<T::Indexes>)> + use<'a, T> {
-        self.shard.slots.heads_down(self.low.max(self.indexed)..self.claimed)
+    /// Leaves out what lies beyond these bounds.
+    pub(crate) fn narrow(&mut self, bounds: &Range<u64>) {
+        self.claimed = self.claimed.min(bounds.end);
+        self.low = self.low.max(bounds.start);
+    }
+
+    /// What has been evicted by now, as far as this view has looked.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     pub(crate) fn shard(&self) -> &'a Shard<T> {
@@ -125,17 +133,16 @@ impl<'a, T: Signal> View<'a, T> {
         self.shard.low(self.shard.claimed()).min(self.claimed)
     }
 
-    /// Whether one of these records carries the fingerprint, or can't be looked at any more and may have. O(1): of many
+    /// Whether one of these records has a head like that, or can't be looked at any more and may have had. O(1): of many
     /// records it says so unseen.
-    pub(crate) fn carried_one(&mut self, range: Range<u64>, index: usize, print: u64) -> bool {
+    pub(crate) fn admitted_one(&mut self, range: Range<u64>, admits: impl Fn(&Head<T::Indexes>) -> bool) -> bool {
         if planted(Fault::CutNotSeen) || range.is_empty() {
             return false;
         }
         range.end - range.start > LOOK_AT_MOST
-            || range.into_iter().any(|sequence| {
-                !self.license(sequence)
-                    || self.shard.slots.published(sequence).is_some_and(|head| head.print(index) == print)
-            })
+            || range
+                .into_iter()
+                .any(|sequence| !self.license(sequence) || self.shard.slots.published(sequence).is_some_and(&admits))
     }
 }
 

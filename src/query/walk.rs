@@ -1,95 +1,139 @@
-//! A walk over one index in one shard: every visible record with a fingerprint, newest first.
+//! A walk through one shard: every visible record that a query's conditions admit, in one direction, some at a time.
 
+use super::plan::{ANY_TIME, Plan};
 use super::view::View;
-use crate::index::NO_KEY;
-use crate::ring::Shard;
+use crate::index::BLOCK;
+use crate::ring::{Head, Shard};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, epoch};
+use smallvec::SmallVec;
+use std::ops::Range;
 
-/// Finds each visible sequence that carries a fingerprint in an index, some at a time.
+/// After so many records an upward walk lets go of what lies behind it.
+const RAISE_EVERY: u64 = if cfg!(loom) { 1 } else { 1024 };
+
+/// Finds visible sequences in one shard that a [`Plan`] admits.
 ///
-/// Tail and walk meet at `indexed` as it was when the view was opened: what lies above is found by looking at each slot,
-/// what lies below by the directory and the links. So nothing is found twice or not at all, however far the indexer
-/// gets meanwhile. O(lag + records with the fingerprint).
+/// Downwards, tail and links meet at `indexed` as it was when the view was opened: what lies above is found by looking at
+/// each slot, what lies below by the directory and the links, or, if no index leads, by looking on. So nothing is found
+/// twice or not at all, however far the indexer gets meanwhile.
 pub(super) struct Walk<'a, T: Signal> {
     view: View<'a, T>,
     /// Where the window began when the query did, and when the directory had been read.
     since: u64,
     low: u64,
+    way: Way,
+    /// Heads looked at.
+    pub(super) looked_at: u64,
+}
+
+enum Way {
+    Down(Down),
+    Up(Up),
+}
+
+struct Down {
+    /// What lies at or above has been looked at, slot by slot, down to `links_from`.
+    at: u64,
+    links_from: u64,
     index: usize,
-    print: u64,
-    /// Whether the tail has been looked through.
-    begun: bool,
-    /// Where the links lead next.
-    next: Option<u64>,
-    /// The links lead to everything with the fingerprint from here on.
-    reached: u64,
+    chains: SmallVec<[Chain; 1]>,
     /// A record was evicted before the walk came to it.
     lost: bool,
 }
 
+/// The records with one fingerprint, newest first, as the links lead to them.
+struct Chain {
+    print: u64,
+    next: Option<u64>,
+    /// The links lead to everything with the fingerprint from here on.
+    reached: u64,
+    lost: bool,
+    /// The links lead on to what was evicted before.
+    leads_on: bool,
+}
+
+struct Up {
+    at: u64,
+    /// What was evicted before the walk came to it, while it rested.
+    gaps: SmallVec<[Range<u64>; 1]>,
+}
+
 impl<'a, T: Signal> Walk<'a, T> {
-    /// `since` is where the window began when the query did.
-    pub(super) fn new(shard: &'a Shard<T>, since: u64, index: usize, print: u64) -> Self {
-        debug_assert_ne!(print, NO_KEY);
+    /// Newest first, through this part of the shard. `since` is where the visible window began when the query did; `leader`
+    /// the number of the condition that leads.
+    pub(super) fn down(
+        shard: &'a Shard<T>,
+        since: u64,
+        bounds: &Range<u64>,
+        plan: &Plan<'_, T>,
+        leader: Option<usize>,
+    ) -> Self {
         let mut view = View::open(shard);
         // The directory first, so that little can be evicted between the view's beginning and this; then how far eviction
         // had got at the most when it was read.
-        let next = newest(&view, index, print);
-        let low = view.low_now();
+        let (index, chains) = match leader {
+            None => (0, SmallVec::new()),
+            Some(leader) => {
+                let wanted = &plan.wanted[leader];
+                let guard = epoch::pin();
+                let directory = &shard.directories[wanted.index];
+                let chain = |print| Chain {
+                    print,
+                    next: directory.newest(print, &guard),
+                    reached: view.claimed.min(bounds.end),
+                    lost: false,
+                    leads_on: false,
+                };
+                let chains = match wanted.prints[..] {
+                    [print] => SmallVec::from_buf([chain(print)]),
+                    _ => wanted.prints.iter().copied().map(chain).collect(),
+                };
+                (wanted.index, chains)
+            }
+        };
+        let low = view.low_now().min(bounds.end);
         if planted(Fault::DirectoryBeforeIndexed) {
             view = View::open(shard);
         }
-        let reached = view.claimed;
-        Self { view, since, low, index, print, begun: false, next, reached, lost: false }
+        view.narrow(bounds);
+        let links_from = if leader.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
+        let down = Down { at: view.claimed, links_from, index, chains, lost: false };
+        Self { view, since: since.max(bounds.start), low, way: Way::Down(down), looked_at: 0 }
     }
 
-    /// Gives some more to `found`, which says of each whether it counts, until as many as wanted did. The tail is given as a
-    /// whole. What is given may be read then and there.
-    pub(super) fn find(&mut self, wanted: usize, mut found: impl FnMut(&mut View<'a, T>, u64) -> bool) {
-        let mut left = wanted;
-        let mut find = |view: &mut View<'a, T>, sequence| {
-            left = left.saturating_sub(usize::from(found(view, sequence)));
-            left > 0
-        };
-        let mut more = true;
-        if !std::mem::replace(&mut self.begun, true) {
-            for (sequence, head) in self.view.tail() {
-                if head.print(self.index) == self.print && head.holds(sequence) && self.view.license(sequence) {
-                    more = find(&mut self.view, sequence);
-                }
-            }
-        }
-        while more && let Some(sequence) = self.next {
-            if sequence < self.view.low && !planted(Fault::WalkWithoutWindow) {
-                self.reached = self.view.low;
-                self.next = None;
-                return;
-            }
-            let Some(head) = self.view.head(sequence) else {
-                self.lost = true;
-                self.next = None;
-                return;
-            };
-            if head.print(self.index) != self.print {
-                // The directory's cell changed hands while it was read: the key's last record had been evicted.
-                self.next = None;
-                return;
-            }
-            self.reached = sequence;
-            let distance = u64::from(head.link(self.index).load(Ordering::Relaxed));
-            self.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
-            let new_to_tail = sequence < self.view.indexed || planted(Fault::WalkRepeatsTail);
-            if new_to_tail {
-                more = find(&mut self.view, sequence);
-            }
+    /// Oldest first, slot by slot.
+    pub(super) fn up(shard: &'a Shard<T>, since: u64, bounds: &Range<u64>) -> Self {
+        let since = since.max(bounds.start);
+        let mut view = View::open_at(shard, since);
+        view.narrow(bounds);
+        let (low, at) = (view.low, view.low.min(view.claimed));
+        Self { view, since, low, way: Way::Up(Up { at, gaps: SmallVec::new() }), looked_at: 0 }
+    }
+
+    pub(super) fn view(&mut self) -> &mut View<'a, T> {
+        &mut self.view
+    }
+
+    /// The next one, which may be read then and there.
+    #[inline]
+    pub(super) fn next(&mut self, plan: &Plan<'_, T>) -> Option<(u64, &'a Head<T::Indexes>)> {
+        let Self { view, way, looked_at, .. } = self;
+        match way {
+            Way::Down(down) => down.next(view, plan, looked_at),
+            Way::Up(up) => up.next(view, plan, looked_at),
         }
     }
 
     /// Whether there may be more to find.
     pub(super) fn goes_on(&self) -> bool {
-        !self.begun || self.next.is_some()
+        match &self.way {
+            Way::Down(down) => {
+                down.at > down.links_from && !down.lost || down.chains.iter().any(|chain| chain.next.is_some())
+            }
+            Way::Up(up) => up.at < self.view.claimed,
+        }
     }
 
     /// Lets go of the shard, until the walk goes on.
@@ -97,18 +141,205 @@ impl<'a, T: Signal> Walk<'a, T> {
         self.view.rest();
     }
 
+    /// The sequence after the newest that is looked at.
+    pub(super) fn end(&self) -> u64 {
+        self.view.claimed
+    }
+
+    /// Everything below this had been evicted before the walk came to it, and nothing above it but for gaps.
+    pub(super) fn evicted_below(&self) -> u64 {
+        let low = self.view.low;
+        let evicted = match &self.way {
+            Way::Up(_) => low,
+            Way::Down(down) => {
+                let lost = |reached: u64| self.view.evicted().min(reached);
+                let chains = down.chains.iter().filter(|chain| chain.lost).map(|chain| lost(chain.reached));
+                chains.chain(down.lost.then(|| lost(down.at))).fold(low, u64::max)
+            }
+        };
+        evicted.min(self.view.claimed)
+    }
+
+    /// Whether the links of the index that leads are known to have led to records that had been evicted before.
+    pub(super) fn is_partial(&self) -> bool {
+        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.shard().departed.knows(chain.print);
+        match &self.way {
+            Way::Up(_) => false,
+            Way::Down(down) => down.chains.iter().any(|chain| chain.leads_on || chain.lost || departed(down, chain)),
+        }
+    }
+
+    /// How many records below this one lie in gaps.
+    pub(super) fn gaps_below(&self, sequence: u64) -> u64 {
+        match &self.way {
+            Way::Up(up) => up.gaps.iter().filter(|gap| gap.end <= sequence).map(|gap| gap.end - gap.start).sum(),
+            Way::Down(_) => 0,
+        }
+    }
+
     /// Whether records that were visible when the query began were, or may have been, evicted before the walk came to them.
     /// Of a walk that does not go on.
-    pub(super) fn is_cut(&mut self) -> bool {
-        // Below what the links led to, a key may have been evicted altogether, and even have come back, before the
-        // directory was read.
-        let cut = self.lost || self.view.carried_one(self.since..self.low.min(self.reached), self.index, self.print);
+    pub(super) fn is_cut(&mut self, plan: &Plan<'_, T>) -> bool {
+        let Self { view, since, low, way, .. } = self;
+        let cut = match way {
+            Way::Up(up) => !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head)),
+            Way::Down(down) if down.chains.is_empty() => {
+                down.lost || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
+            }
+            // Below what the links led to, a key may have been evicted altogether, and even have come back, before the
+            // directory was read.
+            Way::Down(down) => {
+                down.lost
+                    || down.chains.iter().any(|chain| {
+                        let carries =
+                            |head: &Head<T::Indexes>| head.print(down.index) == chain.print && plan.admits(head);
+                        chain.lost || view.admitted_one(*since..(*low).min(chain.reached), carries)
+                    })
+            }
+        };
         self.rest();
         cut
     }
 }
 
-fn newest<T: Signal>(view: &View<'_, T>, index: usize, print: u64) -> Option<u64> {
-    let guard = epoch::pin();
-    view.shard().directories[index].newest(print, &guard)
+impl Down {
+    #[inline(always)]
+    fn next<'a, T: Signal>(
+        &mut self,
+        view: &mut View<'a, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<(u64, &'a Head<T::Indexes>)> {
+        if self.at > self.links_from && !self.lost {
+            let found = self.scan(view, plan, looked_at);
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.follow(view, plan, looked_at)
+    }
+
+    /// Looks at slot after slot.
+    fn scan<'a, T: Signal>(
+        &mut self,
+        view: &mut View<'a, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<(u64, &'a Head<T::Indexes>)> {
+        let slots = &view.shard().slots;
+        let mut slot = slots.slot(self.at);
+        while self.at > self.links_from {
+            let sequence = self.at - 1;
+            if !view.license(sequence) {
+                self.lost = true;
+                return None;
+            }
+            let block = sequence / BLOCK * BLOCK;
+            if plan.times != ANY_TIME
+                && (sequence + 1).is_multiple_of(BLOCK)
+                && sequence < view.indexed
+                && !view.shard().blocks.may_hold(sequence, &plan.times)
+            {
+                self.at = block.max(self.links_from);
+                slot = slots.slot(self.at);
+                continue;
+            }
+            self.at = sequence;
+            slot = slots.before(slot);
+            *looked_at += 1;
+            let head = slots.head_at(slot);
+            if plan.admits(head) && head.holds(sequence) {
+                return Some((sequence, head));
+            }
+        }
+        None
+    }
+
+    /// Follows the links.
+    #[inline(always)]
+    fn follow<'a, T: Signal>(
+        &mut self,
+        view: &mut View<'a, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<(u64, &'a Head<T::Indexes>)> {
+        loop {
+            // The newest of all. One chain is the rule, some the exception.
+            let chain = match &mut self.chains[..] {
+                [] => return None,
+                [one] => one,
+                chains => chains.iter_mut().max_by_key(|chain| chain.next)?,
+            };
+            let sequence = chain.next?;
+            if sequence < view.low && !planted(Fault::WalkWithoutWindow) {
+                chain.reached = view.low;
+                chain.next = None;
+                chain.leads_on = sequence < view.oldest;
+                continue;
+            }
+            *looked_at += 1;
+            let Some(head) = view.head(sequence) else {
+                chain.lost = true;
+                chain.next = None;
+                continue;
+            };
+            if head.print(self.index) != chain.print {
+                // The directory's cell changed hands while it was read: the key's last record had been evicted.
+                chain.next = None;
+                chain.leads_on = true;
+                continue;
+            }
+            chain.reached = sequence;
+            let distance = u64::from(head.link(self.index).load(Ordering::Relaxed));
+            chain.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
+            // What lies above has been looked at already, or lies above the bounds.
+            let is_new = sequence < self.links_from || planted(Fault::WalkRepeatsTail);
+            if is_new && (plan.is_simple() || plan.admits(head)) {
+                return Some((sequence, head));
+            }
+        }
+    }
+}
+
+impl Up {
+    fn next<'a, T: Signal>(
+        &mut self,
+        view: &mut View<'a, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<(u64, &'a Head<T::Indexes>)> {
+        let slots = &view.shard().slots;
+        let mut slot = slots.slot(self.at);
+        while self.at < view.claimed {
+            let sequence = self.at;
+            if sequence.is_multiple_of(RAISE_EVERY) {
+                view.raise(sequence);
+            }
+            if !view.license(sequence) {
+                let to = view.evicted().min(view.claimed);
+                self.gaps.push(sequence..to);
+                self.at = to;
+                slot = slots.slot(to);
+                continue;
+            }
+            let end = (sequence / BLOCK + 1) * BLOCK;
+            if plan.times != ANY_TIME
+                && sequence.is_multiple_of(BLOCK)
+                && end <= view.indexed.min(view.claimed)
+                && !view.shard().blocks.may_hold(sequence, &plan.times)
+            {
+                self.at = end;
+                slot = slots.slot(end);
+                continue;
+            }
+            self.at = sequence + 1;
+            *looked_at += 1;
+            let head = slots.head_at(slot);
+            slot = slots.after(slot);
+            if plan.admits(head) && head.holds(sequence) {
+                return Some((sequence, head));
+            }
+        }
+        None
+    }
 }

@@ -7,7 +7,7 @@ use super::home::Home;
 use super::marks::Marks;
 use super::slot::Slots;
 use super::token::{Token, TokenGuard};
-use crate::index::Directory;
+use crate::index::{Blocks, Departed, Directory};
 use crate::inside::caught;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
@@ -58,6 +58,10 @@ pub(crate) struct Shard<T: Signal> {
     pub(crate) leads: Box<[Tally]>,
     /// One for each index; written by the token holder.
     pub(crate) directories: Box<[Directory]>,
+    /// Written by the token holder.
+    pub(crate) blocks: Blocks,
+    /// Keys of the first index that have left; written by the token holder.
+    pub(crate) departed: Departed,
     capacity: u64,
 }
 
@@ -78,6 +82,8 @@ impl<T: Signal> Shard<T> {
             slots: Slots::new(capacity + slack),
             leads: (0..capacity + slack).map(|_| Tally::default()).collect(),
             directories: (0..T::Indexes::COUNT).map(|_| Directory::new()).collect(),
+            blocks: Blocks::new(capacity + slack),
+            departed: Departed::new(capacity + slack),
             capacity: capacity as u64,
         }
     }
@@ -132,6 +138,14 @@ impl<T: Signal> Shard<T> {
     pub(crate) fn indexed(&self) -> u64 {
         // Acquire pairs with the Release in `set_indexed`: what the directories hold up to there is seen.
         self.indexed.load(Ordering::Acquire)
+    }
+
+    /// The first sequence whose record is not in place yet: all before it are. O(records not yet indexed).
+    pub(crate) fn published(&self) -> u64 {
+        let (indexed, claimed) = (self.indexed(), self.claimed());
+        let mut tail = self.slots.heads(indexed..claimed);
+        let stalled = tail.find(|(sequence, head)| !head.has_held(*sequence) && !planted(Fault::BookmarkAtClaimed));
+        stalled.map_or(claimed, |(sequence, _)| sequence)
     }
 
     #[inline]

@@ -29,6 +29,8 @@ pub(crate) struct Head<I: Indexes> {
     generation: AtomicU64,
     /// Arrival: the stamp of the run in which the record was pushed.
     stamp: AtomicU64,
+    /// The record's own timestamp.
+    time: AtomicU64,
     /// Fingerprints of its keys, 0 where it has none.
     prints: I::PrintCells,
     /// How far back the record with the same fingerprint before this one lies, 0 if none was there.
@@ -42,6 +44,7 @@ impl<I: Indexes> Head<I> {
         Self {
             generation: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
+            time: AtomicU64::new(0),
             prints: I::print_cells(),
             links: I::link_cells(),
             heap: AtomicU32::new(0),
@@ -55,9 +58,20 @@ impl<I: Indexes> Head<I> {
         Generation(self.generation.load(Ordering::Acquire)) == Generation::of(sequence)
     }
 
+    /// Whether this sequence has been published here, be it still there or not.
+    pub(crate) fn has_held(&self, sequence: u64) -> bool {
+        // Acquire: as in `holds`.
+        self.generation.load(Ordering::Acquire) >= Generation::of(sequence).0
+    }
+
     #[inline]
     pub(crate) fn stamp(&self) -> u64 {
         self.stamp.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn time(&self) -> u64 {
+        self.time.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -79,12 +93,13 @@ impl<I: Indexes> Head<I> {
 /// What is computed from a record before the claim, so that no user code runs between claim and publish.
 pub(crate) struct Sketch<T: Signal> {
     pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
+    pub(crate) time: u64,
     pub(crate) heap: u32,
 }
 
 impl<T: Signal> Sketch<T> {
     pub(crate) fn new() -> Self {
-        Self { prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), heap: 0 }
+        Self { prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
     }
 }
 
@@ -147,6 +162,12 @@ impl<T: Signal> Slots<T> {
         if slot + 1 == self.heads.len() { 0 } else { slot + 1 }
     }
 
+    /// The slot before this one.
+    #[inline]
+    pub(crate) fn before(&self, slot: usize) -> usize {
+        slot.checked_sub(1).unwrap_or(self.heads.len() - 1)
+    }
+
     /// The slot so many slots on; fewer than there are.
     #[inline]
     pub(crate) fn forth(&self, slot: usize, slots: u64) -> usize {
@@ -165,16 +186,6 @@ impl<T: Signal> Slots<T> {
         })
     }
 
-    /// The same, from the last one down.
-    #[inline]
-    pub(crate) fn heads_down(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
-        let mut slot = self.slot(range.end);
-        range.rev().map(move |sequence| {
-            slot = slot.checked_sub(1).unwrap_or(self.heads.len() - 1);
-            (sequence, &self.heads[slot])
-        })
-    }
-
     /// The slot of a sequence and the heads of that one and of those after it that lie behind one another, at most so
     /// many.
     #[inline]
@@ -182,6 +193,11 @@ impl<T: Signal> Slots<T> {
         let slot = self.slot(sequence);
         let rest = &self.heads[slot..];
         (slot, &rest[..rest.len().min(most as usize)])
+    }
+
+    #[inline]
+    pub(crate) fn head_at(&self, slot: usize) -> &Head<T::Indexes> {
+        &self.heads[slot]
     }
 
     #[inline]
@@ -238,6 +254,7 @@ impl<T: Signal> Slots<T> {
             unsafe { (*payload).write(record) };
         });
         head.stamp.store(stamp, Ordering::Relaxed);
+        head.time.store(sketch.time, Ordering::Relaxed);
         head.heap.store(sketch.heap, Ordering::Relaxed);
         for (cell, &print) in head.prints.as_ref().iter().zip(sketch.prints.as_ref()) {
             cell.store(print, Ordering::Relaxed);

@@ -71,6 +71,11 @@ impl LogRecord {
             scope,
         }
     }
+
+    /// The name of the service that wrote it: its resource's, or `unknown_service`.
+    pub fn service(&self) -> &str {
+        self.resource.service_or_unknown()
+    }
 }
 
 /// Of a source that says nothing about itself. Costs two allocations: what has a source, or is one of many, is better

@@ -163,6 +163,20 @@ impl MetricPoint {
         }
     }
 
+    /// The name of the service that measured it: its resource's, or `unknown_service`.
+    pub fn service(&self) -> &str {
+        self.resource.service_or_unknown()
+    }
+
+    /// Its value, if it is a number: of a gauge or a sum.
+    pub fn number(&self) -> Option<f64> {
+        match self.value {
+            PointValue::Int(value) => Some(value as f64),
+            PointValue::Double(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Whether the source says that it has nothing to say here: the series was there before and is not now.
     pub fn has_no_recorded_value(&self) -> bool {
         self.flags & 1 != 0

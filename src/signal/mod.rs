@@ -60,7 +60,8 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N fingerprints inline.
     type Indexes: Indexes;
 
-    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument.
+    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument. If one of them is of groups that belong
+    /// together, such as traces, let it be the first: [`Report::partial`](crate::Report::partial) then knows more.
     const INDEXES: Self::Indexes;
 
     /// The record's key in the index with this number (below N), or `None` if it has none there.

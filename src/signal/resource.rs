@@ -135,7 +135,11 @@ impl Resource {
 
     /// The key under which the resource's records are found in an index by service.
     pub(super) fn service_key(&self) -> Key<'_> {
-        Key::Text(self.service().unwrap_or(UNKNOWN_SERVICE))
+        Key::Text(self.service_or_unknown())
+    }
+
+    pub(super) fn service_or_unknown(&self) -> &str {
+        self.service().unwrap_or(UNKNOWN_SERVICE)
     }
 }
 

@@ -168,6 +168,11 @@ impl Span {
         }
     }
 
+    /// The name of the service that made it: its resource's, or `unknown_service`.
+    pub fn service(&self) -> &str {
+        self.resource.service_or_unknown()
+    }
+
     /// How long it took, in nanoseconds; 0 if its clock went backwards.
     pub fn duration(&self) -> u64 {
         self.end_unix_nanos.saturating_sub(self.start_unix_nanos)

@@ -60,6 +60,8 @@ faults! {
     CutNotSeen,
     /// A query does not say that a record was evicted after it had found its head.
     GoneUnsaid,
+    /// A bookmark stands at the claims, be they published or not.
+    BookmarkAtClaimed,
     /// A walk shows what the tail has shown.
     WalkRepeatsTail,
     /// `indexed` is raised without Release.

@@ -1,7 +1,7 @@
 //! Operations on a store, and a plain reference model that answers them by brute force. The property test and the fuzzer
 //! share them.
 
-use slipring::{GetError, Key, KeyBuf, Position, Signal, Store};
+use slipring::{Bookmark, GetError, Key, KeyBuf, Order, Position, Query, Signal, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -25,8 +25,26 @@ pub enum Operation {
     Flush,
     Clear,
     Lookup { index: u8, key: u8, limit: u8 },
+    Ask(Ask),
+    Bookmark,
     Get { back: u8 },
     Visit { back: u8, pushes: u8 },
+}
+
+/// A query: bits say which conditions it has.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
+pub struct Ask {
+    pub conditions: u8,
+    /// For each index, which of its keys are wanted.
+    pub keys: [u8; 3],
+    /// How far back the range of time begins, and how long it is.
+    pub time: (u8, u8),
+    pub order: u8,
+    pub limit: u8,
+    /// Bookmarks before and after, of those made last.
+    pub since: u8,
+    pub until: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +68,9 @@ impl Signal for Record {
         }
     }
 
+    /// Roughly in order, as in life, and not unique.
     fn timestamp(&self) -> u64 {
-        self.number
+        (self.number ^ 5) / 2
     }
 
     fn heap_bytes(&self) -> usize {
@@ -74,6 +93,8 @@ pub struct Pair {
     claimed: Vec<u64>,
     floors: Vec<u64>,
     cleared: u64,
+    /// Bookmarks, and how many records had been pushed by then.
+    bookmarks: Vec<(Bookmark, usize)>,
 }
 
 impl Pair {
@@ -98,6 +119,7 @@ impl Pair {
             claimed: vec![0; shards],
             floors: vec![0; shards],
             cleared: 0,
+            bookmarks: Vec::new(),
         }
     }
 
@@ -124,6 +146,8 @@ impl Pair {
             Operation::Lookup { index, key, limit } => {
                 self.compare_lookup(usize::from(index % 3), key % 8, usize::from(limit % 5));
             }
+            Operation::Ask(ask) => self.compare_ask(ask),
+            Operation::Bookmark => self.bookmarks.push((self.store.bookmark(), self.pushed.len())),
             Operation::Get { back } => self.compare_get(back),
             Operation::Visit { back, pushes } => self.push_while_visiting(back, pushes % 8),
         }
@@ -218,14 +242,120 @@ impl Pair {
     }
 
     fn compare_lookup(&self, index: usize, key: u8, limit: usize) {
-        let text = format!("name {key}");
-        let key = [Key::Id(u128::from(key)), Key::Int(u64::from(key)), Key::Text(&text)][index];
+        let key = number_key(index, key);
+        let key = key.as_key();
         let limit = if limit == 0 { usize::MAX } else { limit };
         let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
-        assert!(!answer.cut, "nothing is evicted while this thread looks");
+        assert!(!answer.report.cut, "nothing is evicted while this thread looks");
         assert_eq!(answer.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    /// Which records meet an ask's conditions, whatever the bookmarks say.
+    fn meets(&self, ask: Ask, record: &Record) -> bool {
+        let carries = |index: usize| {
+            let wanted = |key: Key<'_>| {
+                (0..8).filter(|key| ask.keys[index] >> key & 1 != 0).any(|one| key == number_key(index, one).as_key())
+            };
+            record.key(index).is_some_and(wanted)
+        };
+        let of_time = || self.times(ask).contains(&record.timestamp());
+        (0..3).all(|index| ask.conditions >> index & 1 == 0 || carries(index))
+            && (ask.conditions & 8 == 0 || of_time())
+            && (ask.conditions & 16 == 0 || !record.number.is_multiple_of(3))
+    }
+
+    fn times(&self, ask: Ask) -> std::ops::Range<u64> {
+        let start = (self.pushed.len() as u64 / 2).saturating_sub(u64::from(ask.time.0));
+        start..start + u64::from(ask.time.1)
+    }
+
+    fn ask(&self, ask: Ask) -> Query<'_, Record> {
+        let mut query = self.store.query();
+        for index in (0..3).filter(|index| ask.conditions >> index & 1 != 0) {
+            let keys: Vec<KeyBuf> =
+                (0..8).filter(|key| ask.keys[index] >> key & 1 != 0).map(|key| number_key(index, key)).collect();
+            query = query.any_of(INDEXES[index], keys.iter());
+        }
+        if ask.conditions & 8 != 0 {
+            query = query.between(self.times(ask));
+        }
+        if ask.conditions & 16 != 0 {
+            query = query.filter(|record| !record.number.is_multiple_of(3));
+        }
+        query
+    }
+
+    /// Every form of query, in every order, whole and page by page.
+    fn compare_ask(&self, ask: Ask) {
+        let bookmark = |bit: u8, back: u8| {
+            let wanted = ask.conditions & bit != 0;
+            self.bookmarks.iter().rev().nth(usize::from(back % 4)).filter(|_| wanted)
+        };
+        let (since, until) = (bookmark(32, ask.since), bookmark(64, ask.until));
+        let build = |ask| {
+            let mut query = self.ask(ask);
+            if let Some((bookmark, _)) = since {
+                query = query.since(bookmark);
+            }
+            if let Some((bookmark, _)) = until {
+                query = query.until(bookmark);
+            }
+            query
+        };
+        let order = match ask.order % 5 {
+            0 => Some(Order::Newest),
+            1 => Some(Order::Oldest),
+            2 => Some(Order::Latest),
+            3 => Some(Order::Earliest),
+            _ => None,
+        };
+        let from = since.map_or(0, |(_, pushed)| *pushed);
+        let to = until.map_or(self.pushed.len(), |(_, pushed)| *pushed).max(from);
+        let asked = &self.pushed[from..to];
+        let mut expected: Vec<&(Position, Record)> =
+            asked.iter().filter(|(at, record)| self.is_visible(*at) && self.meets(ask, record)).collect();
+        let gone = asked.iter().filter(|(at, _)| !self.is_visible(*at)).count();
+        match order.unwrap_or(if since.is_some() { Order::Oldest } else { Order::Newest }) {
+            Order::Newest => expected.reverse(),
+            Order::Oldest => {}
+            Order::Latest => expected.sort_by_key(|(_, record)| std::cmp::Reverse((record.timestamp(), record.number))),
+            Order::Earliest => expected.sort_by_key(|(_, record)| (record.timestamp(), record.number)),
+        }
+        let expected: Vec<(Position, Record)> = expected.into_iter().cloned().collect();
+        let with_order = |query: Query<'_, Record>| match order {
+            Some(order) => query.order(order).collect(),
+            None => query.collect(),
+        };
+        let answer = with_order(build(ask)).unwrap();
+        let report = answer.report.clone();
+        assert_eq!(answer.into_iter().collect::<Vec<_>>(), expected, "{report:?}");
+        assert_eq!(report.shown as usize, expected.len());
+        assert!(!report.cut && report.next.is_none(), "{report:?}");
+        let bounded = since.is_some() || until.is_some();
+        assert_eq!(report.missed as usize, if bounded { gone } else { 0 }, "{report:?}");
+        if let Some(bookmark) = &report.bookmark {
+            let rest = self.store.query().since(bookmark).collect().unwrap();
+            let expected: Vec<&Record> =
+                self.pushed[to..].iter().filter(|(at, _)| self.is_visible(*at)).map(|(_, record)| record).collect();
+            assert!(rest.iter().eq(expected));
+        }
+
+        // Page by page.
+        let limit = usize::from(ask.limit % 8) + 1;
+        let (mut pages, mut missed) = (Vec::new(), 0);
+        let mut page = with_order(build(ask).limit(limit)).unwrap();
+        loop {
+            assert!(page.len() <= limit);
+            missed += page.report.missed;
+            let next = page.report.next.clone();
+            pages.extend(page);
+            let Some(next) = next else { break };
+            page = build(ask).after(&next).limit(limit).collect().unwrap();
+        }
+        assert_eq!(pages, expected);
+        assert_eq!(missed as usize, if bounded { gone } else { 0 }, "{ask:?}");
     }
 
     fn compare_keys(&self, index: usize) {
@@ -278,6 +408,15 @@ impl Pair {
             let order = hooked.iter().filter(|(position, _)| position.shard() == shard);
             assert!(order.is_sorted_by_key(|(position, _)| position.sequence()));
         }
+    }
+}
+
+/// The key of this number in an index.
+fn number_key(index: usize, number: u8) -> KeyBuf {
+    match index {
+        0 => KeyBuf::Id(u128::from(number)),
+        1 => KeyBuf::Int(u64::from(number)),
+        _ => KeyBuf::Text(format!("name {number}").into()),
     }
 }
 

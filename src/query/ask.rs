@@ -1,0 +1,339 @@
+//! Asking: the query that users build.
+
+use super::answer::{Answer, Cursor, Order, Report};
+use super::filter::{Attributed, Level, Match};
+use super::plan::{ANY_TIME, Plan, Wanted};
+use super::search::{Each, Search, Visitor};
+use crate::Position;
+use crate::bookmark::Bookmark;
+use crate::engine::Engine;
+use crate::error::QueryError;
+use crate::signal::{Key, LogRecord, Severity, Signal, Span, StatusCode, index_named};
+use smallvec::SmallVec;
+use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
+
+/// A question to a store, made by [`Store::query`](crate::Store::query): conditions, all of which a record must meet, an order,
+/// and a limit. Without conditions it asks for everything.
+///
+/// It answers what was published before it began, and only records that meet the conditions and were in the store at some moment
+/// of the query: the records' own keys are compared, not their hashes. It never waits, for writers or for other readers.
+///
+/// ```
+/// use slipring::{Level, Match, Order, Span, StatusCode, Store};
+///
+/// let traces: Store<Span> = Store::builder().build()?;
+/// let slow_failures = traces
+///     .query()
+///     .any_of("service", ["cart", "checkout"])
+///     .status(StatusCode::Error)
+///     .duration(250_000_000..)
+///     .attribute("http.route", Match::starts_with("/api/"))
+///     .order(Order::Latest)
+///     .limit(20)
+///     .collect()?;
+/// assert!(slow_failures.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What it costs
+///
+/// Of the conditions by key the rarest leads, as far as the newest records tell: the query follows that index's links, and looks at
+/// nothing else. O(records with its keys + records pushed since the indexer's last pass + shards); about a microsecond for a trace
+/// of eight spans. The other keys and the time range are checked on the slots' heads; everything else takes a look at the record.
+/// Without a key, or where it costs less, slot after slot is looked at, and a time range leaves out blocks of 64 records that
+/// hold no such time. [`Report::looked_at`] says what it was.
+///
+/// Who finds many records that are not indexed yet indexes a small batch of them, unless somebody else is at it: the next query then
+/// has less to look through. [`collect`](Query::collect) clones each record, which for spans with many attributes costs far more than
+/// finding it: prefer [`for_each`](Query::for_each).
+///
+/// While it runs it holds back the reuse of slots in one shard at a time, from the record in hand (and a margin below it) upwards.
+#[must_use]
+pub struct Query<'a, T: Signal> {
+    engine: &'a Engine<T>,
+    plan: Plan<'a, T>,
+    order: Option<Order>,
+    limit: usize,
+    bounds: Option<Box<[Range<u64>]>>,
+    after: Option<Cursor>,
+    follows: bool,
+    /// The first thing that can't mean anything.
+    wrong: Option<QueryError>,
+}
+
+impl<'a, T: Signal> Query<'a, T> {
+    pub(crate) fn new(engine: &'a Engine<T>) -> Self {
+        let plan = Plan { wanted: SmallVec::new(), times: ANY_TIME, tests: Vec::new() };
+        Self { engine, plan, order: None, limit: usize::MAX, bounds: None, after: None, follows: false, wrong: None }
+    }
+
+    pub(crate) fn engine(&self) -> &'a Engine<T> {
+        self.engine
+    }
+
+    fn fails(mut self, error: QueryError) -> Self {
+        self.wrong.get_or_insert(error);
+        self
+    }
+
+    // --- conditions ---
+
+    /// Only records with this key in the index of this name, exactly. Numbers are `u64`: `.key("worker", 2_u64)`.
+    #[inline]
+    pub fn key<'k>(self, index: &str, key: impl Into<Key<'k>>) -> Self {
+        self.any_of(index, [key])
+    }
+
+    /// Only records with one of these keys in the index of this name. Of no keys, there are none.
+    #[inline]
+    pub fn any_of<'k, K: Into<Key<'k>>>(mut self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
+        match index_named::<T>(index) {
+            Ok(index) => {
+                let mut wanted = Wanted::new(index);
+                for key in keys {
+                    let key = key.into();
+                    wanted.add(self.engine.fingerprints.of(key), key);
+                }
+                wanted.finish();
+                self.plan.wanted.push(wanted);
+                self
+            }
+            Err(error) => self.fails(error),
+        }
+    }
+
+    /// Only records whose timestamp lies in this range, in nanoseconds since the Unix epoch.
+    pub fn between(mut self, times: impl RangeBounds<u64>) -> Self {
+        match inclusive("time", &times) {
+            Ok(times) => {
+                let (start, end) = (self.plan.times.start().max(times.start()), self.plan.times.end().min(times.end()));
+                self.plan.times = *start..=*end;
+                self
+            }
+            Err(error) => self.fails(error),
+        }
+    }
+
+    /// Only records of which this is true. It runs where they lie: it should be quick. If it panics, so does the query.
+    pub fn filter(mut self, test: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+        self.plan.tests.push(Box::new(test));
+        self
+    }
+
+    /// Only what arrived after the bookmark, [oldest](Order::Oldest) first unless another order is asked for. The
+    /// [`Report`] says how much of it was evicted unseen, and gives the bookmark from which to go on.
+    pub fn since(mut self, bookmark: &Bookmark) -> Self {
+        self.follows = true;
+        self.bounded(bookmark, |bounds, at| bounds.start = bounds.start.max(at))
+    }
+
+    /// Only what arrived before the bookmark.
+    pub fn until(self, bookmark: &Bookmark) -> Self {
+        self.bounded(bookmark, |bounds, at| bounds.end = bounds.end.min(at))
+    }
+
+    fn bounded(mut self, bookmark: &Bookmark, bound: impl Fn(&mut Range<u64>, u64)) -> Self {
+        let shards = self.engine.shards.len();
+        if bookmark.store != self.engine.identity || bookmark.next.len() != shards {
+            return self.fails(QueryError::OtherStore);
+        }
+        let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; shards].into());
+        bounds.iter_mut().zip(&bookmark.next).for_each(|(bounds, &at)| bound(bounds, at));
+        self
+    }
+
+    /// Goes on where a page of the same query ended, in the order of that page.
+    pub fn after(mut self, cursor: &Cursor) -> Self {
+        if cursor.store != self.engine.identity || cursor.left.len() != self.engine.shards.len() {
+            return self.fails(QueryError::OtherStore);
+        }
+        self.after = Some(cursor.clone());
+        self
+    }
+
+    // --- what of it ---
+
+    /// In this order; the limit keeps what comes first. [`Newest`](Order::Newest) unless told otherwise.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// At most this many records. [`Report::next`] says where the next ones are.
+    #[inline]
+    pub fn limit(mut self, records: usize) -> Self {
+        self.limit = records;
+        self
+    }
+
+    // --- ends ---
+
+    /// The records, copied out.
+    ///
+    /// # Errors
+    /// [`QueryError`] if the query can't mean anything: it names an index that the signal has not, a range that ends before it
+    /// starts, a pattern that is none, a bookmark or a cursor of another store.
+    pub fn collect(self) -> Result<Answer<T>, QueryError>
+    where
+        T: Clone,
+    {
+        let mut copies = Copies { records: Vec::new(), positions: Vec::new() };
+        let report = self.search()?.run(&mut copies);
+        Ok(Answer { records: copies.records, positions: copies.positions, report })
+    }
+
+    /// Shows each record to `visit`, in place.
+    ///
+    /// `visit` should be quick: while it runs, slots of one shard are not reused. It may push (a push does not wait there)
+    /// but not flush or shut down. If it panics, so does this call.
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    #[inline]
+    pub fn for_each(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
+        Ok(self.search()?.run(&mut Each(visit)))
+    }
+
+    /// How many there are. Copies nothing.
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    pub fn count(self) -> Result<usize, QueryError> {
+        Ok(self.for_each(|_, _| ())?.shown as usize)
+    }
+
+    fn search(mut self) -> Result<Search<'a, T>, QueryError> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
+        let mut order = self.order.unwrap_or(if self.follows { Order::Oldest } else { Order::Newest });
+        let mut last = None;
+        if self.follows {
+            // What is being published comes with the next bookmark, and whatever comes after it in its shard.
+            let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
+            bounds.zip(&self.engine.shards).for_each(|(bounds, shard)| bounds.end = bounds.end.min(shard.published()));
+        }
+        if let Some(Cursor { order: wanted, left, last: shown, .. }) = self.after {
+            (order, last) = (wanted, shown);
+            let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; left.len()].into());
+            for (bounds, &(start, end)) in bounds.iter_mut().zip(&left) {
+                *bounds = bounds.start.max(start)..bounds.end.min(end);
+            }
+        }
+        self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut()).for_each(|b| b.end = b.end.max(b.start));
+        let Self { engine, plan, limit, bounds, follows, .. } = self;
+        Ok(Search { engine, plan, order, limit, bounds, last, follows })
+    }
+}
+
+/// What may be asked of records with attributes.
+impl<T: Signal + Attributed> Query<'_, T> {
+    /// Only records with such an attribute, at whatever level: their own, their resource's, their scope's, an event's, a
+    /// link's or an exemplar's.
+    pub fn attribute(self, name: impl Into<Box<str>>, value: Match) -> Self {
+        self.with_attribute(None, name.into(), value)
+    }
+
+    /// Only records with such an attribute at this level.
+    pub fn attribute_at(self, level: Level, name: impl Into<Box<str>>, value: Match) -> Self {
+        self.with_attribute(Some(level), name.into(), value)
+    }
+
+    fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
+        match value.compile() {
+            Ok(test) => self
+                .filter(move |record| record.any_attribute(level, &mut |one| one.key == name && test.fits(&one.value))),
+            Err(error) => self.fails(error),
+        }
+    }
+}
+
+/// What may be asked of spans.
+impl Query<'_, Span> {
+    /// Only spans that took so long, in nanoseconds.
+    pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
+        match inclusive("duration", &nanoseconds) {
+            Ok(range) => self.filter(move |span| range.contains(&span.duration())),
+            Err(error) => self.fails(error),
+        }
+    }
+
+    /// Only spans with this status.
+    pub fn status(self, code: StatusCode) -> Self {
+        self.filter(move |span| span.status.code == code)
+    }
+}
+
+/// What may be asked of log records.
+impl Query<'_, LogRecord> {
+    /// Only records at least as grave: with a severity from this number to 24. By the index, for any severity above
+    /// [`UNSPECIFIED`](Severity::UNSPECIFIED); below, records whose severity was not said count too.
+    pub fn severity_at_least(self, severity: Severity) -> Self {
+        if severity <= Severity::UNSPECIFIED {
+            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity));
+        }
+        self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
+    }
+
+    /// Only records whose body is such.
+    pub fn body(self, value: Match) -> Self {
+        match value.compile() {
+            Ok(test) => self.filter(move |record| record.body.as_ref().is_some_and(|body| test.fits(body))),
+            Err(error) => self.fails(error),
+        }
+    }
+}
+
+impl<T: Signal> std::fmt::Debug for Query<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Query")
+            .field("signal", &T::NAME)
+            .field("wanted", &self.plan.wanted)
+            .field("times", &self.plan.times)
+            .field("tests", &self.plan.tests.len())
+            .field("order", &self.order)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies what it is shown.
+struct Copies<T> {
+    records: Vec<T>,
+    positions: Vec<Position>,
+}
+
+impl<T: Clone> Visitor<T> for Copies<T> {
+    fn expect(&mut self, records: usize) {
+        self.records.reserve_exact(records);
+        self.positions.reserve_exact(records);
+    }
+
+    fn visit(&mut self, position: Position, record: &T) {
+        self.records.push(record.clone());
+        self.positions.push(position);
+    }
+}
+
+/// A range with both its ends. One that holds nothing may be asked for, one that ends before it starts not.
+fn inclusive(what: &'static str, range: &impl RangeBounds<u64>) -> Result<RangeInclusive<u64>, QueryError> {
+    let (start, starts_after) = match range.start_bound() {
+        Bound::Unbounded => (0, false),
+        Bound::Included(&start) => (start, false),
+        Bound::Excluded(&start) => (start, true),
+    };
+    let (end, ends_before) = match range.end_bound() {
+        Bound::Unbounded => (u64::MAX, false),
+        Bound::Included(&end) => (end, false),
+        Bound::Excluded(&end) => (end, true),
+    };
+    if end < start {
+        return Err(QueryError::EndsBeforeStart { what, start, end });
+    }
+    let first = if starts_after { start.checked_add(1) } else { Some(start) };
+    let last = if ends_before { end.checked_sub(1) } else { Some(end) };
+    Ok(first.zip(last).map_or(EMPTY, |(first, last)| first..=last))
+}
+
+#[expect(clippy::reversed_empty_ranges, reason = "it is meant to hold nothing")]
+const EMPTY: RangeInclusive<u64> = 1..=0;

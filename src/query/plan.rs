@@ -1,0 +1,137 @@
+//! What a query asks of a record, and which of its conditions leads.
+
+use super::view::View;
+use crate::engine::Engine;
+use crate::ring::Head;
+use crate::signal::{Key, KeyBuf, Signal};
+use crate::sync::{Ordering, epoch};
+use smallvec::SmallVec;
+use std::ops::RangeInclusive;
+
+/// A condition that only the record itself can answer.
+pub(super) type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
+
+/// The keys of which a record must carry one, in one index.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) index: usize,
+    keys: SmallVec<[KeyBuf; 1]>,
+    /// Their fingerprints, each once: two keys may share one.
+    pub(super) prints: SmallVec<[u64; 1]>,
+}
+
+/// All conditions of a query. A record must meet each.
+pub(super) struct Plan<'a, T> {
+    pub(super) wanted: SmallVec<[Wanted; 1]>,
+    pub(super) times: RangeInclusive<u64>,
+    pub(super) tests: Vec<Test<'a, T>>,
+}
+
+/// All there is.
+pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// Records of one key and shard that are looked at to estimate how many there are.
+const SAMPLED: u64 = 4;
+
+impl Wanted {
+    pub(super) fn new(index: usize) -> Self {
+        Self { index, keys: SmallVec::new(), prints: SmallVec::new() }
+    }
+
+    pub(super) fn add(&mut self, print: u64, key: Key<'_>) {
+        self.keys.push(key.to_owned());
+        self.prints.push(print);
+    }
+
+    /// After the last was added.
+    pub(super) fn finish(&mut self) {
+        if self.keys.len() > 1 {
+            self.keys.sort_unstable();
+            self.prints.sort_unstable();
+            self.prints.dedup();
+        }
+    }
+
+    #[inline]
+    fn has(&self, print: u64) -> bool {
+        match &self.prints[..] {
+            [one] => *one == print,
+            prints => prints.binary_search(&print).is_ok(),
+        }
+    }
+
+    #[inline]
+    fn is_carried_by<T: Signal>(&self, record: &T) -> bool {
+        record.key(self.index).is_some_and(|key| match &self.keys[..] {
+            [one] => one.as_key() == key,
+            keys => keys.binary_search_by(|one| one.as_key().cmp(&key)).is_ok(),
+        })
+    }
+}
+
+impl<T: Signal> Plan<'_, T> {
+    /// Whether the record in a slot may be asked for, as far as its head says.
+    #[inline]
+    pub(super) fn admits(&self, head: &Head<T::Indexes>) -> bool {
+        self.wanted.iter().all(|wanted| wanted.has(head.print(wanted.index)))
+            && (self.times == ANY_TIME || self.times.contains(&head.time()))
+    }
+
+    /// Whether a head with one of these keys is admitted for that alone.
+    #[inline]
+    pub(super) fn is_simple(&self) -> bool {
+        self.wanted.len() == 1 && self.times == ANY_TIME
+    }
+
+    /// Whether a record that its head admits is one that is asked for.
+    #[inline]
+    pub(super) fn meets(&self, engine: &Engine<T>, record: &T) -> bool {
+        self.wanted.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
+            && self.tests.iter().all(|test| test(record))
+    }
+
+    /// Which index leads a query over so many records: the one whose keys are the rarest, as far as their newest records
+    /// tell; or none, if looking at every head costs less.
+    pub(super) fn leader(&self, engine: &Engine<T>, window: Option<u64>) -> Option<usize> {
+        if self.is_simple() && window.is_none() {
+            return Some(0);
+        }
+        let cost = |(number, wanted): (usize, &Wanted)| (estimate(engine, wanted), number);
+        let (cost, number) = self.wanted.iter().enumerate().map(cost).min()?;
+        if window.is_some_and(|window| window <= cost) {
+            return None;
+        }
+        let blocks: u64 = engine.shards.iter().map(|shard| shard.blocks.count()).sum();
+        if self.times != ANY_TIME && blocks < cost && self.heads_in_time(engine) + blocks < cost {
+            return None;
+        }
+        Some(number)
+    }
+
+    /// Heads that a scan for the query's time looks at, about: of no consequence but for speed, so no mark is set.
+    fn heads_in_time(&self, engine: &Engine<T>) -> u64 {
+        let of = |shard: &crate::ring::Shard<T>| shard.blocks.records_in(shard.evicted(), shard.indexed(), &self.times);
+        engine.shards.iter().map(of).sum()
+    }
+}
+
+/// How many records carry one of these keys, guessed from how close together the newest of them lie.
+fn estimate<T: Signal>(engine: &Engine<T>, wanted: &Wanted) -> u64 {
+    let each = |shard| wanted.prints.iter().map(move |&print| (shard, print));
+    engine.shards.iter().flat_map(each).map(|(shard, print)| sample(View::open(shard), wanted.index, print)).sum()
+}
+
+fn sample<T: Signal>(mut view: View<'_, T>, index: usize, print: u64) -> u64 {
+    let newest = view.shard().directories[index].newest(print, &epoch::pin());
+    let Some(newest) = newest else { return 0 };
+    let mut at = newest;
+    for seen in 0..SAMPLED {
+        let Some(head) = view.head(at).filter(|head| at >= view.low && head.print(index) == print) else { return seen };
+        match u64::from(head.link(index).load(Ordering::Relaxed)) {
+            0 => return seen + 1,
+            distance if distance > at => return seen + 1,
+            distance => at -= distance,
+        }
+    }
+    (view.claimed.saturating_sub(view.low)).saturating_mul(SAMPLED) / (newest - at).max(1)
+}

@@ -1,0 +1,340 @@
+//! Answering: the walks over all shards, merged into the query's order.
+
+use super::answer::{Cursor, Found, Order, Report};
+use super::plan::Plan;
+use super::view::View;
+use super::walk::Walk;
+use crate::Position;
+use crate::bookmark::Bookmark;
+use crate::engine::Engine;
+use crate::signal::Signal;
+use crate::sync::epoch;
+use crate::sync::fault::{Fault, planted};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// A query that can be answered.
+pub(super) struct Search<'a, T: Signal> {
+    pub(super) engine: &'a Engine<T>,
+    pub(super) plan: Plan<'a, T>,
+    pub(super) order: Order,
+    pub(super) limit: usize,
+    /// The part of each shard that is asked for, if not all of it.
+    pub(super) bounds: Option<Box<[Range<u64>]>>,
+    /// By time: the last record that was shown.
+    pub(super) last: Option<Found>,
+    /// Whether it goes on from a bookmark.
+    pub(super) follows: bool,
+}
+
+/// Who is shown records.
+pub(super) trait Visitor<T> {
+    /// How many there will be at the most.
+    fn expect(&mut self, records: usize);
+    fn visit(&mut self, position: Position, record: &T);
+}
+
+/// A closure that is shown records.
+pub(super) struct Each<F>(pub(super) F);
+
+impl<T, F: FnMut(Position, &T)> Visitor<T> for Each<F> {
+    fn expect(&mut self, _: usize) {}
+
+    fn visit(&mut self, position: Position, record: &T) {
+        (self.0)(position, record);
+    }
+}
+
+/// Records that are fetched ahead of the one being shown.
+const AHEAD: usize = 8;
+
+/// One shard's part in a search.
+struct Part<'a, T: Signal> {
+    walk: Walk<'a, T>,
+    /// The last record that the walk has found.
+    frontier: Option<Found>,
+    /// What of the bounds the next page has to look at: all of it, until something is shown.
+    left: Range<u64>,
+    /// Whether records were found that are not to be shown, because of the limit.
+    held_back: bool,
+}
+
+type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
+
+impl<'a, T: Signal> Search<'a, T> {
+    pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
+        let shards = &self.engine.shards;
+        if self.limit == 0 {
+            return Report { bookmark: self.bookmark(|number| self.bounds_of(number).start), ..Report::default() };
+        }
+        // Before any view is open: whoever is inside does no work for others.
+        (0..shards.len()).for_each(|number| self.engine.spare_a_tail(number));
+        let begun: SmallVec<[u64; 8]> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let leader = self.plan.leader(self.engine, self.window(&begun));
+        // By arrival, walks find records in the order in which they are shown, unless links lead, which lead down.
+        let as_walked = match self.order {
+            Order::Newest => true,
+            Order::Oldest => leader.is_none(),
+            Order::Latest | Order::Earliest => false,
+        };
+        let streams = as_walked && shards.len() == 1;
+        let mut found = Vec::with_capacity(if streams { 0 } else { self.limit.min(16) });
+        let mut parts: Parts<'a, T> = SmallVec::new();
+        {
+            // So that the walks' own pins cost nothing.
+            let _pin = epoch::pin();
+            for (number, &low) in begun.iter().enumerate() {
+                let mut part = self.part(number, low, leader);
+                if !streams {
+                    self.gather(number, &mut part, self.share(as_walked).min(self.limit_of(as_walked)), &mut found);
+                }
+                parts.push(part);
+            }
+        }
+        let mut report = match &mut parts[..] {
+            [part] if streams => self.stream(part, visitor),
+            parts => {
+                let cut = self.complete(parts, as_walked, &mut found);
+                visitor.expect(found.len());
+                let mut report = self.show(&found, visitor);
+                report.cut |= cut;
+                report
+            }
+        };
+        report.led_by = leader.map(|leader| T::INDEXES.as_ref()[self.plan.wanted[leader].index]);
+        report.partial = parts.iter().any(|part| part.walk.is_partial());
+        report.looked_at = parts.iter().map(|part| part.walk.looked_at).sum();
+        if self.has_ends() {
+            self.say_where_it_ended(&mut report, &mut parts, found.last().copied());
+        }
+        report
+    }
+
+    /// How many records walks are to find.
+    fn limit_of(&self, as_walked: bool) -> usize {
+        if as_walked { self.limit } else { usize::MAX }
+    }
+
+    /// How many of them each shard is asked for first.
+    fn share(&self, as_walked: bool) -> usize {
+        self.limit_of(as_walked).div_ceil(self.engine.shards.len()).saturating_mul(5) / 4
+    }
+
+    /// How many records are asked for, if not all.
+    fn window(&self, begun: &[u64]) -> Option<u64> {
+        let each = |((bounds, low), shard): ((&Range<u64>, &u64), &crate::ring::Shard<T>)| {
+            bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
+        };
+        Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
+    }
+
+    fn part(&self, number: usize, low: u64, leader: Option<usize>) -> Part<'a, T> {
+        let shard = &self.engine.shards[number];
+        let bounds = self.bounds_of(number);
+        let walk = if self.order.is_upward() && leader.is_none() {
+            Walk::up(shard, low, &bounds)
+        } else {
+            Walk::down(shard, low, &bounds, &self.plan, leader)
+        };
+        let start = if self.bounds.is_some() { bounds.start } else { low };
+        Part { left: start..walk.end().max(start), walk, frontier: None, held_back: false }
+    }
+
+    fn comes_before(&self, one: &Found, other: &Found) -> bool {
+        if self.order.is_upward() { one < other } else { one > other }
+    }
+
+    /// Completes what the shards' first shares have found to the first records in the query's order, as many as the limit
+    /// says; whether some were lost.
+    ///
+    /// Shards are walked one after the other, so that a reader holds back one at a time. Those give more that have not got
+    /// as far as the last of all.
+    fn complete(&self, parts: &mut [Part<'a, T>], as_walked: bool, found: &mut Vec<Found>) -> bool {
+        let mut share = self.share(as_walked);
+        loop {
+            if self.order.is_upward() {
+                found.sort_unstable();
+            } else {
+                found.sort_unstable_by(|a, b| b.cmp(a));
+            }
+            let last = found.get(self.limit_of(as_walked) - 1).copied();
+            let mut more = false;
+            share = share.saturating_mul(2);
+            for (number, part) in parts.iter_mut().enumerate() {
+                let falls_short =
+                    |last: Found| part.frontier.is_none_or(|frontier| self.comes_before(&frontier, &last));
+                if part.walk.goes_on() && last.is_none_or(falls_short) {
+                    self.gather(number, part, share, found);
+                    more = true;
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        let last = found.get(self.limit - 1).copied();
+        for Found { shard, .. } in found.drain(self.limit.min(found.len())..) {
+            parts[shard].held_back = true;
+        }
+        if self.has_ends() && !self.order.is_by_time() {
+            found.iter().for_each(|found| self.has_shown(&mut parts[found.shard], found.sequence));
+        }
+        // What a walk down lost is older than all that it found, so it is missed only if the answer reaches that far.
+        let is_whole = |part: &Part<'a, T>| {
+            let reached = |last| part.frontier.is_some_and(|frontier| !self.comes_before(&frontier, &last));
+            self.order == Order::Newest && (part.walk.goes_on() || last.is_some_and(reached))
+        };
+        parts.iter_mut().any(|part| !is_whole(part) && part.walk.is_cut(&self.plan))
+    }
+
+    /// Whether it may leave something for the next page, or miss what came before it.
+    fn has_ends(&self) -> bool {
+        self.limit < usize::MAX || self.bounds.is_some()
+    }
+
+    /// By arrival: what is left of a part once this sequence has been shown.
+    fn has_shown(&self, part: &mut Part<'a, T>, sequence: u64) {
+        if self.order.is_upward() {
+            part.left.start = part.left.start.max(sequence + 1);
+        } else {
+            part.left.end = part.left.end.min(sequence);
+        }
+    }
+
+    /// What was missed, and where the next page begins.
+    fn say_where_it_ended(&self, report: &mut Report, parts: &mut [Part<'a, T>], last: Option<Found>) {
+        let mut goes_on = false;
+        for (number, part) in parts.iter_mut().enumerate() {
+            let open = part.held_back || part.walk.goes_on();
+            goes_on |= open;
+            let start = self.bounds.as_ref().map(|bounds| bounds[number].start);
+            let evicted = part.walk.evicted_below();
+            let missed_to = match self.order {
+                Order::Latest | Order::Earliest => {
+                    part.left.start = part.left.start.max(evicted.min(part.left.end));
+                    evicted
+                }
+                Order::Oldest => {
+                    if !open {
+                        part.left.start = part.left.end;
+                    }
+                    evicted.min(part.left.start)
+                }
+                Order::Newest if open => 0,
+                Order::Newest => {
+                    part.left.end = part.left.start;
+                    evicted
+                }
+            };
+            if let Some(start) = start {
+                let between = if self.order == Order::Oldest { part.walk.gaps_below(part.left.start) } else { 0 };
+                report.missed += missed_to.saturating_sub(start) + between;
+            }
+        }
+        if goes_on {
+            let left = parts.iter().map(|part| (part.left.start, part.left.end)).collect();
+            let last = last.filter(|_| self.order.is_by_time());
+            report.next = Some(Cursor { store: self.engine.identity, order: self.order, left, last });
+        }
+        report.bookmark = self.bookmark(|number| parts[number].left.start);
+    }
+
+    fn bookmark(&self, next: impl FnMut(usize) -> u64) -> Option<Bookmark> {
+        let goes_on = self.follows && self.order == Order::Oldest;
+        let bookmark =
+            || Bookmark { store: self.engine.identity, next: (0..self.engine.shards.len()).map(next).collect() };
+        goes_on.then(bookmark)
+    }
+
+    fn bounds_of(&self, number: usize) -> Range<u64> {
+        self.bounds.as_ref().map_or(0..u64::MAX, |bounds| bounds[number].clone())
+    }
+
+    /// Takes this many from a walk, or what there is.
+    fn gather(&self, number: usize, part: &mut Part<'a, T>, wanted: usize, found: &mut Vec<Found>) {
+        let slots = &self.engine.shards[number].slots;
+        let check = self.checks();
+        let mut left = wanted;
+        while left > 0
+            && let Some((sequence, head)) = part.walk.next(&self.plan)
+        {
+            let time = if self.order.is_by_time() { head.time() } else { 0 };
+            let one = Found { time, stamp: head.stamp(), sequence, shard: number };
+            if self.last.is_some_and(|last| !self.comes_before(&last, &one)) {
+                continue;
+            }
+            if check && part.walk.view().read(sequence, |record| self.plan.meets(self.engine, record)) != Some(true) {
+                continue;
+            }
+            if found.len() < AHEAD {
+                slots.prefetch_payload(sequence);
+            }
+            part.frontier = Some(one);
+            found.push(one);
+            left -= 1;
+        }
+        part.walk.rest();
+    }
+
+    /// Whether records are asked as they are found: what does not meet the conditions must not take a place.
+    fn checks(&self) -> bool {
+        self.limit < usize::MAX || self.engine.fingerprints.narrow()
+    }
+
+    /// Shows the records of a store's only shard as they are found.
+    fn stream(&self, part: &mut Part<'a, T>, visitor: &mut impl Visitor<T>) -> Report {
+        let mut report = Report::default();
+        while report.shown < self.limit as u64
+            && let Some((sequence, _)) = part.walk.next(&self.plan)
+        {
+            let show = |record: &T| {
+                let meets = self.plan.meets(self.engine, record);
+                if meets {
+                    visitor.visit(Position::new(0, sequence), record);
+                }
+                meets
+            };
+            if part.walk.view().read(sequence, show) == Some(true) {
+                report.shown += 1;
+                self.has_shown(part, sequence);
+            }
+        }
+        let reached_all = self.order.is_upward() || report.shown < self.limit as u64;
+        report.cut = reached_all && part.walk.is_cut(&self.plan);
+        part.walk.rest();
+        report
+    }
+
+    /// Shows these records, those of them that meet the conditions.
+    fn show(&self, found: &[Found], visitor: &mut impl Visitor<T>) -> Report {
+        let mut report = Report::default();
+        let mut view: Option<(usize, View<'_, T>)> = None;
+        let checked = self.checks();
+        let fetch =
+            |Found { shard, sequence, .. }: &Found| self.engine.shards[*shard].slots.prefetch_payload(*sequence);
+        for (number, &Found { shard, sequence, .. }) in found.iter().enumerate() {
+            found.get(number + AHEAD).into_iter().for_each(fetch);
+            if view.as_ref().is_none_or(|(open, _)| *open != shard) {
+                // One mark at a time.
+                drop(view.take());
+                view = Some((shard, View::open_below(&self.engine.shards[shard], sequence)));
+            }
+            let (_, open) = view.as_mut().expect("it was opened above");
+            let show = |record: &T| {
+                let meets = checked || self.plan.meets(self.engine, record);
+                if meets {
+                    visitor.visit(Position::new(shard, sequence), record);
+                }
+                meets
+            };
+            match open.read(sequence, show) {
+                Some(shown) => report.shown += u64::from(shown),
+                None => {
+                    report.cut |= !planted(Fault::GoneUnsaid);
+                    report.missed += u64::from(self.bounds.is_some());
+                }
+            }
+        }
+        report
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a trace's time went.
+
+use super::assembly::TraceSpan;
+use std::ops::Range;
+
+/// A part of a trace's critical path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct PathSegment {
+    /// Where in the trace's list the span is that was at work.
+    pub span: usize,
+    /// When, in nanoseconds since the Unix epoch.
+    pub times: Range<u64>,
+}
+
+fn times(one: &TraceSpan) -> Range<u64> {
+    let start = one.span.start_unix_nanos;
+    start..one.span.end_unix_nanos.max(start)
+}
+
+fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); spans.len()];
+    for (place, one) in spans.iter().enumerate() {
+        if let Some(parent) = one.parent {
+            children[parent].push(place);
+        }
+    }
+    children
+}
+
+/// Each span's duration less what its children cover of it.
+pub(super) fn self_times(spans: &mut [TraceSpan]) {
+    // Siblings come in the order of their starts, so what they cover grows at its end only.
+    let mut covered: Vec<(u64, u64)> = spans.iter().map(|one| (times(one).start, 0)).collect();
+    for place in 0..spans.len() {
+        let Some(parent) = spans[place].parent else { continue };
+        let (whole, child) = (times(&spans[parent]), times(&spans[place]));
+        let (until, sum) = &mut covered[parent];
+        let (start, end) = (child.start.max(*until), child.end.min(whole.end));
+        if start < end {
+            (*until, *sum) = (end, *sum + (end - start));
+        }
+    }
+    for (one, (_, covered)) in spans.iter_mut().zip(covered) {
+        one.self_time = one.span.duration() - covered;
+    }
+}
+
+/// The critical path of a span.
+pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
+    let mut children = children_of(spans);
+    // The one that ended last is looked at first.
+    children.iter_mut().for_each(|children| children.sort_by_key(|&child| times(&spans[child]).end));
+    let mut path = Vec::new();
+    let mut add = |span, times: Range<u64>| {
+        if !times.is_empty() {
+            path.push(PathSegment { span, times });
+        }
+    };
+    // Spans that are under way, with the time down to which their path is known and the time at which they began, as far as
+    // those above were waiting for them.
+    let mut open = vec![(root, times(&spans[root]))];
+    while let Some((span, left)) = open.last_mut() {
+        let span = *span;
+        match children[span].pop() {
+            Some(child) => {
+                let whole = times(&spans[child]);
+                // A child that ends after it was waited for counts up to there.
+                let waited = whole.start.max(left.start)..whole.end.min(left.end);
+                if !waited.is_empty() {
+                    add(span, waited.end..left.end);
+                    left.end = waited.start;
+                    open.push((child, waited));
+                }
+            }
+            None => {
+                add(span, left.clone());
+                open.pop();
+            }
+        }
+    }
+    path.reverse();
+    path
+}

@@ -1,0 +1,213 @@
+//! Traces in a line each: the newest, the slowest, the failing.
+
+use super::Trace;
+use crate::error::QueryError;
+use crate::query::Query;
+use crate::signal::{Span, TraceId};
+use foldhash::fast::RandomState;
+use std::collections::{HashMap, HashSet};
+
+/// A trace in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct TraceSummary {
+    /// Its id.
+    pub trace_id: TraceId,
+    /// The service of its root, or, without a root, of its first orphan.
+    pub root_service: Box<str>,
+    /// That span's name.
+    pub root_name: Box<str>,
+    /// Whether that span is a root.
+    pub has_root: bool,
+    /// When its first span began, in nanoseconds since the Unix epoch.
+    pub start_unix_nanos: u64,
+    /// From there to the last span's end, in nanoseconds.
+    pub duration: u64,
+    /// Its spans, redelivered ones once.
+    pub spans: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// The services that took part, in order.
+    pub services: Vec<Box<str>>,
+    /// See [`Trace::partial`].
+    pub partial: bool,
+}
+
+impl Trace {
+    /// The trace in a line.
+    pub fn summary(&self) -> TraceSummary {
+        let root = self.root();
+        let times = self.times();
+        TraceSummary {
+            trace_id: self.trace_id,
+            root_service: root.map_or("", |root| root.span.service()).into(),
+            root_name: root.map(|root| root.span.name.clone()).unwrap_or_default(),
+            has_root: root.is_some_and(|root| !root.orphan),
+            start_unix_nanos: times.start,
+            duration: times.end - times.start,
+            spans: self.spans.len() as u64,
+            errors: self.errors().count() as u64,
+            services: self.services().into_keys().map(Box::from).collect(),
+            partial: self.partial,
+        }
+    }
+}
+
+/// In which order traces are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum TraceOrder {
+    /// The one that began last first.
+    #[default]
+    Newest,
+    /// The one that took longest first.
+    Slowest,
+}
+
+/// A question for whole traces, made by [`Query::traces`]: those that have a span which the query finds.
+///
+/// ```
+/// use slipring::{Span, StatusCode, Store, TraceOrder};
+///
+/// let traces: Store<Span> = Store::builder().build()?;
+/// let slowest_failing =
+///     traces.query().status(StatusCode::Error).traces().root_service("frontend").order(TraceOrder::Slowest).limit(10).collect()?;
+/// assert!(slowest_failing.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Cost: the query's, then a look at every span of the store, without copies; the traces that are told are assembled.
+#[derive(Debug)]
+#[must_use]
+pub struct TraceQuery<'a> {
+    query: Query<'a, Span>,
+    order: TraceOrder,
+    limit: usize,
+    root_service: Option<Box<str>>,
+    root_name: Option<Box<str>>,
+    least_duration: u64,
+}
+
+/// What one look at every span tells of a trace.
+struct Sketch {
+    start: u64,
+    end: u64,
+    /// Its first root, if there is one: start, service, name.
+    root: Option<(u64, Box<str>, Box<str>)>,
+}
+
+impl<'a> Query<'a, Span> {
+    /// The traces that have a span which the query finds, in a line each or whole.
+    pub fn traces(self) -> TraceQuery<'a> {
+        TraceQuery {
+            query: self,
+            order: TraceOrder::default(),
+            limit: usize::MAX,
+            root_service: None,
+            root_name: None,
+            least_duration: 0,
+        }
+    }
+}
+
+impl TraceQuery<'_> {
+    /// In this order; [`Newest`](TraceOrder::Newest) unless told otherwise.
+    pub fn order(mut self, order: TraceOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// At most this many.
+    pub fn limit(mut self, traces: usize) -> Self {
+        self.limit = traces;
+        self
+    }
+
+    /// Only traces whose root is this service's.
+    pub fn root_service(mut self, service: impl Into<Box<str>>) -> Self {
+        self.root_service = Some(service.into());
+        self
+    }
+
+    /// Only traces whose root has this name.
+    pub fn root_name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.root_name = Some(name.into());
+        self
+    }
+
+    /// Only traces that took at least so long in all, in nanoseconds.
+    pub fn at_least(mut self, nanoseconds: u64) -> Self {
+        self.least_duration = nanoseconds;
+        self
+    }
+
+    /// The traces' summaries.
+    ///
+    /// # Errors
+    /// As [`Query::collect`].
+    pub fn collect(self) -> Result<Vec<TraceSummary>, QueryError> {
+        Ok(self.assembled()?.map(|trace| trace.summary()).collect())
+    }
+
+    /// The traces themselves, assembled.
+    ///
+    /// # Errors
+    /// As [`Query::collect`].
+    pub fn assemble(self) -> Result<Vec<Trace>, QueryError> {
+        Ok(self.assembled()?.collect())
+    }
+
+    fn assembled(self) -> Result<impl Iterator<Item = Trace>, QueryError> {
+        let Self { query, order, limit, root_service, root_name, least_duration } = self;
+        let engine = query.engine();
+        let mut wanted: HashSet<TraceId, RandomState> = HashSet::default();
+        query.for_each(|_, span| {
+            wanted.insert(span.trace_id);
+        })?;
+        wanted.remove(&TraceId::default());
+        let mut found: Vec<(TraceId, Sketch)> = sketch(Query::new(engine), &wanted)?.into_iter().collect();
+        match order {
+            TraceOrder::Newest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start), *id)),
+            TraceOrder::Slowest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.duration()), *id)),
+        }
+        let is_root = move |service: &str, name: &str| {
+            root_service.as_deref().is_none_or(|wanted| wanted == service)
+                && root_name.as_deref().is_none_or(|wanted| wanted == name)
+        };
+        let may_be_root = is_root.clone();
+        let wanted = move |(_, one): &(TraceId, Sketch)| {
+            let root = one.root.as_ref();
+            one.duration() >= least_duration && root.is_none_or(|(_, service, name)| may_be_root(service, name))
+        };
+        let traces = found.into_iter().filter(wanted).filter_map(move |(id, _)| super::assembly::trace_of(engine, id));
+        let with_root =
+            move |trace: &Trace| trace.root().is_some_and(|root| is_root(root.span.service(), &root.span.name));
+        Ok(traces.filter(with_root).take(limit))
+    }
+}
+
+fn sketch(
+    all: Query<'_, Span>,
+    wanted: &HashSet<TraceId, RandomState>,
+) -> Result<HashMap<TraceId, Sketch, RandomState>, QueryError> {
+    let mut found: HashMap<TraceId, Sketch, RandomState> = HashMap::default();
+    all.for_each(|_, span| {
+        if !wanted.contains(&span.trace_id) {
+            return;
+        }
+        let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
+        let one = found.entry(span.trace_id).or_insert(Sketch { start, end, root: None });
+        (one.start, one.end) = (one.start.min(start), one.end.max(end));
+        if span.parent_span_id.is_none() && one.root.as_ref().is_none_or(|(first, ..)| start < *first) {
+            one.root = Some((start, span.service().into(), span.name.clone()));
+        }
+    })?;
+    Ok(found)
+}
+
+impl Sketch {
+    fn duration(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+}
