@@ -5,8 +5,9 @@ use crate::signal::Signal;
 
 /// A cut through a store: everything that arrived before it, and everything after.
 ///
-/// In each shard it stands at the first record whose push had not finished, so that none is lost to it: a record
-/// that was pushed beside one whose push stalls comes after the cut, though it was visible already.
+/// In each shard it stands at the first record whose push had not finished, so that none is lost to it: a record that was pushed
+/// beside one whose push stalls comes after the cut, though it was visible already. Where no push stalls it keeps each thread's order:
+/// what comes before it comes with all that its thread had pushed earlier.
 ///
 /// ```
 /// use slipring::{LogRecord, Store};
@@ -36,7 +37,7 @@ pub struct Bookmark {
 impl Bookmark {
     /// The cut as it is now. O(shards + records not yet indexed).
     pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
-        Self { store: engine.identity, next: engine.shards.iter().map(|shard| shard.published()).collect() }
+        Self { store: engine.identity, next: engine.cut().collect() }
     }
 
     /// The cut before everything.

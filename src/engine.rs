@@ -1,5 +1,6 @@
 //! What producers, the indexer and readers of one store share, and how a record gets in.
 
+use crate::bookmark::Bookmark;
 use crate::config::OnFull;
 use crate::error::Rejection;
 use crate::evictions::Sinks;
@@ -30,6 +31,8 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) sinks: Snapshot<Sinks<T>>,
     /// Room in a shard, or the end of the store.
     pub(crate) room: Event,
+    /// Records that have been indexed, or the end of the store.
+    arrivals: Event,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
     /// 1 once the store is being shut down.
@@ -68,6 +71,7 @@ impl<T: Signal> Engine<T> {
             identity,
             sinks: Snapshot::new(Sinks::default()),
             room: Event::new(),
+            arrivals: Event::new(),
             ledger: Ledger::default(),
             counts: Counts::default(),
             stopping: AtomicU32::new(0),
@@ -126,15 +130,12 @@ impl<T: Signal> Engine<T> {
 
     #[cold]
     fn claim_anew(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
-        let claim = match self.try_claim(wanted) {
-            Ok(claim) => claim,
-            Err(refused) => self.claim_when_refused(wanted, on_full, refused)?,
-        };
-        // Once a run is often enough: a run is short beside a ring's slack.
-        if claim.room < self.hurry_below && !self.notices.is_crowded() {
+        // Once a run is often enough: a run is short beside a ring's slack. Not with a claim in hand: waking another thread may
+        // cost this one its core, and what it has not published stalls its shard.
+        if self.router.room() < self.hurry_below && !self.notices.is_crowded() {
             self.notices.hurry();
         }
-        Ok(claim)
+        self.try_claim(wanted).or_else(|refused| self.claim_when_refused(wanted, on_full, refused))
     }
 
     fn try_claim(&self, wanted: usize) -> Result<Claim, NoClaim> {
@@ -279,6 +280,44 @@ impl<T: Signal> Engine<T> {
         self.notices.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
             self.room.notify();
+            self.arrivals.notify();
+        }
+    }
+
+    /// Says that records have been indexed, and so published.
+    #[inline]
+    pub(crate) fn tell_of_arrivals(&self) {
+        if !planted(Fault::IndexWithoutWake) {
+            self.arrivals.notify();
+        }
+    }
+
+    /// For each shard, the first sequence after a cut through the store as it is now.
+    pub(crate) fn cut(&self) -> impl Iterator<Item = u64> {
+        // The clock first: whatever run is seen to have begun has all that its thread pushed before it seen as well.
+        let now = self.router.stamps_given();
+        self.shards.iter().map(move |shard| shard.published_before(now))
+    }
+
+    /// Sleeps until something has been published after the bookmark, or the store is shut down.
+    ///
+    /// Whoever indexes wakes it, so producers pay nothing. What is published is indexed before long, by the thread if by nobody
+    /// else; without a thread it looks for itself now and then.
+    pub(crate) fn wait_for_arrivals(
+        &self,
+        bookmark: &Bookmark,
+        deadline: Option<Instant>,
+    ) -> Result<(), crate::WaitError> {
+        if inside::is_inside() {
+            return Err(crate::WaitError::Reentrant);
+        }
+        let news = || self.cut().zip(&bookmark.next).any(|(now, &then)| now > then);
+        let ready = || (self.is_stopping() || news()).then_some(());
+        let turn = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
+        let until = [deadline, turn].into_iter().flatten().min();
+        match self.arrivals.wait(until, ready) {
+            None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Err(crate::WaitError::Timeout),
+            _ => Ok(()),
         }
     }
 

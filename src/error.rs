@@ -184,6 +184,18 @@ pub enum QueryError {
     OtherStore,
 }
 
+/// Why a bookmark was not kept under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BookmarkError {
+    /// So many names are kept already.
+    #[error("{most} bookmarks have names already; forget one first")]
+    TooMany {
+        /// How many names are kept at the most.
+        most: usize,
+    },
+}
+
 /// Why a call that waits for the engine did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -192,7 +204,7 @@ pub enum WaitError {
     #[error("called from inside a hook or a visit, which the engine itself would have to wait for; call it elsewhere")]
     Reentrant,
     /// The time given is over.
-    #[error("the time is over; a push that stalls half-way holds its shard up")]
+    #[error("the time is over, and what was waited for has not come; a push that stalls half-way can be in the way")]
     Timeout,
 }
 

@@ -50,11 +50,14 @@
 //! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs of at most 256 pushes
 //!   or half a millisecond; what overlaps has no finer order.
 //!
-//! How these are checked is in the README; how to use the store well is in the [`guide`].
+//! How these are checked is in the README; how to use the store well is in the [`guide`], what can be asked and at what cost in
+//! [`answers`].
 //!
 //! # Features
 //!
-//! - `serde` (default): `Serialize` for statistics, positions, keys and the three signals.
+//! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals; `Deserialize` too for
+//!   positions, bookmarks and cursors.
+//! - `rayon`: [`Query`]s that several threads answer at once.
 
 #![deny(missing_docs)]
 
@@ -64,6 +67,7 @@ mod config;
 mod engine;
 mod error;
 mod evictions;
+mod follow;
 mod index;
 mod indexer;
 mod inside;
@@ -71,6 +75,7 @@ mod notice;
 mod position;
 mod query;
 mod ring;
+mod series;
 mod signal;
 mod stats;
 mod store;
@@ -80,6 +85,9 @@ mod trace;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
+
+#[doc = include_str!("answers.md")]
+pub mod answers {}
 
 /// For the loom models: whether directory tables are replaced, so that pinning must be modelled.
 #[cfg(loom)]
@@ -91,10 +99,14 @@ pub fn model_pins() {
 pub use audit::{Audit, AuditError, Breach};
 pub use bookmark::Bookmark;
 pub use config::{Builder, OnFull};
-pub use error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
+pub use error::{
+    BatchError, BookmarkError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError,
+};
 pub use evictions::{Evicted, Evictions};
+pub use follow::Follower;
 pub use position::Position;
 pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
+pub use series::{Distribution, Increment, Series};
 pub use signal::{
     Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
     LogRecord, Metric, MetricKind, MetricPoint, Number, ParseIdError, PointValue, Quantile, Resource, Scope, Severity,
@@ -103,7 +115,10 @@ pub use signal::{
 };
 pub use stats::{EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};
-pub use telemetry::{Telemetry, TelemetryBuilder, TelemetryStats};
+pub use telemetry::{
+    PointedExemplar, ServiceCounts, Telemetry, TelemetryBookmark, TelemetryBuilder, TelemetryNews, TelemetryStats,
+    TraceTelemetry,
+};
 pub use trace::{
     PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan, TraceSummary,
 };

@@ -196,6 +196,10 @@ impl<T: Signal> Store<T> {
         &self.engine
     }
 
+    pub(crate) fn share_engine(&self) -> Arc<Engine<T>> {
+        Arc::clone(&self.engine)
+    }
+
     /// A cut through the store as it is now; a query can ask for what came [since](Query::since), or
     /// [before](Query::until). O(shards + records not yet indexed).
     pub fn bookmark(&self) -> Bookmark {

@@ -60,7 +60,28 @@ fn and_follows_on_without_a_gap() {
     });
 }
 
+/// Two records go to one shard, the third to the other, by one thread: that one does not come before the bookmark without them.
+#[test]
+fn and_keeps_a_threads_order() {
+    explore("a thread's order", 3, || {
+        let store: Store<Record> = Store::builder().capacity(4).shards(2).slack(1).manual().build().unwrap();
+        let producer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                let places = [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
+                assert_ne!(places[0], places[2]);
+            })
+        };
+        let bookmark = store.bookmark();
+        let mut before = numbers(store.query().until(&bookmark));
+        before.sort_unstable();
+        assert!(before.iter().copied().eq(0..before.len() as u64), "out of order: {before:?}");
+        producer.join().unwrap();
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     assert_caught("BookmarkAtClaimed", "each_record_is_on_one_side", "each on one side");
+    assert_caught("StampRelaxed", "and_keeps_a_threads_order", "out of order");
 }

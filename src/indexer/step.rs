@@ -88,6 +88,9 @@ impl<T: Signal> Engine<T> {
         // what it was when the ring filled up, and lookups would have a long tail to look through.
         let claimed = shard.claimed();
         let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
+        if indexed > before.indexed {
+            self.tell_of_arrivals();
+        }
         if role == Role::Reader {
             return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }

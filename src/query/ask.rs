@@ -194,15 +194,21 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(self.search()?.run(&mut Each(visit)))
     }
 
+    /// As `for_each`, but in no order, if there is no limit: shard by shard, as they are found, which costs less.
+    pub(crate) fn for_all(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
+        let search = Search { unordered: true, ..self.search()? };
+        Ok(search.run(&mut Each(visit)))
+    }
+
     /// How many there are. Copies nothing.
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn count(self) -> Result<usize, QueryError> {
-        Ok(self.for_each(|_, _| ())?.shown as usize)
+        Ok(self.for_all(|_, _| ())?.shown as usize)
     }
 
-    fn search(mut self) -> Result<Search<'a, T>, QueryError> {
+    pub(super) fn search(mut self) -> Result<Search<'a, T>, QueryError> {
         if let Some(error) = self.wrong {
             return Err(error);
         }
@@ -211,7 +217,7 @@ impl<'a, T: Signal> Query<'a, T> {
         if self.follows {
             // What is being published comes with the next bookmark, and whatever comes after it in its shard.
             let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
-            bounds.zip(&self.engine.shards).for_each(|(bounds, shard)| bounds.end = bounds.end.min(shard.published()));
+            bounds.zip(self.engine.cut()).for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
         }
         if let Some(Cursor { order: wanted, left, last: shown, .. }) = self.after {
             (order, last) = (wanted, shown);
@@ -220,9 +226,14 @@ impl<'a, T: Signal> Query<'a, T> {
                 *bounds = bounds.start.max(start)..bounds.end.min(end);
             }
         }
-        self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut()).for_each(|b| b.end = b.end.max(b.start));
+        let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
+        bounds.zip(&self.engine.shards).for_each(|(bounds, shard)| {
+            // Bookmarks and cursors can be read from anywhere.
+            bounds.start = bounds.start.min(shard.claimed());
+            bounds.end = bounds.end.max(bounds.start);
+        });
         let Self { engine, plan, limit, bounds, follows, .. } = self;
-        Ok(Search { engine, plan, order, limit, bounds, last, follows })
+        Ok(Search { engine, plan, order, limit, bounds, last, follows, unordered: false })
     }
 }
 

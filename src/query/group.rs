@@ -82,7 +82,7 @@ impl<T: Signal> Query<'_, T> {
     pub fn group(self, by: By<'_, T>, measure: impl Fn(&T) -> Option<f64>) -> Result<Groups, QueryError> {
         let read = by.0?;
         let mut found: HashMap<Option<KeyBuf>, Group, RandomState> = HashMap::default();
-        let report = self.for_each(|_, record| {
+        let report = self.for_all(|_, record| {
             let key = read(record);
             let empty = |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };
             let group = match found.get_mut(&key) {

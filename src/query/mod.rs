@@ -5,6 +5,8 @@ mod ask;
 mod filter;
 mod group;
 mod keys;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod plan;
 mod search;
 mod view;

@@ -25,6 +25,8 @@ pub(super) struct Search<'a, T: Signal> {
     pub(super) last: Option<Found>,
     /// Whether it goes on from a bookmark.
     pub(super) follows: bool,
+    /// Whether the order of what is shown does not matter.
+    pub(super) unordered: bool,
 }
 
 /// Who is shown records.
@@ -77,30 +79,30 @@ impl<'a, T: Signal> Search<'a, T> {
             Order::Oldest => leader.is_none(),
             Order::Latest | Order::Earliest => false,
         };
-        let streams = as_walked && shards.len() == 1;
+        let streams = as_walked && shards.len() == 1 || self.unordered && self.limit == usize::MAX;
         let mut found = Vec::with_capacity(if streams { 0 } else { self.limit.min(16) });
         let mut parts: Parts<'a, T> = SmallVec::new();
+        let mut report = Report::default();
         {
-            // So that the walks' own pins cost nothing.
-            let _pin = epoch::pin();
+            // So that the walks' own pins cost nothing; but none while records are shown.
+            let _pin = (!streams).then(epoch::pin);
             for (number, &low) in begun.iter().enumerate() {
                 let mut part = self.part(number, low, leader);
-                if !streams {
+                if streams {
+                    let (shown, cut) = self.stream(number, &mut part, visitor);
+                    report.shown += shown;
+                    report.cut |= cut;
+                } else {
                     self.gather(number, &mut part, self.share(as_walked).min(self.limit_of(as_walked)), &mut found);
                 }
                 parts.push(part);
             }
         }
-        let mut report = match &mut parts[..] {
-            [part] if streams => self.stream(part, visitor),
-            parts => {
-                let cut = self.complete(parts, as_walked, &mut found);
-                visitor.expect(found.len());
-                let mut report = self.show(&found, visitor);
-                report.cut |= cut;
-                report
-            }
-        };
+        if !streams {
+            report.cut = self.complete(&mut parts, as_walked, &mut found);
+            visitor.expect(found.len());
+            self.show(&found, visitor, &mut report);
+        }
         report.led_by = leader.map(|leader| T::INDEXES.as_ref()[self.plan.wanted[leader].index]);
         report.partial = parts.iter().any(|part| part.walk.is_partial());
         report.looked_at = parts.iter().map(|part| part.walk.looked_at).sum();
@@ -246,7 +248,7 @@ impl<'a, T: Signal> Search<'a, T> {
         goes_on.then(bookmark)
     }
 
-    fn bounds_of(&self, number: usize) -> Range<u64> {
+    pub(super) fn bounds_of(&self, number: usize) -> Range<u64> {
         self.bounds.as_ref().map_or(0..u64::MAX, |bounds| bounds[number].clone())
     }
 
@@ -276,38 +278,40 @@ impl<'a, T: Signal> Search<'a, T> {
         part.walk.rest();
     }
 
-    /// Whether records are asked as they are found: what does not meet the conditions must not take a place.
+    /// Whether records are asked as they are found: what does not meet the conditions must not take a place, of a limit or in a
+    /// long list.
     fn checks(&self) -> bool {
-        self.limit < usize::MAX || self.engine.fingerprints.narrow()
+        self.limit < usize::MAX || !self.plan.tests.is_empty() || self.engine.fingerprints.narrow()
     }
 
-    /// Shows the records of a store's only shard as they are found.
-    fn stream(&self, part: &mut Part<'a, T>, visitor: &mut impl Visitor<T>) -> Report {
-        let mut report = Report::default();
-        while report.shown < self.limit as u64
+    /// Shows the records of a shard as they are found; how many, and whether some were lost.
+    fn stream(&self, number: usize, part: &mut Part<'a, T>, visitor: &mut impl Visitor<T>) -> (u64, bool) {
+        let mut shown = 0;
+        while shown < self.limit as u64
             && let Some((sequence, _)) = part.walk.next(&self.plan)
         {
             let show = |record: &T| {
                 let meets = self.plan.meets(self.engine, record);
                 if meets {
-                    visitor.visit(Position::new(0, sequence), record);
+                    visitor.visit(Position::new(number, sequence), record);
                 }
                 meets
             };
             if part.walk.view().read(sequence, show) == Some(true) {
-                report.shown += 1;
-                self.has_shown(part, sequence);
+                shown += 1;
+                if !self.order.is_by_time() {
+                    self.has_shown(part, sequence);
+                }
             }
         }
-        let reached_all = self.order.is_upward() || report.shown < self.limit as u64;
-        report.cut = reached_all && part.walk.is_cut(&self.plan);
+        let reached_all = self.order.is_upward() || shown < self.limit as u64;
+        let cut = reached_all && part.walk.is_cut(&self.plan);
         part.walk.rest();
-        report
+        (shown, cut)
     }
 
     /// Shows these records, those of them that meet the conditions.
-    fn show(&self, found: &[Found], visitor: &mut impl Visitor<T>) -> Report {
-        let mut report = Report::default();
+    fn show(&self, found: &[Found], visitor: &mut impl Visitor<T>, report: &mut Report) {
         let mut view: Option<(usize, View<'_, T>)> = None;
         let checked = self.checks();
         let fetch =
@@ -335,6 +339,5 @@ impl<'a, T: Signal> Search<'a, T> {
                 }
             }
         }
-        report
     }
 }

@@ -79,12 +79,17 @@ impl<'a, T: Signal> Walk<'a, T> {
                 let wanted = &plan.wanted[leader];
                 let guard = epoch::pin();
                 let directory = &shard.directories[wanted.index];
+                // What left before it was indexed, the links do not know of.
+                let unlinked = || shard.slots.heads(view.indexed.min(view.low)..view.low);
+                let left = |print| {
+                    unlinked().any(|(sequence, head)| head.print(wanted.index) == print && head.holds(sequence))
+                };
                 let chain = |print| Chain {
                     print,
                     next: directory.newest(print, &guard),
                     reached: view.claimed.min(bounds.end),
                     lost: false,
-                    leads_on: false,
+                    leads_on: left(print),
                 };
                 let chains = match wanted.prints[..] {
                     [print] => SmallVec::from_buf([chain(print)]),

@@ -15,7 +15,8 @@
 use super::shard::Shard;
 use crate::notice::Notices;
 use crate::signal::Signal;
-use crate::sync::{CachePadded, Count, per_thread};
+use crate::sync::fault::{Fault, weaken};
+use crate::sync::{AtomicU64, CachePadded, Count, Ordering, per_thread};
 use std::cell::Cell;
 
 /// The longest run. What is pushed together stays together, traces above all: their spans then have one entry in one
@@ -47,6 +48,8 @@ struct Run {
     slot: Cell<usize>,
     /// An old answer of `Shard::limit`, which is a safe one; `NO_LIMIT` while there is no claim to go on from.
     limit: Cell<u64>,
+    /// Room that its shard had when the run, or its stamp, began.
+    room: Cell<u64>,
     stamp: Cell<u64>,
     tick: Cell<u64>,
 }
@@ -65,8 +68,6 @@ pub(crate) struct Claim {
     pub(crate) slot: usize,
     pub(crate) count: u64,
     pub(crate) stamp: u64,
-    /// Room that is left behind the claim, as far as this thread knows.
-    pub(crate) room: u64,
 }
 
 /// Why nothing was claimed.
@@ -85,7 +86,7 @@ pub(crate) struct Router {
     run: u64,
     /// Records by which a shard must have fallen behind: see [`HELP_AFTER`].
     help_after: u64,
-    stamps: CachePadded<Count>,
+    stamps: CachePadded<AtomicU64>,
     entrances: CachePadded<Count>,
 }
 
@@ -98,9 +99,21 @@ impl Router {
             store: STORES.next() + 1,
             run,
             help_after: run * (capacity as u64 / 8 / run).clamp(1, HELP_AFTER),
-            stamps: CachePadded::new(Count::default()),
+            stamps: CachePadded::new(AtomicU64::new(0)),
             entrances: CachePadded::new(Count::default()),
         }
+    }
+
+    /// Every run that has begun has a stamp below this. A thread's records below a stamp that was asked for here have all been
+    /// published by then, but for those of its last run.
+    pub(crate) fn stamps_given(&self) -> u64 {
+        self.stamps.load(Ordering::Acquire)
+    }
+
+    /// Room that there was where this thread pushed last, when its run began.
+    pub(crate) fn room(&self) -> u64 {
+        let run = self.run();
+        if run.store.get() == self.store { run.room.get() } else { u64::MAX }
     }
 
     /// Claims up to `wanted` sequences on this thread's run, if nothing stands against it.
@@ -161,6 +174,7 @@ impl Router {
                 let number = self.entrances.next();
                 run.store.set(self.store);
                 run.producer.set(number + 1);
+                run.room.set(u64::MAX);
                 run.arrive(number as usize % shards.len());
                 run.look.set(run.shard.get());
                 run.left.set(self.run);
@@ -188,7 +202,9 @@ impl Router {
                 continue;
             }
             // What orders stamps against claims is in the module's text.
-            let stamp = self.stamps.next();
+            // Release pairs with the Acquire in `stamps_given`: what this thread has published before is seen by whoever sees that
+            // this stamp was given.
+            let stamp = self.stamps.fetch_add(1, weaken(Ordering::Release, Fault::StampRelaxed));
             if shard.claim(next, count) {
                 if run.arriving.replace(false) {
                     shard.home.enter(run.producer.get());
@@ -198,6 +214,7 @@ impl Router {
                 run.next.set(next);
                 run.slot.set(shard.slots.slot(next));
                 run.limit.set(limit);
+                run.room.set(limit - next);
                 run.stamp.set(stamp);
                 run.tick.set(tick);
                 return Ok(run.take(count, shard));
@@ -228,6 +245,7 @@ impl Run {
             next: Cell::new(0),
             slot: Cell::new(0),
             limit: Cell::new(NO_LIMIT),
+            room: Cell::new(u64::MAX),
             stamp: Cell::new(0),
             tick: Cell::new(0),
         }
@@ -245,8 +263,7 @@ impl Run {
         self.next.set(first + count);
         self.left.set(self.left.get() - count);
         self.slot.set(shard.slots.forth(slot, count));
-        let room = self.limit.get() - (first + count);
-        Claim { shard: self.shard.get(), first, slot, count, stamp: self.stamp.get(), room }
+        Claim { shard: self.shard.get(), first, slot, count, stamp: self.stamp.get() }
     }
 
     /// Ends a run and begins the next: where it is, unless the other shard that it looks at, another one each time, has

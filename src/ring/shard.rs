@@ -5,7 +5,7 @@
 
 use super::home::Home;
 use super::marks::Marks;
-use super::slot::Slots;
+use super::slot::{Head, Slots};
 use super::token::{Token, TokenGuard};
 use crate::index::{Blocks, Departed, Directory};
 use crate::inside::caught;
@@ -140,12 +140,19 @@ impl<T: Signal> Shard<T> {
         self.indexed.load(Ordering::Acquire)
     }
 
-    /// The first sequence whose record is not in place yet: all before it are. O(records not yet indexed).
-    pub(crate) fn published(&self) -> u64 {
-        let (indexed, claimed) = (self.indexed(), self.claimed());
-        let mut tail = self.slots.heads(indexed..claimed);
-        let stalled = tail.find(|(sequence, head)| !head.has_held(*sequence) && !planted(Fault::BookmarkAtClaimed));
-        stalled.map_or(claimed, |(sequence, _)| sequence)
+    /// The first sequence whose record is not in place yet, or of a run with this stamp or a later one. O(records not yet indexed).
+    pub(crate) fn published_before(&self, stamp: u64) -> u64 {
+        let (mut from, claimed) = (self.indexed(), self.claimed());
+        let is_later = |head: &Head<T::Indexes>, sequence| head.holds(sequence) && head.stamp() >= stamp;
+        // What has been indexed while the caller was on its way here.
+        while from > self.evicted() && is_later(self.slots.head(from - 1), from - 1) {
+            from -= 1;
+        }
+        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| {
+            (head.has_held(*sequence) || planted(Fault::BookmarkAtClaimed)) && !is_later(head, *sequence)
+        };
+        let mut rest = self.slots.heads(from..claimed).skip_while(is_before);
+        rest.next().map_or(claimed, |(sequence, _)| sequence)
     }
 
     #[inline]

@@ -62,6 +62,8 @@ faults! {
     GoneUnsaid,
     /// A bookmark stands at the claims, be they published or not.
     BookmarkAtClaimed,
+    /// Taking a stamp publishes nothing.
+    StampRelaxed,
     /// A walk shows what the tail has shown.
     WalkRepeatsTail,
     /// `indexed` is raised without Release.
@@ -82,6 +84,8 @@ faults! {
     WaitWithoutLook,
     /// Who raises `reclaimed` wakes nobody.
     ReclaimWithoutWake,
+    /// Who indexes wakes nobody.
+    IndexWithoutWake,
     /// Shutdown does not fence before it looks whether the indexer is parked.
     CloseWithoutFence,
     /// Shutdown wakes no waiter.

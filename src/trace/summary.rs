@@ -162,7 +162,7 @@ impl TraceQuery<'_> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
         let mut wanted: HashSet<TraceId, RandomState> = HashSet::default();
-        query.for_each(|_, span| {
+        query.for_all(|_, span| {
             wanted.insert(span.trace_id);
         })?;
         wanted.remove(&TraceId::default());
@@ -192,7 +192,7 @@ fn sketch(
     wanted: &HashSet<TraceId, RandomState>,
 ) -> Result<HashMap<TraceId, Sketch, RandomState>, QueryError> {
     let mut found: HashMap<TraceId, Sketch, RandomState> = HashMap::default();
-    all.for_each(|_, span| {
+    all.for_all(|_, span| {
         if !wanted.contains(&span.trace_id) {
             return;
         }

@@ -1,11 +1,16 @@
 //! The three signals' stores together.
 
+mod together;
+
+pub use together::{PointedExemplar, ServiceCounts, TelemetryBookmark, TelemetryNews, TraceTelemetry};
+
 use crate::audit::{Audit, AuditError};
 use crate::config::OnFull;
 use crate::error::{BuildError, WaitError};
 use crate::signal::{LogRecord, MetricPoint, Signal, Span};
 use crate::stats::Stats;
 use crate::store::Store;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A store of spans, one of log records and one of metric points.
@@ -25,6 +30,7 @@ pub struct Telemetry {
     traces: Store<Span>,
     logs: Store<LogRecord>,
     metrics: Store<MetricPoint>,
+    named: Arc<together::Named>,
 }
 
 /// Builds a [`Telemetry`].
@@ -174,6 +180,7 @@ impl TelemetryBuilder {
             traces: self.store(self.traces)?,
             logs: self.store(self.logs)?,
             metrics: self.store(self.metrics)?,
+            named: Arc::default(),
         })
     }
 

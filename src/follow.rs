@@ -1,0 +1,133 @@
+//! Following: what arrives in a store, as it arrives.
+
+use crate::bookmark::Bookmark;
+use crate::engine::Engine;
+use crate::error::{QueryError, WaitError};
+use crate::query::{Answer, Order, Query};
+use crate::signal::Signal;
+use crate::store::Store;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Asks for what is followed.
+type Ask<T> = dyn for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync;
+
+/// Sleeps until something arrives that a query asks for, and gives it: each record once, in the order of arrival.
+///
+/// It holds nothing back: what is evicted before it gets there is missed, and counted. It does not keep the store from being
+/// shut down, and ends with it.
+pub struct Follower<T: Signal> {
+    engine: Arc<Engine<T>>,
+    ask: Box<Ask<T>>,
+    bookmark: Bookmark,
+    /// Records that were missed, and not told yet.
+    missed: u64,
+}
+
+impl<T: Signal> Store<T> {
+    /// Follows what arrives from now on and meets the conditions that `ask` adds to a query. Its limit, if it sets one, is how many
+    /// records come at a time.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Severity, Store};
+    /// use std::time::Duration;
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// let mut errors = logs.follow(|query| query.severity_at_least(Severity::ERROR))?;
+    ///
+    /// logs.push(LogRecord { severity: Severity::INFO, ..LogRecord::default() })?;
+    /// assert!(errors.recv_timeout(Duration::from_millis(5)).is_err(), "nothing that is asked for");
+    /// logs.push(LogRecord { severity: Severity::FATAL, ..LogRecord::default() })?;
+    /// let news = errors.recv()?.expect("the store is open");
+    /// assert_eq!((news.len(), news.report.missed), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`QueryError`] if the query can't mean anything.
+    pub fn follow(
+        &self,
+        ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
+    ) -> Result<Follower<T>, QueryError> {
+        self.follow_from(self.bookmark(), ask)
+    }
+
+    /// As [`follow`](Store::follow), from a bookmark on: [`beginning`](Store::beginning) gives first what is there.
+    ///
+    /// # Errors
+    /// As there; [`QueryError::OtherStore`] if the bookmark is another store's.
+    pub fn follow_from(
+        &self,
+        bookmark: Bookmark,
+        ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
+    ) -> Result<Follower<T>, QueryError> {
+        ask(self.query()).since(&bookmark).limit(0).count()?;
+        Ok(Follower { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 })
+    }
+}
+
+impl<T: Signal + Clone> Follower<T> {
+    /// What has arrived since the last time, if anything has. Never waits.
+    pub fn try_recv(&mut self) -> Option<Answer<T>> {
+        let query = (self.ask)(Query::new(&self.engine)).since(&self.bookmark).order(Order::Oldest);
+        let mut news = query.collect().expect("it was asked before");
+        self.bookmark.clone_from(news.report.bookmark.as_ref().expect("a query since a bookmark gives the next"));
+        self.missed += news.report.missed;
+        if news.is_empty() {
+            return None;
+        }
+        news.report.missed = std::mem::take(&mut self.missed);
+        Some(news)
+    }
+
+    /// What has arrived since the last time; sleeps until there is something. `None` once the store is shut down.
+    ///
+    /// It is woken when the indexer has got there: within a millisecond or two. In a manual store somebody has to step, or it looks for
+    /// itself every millisecond.
+    ///
+    /// # Errors
+    /// [`WaitError::Reentrant`] inside a hook or a visit.
+    pub fn recv(&mut self) -> Result<Option<Answer<T>>, WaitError> {
+        self.recv_until(None)
+    }
+
+    /// As [`recv`](Follower::recv), for this long at most.
+    ///
+    /// # Errors
+    /// Also [`WaitError::Timeout`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Answer<T>>, WaitError> {
+        self.recv_until(Instant::now().checked_add(timeout))
+    }
+
+    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Answer<T>>, WaitError> {
+        loop {
+            let stops = self.engine.is_stopping();
+            if let Some(news) = self.try_recv() {
+                return Ok(Some(news));
+            }
+            if stops {
+                return Ok(None);
+            }
+            self.engine.wait_for_arrivals(&self.bookmark, deadline)?;
+        }
+    }
+}
+
+impl<T: Signal> Follower<T> {
+    /// Where it has got to: another one can go on from there.
+    pub fn bookmark(&self) -> &Bookmark {
+        &self.bookmark
+    }
+
+    /// Records that were evicted before it got to them since it last gave some, asked for or not. [`try_recv`](Follower::try_recv) and
+    /// the others tell it with the next ones that they give.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+impl<T: Signal> std::fmt::Debug for Follower<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").field("signal", &T::NAME).field("bookmark", &self.bookmark).finish_non_exhaustive()
+    }
+}

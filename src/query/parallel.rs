@@ -1,0 +1,101 @@
+//! Scans by several threads at once.
+
+use super::answer::Order;
+use super::ask::Query;
+use super::search::Search;
+use crate::Position;
+use crate::error::QueryError;
+use crate::index::BLOCK;
+use crate::signal::Signal;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Records of a shard that a thread looks at in one go, and holds back meanwhile.
+const PORTION: u64 = 64 * BLOCK;
+
+/// A part of one shard.
+struct Portion {
+    shard: usize,
+    sequences: Range<u64>,
+}
+
+impl<T: Signal> Query<'_, T> {
+    /// Shows each record to `visit`, in place, on all of rayon's threads at once and in no order; how many there were. For
+    /// conditions that no index answers, over many records: slot after slot is looked at, whatever keys are asked for.
+    ///
+    /// Where a query's limit, order or cursor matters, use [`for_each`](Query::for_each): here they are not looked at. What is evicted
+    /// before a thread comes to it is not shown, and not told. Each thread holds back one shard, from its portion of some
+    /// thousand records upwards.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord { event_name: "late".into(), ..LogRecord::default() })?;
+    ///
+    /// let bytes = AtomicUsize::new(0);
+    /// let late = logs.query().filter(|log| log.event_name.contains("late"));
+    /// let shown = late.par_for_each(|_, log| drop(bytes.fetch_add(log.event_name.len(), Ordering::Relaxed)))?;
+    /// assert_eq!((shown, bytes.into_inner()), (1, 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    pub fn par_for_each(self, visit: impl Fn(Position, &T) + Sync) -> Result<usize, QueryError> {
+        let search = self.order(Order::Oldest).search()?;
+        Ok(portions(&search).into_par_iter().map(|portion| scan(&search, &portion, &visit)).sum())
+    }
+
+    /// The records, copied out by all of rayon's threads, in the order of arrival in each shard, one shard after the other. As
+    /// [`par_for_each`](Query::par_for_each) otherwise.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn par_collect(self) -> Result<Vec<T>, QueryError>
+    where
+        T: Clone,
+    {
+        let search = self.order(Order::Oldest).search()?;
+        let copy = |portion: Portion| {
+            let mut copies = Vec::new();
+            scan(&search, &portion, |_, record: &T| copies.push(record.clone()));
+            copies
+        };
+        Ok(portions(&search).into_par_iter().flat_map_iter(copy).collect())
+    }
+}
+
+fn portions<T: Signal>(search: &Search<'_, T>) -> Vec<Portion> {
+    let mut portions = Vec::new();
+    for (number, shard) in search.engine.shards.iter().enumerate() {
+        let claimed = shard.claimed();
+        let bounds = search.bounds_of(number);
+        let (mut at, end) = (shard.low(claimed).max(bounds.start), claimed.min(bounds.end));
+        while at < end {
+            let until = ((at / PORTION + 1) * PORTION).min(end);
+            portions.push(Portion { shard: number, sequences: at..until });
+            at = until;
+        }
+    }
+    portions
+}
+
+fn scan<T: Signal>(search: &Search<'_, T>, portion: &Portion, mut visit: impl FnMut(Position, &T)) -> usize {
+    let shard = &search.engine.shards[portion.shard];
+    let Range { start, end } = portion.sequences;
+    let mut walk = super::walk::Walk::up(shard, start, &(start..end));
+    let mut shown = 0;
+    while let Some((sequence, _)) = walk.next(&search.plan) {
+        let show = |record: &T| {
+            let meets = search.plan.meets(search.engine, record);
+            if meets {
+                visit(Position::new(portion.shard, sequence), record);
+            }
+            meets
+        };
+        shown += usize::from(walk.view().read(sequence, show) == Some(true));
+    }
+    shown
+}

@@ -1,0 +1,126 @@
+//! What an index, or a time range, spares: by records looked at, which repeats exactly, and not by time.
+
+mod support;
+
+use slipring::{Order, Query, Report, Store};
+use support::{Census, Counted};
+
+const SIZES: [u64; 5] = [10, 100, 1_000, 10_000, 100_000];
+
+/// `size` records whose number is unique and in the order of time, and whose key is one of seven; all indexed.
+fn store(size: u64) -> Store<Counted> {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(size as usize).shards(4).manual().build().unwrap();
+    for number in 0..size * 2 {
+        store.push(Counted::new(&census, number % 7, number)).map(drop).unwrap();
+    }
+    store.flush().unwrap();
+    while store.step() {}
+    store
+}
+
+fn report(query: Query<'_, Counted>) -> Report {
+    query.for_each(|_, _| ()).unwrap()
+}
+
+/// What the same question costs if every record is asked.
+fn scan(store: &Store<Counted>, test: impl Fn(&Counted) -> bool + Send + Sync) -> Report {
+    report(store.query().filter(test))
+}
+
+#[test]
+fn a_key_costs_what_carries_it() {
+    for size in SIZES {
+        let store = store(size);
+        let newest = size * 2 - 1;
+        let by_index = report(store.query().key("number", newest));
+        let by_scan = scan(&store, |record| record.number == newest);
+        assert_eq!((by_index.shown, by_scan.shown), (1, 1));
+        assert_eq!((by_index.looked_at, by_scan.looked_at), (1, size), "{size}");
+        assert_eq!((by_index.led_by, by_scan.led_by), (Some("number"), None));
+
+        let by_index = report(store.query().key("key", 3u64));
+        let by_scan = scan(&store, |record| record.key == 3);
+        assert_eq!(by_index.shown, by_scan.shown);
+        // In each shard the walk's last step may be to one that has been evicted; that one is not looked at.
+        assert_eq!(by_index.looked_at, by_index.shown, "{size}");
+    }
+}
+
+#[test]
+fn several_keys_cost_what_carries_one_of_them() {
+    for size in SIZES {
+        let store = store(size);
+        let wanted = [1u64, 4, 5];
+        let by_index = report(store.query().any_of("key", wanted));
+        assert_eq!(by_index.shown, scan(&store, move |record| wanted.contains(&record.key)).shown);
+        assert_eq!(by_index.looked_at, by_index.shown, "{size}");
+    }
+}
+
+#[test]
+fn of_several_indexes_the_rarest_leads() {
+    for size in SIZES {
+        let store = store(size);
+        let number = size * 2 - 2;
+        for query in [
+            store.query().key("key", number % 7).key("number", number),
+            store.query().key("number", number).key("key", number % 7),
+        ] {
+            let found = report(query);
+            assert_eq!((found.shown, found.looked_at, found.led_by), (1, 1, Some("number")), "{size}");
+        }
+    }
+}
+
+#[test]
+fn a_narrow_range_of_time_leaves_out_most_blocks() {
+    for size in SIZES.into_iter().filter(|size| *size >= 10_000) {
+        let store = store(size);
+        let (start, length) = (size + size / 3, size / 100);
+        let by_time = report(store.query().between(start..start + length));
+        assert_eq!(by_time.shown, length);
+        // Two blocks of 64 are there in part in each shard, and one run of pushes is not in the order of the others.
+        assert!(by_time.looked_at <= length + 4 * 3 * 64, "{size}: {}", by_time.looked_at);
+        // A common key does not lead where the range is narrower.
+        let both = report(store.query().key("key", 3u64).between(start..start + length));
+        assert_eq!(both.led_by, None);
+        assert!(both.looked_at <= by_time.looked_at);
+        // A rare one does.
+        let both = report(store.query().key("number", start).between(start..start + length));
+        assert_eq!((both.led_by, both.looked_at), (Some("number"), 1));
+    }
+}
+
+#[test]
+fn a_limit_costs_what_it_lets_through() {
+    for size in SIZES.into_iter().filter(|size| *size >= 1_000) {
+        let store = store(size);
+        for order in [Order::Newest, Order::Oldest] {
+            let page = report(store.query().order(order).limit(10));
+            assert_eq!(page.shown, 10);
+            // Each shard gives its share of four, and those that hold the first give more, twice as much each time.
+            assert!(page.looked_at <= 4 * 4 + 8 + 16 + 32, "{size} {order:?}: {}", page.looked_at);
+        }
+        let page = report(store.query().key("key", 3u64).limit(10));
+        assert!(page.looked_at <= 4 * 4 + 8 + 16 + 32, "{size}: {}", page.looked_at);
+        // By time everything is looked at, since records come in any order.
+        assert_eq!(report(store.query().order(Order::Latest).limit(10)).looked_at, size);
+    }
+}
+
+#[test]
+fn news_cost_what_is_new() {
+    for size in SIZES.into_iter().filter(|size| *size >= 100) {
+        let store = store(size);
+        let census = Census::new();
+        let bookmark = store.bookmark();
+        let new = 5;
+        (0..new)
+            .for_each(|number| store.push(Counted::new(&census, number % 7, 10 * size + number)).map(drop).unwrap());
+        let news = report(store.query().since(&bookmark));
+        assert_eq!((news.shown, news.looked_at, news.missed), (new, new, 0), "{size}");
+        let of_a_key = report(store.query().since(&bookmark).key("key", 3u64));
+        assert!(of_a_key.looked_at <= new, "{size}: {}", of_a_key.looked_at);
+    }
+}

@@ -1,0 +1,100 @@
+//! The three stores together.
+
+use slipring::{
+    Exemplar, LogRecord, MetricPoint, QueryError, Resource, Scope, Span, SpanId, Telemetry, TelemetryBookmark, TraceId,
+};
+
+fn telemetry() -> Telemetry {
+    Telemetry::builder().traces(10).logs(10).metrics(10).manual().build().unwrap()
+}
+
+fn resource(service: &str) -> slipring::Shared<Resource> {
+    Resource::new([("service.name", service)]).share()
+}
+
+#[test]
+fn everything_of_one_trace_comes_from_all_three() {
+    let telemetry = telemetry();
+    let scope = Scope::default().share();
+    let id = TraceId::from(7);
+    telemetry.traces().push(Span { trace_id: id, span_id: SpanId::from(1), ..Span::default() }).unwrap();
+    for (trace, time) in [(7, 30), (8, 10), (7, 20)] {
+        let record = LogRecord { trace_id: Some(TraceId::from(trace)), time_unix_nanos: time, ..LogRecord::default() };
+        telemetry.logs().push(record).unwrap();
+    }
+    let exemplar = |trace: u128, time_unix_nanos| Exemplar {
+        trace_id: Some(TraceId::from(trace)),
+        time_unix_nanos,
+        ..Exemplar::default()
+    };
+    for exemplars in [vec![exemplar(7, 2), exemplar(8, 3)], vec![exemplar(8, 1)], vec![exemplar(7, 1)]] {
+        let metric = MetricPoint::default().metric;
+        let point =
+            MetricPoint { exemplars: exemplars.into(), ..MetricPoint::new(metric, resource("shop"), scope.clone()) };
+        telemetry.metrics().push(point).unwrap();
+    }
+    let all = telemetry.trace(id);
+    assert_eq!(all.trace.unwrap().spans.len(), 1);
+    assert_eq!(all.logs.iter().map(|log| log.time_unix_nanos).collect::<Vec<_>>(), [20, 30]);
+    assert_eq!(all.exemplars.iter().map(|one| one.exemplar.time_unix_nanos).collect::<Vec<_>>(), [1, 2]);
+    let nothing = telemetry.trace(TraceId::from(9));
+    assert!(nothing.trace.is_none() && nothing.logs.is_empty() && nothing.exemplars.is_empty());
+}
+
+#[test]
+fn services_are_counted_for_each_signal() {
+    let telemetry = telemetry();
+    let scope = Scope::default().share();
+    telemetry.traces().push(Span::new(resource("cart"), scope.clone())).unwrap();
+    telemetry.logs().push(LogRecord::new(resource("cart"), scope.clone())).unwrap();
+    telemetry.logs().push(LogRecord::new(resource("cart"), scope.clone())).unwrap();
+    telemetry.metrics().push(MetricPoint::new(MetricPoint::default().metric, resource("ad"), scope)).unwrap();
+    let services: Vec<_> = telemetry
+        .services()
+        .into_iter()
+        .map(|one| (one.service.to_string(), one.spans, one.logs, one.metrics))
+        .collect();
+    assert_eq!(services, [("ad".to_owned(), 0, 0, 1), ("cart".to_owned(), 1, 2, 0)]);
+}
+
+#[test]
+fn bookmarks_cut_all_three_and_can_have_names() {
+    let telemetry = telemetry();
+    telemetry.logs().push(LogRecord::default()).unwrap();
+    let first = telemetry.bookmark();
+    assert_eq!(telemetry.name_bookmark("first", first.clone()).unwrap(), None);
+    telemetry.traces().push(Span::default()).unwrap();
+    (0..15).for_each(|_| telemetry.logs().push(LogRecord::default()).map(drop).unwrap());
+    let news = telemetry.clone().since(&telemetry.bookmark_named("first").unwrap()).unwrap();
+    assert_eq!((news.traces.len(), news.logs.len(), news.metrics.len()), (1, 10, 0));
+    assert_eq!((news.traces.report.missed, news.logs.report.missed), (0, 5));
+    assert!(telemetry.since(&news.bookmark).unwrap().logs.is_empty());
+    assert_eq!(telemetry.bookmark_names(), ["first".into()]);
+    assert_eq!(telemetry.forget_bookmark("first"), Some(first));
+    assert_eq!(telemetry.bookmark_named("first"), None);
+}
+
+#[test]
+fn names_are_few() {
+    let telemetry = telemetry();
+    let name = |number: u32| telemetry.name_bookmark(number.to_string(), telemetry.bookmark());
+    (0..1024).for_each(|number| assert!(name(number).is_ok()));
+    assert!(name(2000).unwrap_err().to_string().contains("forget one"));
+    assert!(name(3).unwrap().is_some(), "one that is there can be replaced");
+}
+
+#[test]
+fn a_bookmark_of_another_store_is_refused() {
+    let (one, other) = (telemetry(), telemetry());
+    assert_eq!(one.since(&other.bookmark()).unwrap_err(), QueryError::OtherStore);
+    assert_eq!(one.traces().follow_from(other.traces().bookmark(), |query| query).unwrap_err(), QueryError::OtherStore);
+}
+
+#[test]
+fn bookmarks_can_be_kept_as_text() {
+    let telemetry = telemetry();
+    telemetry.logs().push(LogRecord::default()).unwrap();
+    let bookmark = telemetry.bookmark();
+    let text = serde_json::to_string(&bookmark).unwrap();
+    assert_eq!(serde_json::from_str::<TelemetryBookmark>(&text).unwrap(), bookmark);
+}
