@@ -41,6 +41,7 @@ pub struct Builder<T> {
     pub(crate) manual: bool,
     pub(crate) fingerprint_bits: u32,
     pub(crate) slack: Option<usize>,
+    pub(crate) max_record_bytes: Option<usize>,
     signal: PhantomData<fn() -> T>,
 }
 
@@ -53,6 +54,7 @@ impl<T: Signal> Builder<T> {
             manual: false,
             fingerprint_bits: 64,
             slack: None,
+            max_record_bytes: None,
             signal: PhantomData,
         }
     }
@@ -84,6 +86,24 @@ impl<T: Signal> Builder<T> {
     /// are the same at every instant; only memory of evicted records and hooks wait for a step.
     pub fn manual(mut self) -> Self {
         self.manual = true;
+        self
+    }
+
+    /// The most bytes that one record may take, in its slot and by its own [`heap_bytes`](Signal::heap_bytes); larger ones are handed
+    /// back as [`Rejection::TooLarge`](crate::Rejection::TooLarge), and counted. Any size, if not given.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Rejection, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().max_record_bytes(1_024).build()?;
+    /// let large = LogRecord { body: Some("x".repeat(1_000).into()), ..LogRecord::default() };
+    /// let refused = logs.push(large).unwrap_err();
+    /// assert!(matches!(refused.reason, Rejection::TooLarge { bytes: 1_001.., most: 1_024 }));
+    /// assert!(refused.record.body.is_some(), "it is handed back");
+    /// # Ok::<(), slipring::BuildError>(())
+    /// ```
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.max_record_bytes = Some(bytes);
         self
     }
 

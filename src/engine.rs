@@ -38,6 +38,8 @@ pub(crate) struct Engine<T: Signal> {
     /// 1 once the store is being shut down.
     stopping: AtomicU32,
     pub(crate) on_full: OnFull,
+    /// The most that one record may take.
+    max_record_bytes: u64,
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
     /// With less room than this, a producer wakes the indexer from its nap.
@@ -51,6 +53,7 @@ pub(crate) struct Counts {
     pub(crate) full: Count,
     pub(crate) closed: Count,
     pub(crate) unusable: Count,
+    pub(crate) too_large: Count,
     pub(crate) waits: Count,
     pub(crate) assists: Count,
     pub(crate) panics: Count,
@@ -76,6 +79,7 @@ impl<T: Signal> Engine<T> {
             counts: Counts::default(),
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
+            max_record_bytes: config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64),
             threaded: !config.manual,
             hurry_below: layout.slack as u64 / 2,
         }
@@ -95,6 +99,7 @@ impl<T: Signal> Engine<T> {
     #[inline(always)]
     pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
         let mut sketch: Sketch<T> = Sketch::new();
+        let mut bytes = size_of::<T>() as u64;
         // Filled in place: a result handed out of the catch would be written and read again.
         let filled = self.guarded(|| {
             record.charge(&self.ledger);
@@ -103,9 +108,17 @@ impl<T: Signal> Engine<T> {
                 *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
             }
             sketch.time = record.timestamp();
-            sketch.heap = u32::try_from(record.heap_bytes()).unwrap_or(u32::MAX);
+            let heap = record.heap_bytes() as u64;
+            sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
+            bytes = bytes.saturating_add(heap);
         });
-        filled.map(|()| sketch).ok_or(Rejection::Panicked)
+        match filled {
+            None => Err(Rejection::Panicked),
+            Some(()) if bytes > self.max_record_bytes => {
+                Err(Rejection::TooLarge { bytes, most: self.max_record_bytes })
+            }
+            Some(()) => Ok(sketch),
+        }
     }
 
     /// Counts records that are handed back.
@@ -115,6 +128,7 @@ impl<T: Signal> Engine<T> {
             Rejection::Full => self.counts.full.add(records),
             Rejection::Closed => self.counts.closed.add(records),
             Rejection::Panicked => self.counts.unusable.add(records),
+            Rejection::TooLarge { .. } => self.counts.too_large.add(records),
         }
     }
 

@@ -47,8 +47,16 @@ pub enum Rejection {
     #[error("the store is shut down; nothing enters it any more")]
     Closed,
     /// A method of the record's [`Signal`](crate::Signal) implementation panicked.
-    #[error("the record's `key`, `heap_bytes` or `charge` panicked; mend that method")]
+    #[error("the record's `key`, `timestamp`, `heap_bytes` or `charge` panicked; mend that method")]
     Panicked,
+    /// The record alone takes more bytes than the store was told that one may.
+    #[error("the record takes {bytes} bytes, at most {most} are allowed; make it smaller, or raise `max_record_bytes`")]
+    TooLarge {
+        /// Bytes in its slot and on the heap.
+        bytes: u64,
+        /// What the builder was told.
+        most: u64,
+    },
 }
 
 /// A push that put nothing into the store, and the record that it would not take.

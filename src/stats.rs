@@ -78,6 +78,8 @@ pub struct RejectedCounts {
     pub closed: u64,
     /// The record's own methods panicked.
     pub panicked: u64,
+    /// The record was larger than one may be.
+    pub too_large: u64,
 }
 
 impl EvictedCounts {
@@ -90,7 +92,7 @@ impl EvictedCounts {
 impl RejectedCounts {
     /// All of them.
     pub fn total(self) -> u64 {
-        self.full + self.closed + self.panicked
+        self.full + self.closed + self.panicked + self.too_large
     }
 }
 
@@ -132,6 +134,7 @@ impl Stats {
             full: engine.counts.full.get(),
             closed: engine.counts.closed.get(),
             panicked: engine.counts.unusable.get(),
+            too_large: engine.counts.too_large.get(),
         };
         let directories: u64 = indexes.iter().map(|index| index.directory_bytes).sum();
         let index_memory_bytes = heads as u64 + directories;

@@ -88,8 +88,8 @@ impl<T: Signal> Store<T> {
     /// waits or hands the record back, as the builder was told. Inside a hook or a visit it never waits.
     ///
     /// # Errors
-    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store is shut down, or the
-    /// record's own methods panicked.
+    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store is shut down, the record's own
+    /// methods panicked, or it is [too large](Builder::max_record_bytes).
     #[inline]
     pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
         self.push_with(record, self.engine.on_full)
@@ -133,7 +133,7 @@ impl<T: Signal> Store<T> {
     ///
     /// # Errors
     /// [`BatchError`] hands back the records that were not taken. If the ring is full or the store closed, these are all
-    /// from the first refused on; a record whose own methods panic is handed back alone.
+    /// from the first refused on; a record whose own methods panic, or that is too large, is handed back alone.
     pub fn push_batch(&self, batch: Vec<T>) -> Result<usize, BatchError<T>> {
         let engine = &*self.engine;
         let mut rest = batch.into_iter();
@@ -141,10 +141,15 @@ impl<T: Signal> Store<T> {
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
             let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
-            let mut usable = 0;
+            let (mut usable, mut unusable) = (0, None);
             for (sketch, record) in sketches.iter_mut().zip(rest.as_slice()) {
-                let Ok(made) = engine.sketch(record) else { break };
-                *sketch = made;
+                match engine.sketch(record) {
+                    Ok(made) => *sketch = made,
+                    Err(reason) => {
+                        unusable = Some(reason);
+                        break;
+                    }
+                }
                 usable += 1;
             }
             let mut done = 0;
@@ -164,11 +169,13 @@ impl<T: Signal> Store<T> {
                 }
             }
             accepted += done;
-            if usable < CHUNK
+            if let Some(reason) = unusable
                 && let Some(record) = rest.next()
             {
-                engine.reject(Rejection::Panicked, 1);
-                refused.get_or_insert_with(|| (Vec::new(), Rejection::Panicked)).0.push(record);
+                engine.reject(reason, 1);
+                let (rejected, last) = refused.get_or_insert_with(|| (Vec::new(), reason));
+                rejected.push(record);
+                *last = reason;
             }
         }
         match refused {
