@@ -325,14 +325,34 @@ impl<T: Signal> Engine<T> {
         if inside::is_inside() {
             return Err(crate::WaitError::Reentrant);
         }
-        let news = || self.cut().zip(&bookmark.next).any(|(now, &then)| now > then);
-        let ready = || (self.is_stopping() || news()).then_some(());
+        let ready = || self.has_news_since(bookmark);
         let turn = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
         let until = [deadline, turn].into_iter().flatten().min();
         match self.arrivals.wait(until, ready) {
             None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Err(crate::WaitError::Timeout),
             _ => Ok(()),
         }
+    }
+
+    fn has_news_since(&self, bookmark: &Bookmark) -> Option<()> {
+        let news = || self.cut().zip(&bookmark.next).any(|(now, &then)| now > then);
+        (self.is_stopping() || news()).then_some(())
+    }
+
+    /// As `wait_for_arrivals`, for a task.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll_arrivals(
+        &self,
+        ticket: &mut crate::sync::Ticket,
+        bookmark: &Bookmark,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<()> {
+        self.arrivals.poll(ticket, context, || self.has_news_since(bookmark))
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_task(&self, ticket: &mut crate::sync::Ticket) {
+        self.arrivals.leave(ticket);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

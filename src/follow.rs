@@ -22,6 +22,8 @@ pub struct Follower<T: Signal> {
     bookmark: Bookmark,
     /// Records that were missed, and not told yet.
     missed: u64,
+    #[cfg(feature = "async")]
+    ticket: crate::sync::Ticket,
 }
 
 impl<T: Signal> Store<T> {
@@ -62,7 +64,14 @@ impl<T: Signal> Store<T> {
         ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
     ) -> Result<Follower<T>, QueryError> {
         ask(self.query()).since(&bookmark).limit(0).count()?;
-        Ok(Follower { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 })
+        Ok(Follower {
+            engine: self.share_engine(),
+            ask: Box::new(ask),
+            bookmark,
+            missed: 0,
+            #[cfg(feature = "async")]
+            ticket: Default::default(),
+        })
     }
 }
 
@@ -123,6 +132,56 @@ impl<T: Signal> Follower<T> {
     /// the others tell it with the next ones that they give.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+/// What arrives, as a stream: it ends once the store is shut down. Waking costs what it does for a thread; in a manual store
+/// somebody has to step.
+///
+/// ```
+/// use futures::StreamExt;
+/// use slipring::{LogRecord, Store};
+///
+/// let logs: Store<LogRecord> = Store::builder().build()?;
+/// let mut news = logs.follow(|query| query)?;
+/// logs.push(LogRecord::default())?;
+/// futures::executor::block_on(async {
+///     assert_eq!(news.next().await.map(|news| news.len()), Some(1));
+///     logs.shutdown().unwrap();
+///     assert!(news.next().await.is_none());
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "async")]
+impl<T: Signal + Clone> futures_core::Stream for Follower<T> {
+    type Item = Answer<T>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Answer<T>>> {
+        use std::task::Poll;
+
+        loop {
+            let stops = self.engine.is_stopping();
+            if let Some(news) = self.try_recv() {
+                return Poll::Ready(Some(news));
+            }
+            if stops {
+                return Poll::Ready(None);
+            }
+            let Self { engine, bookmark, ticket, .. } = &mut *self;
+            if engine.poll_arrivals(ticket, bookmark, context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<T: Signal> Drop for Follower<T> {
+    fn drop(&mut self) {
+        self.engine.forget_task(&mut self.ticket);
     }
 }
 

@@ -57,11 +57,14 @@
 //!
 //! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals; `Deserialize` too for
 //!   positions, bookmarks and cursors.
+//! - `async`: followers are streams, and pushes can be awaited; for any executor.
 //! - `rayon`: [`Query`]s that several threads answer at once.
 
 #![deny(missing_docs)]
 
 mod audit;
+#[cfg(feature = "async")]
+mod awaiting;
 mod bookmark;
 mod config;
 mod engine;
@@ -97,6 +100,8 @@ pub fn model_pins() {
 }
 
 pub use audit::{Audit, AuditError, Breach};
+#[cfg(feature = "async")]
+pub use awaiting::PushFuture;
 pub use bookmark::Bookmark;
 pub use config::{Builder, OnFull};
 pub use error::{

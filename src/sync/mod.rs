@@ -11,6 +11,8 @@ mod snapshot;
 
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use event::Event;
+#[cfg(feature = "async")]
+pub(crate) use event::Ticket;
 pub(crate) use snapshot::Snapshot;
 
 #[cfg(loom)]
