@@ -8,7 +8,10 @@ use crate::signal::{
     Attributes, KeyValue, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Shared, Temporality,
 };
 pub use distribution::Distribution;
-use std::collections::BTreeMap;
+use foldhash::fast::RandomState;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 /// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
 ///
@@ -85,48 +88,55 @@ impl Query<'_, MetricPoint> {
     }
 }
 
-/// What a series is known by, in a form that can be ordered.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Identity {
-    name: Box<str>,
-    attributes: String,
-    service: Box<str>,
-    rest: String,
-}
-
-impl Identity {
-    fn of(point: &MetricPoint, attributes: &Attributes) -> Self {
-        let (metric, resource, scope) = (&point.metric, &point.resource, &point.scope);
-        // Values read alike that are not, such as 1 and "1", are told apart by `Debug`.
-        let rest = format!(
-            "{:?} {:?} {:?} {:?}",
-            (&metric.unit, metric.kind),
-            resource.attributes(),
-            (&scope.name, &scope.version),
-            &scope.attributes,
-        );
-        Self { name: metric.name.clone(), attributes: format!("{attributes:?}"), service: point.service().into(), rest }
-    }
+/// A hash of what a series is known by.
+fn identity(state: &RandomState, point: &MetricPoint, attributes: &Attributes) -> u64 {
+    let (metric, scope) = (&point.metric, &point.scope);
+    let metric = (&metric.name, &metric.unit, metric.kind);
+    let scope = (&scope.name, &scope.version, &scope.attributes);
+    state.hash_one((metric, attributes, point.resource.attributes(), scope))
 }
 
 impl Series {
     /// Sorts points, the oldest arrival first, into their series: for points from elsewhere than a store.
     pub fn assemble(points: Vec<MetricPoint>) -> Vec<Self> {
-        let mut found: BTreeMap<Identity, Self> = BTreeMap::new();
+        let state = RandomState::default();
+        let mut all: Vec<Self> = Vec::new();
+        // Those with one hash: one, as a rule.
+        let mut by_hash: HashMap<u64, Vec<usize>, RandomState> = HashMap::default();
         for point in points {
             let attributes = by_name(&point.attributes);
-            let series = found.entry(Identity::of(&point, &attributes)).or_insert_with(|| Self {
-                metric: point.metric.clone(),
-                resource: point.resource.clone(),
-                scope: point.scope.clone(),
-                attributes,
-                points: Vec::new(),
+            let alike = by_hash.entry(identity(&state, &point, &attributes)).or_default();
+            let known = alike.iter().copied().find(|&number| all[number].is_of(&point, &attributes));
+            let number = known.unwrap_or_else(|| {
+                let (metric, resource, scope) = (point.metric.clone(), point.resource.clone(), point.scope.clone());
+                let attributes = attributes.into_owned();
+                alike.push(all.len());
+                all.push(Self { metric, resource, scope, attributes, points: Vec::new() });
+                all.len() - 1
             });
-            series.points.push(point);
+            all[number].points.push(point);
         }
-        let mut all: Vec<Self> = found.into_values().collect();
         all.iter_mut().for_each(Self::put_in_order);
+        let order = |one: &Self| {
+            let source = format!("{:?} {:?}", one.resource.attributes(), one.scope);
+            let service = one.points[0].service().to_owned();
+            (one.metric.name.clone(), format!("{:?}", one.attributes), service, source)
+        };
+        all.sort_by_cached_key(order);
         all
+    }
+
+    /// Whether a point belongs here.
+    fn is_of(&self, point: &MetricPoint, attributes: &Attributes) -> bool {
+        let (metric, scope) = (&point.metric, &point.scope);
+        let of_metric =
+            (&self.metric.name, &self.metric.unit, self.metric.kind) == (&metric.name, &metric.unit, metric.kind);
+        let of_scope = (&self.scope.name, &self.scope.version, &self.scope.attributes)
+            == (&scope.name, &scope.version, &scope.attributes);
+        of_metric
+            && of_scope
+            && self.attributes == *attributes
+            && (self.resource.same(&point.resource) || self.resource.attributes() == point.resource.attributes())
     }
 
     fn put_in_order(&mut self) {
@@ -233,10 +243,13 @@ impl Series {
 }
 
 /// In the order of their names, so that the same in another order are the same.
-fn by_name(attributes: &Attributes) -> Attributes {
+fn by_name(attributes: &Attributes) -> Cow<'_, Attributes> {
+    if attributes.is_sorted_by(|a, b| a.key <= b.key) {
+        return Cow::Borrowed(attributes);
+    }
     let mut sorted: Vec<KeyValue> = attributes.to_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    sorted.into()
+    Cow::Owned(sorted.into())
 }
 
 /// What grows: a sum's value, a histogram's count.

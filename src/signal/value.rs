@@ -1,6 +1,7 @@
 //! Attribute values and lists of attributes.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 /// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a profile's table of
@@ -37,7 +38,7 @@ pub enum Value {
 }
 
 /// A named value: an attribute, or an entry of a [`Value::Map`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct KeyValue {
     /// The name, such as `http.request.method`.
@@ -60,7 +61,7 @@ pub struct KeyValue {
 /// assert_eq!(attributes.get("http.request.method").and_then(Value::as_str), Some("GET"));
 /// assert_eq!(attributes.len(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes(Box<[KeyValue]>);
 
 impl Value {
@@ -101,6 +102,22 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Value::Empty => {}
+            Value::Bool(value) => value.hash(state),
+            Value::Int(value) => value.hash(state),
+            Value::Double(value) => value.to_bits().hash(state),
+            Value::Text(text) => text.hash(state),
+            Value::Bytes(bytes) => bytes.hash(state),
+            Value::Array(values) => values.hash(state),
+            Value::Map(entries) => entries.hash(state),
+        }
+    }
+}
 
 /// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
 impl fmt::Display for Value {
