@@ -300,8 +300,8 @@ impl<T: Signal> Engine<T> {
 
     /// Says that records have been indexed, and so published.
     #[inline]
-    pub(crate) fn tell_of_arrivals(&self) {
-        if !planted(Fault::IndexWithoutWake) {
+    pub(crate) fn tell_of_arrivals(&self, indexed: u64) {
+        if indexed > 0 && !planted(Fault::IndexWithoutWake) {
             self.arrivals.notify();
         }
     }

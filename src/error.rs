@@ -184,6 +184,9 @@ pub enum QueryError {
         /// What comes after the backslash.
         found: Option<char>,
     },
+    /// What ends at a bookmark, goes on from a cursor, or has a limit of 0 can't be followed.
+    #[error("a query with `until`, `after` or a limit of 0 can't be followed; leave that out")]
+    EndsSomewhere,
     /// No number is above or below NaN.
     #[error("a number is compared with NaN, which is neither above nor below any; give a number")]
     NotANumber,

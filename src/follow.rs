@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 /// Asks for what is followed.
 type Ask<T> = dyn for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync;
 
-/// Sleeps until something arrives that a query asks for, and gives it: each record once, in the order of arrival.
+/// Sleeps until something arrives that a query asks for, and gives it: each record once, in the order of arrival, as a
+/// [`Bookmark`] has it from one time to the next.
 ///
 /// It holds nothing back: what is evicted before it gets there is missed, and counted. It does not keep the store from being
 /// shut down, and ends with it.
@@ -46,7 +47,10 @@ impl<T: Signal> Store<T> {
     /// ```
     ///
     /// # Errors
-    /// [`QueryError`] if the query can't mean anything.
+    /// [`QueryError`] if the query can't mean anything, or [ends somewhere](QueryError::EndsSomewhere).
+    ///
+    /// # Panics
+    /// The follower's calls do, if `ask` later makes a query that can't be asked.
     pub fn follow(
         &self,
         ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
@@ -63,7 +67,7 @@ impl<T: Signal> Store<T> {
         bookmark: Bookmark,
         ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
     ) -> Result<Follower<T>, QueryError> {
-        ask(self.query()).since(&bookmark).limit(0).count()?;
+        ask(self.query()).since(&bookmark).can_be_followed()?;
         Ok(Follower {
             engine: self.share_engine(),
             ask: Box::new(ask),
@@ -116,6 +120,10 @@ impl<T: Signal + Clone> Follower<T> {
             }
             if stops {
                 return Ok(None);
+            }
+            // Also if more and more comes that is not asked for.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(WaitError::Timeout);
             }
             self.engine.wait_for_arrivals(&self.bookmark, deadline)?;
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Remembers fingerprints of keys whose last record in the shard was evicted, each in the one place that it may have, until
-/// another one takes that place. So it forgets, and never grows; that it knows a key that did not leave has a chance of 2⁻³².
+/// another one takes that place. So it forgets, and never grows; that it knows a key that did not leave has a chance of 2⁻³¹.
 ///
 /// A note that orders nothing, like `sync::Count`: std's atomics also under loom.
 #[derive(Debug)]

@@ -88,10 +88,9 @@ impl<T: Signal> Engine<T> {
         // what it was when the ring filled up, and lookups would have a long tail to look through.
         let claimed = shard.claimed();
         let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
-        if indexed > before.indexed {
-            self.tell_of_arrivals();
-        }
         if role == Role::Reader {
+            drop(token);
+            self.tell_of_arrivals(indexed - before.indexed);
             return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }
         let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
@@ -115,6 +114,7 @@ impl<T: Signal> Engine<T> {
             self.guarded(|| drop(sinks));
         }
         drop(token);
+        self.tell_of_arrivals(indexed - before.indexed);
         if reclaimed > before.reclaimed && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }

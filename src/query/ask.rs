@@ -57,6 +57,8 @@ pub struct Query<'a, T: Signal> {
     bounds: Option<Box<[Range<u64>]>>,
     after: Option<Cursor>,
     follows: bool,
+    /// Whether it ends somewhere, by a bookmark or because it is a page's continuation, so that it can't be followed.
+    ends: bool,
     /// The first thing that can't mean anything.
     wrong: Option<QueryError>,
 }
@@ -64,7 +66,17 @@ pub struct Query<'a, T: Signal> {
 impl<'a, T: Signal> Query<'a, T> {
     pub(crate) fn new(engine: &'a Engine<T>) -> Self {
         let plan = Plan { wanted: SmallVec::new(), times: ANY_TIME, tests: Vec::new() };
-        Self { engine, plan, order: None, limit: usize::MAX, bounds: None, after: None, follows: false, wrong: None }
+        Self {
+            engine,
+            plan,
+            order: None,
+            limit: usize::MAX,
+            bounds: None,
+            after: None,
+            follows: false,
+            ends: false,
+            wrong: None,
+        }
     }
 
     pub(crate) fn engine(&self) -> &'a Engine<T> {
@@ -128,7 +140,8 @@ impl<'a, T: Signal> Query<'a, T> {
     }
 
     /// Only what arrived before the bookmark.
-    pub fn until(self, bookmark: &Bookmark) -> Self {
+    pub fn until(mut self, bookmark: &Bookmark) -> Self {
+        self.ends = true;
         self.bounded(bookmark, |bounds, at| bounds.end = bounds.end.min(at))
     }
 
@@ -147,6 +160,7 @@ impl<'a, T: Signal> Query<'a, T> {
         if cursor.store != self.engine.identity || cursor.left.len() != self.engine.shards.len() {
             return self.fails(QueryError::OtherStore);
         }
+        self.ends = true;
         self.after = Some(cursor.clone());
         self
     }
@@ -194,6 +208,14 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(self.search()?.run(&mut Each(visit)))
     }
 
+    /// Whether it can be asked again and again from where it ended.
+    pub(crate) fn can_be_followed(mut self) -> Result<(), QueryError> {
+        if self.ends || self.limit == 0 {
+            self = self.fails(QueryError::EndsSomewhere);
+        }
+        self.search().map(drop)
+    }
+
     /// As `for_each`, but in no order, if there is no limit: shard by shard, as they are found, which costs less.
     pub(crate) fn for_all(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
         let search = Search { unordered: true, ..self.search()? };
@@ -219,6 +241,7 @@ impl<'a, T: Signal> Query<'a, T> {
             let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
             bounds.zip(self.engine.cut()).for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
         }
+        let counts = self.follows || self.after.is_some();
         if let Some(Cursor { order: wanted, left, last: shown, .. }) = self.after {
             (order, last) = (wanted, shown);
             let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; left.len()].into());
@@ -233,7 +256,7 @@ impl<'a, T: Signal> Query<'a, T> {
             bounds.end = bounds.end.max(bounds.start);
         });
         let Self { engine, plan, limit, bounds, follows, .. } = self;
-        Ok(Search { engine, plan, order, limit, bounds, last, follows, unordered: false })
+        Ok(Search { engine, plan, order, limit, bounds, last, follows, counts, unordered: false })
     }
 }
 

@@ -237,7 +237,7 @@ fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Int(whole), Value::Double(number)) | (Value::Double(number), Value::Int(whole)) => {
             // Beyond 2⁵³ not every whole number is a double.
-            *whole as f64 == *number && *number as i64 == *whole
+            *whole as f64 == *number && *number < 9_223_372_036_854_775_808.0 && *number as i64 == *whole
         }
         _ => one == other,
     }
@@ -347,6 +347,7 @@ mod tests {
         let fits = |wanted: Match, value: Value| wanted.fits(&value).unwrap();
         assert!(fits(Match::equals(1), Value::Double(1.0)));
         assert!(!fits(Match::equals((1 << 53) + 1), Value::Double((1u64 << 53) as f64)));
+        assert!(!fits(Match::equals(i64::MAX), Value::Double(9_223_372_036_854_775_808.0)));
         assert!(fits(Match::equals(f64::NAN), Value::Double(f64::NAN)));
         assert!(!fits(Match::equals("1"), Value::Int(1)));
         assert!(fits(Match::reads("[1, 2]"), vec![Value::Int(1), Value::Int(2)].into()));

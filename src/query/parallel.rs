@@ -23,7 +23,7 @@ impl<T: Signal> Query<'_, T> {
     /// Shows each record to `visit`, in place, on all of rayon's threads at once and in no order; how many there were. For
     /// conditions that no index answers, over many records: slot after slot is looked at, whatever keys are asked for.
     ///
-    /// Where a query's limit, order or cursor matters, use [`for_each`](Query::for_each): here they are not looked at. What is evicted
+    /// Where a query's limit or order matters, use [`for_each`](Query::for_each): here they are not looked at. What is evicted
     /// before a thread comes to it is not shown, and not told. Each thread holds back one shard, from its portion of some
     /// thousand records upwards.
     ///

@@ -8,7 +8,6 @@ use crate::Position;
 use crate::bookmark::Bookmark;
 use crate::engine::Engine;
 use crate::signal::Signal;
-use crate::sync::epoch;
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -25,6 +24,8 @@ pub(super) struct Search<'a, T: Signal> {
     pub(super) last: Option<Found>,
     /// Whether it goes on from a bookmark.
     pub(super) follows: bool,
+    /// Whether what is missed is counted: from where a bookmark or a page was.
+    pub(super) counts: bool,
     /// Whether the order of what is shown does not matter.
     pub(super) unordered: bool,
 }
@@ -83,20 +84,16 @@ impl<'a, T: Signal> Search<'a, T> {
         let mut found = Vec::with_capacity(if streams { 0 } else { self.limit.min(16) });
         let mut parts: Parts<'a, T> = SmallVec::new();
         let mut report = Report::default();
-        {
-            // So that the walks' own pins cost nothing; but none while records are shown.
-            let _pin = (!streams).then(epoch::pin);
-            for (number, &low) in begun.iter().enumerate() {
-                let mut part = self.part(number, low, leader);
-                if streams {
-                    let (shown, cut) = self.stream(number, &mut part, visitor);
-                    report.shown += shown;
-                    report.cut |= cut;
-                } else {
-                    self.gather(number, &mut part, self.share(as_walked).min(self.limit_of(as_walked)), &mut found);
-                }
-                parts.push(part);
+        for (number, &low) in begun.iter().enumerate() {
+            let mut part = self.part(number, low, leader);
+            if streams {
+                let (shown, cut) = self.stream(number, &mut part, visitor);
+                report.shown += shown;
+                report.cut |= cut;
+            } else {
+                self.gather(number, &mut part, self.share(as_walked).min(self.limit_of(as_walked)), &mut found);
             }
+            parts.push(part);
         }
         if !streams {
             report.cut = self.complete(&mut parts, as_walked, &mut found);
@@ -138,7 +135,7 @@ impl<'a, T: Signal> Search<'a, T> {
         } else {
             Walk::down(shard, low, &bounds, &self.plan, leader)
         };
-        let start = if self.bounds.is_some() { bounds.start } else { low };
+        let start = if self.counts { bounds.start } else { low.max(bounds.start) };
         Part { left: start..walk.end().max(start), walk, frontier: None, held_back: false }
     }
 
@@ -209,7 +206,7 @@ impl<'a, T: Signal> Search<'a, T> {
         for (number, part) in parts.iter_mut().enumerate() {
             let open = part.held_back || part.walk.goes_on();
             goes_on |= open;
-            let start = self.bounds.as_ref().map(|bounds| bounds[number].start);
+            let start = self.counts.then(|| self.bounds_of(number).start);
             let evicted = part.walk.evicted_below();
             let missed_to = match self.order {
                 Order::Latest | Order::Earliest => {
@@ -335,7 +332,7 @@ impl<'a, T: Signal> Search<'a, T> {
                 Some(shown) => report.shown += u64::from(shown),
                 None => {
                     report.cut |= !planted(Fault::GoneUnsaid);
-                    report.missed += u64::from(self.bounds.is_some());
+                    report.missed += u64::from(self.counts);
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, epoch};
 use smallvec::SmallVec;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 /// After so many records an upward walk lets go of what lies behind it.
@@ -39,6 +40,8 @@ struct Down {
     links_from: u64,
     index: usize,
     chains: SmallVec<[Chain; 1]>,
+    /// Of several chains, those that go on, by where.
+    order: BinaryHeap<(u64, usize)>,
     /// A record was evicted before the walk came to it.
     lost: bool,
 }
@@ -104,7 +107,10 @@ impl<'a, T: Signal> Walk<'a, T> {
         }
         view.narrow(bounds);
         let links_from = if leader.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
-        let down = Down { at: view.claimed, links_from, index, chains, lost: false };
+        let going_on = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
+        let order =
+            if chains.len() > 1 { chains.iter().enumerate().filter_map(going_on).collect() } else { BinaryHeap::new() };
+        let down = Down { at: view.claimed, links_from, index, chains, order, lost: false };
         Self { view, since: since.max(bounds.start), low, way: Way::Down(down), looked_at: 0 }
     }
 
@@ -157,9 +163,13 @@ impl<'a, T: Signal> Walk<'a, T> {
         let evicted = match &self.way {
             Way::Up(_) => low,
             Way::Down(down) => {
-                let lost = |reached: u64| self.view.evicted().min(reached);
-                let chains = down.chains.iter().filter(|chain| chain.lost).map(|chain| lost(chain.reached));
-                chains.chain(down.lost.then(|| lost(down.at))).fold(low, u64::max)
+                // What left between the view's beginning and the look into the directory, the links do not lead to.
+                let chain = |chain: &Chain| {
+                    let evicted = if chain.lost { self.view.evicted() } else { self.low };
+                    evicted.min(chain.reached)
+                };
+                let lost = down.lost.then(|| self.view.evicted().min(down.at));
+                down.chains.iter().map(chain).chain(lost).fold(low, u64::max)
             }
         };
         evicted.min(self.view.claimed)
@@ -270,11 +280,8 @@ impl Down {
     ) -> Option<(u64, &'a Head<T::Indexes>)> {
         loop {
             // The newest of all. One chain is the rule, some the exception.
-            let chain = match &mut self.chains[..] {
-                [] => return None,
-                [one] => one,
-                chains => chains.iter_mut().max_by_key(|chain| chain.next)?,
-            };
+            let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
+            let chain = self.chains.get_mut(number)?;
             let sequence = chain.next?;
             if sequence < view.low && !planted(Fault::WalkWithoutWindow) {
                 chain.reached = view.low;
@@ -297,6 +304,9 @@ impl Down {
             chain.reached = sequence;
             let distance = u64::from(head.link(self.index).load(Ordering::Relaxed));
             chain.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
+            if let Some(next) = chain.next.filter(|_| self.chains.len() > 1) {
+                self.order.push((next, number));
+            }
             // What lies above has been looked at already, or lies above the bounds.
             let is_new = sequence < self.links_from || planted(Fault::WalkRepeatsTail);
             if is_new && (plan.is_simple() || plan.admits(head)) {

@@ -47,8 +47,9 @@ pub struct Trace {
     pub spans: Vec<TraceSpan>,
     /// Spans that were left out because another one with their id came later.
     pub duplicates: u64,
-    /// Whether spans of it are known to have been evicted. In a store of one shard that is certain; with several, a shard that has
-    /// let all of its spans of the trace go remembers that for about as long as it keeps other records.
+    /// Whether spans of it are known to have been evicted. Of those that lie in one shard with some that are left, that is always
+    /// known; a shard that has let all of its spans of the trace go remembers that for about as long as it keeps other
+    /// records.
     pub partial: bool,
 }
 
@@ -79,7 +80,7 @@ impl Store<Span> {
 
 pub(super) fn trace_of(engine: &Engine<Span>, id: TraceId) -> Option<Trace> {
     let answer = Query::new(engine).key("trace", id).collect().expect("spans have this index");
-    let partial = answer.report.partial;
+    let partial = answer.report.partial || answer.report.cut;
     let mut spans = answer.records;
     // Oldest first.
     spans.reverse();

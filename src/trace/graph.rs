@@ -81,6 +81,8 @@ impl Query<'_, Span> {
     pub fn service_graph(self) -> Result<ServiceGraph, QueryError> {
         let mut numbers: HashMap<Box<str>, usize, RandomState> = HashMap::default();
         let mut seen: HashMap<(TraceId, SpanId), Seen, RandomState> = HashMap::default();
+        // Spans without ids of their own are nobody's parents, and each is one.
+        let mut nameless = Vec::new();
         let report = self.for_each(|_, span| {
             let name = span.service();
             let next = numbers.len();
@@ -91,7 +93,12 @@ impl Query<'_, Span> {
             let failed = span.status.code == StatusCode::Error;
             // Newest first: of redelivered spans the one that came last counts.
             let one = Seen { service, parent: span.parent_span_id, duration: span.duration(), failed };
-            seen.entry((span.trace_id, span.span_id)).or_insert(one);
+            let id = (span.trace_id, span.span_id);
+            if span.trace_id.is_zero() || span.span_id.is_zero() {
+                nameless.push((id, one));
+            } else {
+                seen.entry(id).or_insert(one);
+            }
         })?;
         let mut names: Vec<Box<str>> = vec![Box::default(); numbers.len()];
         numbers.into_iter().for_each(|(name, number)| names[number] = name);
@@ -99,10 +106,11 @@ impl Query<'_, Span> {
             names.iter().map(|name| ServiceNode { service: name.clone(), spans: 0, errors: 0 }).collect();
         let mut calls: BTreeMap<(usize, usize), ServiceCall> = BTreeMap::new();
         let mut unlinked = 0;
-        for ((trace, _), span) in &seen {
+        let all = seen.iter().chain(nameless.iter().map(|(id, span)| (id, span)));
+        for ((trace, _), span) in all {
             nodes[span.service].spans += 1;
             nodes[span.service].errors += u64::from(span.failed);
-            let Some(parent) = span.parent else { continue };
+            let Some(parent) = span.parent.filter(|parent| !parent.is_zero()) else { continue };
             let Some(parent) = seen.get(&(*trace, parent)) else {
                 unlinked += 1;
                 continue;

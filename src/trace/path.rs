@@ -58,20 +58,20 @@ pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
             path.push(PathSegment { span, times });
         }
     };
-    // Spans that are under way, with the time down to which their path is known and the time at which they began, as far as
-    // those above were waiting for them.
-    let mut open = vec![(root, times(&spans[root]))];
-    while let Some((span, left)) = open.last_mut() {
+    // Spans that are under way: when those above waited for them, and what of that is not told yet.
+    let mut open = vec![(root, times(&spans[root]), times(&spans[root]))];
+    while let Some((span, waited, left)) = open.last_mut() {
         let span = *span;
         match children[span].pop() {
             Some(child) => {
                 let whole = times(&spans[child]);
-                // A child that ends after it was waited for counts up to there.
-                let waited = whole.start.max(left.start)..whole.end.min(left.end);
-                if !waited.is_empty() {
-                    add(span, waited.end..left.end);
-                    left.end = waited.start;
-                    open.push((child, waited));
+                // A child that ends after its parent was waited for counts up to there.
+                let one = whole.start.max(waited.start)..whole.end.min(waited.end);
+                // One that ended while a later one was waited for was not.
+                if !one.is_empty() && one.end <= left.end {
+                    add(span, one.end..left.end);
+                    left.end = one.start;
+                    open.push((child, one.clone(), one));
                 }
             }
             None => {

@@ -93,8 +93,9 @@ pub struct TraceQuery<'a> {
 struct Sketch {
     start: u64,
     end: u64,
-    /// Its first root, if there is one: start, service, name.
-    root: Option<(u64, Box<str>, Box<str>)>,
+    /// Its root, if there is one: service, name. Of several, or of one that came twice, only assembly can tell.
+    root: Option<(Box<str>, Box<str>)>,
+    several: bool,
 }
 
 impl<'a> Query<'a, Span> {
@@ -147,7 +148,7 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn collect(self) -> Result<Vec<TraceSummary>, QueryError> {
-        Ok(self.assembled()?.map(|trace| trace.summary()).collect())
+        Ok(self.assemble()?.iter().map(Trace::summary).collect())
     }
 
     /// The traces themselves, assembled.
@@ -155,10 +156,6 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn assemble(self) -> Result<Vec<Trace>, QueryError> {
-        Ok(self.assembled()?.collect())
-    }
-
-    fn assembled(self) -> Result<impl Iterator<Item = Trace>, QueryError> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
         let mut wanted: HashSet<TraceId, RandomState> = HashSet::default();
@@ -177,13 +174,33 @@ impl TraceQuery<'_> {
         };
         let may_be_root = is_root.clone();
         let wanted = move |(_, one): &(TraceId, Sketch)| {
-            let root = one.root.as_ref();
-            one.duration() >= least_duration && root.is_none_or(|(_, service, name)| may_be_root(service, name))
+            let root = one.root.as_ref().filter(|_| !one.several);
+            one.duration() >= least_duration && root.is_none_or(|(service, name)| may_be_root(service, name))
         };
-        let traces = found.into_iter().filter(wanted).filter_map(move |(id, _)| super::assembly::trace_of(engine, id));
-        let with_root =
-            move |trace: &Trace| trace.root().is_some_and(|root| is_root(root.span.service(), &root.span.name));
-        Ok(traces.filter(with_root).take(limit))
+        let is_told = move |trace: &Trace| {
+            let root = trace.root().is_some_and(|root| is_root(root.span.service(), &root.span.name));
+            root && trace.duration() >= least_duration
+        };
+        let mut told: Vec<Trace> = Vec::new();
+        for (id, sketch) in found.into_iter().filter(wanted) {
+            // A span that was redelivered with other times makes a sketch longer than its trace, never shorter: nothing that
+            // comes is slower than this.
+            let enough = match order {
+                _ if limit == 0 => true,
+                TraceOrder::Newest => told.len() >= limit,
+                TraceOrder::Slowest => told.get(limit - 1).is_some_and(|last| last.duration() >= sketch.duration()),
+            };
+            if enough {
+                break;
+            }
+            let Some(trace) = super::assembly::trace_of(engine, id).filter(&is_told) else { continue };
+            told.push(trace);
+            if order == TraceOrder::Slowest {
+                told.sort_by_key(|trace| std::cmp::Reverse(trace.duration()));
+                told.truncate(limit);
+            }
+        }
+        Ok(told)
     }
 }
 
@@ -197,10 +214,11 @@ fn sketch(
             return;
         }
         let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
-        let one = found.entry(span.trace_id).or_insert(Sketch { start, end, root: None });
+        let one = found.entry(span.trace_id).or_insert(Sketch { start, end, root: None, several: false });
         (one.start, one.end) = (one.start.min(start), one.end.max(end));
-        if span.parent_span_id.is_none() && one.root.as_ref().is_none_or(|(first, ..)| start < *first) {
-            one.root = Some((start, span.service().into(), span.name.clone()));
+        if span.parent_span_id.is_none() {
+            one.several |= one.root.is_some();
+            one.root = Some((span.service().into(), span.name.clone()));
         }
     })?;
     Ok(found)

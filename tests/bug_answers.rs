@@ -1,0 +1,176 @@
+//! What a review of the first queries, traces and followers found.
+
+mod support;
+
+use slipring::{Attributes, QueryError, Resource, Scope, Span, SpanId, Store, TraceId, TraceOrder, WaitError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use support::{Census, Counted};
+
+/// A key that left its directory while a query was on its way there was neither shown nor counted.
+#[test]
+fn a_follower_of_a_key_shows_or_counts_what_carries_it() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(32).shards(1).slack(8).build().unwrap();
+    let mut follower = store.follow_from(store.beginning(), |query| query.key("key", 5u64)).unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                store.push(Counted::new(&census, number % 24, number)).map(drop).unwrap();
+                number += 1;
+            }
+        });
+        let next = |bookmark: &slipring::Bookmark| serde_json::to_value(bookmark).unwrap()["next"][0].as_u64().unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(2);
+        while std::time::Instant::now() < until {
+            let (from, missed) = (next(follower.bookmark()), follower.missed());
+            let news = follower.try_recv();
+            let to = next(follower.bookmark());
+            let (shown, missed_then) = news.map_or((0, follower.missed()), |news| (news.len(), news.report.missed));
+            // What was missed lies at the beginning.
+            let due = (from + (missed_then - missed)..to).filter(|sequence| sequence % 24 == 5).count();
+            assert!(shown >= due, "{shown} shown of {due} in {from}..{to}, {} missed", missed_then - missed);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn what_ends_somewhere_is_not_followed() {
+    let store: Store<Counted> = Store::builder().capacity(32).build().unwrap();
+    let census = Census::new();
+    (0..3).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+    let (end, page) = (store.bookmark(), store.query().limit(1).collect().unwrap().report.next.unwrap());
+    assert_eq!(store.follow(move |query| query.until(&end)).unwrap_err(), QueryError::EndsSomewhere);
+    assert_eq!(store.follow(move |query| query.after(&page)).unwrap_err(), QueryError::EndsSomewhere);
+    assert_eq!(store.follow(|query| query.limit(0)).unwrap_err(), QueryError::EndsSomewhere);
+}
+
+/// While more and more came that was not asked for, the time was not looked at.
+#[test]
+fn a_follower_looks_at_the_time() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(1_000).build().unwrap();
+    let slow = |_: &Counted| {
+        thread::sleep(Duration::from_micros(20));
+        false
+    };
+    let mut follower = store.follow(move |query| query.filter(slow)).unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                store.push(Counted::new(&census, 1, 1)).map(drop).unwrap();
+            }
+        });
+        // Without the look it came back only after the producer had ended, which is never.
+        assert_eq!(follower.recv_timeout(Duration::from_millis(20)).unwrap_err(), WaitError::Timeout);
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A filter ran under a pin of the collector that all stores share.
+#[test]
+fn a_sleeping_filter_holds_up_no_other_store() {
+    let census = Census::new();
+    let asked: Store<Counted> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
+    (0..10).for_each(|number| asked.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+    let other: Store<Counted> = Store::builder().capacity(5_000).shards(1).slack(64).build().unwrap();
+    let (asleep, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let sleep = |_: &Counted| {
+                asleep.store(true, Ordering::Relaxed);
+                while !done.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                true
+            };
+            asked.query().filter(sleep).collect().unwrap()
+        });
+        while !asleep.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        (0..20_000).for_each(|number| other.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+        let flushed = other.flush_timeout(Duration::from_secs(20));
+        done.store(true, Ordering::Relaxed);
+        flushed.unwrap();
+    });
+}
+
+#[test]
+fn a_query_until_a_bookmark_has_missed_nothing() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(10).shards(1).manual().build().unwrap();
+    (0..30).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+    let page = store.query().until(&store.bookmark()).limit(5).collect().unwrap();
+    assert_eq!((page.len(), page.report.missed), (5, 0));
+    let page = store.query().after(&page.report.next.unwrap()).collect().unwrap();
+    assert_eq!((page.len(), page.report.missed), (5, 0));
+}
+
+fn span(trace: u128, id: u64, parent: Option<u64>, start: u64, end: u64, service: &str) -> Span {
+    Span {
+        trace_id: TraceId::from(trace),
+        span_id: SpanId::from(id),
+        parent_span_id: parent.map(SpanId::from),
+        start_unix_nanos: start,
+        end_unix_nanos: end,
+        ..Span::new(Resource::new(Attributes::from([("service.name", service)])).share(), Scope::default().share())
+    }
+}
+
+fn traces(spans: Vec<Span>) -> Store<Span> {
+    let store: Store<Span> = Store::builder().manual().build().unwrap();
+    store.push_batch(spans).unwrap();
+    store
+}
+
+#[test]
+fn of_roots_that_begin_together_the_one_that_is_shown_is_asked_for() {
+    let store = traces(vec![span(7, 1, None, 5, 10, "first"), span(7, 2, None, 5, 10, "second")]);
+    let root = store.trace(7u128).unwrap().root().unwrap().span.service().to_owned();
+    assert_eq!(store.query().traces().root_service(root).collect().unwrap().len(), 1);
+}
+
+#[test]
+fn a_redelivered_span_counts_once_for_its_traces_duration() {
+    let store = traces(vec![
+        span(7, 1, None, 0, 1_000, "a"),
+        span(7, 1, None, 0, 10, "a"),
+        span(8, 1, None, 0, 500, "a"),
+        span(9, 1, None, 0, 400, "a"),
+    ]);
+    assert_eq!(store.query().traces().at_least(600).collect().unwrap(), []);
+    let slowest = store.query().traces().order(TraceOrder::Slowest).limit(2).collect().unwrap();
+    assert_eq!(slowest.iter().map(|one| one.duration).collect::<Vec<_>>(), [500, 400]);
+}
+
+#[test]
+fn spans_without_ids_are_each_one_and_nobodys_parents() {
+    let services = ["a", "b", "c"];
+    let mut spans: Vec<Span> = services.iter().map(|service| span(7, 0, None, 0, 1, service)).collect();
+    spans.push(span(7, 5, Some(0), 0, 1, "d"));
+    let graph = traces(spans).query().service_graph().unwrap();
+    assert_eq!(graph.services.iter().map(|one| one.spans).collect::<Vec<_>>(), [1; 4]);
+    assert!(graph.calls.is_empty());
+}
+
+#[test]
+fn who_ended_while_another_was_waited_for_was_not_waited_for() {
+    let store = traces(vec![
+        span(7, 1, None, 0, 100, "root"),
+        span(7, 2, Some(1), 10, 90, "waited for"),
+        span(7, 3, Some(1), 5, 80, "not"),
+    ]);
+    let trace = store.trace(7u128).unwrap();
+    let path: Vec<(&str, u64)> = trace
+        .critical_path()
+        .iter()
+        .map(|one| (trace.spans[one.span].span.service(), one.times.end - one.times.start))
+        .collect();
+    assert_eq!(path, [("root", 10), ("waited for", 80), ("root", 10)]);
+}
