@@ -19,6 +19,8 @@ pub struct PushFuture<'a, T: Signal> {
     engine: &'a Engine<T>,
     record: Option<T>,
     ticket: Ticket,
+    /// Whether it has been counted as one that waited.
+    waited: bool,
 }
 
 impl<T: Signal> Store<T> {
@@ -40,7 +42,7 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// As `push`, but for a full ring.
     pub fn push_async(&self, record: T) -> PushFuture<'_, T> {
-        PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default() }
+        PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default(), waited: false }
     }
 }
 
@@ -51,7 +53,7 @@ impl<T: Signal> Future for PushFuture<'_, T> {
     type Output = Result<Position, PushError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { engine, record, ticket } = &mut *self;
+        let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
         let sketch = engine.sketch(record.as_ref().expect("a future that was ready is not polled again"));
         let reason = loop {
@@ -66,7 +68,7 @@ impl<T: Signal> Future for PushFuture<'_, T> {
                 Err(Rejection::Full) => {
                     let ready = || engine.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
                     if engine.room.poll(ticket, context, ready).is_pending() {
-                        engine.counts.waits.add(1);
+                        engine.counts.waits.add(u64::from(!std::mem::replace(waited, true)));
                         return Poll::Pending;
                     }
                 }

@@ -81,6 +81,10 @@ fn a_limit_bounds_what_is_given_and_the_bookmark_goes_on_there() {
     assert_eq!(all, (0..50).collect::<Vec<_>>());
     let none = store.query().since(&store.beginning()).limit(0).collect().unwrap();
     assert_eq!(none.report.bookmark, Some(store.beginning()));
+    for order in [Order::Newest, Order::Oldest, Order::Latest] {
+        let none = store.query().order(order).limit(0).collect().unwrap();
+        assert_eq!(store.query().after(&none.report.next.unwrap()).count().unwrap(), 50, "the next page has it all");
+    }
 }
 
 /// They come from clients, who may send anything.

@@ -2,21 +2,21 @@
 
 use super::answer::{Answer, Cursor, Order, Report};
 use super::filter::{Attributed, Level, Match};
-use super::plan::{ANY_TIME, Plan, Wanted};
+use super::plan::{Plan, Wanted};
 use super::search::{Each, Search, Visitor};
 use crate::Position;
 use crate::bookmark::Bookmark;
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, LogRecord, Severity, Signal, Span, StatusCode, index_named};
-use smallvec::SmallVec;
 use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 
 /// A question to a store, made by [`Store::query`](crate::Store::query): conditions, all of which a record must meet, an order,
 /// and a limit. Without conditions it asks for everything.
 ///
 /// It answers what was published before it began, and only records that meet the conditions and were in the store at some moment
-/// of the query: the records' own keys are compared, not their hashes. It never waits, for writers or for other readers.
+/// of the query: the records' own keys are compared, not their hashes. It never waits, for writers or for other readers; but who
+/// indexes a batch on the way, while somebody follows the store, wakes him under a lock that is held for a moment.
 ///
 /// ```
 /// use slipring::{Level, Match, Order, Span, StatusCode, Store};
@@ -65,7 +65,7 @@ pub struct Query<'a, T: Signal> {
 
 impl<'a, T: Signal> Query<'a, T> {
     pub(crate) fn new(engine: &'a Engine<T>) -> Self {
-        let plan = Plan { wanted: SmallVec::new(), times: ANY_TIME, tests: Vec::new() };
+        let plan = Plan::everything();
         Self {
             engine,
             plan,
@@ -217,7 +217,7 @@ impl<'a, T: Signal> Query<'a, T> {
     }
 
     /// As `for_each`, but in no order, if there is no limit: shard by shard, as they are found, which costs less.
-    pub(crate) fn for_all(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
+    pub(crate) fn for_each_unordered(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
         let search = Search { unordered: true, ..self.search()? };
         Ok(search.run(&mut Each(visit)))
     }
@@ -227,7 +227,7 @@ impl<'a, T: Signal> Query<'a, T> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn count(self) -> Result<usize, QueryError> {
-        Ok(self.for_all(|_, _| ())?.shown as usize)
+        Ok(self.for_each_unordered(|_, _| ())?.shown as usize)
     }
 
     pub(super) fn search(mut self) -> Result<Search<'a, T>, QueryError> {

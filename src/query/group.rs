@@ -82,7 +82,7 @@ impl<T: Signal> Query<'_, T> {
     pub fn group(self, by: By<'_, T>, measure: impl Fn(&T) -> Option<f64>) -> Result<Groups, QueryError> {
         let read = by.0?;
         let mut found: HashMap<Option<KeyBuf>, Group, RandomState> = HashMap::default();
-        let report = self.for_all(|_, record| {
+        let report = self.for_each_unordered(|_, record| {
             let key = read(record);
             let empty = |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };
             let group = match found.get_mut(&key) {
@@ -97,6 +97,12 @@ impl<T: Signal> Query<'_, T> {
         groups.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
         Ok(Groups { groups, report })
     }
+}
+
+/// Of values in order, the least one that so large a share of them does not exceed.
+pub(crate) fn nearest_rank<V: Copy>(values: &[V], share: f64) -> Option<V> {
+    let rank = (share.clamp(0.0, 1.0) * values.len() as f64).ceil() as usize;
+    values.get(rank.max(1) - 1).copied()
 }
 
 impl Group {
@@ -127,8 +133,7 @@ impl Group {
 
     /// The least measurement that so large a share of them does not exceed, from 0 to 1: exact, by nearest rank. O(1).
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let rank = (share.clamp(0.0, 1.0) * self.values.len() as f64).ceil() as usize;
-        self.values.get(rank.max(1) - 1).copied()
+        nearest_rank(&self.values, share)
     }
 
     /// All measurements, in order.

@@ -1,6 +1,8 @@
 //! The distinct keys of an index.
 
+use super::plan::Plan;
 use super::view::View;
+use super::walk::Walk;
 use crate::engine::Engine;
 use crate::index::NO_KEY;
 use crate::signal::{KeyBuf, Signal};
@@ -19,9 +21,6 @@ pub struct KeyCount {
     pub count: u64,
 }
 
-/// After so many records a scan lets go of what lies behind it.
-const RAISE_EVERY: u64 = if cfg!(loom) { 1 } else { 1024 };
-
 /// Every key of an index with its count, the most frequent first.
 ///
 /// Records are told apart by fingerprint, and one record of each gives the key: at 64 bits, any two of n keys share one
@@ -30,38 +29,31 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     let narrow = engine.fingerprints.narrow();
     let mut by_print: HashMap<u64, KeyCount, RandomState> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
+    let all = Plan::everything();
     for shard in &engine.shards {
-        scan(&mut View::open_at(shard, shard.evicted()), |view, sequence| {
-            let Some(print) = view.head(sequence).map(|head| head.print(index)).filter(|&print| print != NO_KEY) else {
-                return;
-            };
+        let mut walk = Walk::up(shard, shard.evicted(), &(0..u64::MAX));
+        while let Some((sequence, head)) = walk.next(&all) {
+            let print = head.print(index);
+            if print == NO_KEY {
+                continue;
+            }
             if !narrow && let Some(known) = by_print.get_mut(&print) {
                 known.count += 1;
-                return;
+                continue;
             }
-            let key = view.read(sequence, |record| engine.guarded(|| record.key(index).map(|key| key.to_owned())));
-            let Some(key) = key.flatten().flatten() else { return };
+            let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
+            let Some(key) = walk.view().read(sequence, key).flatten() else { continue };
             if narrow {
                 *by_key.entry(key).or_default() += 1;
             } else {
                 by_print.insert(print, KeyCount { key, count: 1 });
             }
-        });
+        }
     }
     let mut counts: Vec<KeyCount> = by_print.into_values().collect();
     counts.extend(by_key.into_iter().map(|(key, count)| KeyCount { key, count }));
     counts.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
     counts
-}
-
-/// Visits what is visible, oldest first.
-fn scan<T: Signal>(view: &mut View<'_, T>, mut visit: impl FnMut(&mut View<'_, T>, u64)) {
-    for sequence in view.low..view.claimed {
-        if sequence % RAISE_EVERY == 0 {
-            view.raise(sequence);
-        }
-        visit(view, sequence);
-    }
 }
 
 /// How many distinct fingerprints an index holds now, without waiting for the indexer. O(keys + lag).

@@ -15,6 +15,7 @@ mod walk;
 pub use answer::{Answer, Cursor, Order, Report};
 pub use ask::Query;
 pub use filter::{Attributed, Level, Match};
+pub(crate) use group::nearest_rank;
 pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};

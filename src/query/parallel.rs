@@ -3,6 +3,7 @@
 use super::answer::Order;
 use super::ask::Query;
 use super::search::Search;
+use super::walk::Walk;
 use crate::Position;
 use crate::error::QueryError;
 use crate::index::BLOCK;
@@ -44,7 +45,7 @@ impl<T: Signal> Query<'_, T> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn par_for_each(self, visit: impl Fn(Position, &T) + Sync) -> Result<usize, QueryError> {
-        let search = self.order(Order::Oldest).search()?;
+        let search = self.order(Order::Oldest).limit(usize::MAX).search()?;
         Ok(portions(&search).into_par_iter().map(|portion| scan(&search, &portion, &visit)).sum())
     }
 
@@ -57,7 +58,7 @@ impl<T: Signal> Query<'_, T> {
     where
         T: Clone,
     {
-        let search = self.order(Order::Oldest).search()?;
+        let search = self.order(Order::Oldest).limit(usize::MAX).search()?;
         let copy = |portion: Portion| {
             let mut copies = Vec::new();
             scan(&search, &portion, |_, record: &T| copies.push(record.clone()));
@@ -82,20 +83,8 @@ fn portions<T: Signal>(search: &Search<'_, T>) -> Vec<Portion> {
     portions
 }
 
-fn scan<T: Signal>(search: &Search<'_, T>, portion: &Portion, mut visit: impl FnMut(Position, &T)) -> usize {
+fn scan<T: Signal>(search: &Search<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
     let shard = &search.engine.shards[portion.shard];
-    let Range { start, end } = portion.sequences;
-    let mut walk = super::walk::Walk::up(shard, start, &(start..end));
-    let mut shown = 0;
-    while let Some((sequence, _)) = walk.next(&search.plan) {
-        let show = |record: &T| {
-            let meets = search.plan.meets(search.engine, record);
-            if meets {
-                visit(Position::new(portion.shard, sequence), record);
-            }
-            meets
-        };
-        shown += usize::from(walk.view().read(sequence, show) == Some(true));
-    }
-    shown
+    let mut walk = Walk::up(shard, portion.sequences.start, &portion.sequences);
+    search.each(portion.shard, &mut walk, visit) as usize
 }

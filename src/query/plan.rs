@@ -70,6 +70,11 @@ impl Wanted {
 }
 
 impl<T: Signal> Plan<'_, T> {
+    /// Without conditions.
+    pub(super) fn everything() -> Self {
+        Self { wanted: SmallVec::new(), times: ANY_TIME, tests: Vec::new() }
+    }
+
     /// Whether the record in a slot may be asked for, as far as its head says.
     #[inline]
     pub(super) fn admits(&self, head: &Head<T::Indexes>) -> bool {

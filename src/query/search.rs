@@ -68,7 +68,7 @@ impl<'a, T: Signal> Search<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
         let shards = &self.engine.shards;
         if self.limit == 0 {
-            return Report { bookmark: self.bookmark(|number| self.bounds_of(number).start), ..Report::default() };
+            return self.nothing();
         }
         // Before any view is open: whoever is inside does no work for others.
         (0..shards.len()).for_each(|number| self.engine.spare_a_tail(number));
@@ -107,6 +107,18 @@ impl<'a, T: Signal> Search<'a, T> {
             self.say_where_it_ended(&mut report, &mut parts, found.last().copied());
         }
         report
+    }
+
+    /// What a limit of 0 lets through; the next page has it all.
+    fn nothing(&self) -> Report {
+        let left = self.engine.shards.iter().enumerate().map(|(number, shard)| {
+            let (bounds, claimed) = (self.bounds_of(number), shard.claimed());
+            let start = if self.counts { bounds.start } else { bounds.start.max(shard.low(claimed)) };
+            (start, bounds.end.min(claimed).max(start))
+        });
+        let next = Cursor { store: self.engine.identity, order: self.order, left: left.collect(), last: self.last };
+        let bookmark = self.bookmark(|number| self.bounds_of(number).start);
+        Report { next: Some(next), bookmark, ..Report::default() }
     }
 
     /// How many records walks are to find.
@@ -281,25 +293,33 @@ impl<'a, T: Signal> Search<'a, T> {
         self.limit < usize::MAX || !self.plan.tests.is_empty() || self.engine.fingerprints.narrow()
     }
 
-    /// Shows the records of a shard as they are found; how many, and whether some were lost.
-    fn stream(&self, number: usize, part: &mut Part<'a, T>, visitor: &mut impl Visitor<T>) -> (u64, bool) {
+    /// Shows what a walk finds, as many as the limit says; how many that were.
+    pub(super) fn each(&self, number: usize, walk: &mut Walk<'_, T>, mut visit: impl FnMut(Position, &T)) -> u64 {
         let mut shown = 0;
         while shown < self.limit as u64
-            && let Some((sequence, _)) = part.walk.next(&self.plan)
+            && let Some((sequence, _)) = walk.next(&self.plan)
         {
             let show = |record: &T| {
                 let meets = self.plan.meets(self.engine, record);
                 if meets {
-                    visitor.visit(Position::new(number, sequence), record);
+                    visit(Position::new(number, sequence), record);
                 }
                 meets
             };
-            if part.walk.view().read(sequence, show) == Some(true) {
-                shown += 1;
-                if !self.order.is_by_time() {
-                    self.has_shown(part, sequence);
-                }
-            }
+            shown += u64::from(walk.view().read(sequence, show) == Some(true));
+        }
+        shown
+    }
+
+    /// Shows the records of a shard as they are found; how many, and whether some were lost.
+    fn stream(&self, number: usize, part: &mut Part<'a, T>, visitor: &mut impl Visitor<T>) -> (u64, bool) {
+        let mut last = None;
+        let shown = self.each(number, &mut part.walk, |position, record| {
+            last = Some(position.sequence());
+            visitor.visit(position, record);
+        });
+        if let Some(last) = last.filter(|_| !self.order.is_by_time()) {
+            self.has_shown(part, last);
         }
         let reached_all = self.order.is_upward() || shown < self.limit as u64;
         let cut = reached_all && part.walk.is_cut(&self.plan);

@@ -102,7 +102,7 @@ impl Telemetry {
         let mut exemplars = Vec::new();
         let points_at = move |exemplar: &&Exemplar| exemplar.trace_id == Some(id);
         let pointing = self.metrics().query().filter(move |point| point.exemplars.iter().any(|one| points_at(&one)));
-        let collected = pointing.for_all(|_, point| {
+        let collected = pointing.for_each_unordered(|_, point| {
             let exemplar = |exemplar: &Exemplar| PointedExemplar {
                 metric: point.metric.clone(),
                 resource: point.resource.clone(),

@@ -1,7 +1,7 @@
 //! Who calls whom.
 
 use crate::error::QueryError;
-use crate::query::{Query, Report};
+use crate::query::{Query, Report, nearest_rank};
 use crate::signal::{Span, SpanId, StatusCode, TraceId};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -60,8 +60,7 @@ impl ServiceCall {
 
     /// The least duration that so large a share of the calls did not exceed, from 0 to 1, in nanoseconds: exact, by nearest rank.
     pub fn latency(&self, share: f64) -> u64 {
-        let rank = (share.clamp(0.0, 1.0) * self.durations.len() as f64).ceil() as usize;
-        self.durations.get(rank.max(1) - 1).copied().unwrap_or(0)
+        nearest_rank(&self.durations, share).unwrap_or(0)
     }
 }
 

@@ -159,7 +159,7 @@ impl TraceQuery<'_> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
         let mut wanted: HashSet<TraceId, RandomState> = HashSet::default();
-        query.for_all(|_, span| {
+        query.for_each_unordered(|_, span| {
             wanted.insert(span.trace_id);
         })?;
         wanted.remove(&TraceId::default());
@@ -209,7 +209,7 @@ fn sketch(
     wanted: &HashSet<TraceId, RandomState>,
 ) -> Result<HashMap<TraceId, Sketch, RandomState>, QueryError> {
     let mut found: HashMap<TraceId, Sketch, RandomState> = HashMap::default();
-    all.for_all(|_, span| {
+    all.for_each_unordered(|_, span| {
         if !wanted.contains(&span.trace_id) {
             return;
         }
