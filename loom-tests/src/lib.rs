@@ -4,8 +4,11 @@
 //! and every stale read that the memory model allows, up to a number of preemptions. `SLIPRING_PREEMPTIONS` overrides
 //! that number for the deep runs.
 
+use loom::sync::atomic::AtomicBool;
+use loom::thread;
 use slipring::{Builder, Key, Signal, Store};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -59,6 +62,30 @@ pub fn lookup(store: &Store<Record>, key: u64) -> Vec<u64> {
         })
         .unwrap();
     numbers
+}
+
+/// A thread that pushes two records, which finds no room for the second one before somebody else reclaims: under a mark, until it
+/// has started. Steps until it is done.
+pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Record) + Send + 'static) {
+    let first = store.push(Record::new(1, 0)).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let started = store.visit(first, |_| {
+        let (store, done) = (store.clone(), Arc::clone(&done));
+        thread::spawn(move || {
+            (1..3).for_each(|number| push(&store, Record::new(1, number)));
+            done.store(true, Ordering::Release);
+        })
+    });
+    let producer = started.unwrap();
+    // A step that is refused, because the producer has the token, does not count: it may have seen the mark.
+    while !done.load(Ordering::Acquire) {
+        store.step();
+        thread::yield_now();
+    }
+    producer.join().unwrap();
+    store.flush().unwrap();
+    store.audit().unwrap();
+    assert_eq!(store.len(), 1);
 }
 
 /// Explores the model and prints how many executions that took. One execution proves nothing: it must be more.

@@ -2,52 +2,41 @@
 
 use futures_core::Stream;
 use loom::future::block_on;
-use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, small};
+use slipring::{Answer, Follower};
+use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+
+/// A follower of a key, while a record without it and one with it arrive and are indexed, is given the second.
+fn follow(receive: impl Fn(&mut Follower<Record>) -> Option<Answer<Record>>) {
+    let store = small(4, 1).build().unwrap();
+    let mut follower = store.follow(|query| query.key("key", 2u64)).unwrap();
+    let producer = {
+        let store = store.clone();
+        thread::spawn(move || {
+            for key in [1, 2] {
+                store.push(Record::new(key, 0)).unwrap();
+                store.step();
+            }
+        })
+    };
+    let news = receive(&mut follower).expect("the store is open");
+    assert_eq!((news.len(), news.report.missed), (1, 0));
+    news.iter().for_each(Record::check);
+    producer.join().unwrap();
+    assert!(follower.try_recv().is_none());
+}
 
 #[test]
 fn what_arrives_wakes_who_follows() {
-    explore("arrival", 2, || {
-        let store = small(4, 1).build().unwrap();
-        let mut follower = store.follow(|query| query.key("key", 2u64)).unwrap();
-        let producer = {
-            let store = store.clone();
-            thread::spawn(move || {
-                for key in [1, 2] {
-                    store.push(Record::new(key, 0)).unwrap();
-                    store.step();
-                }
-            })
-        };
-        let news = follower.recv().unwrap().expect("the store is open");
-        assert_eq!((news.len(), news.report.missed), (1, 0));
-        news.iter().for_each(Record::check);
-        producer.join().unwrap();
-        assert!(follower.try_recv().is_none());
-    });
+    explore("arrival", 2, || follow(|follower| follower.recv().unwrap()));
 }
 
 #[test]
 fn what_arrives_wakes_a_task() {
     explore("arrival, for a task", 2, || {
-        let store = small(4, 1).build().unwrap();
-        let mut follower = store.follow(|query| query.key("key", 2u64)).unwrap();
-        let producer = {
-            let store = store.clone();
-            thread::spawn(move || {
-                for key in [1, 2] {
-                    store.push(Record::new(key, 0)).unwrap();
-                    store.step();
-                }
-            })
-        };
-        let news = block_on(poll_fn(|context| Pin::new(&mut follower).poll_next(context)));
-        assert_eq!(news.map(|news| news.len()), Some(1));
-        producer.join().unwrap();
+        follow(|follower| block_on(poll_fn(|context| Pin::new(&mut *follower).poll_next(context))));
     });
 }
 
@@ -55,24 +44,7 @@ fn what_arrives_wakes_a_task() {
 fn a_reclaim_wakes_a_task_that_pushes() {
     explore("room, for a task", 2, || {
         let store = small(1, 1).build().unwrap();
-        let first = store.push(Record::new(1, 0)).unwrap();
-        let done = Arc::new(AtomicBool::new(false));
-        let started = store.visit(first, |_| {
-            // Under this mark the second of these finds no room.
-            let (store, done) = (store.clone(), Arc::clone(&done));
-            thread::spawn(move || {
-                (1..3).for_each(|number| block_on(store.push_async(Record::new(1, number))).map(drop).unwrap());
-                done.store(true, Ordering::Release);
-            })
-        });
-        let producer = started.unwrap();
-        while !done.load(Ordering::Acquire) {
-            store.step();
-            thread::yield_now();
-        }
-        producer.join().unwrap();
-        store.flush().unwrap();
-        assert_eq!(store.len(), 1);
+        push_without_room(&store, |store, record| block_on(store.push_async(record)).map(drop).unwrap());
     });
 }
 

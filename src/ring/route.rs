@@ -202,8 +202,9 @@ impl Router {
                 continue;
             }
             // What orders stamps against claims is in the module's text.
-            // Release pairs with the Acquire in `stamps_given`: what this thread has published before is seen by whoever sees that
-            // this stamp was given.
+            // Release pairs with the Acquire in `stamps_given`. If this comes first, whoever looks there sees all that this thread
+            // has published before, and may count this run in; if the look comes first, this run's stamp is not below what it
+            // found, and the run is left out.
             let stamp = self.stamps.fetch_add(1, weaken(Ordering::Release, Fault::StampRelaxed));
             if shard.claim(next, count) {
                 if run.arriving.replace(false) {

@@ -140,16 +140,20 @@ impl<T: Signal> Shard<T> {
         self.indexed.load(Ordering::Acquire)
     }
 
-    /// The first sequence whose record is not in place yet, or of a run with this stamp or a later one. O(records not yet indexed).
+    /// The first sequence whose record is not in place yet, or of a run with this stamp or a later one. O(records not yet
+    /// indexed).
     pub(crate) fn published_before(&self, stamp: u64) -> u64 {
+        // A stamp is written over before its slot's generation is, so heads are looked at under a mark: from `evicted`, as it is
+        // after the mark was set, they stay as they are.
+        let _mark = self.marks.set(self.evicted());
+        let evicted = self.evicted();
         let (mut from, claimed) = (self.indexed(), self.claimed());
-        let is_later = |head: &Head<T::Indexes>, sequence| head.holds(sequence) && head.stamp() >= stamp;
         // What has been indexed while the caller was on its way here.
-        while from > self.evicted() && is_later(self.slots.head(from - 1), from - 1) {
+        while from > evicted && self.slots.head(from - 1).stamp() >= stamp {
             from -= 1;
         }
         let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| {
-            (head.has_held(*sequence) || planted(Fault::BookmarkAtClaimed)) && !is_later(head, *sequence)
+            (head.holds(*sequence) || planted(Fault::BookmarkAtClaimed)) && head.stamp() < stamp
         };
         let mut rest = self.slots.heads(from..claimed).skip_while(is_before);
         rest.next().map_or(claimed, |(sequence, _)| sequence)

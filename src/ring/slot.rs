@@ -58,12 +58,6 @@ impl<I: Indexes> Head<I> {
         Generation(self.generation.load(Ordering::Acquire)) == Generation::of(sequence)
     }
 
-    /// Whether this sequence has been published here, be it still there or not.
-    pub(crate) fn has_held(&self, sequence: u64) -> bool {
-        // Acquire: as in `holds`.
-        self.generation.load(Ordering::Acquire) >= Generation::of(sequence).0
-    }
-
     #[inline]
     pub(crate) fn stamp(&self) -> u64 {
         self.stamp.load(Ordering::Relaxed)
