@@ -4,7 +4,7 @@
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use slipring::{Key, Signal, Store};
-use slipring_loom_tests::{assert_caught, explore};
+use slipring_loom_tests::{Record, assert_caught, explore, small};
 use std::sync::Arc;
 
 /// Tells when a query first compares its key.
@@ -76,8 +76,30 @@ fn an_answer_that_is_cut_between_its_passes_says_so() {
     explore("cut between passes", 3, || a_cut_is_said(usize::MAX, &[1, 0]));
 }
 
+/// A key leaves while a query from a bookmark on is on its way to it: its record is shown, or counted as missed.
+#[test]
+fn what_left_on_the_way_is_counted() {
+    explore("left on the way", 3, || {
+        let store = small(2, 2).build().unwrap();
+        (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(3, 0)).unwrap();
+                store.step();
+            })
+        };
+        let report = store.query().since(&store.beginning()).key("key", 1u64).for_each(|_, _| ()).unwrap();
+        assert!(report.led_by.is_none_or(|index| index == "key"));
+        assert_eq!(report.shown + report.missed, 1, "neither shown nor counted");
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
+    assert_caught("LeftUncounted", "what_left_on_the_way_is_counted", "neither shown nor counted");
     assert_caught("CutNotSeen", "an_answer_that_was_cut_says_so", "lost without a word");
     assert_caught("GoneUnsaid", "an_answer_that_is_cut_between_its_passes_says_so", "lost without a word");
 }

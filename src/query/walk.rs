@@ -165,7 +165,11 @@ impl<'a, T: Signal> Walk<'a, T> {
             Way::Down(down) => {
                 // What left between the view's beginning and the look into the directory, the links do not lead to.
                 let chain = |chain: &Chain| {
-                    let evicted = if chain.lost { self.view.evicted() } else { self.low };
+                    let evicted = match chain.lost {
+                        true => self.view.evicted(),
+                        false if planted(Fault::LeftUncounted) => low,
+                        false => self.low,
+                    };
                     evicted.min(chain.reached)
                 };
                 let lost = down.lost.then(|| self.view.evicted().min(down.at));

@@ -60,6 +60,8 @@ faults! {
     CutNotSeen,
     /// A query does not say that a record was evicted after it had found its head.
     GoneUnsaid,
+    /// A query from a bookmark on does not count what left before it looked into the directory.
+    LeftUncounted,
     /// A bookmark stands at the claims, be they published or not.
     BookmarkAtClaimed,
     /// Taking a stamp publishes nothing.
