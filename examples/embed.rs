@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The hook runs on the store's own thread, before the record's slot is used again.
     let evicted = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&evicted);
-    store.on_evict(move |_position, _span| {
+    store.on_evict(move |_position, _span, _| {
         counter.fetch_add(1, Ordering::Relaxed);
     });
 

@@ -4,7 +4,7 @@ use crate::Position;
 use crate::config::OnFull;
 use crate::engine::Engine;
 use crate::error::{PushError, Rejection};
-use crate::ring::Shard;
+use crate::ring::Class;
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::sync::Ticket;
@@ -57,7 +57,10 @@ impl<T: Signal> Future for PushFuture<'_, T> {
         let engine = *engine;
         let sketch = engine.sketch(record.as_ref().expect("a future that was ready is not polled again"));
         let reason = loop {
-            let claimed = sketch.as_ref().map_err(|&reason| reason).and_then(|_| engine.claim(1, OnFull::Reject));
+            let claimed = sketch
+                .as_ref()
+                .map_err(|&reason| reason)
+                .and_then(|sketch| engine.claim(std::slice::from_ref(sketch), OnFull::Reject));
             match claimed {
                 Ok(claim) => {
                     let (record, sketch) = (record.take().expect("as above"), sketch.expect("there is a claim"));
@@ -66,7 +69,8 @@ impl<T: Signal> Future for PushFuture<'_, T> {
                     return Poll::Ready(Ok(Position::new(claim.shard, claim.first)));
                 }
                 Err(Rejection::Full) => {
-                    let ready = || engine.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
+                    let class = sketch.as_ref().map_or(Class::default(), |sketch| sketch.class);
+                    let ready = || engine.may_have_room(class).then_some(());
                     if engine.room.poll(ticket, context, ready).is_pending() {
                         engine.counts.waits.add(u64::from(!std::mem::replace(waited, true)));
                         return Poll::Pending;

@@ -5,6 +5,8 @@ use crate::ring::MAX_RUN;
 use crate::signal::Signal;
 use crate::store::Store;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What [`Store::push`] does when no slot is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +44,34 @@ pub struct Builder<T> {
     pub(crate) fingerprint_bits: u32,
     pub(crate) slack: Option<usize>,
     pub(crate) max_record_bytes: Option<usize>,
+    pub(crate) max_bytes: Option<usize>,
+    pub(crate) max_age: Option<Duration>,
+    /// A class of its own: how many records it keeps, and what goes there.
+    pub(crate) class: Option<(usize, Picks<T>)>,
     signal: PhantomData<fn() -> T>,
+}
+
+/// A predicate on records, shared.
+pub(crate) struct Picks<T>(Arc<Predicate<T>>);
+
+type Predicate<T> = dyn Fn(&T) -> bool + Send + Sync;
+
+impl<T> Picks<T> {
+    pub(crate) fn pick(&self, record: &T) -> bool {
+        (self.0)(record)
+    }
+}
+
+impl<T> Clone for Picks<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> std::fmt::Debug for Picks<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Picks(..)")
+    }
 }
 
 impl<T: Signal> Builder<T> {
@@ -55,6 +84,9 @@ impl<T: Signal> Builder<T> {
             fingerprint_bits: 64,
             slack: None,
             max_record_bytes: None,
+            max_bytes: None,
+            max_age: None,
+            class: None,
             signal: PhantomData,
         }
     }
@@ -107,6 +139,87 @@ impl<T: Signal> Builder<T> {
         self
     }
 
+    /// The most bytes that records may keep, in their slots and by their own [`heap_bytes`](Signal::heap_bytes), beside the bound on
+    /// their number: from then on the oldest of a shard go, with the reason [`Bytes`](crate::EvictReason::Bytes). Any number, if not
+    /// given.
+    ///
+    /// Each shard has its share. It is applied as records are indexed: within a millisecond or so, or by
+    /// [`flush`](Store::flush). Until then, and until what was evicted is reclaimed, records may take a quarter more, and one record;
+    /// a push that would go beyond that finds the store full. One that alone takes more than a shard's share is
+    /// [too large](crate::Rejection::TooLarge). Memory for the slots of all of the capacity is reserved all the same, and what
+    /// lies in [`Shared`](crate::Shared) parts is not counted here.
+    ///
+    /// A push costs one more atomic operation then, on a word that all producers share.
+    ///
+    /// ```
+    /// use slipring::{EvictReason, LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(1).max_bytes(100_000).build()?;
+    /// for _ in 0..100 {
+    ///     logs.push(LogRecord { body: Some("x".repeat(10_000).into()), ..LogRecord::default() })?;
+    /// }
+    /// logs.flush()?;
+    /// assert!(logs.len() < 10);
+    /// assert_eq!(logs.stats().evicted.bytes, 100 - logs.len() as u64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a record may stay, counted from its push; then it goes, with the reason [`Age`](crate::EvictReason::Age). For ever,
+    /// if not given.
+    ///
+    /// It goes no sooner; and later by a thirty-second part at most, and some milliseconds. In a manual store,
+    /// [`step`](Store::step) lets records grow old: they count from the first step that finds them.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    /// use std::time::Duration;
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().max_age(Duration::from_millis(20)).build()?;
+    /// logs.push(LogRecord::default())?;
+    /// while !logs.is_empty() {
+    ///     std::thread::sleep(Duration::from_millis(5));
+    /// }
+    /// assert_eq!(logs.stats().evicted.age, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// A class of its own for errors, with room for so many `records` of the capacity: what is [an error](Signal::is_error) goes
+    /// there, and outlives the flood of the rest. So has the rest shards that errors don't fill.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Severity, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(100).error_class(10).build()?;
+    /// logs.push(LogRecord { severity: Severity::ERROR, ..LogRecord::default() })?;
+    /// for _ in 0..1_000 {
+    ///     logs.push(LogRecord::default())?;
+    /// }
+    /// assert_eq!(logs.query().severity_at_least(Severity::ERROR).count()?, 1);
+    /// assert_eq!(logs.len(), 90 + 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn error_class(self, records: usize) -> Self {
+        self.class(records, T::is_error)
+    }
+
+    /// As [`error_class`](Builder::error_class), for the records that `picks` picks; it runs on the pushing thread, before the record
+    /// enters the ring, and must not block. A store has one such class.
+    ///
+    /// Everything else is as without it: a record's order, what queries see, how positions are told. A thread that pushes now to
+    /// one class, now to the other, begins a run each time, which costs as much as another push.
+    pub fn class(mut self, records: usize, picks: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.class = Some((records, Picks(Arc::new(picks))));
+        self
+    }
+
     /// For tests: narrow fingerprints, so that keys collide.
     #[doc(hidden)]
     pub fn fingerprint_bits(mut self, bits: u32) -> Self {
@@ -124,18 +237,43 @@ impl<T: Signal> Builder<T> {
     /// Builds the store and starts its indexer thread.
     ///
     /// # Errors
-    /// If the numbers can't be: capacity 0, more shards than records, sizes that overflow. If the thread can't start.
+    /// If the numbers can't be: capacity 0, more shards than records, a class that leaves nothing for the rest, bytes that would not hold
+    /// a record, no age at all, sizes that overflow. If the thread can't start.
     pub fn build(self) -> Result<Store<T>, BuildError> {
         Store::new(&self)
     }
 
-    /// The split of the capacity, checked.
-    pub(crate) fn layout(&self) -> Result<Layout, BuildError> {
+    /// The split of the capacity over classes and shards, checked.
+    pub(crate) fn layouts(&self) -> Result<Layouts, BuildError> {
         let capacity = self.capacity;
         if capacity == 0 {
             return Err(BuildError::NoCapacity);
         }
-        let shards = self.shards.unwrap_or_else(|| {
+        if self.max_age.is_some_and(|age| age.is_zero()) {
+            return Err(BuildError::NoAge);
+        }
+        let records = self.class.as_ref().map(|&(records, _)| records);
+        if let Some(records) = records.filter(|&records| records == 0 || records >= capacity) {
+            return Err(BuildError::Class { records, capacity });
+        }
+        let rest = self.layout(capacity - records.unwrap_or(0), self.shards)?;
+        let picked = records.map(|records| self.layout(records, None)).transpose()?;
+        let smallest = picked.map_or(rest.base, |picked| picked.base.min(rest.base));
+        if self.share(smallest).is_some_and(|share| share < size_of::<T>() as u64) {
+            let least = (size_of::<T>() as u128 * capacity as u128).div_ceil(smallest as u128);
+            return Err(BuildError::NoBytes { bytes: self.max_bytes.unwrap_or(0), least: least as usize });
+        }
+        Ok(Layouts { rest, picked })
+    }
+
+    /// What of the bytes that records may keep is for a shard of this capacity.
+    pub(crate) fn share(&self, capacity: usize) -> Option<u64> {
+        let share = |bytes| bytes as u128 * capacity as u128 / self.capacity as u128;
+        self.max_bytes.map(|bytes| share(bytes) as u64)
+    }
+
+    fn layout(&self, capacity: usize, shards: Option<usize>) -> Result<Layout, BuildError> {
+        let shards = shards.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             (2 * cores).min(capacity / SHARD_AT_LEAST).clamp(1, MOST_SHARDS)
         });
@@ -157,7 +295,14 @@ impl<T: Signal> Builder<T> {
     }
 }
 
-/// How a capacity is split over shards.
+/// How a capacity is split over classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layouts {
+    pub(crate) rest: Layout,
+    pub(crate) picked: Option<Layout>,
+}
+
+/// How a class's capacity is split over shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Records in each shard, but for the first `larger` ones, which have one more.
@@ -190,7 +335,7 @@ mod tests {
     #[test]
     fn a_capacity_is_split_to_within_one_record() {
         for (capacity, shards) in [(1, 1), (10, 3), (10_000, 4), (7, 7)] {
-            let layout = Builder::<Span>::new().capacity(capacity).shards(shards).layout().unwrap();
+            let layout = Builder::<Span>::new().capacity(capacity).shards(shards).layouts().unwrap().rest;
             let split: Vec<usize> = layout.capacities().collect();
             assert_eq!(split.len(), shards);
             assert_eq!(split.iter().sum::<usize>(), capacity);
@@ -207,11 +352,21 @@ mod tests {
 
     #[test]
     fn impossible_numbers_are_refused_with_advice() {
-        let build = |capacity, shards| Builder::<Span>::new().capacity(capacity).shards(shards).layout().unwrap_err();
+        let build = |capacity, shards| Builder::<Span>::new().capacity(capacity).shards(shards).layouts().unwrap_err();
         assert_eq!(build(0, 1), BuildError::NoCapacity);
         assert!(build(3, 4).to_string().contains("1 to 3 shards"));
         assert!(build(3, 0).to_string().contains("0 shards"));
         assert!(matches!(build(usize::MAX, 1), BuildError::TooLarge { .. }));
         assert!(matches!(build(1 << 33, 2), BuildError::TooLarge { .. }));
+        let builder = Builder::<Span>::new().capacity(10);
+        for records in [0, 10, 11] {
+            assert!(builder.clone().error_class(records).layouts().unwrap_err().to_string().contains("1 to 9"));
+        }
+        assert_eq!(builder.clone().max_age(Duration::ZERO).layouts().unwrap_err(), BuildError::NoAge);
+        let least = 10 * size_of::<Span>();
+        let builder = builder.error_class(1);
+        assert_eq!(builder.clone().max_bytes(9).layouts().unwrap_err(), BuildError::NoBytes { bytes: 9, least });
+        assert!(builder.clone().max_bytes(least - 1).layouts().is_err());
+        assert!(builder.max_bytes(least).layouts().is_ok());
     }
 }

@@ -1,14 +1,15 @@
 //! What producers, the indexer and readers of one store share, and how a record gets in.
 
 use crate::bookmark::Bookmark;
-use crate::config::OnFull;
+use crate::budget::Budget;
+use crate::config::{Layout, Layouts, OnFull, Picks};
 use crate::error::Rejection;
 use crate::evictions::Sinks;
 use crate::index::{Fingerprints, NO_KEY};
-use crate::indexer::{Moved, Role};
+use crate::indexer::{Ages, Moved, Role};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
-use crate::ring::{Claim, NoClaim, Router, Shard, Sketch};
+use crate::ring::{Claim, Class, NoClaim, Route, Router, Shard, Sketch};
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
@@ -38,12 +39,16 @@ pub(crate) struct Engine<T: Signal> {
     /// 1 once the store is being shut down.
     stopping: AtomicU32,
     pub(crate) on_full: OnFull,
-    /// The most that one record may take.
-    max_record_bytes: u64,
+    /// The most that one record may take, of each class.
+    largest: [u64; 2],
+    /// If bytes are bounded.
+    pub(crate) budget: Option<Budget>,
+    /// If age is.
+    pub(crate) ages: Option<Ages>,
+    /// If there is a class of its own for what this picks.
+    picks: Option<Picks<T>>,
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
-    /// With less room than this, a producer wakes the indexer from its nap.
-    pub(crate) hurry_below: u64,
 }
 
 /// Events that are seldom enough to be counted one by one.
@@ -60,15 +65,21 @@ pub(crate) struct Counts {
 }
 
 impl<T: Signal> Engine<T> {
-    pub(crate) fn new(
-        config: &crate::config::Builder<T>,
-        layout: crate::config::Layout,
-        seed: u64,
-        identity: u64,
-    ) -> Self {
+    pub(crate) fn new(config: &crate::config::Builder<T>, layouts: Layouts, seed: u64, identity: u64) -> Self {
+        let shards_of = |layout: Layout| {
+            layout.capacities().map(move |capacity| Shard::new(capacity, layout.slack, config.share(capacity)))
+        };
+        let route = |first: usize, layout: Layout| {
+            Route::new(first..first + layout.shards, layout.run, layout.base, layout.slack)
+        };
+        let picked = layouts.picked;
+        let largest = |layout: Layout| {
+            let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);
+            config.share(layout.base).map_or(largest, |share| share.min(largest))
+        };
         Self {
-            shards: layout.capacities().map(|capacity| Shard::new(capacity, layout.slack)).collect(),
-            router: Router::new(layout.run, layout.base),
+            shards: shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect(),
+            router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
             notices: Notices::new(),
             fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
             identity,
@@ -79,9 +90,11 @@ impl<T: Signal> Engine<T> {
             counts: Counts::default(),
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
-            max_record_bytes: config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64),
+            largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
+            budget: config.max_bytes.map(|bytes| Budget::new(bytes as u64)),
+            ages: config.max_age.map(Ages::new),
+            picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
             threaded: !config.manual,
-            hurry_below: layout.slack as u64 / 2,
         }
     }
 
@@ -111,12 +124,16 @@ impl<T: Signal> Engine<T> {
             let heap = record.heap_bytes() as u64;
             sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
             bytes = bytes.saturating_add(heap);
+            if let Some(picks) = &self.picks
+                && picks.pick(record)
+            {
+                sketch.class = Class::Picked;
+            }
         });
+        let most = self.largest[sketch.class as usize];
         match filled {
             None => Err(Rejection::Panicked),
-            Some(()) if bytes > self.max_record_bytes => {
-                Err(Rejection::TooLarge { bytes, most: self.max_record_bytes })
-            }
+            Some(()) if bytes > most => Err(Rejection::TooLarge { bytes, most }),
             Some(()) => Ok(sketch),
         }
     }
@@ -132,34 +149,69 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Claims up to `wanted` slots, in the way that the policy has it.
+    /// Claims slots for the first of these records, and for some behind it, in the way that the policy has it.
     #[inline(always)]
-    pub(crate) fn claim(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+    pub(crate) fn claim(&self, sketches: &[Sketch<T>], on_full: OnFull) -> Result<Claim, Rejection> {
+        let class = sketches[0].class;
+        let wanted = match self.picks {
+            None => sketches.len(),
+            Some(_) => sketches.iter().take_while(|sketch| sketch.class == class).count(),
+        };
+        match &self.budget {
+            None => self.claim_slots(class, wanted, on_full),
+            Some(budget) => self.claim_within(budget, &sketches[..wanted], on_full),
+        }
+    }
+
+    /// Claims up to `wanted` slots.
+    #[inline(always)]
+    pub(crate) fn claim_slots(&self, class: Class, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
         debug_assert!(wanted > 0);
-        match self.router.claim(&self.shards, wanted as u64, self.notices.tick()) {
+        match self.router.claim(&self.shards, class, wanted as u64, self.notices.tick()) {
             Some(claim) => Ok(claim),
-            None => self.claim_anew(wanted, on_full),
+            None => self.claim_anew(class, wanted, on_full),
         }
     }
 
     #[cold]
-    fn claim_anew(&self, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+    fn claim_anew(&self, class: Class, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
         // Once a run is often enough: a run is short beside a ring's slack. Not with a claim in hand: waking another thread may
         // cost this one its core, and what it has not published stalls its shard.
-        if self.router.room() < self.hurry_below && !self.notices.is_crowded() {
+        if self.router.is_short(class) {
+            self.hurry();
+        }
+        let claim =
+            || self.router.claim_anew(&self.shards, class, wanted as u64, &self.notices, |shard| self.assist(shard));
+        claim().or_else(|refused| self.wait_for_room(refused, on_full, || self.has_slots(class), claim))
+    }
+
+    /// Wakes the indexer from its nap, unless it leaves its work to producers.
+    pub(crate) fn hurry(&self) {
+        if !self.notices.is_crowded() {
             self.notices.hurry();
         }
-        self.try_claim(wanted).or_else(|refused| self.claim_when_refused(wanted, on_full, refused))
     }
 
-    fn try_claim(&self, wanted: usize) -> Result<Claim, NoClaim> {
-        self.router.claim_anew(&self.shards, wanted as u64, &self.notices, |shard| self.assist(shard))
+    /// Whether a claim of this class would find a slot, or be refused for good.
+    fn has_slots(&self, class: Class) -> bool {
+        self.shards[self.router.shards_of(class)].iter().any(Shard::has_room_or_is_closed)
     }
 
-    /// The store is closed; or no shard has room, because somebody else holds the tokens, or a mark or a stalled push is
-    /// in the way.
+    /// Whether a push may find room now, or be refused for good.
+    pub(crate) fn may_have_room(&self, class: Class) -> bool {
+        self.has_slots(class) && self.budget.as_ref().is_none_or(|budget| budget.has_room() || self.is_stopping())
+    }
+
+    /// Tries again and again, in the way that the policy has it. The store is closed; or there is no room, because somebody else
+    /// holds the tokens, or a mark or a stalled push is in the way.
     #[cold]
-    fn claim_when_refused(&self, wanted: usize, on_full: OnFull, mut refused: NoClaim) -> Result<Claim, Rejection> {
+    pub(crate) fn wait_for_room<R>(
+        &self,
+        mut refused: NoClaim,
+        on_full: OnFull,
+        ready: impl Fn() -> bool,
+        attempt: impl Fn() -> Result<R, NoClaim>,
+    ) -> Result<R, Rejection> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
@@ -175,13 +227,12 @@ impl<T: Signal> Engine<T> {
                 self.counts.waits.add(1);
             }
             if backoff.is_completed() || cfg!(loom) {
-                let ready = || self.shards.iter().any(Shard::has_room_or_is_closed).then_some(());
-                self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
+                self.room.wait(Some(Instant::now() + WAIT_AT_MOST), || ready().then_some(()));
             } else {
                 backoff.snooze();
             }
-            match self.try_claim(wanted) {
-                Ok(claim) => return Ok(claim),
+            match attempt() {
+                Ok(result) => return Ok(result),
                 Err(again) => refused = again,
             }
         }
@@ -189,7 +240,7 @@ impl<T: Signal> Engine<T> {
 
     /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
     #[cold]
-    fn assist(&self, shard: usize) -> bool {
+    pub(crate) fn assist(&self, shard: usize) -> bool {
         if inside::is_inside() {
             return false;
         }
@@ -255,7 +306,7 @@ impl<T: Signal> Engine<T> {
             let claimed = shard.claimed();
             let low = shard.low(claimed);
             let backoff = crossbeam_utils::Backoff::new();
-            while shard.indexed() < claimed || shard.evicted() < low {
+            while shard.indexed() < claimed || shard.evicted() < low || shard.is_over_share() {
                 if self.catch_up(number) {
                     continue;
                 }

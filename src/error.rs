@@ -20,6 +20,25 @@ pub enum BuildError {
         /// The most shards that a store may have.
         most: usize,
     },
+    /// A class of its own leaves at least one record for the rest.
+    #[error("a class of {records} records in a capacity of {capacity}; give it 1 to {} of them", .capacity - 1)]
+    Class {
+        /// What was asked for.
+        records: usize,
+        /// The store's capacity, in records.
+        capacity: usize,
+    },
+    /// Each shard keeps at least the bytes of one record.
+    #[error("{bytes} bytes would not hold one record in each shard; give at least {least}, or fewer shards")]
+    NoBytes {
+        /// What was asked for.
+        bytes: usize,
+        /// What would do.
+        least: usize,
+    },
+    /// No record would stay.
+    #[error("a record may stay for no time at all; give `max_age` a time, or leave it out")]
+    NoAge,
     /// The slots would not fit into the address space, or a shard would have 2³¹ slots or more.
     #[error(
         "capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or spread it over more shards"

@@ -1,12 +1,13 @@
 //! Where evicted records go: hooks, and one bounded stream.
 
 use crate::Position;
+use crate::reason::EvictReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-pub(crate) type Hook<T> = dyn Fn(Position, &T) + Send + Sync;
+pub(crate) type Hook<T> = dyn Fn(Position, &T, EvictReason) + Send + Sync;
 
 /// What wants to see evicted records; replaced whole, see `sync::Snapshot`.
 pub(crate) struct Sinks<T> {
@@ -79,8 +80,8 @@ impl<T> Outlet<T> {
     }
 
     /// Hands the record on, or gives it back if the subscriber is slow (which is counted) or gone.
-    pub(crate) fn send(&self, position: Position, record: T) -> Option<T> {
-        match self.sender.try_send(Evicted { position, record }) {
+    pub(crate) fn send(&self, position: Position, record: T, reason: EvictReason) -> Option<T> {
+        match self.sender.try_send(Evicted { position, record, reason }) {
             Ok(()) => None,
             Err(TrySendError::Full(evicted)) => {
                 self.miss();
@@ -99,6 +100,8 @@ pub struct Evicted<T> {
     pub position: Position,
     /// The record itself.
     pub record: T,
+    /// Why it left.
+    pub reason: EvictReason,
 }
 
 /// The records that a store evicts, by value, in the order in which each shard evicts them.

@@ -66,6 +66,7 @@ mod audit;
 #[cfg(feature = "async")]
 mod awaiting;
 mod bookmark;
+mod budget;
 mod config;
 mod engine;
 mod error;
@@ -77,6 +78,7 @@ mod inside;
 mod notice;
 mod position;
 mod query;
+mod reason;
 mod ring;
 mod series;
 mod signal;
@@ -111,6 +113,7 @@ pub use evictions::{Evicted, Evictions};
 pub use follow::Follower;
 pub use position::Position;
 pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
+pub use reason::EvictReason;
 pub use series::{Distribution, Increment, Series};
 pub use signal::{
     Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
@@ -118,7 +121,7 @@ pub use signal::{
     Shared, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, Summary, Temporality, TraceId,
     Value,
 };
-pub use stats::{EvictedCounts, IndexStats, RejectedCounts, Stats};
+pub use stats::{ClassStats, EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};
 pub use telemetry::{
     PointedExemplar, ServiceCounts, Telemetry, TelemetryBookmark, TelemetryBuilder, TelemetryNews, TelemetryStats,

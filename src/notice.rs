@@ -12,7 +12,7 @@ use crate::sync::fault::{self, Fault, planted};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{AtomicU64, Count, Ordering};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The notice word: bit 63 `PARKED`, bit 62 `NAPPING`, bits 31..0 one for each shard number modulo 32.
 #[derive(Debug)]
@@ -146,8 +146,8 @@ impl Notices {
         self.word.fetch_and(!NAPPING, Ordering::Relaxed) & NAPPING == 0
     }
 
-    /// Sleeps until the next notice. It does not, and says so, if one is there or `settled` finds work after all.
-    pub(crate) fn park(&self, settled: impl FnOnce() -> bool) -> bool {
+    /// Sleeps until the next notice, or until then. It does not, and says so, if one is there or `settled` finds work after all.
+    pub(crate) fn park(&self, until: Option<Instant>, settled: impl FnOnce() -> bool) -> bool {
         if self.word.compare_exchange(0, PARKED, Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return false;
         }
@@ -157,7 +157,16 @@ impl Notices {
             return false;
         }
         while self.word.load(Ordering::Acquire) & PARKED != 0 {
-            thread::park();
+            let Some(until) = until else {
+                thread::park();
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.word.fetch_and(!PARKED, Ordering::Relaxed);
+                break;
+            }
+            thread::park_timeout(left);
         }
         true
     }

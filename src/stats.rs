@@ -1,7 +1,9 @@
 //! What a store says about itself.
 
 use crate::engine::Engine;
+use crate::indexer::Ages;
 use crate::query;
+use crate::ring::{Class, Departures};
 use crate::signal::Signal;
 
 /// A store's counts, sizes and health, as [`Store::stats`](crate::Store::stats) found them.
@@ -29,6 +31,8 @@ pub struct Stats {
     pub offered: u64,
     /// Records that have left.
     pub evicted: EvictedCounts,
+    /// Of all this, what belongs to the [class](crate::Builder::class) of its own, if there is one.
+    pub class: Option<ClassStats>,
     /// Records that were not taken.
     pub rejected: RejectedCounts,
     /// Pushes that found no room and waited.
@@ -41,6 +45,19 @@ pub struct Stats {
     pub notices: u64,
     /// Panics caught in hooks, key functions and drops.
     pub caught_panics: u64,
+}
+
+/// What a store's class of its own holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ClassStats {
+    /// How many records it keeps.
+    pub capacity: u64,
+    /// How many it holds now.
+    pub count: u64,
+    /// Records of it that have left.
+    pub evicted: EvictedCounts,
 }
 
 /// One index of a store.
@@ -56,7 +73,7 @@ pub struct IndexStats {
     pub directory_bytes: u64,
 }
 
-/// Records that have left, by reason.
+/// Records that have left, by [reason](crate::EvictReason).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -65,6 +82,10 @@ pub struct EvictedCounts {
     pub capacity: u64,
     /// The store was cleared or shut down.
     pub cleared: u64,
+    /// They had been there for as long as one may.
+    pub age: u64,
+    /// Newer ones took their bytes.
+    pub bytes: u64,
 }
 
 /// Records that were not taken, by reason.
@@ -83,9 +104,22 @@ pub struct RejectedCounts {
 }
 
 impl EvictedCounts {
+    fn of([capacity, cleared, age, bytes]: Departures) -> Self {
+        Self { capacity, cleared, age, bytes }
+    }
+
     /// All of them.
     pub fn total(self) -> u64 {
-        self.capacity + self.cleared
+        self.capacity + self.cleared + self.age + self.bytes
+    }
+}
+
+impl std::ops::AddAssign for EvictedCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.capacity += other.capacity;
+        self.cleared += other.cleared;
+        self.age += other.age;
+        self.bytes += other.bytes;
     }
 }
 
@@ -107,14 +141,21 @@ impl Stats {
         };
         let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
 
-        let (mut taken, mut gone, mut cleared, mut lag) = (0, 0, 0, 0);
+        let (mut taken, mut evicted, mut lag) = (0, EvictedCounts::default(), 0);
         let (mut heads, mut data, mut marks) = (0, engine.ledger.bytes(), 0);
         let mut capacity = 0;
-        for shard in &engine.shards {
-            let (claimed, low, cleared_here) = shard.balance();
+        let picked = engine.router.shards_of(Class::Picked);
+        let mut class = (!picked.is_empty()).then(ClassStats::default);
+        for (number, shard) in engine.shards.iter().enumerate() {
+            let (claimed, departures) = shard.balance();
+            let departures = EvictedCounts::of(departures);
             taken += claimed;
-            gone += low;
-            cleared += cleared_here;
+            evicted += departures;
+            if let Some(class) = class.as_mut().filter(|_| picked.contains(&number)) {
+                class.capacity += shard.capacity();
+                class.count += claimed - departures.total();
+                class.evicted += departures;
+            }
             // Read at another moment: at most a ring behind.
             let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.count()), claimed);
             lag += claimed - indexed;
@@ -128,7 +169,7 @@ impl Stats {
                 .map(|(_, head)| head.heap())
                 .sum();
             data += shard.slots.payload_bytes() + (shard.heap.get() + lagging) as usize;
-            marks += shard.marks.bytes();
+            marks += shard.marks.bytes() + shard.floor_bytes();
         }
         let rejected = RejectedCounts {
             full: engine.counts.full.get(),
@@ -139,17 +180,19 @@ impl Stats {
         let directories: u64 = indexes.iter().map(|index| index.directory_bytes).sum();
         let index_memory_bytes = heads as u64 + directories;
         let data_memory_bytes = data as u64;
-        let fixed = size_of::<Engine<T>>() + size_of_val(&*engine.shards) + marks + engine.sinks.load().bytes();
+        let ages = engine.ages.as_ref().map_or(0, Ages::bytes);
+        let fixed = size_of::<Engine<T>>() + size_of_val(&*engine.shards) + marks + ages + engine.sinks.load().bytes();
         Self {
             signal: T::NAME,
             capacity,
-            count: taken - gone,
+            count: taken - evicted.total(),
             indexes,
             index_memory_bytes,
             data_memory_bytes,
             total_memory_bytes: index_memory_bytes + data_memory_bytes + fixed as u64,
             offered: taken + rejected.total(),
-            evicted: EvictedCounts { capacity: gone - cleared, cleared },
+            evicted,
+            class,
             rejected,
             waits: engine.counts.waits.get(),
             assists: engine.counts.assists.get(),
@@ -185,6 +228,9 @@ impl serde::Serialize for Stats {
         }
         map.serialize_entry("offered", &self.offered)?;
         map.serialize_entry("evicted", &self.evicted)?;
+        if let Some(class) = &self.class {
+            map.serialize_entry("class", class)?;
+        }
         map.serialize_entry("rejected", &self.rejected)?;
         map.serialize_entry("waits", &self.waits)?;
         map.serialize_entry("assists", &self.assists)?;

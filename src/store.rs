@@ -3,18 +3,20 @@
 use crate::Position;
 use crate::audit::{self, Audit, AuditError};
 use crate::bookmark::Bookmark;
-use crate::config::{Builder, Layout, OnFull};
+use crate::config::{Builder, OnFull};
 use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::evictions::{self, Evicted, Evictions, Hook};
 use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
+use crate::reason::EvictReason;
 use crate::ring::Sketch;
 use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
 use std::hash::{BuildHasher, RandomState};
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -60,9 +62,9 @@ impl<T: Signal> Store<T> {
     }
 
     pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
-        let layout: Layout = config.layout()?;
+        let layouts = config.layouts()?;
         let random = |number: u64| if cfg!(loom) { 0 } else { RandomState::new().hash_one(number) };
-        let engine = Arc::new(Engine::new(config, layout, random(0), random(1)));
+        let engine = Arc::new(Engine::new(config, layouts, random(0), random(1)));
         let thread = if config.manual {
             None
         } else {
@@ -111,7 +113,7 @@ impl<T: Signal> Store<T> {
             Ok(sketch) => sketch,
             Err(reason) => return self.refuse(record, reason),
         };
-        match engine.claim(1, on_full) {
+        match engine.claim(slice::from_ref(&sketch), on_full) {
             Ok(claim) => {
                 engine.publish(claim, record, &sketch);
                 Ok(Position::new(claim.shard, claim.first))
@@ -154,7 +156,7 @@ impl<T: Signal> Store<T> {
             }
             let mut done = 0;
             while done < usable {
-                match engine.claim(usable - done, engine.on_full) {
+                match engine.claim(&sketches[done..usable], engine.on_full) {
                     Ok(claim) => {
                         engine.publish_all(claim, &mut rest, &sketches[done..usable]);
                         done += claim.count as usize;
@@ -242,11 +244,8 @@ impl<T: Signal> Store<T> {
             return Err(GetError::Unknown);
         }
         let mut view = View::open_at(shard, sequence);
-        if sequence < shard.floor() {
-            return Err(GetError::Cleared);
-        }
         if sequence < view.low || !view.license(sequence) {
-            return Err(GetError::Evicted);
+            return Err(if shard.has_cleared(sequence) { GetError::Cleared } else { GetError::Evicted });
         }
         view.read(sequence, visit).ok_or(GetError::Pending)
     }
@@ -335,12 +334,19 @@ impl<T: Signal> Store<T> {
     /// [`manual`](Builder::manual) this is what keeps it going, hooks run here; in others it only helps the indexer's
     /// thread. Inside a hook or a visit it does nothing.
     pub fn step(&self) -> bool {
+        self.step_at(Instant::now)
+    }
+
+    /// For tests: as [`step`](Store::step), at some time.
+    #[doc(hidden)]
+    pub fn step_at(&self, now: impl FnOnce() -> Instant) -> bool {
         if inside::is_inside() {
             return false;
         }
         if !self.engine.threaded {
             self.engine.notices.tick_on();
         }
+        self.engine.age_out(now);
         let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer { rested: u64::MAX } };
         (0..self.engine.shards.len())
             .fold(false, |any, shard| self.engine.step(shard, role).is_some_and(|moved| moved.any()) | any)
@@ -352,14 +358,14 @@ impl<T: Signal> Store<T> {
         self.engine.clear();
     }
 
-    /// Calls `hook` for each record that is evicted from now on, before its slot is reused, on an indexer thread (in a
+    /// Calls `hook` for each record that is evicted from now on, with the reason, before its slot is reused, on an indexer thread (in a
     /// manual store: on the thread that steps, or that pushes and finds no room). Hooks stay as long as the store.
     ///
     /// A slow hook slows eviction down, and in the end pushes. A hook may push, also into its own store, and is never
     /// made to wait there; use [`downgrade`](Store::downgrade) for a handle to keep in a hook. A panic is caught and
     /// counted. No hook runs for the records that are still in the store when it shuts down. What was evicted before and a
     /// reader still looks at, it sees too; called inside a hook or a visit, perhaps more of what was evicted just before.
-    pub fn on_evict(&self, hook: impl Fn(Position, &T) + Send + Sync + 'static) {
+    pub fn on_evict(&self, hook: impl Fn(Position, &T, EvictReason) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
         self.engine.tidy_all();
         self.engine.sinks.update(|sinks| {

@@ -32,7 +32,7 @@ fn a_hook_sees_nothing_that_was_evicted_before() {
     store.flush().unwrap();
     let seen = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&seen);
-    store.on_evict(move |_, _| _ = counted.fetch_add(1, Ordering::Relaxed));
+    store.on_evict(move |_, _, _| _ = counted.fetch_add(1, Ordering::Relaxed));
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(seen.load(Ordering::Relaxed), 0);
 }

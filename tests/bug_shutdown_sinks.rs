@@ -31,7 +31,7 @@ impl Drop for ShutsDown {
 fn what_a_hook_captured_may_shut_the_store_down() {
     for store in stores(4) {
         let captured = ShutsDown(store.downgrade());
-        store.on_evict(move |_, _| {
+        store.on_evict(move |_, _, _| {
             let _ = &captured;
         });
         let (sender, ended) = mpsc::channel();
@@ -51,7 +51,7 @@ fn what_a_hook_captured_may_panic_when_dropped() {
     for store in stores(4) {
         let census = Census::new();
         let captured = Panics;
-        store.on_evict(move |_, _| {
+        store.on_evict(move |_, _, _| {
             let _ = &captured;
         });
         store.push(Counted::new(&census, 1, 0)).unwrap();
@@ -67,7 +67,7 @@ fn hooks_see_what_a_reader_holds_back_at_the_end() {
         let census = Census::new();
         let seen = Arc::new(AtomicU64::new(0));
         let hooked = Arc::clone(&seen);
-        store.on_evict(move |_, _| {
+        store.on_evict(move |_, _, _| {
             hooked.fetch_add(1, Ordering::SeqCst);
         });
         let stream = store.evictions(8).unwrap();
@@ -98,7 +98,7 @@ fn nothing_is_opened_after_the_end() {
         let captured = Arc::new(());
         let kept = Arc::clone(&captured);
         let own = store.clone();
-        store.on_evict(move |_, _| {
+        store.on_evict(move |_, _, _| {
             let _ = (&kept, &own);
         });
         assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run is let go");

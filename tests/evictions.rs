@@ -21,7 +21,7 @@ fn a_hook_sees_each_evicted_record_before_its_slot_is_reused() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(8).shards(1).build().unwrap();
     let (sender, seen) = mpsc::channel();
-    store.on_evict(move |position, record| sender.send((position.sequence(), record.number)).unwrap());
+    store.on_evict(move |position, record, _| sender.send((position.sequence(), record.number)).unwrap());
     for number in 0..100 {
         store.push(Counted::new(&census, 1, number)).unwrap();
     }
@@ -64,7 +64,7 @@ fn a_hook_may_push_into_its_own_store_and_is_never_made_to_wait() {
     let store: Store<Counted> = Store::builder().capacity(4).shards(1).slack(2).build().unwrap();
     let outcomes = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
     let (weak, seen, made) = (store.downgrade(), Arc::clone(&outcomes), Arc::clone(&census));
-    store.on_evict(move |_, record| {
+    store.on_evict(move |_, record, _| {
         let Some(store) = weak.upgrade() else { return };
         if record.key == 1 {
             match store.push(Counted::new(&made, 2, record.number)) {
@@ -100,7 +100,7 @@ fn the_last_handle_may_go_inside_a_hook() {
     let last = Arc::new(Mutex::new(Some(store.clone())));
     let held = Arc::clone(&last);
     let (sender, gone) = mpsc::channel();
-    store.on_evict(move |_, _| {
+    store.on_evict(move |_, _, _| {
         drop(held.lock().unwrap().take());
         let _ = sender.send(());
     });

@@ -60,8 +60,8 @@ fn hooks() {
     let store = store(2);
     let second = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let seen = Arc::clone(&second);
-    store.on_evict(|_, record| assert!(record.number % 2 == 0, "a hook that panics"));
-    store.on_evict(move |_, _| {
+    store.on_evict(|_, record, _| assert!(record.number % 2 == 0, "a hook that panics"));
+    store.on_evict(move |_, _, _| {
         seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     });
     for number in 0..20 {

@@ -2,7 +2,7 @@
 
 mod model;
 
-use model::{Ask, Operation, Pair, Shape};
+use model::{Ask, Operation, Pair, Retention, Shape};
 use proptest::prelude::*;
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -10,7 +10,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (any::<u8>(), any::<u8>(), any::<u8>())
             .prop_map(|(trace, service, name)| Operation::Push { trace, service, name }),
         3 => (any::<u8>(), any::<u8>()).prop_map(|(records, trace)| Operation::Batch { records, trace }),
-        3 => Just(Operation::Step),
+        3 => (0u8..8).prop_map(|quarters| Operation::Step { quarters }),
         1 => Just(Operation::Flush),
         1 => Just(Operation::Clear),
         1 => (any::<u8>(), any::<u8>(), any::<u8>())
@@ -37,7 +37,18 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn shape(narrow: bool) -> impl Strategy<Value = Shape> {
-    (0u8..64, 0u8..4, 0u8..8).prop_map(move |(capacity, shards, slack)| Shape { capacity, shards, slack, narrow })
+    (0u8..64, 0u8..4, 0u8..8, retention()).prop_map(move |(capacity, shards, slack, retention)| Shape {
+        capacity,
+        shards,
+        slack,
+        narrow,
+        retention,
+    })
+}
+
+fn retention() -> impl Strategy<Value = Retention> {
+    let some = |most: u8| prop_oneof![Just(0), 1..most];
+    (some(64), some(5), some(16)).prop_map(|(bytes, hours, class)| Retention { bytes, hours, class })
 }
 
 /// Runs the calls again and again until the store has wrapped ten times.

@@ -19,7 +19,7 @@ fn stress(store: &Store<Counted>, hooked: bool) {
     let seen = std::sync::Arc::new(AtomicU64::new(0));
     if hooked {
         let seen = std::sync::Arc::clone(&seen);
-        store.on_evict(move |_, record| {
+        store.on_evict(move |_, record, _| {
             assert_eq!(record.number % 7, record.key);
             seen.fetch_add(1, Ordering::Relaxed);
         });

@@ -18,7 +18,7 @@ fn threaded(capacity: usize, slack: usize) -> Builder<Record> {
 fn evictions(store: &Store<Record>) -> impl Fn(usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let (seen, waiter) = (Arc::clone(&count), thread::current());
-    store.on_evict(move |_, record| {
+    store.on_evict(move |_, record, _| {
         record.check();
         seen.fetch_add(1, Ordering::Release);
         waiter.unpark();

@@ -44,7 +44,7 @@ fn the_indexer_hears_of_a_clear() {
         let store: Store<Record> = Store::builder().capacity(2).shards(1).slack(1).build().unwrap();
         let count = Arc::new(AtomicUsize::new(0));
         let (seen, waiter) = (Arc::clone(&count), thread::current());
-        store.on_evict(move |_, _| {
+        store.on_evict(move |_, _, _| {
             seen.fetch_add(1, Ordering::Release);
             waiter.unpark();
         });

@@ -1,7 +1,9 @@
 //! The indexer: the step that applies one shard's range, and the thread that takes it again and again.
 
+mod age;
 mod step;
 mod thread;
 
+pub(crate) use age::Ages;
 pub(crate) use step::{Moved, Role};
 pub(crate) use thread::run;

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::evictions::{Outlet, Sinks};
 use crate::index::{Directory, Growth};
 use crate::inside;
+use crate::reason::EvictReason;
 use crate::ring::{Head, Shard, TokenGuard};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
@@ -93,13 +94,14 @@ impl<T: Signal> Engine<T> {
             self.tell_of_arrivals(indexed - before.indexed);
             return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }
-        let evicted = evict(shard, before.evicted, shard.low(claimed).min(indexed).min(before.evicted + batch));
+        let low = shed(shard, before.evicted, shard.low(claimed), indexed.min(before.evicted + batch));
+        let evicted = evict(shard, before.evicted, low.min(indexed).min(before.evicted + batch));
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
             let room = before.reclaimed + shard.slots.count() - claimed;
             let sinks = self.sinks.load();
             let (to, most) = match role {
-                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() && room >= self.hurry_below => {
+                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() && room >= shard.slack() / 2 => {
                     (evicted.min(rested), batch)
                 }
                 // Hooks and streams see what is evicted on the indexer's thread only.
@@ -175,6 +177,9 @@ impl<T: Signal> Engine<T> {
                 shard.heap.set(shard.heap.get() - heap_of(shard, done..until));
                 (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
             }
+            if let Some(budget) = &self.budget {
+                budget.give_back(bytes_of(shard, done..until));
+            }
             shard.set_reclaimed(until);
             done = until;
         }
@@ -201,7 +206,8 @@ impl<T: Signal> Engine<T> {
                 // below it. `reclaimed` is raised past it before the token goes back, and nothing between here and there
                 // can unwind: user code runs in `guarded`.
                 let record = unsafe { slots.take(sequence) };
-                let refused = outlet.send(Position::new(number, sequence), record);
+                let refused =
+                    outlet.send(Position::new(number, sequence), record, self.shards[number].reason(sequence));
                 self.guarded(|| drop(refused));
             }
             _ => {
@@ -214,11 +220,14 @@ impl<T: Signal> Engine<T> {
     }
 
     fn show(&self, number: usize, sequence: u64, sinks: &Sinks<T>, _: &TokenGuard<'_>) {
-        let position = Position::new(number, sequence);
+        if sinks.hooks.is_empty() {
+            return;
+        }
+        let (position, reason) = (Position::new(number, sequence), self.shards[number].reason(sequence));
         for hook in &sinks.hooks {
             self.guarded(|| {
                 // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it.
-                unsafe { self.shards[number].slots.read(sequence, |record| hook(position, record)) }
+                unsafe { self.shards[number].slots.read(sequence, |record| hook(position, record, reason)) }
             });
         }
     }
@@ -256,6 +265,9 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64
         if owns_heap::<T>() {
             shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
         }
+        if let Some(share) = &shard.share {
+            share.kept.set(share.kept.get() + bytes_of(shard, done - heads.len() as u64..done));
+        }
         shard.set_indexed(done);
     }
     done
@@ -292,6 +304,30 @@ fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
     if owns_heap::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
 }
 
+/// Bytes of a range of records, in their slots and on the heap.
+fn bytes_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
+    shard.slots.heads(range).map(|(_, head)| size_of::<T>() as u64 + head.heap()).sum()
+}
+
+/// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, but
+/// not beyond `to`; where the visible window begins then. For the token holder, who evicts up to there, or to `to`.
+fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> u64 {
+    let Some(share) = &shard.share else { return low };
+    let (mut kept, mut at) = (share.kept.get(), evicted);
+    for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
+        if sequence >= low && kept <= share.most {
+            break;
+        }
+        kept -= size_of::<T>() as u64 + head.heap();
+        at = sequence + 1;
+    }
+    if at > low {
+        shard.raise_floor(at, EvictReason::Bytes);
+    }
+    share.kept.set(kept);
+    low.max(at)
+}
+
 /// Takes records whose turn has come out of every index; how far that got. For the token holder.
 fn evict<T: Signal>(shard: &Shard<T>, from: u64, to: u64) -> u64 {
     if to <= from {
@@ -303,6 +339,7 @@ fn evict<T: Signal>(shard: &Shard<T>, from: u64, to: u64) -> u64 {
         leave(shard, slot, heads, done);
         done += heads.len() as u64;
     }
+    shard.note_reasons(from..to);
     shard.set_evicted(to);
     to
 }
@@ -323,7 +360,8 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
         directory.writer(&guard).prefetch(leading.iter().map(|&number| heads[number].print(index)));
     }
     for &number in leading {
-        let mut left = shard.leads[slot + number].get();
+        let leads = &shard.leads[slot + number];
+        let mut left = leads.get();
         for (index, directory) in shard.directories.iter().enumerate() {
             let print = heads[number].print(index);
             if left > 0 && directory.remove(print, first + number as u64, &guard) {
@@ -334,6 +372,7 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
             }
         }
         debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
+        leads.set(EvictReason::Capacity as u8);
     }
 }
 
@@ -347,7 +386,7 @@ mod tests {
         for _ in 0..records {
             let record = LogRecord::default();
             let sketch = engine.sketch(&record).expect("its keys are sound");
-            let claim = engine.claim(1, OnFull::Reject).expect("there is room");
+            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
             engine.publish(claim, record, &sketch);
         }
     }
@@ -355,7 +394,7 @@ mod tests {
     #[test]
     fn evicted_records_rest_only_while_there_is_room() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
-        let engine = Engine::new(&config, config.layout().unwrap(), 0, 0);
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0);
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
         push(&engine, 10);
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });

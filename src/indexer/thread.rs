@@ -9,7 +9,7 @@ use crate::notice::Taken;
 use crate::ring::Shard;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const NAP: Duration = Duration::from_micros(500);
 
@@ -34,6 +34,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     let mut hurried = false;
     while !engine.is_stopping() {
         let taken = engine.notices.take();
+        engine.age_out(Instant::now);
         if pace.leaves(engine) && !hurried {
             // Not idle, and nothing to do for it.
             idle = 0;
@@ -45,7 +46,8 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
             idle = u32::saturating_add(idle, 1);
         }
         if idle > IDLE_NAPS {
-            let parked = engine.notices.park(|| !engine.is_stopping() && engine.shards.iter().all(|s| s.is_settled()));
+            let settled = || !engine.is_stopping() && engine.shards.iter().all(Shard::is_settled);
+            let parked = engine.notices.park(engine.ages_next(), settled);
             if parked {
                 continue;
             }
@@ -75,7 +77,7 @@ impl Pace {
         let claimed = engine.shards.iter().map(Shard::claimed).sum();
         let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
         let crowded = engine.notices.take_entered() >= self.cores
-            && arrived >= engine.shards.len() as u64 * engine.hurry_below / 2
+            && arrived >= engine.shards.iter().map(Shard::slack).sum::<u64>() / 4
             && engine.sinks.load().is_empty();
         engine.notices.set_crowded(crowded);
         crowded

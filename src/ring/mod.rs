@@ -1,5 +1,6 @@
 //! The ring of one shard: slots, cursors, the token of its indexer and the marks of its readers.
 
+mod floor;
 mod home;
 mod marks;
 mod route;
@@ -7,8 +8,9 @@ mod shard;
 mod slot;
 mod token;
 
+pub(crate) use floor::Departures;
 pub(crate) use marks::Mark;
-pub(crate) use route::{Claim, MAX_RUN, NoClaim, Router};
+pub(crate) use route::{Claim, Class, MAX_RUN, NoClaim, Route, Router};
 pub(crate) use shard::Shard;
 pub(crate) use slot::{Head, Sketch};
 pub(crate) use token::TokenGuard;

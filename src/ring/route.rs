@@ -11,13 +11,17 @@
 //! fall as sequences rise: a producer reads `claimed` first, takes its stamp then, and claims only if `claimed` has not
 //! moved; so whoever claimed before it took a smaller stamp before. A run also takes a new stamp at each tick of the
 //! indexer, so that a thread that pushes rarely is not filed under the time of its first push.
+//!
+//! Shards may belong to two **classes**, each with routes of its own. All have the same counter, and who goes from one class to the
+//! other ends its run there, so that each thread's records keep their order.
 
 use super::shard::Shard;
 use crate::notice::Notices;
 use crate::signal::Signal;
-use crate::sync::fault::{Fault, weaken};
+use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Count, Ordering, per_thread};
 use std::cell::Cell;
+use std::ops::Range;
 
 /// The longest run. What is pushed together stays together, traces above all: their spans then have one entry in one
 /// shard's index, not one in each.
@@ -26,14 +30,14 @@ pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 256 };
 /// Runs by which another's shard must have fallen behind before a producer helps out there, in shards of some size.
 const HELP_AFTER: u64 = 4;
 
-/// Stores whose runs one thread remembers at a time; one that is pushed to beside more others starts a run each time.
+/// Routes whose runs one thread remembers at a time; one that is taken beside more others starts a run each time.
 const REMEMBERED: usize = 8;
 
-/// A thread's run in one store. Fields are set one by one, so that a push touches only those that change.
+/// A thread's run on one route. Fields are set one by one, so that a push touches only those that change.
 struct Run {
     /// 0: none.
-    store: Cell<u64>,
-    /// Who this is to the store: see [`Home`](super::home::Home).
+    route: Cell<u64>,
+    /// Who this is to the route: see [`Home`](super::home::Home).
     producer: Cell<u64>,
     shard: Cell<usize>,
     /// Whether it has come to the shard and not yet claimed there.
@@ -79,28 +83,100 @@ pub(crate) enum NoClaim {
     Closed,
 }
 
-/// A store's routing: the counter of stamps, and where threads begin.
+/// Which shards a record may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Class {
+    #[default]
+    Rest,
+    /// What the builder's predicate has picked.
+    Picked,
+}
+
+/// A store's routing: the counter of stamps, and a route for each class.
 #[derive(Debug)]
 pub(crate) struct Router {
-    store: u64,
+    rest: Route,
+    picked: Option<Route>,
+    stamps: CachePadded<AtomicU64>,
+}
+
+/// The way to the shards of a class.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Unique in the process.
+    number: u64,
+    shards: Range<usize>,
     run: u64,
     /// Records by which a shard must have fallen behind: see [`HELP_AFTER`].
     help_after: u64,
-    stamps: CachePadded<AtomicU64>,
+    /// With less room than this in a shard, the indexer is woken from its nap.
+    hurry_below: u64,
+    /// Where threads begin.
     entrances: CachePadded<Count>,
 }
 
-impl Router {
-    /// `run` is how many records a producer pushes to a shard before it looks at another, `capacity` how many a shard keeps.
-    pub(crate) fn new(run: usize, capacity: usize) -> Self {
-        static STORES: Count = Count::new();
+impl Route {
+    /// To these shards; `run` is how many records a producer pushes to one before it looks at another, `capacity` how many each
+    /// keeps, `slack` for how many it has room beside.
+    pub(crate) fn new(shards: Range<usize>, run: usize, capacity: usize, slack: usize) -> Self {
+        static ROUTES: Count = Count::new();
         let run = run as u64;
         Self {
-            store: STORES.next() + 1,
+            number: ROUTES.next() + 1,
+            shards,
             run,
             help_after: run * (capacity as u64 / 8 / run).clamp(1, HELP_AFTER),
-            stamps: CachePadded::new(AtomicU64::new(0)),
+            hurry_below: slack as u64 / 2,
             entrances: CachePadded::new(Count::default()),
+        }
+    }
+
+    /// This thread's run here, or on a route that shares its place.
+    #[inline(always)]
+    fn run(&self) -> &Run {
+        let runs: *const [Run; REMEMBERED] = RUNS.with(std::ptr::from_ref);
+        // SAFETY: a thread-local without a destructor lives as long as its thread, which is here; and `Run` is not `Sync`, so
+        // the reference stays here. Going on inside `with` would take the push's words through memory.
+        unsafe { &(&*runs)[self.number as usize % REMEMBERED] }
+    }
+
+    /// Ends this thread's run, if there is one: the next push has a new stamp.
+    #[cold]
+    fn end_run(&self) {
+        let run = self.run();
+        if run.route.get() == self.number && !planted(Fault::ClassKeepsStamp) {
+            run.limit.set(NO_LIMIT);
+        }
+    }
+}
+
+impl Router {
+    pub(crate) fn new(rest: Route, picked: Option<Route>) -> Self {
+        Self { rest, picked, stamps: CachePadded::new(AtomicU64::new(0)) }
+    }
+
+    /// The shards of a class.
+    pub(crate) fn shards_of(&self, class: Class) -> Range<usize> {
+        match class {
+            Class::Rest => self.rest.shards.clone(),
+            Class::Picked => self.picked.as_ref().map_or(0..0, |route| route.shards.clone()),
+        }
+    }
+
+    #[inline(always)]
+    fn route(&self, class: Class) -> &Route {
+        match (class, &self.picked) {
+            (Class::Picked, Some(route)) => route,
+            _ => &self.rest,
+        }
+    }
+
+    /// After a claim of this class.
+    #[inline(always)]
+    fn end_other_run(&self, class: Class) {
+        if let Some(picked) = &self.picked {
+            let other = if class == Class::Rest { picked } else { &self.rest };
+            other.end_run();
         }
     }
 
@@ -110,23 +186,28 @@ impl Router {
         self.stamps.load(Ordering::Acquire)
     }
 
-    /// Room that there was where this thread pushed last, when its run began.
-    pub(crate) fn room(&self) -> u64 {
-        let run = self.run();
-        if run.store.get() == self.store { run.room.get() } else { u64::MAX }
+    /// Whether there was little room where this thread pushed last, when its run began.
+    pub(crate) fn is_short(&self, class: Class) -> bool {
+        let route = self.route(class);
+        let run = route.run();
+        run.route.get() == route.number && run.room.get() < route.hurry_below
     }
 
     /// Claims up to `wanted` sequences on this thread's run, if nothing stands against it.
     #[inline(always)]
-    pub(crate) fn claim<T: Signal>(&self, shards: &[Shard<T>], wanted: u64, tick: u64) -> Option<Claim> {
-        let run = self.run();
+    pub(crate) fn claim<T: Signal>(&self, shards: &[Shard<T>], class: Class, wanted: u64, tick: u64) -> Option<Claim> {
+        let route = self.route(class);
+        let run = route.run();
         let next = run.next.get();
         let count = wanted.min(run.left.get()).min(run.limit.get().saturating_sub(next));
-        if count == 0 || run.store.get() != self.store || run.tick.get() != tick {
+        if count == 0 || run.route.get() != route.number || run.tick.get() != tick {
             return None;
         }
         let shard = &shards[run.shard.get()];
-        shard.claim(next, count).then(|| run.take(count, shard))
+        shard.claim(next, count).then(|| {
+            self.end_other_run(class);
+            run.take(count, shard)
+        })
     }
 
     /// The same with a new stamp, and on another shard where that is called for. Lock-free while some shard has room.
@@ -136,50 +217,49 @@ impl Router {
     pub(crate) fn claim_anew<T: Signal>(
         &self,
         shards: &[Shard<T>],
+        class: Class,
         wanted: u64,
         notices: &Notices,
         make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (run, tick) = (self.run(), notices.tick());
-        if run.store.get() != self.store || run.tick.get() != tick {
+        let (route, tick) = (self.route(class), notices.tick());
+        let run = route.run();
+        if run.route.get() != route.number || run.tick.get() != tick {
             notices.enter();
         }
-        self.claim_on_new_run(shards, wanted, tick, run, make_room)
-    }
-
-    /// This thread's run in this store, or in one that shares its place.
-    #[inline(always)]
-    fn run(&self) -> &Run {
-        let runs: *const [Run; REMEMBERED] = RUNS.with(std::ptr::from_ref);
-        // SAFETY: a thread-local without a destructor lives as long as its thread, which is here; and `Run` is not `Sync`, so
-        // the reference stays here. Going on inside `with` would take the push's words through memory.
-        unsafe { &(&*runs)[self.store as usize % REMEMBERED] }
+        let claim = self.claim_on_new_run(shards, route, wanted, tick, run, make_room);
+        if claim.is_ok() {
+            self.end_other_run(class);
+        }
+        claim
     }
 
     fn claim_on_new_run<T: Signal>(
         &self,
         shards: &[Shard<T>],
+        route: &Route,
         wanted: u64,
         tick: u64,
         run: &Run,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        if run.store.get() == self.store && run.is_disturbed(&shards[run.shard.get()]) {
-            run.move_on(shards, self.run, Whose::Own);
+        if run.route.get() == route.number && run.is_disturbed(&shards[run.shard.get()]) {
+            run.move_on(shards, route, Whose::Own);
         }
         let (mut full, mut contended) = (0, 0);
-        while full < 2 * shards.len() {
+        let count_of_shards = route.shards.len();
+        while full < 2 * count_of_shards {
             // Looked at in each round: `make_room` runs drops, which are user code and may push, here or elsewhere.
-            if run.store.get() != self.store {
-                let number = self.entrances.next();
-                run.store.set(self.store);
+            if run.route.get() != route.number {
+                let number = route.entrances.next();
+                run.route.set(route.number);
                 run.producer.set(number + 1);
                 run.room.set(u64::MAX);
-                run.arrive(number as usize % shards.len());
+                run.arrive(route.shards.start + number as usize % count_of_shards);
                 run.look.set(run.shard.get());
-                run.left.set(self.run);
+                run.left.set(route.run);
             } else if run.left.get() == 0 {
-                run.go_on(shards, self.run, self.help_after);
+                run.go_on(shards, route);
             }
             run.limit.set(NO_LIMIT);
             let number = run.shard.get();
@@ -193,11 +273,11 @@ impl Router {
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
-                    if run.store.get() != self.store {
+                    if run.route.get() != route.number {
                         // User code in there has pushed to another store.
                         continue;
                     }
-                    run.move_on(shards, self.run, if full < shards.len() { Whose::Own } else { Whose::Any });
+                    run.move_on(shards, route, if full < count_of_shards { Whose::Own } else { Whose::Any });
                 }
                 continue;
             }
@@ -222,11 +302,11 @@ impl Router {
             }
             contended += 1;
             full = 0;
-            if contended < shards.len() {
-                run.move_on(shards, self.run, Whose::Any);
+            if contended < count_of_shards {
+                run.move_on(shards, route, Whose::Any);
             }
         }
-        if run.store.get() == self.store {
+        if run.route.get() == route.number {
             // User code in `make_room` may have pushed here, before this went on to another shard.
             run.limit.set(NO_LIMIT);
         }
@@ -237,7 +317,7 @@ impl Router {
 impl Run {
     const fn none() -> Self {
         Self {
-            store: Cell::new(0),
+            route: Cell::new(0),
             producer: Cell::new(0),
             arriving: Cell::new(false),
             shard: Cell::new(0),
@@ -269,28 +349,28 @@ impl Run {
 
     /// Ends a run and begins the next: where it is, unless the other shard that it looks at, another one each time, has
     /// fallen behind.
-    fn go_on<T: Signal>(&self, shards: &[Shard<T>], length: u64, help_after: u64) {
+    fn go_on<T: Signal>(&self, shards: &[Shard<T>], route: &Route) {
         let here = self.shard.get();
-        let next = |shard| if shard + 1 == shards.len() { 0 } else { shard + 1 };
+        let next = |shard| if shard + 1 == route.shards.end { route.shards.start } else { shard + 1 };
         let other = Some(next(self.look.get())).filter(|&other| other != here).unwrap_or(next(here));
         self.look.set(other);
-        let behind = if shards[other].home.welcomes(self.producer.get()) { length } else { help_after };
+        let behind = if shards[other].home.welcomes(self.producer.get()) { route.run } else { route.help_after };
         if shards[other].claimed() + behind <= shards[here].claimed() {
             self.arrive(other);
         }
-        self.left.set(length);
+        self.left.set(route.run);
     }
 
     /// Goes to the next of these shards; to the next of all if there is no other.
-    fn move_on<T: Signal>(&self, shards: &[Shard<T>], length: u64, whose: Whose) {
+    fn move_on<T: Signal>(&self, shards: &[Shard<T>], route: &Route, whose: Whose) {
         let here = self.shard.get();
-        let mut others = (here + 1..shards.len()).chain(0..here);
+        let mut others = (here + 1..route.shards.end).chain(route.shards.start..here);
         let next = others.clone().next();
         let own = |&other: &usize| whose == Whose::Any || shards[other].home.welcomes(self.producer.get());
         if let Some(next) = others.find(own).or(next) {
             self.arrive(next);
         }
-        self.left.set(length);
+        self.left.set(route.run);
     }
 
     fn arrive(&self, shard: usize) {

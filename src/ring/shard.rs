@@ -3,12 +3,14 @@
 //! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, each only ever growing. Visible is what is published at or
 //! above `max(evicted, floor, claimed − capacity)`.
 
+use super::floor::{Departures, Floor};
 use super::home::Home;
 use super::marks::Marks;
 use super::slot::{Head, Slots};
 use super::token::{Token, TokenGuard};
 use crate::index::{Blocks, Departed, Directory};
 use crate::inside::caught;
+use crate::reason::EvictReason;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
@@ -38,6 +40,20 @@ pub(crate) struct Cursors {
     pub(crate) reclaimed: u64,
 }
 
+/// A shard's share of a store's bytes.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) most: u64,
+    /// Bytes of the records in `[evicted, indexed)`; written by the token holder.
+    pub(crate) kept: Count,
+}
+
+impl Share {
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.kept.get() > self.most
+    }
+}
+
 /// One shard of a store.
 pub(crate) struct Shard<T: Signal> {
     claimed: CachePadded<AtomicU64>,
@@ -45,16 +61,17 @@ pub(crate) struct Shard<T: Signal> {
     reclaimed: CachePadded<AtomicU64>,
     indexed: CachePadded<AtomicU64>,
     evicted: AtomicU64,
-    floor: AtomicU64,
-    /// Sequences that `clear` and `close` put below the floor and that capacity alone would have kept.
-    cleared: Count,
+    floor: Floor,
     /// Own heap bytes of the records in `[reclaimed, indexed)`; written by the token holder.
     pub(crate) heap: Count,
+    /// If bytes are bounded.
+    pub(crate) share: Option<Share>,
     pub(crate) token: Token,
     pub(crate) marks: Marks,
     pub(crate) slots: Slots<T>,
-    /// For each slot, of how many keys its record is the newest; the token holder's notes. Apart from the slots' heads,
-    /// and small, so that entering a record does not touch the head of the one before it, nor evicting one its own.
+    /// For each slot, of how many keys its record is the newest; once it has been evicted, the number of the
+    /// [reason](EvictReason). The token holder's notes, apart from the slots' heads and small, so that entering a record does
+    /// not touch the head of the one before it, nor evicting one its own.
     pub(crate) leads: Box<[Tally]>,
     /// One for each index; written by the token holder.
     pub(crate) directories: Box<[Directory]>,
@@ -66,7 +83,8 @@ pub(crate) struct Shard<T: Signal> {
 }
 
 impl<T: Signal> Shard<T> {
-    pub(crate) fn new(capacity: usize, slack: usize) -> Self {
+    /// `bytes` is how many its records may keep, if that is bounded.
+    pub(crate) fn new(capacity: usize, slack: usize, bytes: Option<u64>) -> Self {
         const { assert!(T::Indexes::COUNT <= u8::MAX as usize, "a signal has at most 255 indexes") };
         Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
@@ -74,9 +92,9 @@ impl<T: Signal> Shard<T> {
             reclaimed: CachePadded::new(AtomicU64::new(0)),
             indexed: CachePadded::new(AtomicU64::new(0)),
             evicted: AtomicU64::new(0),
-            floor: AtomicU64::new(0),
-            cleared: Count::default(),
+            floor: Floor::new(),
             heap: Count::default(),
+            share: bytes.map(|most| Share { most, kept: Count::default() }),
             token: Token::new(),
             marks: Marks::new(),
             slots: Slots::new(capacity + slack),
@@ -172,25 +190,26 @@ impl<T: Signal> Shard<T> {
 
     #[inline]
     pub(crate) fn floor(&self) -> u64 {
-        self.floor.load(Ordering::Acquire)
+        self.floor.get()
     }
 
-    /// Sequences handed out, those of them that have left, and of these the cleared ones: of one moment, unless clears
-    /// come without end.
-    pub(crate) fn balance(&self) -> (u64, u64, u64) {
-        let mut cleared = self.cleared.get();
-        for _ in 0..8 {
+    /// Whether the store has been cleared since this sequence was there.
+    pub(crate) fn has_cleared(&self, sequence: u64) -> bool {
+        self.floor.has_cleared(sequence)
+    }
+
+    /// Sequences handed out, and those of them that have left, by reason; of one moment.
+    pub(crate) fn balance(&self) -> (u64, Departures) {
+        let ((claimed, low), mut departures) = self.floor.balance(|| {
             let claimed = self.claimed();
-            let low = self.low(claimed).min(claimed);
-            let again = self.cleared.get();
-            if again == cleared {
-                return (claimed, low, cleared.min(low));
-            }
-            cleared = again;
-        }
-        let claimed = self.claimed();
-        let low = self.low(claimed).min(claimed);
-        (claimed, low, cleared.min(low))
+            (claimed, self.low(claimed))
+        });
+        departures[EvictReason::Capacity as usize] = low - departures.iter().sum::<u64>();
+        (claimed, departures)
+    }
+
+    pub(crate) fn floor_bytes(&self) -> usize {
+        self.floor.bytes()
     }
 
     /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
@@ -200,20 +219,40 @@ impl<T: Signal> Shard<T> {
         claimed.saturating_sub(self.capacity).max(floor)
     }
 
+    /// How many records it may hold beyond its capacity, until they are reclaimed.
+    pub(crate) fn slack(&self) -> u64 {
+        self.slots.count() - self.capacity
+    }
+
+    /// Whether there are visible records, or some that are just being pushed.
+    pub(crate) fn has_records(&self) -> bool {
+        let claimed = self.claimed();
+        self.low(claimed) < claimed
+    }
+
+    /// Whether what is indexed and not evicted takes more bytes than its share.
+    pub(crate) fn is_over_share(&self) -> bool {
+        self.share.as_ref().is_some_and(Share::is_exceeded)
+    }
+
     /// Whether everything claimed is indexed, everything due is evicted, and everything evicted is reclaimed.
     pub(crate) fn is_settled(&self) -> bool {
         let claimed = self.claimed();
-        self.indexed() == claimed && self.evicted() >= self.low(claimed) && self.reclaimed() == self.evicted()
+        self.indexed() == claimed
+            && self.evicted() >= self.low(claimed)
+            && self.reclaimed() == self.evicted()
+            && !self.is_over_share()
     }
 
     /// Raises the floor to all that has been handed out: not visible any more, from now on.
     pub(crate) fn clear(&self) {
-        let claimed = self.claimed();
-        // SeqCst RMW and the fence after it: as in `claim`, against the notice word.
-        let before = self.floor.fetch_max(claimed, Ordering::SeqCst);
-        fence_after_seqcst_rmw(Fault::ClaimWithoutBarrier);
-        let low = claimed.saturating_sub(self.capacity).max(before);
-        self.cleared.add(claimed.saturating_sub(low));
+        self.raise_floor(self.claimed(), EvictReason::Cleared);
+    }
+
+    /// Makes what lies below this sequence invisible from now on, and due for eviction.
+    pub(crate) fn raise_floor(&self, to: u64, reason: EvictReason) {
+        debug_assert!(to <= self.claimed());
+        self.floor.raise(to, reason, || self.low(self.claimed()));
     }
 
     /// Hands out nothing more.
@@ -235,6 +274,18 @@ impl<T: Signal> Shard<T> {
         debug_assert!(indexed >= own(&self.indexed));
         // Release pairs with the Acquire in `indexed`.
         self.indexed.store(indexed, weaken(Ordering::Release, Fault::IndexedRelaxed));
+    }
+
+    /// Notes for each record of a range that is being evicted, and leads no key any more, why it leaves.
+    pub(crate) fn note_reasons(&self, range: std::ops::Range<u64>) {
+        self.floor.tell(range, |part, reason| {
+            part.for_each(|sequence| self.leads[self.slots.slot(sequence)].set(reason as u8));
+        });
+    }
+
+    /// Why an evicted record has left; until its slot is written again.
+    pub(crate) fn reason(&self, sequence: u64) -> EvictReason {
+        EvictReason::numbered(self.leads[self.slots.slot(sequence)].get())
     }
 
     pub(crate) fn set_evicted(&self, evicted: u64) {

@@ -1,5 +1,6 @@
 //! Slots: a head for the engine, one cache line, and the record itself apart from it.
 
+use super::route::Class;
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, weaken};
 use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch, prefetch_to_write};
@@ -86,6 +87,7 @@ impl<I: Indexes> Head<I> {
 
 /// What is computed from a record before the claim, so that no user code runs between claim and publish.
 pub(crate) struct Sketch<T: Signal> {
+    pub(crate) class: Class,
     pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
     pub(crate) time: u64,
     pub(crate) heap: u32,
@@ -93,7 +95,12 @@ pub(crate) struct Sketch<T: Signal> {
 
 impl<T: Signal> Sketch<T> {
     pub(crate) fn new() -> Self {
-        Self { prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
+        Self { class: Class::Rest, prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
+    }
+
+    /// Bytes of its slot and its own heap.
+    pub(crate) fn bytes(&self) -> u64 {
+        size_of::<T>() as u64 + u64::from(self.heap)
     }
 }
 

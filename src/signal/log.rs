@@ -104,6 +104,11 @@ impl Signal for LogRecord {
         if self.time_unix_nanos != 0 { self.time_unix_nanos } else { self.observed_unix_nanos }
     }
 
+    /// From [`Severity::ERROR`] on.
+    fn is_error(&self) -> bool {
+        self.severity >= Severity::ERROR
+    }
+
     fn heap_bytes(&self) -> usize {
         self.severity_text.len()
             + self.body.as_ref().map_or(0, Value::heap_bytes)

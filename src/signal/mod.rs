@@ -79,6 +79,11 @@ pub trait Signal: Send + Sync + Sized + 'static {
         0
     }
 
+    /// Whether it is about something that went wrong; [`Builder::error_class`](crate::Builder::error_class) keeps what is.
+    fn is_error(&self) -> bool {
+        false
+    }
+
     /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
     /// statistics count the part's bytes once.
     fn charge(&self, ledger: &Ledger) {

@@ -214,6 +214,11 @@ impl Signal for Span {
         self.start_unix_nanos
     }
 
+    /// If its status says so.
+    fn is_error(&self) -> bool {
+        self.status.code == StatusCode::Error
+    }
+
     fn heap_bytes(&self) -> usize {
         self.trace_state.len()
             + self.name.len()

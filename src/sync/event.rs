@@ -1,11 +1,11 @@
 //! Sleeping until something that other threads change becomes true.
 
 use super::fault::{Fault, planted};
-use super::{AtomicU32, CachePadded, Ordering, fence};
+use super::{AtomicU32, CachePadded, Mutex, Ordering, fence, lock};
 #[cfg(loom)]
-use loom::sync::{Condvar, Mutex, MutexGuard};
+use loom::sync::Condvar;
 #[cfg(not(loom))]
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::Condvar;
 use std::time::Instant;
 
 /// An event count: waiters register, look again, and only then sleep; notifiers pay a fence and a load while nobody waits.
@@ -42,17 +42,13 @@ impl Event {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tasks> {
-        self.lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// Sleeps until `ready` answers, or until the deadline. `ready` runs under the event's lock: it must not call back.
     pub(crate) fn wait<R>(&self, deadline: Option<Instant>, mut ready: impl FnMut() -> Option<R>) -> Option<R> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         // Pairs with the fence in `notify`.
         fence(Ordering::SeqCst);
-        let mut guard = self.lock();
+        let mut guard = lock(&self.lock);
         // loom has no time; there a waiter that nobody wakes is a deadlock, which is what the models are to find.
         let deadline = deadline.filter(|_| !cfg!(loom));
         let mut look = !planted(Fault::WaitWithoutLook);
@@ -83,7 +79,7 @@ impl Event {
     #[cold]
     fn wake(&self) {
         #[cfg_attr(not(feature = "async"), expect(unused_mut, reason = "there are no tasks then"))]
-        let mut tasks = self.lock();
+        let mut tasks = lock(&self.lock);
         #[cfg(feature = "async")]
         let wakers = std::mem::take(&mut tasks.wakers);
         drop(tasks);
@@ -108,7 +104,7 @@ pub(crate) use tasks::Ticket;
 
 #[cfg(feature = "async")]
 mod tasks {
-    use super::{Event, Fault, Ordering, fence, planted};
+    use super::{Event, Fault, Ordering, fence, lock, planted};
     use std::task::{Context, Poll};
 
     /// A task's place among an event's waiters.
@@ -127,7 +123,7 @@ mod tasks {
             self.leave(ticket);
             self.waiting.fetch_add(1, Ordering::Relaxed);
             {
-                let mut tasks = self.lock();
+                let mut tasks = lock(&self.lock);
                 tasks.numbers += 1;
                 let number = tasks.numbers;
                 tasks.wakers.push((number, context.waker().clone()));
@@ -150,7 +146,7 @@ mod tasks {
         /// The task waits no more.
         pub(crate) fn leave(&self, ticket: &mut Ticket) {
             let Some(number) = ticket.0.take() else { return };
-            let mut tasks = self.lock();
+            let mut tasks = lock(&self.lock);
             if let Some(place) = tasks.wakers.iter().position(|(one, _)| *one == number) {
                 let waker = tasks.wakers.swap_remove(place);
                 self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -64,6 +64,10 @@ faults! {
     LeftUncounted,
     /// A bookmark stands at the claims, be they published or not.
     BookmarkAtClaimed,
+    /// Who goes to another class keeps the stamp that he had here.
+    ClassKeepsStamp,
+    /// Bytes that a push took and did not use are not given back.
+    BytesKept,
     /// Taking a stamp publishes nothing.
     StampRelaxed,
     /// A walk shows what the tail has shown.

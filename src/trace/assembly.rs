@@ -3,7 +3,7 @@
 use super::path::{self, PathSegment};
 use crate::engine::Engine;
 use crate::query::Query;
-use crate::signal::{Span, SpanId, StatusCode, TraceId};
+use crate::signal::{Signal, Span, SpanId, TraceId};
 use crate::store::Store;
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -222,7 +222,7 @@ impl Trace {
 
     /// Its spans that failed.
     pub fn errors(&self) -> impl Iterator<Item = &TraceSpan> {
-        self.spans.iter().filter(|one| one.span.status.code == StatusCode::Error)
+        self.spans.iter().filter(|one| one.span.is_error())
     }
 
     /// The services that took part, with their numbers of spans.

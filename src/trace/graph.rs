@@ -2,7 +2,7 @@
 
 use crate::error::QueryError;
 use crate::query::{Query, Report, nearest_rank};
-use crate::signal::{Span, SpanId, StatusCode, TraceId};
+use crate::signal::{Signal, Span, SpanId, TraceId};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
 
@@ -89,7 +89,7 @@ impl Query<'_, Span> {
                 Some(&number) => number,
                 None => *numbers.entry(name.into()).or_insert(next),
             };
-            let failed = span.status.code == StatusCode::Error;
+            let failed = span.is_error();
             // Newest first: of redelivered spans the one that came last counts.
             let one = Seen { service, parent: span.parent_span_id, duration: span.duration(), failed };
             let id = (span.trace_id, span.span_id);

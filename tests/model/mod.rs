@@ -1,9 +1,10 @@
 //! Operations on a store, and a plain reference model that answers them by brute force. The property test and the fuzzer
 //! share them.
 
-use slipring::{Bookmark, GetError, Key, KeyBuf, Order, Position, Query, Signal, Store};
+use slipring::{Bookmark, EvictReason, GetError, Key, KeyBuf, Order, Position, Query, Signal, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What a store is built with.
 #[derive(Clone, Copy, Debug)]
@@ -13,22 +14,54 @@ pub struct Shape {
     pub shards: u8,
     pub slack: u8,
     pub narrow: bool,
+    pub retention: Retention,
+}
+
+/// What a store's retention goes by beside the number of records.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
+pub struct Retention {
+    /// For how many records of the largest size there are bytes; 0 for any number.
+    pub bytes: u8,
+    /// How many hours a record may stay; 0 for ever.
+    pub hours: u8,
+    /// Records of the capacity that a class of its own has, if that leaves some.
+    pub class: u8,
 }
 
 /// One call. Keys are small numbers, so that they meet; 0 is no key.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Operation {
-    Push { trace: u8, service: u8, name: u8 },
-    Batch { records: u8, trace: u8 },
-    Step,
+    Push {
+        trace: u8,
+        service: u8,
+        name: u8,
+    },
+    Batch {
+        records: u8,
+        trace: u8,
+    },
+    /// So many quarters of an hour later.
+    Step {
+        quarters: u8,
+    },
     Flush,
     Clear,
-    Lookup { index: u8, key: u8, limit: u8 },
+    Lookup {
+        index: u8,
+        key: u8,
+        limit: u8,
+    },
     Ask(Ask),
     Bookmark,
-    Get { back: u8 },
-    Visit { back: u8, pushes: u8 },
+    Get {
+        back: u8,
+    },
+    Visit {
+        back: u8,
+        pushes: u8,
+    },
 }
 
 /// A query: bits say which conditions it has.
@@ -74,13 +107,29 @@ impl Signal for Record {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.name.capacity()
+        self.name.len()
+    }
+}
+
+impl Record {
+    /// What goes into the class of its own.
+    fn is_picked(&self) -> bool {
+        self.trace % 4 == 1
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.heap_bytes()
     }
 }
 
 const INDEXES: [&str; 3] = Record::INDEXES;
 
-type Hooked = Arc<Mutex<Vec<(Position, Record)>>>;
+/// A name's bytes.
+const NAME: usize = "name 0".len();
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+type Hooked = Arc<Mutex<Vec<(Position, Record, EvictReason)>>>;
 
 /// A store beside its reference model.
 pub struct Pair {
@@ -89,10 +138,20 @@ pub struct Pair {
     narrow: bool,
     /// Every record ever pushed, in order.
     pushed: Vec<(Position, Record)>,
+    /// Of each shard, the class's last.
     capacities: Vec<u64>,
     claimed: Vec<u64>,
+    /// What lies below was cleared, or has left because of its age or its bytes.
     floors: Vec<u64>,
+    cleared_below: Vec<u64>,
     cleared: u64,
+    /// Bytes that each shard may keep.
+    shares: Option<Vec<usize>>,
+    /// How long a record may stay.
+    age: Option<Duration>,
+    now: Instant,
+    /// How many records each shard had been given when.
+    notes: Vec<(Instant, Vec<u64>)>,
     /// Bookmarks, and how many records had been pushed by then.
     bookmarks: Vec<(Bookmark, usize)>,
 }
@@ -106,19 +165,47 @@ impl Pair {
         if shape.narrow {
             builder = builder.fingerprint_bits(4);
         }
+        let Retention { bytes, hours, class } = shape.retention;
+        let class = usize::from(class % 16);
+        let class = (class > 0 && class + shards <= capacity).then_some(class);
+        let mut capacities = split(capacity - class.unwrap_or(0), shards);
+        if let Some(records) = class {
+            builder = builder.class(records, Record::is_picked);
+            capacities.push(records as u64);
+        }
+        let bytes = (bytes > 0).then(|| {
+            // At least one in the smallest shard.
+            let least = capacity.div_ceil(*capacities.iter().min().unwrap() as usize);
+            (least + usize::from(bytes) % capacity) * (size_of::<Record>() + NAME)
+        });
+        let share = |bytes: usize| capacities.iter().map(|shard| bytes * *shard as usize / capacity).collect();
+        let age = (hours > 0).then(|| QUARTER * 4 * u32::from(hours % 4 + 1));
+        if let Some(bytes) = bytes {
+            builder = builder.max_bytes(bytes);
+        }
+        if let Some(age) = age {
+            builder = builder.max_age(age);
+        }
         let store: Store<Record> = builder.build().unwrap();
         let hooked = Hooked::default();
         let seen = Arc::clone(&hooked);
-        store.on_evict(move |position, record| seen.lock().unwrap().push((position, record.clone())));
+        store.on_evict(move |position, record, reason| {
+            seen.lock().unwrap().push((position, record.clone(), reason));
+        });
         Self {
             store,
             hooked,
             narrow: shape.narrow,
             pushed: Vec::new(),
-            capacities: (0..shards).map(|n| (capacity / shards + usize::from(n < capacity % shards)) as u64).collect(),
-            claimed: vec![0; shards],
-            floors: vec![0; shards],
+            claimed: vec![0; capacities.len()],
+            floors: vec![0; capacities.len()],
+            cleared_below: vec![0; capacities.len()],
             cleared: 0,
+            shares: bytes.map(share),
+            age,
+            now: Instant::now(),
+            notes: Vec::new(),
+            capacities,
             bookmarks: Vec::new(),
         }
     }
@@ -136,11 +223,12 @@ impl Pair {
         match operation {
             Operation::Push { trace, service, name } => self.push(trace, service, name),
             Operation::Batch { records, trace } => self.batch(records % 40, trace),
-            Operation::Step => drop(self.store.step()),
+            Operation::Step { quarters } => self.step(u32::from(quarters % 8)),
             Operation::Flush => self.store.flush().unwrap(),
             Operation::Clear => {
                 self.cleared += self.visible().count() as u64;
                 self.floors.clone_from(&self.claimed);
+                self.cleared_below.clone_from(&self.claimed);
                 self.store.clear();
             }
             Operation::Lookup { index, key, limit } => {
@@ -150,6 +238,46 @@ impl Pair {
             Operation::Bookmark => self.bookmarks.push((self.store.bookmark(), self.pushed.len())),
             Operation::Get { back } => self.compare_get(back),
             Operation::Visit { back, pushes } => self.push_while_visiting(back, pushes % 8),
+        }
+        if self.shares.is_some() {
+            // Bytes are counted as records are indexed.
+            self.store.flush().unwrap();
+            self.shed();
+        }
+    }
+
+    fn step(&mut self, quarters: u32) {
+        self.now += QUARTER * quarters;
+        self.store.step_at(|| self.now);
+        let Some(age) = self.age else { return };
+        let is_due =
+            self.notes.last().is_none_or(|(at, claimed)| self.now - *at >= age / 64 && *claimed != self.claimed);
+        // Of a store that is empty there is none to begin with.
+        if is_due && (!self.notes.is_empty() || self.visible().next().is_some()) {
+            self.notes.push((self.now, self.claimed.clone()));
+        }
+        let is_old = |(at, _): &(Instant, Vec<u64>)| self.now - *at >= age;
+        let old = self.notes.iter().take_while(|note| is_old(note)).count();
+        for (_, claimed) in self.notes.drain(..old) {
+            self.floors.iter_mut().zip(claimed).for_each(|(floor, claimed)| *floor = (*floor).max(claimed));
+        }
+    }
+
+    /// The oldest go for as long as those that are kept take too many bytes.
+    fn shed(&mut self) {
+        let Some(shares) = &self.shares else { return };
+        for (shard, share) in shares.iter().enumerate() {
+            let kept: Vec<&(Position, Record)> = self.visible().filter(|(at, _)| at.shard() == shard).collect();
+            let mut bytes: usize = kept.iter().map(|(_, record)| record.bytes()).sum();
+            let mut floor = self.floors[shard];
+            for (at, record) in kept {
+                if bytes <= *share {
+                    break;
+                }
+                bytes -= record.bytes();
+                floor = at.sequence() + 1;
+            }
+            self.floors[shard] = floor;
         }
     }
 
@@ -175,8 +303,10 @@ impl Pair {
         let first = self.pushed.len() as u64;
         let records: Vec<Record> =
             (0..records).map(|n| Record { number: first + u64::from(n), ..self.record(trace, n, n / 3) }).collect();
-        if self.claimed.len() > 1 {
-            // A batch does not say which shard each record went to; with one shard there is no question.
+        let picked = self.claimed.len() - 1;
+        let has_class = self.store.stats().class.is_some();
+        if self.store.shards() > 1 + usize::from(has_class) {
+            // A batch does not say which shard each record went to; with one for each class there is no question.
             records.into_iter().for_each(|record| {
                 let position = self.store.try_push(record.clone()).unwrap();
                 self.accept(position, record);
@@ -185,7 +315,8 @@ impl Pair {
         }
         assert_eq!(self.store.push_batch(records.clone()).unwrap(), records.len());
         for record in records {
-            let position = position_in_first_shard(self.claimed[0]);
+            let shard = if has_class && record.is_picked() { picked } else { 0 };
+            let position = position(shard, self.claimed[shard]);
             self.accept(position, record);
         }
     }
@@ -235,7 +366,7 @@ impl Pair {
             }
             Err(error) => {
                 assert!(!self.is_visible(position), "{position}: {error}");
-                let cleared = position.sequence() < self.floors[position.shard()];
+                let cleared = position.sequence() < self.cleared_below[position.shard()];
                 assert_eq!(error, if cleared { GetError::Cleared } else { GetError::Evicted });
             }
         }
@@ -391,22 +522,36 @@ impl Pair {
         assert_eq!(stats.offered - stats.rejected.total(), self.pushed.len() as u64);
         assert_eq!(stats.evicted.cleared, self.cleared);
         assert_eq!(stats.caught_panics, 0);
+        if let Some(class) = stats.class {
+            let of_class = |(at, record): &&(Position, Record)| {
+                let is_there = at.shard() == self.claimed.len() - 1;
+                assert_eq!(is_there, record.is_picked());
+                is_there
+            };
+            assert_eq!(class.count as usize, self.visible().filter(of_class).count());
+        }
     }
 
     /// The end: hooks have seen what was evicted, each record once, in order.
     pub fn finish(self) {
         self.store.flush().unwrap();
-        while self.store.step() {}
+        while self.store.step_at(|| self.now) {}
+        let stats = self.store.stats();
         let hooked = self.hooked.lock().unwrap();
         let gone: BTreeMap<Position, &Record> =
             self.pushed.iter().filter(|(at, _)| !self.is_visible(*at)).map(|(at, record)| (*at, record)).collect();
-        let seen: BTreeSet<Position> = hooked.iter().map(|(position, _)| *position).collect();
+        let seen: BTreeSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
         assert_eq!(hooked.len(), seen.len(), "each once");
         assert_eq!(hooked.len(), gone.len());
-        assert!(hooked.iter().all(|(position, record)| gone[position] == record));
+        assert!(hooked.iter().all(|(position, record, _)| gone[position] == record));
+        let of_reason = |wanted| hooked.iter().filter(|(.., reason)| *reason == wanted).count() as u64;
+        assert_eq!(of_reason(EvictReason::Capacity), stats.evicted.capacity);
+        assert_eq!(of_reason(EvictReason::Cleared), stats.evicted.cleared);
+        assert_eq!(of_reason(EvictReason::Age), stats.evicted.age);
+        assert_eq!(of_reason(EvictReason::Bytes), stats.evicted.bytes);
         for shard in 0..self.claimed.len() {
-            let order = hooked.iter().filter(|(position, _)| position.shard() == shard);
-            assert!(order.is_sorted_by_key(|(position, _)| position.sequence()));
+            let order = hooked.iter().filter(|(position, ..)| position.shard() == shard);
+            assert!(order.is_sorted_by_key(|(position, ..)| position.sequence()));
         }
     }
 }
@@ -420,7 +565,12 @@ fn number_key(index: usize, number: u8) -> KeyBuf {
     }
 }
 
+/// A capacity, as it is split over shards.
+fn split(capacity: usize, shards: usize) -> Vec<u64> {
+    (0..shards).map(|shard| (capacity / shards + usize::from(shard < capacity % shards)) as u64).collect()
+}
+
 /// Positions are not made outside a store, but they can be read back.
-fn position_in_first_shard(sequence: u64) -> Position {
-    serde_json::from_value(serde_json::json!({ "shard": 0, "sequence": sequence })).unwrap()
+fn position(shard: usize, sequence: u64) -> Position {
+    serde_json::from_value(serde_json::json!({ "shard": shard, "sequence": sequence })).unwrap()
 }

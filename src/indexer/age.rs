@@ -1,0 +1,99 @@
+//! Eviction by age since arrival.
+//!
+//! Records carry no time of arrival. Instead the indexer notes now and then how far the shards' claims have got; once such a
+//! note is as old as a record may be, everything below it goes. So a record goes no sooner than it may, and later by at most
+//! the time between two notes and two looks.
+
+use crate::engine::Engine;
+use crate::reason::EvictReason;
+use crate::ring::Shard;
+use crate::signal::Signal;
+use crate::sync::{Mutex, lock};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Notes that there are for as long as a record may stay; so they are bounded, too.
+const NOTES: u32 = 64;
+
+/// How long records may stay, and notes of how many there were when.
+#[derive(Debug)]
+pub(crate) struct Ages {
+    most: Duration,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Oldest first.
+    taken: VecDeque<Note>,
+    /// A note that is not needed any more, for the next one's use.
+    spare: Option<Note>,
+}
+
+/// How many records had been claimed in each shard at some time.
+#[derive(Debug)]
+struct Note {
+    at: Instant,
+    claimed: Box<[u64]>,
+}
+
+impl Ages {
+    pub(crate) fn new(most: Duration) -> Self {
+        Self { most, notes: Mutex::new(Notes::default()) }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        let notes = lock(&self.notes);
+        let each: usize = notes.taken.iter().chain(&notes.spare).map(|note| size_of_val(&*note.claimed)).sum();
+        notes.taken.capacity() * size_of::<Note>() + each
+    }
+}
+
+impl<T: Signal> Engine<T> {
+    /// Makes invisible what is too old by now, where age matters. Cheap when there is nothing to do.
+    pub(crate) fn age_out(&self, now: impl FnOnce() -> Instant) {
+        let Some(ages) = &self.ages else { return };
+        let mut notes = lock(&ages.notes);
+        // Not before the lock: notes are in order.
+        let now = now();
+        self.take_note(ages, &mut notes, now);
+        while notes.taken.front().is_some_and(|note| now.saturating_duration_since(note.at) >= ages.most) {
+            let note = notes.taken.pop_front().expect("there is one");
+            for (shard, &claimed) in self.shards.iter().zip(&note.claimed) {
+                shard.raise_floor(claimed, EvictReason::Age);
+            }
+            notes.spare = Some(note);
+        }
+    }
+
+    fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant) {
+        let due = |last: &Note| now.saturating_duration_since(last.at) >= ages.most / NOTES && self.has_grown(last);
+        if !notes.taken.back().map_or_else(|| self.has_records(), due) {
+            return;
+        }
+        let mut note =
+            notes.spare.take().unwrap_or_else(|| Note { at: now, claimed: self.shards.iter().map(|_| 0).collect() });
+        note.at = now;
+        note.claimed.iter_mut().zip(&self.shards).for_each(|(claimed, shard)| *claimed = shard.claimed());
+        notes.taken.push_back(note);
+    }
+
+    /// When there is something to do for [`age_out`](Engine::age_out) next, if nothing arrives until then.
+    pub(crate) fn ages_next(&self) -> Option<Instant> {
+        let ages = self.ages.as_ref()?;
+        let notes = lock(&ages.notes);
+        let Some(last) = notes.taken.back() else { return self.has_records().then(Instant::now) };
+        let note = if self.has_grown(last) { last.at.checked_add(ages.most / NOTES) } else { None };
+        let oldest = notes.taken.front().and_then(|note| note.at.checked_add(ages.most));
+        note.into_iter().chain(oldest).min()
+    }
+
+    fn has_grown(&self, since: &Note) -> bool {
+        self.shards.iter().zip(&since.claimed).any(|(shard, &claimed)| shard.claimed() > claimed)
+    }
+
+    fn has_records(&self) -> bool {
+        self.shards.iter().any(Shard::has_records)
+    }
+}

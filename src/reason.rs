@@ -1,0 +1,40 @@
+//! Why records leave.
+
+use std::fmt;
+
+/// Why a record left its store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum EvictReason {
+    /// Newer ones took its place: the store, or the record's [class](crate::Builder::class), keeps so many.
+    #[default]
+    Capacity,
+    /// The store was cleared or shut down.
+    Cleared,
+    /// It had been in the store for as long as [one may](crate::Builder::max_age).
+    Age,
+    /// Newer ones took its bytes: the store keeps [so many](crate::Builder::max_bytes).
+    Bytes,
+}
+
+impl EvictReason {
+    pub(crate) const ALL: [Self; 4] = [Self::Capacity, Self::Cleared, Self::Age, Self::Bytes];
+
+    /// The reason that was kept as this number.
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self::ALL[usize::from(number)]
+    }
+}
+
+impl fmt::Display for EvictReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Capacity => "capacity",
+            Self::Cleared => "cleared",
+            Self::Age => "age",
+            Self::Bytes => "bytes",
+        })
+    }
+}
