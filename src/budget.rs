@@ -10,7 +10,6 @@ use crate::engine::Engine;
 use crate::error::Rejection;
 use crate::ring::{Claim, NoClaim, Sketch};
 use crate::signal::Signal;
-use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl<T: Signal> Engine<T> {
         let claim = self.claim_slots(class, with_bytes, on_full);
         let claimed = claim.as_ref().map_or(0, |claim| claim.count as usize);
         let rest: u64 = sketches[claimed..with_bytes].iter().map(Sketch::bytes).sum();
-        if rest > 0 && !planted(Fault::BytesKept) {
+        if rest > 0 {
             budget.give_back(rest);
             self.room.notify();
         }

@@ -171,7 +171,7 @@ impl<T: Signal> Builder<T> {
     /// How long a record may stay, counted from its push; then it goes, with the reason [`Age`](crate::EvictReason::Age). For ever,
     /// if not given.
     ///
-    /// It goes no sooner; and later by a thirty-second part at most, and some milliseconds. In a manual store,
+    /// It goes no sooner; and later by a sixty-fourth part at most, and some milliseconds. In a manual store,
     /// [`step`](Store::step) lets records grow old: they count from the first step that finds them.
     ///
     /// ```

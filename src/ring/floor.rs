@@ -1,7 +1,7 @@
 //! The floor of a shard: what lies below it has left before newer records alone would have had it leave, and why.
 
 use crate::reason::EvictReason;
-use crate::sync::fault::Fault;
+use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU64, Count, Mutex, Ordering, fence_after_seqcst_rmw, lock};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -55,6 +55,10 @@ impl Floor {
         // SeqCst RMW and the fence after it: as in `Shard::claim`, against the notice word.
         self.at.fetch_max(to, Ordering::SeqCst);
         fence_after_seqcst_rmw(Fault::ClaimWithoutBarrier);
+        if planted(Fault::RaisedBeforeDue) {
+            drop(raises);
+            raises = lock(&self.raises);
+        }
         raises.departures[reason as usize] += to - from;
         match raises.due.back_mut() {
             Some((range, last)) if *last == reason && range.end == from => range.end = to,

@@ -66,8 +66,10 @@ faults! {
     BookmarkAtClaimed,
     /// Who goes to another class keeps the stamp that he had here.
     ClassKeepsStamp,
-    /// Bytes that a push took and did not use are not given back.
-    BytesKept,
+    /// What goes for its bytes is evicted without being made invisible before.
+    ShedUnseen,
+    /// The floor is raised, and only then, without the lock, noted why.
+    RaisedBeforeDue,
     /// Taking a stamp publishes nothing.
     StampRelaxed,
     /// A walk shows what the tail has shown.

@@ -41,6 +41,7 @@ pub struct TelemetryBuilder {
     logs: usize,
     metrics: usize,
     on_full: OnFull,
+    max_age: Option<Duration>,
     manual: bool,
 }
 
@@ -67,8 +68,24 @@ impl Telemetry {
             logs: LogRecord::DEFAULT_CAPACITY,
             metrics: MetricPoint::DEFAULT_CAPACITY,
             on_full: OnFull::default(),
+            max_age: None,
             manual: false,
         }
+    }
+
+    /// Of three stores that are there already, each built as it is to be: with a class for errors, a bound on bytes.
+    ///
+    /// ```
+    /// use slipring::{Store, Telemetry};
+    ///
+    /// let traces = Store::builder().capacity(50_000).error_class(5_000).build()?;
+    /// let logs = Store::builder().max_bytes(64 << 20).build()?;
+    /// let telemetry = Telemetry::new(traces, logs, Store::builder().build()?);
+    /// assert_eq!(telemetry.traces().capacity(), 50_000);
+    /// # Ok::<(), slipring::BuildError>(())
+    /// ```
+    pub fn new(traces: Store<Span>, logs: Store<LogRecord>, metrics: Store<MetricPoint>) -> Self {
+        Self { traces, logs, metrics, named: Arc::default() }
     }
 
     /// The spans.
@@ -165,6 +182,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// See [`Builder::max_age`](crate::Builder::max_age); the same for all three.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
     /// See [`Builder::manual`](crate::Builder::manual).
     pub fn manual(mut self) -> Self {
         self.manual = true;
@@ -176,16 +199,14 @@ impl TelemetryBuilder {
     /// # Errors
     /// As [`Builder::build`](crate::Builder::build), for the first store that can't be.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        Ok(Telemetry {
-            traces: self.store(self.traces)?,
-            logs: self.store(self.logs)?,
-            metrics: self.store(self.metrics)?,
-            named: Arc::default(),
-        })
+        Ok(Telemetry::new(self.store(self.traces)?, self.store(self.logs)?, self.store(self.metrics)?))
     }
 
     fn store<T: Signal>(&self, capacity: usize) -> Result<Store<T>, BuildError> {
-        let builder = Store::builder().capacity(capacity).on_full(self.on_full);
+        let mut builder = Store::builder().capacity(capacity).on_full(self.on_full);
+        if let Some(age) = self.max_age {
+            builder = builder.max_age(age);
+        }
         if self.manual { builder.manual() } else { builder }.build()
     }
 }
