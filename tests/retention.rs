@@ -117,7 +117,7 @@ fn bytes_of_what_is_refused_are_given_back() {
     let store: Store<Counted> = builder.build().unwrap();
     let fill = || {
         let records = (0..20).map(|number| Counted::new(&census, number, number)).collect();
-        store.push_batch(records).map_or_else(|error| error.accepted, |taken| taken)
+        store.push_batch(records).unwrap_or_else(|error| error.accepted)
     };
     let first = store.push(Counted::new(&census, 0, 0)).unwrap();
     let taken = store.visit(first, |_| fill()).unwrap();

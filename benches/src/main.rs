@@ -50,6 +50,8 @@ enum Command {
     Latency,
     /// Traces, errors and services looked up while records come in
     Lookups,
+    /// Every form of query, and a scan that answers the same, in stores of several sizes
+    Queries,
     /// What a push costs in larger stores, and with more or fewer keys
     Growth,
     /// Bytes of index by record, allocations by push, resident memory over time
@@ -77,11 +79,13 @@ fn main() -> ExitCode {
             parts::ingest::run,
             parts::latency::run,
             parts::lookups::run,
+            parts::queries::run,
             parts::growth::run,
         ],
         Command::Ingest => &[parts::ingest::run],
         Command::Latency => &[parts::latency::run],
         Command::Lookups => &[parts::lookups::run],
+        Command::Queries => &[parts::queries::run],
         Command::Growth => &[parts::growth::run],
         Command::Memory => &[parts::memory::run],
         Command::Idle => &[parts::idle::run],

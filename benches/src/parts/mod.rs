@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod latency;
 pub mod lookups;
 pub mod memory;
+pub mod queries;
 pub mod targets;
 
 use crate::contender::{CHECKED, Contender};
