@@ -47,6 +47,8 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) ages: Option<Ages>,
     /// If there is a class of its own for what this picks.
     picks: Option<Picks<T>>,
+    /// Whether there is neither a budget nor such a class, so that pushes look at this only.
+    plain: bool,
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
 }
@@ -93,6 +95,7 @@ impl<T: Signal> Engine<T> {
             largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
             budget: config.max_bytes.map(|bytes| Budget::new(bytes as u64)),
             ages: config.max_age.map(Ages::new),
+            plain: config.max_bytes.is_none() && config.class.is_none(),
             picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
             threaded: !config.manual,
         }
@@ -124,7 +127,8 @@ impl<T: Signal> Engine<T> {
             let heap = record.heap_bytes() as u64;
             sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
             bytes = bytes.saturating_add(heap);
-            if let Some(picks) = &self.picks
+            if !self.plain
+                && let Some(picks) = &self.picks
                 && picks.pick(record)
             {
                 sketch.class = Class::Picked;
@@ -152,11 +156,18 @@ impl<T: Signal> Engine<T> {
     /// Claims slots for the first of these records, and for some behind it, in the way that the policy has it.
     #[inline(always)]
     pub(crate) fn claim(&self, sketches: &[Sketch<T>], on_full: OnFull) -> Result<Claim, Rejection> {
+        if self.plain {
+            self.claim_slots(Class::Rest, sketches.len(), on_full)
+        } else {
+            self.claim_as_kept(sketches, on_full)
+        }
+    }
+
+    /// Where what is kept depends on more than numbers.
+    #[inline(never)]
+    fn claim_as_kept(&self, sketches: &[Sketch<T>], on_full: OnFull) -> Result<Claim, Rejection> {
         let class = sketches[0].class;
-        let wanted = match self.picks {
-            None => sketches.len(),
-            Some(_) => sketches.iter().take_while(|sketch| sketch.class == class).count(),
-        };
+        let wanted = sketches.iter().take_while(|sketch| sketch.class == class).count();
         match &self.budget {
             None => self.claim_slots(class, wanted, on_full),
             Some(budget) => self.claim_within(budget, &sketches[..wanted], on_full),
