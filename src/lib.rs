@@ -58,6 +58,7 @@
 //! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals; `Deserialize` too for
 //!   positions, bookmarks and cursors.
 //! - `async`: followers are streams, and pushes can be awaited; for any executor.
+//! - `otlp`: export requests of OpenTelemetry's protocol, in protobuf and JSON, to records and back ([`otlp`]).
 //! - `rayon`: [`Query`]s that several threads answer at once.
 
 #![deny(missing_docs)]
@@ -76,6 +77,8 @@ mod index;
 mod indexer;
 mod inside;
 mod notice;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod position;
 mod query;
 mod reason;

@@ -50,6 +50,12 @@ impl<T> Shared<T> {
         self.0.bytes
     }
 
+    /// Tells parts that live at the same time apart.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     /// Whether both are the same part, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

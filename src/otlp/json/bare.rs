@@ -1,0 +1,50 @@
+//! NaN and infinities that stand in JSON without quotes, which is none then.
+
+const NAMES: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+
+/// The same text with these names in quotes, as the protocol has them; `None` if there are none. O(bytes).
+pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
+    let mut quoted = Vec::new();
+    // What lies before this has been copied.
+    let (mut copied, mut at, mut in_string) = (0, 0, false);
+    while at < text.len() {
+        match text[at] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => at += 1,
+            _ if in_string => {}
+            _ => {
+                if let Some(name) = NAMES.iter().find(|name| text[at..].starts_with(name)) {
+                    quoted.extend_from_slice(&text[copied..at]);
+                    quoted.push(b'"');
+                    quoted.extend_from_slice(name);
+                    quoted.push(b'"');
+                    at += name.len();
+                    copied = at;
+                    continue;
+                }
+            }
+        }
+        at += 1;
+    }
+    (copied > 0).then(|| {
+        quoted.extend_from_slice(&text[copied..]);
+        quoted
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_outside_of_strings_is_quoted() {
+        let quoted = |text: &str| quoted(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(
+            quoted(r#"{"a":NaN,"b":[-Infinity,Infinity]}"#).unwrap(),
+            r#"{"a":"NaN","b":["-Infinity","Infinity"]}"#
+        );
+        assert_eq!(quoted(r#"{"NaN\\":"\"NaN","b":NaN}"#).unwrap(), r#"{"NaN\\":"\"NaN","b":"NaN"}"#);
+        assert_eq!(quoted(r#"{"a":"NaN","b":-1}"#), None);
+        assert_eq!(quoted("\"\\"), None);
+    }
+}

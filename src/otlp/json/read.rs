@@ -1,0 +1,424 @@
+//! From JSON: a request is taken apart into records without parsing them, then each is parsed by itself.
+
+use super::super::records::{self, Origin, WirePoint};
+use super::super::{Kind, Request};
+use super::bare;
+use super::fields::{self, Fields, Wrong};
+use crate::signal::{Metric, MetricKind};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
+use opentelemetry_proto::tonic::metrics::v1::{
+    self as metrics, AggregationTemporality, exemplar, exponential_histogram_data_point, number_data_point,
+    summary_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{self as trace, span, status};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+type Raw<'a> = &'a RawValue;
+
+/// A list; `null` says that there is none.
+type List<T> = Option<Vec<T>>;
+
+/// `ExportTraceServiceRequest`, and those of the other signals.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    resource_spans: List<OfResource<'a>>,
+    #[serde(borrow)]
+    resource_logs: List<OfResource<'a>>,
+    #[serde(borrow)]
+    resource_metrics: List<OfResource<'a>>,
+}
+
+/// `ResourceSpans`, and so on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfResource<'a> {
+    #[serde(borrow)]
+    resource: Option<Raw<'a>>,
+    #[serde(borrow)]
+    scope_spans: List<OfScope<'a>>,
+    #[serde(borrow)]
+    scope_logs: List<OfScope<'a>>,
+    #[serde(borrow)]
+    scope_metrics: List<OfScope<'a>>,
+    schema_url: Option<String>,
+}
+
+/// `ScopeSpans`, and so on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfScope<'a> {
+    #[serde(borrow)]
+    scope: Option<Raw<'a>>,
+    #[serde(borrow)]
+    spans: List<Raw<'a>>,
+    #[serde(borrow)]
+    log_records: List<Raw<'a>>,
+    #[serde(borrow)]
+    metrics: List<Raw<'a>>,
+    schema_url: Option<String>,
+}
+
+/// `Metric`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfMetric<'a> {
+    name: Option<String>,
+    description: Option<String>,
+    unit: Option<String>,
+    metadata: Option<Value>,
+    #[serde(borrow)]
+    gauge: Option<Points<'a>>,
+    #[serde(borrow)]
+    sum: Option<Points<'a>>,
+    #[serde(borrow)]
+    histogram: Option<Points<'a>>,
+    #[serde(borrow)]
+    exponential_histogram: Option<Points<'a>>,
+    #[serde(borrow)]
+    summary: Option<Points<'a>>,
+}
+
+/// `Gauge`, `Sum` and so on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Points<'a> {
+    #[serde(borrow)]
+    data_points: List<Raw<'a>>,
+    aggregation_temporality: Option<Value>,
+    is_monotonic: Option<bool>,
+}
+
+pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], request: &mut Request) -> Result<(), Wrong> {
+    match serde_json::from_slice(body) {
+        Ok(envelope) => read_envelope(kind, envelope, request),
+        // Some writers, Python's among them, write NaN and infinities as no JSON has them.
+        Err(error) => match bare::quoted(body).as_deref().map(serde_json::from_slice) {
+            Some(Ok(envelope)) => read_envelope(kind, envelope, request),
+            _ => Err(error.to_string()),
+        },
+    }
+}
+
+fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, request: &mut Request) -> Result<(), Wrong> {
+    let parts = [
+        (Kind::Traces, envelope.resource_spans),
+        (Kind::Logs, envelope.resource_logs),
+        (Kind::Metrics, envelope.resource_metrics),
+    ];
+    let mut any = kind.is_some();
+    for (of, resources) in parts {
+        let Some(resources) = resources.filter(|_| kind.is_none_or(|kind| kind == of)) else { continue };
+        any = true;
+        resources.into_iter().for_each(|resource| read_resource(of, resource, request));
+    }
+    if any { Ok(()) } else { Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".into()) }
+}
+
+fn parse(raw: Raw<'_>) -> Result<Value, Wrong> {
+    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+}
+
+fn message<T>(raw: Raw<'_>, of: fn(Fields) -> Result<T, Wrong>) -> Result<T, Wrong> {
+    of(Fields::of(parse(raw)?)?)
+}
+
+fn read_resource(kind: Kind, of: OfResource<'_>, request: &mut Request) {
+    let scopes = match kind {
+        Kind::Traces => of.scope_spans,
+        Kind::Logs => of.scope_logs,
+        Kind::Metrics => of.scope_metrics,
+    };
+    let scopes = scopes.into_iter().flatten().map(|of| {
+        let records = match kind {
+            Kind::Traces => of.spans,
+            Kind::Logs => of.log_records,
+            Kind::Metrics => of.metrics,
+        };
+        (of.scope, records.unwrap_or_default(), of.schema_url.unwrap_or_default())
+    });
+    let resource = of.resource.map(|raw| message(raw, resource)).transpose();
+    let resource = resource.map(|wire| records::resource(wire, &of.schema_url.unwrap_or_default()).share());
+    for (scope, list, schema_url) in scopes {
+        let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
+            let scope = scope.map(|raw| message(raw, self::scope)).transpose();
+            let scope = scope.map_err(|wrong| format!("scope: {wrong}"))?;
+            Ok(Origin { resource, scope: records::scope(scope, &schema_url).share() })
+        });
+        match origin {
+            Ok(origin) => list.into_iter().for_each(|raw| read_record(kind, raw, &origin, request)),
+            Err(wrong) => request.rejected.add(list.len() as u64, &wrong),
+        }
+    }
+}
+
+fn read_record(kind: Kind, raw: Raw<'_>, origin: &Origin, request: &mut Request) {
+    let read = match kind {
+        Kind::Traces => {
+            message(raw, span).and_then(|span| records::span(span, origin)).map(|span| request.spans.push(span))
+        }
+        Kind::Logs => message(raw, log).map(|log| request.logs.push(records::log(log, origin))),
+        Kind::Metrics => serde_json::from_str(raw.get())
+            .map_err(|error| error.to_string())
+            .and_then(|metric| read_metric(metric, origin, request)),
+    };
+    if let Err(wrong) = read {
+        request.rejected.add(1, &wrong);
+    }
+}
+
+fn read_metric(of: OfMetric<'_>, origin: &Origin, request: &mut Request) -> Result<(), Wrong> {
+    type Read = fn(Fields) -> Result<WirePoint, Wrong>;
+    let number: Read = |fields| number_point(fields).map(WirePoint::Number);
+    let histogram: Read = |fields| histogram_point(fields).map(WirePoint::Histogram);
+    let exponential: Read = |fields| exponential_point(fields).map(WirePoint::ExponentialHistogram);
+    let summary: Read = |fields| summary_point(fields).map(WirePoint::Summary);
+    let temporality = |points: &mut Points<'_>| {
+        let field = points.aggregation_temporality.take().map(|value| ("aggregationTemporality".to_owned(), value));
+        let mut fields = Fields::of(Value::Object(field.into_iter().collect()))?;
+        let number = fields.named("aggregationTemporality", |name| {
+            AggregationTemporality::from_str_name(name).map(|one| one as i32)
+        })?;
+        Ok::<_, Wrong>(records::temporality(number))
+    };
+    // Of several, as of several values in protobuf, the last one counts.
+    let (kind, read, points) = if let Some(points) = of.summary {
+        (MetricKind::Summary, summary, points)
+    } else if let Some(mut points) = of.exponential_histogram {
+        (MetricKind::ExponentialHistogram { temporality: temporality(&mut points)? }, exponential, points)
+    } else if let Some(mut points) = of.histogram {
+        (MetricKind::Histogram { temporality: temporality(&mut points)? }, histogram, points)
+    } else if let Some(mut points) = of.sum {
+        let monotonic = points.is_monotonic.unwrap_or_default();
+        (MetricKind::Sum { temporality: temporality(&mut points)?, monotonic }, number, points)
+    } else if let Some(points) = of.gauge {
+        (MetricKind::Gauge, number, points)
+    } else {
+        return Ok(());
+    };
+    let metadata = of.metadata.map(|value| ("metadata".to_owned(), value));
+    let metadata = Fields::of(Value::Object(metadata.into_iter().collect()))?.messages("metadata", key_value)?;
+    let metric = Metric {
+        name: of.name.unwrap_or_default().into(),
+        description: of.description.unwrap_or_default().into(),
+        unit: of.unit.unwrap_or_default().into(),
+        metadata: records::attributes(metadata),
+        kind,
+    }
+    .share();
+    for raw in points.data_points.into_iter().flatten() {
+        match message(raw, read) {
+            Ok(point) => request.points.push(records::point(point, &metric, origin)),
+            Err(wrong) => request.rejected.add(1, &wrong),
+        }
+    }
+    Ok(())
+}
+
+// --- the messages, field by field ---
+
+fn any_value(value: Value) -> Result<AnyValue, Wrong> {
+    let mut fields = Fields::of(value)?;
+    let named = |name: &'static str| move |wrong: Wrong| format!("{name}: {wrong}");
+    let value = if let Some(value) = fields.take("stringValue") {
+        any_value::Value::StringValue(fields::text(value).map_err(named("stringValue"))?)
+    } else if let Some(value) = fields.take("intValue") {
+        any_value::Value::IntValue(fields::whole(value).map_err(named("intValue"))?)
+    } else if let Some(value) = fields.take("doubleValue") {
+        any_value::Value::DoubleValue(fields::double(value).map_err(named("doubleValue"))?)
+    } else if fields.has("boolValue") {
+        any_value::Value::BoolValue(fields.boolean("boolValue")?)
+    } else if let Some(values) = fields.message("arrayValue", |mut fields| fields.list("values", any_value))? {
+        any_value::Value::ArrayValue(ArrayValue { values })
+    } else if let Some(values) = fields.message("kvlistValue", |mut fields| fields.messages("values", key_value))? {
+        any_value::Value::KvlistValue(KeyValueList { values })
+    } else if let Some(value) = fields.take("bytesValue") {
+        any_value::Value::BytesValue(fields::bytes(value).map_err(named("bytesValue"))?)
+    } else {
+        return Ok(AnyValue { value: None });
+    };
+    Ok(AnyValue { value: Some(value) })
+}
+
+fn key_value(mut fields: Fields) -> Result<KeyValue, Wrong> {
+    let key = fields.text("key")?;
+    let value = fields.take("value").map(any_value).transpose().map_err(|wrong| format!("{key}: {wrong}"))?;
+    Ok(KeyValue { key, value, key_strindex: 0 })
+}
+
+fn resource(mut fields: Fields) -> Result<Resource, Wrong> {
+    Ok(Resource {
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+        entity_refs: fields.messages("entityRefs", |mut fields| {
+            Ok(EntityRef {
+                schema_url: fields.text("schemaUrl")?,
+                r#type: fields.text("type")?,
+                id_keys: fields.list("idKeys", fields::text)?,
+                description_keys: fields.list("descriptionKeys", fields::text)?,
+            })
+        })?,
+    })
+}
+
+fn scope(mut fields: Fields) -> Result<InstrumentationScope, Wrong> {
+    Ok(InstrumentationScope {
+        name: fields.text("name")?,
+        version: fields.text("version")?,
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+    })
+}
+
+fn span(mut fields: Fields) -> Result<trace::Span, Wrong> {
+    Ok(trace::Span {
+        trace_id: fields.id("traceId")?,
+        span_id: fields.id("spanId")?,
+        trace_state: fields.text("traceState")?,
+        parent_span_id: fields.id("parentSpanId")?,
+        flags: fields.whole("flags")?,
+        name: fields.text("name")?,
+        kind: fields.named("kind", |name| span::SpanKind::from_str_name(name).map(|kind| kind as i32))?,
+        start_time_unix_nano: fields.whole("startTimeUnixNano")?,
+        end_time_unix_nano: fields.whole("endTimeUnixNano")?,
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+        events: fields.messages("events", event)?,
+        dropped_events_count: fields.whole("droppedEventsCount")?,
+        links: fields.messages("links", link)?,
+        dropped_links_count: fields.whole("droppedLinksCount")?,
+        status: fields.message("status", |mut fields| {
+            let code = fields.named("code", |name| status::StatusCode::from_str_name(name).map(|code| code as i32))?;
+            Ok(trace::Status { message: fields.text("message")?, code })
+        })?,
+    })
+}
+
+fn event(mut fields: Fields) -> Result<span::Event, Wrong> {
+    Ok(span::Event {
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        name: fields.text("name")?,
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+    })
+}
+
+fn link(mut fields: Fields) -> Result<span::Link, Wrong> {
+    Ok(span::Link {
+        trace_id: fields.id("traceId")?,
+        span_id: fields.id("spanId")?,
+        trace_state: fields.text("traceState")?,
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+        flags: fields.whole("flags")?,
+    })
+}
+
+fn log(mut fields: Fields) -> Result<LogRecord, Wrong> {
+    Ok(LogRecord {
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        observed_time_unix_nano: fields.whole("observedTimeUnixNano")?,
+        severity_number: fields
+            .named("severityNumber", |name| SeverityNumber::from_str_name(name).map(|severity| severity as i32))?,
+        severity_text: fields.text("severityText")?,
+        body: fields.take("body").map(any_value).transpose().map_err(|wrong| format!("body: {wrong}"))?,
+        attributes: fields.messages("attributes", key_value)?,
+        dropped_attributes_count: fields.whole("droppedAttributesCount")?,
+        flags: fields.whole("flags")?,
+        trace_id: fields.id("traceId")?,
+        span_id: fields.id("spanId")?,
+        event_name: fields.text("eventName")?,
+    })
+}
+
+fn number_point(mut fields: Fields) -> Result<metrics::NumberDataPoint, Wrong> {
+    Ok(metrics::NumberDataPoint {
+        attributes: fields.messages("attributes", key_value)?,
+        start_time_unix_nano: fields.whole("startTimeUnixNano")?,
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        exemplars: fields.messages("exemplars", exemplar)?,
+        flags: fields.whole("flags")?,
+        value: match fields.double("asDouble")? {
+            Some(value) => Some(number_data_point::Value::AsDouble(value)),
+            None if fields.has("asInt") => Some(number_data_point::Value::AsInt(fields.whole("asInt")?)),
+            None => None,
+        },
+    })
+}
+
+fn histogram_point(mut fields: Fields) -> Result<metrics::HistogramDataPoint, Wrong> {
+    Ok(metrics::HistogramDataPoint {
+        attributes: fields.messages("attributes", key_value)?,
+        start_time_unix_nano: fields.whole("startTimeUnixNano")?,
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        count: fields.whole("count")?,
+        sum: fields.double("sum")?,
+        bucket_counts: fields.list("bucketCounts", fields::whole)?,
+        explicit_bounds: fields.list("explicitBounds", fields::double)?,
+        exemplars: fields.messages("exemplars", exemplar)?,
+        flags: fields.whole("flags")?,
+        min: fields.double("min")?,
+        max: fields.double("max")?,
+    })
+}
+
+fn exponential_point(mut fields: Fields) -> Result<metrics::ExponentialHistogramDataPoint, Wrong> {
+    let buckets = |mut fields: Fields| {
+        let (offset, bucket_counts) = (fields.whole("offset")?, fields.list("bucketCounts", fields::whole)?);
+        Ok(exponential_histogram_data_point::Buckets { offset, bucket_counts })
+    };
+    Ok(metrics::ExponentialHistogramDataPoint {
+        attributes: fields.messages("attributes", key_value)?,
+        start_time_unix_nano: fields.whole("startTimeUnixNano")?,
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        count: fields.whole("count")?,
+        sum: fields.double("sum")?,
+        scale: fields.whole("scale")?,
+        zero_count: fields.whole("zeroCount")?,
+        positive: fields.message("positive", buckets)?,
+        negative: fields.message("negative", buckets)?,
+        flags: fields.whole("flags")?,
+        exemplars: fields.messages("exemplars", exemplar)?,
+        min: fields.double("min")?,
+        max: fields.double("max")?,
+        zero_threshold: fields.double("zeroThreshold")?.unwrap_or_default(),
+    })
+}
+
+fn summary_point(mut fields: Fields) -> Result<metrics::SummaryDataPoint, Wrong> {
+    let quantile = |mut fields: Fields| {
+        let (quantile, value) = (fields.double("quantile")?, fields.double("value")?);
+        let (quantile, value) = (quantile.unwrap_or_default(), value.unwrap_or_default());
+        Ok(summary_data_point::ValueAtQuantile { quantile, value })
+    };
+    Ok(metrics::SummaryDataPoint {
+        attributes: fields.messages("attributes", key_value)?,
+        start_time_unix_nano: fields.whole("startTimeUnixNano")?,
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        count: fields.whole("count")?,
+        sum: fields.double("sum")?.unwrap_or_default(),
+        quantile_values: fields.messages("quantileValues", quantile)?,
+        flags: fields.whole("flags")?,
+    })
+}
+
+fn exemplar(mut fields: Fields) -> Result<metrics::Exemplar, Wrong> {
+    Ok(metrics::Exemplar {
+        filtered_attributes: fields.messages("filteredAttributes", key_value)?,
+        time_unix_nano: fields.whole("timeUnixNano")?,
+        span_id: fields.id("spanId")?,
+        trace_id: fields.id("traceId")?,
+        value: match fields.double("asDouble")? {
+            Some(value) => Some(exemplar::Value::AsDouble(value)),
+            None if fields.has("asInt") => Some(exemplar::Value::AsInt(fields.whole("asInt")?)),
+            None => None,
+        },
+    })
+}

@@ -1,0 +1,150 @@
+//! OpenTelemetry's protocol: export requests to records, and records to export requests.
+//!
+//! The way in: bytes are split into records (`protobuf` and `json`, each in its own way), each record is decoded by itself into
+//! the protocol's message, and from that made into a record of ours (`records`). So one that is malformed costs only itself. The
+//! way out: records are put together to requests (`requests`), and these are written.
+
+mod gzip;
+mod json;
+mod protobuf;
+mod records;
+mod rejected;
+mod requests;
+
+pub use gzip::{GunzipError, gunzip};
+pub use rejected::Rejected;
+pub use requests::{Exported, write};
+
+use crate::signal::{LogRecord, MetricPoint, Span};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use thiserror::Error;
+
+/// How a request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// `application/x-protobuf`.
+    Protobuf,
+    /// `application/json`, as the protocol maps it: ids in hexadecimal digits, 64-bit numbers as strings.
+    Json,
+}
+
+/// What a request carries. Protobuf does not say; JSON does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+    /// Metric points.
+    Metrics,
+}
+
+/// A request that is none: nothing of it can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("this is no OTLP request in {}: {what}", match .encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
+#[non_exhaustive]
+pub struct OtlpError {
+    /// What it should have been written in.
+    pub encoding: Encoding,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// The records of an export request, and what of it was none.
+///
+/// What records share with others of their request (resource, scope, metric) is there once, and goes with the last of them.
+///
+/// ```
+/// use slipring::otlp::{Encoding, Kind, Request};
+///
+/// let body = br#"{"resourceSpans": [{"scopeSpans": [{"spans": [
+///     {"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "GET /"},
+///     {"traceId": "5b8e", "spanId": "eee19b7ec3c1b174", "name": "GET /"}
+/// ]}]}]}"#;
+/// let request = Request::read(Kind::Traces, Encoding::Json, body)?;
+/// assert_eq!(request.spans.len(), 1);
+/// assert_eq!(request.rejected.to_string(), "1 record rejected: traceId has 2 bytes instead of 16");
+/// # Ok::<(), slipring::otlp::OtlpError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Its spans.
+    pub spans: Vec<Span>,
+    /// Its log records.
+    pub logs: Vec<LogRecord>,
+    /// Its metric points.
+    pub points: Vec<MetricPoint>,
+    /// Records that could not be made out.
+    pub rejected: Rejected,
+}
+
+impl Request {
+    /// Reads a request of this kind. O(bytes); what it allocates is bounded by a multiple of the bytes.
+    ///
+    /// Fields that are not known are passed over, and so are, in JSON, other kinds of records.
+    ///
+    /// # Errors
+    /// [`OtlpError`] if it can't be taken apart into records.
+    pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
+        let mut request = Self::default();
+        let read = match encoding {
+            Encoding::Protobuf => protobuf::read(kind, body, &mut request),
+            Encoding::Json => json::read(Some(kind), body, &mut request),
+        };
+        read.map_err(|what| OtlpError { encoding, what })?;
+        Ok(request)
+    }
+
+    /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
+    ///
+    /// # Errors
+    /// As [`read`](Request::read); also if it carries nothing that is known.
+    pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
+        let mut request = Self::default();
+        json::read(None, body, &mut request).map_err(|what| OtlpError { encoding: Encoding::Json, what })?;
+        Ok(request)
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.spans.len() + self.logs.len() + self.points.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Telemetry {
+    /// Takes a request's records; what was rejected, while it was read or by the stores, and why.
+    ///
+    /// ```
+    /// use slipring::Telemetry;
+    /// use slipring::otlp::Request;
+    ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// let line = br#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "hello"}}]}]}]}"#;
+    /// let rejected = telemetry.take(Request::read_json(line)?);
+    /// assert!(rejected.is_empty());
+    /// assert_eq!(telemetry.logs().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take(&self, request: Request) -> Rejected {
+        let Request { spans, logs, points, mut rejected } = request;
+        push(self.traces(), spans, &mut rejected);
+        push(self.logs(), logs, &mut rejected);
+        push(self.metrics(), points, &mut rejected);
+        rejected
+    }
+}
+
+fn push<T: crate::Signal>(store: &Store<T>, records: Vec<T>, rejected: &mut Rejected) {
+    if let Err(error) = store.push_batch(records) {
+        // Of several reasons the last one is told; statistics have them all.
+        rejected.add(error.rejected.len() as u64, &error.reason.to_string());
+    }
+}
