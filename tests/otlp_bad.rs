@@ -1,0 +1,347 @@
+//! Bad OTLP requests: what can be read is read, the rest is counted with a reason, and nothing else is disturbed.
+#![cfg(feature = "otlp")]
+
+use serde_json::{Value as Json, json};
+use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::{LogRecord, Span, SpanEvent, Telemetry};
+
+/// What a request should come to: how many records, how many rejected, and words of the reason or the error.
+#[derive(Debug)]
+enum Expected {
+    Read { records: usize, rejected: u64, why: &'static str },
+    Refused { why: &'static str },
+}
+
+use Expected::{Read, Refused};
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+const SPAN: &str = "eee19b7ec3c1b174";
+
+fn good() -> Json {
+    json!({ "traceId": TRACE, "spanId": SPAN, "name": "good" })
+}
+
+/// A good span with other fields.
+fn span(fields: Json) -> Json {
+    let mut span = good();
+    span.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    span
+}
+
+fn spans(spans: &[Json]) -> Vec<u8> {
+    json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] }).to_string().into_bytes()
+}
+
+fn logs(logs: &[Json]) -> Vec<u8> {
+    json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": logs }] }] }).to_string().into_bytes()
+}
+
+fn metrics(metrics: &[Json]) -> Vec<u8> {
+    json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": metrics }] }] }).to_string().into_bytes()
+}
+
+/// One good span and a bad one.
+fn beside(bad: Json) -> Vec<u8> {
+    spans(&[bad, good()])
+}
+
+const fn one_bad(why: &'static str) -> Expected {
+    Read { records: 1, rejected: 1, why }
+}
+
+const fn fine(records: usize) -> Expected {
+    Read { records, rejected: 0, why: "" }
+}
+
+fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
+    use Kind::{Logs, Metrics, Traces};
+    let nested = |depth: usize| format!("{}1{}", r#"{"arrayValue":{"values":["#.repeat(depth), "]}}".repeat(depth));
+    let deep = |depth| {
+        let attribute = format!(r#"[{{"key":"deep","value":{}}}]"#, nested(depth).replace('1', r#"{"intValue":"1"}"#));
+        let bad = good().to_string().replacen('{', &format!(r#"{{"attributes":{attribute},"#), 1);
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{bad},{}]}}]}}]}}"#, good()).into_bytes()
+    };
+    let point = |fields: Json| json!({ "name": "m", "gauge": { "dataPoints": [fields, { "asInt": "1" }] } });
+    vec![
+        ("nothing", Traces, b"".to_vec(), Refused { why: "EOF" }),
+        ("an empty object", Traces, b"{}".to_vec(), fine(0)),
+        ("null for a list", Traces, br#"{"resourceSpans":null}"#.to_vec(), fine(0)),
+        ("no object", Traces, b"7".to_vec(), Refused { why: "invalid type" }),
+        ("truncated", Traces, spans(&[good()])[..60].to_vec(), Refused { why: "EOF" }),
+        ("text after the end", Traces, [spans(&[good()]), b"}".to_vec()].concat(), Refused { why: "trailing" }),
+        ("no UTF-8", Traces, b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}".to_vec(), Refused { why: "unicode" }),
+        ("an object for a list", Traces, br#"{"resourceSpans":{}}"#.to_vec(), Refused { why: "invalid type" }),
+        ("another kind", Traces, logs(&[json!({})]), fine(0)),
+        ("fields that are not known", Traces, spans(&[span(json!({ "new": [1, { "a": null }] }))]), fine(1)),
+        ("a trace id too short", Traces, beside(span(json!({ "traceId": "5b8e" }))), one_bad("traceId has 2 bytes")),
+        ("a trace id too long", Traces, beside(span(json!({ "traceId": format!("{TRACE}00") }))), one_bad("17 bytes")),
+        (
+            "an odd trace id",
+            Traces,
+            beside(span(json!({ "traceId": "5b8" }))),
+            one_bad("traceId: \"5b8\" is no even number"),
+        ),
+        ("no hexadecimal trace id", Traces, beside(span(json!({ "traceId": "x".repeat(32) }))), one_bad("traceId: ")),
+        (
+            "a trace id of zeros",
+            Traces,
+            beside(span(json!({ "traceId": "0".repeat(32) }))),
+            one_bad("traceId is all zero"),
+        ),
+        ("no span id", Traces, beside(span(json!({ "spanId": null }))), one_bad("spanId has 0 bytes")),
+        (
+            "a parent id too short",
+            Traces,
+            beside(span(json!({ "parentSpanId": "00" }))),
+            one_bad("parentSpanId has 1 byte"),
+        ),
+        ("a parent id of zeros", Traces, spans(&[span(json!({ "parentSpanId": "0".repeat(16) }))]), fine(1)),
+        (
+            "a number for a name",
+            Traces,
+            beside(span(json!({ "name": 7 }))),
+            one_bad("name: a number instead of a string"),
+        ),
+        (
+            "words for a time",
+            Traces,
+            beside(span(json!({ "startTimeUnixNano": "soon" }))),
+            one_bad("\"soon\" instead of a whole"),
+        ),
+        (
+            "a time below zero",
+            Traces,
+            beside(span(json!({ "startTimeUnixNano": "-1" }))),
+            one_bad("-1 is out of range"),
+        ),
+        ("a time too large", Traces, beside(span(json!({ "endTimeUnixNano": 1e20 }))), one_bad("endTimeUnixNano: ")),
+        (
+            "numbers for strings of numbers",
+            Traces,
+            spans(&[span(json!({ "startTimeUnixNano": 5, "flags": "1" }))]),
+            fine(1),
+        ),
+        ("a kind by its name", Traces, spans(&[span(json!({ "kind": "SPAN_KIND_SERVER" }))]), fine(1)),
+        (
+            "a kind of no known name",
+            Traces,
+            beside(span(json!({ "kind": "SPAN_KIND_BIG" }))),
+            one_bad("kind: \"SPAN_KIND_BIG\""),
+        ),
+        ("a kind of no known number", Traces, spans(&[span(json!({ "kind": 99 }))]), fine(1)),
+        (
+            "an object for a list of attributes",
+            Traces,
+            beside(span(json!({ "attributes": { "a": 1 } }))),
+            one_bad("attributes: an object"),
+        ),
+        (
+            "a plain attribute",
+            Traces,
+            beside(span(json!({ "attributes": [{ "key": "a", "value": 1 }] }))),
+            one_bad("attributes: a: a number"),
+        ),
+        (
+            "bytes that are no base64",
+            Traces,
+            beside(span(json!({ "attributes": [{ "key": "a", "value": { "bytesValue": "*" } }] }))),
+            one_bad("no base64"),
+        ),
+        (
+            "duplicate attributes",
+            Traces,
+            spans(&[span(json!({ "attributes": [{ "key": "a" }, { "key": "a" }] }))]),
+            fine(1),
+        ),
+        ("nested thirty deep", Traces, deep(30), fine(2)),
+        ("nested a thousand deep", Traces, deep(1_000), one_bad("recursion limit")),
+        (
+            "half of a surrogate pair",
+            Traces,
+            String::from_utf8(beside(span(json!({ "name": "SURROGATE" }))))
+                .unwrap()
+                .replace("SURROGATE", r"\ud800")
+                .into(),
+            one_bad("hex escape"),
+        ),
+        ("a list for a record", Traces, beside(json!([1])), one_bad("a list instead of an object")),
+        ("null for a record", Traces, beside(Json::Null), one_bad("traceId has 0 bytes")),
+        (
+            "a resource that is none",
+            Traces,
+            json!({ "resourceSpans": [
+                { "resource": { "attributes": 7 }, "scopeSpans": [{ "spans": [good(), good()] }] },
+                { "scopeSpans": [{ "scope": [], "spans": [good()] }, { "spans": [good()] }] }
+            ] })
+            .to_string()
+            .into(),
+            Read {
+                records: 1,
+                rejected: 3,
+                why: "resource: attributes: a number instead of a list (2); scope: a list",
+            },
+        ),
+        ("ids of a log that are none", Logs, logs(&[json!({ "traceId": "00", "spanId": "0".repeat(16) })]), fine(1)),
+        ("a log's id that is no text", Logs, logs(&[json!({ "traceId": 7 }), json!({})]), one_bad("traceId: a number")),
+        ("a severity beyond those known", Logs, logs(&[json!({ "severityNumber": 99 })]), fine(1)),
+        ("a body of no known type", Logs, logs(&[json!({ "body": { "newValue": 1 } })]), fine(1)),
+        ("a metric without data", Metrics, metrics(&[json!({ "name": "m" })]), fine(0)),
+        (
+            "NaN and infinities",
+            Metrics,
+            metrics(&[point(json!({ "asDouble": "NaN" })), point(json!({ "asDouble": "-Infinity" }))]),
+            fine(4),
+        ),
+        (
+            "a bad point",
+            Metrics,
+            metrics(&[point(json!({ "asInt": "1.5" }))]),
+            one_bad("asInt: \"1.5\" instead of a whole number"),
+        ),
+        (
+            "words for a count",
+            Metrics,
+            metrics(&[json!({ "name": "m", "histogram": { "dataPoints": [{ "count": "few" }, {}] } })]),
+            one_bad("count: "),
+        ),
+        (
+            "a temporality of no known name",
+            Metrics,
+            metrics(&[json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}] } }), point(json!({}))]),
+            Read { records: 2, rejected: 1, why: "aggregationTemporality" },
+        ),
+    ]
+}
+
+/// A field of protobuf: its number, and bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut written = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        written.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    written.push(length as u8);
+    written.extend(bytes);
+    written
+}
+
+fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
+    use Kind::{Logs, Traces};
+    let good = Span { trace_id: 7.into(), span_id: 7.into(), name: "good".into(), ..Span::default() };
+    let whole = write([&good], Encoding::Protobuf);
+    let (trace, id) = (field(1, &7_u128.to_be_bytes()), field(2, &7_u64.to_be_bytes()));
+    let record = [trace.clone(), id.clone(), field(5, b"good")].concat();
+    let of_records = |records: &[&[u8]]| {
+        let scope: Vec<u8> = records.iter().flat_map(|record| field(2, record)).collect();
+        field(1, &field(2, &scope))
+    };
+    let beside = |bad: Vec<u8>| of_records(&[&bad, &record]);
+    let nested = |depth: usize| {
+        let inner = (0..depth).fold(vec![0x18, 1], |inner, _| field(5, &field(1, &inner)));
+        let attribute = field(9, &[field(1, b"deep"), field(2, &inner)].concat());
+        beside([record.clone(), attribute].concat())
+    };
+    let giant = Span {
+        events: [SpanEvent { name: "x".repeat(4 << 20).into(), ..SpanEvent::default() }].into(),
+        ..good.clone()
+    };
+    vec![
+        ("nothing", Traces, vec![], fine(0)),
+        ("what we write", Traces, whole.clone(), fine(1)),
+        ("by hand", Traces, of_records(&[&record]), fine(1)),
+        ("truncated", Traces, whole[..whole.len() - 1].to_vec(), Refused { why: "buffer underflow" }),
+        ("a length beyond the end", Traces, vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f], Refused { why: "" }),
+        (
+            "a length beyond 64 bits",
+            Traces,
+            vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+            Refused { why: "varint" },
+        ),
+        ("a field of number 0", Traces, vec![0x02, 0x00], Refused { why: "tag" }),
+        ("another wire type", Traces, vec![0x08, 0x01], Refused { why: "wire type" }),
+        ("JSON", Traces, br#"{"resourceSpans":[]}"#.to_vec(), Refused { why: "" }),
+        ("fields that are not known", Traces, beside([record.clone(), vec![0xf8, 0x7f, 1]].concat()), fine(2)),
+        (
+            "no UTF-8 in a name",
+            Traces,
+            beside([trace.clone(), id.clone(), field(5, b"\xff")].concat()),
+            one_bad("UTF-8"),
+        ),
+        ("a truncated record", Traces, beside(record[..record.len() - 1].to_vec()), one_bad("buffer underflow")),
+        ("a wrong type in a record", Traces, beside([record.clone(), vec![0x28, 1]].concat()), one_bad("wire type")),
+        (
+            "a trace id too short",
+            Traces,
+            beside([field(1, &[1, 2]), id.clone()].concat()),
+            one_bad("traceId has 2 bytes"),
+        ),
+        ("a span id of zeros", Traces, beside([trace, field(2, &[0; 8])].concat()), one_bad("spanId is all zero")),
+        ("nested twenty deep", Traces, nested(20), fine(2)),
+        ("nested a thousand deep", Traces, nested(1_000), one_bad("recursion limit")),
+        ("a giant name", Traces, write([&giant], Encoding::Protobuf), fine(1)),
+        (
+            "a resource that is none",
+            Traces,
+            field(1, &[field(1, b"\xff"), field(2, &field(2, &record))].concat()),
+            Read { records: 0, rejected: 1, why: "resource: " },
+        ),
+        ("spans for logs", Logs, of_records(&[&record]), Read { records: 0, rejected: 1, why: "" }),
+        ("an empty log", Logs, of_records(&[&[]]), fine(1)),
+    ]
+}
+
+#[test]
+fn each_bad_request_is_answered_as_it_should_be() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    let cases = [(Encoding::Json, json_cases()), (Encoding::Protobuf, protobuf_cases())];
+    let mut count = 0;
+    for (encoding, cases) in cases {
+        for (name, kind, body, expected) in cases {
+            count += 1;
+            match (Request::read(kind, encoding, &body), expected) {
+                (Ok(request), Read { records, rejected, why }) => {
+                    assert_eq!(
+                        (request.len(), request.rejected.records()),
+                        (records, rejected),
+                        "{name}: {}",
+                        request.rejected
+                    );
+                    assert!(request.rejected.to_string().contains(why), "{name}: {}", request.rejected);
+                    assert!(telemetry.take(request.clone()).records() == rejected, "{name}");
+                }
+                (Err(error), Refused { why }) => assert!(error.to_string().contains(why), "{name}: {error}"),
+                (found, expected) => panic!("{name}: {found:?} instead of {expected:?}"),
+            }
+        }
+    }
+    assert!(count >= 60, "{count} cases");
+    telemetry.audit().unwrap();
+    let good = Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })])).unwrap();
+    assert!(telemetry.take(good).is_empty());
+    assert_eq!(telemetry.logs().query().filter(|log: &LogRecord| &*log.event_name == "after all").count().unwrap(), 1);
+}
+
+#[test]
+fn reasons_are_bounded_and_records_are_all_counted() {
+    let bad: Vec<Json> = (0..100).map(|number| span(json!({ "startTimeUnixNano": format!("t{number}") }))).collect();
+    let request = Request::read(Kind::Traces, Encoding::Json, &spans(&bad)).unwrap();
+    assert_eq!(request.rejected.records(), 100);
+    assert!(request.rejected.reasons().count() <= 8);
+    assert!(request.rejected.to_string().ends_with("; and others (92)"), "{}", request.rejected);
+    let mut all = request.rejected.clone();
+    all.merge(&request.rejected);
+    assert_eq!(all.records(), 200);
+    assert_eq!(all.reasons().map(|(_, records)| records).sum::<u64>(), 16);
+}
+
+#[test]
+fn what_a_store_rejects_is_told_with_the_rest() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    telemetry.shutdown().unwrap();
+    let mut request = Request::read(Kind::Traces, Encoding::Json, &beside(span(json!({ "name": 7 })))).unwrap();
+    request.logs.push(LogRecord::default());
+    let rejected = telemetry.take(request);
+    assert_eq!(rejected.records(), 3);
+    assert!(rejected.to_string().contains("shut down"), "{rejected}");
+}
