@@ -21,7 +21,7 @@ fn who_waits_for_bytes_is_woken() {
 /// The only record of a key has to go, for its bytes, while a reader is on its way to it.
 #[test]
 fn what_goes_for_its_bytes_is_shown_or_counted() {
-    explore("cut by bytes", 3, || {
+    explore("cut by bytes", 2, || {
         let store = small(4, 1).max_bytes(2 * BYTES).build().unwrap();
         (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
         store.flush().unwrap();

@@ -283,7 +283,8 @@ fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
         let slot = (slot as u64).wrapping_add(sequence.wrapping_sub(first));
         let slot = if slot.cast_signed() < 0 { slot.wrapping_add(leads.len() as u64) } else { slot };
         let leads = &leads[slot as usize];
-        leads.set(leads.get() - 1);
+        debug_assert!(leads.get() > 0, "a key's newest record counts it");
+        leads.set(leads.get().wrapping_sub(1));
     };
     for (index, directory) in shard.directories.iter().enumerate() {
         let writer = directory.writer(guard);
