@@ -1,0 +1,227 @@
+//! `slipring demo`: a made-up shop's telemetry, so that the first try needs no file and no client.
+
+use crate::report::Report;
+use crate::stop::Stop;
+use crate::text::thousands;
+use crate::{End, Fallible, Keeping, seconds};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use shop::{Request, Shop};
+use slipring::otlp::{self, Encoding};
+use slipring::{MetricPoint, QueryError, Severity, Stats, Telemetry, TraceId};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Shows it with a made-up web shop: four producers push its spans, logs and metrics for some seconds while two readers look things
+/// up beside them; then what the stores hold, and whether they are in order.
+///
+/// With `--write` it writes the shop's telemetry to a file instead, as OTLP/JSON lines, for `replay` or any other reader.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How long producers push
+    #[arg(default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    length: Duration,
+    /// Writes what the shop makes to this file; `-` for standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "json"])]
+    write: Option<PathBuf>,
+    /// How many requests of the shop's customers are written
+    #[arg(long, value_name = "N", default_value_t = 500, requires = "write")]
+    requests: usize,
+    /// Reports in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+const PRODUCERS: u64 = 4;
+const READERS: usize = 2;
+/// Requests that each producer prepares and sends again and again: making a record takes longer than storing it.
+const PREPARED: u64 = 2_000;
+/// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly fill their store.
+const POINTS: usize = 10;
+/// From one look to the next.
+const LIVE: Duration = Duration::from_millis(250);
+
+type Pool = Vec<(Request, Vec<MetricPoint>)>;
+
+pub fn run(arguments: &Arguments) -> Fallible<End> {
+    if let Some(path) = &arguments.write {
+        return write(path, arguments.requests);
+    }
+    let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
+    let stop = Stop::listen()?;
+    let pools = prepare()?;
+    let (pushed, lookups) = ingest(&telemetry, &pools, arguments.length, &stop)?;
+    telemetry.flush()?;
+    let report = Report::of(&telemetry, None)?;
+    let stats = telemetry.stats();
+    let offered = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered);
+    let out = &mut io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        report.print(out)?;
+        writeln!(out, "Lookups while records came in: {}", thousands(lookups))?;
+    }
+    if offered != pushed {
+        return Err(format!("{pushed:?} records were pushed, the stores were offered {offered:?}").into());
+    }
+    Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
+}
+
+/// When the shop opens, now.
+fn opening() -> Fallible<u64> {
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos() as u64)
+}
+
+fn write(path: &Path, requests: usize) -> Fallible<End> {
+    let told = |error: io::Error| format!("{}: {error}", path.display());
+    let mut out: Box<dyn Write> = match path {
+        path if path == Path::new("-") => Box::new(io::stdout().lock()),
+        path => Box::new(BufWriter::new(File::create(path).map_err(told)?)),
+    };
+    let mut shop = Shop::opening_at(1, opening()?);
+    let (mut counts, mut line) = ([0; 3], Vec::new());
+    for number in 0..requests {
+        let Request { spans, logs } = shop.request();
+        let points = if number % 50 == 0 { shop.metrics() } else { Vec::new() };
+        let lists = [spans.len(), logs.len(), points.len()];
+        let written = [
+            otlp::write(&spans, Encoding::Json),
+            otlp::write(&logs, Encoding::Json),
+            otlp::write(&points, Encoding::Json),
+        ];
+        for ((count, records), text) in counts.iter_mut().zip(lists).zip(written) {
+            if records > 0 {
+                *count += records as u64;
+                line.clear();
+                line.extend(text);
+                line.push(b'\n');
+                out.write_all(&line)?;
+            }
+        }
+    }
+    out.flush()?;
+    let [spans, logs, points] = counts.map(thousands);
+    eprintln!("{spans} spans, {logs} log records and {points} metric points written to {}", path.display());
+    Ok(End::Well)
+}
+
+fn prepare() -> Fallible<Vec<Pool>> {
+    let opening = opening()?;
+    let bar = bar(PRODUCERS * PREPARED, "preparing {bar:30} {pos} of {len} requests");
+    let made = &AtomicU64::new(0);
+    thread::scope(|scope| {
+        let start = |seed| scope.spawn(move || fill_pool(Shop::opening_at(seed, opening), made));
+        let pools: Vec<_> = (1..=PRODUCERS).map(start).collect();
+        while pools.iter().any(|pool| !pool.is_finished()) {
+            bar.set_position(made.load(Relaxed));
+            thread::sleep(LIVE / 5);
+        }
+        bar.finish_and_clear();
+        Ok(pools.into_iter().map(|pool| pool.join().expect("a shop does not panic")).collect())
+    })
+}
+
+fn bar(length: u64, template: &str) -> ProgressBar {
+    ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("the template is sound"))
+}
+
+fn fill_pool(mut shop: Shop, made: &AtomicU64) -> Pool {
+    let mut scrape = Vec::new().into_iter();
+    let mut request = |_| {
+        if scrape.len() < POINTS {
+            scrape = shop.metrics().into_iter();
+        }
+        made.fetch_add(1, Relaxed);
+        (shop.request(), scrape.by_ref().take(POINTS).collect())
+    };
+    (0..PREPARED).map(&mut request).collect()
+}
+
+/// Producers and readers at work for this long: what was pushed of each signal, and how many lookups were answered.
+fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) -> Fallible<([u64; 3], u64)> {
+    let over = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(|| produce(telemetry, pool, over))).collect();
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read(telemetry, over))).collect();
+        watch(telemetry, length, stop);
+        over.store(true, Relaxed);
+        let (mut pushed, mut lookups) = ([0; 3], 0);
+        for producer in producers {
+            let counts = producer.join().expect("a producer does not panic")?;
+            pushed.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        for reader in readers {
+            lookups += reader.join().expect("a reader does not panic")?;
+        }
+        Ok((pushed, lookups))
+    })
+}
+
+fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallible<[u64; 3]> {
+    let mut pushed = [0; 3];
+    for (number, (request, points)) in pool.iter().cycle().enumerate() {
+        if over.load(Relaxed) {
+            break;
+        }
+        let Request { spans, logs } = again(request, (number / pool.len()) as u128);
+        pushed[0] += telemetry.traces().push_batch(spans)? as u64;
+        pushed[1] += telemetry.logs().push_batch(logs)? as u64;
+        pushed[2] += telemetry.metrics().push_batch(points.clone())? as u64;
+    }
+    Ok(pushed)
+}
+
+/// The request as it would come after so many laps: the same, but in a trace of its own.
+fn again(request: &Request, lap: u128) -> Request {
+    let anew = |trace: TraceId| TraceId::from(u128::from(trace) ^ lap << 64);
+    let mut request = request.clone();
+    for span in &mut request.spans {
+        span.trace_id = anew(span.trace_id);
+        span.links.iter_mut().for_each(|link| link.trace_id = anew(link.trace_id));
+    }
+    request.logs.iter_mut().for_each(|log| log.trace_id = log.trace_id.map(anew));
+    request
+}
+
+/// What somebody on call asks again and again: which errors, in which traces, and which services are there at all.
+fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
+    let mut lookups = 0;
+    while !over.load(Relaxed) {
+        let errors = telemetry.logs().query().key("severity", Severity::ERROR).limit(20).collect()?;
+        for trace in errors.iter().filter_map(|log| log.trace_id) {
+            telemetry.traces().query().key("trace", trace).collect()?;
+            lookups += 1;
+        }
+        telemetry.traces().distinct("service")?;
+        lookups += 2;
+    }
+    Ok(lookups)
+}
+
+fn watch(telemetry: &Telemetry, length: Duration, stop: &Stop) {
+    let bar = bar(length.as_millis() as u64, "{bar:30} {msg}");
+    let started = Instant::now();
+    let (mut before, mut offered_before) = (started, 0);
+    while let Some(left) = length.checked_sub(started.elapsed()).filter(|left| !left.is_zero() && !stop.is_asked()) {
+        thread::sleep(left.min(LIVE));
+        let (stats, now) = (telemetry.stats(), Instant::now());
+        let sum = |count: fn(&Stats) -> u64| count(&stats.traces) + count(&stats.logs) + count(&stats.metrics);
+        let offered = sum(|stats| stats.offered);
+        let rate = ((offered - offered_before) as f64 / (now - before).as_secs_f64()) as u64;
+        (before, offered_before) = (now, offered);
+        let counts =
+            [rate, sum(|stats| stats.indexer_lag), sum(|stats| stats.evicted.total()), sum(|stats| stats.count)];
+        let [rate, lag, evicted, held] = counts.map(thousands);
+        bar.set_position(started.elapsed().as_millis() as u64);
+        bar.set_message(format!("{rate} records/s, lag {lag}, evicted {evicted}, held {held}"));
+    }
+    bar.finish_and_clear();
+}

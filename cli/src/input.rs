@@ -1,0 +1,242 @@
+//! Files of export requests: JSON lines, or protobuf messages with their lengths before them; packed with gzip or not.
+
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The longest line or message that is read; of a longer one nothing is kept.
+const LONGEST: u64 = 64 << 20;
+
+/// A request as it lies in a file.
+pub struct Item {
+    /// Which line, or which message, from 1.
+    pub number: u64,
+    pub body: Body,
+}
+
+pub enum Body {
+    Json(Vec<u8>),
+    Protobuf(Vec<u8>),
+    /// It can't be had, for this reason.
+    Damaged(String),
+}
+
+/// The requests of a file, one after the other.
+pub struct Requests {
+    reader: Box<dyn BufRead + Send>,
+    number: u64,
+    form: Form,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Lines,
+    /// One request over many lines, as people write it.
+    Document,
+    /// Each message behind its length: four bytes, the highest first, as the Collector's file exporter has it; or a varint.
+    Messages(Length),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Four,
+    Varint,
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    reader: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Requests {
+    /// Opens a file, or standard input for `-`; `bytes` counts what is read of it, as it is packed.
+    pub fn open(path: &Path, bytes: Arc<AtomicU64>) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Self::of(Counted { reader: io::stdin(), bytes });
+        }
+        Self::of(Counted { reader: File::open(path)?, bytes })
+    }
+
+    fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
+        let mut reader = BufReader::with_capacity(1 << 16, reader);
+        let packed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        let mut reader: Box<dyn BufRead + Send> =
+            if packed { Box::new(BufReader::new(MultiGzDecoder::new(reader))) } else { Box::new(reader) };
+        let form = match reader.fill_buf()? {
+            // No message of 16 MiB or more is the first one of a file.
+            [0, ..] => Form::Messages(Length::Four),
+            [b'{', b'\r' | b'\n', ..] => Form::Document,
+            [b'{' | b' ' | b'\t' | b'\r' | b'\n', ..] => Form::Lines,
+            // A length of several bytes, or of one, before a message's first field.
+            [0x80..=0xff, ..] | [_, 0x0a, ..] => Form::Messages(Length::Varint),
+            _ => Form::Lines,
+        };
+        Ok(Self { reader, number: 0, form, ended: false })
+    }
+
+    fn line(&mut self) -> io::Result<Option<Body>> {
+        loop {
+            let mut line = Vec::new();
+            let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line)? as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if read > LONGEST && line.last() != Some(&b'\n') {
+                self.reader.skip_until(b'\n')?;
+                return Ok(Some(Body::Damaged(too_long())));
+            }
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Some(Body::Json(line)));
+            }
+        }
+    }
+
+    fn document(&mut self) -> io::Result<Option<Body>> {
+        self.ended = true;
+        self.number = 1;
+        let mut document = Vec::new();
+        let read = self.reader.by_ref().take(LONGEST + 1).read_to_end(&mut document)? as u64;
+        let whole = read <= LONGEST;
+        Ok(Some(if whole { Body::Json(document) } else { Body::Damaged(too_long()) }))
+    }
+
+    fn message(&mut self, length: Length) -> io::Result<Option<Body>> {
+        let Some(length) = self.length(length)? else { return Ok(None) };
+        self.number += 1;
+        if length > LONGEST {
+            // Where the next one begins is anybody's guess.
+            self.ended = true;
+            return Ok(Some(Body::Damaged(format!(
+                "it says that it is {length} bytes long; the rest of the file is left out"
+            ))));
+        }
+        let mut message = Vec::new();
+        if self.reader.by_ref().take(length).read_to_end(&mut message)? as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Some(Body::Protobuf(message)))
+    }
+
+    fn length(&mut self, form: Length) -> io::Result<Option<u64>> {
+        let mut byte = |first: bool| -> io::Result<Option<u8>> {
+            let mut byte = [0];
+            match self.reader.read(&mut byte)? {
+                0 if first => Ok(None),
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(Some(byte[0])),
+            }
+        };
+        let Some(first) = byte(true)? else { return Ok(None) };
+        let mut length = u64::from(first);
+        match form {
+            Length::Four => {
+                for _ in 0..3 {
+                    length = length << 8 | byte(false)?.map_or(0, u64::from);
+                }
+            }
+            Length::Varint => {
+                let (mut last, mut shift) = (first, 0);
+                length &= 0x7f;
+                while last & 0x80 != 0 {
+                    shift += 7;
+                    if shift > 56 {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, "a length that is none"));
+                    }
+                    last = byte(false)?.unwrap_or(0);
+                    length |= u64::from(last & 0x7f) << shift;
+                }
+            }
+        }
+        Ok(Some(length))
+    }
+}
+
+fn too_long() -> String {
+    format!("it is longer than {LONGEST} bytes")
+}
+
+impl Iterator for Requests {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if self.ended {
+            return None;
+        }
+        let body = match self.form {
+            Form::Lines => self.line(),
+            Form::Document => self.document(),
+            Form::Messages(length) => self.message(length),
+        };
+        let body = body.unwrap_or_else(|error| {
+            self.ended = true;
+            self.number += 1;
+            Some(Body::Damaged(format!("{error}; the rest of the file is left out")))
+        });
+        body.map(|body| Item { number: self.number, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    fn read(bytes: &[u8]) -> Vec<(u64, Result<Vec<u8>, String>)> {
+        let requests = Requests::of(io::Cursor::new(bytes.to_vec())).unwrap();
+        let body = |item: Item| match item.body {
+            Body::Json(body) | Body::Protobuf(body) => (item.number, Ok(body)),
+            Body::Damaged(why) => (item.number, Err(why)),
+        };
+        requests.map(body).collect()
+    }
+
+    #[test]
+    fn lines_are_told_by_their_numbers() {
+        let found = read(b"{\"a\":1}\n\n  \n{\"b\":2}");
+        assert_eq!(found, [(1, Ok(b"{\"a\":1}\n".to_vec())), (4, Ok(b"{\"b\":2}".to_vec()))]);
+        assert_eq!(read(b"{\n\"a\":1}\n"), [(1, Ok(b"{\n\"a\":1}\n".to_vec()))]);
+        assert_eq!(read(b""), []);
+        assert_eq!(read(b"garbage\n"), [(1, Ok(b"garbage\n".to_vec()))]);
+    }
+
+    #[test]
+    fn messages_have_lengths_of_either_kind() {
+        let message = [0x0a, 2, 0x12, 0];
+        let four = [&[0, 0, 0, 4], &message[..], &[0, 0, 0, 0]].concat();
+        assert_eq!(read(&four), [(1, Ok(message.to_vec())), (2, Ok(vec![]))]);
+        let varint = [&[4], &message[..], &[4], &message[..]].concat();
+        assert_eq!(read(&varint), [(1, Ok(message.to_vec())), (2, Ok(message.to_vec()))]);
+        let long = [&[0x80, 0x01, 0x0a, 126], &[0; 126][..]].concat();
+        assert_eq!(read(&long), [(1, Ok(long[2..].to_vec()))]);
+        let cut = &four[..7];
+        assert!(matches!(&read(cut)[..], [(2, Err(why))] if why.contains("left out")), "{:?}", read(cut));
+        assert!(matches!(&read(&[0, 0xff, 0xff, 0xff, 1])[..], [(2, Err(_))]));
+    }
+
+    #[test]
+    fn packed_files_are_unpacked_and_damage_is_told() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(b"{\"a\":1}\n{\"b\":2}\n").unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(read(&packed).len(), 2);
+        let twice = [&packed[..], &packed[..]].concat();
+        assert_eq!(read(&twice).len(), 4);
+        let cut = read(&packed[..packed.len() - 4]);
+        assert!(cut.last().is_some_and(|(_, body)| body.is_err()), "{cut:?}");
+    }
+}

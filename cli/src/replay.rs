@@ -1,0 +1,299 @@
+//! `slipring replay`: files into stores, and what is in them.
+
+use crate::input::{Body, Item, Requests};
+use crate::report::{FileReport, Problem, Replayed, Report};
+use crate::stop::Stop;
+use crate::text::{rate, thousands};
+use crate::{End, Fallible, Keeping};
+use clap::Args;
+use crossbeam_channel::{Receiver, Sender};
+use indicatif::{ProgressBar, ProgressStyle};
+use slipring::Telemetry;
+use slipring::otlp::{Encoding, Kind, Rejected, Request};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Takes OTLP files into memory, and reports what is in them.
+///
+/// Files are JSON lines as the Collector's file exporter writes them, one export request a line, or protobuf messages each behind its
+/// length (four bytes or a varint); plain or packed with gzip. `-` is standard input.
+///
+/// A damaged line costs that line, a malformed record that record; both are told, with their line, and make the exit status 1.
+/// Unless told otherwise, stores are made large enough for the files, up to two million records each.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Files to read; `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Reads with one thread, so that records arrive in the order of the files
+    #[arg(long)]
+    ordered: bool,
+    /// At most so many records a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// Reads the files so many times, 0 until interrupted
+    #[arg(long = "loop", value_name = "TIMES", default_value_t = 1)]
+    times: u64,
+    /// What protobuf messages carry [default: what fits]
+    #[arg(long, value_enum)]
+    signal: Option<Signal>,
+    /// Reports in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Signal {
+    Traces,
+    Logs,
+    Metrics,
+}
+
+impl From<Signal> for Kind {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Traces => Kind::Traces,
+            Signal::Logs => Kind::Logs,
+            Signal::Metrics => Kind::Metrics,
+        }
+    }
+}
+
+/// The bytes of the shortest span, log record and metric point that one finds in a file.
+const SHORTEST: [u64; 3] = [150, 100, 40];
+
+/// Records of a store whose files tell nothing, and of the largest that is made unasked.
+const UNTOLD: usize = 200_000;
+const MOST: usize = 2_000_000;
+
+/// Problems that are told one by one.
+const TOLD: usize = 20;
+
+/// Requests that wait to be parsed.
+const WAITING: usize = 256;
+
+pub fn run(arguments: &Arguments) -> Fallible<End> {
+    let sizes = sizes(&arguments.files)?;
+    let telemetry = arguments.keeping.build(capacities(&sizes))?;
+    let stop = Stop::listen()?;
+    let started = Instant::now();
+    let replayed = replay(arguments, &telemetry, &sizes, &stop)?;
+    telemetry.flush()?;
+    let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed())))?;
+    let out = &mut io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        report.print(out)?;
+    }
+    Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
+}
+
+/// Bytes of each file, none where that is not known; a file that is not there ends the command before any work is done.
+fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
+    let size = |path: &PathBuf| {
+        if path.as_os_str() == "-" {
+            return Ok(None);
+        }
+        let file = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        if file.is_dir() {
+            return Err(format!("{} is a folder; give the files in it", path.display()).into());
+        }
+        // Packed text is a tenth of what it was, more or less.
+        let packed = path.extension().is_some_and(|extension| extension == "gz");
+        Ok(file.is_file().then(|| file.len() * if packed { 10 } else { 1 }))
+    };
+    files.iter().map(size).collect()
+}
+
+fn capacities(sizes: &[Option<u64>]) -> [usize; 3] {
+    let all: Option<u64> = sizes.iter().copied().sum();
+    SHORTEST.map(|shortest| all.map_or(UNTOLD, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST))
+}
+
+/// What a thread has taken, by file.
+#[derive(Default)]
+struct Tally {
+    files: Vec<FileReport>,
+    rejected: Rejected,
+    problems: Vec<Problem>,
+    /// All of them.
+    troubled: u64,
+}
+
+fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], stop: &Stop) -> Fallible<Tally> {
+    let files = &arguments.files;
+    let workers = if arguments.ordered { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    let bytes = Arc::new(AtomicU64::new(0));
+    let taken = AtomicU64::new(0);
+    let pace = Pace { rate: arguments.rate, started: Instant::now() };
+    let bar = progress(arguments, sizes);
+    let (sender, receiver) = crossbeam_channel::bounded::<(usize, Item)>(WAITING);
+    thread::scope(|scope| {
+        let work = || {
+            let mut tally = Tally { files: files.iter().map(FileReport::of).collect(), ..Tally::default() };
+            work(arguments, telemetry, &receiver, &taken, &pace, &mut tally);
+            tally
+        };
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let read = read(arguments, &bytes, sender, stop, |done| {
+            bar.set_position(bytes.load(Ordering::Relaxed));
+            let taken = taken.load(Ordering::Relaxed);
+            bar.set_message(format!(
+                "{} records, {}/s",
+                thousands(taken),
+                thousands(rate(taken, pace.started.elapsed()))
+            ));
+            if done {
+                bar.finish_and_clear();
+            }
+        });
+        let mut whole = Tally { files: files.iter().map(FileReport::of).collect(), ..Tally::default() };
+        for worker in workers {
+            whole.add(worker.join().expect("a worker does not panic"));
+        }
+        read.map(|()| whole)
+    })
+}
+
+fn progress(arguments: &Arguments, sizes: &[Option<u64>]) -> ProgressBar {
+    let all: Option<u64> = sizes.iter().copied().sum();
+    let packed = arguments.files.iter().any(|file| file.extension().is_some_and(|extension| extension == "gz"));
+    let all = all.filter(|_| !packed).map(|bytes| bytes * arguments.times).filter(|bytes| *bytes > 0);
+    let style = |template: &str| ProgressStyle::with_template(template).expect("the template is sound");
+    match all {
+        Some(bytes) => ProgressBar::new(bytes).with_style(style("{bar:30} {bytes}/{total_bytes}, {msg}, {eta} left")),
+        None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {msg}, {elapsed}")),
+    }
+}
+
+/// Reads the files and hands their requests out.
+fn read(
+    arguments: &Arguments,
+    bytes: &Arc<AtomicU64>,
+    sender: Sender<(usize, Item)>,
+    stop: &Stop,
+    show: impl Fn(bool),
+) -> Fallible<()> {
+    let mut shown = Instant::now();
+    let mut time = 0;
+    'all: while arguments.times == 0 || time < arguments.times {
+        time += 1;
+        for (number, path) in arguments.files.iter().enumerate() {
+            let told = |error: io::Error| format!("{}: {error}", path.display());
+            for item in Requests::open(path, Arc::clone(bytes)).map_err(told)? {
+                if stop.is_asked() || sender.send((number, item)).is_err() {
+                    break 'all;
+                }
+                if shown.elapsed() > Duration::from_millis(100) {
+                    show(false);
+                    shown = Instant::now();
+                }
+            }
+        }
+    }
+    show(true);
+    Ok(())
+}
+
+fn work(
+    arguments: &Arguments,
+    telemetry: &Telemetry,
+    receiver: &Receiver<(usize, Item)>,
+    taken: &AtomicU64,
+    pace: &Pace,
+    tally: &mut Tally,
+) {
+    for (file, item) in receiver {
+        let request = match &item.body {
+            Body::Json(line) => Request::read_json(line).map_err(|error| error.to_string()),
+            Body::Protobuf(message) => read_protobuf(arguments.signal.map(Kind::from), message),
+            Body::Damaged(why) => Err(why.clone()),
+        };
+        match request {
+            Err(what) => {
+                tally.files[file].damaged += 1;
+                tally.tell(file, item.number, what);
+            }
+            Ok(request) => {
+                let before = taken.fetch_add(request.len() as u64, Ordering::Relaxed);
+                pace.wait_for(before);
+                let counts = &mut tally.files[file];
+                counts.spans += request.spans.len() as u64;
+                counts.log_records += request.logs.len() as u64;
+                counts.metric_points += request.points.len() as u64;
+                let rejected = telemetry.take(request);
+                if !rejected.is_empty() {
+                    counts.rejected += rejected.records();
+                    tally.rejected.merge(&rejected);
+                    tally.tell(file, item.number, rejected.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// A message of this kind; if that is not known, of the first that it fits.
+fn read_protobuf(kind: Option<Kind>, message: &[u8]) -> Result<Request, String> {
+    let read = |kind| Request::read(kind, Encoding::Protobuf, message).map_err(|error| error.to_string());
+    match kind {
+        Some(kind) => read(kind),
+        None => {
+            let kinds = [Kind::Traces, Kind::Logs, Kind::Metrics];
+            let mut read = kinds.map(read);
+            let whole = |request: &Result<Request, String>| {
+                request.as_ref().is_ok_and(|r| r.rejected.is_empty() && !r.is_empty())
+            };
+            let partly = |request: &Result<Request, String>| request.as_ref().is_ok_and(|request| !request.is_empty());
+            let fits = read.iter().position(whole).or_else(|| read.iter().position(partly)).unwrap_or(0);
+            std::mem::replace(&mut read[fits], Err(String::new()))
+        }
+    }
+}
+
+impl Tally {
+    fn tell(&mut self, file: usize, number: u64, what: String) {
+        self.troubled += 1;
+        if self.problems.len() < TOLD {
+            self.problems.push(Problem { file: self.files[file].file.clone(), line: number, what });
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.files.iter_mut().zip(other.files).for_each(|(file, other)| file.add(&other));
+        self.rejected.merge(&other.rejected);
+        self.troubled += other.troubled;
+        self.problems.extend(other.problems);
+        self.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        self.problems.truncate(TOLD);
+    }
+
+    fn into_report(self, took: Duration) -> Replayed {
+        let reasons = self.rejected.reasons().map(|(reason, records)| (reason.to_owned(), records)).collect();
+        let untold = self.troubled - self.problems.len() as u64;
+        Replayed::new(self.files, reasons, self.problems, untold, took)
+    }
+}
+
+/// How fast records may come in.
+struct Pace {
+    rate: Option<u64>,
+    started: Instant,
+}
+
+impl Pace {
+    /// Sleeps until so many records may have come in.
+    fn wait_for(&self, records: u64) {
+        if let Some(rate) = self.rate {
+            let due = self.started + Duration::from_secs_f64(records as f64 / rate as f64);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What is in the stores: for a person to read, or in JSON.
+
+use crate::Fallible;
+use crate::text::{counted, mebibytes, milliseconds, rate, thousands};
+use serde::Serialize;
+use slipring::{
+    Audit, AuditError, KeyBuf, KeyCount, Query, Severity, Signal, Span, Stats, StatusCode, Store, Telemetry,
+    TelemetryStats, TraceOrder, TraceSummary,
+};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// Keys of an index that are told.
+const TOP_KEYS: usize = 5;
+/// Traces that are told of each kind.
+const TRACES: usize = 5;
+
+/// Everything that a command has to say in the end.
+#[derive(Serialize)]
+pub struct Report {
+    /// What came from files.
+    #[serde(flatten)]
+    replayed: Option<Replayed>,
+    stats: TelemetryStats,
+    indexes: Vec<Index>,
+    slowest_traces: Vec<TraceSummary>,
+    failing_traces: Vec<TraceSummary>,
+    /// The audit's verdict.
+    audit: Verdict,
+    /// Whether each record that was offered is held, was evicted or was rejected.
+    conserved: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    InOrder(Audit),
+    Breach(String),
+}
+
+/// The keys of one index.
+#[derive(Serialize)]
+struct Index {
+    signal: &'static str,
+    index: &'static str,
+    distinct: u64,
+    /// Those with most records.
+    top: Vec<KeyCount>,
+}
+
+/// What files held.
+#[derive(Serialize)]
+pub struct Replayed {
+    files: Vec<FileReport>,
+    records: u64,
+    seconds: f64,
+    records_per_second: u64,
+    /// Why records were rejected, with how many.
+    rejected: Vec<(String, u64)>,
+    /// The first problems, by file and line.
+    problems: Vec<Problem>,
+    /// How many others there were.
+    other_problems: u64,
+}
+
+/// What one file held.
+#[derive(Default, Serialize)]
+pub struct FileReport {
+    pub file: String,
+    pub spans: u64,
+    pub log_records: u64,
+    pub metric_points: u64,
+    /// Records that were not taken.
+    pub rejected: u64,
+    /// Lines or messages that were none.
+    pub damaged: u64,
+}
+
+/// Something in a file that was not in order.
+#[derive(Serialize)]
+pub struct Problem {
+    pub file: String,
+    /// Which line, or message, from 1.
+    pub line: u64,
+    pub what: String,
+}
+
+impl FileReport {
+    pub fn of(path: impl AsRef<Path>) -> Self {
+        Self { file: path.as_ref().display().to_string(), ..Self::default() }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.log_records += other.log_records;
+        self.metric_points += other.metric_points;
+        self.rejected += other.rejected;
+        self.damaged += other.damaged;
+    }
+
+    fn records(&self) -> u64 {
+        self.spans + self.log_records + self.metric_points
+    }
+}
+
+impl Replayed {
+    pub fn new(
+        files: Vec<FileReport>,
+        rejected: Vec<(String, u64)>,
+        problems: Vec<Problem>,
+        other_problems: u64,
+        took: Duration,
+    ) -> Self {
+        let records = files.iter().map(FileReport::records).sum();
+        let records_per_second = rate(records, took);
+        Self { files, records, seconds: took.as_secs_f64(), records_per_second, rejected, problems, other_problems }
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.problems.is_empty() && self.files.iter().all(|file| file.rejected == 0 && file.damaged == 0)
+    }
+}
+
+impl Report {
+    pub fn of(telemetry: &Telemetry, replayed: Option<Replayed>) -> Fallible<Self> {
+        let slowest = |query: Query<'_, Span>| query.traces().order(TraceOrder::Slowest).limit(TRACES).collect();
+        let stats = telemetry.stats();
+        let conserves = |stats: &Stats| stats.offered == stats.count + stats.evicted.total() + stats.rejected.total();
+        let conserved = [&stats.traces, &stats.logs, &stats.metrics].iter().all(|stats| conserves(stats));
+        Ok(Self {
+            replayed,
+            indexes: [indexes(telemetry.traces())?, indexes(telemetry.logs())?, indexes(telemetry.metrics())?]
+                .into_iter()
+                .flatten()
+                .collect(),
+            slowest_traces: slowest(telemetry.traces().query())?,
+            failing_traces: slowest(telemetry.traces().query().status(StatusCode::Error))?,
+            audit: match telemetry.audit() {
+                Ok(audit) => Verdict::InOrder(audit),
+                Err(AuditError::Breach(breach)) => Verdict::Breach(breach.to_string()),
+                Err(error) => return Err(error.into()),
+            },
+            conserved,
+            stats,
+        })
+    }
+
+    pub fn is_in_order(&self) -> bool {
+        self.conserved
+            && matches!(self.audit, Verdict::InOrder(_))
+            && self.replayed.as_ref().is_none_or(Replayed::is_in_order)
+    }
+
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(replayed) = &self.replayed {
+            replayed.print(out)?;
+        }
+        print_stats(out, [&self.stats.traces, &self.stats.logs, &self.stats.metrics])?;
+        for index in self.indexes.iter().filter(|index| index.distinct > 0) {
+            let (signal, name, distinct) = (index.signal, index.index, thousands(index.distinct));
+            writeln!(out, "\n{signal}s by {name}, {distinct} distinct")?;
+            for key in &index.top {
+                writeln!(out, "  {:>10}  {}", thousands(key.count), named(index, &key.key))?;
+            }
+        }
+        print_traces(out, "The slowest traces", &self.slowest_traces)?;
+        print_traces(out, "The slowest failing traces", &self.failing_traces)?;
+        writeln!(out)?;
+        match (&self.audit, self.conserved) {
+            (Verdict::Breach(breach), _) => writeln!(out, "Audit: NOT in order: {breach}"),
+            (_, false) => writeln!(out, "Audit: NOT in order: a record is neither held nor evicted nor rejected"),
+            (Verdict::InOrder(audit), true) => writeln!(
+                out,
+                "Audit: {} records and {} index entries are in order; each record is held, was evicted or was rejected",
+                thousands(audit.records),
+                thousands(audit.entries)
+            ),
+        }
+    }
+}
+
+fn indexes<T: Signal>(store: &Store<T>) -> Fallible<Vec<Index>> {
+    let names = T::INDEXES;
+    let of = |&index: &&'static str| {
+        let mut top = store.keys(index)?;
+        let distinct = top.len() as u64;
+        top.truncate(TOP_KEYS);
+        Ok(Index { signal: T::NAME, index, distinct, top })
+    };
+    names.as_ref().iter().map(of).collect()
+}
+
+impl Replayed {
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = self.files.iter().map(|file| file.file.chars().count()).max().unwrap_or(0).min(60);
+        writeln!(
+            out,
+            "{:width$}{:>12}{:>14}{:>16}{:>11}{:>10}",
+            "", "spans", "log records", "metric points", "rejected", "damaged"
+        )?;
+        let mut row = |file: &FileReport| {
+            let counts = [file.spans, file.log_records, file.metric_points, file.rejected, file.damaged];
+            let [spans, logs, points, rejected, damaged] = counts.map(thousands);
+            writeln!(out, "{:width$}{spans:>12}{logs:>14}{points:>16}{rejected:>11}{damaged:>10}", file.file)
+        };
+        self.files.iter().try_for_each(&mut row)?;
+        if self.files.len() > 1 {
+            let mut all = FileReport::of("all");
+            self.files.iter().for_each(|file| all.add(file));
+            row(&all)?;
+        }
+        let (records, rate) = (counted(self.records, "record"), thousands(self.records_per_second));
+        writeln!(out, "\n{records} in {:.2} s, {rate}/s", self.seconds)?;
+        if !self.rejected.is_empty() {
+            writeln!(out, "\nRejected, because")?;
+            for (reason, records) in &self.rejected {
+                writeln!(out, "  {:>10}  {reason}", thousands(*records))?;
+            }
+        }
+        if !self.problems.is_empty() {
+            writeln!(out, "\nNot in order")?;
+            for Problem { file, line, what } in &self.problems {
+                writeln!(out, "  {file}:{line}: {what}")?;
+            }
+            if self.other_problems > 0 {
+                writeln!(out, "  and {} others", thousands(self.other_problems))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key as people know it: severities have names.
+fn named(index: &Index, key: &KeyBuf) -> String {
+    match key {
+        KeyBuf::Int(number) if index.index == "severity" => {
+            let name = i32::try_from(*number).ok().and_then(|number| Severity(number).name());
+            name.map_or_else(|| key.to_string(), str::to_owned)
+        }
+        _ => key.to_string(),
+    }
+}
+
+/// The three signals side by side.
+fn print_stats(out: &mut impl Write, signals: [&Stats; 3]) -> io::Result<()> {
+    type Show = fn(&Stats) -> String;
+    const ROWS: [(&str, Show); 10] = [
+        ("offered", |stats| thousands(stats.offered)),
+        ("held", |stats| thousands(stats.count)),
+        ("evicted", |stats| thousands(stats.evicted.total())),
+        ("rejected", |stats| thousands(stats.rejected.total())),
+        ("payload", |stats| mebibytes(stats.data_memory_bytes)),
+        ("indexes", |stats| mebibytes(stats.index_memory_bytes)),
+        ("memory in all", |stats| mebibytes(stats.total_memory_bytes)),
+        ("pushes that waited", |stats| thousands(stats.waits)),
+        ("batches by producers", |stats| thousands(stats.assists)),
+        ("panics caught", |stats| thousands(stats.caught_panics)),
+    ];
+    writeln!(out)?;
+    let mut row = |name: &str, [traces, logs, metrics]: [String; 3]| {
+        writeln!(out, "{name:22}{traces:>20}{logs:>20}{metrics:>20}")
+    };
+    row("", signals.map(|stats| format!("{}s of {}", stats.signal, thousands(stats.capacity))))?;
+    ROWS.iter().try_for_each(|(name, show)| row(name, signals.map(show)))
+}
+
+fn print_traces(out: &mut impl Write, heading: &str, traces: &[TraceSummary]) -> io::Result<()> {
+    if traces.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{heading}")?;
+    for trace in traces {
+        let (took, spans) = (milliseconds(trace.duration), counted(trace.spans, "span"));
+        let (root, name) = (&trace.root_service, &trace.root_name);
+        let failed = if trace.errors == 0 { String::new() } else { format!(", {} failed", thousands(trace.errors)) };
+        let partial = if trace.partial { ", in part" } else { "" };
+        writeln!(
+            out,
+            "  {} {took:>14}  {spans} of {}{failed}{partial}: {root} {name}",
+            trace.trace_id,
+            counted(trace.services.len() as u64, "service")
+        )?;
+    }
+    Ok(())
+}
