@@ -120,6 +120,18 @@ impl<T: Signal> Auditor<'_, T> {
                 return Err(self.breach(2, format!("the block of record {sequence} does not reach to its time")));
             }
         }
+        if let Some(share) = &shard.share {
+            let bytes = |from: u64| -> u64 {
+                let heads = shard.slots.heads(from..shard.indexed());
+                heads.map(|(_, head)| size_of::<T>() as u64 + head.heap()).sum()
+            };
+            let (kept, taken) = (bytes(shard.evicted()), bytes(shard.reclaimed()));
+            if kept != share.kept() || taken > share.taken() {
+                let (said, held) = (share.kept(), share.taken());
+                let what = format!("records keep {kept} bytes and hold {taken}, counted are {said} and {held}");
+                return Err(self.breach(4, what));
+            }
+        }
         let counted = shard.heap.get();
         if std::mem::needs_drop::<T>() && heap != counted {
             return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));

@@ -101,6 +101,8 @@ impl<T: Signal> Builder<T> {
     /// How many shards the capacity is split over, to ±1 record. If not given, two for each core, but none with fewer
     /// than 2,048 records, so that small stores have one.
     ///
+    /// A [class](Builder::class) of its own has shards of its own beside these.
+    ///
     /// One shard is exact: it keeps the newest `capacity` records and no other. With several, each keeps the newest of
     /// what was pushed to it.
     pub fn shards(mut self, shards: usize) -> Self {
@@ -143,13 +145,14 @@ impl<T: Signal> Builder<T> {
     /// their number: from then on the oldest of a shard go, with the reason [`Bytes`](crate::EvictReason::Bytes). Any number, if not
     /// given.
     ///
-    /// Each shard has its share. It is applied as records are indexed: within a millisecond or so, or by
-    /// [`flush`](Store::flush). Until then, and until what was evicted is reclaimed, records may take a quarter more, and one record;
-    /// a push that would go beyond that finds the store full. One that alone takes more than a shard's share is
-    /// [too large](crate::Rejection::TooLarge). Memory for the slots of all of the capacity is reserved all the same, and what
-    /// lies in [`Shared`](crate::Shared) parts is not counted here.
+    /// Each shard has its share, by its capacity. It is applied as records are indexed: within a millisecond or so, or by
+    /// [`flush`](Store::flush). Until then, and until what was evicted is reclaimed, a shard's records may take a quarter more, and one
+    /// record; where no more is left a push finds no room, as where no slot is. A record that alone takes more than a shard's
+    /// share, or more than 4 GiB of heap, is [too large](crate::Rejection::TooLarge): with a class of its own, or with many shards,
+    /// that is a small part of all. Memory for the slots of all of the capacity is reserved all the same, and what lies in
+    /// [`Shared`](crate::Shared) parts is not counted here.
     ///
-    /// A push costs one more atomic operation then, on a word that all producers share.
+    /// A push costs one more atomic operation then.
     ///
     /// ```
     /// use slipring::{EvictReason, LogRecord, Store};
@@ -171,7 +174,8 @@ impl<T: Signal> Builder<T> {
     /// How long a record may stay, counted from its push; then it goes, with the reason [`Age`](crate::EvictReason::Age). For ever,
     /// if not given.
     ///
-    /// It goes no sooner; and later by a sixty-fourth part at most, and some milliseconds. In a manual store,
+    /// It goes no sooner; and later by a sixty-fourth part at most, some milliseconds, and what hooks take for some hundred records. In a
+    /// manual store,
     /// [`step`](Store::step) lets records grow old: they count from the first step that finds them.
     ///
     /// ```
@@ -192,7 +196,7 @@ impl<T: Signal> Builder<T> {
     }
 
     /// A class of its own for errors, with room for so many `records` of the capacity: what is [an error](Signal::is_error) goes
-    /// there, and outlives the flood of the rest. So has the rest shards that errors don't fill.
+    /// there, and outlives the flood of the rest. Spans and log records can be errors; metric points are none.
     ///
     /// ```
     /// use slipring::{LogRecord, Severity, Store};

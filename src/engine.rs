@@ -1,7 +1,6 @@
 //! What producers, the indexer and readers of one store share, and how a record gets in.
 
 use crate::bookmark::Bookmark;
-use crate::budget::Budget;
 use crate::config::{Layout, Layouts, OnFull, Picks};
 use crate::error::Rejection;
 use crate::evictions::Sinks;
@@ -9,7 +8,7 @@ use crate::index::{Fingerprints, NO_KEY};
 use crate::indexer::{Ages, Moved, Role};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
-use crate::ring::{Claim, Class, NoClaim, Route, Router, Shard, Sketch};
+use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Route, Router, Shard, Sketch};
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
@@ -41,13 +40,11 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) on_full: OnFull,
     /// The most that one record may take, of each class.
     largest: [u64; 2],
-    /// If bytes are bounded.
-    pub(crate) budget: Option<Budget>,
     /// If age is.
     pub(crate) ages: Option<Ages>,
     /// If there is a class of its own for what this picks.
     picks: Option<Picks<T>>,
-    /// Whether there is neither a budget nor such a class, so that pushes look at this only.
+    /// Whether there is neither a bound on bytes nor such a class, so that pushes look at this only.
     plain: bool,
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
@@ -77,7 +74,9 @@ impl<T: Signal> Engine<T> {
         let picked = layouts.picked;
         let largest = |layout: Layout| {
             let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);
-            config.share(layout.base).map_or(largest, |share| share.min(largest))
+            // Heap bytes are kept in 32 bits.
+            let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
+            config.share(layout.base).map_or(largest, |share| share.min(sized).min(largest))
         };
         Self {
             shards: shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect(),
@@ -93,7 +92,6 @@ impl<T: Signal> Engine<T> {
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
             largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
-            budget: config.max_bytes.map(|bytes| Budget::new(bytes as u64)),
             ages: config.max_age.map(Ages::new),
             plain: config.max_bytes.is_none() && config.class.is_none(),
             picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
@@ -157,7 +155,7 @@ impl<T: Signal> Engine<T> {
     #[inline(always)]
     pub(crate) fn claim(&self, sketches: &[Sketch<T>], on_full: OnFull) -> Result<Claim, Rejection> {
         if self.plain {
-            self.claim_slots(Class::Rest, sketches.len(), on_full)
+            self.claim_with(Class::Rest, sketches.len(), &OnlySlots, on_full)
         } else {
             self.claim_as_kept(sketches, on_full)
         }
@@ -168,61 +166,61 @@ impl<T: Signal> Engine<T> {
     fn claim_as_kept(&self, sketches: &[Sketch<T>], on_full: OnFull) -> Result<Claim, Rejection> {
         let class = sketches[0].class;
         let wanted = sketches.iter().take_while(|sketch| sketch.class == class).count();
-        match &self.budget {
-            None => self.claim_slots(class, wanted, on_full),
-            Some(budget) => self.claim_within(budget, &sketches[..wanted], on_full),
-        }
+        let sketches = &sketches[..wanted];
+        self.claim_with(class, wanted, &Bytes { sketches, freed: || self.room.notify() }, on_full)
     }
 
-    /// Claims up to `wanted` slots.
+    /// Claims up to `wanted` slots, and what else they need.
     #[inline(always)]
-    pub(crate) fn claim_slots(&self, class: Class, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+    fn claim_with(
+        &self,
+        class: Class,
+        wanted: usize,
+        need: &impl Need<T>,
+        on_full: OnFull,
+    ) -> Result<Claim, Rejection> {
         debug_assert!(wanted > 0);
-        match self.router.claim(&self.shards, class, wanted as u64, self.notices.tick()) {
+        match self.router.claim(&self.shards, class, wanted as u64, need, self.notices.tick()) {
             Some(claim) => Ok(claim),
-            None => self.claim_anew(class, wanted, on_full),
+            None => self.claim_anew(class, wanted, need, on_full),
         }
     }
 
     #[cold]
-    fn claim_anew(&self, class: Class, wanted: usize, on_full: OnFull) -> Result<Claim, Rejection> {
+    fn claim_anew(
+        &self,
+        class: Class,
+        wanted: usize,
+        need: &impl Need<T>,
+        on_full: OnFull,
+    ) -> Result<Claim, Rejection> {
         // Once a run is often enough: a run is short beside a ring's slack. Not with a claim in hand: waking another thread may
         // cost this one its core, and what it has not published stalls its shard.
-        if self.router.is_short(class) {
-            self.hurry();
-        }
-        let claim =
-            || self.router.claim_anew(&self.shards, class, wanted as u64, &self.notices, |shard| self.assist(shard));
-        claim().or_else(|refused| self.wait_for_room(refused, on_full, || self.has_slots(class), claim))
-    }
-
-    /// Wakes the indexer from its nap, unless it leaves its work to producers.
-    pub(crate) fn hurry(&self) {
-        if !self.notices.is_crowded() {
+        if self.router.is_short(&self.shards, class) && !self.notices.is_crowded() {
             self.notices.hurry();
         }
+        let claim = || {
+            let make_room = |shard| self.assist(shard);
+            self.router.claim_anew(&self.shards, class, wanted as u64, need, &self.notices, make_room)
+        };
+        claim().or_else(|refused| self.wait_for_room(class, on_full, refused, claim))
     }
 
-    /// Whether a claim of this class would find a slot, or be refused for good.
-    fn has_slots(&self, class: Class) -> bool {
-        self.shards[self.router.shards_of(class)].iter().any(Shard::has_room_or_is_closed)
-    }
-
-    /// Whether a push may find room now, or be refused for good.
+    /// Whether a push of this class may find room now, or be refused for good.
     pub(crate) fn may_have_room(&self, class: Class) -> bool {
-        self.has_slots(class) && self.budget.as_ref().is_none_or(|budget| budget.has_room() || self.is_stopping())
+        self.shards[self.router.shards_of(class)].iter().any(Shard::has_room_or_is_closed)
     }
 
     /// Tries again and again, in the way that the policy has it. The store is closed; or there is no room, because somebody else
     /// holds the tokens, or a mark or a stalled push is in the way.
     #[cold]
-    pub(crate) fn wait_for_room<R>(
+    fn wait_for_room(
         &self,
-        mut refused: NoClaim,
+        class: Class,
         on_full: OnFull,
-        ready: impl Fn() -> bool,
-        attempt: impl Fn() -> Result<R, NoClaim>,
-    ) -> Result<R, Rejection> {
+        mut refused: NoClaim,
+        claim: impl Fn() -> Result<Claim, NoClaim>,
+    ) -> Result<Claim, Rejection> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
@@ -238,12 +236,13 @@ impl<T: Signal> Engine<T> {
                 self.counts.waits.add(1);
             }
             if backoff.is_completed() || cfg!(loom) {
-                self.room.wait(Some(Instant::now() + WAIT_AT_MOST), || ready().then_some(()));
+                let ready = || self.may_have_room(class).then_some(());
+                self.room.wait(Some(Instant::now() + WAIT_AT_MOST), ready);
             } else {
                 backoff.snooze();
             }
-            match attempt() {
-                Ok(result) => return Ok(result),
+            match claim() {
+                Ok(claim) => return Ok(claim),
                 Err(again) => refused = again,
             }
         }
@@ -251,7 +250,7 @@ impl<T: Signal> Engine<T> {
 
     /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
     #[cold]
-    pub(crate) fn assist(&self, shard: usize) -> bool {
+    fn assist(&self, shard: usize) -> bool {
         if inside::is_inside() {
             return false;
         }
@@ -315,9 +314,10 @@ impl<T: Signal> Engine<T> {
         }
         for (number, shard) in self.shards.iter().enumerate() {
             let claimed = shard.claimed();
-            let low = shard.low(claimed);
+            // Asked anew each time: what goes for its bytes is known once it is indexed.
+            let due = || shard.is_over_share() || shard.evicted() < shard.low(claimed).min(claimed);
             let backoff = crossbeam_utils::Backoff::new();
-            while shard.indexed() < claimed || shard.evicted() < low || shard.is_over_share() {
+            while shard.indexed() < claimed || due() {
                 if self.catch_up(number) {
                     continue;
                 }

@@ -58,22 +58,26 @@ pub enum BuildError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No slot was free, and the push may not wait: the store rejects when full, or the caller holds what others wait
+    /// No slot was free, or no bytes were where these are bounded, and the push may not wait: the store rejects when full, or the caller holds what others wait
     /// for (it is inside a hook or a visit).
-    #[error("no slot is free; push again later, let the store wait (`OnFull::Wait`), or look for a reader that sleeps")]
+    #[error(
+        "no slot is free, or no bytes are; push again later, let the store wait (`OnFull::Wait`), or look for a reader that sleeps"
+    )]
     Full,
     /// The store was shut down.
     #[error("the store is shut down; nothing enters it any more")]
     Closed,
-    /// A method of the record's [`Signal`](crate::Signal) implementation panicked.
-    #[error("the record's `key`, `timestamp`, `heap_bytes` or `charge` panicked; mend that method")]
+    /// A method of the record's [`Signal`](crate::Signal) implementation panicked, or the predicate of a class.
+    #[error("the record's `key`, `timestamp`, `heap_bytes` or `charge`, or the class's predicate, panicked; mend that")]
     Panicked,
     /// The record alone takes more bytes than the store was told that one may.
-    #[error("the record takes {bytes} bytes, at most {most} are allowed; make it smaller, or raise `max_record_bytes`")]
+    #[error(
+        "the record takes {bytes} bytes, at most {most} are allowed; make it smaller, or raise `max_record_bytes` or `max_bytes`"
+    )]
     TooLarge {
         /// Bytes in its slot and on the heap.
         bytes: u64,
-        /// What the builder was told.
+        /// What the builder was told, or, of `max_bytes`, the share of a shard.
         most: u64,
     },
 }

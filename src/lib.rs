@@ -67,7 +67,6 @@ mod audit;
 #[cfg(feature = "async")]
 mod awaiting;
 mod bookmark;
-mod budget;
 mod config;
 mod engine;
 mod error;

@@ -305,7 +305,7 @@ impl<T: Signal> Store<T> {
     }
 
     /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: about
-    /// 0.1 ms for ten thousand spans in a thousand traces. It never waits. Counts are exact at one instant in each shard; while others
+    /// 0.1 ms for ten thousand spans in a thousand traces. It waits for whoever counts, clears or evicts, while that one moves a floor. Counts are exact at one instant in each shard; while others
     /// push, the numbers of distinct keys may be off by what changes meanwhile.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.engine)
@@ -339,7 +339,7 @@ impl<T: Signal> Store<T> {
 
     /// For tests: as [`step`](Store::step), at some time.
     #[doc(hidden)]
-    pub fn step_at(&self, now: impl FnOnce() -> Instant) -> bool {
+    pub fn step_at(&self, now: impl Fn() -> Instant) -> bool {
         if inside::is_inside() {
             return false;
         }
@@ -353,7 +353,7 @@ impl<T: Signal> Store<T> {
     }
 
     /// Empties the store: from now on no query sees what was pushed before. Evicts in the background, through hooks and
-    /// stream, with the reason `cleared` in the statistics. O(shards), never waits; pushes go on meanwhile.
+    /// stream, with the reason `cleared`. O(shards); waits for nobody, but for a moment in which somebody else counts, clears or evicts.
     pub fn clear(&self) {
         self.engine.clear();
     }

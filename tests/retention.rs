@@ -198,6 +198,27 @@ fn of_a_steady_stream_the_last_while_is_there() {
     }
 }
 
+/// What came after the clock was read is not filed under that time.
+#[test]
+fn no_record_goes_too_soon() {
+    let (age, late) = (Duration::from_secs(10), Duration::from_secs(1));
+    let store: Store<LogRecord> = Store::builder().capacity(100).max_age(age).manual().build().unwrap();
+    let start = Instant::now();
+    let looks = AtomicU64::new(0);
+    store.step_at(|| {
+        // Between this look and the next one a second goes by, and in it a push.
+        let look = looks.fetch_add(1, Ordering::Relaxed);
+        if look == 0 {
+            store.push(log(1)).unwrap();
+        }
+        start + late * u32::from(look > 0)
+    });
+    store.step_at(|| start + age);
+    assert_eq!(store.len(), 1, "gone a second too soon");
+    store.step_at(|| start + age + late);
+    assert_eq!(store.len(), 0);
+}
+
 #[test]
 fn errors_outlive_the_flood() {
     let store: Store<Span> = Store::builder().capacity(5_000).shards(4).error_class(500).build().unwrap();

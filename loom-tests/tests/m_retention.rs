@@ -80,6 +80,32 @@ fn hooks_hear_the_reason_that_is_counted() {
     });
 }
 
+/// A clear beside a push whose claim has the oldest leave by capacity.
+#[test]
+fn whoever_clears_counts_only_what_has_not_left() {
+    explore("told as counted", 3, || {
+        let store = small(1, 2).build().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        store.on_evict(move |_, _: &Record, reason| hears.lock().unwrap().push(reason));
+        store.push(Record::new(1, 0)).unwrap();
+        let clearer = {
+            let store = store.clone();
+            thread::spawn(move || store.clear())
+        };
+        store.push(Record::new(1, 1)).unwrap();
+        store.step();
+        clearer.join().unwrap();
+        store.clear();
+        while store.step() {}
+        let evicted = store.stats().evicted;
+        let heard = heard.lock().unwrap();
+        let told = [EvictReason::Capacity, EvictReason::Cleared]
+            .map(|wanted| heard.iter().filter(|&&reason| reason == wanted).count() as u64);
+        assert_eq!(told, [evicted.capacity, evicted.cleared], "told another reason than is counted");
+    });
+}
+
 /// A thread goes from one class to the other and back, beside one that does as well: its records keep their order.
 #[test]
 fn classes_keep_a_threads_order() {
@@ -108,6 +134,7 @@ fn planted_faults_are_caught() {
         assert_caught(fault, "who_waits_for_bytes_is_woken", LIVELOCK);
     }
     assert_caught("ShedUnseen", "what_goes_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
+    assert_caught("ToldWithoutLock", "whoever_clears_counts_only_what_has_not_left", "another reason than is counted");
     assert_caught("RaisedBeforeDue", "hooks_hear_the_reason_that_is_counted", "another reason than is counted");
     assert_caught("ClassKeepsStamp", "classes_keep_a_threads_order", "out of order");
 }

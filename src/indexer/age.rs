@@ -52,12 +52,12 @@ impl Ages {
 
 impl<T: Signal> Engine<T> {
     /// Makes invisible what is too old by now, where age matters. Cheap when there is nothing to do.
-    pub(crate) fn age_out(&self, now: impl FnOnce() -> Instant) {
+    pub(crate) fn age_out(&self, clock: impl Fn() -> Instant) {
         let Some(ages) = &self.ages else { return };
         let mut notes = lock(&ages.notes);
         // Not before the lock: notes are in order.
-        let now = now();
-        self.take_note(ages, &mut notes, now);
+        let now = clock();
+        self.take_note(ages, &mut notes, now, clock);
         while notes.taken.front().is_some_and(|note| now.saturating_duration_since(note.at) >= ages.most) {
             let note = notes.taken.pop_front().expect("there is one");
             for (shard, &claimed) in self.shards.iter().zip(&note.claimed) {
@@ -67,15 +67,16 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant) {
+    fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant, clock: impl Fn() -> Instant) {
         let due = |last: &Note| now.saturating_duration_since(last.at) >= ages.most / NOTES && self.has_grown(last);
         if !notes.taken.back().map_or_else(|| self.has_records(), due) {
             return;
         }
         let mut note =
             notes.spare.take().unwrap_or_else(|| Note { at: now, claimed: self.shards.iter().map(|_| 0).collect() });
-        note.at = now;
         note.claimed.iter_mut().zip(&self.shards).for_each(|(claimed, shard)| *claimed = shard.claimed());
+        // After the claims: none of them came later than this.
+        note.at = clock();
         notes.taken.push_back(note);
     }
 

@@ -70,7 +70,7 @@ const CHUNK: u64 = 64;
 
 impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the
-    /// user's.
+    /// user's, and the floor's lock, which is held for a moment.
     pub(crate) fn step(&self, number: usize, role: Role) -> Option<Moved> {
         Some(self.step_under(self.shards[number].token.try_take()?, number, role))
     }
@@ -94,14 +94,24 @@ impl<T: Signal> Engine<T> {
             self.tell_of_arrivals(indexed - before.indexed);
             return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }
-        let low = shed(shard, before.evicted, shard.low(claimed), indexed.min(before.evicted + batch));
-        let evicted = evict(shard, before.evicted, low.min(indexed).min(before.evicted + batch));
+        let most = indexed.min(before.evicted + batch);
+        let (low, kept) = shed(shard, before.evicted, shard.low(claimed), most);
+        let evicted = evict(shard, before.evicted, low.min(most));
+        if let Some(share) = &shard.share {
+            // After the eviction: `flush` goes by this.
+            share.set_kept(kept);
+        }
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
             let room = before.reclaimed + shard.slots.count() - claimed;
             let sinks = self.sinks.load();
             let (to, most) = match role {
-                Role::Indexer { rested } if owns_heap::<T>() && sinks.is_empty() && room >= shard.slack() / 2 => {
+                Role::Indexer { rested }
+                    if owns_heap::<T>()
+                        && sinks.is_empty()
+                        && room >= shard.slack() / 2
+                        && !shard.is_short_of_bytes() =>
+                {
                     (evicted.min(rested), batch)
                 }
                 // Hooks and streams see what is evicted on the indexer's thread only.
@@ -177,8 +187,9 @@ impl<T: Signal> Engine<T> {
                 shard.heap.set(shard.heap.get() - heap_of(shard, done..until));
                 (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
             }
-            if let Some(budget) = &self.budget {
-                budget.give_back(bytes_of(shard, done..until));
+            if let Some(share) = &shard.share {
+                // Waiters are told at the step's end.
+                share.give_back(bytes_of(shard, done..until));
             }
             shard.set_reclaimed(until);
             done = until;
@@ -266,7 +277,7 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64
             shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
         }
         if let Some(share) = &shard.share {
-            share.kept.set(share.kept.get() + bytes_of(shard, done - heads.len() as u64..done));
+            share.set_kept(share.kept() + bytes_of(shard, done - heads.len() as u64..done));
         }
         shard.set_indexed(done);
     }
@@ -311,10 +322,11 @@ fn bytes_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
 }
 
 /// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, but
-/// not beyond `to`; where the visible window begins then. For the token holder, who evicts up to there, or to `to`.
-fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> u64 {
-    let Some(share) = &shard.share else { return low };
-    let (mut kept, mut at) = (share.kept.get(), evicted);
+/// not beyond `to`; where the visible window begins then, and how many bytes are kept once the token holder has evicted up to there
+/// or to `to`.
+fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> (u64, u64) {
+    let Some(share) = &shard.share else { return (low, 0) };
+    let (mut kept, mut at) = (share.kept(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
         if sequence >= low && kept <= share.most {
             break;
@@ -325,8 +337,7 @@ fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> u64 {
     if at > low && !planted(Fault::ShedUnseen) {
         shard.raise_floor(at, EvictReason::Bytes);
     }
-    share.kept.set(kept);
-    low.max(at)
+    (low.max(at), kept)
 }
 
 /// Takes records whose turn has come out of every index; how far that got. For the token holder.

@@ -115,6 +115,10 @@ fn pass<T: Signal>(engine: &Engine<T>, taken: Taken, rested: &mut [Rested]) -> b
             let named = round == 0 && taken.names(number);
             let overlooked = round == 0 && planted(Fault::NoticedOnly);
             if named || !(overlooked || shard.is_settled()) {
+                if round > 0 {
+                    // Hooks may take long.
+                    engine.age_out(Instant::now);
+                }
                 moved |= engine.step(number, Role::Indexer { rested: rested[number].before }).is_some_and(Moved::any);
             }
         }

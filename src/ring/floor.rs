@@ -15,7 +15,7 @@ pub(super) struct Floor {
     at: AtomicU64,
     /// Nothing below it came after the store was last cleared.
     cleared: Count,
-    /// Whoever raises the floor or counts holds this for a moment; pushes and queries do not.
+    /// Whoever raises the floor, evicts or counts holds this for a moment; queries do not, and pushes only when they evict.
     raises: Mutex<Raises>,
 }
 
@@ -74,8 +74,9 @@ impl Floor {
 
     /// For the token holder, who evicts this range: tells the parts of it that leave before their turn.
     pub(super) fn tell(&self, range: Range<u64>, mut tell: impl FnMut(Range<u64>, EvictReason)) {
-        // What is due now was made so by a floor that this sees, or by newer records alone.
-        if self.get() <= range.start {
+        // Under the lock also where the floor has nothing to say: whoever raises it later knows by that what has been claimed, and so
+        // does not count what has left by capacity.
+        if planted(Fault::ToldWithoutLock) && self.get() <= range.start {
             return;
         }
         let mut raises = lock(&self.raises);

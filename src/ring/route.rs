@@ -16,6 +16,7 @@
 //! other ends its run there, so that each thread's records keep their order.
 
 use super::shard::Shard;
+use super::share::Need;
 use crate::notice::Notices;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
@@ -30,8 +31,8 @@ pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 256 };
 /// Runs by which another's shard must have fallen behind before a producer helps out there, in shards of some size.
 const HELP_AFTER: u64 = 4;
 
-/// Routes whose runs one thread remembers at a time; one that is taken beside more others starts a run each time.
-const REMEMBERED: usize = 8;
+/// Routes whose runs one thread remembers at a time: of those whose numbers are equal modulo this, the one that it took last.
+const REMEMBERED: usize = 16;
 
 /// A thread's run on one route. Fields are set one by one, so that a push touches only those that change.
 struct Run {
@@ -186,16 +187,24 @@ impl Router {
         self.stamps.load(Ordering::Acquire)
     }
 
-    /// Whether there was little room where this thread pushed last, when its run began.
-    pub(crate) fn is_short(&self, class: Class) -> bool {
+    /// Whether there was little room where this thread pushed last, when its run began, or is little now of bytes.
+    pub(crate) fn is_short<T: Signal>(&self, shards: &[Shard<T>], class: Class) -> bool {
         let route = self.route(class);
         let run = route.run();
-        run.route.get() == route.number && run.room.get() < route.hurry_below
+        run.route.get() == route.number
+            && (run.room.get() < route.hurry_below || shards[run.shard.get()].is_short_of_bytes())
     }
 
     /// Claims up to `wanted` sequences on this thread's run, if nothing stands against it.
     #[inline(always)]
-    pub(crate) fn claim<T: Signal>(&self, shards: &[Shard<T>], class: Class, wanted: u64, tick: u64) -> Option<Claim> {
+    pub(crate) fn claim<T: Signal>(
+        &self,
+        shards: &[Shard<T>],
+        class: Class,
+        wanted: u64,
+        need: &impl Need<T>,
+        tick: u64,
+    ) -> Option<Claim> {
         let route = self.route(class);
         let run = route.run();
         let next = run.next.get();
@@ -204,10 +213,16 @@ impl Router {
             return None;
         }
         let shard = &shards[run.shard.get()];
-        shard.claim(next, count).then(|| {
-            self.end_other_run(class);
-            run.take(count, shard)
-        })
+        let count = need.take(shard, count);
+        if count == 0 {
+            return None;
+        }
+        if !shard.claim(next, count) {
+            need.give_back(shard, count);
+            return None;
+        }
+        self.end_other_run(class);
+        Some(run.take(count, shard))
     }
 
     /// The same with a new stamp, and on another shard where that is called for. Lock-free while some shard has room.
@@ -219,15 +234,17 @@ impl Router {
         shards: &[Shard<T>],
         class: Class,
         wanted: u64,
+        need: &impl Need<T>,
         notices: &Notices,
         make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
         let (route, tick) = (self.route(class), notices.tick());
-        let run = route.run();
-        if run.route.get() != route.number || run.tick.get() != tick {
+        // Each thread once, whatever classes it pushes to.
+        let has_entered = |route: &Route| route.run().route.get() == route.number && route.run().tick.get() == tick;
+        if !has_entered(&self.rest) && !self.picked.as_ref().is_some_and(has_entered) {
             notices.enter();
         }
-        let claim = self.claim_on_new_run(shards, route, wanted, tick, run, make_room);
+        let claim = self.claim_on_new_run(shards, route, wanted, need, tick, make_room);
         if claim.is_ok() {
             self.end_other_run(class);
         }
@@ -239,10 +256,11 @@ impl Router {
         shards: &[Shard<T>],
         route: &Route,
         wanted: u64,
+        need: &impl Need<T>,
         tick: u64,
-        run: &Run,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
+        let run = route.run();
         if run.route.get() == route.number && run.is_disturbed(&shards[run.shard.get()]) {
             run.move_on(shards, route, Whose::Own);
         }
@@ -270,6 +288,7 @@ impl Router {
             }
             let (next, limit) = (claimed.sequence(), shard.limit());
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
+            let count = if count == 0 { 0 } else { need.take(shard, count) };
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
@@ -300,6 +319,7 @@ impl Router {
                 run.tick.set(tick);
                 return Ok(run.take(count, shard));
             }
+            need.give_back(shard, count);
             contended += 1;
             full = 0;
             if contended < count_of_shards {

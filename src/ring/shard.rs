@@ -6,6 +6,7 @@
 use super::floor::{Departures, Floor};
 use super::home::Home;
 use super::marks::Marks;
+use super::share::Share;
 use super::slot::{Head, Slots};
 use super::token::{Token, TokenGuard};
 use crate::index::{Blocks, Departed, Directory};
@@ -38,20 +39,6 @@ pub(crate) struct Cursors {
     pub(crate) indexed: u64,
     pub(crate) evicted: u64,
     pub(crate) reclaimed: u64,
-}
-
-/// A shard's share of a store's bytes.
-#[derive(Debug)]
-pub(crate) struct Share {
-    pub(crate) most: u64,
-    /// Bytes of the records in `[evicted, indexed)`; written by the token holder.
-    pub(crate) kept: Count,
-}
-
-impl Share {
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.kept.get() > self.most
-    }
 }
 
 /// One shard of a store.
@@ -94,7 +81,7 @@ impl<T: Signal> Shard<T> {
             evicted: AtomicU64::new(0),
             floor: Floor::new(),
             heap: Count::default(),
-            share: bytes.map(|most| Share { most, kept: Count::default() }),
+            share: bytes.map(Share::new),
             token: Token::new(),
             marks: Marks::new(),
             slots: Slots::new(capacity + slack),
@@ -141,7 +128,7 @@ impl<T: Signal> Shard<T> {
     /// Whether a claim would succeed or be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
-        claimed.is_closed() || claimed.sequence() < self.limit()
+        claimed.is_closed() || claimed.sequence() < self.limit() && self.share.as_ref().is_none_or(Share::has_room)
     }
 
     // --- anyone ---
@@ -228,6 +215,11 @@ impl<T: Signal> Shard<T> {
     pub(crate) fn has_records(&self) -> bool {
         let claimed = self.claimed();
         self.low(claimed) < claimed
+    }
+
+    /// Whether few of its bytes are left, where these are bounded.
+    pub(crate) fn is_short_of_bytes(&self) -> bool {
+        self.share.as_ref().is_some_and(Share::is_short)
     }
 
     /// Whether what is indexed and not evicted takes more bytes than its share.

@@ -68,6 +68,8 @@ faults! {
     ClassKeepsStamp,
     /// What goes for its bytes is evicted without being made invisible before.
     ShedUnseen,
+    /// Who evicts does not take the floor's lock where the floor seems not to matter.
+    ToldWithoutLock,
     /// The floor is raised, and only then, without the lock, noted why.
     RaisedBeforeDue,
     /// Taking a stamp publishes nothing.

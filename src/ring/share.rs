@@ -1,0 +1,119 @@
+//! A shard's share of a store's bytes, where these are bounded.
+//!
+//! Of the bytes of indexed records the token holder evicts the oldest for as long as they are too many. So what is kept is known when
+//! it is indexed, not when it is claimed. What has been claimed and not reclaimed yet, indexed or not, has a bound of its own, a
+//! quarter more: its bytes are taken just before the claim and given back when it is reclaimed. A producer that finds none left
+//! in a shard does what it does where no slot is left. It never waits with bytes in hand.
+
+use super::shard::Shard;
+use super::slot::Sketch;
+use crate::signal::Signal;
+use crate::sync::{AtomicU64, CachePadded, Ordering};
+
+#[derive(Debug)]
+pub(crate) struct Share {
+    /// Bytes that records may keep.
+    pub(crate) most: u64,
+    /// Bytes of the records in `[evicted, indexed)`; written by the token holder.
+    kept: AtomicU64,
+    /// Bytes of records that have been, or are just being, claimed, and are not reclaimed.
+    taken: CachePadded<AtomicU64>,
+}
+
+impl Share {
+    pub(super) fn new(most: u64) -> Self {
+        Self { most, kept: AtomicU64::new(0), taken: CachePadded::new(AtomicU64::new(0)) }
+    }
+
+    pub(crate) fn kept(&self) -> u64 {
+        // Acquire pairs with the Release in `set_kept`.
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// For the token holder.
+    pub(crate) fn set_kept(&self, bytes: u64) {
+        // Release pairs with the Acquire in `kept`: who sees that no more is to be evicted sees that it has been.
+        self.kept.store(bytes, Ordering::Release);
+    }
+
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.kept() > self.most
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// From here on nothing more is taken.
+    fn end(&self) -> u64 {
+        self.most.saturating_add((self.most / 4).max(1))
+    }
+
+    /// Whether anything can be taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken() < self.end()
+    }
+
+    /// Whether there is little left to be taken.
+    pub(crate) fn is_short(&self) -> bool {
+        self.taken() >= self.most.saturating_add(self.most / 8)
+    }
+
+    /// Takes these bytes if any are left at all: then it may go beyond the end, once, so that a large record is not kept out by
+    /// what others leave.
+    fn take(&self, bytes: u64) -> bool {
+        // Relaxed: only the number counts, and whoever finds none left looks again after a fence (`Event`). Not added and taken
+        // away again, which others would see as bytes that are there.
+        let take = |taken: u64| (taken < self.end()).then(|| taken.saturating_add(bytes));
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Gives bytes back; whether there were none left before.
+    pub(crate) fn give_back(&self, bytes: u64) -> bool {
+        let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        before >= self.end() && before - bytes < self.end()
+    }
+}
+
+/// What a claim has to have beside slots.
+pub(crate) trait Need<T: Signal> {
+    /// Takes what the first of the records need, of so many at the most; for how many there was enough.
+    fn take(&self, shard: &Shard<T>, records: u64) -> u64;
+    /// Gives back what was taken for so many, none of which was claimed.
+    fn give_back(&self, shard: &Shard<T>, records: u64);
+}
+
+/// Slots alone.
+pub(crate) struct Slots;
+
+impl<T: Signal> Need<T> for Slots {
+    #[inline(always)]
+    fn take(&self, _: &Shard<T>, records: u64) -> u64 {
+        records
+    }
+
+    #[inline(always)]
+    fn give_back(&self, _: &Shard<T>, _: u64) {}
+}
+
+/// The bytes of these records, in a store that bounds them.
+pub(crate) struct Bytes<'a, T: Signal, F> {
+    pub(crate) sketches: &'a [Sketch<T>],
+    /// Called when bytes were given back where none had been left.
+    pub(crate) freed: F,
+}
+
+impl<T: Signal, F: Fn()> Need<T> for Bytes<'_, T, F> {
+    fn take(&self, shard: &Shard<T>, records: u64) -> u64 {
+        let Some(share) = &shard.share else { return records };
+        let wanted = self.sketches.iter().take(records as usize);
+        wanted.take_while(|sketch| share.take(sketch.bytes())).count() as u64
+    }
+
+    fn give_back(&self, shard: &Shard<T>, records: u64) {
+        let bytes = self.sketches[..records as usize].iter().map(Sketch::bytes).sum();
+        if shard.share.as_ref().is_some_and(|share| share.give_back(bytes)) {
+            (self.freed)();
+        }
+    }
+}
