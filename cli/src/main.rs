@@ -4,6 +4,7 @@ mod demo;
 mod input;
 mod replay;
 mod report;
+mod serve;
 mod stop;
 mod text;
 
@@ -14,12 +15,12 @@ use std::time::Duration;
 
 /// Keeps the last minutes of telemetry in memory, bounded, and answers what happened.
 ///
-/// Spans, log records and metric points come from OTLP files (`replay`) or from a made-up shop (`demo`). Each of the three has a
+/// Spans, log records and metric points come from OTLP clients (`serve`), from files (`replay`) or from a made-up shop (`demo`). Each of the three has a
 /// store of its own that keeps its newest records and finds them by trace, service, severity, name or type.
 #[derive(Debug, Parser)]
 #[command(name = "slipring", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
-    after_help = "First try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl"
+    after_help = "First try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -28,6 +29,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
 }
@@ -107,6 +109,7 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

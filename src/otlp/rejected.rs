@@ -1,5 +1,7 @@
-//! What of a request was not taken.
+//! What of a request was not taken, and the response that says so.
 
+use super::{Encoding, Kind};
+use prost::Message;
 use std::fmt;
 
 /// Reasons that are told apart; what comes with another one is counted without it.
@@ -28,6 +30,24 @@ impl Rejected {
         self.reasons.iter().map(|(reason, records)| (&**reason, *records))
     }
 
+    /// The response to a request of this kind: empty if all was taken, else the protocol's *partial success*, with the number of
+    /// rejected records and why.
+    pub fn to_response(&self, kind: Kind, encoding: Encoding) -> Vec<u8> {
+        let name = match kind {
+            Kind::Traces => "rejectedSpans",
+            Kind::Logs => "rejectedLogRecords",
+            Kind::Metrics => "rejectedDataPoints",
+        };
+        match encoding {
+            Encoding::Protobuf => Response::of(self).encode_to_vec(),
+            Encoding::Json if self.is_empty() => b"{}".to_vec(),
+            Encoding::Json => {
+                let partial = serde_json::json!({ name: self.records.to_string(), "errorMessage": self.to_string() });
+                serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
+            }
+        }
+    }
+
     /// Adds what was rejected elsewhere.
     pub fn merge(&mut self, other: &Self) {
         let told: u64 = other.reasons().map(|(_, records)| records).sum();
@@ -42,6 +62,29 @@ impl Rejected {
         } else if self.reasons.len() < MOST_REASONS && records > 0 {
             self.reasons.push((reason.to_owned(), records));
         }
+    }
+}
+
+/// `ExportTraceServiceResponse`, and those of the other signals, which are written alike.
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+/// `ExportTracePartialSuccess`, and so on.
+#[derive(Clone, PartialEq, Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected: i64,
+    #[prost(string, tag = "2")]
+    error_message: String,
+}
+
+impl Response {
+    fn of(rejected: &Rejected) -> Self {
+        let partial = || PartialSuccess { rejected: rejected.records as i64, error_message: rejected.to_string() };
+        Self { partial_success: (!rejected.is_empty()).then(partial) }
     }
 }
 

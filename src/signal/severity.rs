@@ -69,6 +69,19 @@ impl Severity {
         NAMES.get(index).copied()
     }
 
+    /// The one of this name, in either case.
+    ///
+    /// ```
+    /// use slipring::Severity;
+    ///
+    /// assert_eq!(Severity::named("warn"), Some(Severity::WARN));
+    /// assert_eq!(Severity::named("loud"), None);
+    /// ```
+    pub fn named(name: &str) -> Option<Self> {
+        let index = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))?;
+        Some(Self(index as i32 + 1))
+    }
+
     /// The least grave of its level of four: `ERROR3` is of the level `ERROR`. A number without a name is its own.
     pub fn level(self) -> Self {
         if self.name().is_some() { Self((self.0 - 1) / 4 * 4 + 1) } else { self }

@@ -1,0 +1,228 @@
+//! The query API: questions over HTTP, answers in JSON.
+
+use super::ask::{Asked, Asking, token};
+use super::take::App;
+use crate::Fallible;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query as Parameters, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use slipring::otlp::Encoding;
+use slipring::{Answer, LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId, TraceOrder};
+use std::sync::Arc;
+
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api", get(|| async { Json(directory()) }))
+        .route("/api/spans", get(|app, asked| records::<Span>(app, asked, Telemetry::traces)))
+        .route("/api/logs", get(|app, asked| records::<LogRecord>(app, asked, Telemetry::logs)))
+        .route("/api/metrics", get(|app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)))
+        .route("/api/count/spans", get(|app, asked| count::<Span>(app, asked, Telemetry::traces)))
+        .route("/api/count/logs", get(|app, asked| count::<LogRecord>(app, asked, Telemetry::logs)))
+        .route("/api/count/metrics", get(|app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)))
+        .route("/api/traces", get(traces))
+        .route("/api/traces/{id}", get(trace))
+        .route("/api/graph", get(graph))
+        .route("/api/series", get(series))
+        .route("/api/services", get(services))
+        .route("/api/keys/{signal}/{index}", get(keys))
+        .route("/api/stats", get(|State(app): State<Arc<App>>| async move { Json(app.telemetry.stats()) }))
+}
+
+/// What there is to ask.
+fn directory() -> Value {
+    json!({
+        "/api/spans": "spans: trace, service, name, status, min_duration, max_duration",
+        "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern with * and ?)",
+        "/api/metrics": "metric points: name, service, type",
+        "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
+        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest",
+        "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it",
+        "/api/graph": "who calls whom, by parameters of spans",
+        "/api/series": "series of metrics, by parameters of metric points",
+        "/api/services": "all services, with their numbers of spans, log records and metric points",
+        "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
+        "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
+        "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
+        "everywhere": {
+            "since, until": "nanoseconds since 1970, a time as 2026-01-31T12:00:00Z, or how long ago, as 15m",
+            "attribute": "[level:]name, name=text, name~pattern, name>=number; level: record, resource, scope, event, link, exemplar",
+            "order": "newest (by arrival), oldest, latest (by timestamp), earliest",
+            "limit, after": "1 to 10,000 records [100]; `next` of the page before",
+            "format": "json, or otlp: an export request in OTLP/JSON",
+        },
+    })
+}
+
+/// Parameters, each as often as it was given.
+pub type Given = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
+
+/// What stands against an answer.
+pub enum Problem {
+    /// The question can't mean anything.
+    Bad(String),
+    NotFound(String),
+    Failed(String),
+}
+
+impl<E: std::error::Error> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Problem::Bad(error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, what) = match self {
+            Problem::Bad(what) => (StatusCode::BAD_REQUEST, what),
+            Problem::NotFound(what) => (StatusCode::NOT_FOUND, what),
+            Problem::Failed(what) => (StatusCode::INTERNAL_SERVER_ERROR, what),
+        };
+        (status, Json(json!({ "error": what }))).into_response()
+    }
+}
+
+pub fn parameters(given: Given) -> Result<Vec<(String, String)>, Problem> {
+    given.map(|Parameters(parameters)| parameters).map_err(|error| Problem::Bad(error.body_text()))
+}
+
+/// Finds an answer on a thread that may take its time.
+async fn find<R: IntoResponse + Send + 'static>(
+    app: Arc<App>,
+    find: impl FnOnce(&Telemetry) -> Result<R, Problem> + Send + 'static,
+) -> Result<R, Problem> {
+    let found = tokio::task::spawn_blocking(move || find(&app.telemetry)).await;
+    found.unwrap_or_else(|error| Err(Problem::Failed(format!("the question could not be answered: {error}"))))
+}
+
+type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
+
+async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
+    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    find(app, move |telemetry| {
+        let answer = asked.page(store(telemetry).query()).collect()?;
+        if asked.otlp {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            return Ok((kind, answer.to_otlp(Encoding::Json)).into_response());
+        }
+        page(&answer).map(|page| Json(page).into_response()).map_err(|error| Problem::Failed(error.to_string()))
+    })
+    .await
+}
+
+/// A page, with the token of the next one.
+fn page<T: Asking>(answer: &Answer<T>) -> Fallible<Value> {
+    let mut report = serde_json::to_value(&answer.report)?;
+    let next = answer.report.next.as_ref().map(token).transpose()?;
+    if let Some(report) = report.as_object_mut() {
+        report.remove("next");
+        report.remove("bookmark");
+    }
+    Ok(json!({ "records": answer.records, "positions": answer.positions, "next": next, "report": report }))
+}
+
+async fn count<T: Asking>(
+    State(app): State<Arc<App>>,
+    given: Given,
+    store: StoreOf<T>,
+) -> Result<Json<Value>, Problem> {
+    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    find(app, move |telemetry| {
+        let count = asked.conditions(store(telemetry).query()).count()?;
+        Ok(Json(json!({ "count": count })))
+    })
+    .await
+}
+
+async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>, Problem> {
+    let mut given = parameters(given)?;
+    // Orders of traces are others than those of spans.
+    let order = given.iter().position(|(name, _)| name == "order").map(|at| given.remove(at).1);
+    let order = match order.as_deref() {
+        None | Some("newest") => TraceOrder::Newest,
+        Some("slowest") => TraceOrder::Slowest,
+        Some(other) => return Err(Problem::Bad(format!("order={other}: give newest or slowest"))),
+    };
+    let own = ["root_service", "root_name", "at_least"];
+    let asked = Asked::read::<Span>(&given, &own).map_err(Problem::Bad)?;
+    let own = own.map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
+    let [root_service, root_name, at_least] = own;
+    let at_least =
+        at_least.map(|least| super::ask::duration(&least).map_err(|what| format!("at_least={least}: {what}")));
+    let at_least = at_least.transpose().map_err(Problem::Bad)?;
+    find(app, move |telemetry| {
+        let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order).limit(asked.limit());
+        if let Some(service) = root_service {
+            traces = traces.root_service(service);
+        }
+        if let Some(name) = root_name {
+            traces = traces.root_name(name);
+        }
+        if let Some(least) = at_least {
+            traces = traces.at_least(least);
+        }
+        Ok(Json(json!({ "traces": traces.collect()? })))
+    })
+    .await
+}
+
+async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let trace_id: TraceId = id.parse()?;
+    find(app, move |telemetry| {
+        let found = telemetry.trace(trace_id);
+        if found.trace.is_none() && found.logs.is_empty() && found.exemplars.is_empty() {
+            return Err(Problem::NotFound(format!("nothing is here of trace {trace_id}")));
+        }
+        let critical_path = found.trace.as_ref().map(slipring::Trace::critical_path);
+        let summary = found.trace.as_ref().map(slipring::Trace::summary);
+        let mut all = serde_json::to_value(&found)?;
+        all["critical_path"] = serde_json::to_value(critical_path)?;
+        all["summary"] = serde_json::to_value(summary)?;
+        Ok(Json(all))
+    })
+    .await
+}
+
+async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    let asked = Asked::read::<Span>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
+        .await
+}
+
+async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>, Problem> {
+    let asked = Asked::read::<MetricPoint>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    find(app, move |telemetry| {
+        let mut series = asked.conditions(telemetry.metrics().query()).series()?;
+        let all = series.len();
+        series.truncate(asked.limit());
+        let told: Vec<Value> = series
+            .iter()
+            .map(|series| json!({ "series": series, "rate": series.rate(), "median": series.quantile(0.5), "p99": series.quantile(0.99) }))
+            .collect();
+        Ok(Json(json!({ "series": told, "left_out": all - told.len() })))
+    })
+    .await
+}
+
+async fn services(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    find(app, |telemetry| Ok(Json(json!({ "services": telemetry.services() })))).await
+}
+
+async fn keys(
+    State(app): State<Arc<App>>,
+    Path((signal, index)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Json<Value>, Problem> {
+        Ok(Json(json!({ "keys": store.keys(index)? })))
+    }
+    find(app, move |telemetry| match signal.as_str() {
+        "spans" => of(telemetry.traces(), &index),
+        "logs" => of(telemetry.logs(), &index),
+        "metrics" => of(telemetry.metrics(), &index),
+        other => Err(Problem::NotFound(format!("there is no signal {other}; there are spans, logs and metrics"))),
+    })
+    .await
+}

@@ -1,0 +1,108 @@
+//! `slipring serve`: OTLP in over gRPC and HTTP, answers out over HTTP.
+
+mod api;
+mod ask;
+mod grpc;
+mod listen;
+mod otlp;
+mod own;
+mod tail;
+mod take;
+
+use crate::text::counted;
+use crate::{End, Fallible, Keeping};
+use axum::Router;
+use clap::Args;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use take::App;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Takes OTLP from clients into memory, and answers questions about it.
+///
+/// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or gzip) and the query API on port 4318, on this machine only unless told
+/// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
+/// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
+///
+/// Questions, for a start: /api/services, /api/traces?order=slowest&limit=10, /api/logs?min_severity=error, /api/traces/<id>,
+/// /api/tail/logs?min_severity=warn. `GET /api` lists them all.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where OTLP/gRPC is taken
+    #[arg(long, env = "SLIPRING_GRPC", default_value = "127.0.0.1:4317", value_name = "ADDRESS")]
+    grpc: SocketAddr,
+    /// Where OTLP/HTTP is taken and questions are answered
+    #[arg(long, env = "SLIPRING_HTTP", default_value = "127.0.0.1:4318", value_name = "ADDRESS")]
+    http: SocketAddr,
+    /// The largest request in bytes, packed or not
+    #[arg(long, env = "SLIPRING_MAX_BODY", default_value_t = 16 << 20, value_name = "BYTES")]
+    max_body: usize,
+    /// Requests that may be under way at once; beyond that, senders are asked to come back
+    #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_in_flight: u16,
+    /// Connections that may be open at once; further ones wait
+    #[arg(long, env = "SLIPRING_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Seconds in which a sender has to finish its request
+    #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = crate::seconds)]
+    timeout: Duration,
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+pub fn run(arguments: &Arguments) -> Fallible<End> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPRING_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let app = Arc::new(App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout));
+    runtime.block_on(serve(arguments, &app))?;
+    // Whoever still decodes is let finish.
+    runtime.shutdown_timeout(arguments.timeout);
+    let stats = app.telemetry.stats();
+    app.telemetry.shutdown()?;
+    let taken = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered - stats.rejected.total());
+    let [spans, logs, points] = taken;
+    let taken = [counted(spans, "span"), counted(logs, "log record"), counted(points, "metric point")];
+    tracing::info!("stopped after {}", taken.join(", "));
+    Ok(End::Well)
+}
+
+async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
+    let bind = |address: SocketAddr, what: &'static str| async move {
+        TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
+    };
+    let grpc = bind(arguments.grpc, "OTLP/gRPC").await?;
+    let http = bind(arguments.http, "OTLP/HTTP").await?;
+    let (stop, stopped) = watch::channel(false);
+    let limits = listen::Limits { connections: arguments.max_connections.into(), timeout: arguments.timeout };
+    let (grpc_at, http_at) = (grpc.local_addr()?, http.local_addr()?);
+    let of_http = Router::new()
+        .merge(otlp::routes())
+        .merge(api::routes())
+        .merge(tail::routes(stopped.clone()))
+        .merge(own::routes())
+        .fallback(own::not_found)
+        .with_state(Arc::clone(app));
+    let of_grpc = grpc::routes().with_state(Arc::clone(app));
+    let servers = [
+        tokio::spawn(listen::run(grpc, of_grpc, limits, stopped.clone())),
+        tokio::spawn(listen::run(http, of_http, limits, stopped)),
+    ];
+    tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {},
+        _ = terminate.recv() => {},
+    }
+    tracing::info!("stopping; requests under way are answered");
+    app.stop();
+    let _ = stop.send(true);
+    for server in servers {
+        server.await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What the program says of itself: health, and figures for Prometheus.
+
+use super::take::App;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use slipring::Stats;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+pub async fn not_found(uri: Uri) -> Response {
+    let what = format!(
+        "there is nothing at {}; GET /api lists the questions, OTLP goes to /v1/traces, /v1/logs, /v1/metrics",
+        uri.path()
+    );
+    (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": what }))).into_response()
+}
+
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    if app.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") }
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, write_metrics(&app))
+}
+
+/// In Prometheus' text format.
+fn write_metrics(app: &App) -> String {
+    let stats = app.telemetry.stats();
+    let stats = [&stats.traces, &stats.logs, &stats.metrics];
+    let mut text = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, figures: &[(String, u64)]| {
+        let _ = writeln!(text, "# HELP slipring_{name} {help}\n# TYPE slipring_{name} {kind}");
+        for (labels, figure) in figures {
+            let _ = writeln!(text, "slipring_{name}{labels} {figure}");
+        }
+    };
+    let each =
+        |figure: fn(&Stats) -> u64| stats.map(|stats| (format!("{{signal=\"{}\"}}", stats.signal), figure(stats)));
+    type Counts = fn(&Stats) -> Vec<(&'static str, u64)>;
+    let by_reason = |counts: Counts| -> Vec<(String, u64)> {
+        let of = |stats: &Stats| {
+            let label = |(reason, count)| (format!("{{signal=\"{}\",reason=\"{reason}\"}}", stats.signal), count);
+            counts(stats).into_iter().map(label).collect::<Vec<_>>()
+        };
+        stats.into_iter().flat_map(of).collect()
+    };
+    family("capacity_records", "gauge", "Records that are kept at most.", &each(|stats| stats.capacity));
+    family("records", "gauge", "Records that are held.", &each(|stats| stats.count));
+    family("offered_records_total", "counter", "Records that were offered.", &each(|stats| stats.offered));
+    let evicted = by_reason(|stats| {
+        let counts = stats.evicted;
+        vec![("capacity", counts.capacity), ("cleared", counts.cleared), ("age", counts.age), ("bytes", counts.bytes)]
+    });
+    family("evicted_records_total", "counter", "Records that have left, by reason.", &evicted);
+    let rejected = by_reason(|stats| {
+        let counts = stats.rejected;
+        vec![
+            ("full", counts.full),
+            ("closed", counts.closed),
+            ("panicked", counts.panicked),
+            ("too_large", counts.too_large),
+        ]
+    });
+    family("rejected_records_total", "counter", "Records that the stores did not take, by reason.", &rejected);
+    family("memory_bytes", "gauge", "All bytes of a store.", &each(|stats| stats.total_memory_bytes));
+    family("index_bytes", "gauge", "Bytes of its indexes.", &each(|stats| stats.index_memory_bytes));
+    family(
+        "lag_records",
+        "gauge",
+        "Records that are not indexed yet; queries see them.",
+        &each(|stats| stats.indexer_lag),
+    );
+    let counts = &app.counts;
+    let requests = [("taken", &counts.taken), ("refused", &counts.refused), ("overloaded", &counts.overloaded)]
+        .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.load(Ordering::Relaxed)));
+    family("requests_total", "counter", "OTLP requests, by outcome.", &requests);
+    text
+}

@@ -1,0 +1,141 @@
+//! Taking requests in: how many at once, how large, and what became of them.
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use slipring::Telemetry;
+use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, Request, gunzip};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What all handlers share.
+pub struct App {
+    pub telemetry: Telemetry,
+    pub max_body: usize,
+    timeout: Duration,
+    places: Arc<Semaphore>,
+    stopping: AtomicBool,
+    pub counts: Counts,
+}
+
+/// Requests by what became of them.
+#[derive(Default)]
+pub struct Counts {
+    pub taken: AtomicU64,
+    pub refused: AtomicU64,
+    pub overloaded: AtomicU64,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many are under way, or the program stops: the sender may come back.
+    Overloaded(&'static str),
+    TooLarge(String),
+    TooSlow(String),
+    /// It is not what it should be.
+    Malformed(String),
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub fn what(&self) -> &str {
+        match self {
+            Refusal::Overloaded(what) => what,
+            Refusal::TooLarge(what) | Refusal::TooSlow(what) | Refusal::Malformed(what) => what,
+        }
+    }
+}
+
+impl App {
+    pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: u16, timeout: Duration) -> Self {
+        let places = Arc::new(Semaphore::new(max_in_flight.into()));
+        Self { telemetry, max_body, timeout, places, stopping: AtomicBool::new(false), counts: Counts::default() }
+    }
+
+    /// Takes no new requests.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A place among the requests under way, before anything of it is read.
+    pub fn enter(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if !self.is_ready() {
+            return Err(Refusal::Overloaded("the server is stopping"));
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Refusal::Overloaded("too many requests are under way; come back in a moment"))
+    }
+
+    /// All of a body, if it is not too large and comes soon enough.
+    pub async fn read(&self, body: Body) -> Result<Bytes, Refusal> {
+        let read = Limited::new(body, self.max_body).collect();
+        match tokio::time::timeout(self.timeout, read).await {
+            Err(_) => Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout))),
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Refusal::TooLarge(format!(
+                "the request takes more than {} bytes; send smaller batches",
+                self.max_body
+            ))),
+            Ok(Err(error)) => Err(Refusal::Malformed(format!("the request could not be read: {error}"))),
+        }
+    }
+
+    /// Decodes a request and puts its records into the stores, on a thread that may wait.
+    pub async fn take(
+        self: &Arc<Self>,
+        kind: Kind,
+        encoding: Encoding,
+        packed: bool,
+        body: Bytes,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Rejected, Refusal> {
+        let app = Arc::clone(self);
+        let taken = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let unpacked = if packed {
+                gunzip(&body, app.max_body).map_err(|error| match error {
+                    GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
+                    error => Refusal::Malformed(error.to_string()),
+                })?
+            } else {
+                Vec::new()
+            };
+            let bytes = if packed { &unpacked[..] } else { &body[..] };
+            let request =
+                Request::read(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
+            Ok(app.telemetry.take(request))
+        });
+        taken
+            .await
+            .unwrap_or_else(|error| Err(Refusal::Malformed(format!("the request could not be decoded: {error}"))))
+    }
+
+    /// Counts how a request ended.
+    pub fn count(&self, taken: &Result<Rejected, Refusal>) {
+        let count = match taken {
+            Ok(_) => &self.counts.taken,
+            Err(Refusal::Overloaded(_)) => &self.counts.overloaded,
+            Err(_) => &self.counts.refused,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
