@@ -11,8 +11,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// Keys of an index that are told.
-const TOP_KEYS: usize = 5;
+/// Keys of an index that are told, and printed.
+const TOP_KEYS: usize = 50;
+const PRINTED_KEYS: usize = 5;
 /// Traces that are told of each kind.
 const TRACES: usize = 5;
 
@@ -160,7 +161,7 @@ impl Report {
         for index in self.indexes.iter().filter(|index| index.distinct > 0) {
             let (signal, name, distinct) = (index.signal, index.index, thousands(index.distinct));
             writeln!(out, "\n{signal}s by {name}, {distinct} distinct")?;
-            for key in &index.top {
+            for key in index.top.iter().take(PRINTED_KEYS) {
                 writeln!(out, "  {:>10}  {}", thousands(key.count), named(index, &key.key))?;
             }
         }

@@ -29,6 +29,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/series", get(series))
         .route("/api/services", get(services))
         .route("/api/keys/{signal}/{index}", get(keys))
+        .route("/api/audit", get(audit))
         .route("/api/stats", get(|State(app): State<Arc<App>>| async move { Json(app.telemetry.stats()) }))
 }
 
@@ -46,6 +47,7 @@ fn directory() -> Value {
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
         "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
+        "/api/audit": "checks every index and slot against the records; while it runs, records come in more slowly",
         "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
         "everywhere": {
             "since, until": "nanoseconds since 1970, a time as 2026-01-31T12:00:00Z, or how long ago, as 15m",
@@ -209,6 +211,14 @@ async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>
 
 async fn services(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     find(app, |telemetry| Ok(Json(json!({ "services": telemetry.services() })))).await
+}
+
+async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    find(app, |telemetry| {
+        let audit = telemetry.audit().map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Json(audit).into_response())
+    })
+    .await
 }
 
 async fn keys(

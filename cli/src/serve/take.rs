@@ -16,6 +16,7 @@ pub struct App {
     pub max_body: usize,
     timeout: Duration,
     places: Arc<Semaphore>,
+    all_places: usize,
     stopping: AtomicBool,
     pub counts: Counts,
 }
@@ -60,7 +61,16 @@ impl Refusal {
 impl App {
     pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: u16, timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(max_in_flight.into()));
-        Self { telemetry, max_body, timeout, places, stopping: AtomicBool::new(false), counts: Counts::default() }
+        let all_places = places.available_permits();
+        Self {
+            telemetry,
+            max_body,
+            timeout,
+            places,
+            all_places,
+            stopping: AtomicBool::new(false),
+            counts: Counts::default(),
+        }
     }
 
     /// Takes no new requests.
@@ -70,6 +80,11 @@ impl App {
 
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        self.all_places - self.places.available_permits()
     }
 
     pub fn is_ready(&self) -> bool {

@@ -1,0 +1,189 @@
+//! `slipring replay` and `slipring demo`, from outside.
+
+mod support;
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
+use slipring::otlp::{Encoding, Request, write};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use support::SLIPRING;
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(SLIPRING).args(arguments).output().unwrap()
+}
+
+fn report(arguments: &[&str]) -> Value {
+    let output = run(&[&["replay", "--json"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Where real telemetry is, if it is.
+fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("SLIPRING_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    if !folder.is_dir() {
+        eprintln!("skipped: there is no {}; set SLIPRING_CORPUS to a folder with otlp/truth.json", folder.display());
+        return None;
+    }
+    Some(folder.join("otlp"))
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn demo(name: &str) -> PathBuf {
+    let file = folder(name).join("shop.jsonl");
+    let output = run(&["demo", "--requests", "100", "--write", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    file
+}
+
+/// Every number of `truth.json`, read back from the report.
+#[test]
+fn real_files_are_counted_as_they_were_independently() {
+    let Some(folder) = corpus() else { return };
+    let truth: Value = serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
+    for (file, truth) in truth.as_object().unwrap() {
+        for ordered in [&["--ordered"][..], &[]] {
+            let path = folder.join(file);
+            let report = report(&[ordered, &[path.to_str().unwrap()]].concat());
+            let (signal, records) = match (&truth["spans"], &truth["logs"], &truth["points"]) {
+                (spans, _, _) if spans.is_u64() => ("span", ["spans", "spans"]),
+                (_, logs, _) if logs.is_u64() => ("log", ["logs", "log_records"]),
+                _ => ("metric", ["points", "metric_points"]),
+            };
+            assert_eq!(report["files"][0][records[1]], truth[records[0]], "{file}");
+            let index = |name: &str| {
+                let all = report["indexes"].as_array().unwrap();
+                all.iter().find(|index| index["signal"] == signal && index["index"] == name).unwrap().clone()
+            };
+            for (plural, name) in [("traces", "trace"), ("services", "service"), ("names", "name")] {
+                if truth[plural].is_u64() {
+                    assert_eq!(index(name)["distinct"], truth[plural], "{file}: {plural}");
+                }
+                let Some(top) = truth[format!("top_{name}")].as_object() else { continue };
+                let index = index(name);
+                let told = index["top"].as_array().unwrap();
+                for (key, count) in top {
+                    let found = told.iter().find(|told| told["key"] == key.as_str());
+                    assert_eq!(found.map(|told| &told["count"]), Some(count), "{file}: {name} {key}");
+                }
+            }
+            assert!(report["audit"]["in_order"].is_object() && report["conserved"] == true, "{file}");
+        }
+    }
+}
+
+#[test]
+fn what_a_demo_writes_is_replayed_in_every_form() {
+    let plain = demo("forms");
+    let text = std::fs::read(&plain).unwrap();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&text).unwrap();
+    let packed = plain.with_extension("jsonl.gz");
+    std::fs::write(&packed, encoder.finish().unwrap()).unwrap();
+    let (mut four, mut varint) = (Vec::new(), Vec::new());
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let request = Request::read_json(line).unwrap();
+        let message = [
+            write(&request.spans, Encoding::Protobuf),
+            write(&request.logs, Encoding::Protobuf),
+            write(&request.points, Encoding::Protobuf),
+        ]
+        .concat();
+        four.extend((message.len() as u32).to_be_bytes());
+        four.extend(&message);
+        let mut length = message.len();
+        while length >= 0x80 {
+            varint.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        varint.push(length as u8);
+        varint.extend(&message);
+    }
+    let (fours, varints) = (plain.with_extension("pb4"), plain.with_extension("pb"));
+    std::fs::write(&fours, four).unwrap();
+    std::fs::write(&varints, varint).unwrap();
+    let counts = |report: &Value| {
+        let sum = |name: &str| {
+            report["files"].as_array().unwrap().iter().map(|file| file[name].as_u64().unwrap()).sum::<u64>()
+        };
+        [sum("spans"), sum("log_records"), sum("metric_points")]
+    };
+    let expected = counts(&report(&[plain.to_str().unwrap()]));
+    assert!(expected.iter().all(|count| *count > 0), "{expected:?}");
+    for file in [&packed, &fours, &varints] {
+        assert_eq!(counts(&report(&[file.to_str().unwrap()])), expected, "{}", file.display());
+    }
+    let twice = report(&["--loop", "2", "--traces", "100", "--shards", "1", plain.to_str().unwrap()]);
+    assert_eq!(counts(&twice), expected.map(|count| 2 * count));
+    assert_eq!(twice["stats"]["traces"]["evicted"]["capacity"], 2 * expected[0] - 100);
+    let mut child = Command::new(SLIPRING)
+        .args(["replay", "--json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(counts(&serde_json::from_slice(&output.stdout).unwrap()), expected);
+}
+
+#[test]
+fn damage_costs_what_is_damaged_and_is_told() {
+    let good = demo("damage");
+    let mut text = std::fs::read(&good).unwrap();
+    text.extend(b"no JSON\n\n{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{}]}]}]}\n{}\n{\"resourceLogs\":[{\"sco");
+    let damaged = good.with_extension("damaged");
+    std::fs::write(&damaged, &text).unwrap();
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    let output = run(&["replay", "--json", good.to_str().unwrap(), damaged.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [first, second] = &report["files"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert_eq!((&first["damaged"], &second["damaged"], &second["rejected"]), (&0.into(), &3.into(), &1.into()));
+    assert_eq!(first["spans"], second["spans"]);
+    let problems = report["problems"].as_array().unwrap();
+    let told: Vec<u64> = problems.iter().map(|problem| problem["line"].as_u64().unwrap()).collect();
+    assert_eq!(told, [lines - 3, lines - 1, lines, lines + 1].map(|line| line as u64));
+    assert!(problems[1]["what"].as_str().unwrap().contains("traceId has 0 bytes"), "{report}");
+    let output = run(&["replay", damaged.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Not in order") && text.contains(&format!("damaged:{lines}: ")), "{text}");
+}
+
+#[test]
+fn what_can_not_be_done_is_said() {
+    for (arguments, code, words) in [
+        (&["replay", "/nowhere/at/all"][..], 3, "No such file"),
+        (&["replay", "/"], 3, "is a folder"),
+        (&["replay"], 2, "FILE"),
+        (&["replay", "--rate", "0", "x"], 2, "0"),
+        (&["demo", "nothing"], 2, "seconds above 0"),
+        (&["demo", "--write", "/nowhere/at/all"], 3, "No such file"),
+        (&["demo", "--traces", "0", "0.1"], 3, "capacity is 0"),
+        (&["serve", "--http", "1.2.3.4"], 2, "1.2.3.4"),
+        (&["serve", "--http", "203.0.113.1:1", "--grpc", "127.0.0.1:0"], 3, "OTLP/HTTP on 203.0.113.1:1"),
+        (&[], 2, "Usage"),
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_demo_ends_in_order() {
+    let output = run(&["demo", "0.3", "--json", "--error-share", "10", "--max-age", "60", "--max-bytes", "50000000"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["stats"]["traces"]["class"]["count"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["conserved"], true);
+}
