@@ -19,7 +19,7 @@ fn spans(count: u64) -> Vec<Span> {
     let span = |number: u64| Span {
         trace_id: u128::from(number / 4 + 1).into(),
         span_id: (number + 1).into(),
-        parent_span_id: (number % 4 > 0).then(|| (number / 4 * 4 + 1).into()),
+        parent_span_id: (!number.is_multiple_of(4)).then(|| (number / 4 * 4 + 1).into()),
         name: format!("step {}", number % 4).into(),
         start_unix_nanos: 1_700_000_000_000_000_000 + number,
         end_unix_nanos: 1_700_000_000_000_000_000 + number + 1_000 * (number % 4),
@@ -119,7 +119,9 @@ fn bad_requests_are_answered_as_they_should_be() {
     let large = vec![b' '; 100_001];
     let bomb = packed(&vec![0; 50 << 20]);
     assert!(bomb.len() < 100_000);
-    let cases: &[(&str, &str, &str, &[(&str, &str)], &[u8], u16, &str)] = &[
+    /// Name, method, path, headers, body; status and words of the answer.
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    let cases: &[Case<'_>] = &[
         ("no content type", "POST", "/v1/traces", &[], &good, 415, "send application/x-protobuf"),
         ("a form", "POST", "/v1/traces", &[("content-type", "text/plain")], &good, 415, "text/plain"),
         (
