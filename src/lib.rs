@@ -59,6 +59,7 @@
 //!   positions, bookmarks and cursors.
 //! - `async`: followers are streams, and pushes can be awaited; for any executor.
 //! - `otlp`: export requests of OpenTelemetry's protocol, in protobuf and JSON, to records and back ([`otlp`]).
+//! - `opentelemetry`: exporters for OpenTelemetry's Rust SDK ([`otlp::Exporter`](crate::otlp)).
 //! - `rayon`: [`Query`]s that several threads answer at once.
 
 #![deny(missing_docs)]

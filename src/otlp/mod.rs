@@ -10,10 +10,14 @@ mod protobuf;
 mod records;
 mod rejected;
 mod requests;
+#[cfg(feature = "opentelemetry")]
+mod sdk;
 
 pub use gzip::{GunzipError, gunzip};
 pub use rejected::Rejected;
 pub use requests::{Exported, write};
+#[cfg(feature = "opentelemetry")]
+pub use sdk::Exporter;
 
 use crate::signal::{LogRecord, MetricPoint, Span};
 use crate::store::Store;
