@@ -61,6 +61,7 @@
 //! - `otlp`: export requests of OpenTelemetry's protocol, in protobuf and JSON, to records and back ([`otlp`]).
 //! - `opentelemetry`: exporters for OpenTelemetry's Rust SDK ([`otlp::Exporter`](crate::otlp)).
 //! - `rayon`: [`Query`]s that several threads answer at once.
+//! - `tracing`: a flight recorder of the own process's last spans and events, from the `tracing` crate.
 
 #![deny(missing_docs)]
 
@@ -82,6 +83,8 @@ pub mod otlp;
 mod position;
 mod query;
 mod reason;
+#[cfg(feature = "tracing")]
+mod recorder;
 mod ring;
 mod series;
 mod signal;
@@ -117,6 +120,8 @@ pub use follow::Follower;
 pub use position::Position;
 pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
 pub use reason::EvictReason;
+#[cfg(feature = "tracing")]
+pub use recorder::FlightRecorder;
 pub use series::{Distribution, Increment, Series};
 pub use signal::{
     Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,

@@ -1,0 +1,125 @@
+//! The flight recorder: spans and events of `tracing`, whole and in their traces.
+#![cfg(feature = "tracing")]
+
+use slipring::otlp::Request;
+use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value};
+use std::sync::Mutex;
+use tracing::field::Empty;
+use tracing::{debug, error, info, info_span, trace, warn};
+use tracing_subscriber::layer::SubscriberExt;
+
+fn recorded(telemetry: &Telemetry, run: impl FnOnce()) -> FlightRecorder {
+    let recorder = FlightRecorder::keeping("test", telemetry);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.clone()), run);
+    recorder
+}
+
+fn only(telemetry: &Telemetry, name: &str) -> Span {
+    let found = telemetry.traces().query().key("name", name).collect().unwrap();
+    assert_eq!(found.len(), 1, "{name}");
+    found.records[0].clone()
+}
+
+#[test]
+fn spans_and_events_are_whole_and_in_their_traces() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    recorded(&telemetry, || {
+        let outer = info_span!("outer", items = 3_u64, ready = true, user = "ann", late = Empty);
+        let before = info_span!(parent: None, "before");
+        outer.follows_from(&before);
+        drop(before);
+        outer.in_scope(|| {
+            trace!("t");
+            debug!("d");
+            info!(size = 1.5, "a message with {}", 7);
+            let inner = info_span!("inner");
+            inner.in_scope(|| error!(code = -4, cause = ?Some("x"), "broken"));
+        });
+        outer.record("late", "recorded");
+        outer.record("items", 4_u64);
+        drop(outer);
+        warn!("on its own");
+    });
+    let (outer, inner, before) = (only(&telemetry, "outer"), only(&telemetry, "inner"), only(&telemetry, "before"));
+    assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)));
+    assert_ne!(before.trace_id, outer.trace_id);
+    assert_eq!((outer.links[0].trace_id, outer.links[0].span_id), (before.trace_id, before.span_id));
+    assert_eq!((outer.status.code, inner.status.code), (StatusCode::Unset, StatusCode::Error));
+    assert!(outer.start_unix_nanos <= inner.start_unix_nanos && inner.end_unix_nanos <= outer.end_unix_nanos);
+    let of_outer = |name| outer.attributes.get(name).cloned();
+    assert_eq!([of_outer("items"), of_outer("ready")], [Some(Value::Int(4)), Some(Value::Bool(true))]);
+    assert_eq!([of_outer("user"), of_outer("late")], [Some("ann".into()), Some("recorded".into())]);
+    assert_eq!(of_outer("code.file.path"), Some(file!().into()));
+
+    let events = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap();
+    let levels: Vec<Severity> = events.iter().map(|event| event.severity).collect();
+    assert_eq!(levels, [Severity::TRACE, Severity::DEBUG, Severity::INFO, Severity::ERROR, Severity::WARN]);
+    let [_, _, message, broken, alone] = &events.records[..] else { unreachable!() };
+    assert_eq!(message.body.as_ref().and_then(Value::as_str), Some("a message with 7"));
+    assert_eq!(message.attributes.get("size"), Some(&Value::Double(1.5)));
+    assert_eq!((message.trace_id, message.span_id), (Some(outer.trace_id), Some(outer.span_id)));
+    assert_eq!((broken.trace_id, broken.span_id), (Some(outer.trace_id), Some(inner.span_id)));
+    assert_eq!(broken.attributes.get("code"), Some(&Value::Int(-4)));
+    assert_eq!(broken.attributes.get("cause").and_then(Value::as_str), Some("Some(\"x\")"));
+    assert_eq!((alone.trace_id, alone.service()), (None, "test"));
+}
+
+#[test]
+fn a_dump_holds_everything_and_can_be_read_back() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    let recorder = recorded(&telemetry, || {
+        for number in 0..1_000 {
+            let _span = info_span!("step", number).entered();
+            info!("done");
+        }
+    });
+    let mut dump = Vec::new();
+    recorder.dump(&mut dump).unwrap();
+    let lines: Vec<Request> = dump
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| Request::read_json(line).unwrap())
+        .collect();
+    let spans: Vec<Span> = lines.iter().flat_map(|request| request.spans.clone()).collect();
+    assert_eq!(spans, telemetry.traces().query().order(slipring::Order::Oldest).collect().unwrap().records);
+    assert_eq!(lines.iter().map(|request| request.logs.len()).sum::<usize>(), 1_000);
+}
+
+#[test]
+fn it_never_waits_and_counts_what_found_no_room() {
+    let traces = Store::builder().capacity(4).shards(1).on_full(OnFull::Wait).build().unwrap();
+    let telemetry = Telemetry::new(traces, Store::builder().build().unwrap(), Store::builder().build().unwrap());
+    let first = telemetry.traces().push(Span::default()).unwrap();
+    let recorder = FlightRecorder::keeping("test", &telemetry);
+    let subscriber = Mutex::new(Some(tracing_subscriber::registry().with(recorder)));
+    telemetry
+        .traces()
+        .visit(first, |_| {
+            let run = || {
+                let subscriber = subscriber.lock().unwrap().take().unwrap();
+                tracing::subscriber::with_default(subscriber, || (0..100).for_each(|_| drop(info_span!("step"))));
+            };
+            std::thread::scope(|scope| scope.spawn(run).join().unwrap());
+        })
+        .unwrap();
+    let stats = telemetry.traces().stats();
+    assert_eq!((stats.offered, stats.waits), (101, 0));
+    assert!(stats.rejected.full > 0);
+}
+
+#[test]
+fn a_panic_leaves_a_dump() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
+    let telemetry = Telemetry::builder().build().unwrap();
+    let recorder = FlightRecorder::keeping("test", &telemetry);
+    // The hook is the whole process's: other tests' panics, were there any, would come here too.
+    recorder.dump_on_panic(&file);
+    let ran = std::thread::spawn(|| panic!("the oven is on fire")).join();
+    drop(std::panic::take_hook());
+    assert!(ran.is_err());
+    let dump = std::fs::read(&file).unwrap();
+    let request = Request::read_json(&dump).unwrap();
+    let event = request.logs.last().unwrap();
+    assert_eq!(event.body.as_ref().and_then(Value::as_str), Some("the oven is on fire"));
+    assert_eq!((event.severity, event.attributes.get("panic.location").is_some()), (Severity::FATAL, true));
+}
