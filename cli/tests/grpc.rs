@@ -1,0 +1,99 @@
+//! OTLP/gRPC, by the protocol's own generated client.
+
+mod support;
+
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, logs_service_client::LogsServiceClient,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use std::io::Write;
+use support::{Server, request};
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Channel;
+
+fn spans(spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+}
+
+fn span(id: u8) -> Span {
+    Span { trace_id: vec![id; 16], span_id: vec![id; 8], name: "work".into(), ..Span::default() }
+}
+
+fn logs(body_bytes: usize) -> ExportLogsServiceRequest {
+    let log = LogRecord { severity_text: "x".repeat(body_bytes), ..LogRecord::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![log], ..ScopeLogs::default() }];
+    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] }
+}
+
+async fn channel(server: &Server) -> Channel {
+    Channel::from_shared(format!("http://{}", server.grpc)).unwrap().connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_taken_and_bad_records_rejected_alone() {
+    let server = Server::start(&["--max-body", "100000"]);
+    let channel = channel(&server).await;
+    let mut traces = TraceServiceClient::new(channel.clone());
+    let answer = traces.export(spans(vec![span(1), span(2)])).await.unwrap().into_inner();
+    assert_eq!(answer.partial_success, None);
+    let mut packing = TraceServiceClient::new(channel.clone())
+        .send_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Gzip);
+    packing.export(spans(vec![span(3)])).await.unwrap();
+
+    let bad = Span { trace_id: vec![1, 2], ..span(4) };
+    let partial = traces.export(spans(vec![bad, span(5)])).await.unwrap().into_inner().partial_success.unwrap();
+    assert_eq!(partial.rejected_spans, 1);
+    assert_eq!(partial.error_message, "1 record rejected: traceId has 2 bytes instead of 16");
+    assert_eq!(server.ask("/api/count/spans?name=work")["count"], 4);
+
+    let mut to_logs = LogsServiceClient::new(channel.clone());
+    to_logs.export(logs(10)).await.unwrap();
+    let mut to_metrics = MetricsServiceClient::new(channel.clone());
+    to_metrics.export(ExportMetricsServiceRequest::default()).await.unwrap();
+
+    let too_large = to_logs.export(logs(100_001)).await.unwrap_err();
+    assert!(matches!(too_large.code(), Code::OutOfRange | Code::ResourceExhausted), "{too_large}");
+    let mut packing = LogsServiceClient::new(channel).send_compressed(CompressionEncoding::Gzip);
+    let bomb = packing.export(logs(50 << 20)).await.unwrap_err();
+    assert!(matches!(bomb.code(), Code::OutOfRange | Code::ResourceExhausted), "{bomb}");
+    assert_eq!(server.ask("/api/count/logs")["count"], 1);
+    server.ask("/api/audit");
+    assert!(server.stop().0);
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_has_its_code() {
+    let server = Server::start(&["--max-in-flight", "1"]);
+    let channel = channel(&server).await;
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<ExportTraceServiceRequest, ExportTraceServiceRequest>::default();
+    let path = "/opentelemetry.proto.collector.profiles.v1.ProfilesService/Export".parse().unwrap();
+    let unknown = grpc.unary(tonic::Request::new(spans(vec![])), path, codec).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unimplemented);
+
+    let mut slow = server.connect();
+    let headers = [("content-type", "application/x-protobuf")];
+    slow.write_all(&request("POST", "/v1/traces", &headers, b"\n", 100)).unwrap();
+    while !server.get("/metrics").text().contains("slipring_requests_in_flight 1") {
+        std::thread::yield_now();
+    }
+    let mut traces = TraceServiceClient::new(channel);
+    let overloaded = traces.export(spans(vec![span(1)])).await.unwrap_err();
+    assert_eq!(overloaded.code(), Code::Unavailable, "the code to come back after: {overloaded}");
+    drop(slow);
+    while server.get("/metrics").text().contains("slipring_requests_in_flight 1") {
+        std::thread::yield_now();
+    }
+    traces.export(spans(vec![span(1)])).await.unwrap();
+}
