@@ -3,6 +3,16 @@
 //! The way in: bytes are split into records (`protobuf` and `json`, each in its own way), each record is decoded by itself into
 //! the protocol's message, and from that made into a record of ours (`records`). So one that is malformed costs only itself. The
 //! way out: records are put together to requests (`requests`), and these are written.
+//!
+//! What a field means where nothing is said: no severity is none, and no index has the record under one; without a `service.name`
+//! a record is found under `unknown_service`, which is never written out; a log record without a time is taken to be of the
+//! time at which it was observed. A span needs a trace id and a span id, of the right length and not all zero; a log record's ids that
+//! are none are left out. Kinds, status codes and temporalities with numbers that the protocol does not know become unspecified.
+//!
+//! A request that is delivered twice is stored twice: the store keeps what it is sent. [`Store::trace`] shows each span once,
+//! and says how many came again.
+//!
+//! [`Store::trace`]: crate::Store::trace
 
 mod gzip;
 mod json;
