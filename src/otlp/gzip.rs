@@ -22,7 +22,7 @@ pub enum GunzipError {
 /// Unpacks what gzip has packed, of several members if need be; into at most so many bytes.
 ///
 /// # Errors
-/// [`GunzipError`]. It allocates no more than was allowed, whatever the input says.
+/// [`GunzipError`]. It allocates at most twice what was allowed, whatever the input says.
 pub fn gunzip(packed: &[u8], most: usize) -> Result<Vec<u8>, GunzipError> {
     let mut unpacked = Vec::new();
     let mut decoder = MultiGzDecoder::new(packed).take((most as u64).saturating_add(1));
