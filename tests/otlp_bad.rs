@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{LogRecord, Span, SpanEvent, Telemetry};
+use slipring::{LogRecord, Span, SpanEvent, Telemetry, Value};
 
 /// What a request should come to: how many records, how many rejected, and words of the reason or the error.
 #[derive(Debug)]
@@ -181,6 +181,42 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
                 why: "resource: attributes: a number instead of a list (2); scope: a list",
             },
         ),
+        ("an id of a log that is no hexadecimal", Logs, logs(&[json!({ "traceId": "xyz", "spanId": "5b8" })]), fine(1)),
+        ("a link's id that is none", Traces, spans(&[span(json!({ "links": [{ "traceId": "xyz" }] }))]), fine(1)),
+        (
+            "an exemplar's id that is none",
+            Metrics,
+            metrics(&[point(json!({ "exemplars": [{ "spanId": "x" }] }))]),
+            fine(2),
+        ),
+        (
+            "scopes and resources of which some are none",
+            Logs,
+            json!({ "resourceLogs": [
+                null,
+                [],
+                { "schemaUrl": 5, "scopeLogs": [] },
+                { "scopeLogs": [{ "logRecords": {} }, { "logRecords": [{}] }] }
+            ] })
+            .to_string()
+            .into(),
+            Read { records: 1, rejected: 4, why: "resource: something else instead of an object (2)" },
+        ),
+        (
+            "a metric of three points with bad metadata",
+            Metrics,
+            metrics(&[
+                json!({ "metadata": 7, "gauge": { "dataPoints": [{}, {}, {}] } }),
+                json!({ "gauge": { "dataPoints": [{}] } }),
+            ]),
+            Read { records: 1, rejected: 3, why: "metadata" },
+        ),
+        (
+            "a metric of three points with a bad temporality",
+            Metrics,
+            metrics(&[json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}, {}, {}] } })]),
+            Read { records: 0, rejected: 3, why: "aggregationTemporality" },
+        ),
         ("ids of a log that are none", Logs, logs(&[json!({ "traceId": "00", "spanId": "0".repeat(16) })]), fine(1)),
         ("a log's id that is no text", Logs, logs(&[json!({ "traceId": 7 }), json!({})]), one_bad("traceId: a number")),
         ("a severity beyond those known", Logs, logs(&[json!({ "severityNumber": 99 })]), fine(1)),
@@ -288,6 +324,26 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ),
         ("spans for logs", Logs, of_records(&[&record]), Read { records: 0, rejected: 1, why: "" }),
         ("an empty log", Logs, of_records(&[&[]]), fine(1)),
+        (
+            "a schema without UTF-8 beside a good resource",
+            Traces,
+            [field(1, &[field(3, b"\xff"), field(2, &field(2, &record))].concat()), of_records(&[&record])].concat(),
+            Read { records: 1, rejected: 1, why: "schemaUrl is no UTF-8" },
+        ),
+        (
+            "a damaged scope beside a good one",
+            Traces,
+            field(1, &[field(2, &[field(2, &record), vec![0x12, 9]].concat()), field(2, &field(2, &record))].concat()),
+            Read { records: 1, rejected: 1, why: "buffer underflow" },
+        ),
+        (
+            "a metric of three points with a name without UTF-8",
+            Kind::Metrics,
+            of_records(&[
+                &[field(1, b"\xff"), field(5, &[field(1, &[]), field(1, &[]), field(1, &[])].concat())].concat()
+            ]),
+            Read { records: 0, rejected: 3, why: "UTF-8" },
+        ),
     ]
 }
 
@@ -333,6 +389,46 @@ fn reasons_are_bounded_and_records_are_all_counted() {
     all.merge(&request.rejected);
     assert_eq!(all.records(), 200);
     assert_eq!(all.reasons().map(|(_, records)| records).sum::<u64>(), 16);
+}
+
+/// What comes in by one encoding goes out by the other: values nest no deeper than both can carry, and doubles stay what they are.
+#[test]
+fn either_encoding_carries_what_the_other_brought() {
+    let nested = |depth: u32| (0..depth).fold(Value::Bool(true), |value, _| Value::Array([value].into()));
+    for depth in [0, 31, 32, 33, 45, 60] {
+        let log = LogRecord { body: Some(nested(depth)), ..LogRecord::default() };
+        for encoding in [Encoding::Protobuf, Encoding::Json] {
+            let read = Request::read(Kind::Logs, encoding, &write([&log], encoding));
+            // JSON that nests deeper than its reader goes is none at all.
+            let taken = read.map_or(0, |read| read.logs.len());
+            assert_eq!(taken, usize::from(depth <= 32), "{depth} by {encoding:?}");
+        }
+    }
+    let mut bits = 1_u64;
+    for _ in 0..2_000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let double = f64::from_bits(bits);
+        let log = LogRecord { body: Some(Value::Double(double)), ..LogRecord::default() };
+        let back = Request::read(Kind::Logs, Encoding::Json, &write([&log], Encoding::Json)).unwrap();
+        assert!(back.logs == [log] || double.is_nan(), "{double}");
+    }
+}
+
+/// Of a short request with very many records, not all are in memory beside the store.
+#[test]
+fn many_records_are_taken_as_they_are_read() {
+    let body = of_empty_logs(200_000);
+    let telemetry = Telemetry::builder().logs(1_000).build().unwrap();
+    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, &body).unwrap().is_empty());
+    let stats = telemetry.stats().logs;
+    assert_eq!((stats.offered, stats.count), (200_000, 1_000));
+    let damaged = &body[..body.len() - 1];
+    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
+    assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
+}
+
+fn of_empty_logs(count: usize) -> Vec<u8> {
+    field(1, &field(2, &[0x12, 0].repeat(count)))
 }
 
 #[test]

@@ -96,20 +96,17 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a request of this kind. O(bytes); what it allocates is bounded by a multiple of the bytes.
+    /// Reads a request of this kind. O(bytes).
     ///
-    /// Fields that are not known are passed over, and so are, in JSON, other kinds of records.
+    /// Fields that are not known are passed over, and so are, in JSON, other kinds of records. A short request can hold many
+    /// records: [`Telemetry::take_from`] takes them as they are read.
     ///
     /// # Errors
-    /// [`OtlpError`] if it can't be taken apart into records.
+    /// [`OtlpError`] if it can't be taken apart.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
-        let mut request = Self::default();
-        let read = match encoding {
-            Encoding::Protobuf => protobuf::read(kind, body, &mut request),
-            Encoding::Json => json::read(Some(kind), body, &mut request),
-        };
-        read.map_err(|what| OtlpError { encoding, what })?;
-        Ok(request)
+        let mut reading = Reading::default();
+        read(Some(kind), encoding, body, &mut reading)?;
+        Ok(reading.request)
     }
 
     /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
@@ -117,9 +114,9 @@ impl Request {
     /// # Errors
     /// As [`read`](Request::read); also if it carries nothing that is known.
     pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
-        let mut request = Self::default();
-        json::read(None, body, &mut request).map_err(|what| OtlpError { encoding: Encoding::Json, what })?;
-        Ok(request)
+        let mut reading = Reading::default();
+        read(None, Encoding::Json, body, &mut reading)?;
+        Ok(reading.request)
     }
 
     /// How many records there are.
@@ -133,7 +130,79 @@ impl Request {
     }
 }
 
+/// Records that are delivered together, where a request is not wanted whole.
+const DELIVERED: usize = 512;
+
+/// A request being read, and who takes its records meanwhile.
+#[derive(Default)]
+struct Reading<'a> {
+    request: Request,
+    deliver: Option<&'a mut dyn FnMut(&mut Request)>,
+}
+
+impl Reading<'_> {
+    fn span(&mut self, span: Span) {
+        self.request.spans.push(span);
+        self.deliver(self.request.spans.len());
+    }
+
+    fn log(&mut self, log: LogRecord) {
+        self.request.logs.push(log);
+        self.deliver(self.request.logs.len());
+    }
+
+    fn point(&mut self, point: MetricPoint) {
+        self.request.points.push(point);
+        self.deliver(self.request.points.len());
+    }
+
+    fn deliver(&mut self, records: usize) {
+        if records >= DELIVERED
+            && let Some(deliver) = &mut self.deliver
+        {
+            deliver(&mut self.request);
+        }
+    }
+
+    fn reject(&mut self, records: u64, reason: &str) {
+        self.request.rejected.add(records, reason);
+    }
+}
+
+fn read(kind: Option<Kind>, encoding: Encoding, body: &[u8], reading: &mut Reading<'_>) -> Result<(), OtlpError> {
+    let read = match (encoding, kind) {
+        (Encoding::Protobuf, Some(kind)) => protobuf::read(kind, body, reading),
+        _ => json::read(kind, body, reading),
+    };
+    read.map_err(|what| OtlpError { encoding, what })
+}
+
 impl Telemetry {
+    /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores.
+    ///
+    /// ```
+    /// use slipring::Telemetry;
+    /// use slipring::otlp::{Encoding, Kind};
+    ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// let body = br#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{}, {"timeUnixNano": "soon"}]}]}]}"#;
+    /// let rejected = telemetry.take_from(Kind::Logs, Encoding::Json, body)?;
+    /// assert_eq!((telemetry.logs().len(), rejected.records()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Request::read`]; then nothing was taken.
+    pub fn take_from(&self, kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Rejected, OtlpError> {
+        let mut all = Rejected::default();
+        let mut deliver = |request: &mut Request| all.merge(&self.take(std::mem::take(request)));
+        let mut reading = Reading { request: Request::default(), deliver: Some(&mut deliver) };
+        read(Some(kind), encoding, body, &mut reading)?;
+        let rest = reading.request;
+        all.merge(&self.take(rest));
+        Ok(all)
+    }
+
     /// Takes a request's records; what was rejected, while it was read or by the stores, and why.
     ///
     /// ```

@@ -1,47 +1,170 @@
-//! Protobuf: a request is taken apart into records without decoding them, then each is decoded by itself.
+//! Protobuf: a request is gone through field by field, and each record decoded by itself, from where it lies.
 //!
-//! A field of message type is written as a field of bytes is. So the envelopes below, which have bytes where the protocol has
-//! records, read the same requests; the bytes are slices of the request, not copies.
+//! A field of message type is written as a field of bytes is; so what lies between a request and its records is never decoded as
+//! a whole, nothing is allocated for it, and what is damaged in it costs only itself.
 
 use super::records::{self, Origin, WirePoint};
-use super::{Kind, Request};
+use super::{Kind, Reading};
 use crate::signal::{Metric, MetricKind};
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::{logs::v1::LogRecord, metrics::v1 as metrics, trace::v1::Span};
 use prost::Message;
-use prost::bytes::Bytes;
+use prost::bytes::Buf;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// `ExportTraceServiceRequest`, and those of the other signals.
-#[derive(Clone, PartialEq, Message)]
-struct Envelope {
-    #[prost(message, repeated, tag = "1")]
-    resources: Vec<OfResource>,
+/// Calls `visit` with the number and the bytes of each field that has some. Of the first fields, up to this one, each should.
+fn each_field_of<'a>(up_to: u32, mut message: &'a [u8], mut visit: impl FnMut(u32, &'a [u8])) -> Result<(), String> {
+    while message.has_remaining() {
+        let (number, wire) = decode_key(&mut message).map_err(|error| error.to_string())?;
+        if wire != WireType::LengthDelimited {
+            if number <= up_to {
+                return Err(format!("field {number} has another wire type than the protocol's"));
+            }
+            skip_field(wire, number, &mut message, DecodeContext::default()).map_err(|error| error.to_string())?;
+            continue;
+        }
+        let length = decode_varint(&mut message).map_err(|error| error.to_string())?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= message.len());
+        let Some(length) = length else { return Err("buffer underflow: it ends too soon".to_owned()) };
+        let (bytes, rest) = message.split_at(length);
+        visit(number, bytes);
+        message = rest;
+    }
+    Ok(())
 }
 
-/// `ResourceSpans`, and so on.
-#[derive(Clone, PartialEq, Message)]
-struct OfResource {
-    #[prost(bytes = "bytes", optional, tag = "1")]
-    resource: Option<Bytes>,
-    #[prost(message, repeated, tag = "2")]
-    scopes: Vec<OfScope>,
-    #[prost(string, tag = "3")]
-    schema_url: String,
+/// The same for what lies between a request and its records, where three should.
+fn each_field<'a>(message: &'a [u8], visit: impl FnMut(u32, &'a [u8])) -> Result<(), String> {
+    each_field_of(3, message, visit)
 }
 
-/// `ScopeSpans`, and so on.
-#[derive(Clone, PartialEq, Message)]
-struct OfScope {
-    #[prost(bytes = "bytes", optional, tag = "1")]
-    scope: Option<Bytes>,
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    records: Vec<Bytes>,
-    #[prost(string, tag = "3")]
-    schema_url: String,
+/// The bytes of a field; of several, the last.
+fn field(message: &[u8], wanted: u32) -> Result<Option<&[u8]>, String> {
+    let mut found = None;
+    each_field(message, |number, bytes| {
+        if number == wanted {
+            found = Some(bytes);
+        }
+    })?;
+    Ok(found)
 }
 
-/// `Metric`.
+fn text(message: &[u8], wanted: u32, name: &str) -> Result<String, String> {
+    let bytes = field(message, wanted)?.unwrap_or_default();
+    String::from_utf8(bytes.to_vec()).map_err(|_| format!("{name} is no UTF-8"))
+}
+
+/// The number of points in a metric's data.
+fn points_in(data: &[u8]) -> u64 {
+    let mut count = 0;
+    // What comes after some damage can't be counted.
+    let _ = each_field_of(1, data, |number, _| count += u64::from(number == 1));
+    count
+}
+
+/// The number of its records, or of its points where it is one of metrics.
+fn records_in(kind: Kind, record: &[u8]) -> u64 {
+    if kind != Kind::Metrics {
+        return 1;
+    }
+    let mut points = 0;
+    let _ = each_field(record, |number, data| {
+        if matches!(number, 5 | 7 | 9 | 10 | 11) {
+            points = points_in(data);
+        }
+    });
+    points.max(1)
+}
+
+fn records_in_scope(kind: Kind, scope: &[u8]) -> u64 {
+    let mut records = 0;
+    let _ = each_field(scope, |number, record| {
+        if number == 2 {
+            records += records_in(kind, record);
+        }
+    });
+    records.max(1)
+}
+
+fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
+    let mut records = 0;
+    let _ = each_field(resource, |number, scope| {
+        if number == 2 {
+            records += records_in_scope(kind, scope);
+        }
+    });
+    records.max(1)
+}
+
+pub(super) fn read(kind: Kind, body: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
+    // All of it, before anything is taken.
+    each_field(body, |_, _| ())?;
+    each_field(body, |number, resource| {
+        if number == 1
+            && let Err(wrong) = read_resource(kind, resource, reading)
+        {
+            reading.reject(records_in_resource(kind, resource), &wrong);
+        }
+    })
+}
+
+fn read_resource(kind: Kind, of: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
+    let resource = field(of, 1)?.map(Resource::decode).transpose().map_err(|error| format!("resource: {error}"))?;
+    let resource = records::resource(resource, &text(of, 3, "schemaUrl")?)?.share();
+    each_field(of, |number, scope| {
+        if number == 2
+            && let Err(wrong) = read_scope(kind, scope, &resource, reading)
+        {
+            reading.reject(records_in_scope(kind, scope), &wrong);
+        }
+    })
+}
+
+fn read_scope(
+    kind: Kind,
+    of: &[u8],
+    resource: &crate::signal::Shared<crate::signal::Resource>,
+    reading: &mut Reading<'_>,
+) -> Result<(), String> {
+    let scope = field(of, 1)?.map(InstrumentationScope::decode).transpose();
+    let scope = scope.map_err(|error| format!("scope: {error}"))?;
+    let scope = records::scope(scope, &text(of, 3, "schemaUrl")?)?.share();
+    let origin = Origin { resource: resource.clone(), scope };
+    each_field(of, |number, record| {
+        if number == 2 {
+            read_record(kind, record, &origin, reading);
+        }
+    })
+}
+
+fn read_record(kind: Kind, record: &[u8], origin: &Origin, reading: &mut Reading<'_>) {
+    let read = match kind {
+        Kind::Traces => Span::decode(record)
+            .map_err(|error| error.to_string())
+            .and_then(|span| records::span(span, origin))
+            .map(|span| reading.span(span)),
+        Kind::Logs => LogRecord::decode(record)
+            .map_err(|error| error.to_string())
+            .and_then(|log| records::log(log, origin))
+            .map(|log| reading.log(log)),
+        Kind::Metrics => read_metric(record, origin, reading),
+    };
+    if let Err(wrong) = read {
+        reading.reject(records_in(kind, record), &wrong);
+    }
+}
+
+/// `Gauge`, `Sum` and so on, but for their points.
+#[derive(Clone, PartialEq, Message)]
+struct Aggregation {
+    #[prost(int32, tag = "2")]
+    temporality: i32,
+    #[prost(bool, tag = "3")]
+    monotonic: bool,
+}
+
+/// `Metric`, but for its data.
 #[derive(Clone, PartialEq, Message)]
 struct OfMetric {
     #[prost(string, tag = "1")]
@@ -52,110 +175,47 @@ struct OfMetric {
     unit: String,
     #[prost(message, repeated, tag = "12")]
     metadata: Vec<KeyValue>,
-    #[prost(oneof = "Data", tags = "5, 7, 9, 10, 11")]
-    data: Option<Data>,
 }
 
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum Data {
-    #[prost(message, tag = "5")]
-    Gauge(Points),
-    #[prost(message, tag = "7")]
-    Sum(Points),
-    #[prost(message, tag = "9")]
-    Histogram(Points),
-    #[prost(message, tag = "10")]
-    ExponentialHistogram(Points),
-    #[prost(message, tag = "11")]
-    Summary(Points),
-}
-
-/// `Gauge`, `Sum` and so on.
-#[derive(Clone, PartialEq, Message)]
-struct Points {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    points: Vec<Bytes>,
-    #[prost(int32, tag = "2")]
-    temporality: i32,
-    #[prost(bool, tag = "3")]
-    monotonic: bool,
-}
-
-pub(super) fn read(kind: Kind, body: &[u8], request: &mut Request) -> Result<(), String> {
-    let envelope = Envelope::decode(Bytes::copy_from_slice(body)).map_err(|error| error.to_string())?;
-    for OfResource { resource, scopes, schema_url } in envelope.resources {
-        let resource = match resource.map(Resource::decode).transpose() {
-            Ok(resource) => records::resource(resource, &schema_url).share(),
-            Err(error) => {
-                let records = scopes.iter().map(|scope| scope.records.len() as u64).sum();
-                request.rejected.add(records, &format!("resource: {error}"));
-                continue;
-            }
-        };
-        for OfScope { scope, records, schema_url } in scopes {
-            match scope.map(InstrumentationScope::decode).transpose() {
-                Ok(scope) => {
-                    let scope = records::scope(scope, &schema_url).share();
-                    let origin = Origin { resource: resource.clone(), scope };
-                    records.into_iter().for_each(|record| read_record(kind, record, &origin, request));
-                }
-                Err(error) => request.rejected.add(records.len() as u64, &format!("scope: {error}")),
-            }
-        }
-    }
-    Ok(())
-}
-
-fn read_record(kind: Kind, record: Bytes, origin: &Origin, request: &mut Request) {
-    let read = match kind {
-        Kind::Traces => Span::decode(record)
-            .map_err(|error| error.to_string())
-            .and_then(|span| records::span(span, origin))
-            .map(|span| request.spans.push(span)),
-        Kind::Logs => LogRecord::decode(record)
-            .map_err(|error| error.to_string())
-            .map(|log| request.logs.push(records::log(log, origin))),
-        Kind::Metrics => OfMetric::decode(record)
-            .map_err(|error| error.to_string())
-            .map(|metric| read_metric(metric, origin, request)),
-    };
-    if let Err(reason) = read {
-        request.rejected.add(1, &reason);
-    }
-}
-
-fn read_metric(metric: OfMetric, origin: &Origin, request: &mut Request) {
-    type Decode = fn(Bytes) -> Result<WirePoint, prost::DecodeError>;
-    let Some(data) = metric.data else { return };
+fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Result<(), String> {
+    type Decode = fn(&[u8]) -> Result<WirePoint, prost::DecodeError>;
     let number: Decode = |bytes| metrics::NumberDataPoint::decode(bytes).map(WirePoint::Number);
     let histogram: Decode = |bytes| metrics::HistogramDataPoint::decode(bytes).map(WirePoint::Histogram);
     let exponential: Decode =
         |bytes| metrics::ExponentialHistogramDataPoint::decode(bytes).map(WirePoint::ExponentialHistogram);
     let summary: Decode = |bytes| metrics::SummaryDataPoint::decode(bytes).map(WirePoint::Summary);
-    let temporality = |points: &Points| records::temporality(points.temporality);
-    let (kind, decode, points) = match data {
-        Data::Gauge(points) => (MetricKind::Gauge, number, points),
-        Data::Sum(points) => {
-            (MetricKind::Sum { temporality: temporality(&points), monotonic: points.monotonic }, number, points)
+    let metric = OfMetric::decode(record).map_err(|error| error.to_string())?;
+    let mut data = None;
+    each_field(record, |number, bytes| {
+        if matches!(number, 5 | 7 | 9 | 10 | 11) {
+            data = Some((number, bytes));
         }
-        Data::Histogram(points) => (MetricKind::Histogram { temporality: temporality(&points) }, histogram, points),
-        Data::ExponentialHistogram(points) => {
-            (MetricKind::ExponentialHistogram { temporality: temporality(&points) }, exponential, points)
-        }
-        Data::Summary(points) => (MetricKind::Summary, summary, points),
+    })?;
+    let Some((tag, data)) = data else { return Ok(()) };
+    let Aggregation { temporality, monotonic } = Aggregation::decode(data).map_err(|error| error.to_string())?;
+    let temporality = records::temporality(temporality);
+    let (kind, decode) = match tag {
+        5 => (MetricKind::Gauge, number),
+        7 => (MetricKind::Sum { temporality, monotonic }, number),
+        9 => (MetricKind::Histogram { temporality }, histogram),
+        10 => (MetricKind::ExponentialHistogram { temporality }, exponential),
+        _ => (MetricKind::Summary, summary),
     };
-    let shared = Metric {
+    let metric = Metric {
         name: metric.name.into(),
         description: metric.description.into(),
         unit: metric.unit.into(),
-        metadata: records::attributes(metric.metadata),
+        metadata: records::attributes(metric.metadata)?,
         kind,
     }
     .share();
-    for point in points.points {
-        match decode(point) {
-            Ok(point) => request.points.push(records::point(point, &shared, origin)),
-            Err(error) => request.rejected.add(1, &error.to_string()),
+    each_field_of(1, data, |number, point| {
+        if number == 1 {
+            let point = decode(point).map_err(|error| error.to_string());
+            match point.and_then(|point| records::point(point, &metric, origin)) {
+                Ok(point) => reading.point(point),
+                Err(wrong) => reading.reject(1, &wrong),
+            }
         }
-    }
+    })
 }

@@ -28,17 +28,31 @@ pub(super) struct Origin {
 
 // --- common ---
 
-pub(super) fn value(value: AnyValue) -> Value {
-    match value.value {
+/// How deep values may nest: less than what either encoding can carry, so that what comes in by one goes out by the other.
+const DEEPEST: usize = 32;
+
+pub(super) fn value(value: AnyValue) -> Result<Value, String> {
+    value_at(value, 0)
+}
+
+fn value_at(value: AnyValue, depth: usize) -> Result<Value, String> {
+    if depth > DEEPEST {
+        return Err(format!("recursion limit reached: a value nests more than {DEEPEST} deep"));
+    }
+    Ok(match value.value {
         None | Some(any_value::Value::StringValueStrindex(_)) => Value::Empty,
         Some(any_value::Value::StringValue(text)) => Value::Text(text.into()),
         Some(any_value::Value::BoolValue(value)) => Value::Bool(value),
         Some(any_value::Value::IntValue(value)) => Value::Int(value),
         Some(any_value::Value::DoubleValue(value)) => Value::Double(value),
         Some(any_value::Value::BytesValue(bytes)) => Value::Bytes(bytes.into()),
-        Some(any_value::Value::ArrayValue(list)) => Value::Array(list.values.into_iter().map(self::value).collect()),
-        Some(any_value::Value::KvlistValue(list)) => Value::Map(attributes(list.values)),
-    }
+        Some(any_value::Value::ArrayValue(list)) => {
+            let values: Result<Box<[Value]>, String> =
+                list.values.into_iter().map(|value| value_at(value, depth + 1)).collect();
+            Value::Array(values?)
+        }
+        Some(any_value::Value::KvlistValue(list)) => Value::Map(attributes_at(list.values, depth + 1)?),
+    })
 }
 
 pub(super) fn any_value(value: &Value) -> AnyValue {
@@ -58,9 +72,15 @@ pub(super) fn any_value(value: &Value) -> AnyValue {
     AnyValue { value }
 }
 
-pub(super) fn attributes(list: Vec<WireKeyValue>) -> Attributes {
-    let entry =
-        |entry: WireKeyValue| KeyValue { key: entry.key.into(), value: entry.value.map_or(Value::Empty, value) };
+pub(super) fn attributes(list: Vec<WireKeyValue>) -> Result<Attributes, String> {
+    attributes_at(list, 0)
+}
+
+fn attributes_at(list: Vec<WireKeyValue>, depth: usize) -> Result<Attributes, String> {
+    let entry = |entry: WireKeyValue| {
+        let value = entry.value.map_or(Ok(Value::Empty), |value| value_at(value, depth))?;
+        Ok(KeyValue { key: entry.key.into(), value })
+    };
     list.into_iter().map(entry).collect()
 }
 
@@ -81,7 +101,7 @@ fn strings(list: &[Box<str>]) -> Vec<String> {
     list.iter().map(|text| text.to_string()).collect()
 }
 
-pub(super) fn resource(wire: Option<WireResource>, schema_url: &str) -> Resource {
+pub(super) fn resource(wire: Option<WireResource>, schema_url: &str) -> Result<Resource, String> {
     let wire = wire.unwrap_or_default();
     let entity = |entity: WireEntityRef| EntityRef {
         schema_url: entity.schema_url.into(),
@@ -89,10 +109,10 @@ pub(super) fn resource(wire: Option<WireResource>, schema_url: &str) -> Resource
         id_keys: texts(entity.id_keys),
         description_keys: texts(entity.description_keys),
     };
-    Resource::new(attributes(wire.attributes))
+    Ok(Resource::new(attributes(wire.attributes)?)
         .with_dropped_attributes_count(wire.dropped_attributes_count)
         .with_schema_url(schema_url)
-        .with_entity_refs(wire.entity_refs.into_iter().map(entity).collect::<Box<[_]>>())
+        .with_entity_refs(wire.entity_refs.into_iter().map(entity).collect::<Box<[_]>>()))
 }
 
 pub(super) fn wire_resource(resource: &Resource) -> WireResource {
@@ -109,15 +129,15 @@ pub(super) fn wire_resource(resource: &Resource) -> WireResource {
     }
 }
 
-pub(super) fn scope(wire: Option<InstrumentationScope>, schema_url: &str) -> Scope {
+pub(super) fn scope(wire: Option<InstrumentationScope>, schema_url: &str) -> Result<Scope, String> {
     let wire = wire.unwrap_or_default();
-    Scope {
+    Ok(Scope {
         name: wire.name.into(),
         version: wire.version.into(),
-        attributes: attributes(wire.attributes),
+        attributes: attributes(wire.attributes)?,
         dropped_attributes_count: wire.dropped_attributes_count,
         schema_url: schema_url.into(),
-    }
+    })
 }
 
 pub(super) fn wire_scope(scope: &Scope) -> InstrumentationScope {
@@ -151,20 +171,24 @@ pub(super) fn span(wire: trace::Span, origin: &Origin) -> Result<Span, String> {
         bytes if bytes.len() == 8 => lenient(bytes).map(SpanId::from),
         bytes => return Err(format!("parentSpanId has {} bytes instead of 8", bytes.len())),
     };
-    let event = |event: span::Event| SpanEvent {
-        time_unix_nanos: event.time_unix_nano,
-        name: event.name.into(),
-        attributes: attributes(event.attributes),
-        dropped_attributes_count: event.dropped_attributes_count,
+    let event = |event: span::Event| {
+        Ok(SpanEvent {
+            time_unix_nanos: event.time_unix_nano,
+            name: event.name.into(),
+            attributes: attributes(event.attributes)?,
+            dropped_attributes_count: event.dropped_attributes_count,
+        })
     };
     // A link that leads nowhere does not cost its span.
-    let link = |link: span::Link| SpanLink {
-        trace_id: lenient(&link.trace_id).map(TraceId::from).unwrap_or_default(),
-        span_id: lenient(&link.span_id).map(SpanId::from).unwrap_or_default(),
-        trace_state: link.trace_state.into(),
-        attributes: attributes(link.attributes),
-        dropped_attributes_count: link.dropped_attributes_count,
-        flags: link.flags,
+    let link = |link: span::Link| {
+        Ok(SpanLink {
+            trace_id: lenient(&link.trace_id).map(TraceId::from).unwrap_or_default(),
+            span_id: lenient(&link.span_id).map(SpanId::from).unwrap_or_default(),
+            trace_state: link.trace_state.into(),
+            attributes: attributes(link.attributes)?,
+            dropped_attributes_count: link.dropped_attributes_count,
+            flags: link.flags,
+        })
     };
     let status = wire.status.unwrap_or_default();
     Ok(Span {
@@ -177,11 +201,11 @@ pub(super) fn span(wire: trace::Span, origin: &Origin) -> Result<Span, String> {
         kind: SpanKind::from_number(wire.kind).unwrap_or_default(),
         start_unix_nanos: wire.start_time_unix_nano,
         end_unix_nanos: wire.end_time_unix_nano,
-        attributes: attributes(wire.attributes),
+        attributes: attributes(wire.attributes)?,
         dropped_attributes_count: wire.dropped_attributes_count,
-        events: wire.events.into_iter().map(event).collect(),
+        events: wire.events.into_iter().map(event).collect::<Result<_, String>>()?,
         dropped_events_count: wire.dropped_events_count,
-        links: wire.links.into_iter().map(link).collect(),
+        links: wire.links.into_iter().map(link).collect::<Result<_, String>>()?,
         dropped_links_count: wire.dropped_links_count,
         status: Status {
             code: StatusCode::from_number(status.code).unwrap_or_default(),
@@ -235,14 +259,14 @@ pub(super) fn wire_span(span: &Span) -> trace::Span {
 
 // --- logs ---
 
-pub(super) fn log(wire: logs::LogRecord, origin: &Origin) -> LogRecord {
-    LogRecord {
+pub(super) fn log(wire: logs::LogRecord, origin: &Origin) -> Result<LogRecord, String> {
+    Ok(LogRecord {
         time_unix_nanos: wire.time_unix_nano,
         observed_unix_nanos: wire.observed_time_unix_nano,
         severity: Severity(wire.severity_number),
         severity_text: wire.severity_text.into(),
-        body: wire.body.map(value),
-        attributes: attributes(wire.attributes),
+        body: wire.body.map(value).transpose()?,
+        attributes: attributes(wire.attributes)?,
         dropped_attributes_count: wire.dropped_attributes_count,
         flags: wire.flags,
         trace_id: lenient(&wire.trace_id).map(TraceId::from),
@@ -250,7 +274,7 @@ pub(super) fn log(wire: logs::LogRecord, origin: &Origin) -> LogRecord {
         event_name: wire.event_name.into(),
         resource: origin.resource.clone(),
         scope: origin.scope.clone(),
-    }
+    })
 }
 
 pub(super) fn wire_log(log: &LogRecord) -> logs::LogRecord {
@@ -283,15 +307,15 @@ pub(super) fn temporality(number: i32) -> Temporality {
     Temporality::from_number(number).unwrap_or_default()
 }
 
-pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -> MetricPoint {
+pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -> Result<MetricPoint, String> {
     let new = || MetricPoint::new(metric.clone(), origin.resource.clone(), origin.scope.clone());
-    match wire {
+    Ok(match wire {
         WirePoint::Number(wire) => MetricPoint {
-            attributes: attributes(wire.attributes),
+            attributes: attributes(wire.attributes)?,
             start_unix_nanos: wire.start_time_unix_nano,
             time_unix_nanos: wire.time_unix_nano,
             flags: wire.flags,
-            exemplars: exemplars(wire.exemplars),
+            exemplars: exemplars(wire.exemplars)?,
             value: match wire.value {
                 None => PointValue::Empty,
                 Some(number_data_point::Value::AsInt(value)) => PointValue::Int(value),
@@ -300,11 +324,11 @@ pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -
             ..new()
         },
         WirePoint::Histogram(wire) => MetricPoint {
-            attributes: attributes(wire.attributes),
+            attributes: attributes(wire.attributes)?,
             start_unix_nanos: wire.start_time_unix_nano,
             time_unix_nanos: wire.time_unix_nano,
             flags: wire.flags,
-            exemplars: exemplars(wire.exemplars),
+            exemplars: exemplars(wire.exemplars)?,
             value: PointValue::from(Histogram {
                 count: wire.count,
                 sum: wire.sum,
@@ -316,11 +340,11 @@ pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -
             ..new()
         },
         WirePoint::ExponentialHistogram(wire) => MetricPoint {
-            attributes: attributes(wire.attributes),
+            attributes: attributes(wire.attributes)?,
             start_unix_nanos: wire.start_time_unix_nano,
             time_unix_nanos: wire.time_unix_nano,
             flags: wire.flags,
-            exemplars: exemplars(wire.exemplars),
+            exemplars: exemplars(wire.exemplars)?,
             value: PointValue::from(ExponentialHistogram {
                 count: wire.count,
                 sum: wire.sum,
@@ -339,7 +363,7 @@ pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -
                 |one: summary_data_point::ValueAtQuantile| Quantile { quantile: one.quantile, value: one.value };
             let quantiles = wire.quantile_values.into_iter().map(quantile).collect();
             MetricPoint {
-                attributes: attributes(wire.attributes),
+                attributes: attributes(wire.attributes)?,
                 start_unix_nanos: wire.start_time_unix_nano,
                 time_unix_nanos: wire.time_unix_nano,
                 flags: wire.flags,
@@ -347,7 +371,7 @@ pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -
                 ..new()
             }
         }
-    }
+    })
 }
 
 fn buckets(wire: Option<exponential_histogram_data_point::Buckets>) -> Buckets {
@@ -355,16 +379,18 @@ fn buckets(wire: Option<exponential_histogram_data_point::Buckets>) -> Buckets {
     Buckets { offset: wire.offset, bucket_counts: wire.bucket_counts.into() }
 }
 
-fn exemplars(list: Vec<metrics::Exemplar>) -> Box<[Exemplar]> {
-    let exemplar = |wire: metrics::Exemplar| Exemplar {
-        filtered_attributes: attributes(wire.filtered_attributes),
-        time_unix_nanos: wire.time_unix_nano,
-        value: wire.value.map(|value| match value {
-            exemplar::Value::AsInt(value) => Number::Int(value),
-            exemplar::Value::AsDouble(value) => Number::Double(value),
-        }),
-        span_id: lenient(&wire.span_id).map(SpanId::from),
-        trace_id: lenient(&wire.trace_id).map(TraceId::from),
+fn exemplars(list: Vec<metrics::Exemplar>) -> Result<Box<[Exemplar]>, String> {
+    let exemplar = |wire: metrics::Exemplar| {
+        Ok(Exemplar {
+            filtered_attributes: attributes(wire.filtered_attributes)?,
+            time_unix_nanos: wire.time_unix_nano,
+            value: wire.value.map(|value| match value {
+                exemplar::Value::AsInt(value) => Number::Int(value),
+                exemplar::Value::AsDouble(value) => Number::Double(value),
+            }),
+            span_id: lenient(&wire.span_id).map(SpanId::from),
+            trace_id: lenient(&wire.trace_id).map(TraceId::from),
+        })
     };
     list.into_iter().map(exemplar).collect()
 }

@@ -7,6 +7,16 @@ use std::fmt;
 /// Reasons that are told apart; what comes with another one is counted without it.
 const MOST_REASONS: usize = 8;
 
+/// Characters of a reason at either end; what lies between them is left out.
+const REASON_END: usize = 100;
+
+/// A reason without its middle, if it is long: a foreign name may be.
+fn shortened(reason: &str) -> Option<String> {
+    let start = reason.char_indices().nth(REASON_END)?.0;
+    let end = reason.char_indices().rev().nth(REASON_END - 1)?.0;
+    (start < end).then(|| format!("{}…{}", &reason[..start], &reason[end..]))
+}
+
 /// How many records were rejected, and why. Bounded, whatever the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
@@ -57,6 +67,8 @@ impl Rejected {
 
     pub(super) fn add(&mut self, records: u64, reason: &str) {
         self.records += records;
+        let cut = shortened(reason);
+        let reason = cut.as_deref().unwrap_or(reason);
         if let Some((_, count)) = self.reasons.iter_mut().find(|(known, _)| known == reason) {
             *count += records;
         } else if self.reasons.len() < MOST_REASONS && records > 0 {

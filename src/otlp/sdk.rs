@@ -7,6 +7,7 @@ use crate::telemetry::Telemetry;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{self as wire, metric::Data};
+use opentelemetry_proto::tonic::resource::v1::Resource as WireResource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -54,17 +55,26 @@ impl Exporter {
     }
 }
 
-fn origin(resource: &Shared<Resource>, scope: Option<InstrumentationScope>, schema_url: &str) -> Origin {
-    Origin { resource: resource.clone(), scope: records::scope(scope, schema_url).share() }
+fn resource(resource: Option<WireResource>, schema_url: &str) -> Result<Shared<Resource>, OTelSdkError> {
+    records::resource(resource, schema_url).map(Resource::share).map_err(OTelSdkError::InternalFailure)
+}
+
+fn origin(
+    resource: &Shared<Resource>,
+    scope: Option<InstrumentationScope>,
+    schema_url: &str,
+) -> Result<Origin, OTelSdkError> {
+    let scope = records::scope(scope, schema_url).map_err(OTelSdkError::InternalFailure)?;
+    Ok(Origin { resource: resource.clone(), scope: scope.share() })
 }
 
 impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let mut request = Request::default();
         for of in group_spans_by_resource_and_scope(batch, &self.resource) {
-            let resource = records::resource(of.resource, &of.schema_url).share();
+            let resource = resource(of.resource, &of.schema_url)?;
             for of in of.scope_spans {
-                let origin = origin(&resource, of.scope, &of.schema_url);
+                let origin = origin(&resource, of.scope, &of.schema_url)?;
                 for span in of.spans {
                     match records::span(span, &origin) {
                         Ok(span) => request.spans.push(span),
@@ -85,10 +95,15 @@ impl LogExporter for Exporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let mut request = Request::default();
         for of in group_logs_by_resource_and_scope(&batch, &self.resource) {
-            let resource = records::resource(of.resource, &of.schema_url).share();
+            let resource = resource(of.resource, &of.schema_url)?;
             for of in of.scope_logs {
-                let origin = origin(&resource, of.scope, &of.schema_url);
-                request.logs.extend(of.log_records.into_iter().map(|log| records::log(log, &origin)));
+                let origin = origin(&resource, of.scope, &of.schema_url)?;
+                for log in of.log_records {
+                    match records::log(log, &origin) {
+                        Ok(log) => request.logs.push(log),
+                        Err(why) => request.rejected.add(1, &why),
+                    }
+                }
             }
         }
         self.take(request)
@@ -103,9 +118,9 @@ impl PushMetricExporter for Exporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut request = Request::default();
         for of in ExportMetricsServiceRequest::from(metrics).resource_metrics {
-            let resource = records::resource(of.resource, &of.schema_url).share();
+            let resource = resource(of.resource, &of.schema_url)?;
             for of in of.scope_metrics {
-                let origin = origin(&resource, of.scope, &of.schema_url);
+                let origin = origin(&resource, of.scope, &of.schema_url)?;
                 of.metrics.into_iter().for_each(|metric| take_metric(metric, &origin, &mut request));
             }
         }
@@ -146,13 +161,22 @@ fn take_metric(metric: wire::Metric, origin: &Origin, request: &mut Request) {
         }
         Some(Data::Summary(of)) => (MetricKind::Summary, of.data_points.into_iter().map(WirePoint::Summary).collect()),
     };
+    let Ok(metadata) = records::attributes(metric.metadata) else {
+        request.rejected.add(points.len() as u64, "its metadata nests too deep");
+        return;
+    };
     let shared = Metric {
         name: metric.name.into(),
         description: metric.description.into(),
         unit: metric.unit.into(),
-        metadata: records::attributes(metric.metadata),
+        metadata,
         kind,
     }
     .share();
-    request.points.extend(points.into_iter().map(|point| records::point(point, &shared, origin)));
+    for point in points {
+        match records::point(point, &shared, origin) {
+            Ok(point) => request.points.push(point),
+            Err(why) => request.rejected.add(1, &why),
+        }
+    }
 }

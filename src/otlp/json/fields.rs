@@ -59,6 +59,11 @@ impl Fields {
         Ok(self.read(name, |value| hexadecimal(&text(value)?))?.unwrap_or_default())
     }
 
+    /// An id where one that is none does not count: of a text that is no hexadecimal, no bytes.
+    pub(super) fn lenient_id(&mut self, name: &str) -> Result<Vec<u8>, Wrong> {
+        Ok(self.read(name, |value| Ok(hexadecimal(&text(value)?).unwrap_or_default()))?.unwrap_or_default())
+    }
+
     /// A number that has a name; which is read, too.
     pub(super) fn named(&mut self, name: &str, number_of: fn(&str) -> Option<i32>) -> Result<i32, Wrong> {
         let read = |value: Value| match value.as_str().and_then(number_of) {

@@ -1,10 +1,10 @@
 //! From JSON: a request is taken apart into records without parsing them, then each is parsed by itself.
 
 use super::super::records::{self, Origin, WirePoint};
-use super::super::{Kind, Request};
+use super::super::{Kind, Reading};
 use super::bare;
 use super::fields::{self, Fields, Wrong};
-use crate::signal::{Metric, MetricKind};
+use crate::signal::{Metric, MetricKind, Shared};
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
 };
@@ -22,18 +22,18 @@ use serde_json::value::RawValue;
 type Raw<'a> = &'a RawValue;
 
 /// A list; `null` says that there is none.
-type List<T> = Option<Vec<T>>;
+type List<'a> = Option<Vec<Raw<'a>>>;
 
 /// `ExportTraceServiceRequest`, and those of the other signals.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
     #[serde(borrow)]
-    resource_spans: List<OfResource<'a>>,
+    resource_spans: List<'a>,
     #[serde(borrow)]
-    resource_logs: List<OfResource<'a>>,
+    resource_logs: List<'a>,
     #[serde(borrow)]
-    resource_metrics: List<OfResource<'a>>,
+    resource_metrics: List<'a>,
 }
 
 /// `ResourceSpans`, and so on.
@@ -43,11 +43,11 @@ struct OfResource<'a> {
     #[serde(borrow)]
     resource: Option<Raw<'a>>,
     #[serde(borrow)]
-    scope_spans: List<OfScope<'a>>,
+    scope_spans: List<'a>,
     #[serde(borrow)]
-    scope_logs: List<OfScope<'a>>,
+    scope_logs: List<'a>,
     #[serde(borrow)]
-    scope_metrics: List<OfScope<'a>>,
+    scope_metrics: List<'a>,
     schema_url: Option<String>,
 }
 
@@ -58,11 +58,11 @@ struct OfScope<'a> {
     #[serde(borrow)]
     scope: Option<Raw<'a>>,
     #[serde(borrow)]
-    spans: List<Raw<'a>>,
+    spans: List<'a>,
     #[serde(borrow)]
-    log_records: List<Raw<'a>>,
+    log_records: List<'a>,
     #[serde(borrow)]
-    metrics: List<Raw<'a>>,
+    metrics: List<'a>,
     schema_url: Option<String>,
 }
 
@@ -91,23 +91,23 @@ struct OfMetric<'a> {
 #[serde(rename_all = "camelCase")]
 struct Points<'a> {
     #[serde(borrow)]
-    data_points: List<Raw<'a>>,
+    data_points: List<'a>,
     aggregation_temporality: Option<Value>,
     is_monotonic: Option<bool>,
 }
 
-pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], request: &mut Request) -> Result<(), Wrong> {
+pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Reading<'_>) -> Result<(), Wrong> {
     match serde_json::from_slice(body) {
-        Ok(envelope) => read_envelope(kind, envelope, request),
+        Ok(envelope) => read_envelope(kind, envelope, reading),
         // Some writers, Python's among them, write NaN and infinities as no JSON has them.
         Err(error) => match bare::quoted(body).as_deref().map(serde_json::from_slice) {
-            Some(Ok(envelope)) => read_envelope(kind, envelope, request),
+            Some(Ok(envelope)) => read_envelope(kind, envelope, reading),
             _ => Err(error.to_string()),
         },
     }
 }
 
-fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, request: &mut Request) -> Result<(), Wrong> {
+fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
     let parts = [
         (Kind::Traces, envelope.resource_spans),
         (Kind::Logs, envelope.resource_logs),
@@ -117,7 +117,12 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, request: &mut Reque
     for (of, resources) in parts {
         let Some(resources) = resources.filter(|_| kind.is_none_or(|kind| kind == of)) else { continue };
         any = true;
-        resources.into_iter().for_each(|resource| read_resource(of, resource, request));
+        for raw in resources {
+            if let Err(wrong) = read_resource(of, raw, reading) {
+                // What can't be taken apart can't be counted either.
+                reading.reject(1, &wrong);
+            }
+        }
     }
     if any { Ok(()) } else { Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".into()) }
 }
@@ -130,51 +135,86 @@ fn message<T>(raw: Raw<'_>, of: fn(Fields) -> Result<T, Wrong>) -> Result<T, Wro
     of(Fields::of(parse(raw)?)?)
 }
 
-fn read_resource(kind: Kind, of: OfResource<'_>, request: &mut Request) {
+/// A message that is only taken apart; an array is none, though serde would take one.
+fn envelope<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Result<T, Wrong> {
+    if !raw.get().starts_with('{') {
+        return Err("something else instead of an object".to_owned());
+    }
+    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+}
+
+/// How many records a list of them has, if they are of metrics their points.
+fn records_in(kind: Kind, list: &[Raw<'_>]) -> u64 {
+    let of_one = |raw: &Raw<'_>| match kind {
+        Kind::Metrics => envelope::<OfMetric<'_>>(raw).map_or(1, |metric| metric.points().max(1)),
+        _ => 1,
+    };
+    list.iter().map(of_one).sum()
+}
+
+fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+    let of: OfResource<'_> = envelope(raw).map_err(|wrong| format!("resource: {wrong}"))?;
     let scopes = match kind {
         Kind::Traces => of.scope_spans,
         Kind::Logs => of.scope_logs,
         Kind::Metrics => of.scope_metrics,
     };
-    let scopes = scopes.into_iter().flatten().map(|of| {
-        let records = match kind {
-            Kind::Traces => of.spans,
-            Kind::Logs => of.log_records,
-            Kind::Metrics => of.metrics,
-        };
-        (of.scope, records.unwrap_or_default(), of.schema_url.unwrap_or_default())
-    });
+    let schema_url = of.schema_url.unwrap_or_default();
     let resource = of.resource.map(|raw| message(raw, resource)).transpose();
-    let resource = resource.map(|wire| records::resource(wire, &of.schema_url.unwrap_or_default()).share());
-    for (scope, list, schema_url) in scopes {
-        let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
-            let scope = scope.map(|raw| message(raw, self::scope)).transpose();
-            let scope = scope.map_err(|wrong| format!("scope: {wrong}"))?;
-            Ok(Origin { resource, scope: records::scope(scope, &schema_url).share() })
-        });
-        match origin {
-            Ok(origin) => list.into_iter().for_each(|raw| read_record(kind, raw, &origin, request)),
-            Err(wrong) => request.rejected.add(list.len() as u64, &wrong),
+    let resource = resource.and_then(|wire| Ok(records::resource(wire, &schema_url)?.share()));
+    for raw in scopes.into_iter().flatten() {
+        if let Err(wrong) = read_scope(kind, raw, &resource, reading) {
+            reading.reject(1, &wrong);
         }
     }
+    Ok(())
 }
 
-fn read_record(kind: Kind, raw: Raw<'_>, origin: &Origin, request: &mut Request) {
+fn read_scope(
+    kind: Kind,
+    raw: Raw<'_>,
+    resource: &Result<Shared<crate::signal::Resource>, Wrong>,
+    reading: &mut Reading<'_>,
+) -> Result<(), Wrong> {
+    let of: OfScope<'_> = envelope(raw).map_err(|wrong| format!("scope: {wrong}"))?;
+    let list = match kind {
+        Kind::Traces => of.spans,
+        Kind::Logs => of.log_records,
+        Kind::Metrics => of.metrics,
+    };
+    let list = list.unwrap_or_default();
+    let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
+        let scope = of.scope.map(|raw| message(raw, scope)).transpose();
+        let scope = scope.and_then(|wire| records::scope(wire, &of.schema_url.unwrap_or_default()));
+        Ok(Origin { resource, scope: scope.map_err(|wrong| format!("scope: {wrong}"))?.share() })
+    });
+    match origin {
+        Ok(origin) => list.into_iter().for_each(|raw| read_record(kind, raw, &origin, reading)),
+        Err(wrong) => reading.reject(records_in(kind, &list), &wrong),
+    }
+    Ok(())
+}
+
+fn read_record(kind: Kind, raw: Raw<'_>, origin: &Origin, reading: &mut Reading<'_>) {
     let read = match kind {
-        Kind::Traces => {
-            message(raw, span).and_then(|span| records::span(span, origin)).map(|span| request.spans.push(span))
-        }
-        Kind::Logs => message(raw, log).map(|log| request.logs.push(records::log(log, origin))),
-        Kind::Metrics => serde_json::from_str(raw.get())
-            .map_err(|error| error.to_string())
-            .and_then(|metric| read_metric(metric, origin, request)),
+        Kind::Traces => message(raw, span).and_then(|span| records::span(span, origin)).map(|span| reading.span(span)),
+        Kind::Logs => message(raw, log).and_then(|log| records::log(log, origin)).map(|log| reading.log(log)),
+        Kind::Metrics => envelope(raw).and_then(|metric| read_metric(metric, origin, reading)),
     };
     if let Err(wrong) = read {
-        request.rejected.add(1, &wrong);
+        reading.reject(records_in(kind, &[raw]), &wrong);
     }
 }
 
-fn read_metric(of: OfMetric<'_>, origin: &Origin, request: &mut Request) -> Result<(), Wrong> {
+impl OfMetric<'_> {
+    /// How many it has.
+    fn points(&self) -> u64 {
+        let data = [&self.gauge, &self.sum, &self.histogram, &self.exponential_histogram, &self.summary];
+        data.into_iter().flatten().map(|data| data.data_points.as_ref().map_or(0, |points| points.len() as u64)).sum()
+    }
+}
+
+fn read_metric(of: OfMetric<'_>, origin: &Origin, reading: &mut Reading<'_>) -> Result<(), Wrong> {
     type Read = fn(Fields) -> Result<WirePoint, Wrong>;
     let number: Read = |fields| number_point(fields).map(WirePoint::Number);
     let histogram: Read = |fields| histogram_point(fields).map(WirePoint::Histogram);
@@ -209,14 +249,14 @@ fn read_metric(of: OfMetric<'_>, origin: &Origin, request: &mut Request) -> Resu
         name: of.name.unwrap_or_default().into(),
         description: of.description.unwrap_or_default().into(),
         unit: of.unit.unwrap_or_default().into(),
-        metadata: records::attributes(metadata),
+        metadata: records::attributes(metadata)?,
         kind,
     }
     .share();
     for raw in points.data_points.into_iter().flatten() {
-        match message(raw, read) {
-            Ok(point) => request.points.push(records::point(point, &metric, origin)),
-            Err(wrong) => request.rejected.add(1, &wrong),
+        match message(raw, read).and_then(|point| records::point(point, &metric, origin)) {
+            Ok(point) => reading.point(point),
+            Err(wrong) => reading.reject(1, &wrong),
         }
     }
     Ok(())
@@ -312,8 +352,8 @@ fn event(mut fields: Fields) -> Result<span::Event, Wrong> {
 
 fn link(mut fields: Fields) -> Result<span::Link, Wrong> {
     Ok(span::Link {
-        trace_id: fields.id("traceId")?,
-        span_id: fields.id("spanId")?,
+        trace_id: fields.lenient_id("traceId")?,
+        span_id: fields.lenient_id("spanId")?,
         trace_state: fields.text("traceState")?,
         attributes: fields.messages("attributes", key_value)?,
         dropped_attributes_count: fields.whole("droppedAttributesCount")?,
@@ -332,8 +372,8 @@ fn log(mut fields: Fields) -> Result<LogRecord, Wrong> {
         attributes: fields.messages("attributes", key_value)?,
         dropped_attributes_count: fields.whole("droppedAttributesCount")?,
         flags: fields.whole("flags")?,
-        trace_id: fields.id("traceId")?,
-        span_id: fields.id("spanId")?,
+        trace_id: fields.lenient_id("traceId")?,
+        span_id: fields.lenient_id("spanId")?,
         event_name: fields.text("eventName")?,
     })
 }
@@ -413,8 +453,8 @@ fn exemplar(mut fields: Fields) -> Result<metrics::Exemplar, Wrong> {
     Ok(metrics::Exemplar {
         filtered_attributes: fields.messages("filteredAttributes", key_value)?,
         time_unix_nano: fields.whole("timeUnixNano")?,
-        span_id: fields.id("spanId")?,
-        trace_id: fields.id("traceId")?,
+        span_id: fields.lenient_id("spanId")?,
+        trace_id: fields.lenient_id("traceId")?,
         value: match fields.double("asDouble")? {
             Some(value) => Some(exemplar::Value::AsDouble(value)),
             None if fields.has("asInt") => Some(exemplar::Value::AsInt(fields.whole("asInt")?)),
