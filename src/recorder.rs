@@ -11,9 +11,9 @@ use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes as NewSpan, Id, Record};
@@ -144,12 +144,22 @@ impl FlightRecorder {
                 attributes: attributes.into_iter().collect(),
                 ..recorder.log()
             });
-            let dumped = File::create(&path).and_then(|file| recorder.dump(BufWriter::new(file)));
+            let dumped = recorder.dump_into(&path);
             if let Err(error) = dumped {
                 eprintln!("the flight recorder could not write {}: {error}", path.display());
             }
             before(panic);
         }));
+    }
+
+    /// A file is there whole or not at all; of several threads that panic, one after the other writes it.
+    fn dump_into(&self, path: &Path) -> io::Result<()> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        self.dump(BufWriter::new(File::create(&unfinished)?))?;
+        std::fs::rename(&unfinished, path)
     }
 
     fn log(&self) -> LogRecord {
@@ -176,6 +186,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
         let (high, low) = (self.ids.next(), self.ids.next());
         let mut fields = Fields::default();
         new.record(&mut fields);
+        fields.keep_message();
         fields.place(new.metadata());
         span.extensions_mut().insert(Open {
             trace_id: parent.map_or_else(|| (u128::from(high) << 64 | u128::from(low)).into(), |(trace, _)| trace),
@@ -192,6 +203,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         values.record(&mut fields);
+        fields.keep_message();
         if let Some(open) = span.extensions_mut().get_mut::<Open>() {
             for field in fields.others {
                 match open.fields.iter_mut().find(|known| known.key == field.key) {
@@ -280,6 +292,12 @@ impl Fields {
         } else {
             self.others.push(KeyValue { key: field.name().into(), value });
         }
+    }
+
+    /// A span has no body: what is called a message is a field like others.
+    fn keep_message(&mut self) {
+        let message = self.message.take().map(|value| KeyValue { key: "message".into(), value });
+        self.others.extend(message);
     }
 
     /// Where in the code it is.

@@ -24,7 +24,7 @@ fn only(telemetry: &Telemetry, name: &str) -> Span {
 fn spans_and_events_are_whole_and_in_their_traces() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
-        let outer = info_span!("outer", items = 3_u64, ready = true, user = "ann", late = Empty);
+        let outer = info_span!("outer", message = "of a span", items = 3_u64, ready = true, user = "ann", late = Empty);
         let before = info_span!(parent: None, "before");
         outer.follows_from(&before);
         drop(before);
@@ -49,6 +49,7 @@ fn spans_and_events_are_whole_and_in_their_traces() {
     let of_outer = |name| outer.attributes.get(name).cloned();
     assert_eq!([of_outer("items"), of_outer("ready")], [Some(Value::Int(4)), Some(Value::Bool(true))]);
     assert_eq!([of_outer("user"), of_outer("late")], [Some("ann".into()), Some("recorded".into())]);
+    assert_eq!(of_outer("message"), Some("of a span".into()));
     assert_eq!(of_outer("code.file.path"), Some(file!().into()));
 
     let events = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap();

@@ -47,6 +47,28 @@ enum Length {
     Varint,
 }
 
+/// What a file is by its first bytes. Messages are told by their first field, which stands behind a length that fits; all else is
+/// lines, one of which may be damaged.
+fn form_of(start: &[u8]) -> Form {
+    /// The first field of a request: its tag, of bytes.
+    const FIRST: u8 = 0x0a;
+    // No message is without some byte that no text has.
+    if start.iter().take(256).all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) {
+        return match start {
+            [b'{', b'\r' | b'\n', rest @ ..] if !rest.trim_ascii_start().starts_with(b"{") => Form::Document,
+            _ => Form::Lines,
+        };
+    }
+    if start.first() == Some(&0) && start.get(4) == Some(&FIRST) {
+        return Form::Messages(Length::Four);
+    }
+    let length = start.iter().take(4).position(|byte| *byte < 0x80);
+    match length.map(|last| &start[last + 1..]) {
+        Some([FIRST, ..]) => Form::Messages(Length::Varint),
+        _ => Form::Lines,
+    }
+}
+
 /// Counts what is read.
 struct Counted<R> {
     reader: R,
@@ -75,15 +97,11 @@ impl Requests {
         let packed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
         let mut reader: Box<dyn BufRead + Send> =
             if packed { Box::new(BufReader::new(MultiGzDecoder::new(reader))) } else { Box::new(reader) };
-        let form = match reader.fill_buf()? {
-            // No message of 16 MiB or more is the first one of a file.
-            [0, ..] => Form::Messages(Length::Four),
-            [b'{', b'\r' | b'\n', ..] => Form::Document,
-            [b'{' | b' ' | b'\t' | b'\r' | b'\n', ..] => Form::Lines,
-            // A length of several bytes, or of one, before a message's first field.
-            [0x80..=0xff, ..] | [_, 0x0a, ..] => Form::Messages(Length::Varint),
-            _ => Form::Lines,
-        };
+        if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+            // A mark that some editors put before a text.
+            reader.consume(3);
+        }
+        let form = form_of(reader.fill_buf()?);
         Ok(Self { reader, number: 0, form, ended: false })
     }
 
@@ -210,6 +228,13 @@ mod tests {
         let found = read(b"{\"a\":1}\n\n  \n{\"b\":2}");
         assert_eq!(found, [(1, Ok(b"{\"a\":1}\n".to_vec())), (4, Ok(b"{\"b\":2}".to_vec()))]);
         assert_eq!(read(b"{\n\"a\":1}\n"), [(1, Ok(b"{\n\"a\":1}\n".to_vec()))]);
+        for damaged in ["x", "}", "{", "\u{e9}t\u{e9}", "\0\0\0"] {
+            let text = format!("{damaged}\n{{\"a\":1}}\n{{\"b\":2}}\n");
+            let found = read(text.as_bytes());
+            assert_eq!(found.len(), 3, "{damaged}: {found:?}");
+            assert_eq!(found[1], (2, Ok(b"{\"a\":1}\n".to_vec())), "{damaged}");
+        }
+        assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}"), [(1, Ok(b"{\"a\":1}".to_vec()))]);
         assert_eq!(read(b""), []);
         assert_eq!(read(b"garbage\n"), [(1, Ok(b"garbage\n".to_vec()))]);
     }
@@ -223,9 +248,14 @@ mod tests {
         assert_eq!(read(&varint), [(1, Ok(message.to_vec())), (2, Ok(message.to_vec()))]);
         let long = [&[0x80, 0x01, 0x0a, 126], &[0; 126][..]].concat();
         assert_eq!(read(&long), [(1, Ok(long[2..].to_vec()))]);
+        for length in [9_u8, 10, 13, 32, 123] {
+            let message = [&[0x0a, length - 2][..], &vec![0; usize::from(length) - 2]].concat();
+            let file = [&[length][..], &message].concat();
+            assert_eq!(read(&file), [(1, Ok(message))], "{length}");
+        }
         let cut = &four[..7];
         assert!(matches!(&read(cut)[..], [(2, Err(why))] if why.contains("left out")), "{:?}", read(cut));
-        assert!(matches!(&read(&[0, 0xff, 0xff, 0xff, 1])[..], [(2, Err(_))]));
+        assert!(matches!(&read(&[0, 0xff, 0xff, 0xff, 0x0a])[..], [(2, Err(_))]));
     }
 
     #[test]

@@ -56,9 +56,12 @@ struct Keeping {
     /// Seconds that a record may stay
     #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "SECONDS", value_parser = seconds)]
     max_age: Option<Duration>,
-    /// Bytes that each store's records may take
+    /// Bytes that each store's records may take; what they share (resource, scope, metric) is not counted
     #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES")]
     max_bytes: Option<usize>,
+    /// Bytes that one record may take; larger ones are rejected
+    #[arg(long, env = "SLIPRING_MAX_RECORD_BYTES", value_name = "BYTES", default_value_t = 1 << 20)]
+    max_record_bytes: usize,
 }
 
 impl Keeping {
@@ -74,12 +77,12 @@ impl Keeping {
     }
 
     fn store<T: slipring::Signal>(&self, capacity: usize, has_errors: bool) -> Result<Store<T>, BuildError> {
-        let mut builder = Store::builder().capacity(capacity);
+        let mut builder = Store::builder().capacity(capacity).max_record_bytes(self.max_record_bytes);
         if let Some(shards) = self.shards {
             builder = builder.shards(shards);
         }
         if let Some(share) = self.error_share.filter(|_| has_errors) {
-            builder = builder.error_class((capacity * usize::from(share) / 100).max(1));
+            builder = builder.error_class((capacity / 100).saturating_mul(share.into()).max(1));
         }
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);
@@ -93,9 +96,11 @@ impl Keeping {
 
 /// A number of seconds above 0, with fractions.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    /// More than anybody waits, and less than clocks can add.
+    const MOST: f64 = 1e9;
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "give a number of seconds above 0".to_owned())
+    duration.ok_or_else(|| "give a number of seconds above 0, at most a billion".to_owned())
 }
 
 /// How a command ended.

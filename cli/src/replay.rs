@@ -79,6 +79,10 @@ const TOLD: usize = 20;
 const WAITING: usize = 256;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
+    let reads_input = arguments.files.iter().any(|file| file.as_os_str() == "-");
+    if reads_input && arguments.times != 1 {
+        return Err("standard input can be read once; give --loop files".into());
+    }
     let sizes = sizes(&arguments.files)?;
     let telemetry = arguments.keeping.build(capacities(&sizes))?;
     let stop = Stop::listen()?;
@@ -108,7 +112,7 @@ fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
         }
         // Packed text is a tenth of what it was, more or less.
         let packed = path.extension().is_some_and(|extension| extension == "gz");
-        Ok(file.is_file().then(|| file.len() * if packed { 10 } else { 1 }))
+        Ok(file.is_file().then(|| file.len().saturating_mul(if packed { 10 } else { 1 })))
     };
     files.iter().map(size).collect()
 }
@@ -139,7 +143,7 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
     thread::scope(|scope| {
         let work = || {
             let mut tally = Tally { files: files.iter().map(FileReport::of).collect(), ..Tally::default() };
-            work(arguments, telemetry, &receiver, &taken, &pace, &mut tally);
+            work(arguments, telemetry, &receiver, &taken, &pace, stop, &mut tally);
             tally
         };
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
@@ -166,7 +170,7 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
 fn progress(arguments: &Arguments, sizes: &[Option<u64>]) -> ProgressBar {
     let all: Option<u64> = sizes.iter().copied().sum();
     let packed = arguments.files.iter().any(|file| file.extension().is_some_and(|extension| extension == "gz"));
-    let all = all.filter(|_| !packed).map(|bytes| bytes * arguments.times).filter(|bytes| *bytes > 0);
+    let all = all.filter(|_| !packed).map(|bytes| bytes.saturating_mul(arguments.times)).filter(|bytes| *bytes > 0);
     let style = |template: &str| ProgressStyle::with_template(template).expect("the template is sound");
     match all {
         Some(bytes) => ProgressBar::new(bytes).with_style(style("{bar:30} {bytes}/{total_bytes}, {msg}, {eta} left")),
@@ -184,11 +188,20 @@ fn read(
 ) -> Fallible<()> {
     let mut shown = Instant::now();
     let mut time = 0;
-    'all: while arguments.times == 0 || time < arguments.times {
+    'all: while (arguments.times == 0 || time < arguments.times) && !stop.is_asked() {
         time += 1;
+        let mut any = false;
         for (number, path) in arguments.files.iter().enumerate() {
-            let told = |error: io::Error| format!("{}: {error}", path.display());
-            for item in Requests::open(path, Arc::clone(bytes)).map_err(told)? {
+            let requests = match Requests::open(path, Arc::clone(bytes)) {
+                Ok(requests) => requests,
+                Err(error) => {
+                    let damaged = Item { number: 1, body: Body::Damaged(format!("{error}; the file is left out")) };
+                    let _ = sender.send((number, damaged));
+                    continue;
+                }
+            };
+            for item in requests {
+                any = true;
                 if stop.is_asked() || sender.send((number, item)).is_err() {
                     break 'all;
                 }
@@ -197,6 +210,10 @@ fn read(
                     shown = Instant::now();
                 }
             }
+        }
+        if !any {
+            // There is nothing to go on with.
+            break;
         }
     }
     show(true);
@@ -209,6 +226,7 @@ fn work(
     receiver: &Receiver<(usize, Item)>,
     taken: &AtomicU64,
     pace: &Pace,
+    stop: &Stop,
     tally: &mut Tally,
 ) {
     for (file, item) in receiver {
@@ -223,21 +241,48 @@ fn work(
                 tally.tell(file, item.number, what);
             }
             Ok(request) => {
-                let before = taken.fetch_add(request.len() as u64, Ordering::Relaxed);
-                pace.wait_for(before);
-                let counts = &mut tally.files[file];
-                counts.spans += request.spans.len() as u64;
-                counts.log_records += request.logs.len() as u64;
-                counts.metric_points += request.points.len() as u64;
-                let rejected = telemetry.take(request);
+                let file_counts = &mut tally.files[file];
+                file_counts.spans += request.spans.len() as u64;
+                file_counts.log_records += request.logs.len() as u64;
+                file_counts.metric_points += request.points.len() as u64;
+                let read = request.rejected.records();
+                let rejected = take(telemetry, request, taken, pace, stop);
+                file_counts.not_kept += rejected.records() - read;
                 if !rejected.is_empty() {
-                    counts.rejected += rejected.records();
+                    file_counts.rejected += rejected.records();
                     tally.rejected.merge(&rejected);
                     tally.tell(file, item.number, rejected.to_string());
                 }
             }
         }
+        if stop.is_asked() {
+            // What waits is not asked for any more.
+            while receiver.recv().is_ok() {}
+            return;
+        }
     }
+}
+
+/// Puts a request's records into the stores, at the pace that is asked for.
+fn take(telemetry: &Telemetry, mut request: Request, taken: &AtomicU64, pace: &Pace, stop: &Stop) -> Rejected {
+    let Some(rate) = pace.rate else {
+        taken.fetch_add(request.len() as u64, Ordering::Relaxed);
+        return telemetry.take(request);
+    };
+    let mut rejected = std::mem::take(&mut request.rejected);
+    // A tenth of a second's at a time.
+    let portion = (rate / 10).clamp(1, 10_000) as usize;
+    while !request.is_empty() && !stop.is_asked() {
+        let mut some = Request::default();
+        some.spans = request.spans.drain(..portion.min(request.spans.len())).collect();
+        some.logs = request.logs.drain(..portion.min(request.logs.len())).collect();
+        some.points = request.points.drain(..portion.min(request.points.len())).collect();
+        let records = some.len() as u64;
+        rejected.merge(&telemetry.take(some));
+        let all = taken.fetch_add(records, Ordering::Relaxed) + records;
+        pace.wait_for(all, stop);
+    }
+    rejected
 }
 
 /// A message of this kind; if that is not known, of the first that it fits.
@@ -289,11 +334,16 @@ struct Pace {
 }
 
 impl Pace {
-    /// Sleeps until so many records may have come in.
-    fn wait_for(&self, records: u64) {
-        if let Some(rate) = self.rate {
-            let due = self.started + Duration::from_secs_f64(records as f64 / rate as f64);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+    /// Sleeps until so many records may have come in, or the user has asked to stop.
+    fn wait_for(&self, records: u64, stop: &Stop) {
+        let Some(rate) = self.rate else { return };
+        let due = Duration::try_from_secs_f64(records as f64 / rate as f64).unwrap_or(Duration::MAX);
+        while !stop.is_asked() {
+            let left = due.saturating_sub(self.started.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(Duration::from_millis(50)));
         }
     }
 }

@@ -72,8 +72,10 @@ pub struct FileReport {
     pub spans: u64,
     pub log_records: u64,
     pub metric_points: u64,
-    /// Records that were not taken.
+    /// Records that could not be made out, and those that the stores did not take.
     pub rejected: u64,
+    /// Of these, the latter: they are among the records above, too.
+    pub not_kept: u64,
     /// Lines or messages that were none.
     pub damaged: u64,
 }
@@ -97,11 +99,12 @@ impl FileReport {
         self.log_records += other.log_records;
         self.metric_points += other.metric_points;
         self.rejected += other.rejected;
+        self.not_kept += other.not_kept;
         self.damaged += other.damaged;
     }
 
     fn records(&self) -> u64 {
-        self.spans + self.log_records + self.metric_points
+        self.spans + self.log_records + self.metric_points - self.not_kept
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use slipring::otlp::Encoding;
 use slipring::{Answer, LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId, TraceOrder};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -67,6 +68,8 @@ pub enum Problem {
     /// The question can't mean anything.
     Bad(String),
     NotFound(String),
+    /// Too many questions are being answered.
+    Busy,
     Failed(String),
 }
 
@@ -81,6 +84,10 @@ impl IntoResponse for Problem {
         let (status, what) = match self {
             Problem::Bad(what) => (StatusCode::BAD_REQUEST, what),
             Problem::NotFound(what) => (StatusCode::NOT_FOUND, what),
+            Problem::Busy => {
+                let what = "too many questions are being answered; come back in a moment".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, what)
+            }
             Problem::Failed(what) => (StatusCode::INTERNAL_SERVER_ERROR, what),
         };
         (status, Json(json!({ "error": what }))).into_response()
@@ -96,7 +103,13 @@ async fn find<R: IntoResponse + Send + 'static>(
     app: Arc<App>,
     find: impl FnOnce(&Telemetry) -> Result<R, Problem> + Send + 'static,
 ) -> Result<R, Problem> {
-    let found = tokio::task::spawn_blocking(move || find(&app.telemetry)).await;
+    let place = tokio::time::timeout(Duration::from_secs(1), Arc::clone(&app.questions).acquire_owned()).await;
+    let Ok(Ok(place)) = place else { return Err(Problem::Busy) };
+    let answer = move || {
+        let _place = place;
+        find(&app.telemetry)
+    };
+    let found = tokio::task::spawn_blocking(answer).await;
     found.unwrap_or_else(|error| Err(Problem::Failed(format!("the question could not be answered: {error}"))))
 }
 

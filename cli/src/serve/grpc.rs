@@ -4,6 +4,7 @@ use super::take::{App, Refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use bytes::{Buf, BufMut};
@@ -12,6 +13,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::Status;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
@@ -40,20 +42,33 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<imp
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(app.max_body);
-    let timeout = app.timeout();
-    let answer = grpc.unary(Export { app, kind, place: Some(place) }, request);
-    Ok(match tokio::time::timeout(timeout, answer).await {
+    let (timeout, counted) = (app.timeout(), Arc::new(AtomicBool::new(false)));
+    let export = Export { app: Arc::clone(&app), kind, place: Some(place), counted: Arc::clone(&counted) };
+    let answer = tokio::time::timeout(timeout, grpc.unary(export, request)).await;
+    let mut answer = match answer {
         Ok(answer) => answer.into_response(),
-        Err(_) => Status::deadline_exceeded(format!("the request was not done after {timeout:?}"))
-            .into_http::<Body>()
-            .into_response(),
-    })
+        Err(_) => {
+            let late = format!("the request was not done after {timeout:?}");
+            Status::deadline_exceeded(late).into_http::<Body>().into_response()
+        }
+    };
+    if !counted.load(Ordering::Relaxed) {
+        app.count(&Err(Refusal::Malformed(String::new())));
+    }
+    // tonic calls a message that is too large out of range, which is retryable in this protocol; the same one will not get smaller.
+    let status = answer.headers_mut().get_mut("grpc-status");
+    if let Some(status) = status.filter(|status| status.as_bytes() == b"11") {
+        *status = HeaderValue::from_static("8");
+    }
+    Ok(answer)
 }
 
 struct Export {
     app: Arc<App>,
     kind: Kind,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// Whether the call got here, and so was counted.
+    counted: Arc<AtomicBool>,
 }
 
 impl UnaryService<Bytes> for Export {
@@ -62,6 +77,7 @@ impl UnaryService<Bytes> for Export {
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let (app, kind, place) = (Arc::clone(&self.app), self.kind, self.place.take());
+        self.counted.store(true, Ordering::Relaxed);
         Box::pin(async move {
             let place = place.ok_or_else(|| Status::internal("a call is made once"))?;
             let taken = app.take(kind, Encoding::Protobuf, false, request.into_inner(), place).await;
@@ -75,7 +91,7 @@ impl UnaryService<Bytes> for Export {
 fn status(refusal: &Refusal) -> Status {
     let what = refusal.what();
     match refusal {
-        // Retryable, as is none of the others.
+        // Retryable; so is the deadline's code, after which the request may have been taken all the same.
         Refusal::Overloaded(_) => Status::unavailable(what),
         Refusal::TooLarge(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),

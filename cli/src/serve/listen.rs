@@ -1,5 +1,6 @@
 //! Connections: so many at once, each with so much time for its headers, and none cut off while it is answered.
 
+use super::timed::Timed;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -51,7 +52,9 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(routes.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(Timed::new(stream, limits.timeout)), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -8,6 +8,7 @@ mod otlp;
 mod own;
 mod tail;
 mod take;
+mod timed;
 
 use crate::text::counted;
 use crate::{End, Fallible, Keeping};

@@ -1,6 +1,6 @@
 //! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or gzip.
 
-use super::take::{App, Refusal};
+use super::take::{App, Refusal, drain};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,31 +23,40 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
-    let encoding = match encoding(request.headers()) {
+    let (head, body) = request.into_parts();
+    let encoding = match encoding(&head.headers) {
         Ok(encoding) => encoding,
-        Err(what) => return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, Encoding::Json),
+        Err(what) => return refuse(&app, StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, Encoding::Json, body).await,
     };
-    let packed = match is_packed(request.headers()) {
+    let packed = match is_packed(&head.headers) {
         Ok(packed) => packed,
-        Err(what) => return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, encoding),
+        Err(what) => return refuse(&app, StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, encoding, body).await,
     };
-    let taken = async {
-        let place = app.enter()?;
-        let body = app.read(request.into_body()).await?;
-        app.take(kind, encoding, packed, body, place).await
-    }
-    .await;
+    let place = match app.enter() {
+        Ok(place) => place,
+        Err(refusal) => {
+            app.count(&Err(refusal.clone()));
+            drain(body).await;
+            let mut response = failed(refusal.status(), refusal.what(), encoding);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        }
+    };
+    let taken = match app.read(body).await {
+        Ok(body) => app.take(kind, encoding, packed, body, place).await,
+        Err(refusal) => Err(refusal),
+    };
     app.count(&taken);
     match taken {
         Ok(rejected) => answer(StatusCode::OK, rejected.to_response(kind, encoding), encoding),
-        Err(refusal) => {
-            let mut response = failed(refusal.status(), refusal.what(), encoding);
-            if matches!(refusal, Refusal::Overloaded(_)) {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            response
-        }
+        Err(refusal) => failed(refusal.status(), refusal.what(), encoding),
     }
+}
+
+async fn refuse(app: &App, status: StatusCode, what: &str, encoding: Encoding, body: Body) -> Response {
+    app.count(&Err(Refusal::Malformed(what.to_owned())));
+    drain(body).await;
+    failed(status, what, encoding)
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, String> {

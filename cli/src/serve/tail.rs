@@ -9,13 +9,17 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use futures::{Stream, StreamExt};
 use serde_json::json;
-use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry};
+use slipring::{Follower, LogRecord, MetricPoint, Span, Store, Telemetry, WaitError};
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 
 /// Records that come at a time, at the most.
 const AT_A_TIME: usize = 64;
+
+/// From one look whether somebody still listens to the next.
+const LOOK: Duration = Duration::from_millis(200);
 
 pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
     let (spans, logs, metrics) = (stopped.clone(), stopped.clone(), stopped);
@@ -26,26 +30,49 @@ pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
 }
 
 /// Each record an event; `missed` says how many were evicted before this client got to them. It ends when the server stops.
-async fn tail<T: Asking + Unpin>(
+async fn tail<T: Asking>(
     State(app): State<Arc<App>>,
     given: Given,
     store: fn(&Telemetry) -> &Store<T>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let Ok(place) = Arc::clone(&app.tails).try_acquire_owned() else { return Err(Problem::Busy) };
     let follower = store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
-    let events = follower.flat_map(|news| {
-        let missed =
-            (news.report.missed > 0).then(|| Event::default().event("missed").data(news.report.missed.to_string()));
-        let record = |(position, record): (&_, &_)| {
-            let data = json!({ "position": position, "record": record });
-            Event::default().data(data.to_string())
-        };
-        let records: Vec<Event> = news.positions.iter().zip(&news.records).map(record).collect();
-        futures::stream::iter(missed.into_iter().chain(records).map(Ok))
+    let (sender, receiver) = mpsc::channel(AT_A_TIME);
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        follow(follower, &sender, &stopped);
     });
-    let events = events.take_until(Box::pin(async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }));
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    let events = futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
+}
+
+/// Sends what comes in until the client has gone or the server stops; on a thread that may wait, and compare for long.
+fn follow<T: Asking>(mut follower: Follower<T>, events: &mpsc::Sender<Event>, stopped: &watch::Receiver<bool>) {
+    while !events.is_closed() && !*stopped.borrow() {
+        match follower.recv_timeout(LOOK) {
+            Ok(None) | Err(WaitError::Reentrant) => return,
+            // Time ran out: nothing came.
+            Err(_) => {}
+            Ok(Some(news)) => {
+                let missed = (news.report.missed > 0)
+                    .then(|| Event::default().event("missed").data(news.report.missed.to_string()));
+                let record = |(position, record): (&_, &_)| {
+                    Event::default().data(json!({ "position": position, "record": record }).to_string())
+                };
+                let records = news.positions.iter().zip(&news.records).map(record);
+                for mut event in missed.into_iter().chain(records) {
+                    // A client that does not read must not keep a server from stopping.
+                    while let Err(refused) = events.try_send(event) {
+                        match refused {
+                            mpsc::error::TrySendError::Full(again) if !*stopped.borrow() => event = again,
+                            _ => return,
+                        }
+                        std::thread::sleep(LOOK / 20);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -2,13 +2,22 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use slipring::Telemetry;
-use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, Request, gunzip};
+use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, gunzip};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Questions that may be answered at once, and tails; the runtime has threads for all of them and for all requests beside.
+const QUESTIONS: usize = 16;
+const TAILS: usize = 64;
+
+/// Bytes of a refused request that are read all the same, and for how long: a peer that is still writing does not see an answer.
+const DRAINED: usize = 64 << 20;
+const DRAINING: Duration = Duration::from_secs(2);
 
 /// What all handlers share.
 pub struct App {
@@ -17,6 +26,10 @@ pub struct App {
     timeout: Duration,
     places: Arc<Semaphore>,
     all_places: usize,
+    /// For questions that are answered at once.
+    pub questions: Arc<Semaphore>,
+    /// For tails.
+    pub tails: Arc<Semaphore>,
     stopping: AtomicBool,
     pub counts: Counts,
 }
@@ -62,12 +75,15 @@ impl App {
     pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: u16, timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(max_in_flight.into()));
         let all_places = places.available_permits();
+        let (questions, tails) = (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
             max_body,
             timeout,
             places,
             all_places,
+            questions,
+            tails,
             stopping: AtomicBool::new(false),
             counts: Counts::default(),
         }
@@ -101,17 +117,30 @@ impl App {
     }
 
     /// All of a body, if it is not too large and comes soon enough.
-    pub async fn read(&self, body: Body) -> Result<Bytes, Refusal> {
-        let read = Limited::new(body, self.max_body).collect();
-        match tokio::time::timeout(self.timeout, read).await {
-            Err(_) => Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout))),
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Refusal::TooLarge(format!(
-                "the request takes more than {} bytes; send smaller batches",
-                self.max_body
-            ))),
-            Ok(Err(error)) => Err(Refusal::Malformed(format!("the request could not be read: {error}"))),
+    pub async fn read(&self, mut body: Body) -> Result<Bytes, Refusal> {
+        let read = async {
+            let mut all = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame =
+                    frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
+                if let Ok(bytes) = frame.into_data() {
+                    if all.len() + bytes.len() > self.max_body {
+                        let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
+                        return Err(Refusal::TooLarge(what));
+                    }
+                    all.extend_from_slice(&bytes);
+                }
+            }
+            Ok(all.freeze())
+        };
+        let read = tokio::time::timeout(self.timeout, read).await;
+        let read = read.unwrap_or_else(|_| {
+            Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout)))
+        });
+        if matches!(read, Err(Refusal::TooLarge(_))) {
+            drain(body).await;
         }
+        read
     }
 
     /// Decodes a request and puts its records into the stores, on a thread that may wait.
@@ -135,9 +164,7 @@ impl App {
                 Vec::new()
             };
             let bytes = if packed { &unpacked[..] } else { &body[..] };
-            let request =
-                Request::read(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
-            Ok(app.telemetry.take(request))
+            app.telemetry.take_from(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))
         });
         taken
             .await
@@ -153,4 +180,18 @@ impl App {
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Reads on, and forgets, for a while.
+pub async fn drain(mut body: Body) {
+    let drain = async {
+        let mut drained = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            drained += frame.into_data().map_or(0, |bytes| bytes.len());
+            if drained > DRAINED {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAINING, drain).await;
 }

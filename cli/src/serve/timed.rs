@@ -1,0 +1,87 @@
+//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// What every peer says at least: HTTP/2's preface; and no request of HTTP/1 is much shorter.
+const BEGINNING: usize = 24;
+
+pub struct Timed<S> {
+    stream: S,
+    timeout: Duration,
+    /// Bytes of the beginning that are read.
+    read: usize,
+    until_begun: Pin<Box<Sleep>>,
+    /// While the peer does not take what is written.
+    until_written: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Timed<S> {
+    pub fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, timeout, read: 0, until_begun: Box::pin(sleep(timeout)), until_written: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.read = self.read.saturating_add(buffer.filled().len() - before);
+        } else if self.read < BEGINNING && self.until_begun.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Timed<S> {
+    fn write<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let written = write(Pin::new(&mut self.stream), context);
+        if written.is_ready() {
+            self.until_written = None;
+            return written;
+        }
+        let timeout = self.timeout;
+        let until = self.until_written.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        if until.as_mut().poll(context).is_ready() { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { written }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(context, |stream, context| stream.poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write(context, |stream, context| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write(context, |stream, context| stream.poll_shutdown(context))
+    }
+}
