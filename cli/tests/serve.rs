@@ -254,6 +254,7 @@ fn a_request_under_way_is_finished_before_it_stops() {
 fn a_tail_shows_what_comes_in_and_what_was_asked_for() {
     let server = Server::start(&[]);
     assert_eq!(server.get("/api/tail/logs?colour=red").status, 400);
+    assert_eq!(server.get("/api/tail/logs?limit=3").status, 400);
     let mut tail = server.connect();
     tail.write_all(b"GET /api/tail/logs?min_severity=error HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
     let mut lines = BufReader::new(tail).lines().map(Result::unwrap);
