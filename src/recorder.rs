@@ -24,7 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// A layer for `tracing` subscribers that keeps the last spans and events of this process in a [`Telemetry`]: spans as spans once
 /// they close, events as log records at once, in the trace of the span that they happen in.
 ///
-/// It never waits: where a ring is full for a moment, the record is dropped, and counted as rejected. Spans that are still open are not
+/// A span and an event cost some allocations each, for their fields. It never waits: where a ring is full for a moment, the record is dropped, and counted as rejected. Spans that are still open are not
 /// in it; their events are.
 ///
 /// ```

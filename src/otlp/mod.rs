@@ -178,7 +178,8 @@ fn read(kind: Option<Kind>, encoding: Encoding, body: &[u8], reading: &mut Readi
 }
 
 impl Telemetry {
-    /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores.
+    /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores. O(bytes). It
+    /// may wait for room, as [`Store::push_batch`] does.
     ///
     /// ```
     /// use slipring::Telemetry;
@@ -203,7 +204,8 @@ impl Telemetry {
         Ok(all)
     }
 
-    /// Takes a request's records; what was rejected, while it was read or by the stores, and why.
+    /// Takes a request's records; what was rejected, while it was read or by the stores, and why. O(records). It may wait for room,
+    /// as [`Store::push_batch`] does.
     ///
     /// ```
     /// use slipring::Telemetry;

@@ -5,7 +5,7 @@
 
 use super::records::{self, Origin, WirePoint};
 use super::{Kind, Reading};
-use crate::signal::{Metric, MetricKind};
+use crate::signal::{self, MetricKind, Shared};
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::{logs::v1::LogRecord, metrics::v1 as metrics, trace::v1::Span};
@@ -124,7 +124,7 @@ fn read_resource(kind: Kind, of: &[u8], reading: &mut Reading<'_>) -> Result<(),
 fn read_scope(
     kind: Kind,
     of: &[u8],
-    resource: &crate::signal::Shared<crate::signal::Resource>,
+    resource: &Shared<signal::Resource>,
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
     let scope = field(of, 1)?.map(InstrumentationScope::decode).transpose();
@@ -201,14 +201,8 @@ fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Res
         10 => (MetricKind::ExponentialHistogram { temporality }, exponential),
         _ => (MetricKind::Summary, summary),
     };
-    let metric = Metric {
-        name: metric.name.into(),
-        description: metric.description.into(),
-        unit: metric.unit.into(),
-        metadata: records::attributes(metric.metadata)?,
-        kind,
-    }
-    .share();
+    let texts = [metric.name, metric.description, metric.unit];
+    let metric = records::metric(texts, metric.metadata, kind)?;
     each_field_of(1, data, |number, point| {
         if number == 1 {
             let point = decode(point).map_err(|error| error.to_string());

@@ -303,49 +303,43 @@ pub(super) enum WirePoint {
     Summary(metrics::SummaryDataPoint),
 }
 
+/// What the points of a metric share.
+pub(super) fn metric(
+    [name, description, unit]: [String; 3],
+    metadata: Vec<WireKeyValue>,
+    kind: MetricKind,
+) -> Result<Shared<Metric>, String> {
+    let metadata = attributes(metadata)?;
+    Ok(Metric { name: name.into(), description: description.into(), unit: unit.into(), metadata, kind }.share())
+}
+
 pub(super) fn temporality(number: i32) -> Temporality {
     Temporality::from_number(number).unwrap_or_default()
 }
 
 pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -> Result<MetricPoint, String> {
-    let new = || MetricPoint::new(metric.clone(), origin.resource.clone(), origin.scope.clone());
-    Ok(match wire {
-        WirePoint::Number(wire) => MetricPoint {
-            attributes: attributes(wire.attributes)?,
-            start_unix_nanos: wire.start_time_unix_nano,
-            time_unix_nanos: wire.time_unix_nano,
-            flags: wire.flags,
-            exemplars: exemplars(wire.exemplars)?,
-            value: match wire.value {
+    let (list, start_unix_nanos, time_unix_nanos, flags, examples, value) = match wire {
+        WirePoint::Number(wire) => {
+            let value = match wire.value {
                 None => PointValue::Empty,
                 Some(number_data_point::Value::AsInt(value)) => PointValue::Int(value),
                 Some(number_data_point::Value::AsDouble(value)) => PointValue::Double(value),
-            },
-            ..new()
-        },
-        WirePoint::Histogram(wire) => MetricPoint {
-            attributes: attributes(wire.attributes)?,
-            start_unix_nanos: wire.start_time_unix_nano,
-            time_unix_nanos: wire.time_unix_nano,
-            flags: wire.flags,
-            exemplars: exemplars(wire.exemplars)?,
-            value: PointValue::from(Histogram {
+            };
+            (wire.attributes, wire.start_time_unix_nano, wire.time_unix_nano, wire.flags, wire.exemplars, value)
+        }
+        WirePoint::Histogram(wire) => {
+            let value = Histogram {
                 count: wire.count,
                 sum: wire.sum,
                 min: wire.min,
                 max: wire.max,
                 bucket_counts: wire.bucket_counts.into(),
                 explicit_bounds: wire.explicit_bounds.into(),
-            }),
-            ..new()
-        },
-        WirePoint::ExponentialHistogram(wire) => MetricPoint {
-            attributes: attributes(wire.attributes)?,
-            start_unix_nanos: wire.start_time_unix_nano,
-            time_unix_nanos: wire.time_unix_nano,
-            flags: wire.flags,
-            exemplars: exemplars(wire.exemplars)?,
-            value: PointValue::from(ExponentialHistogram {
+            };
+            (wire.attributes, wire.start_time_unix_nano, wire.time_unix_nano, wire.flags, wire.exemplars, value.into())
+        }
+        WirePoint::ExponentialHistogram(wire) => {
+            let value = ExponentialHistogram {
                 count: wire.count,
                 sum: wire.sum,
                 min: wire.min,
@@ -355,23 +349,20 @@ pub(super) fn point(wire: WirePoint, metric: &Shared<Metric>, origin: &Origin) -
                 zero_threshold: wire.zero_threshold,
                 positive: buckets(wire.positive),
                 negative: buckets(wire.negative),
-            }),
-            ..new()
-        },
+            };
+            (wire.attributes, wire.start_time_unix_nano, wire.time_unix_nano, wire.flags, wire.exemplars, value.into())
+        }
         WirePoint::Summary(wire) => {
             let quantile =
                 |one: summary_data_point::ValueAtQuantile| Quantile { quantile: one.quantile, value: one.value };
             let quantiles = wire.quantile_values.into_iter().map(quantile).collect();
-            MetricPoint {
-                attributes: attributes(wire.attributes)?,
-                start_unix_nanos: wire.start_time_unix_nano,
-                time_unix_nanos: wire.time_unix_nano,
-                flags: wire.flags,
-                value: PointValue::from(Summary { count: wire.count, sum: wire.sum, quantiles }),
-                ..new()
-            }
+            let value = Summary { count: wire.count, sum: wire.sum, quantiles };
+            (wire.attributes, wire.start_time_unix_nano, wire.time_unix_nano, wire.flags, Vec::new(), value.into())
         }
-    })
+    };
+    let (attributes, exemplars) = (attributes(list)?, exemplars(examples)?);
+    let new = MetricPoint::new(metric.clone(), origin.resource.clone(), origin.scope.clone());
+    Ok(MetricPoint { attributes, start_unix_nanos, time_unix_nanos, flags, exemplars, value, ..new })
 }
 
 fn buckets(wire: Option<exponential_histogram_data_point::Buckets>) -> Buckets {

@@ -2,7 +2,7 @@
 
 use super::records::{self, Origin, WirePoint};
 use super::{Rejected, Request};
-use crate::signal::{Metric, MetricKind, Resource, Shared};
+use crate::signal::{MetricKind, Resource, Shared};
 use crate::telemetry::Telemetry;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
@@ -161,18 +161,11 @@ fn take_metric(metric: wire::Metric, origin: &Origin, request: &mut Request) {
         }
         Some(Data::Summary(of)) => (MetricKind::Summary, of.data_points.into_iter().map(WirePoint::Summary).collect()),
     };
-    let Ok(metadata) = records::attributes(metric.metadata) else {
-        request.rejected.add(points.len() as u64, "its metadata nests too deep");
-        return;
+    let texts = [metric.name, metric.description, metric.unit];
+    let shared = match records::metric(texts, metric.metadata, kind) {
+        Ok(shared) => shared,
+        Err(why) => return request.rejected.add(points.len() as u64, &why),
     };
-    let shared = Metric {
-        name: metric.name.into(),
-        description: metric.description.into(),
-        unit: metric.unit.into(),
-        metadata,
-        kind,
-    }
-    .share();
     for point in points {
         match records::point(point, &shared, origin) {
             Ok(point) => request.points.push(point),

@@ -4,7 +4,7 @@ use super::super::records::{self, Origin, WirePoint};
 use super::super::{Kind, Reading};
 use super::bare;
 use super::fields::{self, Fields, Wrong};
-use crate::signal::{Metric, MetricKind, Shared};
+use crate::signal::{self, MetricKind, Shared};
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
 };
@@ -173,7 +173,7 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
 fn read_scope(
     kind: Kind,
     raw: Raw<'_>,
-    resource: &Result<Shared<crate::signal::Resource>, Wrong>,
+    resource: &Result<Shared<signal::Resource>, Wrong>,
     reading: &mut Reading<'_>,
 ) -> Result<(), Wrong> {
     let of: OfScope<'_> = envelope(raw).map_err(|wrong| format!("scope: {wrong}"))?;
@@ -245,14 +245,8 @@ fn read_metric(of: OfMetric<'_>, origin: &Origin, reading: &mut Reading<'_>) -> 
     };
     let metadata = of.metadata.map(|value| ("metadata".to_owned(), value));
     let metadata = Fields::of(Value::Object(metadata.into_iter().collect()))?.messages("metadata", key_value)?;
-    let metric = Metric {
-        name: of.name.unwrap_or_default().into(),
-        description: of.description.unwrap_or_default().into(),
-        unit: of.unit.unwrap_or_default().into(),
-        metadata: records::attributes(metadata)?,
-        kind,
-    }
-    .share();
+    let texts = [of.name, of.description, of.unit].map(Option::unwrap_or_default);
+    let metric = records::metric(texts, metadata, kind)?;
     for raw in points.data_points.into_iter().flatten() {
         match message(raw, read).and_then(|point| records::point(point, &metric, origin)) {
             Ok(point) => reading.point(point),
