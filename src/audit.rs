@@ -121,10 +121,7 @@ impl<T: Signal> Auditor<'_, T> {
             }
         }
         if let Some(share) = &shard.share {
-            let bytes = |from: u64| -> u64 {
-                let heads = shard.slots.heads(from..shard.indexed());
-                heads.map(|(_, head)| size_of::<T>() as u64 + head.heap()).sum()
-            };
+            let bytes = |from: u64| shard.slots.bytes(from..shard.indexed());
             let (kept, taken) = (bytes(shard.evicted()), bytes(shard.reclaimed()));
             if kept != share.kept() || taken > share.taken() {
                 let (said, held) = (share.kept(), share.taken());

@@ -174,9 +174,9 @@ impl<T: Signal> Builder<T> {
     /// How long a record may stay, counted from its push; then it goes, with the reason [`Age`](crate::EvictReason::Age). For ever,
     /// if not given.
     ///
-    /// It goes no sooner; and later by a sixty-fourth part at most, some milliseconds, and what hooks take for some hundred records. In a
-    /// manual store,
-    /// [`step`](Store::step) lets records grow old: they count from the first step that finds them.
+    /// It goes no sooner; and later by a sixty-fourth part at most, some milliseconds, and what hooks take for some hundred records.
+    /// In a manual store, [`step`](Store::step) lets records grow old: they count from the first step that finds them. A push
+    /// costs nothing for it; the thread of an idle store wakes when something is due.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};

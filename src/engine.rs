@@ -38,9 +38,9 @@ pub(crate) struct Engine<T: Signal> {
     /// 1 once the store is being shut down.
     stopping: AtomicU32,
     pub(crate) on_full: OnFull,
-    /// The most that one record may take, of each class.
+    /// The most bytes that one record may take, by its class.
     largest: [u64; 2],
-    /// If age is.
+    /// If age is bounded.
     pub(crate) ages: Option<Ages>,
     /// If there is a class of its own for what this picks.
     picks: Option<Picks<T>>,

@@ -58,8 +58,8 @@ pub enum BuildError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No slot was free, or no bytes were where these are bounded, and the push may not wait: the store rejects when full, or the caller holds what others wait
-    /// for (it is inside a hook or a visit).
+    /// No slot was free, or no bytes were where these are bounded, and the push may not wait: the store rejects when full, or the
+    /// caller holds what others wait for (it is inside a hook or a visit).
     #[error(
         "no slot is free, or no bytes are; push again later, let the store wait (`OnFull::Wait`), or look for a reader that sleeps"
     )]

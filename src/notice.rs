@@ -163,6 +163,8 @@ impl Notices {
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
+                // Whoever took the bit away before has unparked this thread, which then wakes once too often. Relaxed: the next
+                // pass begins with a read-modify-write of this word.
                 self.word.fetch_and(!PARKED, Ordering::Relaxed);
                 break;
             }

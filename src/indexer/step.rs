@@ -9,7 +9,7 @@ use crate::evictions::{Outlet, Sinks};
 use crate::index::{Directory, Growth};
 use crate::inside;
 use crate::reason::EvictReason;
-use crate::ring::{Head, Shard, TokenGuard};
+use crate::ring::{Head, Shard, Slots, TokenGuard};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::epoch::{self, Guard};
@@ -189,7 +189,7 @@ impl<T: Signal> Engine<T> {
             }
             if let Some(share) = &shard.share {
                 // Waiters are told at the step's end.
-                share.give_back(bytes_of(shard, done..until));
+                share.give_back(shard.slots.bytes(done..until));
             }
             shard.set_reclaimed(until);
             done = until;
@@ -277,7 +277,7 @@ fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64
             shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
         }
         if let Some(share) = &shard.share {
-            share.set_kept(share.kept() + bytes_of(shard, done - heads.len() as u64..done));
+            share.set_kept(share.kept() + shard.slots.bytes(done - heads.len() as u64..done));
         }
         shard.set_indexed(done);
     }
@@ -316,11 +316,6 @@ fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
     if owns_heap::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
 }
 
-/// Bytes of a range of records, in their slots and on the heap.
-fn bytes_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
-    shard.slots.heads(range).map(|(_, head)| size_of::<T>() as u64 + head.heap()).sum()
-}
-
 /// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, but
 /// not beyond `to`; where the visible window begins then, and how many bytes are kept once the token holder has evicted up to there
 /// or to `to`.
@@ -331,7 +326,7 @@ fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> (u64, u
         if sequence >= low && kept <= share.most {
             break;
         }
-        kept -= size_of::<T>() as u64 + head.heap();
+        kept -= Slots::<T>::bytes_of(head);
         at = sequence + 1;
     }
     if at > low && !planted(Fault::ShedUnseen) {

@@ -13,6 +13,6 @@ pub(crate) use floor::Departures;
 pub(crate) use marks::Mark;
 pub(crate) use route::{Claim, Class, MAX_RUN, NoClaim, Route, Router};
 pub(crate) use shard::Shard;
-pub(crate) use share::{Bytes, Need, Slots as OnlySlots};
-pub(crate) use slot::{Head, Sketch};
+pub(crate) use share::{Bytes, Need, OnlySlots};
+pub(crate) use slot::{Head, Sketch, Slots};
 pub(crate) use token::TokenGuard;

@@ -84,9 +84,9 @@ pub(crate) trait Need<T: Signal> {
 }
 
 /// Slots alone.
-pub(crate) struct Slots;
+pub(crate) struct OnlySlots;
 
-impl<T: Signal> Need<T> for Slots {
+impl<T: Signal> Need<T> for OnlySlots {
     #[inline(always)]
     fn take(&self, _: &Shard<T>, records: u64) -> u64 {
         records

@@ -187,6 +187,16 @@ impl<T: Signal> Slots<T> {
         })
     }
 
+    /// Bytes of a record with this head, in its slot and on the heap; as [`Sketch::bytes`] had them.
+    pub(crate) fn bytes_of(head: &Head<T::Indexes>) -> u64 {
+        size_of::<T>() as u64 + head.heap()
+    }
+
+    /// Bytes of a range of records.
+    pub(crate) fn bytes(&self, range: std::ops::Range<u64>) -> u64 {
+        self.heads(range).map(|(_, head)| Self::bytes_of(head)).sum()
+    }
+
     /// The slot of a sequence and the heads of that one and of those after it that lie behind one another, at most so
     /// many.
     #[inline]
