@@ -82,7 +82,8 @@ impl Keeping {
             builder = builder.shards(shards);
         }
         if let Some(share) = self.error_share.filter(|_| has_errors) {
-            builder = builder.error_class((capacity / 100).saturating_mul(share.into()).max(1));
+            let errors = capacity as u128 * u128::from(share) / 100;
+            builder = builder.error_class(usize::try_from(errors).expect("a share is not more than the whole").max(1));
         }
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);
