@@ -142,7 +142,7 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
     let (sender, receiver) = crossbeam_channel::bounded::<(usize, Item)>(WAITING);
     thread::scope(|scope| {
         let work = || {
-            let mut tally = Tally { files: files.iter().map(FileReport::of).collect(), ..Tally::default() };
+            let mut tally = Tally::new(files);
             work(arguments, telemetry, &receiver, &taken, &pace, stop, &mut tally);
             tally
         };
@@ -159,7 +159,7 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
                 bar.finish_and_clear();
             }
         });
-        let mut whole = Tally { files: files.iter().map(FileReport::of).collect(), ..Tally::default() };
+        let mut whole = Tally::new(files);
         for worker in workers {
             whole.add(worker.join().expect("a worker does not panic"));
         }
@@ -291,19 +291,30 @@ fn read_protobuf(kind: Option<Kind>, message: &[u8]) -> Result<Request, String> 
     match kind {
         Some(kind) => read(kind),
         None => {
-            let kinds = [Kind::Traces, Kind::Logs, Kind::Metrics];
-            let mut read = kinds.map(read);
-            let whole = |request: &Result<Request, String>| {
-                request.as_ref().is_ok_and(|r| r.rejected.is_empty() && !r.is_empty())
+            let is_partly = |read: &Result<Request, _>| read.as_ref().is_ok_and(|request| !request.is_empty());
+            let is_whole = |read: &Result<Request, _>| {
+                is_partly(read) && read.as_ref().is_ok_and(|request| request.rejected.is_empty())
             };
-            let partly = |request: &Result<Request, String>| request.as_ref().is_ok_and(|request| !request.is_empty());
-            let fits = read.iter().position(whole).or_else(|| read.iter().position(partly)).unwrap_or(0);
-            std::mem::replace(&mut read[fits], Err(String::new()))
+            let mut fits = read(Kind::Traces);
+            for kind in [Kind::Logs, Kind::Metrics] {
+                if is_whole(&fits) {
+                    break;
+                }
+                let next = read(kind);
+                if is_whole(&next) || (is_partly(&next) && !is_partly(&fits)) {
+                    fits = next;
+                }
+            }
+            fits
         }
     }
 }
 
 impl Tally {
+    fn new(files: &[PathBuf]) -> Self {
+        Self { files: files.iter().map(FileReport::of).collect(), ..Self::default() }
+    }
+
     fn tell(&mut self, file: usize, number: u64, what: String) {
         self.troubled += 1;
         if self.problems.len() < TOLD {
