@@ -1,7 +1,7 @@
 //! The query API: questions over HTTP, answers in JSON.
 
+use super::app::App;
 use super::ask::{Asked, Asking, token};
-use super::take::App;
 use crate::Fallible;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as Parameters, State};

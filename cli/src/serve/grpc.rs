@@ -1,6 +1,6 @@
 //! OTLP/gRPC: three unary methods, whose messages are taken as bytes, so that one bad record does not cost its request.
 
-use super::take::{App, Refusal};
+use super::app::{App, Refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -53,7 +53,8 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<imp
         }
     };
     if !counted.load(Ordering::Relaxed) {
-        app.count(&Err(Refusal::Malformed(String::new())));
+        // Its bytes did not make a message.
+        app.counts.refused.fetch_add(1, Ordering::Relaxed);
     }
     // tonic calls a message that is too large out of range, which is retryable in this protocol; the same one will not get smaller.
     let status = answer.headers_mut().get_mut("grpc-status");
@@ -95,7 +96,9 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::Overloaded(_) => Status::unavailable(what),
         Refusal::TooLarge(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
+        Refusal::Unsupported(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),
+        Refusal::Failed(_) => Status::internal(what),
     }
 }
 

@@ -1,23 +1,23 @@
 //! `slipring serve`: OTLP in over gRPC and HTTP, answers out over HTTP.
 
 mod api;
+mod app;
 mod ask;
 mod grpc;
 mod listen;
 mod otlp;
 mod own;
 mod tail;
-mod take;
 mod timed;
 
 use crate::text::counted;
 use crate::{End, Fallible, Keeping};
+use app::App;
 use axum::Router;
 use clap::Args;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use take::App;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

@@ -1,6 +1,6 @@
 //! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or gzip.
 
-use super::take::{App, Refusal, drain};
+use super::app::{App, Refusal, drain};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -24,56 +24,45 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let encoding = match encoding(&head.headers) {
-        Ok(encoding) => encoding,
-        Err(what) => return refuse(&app, StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, Encoding::Json, body).await,
-    };
-    let packed = match is_packed(&head.headers) {
-        Ok(packed) => packed,
-        Err(what) => return refuse(&app, StatusCode::UNSUPPORTED_MEDIA_TYPE, &what, encoding, body).await,
-    };
-    let place = match app.enter() {
-        Ok(place) => place,
+    let encoding = encoding(&head.headers);
+    // What nobody can read is answered in what most can.
+    let answered = *encoding.as_ref().unwrap_or(&Encoding::Json);
+    let entered = encoding.and_then(|encoding| Ok((encoding, is_packed(&head.headers)?, app.enter()?)));
+    let taken = match entered {
+        Ok((encoding, packed, place)) => match app.read(body).await {
+            Ok(body) => app.take(kind, encoding, packed, body, place).await,
+            Err(refusal) => Err(refusal),
+        },
         Err(refusal) => {
-            app.count(&Err(refusal.clone()));
             drain(body).await;
-            let mut response = failed(refusal.status(), refusal.what(), encoding);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            Err(refusal)
         }
-    };
-    let taken = match app.read(body).await {
-        Ok(body) => app.take(kind, encoding, packed, body, place).await,
-        Err(refusal) => Err(refusal),
     };
     app.count(&taken);
     match taken {
-        Ok(rejected) => answer(StatusCode::OK, rejected.to_response(kind, encoding), encoding),
-        Err(refusal) => failed(refusal.status(), refusal.what(), encoding),
+        Ok(rejected) => answer(StatusCode::OK, rejected.to_response(kind, answered), answered),
+        Err(refusal) => failed(&refusal, answered),
     }
 }
 
-async fn refuse(app: &App, status: StatusCode, what: &str, encoding: Encoding, body: Body) -> Response {
-    app.count(&Err(Refusal::Malformed(what.to_owned())));
-    drain(body).await;
-    failed(status, what, encoding)
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, String> {
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or("?"));
     match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/x-protobuf" => Ok(Encoding::Protobuf),
         "application/json" => Ok(Encoding::Json),
-        _ => Err(format!("content-type {kind:?}; send application/x-protobuf or application/json")),
+        _ => {
+            let what = format!("content-type {kind:?}; send application/x-protobuf or application/json");
+            Err(Refusal::Unsupported(what))
+        }
     }
 }
 
-fn is_packed(headers: &HeaderMap) -> Result<bool, String> {
+fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
     let coding = headers.get(header::CONTENT_ENCODING).map_or("", |coding| coding.to_str().unwrap_or("?"));
     match coding.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(false),
         "gzip" => Ok(true),
-        _ => Err(format!("content-encoding {coding:?}; send gzip, or none")),
+        _ => Err(Refusal::Unsupported(format!("content-encoding {coding:?}; send gzip, or none"))),
     }
 }
 
@@ -84,13 +73,18 @@ struct Status {
     message: String,
 }
 
-/// A failure, in the encoding of the request.
-fn failed(status: StatusCode, what: &str, encoding: Encoding) -> Response {
+/// A failure, in the encoding of the request; with when to come back, if that helps.
+fn failed(refusal: &Refusal, encoding: Encoding) -> Response {
+    let message = refusal.what().to_owned();
     let body = match encoding {
-        Encoding::Json => serde_json::json!({ "message": what }).to_string().into_bytes(),
-        _ => Status { message: what.to_owned() }.encode_to_vec(),
+        Encoding::Json => serde_json::json!({ "message": message }).to_string().into_bytes(),
+        _ => Status { message }.encode_to_vec(),
     };
-    answer(status, body, encoding)
+    let mut response = answer(refusal.status(), body, encoding);
+    if matches!(refusal, Refusal::Overloaded(_)) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn answer(status: StatusCode, body: Vec<u8>, encoding: Encoding) -> Response {

@@ -1,6 +1,6 @@
 //! What the program says of itself: health, and figures for Prometheus.
 
-use super::take::App;
+use super::app::App;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};

@@ -1,8 +1,8 @@
 //! A live tail: what comes in and is asked for, as server-sent events.
 
 use super::api::{Given, Problem, parameters};
+use super::app::App;
 use super::ask::{Asked, Asking};
-use super::take::App;
 use axum::Router;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};

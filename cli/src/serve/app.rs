@@ -1,4 +1,4 @@
-//! Taking requests in: how many at once, how large, and what became of them.
+//! What all handlers share: the stores, and how requests come in: how many at once, how large, and what became of them.
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, gunzip};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub struct App {
     pub max_body: usize,
     timeout: Duration,
     places: Arc<Semaphore>,
-    all_places: usize,
+    max_in_flight: usize,
     /// For questions that are answered at once.
     pub questions: Arc<Semaphore>,
     /// For tails.
@@ -49,8 +50,12 @@ pub enum Refusal {
     Overloaded(&'static str),
     TooLarge(String),
     TooSlow(String),
+    /// It is in a form that is not read here.
+    Unsupported(String),
     /// It is not what it should be.
     Malformed(String),
+    /// The fault is on this side.
+    Failed(String),
 }
 
 impl Refusal {
@@ -59,14 +64,20 @@ impl Refusal {
             Refusal::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     pub fn what(&self) -> &str {
         match self {
             Refusal::Overloaded(what) => what,
-            Refusal::TooLarge(what) | Refusal::TooSlow(what) | Refusal::Malformed(what) => what,
+            Refusal::TooLarge(what)
+            | Refusal::TooSlow(what)
+            | Refusal::Unsupported(what)
+            | Refusal::Malformed(what)
+            | Refusal::Failed(what) => what,
         }
     }
 }
@@ -74,14 +85,13 @@ impl Refusal {
 impl App {
     pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: u16, timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(max_in_flight.into()));
-        let all_places = places.available_permits();
         let (questions, tails) = (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
             max_body,
             timeout,
             places,
-            all_places,
+            max_in_flight: max_in_flight.into(),
             questions,
             tails,
             stopping: AtomicBool::new(false),
@@ -100,7 +110,7 @@ impl App {
 
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
-        self.all_places - self.places.available_permits()
+        self.max_in_flight - self.places.available_permits()
     }
 
     pub fn is_ready(&self) -> bool {
@@ -155,20 +165,18 @@ impl App {
         let app = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let unpacked = if packed {
-                gunzip(&body, app.max_body).map_err(|error| match error {
+            let bytes = if packed {
+                let unpacked = gunzip(&body, app.max_body).map_err(|error| match error {
                     GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
                     error => Refusal::Malformed(error.to_string()),
-                })?
+                })?;
+                Cow::Owned(unpacked)
             } else {
-                Vec::new()
+                Cow::Borrowed(&body[..])
             };
-            let bytes = if packed { &unpacked[..] } else { &body[..] };
-            app.telemetry.take_from(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+            app.telemetry.take_from(kind, encoding, &bytes).map_err(|error| Refusal::Malformed(error.to_string()))
         });
-        taken
-            .await
-            .unwrap_or_else(|error| Err(Refusal::Malformed(format!("the request could not be decoded: {error}"))))
+        taken.await.unwrap_or_else(|error| Err(Refusal::Failed(format!("the request could not be decoded: {error}"))))
     }
 
     /// Counts how a request ended.
