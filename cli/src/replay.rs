@@ -240,13 +240,15 @@ fn work(
                 tally.files[file].damaged += 1;
                 tally.tell(file, item.number, what);
             }
-            Ok(request) => {
-                let file_counts = &mut tally.files[file];
-                file_counts.spans += request.spans.len() as u64;
-                file_counts.log_records += request.logs.len() as u64;
-                file_counts.metric_points += request.points.len() as u64;
+            Ok(mut request) => {
                 let read = request.rejected.records();
-                let rejected = take(telemetry, request, taken, pace, stop);
+                let all = lengths(&request);
+                let rejected = take(telemetry, &mut request, taken, pace, stop);
+                let left = lengths(&request);
+                let file_counts = &mut tally.files[file];
+                file_counts.spans += all[0] - left[0];
+                file_counts.log_records += all[1] - left[1];
+                file_counts.metric_points += all[2] - left[2];
                 file_counts.not_kept += rejected.records() - read;
                 if !rejected.is_empty() {
                     file_counts.rejected += rejected.records();
@@ -263,11 +265,15 @@ fn work(
     }
 }
 
-/// Puts a request's records into the stores, at the pace that is asked for.
-fn take(telemetry: &Telemetry, mut request: Request, taken: &AtomicU64, pace: &Pace, stop: &Stop) -> Rejected {
+fn lengths(request: &Request) -> [u64; 3] {
+    [request.spans.len(), request.logs.len(), request.points.len()].map(|length| length as u64)
+}
+
+/// Puts a request's records into the stores, at the pace that is asked for; those that the user's stop comes before stay in it.
+fn take(telemetry: &Telemetry, request: &mut Request, taken: &AtomicU64, pace: &Pace, stop: &Stop) -> Rejected {
     let Some(rate) = pace.rate else {
         taken.fetch_add(request.len() as u64, Ordering::Relaxed);
-        return telemetry.take(request);
+        return telemetry.take(std::mem::take(request));
     };
     let mut rejected = std::mem::take(&mut request.rejected);
     // A tenth of a second's at a time.
