@@ -123,6 +123,15 @@ impl std::ops::AddAssign for EvictedCounts {
     }
 }
 
+impl std::ops::AddAssign for RejectedCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.closed += other.closed;
+        self.panicked += other.panicked;
+        self.too_large += other.too_large;
+    }
+}
+
 impl RejectedCounts {
     /// All of them.
     pub fn total(self) -> u64 {

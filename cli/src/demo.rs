@@ -47,7 +47,8 @@ const POINTS: usize = 10;
 /// From one look to the next.
 const LIVE: Duration = Duration::from_millis(250);
 
-type Pool = Vec<(Request, Vec<MetricPoint>)>;
+/// What one producer pushes, again and again.
+pub type Pool = Vec<(Request, Vec<MetricPoint>)>;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     if let Some(path) = &arguments.write {
@@ -55,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
     let stop = Stop::listen()?;
-    let pools = prepare()?;
+    let pools = prepare(PRODUCERS, PREPARED)?;
     let (pushed, lookups) = ingest(&telemetry, &pools, arguments.length, &stop)?;
     telemetry.flush()?;
     let report = Report::of(&telemetry, None)?;
@@ -113,13 +114,14 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
     Ok(End::Well)
 }
 
-fn prepare() -> Fallible<Vec<Pool>> {
+/// For so many producers, so many requests each.
+pub fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
     let opening = opening()?;
-    let bar = bar(PRODUCERS * PREPARED, "preparing {bar:30} {pos} of {len} requests");
+    let bar = bar(producers * requests, "preparing {bar:30} {pos} of {len} requests");
     let made = &AtomicU64::new(0);
     thread::scope(|scope| {
-        let start = |seed| scope.spawn(move || fill_pool(Shop::opening_at(seed, opening), made));
-        let pools: Vec<_> = (1..=PRODUCERS).map(start).collect();
+        let start = |seed| scope.spawn(move || fill_pool(Shop::opening_at(seed, opening), requests, made));
+        let pools: Vec<_> = (1..=producers).map(start).collect();
         while pools.iter().any(|pool| !pool.is_finished()) {
             bar.set_position(made.load(Relaxed));
             thread::sleep(LIVE / 5);
@@ -133,7 +135,7 @@ fn bar(length: u64, template: &str) -> ProgressBar {
     ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("the template is sound"))
 }
 
-fn fill_pool(mut shop: Shop, made: &AtomicU64) -> Pool {
+fn fill_pool(mut shop: Shop, requests: u64, made: &AtomicU64) -> Pool {
     let mut scrape = Vec::new().into_iter();
     let mut request = |_| {
         if scrape.len() < POINTS {
@@ -142,7 +144,7 @@ fn fill_pool(mut shop: Shop, made: &AtomicU64) -> Pool {
         made.fetch_add(1, Relaxed);
         (shop.request(), scrape.by_ref().take(POINTS).collect())
     };
-    (0..PREPARED).map(&mut request).collect()
+    (0..requests).map(&mut request).collect()
 }
 
 /// Producers and readers at work for this long: what was pushed of each signal, and how many lookups were answered.
@@ -165,7 +167,8 @@ fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) 
     })
 }
 
-fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallible<[u64; 3]> {
+/// Pushes all of it, round after round, until it is over: how many of each signal.
+pub fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallible<[u64; 3]> {
     let mut pushed = [0; 3];
     for (number, (request, points)) in pool.iter().cycle().enumerate() {
         if over.load(Relaxed) {

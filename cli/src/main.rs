@@ -6,6 +6,7 @@ mod replay;
 mod report;
 mod serve;
 mod stop;
+mod stress;
 mod text;
 
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +33,7 @@ enum Command {
     Serve(serve::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
+    Stress(stress::Arguments),
 }
 
 /// What the stores keep.
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Stress(arguments) => stress::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,

@@ -1,0 +1,130 @@
+//! Keys as they should not be.
+
+use super::sample::Sample;
+use super::scene::{Outcome, Plan, Scene};
+use slipring::Store;
+use std::thread;
+use std::time::Duration;
+
+/// Producers at work until the phase is over, and somebody who looks things up.
+fn run(plan: &Plan, scene: &Scene, make: impl Fn(u64) -> Sample + Sync, look_up: impl Fn(u64) + Sync) {
+    thread::scope(|scope| {
+        let (make, look_up) = (&make, &look_up);
+        for producer in 0..plan.producers {
+            scope.spawn(move || scene.produce(producer, make));
+        }
+        for reader in 0..plan.readers {
+            scope.spawn(move || {
+                (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
+                    look_up(turn);
+                    scene.looked_up();
+                });
+            });
+        }
+        plan.rest(plan.length);
+        scene.stop();
+    });
+}
+
+fn scene(plan: &Plan) -> Scene {
+    Scene::new(Store::builder().capacity(plan.capacity)).expect("such a store can be")
+}
+
+/// Every record has the same two keys.
+pub fn one_key(plan: &Plan) -> Outcome {
+    let scene = scene(plan);
+    let look_up = |_| {
+        let count = scene.store.query().key("name", "the only one").count().expect("there is such an index");
+        assert!(count <= plan.capacity);
+        scene.look_up(1);
+    };
+    run(plan, &scene, |number| Sample::new(number, 1, "the only one", number), look_up);
+    scene.settle(plan);
+    let entries = scene.store.stats().indexes.iter().map(|index| index.entries).max();
+    assert!(entries <= Some(1), "{entries:?} keys");
+    scene.end(plan)
+}
+
+/// No two records have a key in common, such as span names with an id in them: indexes take no more than what is held needs.
+pub fn new_keys(plan: &Plan) -> Outcome {
+    let scene = scene(plan);
+    let name = |number: u64| format!("GET /cart/{number}");
+    let look_up = |turn| {
+        let number = Sample::<0>::numbered(0, turn);
+        let answer = scene.store.query().key("name", &*name(number)).collect().expect("there is such an index");
+        assert!(answer.len() <= 1 && answer.iter().all(|sample| sample.number == number && sample.is_whole()));
+    };
+    run(plan, &scene, |number| Sample::new(number, number, name(number), number), look_up);
+    // Once more round, with nobody beside: the same number of keys, and as much memory.
+    scene.settle(plan);
+    let fill = |round: u64| {
+        for count in 0..2 * plan.capacity as u64 {
+            let number = Sample::<0>::numbered(1 << 20 | round, count);
+            scene.push(Sample::new(number, number, name(number), number));
+        }
+        scene.settle(plan);
+        scene.store.stats()
+    };
+    let (first, last) = (fill(0), (1..4).map(fill).last().expect("there are rounds"));
+    for index in &last.indexes {
+        assert!(index.entries <= last.count, "{} keys of {} records", index.entries, last.count);
+    }
+    assert!(last.index_memory_bytes <= 2 * first.index_memory_bytes, "{first:?}, then {last:?}");
+    scene.end(plan).noting("bytes of indexes", last.index_memory_bytes)
+}
+
+/// Keys of 64 KiB, of nothing, and of 64 KiB that differ in their last byte only.
+pub fn large_keys(plan: &Plan) -> Outcome {
+    const LARGE: usize = 64 << 10;
+    let scene = Scene::new(Store::builder().capacity(plan.capacity.min(1_000))).expect("such a store can be");
+    let name = |number: u64| match number % 5 {
+        0 => String::new(),
+        last => "k".repeat(LARGE - 1) + ["", "a", "b", "c", "d"][last as usize],
+    };
+    let look_up = |turn: u64| {
+        let wanted = name(turn);
+        let answer = scene.store.query().key("name", &*wanted).limit(5).collect().expect("there is such an index");
+        assert!(answer.iter().all(|sample| sample.name == wanted && sample.is_whole()));
+    };
+    run(plan, &scene, |number| Sample::new(number, number % 5, name(number), number), look_up);
+    scene.settle(plan);
+    assert!(scene.store.keys("name").expect("there is such an index").len() <= 5);
+    scene.end(plan)
+}
+
+/// One service bursts while others trickle: the burst evicts them, by arrival, and no index is the worse for it.
+pub fn bursts(plan: &Plan) -> Outcome {
+    let scene = scene(plan);
+    thread::scope(|scope| {
+        let scene = &scene;
+        for trickling in 1..=plan.producers.min(4) {
+            scope.spawn(move || {
+                (0..).take_while(|_| scene.is_running()).for_each(|count| {
+                    scene.push(Sample::new(Sample::<0>::numbered(trickling, count), trickling, "trickle", count));
+                    thread::sleep(Duration::from_millis(1));
+                });
+            });
+        }
+        scope.spawn(move || {
+            let mut count = 0;
+            while scene.is_running() {
+                for _ in 0..plan.capacity {
+                    count += 1;
+                    scene.push(Sample::new(Sample::<0>::numbered(0, count), 0, "burst", count));
+                }
+                thread::sleep(Duration::from_millis(3));
+            }
+        });
+        for reader in 0..plan.readers {
+            scope.spawn(move || (reader..).take_while(|_| scene.is_running()).for_each(|turn| scene.look_up(turn % 5)));
+        }
+        plan.rest(plan.length);
+        scene.stop();
+    });
+    // Who trickles comes last now, and is held.
+    let number = Sample::<0>::numbered(9, 9);
+    scene.push(Sample::new(number, 9, "trickle", 9));
+    let held = scene.store.query().key("key", 9u64).count().expect("there is such an index");
+    assert_eq!(held, 1);
+    scene.end(plan)
+}

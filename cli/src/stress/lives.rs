@@ -1,0 +1,118 @@
+//! Threads that die, and stores that come and go.
+
+use super::sample::{Sample, injected};
+use super::scene::{KEYS, Outcome, Plan, Scene};
+use super::system;
+use slipring::Store;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Memory that may be kept once everything has been given back: the allocator's own, and what is freed a moment later.
+const LEFT: u64 = 32 << 20;
+
+/// Each producer and each reader lives for a few calls only, and every other one ends in a panic.
+pub fn dying_threads(plan: &Plan) -> Outcome {
+    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let lived = AtomicU64::new(0);
+    let before = scene.store.stats().total_memory_bytes;
+    thread::scope(|scope| {
+        let (scene, lived) = (&scene, &lived);
+        for place in 0..plan.producers + plan.readers {
+            scope.spawn(move || {
+                while scene.is_running() {
+                    let life = lived.fetch_add(1, Relaxed);
+                    let short = scope.spawn(move || {
+                        if place < plan.producers {
+                            push_some(scene, life)
+                        } else {
+                            ask_some(scene, life)
+                        };
+                        if life % 2 == 0 {
+                            injected();
+                        }
+                    });
+                    // Joined, so its panic goes no further.
+                    let _ = short.join();
+                }
+            });
+        }
+        plan.rest(plan.length);
+        scene.stop();
+    });
+    // Directories of some keys, and marks of as many readers as there were at once: nothing for each thread that ever lived.
+    let (lived, grown) = (lived.into_inner(), scene.store.stats().total_memory_bytes.saturating_sub(before));
+    assert!(grown < 1 << 20, "{grown} bytes more after {lived} threads");
+    scene.end(plan).noting("threads that lived", lived)
+}
+
+fn push_some(scene: &Scene, life: u64) {
+    (0..life % 40).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(life, count))));
+}
+
+fn ask_some(scene: &Scene, life: u64) {
+    (0..life % 10).for_each(|turn| scene.look_up((life + turn) % KEYS));
+}
+
+/// Stores are made, used by several threads, and dropped while handles, followers and streams are still about.
+pub fn short_lives(plan: &Plan) -> Outcome {
+    let threads = system::threads();
+    let until = Instant::now() + plan.length;
+    let (mut outcome, mut settled) = (Outcome::default(), None);
+    for round in 0.. {
+        if round >= 10 && Instant::now() >= until || plan.stop.is_asked() {
+            break;
+        }
+        outcome = outcome.and(short_life(plan, round));
+        if round == 9 {
+            settled = Some(system::resident());
+        }
+    }
+    plan.until("threads of stores end with them", || system::threads() <= threads);
+    let grown = settled.map_or(0, |settled| system::resident().saturating_sub(settled));
+    assert!(grown < LEFT, "{grown} bytes more after {} stores", outcome.stores);
+    outcome
+}
+
+fn short_life(plan: &Plan, round: u64) -> Outcome {
+    let builder = Store::builder().capacity(1 + round as usize * 37 % 2_000);
+    let builder = if round % 3 == 2 { builder.manual() } else { builder };
+    let scene = Scene::<0>::new(builder).expect("such a store can be");
+    let weak = scene.store.downgrade();
+    let inside = weak.clone();
+    scene.store.on_evict(move |_, sample, _| {
+        // A hook may push into its own store.
+        if sample.number % 1_000 == 500
+            && let Some(store) = inside.upgrade()
+        {
+            let _ = store.len();
+        }
+    });
+    let stream = scene.store.evictions(16).expect("it is the first");
+    let mut follower = scene.store.follow(|query| query).expect("it can be followed");
+    thread::scope(|scope| {
+        for producer in 0..3 {
+            let scene = &scene;
+            scope.spawn(move || {
+                (0..500).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(producer, count))));
+            });
+        }
+        scope.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
+    });
+    let _ = follower.try_recv();
+    if round % 2 == 0 {
+        // What the stream has must be gone when the books are closed.
+        drop(stream);
+        let outcome = scene.end(plan);
+        assert!(weak.upgrade().is_none(), "a store that has been shut down is gone with its last handle");
+        assert!(matches!(follower.recv_timeout(Duration::from_secs(5)), Ok(None)), "followers end with their store");
+        return outcome;
+    }
+    // Another way to end: the last handle goes while somebody waits.
+    let waiting = thread::spawn(move || follower.recv());
+    while stream.try_recv().is_some() {}
+    drop(stream);
+    let outcome = scene.end(plan);
+    assert!(matches!(waiting.join(), Ok(Ok(_))), "who waits for news is told that there will be none");
+    outcome
+}

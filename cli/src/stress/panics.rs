@@ -1,0 +1,80 @@
+//! Panics in everything that is not the store's own code.
+
+use super::sample::{Sample, Trouble, injected};
+use super::scene::{KEYS, Outcome, Plan, Scene};
+use slipring::{BuildError, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+pub fn panics(plan: &Plan) -> Outcome {
+    refused_sizes();
+    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let told = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&told);
+    scene.store.on_evict(|_, sample, _| {
+        if sample.number % 11 == 0 {
+            injected();
+        }
+    });
+    scene.store.on_evict(move |_, _, _| _ = counting.fetch_add(1, Relaxed));
+    thread::scope(|scope| {
+        let scene = &scene;
+        for producer in 0..plan.producers {
+            scope.spawn(move || scene.produce(producer, troubled));
+        }
+        for reader in 0..plan.readers {
+            scope.spawn(move || {
+                (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
+                    // A reader's own panic is the reader's: a clone's, a test's, a visitor's.
+                    let _ = catch_unwind(AssertUnwindSafe(|| ask(scene, turn)));
+                    scene.looked_up();
+                });
+            });
+        }
+        plan.rest(plan.length);
+        scene.stop();
+    });
+    scene.settle(plan);
+    let stats = scene.store.stats();
+    assert_eq!(told.load(Relaxed), stats.evicted.total(), "the other hook is told of each eviction");
+    scene.end(plan).noting("caught panics", stats.caught_panics)
+}
+
+fn troubled(number: u64) -> Sample {
+    let sample = Scene::ordinary(number);
+    match number % 97 {
+        3 => sample.troubled(Trouble::Key),
+        5 => sample.troubled(Trouble::Clone),
+        7 => sample.troubled(Trouble::Drop),
+        _ => sample,
+    }
+}
+
+fn ask(scene: &Scene, turn: u64) {
+    let query = scene.store.query().key("key", turn % KEYS);
+    let answered = match turn % 4 {
+        0 => query.limit(20).collect().map(drop),
+        1 => query.filter(|sample| if sample.number % 13 == 0 { injected() } else { true }).count().map(drop),
+        2 => query
+            .for_each(|_, sample| {
+                if sample.number % 13 == 0 {
+                    injected()
+                }
+            })
+            .map(drop),
+        _ => query.par_collect().map(drop),
+    };
+    answered.expect("it can be asked");
+}
+
+/// Where Rust lets one see that memory is lacking: sizes that can't be are refused, before anything is allocated.
+fn refused_sizes() {
+    for capacity in [usize::MAX, usize::MAX / size_of::<Sample>(), 1 << 40] {
+        let refused = Store::<Sample>::builder().capacity(capacity).shards(1).build();
+        assert!(matches!(refused, Err(BuildError::TooLarge { .. })), "{capacity} records");
+    }
+    let store = Store::<Sample>::builder().capacity(1).build().expect("one record is enough");
+    assert!(store.evictions(usize::MAX).is_err());
+}

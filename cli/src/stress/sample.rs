@@ -1,0 +1,151 @@
+//! Records that know whether they are whole, count themselves, and can be told to misbehave.
+
+use slipring::{Key, Signal};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+/// How many samples this process has made, clones included, and dropped. Spread over lines, because each thread counts all the time.
+struct Census([Line; LINES]);
+
+#[repr(align(128))]
+struct Line {
+    made: AtomicU64,
+    dropped: AtomicU64,
+}
+
+const LINES: usize = 32;
+
+static CENSUS: Census = Census([const { Line { made: AtomicU64::new(0), dropped: AtomicU64::new(0) } }; LINES]);
+
+thread_local!(static LINE: Cell<usize> = const { Cell::new(usize::MAX) });
+
+impl Census {
+    fn line(&self) -> &Line {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut line = LINE.get();
+        if line == usize::MAX {
+            line = NEXT.fetch_add(1, Relaxed) as usize % LINES;
+            LINE.set(line);
+        }
+        &self.0[line]
+    }
+}
+
+/// Samples that were made and not dropped: exact once nobody makes any.
+pub fn alive() -> u64 {
+    let sum = |count: fn(&Line) -> &AtomicU64| CENSUS.0.iter().map(|line| count(line).load(Relaxed)).sum::<u64>();
+    sum(|line| &line.made).wrapping_sub(sum(|line| &line.dropped))
+}
+
+/// What goes wrong with a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    Key,
+    Clone,
+    Drop,
+}
+
+/// Panics without a message on stderr: what is meant is no news.
+pub fn injected() -> ! {
+    resume_unwind(Box::new("injected"))
+}
+
+#[derive(Debug)]
+pub struct Sample<const BODY: usize = 0> {
+    /// See [`Sample::numbered`].
+    pub number: u64,
+    pub key: u64,
+    pub name: Cow<'static, str>,
+    pub time: u64,
+    pub trouble: Option<Trouble>,
+    check: u64,
+    body: [u8; BODY],
+}
+
+/// Bits of a number that say as its producer's how many it was made.
+const COUNTED: u32 = 40;
+
+fn check(number: u64, key: u64, time: u64, name: &str) -> u64 {
+    let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ key.rotate_left(17) ^ time.rotate_left(43);
+    let bytes = name.as_bytes();
+    mixed.wrapping_add(bytes.len() as u64).wrapping_add(u64::from(bytes.last().copied().unwrap_or_default()))
+}
+
+impl<const BODY: usize> Sample<BODY> {
+    pub fn new(number: u64, key: u64, name: impl Into<Cow<'static, str>>, time: u64) -> Self {
+        CENSUS.line().made.fetch_add(1, Relaxed);
+        let name = name.into();
+        let check = check(number, key, time, &name);
+        Self { number, key, name, time, trouble: None, check, body: [number as u8; BODY] }
+    }
+
+    /// The number of a producer's sample: who made it, and as its how many.
+    pub fn numbered(producer: u64, count: u64) -> u64 {
+        producer << COUNTED | count
+    }
+
+    pub fn troubled(mut self, trouble: Trouble) -> Self {
+        self.trouble = Some(trouble);
+        self
+    }
+
+    /// Whether all of it is of one and the same record.
+    pub fn is_whole(&self) -> bool {
+        self.check == check(self.number, self.key, self.time, &self.name)
+            && self.body.iter().all(|byte| *byte == self.number as u8)
+    }
+}
+
+impl<const BODY: usize> Clone for Sample<BODY> {
+    fn clone(&self) -> Self {
+        if self.trouble == Some(Trouble::Clone) {
+            injected();
+        }
+        CENSUS.line().made.fetch_add(1, Relaxed);
+        Self { name: self.name.clone(), ..*self }
+    }
+}
+
+impl<const BODY: usize> Drop for Sample<BODY> {
+    fn drop(&mut self) {
+        assert!(self.is_whole(), "record {:#x} is not whole when dropped", self.number);
+        // Whoever drops it again is found out.
+        self.check = !self.check;
+        CENSUS.line().dropped.fetch_add(1, Relaxed);
+        // A second panic would end the process.
+        if self.trouble == Some(Trouble::Drop) && !thread::panicking() {
+            injected();
+        }
+    }
+}
+
+impl<const BODY: usize> Signal for Sample<BODY> {
+    const NAME: &'static str = "sample";
+    type Indexes = [&'static str; 2];
+    const INDEXES: Self::Indexes = ["key", "name"];
+
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        if self.trouble == Some(Trouble::Key) {
+            injected();
+        }
+        Some(if index == 0 { Key::Int(self.key) } else { Key::Text(&self.name) })
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.time
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match &self.name {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(name) => name.capacity(),
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        self.number % 100 == 7
+    }
+}

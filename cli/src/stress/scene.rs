@@ -1,0 +1,254 @@
+//! What every phase has in common: a store, who works on it, and the books in the end.
+
+use super::sample::{Sample, alive};
+use crate::stop::Stop;
+use serde::{Serialize, Serializer};
+use slipring::{BuildError, Builder, EvictedCounts, RejectedCounts, Stats, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a phase waits for what has to come: longer than any machine takes for it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Keys of samples, in phases where it matters little.
+pub const KEYS: u64 = 61;
+
+/// How large a phase is.
+pub struct Plan {
+    pub length: Duration,
+    pub capacity: usize,
+    pub producers: u64,
+    pub readers: u64,
+    pub stop: Stop,
+}
+
+impl Plan {
+    /// Lets the threads work for this long.
+    pub fn rest(&self, length: Duration) {
+        let until = Instant::now() + length;
+        while Instant::now() < until && !self.stop.is_asked() && !has_failed() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it is so.
+    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_so() && !self.stop.is_asked() && !has_failed() {
+            assert!(Instant::now() < until, "in vain waited for this: {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// What the first panic said that was not meant.
+static FAILURE: Mutex<Option<String>> = Mutex::new(None);
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a panic is kept for the report, and ends the phase.
+pub fn keep_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let mut failure = FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        failure.get_or_insert_with(|| panic.to_string().replace('\n', " "));
+        FAILED.store(true, Relaxed);
+    }));
+}
+
+pub fn has_failed() -> bool {
+    FAILED.load(Relaxed)
+}
+
+/// The failure of the phase that has just ended.
+pub fn take_failure() -> Option<String> {
+    FAILED.store(false, Relaxed);
+    FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+}
+
+/// What became of a phase's records, and what else is worth telling.
+#[derive(Default, Serialize)]
+pub struct Outcome {
+    pub stores: u64,
+    pub offered: u64,
+    pub held: u64,
+    pub evicted: EvictedCounts,
+    pub rejected: RejectedCounts,
+    pub lookups: u64,
+    #[serde(serialize_with = "as_map")]
+    pub notes: Vec<(&'static str, u64)>,
+}
+
+fn as_map<S: Serializer>(notes: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(notes.iter().copied())
+}
+
+impl Outcome {
+    /// One store's.
+    pub fn of(stats: &Stats) -> Self {
+        let &Stats { offered, count: held, evicted, rejected, .. } = stats;
+        Self { stores: 1, offered, held, evicted, rejected, ..Self::default() }
+    }
+
+    pub fn noting(mut self, what: &'static str, number: u64) -> Self {
+        self.notes.push((what, number));
+        self
+    }
+
+    /// Another store's, in the same phase.
+    pub fn and(mut self, other: Self) -> Self {
+        self.stores += other.stores;
+        self.offered += other.offered;
+        self.held += other.held;
+        self.evicted += other.evicted;
+        self.rejected += other.rejected;
+        self.lookups += other.lookups;
+        for (what, number) in other.notes {
+            match self.notes.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, sum)) => *sum += number,
+                None => self.notes.push((what, number)),
+            }
+        }
+        self
+    }
+}
+
+/// Drops what came back, which may be a record whose drop panics.
+fn let_go<R>(returned: R) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(returned)));
+}
+
+/// A store under attack.
+pub struct Scene<const BODY: usize = 0> {
+    pub store: Store<Sample<BODY>>,
+    over: AtomicBool,
+    pushed: AtomicU64,
+    /// Records that came back.
+    refused: AtomicU64,
+    lookups: AtomicU64,
+    alive_before: u64,
+}
+
+impl<const BODY: usize> Scene<BODY> {
+    pub fn new(builder: Builder<Sample<BODY>>) -> Result<Self, BuildError> {
+        Ok(Self {
+            store: builder.build()?,
+            over: AtomicBool::new(false),
+            pushed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            lookups: AtomicU64::new(0),
+            alive_before: alive(),
+        })
+    }
+
+    pub fn is_running(&self) -> bool {
+        !self.over.load(Relaxed) && !has_failed()
+    }
+
+    pub fn stop(&self) {
+        self.over.store(true, Relaxed);
+    }
+
+    /// Records that came back so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    pub fn looked_up(&self) {
+        self.lookups.fetch_add(1, Relaxed);
+    }
+
+    pub fn push(&self, sample: Sample<BODY>) {
+        let pushed = self.store.push(sample);
+        self.count(1, pushed.is_err().into());
+        let_go(pushed);
+    }
+
+    pub fn count(&self, pushed: u64, refused: u64) {
+        self.pushed.fetch_add(pushed, Relaxed);
+        self.refused.fetch_add(refused, Relaxed);
+    }
+
+    /// Pushes in every way there is, until the phase is over.
+    pub fn produce(&self, producer: u64, make: impl Fn(u64) -> Sample<BODY>) {
+        let mut count = 0;
+        let mut next = || {
+            count += 1;
+            make(Sample::<BODY>::numbered(producer, count))
+        };
+        for turn in 0.. {
+            if !self.is_running() {
+                break;
+            }
+            match turn % 64 {
+                0 => {
+                    let batch: Vec<_> = (0..20).map(|_| next()).collect();
+                    let pushed = self.store.push_batch(batch);
+                    self.count(20, pushed.as_ref().map_or_else(|error| error.rejected.len() as u64, |_| 0));
+                    let_go(pushed);
+                }
+                1 => {
+                    let pushed = self.store.try_push(next());
+                    self.count(1, pushed.is_err().into());
+                    let_go(pushed);
+                }
+                _ => self.push(next()),
+            }
+        }
+    }
+
+    /// A sample like most.
+    pub fn ordinary(number: u64) -> Sample<BODY> {
+        const NAMES: [&str; 5] = ["GET /", "GET /cart", "POST /cart", "checkout", "search"];
+        Sample::new(number, number % KEYS, NAMES[number as usize % NAMES.len()], number)
+    }
+
+    /// Asks for samples of one key, and sees whether they are what they should be.
+    pub fn look_up(&self, key: u64) {
+        let answer = self.store.query().key("key", key).limit(50).collect().expect("there is such an index");
+        for (position, sample) in answer.positions.iter().zip(&answer.records) {
+            assert!(sample.key == key && sample.is_whole(), "asked for key {key}, got {sample:?}");
+            if let Ok(again) = self.store.get(*position) {
+                assert_eq!(again.number, sample.number, "a position never means another record");
+            }
+        }
+        self.looked_up();
+    }
+
+    pub fn check_audit(&self) {
+        if let Err(breach) = self.store.audit() {
+            panic!("the audit says: {breach}");
+        }
+    }
+
+    /// Waits until everything is indexed, and what was evicted has been dropped, which may be some milliseconds later.
+    pub fn settle(&self, plan: &Plan) {
+        self.store.flush().expect("not called from inside");
+        plan.until("what was evicted is dropped", || {
+            self.store.step();
+            alive() - self.alive_before == self.store.stats().count
+        });
+    }
+
+    /// The books, once nobody pushes any more: everything pushed is held, has been evicted or came back; everything held is found; every
+    /// record that was made is held or was dropped, and all of them are gone with the store.
+    pub fn end(self, plan: &Plan) -> Outcome {
+        self.settle(plan);
+        let Self { store, pushed, refused, lookups, alive_before, .. } = self;
+        if let Err(breach) = store.audit() {
+            panic!("the audit says: {breach}");
+        }
+        let stats = store.stats();
+        let (pushed, refused) = (pushed.into_inner(), refused.into_inner());
+        assert_eq!(stats.offered, pushed, "offered is what was pushed");
+        assert_eq!(stats.rejected.total(), refused, "rejected is what came back");
+        assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+        assert!(stats.count <= stats.capacity);
+        assert_eq!(store.query().count().expect("it can be asked") as u64, stats.count, "what is held is found");
+        assert_eq!(alive() - alive_before, stats.count, "records that are held are those that were not dropped");
+        store.shutdown().expect("not called from inside");
+        assert_eq!(alive(), alive_before, "records outlive their store, or were dropped twice");
+        Outcome { lookups: lookups.into_inner(), ..Outcome::of(&stats) }
+    }
+}

@@ -1,0 +1,79 @@
+//! Three stores under a shop's load, and everything that can be asked of them.
+
+use super::scene::{Outcome, Plan, has_failed};
+use crate::demo;
+use slipring::{Signal, Store, Telemetry, TraceOrder};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+/// Requests that each producer prepares.
+const PREPARED: u64 = 200;
+
+pub fn telemetry(plan: &Plan) -> Outcome {
+    let capacity = plan.capacity;
+    let telemetry = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity).build();
+    let telemetry = telemetry.expect("such stores can be");
+    let pools = demo::prepare(plan.producers, PREPARED).expect("the clock stands later than 1970");
+    let (over, lookups) = (AtomicBool::new(false), AtomicU64::new(0));
+    let pushed = thread::scope(|scope| {
+        let (telemetry, over, lookups) = (&telemetry, &over, &lookups);
+        let produce = move |pool| demo::produce(telemetry, pool, over).expect("an open store takes records");
+        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(move || produce(pool))).collect();
+        for reader in 0..plan.readers {
+            scope.spawn(move || {
+                for turn in reader.. {
+                    if over.load(Relaxed) || has_failed() {
+                        break;
+                    }
+                    ask(telemetry, turn);
+                    lookups.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        plan.rest(plan.length);
+        over.store(true, Relaxed);
+        let pushed = producers.into_iter().map(|producer| producer.join().expect("a producer does not panic"));
+        pushed.fold([0; 3], |sums, counts| std::array::from_fn(|signal| sums[signal] + counts[signal]))
+    });
+    let [spans, logs, points] = pushed;
+    let outcome = Outcome { lookups: lookups.into_inner(), ..Outcome::default() };
+    outcome.and(end(telemetry.traces(), spans)).and(end(telemetry.logs(), logs)).and(end(telemetry.metrics(), points))
+}
+
+fn ask(telemetry: &Telemetry, turn: u64) {
+    let spans = || telemetry.traces().query();
+    let answered = match turn % 6 {
+        0 => spans().traces().order(TraceOrder::Slowest).limit(5).collect().map(|traces| {
+            for summary in traces {
+                let told = telemetry.trace(summary.trace_id);
+                let all = told.trace.iter().flat_map(|trace| &trace.spans);
+                assert!(all.clone().all(|span| span.span.trace_id == summary.trace_id));
+                assert!(told.logs.iter().all(|log| log.trace_id == Some(summary.trace_id)));
+                told.trace.iter().for_each(|trace| _ = trace.critical_path());
+            }
+        }),
+        1 => spans().service_graph().map(drop),
+        2 => telemetry.metrics().query().limit(2_000).series().map(drop),
+        3 => telemetry.since(&telemetry.bookmark()).map(drop),
+        4 => telemetry.audit().map(drop).map_err(|breach| panic!("the audit says: {breach}")),
+        _ => {
+            telemetry.services();
+            Ok(())
+        }
+    };
+    answered.expect("it can be asked");
+}
+
+/// The books of one store.
+fn end<T: Signal>(store: &Store<T>, pushed: u64) -> Outcome {
+    store.flush().expect("not called from inside");
+    if let Err(breach) = store.audit() {
+        panic!("the audit says: {breach}");
+    }
+    let stats = store.stats();
+    assert_eq!(stats.offered, pushed, "offered is what was pushed");
+    assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+    assert_eq!(store.query().count().expect("it can be asked") as u64, stats.count, "what is held is found");
+    store.shutdown().expect("not called from inside");
+    Outcome::of(&stats)
+}

@@ -1,0 +1,70 @@
+//! Timestamps as they should not be.
+
+use super::sample::Sample;
+use super::scene::{KEYS, Outcome, Plan, Scene};
+use slipring::{Order, Store};
+use std::ops::RangeInclusive;
+use std::thread;
+
+/// Zero, equal, backwards, jumping, and at both ends of the range.
+fn time(number: u64) -> u64 {
+    let count = number & 0xFFFF_FFFF;
+    match number % 8 {
+        0 => 0,
+        1 => u64::MAX,
+        2 => 1_700_000_000_000_000_000,
+        3 => u64::MAX - count,
+        4 => count,
+        5 => count.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        6 => u64::MAX / 2,
+        _ => 1,
+    }
+}
+
+const RANGES: [RangeInclusive<u64>; 6] = [
+    0..=0,
+    0..=1,
+    u64::MAX..=u64::MAX,
+    1_700_000_000_000_000_000..=1_700_000_000_000_000_000,
+    2..=u64::MAX / 2,
+    u64::MAX / 2 + 1..=u64::MAX - 1,
+];
+
+pub fn times(plan: &Plan) -> Outcome {
+    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    thread::scope(|scope| {
+        let scene = &scene;
+        for producer in 0..plan.producers {
+            scope.spawn(move || {
+                scene.produce(producer, |number| Sample::new(number, number % KEYS, "timed", time(number)));
+            });
+        }
+        for reader in 0..plan.readers {
+            scope.spawn(move || {
+                (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
+                    let range = &RANGES[turn as usize % RANGES.len()];
+                    for order in [Order::Latest, Order::Earliest] {
+                        let query = scene.store.query().key("key", turn % KEYS).between(range.clone());
+                        let answer = query.order(order).limit(50).collect().expect("it can be asked");
+                        assert!(answer.iter().all(|sample| sample.is_whole() && range.contains(&sample.time)));
+                        let times = answer.iter().map(|sample| sample.time);
+                        match order {
+                            Order::Latest => assert!(times.is_sorted_by(|a, b| a >= b)),
+                            _ => assert!(times.is_sorted()),
+                        }
+                    }
+                    scene.looked_up();
+                });
+            });
+        }
+        plan.rest(plan.length);
+        scene.stop();
+    });
+    for range in RANGES {
+        let between = scene.store.query().between(range.clone()).count().expect("it can be asked");
+        let looked =
+            scene.store.query().filter(|sample| range.contains(&sample.time)).count().expect("it can be asked");
+        assert_eq!(between, looked, "records between {range:?}");
+    }
+    scene.end(plan)
+}

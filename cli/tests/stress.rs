@@ -1,0 +1,42 @@
+//! `slipring stress`, at a small size: every phase ends in order, and its books show that it did something.
+
+mod support;
+
+use serde_json::Value;
+use std::process::Command;
+use support::SLIPRING;
+
+fn stress(arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = Command::new(SLIPRING).arg("stress").args(arguments).arg("--json").output().unwrap();
+    let report = serde_json::from_slice(&output.stdout);
+    (
+        output.status.code(),
+        report.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr))),
+    )
+}
+
+#[test]
+fn every_phase_ends_in_order() {
+    let (_, listed) = stress(&["--list"]);
+    let names =
+        |list: &Value, name| list.as_array().unwrap().iter().map(|phase| phase[name].clone()).collect::<Vec<_>>();
+    let (code, report) = stress(&["--length", "0.3", "--capacity", "1000", "--producers", "5"]);
+    assert_eq!((code, &report["in_order"]), (Some(0), &Value::Bool(true)), "{report:#}");
+    let phases = report["phases"].as_array().unwrap();
+    assert_eq!(names(&report["phases"], "phase"), names(&listed, "name"));
+    assert!(phases.len() >= 14);
+    for phase in phases {
+        let count = |name: &str| phase[name].as_u64().unwrap();
+        assert!(count("offered") > count("held") && count("held") > 0 && count("lookups") > 0, "{phase:#}");
+    }
+    let noted = |phase: usize, what: &str| phases[phase]["notes"][what].as_u64().unwrap_or(0);
+    assert!(noted(3, "between claim and publish") > 0, "{report:#}");
+    assert!(noted(0, "followed") > 0 && noted(11, "caught panics") > 0 && noted(12, "threads that lived") > 0);
+}
+
+#[test]
+fn a_phase_that_there_is_not_is_told() {
+    let output = Command::new(SLIPRING).args(["stress", "nothing"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("suspended-producer"), "it says which there are");
+}
