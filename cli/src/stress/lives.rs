@@ -100,7 +100,7 @@ fn short_life(plan: &Plan, round: u64) -> Outcome {
         scope.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
     });
     let _ = follower.try_recv();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         // What the stream has must be gone when the books are closed.
         drop(stream);
         let outcome = scene.end(plan);
