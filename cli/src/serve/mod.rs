@@ -15,6 +15,7 @@ use crate::{End, Fallible, Keeping};
 use app::App;
 use axum::Router;
 use clap::Args;
+use slipring::Telemetry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,25 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(End::Well)
 }
 
+/// What is taken and answered over HTTP.
+fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
+    Router::new()
+        .merge(otlp::routes())
+        .merge(api::routes())
+        .merge(tail::routes(stopped))
+        .merge(own::routes())
+        .fallback(own::not_found)
+        .with_state(app)
+}
+
+/// The same without sockets, for the fuzzer: what `serve` answers with its default limits.
+pub fn over_http(telemetry: Telemetry) -> Router {
+    let (stop, stopped) = watch::channel(false);
+    // Told to stop by nobody.
+    std::mem::forget(stop);
+    routes(Arc::new(App::new(telemetry, 16 << 20, 64, Duration::from_secs(10))), stopped)
+}
+
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let bind = |address: SocketAddr, what: &'static str| async move {
         TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
@@ -81,13 +101,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let (stop, stopped) = watch::channel(false);
     let limits = listen::Limits { connections: arguments.max_connections.into(), timeout: arguments.timeout };
     let (grpc_at, http_at) = (grpc.local_addr()?, http.local_addr()?);
-    let of_http = Router::new()
-        .merge(otlp::routes())
-        .merge(api::routes())
-        .merge(tail::routes(stopped.clone()))
-        .merge(own::routes())
-        .fallback(own::not_found)
-        .with_state(Arc::clone(app));
+    let of_http = routes(Arc::clone(app), stopped.clone());
     let of_grpc = grpc::routes().with_state(Arc::clone(app));
     let servers = [
         tokio::spawn(listen::run(grpc, of_grpc, limits, stopped.clone())),

@@ -1,0 +1,146 @@
+//! `slipring`: takes OpenTelemetry from clients and files into memory, and answers what it holds.
+//!
+//! A library only so that the fuzzer can ask what the program is asked.
+
+mod demo;
+mod input;
+mod replay;
+mod report;
+mod serve;
+mod stop;
+mod stress;
+mod text;
+
+pub use serve::over_http;
+
+use clap::{Args, Parser, Subcommand};
+use slipring::{BuildError, Store, Telemetry};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Keeps the last minutes of telemetry in memory, bounded, and answers what happened.
+///
+/// Spans, log records and metric points come from OTLP clients (`serve`), from files (`replay`) or from a made-up shop (`demo`). Each of the three has a
+/// store of its own that keeps its newest records and finds them by trace, service, severity, name or type.
+#[derive(Debug, Parser)]
+#[command(name = "slipring", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "First try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Replay(replay::Arguments),
+    Demo(demo::Arguments),
+    Stress(stress::Arguments),
+}
+
+/// What the stores keep.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What is kept")]
+struct Keeping {
+    /// Spans that are kept, the newest
+    #[arg(long, env = "SLIPRING_TRACES", value_name = "N")]
+    traces: Option<usize>,
+    /// Log records that are kept, the newest
+    #[arg(long, env = "SLIPRING_LOGS", value_name = "N")]
+    logs: Option<usize>,
+    /// Metric points that are kept, the newest
+    #[arg(long, env = "SLIPRING_METRICS", value_name = "N")]
+    metrics: Option<usize>,
+    /// Shards of each store; with 1, exactly the newest records are kept [default: two for each core, fewer in small stores]
+    #[arg(long, env = "SLIPRING_SHARDS", value_name = "N")]
+    shards: Option<usize>,
+    /// How many of the records are for errors alone, in each hundred: error spans, and logs from ERROR on
+    #[arg(long, env = "SLIPRING_ERROR_SHARE", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
+    error_share: Option<u8>,
+    /// Seconds that a record may stay
+    #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "SECONDS", value_parser = seconds)]
+    max_age: Option<Duration>,
+    /// Bytes that each store's records may take; what they share (resource, scope, metric) is not counted
+    #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES")]
+    max_bytes: Option<usize>,
+    /// Bytes that one record may take; larger ones are rejected
+    #[arg(long, env = "SLIPRING_MAX_RECORD_BYTES", value_name = "BYTES", default_value_t = 1 << 20)]
+    max_record_bytes: usize,
+}
+
+impl Keeping {
+    /// The stores; of so many spans, log records and metric points where nothing else is said.
+    fn build(&self, default: [usize; 3]) -> Result<Telemetry, BuildError> {
+        let [traces, logs, metrics] = default;
+        let metrics = self.store(self.metrics.unwrap_or(metrics), false)?;
+        Ok(Telemetry::new(
+            self.store(self.traces.unwrap_or(traces), true)?,
+            self.store(self.logs.unwrap_or(logs), true)?,
+            metrics,
+        ))
+    }
+
+    fn store<T: slipring::Signal>(&self, capacity: usize, has_errors: bool) -> Result<Store<T>, BuildError> {
+        let mut builder = Store::builder().capacity(capacity).max_record_bytes(self.max_record_bytes);
+        if let Some(shards) = self.shards {
+            builder = builder.shards(shards);
+        }
+        if let Some(share) = self.error_share.filter(|_| has_errors) {
+            let errors = capacity as u128 * u128::from(share) / 100;
+            builder = builder.error_class(usize::try_from(errors).expect("a share is not more than the whole").max(1));
+        }
+        if let Some(age) = self.max_age {
+            builder = builder.max_age(age);
+        }
+        if let Some(bytes) = self.max_bytes {
+            builder = builder.max_bytes(bytes);
+        }
+        builder.build()
+    }
+}
+
+/// A number of seconds above 0, with fractions.
+fn seconds(text: &str) -> Result<Duration, String> {
+    /// More than anybody waits, and less than clocks can add.
+    const MOST: f64 = 1e9;
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "give a number of seconds above 0, at most a billion".to_owned())
+}
+
+/// How a command ended.
+enum End {
+    Well,
+    /// It did what it could; some of the input was not in order.
+    WithProblems,
+}
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The program: does what the command line says.
+pub fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Stress(arguments) => stress::run(&arguments),
+    };
+    match ended {
+        Ok(End::Well) => ExitCode::SUCCESS,
+        Ok(End::WithProblems) => ExitCode::from(1),
+        // Whoever reads this has seen enough.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("slipring: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    let kind = kind.or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind());
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}
