@@ -102,7 +102,8 @@ enum Question<'a> {
     Raw(&'a str),
 }
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().expect("it starts"));
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("it starts"));
 
 static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     let telemetry = Telemetry::builder().traces(50).logs(50).metrics(50).build().expect("such stores can be");
