@@ -2,19 +2,20 @@
 
 use super::sample::Sample;
 use super::scene::{Outcome, Plan, Scene};
+use super::team::team;
 use slipring::Store;
 use std::thread;
 use std::time::Duration;
 
 /// Producers at work until the phase is over, and somebody who looks things up.
 fn run(plan: &Plan, scene: &Scene, make: impl Fn(u64) -> Sample + Sync, look_up: impl Fn(u64) + Sync) {
-    thread::scope(|scope| {
+    team(|team| {
         let (make, look_up) = (&make, &look_up);
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, make));
+            team.spawn(move || scene.produce(producer, make));
         }
         for reader in 0..plan.readers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
                     look_up(turn);
                     scene.looked_up();
@@ -95,17 +96,17 @@ pub fn large_keys(plan: &Plan) -> Outcome {
 /// One service bursts while others trickle: the burst evicts them, by arrival, and no index is the worse for it.
 pub fn bursts(plan: &Plan) -> Outcome {
     let scene = scene(plan);
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for trickling in 1..=plan.producers.min(4) {
-            scope.spawn(move || {
+            team.spawn(move || {
                 (0..).take_while(|_| scene.is_running()).for_each(|count| {
                     scene.push(Sample::new(Sample::<0>::numbered(trickling, count), trickling, "trickle", count));
                     thread::sleep(Duration::from_millis(1));
                 });
             });
         }
-        scope.spawn(move || {
+        team.spawn(move || {
             let mut count = 0;
             while scene.is_running() {
                 for _ in 0..plan.capacity {
@@ -116,7 +117,7 @@ pub fn bursts(plan: &Plan) -> Outcome {
             }
         });
         for reader in 0..plan.readers {
-            scope.spawn(move || (reader..).take_while(|_| scene.is_running()).for_each(|turn| scene.look_up(turn % 5)));
+            team.spawn(move || (reader..).take_while(|_| scene.is_running()).for_each(|turn| scene.look_up(turn % 5)));
         }
         plan.rest(plan.length);
         scene.stop();

@@ -3,6 +3,7 @@
 use super::sample::{Sample, injected};
 use super::scene::{KEYS, Outcome, Plan, Scene};
 use super::system;
+use super::team::team;
 use slipring::Store;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -16,13 +17,13 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let lived = AtomicU64::new(0);
     let before = scene.store.stats().total_memory_bytes;
-    thread::scope(|scope| {
+    team(|team| {
         let (scene, lived) = (&scene, &lived);
         for place in 0..plan.producers + plan.readers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 while scene.is_running() {
                     let life = lived.fetch_add(1, Relaxed);
-                    let short = scope.spawn(move || {
+                    let short = team.spawn(move || {
                         if place < plan.producers {
                             push_some(scene, life)
                         } else {
@@ -90,14 +91,14 @@ fn short_life(plan: &Plan, round: u64) -> Outcome {
     });
     let stream = scene.store.evictions(16).expect("it is the first");
     let mut follower = scene.store.follow(|query| query).expect("it can be followed");
-    thread::scope(|scope| {
+    team(|team| {
         for producer in 0..3 {
             let scene = &scene;
-            scope.spawn(move || {
+            team.spawn(move || {
                 (0..500).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(producer, count))));
             });
         }
-        scope.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
+        team.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
     });
     let _ = follower.try_recv();
     if round.is_multiple_of(2) {

@@ -2,6 +2,7 @@
 
 use super::sample::Sample;
 use super::scene::{KEYS, Outcome, Plan, Scene};
+use super::team::team;
 use slipring::{Answer, Builder, By, Cursor, Follower, OnFull, Order, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,17 +40,17 @@ fn mix(plan: &Plan, shape: Shape, length: Duration) -> Outcome {
     });
     let mut followed = Followed::from_the_beginning(&scene);
     let mut streamed = 0;
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
-        scope.spawn(|| while_running(scene, |_| followed.go_on(scene)));
-        scope.spawn(|| while_running(scene, |_| streamed += come_and_go(scene)));
-        scope.spawn(|| while_running(scene, |turn| look_after(scene, turn)));
+        team.spawn(|| while_running(scene, |_| followed.go_on(scene)));
+        team.spawn(|| while_running(scene, |_| streamed += come_and_go(scene)));
+        team.spawn(|| while_running(scene, |turn| look_after(scene, turn)));
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, Scene::ordinary));
+            team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         let kinds: [fn(&Scene, u64); 4] = [one_key, page_by_page, whole, by_bookmark];
         for (reader, kind) in (0..plan.readers).flat_map(|reader| kinds.map(|kind| (reader, kind))) {
-            scope.spawn(move || while_running(scene, |turn| kind(scene, reader + turn)));
+            team.spawn(move || while_running(scene, |turn| kind(scene, reader + turn)));
         }
         plan.rest(length);
         scene.stop();

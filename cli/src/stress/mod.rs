@@ -9,6 +9,7 @@ mod scene;
 mod stalls;
 mod suspend;
 mod system;
+mod team;
 mod telemetry;
 mod times;
 

@@ -2,11 +2,11 @@
 
 use super::sample::{Sample, Trouble, injected};
 use super::scene::{KEYS, Outcome, Plan, Scene};
+use super::team::team;
 use slipring::{BuildError, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 
 pub fn panics(plan: &Plan) -> Outcome {
     refused_sizes();
@@ -19,13 +19,13 @@ pub fn panics(plan: &Plan) -> Outcome {
         }
     });
     scene.store.on_evict(move |_, _, _| _ = counting.fetch_add(1, Relaxed));
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, troubled));
+            team.spawn(move || scene.produce(producer, troubled));
         }
         for reader in 0..plan.readers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
                     // A reader's own panic is the reader's: a clone's, a test's, a visitor's.
                     let _ = catch_unwind(AssertUnwindSafe(|| ask(scene, turn)));

@@ -3,6 +3,7 @@
 use super::sample::Sample;
 use super::scene::{KEYS, Outcome, Plan, Scene, has_failed};
 use super::suspend::Suspendable;
+use super::team::team;
 use slipring::{OnFull, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,12 +19,12 @@ pub fn sleeping_reader(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity).shards(4)).expect("such a store can be");
     let asleep = AtomicBool::new(false);
     let awake = AtomicBool::new(false);
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, Scene::ordinary));
+            team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
-        scope.spawn(|| {
+        team.spawn(|| {
             while scene.is_running() && !asleep.load(Relaxed) {
                 let sleep = |_, sample: &Sample| {
                     asleep.store(true, Relaxed);
@@ -97,17 +98,17 @@ pub fn suspended_producer(plan: &Plan) -> Outcome {
     let scene = Scene::<BULK>::new(builder).expect("such a store can be");
     let (gate, others) = (Gate::default(), plan.producers.clamp(1, 4));
     let (mut suspended, mut in_between) = (0, 0);
-    thread::scope(|scope| {
+    team(|team| {
         let (scene, gate) = (&scene, &gate);
         let (sender, victim) = mpsc::channel();
         let (_alive, leave) = mpsc::channel::<()>();
-        scope.spawn(move || {
+        team.spawn(move || {
             sender.send(Suspendable::this()).expect("somebody waits for it");
             (0..).take_while(|_| scene.is_running()).for_each(|count| scene.push_bulk(VICTIM, count));
             let _ = leave.recv();
         });
         for producer in 0..others {
-            scope.spawn(move || {
+            team.spawn(move || {
                 (0..).take_while(|_| scene.is_running()).for_each(|count| {
                     gate.pass(scene);
                     scene.push_bulk(producer, count);
@@ -165,10 +166,10 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
             thread::sleep(Duration::from_millis(1));
         }
     });
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, Scene::ordinary));
+            team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         match on_full {
             OnFull::Reject => plan.until("a full store rejects", || scene.refused() > 10_000),
@@ -191,10 +192,10 @@ pub fn deaf_subscriber(plan: &Plan) -> Outcome {
     const BUFFER: u64 = 100;
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let stream = scene.store.evictions(BUFFER as usize).expect("it is the first");
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
-            scope.spawn(move || scene.produce(producer, Scene::ordinary));
+            team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         plan.rest(plan.length);
         others_go_on(plan, scene, "a subscriber does not read");

@@ -1,10 +1,10 @@
 //! Three stores under a shop's load, and everything that can be asked of them.
 
 use super::scene::{Outcome, Plan, has_failed};
+use super::team::team;
 use crate::demo;
 use slipring::{Signal, Store, Telemetry, TraceOrder};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread;
 
 /// Requests that each producer prepares.
 const PREPARED: u64 = 200;
@@ -15,12 +15,12 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     let telemetry = telemetry.expect("such stores can be");
     let pools = demo::prepare(plan.producers, PREPARED).expect("the clock stands later than 1970");
     let (over, lookups) = (AtomicBool::new(false), AtomicU64::new(0));
-    let pushed = thread::scope(|scope| {
+    let pushed = team(|team| {
         let (telemetry, over, lookups) = (&telemetry, &over, &lookups);
         let produce = move |pool| demo::produce(telemetry, pool, over).expect("an open store takes records");
-        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(move || produce(pool))).collect();
+        let producers: Vec<_> = pools.iter().map(|pool| team.spawn(move || produce(pool))).collect();
         for reader in 0..plan.readers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 for turn in reader.. {
                     if over.load(Relaxed) || has_failed() {
                         break;

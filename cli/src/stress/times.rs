@@ -2,9 +2,9 @@
 
 use super::sample::Sample;
 use super::scene::{KEYS, Outcome, Plan, Scene};
+use super::team::team;
 use slipring::{Order, Store};
 use std::ops::RangeInclusive;
-use std::thread;
 
 /// Zero, equal, backwards, jumping, and at both ends of the range.
 fn time(number: u64) -> u64 {
@@ -32,15 +32,15 @@ const RANGES: [RangeInclusive<u64>; 6] = [
 
 pub fn times(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
-    thread::scope(|scope| {
+    team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 scene.produce(producer, |number| Sample::new(number, number % KEYS, "timed", time(number)));
             });
         }
         for reader in 0..plan.readers {
-            scope.spawn(move || {
+            team.spawn(move || {
                 (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
                     let range = &RANGES[turn as usize % RANGES.len()];
                     for order in [Order::Latest, Order::Earliest] {
