@@ -89,6 +89,14 @@ impl Times {
         self.histogram.saturating_record(to.saturating_sub(from).max(1));
     }
 
+    /// Counts another's too.
+    ///
+    /// # Panics
+    /// If they are of another clock's making.
+    pub fn add(&mut self, other: &Self) {
+        self.histogram.add(&other.histogram).expect("all have the same bounds");
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.histogram.len()

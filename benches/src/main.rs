@@ -33,7 +33,7 @@ struct Arguments {
     /// Fewer cases and shorter runs, also of a single part
     #[arg(long, global = true)]
     quick: bool,
-    /// How long the memory part pushes at full speed [default: 10 if everything is measured, else 0]
+    /// How long the soak pushes at full speed [default: 60; 10 if everything is measured]
     #[arg(long, global = true, value_name = "M")]
     minutes: Option<f64>,
 }
@@ -58,6 +58,8 @@ enum Command {
     Memory,
     /// What a store with nothing to do costs, and how soon it wakes
     Idle,
+    /// An hour at full speed, or as many minutes as you say: memory, lag and the cost of a push over time
+    Soak,
     /// Only checks the answers of every store under every workload
     Check,
 }
@@ -65,7 +67,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let quick = arguments.quick || arguments.command == Command::Quick;
-    let minutes = arguments.minutes.unwrap_or(if arguments.command == Command::All && !quick { 10.0 } else { 0.0 });
+    let minutes = arguments.minutes.unwrap_or(if arguments.command == Command::All { 10.0 } else { 60.0 });
     let options = Options {
         rounds: arguments.rounds.map_or(if quick { 3 } else { 5 }, usize::from),
         quick,
@@ -73,6 +75,16 @@ fn main() -> ExitCode {
     };
     let parts: &[fn(&Options) -> Part] = match arguments.command {
         // What looks at the whole process comes first, as long as that is new.
+        Command::All if !quick => &[
+            parts::soak::run,
+            parts::memory::run,
+            parts::idle::run,
+            parts::ingest::run,
+            parts::latency::run,
+            parts::lookups::run,
+            parts::queries::run,
+            parts::growth::run,
+        ],
         Command::All | Command::Quick => &[
             parts::memory::run,
             parts::idle::run,
@@ -89,6 +101,7 @@ fn main() -> ExitCode {
         Command::Growth => &[parts::growth::run],
         Command::Memory => &[parts::memory::run],
         Command::Idle => &[parts::idle::run],
+        Command::Soak => &[parts::soak::run],
         Command::Check => {
             check_all();
             return ExitCode::SUCCESS;

@@ -1,14 +1,13 @@
-//! Memory: what indexes take, what is allocated, and whether it stays as it is.
+//! Memory: what indexes take, what is allocated, and whether it stays as it is, however often a store is filled.
 
 use super::Options;
 use crate::alloc::counted;
 use crate::ingest::filling;
 use crate::peers::{Concurrent, Locked, Peer, Producer, Sharded};
 use crate::process;
-use crate::report::{Better, Part, Shown, Table};
+use crate::report::{Better, Part, Table};
 use crate::workload::{Logs, Metrics, Traces, Workload};
 use slipring::Store;
-use std::time::{Duration, Instant};
 
 /// How often a store is filled while its memory is watched.
 const WRAPS: usize = 10;
@@ -42,11 +41,7 @@ pub fn run(options: &Options) -> Part {
     one::<Logs>(&mut tables);
     one::<Metrics>(&mut tables);
     let Tables { index, heap, pushes, wraps } = tables;
-    let mut all = vec![index, heap, pushes, wraps];
-    if !options.long_run.is_zero() {
-        all.extend(long_run::<Traces>(options.long_run));
-    }
-    options.part("memory", "Memory", all)
+    options.part("memory", "Memory", vec![index, heap, pushes, wraps])
 }
 
 fn one<W: Workload>(tables: &mut Tables) {
@@ -112,46 +107,4 @@ fn push<T: crate::peers::Record>(store: &impl Peer<T>, records: &mut impl Iterat
     let mut producer = store.producer(0);
     records.take(count).for_each(|record| producer.push(record));
     store.settle();
-}
-
-/// One producer at full speed; the process's memory and the records that came in, second by second.
-fn long_run<W: Workload>(length: Duration) -> [Table; 2] {
-    const OURS: &str = "slipring";
-    let mut series =
-        Table::new("memory-long-run", format!("A long run at full speed ({}): memory", W::NAME), "MiB", Better::Less)
-            .along("seconds")
-            .shown(Shown::Plotted);
-    let mut ends =
-        Table::new("memory-long-run-ends", "A long run at full speed", "MiB, million records/s", Better::Less)
-            .shown(Shown::Listed);
-    let store: Store<W::Record> = Peer::new(W::CAPACITY, 1);
-    let mut records = W::records(1);
-    push(&store, &mut records, 2 * W::CAPACITY);
-    let (begun, mut second, mut pushed) = (Instant::now(), 0, 0_u64);
-    let mut memory = Vec::new();
-    while begun.elapsed() < length {
-        records.by_ref().take(1024).for_each(|record| _ = store.push(record));
-        pushed += 1024;
-        if begun.elapsed().as_secs() > second {
-            second = begun.elapsed().as_secs();
-            memory.push(process::resident() as f64 / MIB);
-            series.add("", &second.to_string(), OURS, process::resident() as f64 / MIB);
-            if second.is_multiple_of(30) {
-                eprintln!("memory: {second} of {} s at full speed", length.as_secs());
-            }
-        }
-    }
-    Peer::settle(&store);
-    let rate = pushed as f64 / begun.elapsed().as_secs_f64() / 1e6;
-    store.audit().expect("the books are right");
-    let panel = format!("{} s, {:.0} million records", begun.elapsed().as_secs(), pushed as f64 / 1e6);
-    for (case, figure) in [
-        ("resident after a second", memory.first().copied()),
-        ("resident at the most", memory.iter().copied().max_by(f64::total_cmp)),
-        ("resident at the end", memory.last().copied()),
-        ("records/s", Some(rate)),
-    ] {
-        ends.add(&panel, case, OURS, figure.unwrap_or(f64::NAN));
-    }
-    [series, ends]
 }

@@ -10,6 +10,7 @@ pub mod latency;
 pub mod lookups;
 pub mod memory;
 pub mod queries;
+pub mod soak;
 pub mod targets;
 
 use crate::contender::{CHECKED, Contender};
@@ -23,7 +24,7 @@ pub struct Options {
     pub rounds: usize,
     /// Fewer cases and shorter runs.
     pub quick: bool,
-    /// For how long the long run of the memory part goes on.
+    /// For how long the soak goes on.
     pub long_run: Duration,
 }
 
