@@ -68,12 +68,13 @@ async fn requests_are_taken_and_bad_records_rejected_alone() {
     assert!(bomb.code() == Code::ResourceExhausted, "{bomb}");
     assert_eq!(server.ask("/api/count/logs")["count"], 1);
     server.ask("/api/audit");
-    assert!(server.stop().0);
+    // Elsewhere, because the client has to answer meanwhile.
+    assert!(tokio::task::spawn_blocking(|| server.stop()).await.unwrap().0);
 }
 
 #[tokio::test]
 async fn what_can_not_be_done_has_its_code() {
-    let server = Server::start(&["--max-in-flight", "1"]);
+    let server = Server::start(&["--max-in-flight", "1000", "--max-body", "1000"]);
     let channel = channel(&server).await;
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
@@ -84,10 +85,12 @@ async fn what_can_not_be_done_has_its_code() {
 
     let mut slow = server.connect();
     let headers = [("content-type", "application/x-protobuf")];
-    slow.write_all(&request("POST", "/v1/traces", &headers, b"\n", 100)).unwrap();
+    slow.write_all(&request("POST", "/v1/traces", &headers, &[b'\n'; 990], 1000)).unwrap();
     while !server.get("/metrics").text().contains("slipring_requests_in_flight 1") {
         std::thread::yield_now();
     }
+    // What it has sent is read, and counted, a moment later.
+    std::thread::sleep(std::time::Duration::from_millis(200));
     let mut traces = TraceServiceClient::new(channel);
     let overloaded = traces.export(spans(vec![span(1)])).await.unwrap_err();
     assert_eq!(overloaded.code(), Code::Unavailable, "the code to come back after: {overloaded}");

@@ -216,16 +216,19 @@ fn bad_requests_are_answered_as_they_should_be() {
 
 #[test]
 fn an_overload_is_answered_by_come_back_later() {
-    let server = Server::start(&["--max-in-flight", "1", "--timeout", "5"]);
-    let body = log("hello", Severity::INFO);
+    let server = Server::start(&["--max-in-flight", "1000", "--max-body", "1000", "--timeout", "5"]);
+    let body = log(&"hello".repeat(130), Severity::INFO);
     let mut slow = server.connect();
-    slow.write_all(&request("POST", "/v1/logs", &[("content-type", PROTOBUF)], &body[..1], body.len())).unwrap();
+    let most = body.len() - 1;
+    slow.write_all(&request("POST", "/v1/logs", &[("content-type", PROTOBUF)], &body[..most], body.len())).unwrap();
     wait_until_under_way(&server);
+    // What it has sent is read, and counted, a moment later.
+    std::thread::sleep(Duration::from_millis(200));
     let refused = server.post("/v1/logs", PROTOBUF, &body);
     assert_eq!(refused.status, 503, "{refused}");
     assert!(refused.head.contains("retry-after: 1"), "{refused}");
     assert_eq!(server.get("/api/stats").status, 200, "questions are answered meanwhile");
-    slow.write_all(&body[1..]).unwrap();
+    slow.write_all(&body[most..]).unwrap();
     let mut answer = Vec::new();
     slow.read_to_end(&mut answer).unwrap();
     assert_eq!(parse(&answer).status, 200);

@@ -64,6 +64,18 @@ pub fn lookup(store: &Store<Record>, key: u64) -> Vec<u64> {
     numbers
 }
 
+/// Puts in records of the keys 1 and 2, and starts a thread that pushes one of the key 3 and steps: the first one has to go, if the
+/// store has no room for three.
+pub fn push_a_third(store: &Store<Record>) -> thread::JoinHandle<()> {
+    (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
+    store.flush().unwrap();
+    let store = store.clone();
+    thread::spawn(move || {
+        store.push(Record::new(3, 0)).unwrap();
+        store.step();
+    })
+}
+
 /// A thread that pushes two records, which finds no room for the second one before somebody else reclaims: under a mark, until it
 /// has started. Steps until it is done.
 pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Record) + Send + 'static) {
@@ -90,17 +102,18 @@ pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Re
 
 /// Explores the model and prints how many executions that took. One execution proves nothing: it must be more.
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
-    let before = EXECUTIONS.load(Ordering::Relaxed);
+    // Of this model alone: others run beside it.
+    let executions = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&executions);
     let started = Instant::now();
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(bound(preemptions));
     builder.max_branches = 20_000;
     builder.check(move || {
-        EXECUTIONS.fetch_add(1, Ordering::Relaxed);
+        counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
-    let executions = EXECUTIONS.load(Ordering::Relaxed) - before;
+    let executions = executions.load(Ordering::Relaxed);
     println!("{name}: {executions} executions at {} preemptions in {:.1?}", bound(preemptions), started.elapsed());
     assert!(executions > 1, "{name} explored a single execution");
 }

@@ -4,7 +4,7 @@
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use slipring::{Key, Signal, Store};
-use slipring_loom_tests::{Record, assert_caught, explore, small};
+use slipring_loom_tests::{assert_caught, explore, push_a_third, small};
 use std::sync::Arc;
 
 /// Tells when a query first compares its key.
@@ -81,15 +81,7 @@ fn an_answer_that_is_cut_between_its_passes_says_so() {
 fn what_left_on_the_way_is_counted() {
     explore("left on the way", 3, || {
         let store = small(2, 2).build().unwrap();
-        (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
-        store.flush().unwrap();
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(3, 0)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_a_third(&store);
         let report = store.query().since(&store.beginning()).key("key", 1u64).for_each(|_, _| ()).unwrap();
         assert!(report.led_by.is_none_or(|index| index == "key"));
         assert_eq!(report.shown + report.missed, 1, "neither shown nor counted");

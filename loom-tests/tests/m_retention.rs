@@ -4,7 +4,7 @@
 use loom::sync::Mutex;
 use loom::thread;
 use slipring::EvictReason;
-use slipring_loom_tests::{LIVELOCK, Record, assert_caught, explore, lookup, push_without_room, small};
+use slipring_loom_tests::{LIVELOCK, Record, assert_caught, explore, lookup, push_a_third, push_without_room, small};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,7 @@ fn who_waits_for_bytes_is_woken() {
 fn what_goes_for_its_bytes_is_shown_or_counted() {
     explore("cut by bytes", 2, || {
         let store = small(4, 1).max_bytes(2 * BYTES).build().unwrap();
-        (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
-        store.flush().unwrap();
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(3, 0)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_a_third(&store);
         let news = store.query().since(&store.beginning()).key("key", 1u64);
         let report = news.for_each(|_, record| record.check()).unwrap();
         assert_eq!(report.shown + report.missed, 1, "neither shown nor counted");

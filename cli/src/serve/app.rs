@@ -1,5 +1,6 @@
 //! What all handlers share: the stores, and how requests come in: how many at once, how large, and what became of them.
 
+use super::budget::{Budget, Held};
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use bytes::BytesMut;
@@ -9,12 +10,16 @@ use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, gunzip};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::available_parallelism;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Questions that may be answered at once, and tails; the runtime has threads for all of them and for all requests beside.
 const QUESTIONS: usize = 16;
 const TAILS: usize = 64;
+
+/// Requests that are unpacked and decoded at once, for each core; others wait, with the bytes that they have.
+const DECODING: usize = 2;
 
 /// Bytes of a refused request that are read all the same, and for how long: a peer that is still writing does not see an answer.
 const DRAINED: usize = 64 << 20;
@@ -25,8 +30,10 @@ pub struct App {
     pub telemetry: Telemetry,
     pub max_body: usize,
     timeout: Duration,
-    places: Arc<Semaphore>,
-    max_in_flight: usize,
+    /// Bytes of requests under way.
+    budget: Budget,
+    /// For requests that are decoded at once.
+    decoding: Arc<Semaphore>,
     /// For questions that are answered at once.
     pub questions: Arc<Semaphore>,
     /// For tails.
@@ -59,6 +66,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The bytes that requests may have are spent.
+    pub fn spent() -> Self {
+        Refusal::Overloaded("too many bytes of requests are under way; come back in a moment")
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -83,15 +95,15 @@ impl Refusal {
 }
 
 impl App {
-    pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: u16, timeout: Duration) -> Self {
-        let places = Arc::new(Semaphore::new(max_in_flight.into()));
+    pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: usize, timeout: Duration) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
         let (questions, tails) = (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
             max_body,
             timeout,
-            places,
-            max_in_flight: max_in_flight.into(),
+            budget: Budget::new(max_in_flight),
+            decoding: Arc::new(Semaphore::new(DECODING * cores)),
             questions,
             tails,
             stopping: AtomicBool::new(false),
@@ -110,29 +122,31 @@ impl App {
 
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
-        self.max_in_flight - self.places.available_permits()
+        self.budget.requests()
     }
 
     pub fn is_ready(&self) -> bool {
         !self.stopping.load(Ordering::Relaxed)
     }
 
-    /// A place among the requests under way, before anything of it is read.
-    pub fn enter(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if !self.is_ready() {
-            return Err(Refusal::Overloaded("the server is stopping"));
-        }
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Refusal::Overloaded("too many requests are under way; come back in a moment"))
+    /// Begins a request, before anything of it is read.
+    pub fn enter(&self) -> Result<Held, Refusal> {
+        if self.is_ready() { Ok(self.budget.begin()) } else { Err(Refusal::Overloaded("the server is stopping")) }
     }
 
     /// All of a body, if it is not too large and comes soon enough.
-    pub async fn read(&self, mut body: Body) -> Result<Bytes, Refusal> {
+    pub async fn read(&self, body: Body, held: &Held) -> Result<Bytes, Refusal> {
+        let mut body = held.count(body);
         let read = async {
             let mut all = BytesMut::new();
             while let Some(frame) = body.frame().await {
-                let frame =
-                    frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
+                let frame = frame.map_err(|error| {
+                    if held.is_exceeded() {
+                        Refusal::spent()
+                    } else {
+                        Refusal::Malformed(format!("the request could not be read: {error}"))
+                    }
+                })?;
                 if let Ok(bytes) = frame.into_data() {
                     if all.len() + bytes.len() > self.max_body {
                         let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
@@ -147,7 +161,7 @@ impl App {
         let read = read.unwrap_or_else(|_| {
             Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout)))
         });
-        if matches!(read, Err(Refusal::TooLarge(_))) {
+        if matches!(read, Err(Refusal::TooLarge(_) | Refusal::Overloaded(_))) {
             drain(body).await;
         }
         read
@@ -160,11 +174,15 @@ impl App {
         encoding: Encoding,
         packed: bool,
         body: Bytes,
-        place: OwnedSemaphorePermit,
+        held: Held,
     ) -> Result<Rejected, Refusal> {
+        let place = tokio::time::timeout(self.timeout, Arc::clone(&self.decoding).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            return Err(Refusal::Overloaded("too many requests are under way; come back in a moment"));
+        };
         let app = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || {
-            let _place = place;
+            let _until_taken = (place, held);
             let bytes = if packed {
                 let unpacked = gunzip(&body, app.max_body).map_err(|error| match error {
                     GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),

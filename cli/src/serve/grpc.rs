@@ -1,6 +1,7 @@
 //! OTLP/gRPC: three unary methods, whose messages are taken as bytes, so that one bad record does not cost its request.
 
 use super::app::{App, Refusal};
+use super::budget::Held;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -31,8 +32,8 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<impl IntoResponse, Infallible> {
-    let place = match app.enter() {
-        Ok(place) => place,
+    let held = match app.enter() {
+        Ok(held) => held,
         Err(refusal) => {
             app.count(&Err(refusal.clone()));
             return Ok(status(&refusal).into_http::<Body>().into_response());
@@ -43,7 +44,8 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<imp
         .send_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(app.max_body);
     let (timeout, counted) = (app.timeout(), Arc::new(AtomicBool::new(false)));
-    let export = Export { app: Arc::clone(&app), kind, place: Some(place), counted: Arc::clone(&counted) };
+    let export = Export { app: Arc::clone(&app), kind, held: held.clone(), counted: Arc::clone(&counted) };
+    let request = request.map(|body| held.count(body));
     let answer = tokio::time::timeout(timeout, grpc.unary(export, request)).await;
     let mut answer = match answer {
         Ok(answer) => answer.into_response(),
@@ -52,6 +54,11 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<imp
             Status::deadline_exceeded(late).into_http::<Body>().into_response()
         }
     };
+    if held.is_exceeded() {
+        let refusal = Refusal::spent();
+        app.count(&Err(refusal.clone()));
+        return Ok(status(&refusal).into_http::<Body>().into_response());
+    }
     if !counted.load(Ordering::Relaxed) {
         // Its bytes did not make a message.
         app.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +74,7 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<imp
 struct Export {
     app: Arc<App>,
     kind: Kind,
-    place: Option<tokio::sync::OwnedSemaphorePermit>,
+    held: Held,
     /// Whether the call got here, and so was counted.
     counted: Arc<AtomicBool>,
 }
@@ -77,11 +84,10 @@ impl UnaryService<Bytes> for Export {
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Vec<u8>>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let (app, kind, place) = (Arc::clone(&self.app), self.kind, self.place.take());
+        let (app, kind, held) = (Arc::clone(&self.app), self.kind, self.held.clone());
         self.counted.store(true, Ordering::Relaxed);
         Box::pin(async move {
-            let place = place.ok_or_else(|| Status::internal("a call is made once"))?;
-            let taken = app.take(kind, Encoding::Protobuf, false, request.into_inner(), place).await;
+            let taken = app.take(kind, Encoding::Protobuf, false, request.into_inner(), held).await;
             app.count(&taken);
             let answer = |rejected: Rejected| tonic::Response::new(rejected.to_response(kind, Encoding::Protobuf));
             taken.map(answer).map_err(|refusal| status(&refusal))

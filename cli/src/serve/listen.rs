@@ -6,15 +6,39 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+/// How long one that has begun to speak just then, or is slow to go, is waited for.
+const MAKING_ROOM: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
 pub struct Limits {
     pub connections: usize,
     pub timeout: Duration,
+}
+
+/// A place for one more connection. Where there is none, who has been silent for longest makes room, and then the next; if all speak,
+/// it takes until one has ended, and further peers wait in the system's queue. `None` if it is time to stop.
+async fn place(
+    places: &Arc<Semaphore>,
+    silent: &mut VecDeque<oneshot::Sender<()>>,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        while silent.pop_front().is_some_and(|told| told.send(()).is_err()) {}
+        tokio::select! {
+            place = Arc::clone(places).acquire_owned() => return place.ok(),
+            () = tokio::time::sleep(MAKING_ROOM) => {},
+            _ = stopped.wait_for(|stopped| *stopped) => return None,
+        }
+    }
 }
 
 /// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
@@ -31,12 +55,9 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         .max_header_list_size(64 << 10);
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
+    // Those that have said nothing yet, the oldest first.
+    let mut silent = VecDeque::new();
     loop {
-        // Further peers wait in the system's queue.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|stopped| *stopped) => break,
@@ -50,11 +71,15 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
                 continue;
             }
         };
+        let Some(place) = place(&places, &mut silent, &mut stopped).await else { break };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(routes.clone());
-        let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(Timed::new(stream, limits.timeout)), service)
-            .into_owned();
+        let (stream, told) = Timed::new(stream, limits.timeout);
+        if silent.len() >= 2 * limits.connections {
+            silent.retain(|told: &oneshot::Sender<()>| !told.is_closed());
+        }
+        silent.push_back(told);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -3,6 +3,7 @@
 mod api;
 mod app;
 mod ask;
+mod budget;
 mod grpc;
 mod listen;
 mod otlp;
@@ -29,6 +30,9 @@ use tokio::sync::watch;
 /// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
+/// Memory, whatever senders do: what the stores keep, `--max-in-flight`, `--max-body` for each of two requests a core that are being unpacked,
+/// and a MiB for each connection.
+///
 /// Questions, for a start: /api/services, /api/traces?order=slowest&limit=10, /api/logs?min_severity=error, /api/traces/<id>,
 /// /api/tail/logs?min_severity=warn. `GET /api` lists them all.
 #[derive(Debug, Args)]
@@ -42,10 +46,10 @@ pub struct Arguments {
     /// The largest request in bytes, packed or not
     #[arg(long, env = "SLIPRING_MAX_BODY", default_value_t = 16 << 20, value_name = "BYTES")]
     max_body: usize,
-    /// Requests that may be under way at once; beyond that, senders are asked to come back
-    #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    max_in_flight: u16,
-    /// Connections that may be open at once; further ones wait
+    /// Bytes of requests that may be under way at once; beyond that, senders are asked to come back
+    #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value_t = 256 << 20, value_name = "BYTES")]
+    max_in_flight: usize,
+    /// Connections that may be open at once, on each port; further ones take the places of those that say nothing, or wait
     #[arg(long, env = "SLIPRING_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
     /// Seconds in which a sender has to finish its request
@@ -59,6 +63,18 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPRING_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
+    if arguments.max_in_flight < arguments.max_body {
+        let (body, all) = (arguments.max_body, arguments.max_in_flight);
+        return Err(format!("--max-in-flight {all} leaves no room for one request of --max-body {body}").into());
+    }
+    // Both listeners' connections, and what else is open.
+    let wanted = 2 * u64::from(arguments.max_connections) + 128;
+    let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(0);
+    if (1..wanted).contains(&allowed) {
+        tracing::warn!(
+            "the system allows {allowed} open files; {wanted} would be needed for --max-connections on both ports"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let app = Arc::new(App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout));
     runtime.block_on(serve(arguments, &app))?;
@@ -89,7 +105,7 @@ pub fn over_http(telemetry: Telemetry) -> Router {
     let (stop, stopped) = watch::channel(false);
     // Told to stop by nobody.
     std::mem::forget(stop);
-    routes(Arc::new(App::new(telemetry, 16 << 20, 64, Duration::from_secs(10))), stopped)
+    routes(Arc::new(App::new(telemetry, 16 << 20, 256 << 20, Duration::from_secs(10))), stopped)
 }
 
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {

@@ -29,8 +29,8 @@ async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     let answered = *encoding.as_ref().unwrap_or(&Encoding::Json);
     let entered = encoding.and_then(|encoding| Ok((encoding, is_packed(&head.headers)?, app.enter()?)));
     let taken = match entered {
-        Ok((encoding, packed, place)) => match app.read(body).await {
-            Ok(body) => app.take(kind, encoding, packed, body, place).await,
+        Ok((encoding, packed, held)) => match app.read(body, &held).await {
+            Ok(body) => app.take(kind, encoding, packed, body, held).await,
             Err(refusal) => Err(refusal),
         },
         Err(refusal) => {

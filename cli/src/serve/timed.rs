@@ -1,10 +1,12 @@
-//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read.
+//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read. One that says nothing
+//! also makes room for others where there is none left.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 /// What every peer says at least: HTTP/2's preface; and no request of HTTP/1 is much shorter.
@@ -16,13 +18,24 @@ pub struct Timed<S> {
     /// Bytes of the beginning that are read.
     read: usize,
     until_begun: Pin<Box<Sleep>>,
+    /// As long as it has not begun: by which it is told to make room.
+    silent: Option<oneshot::Receiver<()>>,
     /// While the peer does not take what is written.
     until_written: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
-    pub fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, read: 0, until_begun: Box::pin(sleep(timeout)), until_written: None }
+    /// With what tells it to make room, as long as it is silent; that is closed once it has begun.
+    pub fn new(stream: S, timeout: Duration) -> (Self, oneshot::Sender<()>) {
+        let (make_room, silent) = oneshot::channel();
+        let until_begun = Box::pin(sleep(timeout));
+        (Self { stream, timeout, read: 0, until_begun, silent: Some(silent), until_written: None }, make_room)
+    }
+
+    /// Whether it is over for one that has said nothing yet.
+    fn is_given_up(&mut self, context: &mut Context<'_>) -> bool {
+        let told = self.silent.as_mut().is_some_and(|silent| Pin::new(silent).poll(context).is_ready());
+        self.silent.is_some() && (told || self.until_begun.as_mut().poll(context).is_ready())
     }
 }
 
@@ -36,7 +49,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
             self.read = self.read.saturating_add(buffer.filled().len() - before);
-        } else if self.read < BEGINNING && self.until_begun.as_mut().poll(context).is_ready() {
+            if self.read >= BEGINNING {
+                self.silent = None;
+            }
+        } else if self.is_given_up(context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

@@ -103,6 +103,13 @@ impl Server {
         self.send("POST", path, &[("content-type", kind)], body)
     }
 
+    /// Bytes of memory that it has used at the most; 0 where the system does not say.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
     /// Asks it to stop; whether it ended well, and what it said.
     pub fn stop(mut self) -> (bool, String) {
         let id = self.child.id().to_string();
