@@ -1,6 +1,7 @@
 //! Faults planted for the loom models: each weakens one ordering or skips one check, to show that a model notices.
 //!
-//! They exist under `--cfg loom` only; in a normal build `planted` is a constant `false` and the code folds away.
+//! They exist under `--cfg loom` only, and for the stress program under `--cfg slipring_faults` (`ci/planted`); in a normal build
+//! `planted` is a constant `false` and the code folds away.
 
 use super::Ordering;
 
@@ -13,7 +14,7 @@ macro_rules! faults {
             $($(#[$doc])* $name,)*
         }
 
-        #[cfg(loom)]
+        #[cfg(any(loom, slipring_faults))]
         impl Fault {
             fn named(name: &str) -> Option<Self> {
                 match name {
@@ -102,7 +103,7 @@ faults! {
     ShutdownWithoutWake,
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, slipring_faults))]
 pub(crate) fn planted(fault: Fault) -> bool {
     use std::sync::OnceLock;
 
@@ -115,7 +116,7 @@ pub(crate) fn planted(fault: Fault) -> bool {
     *planted == Some(fault)
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, slipring_faults)))]
 #[inline(always)]
 pub(crate) const fn planted(_: Fault) -> bool {
     false

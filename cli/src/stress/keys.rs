@@ -55,7 +55,14 @@ pub fn new_keys(plan: &Plan) -> Outcome {
         let answer = scene.store.query().key("name", &*name(number)).collect().expect("there is such an index");
         assert!(answer.len() <= 1 && answer.iter().all(|sample| sample.number == number && sample.is_whole()));
     };
-    run(plan, &scene, |number| Sample::new(number, number, name(number), number), look_up);
+    team(|team| {
+        let scene = &scene;
+        team.spawn(|| {
+            let own = (0..).take_while(|_| scene.is_running());
+            own.for_each(|count| scene.push_and_find(Sample::<0>::numbered(1 << 22, count)));
+        });
+        run(plan, scene, |number| Sample::new(number, number, name(number), number), look_up);
+    });
     // Once more round, with nobody beside: the same number of keys, and as much memory.
     scene.settle(plan);
     let fill = |round: u64| {

@@ -207,12 +207,31 @@ impl<const BODY: usize> Scene<BODY> {
     /// Asks for samples of one key, and sees whether they are what they should be.
     pub fn look_up(&self, key: u64) {
         let answer = self.store.query().key("key", key).limit(50).collect().expect("there is such an index");
+        let mut last: [u64; 64] = [u64::MAX; 64];
         for (position, sample) in answer.positions.iter().zip(&answer.records) {
+            let before = std::mem::replace(&mut last[position.shard() % 64], position.sequence());
+            assert!(
+                position.sequence() < before || self.store.shards() > 64,
+                "{position} came twice, or after {before}"
+            );
             assert!(sample.key == key && sample.is_whole(), "asked for key {key}, got {sample:?}");
             if let Ok(again) = self.store.get(*position) {
                 assert_eq!(again.number, sample.number, "a position never means another record");
             }
         }
+        self.looked_up();
+    }
+
+    /// Pushes a sample whose name no other has, and finds it at once, unless it has gone again.
+    pub fn push_and_find(&self, number: u64) {
+        let name = format!("own {number}");
+        let Ok(position) = self.store.push(Sample::new(number, number % KEYS, name.clone(), number)) else {
+            return self.count(1, 1);
+        };
+        self.count(1, 0);
+        let found = self.store.query().key("name", &*name).count().expect("there is such an index");
+        // Who is there now has been there all the time.
+        assert!(found == 1 || self.store.get(position).is_err(), "{position} was pushed, is held, and was not found");
         self.looked_up();
     }
 
