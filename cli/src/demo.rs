@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use crate::stop::Stop;
-use crate::text::thousands;
+use crate::text::{thousands, write_json};
 use crate::{End, Fallible, Keeping, seconds};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -64,8 +64,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let offered = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered);
     let out = &mut io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
+        write_json(out, &report)?;
     } else {
         report.print(out)?;
         writeln!(out, "Lookups while records came in: {}", thousands(lookups))?;

@@ -3,14 +3,14 @@
 use crate::input::{Body, Item, Requests};
 use crate::report::{FileReport, Problem, Replayed, Report};
 use crate::stop::Stop;
-use crate::text::{rate, thousands};
+use crate::text::{rate, thousands, write_json};
 use crate::{End, Fallible, Keeping};
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, Kind, Rejected, Request};
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,8 +92,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed())))?;
     let out = &mut io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
+        write_json(out, &report)?;
     } else {
         report.print(out)?;
     }

@@ -1,6 +1,15 @@
-//! Numbers for people.
+//! Numbers for people, and JSON for machines.
 
+use crate::Fallible;
+use serde::Serialize;
+use std::io::Write;
 use std::time::Duration;
+
+/// As JSON, with a line's end.
+pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
 
 /// With commas.
 pub fn thousands(number: u64) -> String {

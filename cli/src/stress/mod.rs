@@ -14,7 +14,7 @@ mod telemetry;
 mod times;
 
 use crate::stop::Stop;
-use crate::text::{counted, thousands};
+use crate::text::{counted, thousands, write_json};
 use crate::{End, Fallible, seconds};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -174,8 +174,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let report = Report { in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
+        write_json(out, &report)?;
     } else if report.in_order {
         writeln!(
             out,
@@ -189,8 +188,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
 
 fn list(out: &mut impl Write, json: bool) -> Fallible<()> {
     if json {
-        serde_json::to_writer_pretty(&mut *out, &PHASES.to_vec())?;
-        writeln!(out)?;
+        write_json(out, &PHASES.to_vec())?;
     } else {
         PHASES.iter().try_for_each(|Phase { name, what, .. }| writeln!(out, "{name:<20}{what}"))?;
     }
