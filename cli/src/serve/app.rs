@@ -1,7 +1,7 @@
 //! What all handlers share: the stores, and how requests come in: how many at once, how large, and what became of them.
 
 use super::budget::{Budget, Held};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
@@ -135,36 +135,40 @@ impl App {
     }
 
     /// All of a body, if it is not too large and comes soon enough.
-    pub async fn read(&self, body: Body, held: &Held) -> Result<Bytes, Refusal> {
-        let mut body = held.count(body);
-        let read = async {
-            let mut all = BytesMut::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| {
-                    if held.is_exceeded() {
-                        Refusal::spent()
-                    } else {
-                        Refusal::Malformed(format!("the request could not be read: {error}"))
-                    }
-                })?;
-                if let Ok(bytes) = frame.into_data() {
-                    if all.len() + bytes.len() > self.max_body {
-                        let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
-                        return Err(Refusal::TooLarge(what));
-                    }
-                    all.extend_from_slice(&bytes);
-                }
-            }
-            Ok(all.freeze())
-        };
-        let read = tokio::time::timeout(self.timeout, read).await;
+    pub async fn read(&self, mut body: Body, held: &Held) -> Result<Bytes, Refusal> {
+        let read = tokio::time::timeout(self.timeout, self.read_all(&mut body, held)).await;
         let read = read.unwrap_or_else(|_| {
             Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout)))
         });
         if matches!(read, Err(Refusal::TooLarge(_) | Refusal::Overloaded(_))) {
+            // What nobody keeps is others' to have.
+            held.give_back();
             drain(body).await;
         }
         read
+    }
+
+    async fn read_all(&self, body: &mut Body, held: &Held) -> Result<Bytes, Refusal> {
+        let too_large = || {
+            let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
+            Refusal::TooLarge(what)
+        };
+        // Before it is asked whether there is room for it: it would not get smaller by coming back.
+        if body.size_hint().lower() > self.max_body as u64 {
+            return Err(too_large());
+        }
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
+            if let Ok(bytes) = frame.into_data() {
+                if all.len() + bytes.len() > self.max_body {
+                    return Err(too_large());
+                }
+                held.take(bytes.len()).map_err(|_| Refusal::spent())?;
+                all.extend_from_slice(&bytes);
+            }
+        }
+        Ok(all.freeze())
     }
 
     /// Decodes a request and puts its records into the stores, on a thread that may wait.

@@ -60,12 +60,18 @@ impl Held {
         Body::new(Counted { body, held: self.clone() })
     }
 
+    /// Gives back what has been read of a request that is not taken.
+    pub fn give_back(&self) {
+        *self.0.permit.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Whether the budget was spent before all was read.
     pub fn is_exceeded(&self) -> bool {
         self.0.exceeded.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize) -> Result<(), Error> {
+    /// So many bytes more.
+    pub fn take(&self, bytes: usize) -> Result<(), Error> {
         let spent = |_| {
             self.0.exceeded.store(true, Ordering::Relaxed);
             Error::new("too many bytes of requests are under way")

@@ -30,11 +30,9 @@ use tokio::sync::watch;
 /// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
-/// Memory, whatever senders do: what the stores keep, `--max-in-flight`, `--max-body` for each of two requests a core that are being unpacked,
-/// and a MiB for each connection.
-///
-/// Questions, for a start: /api/services, /api/traces?order=slowest&limit=10, /api/logs?min_severity=error, /api/traces/<id>,
-/// /api/tail/logs?min_severity=warn. `GET /api` lists them all.
+/// Memory beside what the stores keep: `--max-in-flight` for requests as they come in, `--max-body` for each of two requests a core that are
+/// being unpacked, what their largest records take when decoded (empty attributes: some thirty times their bytes), and some buffers for
+/// each connection.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken

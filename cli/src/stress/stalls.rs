@@ -5,6 +5,7 @@ use super::scene::{KEYS, Outcome, Plan, Scene, has_failed};
 use super::suspend::Suspendable;
 use super::team::team;
 use slipring::{OnFull, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -104,8 +105,11 @@ pub fn suspended_producer(plan: &Plan) -> Outcome {
         let (_alive, leave) = mpsc::channel::<()>();
         team.spawn(move || {
             sender.send(Suspendable::this()).expect("somebody waits for it");
-            (0..).take_while(|_| scene.is_running()).for_each(|count| scene.push_bulk(VICTIM, count));
+            let push = || (0..).take_while(|_| scene.is_running()).for_each(|count| scene.push_bulk(VICTIM, count));
+            // Whatever happens in there, the thread stays until it may leave.
+            let pushed = catch_unwind(AssertUnwindSafe(push));
             let _ = leave.recv();
+            pushed.unwrap_or_else(|panic| resume_unwind(panic));
         });
         for producer in 0..others {
             team.spawn(move || {

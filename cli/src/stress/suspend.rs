@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 static HELD: AtomicBool = AtomicBool::new(false);
 static RELEASED: AtomicBool = AtomicBool::new(true);
@@ -47,7 +48,9 @@ impl Suspendable {
         // SAFETY: the caller knows that the thread has not ended, so its handle is valid.
         let failed = unsafe { libc::pthread_kill(self.0, libc::SIGUSR1) } != 0;
         assert!(!failed, "a running thread takes a signal");
+        let until = Instant::now() + Duration::from_secs(60);
         while !HELD.load(SeqCst) {
+            assert!(Instant::now() < until, "the thread does not take the signal");
             std::thread::yield_now();
         }
         Suspended(())
