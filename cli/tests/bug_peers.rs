@@ -76,6 +76,26 @@ fn a_refusal_reaches_who_is_still_writing() {
 }
 
 #[test]
+fn what_can_never_fit_is_told_so_and_a_refused_body_takes_no_room() {
+    let server = Server::start(&["--max-body", "1000000", "--max-in-flight", "1000000"]);
+    let mut refused = server.connect();
+    // It says that much, sends some of it, and waits: it is read on for a while.
+    refused.write_all(&request("POST", "/v1/logs", &PROTOBUF, &vec![b'x'; 900_000], 60_000_000)).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let good = server.send("POST", "/v1/logs", &PROTOBUF, &logs(100, "good"));
+    assert_eq!(good.status, 200, "{good}");
+    let mut answer = Vec::new();
+    refused.read_to_end(&mut answer).unwrap();
+    assert_eq!(parse(&answer).status, 413);
+    // The same without a length.
+    let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
+    let head = b"POST /v1/logs HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/x-protobuf\r\n\
+        transfer-encoding: chunked\r\n\r\n";
+    let chunked = server.raw(&[&head[..], &chunk.repeat(20), b"0\r\n\r\n"].concat());
+    assert_eq!(parse(&chunked).status, 413);
+}
+
+#[test]
 fn costly_tails_keep_nobody_from_being_served_or_it_from_stopping() {
     let server = Server::start(&["--timeout", "2"]);
     let pattern = "a".repeat(200);

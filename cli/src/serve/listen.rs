@@ -51,8 +51,9 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         // A peer that is gone is found out.
         .keep_alive_interval(limits.timeout)
         .keep_alive_timeout(limits.timeout)
-        .max_concurrent_streams(128)
-        .max_header_list_size(64 << 10);
+        // Headers cost many times their bytes once they are apart, and each stream has its own.
+        .max_concurrent_streams(32)
+        .max_header_list_size(8 << 10);
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     // Those that have said nothing yet, the oldest first.

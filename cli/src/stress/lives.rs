@@ -113,7 +113,7 @@ fn short_life(plan: &Plan, round: u64) -> Outcome {
     let waiting = thread::spawn(move || follower.recv());
     while stream.try_recv().is_some() {}
     drop(stream);
-    let outcome = scene.end(plan);
+    let outcome = scene.end_by_drop(plan);
     assert!(matches!(waiting.join(), Ok(Ok(_))), "who waits for news is told that there will be none");
     outcome
 }
