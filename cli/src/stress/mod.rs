@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// they should not be, panics everywhere.
 ///
 /// Each phase ends in the audit and in the books: everything that was pushed is held, has been evicted or came back, and every
-/// record that was made is held or was dropped, once. The exit status is 1 if a phase does not end well.
+/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status is 1.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The phases to run; all of them, one after the other, if none is named
@@ -170,7 +170,12 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         if !arguments.json {
             end.print(out)?;
         }
+        let failed = end.failure.is_some();
         ended.push(end);
+        if failed {
+            // What it has left behind would be laid to the charge of the next.
+            break;
+        }
     }
     let report = Report { in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
@@ -181,7 +186,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
             "\nIn order: after each phase the audit found nothing, and each record was held, evicted or rejected, and dropped once"
         )?;
     } else {
-        writeln!(out, "\nNOT in order")?;
+        writeln!(out, "\nNOT in order; nothing was tried after that")?;
     }
     Ok(if report.in_order { End::Well } else { End::WithProblems })
 }

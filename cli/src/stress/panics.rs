@@ -39,6 +39,7 @@ pub fn panics(plan: &Plan) -> Outcome {
     scene.settle(plan);
     let stats = scene.store.stats();
     assert_eq!(told.load(Relaxed), stats.evicted.total(), "the other hook is told of each eviction");
+    assert!(stats.caught_panics > 0, "nobody panicked");
     scene.end(plan).noting("caught panics", stats.caught_panics)
 }
 
