@@ -20,10 +20,13 @@ const SHAPES: [Shape; 5] = [
     |builder| builder.manual(),
     |builder| {
         let (class, bytes) = (200, 1_500 * size_of::<Sample>());
-        builder.max_age(Duration::from_millis(30)).error_class(class).max_bytes(bytes).max_record_bytes(1 << 20)
+        builder.max_age(AGE).error_class(class).max_bytes(bytes).max_record_bytes(1 << 20)
     },
     |builder| builder.fingerprint_bits(4).shards(3),
 ];
+
+/// How old a record may get where that is bounded.
+const AGE: Duration = Duration::from_millis(30);
 
 pub fn mixed(plan: &Plan) -> Outcome {
     let part = plan.length / SHAPES.len() as u32;
@@ -55,6 +58,8 @@ fn mix(plan: &Plan, shape: Shape, length: Duration) -> Outcome {
         plan.rest(length);
         scene.stop();
     });
+    // Where records leave by their age, all of them are due by then, and none leaves while the books are closed.
+    thread::sleep(4 * AGE);
     scene.settle(plan);
     let stats = scene.store.stats();
     assert_eq!(stats.caught_panics, 0);
