@@ -50,6 +50,13 @@ pub struct Counts {
     pub overloaded: AtomicU64,
 }
 
+/// A request out of its envelope.
+pub struct Opened {
+    /// By gzip.
+    pub packed: bool,
+    pub message: Bytes,
+}
+
 /// Why a request was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -66,11 +73,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The bytes that requests may have are spent.
-    pub fn spent() -> Self {
-        Refusal::Overloaded("too many bytes of requests are under way; come back in a moment")
-    }
-
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -116,10 +118,6 @@ impl App {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         self.budget.requests()
@@ -129,13 +127,32 @@ impl App {
         !self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Begins a request, before anything of it is read.
-    pub fn enter(&self) -> Result<Held, Refusal> {
-        if self.is_ready() { Ok(self.budget.begin()) } else { Err(Refusal::Overloaded("the server is stopping")) }
+    /// Reads a request, opens it, decodes it and puts its records into the stores; counts how that ended.
+    pub async fn export(
+        self: &Arc<Self>,
+        kind: Kind,
+        encoding: Encoding,
+        body: Body,
+        open: impl FnOnce(Bytes) -> Result<Opened, Refusal>,
+    ) -> Result<Rejected, Refusal> {
+        let mut held = self.budget.begin();
+        let opened = self.read(body, &mut held).await.and_then(open);
+        match opened {
+            Ok(opened) => self.take(kind, encoding, opened, held).await,
+            Err(refusal) => Err(self.refuse(refusal)),
+        }
+    }
+
+    /// Counts a refusal.
+    pub fn refuse(&self, refusal: Refusal) -> Refusal {
+        let overloaded = matches!(refusal, Refusal::Overloaded(_));
+        let count = if overloaded { &self.counts.overloaded } else { &self.counts.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        refusal
     }
 
     /// All of a body, if it is not too large and comes soon enough.
-    pub async fn read(&self, mut body: Body, held: &Held) -> Result<Bytes, Refusal> {
+    async fn read(&self, mut body: Body, held: &mut Held) -> Result<Bytes, Refusal> {
         let read = tokio::time::timeout(self.timeout, self.read_all(&mut body, held)).await;
         let read = read.unwrap_or_else(|_| {
             Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout)))
@@ -148,7 +165,10 @@ impl App {
         read
     }
 
-    async fn read_all(&self, body: &mut Body, held: &Held) -> Result<Bytes, Refusal> {
+    async fn read_all(&self, body: &mut Body, held: &mut Held) -> Result<Bytes, Refusal> {
+        if !self.is_ready() {
+            return Err(Refusal::Overloaded("the server is stopping"));
+        }
         let too_large = || {
             let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
             Refusal::TooLarge(what)
@@ -164,51 +184,52 @@ impl App {
                 if all.len() + bytes.len() > self.max_body {
                     return Err(too_large());
                 }
-                held.take(bytes.len()).map_err(|_| Refusal::spent())?;
+                if !held.take(bytes.len()) {
+                    return Err(Refusal::Overloaded("too many bytes of requests are under way; come back in a moment"));
+                }
                 all.extend_from_slice(&bytes);
             }
         }
         Ok(all.freeze())
     }
 
-    /// Decodes a request and puts its records into the stores, on a thread that may wait.
-    pub async fn take(
+    /// Decodes a request and puts its records into the stores, on a thread that may wait. What becomes of it is counted there, also if
+    /// its sender has gone.
+    async fn take(
         self: &Arc<Self>,
         kind: Kind,
         encoding: Encoding,
-        packed: bool,
-        body: Bytes,
+        opened: Opened,
         held: Held,
     ) -> Result<Rejected, Refusal> {
         let place = tokio::time::timeout(self.timeout, Arc::clone(&self.decoding).acquire_owned()).await;
         let Ok(Ok(place)) = place else {
-            return Err(Refusal::Overloaded("too many requests are under way; come back in a moment"));
+            let what = "too many requests are under way; come back in a moment";
+            return Err(self.refuse(Refusal::Overloaded(what)));
         };
         let app = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || {
             let _until_taken = (place, held);
-            let bytes = if packed {
-                let unpacked = gunzip(&body, app.max_body).map_err(|error| match error {
-                    GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
-                    error => Refusal::Malformed(error.to_string()),
-                })?;
-                Cow::Owned(unpacked)
-            } else {
-                Cow::Borrowed(&body[..])
-            };
-            app.telemetry.take_from(kind, encoding, &bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+            let taken = app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal))?;
+            app.counts.taken.fetch_add(1, Ordering::Relaxed);
+            Ok(taken)
         });
-        taken.await.unwrap_or_else(|error| Err(Refusal::Failed(format!("the request could not be decoded: {error}"))))
+        taken.await.unwrap_or_else(|error| {
+            Err(self.refuse(Refusal::Failed(format!("the request could not be decoded: {error}"))))
+        })
     }
 
-    /// Counts how a request ended.
-    pub fn count(&self, taken: &Result<Rejected, Refusal>) {
-        let count = match taken {
-            Ok(_) => &self.counts.taken,
-            Err(Refusal::Overloaded(_)) => &self.counts.overloaded,
-            Err(_) => &self.counts.refused,
+    fn decode(&self, kind: Kind, encoding: Encoding, opened: &Opened) -> Result<Rejected, Refusal> {
+        let bytes = if opened.packed {
+            let unpacked = gunzip(&opened.message, self.max_body).map_err(|error| match error {
+                GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
+                error => Refusal::Malformed(error.to_string()),
+            })?;
+            Cow::Owned(unpacked)
+        } else {
+            Cow::Borrowed(&opened.message[..])
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        self.telemetry.take_from(kind, encoding, &bytes).map_err(|error| Refusal::Malformed(error.to_string()))
     }
 }
 

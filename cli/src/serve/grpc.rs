@@ -1,23 +1,23 @@
-//! OTLP/gRPC: three unary methods, whose messages are taken as bytes, so that one bad record does not cost its request.
+//! OTLP/gRPC: three unary methods. A call is one message in a frame, and is taken as OTLP/HTTP takes a body.
+//!
+//! By hand, as far as that goes: a server that decodes by itself would unpack outside of what bounds the others, and one bad record would
+//! cost its request. The frame is that of gRPC's description of itself over HTTP/2 ("Length-Prefixed-Message").
 
-use super::app::{App, Refusal};
-use super::budget::Held;
+use super::app::{App, Opened, Refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use bytes::{Buf, BufMut};
-use slipring::otlp::{Encoding, Kind, Rejected};
+use http_body_util::{BodyExt, Full};
+use slipring::otlp::{Encoding, Kind};
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::Status;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::{Grpc, UnaryService};
+
+/// Whether the message is packed, and its length in four bytes.
+const PREFIX: usize = 5;
 
 pub fn routes() -> Router<Arc<App>> {
     let of = |kind: Kind| post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request));
@@ -31,74 +31,61 @@ pub fn routes() -> Router<Arc<App>> {
         })
 }
 
-async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Result<impl IntoResponse, Infallible> {
-    let held = match app.enter() {
-        Ok(held) => held,
-        Err(refusal) => {
-            app.count(&Err(refusal.clone()));
-            return Ok(status(&refusal).into_http::<Body>().into_response());
-        }
-    };
-    let mut grpc = Grpc::new(Raw)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(app.max_body);
-    let (timeout, counted) = (app.timeout(), Arc::new(AtomicBool::new(false)));
-    let export = Export { app: Arc::clone(&app), kind, held: held.clone(), counted: Arc::clone(&counted) };
-    let request = request.map(|body| held.count(body));
-    let answer = tokio::time::timeout(timeout, grpc.unary(export, request)).await;
-    let mut answer = match answer {
-        Ok(answer) => answer.into_response(),
-        Err(_) => {
-            let late = format!("the request was not done after {timeout:?}");
-            Status::deadline_exceeded(late).into_http::<Body>().into_response()
-        }
-    };
-    if held.is_exceeded() {
-        let refusal = Refusal::spent();
-        app.count(&Err(refusal.clone()));
-        return Ok(status(&refusal).into_http::<Body>().into_response());
+async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let coding = coding(&head.headers);
+    drop(head);
+    let open = |frame: Bytes| open(coding?, frame);
+    match app.export(kind, Encoding::Protobuf, body, open).await {
+        Ok(rejected) => answer(&rejected.to_response(kind, Encoding::Protobuf)),
+        Err(refusal) => status(&refusal).into_http::<Body>().into_response(),
     }
-    if !counted.load(Ordering::Relaxed) {
-        // Its bytes did not make a message.
-        app.counts.refused.fetch_add(1, Ordering::Relaxed);
-    }
-    // tonic calls a message that is too large out of range, which is retryable in this protocol; the same one will not get smaller.
-    let status = answer.headers_mut().get_mut("grpc-status");
-    if let Some(status) = status.filter(|status| status.as_bytes() == b"11") {
-        *status = HeaderValue::from_static("8");
-    }
-    Ok(answer)
 }
 
-struct Export {
-    app: Arc<App>,
-    kind: Kind,
-    held: Held,
-    /// Whether the call got here, and so was counted.
-    counted: Arc<AtomicBool>,
+/// How messages are packed that say they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
 }
 
-impl UnaryService<Bytes> for Export {
-    type Response = Vec<u8>;
-    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Vec<u8>>, Status>> + Send>>;
-
-    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let (app, kind, held) = (Arc::clone(&self.app), self.kind, self.held.clone());
-        self.counted.store(true, Ordering::Relaxed);
-        Box::pin(async move {
-            let taken = app.take(kind, Encoding::Protobuf, false, request.into_inner(), held).await;
-            app.count(&taken);
-            let answer = |rejected: Rejected| tonic::Response::new(rejected.to_response(kind, Encoding::Protobuf));
-            taken.map(answer).map_err(|refusal| status(&refusal))
-        })
+fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
+    match headers.get("grpc-encoding").map_or(&b"identity"[..], HeaderValue::as_bytes) {
+        b"identity" => Ok(Coding::Identity),
+        b"gzip" => Ok(Coding::Gzip),
+        _ => Err(Refusal::Unsupported("this grpc-encoding is not read here; send gzip, or none".to_owned())),
     }
+}
+
+/// The one message of a call, out of its frame.
+fn open(coding: Coding, mut frame: Bytes) -> Result<Opened, Refusal> {
+    let malformed = |what: &str| Err(Refusal::Malformed(format!("the call's frame {what}")));
+    let Some(&[packed, a, b, c, d]) = frame.first_chunk() else { return malformed("is shorter than its prefix") };
+    let packed = match (packed, coding) {
+        (0, _) => false,
+        (1, Coding::Gzip) => true,
+        _ => return malformed("is packed in a way that its headers do not tell"),
+    };
+    let message = frame.split_off(PREFIX);
+    if u32::from_be_bytes([a, b, c, d]) as usize != message.len() {
+        return malformed("is not as long as it says, or is not the only one");
+    }
+    Ok(Opened { packed, message })
+}
+
+/// A message, framed, and that all is well.
+fn answer(message: &[u8]) -> Response {
+    let length = u32::try_from(message.len()).expect("an answer is short").to_be_bytes();
+    let frame = [&[0][..], &length, message].concat();
+    let well = HeaderMap::from_iter([(header::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let body = Full::new(Bytes::from(frame)).with_trailers(async { Some(Ok::<_, Infallible>(well)) });
+    ([(header::CONTENT_TYPE, "application/grpc")], Body::new(body)).into_response()
 }
 
 fn status(refusal: &Refusal) -> Status {
     let what = refusal.what();
     match refusal {
-        // Retryable; so is the deadline's code, after which the request may have been taken all the same.
+        // Retryable; so is the deadline's code, after which nothing has been taken.
         Refusal::Overloaded(_) => Status::unavailable(what),
         Refusal::TooLarge(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
@@ -108,39 +95,25 @@ fn status(refusal: &Refusal) -> Status {
     }
 }
 
-/// Messages as they are.
-struct Raw;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Raw
-    }
-
-    fn decoder(&mut self) -> Self {
-        Raw
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    #[test]
+    fn a_frame_is_opened_or_told_what_is_wrong() {
+        let frame = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+        let opened = open(Coding::Identity, frame(b"\0\0\0\0\x02ab")).unwrap();
+        assert_eq!((opened.packed, &*opened.message), (false, &b"ab"[..]));
+        assert!(open(Coding::Gzip, frame(b"\x01\0\0\0\x01a")).unwrap().packed);
+        for (coding, bytes) in [
+            (Coding::Identity, &b""[..]),
+            (Coding::Identity, b"\0\0\0\0"),
+            (Coding::Identity, b"\0\0\0\0\x03ab"),
+            (Coding::Identity, b"\0\0\0\0\x01ab"),
+            (Coding::Identity, b"\x01\0\0\0\x01a"),
+            (Coding::Gzip, b"\x02\0\0\0\x01a"),
+        ] {
+            assert!(matches!(open(coding, frame(bytes)), Err(Refusal::Malformed(_))), "{bytes:?}");
+        }
     }
 }

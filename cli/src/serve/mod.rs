@@ -100,9 +100,8 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
 
 /// The same without sockets, for the fuzzer: what `serve` answers with its default limits.
 pub fn over_http(telemetry: Telemetry) -> Router {
-    let (stop, stopped) = watch::channel(false);
     // Told to stop by nobody.
-    std::mem::forget(stop);
+    let (_, stopped) = watch::channel(false);
     routes(Arc::new(App::new(telemetry, 16 << 20, 256 << 20, Duration::from_secs(10))), stopped)
 }
 

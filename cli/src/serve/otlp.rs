@@ -1,6 +1,6 @@
 //! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or gzip.
 
-use super::app::{App, Refusal, drain};
+use super::app::{App, Opened, Refusal, drain};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -27,18 +27,15 @@ async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     let encoding = encoding(&head.headers);
     // What nobody can read is answered in what most can.
     let answered = *encoding.as_ref().unwrap_or(&Encoding::Json);
-    let entered = encoding.and_then(|encoding| Ok((encoding, is_packed(&head.headers)?, app.enter()?)));
-    let taken = match entered {
-        Ok((encoding, packed, held)) => match app.read(body, &held).await {
-            Ok(body) => app.take(kind, encoding, packed, body, held).await,
-            Err(refusal) => Err(refusal),
-        },
+    let understood = encoding.and_then(|encoding| Ok((encoding, is_packed(&head.headers)?)));
+    drop(head);
+    let taken = match understood {
+        Ok((encoding, packed)) => app.export(kind, encoding, body, |message| Ok(Opened { packed, message })).await,
         Err(refusal) => {
             drain(body).await;
-            Err(refusal)
+            Err(app.refuse(refusal))
         }
     };
-    app.count(&taken);
     match taken {
         Ok(rejected) => answer(StatusCode::OK, rejected.to_response(kind, answered), answered),
         Err(refusal) => failed(&refusal, answered),
