@@ -100,3 +100,26 @@ async fn what_can_not_be_done_has_its_code() {
     }
     traces.export(spans(vec![span(1)])).await.unwrap();
 }
+
+/// Each takes a few thousand bytes on the way, and four MiB when unpacked: no more of them are unpacked at once than the help says.
+#[tokio::test]
+async fn packed_calls_are_unpacked_a_few_at_a_time() {
+    const CALLS: usize = 60;
+    let server = Server::start(&["--max-body", "5000000", "--max-in-flight", "5000000", "--max-record-bytes", "1000"]);
+    let before = server.peak_memory();
+    let client = LogsServiceClient::new(channel(&server).await).send_compressed(CompressionEncoding::Gzip);
+    let calls = (0..CALLS).map(|_| {
+        let mut client = client.clone();
+        async move { client.export(logs(4 << 20)).await }
+    });
+    for answer in futures::future::join_all(calls).await {
+        let partial = answer.unwrap().into_inner().partial_success.unwrap();
+        assert_eq!(partial.rejected_log_records, 1);
+    }
+    let cores = std::thread::available_parallelism().unwrap().get() as u64;
+    // Unpacked, and decoded once more, for two requests a core; and some.
+    let (peak, most) = (server.peak_memory() - before, 2 * cores * 2 * 5_000_000 + (48 << 20));
+    assert!(peak < most, "{} MiB more, at most {} are stated", peak >> 20, most >> 20);
+    let metrics = server.get("/metrics").text();
+    assert!(metrics.contains(&format!("slipring_requests_total{{outcome=\"taken\"}} {CALLS}\n")), "{metrics}");
+}

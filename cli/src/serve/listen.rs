@@ -51,8 +51,9 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         // A peer that is gone is found out.
         .keep_alive_interval(limits.timeout)
         .keep_alive_timeout(limits.timeout)
+        // Not fewer: a client that has not been told yet opens as many, and takes a refusal for a failure (RFC 9113, 6.5.2).
+        .max_concurrent_streams(100)
         // Headers cost many times their bytes once they are apart, and each stream has its own.
-        .max_concurrent_streams(32)
         .max_header_list_size(8 << 10);
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
