@@ -75,16 +75,6 @@ fn main() -> ExitCode {
     };
     let parts: &[fn(&Options) -> Part] = match arguments.command {
         // What looks at the whole process comes first, as long as that is new.
-        Command::All if !quick => &[
-            parts::soak::run,
-            parts::memory::run,
-            parts::idle::run,
-            parts::ingest::run,
-            parts::latency::run,
-            parts::lookups::run,
-            parts::queries::run,
-            parts::growth::run,
-        ],
         Command::All | Command::Quick => &[
             parts::memory::run,
             parts::idle::run,
@@ -107,8 +97,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    // On a machine that has been quiet so far.
+    let soak: &[fn(&Options) -> Part] =
+        if arguments.command == Command::All && !quick { &[parts::soak::run] } else { &[] };
     let mut done = Vec::new();
-    let saved = parts.iter().try_for_each(|measure| {
+    let saved = soak.iter().chain(parts).try_for_each(|measure| {
         done.push(measure(&options));
         finish(&done[done.len() - 1], &arguments.out)
     });

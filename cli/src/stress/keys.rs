@@ -96,6 +96,8 @@ pub fn large_keys(plan: &Plan) -> Outcome {
     };
     run(plan, &scene, |number| Sample::new(number, number % 5, name(number), number), look_up);
     scene.settle(plan);
+    let found = |last| scene.store.query().key("name", &*name(last)).count().expect("there is such an index");
+    assert_eq!((0..5).map(found).sum::<usize>(), scene.store.len(), "each record is found by its key");
     assert!(scene.store.keys("name").expect("there is such an index").len() <= 5);
     scene.end(plan)
 }
@@ -129,6 +131,10 @@ pub fn bursts(plan: &Plan) -> Outcome {
         plan.rest(plan.length);
         scene.stop();
     });
+    scene.settle(plan);
+    let stats = scene.store.stats();
+    let entries = |index| stats.index(index).map_or(0, |index| index.entries);
+    assert!(entries("key") <= 5 && entries("name") <= 2, "what left has left its keys behind: {stats:?}");
     // Who trickles comes last now, and is held.
     let number = Sample::<0>::numbered(9, 9);
     scene.push(Sample::new(number, 9, "trickle", 9));
