@@ -250,12 +250,20 @@ impl<const BODY: usize> Scene<BODY> {
     /// The books, once nobody pushes any more: everything pushed is held, has been evicted or came back; everything held is found; every
     /// record that was made is held or was dropped, and all of them are gone with the store.
     pub fn end(self, plan: &Plan) -> Outcome {
-        self.end_by(plan, |store| store.shutdown().expect("not called from inside"))
+        let before = self.alive_before;
+        self.end_by(plan, |store| {
+            store.shutdown().expect("not called from inside");
+            assert_eq!(alive(), before, "records outlive their store, or were dropped twice");
+        })
     }
 
-    /// As [`end`](Scene::end), but nobody shuts the store down: its last handle goes.
+    /// As [`end`](Scene::end), but nobody shuts the store down: its last handle goes, and its thread a moment later.
     pub fn end_by_drop(self, plan: &Plan) -> Outcome {
-        self.end_by(plan, drop)
+        let before = self.alive_before;
+        self.end_by(plan, |store| {
+            drop(store);
+            plan.until("all records go with their store, once", || alive() == before);
+        })
     }
 
     fn end_by(self, plan: &Plan, end: impl FnOnce(Store<Sample<BODY>>)) -> Outcome {
@@ -273,7 +281,6 @@ impl<const BODY: usize> Scene<BODY> {
         assert_eq!(store.query().count().expect("it can be asked") as u64, stats.count, "what is held is found");
         assert_eq!(alive() - alive_before, stats.count, "records that are held are those that were not dropped");
         end(store);
-        plan.until("all records go with their store, once", || alive() == alive_before);
         Outcome { lookups: lookups.into_inner(), ..Outcome::of(&stats) }
     }
 }
