@@ -149,8 +149,11 @@ impl<T: Signal> Builder<T> {
     /// [`flush`](Store::flush). Until then, and until what was evicted is reclaimed, a shard's records may take a quarter more, and one
     /// record; where no more is left a push finds no room, as where no slot is. A record that alone takes more than a shard's
     /// share, or more than 4 GiB of heap, is [too large](crate::Rejection::TooLarge): with a class of its own, or with many shards,
-    /// that is a small part of all. Memory for the slots of all of the capacity is reserved all the same, and what lies in
-    /// [`Shared`](crate::Shared) parts is not counted here.
+    /// that is a small part of all. Memory for the slots of all of the capacity is reserved all the same.
+    ///
+    /// What lies in [`Shared`](crate::Shared) parts is not counted here, but has the same bound of its own: while the parts that this
+    /// store's records brought take more, the oldest records of each shard go, few at a time, until enough of the parts have gone with
+    /// them. So parts that take more while others hold them leave no room for records.
     ///
     /// A push costs one more atomic operation then.
     ///

@@ -44,6 +44,8 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) ages: Option<Ages>,
     /// If there is a class of its own for what this picks.
     picks: Option<Picks<T>>,
+    /// Bytes that the parts which records share may take.
+    most_shared: usize,
     /// Whether there is neither a bound on bytes nor such a class, so that pushes look at this only.
     plain: bool,
     /// Whether an indexer thread does the work.
@@ -93,6 +95,7 @@ impl<T: Signal> Engine<T> {
             on_full: config.on_full,
             largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
             ages: config.max_age.map(Ages::new),
+            most_shared: config.max_bytes.unwrap_or(usize::MAX),
             plain: config.max_bytes.is_none() && config.class.is_none(),
             picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
             threaded: !config.manual,
@@ -204,6 +207,23 @@ impl<T: Signal> Engine<T> {
             self.router.claim_anew(&self.shards, class, wanted as u64, need, &self.notices, make_room)
         };
         claim().or_else(|refused| self.wait_for_room(class, on_full, refused, claim))
+    }
+
+    /// The most bytes of a record that is taken, of whatever class.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn largest_record(&self) -> usize {
+        let classes = if self.router.shards_of(Class::Picked).is_empty() { 1 } else { 2 };
+        self.largest[..classes].iter().max().map_or(usize::MAX, |&most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// Whether the parts that records share take more bytes than they may.
+    pub(crate) fn shares_too_much(&self) -> bool {
+        self.ledger.bytes() > self.most_shared
+    }
+
+    /// Whether there is nothing for the indexer to do in this shard.
+    pub(crate) fn is_settled(&self, shard: &Shard<T>) -> bool {
+        shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shares_too_much())
     }
 
     /// Whether a push of this class may find room now, or be refused for good.

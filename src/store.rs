@@ -201,6 +201,12 @@ impl<T: Signal> Store<T> {
         Query::new(&self.engine)
     }
 
+    /// The most bytes of a record that is taken.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn largest_record(&self) -> usize {
+        self.engine.largest_record()
+    }
+
     pub(crate) fn engine(&self) -> &Engine<T> {
         &self.engine
     }

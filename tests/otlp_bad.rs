@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{LogRecord, Span, SpanEvent, Telemetry, Value};
+use slipring::{LogRecord, MetricPoint, Span, SpanEvent, Store, Telemetry, Value};
 
 /// What a request should come to: how many records, how many rejected, and words of the reason or the error.
 #[derive(Debug)]
@@ -425,6 +425,60 @@ fn many_records_are_taken_as_they_are_read() {
     let damaged = &body[..body.len() - 1];
     assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
     assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
+}
+
+/// What is too large however it is decoded is not decoded: it would take many times its bytes first.
+#[test]
+fn what_is_too_large_by_its_encoding_costs_only_itself() {
+    let logs = Store::<LogRecord>::builder().max_record_bytes(10_000).build().unwrap();
+    let points = Store::<MetricPoint>::builder().max_record_bytes(10_000).build().unwrap();
+    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, points);
+    let take = |kind, encoding, body: &[u8]| {
+        let rejected = telemetry.take_from(kind, encoding, body).unwrap();
+        (rejected.records(), rejected.to_string())
+    };
+    let many = |bytes: &[u8], count| bytes.repeat(count);
+    let (good, log) = (field(2, &[]), |empty: usize| field(2, &many(&[0x32, 0], empty)));
+    let resource = |empty: usize| field(1, &many(&[0x0a, 0], empty));
+    let scope = |empty: usize| field(1, &many(&[0x1a, 0], empty));
+    let point = |empty: usize| field(1, &many(&[0x3a, 0], empty));
+    let metric = |metadata: usize, points: &[u8]| field(2, &[field(5, points), many(&[0x62, 0], metadata)].concat());
+    let of = |resource: Vec<u8>, scope: Vec<u8>, records: Vec<u8>| {
+        field(1, &[resource, field(2, &[scope, records].concat())].concat())
+    };
+    for (kind, body, rejected) in [
+        (Kind::Logs, of(vec![], vec![], [log(5_001), good.clone()].concat()), 1),
+        (Kind::Logs, of(resource(5_001), vec![], [good.clone(), good.clone()].concat()), 2),
+        (Kind::Logs, of(vec![], scope(5_001), [good.clone(), good.clone()].concat()), 2),
+        (Kind::Metrics, of(vec![], vec![], metric(0, &[point(5_001), point(0)].concat())), 1),
+        (Kind::Metrics, of(vec![], vec![], metric(5_001, &[point(0), point(0)].concat())), 2),
+    ] {
+        let (records, why) = take(kind, Encoding::Protobuf, &body);
+        assert_eq!(records, rejected, "{why}");
+        assert!(why.contains("more than 10000 bytes; make it smaller"), "{why}");
+    }
+    let empty = |count: usize| vec![json!({}); count];
+    let (log, of_resource) = (
+        |empty: Vec<Json>| json!({ "attributes": empty }),
+        |resource: Json, logs: Json| json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": logs }] }] }),
+    );
+    // As text they are shorter than what is allowed: what counts are values.
+    for (body, rejected) in [
+        (of_resource(json!({}), json!([log(empty(2_600)), {}])), 1),
+        (of_resource(log(empty(2_600)), json!([{}, {}])), 2),
+    ] {
+        let (records, why) = take(Kind::Logs, Encoding::Json, body.to_string().as_bytes());
+        assert_eq!(records, rejected, "{why}");
+        assert!(why.contains("more than 10000 bytes; make it smaller"), "{why}");
+    }
+    // Commas in a text are none, and what is long as text may be short as a record.
+    let text = of_resource(json!({}), json!([{ "body": { "stringValue": "\",:".repeat(3_000) } }]));
+    assert_eq!(take(Kind::Logs, Encoding::Json, text.to_string().as_bytes()).0, 0);
+    // Without a bound all of it is taken, as it was.
+    let body = of_resource(json!({}), json!([log(empty(2_600)), {}])).to_string();
+    assert_eq!(Request::read(Kind::Logs, Encoding::Json, body.as_bytes()).unwrap().len(), 2);
+    let stats = telemetry.stats();
+    assert_eq!((stats.logs.count, stats.metrics.count), (3, 1));
 }
 
 fn of_empty_logs(count: usize) -> Vec<u8> {

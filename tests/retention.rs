@@ -3,8 +3,8 @@
 mod support;
 
 use slipring::{
-    EvictReason, Key, LogRecord, OnFull, Rejection, Severity, Signal, Span, Status, StatusCode, Store, Telemetry,
-    TraceId,
+    Attributes, EvictReason, Key, KeyValue, LogRecord, OnFull, Rejection, Resource, Severity, Signal, Span, Status,
+    StatusCode, Store, Telemetry, TraceId, Value,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -129,6 +129,31 @@ fn bytes_of_what_is_refused_are_given_back() {
         let first = store.push(Counted::new(&census, 0, 0)).unwrap();
         assert_eq!(store.visit(first, |_| fill()).unwrap(), taken, "round {round}");
     }
+}
+
+#[test]
+fn bytes_of_shared_parts_are_bounded_too() {
+    const MOST: usize = 1_000_000;
+    const PART: usize = 50_000;
+    let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(2).max_bytes(MOST).build().unwrap();
+    let bare = logs.stats().data_memory_bytes;
+    let of_one_resource = || {
+        let attribute = KeyValue { key: "large".into(), value: Value::Text("x".repeat(PART).into()) };
+        let resource = Resource::new(Attributes::from(vec![attribute])).share();
+        let log = LogRecord { resource, ..LogRecord::default() };
+        logs.push_batch(vec![log; 3]).unwrap();
+    };
+    let shared = || logs.stats().data_memory_bytes - bare;
+    (0..500).for_each(|_| of_one_resource());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while shared() > MOST as u64 {
+        assert!(Instant::now() < deadline, "{} bytes are shared", shared());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Not many more went than had to.
+    let kept = logs.len();
+    assert!((3 * MOST / PART / 3..=3 * MOST / PART).contains(&kept), "{kept}");
+    assert_eq!(logs.stats().evicted.total(), 1_500 - kept as u64);
 }
 
 #[test]

@@ -59,6 +59,9 @@ const TIDY_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
 /// A power of two.
 const TIDY_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
 
+/// How many records go at a time where what records share takes too many bytes.
+const SHED_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
+
 /// Records that are reclaimed before others hear of it.
 const RECLAIM_RUN: u64 = 32;
 
@@ -95,7 +98,9 @@ impl<T: Signal> Engine<T> {
             return Moved { indexed: indexed - before.indexed, ..Moved::default() };
         }
         let most = indexed.min(before.evicted + batch);
-        let (low, kept) = shed(shard, before.evicted, shard.low(claimed), most);
+        // Parts go with the last record that holds them: no more is evicted for them than will soon tell whether that was enough.
+        let crowding = if self.shares_too_much() { before.reclaimed + SHED_BATCH } else { 0 };
+        let (low, kept) = shed(shard, before.evicted, shard.low(claimed), most, crowding);
         let evicted = evict(shard, before.evicted, low.min(most));
         if let Some(share) = &shard.share {
             // After the eviction: `flush` goes by this.
@@ -110,7 +115,8 @@ impl<T: Signal> Engine<T> {
                     if owns_heap::<T>()
                         && sinks.is_empty()
                         && room >= shard.slack() / 2
-                        && !shard.is_short_of_bytes() =>
+                        && !shard.is_short_of_bytes()
+                        && !self.shares_too_much() =>
                 {
                     (evicted.min(rested), batch)
                 }
@@ -316,14 +322,14 @@ fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
     if owns_heap::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
 }
 
-/// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, but
-/// not beyond `to`; where the visible window begins then, and how many bytes are kept once the token holder has evicted up to there
+/// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, or lie
+/// below `crowding`, but not beyond `to`; where the visible window begins then, and how many bytes are kept once the token holder has evicted up to there
 /// or to `to`.
-fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64) -> (u64, u64) {
+fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64, crowding: u64) -> (u64, u64) {
     let Some(share) = &shard.share else { return (low, 0) };
     let (mut kept, mut at) = (share.kept(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
-        if sequence >= low && kept <= share.most {
+        if sequence >= low.max(crowding) && kept <= share.most {
             break;
         }
         kept -= Slots::<T>::bytes_of(head);

@@ -46,7 +46,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
             idle = u32::saturating_add(idle, 1);
         }
         if idle > IDLE_NAPS {
-            let settled = || !engine.is_stopping() && engine.shards.iter().all(Shard::is_settled);
+            let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
             let parked = engine.notices.park(engine.ages_next(), settled);
             if parked {
                 continue;
@@ -114,7 +114,7 @@ fn pass<T: Signal>(engine: &Engine<T>, taken: Taken, rested: &mut [Rested]) -> b
         for (number, shard) in engine.shards.iter().enumerate() {
             let named = round == 0 && taken.names(number);
             let overlooked = round == 0 && planted(Fault::NoticedOnly);
-            if named || !(overlooked || shard.is_settled()) {
+            if named || !(overlooked || engine.is_settled(shard)) {
                 if round > 0 {
                     // Hooks may take long.
                     engine.age_out(Instant::now);

@@ -104,7 +104,7 @@ impl Request {
     /// # Errors
     /// [`OtlpError`] if it can't be taken apart.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
-        let mut reading = Reading::default();
+        let mut reading = Reading::whole();
         read(Some(kind), encoding, body, &mut reading)?;
         Ok(reading.request)
     }
@@ -114,7 +114,7 @@ impl Request {
     /// # Errors
     /// As [`read`](Request::read); also if it carries nothing that is known.
     pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
-        let mut reading = Reading::default();
+        let mut reading = Reading::whole();
         read(None, Encoding::Json, body, &mut reading)?;
         Ok(reading.request)
     }
@@ -134,13 +134,32 @@ impl Request {
 const DELIVERED: usize = 512;
 
 /// A request being read, and who takes its records meanwhile.
-#[derive(Default)]
 struct Reading<'a> {
     request: Request,
+    /// The most bytes that a record, or a part that many share, may take.
+    largest: usize,
     deliver: Option<&'a mut dyn FnMut(&mut Request)>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Whole, whatever it takes.
+    fn whole() -> Self {
+        Self { request: Request::default(), largest: usize::MAX, deliver: None }
+    }
+
+    fn delivering(largest: usize, deliver: &'a mut dyn FnMut(&mut Request)) -> Self {
+        Self { request: Request::default(), largest, deliver: Some(deliver) }
+    }
+
+    /// Refuses what takes so many bytes or more once it is decoded, before that: until it is known to be too large, it would take many
+    /// times its bytes.
+    fn check(&self, at_least: usize) -> Result<(), String> {
+        if at_least <= self.largest {
+            return Ok(());
+        }
+        Err(format!("it takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest))
+    }
+
     fn span(&mut self, span: Span) {
         self.request.spans.push(span);
         self.deliver(self.request.spans.len());
@@ -181,6 +200,10 @@ impl Telemetry {
     /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores. O(bytes). It
     /// may wait for room, as [`Store::push_batch`] does.
     ///
+    /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) by its encoding alone is rejected before it
+    /// is decoded, and so is a resource, a scope or a metric, with its records: decoded, bytes that are nothing but empty attributes
+    /// take up to a hundred times as many for a moment.
+    ///
     /// ```
     /// use slipring::Telemetry;
     /// use slipring::otlp::{Encoding, Kind};
@@ -197,7 +220,12 @@ impl Telemetry {
     pub fn take_from(&self, kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Rejected, OtlpError> {
         let mut all = Rejected::default();
         let mut deliver = |request: &mut Request| all.merge(&self.take(std::mem::take(request)));
-        let mut reading = Reading { request: Request::default(), deliver: Some(&mut deliver) };
+        let largest = match kind {
+            Kind::Traces => self.traces().largest_record(),
+            Kind::Logs => self.logs().largest_record(),
+            Kind::Metrics => self.metrics().largest_record(),
+        };
+        let mut reading = Reading::delivering(largest, &mut deliver);
         read(Some(kind), encoding, body, &mut reading)?;
         let rest = reading.request;
         all.merge(&self.take(rest));

@@ -8,7 +8,7 @@ use super::{Kind, Reading};
 use crate::signal::{self, MetricKind, Shared};
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::{logs::v1::LogRecord, metrics::v1 as metrics, trace::v1::Span};
+use opentelemetry_proto::tonic::{logs::v1::LogRecord, trace::v1::Span};
 use prost::Message;
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
@@ -110,7 +110,9 @@ pub(super) fn read(kind: Kind, body: &[u8], reading: &mut Reading<'_>) -> Result
 }
 
 fn read_resource(kind: Kind, of: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
-    let resource = field(of, 1)?.map(Resource::decode).transpose().map_err(|error| format!("resource: {error}"))?;
+    let resource = field(of, 1)?;
+    reading.check(resource.map_or(0, <[u8]>::len)).map_err(|wrong| format!("resource: {wrong}"))?;
+    let resource = resource.map(Resource::decode).transpose().map_err(|error| format!("resource: {error}"))?;
     let resource = records::resource(resource, &text(of, 3, "schemaUrl")?)?.share();
     each_field(of, |number, scope| {
         if number == 2
@@ -127,7 +129,9 @@ fn read_scope(
     resource: &Shared<signal::Resource>,
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
-    let scope = field(of, 1)?.map(InstrumentationScope::decode).transpose();
+    let scope = field(of, 1)?;
+    reading.check(scope.map_or(0, <[u8]>::len)).map_err(|wrong| format!("scope: {wrong}"))?;
+    let scope = scope.map(InstrumentationScope::decode).transpose();
     let scope = scope.map_err(|error| format!("scope: {error}"))?;
     let scope = records::scope(scope, &text(of, 3, "schemaUrl")?)?.share();
     let origin = Origin { resource: resource.clone(), scope };
@@ -138,16 +142,20 @@ fn read_scope(
     })
 }
 
+/// A message, if it is not too large.
+fn decoded<M: Message + Default>(message: &[u8], reading: &Reading<'_>) -> Result<M, String> {
+    reading.check(message.len())?;
+    M::decode(message).map_err(|error| error.to_string())
+}
+
 fn read_record(kind: Kind, record: &[u8], origin: &Origin, reading: &mut Reading<'_>) {
     let read = match kind {
-        Kind::Traces => Span::decode(record)
-            .map_err(|error| error.to_string())
-            .and_then(|span| records::span(span, origin))
-            .map(|span| reading.span(span)),
-        Kind::Logs => LogRecord::decode(record)
-            .map_err(|error| error.to_string())
-            .and_then(|log| records::log(log, origin))
-            .map(|log| reading.log(log)),
+        Kind::Traces => {
+            decoded::<Span>(record, reading).and_then(|span| records::span(span, origin)).map(|span| reading.span(span))
+        }
+        Kind::Logs => {
+            decoded::<LogRecord>(record, reading).and_then(|log| records::log(log, origin)).map(|log| reading.log(log))
+        }
         Kind::Metrics => read_metric(record, origin, reading),
     };
     if let Err(wrong) = read {
@@ -178,19 +186,19 @@ struct OfMetric {
 }
 
 fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Result<(), String> {
-    type Decode = fn(&[u8]) -> Result<WirePoint, prost::DecodeError>;
-    let number: Decode = |bytes| metrics::NumberDataPoint::decode(bytes).map(WirePoint::Number);
-    let histogram: Decode = |bytes| metrics::HistogramDataPoint::decode(bytes).map(WirePoint::Histogram);
-    let exponential: Decode =
-        |bytes| metrics::ExponentialHistogramDataPoint::decode(bytes).map(WirePoint::ExponentialHistogram);
-    let summary: Decode = |bytes| metrics::SummaryDataPoint::decode(bytes).map(WirePoint::Summary);
-    let metric = OfMetric::decode(record).map_err(|error| error.to_string())?;
+    type Decode = fn(&[u8], &Reading<'_>) -> Result<WirePoint, String>;
+    let number: Decode = |bytes, reading| decoded(bytes, reading).map(WirePoint::Number);
+    let histogram: Decode = |bytes, reading| decoded(bytes, reading).map(WirePoint::Histogram);
+    let exponential: Decode = |bytes, reading| decoded(bytes, reading).map(WirePoint::ExponentialHistogram);
+    let summary: Decode = |bytes, reading| decoded(bytes, reading).map(WirePoint::Summary);
     let mut data = None;
     each_field(record, |number, bytes| {
         if matches!(number, 5 | 7 | 9 | 10 | 11) {
             data = Some((number, bytes));
         }
     })?;
+    reading.check(record.len() - data.map_or(0, |(_, data)| data.len()))?;
+    let metric = OfMetric::decode(record).map_err(|error| error.to_string())?;
     let Some((tag, data)) = data else { return Ok(()) };
     let Aggregation { temporality, monotonic } = Aggregation::decode(data).map_err(|error| error.to_string())?;
     let temporality = records::temporality(temporality);
@@ -205,8 +213,7 @@ fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Res
     let metric = records::metric(texts, metric.metadata, kind)?;
     each_field_of(1, data, |number, point| {
         if number == 1 {
-            let point = decode(point).map_err(|error| error.to_string());
-            match point.and_then(|point| records::point(point, &metric, origin)) {
+            match decode(point, reading).and_then(|point| records::point(point, &metric, origin)) {
                 Ok(point) => reading.point(point),
                 Err(wrong) => reading.reject(1, &wrong),
             }

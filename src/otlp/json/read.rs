@@ -73,7 +73,8 @@ struct OfMetric<'a> {
     name: Option<String>,
     description: Option<String>,
     unit: Option<String>,
-    metadata: Option<Value>,
+    #[serde(borrow)]
+    metadata: Option<Raw<'a>>,
     #[serde(borrow)]
     gauge: Option<Points<'a>>,
     #[serde(borrow)]
@@ -92,7 +93,8 @@ struct OfMetric<'a> {
 struct Points<'a> {
     #[serde(borrow)]
     data_points: List<'a>,
-    aggregation_temporality: Option<Value>,
+    #[serde(borrow)]
+    aggregation_temporality: Option<Raw<'a>>,
     is_monotonic: Option<bool>,
 }
 
@@ -127,13 +129,27 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Readi
     if any { Ok(()) } else { Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".into()) }
 }
 
-fn parse(raw: Raw<'_>) -> Result<Value, Wrong> {
+/// A value, if it is not too large.
+fn parse(raw: Raw<'_>, reading: &Reading<'_>) -> Result<Value, Wrong> {
+    // No value is shorter than a byte.
+    if raw.get().len() > reading.largest / VALUE {
+        reading.check(VALUE * bare::values(raw.get().as_bytes()))?;
+    }
     serde_json::from_str(raw.get()).map_err(|error| error.to_string())
 }
 
-fn message<T>(raw: Raw<'_>, of: fn(Fields) -> Result<T, Wrong>) -> Result<T, Wrong> {
-    of(Fields::of(parse(raw)?)?)
+fn message<T>(raw: Raw<'_>, reading: &Reading<'_>, of: fn(Fields) -> Result<T, Wrong>) -> Result<T, Wrong> {
+    of(Fields::of(parse(raw, reading)?)?)
 }
+
+/// A field as one of a message that has no other.
+fn alone(name: &str, raw: Option<Raw<'_>>, reading: &Reading<'_>) -> Result<Fields, Wrong> {
+    let value = raw.map(|raw| Ok::<_, Wrong>((name.to_owned(), parse(raw, reading)?))).transpose()?;
+    Fields::of(Value::Object(value.into_iter().collect()))
+}
+
+/// Bytes of a record that each value in it, or field, takes at least, if the protocol knows it; most take several times that.
+const VALUE: usize = 4;
 
 /// A message that is only taken apart; an array is none, though serde would take one.
 fn envelope<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Result<T, Wrong> {
@@ -160,7 +176,7 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
         Kind::Metrics => of.scope_metrics,
     };
     let schema_url = of.schema_url.unwrap_or_default();
-    let resource = of.resource.map(|raw| message(raw, resource)).transpose();
+    let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
     let resource = resource.and_then(|wire| Ok(records::resource(wire, &schema_url)?.share()));
     for raw in scopes.into_iter().flatten() {
         if let Err(wrong) = read_scope(kind, raw, &resource, reading) {
@@ -184,7 +200,7 @@ fn read_scope(
     };
     let list = list.unwrap_or_default();
     let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
-        let scope = of.scope.map(|raw| message(raw, scope)).transpose();
+        let scope = of.scope.map(|raw| message(raw, reading, scope)).transpose();
         let scope = scope.and_then(|wire| records::scope(wire, &of.schema_url.unwrap_or_default()));
         Ok(Origin { resource, scope: scope.map_err(|wrong| format!("scope: {wrong}"))?.share() })
     });
@@ -197,8 +213,10 @@ fn read_scope(
 
 fn read_record(kind: Kind, raw: Raw<'_>, origin: &Origin, reading: &mut Reading<'_>) {
     let read = match kind {
-        Kind::Traces => message(raw, span).and_then(|span| records::span(span, origin)).map(|span| reading.span(span)),
-        Kind::Logs => message(raw, log).and_then(|log| records::log(log, origin)).map(|log| reading.log(log)),
+        Kind::Traces => {
+            message(raw, reading, span).and_then(|span| records::span(span, origin)).map(|span| reading.span(span))
+        }
+        Kind::Logs => message(raw, reading, log).and_then(|log| records::log(log, origin)).map(|log| reading.log(log)),
         Kind::Metrics => envelope(raw).and_then(|metric| read_metric(metric, origin, reading)),
     };
     if let Err(wrong) = read {
@@ -220,35 +238,32 @@ fn read_metric(of: OfMetric<'_>, origin: &Origin, reading: &mut Reading<'_>) -> 
     let histogram: Read = |fields| histogram_point(fields).map(WirePoint::Histogram);
     let exponential: Read = |fields| exponential_point(fields).map(WirePoint::ExponentialHistogram);
     let summary: Read = |fields| summary_point(fields).map(WirePoint::Summary);
-    let temporality = |points: &mut Points<'_>| {
-        let field = points.aggregation_temporality.take().map(|value| ("aggregationTemporality".to_owned(), value));
-        let mut fields = Fields::of(Value::Object(field.into_iter().collect()))?;
-        let number = fields.named("aggregationTemporality", |name| {
-            AggregationTemporality::from_str_name(name).map(|one| one as i32)
-        })?;
+    let temporality = |points: &Points<'_>| {
+        const NAME: &str = "aggregationTemporality";
+        let number = alone(NAME, points.aggregation_temporality, reading)?
+            .named(NAME, |name| AggregationTemporality::from_str_name(name).map(|one| one as i32))?;
         Ok::<_, Wrong>(records::temporality(number))
     };
     // Of several, as of several values in protobuf, the last one counts.
     let (kind, read, points) = if let Some(points) = of.summary {
         (MetricKind::Summary, summary, points)
-    } else if let Some(mut points) = of.exponential_histogram {
-        (MetricKind::ExponentialHistogram { temporality: temporality(&mut points)? }, exponential, points)
-    } else if let Some(mut points) = of.histogram {
-        (MetricKind::Histogram { temporality: temporality(&mut points)? }, histogram, points)
-    } else if let Some(mut points) = of.sum {
+    } else if let Some(points) = of.exponential_histogram {
+        (MetricKind::ExponentialHistogram { temporality: temporality(&points)? }, exponential, points)
+    } else if let Some(points) = of.histogram {
+        (MetricKind::Histogram { temporality: temporality(&points)? }, histogram, points)
+    } else if let Some(points) = of.sum {
         let monotonic = points.is_monotonic.unwrap_or_default();
-        (MetricKind::Sum { temporality: temporality(&mut points)?, monotonic }, number, points)
+        (MetricKind::Sum { temporality: temporality(&points)?, monotonic }, number, points)
     } else if let Some(points) = of.gauge {
         (MetricKind::Gauge, number, points)
     } else {
         return Ok(());
     };
-    let metadata = of.metadata.map(|value| ("metadata".to_owned(), value));
-    let metadata = Fields::of(Value::Object(metadata.into_iter().collect()))?.messages("metadata", key_value)?;
+    let metadata = alone("metadata", of.metadata, reading)?.messages("metadata", key_value)?;
     let texts = [of.name, of.description, of.unit].map(Option::unwrap_or_default);
     let metric = records::metric(texts, metadata, kind)?;
     for raw in points.data_points.into_iter().flatten() {
-        match message(raw, read).and_then(|point| records::point(point, &metric, origin)) {
+        match message(raw, reading, read).and_then(|point| records::point(point, &metric, origin)) {
             Ok(point) => reading.point(point),
             Err(wrong) => reading.reject(1, &wrong),
         }
