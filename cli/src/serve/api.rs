@@ -3,15 +3,18 @@
 use super::app::App;
 use super::ask::{Asked, Asking, token};
 use crate::Fallible;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http_body_util::BodyExt;
+use serde::Serialize;
 use serde_json::{Value, json};
 use slipring::otlp::Encoding;
-use slipring::{Answer, LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId, TraceOrder};
+use slipring::{Answer, LogRecord, MetricPoint, Position, Signal, Span, Store, Telemetry, TraceId, TraceOrder};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,16 +101,22 @@ pub fn parameters(given: Given) -> Result<Vec<(String, String)>, Problem> {
     given.map(|Parameters(parameters)| parameters).map_err(|error| Problem::Bad(error.body_text()))
 }
 
-/// Finds an answer on a thread that may take its time.
-async fn find<R: IntoResponse + Send + 'static>(
+/// Finds an answer on a thread that may take its time. As long as it is not read, it keeps its place: only so many are in memory.
+async fn find<R: IntoResponse>(
     app: Arc<App>,
     find: impl FnOnce(&Telemetry) -> Result<R, Problem> + Send + 'static,
-) -> Result<R, Problem> {
+) -> Result<Response, Problem> {
     let place = tokio::time::timeout(Duration::from_secs(1), Arc::clone(&app.questions).acquire_owned()).await;
     let Ok(Ok(place)) = place else { return Err(Problem::Busy) };
     let answer = move || {
-        let _place = place;
-        find(&app.telemetry)
+        let answer = find(&app.telemetry)?.into_response();
+        let keep = |body: Body| {
+            Body::new(body.map_frame(move |frame| {
+                let _as_long = &place;
+                frame
+            }))
+        };
+        Ok(answer.map(keep))
     };
     let found = tokio::task::spawn_blocking(answer).await;
     found.unwrap_or_else(|error| Err(Problem::Failed(format!("the question could not be answered: {error}"))))
@@ -123,27 +132,34 @@ async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: St
             let kind = [(header::CONTENT_TYPE, "application/json")];
             return Ok((kind, answer.to_otlp(Encoding::Json)).into_response());
         }
-        page(&answer).map(|page| Json(page).into_response()).map_err(|error| Problem::Failed(error.to_string()))
+        let page = Page::of(&answer).map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Json(page).into_response())
     })
     .await
 }
 
-/// A page, with the token of the next one.
-fn page<T: Asking>(answer: &Answer<T>) -> Fallible<Value> {
-    let mut report = serde_json::to_value(&answer.report)?;
-    let next = answer.report.next.as_ref().map(token).transpose()?;
-    if let Some(report) = report.as_object_mut() {
-        report.remove("next");
-        report.remove("bookmark");
-    }
-    Ok(json!({ "records": answer.records, "positions": answer.positions, "next": next, "report": report }))
+/// A page, with the token of the next one; written as it is, not by way of values, which would take its bytes several times.
+#[derive(Serialize)]
+struct Page<'a, T> {
+    records: &'a [T],
+    positions: &'a [Position],
+    next: Option<String>,
+    report: Value,
 }
 
-async fn count<T: Asking>(
-    State(app): State<Arc<App>>,
-    given: Given,
-    store: StoreOf<T>,
-) -> Result<Json<Value>, Problem> {
+impl<'a, T: Asking> Page<'a, T> {
+    fn of(answer: &'a Answer<T>) -> Fallible<Self> {
+        let mut report = serde_json::to_value(&answer.report)?;
+        let next = answer.report.next.as_ref().map(token).transpose()?;
+        if let Some(report) = report.as_object_mut() {
+            report.remove("next");
+            report.remove("bookmark");
+        }
+        Ok(Self { records: &answer.records, positions: &answer.positions, next, report })
+    }
+}
+
+async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
     let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
@@ -152,7 +168,7 @@ async fn count<T: Asking>(
     .await
 }
 
-async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>, Problem> {
+async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let mut given = parameters(given)?;
     // Orders of traces are others than those of spans.
     let order = given.iter().position(|(name, _)| name == "order").map(|at| given.remove(at).1);
@@ -184,7 +200,7 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>
     .await
 }
 
-async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let trace_id: TraceId = id.parse()?;
     find(app, move |telemetry| {
         let found = telemetry.trace(trace_id);
@@ -207,7 +223,7 @@ async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Pr
         .await
 }
 
-async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>, Problem> {
+async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let asked = Asked::read::<MetricPoint>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
@@ -222,7 +238,7 @@ async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Json<Value>
     .await
 }
 
-async fn services(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+async fn services(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     find(app, |telemetry| Ok(Json(json!({ "services": telemetry.services() })))).await
 }
 
@@ -234,10 +250,7 @@ async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     .await
 }
 
-async fn keys(
-    State(app): State<Arc<App>>,
-    Path((signal, index)): Path<(String, String)>,
-) -> Result<Json<Value>, Problem> {
+async fn keys(State(app): State<Arc<App>>, Path((signal, index)): Path<(String, String)>) -> Result<Response, Problem> {
     fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Json<Value>, Problem> {
         Ok(Json(json!({ "keys": store.keys(index)? })))
     }

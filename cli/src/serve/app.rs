@@ -48,6 +48,8 @@ pub struct Counts {
     pub taken: AtomicU64,
     pub refused: AtomicU64,
     pub overloaded: AtomicU64,
+    /// Records of those that were taken.
+    pub rejected_records: AtomicU64,
 }
 
 /// A request out of its envelope.
@@ -212,6 +214,7 @@ impl App {
             let _until_taken = (place, held);
             let taken = app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal))?;
             app.counts.taken.fetch_add(1, Ordering::Relaxed);
+            app.counts.rejected_records.fetch_add(taken.records(), Ordering::Relaxed);
             Ok(taken)
         });
         taken.await.unwrap_or_else(|error| {

@@ -1,43 +1,62 @@
 //! Connections: so many at once, each with so much time for its headers, and none cut off while it is answered.
 
+use super::peer::Peer;
 use super::timed::Timed;
 use axum::Router;
+use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// How long one that has begun to speak just then, or is slow to go, is waited for.
+/// How long one that is asked to leave is waited for, before it is cut off or the next one is asked.
 const MAKING_ROOM: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
 pub struct Limits {
-    pub connections: usize,
+    pub connections: u16,
     pub timeout: Duration,
 }
 
-/// A place for one more connection. Where there is none, who has been silent for longest makes room, and then the next; if all speak,
-/// it takes until one has ended, and further peers wait in the system's queue. `None` if it is time to stop.
-async fn place(
-    places: &Arc<Semaphore>,
-    silent: &mut VecDeque<oneshot::Sender<()>>,
-    stopped: &mut watch::Receiver<bool>,
-) -> Option<OwnedSemaphorePermit> {
-    loop {
-        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            return Some(place);
+/// Those that are connected.
+struct Room {
+    places: Arc<Semaphore>,
+    peers: Vec<Arc<Peer>>,
+}
+
+impl Room {
+    /// A place for one more connection. Where there is none, who has been idle for longest makes room, and then the next; if all are
+    /// being served, it takes until one has ended, and further peers wait in the system's queue. `None` if it is time to stop.
+    async fn place(&mut self, stopped: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Some(place);
+            }
+            // A peer that is held nowhere else has gone.
+            self.peers.retain(|peer| Arc::strong_count(peer) > 1);
+            let idle = self.peers.iter().filter_map(|peer| Some((peer.idle_since()?, peer)));
+            if let Some((_, peer)) = idle.min_by_key(|(since, _)| *since) {
+                peer.ask_to_leave();
+            }
+            tokio::select! {
+                place = Arc::clone(&self.places).acquire_owned() => return place.ok(),
+                () = tokio::time::sleep(MAKING_ROOM) => {},
+                _ = stopped.wait_for(|stopped| *stopped) => return None,
+            }
         }
-        while silent.pop_front().is_some_and(|told| told.send(()).is_err()) {}
-        tokio::select! {
-            place = Arc::clone(places).acquire_owned() => return place.ok(),
-            () = tokio::time::sleep(MAKING_ROOM) => {},
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
+    }
+
+    fn enter(&mut self, limits: Limits) -> Arc<Peer> {
+        if self.peers.len() >= 2 * usize::from(limits.connections) {
+            self.peers.retain(|peer| Arc::strong_count(peer) > 1);
         }
+        let peer = Peer::new();
+        self.peers.push(Arc::clone(&peer));
+        peer
     }
 }
 
@@ -53,12 +72,12 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         .keep_alive_timeout(limits.timeout)
         // Not fewer: a client that has not been told yet opens as many, and takes a refusal for a failure (RFC 9113, 6.5.2).
         .max_concurrent_streams(100)
+        // What of an answer is taken out of our hands before its peer takes it.
+        .max_send_buf_size(16 << 10)
         // Headers cost many times their bytes once they are apart, and each stream has its own.
         .max_header_list_size(8 << 10);
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    // Those that have said nothing yet, the oldest first.
-    let mut silent = VecDeque::new();
+    let places = Arc::new(Semaphore::new(limits.connections.into()));
+    let mut room = Room { places: Arc::clone(&places), peers: Vec::new() };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -73,25 +92,70 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
                 continue;
             }
         };
-        let Some(place) = place(&places, &mut silent, &mut stopped).await else { break };
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(routes.clone());
-        let (stream, told) = Timed::new(stream, limits.timeout);
-        if silent.len() >= 2 * limits.connections {
-            silent.retain(|told: &oneshot::Sender<()>| !told.is_closed());
-        }
-        silent.push_back(told);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let Some(place) = room.place(&mut stopped).await else { break };
+        let peer = room.enter(limits);
+        let (builder, routes, stopped) = (builder.clone(), routes.clone(), stopped.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended: {error}");
-            }
+            serve(&builder, stream, peer, routes, limits, stopped).await;
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(limits.timeout, places.acquire_many(limits.connections.into())).await.is_err() {
         tracing::warn!("some requests were still under way after {:?}, and are cut off", limits.timeout);
+    }
+}
+
+/// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to leave.
+async fn serve(
+    builder: &Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    routes: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(Timed::new(stream, limits.timeout, Arc::clone(&peer)));
+    let requests = AtomicUsize::new(0);
+    let service = {
+        let peer = Arc::clone(&peer);
+        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let number = requests.fetch_add(1, Ordering::Relaxed);
+            Arc::clone(&peer).pass(number, routes.clone(), request.map(Body::new))
+        })
+    };
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut looks = tokio::time::interval(limits.timeout / 2);
+    let (mut leaving, mut stopping) = (false, false);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!("a connection ended: {error}");
+                }
+                return;
+            }
+            () = peer.asked_to_leave(), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep(MAKING_ROOM), if leaving => {
+                // One that has begun to speak just then is answered before.
+                if peer.is_idle() {
+                    return;
+                }
+            }
+            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = looks.tick() => {
+                if peer.leaves_unread(limits.timeout) {
+                    tracing::debug!("a connection is cut off: its peer does not take the answers that it asked for");
+                    return;
+                }
+            }
+        }
     }
 }

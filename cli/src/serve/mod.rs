@@ -8,6 +8,7 @@ mod grpc;
 mod listen;
 mod otlp;
 mod own;
+mod peer;
 mod tail;
 mod timed;
 
@@ -30,9 +31,9 @@ use tokio::sync::watch;
 /// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
-/// Memory beside what the stores keep: `--max-in-flight` for requests as they come in, `--max-body` for each of two requests a core that are
-/// being unpacked, what their largest records take when decoded (empty attributes: some thirty times their bytes), and some buffers for
-/// each connection.
+/// Memory beside what the stores keep: `--max-in-flight` for requests as they come in; for each of two requests a core that are being
+/// decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to a hundred times `--max-record-bytes`;
+/// sixteen answers as long as they are not read; and some buffers for each connection.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken
@@ -47,7 +48,7 @@ pub struct Arguments {
     /// Bytes of requests that may be under way at once; beyond that, senders are asked to come back
     #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value_t = 256 << 20, value_name = "BYTES")]
     max_in_flight: usize,
-    /// Connections that may be open at once, on each port; further ones take the places of those that say nothing, or wait
+    /// Connections that may be open at once, on each port; further ones take the places of those that are idle, or wait
     #[arg(long, env = "SLIPRING_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
     /// Seconds in which a sender has to finish its request
@@ -112,7 +113,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let grpc = bind(arguments.grpc, "OTLP/gRPC").await?;
     let http = bind(arguments.http, "OTLP/HTTP").await?;
     let (stop, stopped) = watch::channel(false);
-    let limits = listen::Limits { connections: arguments.max_connections.into(), timeout: arguments.timeout };
+    let limits = listen::Limits { connections: arguments.max_connections, timeout: arguments.timeout };
     let (grpc_at, http_at) = (grpc.local_addr()?, http.local_addr()?);
     let of_http = routes(Arc::clone(app), stopped.clone());
     let of_grpc = grpc::routes().with_state(Arc::clone(app));

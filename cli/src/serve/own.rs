@@ -86,6 +86,13 @@ fn write_metrics(app: &App) -> String {
     let requests = [("taken", &counts.taken), ("refused", &counts.refused), ("overloaded", &counts.overloaded)]
         .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.load(Ordering::Relaxed)));
     family("requests_total", "counter", "OTLP requests, by outcome.", &requests);
+    let rejected = [(String::new(), counts.rejected_records.load(Ordering::Relaxed))];
+    family(
+        "requests_rejected_records_total",
+        "counter",
+        "Records of taken requests that were malformed, too large, or not taken by the stores.",
+        &rejected,
+    );
     let in_flight = [(String::new(), app.in_flight() as u64)];
     family("requests_in_flight", "gauge", "OTLP requests under way.", &in_flight);
     text

@@ -1,12 +1,12 @@
-//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read. One that says nothing
-//! also makes room for others where there is none left.
+//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read.
 
+use super::peer::Peer;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 /// What every peer says at least: HTTP/2's preface; and no request of HTTP/1 is much shorter.
@@ -15,27 +15,18 @@ const BEGINNING: usize = 24;
 pub struct Timed<S> {
     stream: S,
     timeout: Duration,
+    peer: Arc<Peer>,
     /// Bytes of the beginning that are read.
     read: usize,
-    until_begun: Pin<Box<Sleep>>,
-    /// As long as it has not begun: by which it is told to make room.
-    silent: Option<oneshot::Receiver<()>>,
+    /// As long as it has not begun.
+    until_begun: Option<Pin<Box<Sleep>>>,
     /// While the peer does not take what is written.
     until_written: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
-    /// With what tells it to make room, as long as it is silent; that is closed once it has begun.
-    pub fn new(stream: S, timeout: Duration) -> (Self, oneshot::Sender<()>) {
-        let (make_room, silent) = oneshot::channel();
-        let until_begun = Box::pin(sleep(timeout));
-        (Self { stream, timeout, read: 0, until_begun, silent: Some(silent), until_written: None }, make_room)
-    }
-
-    /// Whether it is over for one that has said nothing yet.
-    fn is_given_up(&mut self, context: &mut Context<'_>) -> bool {
-        let told = self.silent.as_mut().is_some_and(|silent| Pin::new(silent).poll(context).is_ready());
-        self.silent.is_some() && (told || self.until_begun.as_mut().poll(context).is_ready())
+    pub fn new(stream: S, timeout: Duration, peer: Arc<Peer>) -> Self {
+        Self { stream, timeout, peer, read: 0, until_begun: Some(Box::pin(sleep(timeout))), until_written: None }
     }
 }
 
@@ -48,11 +39,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
+            self.peer.has_spoken();
             self.read = self.read.saturating_add(buffer.filled().len() - before);
             if self.read >= BEGINNING {
-                self.silent = None;
+                self.until_begun = None;
             }
-        } else if self.is_given_up(context) {
+        } else if self.until_begun.as_mut().is_some_and(|until| until.as_mut().poll(context).is_ready()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read
