@@ -12,6 +12,7 @@ use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Route, Router, 
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{self, Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
+use std::collections::TryReserveError;
 use std::time::{Duration, Instant};
 
 /// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
@@ -66,7 +67,12 @@ pub(crate) struct Counts {
 }
 
 impl<T: Signal> Engine<T> {
-    pub(crate) fn new(config: &crate::config::Builder<T>, layouts: Layouts, seed: u64, identity: u64) -> Self {
+    pub(crate) fn new(
+        config: &crate::config::Builder<T>,
+        layouts: Layouts,
+        seed: u64,
+        identity: u64,
+    ) -> Result<Self, TryReserveError> {
         let shards_of = |layout: Layout| {
             layout.capacities().map(move |capacity| Shard::new(capacity, layout.slack, config.share(capacity)))
         };
@@ -80,8 +86,8 @@ impl<T: Signal> Engine<T> {
             let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
             config.share(layout.base).map_or(largest, |share| share.min(sized).min(largest))
         };
-        Self {
-            shards: shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect(),
+        Ok(Self {
+            shards: shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?,
             router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
             notices: Notices::new(),
             fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
@@ -99,7 +105,7 @@ impl<T: Signal> Engine<T> {
             plain: config.max_bytes.is_none() && config.class.is_none(),
             picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
             threaded: !config.manual,
-        }
+        })
     }
 
     /// Runs user code; a panic is caught and counted.

@@ -49,6 +49,16 @@ pub enum BuildError {
         /// Bytes of one record in its slot.
         record_bytes: usize,
     },
+    /// The system gave no memory for the slots.
+    #[error(
+        "there is no memory for {capacity} records of {record_bytes} bytes and what the engine notes of each; lower the capacity"
+    )]
+    Memory {
+        /// The store's capacity, in records.
+        capacity: usize,
+        /// Bytes of one record in its slot.
+        record_bytes: usize,
+    },
     /// The system gave no thread for the indexer.
     #[error("the indexer's thread could not be started: {0}; free some threads, or build the store with `manual()`")]
     Thread(String),

@@ -85,6 +85,7 @@ mod query;
 mod reason;
 #[cfg(feature = "tracing")]
 mod recorder;
+mod reserve;
 mod ring;
 mod series;
 mod signal;

@@ -64,7 +64,10 @@ impl<T: Signal> Store<T> {
     pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
         let layouts = config.layouts()?;
         let random = |number: u64| if cfg!(loom) { 0 } else { RandomState::new().hash_one(number) };
-        let engine = Arc::new(Engine::new(config, layouts, random(0), random(1)));
+        let engine = Engine::new(config, layouts, random(0), random(1));
+        let engine = Arc::new(
+            engine.map_err(|_| BuildError::Memory { capacity: config.capacity, record_bytes: size_of::<T>() })?,
+        );
         let thread = if config.manual {
             None
         } else {

@@ -4,7 +4,9 @@
 //! the token holder, as records are indexed. There are so many places that a summary is written over only after all of its
 //! block has been reclaimed: who may read any record of a block may read its summary.
 
+use crate::reserve::reserve;
 use crate::sync::{AtomicU64, Ordering};
+use std::collections::TryReserveError;
 use std::ops::RangeInclusive;
 
 /// Records of a block.
@@ -21,9 +23,9 @@ struct Block {
 pub(crate) struct Blocks(Box<[Block]>);
 
 impl Blocks {
-    pub(crate) fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Result<Self, TryReserveError> {
         // The first and the last block of a ring may be there in part, and one more is being begun.
-        Self((0..slots.div_ceil(BLOCK as usize) + 2).map(|_| Block::default()).collect())
+        reserve(slots.div_ceil(BLOCK as usize) + 2, Block::default).map(Self)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_block_holds_the_times_that_were_entered_in_whatever_portions() {
-        let blocks = Blocks::new(100);
+        let blocks = Blocks::new(100).unwrap();
         let times: Vec<u64> = (0..10_000).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).collect();
         let (mut at, mut portion) = (0, 1);
         while at < times.len() {

@@ -1,5 +1,7 @@
 //! Keys that have lately left a shard: so that what is still in other shards can be called a part.
 
+use crate::reserve::reserve;
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Remembers fingerprints of keys whose last record in the shard was evicted, each in the one place that it may have, until
@@ -11,8 +13,8 @@ pub(crate) struct Departed(Box<[AtomicU32]>);
 
 impl Departed {
     /// For a ring of so many slots.
-    pub(crate) fn new(slots: usize) -> Self {
-        Self((0..(slots / 2).next_power_of_two()).map(|_| AtomicU32::new(0)).collect())
+    pub(crate) fn new(slots: usize) -> Result<Self, TryReserveError> {
+        reserve((slots / 2).next_power_of_two(), || AtomicU32::new(0)).map(Self)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -43,7 +45,7 @@ mod tests {
 
     #[test]
     fn it_knows_what_left_lately_and_nothing_else() {
-        let departed = Departed::new(1_000);
+        let departed = Departed::new(1_000).unwrap();
         let print = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (1..=10_000).for_each(|number| departed.note(print(number)));
         assert!(departed.knows(print(10_000)));

@@ -32,7 +32,8 @@ pub(crate) enum Growth {
 impl Directory {
     pub(crate) fn new() -> Self {
         let census = Arc::default();
-        Self { current: Atomic::new(Table::new(MIN_CELLS, &census)), census }
+        let first = Table::new(MIN_CELLS, &census).expect("there is memory for some cells");
+        Self { current: Atomic::new(first), census }
     }
 
     /// Bytes of all tables, retired ones included until they are freed.
@@ -123,7 +124,7 @@ pub(crate) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Makes sure that keys fit, as many as `wanted` at best, and says how many do: 0 if that takes a new table and none
-    /// may be made now. Moves some cells of a table that is being replaced for each: O(wanted), and at most one
+    /// may be made now, or there is no memory for it. Moves some cells of a table that is being replaced for each: O(wanted), and at most one
     /// allocation.
     pub(crate) fn prepare(&mut self, wanted: u64, growth: Growth) -> u64 {
         if let Some(next) = self.next {
@@ -170,7 +171,8 @@ impl<'a> Writer<'a> {
     }
 
     fn start(&mut self, cells: usize) {
-        let next = Owned::new(Table::new(cells, &self.directory.census)).into_shared(self.guard);
+        let Some(next) = Table::new(cells, &self.directory.census) else { return };
+        let next = Owned::new(next).into_shared(self.guard);
         // Release pairs with the Acquire in `following`: the new table's cells are set up.
         self.table.next.store(next, Ordering::Release);
         self.next = following(self.table, self.guard);

@@ -97,10 +97,11 @@ pub(super) struct Census {
 }
 
 impl Table {
-    pub(super) fn new(cells: usize, census: &Arc<Census>) -> Self {
+    /// `None` if there is no memory for it.
+    pub(super) fn new(cells: usize, census: &Arc<Census>) -> Option<Self> {
         debug_assert!(cells.is_power_of_two());
         let table = Self {
-            lines: empty_lines(cells / LINE),
+            lines: empty_lines(cells / LINE)?,
             live: Count::default(),
             used: Count::default(),
             moved: Count::default(),
@@ -109,7 +110,7 @@ impl Table {
         };
         census.tables.fetch_add(1, Ordering::Relaxed);
         census.bytes.fetch_add(table.bytes(), Ordering::Relaxed);
-        table
+        Some(table)
     }
 
     fn bytes(&self) -> usize {
@@ -289,8 +290,8 @@ impl Drop for Table {
 }
 
 #[cfg(not(loom))]
-fn empty_lines(lines: usize) -> Box<[Line]> {
-    use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+fn empty_lines(lines: usize) -> Option<Box<[Line]>> {
+    use std::alloc::{Layout, alloc_zeroed};
 
     let layout = Layout::array::<Line>(lines).expect("a table is smaller than the address space");
     assert!(layout.size() > 0);
@@ -299,17 +300,14 @@ fn empty_lines(lines: usize) -> Box<[Line]> {
     // system untouched, so a table of millions of cells is no pause.
     unsafe {
         let start = alloc_zeroed(layout).cast::<Line>();
-        if start.is_null() {
-            handle_alloc_error(layout);
-        }
-        Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, lines))
+        (!start.is_null()).then(|| Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, lines)))
     }
 }
 
 #[cfg(loom)]
-fn empty_lines(lines: usize) -> Box<[Line]> {
+fn empty_lines(lines: usize) -> Option<Box<[Line]>> {
     let cell = |_| Cell { print: AtomicU64::new(EMPTY), newest: AtomicU64::new(0) };
-    (0..lines).map(|_| Line(std::array::from_fn(cell))).collect()
+    Some((0..lines).map(|_| Line(std::array::from_fn(cell))).collect())
 }
 
 #[cfg(all(test, not(loom)))]
@@ -319,7 +317,7 @@ mod tests {
 
     #[test]
     fn churn_leaves_few_tombstones_and_finds_every_key() {
-        let table = Table::new(64, &Arc::default());
+        let table = Table::new(64, &Arc::default()).unwrap();
         let mut model: HashMap<u64, u64> = HashMap::new();
         let mut order = std::collections::VecDeque::new();
         for sequence in 0..10_000u64 {

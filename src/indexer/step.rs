@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn evicted_records_rest_only_while_there_is_room() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0);
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
         push(&engine, 10);
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });

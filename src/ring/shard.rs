@@ -12,10 +12,12 @@ use super::token::{Token, TokenGuard};
 use crate::index::{Blocks, Departed, Directory};
 use crate::inside::caught;
 use crate::reason::EvictReason;
+use crate::reserve::reserve;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Count, Ordering, Tally, fence_after_seqcst_rmw, look_before_swap, own};
+use std::collections::TryReserveError;
 
 /// The word of the `claimed` cursor: sequences handed out, and in the top bit whether the shard is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +73,10 @@ pub(crate) struct Shard<T: Signal> {
 
 impl<T: Signal> Shard<T> {
     /// `bytes` is how many its records may keep, if that is bounded.
-    pub(crate) fn new(capacity: usize, slack: usize, bytes: Option<u64>) -> Self {
+    pub(crate) fn new(capacity: usize, slack: usize, bytes: Option<u64>) -> Result<Self, TryReserveError> {
         const { assert!(T::Indexes::COUNT <= u8::MAX as usize, "a signal has at most 255 indexes") };
-        Self {
+        let count = capacity + slack;
+        Ok(Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
             home: CachePadded::new(Home::default()),
             reclaimed: CachePadded::new(AtomicU64::new(0)),
@@ -84,13 +87,13 @@ impl<T: Signal> Shard<T> {
             share: bytes.map(Share::new),
             token: Token::new(),
             marks: Marks::new(),
-            slots: Slots::new(capacity + slack),
-            leads: (0..capacity + slack).map(|_| Tally::default()).collect(),
+            slots: Slots::new(count)?,
+            leads: reserve(count, Tally::default)?,
             directories: (0..T::Indexes::COUNT).map(|_| Directory::new()).collect(),
-            blocks: Blocks::new(capacity + slack),
-            departed: Departed::new(capacity + slack),
+            blocks: Blocks::new(count)?,
+            departed: Departed::new(count)?,
             capacity: capacity as u64,
-        }
+        })
     }
 
     pub(crate) fn capacity(&self) -> u64 {

@@ -1,9 +1,11 @@
 //! Slots: a head for the engine, one cache line, and the record itself apart from it.
 
 use super::route::Class;
+use crate::reserve::reserve;
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, weaken};
 use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, prefetch, prefetch_to_write};
+use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 
 /// A slot's generation word: which sequence is published there. 0 says that none ever was, anything else is that
@@ -132,11 +134,9 @@ unsafe impl<T: Signal> Sync for Slots<T> {}
 unsafe impl<T: Signal> Send for Slots<T> {}
 
 impl<T: Signal> Slots<T> {
-    pub(crate) fn new(count: usize) -> Self {
-        Self {
-            heads: (0..count).map(|_| Head::new()).collect(),
-            payloads: (0..count).map(|_| Cell::new(MaybeUninit::uninit())).collect(),
-        }
+    pub(crate) fn new(count: usize) -> Result<Self, TryReserveError> {
+        let heads = reserve(count, Head::new)?;
+        Ok(Self { heads, payloads: reserve(count, || Cell::new(MaybeUninit::uninit()))? })
     }
 
     pub(crate) fn count(&self) -> u64 {

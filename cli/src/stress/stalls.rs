@@ -177,11 +177,22 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
         }
         match on_full {
             OnFull::Reject => plan.until("a full store rejects", || scene.refused() > 10_000),
-            _ => plan.until("every producer waits", || scene.store.stats().waits >= plan.producers),
+            _ => plan.until("every producer waits", || {
+                let offered = scene.store.stats().offered;
+                thread::sleep(Duration::from_millis(20));
+                let stats = scene.store.stats();
+                stats.waits >= plan.producers && stats.offered == offered
+            }),
         }
         let before = scene.store.stats();
         plan.rest(plan.length / 2);
         let after = scene.store.stats();
+        if on_full == OnFull::Wait {
+            assert_eq!(
+                after.offered, before.offered,
+                "a producer that waits is let through while nothing is reclaimed"
+            );
+        }
         assert_eq!(after.total_memory_bytes, before.total_memory_bytes, "memory grows while the indexer stands still");
         (0..KEYS).for_each(|key| scene.look_up(key));
         starved.store(false, Relaxed);

@@ -1,0 +1,140 @@
+//! Memory that the system does not give: a store that can't be built says so, one whose index can't grow looks through
+//! what is not indexed, and catches up when there is some again.
+//!
+//! One test, because the allocator is the whole process's.
+
+use slipring::{BuildError, Key, Signal, Store};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Gives no more than this at once, and counts what it has given.
+struct Scarce;
+
+static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+impl Scarce {
+    fn give(layout: Layout, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
+        if layout.size() > LARGEST.load(SeqCst) {
+            REFUSED.fetch_add(1, SeqCst);
+            return std::ptr::null_mut();
+        }
+        BYTES.fetch_add(layout.size(), SeqCst);
+        allocate()
+    }
+}
+
+// SAFETY: what is given is the system allocator's; null says that there is none.
+unsafe impl GlobalAlloc for Scarce {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract is this one's.
+        Self::give(layout, || unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        Self::give(layout, || unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Scarce = Scarce;
+
+struct Sample {
+    key: u64,
+    _own: Box<u64>,
+}
+
+impl Signal for Sample {
+    const NAME: &'static str = "sample";
+    type Indexes = [&'static str; 1];
+    const INDEXES: Self::Indexes = ["key"];
+
+    fn key(&self, _: usize) -> Option<Key<'_>> {
+        Some(Key::Int(self.key))
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.key
+    }
+
+    fn heap_bytes(&self) -> usize {
+        8
+    }
+}
+
+fn sample(key: u64) -> Sample {
+    Sample { key, _own: Box::new(key) }
+}
+
+#[test]
+fn what_the_system_does_not_give() {
+    a_store_without_memory_is_not_built();
+    an_index_that_can_not_grow_lags_and_catches_up_later();
+}
+
+fn a_store_without_memory_is_not_built() {
+    let build = || Store::<Sample>::builder().capacity(20_000).shards(2).manual().build();
+    drop(build().unwrap());
+    let before = BYTES.load(SeqCst);
+    // Whichever of its parts is the first that there is no memory for.
+    let (mut largest, mut failed) = (64 << 10, 0);
+    let built = loop {
+        LARGEST.store(largest, SeqCst);
+        let built = build();
+        LARGEST.store(usize::MAX, SeqCst);
+        match built {
+            Ok(store) => break store,
+            Err(error) => {
+                assert_eq!(error, BuildError::Memory { capacity: 20_000, record_bytes: size_of::<Sample>() });
+                assert!(error.to_string().contains("lower the capacity"), "{error}");
+            }
+        }
+        assert_eq!(BYTES.load(SeqCst), before, "what it had got is given back");
+        failed += 1;
+        largest += 32 << 10;
+    };
+    assert!(failed >= 3, "{failed}");
+    built.push(sample(1)).unwrap();
+    assert_eq!(built.len(), 1);
+}
+
+fn an_index_that_can_not_grow_lags_and_catches_up_later() {
+    const CAPACITY: usize = 20_000;
+    for manual in [true, false] {
+        let builder = Store::<Sample>::builder().capacity(CAPACITY).shards(1);
+        let store = if manual { builder.manual() } else { builder }.build().unwrap();
+        let push = |keys: Range<u64>| {
+            for key in keys {
+                store.push(sample(key)).unwrap();
+                if manual && key % 64 == 0 {
+                    store.step();
+                }
+            }
+        };
+        let refused = REFUSED.load(SeqCst);
+        LARGEST.store(32 << 10, SeqCst);
+        push(0..100_000);
+        assert!(REFUSED.load(SeqCst) > refused);
+        let found = |key: u64| store.query().key("key", key).count().unwrap();
+        assert_eq!([0, 79_000, 81_000, 99_999].map(found), [0, 0, 1, 1], "what is not indexed is found all the same");
+        LARGEST.store(usize::MAX, SeqCst);
+        let lag = store.stats().indexer_lag;
+        assert!(!manual || lag > CAPACITY as u64 / 2, "{lag} records are not indexed: it did without more memory");
+        store.flush().unwrap();
+        assert_eq!(store.stats().indexer_lag, 0);
+        push(100_000..150_000);
+        assert_eq!([99_000, 131_000, 149_999].map(found), [0, 1, 1]);
+        store.audit().unwrap();
+        let stats = store.stats();
+        assert_eq!((stats.offered, stats.evicted.total()), (150_000, 150_000 - CAPACITY as u64));
+    }
+}
