@@ -105,4 +105,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn blocks_are_counted_and_so_are_the_records_in_them() {
+        let blocks = Blocks::new(640).unwrap();
+        assert_eq!(blocks.count(), 12);
+        assert_eq!(blocks.bytes(), 12 * 16);
+        // A time for each block.
+        blocks.enter(0, (0..640_u32).map(|sequence| u64::from(sequence) / BLOCK * 10));
+        let in_blocks = |from, to, times| blocks.records_in(from, to, &times);
+        assert_eq!(in_blocks(0, 640, 0..=u64::MAX), 640);
+        assert_eq!(in_blocks(0, 640, 30..=49), 2 * BLOCK);
+        assert_eq!(in_blocks(0, 640, 31..=39), 0);
+        // Whole blocks, also of those that are asked for in part.
+        assert_eq!(in_blocks(63, 65, 0..=u64::MAX), 2 * BLOCK);
+        assert_eq!(in_blocks(64, 128, 0..=u64::MAX), BLOCK);
+        assert_eq!(in_blocks(130, 600, 20..=60), 5 * BLOCK);
+        // A place is used again.
+        blocks.enter(768, [7].into_iter());
+        assert_eq!(blocks.times(0), 7..=7);
+    }
 }

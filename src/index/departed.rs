@@ -53,4 +53,14 @@ mod tests {
         assert!(known > 80, "{known}");
         assert!((10_001..20_000).all(|number| !departed.knows(print(number))));
     }
+
+    #[test]
+    fn nothing_is_known_of_what_never_left_and_its_bytes_are_told() {
+        let departed = Departed::new(1_000).unwrap();
+        assert_eq!(departed.bytes(), 512 * 4);
+        // Whatever is kept of a fingerprint, it is not what an empty place has.
+        assert!((0..8).all(|high| !departed.knows(high << 32 | 5)));
+        departed.note(1 << 32 | 5);
+        assert!(departed.knows(1 << 32 | 5) && !departed.knows(3 << 32 | 5) && !departed.knows(1 << 32 | 6));
+    }
 }

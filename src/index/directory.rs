@@ -297,4 +297,60 @@ mod tests {
         assert!(largest > 5_000 * 16, "{largest}");
         assert!(directory.bytes() < small * 4, "{} after {largest}", directory.bytes());
     }
+
+    /// Sizes and places exactly, where the rest only sees that there are enough.
+    #[test]
+    fn a_table_is_replaced_when_it_is_half_used_or_nearly_empty_and_never_fills_up() {
+        const MUCH: u64 = 1 << 40;
+        let directory = Directory::new();
+        let link = AtomicU32::new(0);
+        let print = |key: u64| (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 2;
+        let enter = |keys: std::ops::Range<u64>, guard: &Guard| {
+            directory.writer(guard).insert(keys.clone().map(|key| (print(key), &link)), keys.start, |_| ());
+        };
+        let guard = pin();
+        // An eighth of a table stays empty, and one cell.
+        assert_eq!(directory.writer(&guard).prepare(MUCH, Growth::Allowed), 256 - 1 - 32);
+        assert_eq!(directory.writer(&guard).prepare(7, Growth::Allowed), 7);
+        assert!(directory.writer(&guard).next.is_none(), "the smallest table is not replaced for being empty");
+        enter(0..127, &guard);
+        assert_eq!(directory.writer(&guard).prepare(MUCH, Growth::Allowed), 223 - 127);
+        assert!(directory.writer(&guard).next.is_none());
+        enter(127..128, &guard);
+        assert_eq!(directory.writer(&guard).prepare(MUCH, Growth::Forbidden), 223 - 128);
+        assert!(directory.writer(&guard).next.is_none());
+        // Half used: twice what lives and may come while it is moved, 2 × (128 + 256 / 8 + 1), as a power of two.
+        assert_eq!(directory.writer(&guard).prepare(MUCH, Growth::Allowed), 512 - 1 - 64 - 128);
+        assert_eq!(directory.writer(&guard).next.map(Table::len), Some(512));
+        // Eight cells are moved for each key.
+        let _ = directory.writer(&guard).prepare(3, Growth::Forbidden);
+        let moved = || directory.writer(&guard).table.moved.get();
+        assert_eq!(moved(), 24);
+        let _ = directory.writer(&guard).prepare(5, Growth::Forbidden);
+        assert_eq!(moved(), 64);
+        let _ = directory.writer(&guard).prepare(24, Growth::Forbidden);
+        assert_eq!((directory.writer(&guard).table.len(), directory.writer(&guard).next.is_none()), (512, true));
+        // The old table is still there, because of this guard, and so no other one is begun.
+        enter(128..300, &guard);
+        assert_eq!(directory.writer(&guard).prepare(MUCH, Growth::Allowed), 512 - 1 - 64 - 300);
+        assert!(directory.writer(&guard).next.is_none());
+        drop(guard);
+        while directory.census.tables.load(Ordering::Relaxed) > 1 {
+            pin().flush();
+        }
+        // Less than an eighth of it used: half the size.
+        let guard = pin();
+        (64..300).for_each(|key| assert!(directory.remove(print(key), key, &guard)));
+        let sparse = || directory.writer(&guard).size_wanted();
+        let used = directory.writer(&guard).table.used();
+        assert!(used < 256, "{used}");
+        assert_eq!(sparse(), None, "64 of 512 are an eighth");
+        assert!(directory.remove(print(63), 63, &guard));
+        assert_eq!(sparse(), Some(256));
+        drop(guard);
+        let census = Arc::clone(&directory.census);
+        drop(directory);
+        assert_eq!(census.tables.load(Ordering::Relaxed), 0);
+        assert_eq!(census.bytes.load(Ordering::Relaxed), 0);
+    }
 }

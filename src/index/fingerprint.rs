@@ -59,4 +59,10 @@ mod tests {
         let key = Key::Text("cart");
         assert_ne!(Fingerprints::new(1, 64).of(key), Fingerprints::new(2, 64).of(key));
     }
+
+    #[test]
+    fn only_what_was_narrowed_is_narrow() {
+        assert!(!Fingerprints::new(1, 64).narrow() && !Fingerprints::new(1, 100).narrow());
+        assert!(Fingerprints::new(1, 63).narrow() && Fingerprints::new(1, 0).narrow());
+    }
 }

@@ -338,4 +338,86 @@ mod tests {
             assert!(table.used() < 64, "an empty cell ends every probe");
         }
     }
+
+    /// What the table must be by its own description, whatever was done to it.
+    fn check(table: &Table, model: &HashMap<u64, u64>, all: &[u64]) {
+        assert_eq!(table.entries().collect::<HashMap<_, _>>(), *model);
+        let prints = |line: usize| table.lines[line].prints(own);
+        let used: usize = (0..table.lines.len()).map(|line| prints(line).iter().filter(|&&p| p != EMPTY).count()).sum();
+        assert_eq!((table.live(), table.used()), (model.len(), used));
+        for &print in all {
+            assert_eq!(table.lines().newest(print), model.get(&print).copied(), "{print:#x}");
+            assert_eq!(table.lines().find_own(print).map(Cell::newest_own), model.get(&print).copied());
+        }
+    }
+
+    /// Few homes, the last ones of the table, so that keys flow over line after line and around its end.
+    #[test]
+    fn crowded_lines_flow_over_and_around_and_lose_no_key() {
+        const LINES: u64 = 8;
+        let all: Vec<u64> = (1..=14).flat_map(|n| [5, 6, 7].map(|home| n * LINES + home)).collect();
+        let mut random = 1_u64;
+        let mut below = |most: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % most
+        };
+        let (mut buried, mut dug_up) = (0, 0);
+        for round in 0..60 {
+            let table = Table::new(LINES as usize * LINE, &Arc::default()).unwrap();
+            let mut model = HashMap::new();
+            let most = [6, 12, 20, 27][round % 4];
+            for sequence in 1..150 {
+                let print = all[below(all.len())];
+                if let Some(&newest) = model.get(&print) {
+                    assert_eq!(table.remove(print, newest + 1), Some(newest), "another is its newest: it stays");
+                    let (line, _) = table.lines().find_by(print, own).unwrap();
+                    let was_full = !table.lines[line].prints(own).contains(&EMPTY);
+                    assert_eq!(table.remove(print, newest), Some(newest));
+                    model.remove(&print);
+                    // A full line keeps tombstones only if something may have flowed over from it.
+                    let next = (line + 1) % LINES as usize;
+                    let beyond = table.lines[next].prints(own);
+                    let at_home = |&p: &u64| p < RESERVED || p % LINES == next as u64;
+                    let none_flowed = beyond.contains(&EMPTY) && beyond.iter().all(at_home);
+                    let tombs = table.lines[line].prints(own).contains(&TOMB);
+                    assert_eq!(tombs, was_full && !none_flowed);
+                    buried += u32::from(tombs);
+                    dug_up += u32::from(was_full && none_flowed);
+                } else if table.used() < most {
+                    assert_eq!(table.remove(print, sequence), None);
+                    table.add(print, sequence);
+                    model.insert(print, sequence);
+                }
+                check(&table, &model, &all);
+            }
+            // To the table that replaces it, cell by cell: each key is in one of them, and in no third place.
+            let next = Table::new(2 * table.len(), &Arc::default()).unwrap();
+            for at in 0..table.len() {
+                table.move_to(at, &next);
+                assert_eq!(table.live() + next.live(), model.len());
+                for print in &all {
+                    let found = table.lines().newest(*print).or_else(|| next.lines().newest(*print));
+                    assert_eq!(found, model.get(print).copied());
+                }
+            }
+            assert_eq!((table.live(), table.entries().count()), (0, 0));
+            check(&next, &model, &all);
+        }
+        assert!(buried > 100 && dug_up > 100, "{buried} tombstones stayed, {dug_up} times they were cleared away");
+    }
+
+    #[test]
+    fn homes_and_bytes_are_as_told() {
+        let census = Arc::default();
+        let table = Table::new(64, &census).unwrap();
+        let lines = table.lines();
+        assert_eq!((table.len(), table.lines.len()), (64, 16));
+        assert_eq!([0, 5, 15, 16, 21].map(|print| lines.home(print)), [0, 5, 15, 0, 5]);
+        assert_eq!([0, 1, 14, 15].map(|line| lines.after(line)), [1, 2, 15, 0]);
+        assert_eq!(table.bytes(), size_of::<Table>() + 64 * 16);
+        let bytes = || census.bytes.load(Ordering::Relaxed);
+        assert_eq!((bytes(), census.tables.load(Ordering::Relaxed)), (table.bytes(), 1));
+        drop(table);
+        assert_eq!((bytes(), census.tables.load(Ordering::Relaxed)), (0, 0));
+    }
 }
