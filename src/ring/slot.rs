@@ -258,8 +258,7 @@ impl<T: Signal> Slots<T> {
     #[inline(always)]
     pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, sketch: &Sketch<T>) {
         debug_assert_eq!(slot, self.slot(sequence));
-        // SAFETY: `slot` is a slot, by the contract above; there is a payload for each head.
-        let (head, payload) = unsafe { (self.heads.get_unchecked(slot), self.payloads.get_unchecked(slot)) };
+        let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         payload.with_mut(|payload| {
             // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped.
             unsafe { (*payload).write(record) };
