@@ -11,7 +11,7 @@ mod stop;
 mod stress;
 mod text;
 
-pub use serve::over_http;
+pub use serve::{over_grpc, over_http};
 
 use clap::{Args, Parser, Subcommand};
 use slipring::{BuildError, Store, Telemetry};
@@ -62,7 +62,7 @@ struct Keeping {
     /// Seconds that a record may stay
     #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "SECONDS", value_parser = seconds)]
     max_age: Option<Duration>,
-    /// Bytes that each store's records may take; what they share (resource, scope, metric) is not counted
+    /// Bytes that each store's records may take, and as many again what they share (resource, scope, metric)
     #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES")]
     max_bytes: Option<usize>,
     /// Bytes that one record may take; larger ones are rejected

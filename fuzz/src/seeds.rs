@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             count += plant(&folder, 2, &request.points, count)?;
         }
     }
-    eprintln!("{count} seeds for each of protobuf, json and round_trip");
+    eprintln!("{count} seeds for each of protobuf, json, round_trip and exports");
     Ok(())
 }
 
@@ -38,16 +38,27 @@ fn plant<T: Exported>(folder: &Path, kind: u8, records: &[T], number: usize) -> 
     if records.is_empty() || json.len() > LARGEST {
         return Ok(0);
     }
-    let seeds: [(&str, &[u8], &[u8]); 4] = [
+    // How `arbitrary` reads the choices: of three each, a third of the numbers there are.
+    const THIRD: u32 = u32::MAX / 3 + 1;
+    let sent = |way: u32, packing: u32| {
+        let choices = [way * THIRD, packing * THIRD].map(u32::to_le_bytes).concat();
+        [&[kind], &choices[..], &[0]].concat()
+    };
+    let [plain, packed, as_json, framed] = [sent(0, 0), sent(0, 1), sent(1, 0), sent(2, 0)];
+    let seeds: [(&str, &[u8], &[u8]); 8] = [
         ("protobuf", &[kind], &protobuf),
         ("json", &[kind], &json),
         ("round_trip", &[kind, 20], &protobuf),
         ("round_trip", &[kind, 21], &json),
+        ("exports", &plain, &protobuf),
+        ("exports", &packed, &protobuf),
+        ("exports", &as_json, &json),
+        ("exports", &framed, &protobuf),
     ];
-    for (target, head, body) in seeds {
+    for (way, (target, head, body)) in seeds.into_iter().enumerate() {
         let folder = folder.join(target);
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join(format!("seed-{number}-{}", head.last().unwrap_or(&0))), [head, body].concat())?;
+        fs::write(folder.join(format!("seed-{number}-{way}")), [head, body].concat())?;
     }
     Ok(1)
 }

@@ -98,3 +98,53 @@ impl<T: Signal> Engine<T> {
         self.shards.iter().any(Shard::has_records)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::config::{Builder, OnFull};
+    use crate::signal::LogRecord;
+
+    #[test]
+    fn notes_are_taken_and_forgotten_when_it_is_time() {
+        let most = Duration::from_millis(6_400);
+        let config = Builder::<LogRecord>::new().capacity(100).shards(3).max_age(most);
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        let push = || {
+            let record = LogRecord::default();
+            let sketch = engine.sketch(&record).expect("its keys are sound");
+            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+            engine.publish(claim, record, &sketch);
+        };
+        let ages = engine.ages.as_ref().unwrap();
+        let notes = || lock(&ages.notes).taken.len();
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        assert_eq!((engine.ages_next(), ages.bytes()), (None, 0), "nothing grows old in an empty store");
+        engine.age_out(|| at(0));
+        assert_eq!(notes(), 0);
+        push();
+        assert!(engine.ages_next().is_some_and(|next| next <= Instant::now()), "a first note is due at once");
+        engine.age_out(|| at(0));
+        assert_eq!((notes(), engine.ages_next()), (1, Some(at(6_400))));
+        let capacity = lock(&ages.notes).taken.capacity();
+        assert_eq!(ages.bytes(), capacity * size_of::<Note>() + 3 * size_of::<u64>());
+        // What came since is noted after a sixty-fourth part.
+        push();
+        assert_eq!(engine.ages_next(), Some(at(100)));
+        engine.age_out(|| at(99));
+        assert_eq!(notes(), 1);
+        engine.age_out(|| at(100));
+        assert_eq!((notes(), engine.ages_next()), (2, Some(at(6_400))));
+        engine.age_out(|| at(6_399));
+        let gone = || engine.shards.iter().map(|shard| shard.balance().1[EvictReason::Age as usize]).sum::<u64>();
+        assert_eq!((notes(), gone()), (2, 0));
+        engine.age_out(|| at(6_400));
+        assert_eq!((notes(), gone(), engine.ages_next()), (1, 1, Some(at(6_500))));
+        engine.age_out(|| at(6_500));
+        assert_eq!((notes(), gone()), (0, 2));
+        // One note is kept for its memory.
+        let capacity = lock(&ages.notes).taken.capacity();
+        assert_eq!(ages.bytes(), capacity * size_of::<Note>() + 3 * size_of::<u64>());
+    }
+}

@@ -395,13 +395,14 @@ mod tests {
     use crate::config::{Builder, OnFull};
     use crate::signal::LogRecord;
 
+    fn push_one<T: Signal>(engine: &Engine<T>, record: T) {
+        let sketch = engine.sketch(&record).expect("its keys are sound");
+        let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+        engine.publish(claim, record, &sketch);
+    }
+
     fn push(engine: &Engine<LogRecord>, records: u64) {
-        for _ in 0..records {
-            let record = LogRecord::default();
-            let sketch = engine.sketch(&record).expect("its keys are sound");
-            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-            engine.publish(claim, record, &sketch);
-        }
+        (0..records).for_each(|_| push_one(engine, LogRecord::default()));
     }
 
     #[test]
@@ -413,5 +414,62 @@ mod tests {
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });
         push(&engine, 3);
         assert_eq!(step(), Moved { indexed: 3, evicted: 3, reclaimed: 5 }, "3 free slots are less than half the slack");
+    }
+
+    /// Of an engine with this configuration, whose records each have a key of their own.
+    fn engine_with(config: &Builder<LogRecord>, records: u128) -> Engine<LogRecord> {
+        let engine = Engine::new(config, config.layouts().unwrap(), 0, 0).unwrap();
+        for number in 1..=records {
+            push_one(&engine, LogRecord { trace_id: Some(number.into()), ..LogRecord::default() });
+        }
+        engine
+    }
+
+    #[test]
+    fn a_reader_indexes_a_small_batch_and_lets_nothing_grow_where_there_is_a_thread() {
+        let config = Builder::<LogRecord>::new().capacity(1_000).shards(1);
+        let threaded = engine_with(&config, 400);
+        let moved = |indexed| Moved { indexed, ..Moved::default() };
+        assert_eq!(threaded.step(0, Role::Reader), Some(moved(223)), "what the smallest table takes");
+        let manual = engine_with(&config.clone().manual(), 400);
+        assert_eq!(manual.step(0, Role::Reader), Some(moved(2 * ASSIST_BATCH)));
+        assert_eq!(manual.step(0, Role::Reader), Some(moved(400 - 2 * ASSIST_BATCH)));
+        let indexer = engine_with(&config, 600);
+        assert_eq!(indexer.step(0, Role::Indexer { rested: 0 }), Some(moved(2 * BATCH)));
+    }
+
+    #[test]
+    fn an_assister_drops_few_records_at_a_time_but_all_that_cost_nothing() {
+        let config = Builder::<LogRecord>::new().capacity(8).slack(100).shards(1);
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        push(&engine, 60);
+        let moved = engine.step(0, Role::Assister);
+        assert_eq!(moved, Some(Moved { indexed: 60, evicted: 52, reclaimed: TIDY_BATCH }));
+        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
+        assert_eq!(engine.step(0, Role::Flusher), Some(Moved::default()));
+
+        struct Plain;
+        impl Signal for Plain {
+            const NAME: &'static str = "plain";
+            type Indexes = [&'static str; 0];
+            const INDEXES: Self::Indexes = [];
+            fn key(&self, _: usize) -> Option<crate::Key<'_>> {
+                None
+            }
+            fn timestamp(&self) -> u64 {
+                0
+            }
+        }
+        let config = Builder::<Plain>::new().capacity(8).slack(100).shards(1);
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        (0..60).for_each(|_| push_one(&engine, Plain));
+        assert_eq!(engine.step(0, Role::Assister), Some(Moved { indexed: 60, evicted: 52, reclaimed: 52 }));
+    }
+
+    #[test]
+    fn what_has_moved_has_moved_by_whatever_cursor() {
+        assert!(!Moved::default().any());
+        let moved = [(1, 0, 0), (0, 1, 0), (0, 0, 1)];
+        assert!(moved.into_iter().all(|(indexed, evicted, reclaimed)| Moved { indexed, evicted, reclaimed }.any()));
     }
 }

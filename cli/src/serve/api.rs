@@ -141,9 +141,9 @@ async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: St
 /// A page, with the token of the next one; written as it is, not by way of values, which would take its bytes several times.
 #[derive(Serialize)]
 struct Page<'a, T> {
-    records: &'a [T],
-    positions: &'a [Position],
     next: Option<String>,
+    positions: &'a [Position],
+    records: &'a [T],
     report: Value,
 }
 
@@ -155,7 +155,7 @@ impl<'a, T: Asking> Page<'a, T> {
             report.remove("next");
             report.remove("bookmark");
         }
-        Ok(Self { records: &answer.records, positions: &answer.positions, next, report })
+        Ok(Self { next, positions: &answer.positions, records: &answer.records, report })
     }
 }
 

@@ -99,11 +99,21 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .with_state(app)
 }
 
-/// The same without sockets, for the fuzzer: what `serve` answers with its default limits.
+/// With its default limits.
+fn by_itself(telemetry: Telemetry) -> Arc<App> {
+    Arc::new(App::new(telemetry, 16 << 20, 256 << 20, Duration::from_secs(10)))
+}
+
+/// The same without sockets, for the fuzzer.
 pub fn over_http(telemetry: Telemetry) -> Router {
     // Told to stop by nobody.
     let (_, stopped) = watch::channel(false);
-    routes(Arc::new(App::new(telemetry, 16 << 20, 256 << 20, Duration::from_secs(10))), stopped)
+    routes(by_itself(telemetry), stopped)
+}
+
+/// What is taken over gRPC, without sockets.
+pub fn over_grpc(telemetry: Telemetry) -> Router {
+    grpc::routes().with_state(by_itself(telemetry))
 }
 
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
