@@ -323,7 +323,8 @@ impl<T: Signal> Store<T> {
     // --- upkeep ---
 
     /// Returns when everything pushed before is indexed and every eviction due by then is applied. It takes part in the
-    /// work; it waits for pushes that have begun, not for readers. Queries need no flush: they never lag.
+    /// work; it waits for pushes that have begun, not for readers; and, where an index finds no memory to grow, until there is some.
+    /// Queries need no flush: they never lag.
     ///
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit.

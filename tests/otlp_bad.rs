@@ -447,11 +447,11 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         field(1, &[resource, field(2, &[scope, records].concat())].concat())
     };
     for (kind, body, rejected) in [
-        (Kind::Logs, of(vec![], vec![], [log(5_001), good.clone()].concat()), 1),
-        (Kind::Logs, of(resource(5_001), vec![], [good.clone(), good.clone()].concat()), 2),
-        (Kind::Logs, of(vec![], scope(5_001), [good.clone(), good.clone()].concat()), 2),
-        (Kind::Metrics, of(vec![], vec![], metric(0, &[point(5_001), point(0)].concat())), 1),
-        (Kind::Metrics, of(vec![], vec![], metric(5_001, &[point(0), point(0)].concat())), 2),
+        (Kind::Logs, of(vec![], vec![], [log(10_001), good.clone()].concat()), 1),
+        (Kind::Logs, of(resource(10_001), vec![], [good.clone(), good.clone()].concat()), 2),
+        (Kind::Logs, of(vec![], scope(10_001), [good.clone(), good.clone()].concat()), 2),
+        (Kind::Metrics, of(vec![], vec![], metric(0, &[point(10_001), point(0)].concat())), 1),
+        (Kind::Metrics, of(vec![], vec![], metric(10_001, &[point(0), point(0)].concat())), 2),
     ] {
         let (records, why) = take(kind, Encoding::Protobuf, &body);
         assert_eq!(records, rejected, "{why}");
@@ -465,6 +465,8 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
     // As text they are shorter than what is allowed: what counts are values.
     for (body, rejected) in [
         (of_resource(json!({}), json!([log(empty(2_600)), {}])), 1),
+        (of_resource(json!({}), json!([{ "attributes": vec![json!([[[[]]]]); 1_000] }, {}])), 1),
+        (of_resource(json!({ "attributes": [{ "key": "k".repeat(11_000) }] }), json!([{}, {}])), 2),
         (of_resource(log(empty(2_600)), json!([{}, {}])), 2),
     ] {
         let (records, why) = take(Kind::Logs, Encoding::Json, body.to_string().as_bytes());
@@ -478,7 +480,7 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
     let body = of_resource(json!({}), json!([log(empty(2_600)), {}])).to_string();
     assert_eq!(Request::read(Kind::Logs, Encoding::Json, body.as_bytes()).unwrap().len(), 2);
     let stats = telemetry.stats();
-    assert_eq!((stats.logs.count, stats.metrics.count), (3, 1));
+    assert_eq!((stats.logs.count, stats.metrics.count), (4, 1));
 }
 
 fn of_empty_logs(count: usize) -> Vec<u8> {

@@ -30,7 +30,7 @@ const RECORD: u64 = MIB / 16;
 fn bound(server: &Server) -> u64 {
     let cores = thread::available_parallelism().unwrap().get() as u64;
     let stores: u64 = ["span", "log", "metric"].iter().map(|signal| stored(server, signal)).sum();
-    let decoding = 2 * cores * (16 * MAX_BODY + 100 * RECORD);
+    let decoding = 2 * cores * (16 * MAX_BODY + 200 * RECORD);
     stores.max(3 * STORED) + IN_FLIGHT + decoding + 16 * STORED + CONNECTIONS * MIB + REST
 }
 

@@ -42,6 +42,10 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
             continue;
         } else if pass(engine, taken, &mut rested) {
             idle = 0;
+            if engine.shares_too_much() {
+                // Few records go at a time: on to the next.
+                continue;
+            }
         } else {
             idle = u32::saturating_add(idle, 1);
         }
@@ -78,7 +82,9 @@ impl Pace {
         let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
         let crowded = engine.notices.take_entered() >= self.cores
             && arrived >= engine.shards.iter().map(Shard::slack).sum::<u64>() / 4
-            && engine.sinks.load().is_empty();
+            && engine.sinks.load().is_empty()
+            // Producers evict for want of slots, not for what records share.
+            && !engine.shares_too_much();
         engine.notices.set_crowded(crowded);
         crowded
     }

@@ -29,7 +29,7 @@ pub use requests::{Exported, write};
 #[cfg(feature = "opentelemetry")]
 pub use sdk::Exporter;
 
-use crate::signal::{LogRecord, MetricPoint, Span};
+use crate::signal::{LogRecord, MetricPoint, Shared, Signal, Span};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use thiserror::Error;
@@ -138,48 +138,61 @@ struct Reading<'a> {
     request: Request,
     /// The most bytes that a record, or a part that many share, may take.
     largest: usize,
+    /// Heap bytes of the records that are not handed on yet.
+    bytes: usize,
     deliver: Option<&'a mut dyn FnMut(&mut Request)>,
 }
 
 impl<'a> Reading<'a> {
     /// Whole, whatever it takes.
     fn whole() -> Self {
-        Self { request: Request::default(), largest: usize::MAX, deliver: None }
+        Self { request: Request::default(), largest: usize::MAX, bytes: 0, deliver: None }
     }
 
     fn delivering(largest: usize, deliver: &'a mut dyn FnMut(&mut Request)) -> Self {
-        Self { request: Request::default(), largest, deliver: Some(deliver) }
+        Self { request: Request::default(), largest, bytes: 0, deliver: Some(deliver) }
     }
 
     /// Refuses what takes so many bytes or more once it is decoded, before that: until it is known to be too large, it would take many
     /// times its bytes.
     fn check(&self, at_least: usize) -> Result<(), String> {
-        if at_least <= self.largest {
-            return Ok(());
-        }
-        Err(format!("it takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest))
+        if at_least <= self.largest { Ok(()) } else { Err(self.too_large("it")) }
+    }
+
+    fn too_large(&self, what: &str) -> String {
+        format!("{what} takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest)
+    }
+
+    /// A part that many records share, if it is no larger than one of them may be.
+    fn shared<T>(&self, what: &str, part: Shared<T>) -> Result<Shared<T>, String> {
+        if part.heap_bytes() <= self.largest { Ok(part) } else { Err(self.too_large(what)) }
     }
 
     fn span(&mut self, span: Span) {
+        let bytes = span.heap_bytes();
         self.request.spans.push(span);
-        self.deliver(self.request.spans.len());
+        self.deliver(self.request.spans.len(), bytes);
     }
 
     fn log(&mut self, log: LogRecord) {
+        let bytes = log.heap_bytes();
         self.request.logs.push(log);
-        self.deliver(self.request.logs.len());
+        self.deliver(self.request.logs.len(), bytes);
     }
 
     fn point(&mut self, point: MetricPoint) {
+        let bytes = point.heap_bytes();
         self.request.points.push(point);
-        self.deliver(self.request.points.len());
+        self.deliver(self.request.points.len(), bytes);
     }
 
-    fn deliver(&mut self, records: usize) {
-        if records >= DELIVERED
-            && let Some(deliver) = &mut self.deliver
-        {
+    /// Hands records on, if they are many or, with a last one of so many bytes, take much.
+    fn deliver(&mut self, records: usize, bytes: usize) {
+        let Some(deliver) = &mut self.deliver else { return };
+        self.bytes = self.bytes.saturating_add(bytes);
+        if records >= DELIVERED || self.bytes > self.largest {
             deliver(&mut self.request);
+            self.bytes = 0;
         }
     }
 
@@ -200,9 +213,9 @@ impl Telemetry {
     /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores. O(bytes). It
     /// may wait for room, as [`Store::push_batch`] does.
     ///
-    /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) by its encoding alone is rejected before it
-    /// is decoded, and so is a resource, a scope or a metric, with its records: decoded, bytes that are nothing but empty attributes
-    /// take up to a hundred times as many for a moment.
+    /// A record that by its encoding alone is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected before it
+    /// is decoded: bytes that are nothing but empty attributes take many times as many then, up to two hundred times of what is allowed
+    /// for a moment. A resource, a scope or a metric that is larger is rejected with its records.
     ///
     /// ```
     /// use slipring::Telemetry;
@@ -255,7 +268,7 @@ impl Telemetry {
     }
 }
 
-fn push<T: crate::Signal>(store: &Store<T>, records: Vec<T>, rejected: &mut Rejected) {
+fn push<T: Signal>(store: &Store<T>, records: Vec<T>, rejected: &mut Rejected) {
     if let Err(error) = store.push_batch(records) {
         // Of several reasons the last one is told; statistics have them all.
         rejected.add(error.rejected.len() as u64, &error.reason.to_string());

@@ -111,9 +111,9 @@ pub(super) fn read(kind: Kind, body: &[u8], reading: &mut Reading<'_>) -> Result
 
 fn read_resource(kind: Kind, of: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
     let resource = field(of, 1)?;
-    reading.check(resource.map_or(0, <[u8]>::len)).map_err(|wrong| format!("resource: {wrong}"))?;
+    reading.check(resource.map_or(0, least)).map_err(|wrong| format!("resource: {wrong}"))?;
     let resource = resource.map(Resource::decode).transpose().map_err(|error| format!("resource: {error}"))?;
-    let resource = records::resource(resource, &text(of, 3, "schemaUrl")?)?.share();
+    let resource = reading.shared("resource", records::resource(resource, &text(of, 3, "schemaUrl")?)?.share())?;
     each_field(of, |number, scope| {
         if number == 2
             && let Err(wrong) = read_scope(kind, scope, &resource, reading)
@@ -130,10 +130,10 @@ fn read_scope(
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
     let scope = field(of, 1)?;
-    reading.check(scope.map_or(0, <[u8]>::len)).map_err(|wrong| format!("scope: {wrong}"))?;
+    reading.check(scope.map_or(0, least)).map_err(|wrong| format!("scope: {wrong}"))?;
     let scope = scope.map(InstrumentationScope::decode).transpose();
     let scope = scope.map_err(|error| format!("scope: {error}"))?;
-    let scope = records::scope(scope, &text(of, 3, "schemaUrl")?)?.share();
+    let scope = reading.shared("scope", records::scope(scope, &text(of, 3, "schemaUrl")?)?.share())?;
     let origin = Origin { resource: resource.clone(), scope };
     each_field(of, |number, record| {
         if number == 2 {
@@ -142,9 +142,14 @@ fn read_scope(
     })
 }
 
+/// Bytes that what lies in a message takes at least: a number of eight bytes may be written in ten.
+fn least(message: &[u8]) -> usize {
+    message.len() / 2
+}
+
 /// A message, if it is not too large.
 fn decoded<M: Message + Default>(message: &[u8], reading: &Reading<'_>) -> Result<M, String> {
-    reading.check(message.len())?;
+    reading.check(least(message))?;
     M::decode(message).map_err(|error| error.to_string())
 }
 
@@ -197,7 +202,7 @@ fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Res
             data = Some((number, bytes));
         }
     })?;
-    reading.check(record.len() - data.map_or(0, |(_, data)| data.len()))?;
+    reading.check((record.len() - data.map_or(0, |(_, data)| data.len())) / 2)?;
     let metric = OfMetric::decode(record).map_err(|error| error.to_string())?;
     let Some((tag, data)) = data else { return Ok(()) };
     let Aggregation { temporality, monotonic } = Aggregation::decode(data).map_err(|error| error.to_string())?;
@@ -210,7 +215,7 @@ fn read_metric(record: &[u8], origin: &Origin, reading: &mut Reading<'_>) -> Res
         _ => (MetricKind::Summary, summary),
     };
     let texts = [metric.name, metric.description, metric.unit];
-    let metric = records::metric(texts, metric.metadata, kind)?;
+    let metric = reading.shared("metric", records::metric(texts, metric.metadata, kind)?)?;
     each_field_of(1, data, |number, point| {
         if number == 1 {
             match decode(point, reading).and_then(|point| records::point(point, &metric, origin)) {

@@ -38,7 +38,9 @@ impl Room {
             }
             // A peer that is held nowhere else has gone.
             self.peers.retain(|peer| Arc::strong_count(peer) > 1);
-            let idle = self.peers.iter().filter_map(|peer| Some((peer.idle_since()?, peer)));
+            // One that has just come is let speak first.
+            let may_leave = |peer: &&Arc<Peer>| !peer.is_asked_to_leave() && peer.is_idle_for(MAKING_ROOM);
+            let idle = self.peers.iter().filter(may_leave).filter_map(|peer| Some((peer.idle_since()?, peer)));
             if let Some((_, peer)) = idle.min_by_key(|(since, _)| *since) {
                 peer.ask_to_leave();
             }
@@ -126,7 +128,7 @@ async fn serve(
         })
     };
     let mut connection = pin!(builder.serve_connection(stream, service));
-    let mut looks = tokio::time::interval(limits.timeout / 2);
+    let mut looks = tokio::time::interval((limits.timeout / 2).max(Duration::from_millis(1)));
     let (mut leaving, mut stopping) = (false, false);
     loop {
         tokio::select! {
@@ -140,9 +142,9 @@ async fn serve(
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep(MAKING_ROOM), if leaving => {
-                // One that has begun to speak just then is answered before.
-                if peer.is_idle() {
+            () = tokio::time::sleep(MAKING_ROOM / 2), if leaving => {
+                // One that has begun to speak just then is answered before, and the answer's end is let out.
+                if peer.is_idle_for(MAKING_ROOM / 2) {
                     return;
                 }
             }

@@ -32,8 +32,8 @@ use tokio::sync::watch;
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
 /// Memory beside what the stores keep: `--max-in-flight` for requests as they come in; for each of two requests a core that are being
-/// decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to a hundred times `--max-record-bytes`;
-/// sixteen answers as long as they are not read; and some buffers for each connection.
+/// decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to two hundred times `--max-record-bytes`;
+/// sixteen answers as long as they are not read; and some buffers for each connection, up to 16 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken

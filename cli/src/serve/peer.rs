@@ -4,6 +4,7 @@
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response};
 use axum::{BoxError, Router};
+use bytes::Buf;
 use hyper::body::{Frame, SizeHint};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ const PIECE: usize = 16 << 10;
 pub struct Peer {
     heard: Mutex<Instant>,
     requests: AtomicUsize,
+    writing: AtomicBool,
     /// By number of the request: of its answer a piece was handed on then, and no more has been asked for.
     unread: Mutex<HashMap<usize, Instant>>,
     asked_to_leave: AtomicBool,
@@ -36,6 +38,7 @@ impl Peer {
         Arc::new(Self {
             heard: Mutex::new(Instant::now()),
             requests: AtomicUsize::new(0),
+            writing: AtomicBool::new(false),
             unread: Mutex::default(),
             asked_to_leave: AtomicBool::new(false),
             leave: Notify::new(),
@@ -47,13 +50,24 @@ impl Peer {
         *locked(&self.heard) = Instant::now();
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) == 0
+    /// Whether what was written for it waits until it reads.
+    pub fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Relaxed);
     }
 
-    /// Since when there is nothing to do for it, if it has not been asked to leave.
+    /// Since when there is nothing to do for it.
     pub fn idle_since(&self) -> Option<Instant> {
-        (self.is_idle() && !self.asked_to_leave.load(Ordering::Relaxed)).then(|| *locked(&self.heard))
+        let idle = self.requests.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
+        idle.then(|| *locked(&self.heard))
+    }
+
+    /// Whether it has been idle for so long, be it only because it has just come.
+    pub fn is_idle_for(&self, time: Duration) -> bool {
+        self.idle_since().is_some_and(|since| since.elapsed() >= time)
+    }
+
+    pub fn is_asked_to_leave(&self) -> bool {
+        self.asked_to_leave.load(Ordering::Relaxed)
     }
 
     /// Asks it to make room for another.
@@ -67,24 +81,28 @@ impl Peer {
         self.leave.notified().await;
     }
 
-    /// Whether it has left some answer unread for so long. A peer of HTTP/2 can do that while it reads all that is sent.
+    /// Whether it has left some answer unread for so long. A peer of HTTP/2 can do that while it reads all that is sent; and what it
+    /// does not take can't be taken back by itself: that takes its connection.
     pub fn leaves_unread(&self, timeout: Duration) -> bool {
         locked(&self.unread).values().any(|since| since.elapsed() >= timeout)
     }
 
     /// Passes a request on, and keeps in mind that it is under way until all of its answer is handed on.
-    pub async fn pass(
+    pub fn pass(
         self: Arc<Self>,
         number: usize,
         routes: Router,
         request: Request<Body>,
-    ) -> Result<Response<Answer>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> {
+        // At once, not when the answer is first asked for.
         self.requests.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay { peer: self, number };
-        let response = routes.oneshot(request).await?;
-        // Its head is there to be taken.
-        locked(&under_way.peer.unread).insert(number, Instant::now());
-        Ok(response.map(|body| Answer { body, piece: Bytes::new(), request: under_way }))
+        async move {
+            let response = routes.oneshot(request).await?;
+            // Its head is there to be taken.
+            locked(&under_way.peer.unread).insert(number, Instant::now());
+            Ok(response.map(|body| Answer { body, piece: Bytes::new(), request: under_way }))
+        }
     }
 }
 
@@ -127,7 +145,9 @@ impl HttpBody for Answer {
                 None => return Poll::Ready(None),
             }
         }
-        let piece = this.piece.split_to(PIECE.min(this.piece.len()));
+        // Copied: a part of the whole would keep all of it in memory for as long as its peer likes.
+        let piece = Bytes::copy_from_slice(&this.piece[..PIECE.min(this.piece.len())]);
+        this.piece.advance(piece.len());
         locked(&peer.unread).insert(*number, Instant::now());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

@@ -59,9 +59,12 @@ impl<S: AsyncWrite + Unpin> Timed<S> {
     ) -> Poll<io::Result<R>> {
         let written = write(Pin::new(&mut self.stream), context);
         if written.is_ready() {
-            self.until_written = None;
+            if self.until_written.take().is_some() {
+                self.peer.set_writing(false);
+            }
             return written;
         }
+        self.peer.set_writing(true);
         let timeout = self.timeout;
         let until = self.until_written.get_or_insert_with(|| Box::pin(sleep(timeout)));
         if until.as_mut().poll(context).is_ready() { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { written }

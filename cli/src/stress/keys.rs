@@ -22,7 +22,7 @@ fn run(plan: &Plan, scene: &Scene, make: impl Fn(u64) -> Sample + Sync, look_up:
                 });
             });
         }
-        plan.rest(plan.length);
+        scene.rest(plan);
         scene.stop();
     });
 }
@@ -128,7 +128,7 @@ pub fn bursts(plan: &Plan) -> Outcome {
         for reader in 0..plan.readers {
             team.spawn(move || (reader..).take_while(|_| scene.is_running()).for_each(|turn| scene.look_up(turn % 5)));
         }
-        plan.rest(plan.length);
+        scene.rest(plan);
         scene.stop();
     });
     scene.settle(plan);

@@ -33,7 +33,7 @@ pub fn panics(plan: &Plan) -> Outcome {
                 });
             });
         }
-        plan.rest(plan.length);
+        scene.rest(plan);
         scene.stop();
     });
     scene.settle(plan);

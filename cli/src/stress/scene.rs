@@ -238,6 +238,12 @@ impl<const BODY: usize> Scene<BODY> {
         }
     }
 
+    /// Lets the threads go on for a phase's length, and until more has come in than the store holds.
+    pub fn rest(&self, plan: &Plan) {
+        plan.rest(plan.length);
+        plan.until("the store is full", || self.store.stats().evicted.total() > 0);
+    }
+
     /// Waits until everything is indexed, and what was evicted has been dropped, which may be some milliseconds later.
     pub fn settle(&self, plan: &Plan) {
         self.store.flush().expect("not called from inside");

@@ -57,7 +57,7 @@ pub fn times(plan: &Plan) -> Outcome {
                 });
             });
         }
-        plan.rest(plan.length);
+        scene.rest(plan);
         scene.stop();
     });
     for range in RANGES {

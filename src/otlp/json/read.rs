@@ -177,7 +177,7 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
     };
     let schema_url = of.schema_url.unwrap_or_default();
     let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
-    let resource = resource.and_then(|wire| Ok(records::resource(wire, &schema_url)?.share()));
+    let resource = resource.and_then(|wire| reading.shared("it", records::resource(wire, &schema_url)?.share()));
     for raw in scopes.into_iter().flatten() {
         if let Err(wrong) = read_scope(kind, raw, &resource, reading) {
             reading.reject(1, &wrong);
@@ -202,7 +202,8 @@ fn read_scope(
     let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
         let scope = of.scope.map(|raw| message(raw, reading, scope)).transpose();
         let scope = scope.and_then(|wire| records::scope(wire, &of.schema_url.unwrap_or_default()));
-        Ok(Origin { resource, scope: scope.map_err(|wrong| format!("scope: {wrong}"))?.share() })
+        let scope = scope.and_then(|scope| reading.shared("it", scope.share()));
+        Ok(Origin { resource, scope: scope.map_err(|wrong| format!("scope: {wrong}"))? })
     });
     match origin {
         Ok(origin) => list.into_iter().for_each(|raw| read_record(kind, raw, &origin, reading)),
@@ -261,7 +262,7 @@ fn read_metric(of: OfMetric<'_>, origin: &Origin, reading: &mut Reading<'_>) -> 
     };
     let metadata = alone("metadata", of.metadata, reading)?.messages("metadata", key_value)?;
     let texts = [of.name, of.description, of.unit].map(Option::unwrap_or_default);
-    let metric = records::metric(texts, metadata, kind)?;
+    let metric = reading.shared("metric", records::metric(texts, metadata, kind)?)?;
     for raw in points.data_points.into_iter().flatten() {
         match message(raw, reading, read).and_then(|point| records::point(point, &metric, origin)) {
             Ok(point) => reading.point(point),
