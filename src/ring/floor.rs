@@ -96,3 +96,44 @@ impl Floor {
         lock(&self.raises).due.capacity() * size_of::<(Range<u64>, EvictReason)>()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use EvictReason::{Age, Bytes, Capacity, Cleared};
+
+    #[test]
+    fn each_part_is_told_once_and_with_its_own_reason() {
+        let floor = Floor::new();
+        assert_eq!(floor.bytes(), 0);
+        floor.raise(4, Age, || 0);
+        floor.raise(6, Age, || 4);
+        floor.raise(8, Bytes, || 6);
+        floor.raise(8, Cleared, || 8);
+        floor.raise(12, Bytes, || 10);
+        let (found, left) = floor.balance(|| "looked");
+        assert_eq!((found, left[Capacity as usize], left[Cleared as usize]), ("looked", 0, 0));
+        assert_eq!((left[Age as usize], left[Bytes as usize]), (6, 4));
+        assert!(floor.bytes() >= 3 * size_of::<(Range<u64>, EvictReason)>());
+        let told = |range| {
+            let mut told = Vec::new();
+            floor.tell(range, |part, reason| told.push((part, reason)));
+            told
+        };
+        assert_eq!(told(0..3), [(0..3, Age)]);
+        assert_eq!(told(3..6), [(3..6, Age)], "ranges that meet, of one reason, are one");
+        assert_eq!(told(6..11), [(6..8, Bytes), (10..11, Bytes)], "what left by capacity is not told");
+        assert_eq!(told(11..12), [(11..12, Bytes)]);
+        assert_eq!(told(12..20), []);
+    }
+
+    #[test]
+    fn clearing_is_remembered_beside_other_reasons() {
+        let floor = Floor::new();
+        floor.raise(5, Age, || 0);
+        assert!(!floor.has_cleared(0));
+        floor.raise(3, Cleared, || 5);
+        assert_eq!(floor.get(), 5);
+        assert!(floor.has_cleared(2) && !floor.has_cleared(3));
+    }
+}

@@ -53,11 +53,26 @@ mod tests {
         assert!(home.welcomes(1) && !home.welcomes(2));
         for _ in 0..3 {
             home.enter(2);
+            assert!(!home.welcomes(2), "one visit is none");
             home.enter(1);
         }
         assert!(home.welcomes(1), "the owner has come back after each visit");
         home.enter(2);
         home.enter(2);
         assert!(home.welcomes(2) && !home.welcomes(1));
+    }
+
+    #[test]
+    fn only_the_owner_sends_a_guest_away_by_staying() {
+        let home = Home::default();
+        home.enter(1);
+        home.enter(2);
+        home.stay(1);
+        home.enter(2);
+        assert!(home.welcomes(1), "the owner has begun a run since the first visit");
+        home.stay(2);
+        home.stay(3);
+        home.enter(2);
+        assert!(home.welcomes(2), "nobody but guests has");
     }
 }

@@ -145,3 +145,38 @@ impl Drop for Marks {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_mark_counts_wherever_it_was_set_or_moved() {
+        let marks = Marks::new();
+        assert_eq!(marks.lowest(7), 7);
+        let mut mark = marks.set(5);
+        assert_eq!((mark.at(), marks.lowest(7), marks.lowest(3)), (5, 5, 3));
+        mark.move_to(2);
+        assert_eq!((mark.at(), marks.lowest(7)), (2, 2));
+        mark.move_to(6);
+        assert_eq!((mark.at(), marks.lowest(7)), (6, 6));
+        let other = marks.set(0);
+        assert_eq!(marks.lowest(7), 0);
+        drop(other);
+        assert_eq!(marks.lowest(7), 6);
+    }
+
+    #[test]
+    fn marks_grow_by_blocks_with_the_most_readers_at_once() {
+        let marks = Marks::new();
+        let many = || (1..=2 * BLOCK as u64).map(|at| marks.set(at)).collect::<Vec<_>>();
+        let first = many();
+        assert_eq!((marks.bytes(), marks.lowest(99)), (size_of::<Marks>(), 1));
+        let more = marks.set(0);
+        assert_eq!((marks.bytes(), marks.lowest(99)), (2 * size_of::<Marks>(), 0));
+        drop((first, more));
+        assert_eq!(marks.lowest(99), 99);
+        drop(many());
+        assert_eq!(marks.bytes(), 2 * size_of::<Marks>(), "those that were there are taken again");
+    }
+}

@@ -406,3 +406,107 @@ enum Whose {
     Own,
     Any,
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::OnlySlots;
+    use super::*;
+    use crate::signal::LogRecord;
+
+    type Shards = Vec<Shard<LogRecord>>;
+
+    const TICK: u64 = 0;
+
+    /// Shards with so many slots each, and a way to them in runs of so many.
+    fn ring(run: usize, slots: &[usize]) -> (Shards, Router) {
+        let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, None).unwrap()).collect();
+        let route = Route::new(0..slots.len(), run, slots[0] - 1, 1);
+        (shards, Router::new(route, None))
+    }
+
+    /// As a push claims.
+    fn claim(shards: &Shards, router: &Router, need: &impl Need<LogRecord>) -> Result<Claim, NoClaim> {
+        let here = router.claim(shards, Class::Rest, 1, need, TICK);
+        here.map_or_else(|| router.claim_anew(shards, Class::Rest, 1, need, &Notices::new(), |_| false), Ok)
+    }
+
+    /// Takes a sequence itself, just before the producer does, so many times.
+    struct Rival(Cell<u64>);
+
+    impl Need<LogRecord> for Rival {
+        fn take(&self, shard: &Shard<LogRecord>, records: u64) -> u64 {
+            if self.0.get() > 0 {
+                self.0.set(self.0.get() - 1);
+                assert!(shard.claim(shard.claimed(), 1));
+            }
+            records
+        }
+
+        fn give_back(&self, _: &Shard<LogRecord>, _: u64) {}
+    }
+
+    #[test]
+    fn a_run_keeps_its_stamp_and_shards_fill_evenly() {
+        let (shards, router) = ring(3, &[64, 64]);
+        let claims: Vec<Claim> = (0..15).map(|_| claim(&shards, &router, &OnlySlots).unwrap()).collect();
+        let stamped: Vec<_> = claims.iter().map(|claim| (claim.shard, claim.stamp)).collect();
+        let expected: Vec<_> = [0, 1, 1, 0, 0].into_iter().zip(0..).flat_map(|run| [run; 3]).collect();
+        assert_eq!(stamped, expected, "it helps out where a run is missing, and stays where none is");
+        assert_eq!(router.stamps_given(), 5);
+    }
+
+    #[test]
+    fn who_is_not_alone_goes_elsewhere_but_not_in_circles() {
+        let (shards, router) = ring(3, &[64, 64]);
+        let claims = |rivals| {
+            let claim = claim(&shards, &router, &Rival(Cell::new(rivals))).unwrap();
+            (claim.shard, [shards[0].claimed(), shards[1].claimed()])
+        };
+        assert_eq!(claims(1), (1, [1, 1]), "once: to the other shard");
+        // On the run that has begun there, then on either shard, and then no further.
+        assert_eq!(claims(3), (1, [2, 4]));
+        // Without a race, but somebody has been there since.
+        assert!(shards[1].claim(4, 1));
+        assert_eq!(claims(0), (0, [3, 5]));
+    }
+
+    #[test]
+    fn a_claim_that_user_code_left_behind_is_not_gone_on_from_in_another_shard() {
+        let (shards, router) = ring(8, &[8, 9]);
+        assert!((0..17).all(|_| claim(&shards, &router, &OnlySlots).is_ok()));
+        let mut calls = 0;
+        let inside = Cell::new(None);
+        let make_room = |_| {
+            calls += 1;
+            // At the last try there is room in the smaller shard, and the record that is dropped there pushes.
+            if calls == 4 {
+                shards[0].set_indexed(8);
+                shards[0].set_evicted(8);
+                shards[0].set_reclaimed(8);
+                inside.set(claim(&shards, &router, &OnlySlots).ok());
+            }
+            false
+        };
+        let outside = router.claim_anew(&shards, Class::Rest, 1, &OnlySlots, &Notices::new(), make_room);
+        assert_eq!(outside.unwrap_err(), NoClaim::Full);
+        let inside = inside.get().expect("there was room");
+        assert_eq!((calls, inside.shard, inside.first), (4, 0, 8));
+        // The run is on the larger shard now, whose next sequence has the number of the smaller one's, and no slot.
+        assert_eq!((shards[0].claimed(), shards[1].claimed(), shards[1].limit()), (9, 9, 9));
+        assert!(router.claim(&shards, Class::Rest, 1, &OnlySlots, TICK).is_none());
+    }
+
+    #[test]
+    fn a_thread_enters_once_in_a_tick_whatever_it_pushes() {
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let route = |number| Route::new(number..number + 1, 2, 63, 1);
+        let router = Router::new(route(0), Some(route(1)));
+        let notices = Notices::new();
+        let claim = |class| router.claim_anew(&shards, class, 1, &OnlySlots, &notices, |_| false).unwrap();
+        let _ = (claim(Class::Rest), claim(Class::Picked), claim(Class::Rest));
+        assert_eq!(notices.take_entered(), 1);
+        notices.tick_on();
+        let _ = (claim(Class::Picked), claim(Class::Rest));
+        assert_eq!(notices.take_entered(), 1);
+    }
+}

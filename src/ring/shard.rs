@@ -313,3 +313,43 @@ impl<T: Signal> Drop for Shard<T> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::signal::LogRecord;
+
+    #[test]
+    fn who_awaits_room_is_told_of_slots_and_bytes_and_of_the_end() {
+        let shard = Shard::<LogRecord>::new(2, 1, Some(8)).unwrap();
+        assert_eq!(shard.floor_bytes(), 0);
+        assert!(shard.has_room_or_is_closed());
+        assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
+        assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot");
+        shard.set_indexed(3);
+        shard.set_evicted(1);
+        shard.set_reclaimed(1);
+        assert!(shard.has_room_or_is_closed());
+        assert!(shard.share.as_ref().unwrap().take(10));
+        assert!(!shard.has_room_or_is_closed(), "no byte");
+        shard.close();
+        assert!(shard.has_room_or_is_closed());
+    }
+    #[test]
+    fn a_shard_is_settled_once_nothing_is_left_to_be_done() {
+        let shard = Shard::<LogRecord>::new(2, 2, Some(8)).unwrap();
+        assert!(shard.is_settled());
+        assert!(shard.claim(0, 3) && !shard.is_settled(), "not indexed");
+        shard.set_indexed(3);
+        assert!(!shard.is_settled(), "one is due");
+        shard.set_evicted(2);
+        assert!(!shard.is_settled(), "not reclaimed");
+        shard.set_reclaimed(2);
+        assert!(shard.is_settled(), "more than was due may have left");
+        let share = shard.share.as_ref().unwrap();
+        share.set_kept(9);
+        assert!(!shard.is_settled(), "too many bytes");
+        share.set_kept(8);
+        assert!(shard.is_settled());
+    }
+}

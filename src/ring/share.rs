@@ -61,7 +61,7 @@ impl Share {
 
     /// Takes these bytes if any are left at all: then it may go beyond the end, once, so that a large record is not kept out by
     /// what others leave.
-    fn take(&self, bytes: u64) -> bool {
+    pub(super) fn take(&self, bytes: u64) -> bool {
         // Relaxed: only the number counts, and whoever finds none left looks again after a fence (`Event`). Not added and taken
         // away again, which others would see as bytes that are there.
         let take = |taken: u64| (taken < self.end()).then(|| taken.saturating_add(bytes));
@@ -115,5 +115,30 @@ impl<T: Signal, F: Fn()> Need<T> for Bytes<'_, T, F> {
         if shard.share.as_ref().is_some_and(|share| share.give_back(bytes)) {
             (self.freed)();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_taken_while_any_are_left_and_given_back_once() {
+        let share = Share::new(8);
+        assert!(share.has_room() && !share.is_short());
+        assert!(share.take(9));
+        assert!(share.has_room() && share.is_short(), "one of ten is left");
+        assert!(share.take(5), "it may go beyond, once");
+        assert!(!share.has_room() && !share.take(1));
+        assert_eq!(share.taken(), 14);
+        assert!(!share.give_back(4) && !share.has_room(), "ten of ten are taken");
+        assert!(share.give_back(1) && share.has_room(), "some are left again");
+        assert!(!share.give_back(1) && !share.is_short());
+        share.set_kept(8);
+        assert!(!share.is_exceeded());
+        share.set_kept(9);
+        assert!(share.is_exceeded());
+        let least = Share::new(0);
+        assert!(least.take(1) && !least.take(1), "at least one record is let in");
     }
 }
