@@ -88,3 +88,24 @@ fn scan<T: Signal>(search: &Search<'_, T>, portion: &Portion, visit: impl FnMut(
     let mut walk = Walk::up(shard, portion.sequences.start, &portion.sequences);
     search.each(portion.shard, &mut walk, visit) as usize
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Store;
+    use crate::signal::LogRecord;
+
+    #[test]
+    fn shards_are_cut_where_their_portions_meet() {
+        let capacity = (3 * PORTION) as usize;
+        let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
+        let cut = || {
+            let search = store.query().search().unwrap();
+            portions(&search).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(), []);
+        store.push_batch(vec![LogRecord::default(); capacity + 5]).unwrap();
+        let ends = [5, PORTION, 2 * PORTION, 3 * PORTION, 3 * PORTION + 5];
+        assert_eq!(cut(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());
+    }
+}

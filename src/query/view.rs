@@ -148,3 +148,34 @@ impl<'a, T: Signal> View<'a, T> {
 
 /// Records that are looked through to find out whether an answer was cut.
 const LOOK_AT_MOST: u64 = 256;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::config::{Builder, OnFull};
+    use crate::engine::Engine;
+    use crate::indexer::Role;
+    use crate::signal::LogRecord;
+
+    #[test]
+    fn whether_one_was_lost_is_found_out_by_looking_at_few_and_assumed_of_many() {
+        let config = Builder::<LogRecord>::new().capacity(600).shards(1).manual();
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        for time_unix_nanos in 0..610 {
+            let record = LogRecord { time_unix_nanos, ..LogRecord::default() };
+            let sketch = engine.sketch(&record).unwrap();
+            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).unwrap();
+            engine.publish(claim, record, &sketch);
+        }
+        while engine.step(0, Role::Flusher).unwrap().any() {}
+        let mut view = View::open(&engine.shards[0]);
+        assert_eq!((view.evicted(), view.low, view.claimed), (10, 10, 610));
+        assert!(!view.admitted_one(100..100, |_| true), "there is none");
+        assert!(!view.admitted_one(100..356, |_| false));
+        assert!(view.admitted_one(100..357, |_| false), "who knows");
+        assert!(view.admitted_one(100..200, |head| head.time() == 199));
+        assert!(!view.admitted_one(100..199, |head| head.time() == 199));
+        assert!(view.admitted_one(9..12, |_| false), "one is gone");
+        assert!(!view.admitted_one(10..12, |_| false));
+    }
+}

@@ -362,3 +362,52 @@ impl Up {
         None
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TraceId;
+    use crate::config::{Builder, OnFull};
+    use crate::engine::Engine;
+    use crate::query::ask::Query;
+    use crate::signal::LogRecord;
+
+    /// Twelve records in a shard for eight, of which none is indexed: the first four are not visible any more, and still there. Each
+    /// has its number for a time and, of those named, the trace 7.
+    fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
+        let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
+        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        for time_unix_nanos in 0..12 {
+            let trace_id = Some(TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 }));
+            let record = LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() };
+            let sketch = engine.sketch(&record).unwrap();
+            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).unwrap();
+            engine.publish(claim, record, &sketch);
+        }
+        engine
+    }
+
+    /// What a walk finds, and whether it was cut, if the query began when this was the oldest visible record.
+    fn walk(engine: &Engine<LogRecord>, up: bool, leader: Option<usize>, since: u64) -> (Vec<u64>, bool) {
+        let plan = Query::new(engine).key("trace", TraceId::from(7)).between(1..).search().unwrap().plan;
+        let all = 0..u64::MAX;
+        let shard = &engine.shards[0];
+        let mut walk = if up { Walk::up(shard, since, &all) } else { Walk::down(shard, since, &all, &plan, leader) };
+        let found = std::iter::from_fn(|| walk.next(&plan).map(|(sequence, _)| sequence)).collect();
+        (found, walk.is_cut(&plan))
+    }
+
+    #[test]
+    fn a_walk_is_cut_if_what_left_since_the_query_began_was_asked_for() {
+        for (up, leader) in [(true, None), (false, None), (false, Some(0))] {
+            let ask = |of_trace: &[u64], since| walk(&engine(of_trace), up, leader, since);
+            let (mut found, cut) = ask(&[3, 5, 11], 0);
+            found.sort_unstable();
+            assert_eq!((found, cut), (vec![5, 11], true), "3 had been there");
+            assert!(!ask(&[3, 5], 4).1, "3 had not");
+            assert!(ask(&[3, 5], 3).1);
+            assert!(!ask(&[0, 5], 0).1, "0 is of another time, and 1 to 3 are of another trace");
+            assert!(!ask(&[5], 0).1);
+        }
+    }
+}
