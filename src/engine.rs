@@ -472,3 +472,17 @@ impl<T: Signal> Engine<T> {
         }
     }
 }
+
+/// For unit tests of the parts: an engine without a store around it, and without a thread.
+#[cfg(all(test, not(loom)))]
+impl<T: Signal> Engine<T> {
+    pub(crate) fn of(config: &crate::config::Builder<T>) -> Self {
+        Self::new(config, config.layouts().expect("it is in order"), 0, 0).expect("there is memory")
+    }
+
+    pub(crate) fn push(&self, record: T) {
+        let sketch = self.sketch(&record).expect("its keys are sound");
+        let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+        self.publish(claim, record, &sketch);
+    }
+}

@@ -183,3 +183,10 @@ impl Taken {
         self.0 & bit(shard) != 0
     }
 }
+
+#[cfg(all(test, not(loom)))]
+impl Notices {
+    pub(crate) fn is_parked(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & PARKED != 0
+    }
+}

@@ -2,7 +2,7 @@
 
 mod support;
 
-use slipring::{GetError, Rejection, Store, StreamError, WaitError};
+use slipring::{GetError, Key, Rejection, Signal, Store, StreamError, WaitError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -180,4 +180,37 @@ fn a_weak_handle_does_not_keep_a_store() {
     drop(store);
     assert!(weak.upgrade().is_none());
     assert_eq!(census.alive(), 0);
+}
+
+/// What needs no drop is not looked at when it goes, unless somebody wants to see it.
+#[test]
+fn records_that_own_nothing_are_shown_and_handed_on_as_well() {
+    struct Plain(u64);
+    impl Signal for Plain {
+        const NAME: &'static str = "plain";
+        type Indexes = [&'static str; 0];
+        const INDEXES: Self::Indexes = [];
+        fn key(&self, _: usize) -> Option<Key<'_>> {
+            None
+        }
+        fn timestamp(&self) -> u64 {
+            self.0
+        }
+    }
+    let store: Store<Plain> = Store::builder().capacity(4).shards(1).manual().build().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&seen);
+    store.on_evict(move |_, record, _| notes.lock().unwrap().push(record.0));
+    let push = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            store.push(Plain(number)).map(drop).unwrap();
+            while store.step() {}
+        }
+    };
+    push(0..9);
+    assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4]);
+    let stream = store.evictions(10).unwrap();
+    push(9..11);
+    assert_eq!(std::iter::from_fn(|| stream.try_recv()).map(|one| one.record.0).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6]);
 }

@@ -102,20 +102,15 @@ impl<T: Signal> Engine<T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::config::{Builder, OnFull};
+    use crate::config::Builder;
     use crate::signal::LogRecord;
 
     #[test]
     fn notes_are_taken_and_forgotten_when_it_is_time() {
         let most = Duration::from_millis(6_400);
         let config = Builder::<LogRecord>::new().capacity(100).shards(3).max_age(most);
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
-        let push = || {
-            let record = LogRecord::default();
-            let sketch = engine.sketch(&record).expect("its keys are sound");
-            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-            engine.publish(claim, record, &sketch);
-        };
+        let engine = Engine::of(&config);
+        let push = || engine.push(LogRecord::default());
         let ages = engine.ages.as_ref().unwrap();
         let notes = || lock(&ages.notes).taken.len();
         let start = Instant::now();

@@ -392,23 +392,17 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::config::{Builder, OnFull};
+    use crate::config::Builder;
     use crate::signal::LogRecord;
 
-    fn push_one<T: Signal>(engine: &Engine<T>, record: T) {
-        let sketch = engine.sketch(&record).expect("its keys are sound");
-        let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-        engine.publish(claim, record, &sketch);
-    }
-
     fn push(engine: &Engine<LogRecord>, records: u64) {
-        (0..records).for_each(|_| push_one(engine, LogRecord::default()));
+        (0..records).for_each(|_| engine.push(LogRecord::default()));
     }
 
     #[test]
     fn evicted_records_rest_only_while_there_is_room() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        let engine = Engine::of(&config);
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
         push(&engine, 10);
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });
@@ -418,9 +412,9 @@ mod tests {
 
     /// Of an engine with this configuration, whose records each have a key of their own.
     fn engine_with(config: &Builder<LogRecord>, records: u128) -> Engine<LogRecord> {
-        let engine = Engine::new(config, config.layouts().unwrap(), 0, 0).unwrap();
+        let engine = Engine::of(config);
         for number in 1..=records {
-            push_one(&engine, LogRecord { trace_id: Some(number.into()), ..LogRecord::default() });
+            engine.push(LogRecord { trace_id: Some(number.into()), ..LogRecord::default() });
         }
         engine
     }
@@ -441,7 +435,7 @@ mod tests {
     #[test]
     fn an_assister_drops_few_records_at_a_time_but_all_that_cost_nothing() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(100).shards(1);
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        let engine = Engine::of(&config);
         push(&engine, 60);
         let moved = engine.step(0, Role::Assister);
         assert_eq!(moved, Some(Moved { indexed: 60, evicted: 52, reclaimed: TIDY_BATCH }));
@@ -461,8 +455,8 @@ mod tests {
             }
         }
         let config = Builder::<Plain>::new().capacity(8).slack(100).shards(1);
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
-        (0..60).for_each(|_| push_one(&engine, Plain));
+        let engine = Engine::of(&config);
+        (0..60).for_each(|_| engine.push(Plain));
         assert_eq!(engine.step(0, Role::Assister), Some(Moved { indexed: 60, evicted: 52, reclaimed: 52 }));
     }
 

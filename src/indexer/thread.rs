@@ -135,3 +135,98 @@ fn pass<T: Signal>(engine: &Engine<T>, taken: Taken, rested: &mut [Rested]) -> b
     }
     any
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Resource;
+    use crate::config::Builder;
+    use crate::signal::LogRecord;
+    use std::sync::Arc;
+
+    fn push(engine: &Engine<LogRecord>, records: u64) {
+        (0..records).for_each(|_| engine.push(LogRecord::default()));
+    }
+
+    #[test]
+    fn work_is_left_to_producers_on_every_core_who_fill_the_rings() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20));
+        let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
+        let mut pace = Pace { cores: 2, claimed: 0 };
+        let mut leaves = |threads: u64, records| {
+            push(&engine, records);
+            engine.notices.take_entered();
+            (0..threads).for_each(|_| engine.notices.enter());
+            let leaves = pace.leaves(&engine);
+            assert_eq!(engine.notices.is_crowded(), leaves, "they are told");
+            leaves
+        };
+        assert!(leaves(2, enough));
+        assert!(!leaves(2, enough - 1), "what came before does not count again");
+        assert!(!leaves(1, enough));
+        assert!(leaves(3, enough));
+        assert!(!leaves(2, 0));
+        let large = Resource::new([("name", "x".repeat(2 << 20))]).share();
+        large.charge(&engine.ledger);
+        assert!(!leaves(2, enough), "they do not evict for what records share");
+        drop(large);
+        assert!(leaves(2, enough));
+        engine.sinks.update(|sinks| {
+            let mut sinks = sinks.clone();
+            sinks.hooks.push(Arc::new(|_, _, _| ()));
+            sinks
+        });
+        assert!(!leaves(2, enough), "hooks run on the indexer's thread");
+    }
+
+    #[test]
+    fn a_pass_takes_rounds_until_nothing_moves() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(5_000).shards(1));
+        push(&engine, 2_000);
+        let mut rested = [Rested::default()];
+        let mut pass = || pass(&engine, engine.notices.take(), &mut rested);
+        assert!(pass());
+        assert_eq!(engine.shards[0].indexed(), 2_000);
+        assert!(!pass());
+    }
+
+    #[test]
+    fn records_rest_for_some_passes() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+        push(&engine, 110);
+        let mut rested = [Rested::default()];
+        let mut after = |ticks| {
+            while engine.notices.tick() < ticks {
+                pass(&engine, engine.notices.take(), &mut rested);
+            }
+            let shard = &engine.shards[0];
+            (rested[0].before, rested[0].now, shard.evicted(), shard.reclaimed())
+        };
+        assert_eq!(after(REST - 1), (0, 0, 10, 0));
+        assert_eq!(after(REST), (0, 10, 10, 0));
+        assert_eq!(after(2 * REST - 1), (0, 10, 10, 0));
+        assert_eq!(after(2 * REST), (10, 10, 10, 10));
+    }
+
+    #[test]
+    fn without_traffic_it_parks_and_a_push_or_the_end_wakes_it() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+        let comes = |what: &dyn Fn() -> bool| {
+            let given_up = Instant::now() + Duration::from_secs(60);
+            while !what() && Instant::now() < given_up {
+                std::thread::yield_now();
+            }
+            what()
+        };
+        std::thread::scope(|scope| {
+            let indexer = scope.spawn(|| run(&engine));
+            let parked = comes(&|| engine.notices.is_parked());
+            push(&engine, 1);
+            engine.notices.send(0);
+            let indexed = comes(&|| engine.shards[0].indexed() == 1 && engine.notices.is_parked());
+            engine.close();
+            indexer.join().unwrap();
+            assert!(parked && indexed);
+        });
+    }
+}

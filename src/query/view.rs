@@ -152,7 +152,7 @@ const LOOK_AT_MOST: u64 = 256;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::config::{Builder, OnFull};
+    use crate::config::Builder;
     use crate::engine::Engine;
     use crate::indexer::Role;
     use crate::signal::LogRecord;
@@ -160,12 +160,9 @@ mod tests {
     #[test]
     fn whether_one_was_lost_is_found_out_by_looking_at_few_and_assumed_of_many() {
         let config = Builder::<LogRecord>::new().capacity(600).shards(1).manual();
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        let engine = Engine::of(&config);
         for time_unix_nanos in 0..610 {
-            let record = LogRecord { time_unix_nanos, ..LogRecord::default() };
-            let sketch = engine.sketch(&record).unwrap();
-            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).unwrap();
-            engine.publish(claim, record, &sketch);
+            engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
         }
         while engine.step(0, Role::Flusher).unwrap().any() {}
         let mut view = View::open(&engine.shards[0]);

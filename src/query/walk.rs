@@ -367,7 +367,7 @@ impl Up {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::config::{Builder, OnFull};
+    use crate::config::Builder;
     use crate::engine::Engine;
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
@@ -376,13 +376,10 @@ mod tests {
     /// has its number for a time and, of those named, the trace 7.
     fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
-        let engine = Engine::new(&config, config.layouts().unwrap(), 0, 0).unwrap();
+        let engine = Engine::of(&config);
         for time_unix_nanos in 0..12 {
             let trace_id = Some(TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 }));
-            let record = LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() };
-            let sketch = engine.sketch(&record).unwrap();
-            let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).unwrap();
-            engine.publish(claim, record, &sketch);
+            engine.push(LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() });
         }
         engine
     }
