@@ -315,6 +315,22 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
+    /// The least fingerprint there may be is one like any other.
+    #[test]
+    fn the_least_fingerprint_is_found_beyond_its_line_and_moved() {
+        let table = Table::new(64, &Arc::default()).unwrap();
+        let home = table.lines().home(RESERVED);
+        let others: Vec<u64> = (1..=LINE as u64).map(|turn| RESERVED + turn * table.lines.len() as u64).collect();
+        assert!(others.iter().all(|&print| table.lines().home(print) == home));
+        others.iter().for_each(|&print| table.add(print, 1));
+        table.add(RESERVED, 7);
+        assert!(table.remove(others[0], 1).is_some());
+        assert_eq!(table.lines().newest(RESERVED), Some(7), "its own line must not look as if it had never been full");
+        let next = Table::new(64, &Arc::default()).unwrap();
+        (0..table.len()).for_each(|at| table.move_to(at, &next));
+        assert_eq!((next.lines().newest(RESERVED), next.live(), table.live()), (Some(7), LINE, 0));
+    }
+
     #[test]
     fn churn_leaves_few_tombstones_and_finds_every_key() {
         let table = Table::new(64, &Arc::default()).unwrap();
