@@ -139,7 +139,7 @@ fn severities_are_asked_for_from_one_upwards() {
 #[test]
 fn groups_keep_what_was_measured_but_no_nan() {
     let span = |name: &str, end_unix_nanos| Span { name: name.into(), end_unix_nanos, ..Span::default() };
-    let store = store_of(vec![span("b", 3), span("a", 5), span("b", 1), span("b", 0), span("c", 2), span("b", 9)]);
+    let store = store_of(vec![span("b", 4), span("a", 5), span("b", 2), span("b", 0), span("c", 3), span("b", 9)]);
     let measure = |span: &Span| match span.duration() {
         0 => Some(f64::NAN),
         9 => None,
@@ -148,9 +148,9 @@ fn groups_keep_what_was_measured_but_no_nan() {
     let groups = store.query().group(By::index("name"), measure).unwrap().groups;
     let found: Vec<_> = groups.iter().map(|group| (group.key.clone(), group.count, group.values())).collect();
     let key = |name: &str| Some(KeyBuf::Text(name.into()));
-    assert_eq!(found, [(key("b"), 4, &[1.0, 3.0][..]), (key("a"), 1, &[5.0]), (key("c"), 1, &[2.0])]);
+    assert_eq!(found, [(key("b"), 4, &[2.0, 4.0][..]), (key("a"), 1, &[5.0]), (key("c"), 1, &[3.0])]);
     let of_b = &groups[0];
-    assert_eq!((of_b.measured(), of_b.min(), of_b.max(), of_b.mean()), (2, Some(1.0), Some(3.0), Some(2.0)));
+    assert_eq!((of_b.measured(), of_b.min(), of_b.max(), of_b.mean()), (2, Some(2.0), Some(4.0), Some(3.0)));
 }
 
 #[test]

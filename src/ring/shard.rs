@@ -317,7 +317,27 @@ impl<T: Signal> Drop for Shard<T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::config::Builder;
+    use crate::engine::Engine;
+    use crate::indexer::{Moved, Role};
     use crate::signal::LogRecord;
+
+    #[test]
+    fn what_was_published_before_a_stamp_is_found_also_below_what_is_indexed() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
+        let push = |records| (0..records).for_each(|_| engine.push(LogRecord::default()));
+        let shard = &engine.shards[0];
+        let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
+        push(3);
+        engine.notices.tick_on();
+        push(2);
+        assert_eq!(before(), [0, 3, 5]);
+        assert!(engine.step(0, Role::Flusher).is_some_and(Moved::any));
+        assert_eq!((shard.indexed(), before()), (5, [0, 3, 5]));
+        push(7);
+        assert!(engine.step(0, Role::Flusher).is_some_and(Moved::any));
+        assert_eq!((shard.evicted(), before()), (4, [4, 4, 8]), "as far as there is something; runs end by themselves");
+    }
 
     #[test]
     fn who_awaits_room_is_told_of_slots_and_bytes_and_of_the_end() {
