@@ -19,8 +19,8 @@ const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 16 };
 /// Rounds over the shards in one pass, that is, between two ticks of the coarse clock.
 const ROUNDS: u32 = 16;
 
-/// How many naps it takes at a time while producers do its work.
-const LEFT_NAPS: u32 = 4;
+/// The nap that it takes while producers do its work.
+const LEFT_NAP: Duration = Duration::from_millis(2);
 
 /// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
 const LONGER_NAPS: u32 = 5;
@@ -38,7 +38,7 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
         if pace.leaves(engine) && !hurried {
             // Not idle, and nothing to do for it.
             idle = 0;
-            hurried = engine.notices.nap(NAP * LEFT_NAPS);
+            hurried = engine.notices.nap(LEFT_NAP);
             continue;
         } else if pass(engine, taken, &mut rested) {
             idle = 0;
@@ -56,9 +56,14 @@ pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
                 continue;
             }
         }
-        hurried = engine.notices.nap(NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS)));
+        hurried = engine.notices.nap(nap_after(idle));
     }
     engine.finish();
+}
+
+/// The nap after so many passes without work.
+fn nap_after(idle: u32) -> Duration {
+    NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS))
 }
 
 /// Whether the indexer should take a core.
@@ -177,6 +182,12 @@ mod tests {
             sinks
         });
         assert!(!leaves(2, enough), "hooks run on the indexer's thread");
+    }
+
+    #[test]
+    fn naps_grow_while_something_holds_a_shard_up() {
+        let naps = [0, 1, 16, 17, 18, 20, 21, 22, u32::MAX].map(|idle| nap_after(idle).as_micros());
+        assert_eq!(naps, [500, 500, 500, 1_000, 2_000, 8_000, 16_000, 16_000, 16_000]);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 /// Memory that may be kept once everything has been given back: the allocator's own, and what is freed a moment later.
 const LEFT: u64 = 32 << 20;
 
-/// Each producer and each reader lives for a few calls only, and every other one ends in a panic.
+/// Each producer and each reader lives for a few calls only, and every other one ends in a panic: after its calls, with a follower
+/// in hand, or while it looks at a record.
 pub fn dying_threads(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let lived = AtomicU64::new(0);
@@ -53,6 +54,15 @@ fn push_some(scene: &Scene, life: u64) {
 
 fn ask_some(scene: &Scene, life: u64) {
     (0..life % 10).for_each(|turn| scene.look_up((life + turn) % KEYS));
+    let mut follower = scene.store.follow(|query| query).expect("it can be followed");
+    let _ = follower.try_recv();
+    match life % 4 {
+        // With a follower in hand.
+        0 => injected(),
+        // Inside a visit, under a mark.
+        2 => drop(scene.store.query().limit(1).for_each(|_, _| injected())),
+        _ => {}
+    }
 }
 
 /// Stores are made, used by several threads, and dropped while handles, followers and streams are still about.
