@@ -104,6 +104,7 @@ mod tests {
             portions(&search).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
         };
         assert_eq!(cut(), []);
+        assert_eq!(PORTION, 4_096, "whole blocks, and enough of them for a thread to go there");
         store.push_batch(vec![LogRecord::default(); capacity + 5]).unwrap();
         let ends = [5, PORTION, 2 * PORTION, 3 * PORTION, 3 * PORTION + 5];
         assert_eq!(cut(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());

@@ -314,3 +314,14 @@ impl<T: Signal> Slots<T> {
         });
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_fetched_whole_unless_it_is_large_and_about_a_kibibyte_ahead() {
+        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(lines), [1, 1, 2, 3, 7, 8, 8, 8]);
+        assert_eq!([0, 64, 184, 960, 4_096].map(ahead), [17, 9, 5, 2, 1]);
+    }
+}
