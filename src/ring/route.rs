@@ -453,6 +453,21 @@ mod tests {
         let expected: Vec<_> = [0, 1, 1, 0, 0].into_iter().zip(0..).flat_map(|run| [run; 3]).collect();
         assert_eq!(stamped, expected, "it helps out where a run is missing, and stays where none is");
         assert_eq!(router.stamps_given(), 5);
+        assert!(!shards[0].home.welcomes(2), "it is at home where it came to");
+    }
+
+    #[test]
+    fn who_finds_no_room_tries_shards_of_its_own_first_and_then_all() {
+        let (shards, router) = ring(8, &[8, 8, 8]);
+        shards.iter().for_each(|shard| assert!(shard.claim(0, 8)));
+        shards[1].home.enter(99);
+        let mut tried = Vec::new();
+        let make_room = |shard| {
+            tried.push(shard);
+            false
+        };
+        let claim = router.claim_anew(&shards, Class::Rest, 1, &OnlySlots, &Notices::new(), make_room);
+        assert_eq!((claim.unwrap_err(), tried), (NoClaim::Full, vec![0, 2, 0, 1, 2, 0]));
     }
 
     #[test]
@@ -508,5 +523,47 @@ mod tests {
         notices.tick_on();
         let _ = (claim(Class::Picked), claim(Class::Rest));
         assert_eq!(notices.take_entered(), 1);
+    }
+    #[test]
+    fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let route = |number| Route::new(number..number + 1, 8, 63, 1);
+        let router = Router::new(route(0), Some(route(1)));
+        let classes = [Class::Rest, Class::Rest, Class::Picked, Class::Picked, Class::Rest, Class::Rest, Class::Picked];
+        let claims = classes.map(|class| {
+            let here = router.claim(&shards, class, 1, &OnlySlots, TICK);
+            let anew = || router.claim_anew(&shards, class, 1, &OnlySlots, &Notices::new(), |_| false).unwrap();
+            let claim = here.unwrap_or_else(anew);
+            (claim.shard, claim.stamp)
+        });
+        assert_eq!(claims, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 2), (0, 2), (1, 3)]);
+    }
+
+    #[test]
+    fn room_is_short_where_this_thread_has_found_it_so() {
+        let shards: Shards = vec![Shard::new(8, 8, None).unwrap()];
+        let [router, other] = [(); 2].map(|()| Router::new(Route::new(0..1, 1, 8, 8), None));
+        let is_short = |router: &Router| router.is_short(&shards, Class::Rest);
+        assert!(!is_short(&router), "it has not been here");
+        let mut short = Vec::new();
+        for _ in 0..16 {
+            assert!(claim(&shards, &router, &OnlySlots).is_ok());
+            short.push(is_short(&router));
+        }
+        assert_eq!(short.iter().position(|&short| short), Some(13), "with less than half of the slack");
+        assert!(!is_short(&other));
+    }
+
+    #[test]
+    fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
+        let shards: Shards = vec![Shard::new(63, 1, None).unwrap()];
+        for _ in 0..=REMEMBERED * REMEMBERED {
+            let router = Router::new(Route::new(0..1, 8, 63, 1), None);
+            assert!(
+                router.claim(&shards, Class::Rest, 1, &OnlySlots, TICK).is_none(),
+                "another's run is none of its own"
+            );
+            let _ = router.route(Class::Rest).run();
+        }
     }
 }
