@@ -20,6 +20,17 @@ fn what_ends_somewhere_is_not_followed() {
     assert_eq!(store.follow(|query| query.limit(0)).unwrap_err(), QueryError::EndsSomewhere);
 }
 
+#[test]
+fn what_another_store_gave_is_refused() {
+    let census = Census::new();
+    let [one, other] = [(); 2].map(|()| -> Store<Counted> { Store::builder().capacity(32).shards(2).build().unwrap() });
+    (0..3).for_each(|number| one.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+    let page = one.query().limit(1).collect().unwrap().report.next.unwrap();
+    assert_eq!(one.query().after(&page).count(), Ok(2));
+    assert_eq!(other.query().after(&page).count(), Err(QueryError::OtherStore));
+    assert_eq!(other.query().since(&one.bookmark()).count(), Err(QueryError::OtherStore));
+}
+
 /// While more and more came that was not asked for, the time was not looked at.
 #[test]
 fn a_follower_looks_at_the_time() {

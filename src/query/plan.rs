@@ -140,3 +140,73 @@ fn sample<T: Signal>(mut view: View<'_, T>, index: usize, print: u64) -> u64 {
     }
     (view.claimed.saturating_sub(view.low)).saturating_mul(SAMPLED) / (newest - at).max(1)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TraceId;
+    use crate::config::Builder;
+    use crate::indexer::{Moved, Role};
+    use crate::query::ask::Query;
+    use crate::signal::LogRecord;
+
+    /// An engine for so many records that has been given them, each with its number for a time and the trace that is said, and has
+    /// indexed the first of them.
+    fn engine(capacity: usize, records: u64, indexed: u64, trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(capacity).slack(capacity).shards(1).manual());
+        for time_unix_nanos in 0..records {
+            if time_unix_nanos == indexed {
+                settle(&engine);
+            }
+            let trace_id = Some(TraceId::from(trace(time_unix_nanos)));
+            engine.push(LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() });
+        }
+        if indexed == records {
+            settle(&engine);
+        }
+        engine
+    }
+
+    fn settle(engine: &Engine<LogRecord>) {
+        while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+    }
+
+    fn estimated(engine: &Engine<LogRecord>, trace: u128) -> u64 {
+        let plan = Query::new(engine).key("trace", TraceId::from(trace)).search().unwrap().plan;
+        estimate(engine, &plan.wanted[0])
+    }
+
+    #[test]
+    fn rare_keys_are_counted_and_frequent_ones_guessed() {
+        let often = engine(256, 256, 256, |number| if number < 2 { 1 } else { 2 + u128::from(number % 2) });
+        assert_eq!([1, 2, 3, 4].map(|trace| estimated(&often, trace)), [2, 128, 128, 0]);
+        // Of fifteen records the last four are 5.
+        let newest = engine(256, 256, 256, |number| if [240, 243, 247, 251, 255].contains(&number) { 5 } else { 6 });
+        assert_eq!(estimated(&newest, 5), 256 * 4 / 15);
+        let lagging = engine(8, 12, 8, |number| if number < 4 { 1 } else { 2 });
+        assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "what is out of sight does not count");
+    }
+
+    #[test]
+    fn the_rarest_key_leads_unless_looking_at_all_costs_less() {
+        let engine = engine(256, 256, 256, |number| match number {
+            7 | 8 => 1,
+            240 | 243 | 247 | 251 | 255 => 5,
+            _ => 6,
+        });
+        let trace = |number: u128| Query::new(&engine).key("trace", TraceId::from(number));
+        let leader = |query: Query<'_, LogRecord>, window| query.search().unwrap().plan.leader(&engine, window);
+        assert_eq!(leader(trace(1), None), Some(0));
+        assert_eq!(leader(trace(1), Some(3)), Some(0));
+        assert_eq!(leader(trace(1), Some(2)), None, "no more records are asked for than carry the key");
+        assert_eq!(leader(trace(6).key("trace", TraceId::from(1)), None), Some(1));
+        assert_eq!(leader(Query::new(&engine), None), None);
+        // Four blocks, of which one holds the time: 68 looks.
+        assert_eq!(leader(trace(5).between(64..128), None), Some(0), "68 records");
+        assert_eq!(leader(trace(6).between(64..128), None), None);
+        assert_eq!(leader(trace(6).between(1..), None), Some(0), "all blocks hold the time");
+        assert_eq!(leader(trace(1).between(64..128), None), Some(0));
+        let many = Query::new(&engine).any_of("trace", [6, 6, 5].map(|number: u128| TraceId::from(number)));
+        assert_eq!(leader(many, Some(10_000)), Some(0), "there is no time to go by");
+    }
+}

@@ -342,8 +342,7 @@ mod tests {
     #[test]
     fn who_awaits_room_is_told_of_slots_and_bytes_and_of_the_end() {
         let shard = Shard::<LogRecord>::new(2, 1, Some(8)).unwrap();
-        assert_eq!(shard.floor_bytes(), 0);
-        assert!(shard.has_room_or_is_closed());
+        assert!(shard.has_room_or_is_closed() && !shard.is_short_of_bytes());
         assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
         assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot");
         shard.set_indexed(3);
@@ -351,9 +350,12 @@ mod tests {
         shard.set_reclaimed(1);
         assert!(shard.has_room_or_is_closed());
         assert!(shard.share.as_ref().unwrap().take(10));
-        assert!(!shard.has_room_or_is_closed(), "no byte");
+        assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte");
         shard.close();
         assert!(shard.has_room_or_is_closed());
+        assert_eq!(shard.floor_bytes(), 0);
+        shard.clear();
+        assert!(shard.floor_bytes() > 0);
     }
     #[test]
     fn a_shard_is_settled_once_nothing_is_left_to_be_done() {

@@ -121,6 +121,9 @@ impl<T: Signal, F: Fn()> Need<T> for Bytes<'_, T, F> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::config::Builder;
+    use crate::engine::Engine;
+    use crate::signal::LogRecord;
 
     #[test]
     fn bytes_are_taken_while_any_are_left_and_given_back_once() {
@@ -140,5 +143,23 @@ mod tests {
         assert!(share.is_exceeded());
         let least = Share::new(0);
         assert!(least.take(1) && !least.take(1), "at least one record is let in");
+    }
+    #[test]
+    fn what_was_taken_for_a_claim_that_failed_is_given_back() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(4_096));
+        let shard = &engine.shards[0];
+        let share = shard.share.as_ref().unwrap();
+        let sketches: Vec<_> = (0..40).map(|_| engine.sketch(&LogRecord::default()).unwrap()).collect();
+        let freed = std::cell::Cell::new(0);
+        let need = Bytes { sketches: &sketches, freed: || freed.set(freed.get() + 1) };
+        let bytes = sketches[0].bytes();
+        assert_eq!((need.take(shard, 3), share.taken()), (3, 3 * bytes), "of those that are asked for");
+        need.give_back(shard, 3);
+        assert_eq!((share.taken(), freed.get()), (0, 0));
+        let all = need.take(shard, 40);
+        assert!(all < 40 && !share.has_room());
+        need.give_back(shard, all);
+        assert_eq!((share.taken(), freed.get()), (0, 1));
+        assert_eq!(OnlySlots.take(shard, 40), 40);
     }
 }
