@@ -460,6 +460,54 @@ mod tests {
         assert_eq!(engine.step(0, Role::Assister), Some(Moved { indexed: 60, evicted: 52, reclaimed: 52 }));
     }
 
+    /// An engine for eight records, with a thread as far as it knows, that has let go of as many as are said, and not dropped them.
+    fn engine_with_leavers(leavers: u64, hook: bool) -> Engine<LogRecord> {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(200).shards(1));
+        if hook {
+            engine.sinks.update(|sinks| {
+                let mut sinks = sinks.clone();
+                sinks.hooks.push(std::sync::Arc::new(|_, _, _| ()));
+                sinks
+            });
+        }
+        push(&engine, 8 + leavers);
+        while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+        engine
+    }
+
+    #[test]
+    fn who_pushes_drops_some_records_for_every_eight_that_he_has_pushed() {
+        let engine = engine_with_leavers(100, false);
+        let shard = &engine.shards[0];
+        let tidied = |pushed_to, pushed| {
+            let before = shard.reclaimed();
+            engine.tidy_after(0, pushed_to, pushed);
+            shard.reclaimed() - before
+        };
+        assert_eq!(tidied(9, 1), 0);
+        assert_eq!(tidied(8, 1), TIDY_BATCH);
+        assert_eq!(tidied(20, 4), 0, "sixteen was reached before");
+        assert_eq!(tidied(20, 5), TIDY_BATCH);
+        assert_eq!(tidied(40, 9), 2 * TIDY_BATCH);
+        let inside = inside::enter();
+        assert_eq!(tidied(48, 1), 0);
+        drop(inside);
+        assert_eq!((shard.evicted() - shard.reclaimed(), tidied(64, 64)), (36, 36));
+        assert_eq!(tidied(72, 8), 0, "there are no more");
+    }
+
+    #[test]
+    fn with_hooks_the_indexer_drops_records_and_at_once() {
+        let engine = engine_with_leavers(20, true);
+        let nothing = Some(Moved::default());
+        assert_eq!(engine.step(0, Role::Assister), nothing);
+        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), nothing);
+        assert_eq!(engine.step(0, Role::Indexer { rested: 0 }), Some(Moved { reclaimed: 20, ..Moved::default() }));
+        let engine = engine_with_leavers(20, false);
+        assert_eq!(engine.step(0, Role::Indexer { rested: 0 }), nothing, "they rest");
+        assert_eq!(engine.step(0, Role::Indexer { rested: 7 }), Some(Moved { reclaimed: 7, ..Moved::default() }));
+    }
+
     #[test]
     fn what_has_moved_has_moved_by_whatever_cursor() {
         assert!(!Moved::default().any());

@@ -358,3 +358,83 @@ impl<'a, T: Signal> Search<'a, T> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TraceId;
+    use crate::config::Builder;
+    use crate::indexer::{Moved, Role};
+    use crate::query::ask::Query;
+    use crate::signal::LogRecord;
+    use std::cell::Cell;
+
+    fn push(engine: &Engine<LogRecord>, records: u64) {
+        for _ in 0..records {
+            engine.push(LogRecord { trace_id: Some(TraceId::from(7)), ..LogRecord::default() });
+        }
+        for number in 0..engine.shards.len() {
+            while engine.step(number, Role::Flusher).is_some_and(Moved::any) {}
+        }
+    }
+
+    #[test]
+    fn what_leaves_before_the_walk_comes_to_it_is_said() {
+        for shards in [1, 2] {
+            let config = Builder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
+            for order in [Order::Newest, Order::Oldest] {
+                let engine = Engine::of(&config);
+                let all = 4_000 * shards as u64;
+                push(&engine, all);
+                let ask = |leaving: u64| {
+                    let first = Cell::new(true);
+                    let visit = |_: Position, _: &LogRecord| {
+                        if first.replace(false) {
+                            push(&engine, leaving);
+                        }
+                    };
+                    Query::new(&engine).order(order).for_each(visit).unwrap()
+                };
+                let whole = ask(0);
+                assert_eq!((whole.shown, whole.cut), (all, false));
+                let report = ask(all * 3 / 4);
+                // Upwards in one shard its mark keeps all that is still to come.
+                let kept = shards == 1 && order == Order::Oldest;
+                assert_eq!((report.cut, report.shown == all), (!kept, kept), "{shards} {order:?}: {report:?}");
+                let whole = ask(0);
+                assert_eq!((whole.shown, whole.cut), (all, false));
+            }
+        }
+    }
+
+    #[test]
+    fn what_left_below_the_limit_is_none_of_the_answers() {
+        let ask = |limit| {
+            let engine = Engine::of(&Builder::<LogRecord>::new().capacity(4_000).slack(4_000).shards(1).manual());
+            push(&engine, 4_000);
+            let first = Cell::new(true);
+            let visit = |_: Position, _: &LogRecord| {
+                if first.replace(false) {
+                    push(&engine, 3_000);
+                }
+            };
+            let report = Query::new(&engine).limit(limit).for_each(visit).unwrap();
+            (report.shown, report.cut)
+        };
+        assert_eq!(ask(10), (10, false));
+        assert_eq!(ask(3_999), (1_025, true), "as far down as the mark lay");
+    }
+
+    #[test]
+    fn few_records_are_looked_at_rather_than_links_followed() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(1_000).shards(1).manual());
+        push(&engine, 500);
+        let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
+        push(&engine, 3);
+        let ask = || Query::new(&engine).key("trace", TraceId::from(7));
+        let report = ask().since(&bookmark).for_each(|_, _| ()).unwrap();
+        assert_eq!((report.shown, report.led_by, report.looked_at), (3, None, 3));
+        let report = ask().for_each(|_, _| ()).unwrap();
+        assert_eq!((report.shown, report.led_by, report.looked_at), (503, Some("trace"), 503));
+    }
+}

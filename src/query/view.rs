@@ -175,4 +175,35 @@ mod tests {
         assert!(view.admitted_one(9..12, |_| false), "one is gone");
         assert!(!view.admitted_one(10..12, |_| false));
     }
+    #[test]
+    fn a_mark_lies_some_way_below_what_is_looked_at_until_the_view_rests() {
+        let config = Builder::<LogRecord>::new().capacity(16_000).shards(1).manual();
+        let engine = Engine::of(&config);
+        let shard = &engine.shards[0];
+        let marked = || shard.marks.lowest(u64::MAX);
+        (0..6_000).for_each(|_| engine.push(LogRecord::default()));
+        let view = View::open(shard);
+        assert_eq!((view.indexed, view.claimed, marked()), (0, 6_000, 0), "what is not indexed is looked at");
+        drop(view);
+        while engine.step(0, Role::Flusher).unwrap().any() {}
+        let mut view = View::open(shard);
+        assert_eq!((view.indexed, marked()), (6_000, u64::MAX), "nothing is, so far");
+        assert!(view.license(5_000));
+        assert_eq!(marked(), 3_000, "an eighth of the capacity below");
+        assert!(view.license(3_000));
+        assert_eq!(marked(), 3_000);
+        assert!(view.license(2_999));
+        assert_eq!(marked(), 999);
+        view.raise(999);
+        view.raise(4_000);
+        view.raise(3_500);
+        assert_eq!(marked(), 4_000, "up, and not down");
+        view.rest();
+        assert_eq!(marked(), u64::MAX);
+        drop(view);
+        let view = View::open_below(shard, 2_500);
+        assert_eq!(marked(), 500);
+        drop(view);
+        assert_eq!(marked(), u64::MAX);
+    }
 }

@@ -369,6 +369,7 @@ mod tests {
     use crate::TraceId;
     use crate::config::Builder;
     use crate::engine::Engine;
+    use crate::indexer::{Moved, Role};
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
 
@@ -405,6 +406,62 @@ mod tests {
             assert!(ask(&[3, 5], 3).1);
             assert!(!ask(&[0, 5], 0).1, "0 is of another time, and 1 to 3 are of another trace");
             assert!(!ask(&[5], 0).1);
+        }
+    }
+    #[test]
+    fn an_answer_is_partial_if_the_keys_own_records_have_left() {
+        let is_partial = |engine: &Engine<LogRecord>, leader| {
+            let plan = Query::new(engine).key("trace", TraceId::from(7)).search().unwrap().plan;
+            let mut walk = Walk::down(&engine.shards[0], 0, &(0..u64::MAX), &plan, leader);
+            while walk.next(&plan).is_some() {}
+            walk.is_partial()
+        };
+        assert!(is_partial(&engine(&[3, 5]), Some(0)), "before it was indexed");
+        assert!(!is_partial(&engine(&[4, 5]), Some(0)), "others have");
+        assert!(!is_partial(&engine(&[3, 5]), None), "nothing is known without links");
+        let settled = |of_trace: &[u64]| {
+            let engine = engine(of_trace);
+            while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+            engine
+        };
+        assert!(is_partial(&settled(&[0, 1, 2]), Some(0)), "all of them");
+        assert!(is_partial(&settled(&[3, 5]), Some(0)), "one of them");
+        assert!(!is_partial(&settled(&[4, 5]), Some(0)));
+        assert!(!is_partial(&settled(&[]), Some(0)));
+    }
+
+    #[test]
+    fn blocks_are_left_out_by_their_times_only_once_they_are_indexed() {
+        let config = Builder::<LogRecord>::new().capacity(1_000).shards(1).manual();
+        let settle = |engine: &Engine<LogRecord>| while engine.step(0, Role::Flusher).is_some_and(Moved::any) {};
+        let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
+            engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
+        };
+        let ask = |engine: &Engine<LogRecord>, up, time: u64| {
+            let plan = Query::new(engine).between(time..=time).search().unwrap().plan;
+            let all = 0..u64::MAX;
+            let shard = &engine.shards[0];
+            let mut walk = if up { Walk::up(shard, 0, &all) } else { Walk::down(shard, 0, &all, &plan, None) };
+            let found = std::iter::from_fn(|| walk.next(&plan)).count();
+            walk.rest();
+            assert_eq!(shard.marks.lowest(u64::MAX), u64::MAX, "it holds nothing back");
+            (found, walk.looked_at)
+        };
+        for up in [true, false] {
+            // The last record of a block comes late, and is of another time.
+            let engine = Engine::of(&config);
+            (0..BLOCK - 1).for_each(|_| push(&engine, 1));
+            settle(&engine);
+            push(&engine, 2);
+            assert_eq!(ask(&engine, up, 2), (1, BLOCK));
+            settle(&engine);
+            assert_eq!(ask(&engine, up, 2), (1, BLOCK));
+            assert_eq!(ask(&engine, up, 3), (0, 0), "no block has such a time");
+            (0..2 * BLOCK + 5).for_each(|_| push(&engine, 4));
+            settle(&engine);
+            // Blocks that are there in part are looked at.
+            assert_eq!(ask(&engine, up, 2), (1, BLOCK + 5));
+            assert_eq!(ask(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));
         }
     }
 }
