@@ -485,4 +485,28 @@ impl<T: Signal> Engine<T> {
         let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
         self.publish(claim, record, &sketch);
     }
+
+    /// Indexes and evicts all that is due, and reclaims nothing.
+    pub(crate) fn settle(&self) {
+        for number in 0..self.shards.len() {
+            while self.step(number, Role::Flusher).is_some_and(Moved::any) {}
+        }
+    }
+
+    /// With a hook that looks at nothing.
+    pub(crate) fn hook(&self) {
+        self.sinks.update(|sinks| {
+            let mut sinks = sinks.clone();
+            sinks.hooks.push(std::sync::Arc::new(|_, _, _| ()));
+            sinks
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Engine<crate::LogRecord> {
+    /// Pushes so many that are all alike.
+    pub(crate) fn push_some(&self, records: u64) {
+        (0..records).for_each(|_| self.push(crate::LogRecord::default()));
+    }
 }

@@ -395,18 +395,14 @@ mod tests {
     use crate::config::Builder;
     use crate::signal::LogRecord;
 
-    fn push(engine: &Engine<LogRecord>, records: u64) {
-        (0..records).for_each(|_| engine.push(LogRecord::default()));
-    }
-
     #[test]
     fn evicted_records_rest_only_while_there_is_room() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
         let engine = Engine::of(&config);
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
-        push(&engine, 10);
+        engine.push_some(10);
         assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });
-        push(&engine, 3);
+        engine.push_some(3);
         assert_eq!(step(), Moved { indexed: 3, evicted: 3, reclaimed: 5 }, "3 free slots are less than half the slack");
     }
 
@@ -436,7 +432,7 @@ mod tests {
     fn an_assister_drops_few_records_at_a_time_but_all_that_cost_nothing() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(100).shards(1);
         let engine = Engine::of(&config);
-        push(&engine, 60);
+        engine.push_some(60);
         let moved = engine.step(0, Role::Assister);
         assert_eq!(moved, Some(Moved { indexed: 60, evicted: 52, reclaimed: TIDY_BATCH }));
         assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
@@ -464,14 +460,10 @@ mod tests {
     fn engine_with_leavers(leavers: u64, hook: bool) -> Engine<LogRecord> {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(200).shards(1));
         if hook {
-            engine.sinks.update(|sinks| {
-                let mut sinks = sinks.clone();
-                sinks.hooks.push(std::sync::Arc::new(|_, _, _| ()));
-                sinks
-            });
+            engine.hook();
         }
-        push(&engine, 8 + leavers);
-        while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+        engine.push_some(8 + leavers);
+        engine.settle();
         engine
     }
 

@@ -147,11 +147,6 @@ mod tests {
     use crate::Resource;
     use crate::config::Builder;
     use crate::signal::LogRecord;
-    use std::sync::Arc;
-
-    fn push(engine: &Engine<LogRecord>, records: u64) {
-        (0..records).for_each(|_| engine.push(LogRecord::default()));
-    }
 
     #[test]
     fn work_is_left_to_producers_on_every_core_who_fill_the_rings() {
@@ -159,7 +154,7 @@ mod tests {
         let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
         let mut pace = Pace { cores: 2, claimed: 0 };
         let mut leaves = |threads: u64, records| {
-            push(&engine, records);
+            engine.push_some(records);
             engine.notices.take_entered();
             (0..threads).for_each(|_| engine.notices.enter());
             let leaves = pace.leaves(&engine);
@@ -176,11 +171,7 @@ mod tests {
         assert!(!leaves(2, enough), "they do not evict for what records share");
         drop(large);
         assert!(leaves(2, enough));
-        engine.sinks.update(|sinks| {
-            let mut sinks = sinks.clone();
-            sinks.hooks.push(Arc::new(|_, _, _| ()));
-            sinks
-        });
+        engine.hook();
         assert!(!leaves(2, enough), "hooks run on the indexer's thread");
     }
 
@@ -193,7 +184,7 @@ mod tests {
     #[test]
     fn a_pass_takes_rounds_until_nothing_moves() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(5_000).shards(1));
-        push(&engine, 2_000);
+        engine.push_some(2_000);
         let mut rested = [Rested::default()];
         let mut pass = || pass(&engine, engine.notices.take(), &mut rested);
         assert!(pass());
@@ -204,7 +195,7 @@ mod tests {
     #[test]
     fn records_rest_for_some_passes() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
-        push(&engine, 110);
+        engine.push_some(110);
         let mut rested = [Rested::default()];
         let mut after = |ticks| {
             while engine.notices.tick() < ticks {
@@ -232,7 +223,7 @@ mod tests {
         std::thread::scope(|scope| {
             let indexer = scope.spawn(|| run(&engine));
             let parked = comes(&|| engine.notices.is_parked());
-            push(&engine, 1);
+            engine.push_some(1);
             engine.notices.send(0);
             let indexed = comes(&|| engine.shards[0].indexed() == 1 && engine.notices.is_parked());
             engine.close();

@@ -146,29 +146,22 @@ mod tests {
     use super::*;
     use crate::TraceId;
     use crate::config::Builder;
-    use crate::indexer::{Moved, Role};
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
 
-    /// An engine for so many records that has been given them, each with its number for a time and the trace that is said, and has
-    /// indexed the first of them.
-    fn engine(capacity: usize, records: u64, indexed: u64, trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(capacity).slack(capacity).shards(1).manual());
-        for time_unix_nanos in 0..records {
-            if time_unix_nanos == indexed {
-                settle(&engine);
-            }
+    fn push(engine: &Engine<LogRecord>, times: std::ops::Range<u64>, trace: impl Fn(u64) -> u128) {
+        for time_unix_nanos in times {
             let trace_id = Some(TraceId::from(trace(time_unix_nanos)));
             engine.push(LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() });
         }
-        if indexed == records {
-            settle(&engine);
-        }
-        engine
     }
 
-    fn settle(engine: &Engine<LogRecord>) {
-        while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+    /// An engine with 256 records, all indexed, each with its number for a time and the trace that is said.
+    fn engine(trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual());
+        push(&engine, 0..256, trace);
+        engine.settle();
+        engine
     }
 
     fn estimated(engine: &Engine<LogRecord>, trace: u128) -> u64 {
@@ -178,20 +171,24 @@ mod tests {
 
     #[test]
     fn rare_keys_are_counted_and_frequent_ones_guessed() {
-        let often = engine(256, 256, 256, |number| if number < 2 { 1 } else { 2 + u128::from(number % 2) });
+        let often = engine(|number| if number < 2 { 1 } else { 2 + u128::from(number % 2) });
         assert_eq!([1, 2, 3, 4].map(|trace| estimated(&often, trace)), [2, 128, 128, 0]);
-        // Of fifteen records the last four are 5.
-        let newest = engine(256, 256, 256, |number| if [240, 243, 247, 251, 255].contains(&number) { 5 } else { 6 });
-        assert_eq!(estimated(&newest, 5), 256 * 4 / 15);
-        let lagging = engine(8, 12, 8, |number| if number < 4 { 1 } else { 2 });
+        // The newest five of them span fourteen records.
+        let newest = engine(|number| if [241, 244, 247, 251, 255].contains(&number) { 5 } else { 6 });
+        assert_eq!(estimated(&newest, 5), 256 * 4 / 14);
+        let lagging = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
+        push(&lagging, 0..4, |_| 1);
+        push(&lagging, 4..8, |_| 2);
+        lagging.settle();
+        push(&lagging, 8..12, |_| 2);
         assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "what is out of sight does not count");
     }
 
     #[test]
     fn the_rarest_key_leads_unless_looking_at_all_costs_less() {
-        let engine = engine(256, 256, 256, |number| match number {
+        let engine = engine(|number| match number {
             7 | 8 => 1,
-            240 | 243 | 247 | 251 | 255 => 5,
+            241 | 244 | 247 | 251 | 255 => 5,
             _ => 6,
         });
         let trace = |number: u128| Query::new(&engine).key("trace", TraceId::from(number));
@@ -201,8 +198,10 @@ mod tests {
         assert_eq!(leader(trace(1), Some(2)), None, "no more records are asked for than carry the key");
         assert_eq!(leader(trace(6).key("trace", TraceId::from(1)), None), Some(1));
         assert_eq!(leader(Query::new(&engine), None), None);
-        // Four blocks, of which one holds the time: 68 looks.
-        assert_eq!(leader(trace(5).between(64..128), None), Some(0), "68 records");
+        // A look at each block, and at the records of the one that holds the time.
+        let looks = 64 + engine.shards[0].blocks.count();
+        assert_eq!((looks, estimated(&engine, 5)), (73, 73));
+        assert_eq!(leader(trace(5).between(64..128), None), Some(0), "it costs no less");
         assert_eq!(leader(trace(6).between(64..128), None), None);
         assert_eq!(leader(trace(6).between(1..), None), Some(0), "all blocks hold the time");
         assert_eq!(leader(trace(1).between(64..128), None), Some(0));

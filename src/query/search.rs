@@ -364,7 +364,6 @@ mod tests {
     use super::*;
     use crate::TraceId;
     use crate::config::Builder;
-    use crate::indexer::{Moved, Role};
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
     use std::cell::Cell;
@@ -373,9 +372,7 @@ mod tests {
         for _ in 0..records {
             engine.push(LogRecord { trace_id: Some(TraceId::from(7)), ..LogRecord::default() });
         }
-        for number in 0..engine.shards.len() {
-            while engine.step(number, Role::Flusher).is_some_and(Moved::any) {}
-        }
+        engine.settle();
     }
 
     #[test]

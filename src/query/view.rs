@@ -154,7 +154,6 @@ mod tests {
     use super::*;
     use crate::config::Builder;
     use crate::engine::Engine;
-    use crate::indexer::Role;
     use crate::signal::LogRecord;
 
     #[test]
@@ -164,7 +163,7 @@ mod tests {
         for time_unix_nanos in 0..610 {
             engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
         }
-        while engine.step(0, Role::Flusher).unwrap().any() {}
+        engine.settle();
         let mut view = View::open(&engine.shards[0]);
         assert_eq!((view.evicted(), view.low, view.claimed), (10, 10, 610));
         assert!(!view.admitted_one(100..100, |_| true), "there is none");
@@ -175,17 +174,18 @@ mod tests {
         assert!(view.admitted_one(9..12, |_| false), "one is gone");
         assert!(!view.admitted_one(10..12, |_| false));
     }
+
     #[test]
     fn a_mark_lies_some_way_below_what_is_looked_at_until_the_view_rests() {
         let config = Builder::<LogRecord>::new().capacity(16_000).shards(1).manual();
         let engine = Engine::of(&config);
         let shard = &engine.shards[0];
         let marked = || shard.marks.lowest(u64::MAX);
-        (0..6_000).for_each(|_| engine.push(LogRecord::default()));
+        engine.push_some(6_000);
         let view = View::open(shard);
         assert_eq!((view.indexed, view.claimed, marked()), (0, 6_000, 0), "what is not indexed is looked at");
         drop(view);
-        while engine.step(0, Role::Flusher).unwrap().any() {}
+        engine.settle();
         let mut view = View::open(shard);
         assert_eq!((view.indexed, marked()), (6_000, u64::MAX), "nothing is, so far");
         assert!(view.license(5_000));

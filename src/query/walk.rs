@@ -369,7 +369,6 @@ mod tests {
     use crate::TraceId;
     use crate::config::Builder;
     use crate::engine::Engine;
-    use crate::indexer::{Moved, Role};
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
 
@@ -408,6 +407,7 @@ mod tests {
             assert!(!ask(&[5], 0).1);
         }
     }
+
     #[test]
     fn an_answer_is_partial_if_the_keys_own_records_have_left() {
         let is_partial = |engine: &Engine<LogRecord>, leader| {
@@ -421,7 +421,7 @@ mod tests {
         assert!(!is_partial(&engine(&[3, 5]), None), "nothing is known without links");
         let settled = |of_trace: &[u64]| {
             let engine = engine(of_trace);
-            while engine.step(0, Role::Flusher).is_some_and(Moved::any) {}
+            engine.settle();
             engine
         };
         assert!(is_partial(&settled(&[0, 1, 2]), Some(0)), "all of them");
@@ -433,7 +433,6 @@ mod tests {
     #[test]
     fn blocks_are_left_out_by_their_times_only_once_they_are_indexed() {
         let config = Builder::<LogRecord>::new().capacity(1_000).shards(1).manual();
-        let settle = |engine: &Engine<LogRecord>| while engine.step(0, Role::Flusher).is_some_and(Moved::any) {};
         let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
             engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
         };
@@ -451,14 +450,14 @@ mod tests {
             // The last record of a block comes late, and is of another time.
             let engine = Engine::of(&config);
             (0..BLOCK - 1).for_each(|_| push(&engine, 1));
-            settle(&engine);
+            engine.settle();
             push(&engine, 2);
             assert_eq!(ask(&engine, up, 2), (1, BLOCK));
-            settle(&engine);
+            engine.settle();
             assert_eq!(ask(&engine, up, 2), (1, BLOCK));
             assert_eq!(ask(&engine, up, 3), (0, 0), "no block has such a time");
             (0..2 * BLOCK + 5).for_each(|_| push(&engine, 4));
-            settle(&engine);
+            engine.settle();
             // Blocks that are there in part are looked at.
             assert_eq!(ask(&engine, up, 2), (1, BLOCK + 5));
             assert_eq!(ask(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));

@@ -524,6 +524,7 @@ mod tests {
         let _ = (claim(Class::Picked), claim(Class::Rest));
         assert_eq!(notices.take_entered(), 1);
     }
+
     #[test]
     fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
         let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();

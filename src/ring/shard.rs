@@ -319,23 +319,21 @@ mod tests {
     use super::*;
     use crate::config::Builder;
     use crate::engine::Engine;
-    use crate::indexer::{Moved, Role};
     use crate::signal::LogRecord;
 
     #[test]
     fn what_was_published_before_a_stamp_is_found_also_below_what_is_indexed() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
-        let push = |records| (0..records).for_each(|_| engine.push(LogRecord::default()));
         let shard = &engine.shards[0];
         let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
-        push(3);
+        engine.push_some(3);
         engine.notices.tick_on();
-        push(2);
+        engine.push_some(2);
         assert_eq!(before(), [0, 3, 5]);
-        assert!(engine.step(0, Role::Flusher).is_some_and(Moved::any));
+        engine.settle();
         assert_eq!((shard.indexed(), before()), (5, [0, 3, 5]));
-        push(7);
-        assert!(engine.step(0, Role::Flusher).is_some_and(Moved::any));
+        engine.push_some(7);
+        engine.settle();
         assert_eq!((shard.evicted(), before()), (4, [4, 4, 8]), "as far as there is something; runs end by themselves");
     }
 
@@ -357,6 +355,7 @@ mod tests {
         shard.clear();
         assert!(shard.floor_bytes() > 0);
     }
+
     #[test]
     fn a_shard_is_settled_once_nothing_is_left_to_be_done() {
         let shard = Shard::<LogRecord>::new(2, 2, Some(8)).unwrap();

@@ -144,6 +144,7 @@ mod tests {
         let least = Share::new(0);
         assert!(least.take(1) && !least.take(1), "at least one record is let in");
     }
+
     #[test]
     fn what_was_taken_for_a_claim_that_failed_is_given_back() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(4_096));
