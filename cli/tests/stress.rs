@@ -31,7 +31,16 @@ fn every_phase_ends_in_order() {
     }
     let noted = |phase: usize, what: &str| phases[phase]["notes"][what].as_u64().unwrap_or(0);
     assert!(noted(3, "between claim and publish") > 0, "{report:#}");
-    assert!(noted(0, "followed") > 0 && noted(11, "caught panics") > 0 && noted(12, "threads that lived") > 0);
+    for (phase, what) in [
+        (0, "cleared"),
+        (0, "streamed"),
+        (0, "followed"),
+        (11, "caught panics"),
+        (12, "threads that lived"),
+        (13, "pushed by hooks"),
+    ] {
+        assert!(noted(phase, what) > 0, "{what}: {report:#}");
+    }
 }
 
 #[test]

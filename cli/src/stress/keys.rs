@@ -107,7 +107,7 @@ pub fn bursts(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     team(|team| {
         let scene = &scene;
-        for trickling in 1..=plan.producers.min(4) {
+        for trickling in 1..=plan.producers {
             team.spawn(move || {
                 (0..).take_while(|_| scene.is_running()).for_each(|count| {
                     scene.push(Sample::new(Sample::<0>::numbered(trickling, count), trickling, "trickle", count));
@@ -126,7 +126,11 @@ pub fn bursts(plan: &Plan) -> Outcome {
             }
         });
         for reader in 0..plan.readers {
-            team.spawn(move || (reader..).take_while(|_| scene.is_running()).for_each(|turn| scene.look_up(turn % 5)));
+            team.spawn(move || {
+                (reader..)
+                    .take_while(|_| scene.is_running())
+                    .for_each(|turn| scene.look_up(turn % (plan.producers + 1)))
+            });
         }
         scene.rest(plan);
         scene.stop();
@@ -134,11 +138,14 @@ pub fn bursts(plan: &Plan) -> Outcome {
     scene.settle(plan);
     let stats = scene.store.stats();
     let entries = |index| stats.index(index).map_or(0, |index| index.entries);
-    assert!(entries("key") <= 5 && entries("name") <= 2, "what left has left its keys behind: {stats:?}");
+    assert!(
+        entries("key") <= plan.producers + 1 && entries("name") <= 2,
+        "what left has left its keys behind: {stats:?}"
+    );
     // Who trickles comes last now, and is held.
-    let number = Sample::<0>::numbered(9, 9);
-    scene.push(Sample::new(number, 9, "trickle", 9));
-    let held = scene.store.query().key("key", 9u64).count().expect("there is such an index");
+    let late = plan.producers + 1;
+    scene.push(Sample::new(Sample::<0>::numbered(late, 0), late, "trickle", 0));
+    let held = scene.store.query().key("key", late).count().expect("there is such an index");
     assert_eq!(held, 1);
     scene.end(plan)
 }

@@ -1,16 +1,21 @@
 //! Threads that die, and stores that come and go.
 
-use super::sample::{Sample, injected};
+use super::sample::{Sample, Trouble, injected};
 use super::scene::{KEYS, Outcome, Plan, Scene};
 use super::system;
 use super::team::team;
 use slipring::Store;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Memory that may be kept once everything has been given back: the allocator's own, and what is freed a moment later.
-const LEFT: u64 = 32 << 20;
+/// Stores that come and go before memory is looked at for the first time, and at least until it is for the last.
+const SETTLED: u64 = 50;
+const STORES: u64 = 150;
+
+/// Bytes a store that may be kept once it has been given back, by the allocator: less than the slots of one take.
+const LEFT: u64 = 32 << 10;
 
 /// Each producer and each reader lives for a few calls only, and every other one ends in a panic: after its calls, with a follower
 /// in hand, or while it looks at a record.
@@ -31,7 +36,7 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
                             ask_some(scene, life)
                         };
                         if life % 2 == 0 {
-                            injected();
+                            injected(Trouble::Thread);
                         }
                     });
                     // Joined, so its panic goes no further.
@@ -39,7 +44,7 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
                 }
             });
         }
-        plan.rest(plan.length);
+        scene.rest(plan);
         scene.stop();
     });
     // Directories of some keys, and marks of as many readers as there were at once: nothing for each thread that ever lived.
@@ -58,9 +63,9 @@ fn ask_some(scene: &Scene, life: u64) {
     let _ = follower.try_recv();
     match life % 4 {
         // With a follower in hand.
-        0 => injected(),
+        0 => injected(Trouble::Thread),
         // Inside a visit, under a mark.
-        2 => drop(scene.store.query().limit(1).for_each(|_, _| injected())),
+        2 => drop(scene.store.query().limit(1).for_each(|_, _| injected(Trouble::Visit))),
         _ => {}
     }
 }
@@ -69,40 +74,48 @@ fn ask_some(scene: &Scene, life: u64) {
 pub fn short_lives(plan: &Plan) -> Outcome {
     let threads = system::threads();
     let until = Instant::now() + plan.length;
-    let (mut outcome, mut settled) = (Outcome::default(), None);
+    let (mut outcome, mut settled) = (Outcome::default(), 0);
+    // Every store's hook has it.
+    let token = Arc::new(());
     for round in 0.. {
-        if round >= 10 && Instant::now() >= until || plan.stop.is_asked() {
+        if round >= STORES && Instant::now() >= until || plan.stop.is_asked() {
             break;
         }
-        outcome = outcome.and(short_life(plan, round));
-        if round == 9 {
-            settled = Some(system::resident());
+        outcome = outcome.and(short_life(plan, round, &token));
+        if round == SETTLED {
+            settled = system::resident();
         }
     }
     plan.until("threads of stores end with them", || system::threads() <= threads);
-    let grown = settled.map_or(0, |settled| system::resident().saturating_sub(settled));
-    assert!(grown < LEFT, "{grown} bytes more after {} stores", outcome.stores);
+    plan.until("stores end with their last handle", || Arc::strong_count(&token) == 1);
+    let grown = system::resident().saturating_sub(settled);
+    let stores = outcome.stores;
+    assert!(stores < STORES || grown < LEFT * (stores - SETTLED), "{grown} bytes more after {stores} stores");
     outcome
 }
 
-fn short_life(plan: &Plan, round: u64) -> Outcome {
+fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     let builder = Store::builder().capacity(1 + round as usize * 37 % 2_000);
     let builder = if round % 3 == 2 { builder.manual() } else { builder };
     let scene = Scene::<0>::new(builder).expect("such a store can be");
     let weak = scene.store.downgrade();
-    let inside = weak.clone();
+    let (inside, by_hook, token) = (weak.clone(), Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::clone(token));
+    let counts = Arc::clone(&by_hook);
     scene.store.on_evict(move |_, sample, _| {
-        // A hook may push into its own store.
-        if sample.number % 1_000 == 500
+        let _ = &token;
+        // A hook may push into its own store, which never waits for it.
+        if sample.number % 100 == 50
             && let Some(store) = inside.upgrade()
         {
-            let _ = store.len();
+            let refused = store.push(Scene::ordinary(Sample::<0>::numbered(BY_HOOK, 0))).is_err();
+            counts[0].fetch_add(1, Relaxed);
+            counts[1].fetch_add(refused.into(), Relaxed);
         }
     });
     let stream = scene.store.evictions(16).expect("it is the first");
     let mut follower = scene.store.follow(|query| query).expect("it can be followed");
     team(|team| {
-        for producer in 0..3 {
+        for producer in 0..plan.producers {
             let scene = &scene;
             team.spawn(move || {
                 (0..500).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(producer, count))));
@@ -110,20 +123,29 @@ fn short_life(plan: &Plan, round: u64) -> Outcome {
         }
         team.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
     });
-    let _ = follower.try_recv();
-    if round.is_multiple_of(2) {
-        // What the stream has must be gone when the books are closed.
-        drop(stream);
+    // What the stream has must be gone when the books are closed: with it, or before.
+    if !round.is_multiple_of(2) {
+        while stream.try_recv().is_some() {}
+    }
+    drop(stream);
+    scene.settle(plan);
+    let [pushed, refused] = [&by_hook[0], &by_hook[1]].map(|count| count.load(Relaxed));
+    scene.count(pushed, refused);
+    while follower.try_recv().is_some() {}
+    let outcome = if round.is_multiple_of(2) {
         let outcome = scene.end(plan);
         assert!(weak.upgrade().is_none(), "a store that has been shut down is gone with its last handle");
         assert!(matches!(follower.recv_timeout(Duration::from_secs(5)), Ok(None)), "followers end with their store");
-        return outcome;
-    }
-    // Another way to end: the last handle goes while somebody waits.
-    let waiting = thread::spawn(move || follower.recv());
-    while stream.try_recv().is_some() {}
-    drop(stream);
-    let outcome = scene.end_by_drop(plan);
-    assert!(matches!(waiting.join(), Ok(Ok(_))), "who waits for news is told that there will be none");
-    outcome
+        outcome
+    } else {
+        // Another way to end: the last handle goes while somebody waits.
+        let waiting = thread::spawn(move || follower.recv());
+        let outcome = scene.end_by_drop(plan);
+        assert!(matches!(waiting.join(), Ok(Ok(_))), "who waits for news is told that there will be none");
+        outcome
+    };
+    outcome.noting("pushed by hooks", pushed - refused).noting("refused to hooks", refused)
 }
+
+/// The number of records that hooks push.
+const BY_HOOK: u64 = 1 << 20;

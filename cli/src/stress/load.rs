@@ -12,17 +12,26 @@ use std::time::Duration;
 
 type Shape = fn(Builder<Sample>) -> Builder<Sample>;
 
+/// Whether somebody is told what leaves: hooks, subscribers. If not, whoever pushes lets records go as well, not the indexer alone.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    Somebody,
+    Nobody,
+}
+
 /// Stores of every make: as they come; one shard that rejects; nobody to index but who pushes; rules of retention; fingerprints that
 /// collide.
-const SHAPES: [Shape; 5] = [
-    |builder| builder,
-    |builder| builder.shards(1).on_full(OnFull::Reject),
-    |builder| builder.manual(),
-    |builder| {
+const SHAPES: [(Told, Shape); 7] = [
+    (Told::Somebody, |builder| builder),
+    (Told::Nobody, |builder| builder),
+    (Told::Somebody, |builder| builder.shards(1).on_full(OnFull::Reject)),
+    (Told::Somebody, |builder| builder.manual()),
+    (Told::Nobody, |builder| builder.manual()),
+    (Told::Somebody, |builder| {
         let (class, bytes) = (200, 1_500 * size_of::<Sample>());
         builder.max_age(AGE).error_class(class).max_bytes(bytes).max_record_bytes(1 << 20)
-    },
-    |builder| builder.fingerprint_bits(4).shards(3),
+    }),
+    (Told::Nobody, |builder| builder.fingerprint_bits(4).shards(3)),
 ];
 
 /// How old a record may get where that is bounded.
@@ -30,23 +39,27 @@ const AGE: Duration = Duration::from_millis(30);
 
 pub fn mixed(plan: &Plan) -> Outcome {
     let part = plan.length / SHAPES.len() as u32;
-    SHAPES.into_iter().map(|shape| mix(plan, shape, part)).fold(Outcome::default(), Outcome::and)
+    SHAPES.into_iter().map(|(told, shape)| mix(plan, told, shape, part)).fold(Outcome::default(), Outcome::and)
 }
 
-fn mix(plan: &Plan, shape: Shape, length: Duration) -> Outcome {
+fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
     let scene = Scene::new(shape(Store::builder().capacity(plan.capacity))).expect("such a store can be");
     let hooked = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&hooked);
-    scene.store.on_evict(move |_, sample, _| {
-        assert!(sample.is_whole());
-        seen.fetch_add(1, Relaxed);
-    });
+    if told == Told::Somebody {
+        let seen = Arc::clone(&hooked);
+        scene.store.on_evict(move |_, sample, _| {
+            assert!(sample.is_whole());
+            seen.fetch_add(1, Relaxed);
+        });
+    }
     let mut followed = Followed::from_the_beginning(&scene);
-    let mut streamed = 0;
+    let streamed = AtomicU64::new(0);
     team(|team| {
         let scene = &scene;
         team.spawn(|| while_running(scene, |_| followed.go_on(scene)));
-        team.spawn(|| while_running(scene, |_| streamed += come_and_go(scene)));
+        if told == Told::Somebody {
+            team.spawn(|| while_running(scene, |_| _ = streamed.fetch_add(come_and_go(scene), Relaxed)));
+        }
         team.spawn(|| while_running(scene, |turn| look_after(scene, turn)));
         for producer in 0..plan.producers {
             team.spawn(move || scene.produce(producer, Scene::ordinary));
@@ -56,6 +69,9 @@ fn mix(plan: &Plan, shape: Shape, length: Duration) -> Outcome {
             team.spawn(move || while_running(scene, |turn| kind(scene, reader + turn)));
         }
         plan.rest(length);
+        plan.until("records are cleared, and subscribers get some", || {
+            scene.store.stats().evicted.cleared > 0 && (told == Told::Nobody || streamed.load(Relaxed) > 0)
+        });
         scene.stop();
     });
     // Where records leave by their age, all of them are due by then, and none leaves while the books are closed.
@@ -63,11 +79,14 @@ fn mix(plan: &Plan, shape: Shape, length: Duration) -> Outcome {
     scene.settle(plan);
     let stats = scene.store.stats();
     assert_eq!(stats.caught_panics, 0);
-    assert_eq!(hooked.load(Relaxed), stats.evicted.total(), "hooks are told of each eviction");
+    if told == Told::Somebody {
+        assert_eq!(hooked.load(Relaxed), stats.evicted.total(), "hooks are told of each eviction");
+    }
     let (followed, missed) = followed.end(&scene);
     assert_eq!(followed + missed, stats.offered - stats.rejected.total(), "each record was followed or missed");
     let outcome = scene.end(plan);
-    outcome.noting("streamed", streamed).noting("followed", followed).noting("missed by followers", missed)
+    let outcome = outcome.noting("cleared", stats.evicted.cleared).noting("streamed", streamed.into_inner());
+    outcome.noting("followed", followed).noting("missed by followers", missed)
 }
 
 fn while_running(scene: &Scene, mut work: impl FnMut(u64)) {
@@ -137,7 +156,7 @@ fn look_after(scene: &Scene, turn: u64) {
     let stats = scene.store.stats();
     assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
     assert!(stats.count <= stats.capacity && scene.store.len() as u64 <= stats.capacity);
-    if turn % 8 == 7 {
+    if turn.is_multiple_of(8) {
         scene.store.clear();
     }
 }

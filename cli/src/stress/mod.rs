@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Seconds that each phase lasts, at least
     #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     length: Duration,
-    /// Records that the stores keep
+    /// Records that the stores keep; fewer, where records are large
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
     capacity: u32,
     /// Threads that push [default: four for each core]
@@ -68,7 +68,7 @@ struct Phase {
 const PHASES: [Phase; 14] = [
     Phase {
         name: "mixed",
-        what: "producers, readers of every kind, clears, hooks, subscribers; five makes of store",
+        what: "producers, readers of every kind, clears, hooks, subscribers; seven makes of store",
         run: load::mixed,
     },
     Phase {

@@ -1,6 +1,6 @@
 //! Panics in everything that is not the store's own code.
 
-use super::sample::{Sample, Trouble, injected};
+use super::sample::{Sample, Trouble, injected, injections};
 use super::scene::{KEYS, Outcome, Plan, Scene};
 use super::team::team;
 use slipring::{BuildError, Store};
@@ -10,15 +10,31 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub fn panics(plan: &Plan) -> Outcome {
     refused_sizes();
+    // With hooks the indexer alone lets records go; without, whoever pushes does it as well.
+    throw(plan, true).and(throw(plan, false))
+}
+
+fn throw(plan: &Plan, hooked: bool) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let told = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&told);
-    scene.store.on_evict(|_, sample, _| {
-        if sample.number % 11 == 0 {
-            injected();
-        }
-    });
-    scene.store.on_evict(move |_, _, _| _ = counting.fetch_add(1, Relaxed));
+    if hooked {
+        scene.store.on_evict(|_, sample, _| {
+            if sample.number % 11 == 0 {
+                injected(Trouble::Hook);
+            }
+        });
+        scene.store.on_evict(move |_, _, _| _ = counting.fetch_add(1, Relaxed));
+    }
+    let mut places = vec![Trouble::Key, Trouble::Drop];
+    if hooked {
+        places.push(Trouble::Hook);
+    }
+    if plan.readers > 0 {
+        places.extend([Trouble::Clone, Trouble::Filter, Trouble::Visit]);
+    }
+    let before = injections();
+    let thrown = |place: Trouble| injections()[place as usize] - before[place as usize];
     team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
@@ -33,13 +49,20 @@ pub fn panics(plan: &Plan) -> Outcome {
                 });
             });
         }
-        scene.rest(plan);
+        plan.rest(plan.length / 2);
+        plan.until("the store is full, and there were panics everywhere", || {
+            scene.store.stats().evicted.total() > 0 && places.iter().all(|place| thrown(*place) > 0)
+        });
         scene.stop();
     });
     scene.settle(plan);
     let stats = scene.store.stats();
-    assert_eq!(told.load(Relaxed), stats.evicted.total(), "the other hook is told of each eviction");
-    assert!(stats.caught_panics > 0, "nobody panicked");
+    if hooked {
+        assert_eq!(told.load(Relaxed), stats.evicted.total(), "the other hook is told of each eviction");
+    }
+    // Each key that panicked, and each hook; of the drops those that were the store's to do.
+    let (surely, drops) = (thrown(Trouble::Key) + thrown(Trouble::Hook), thrown(Trouble::Drop));
+    assert!((surely..=surely + drops).contains(&stats.caught_panics), "{surely} and up to {drops} panics: {stats:?}");
     scene.end(plan).noting("caught panics", stats.caught_panics)
 }
 
@@ -57,11 +80,14 @@ fn ask(scene: &Scene, turn: u64) {
     let query = scene.store.query().key("key", turn % KEYS);
     let answered = match turn % 4 {
         0 => query.limit(20).collect().map(drop),
-        1 => query.filter(|sample| if sample.number % 13 == 0 { injected() } else { true }).count().map(drop),
+        1 => query
+            .filter(|sample| if sample.number % 13 == 0 { injected(Trouble::Filter) } else { true })
+            .count()
+            .map(drop),
         2 => query
             .for_each(|_, sample| {
                 if sample.number % 13 == 0 {
-                    injected()
+                    injected(Trouble::Visit)
                 }
             })
             .map(drop),

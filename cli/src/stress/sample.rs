@@ -40,17 +40,31 @@ pub fn alive() -> u64 {
     sum(|line| &line.made).wrapping_sub(sum(|line| &line.dropped))
 }
 
-/// What goes wrong with a sample.
+/// Where a panic is injected: in what a sample does itself, or in what others do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     Key,
     Clone,
     Drop,
+    Hook,
+    Filter,
+    Visit,
+    Thread,
 }
 
+const TROUBLES: usize = Trouble::Thread as usize + 1;
+
+static INJECTED: [AtomicU64; TROUBLES] = [const { AtomicU64::new(0) }; TROUBLES];
+
 /// Panics without a message on stderr: what is meant is no news.
-pub fn injected() -> ! {
+pub fn injected(place: Trouble) -> ! {
+    INJECTED[place as usize].fetch_add(1, Relaxed);
     resume_unwind(Box::new("injected"))
+}
+
+/// Panics injected so far, by their place.
+pub fn injections() -> [u64; TROUBLES] {
+    INJECTED.each_ref().map(|count| count.load(Relaxed))
 }
 
 #[derive(Debug)]
@@ -102,7 +116,7 @@ impl<const BODY: usize> Sample<BODY> {
 impl<const BODY: usize> Clone for Sample<BODY> {
     fn clone(&self) -> Self {
         if self.trouble == Some(Trouble::Clone) {
-            injected();
+            injected(Trouble::Clone);
         }
         CENSUS.line().made.fetch_add(1, Relaxed);
         Self { name: self.name.clone(), ..*self }
@@ -117,7 +131,7 @@ impl<const BODY: usize> Drop for Sample<BODY> {
         CENSUS.line().dropped.fetch_add(1, Relaxed);
         // A second panic would end the process.
         if self.trouble == Some(Trouble::Drop) && !thread::panicking() {
-            injected();
+            injected(Trouble::Drop);
         }
     }
 }
@@ -129,7 +143,7 @@ impl<const BODY: usize> Signal for Sample<BODY> {
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
         if self.trouble == Some(Trouble::Key) {
-            injected();
+            injected(Trouble::Key);
         }
         Some(if index == 0 { Key::Int(self.key) } else { Key::Text(&self.name) })
     }

@@ -95,9 +95,11 @@ impl Gate {
 
 /// A producer that is suspended between claim and publish, and many times wherever it has got to.
 pub fn suspended_producer(plan: &Plan) -> Outcome {
-    let builder = Store::builder().capacity(256).shards(4).on_full(OnFull::Reject);
+    // Each record has 32 KiB.
+    let capacity = (plan.capacity / 40).clamp(64, 4_096);
+    let builder = Store::builder().capacity(capacity).shards(4).on_full(OnFull::Reject);
     let scene = Scene::<BULK>::new(builder).expect("such a store can be");
-    let (gate, others) = (Gate::default(), plan.producers.clamp(1, 4));
+    let (gate, others) = (Gate::default(), plan.producers);
     let (mut suspended, mut in_between) = (0, 0);
     team(|team| {
         let (scene, gate) = (&scene, &gate);
@@ -185,7 +187,7 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
             }),
         }
         let before = scene.store.stats();
-        plan.rest(plan.length / 2);
+        plan.rest(plan.length);
         let after = scene.store.stats();
         if on_full == OnFull::Wait {
             assert_eq!(
@@ -204,9 +206,9 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
 
 /// A subscriber that never reads: what it has no room for is dropped and counted.
 pub fn deaf_subscriber(plan: &Plan) -> Outcome {
-    const BUFFER: u64 = 100;
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
-    let stream = scene.store.evictions(BUFFER as usize).expect("it is the first");
+    let buffer = plan.capacity as u64 / 100;
+    let stream = scene.store.evictions(buffer as usize).expect("it is the first");
     team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
@@ -218,10 +220,10 @@ pub fn deaf_subscriber(plan: &Plan) -> Outcome {
     });
     // What was evicted lies in the buffer, or was missed.
     plan.until("what was evicted is handed on or missed", || {
-        stream.missed() + BUFFER == scene.store.stats().evicted.total()
+        stream.missed() + buffer == scene.store.stats().evicted.total()
     });
     let missed = stream.missed();
-    assert_eq!(std::iter::from_fn(|| stream.try_recv()).count() as u64, BUFFER);
+    assert_eq!(std::iter::from_fn(|| stream.try_recv()).count() as u64, buffer);
     drop(stream);
     scene.end(plan).noting("missed by the subscriber", missed)
 }

@@ -3,7 +3,7 @@
 use super::scene::{Outcome, Plan, has_failed};
 use super::team::team;
 use crate::demo;
-use slipring::{Signal, Store, Telemetry, TraceOrder};
+use slipring::{Ledger, Signal, Store, Telemetry, TraceOrder};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Requests that each producer prepares.
@@ -14,6 +14,7 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     let telemetry = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity).build();
     let telemetry = telemetry.expect("such stores can be");
     let pools = demo::prepare(plan.producers, PREPARED).expect("the clock stands later than 1970");
+    let ledger = charged(&pools);
     let (over, lookups) = (AtomicBool::new(false), AtomicU64::new(0));
     let pushed = team(|team| {
         let (telemetry, over, lookups) = (&telemetry, &over, &lookups);
@@ -31,13 +32,33 @@ pub fn telemetry(plan: &Plan) -> Outcome {
             });
         }
         plan.rest(plan.length);
+        plan.until("the stores are full", || {
+            let stats = telemetry.stats();
+            [stats.traces, stats.logs, stats.metrics].iter().all(|stats| stats.evicted.total() > 0)
+        });
         over.store(true, Relaxed);
         let pushed = producers.into_iter().map(|producer| producer.join().expect("a producer does not panic"));
         pushed.fold([0; 3], |sums, counts| std::array::from_fn(|signal| sums[signal] + counts[signal]))
     });
     let [spans, logs, points] = pushed;
     let outcome = Outcome { lookups: lookups.into_inner(), ..Outcome::default() };
-    outcome.and(end(telemetry.traces(), spans)).and(end(telemetry.logs(), logs)).and(end(telemetry.metrics(), points))
+    let outcome = outcome.and(end(telemetry.traces(), spans)).and(end(telemetry.logs(), logs));
+    let outcome = outcome.and(end(telemetry.metrics(), points));
+    drop((telemetry, pools));
+    plan.until("no record has kept its resource", || ledger.bytes() == 0);
+    outcome
+}
+
+/// These records can't count themselves, but share their resources, which can: they end with the last record that has them.
+fn charged(pools: &[demo::Pool]) -> Ledger {
+    let ledger = Ledger::default();
+    for (request, points) in pools.iter().flatten() {
+        request.spans.iter().for_each(|span| span.charge(&ledger));
+        request.logs.iter().for_each(|log| log.charge(&ledger));
+        points.iter().for_each(|point| point.charge(&ledger));
+    }
+    assert!(ledger.bytes() > 0);
+    ledger
 }
 
 fn ask(telemetry: &Telemetry, turn: u64) {
