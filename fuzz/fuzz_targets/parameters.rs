@@ -133,7 +133,7 @@ fn ask(uri: &str) -> Option<(StatusCode, Value)> {
 }
 
 fuzz_target!(|question: Question<'_>| {
-    let (path, mut query) = match &question {
+    let (path, mut query, most) = match &question {
         Question::Put { path, parameters } => {
             let path = PATHS[usize::from(*path) % PATHS.len()];
             let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -141,9 +141,11 @@ fuzz_target!(|question: Question<'_>| {
                 .iter()
                 .take(8)
                 .map(|(name, value)| format!("{}={}", escaped(name.text(&NAMES)), escaped(value.text(&VALUES))));
-            (path, pairs.collect::<Vec<_>>().join("&"))
+            let limits = parameters.iter().take(8).filter(|(name, _)| name.text(&NAMES) == "limit");
+            let most = limits.filter_map(|(_, value)| value.text(&VALUES).parse().ok()).max();
+            (path, pairs.collect::<Vec<_>>().join("&"), most)
         }
-        Question::Raw(text) => ("/api/spans", (*text).to_owned()),
+        Question::Raw(text) => ("/api/spans", (*text).to_owned(), None),
     };
     for _ in 0..30 {
         let uri = format!("{path}?{query}");
@@ -154,6 +156,8 @@ fuzz_target!(|question: Question<'_>| {
             assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{uri}: {body}");
             return;
         }
+        let records = body["records"].as_array().map_or(0, Vec::len);
+        assert!(records <= most.unwrap_or(usize::MAX), "{uri}: {records} records on a page: {body}");
         // The next page, if there is one: by the same parameters.
         let Some(next) = body["next"].as_str() else { return };
         let rest = query.split('&').filter(|pair| !pair.starts_with("after="));
