@@ -22,8 +22,9 @@ pub enum OnFull {
 /// The most shards that a store may have.
 pub(crate) const MOST_SHARDS: usize = 1024;
 
-/// Records in a default shard at the least; smaller stores have fewer shards.
-const SHARD_AT_LEAST: usize = 2048;
+/// Records in a default shard at the least; smaller stores have fewer shards. With 2,048, a store of 10,000 had four, and sixteen
+/// producers on as many cores pushed a fifth of what they do to nineteen.
+const SHARD_AT_LEAST: usize = 512;
 
 /// Builds a [`Store`].
 ///
@@ -99,7 +100,10 @@ impl<T: Signal> Builder<T> {
     }
 
     /// How many shards the capacity is split over, to ±1 record. If not given, two for each core, but none with fewer
-    /// than 2,048 records, so that small stores have one.
+    /// than 512 records, so that small stores have one.
+    ///
+    /// Producers contend where there are more of them at once than shards: each shard takes one at full speed. A lookup
+    /// asks all shards, at some 0.2 µs each.
     ///
     /// A [class](Builder::class) of its own has shards of its own beside these.
     ///
