@@ -2,6 +2,7 @@
 //! another key's record, a torn or a dropped one, nor more than the capacity.
 
 use loom::thread;
+use slipring::{Position, Store};
 use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
 #[test]
@@ -93,10 +94,61 @@ fn a_scan_moves_its_mark_up() {
     });
 }
 
+/// A store whose older record, of the key 1, is evicted by the third push and written over by the fourth, while somebody holds
+/// the only mark there is room for, at the younger one.
+fn under_the_first_mark(beside: impl FnOnce(&Store<Record>, Position)) {
+    let store = small(2, 1).build().unwrap();
+    store.push(Record::new(1, 0)).unwrap();
+    let younger = store.push(Record::new(2, 0)).unwrap();
+    store.flush().unwrap();
+    store.visit(younger, |_| beside(&store, younger)).unwrap();
+    store.audit().unwrap();
+}
+
+fn write_over_the_older(store: &Store<Record>) -> thread::JoinHandle<()> {
+    let store = store.clone();
+    thread::spawn(move || {
+        let _ = store.try_push(Record::new(3, 0));
+        store.step();
+        let _ = store.try_push(Record::new(3, 1));
+    })
+}
+
+#[test]
+fn a_mark_in_a_new_block_protects_as_well() {
+    explore("new block", 3, || {
+        under_the_first_mark(|store, _| {
+            let writer = write_over_the_older(store);
+            lookup(store, 1);
+            writer.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn readers_that_make_blocks_at_once_are_all_seen() {
+    explore("new blocks", 2, || {
+        under_the_first_mark(|store, younger| {
+            let writer = write_over_the_older(store);
+            let reader = {
+                let store = store.clone();
+                thread::spawn(move || store.visit(younger, Record::check).is_ok())
+            };
+            lookup(store, 1);
+            reader.join().unwrap();
+            writer.join().unwrap();
+        });
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["ReaderWithoutFence", "HolderWithoutFence", "MarkClearedRelaxed"] {
         assert_caught(fault, "a_reader_sees_only_what_its_mark_protects", RACE);
+    }
+    for model in ["a_mark_in_a_new_block_protects_as_well", "readers_that_make_blocks_at_once_are_all_seen"] {
+        assert_caught("FirstBlockOnly", model, RACE);
+        assert_caught("LinkRelaxed", model, RACE);
     }
     assert_caught("ReaderWithoutReload", "a_walk_moves_its_mark_down", RACE);
     assert_caught("MarkMovedRelaxed", "a_scan_moves_its_mark_up", RACE);

@@ -5,7 +5,7 @@
 //! and looks at the marks. If the reader's fence comes first, the holder sees the mark and spares what lies above it; if
 //! the holder's comes first, the reader sees the raised `evicted` and touches nothing below it.
 
-use crate::sync::fault::{self, Fault, weaken};
+use crate::sync::fault::{self, Fault, planted, weaken};
 use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering, fence_after_seqcst_rmw};
 use std::ptr;
 
@@ -60,20 +60,23 @@ impl Marks {
 
     /// The block after this one, made now if there is none.
     fn following(&self) -> &Self {
-        // Acquire pairs with the Release below: the block's words are set up.
-        let mut next = self.next.load(Ordering::Acquire);
+        // Acquire pairs with the Release below: the block's words are set up. SeqCst, here and below, as for the words: if the
+        // holder's fence comes first, the reader's look at `evicted`, which comes later still, sees it raised; if this comes
+        // first, whether it made the link or found it, the holder's look at `next` finds it too, and then the mark.
+        let mut next = self.next.load(Ordering::SeqCst);
         if next.is_null() {
             let made = Box::into_raw(Box::new(Self::new()));
-            match self.next.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+            let linked = weaken(Ordering::SeqCst, Fault::LinkRelaxed);
+            match self.next.compare_exchange(ptr::null_mut(), made, linked, Ordering::SeqCst) {
                 Ok(_) => next = made,
                 Err(other) => {
-                    // SAFETY: it comes from `Box::into_raw` above and was not published.
+                    // SAFETY: it comes from `Box::into_raw` above, and nobody else has seen it.
                     drop(unsafe { Box::from_raw(made) });
                     next = other;
                 }
             }
         }
-        // SAFETY: a published block is freed only by `drop`, which has `&mut self`.
+        // SAFETY: a linked block is freed only by `drop`, which has `&mut self` (invariant 1: who walks the marks borrows them).
         unsafe { &*next }
     }
 
@@ -92,7 +95,11 @@ impl Marks {
                     mark => lowest = lowest.min(mark - 1),
                 }
             }
-            // SAFETY: as in `following`; null while there is no further block.
+            if planted(Fault::FirstBlockOnly) {
+                break;
+            }
+            // Acquire pairs with the Release in `following`, which says why this sees the link.
+            // SAFETY: as there; null while there is no further block.
             block = unsafe { here.next.load(Ordering::Acquire).as_ref() };
         }
         lowest

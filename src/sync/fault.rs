@@ -39,6 +39,10 @@ faults! {
     MarkClearedRelaxed,
     /// The token holder does not fence between `evicted` and its look at the marks.
     HolderWithoutFence,
+    /// The token holder looks at the first block of marks only.
+    FirstBlockOnly,
+    /// A new block of marks is linked without Release.
+    LinkRelaxed,
     /// `reclaimed` is raised without Release.
     ReclaimedRelaxed,
     /// A walk goes on below the visible window.
