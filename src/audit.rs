@@ -144,7 +144,7 @@ impl<T: Signal> Auditor<'_, T> {
         let mut expected = Expected::new();
         for (sequence, head) in shard.slots.heads(evicted..shard.indexed()) {
             let print = head.print(index);
-            // SAFETY: indexed, so published; this thread holds the token, so `reclaimed` stays where it is.
+            // SAFETY: indexed, so published; this thread holds the token, so `reclaimed` stays where it is (invariant 1).
             let key = self.engine.guarded(|| unsafe {
                 shard
                     .slots

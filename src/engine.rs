@@ -302,7 +302,7 @@ impl<T: Signal> Engine<T> {
         debug_assert_eq!(claim.count, 1);
         let slots = &self.shards[claim.shard].slots;
         // SAFETY: the router has given this thread the claim, which is below the shard's limit; its one sequence is
-        // written once, here.
+        // written once, here (invariant 3), and no user code runs in between (invariant 5).
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
         slots.prefetch_ahead(claim.slot);
         self.notices.send(claim.shard);
@@ -317,7 +317,8 @@ impl<T: Signal> Engine<T> {
         let (mut slot, mut sequence) = (claim.slot, claim.first);
         for sketch in &sketches[..claim.count as usize] {
             let record = records.next().expect("a batch has a record for each sketch");
-            // SAFETY: as in `publish`; there are no more sketches than the claim counts, and each sequence is written once.
+            // SAFETY: as in `publish`; there are no more sketches than the claim counts, and each sequence is written once
+            // (invariants 3 and 5).
             unsafe { slots.write(slot, sequence, claim.stamp, record, sketch) };
             slots.prefetch_ahead(slot);
             slot = slots.forth(slot, 1);

@@ -97,7 +97,7 @@ impl Directory {
 fn following<'g>(table: &Table, guard: &'g Guard) -> Option<&'g Table> {
     // Acquire pairs with the Release in `Writer::start`.
     let next = table.next.load(Ordering::Acquire, guard);
-    // SAFETY: `next` is null or a table that is, or was under this guard, reachable from `current`; see `current`.
+    // SAFETY: `next` is null or a table that is, or was under this guard, reachable from `current`; see `current` (invariant 4).
     unsafe { next.as_ref() }
 }
 
@@ -106,7 +106,7 @@ impl Drop for Directory {
         let mut table = std::mem::replace(&mut self.current, Atomic::null());
         loop {
             // SAFETY: nobody else has this directory any more, so its chain can be taken apart without a guard; each
-            // table in it is owned by the pointer before it.
+            // table in it is owned by the pointer before it (invariant 4).
             let Some(owned) = (unsafe { table.try_into_owned() }) else { break };
             let mut owned = *owned.into_box();
             table = std::mem::replace(&mut owned.next, Atomic::null());
@@ -204,7 +204,7 @@ impl<'a> Writer<'a> {
             return;
         }
         // SAFETY: the table is unlinked: `current` no longer leads to it, and no table ever points back. Who still has
-        // it holds a guard, and this writer reads it no more after its own guard.
+        // it holds a guard, and this writer reads it no more after its own guard (invariant 4).
         unsafe { self.guard.defer_destroy(old) };
         // Not into this thread's bag, where it could strand if the thread never pins again.
         self.guard.flush();

@@ -221,7 +221,7 @@ impl<T: Signal> Engine<T> {
             Some(outlet) if !outlet.is_abandoned() => {
                 // SAFETY: published, because indexed; this thread holds the token, and `Marks::lowest` found no mark at or
                 // below it. `reclaimed` is raised past it before the token goes back, and nothing between here and there
-                // can unwind: user code runs in `guarded`.
+                // can unwind: user code runs in `guarded` (invariants 1 and 3).
                 let record = unsafe { slots.take(sequence) };
                 let refused =
                     outlet.send(Position::new(number, sequence), record, self.shards[number].reason(sequence));
@@ -229,7 +229,7 @@ impl<T: Signal> Engine<T> {
             }
             _ => {
                 self.guarded(|| {
-                    // SAFETY: as for `take`.
+                    // SAFETY: as for `take` (invariants 1 and 3).
                     unsafe { slots.discard(sequence) }
                 });
             }
@@ -243,7 +243,8 @@ impl<T: Signal> Engine<T> {
         let (position, reason) = (Position::new(number, sequence), self.shards[number].reason(sequence));
         for hook in &sinks.hooks {
             self.guarded(|| {
-                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it.
+                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it
+                // (invariant 1).
                 unsafe { self.shards[number].slots.read(sequence, |record| hook(position, record, reason)) }
             });
         }

@@ -76,7 +76,8 @@ impl Marks {
                 }
             }
         }
-        // SAFETY: a linked block is freed only by `drop`, which has `&mut self` (invariant 1: who walks the marks borrows them).
+        // SAFETY: a linked block is freed only by `drop`, which has `&mut self`: there are as many as readers at once need, and
+        // they stay (invariant 4).
         unsafe { &*next }
     }
 
@@ -99,14 +100,14 @@ impl Marks {
                 break;
             }
             // Acquire pairs with the Release in `following`, which says why this sees the link.
-            // SAFETY: as there; null while there is no further block.
+            // SAFETY: as there (invariant 4); null while there is no further block.
             block = unsafe { here.next.load(Ordering::Acquire).as_ref() };
         }
         lowest
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        // SAFETY: as in `following`.
+        // SAFETY: as in `following` (invariant 4).
         let next = unsafe { self.next.load(Ordering::Acquire).as_ref() };
         next.map_or(0, |block| size_of::<Self>() + block.bytes())
     }
@@ -145,7 +146,7 @@ impl Drop for Marks {
             if block.is_null() {
                 return;
             }
-            // SAFETY: published blocks come from `Box::into_raw` and nobody else has this chain any more. Taking each
+            // SAFETY: linked blocks come from `Box::into_raw` and nobody else has this chain any more (invariant 4). Taking each
             // one's successor out first keeps the drop from recursing.
             let mut block = unsafe { Box::from_raw(block) };
             next = std::mem::replace(&mut block.next, AtomicPtr::new(ptr::null_mut()));

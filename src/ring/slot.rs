@@ -126,11 +126,11 @@ pub(crate) struct Slots<T: Signal> {
 }
 
 // SAFETY: heads are atomics. A payload is written by the one owner of its claim, read under a licence (see `read`) and
-// taken by the token holder, and `ring::shard` keeps these apart; `T` is `Send` and `Sync`, so it may cross threads in
-// each of these ways.
+// taken by the token holder, and `ring::shard` keeps these apart (invariants 1 and 3); `T` is `Send` and `Sync`, so it may
+// cross threads in each of these ways.
 unsafe impl<T: Signal> Sync for Slots<T> {}
 
-// SAFETY: the slots own their records, and `T` is `Send`.
+// SAFETY: the slots own their records, each once (invariant 3), and `T` is `Send`.
 unsafe impl<T: Signal> Send for Slots<T> {}
 
 impl<T: Signal> Slots<T> {
@@ -260,7 +260,8 @@ impl<T: Signal> Slots<T> {
         debug_assert_eq!(slot, self.slot(sequence));
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         payload.with_mut(|payload| {
-            // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped.
+            // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped
+            // (invariants 1 and 3).
             unsafe { (*payload).write(record) };
         });
         head.stamp.store(stamp, Ordering::Relaxed);
@@ -297,7 +298,8 @@ impl<T: Signal> Slots<T> {
     #[inline]
     pub(crate) unsafe fn take(&self, sequence: u64) -> T {
         self.payloads[self.slot(sequence)].with_mut(|payload| {
-            // SAFETY: initialised, and by the contract above neither read, written nor taken by anybody else.
+            // SAFETY: initialised, and by the contract above neither read, written nor taken by anybody else (invariants 1
+            // and 3).
             unsafe { (*payload).assume_init_read() }
         })
     }
@@ -309,7 +311,7 @@ impl<T: Signal> Slots<T> {
     #[inline]
     pub(crate) unsafe fn discard(&self, sequence: u64) {
         self.payloads[self.slot(sequence)].with_mut(|payload| {
-            // SAFETY: as in `take`.
+            // SAFETY: as in `take` (invariants 1 and 3).
             unsafe { (*payload).assume_init_drop() };
         });
     }
