@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use support::http2::{Http2, LOGS};
 use support::{SLIPRING, Server, parse, request};
 
 const PROTOBUF: [(&str, &str); 1] = [("content-type", "application/x-protobuf")];
@@ -178,4 +179,27 @@ fn a_replay_ends_when_it_is_asked_to_and_keeps_its_pace() {
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["files"][1]["damaged"], output.status.code()), (&1.into(), Some(1)), "{report}");
+}
+
+#[test]
+fn a_call_that_never_ends_is_counted_once_as_refused() {
+    let server = Server::start(&["--timeout", "1"]);
+    let mut peer = Http2::open(server.grpc, 65_535).unwrap();
+    peer.call(1, LOGS);
+    peer.data(1, &[0, 0, 0, 1, 0, b'x'], false);
+    let count = |outcome: &str| {
+        let name = format!("slipring_requests_total{{outcome=\"{outcome}\"}} ");
+        let metrics = server.get("/metrics").text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok());
+        count.unwrap_or_else(|| panic!("{metrics}"))
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count("refused") == 0 {
+        assert!(Instant::now() < deadline, "it is counted nowhere");
+        peer.stay();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(peer);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(["taken", "refused", "overloaded"].map(count), [0, 1, 0]);
 }

@@ -14,7 +14,10 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use slipring::otlp::Encoding;
-use slipring::{Answer, LogRecord, MetricPoint, Position, Signal, Span, Store, Telemetry, TraceId, TraceOrder};
+use slipring::{
+    Answer, KeyCount, LogRecord, MetricPoint, PathSegment, Position, Series, ServiceCounts, Signal, Span, Store,
+    Telemetry, TraceId, TraceOrder, TraceSummary, TraceTelemetry,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +141,9 @@ async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: St
     .await
 }
 
-/// A page, with the token of the next one; written as it is, not by way of values, which would take its bytes several times.
+// Answers are written as they are, not by way of values, which would take their bytes several times.
+
+/// A page, with the token of the next one.
 #[derive(Serialize)]
 struct Page<'a, T> {
     next: Option<String>,
@@ -195,9 +200,23 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         if let Some(least) = at_least {
             traces = traces.at_least(least);
         }
-        Ok(Json(json!({ "traces": traces.collect()? })))
+        Ok(Json(Traces { traces: traces.collect()? }))
     })
     .await
+}
+
+#[derive(Serialize)]
+struct Traces {
+    traces: Vec<TraceSummary>,
+}
+
+/// A trace with what is worked out from it.
+#[derive(Serialize)]
+struct WholeTrace<'a> {
+    #[serde(flatten)]
+    found: &'a TraceTelemetry,
+    critical_path: Option<Vec<PathSegment>>,
+    summary: Option<TraceSummary>,
 }
 
 async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -209,10 +228,7 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Re
         }
         let critical_path = found.trace.as_ref().map(slipring::Trace::critical_path);
         let summary = found.trace.as_ref().map(slipring::Trace::summary);
-        let mut all = serde_json::to_value(&found)?;
-        all["critical_path"] = serde_json::to_value(critical_path)?;
-        all["summary"] = serde_json::to_value(summary)?;
-        Ok(Json(all))
+        Ok(Json(WholeTrace { found: &found, critical_path, summary }).into_response())
     })
     .await
 }
@@ -229,17 +245,39 @@ async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
         series.truncate(asked.limit());
-        let told: Vec<Value> = series
-            .iter()
-            .map(|series| json!({ "series": series, "rate": series.rate(), "median": series.quantile(0.5), "p99": series.quantile(0.99) }))
-            .collect();
-        Ok(Json(json!({ "series": told, "left_out": all - told.len() })))
+        let told = AllSeries { series: series.iter().map(OneSeries::of).collect(), left_out: all - series.len() };
+        Ok(Json(told).into_response())
     })
     .await
 }
 
+#[derive(Serialize)]
+struct AllSeries<'a> {
+    series: Vec<OneSeries<'a>>,
+    left_out: usize,
+}
+
+#[derive(Serialize)]
+struct OneSeries<'a> {
+    series: &'a Series,
+    rate: Option<f64>,
+    median: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl<'a> OneSeries<'a> {
+    fn of(series: &'a Series) -> Self {
+        Self { series, rate: series.rate(), median: series.quantile(0.5), p99: series.quantile(0.99) }
+    }
+}
+
+#[derive(Serialize)]
+struct Services {
+    services: Vec<ServiceCounts>,
+}
+
 async fn services(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    find(app, |telemetry| Ok(Json(json!({ "services": telemetry.services() })))).await
+    find(app, |telemetry| Ok(Json(Services { services: telemetry.services() }))).await
 }
 
 async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
@@ -251,8 +289,12 @@ async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 }
 
 async fn keys(State(app): State<Arc<App>>, Path((signal, index)): Path<(String, String)>) -> Result<Response, Problem> {
-    fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Json<Value>, Problem> {
-        Ok(Json(json!({ "keys": store.keys(index)? })))
+    #[derive(Serialize)]
+    struct Keys {
+        keys: Vec<KeyCount>,
+    }
+    fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Json<Keys>, Problem> {
+        Ok(Json(Keys { keys: store.keys(index)? }))
     }
     find(app, move |telemetry| match signal.as_str() {
         "spans" => of(telemetry.traces(), &index),

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 /// Questions that may be answered at once, and tails; the runtime has threads for all of them and for all requests beside.
 const QUESTIONS: usize = 16;
-const TAILS: usize = 64;
+const TAILS: usize = 16;
 
 /// Requests that are unpacked and decoded at once, for each core; others wait, with the bytes that they have.
 const DECODING: usize = 2;

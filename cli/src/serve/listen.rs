@@ -65,7 +65,12 @@ impl Room {
 /// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
 pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.timeout);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.timeout)
+        // Instead of some 400 KiB, which each connection may have twice: as buffer, and as the piece of a body that was read last.
+        .max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())

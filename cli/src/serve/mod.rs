@@ -31,9 +31,11 @@ use tokio::sync::watch;
 /// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
-/// Memory beside what the stores keep: `--max-in-flight` for requests as they come in; for each of two requests a core that are being
-/// decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to two hundred times `--max-record-bytes`;
-/// sixteen answers as long as they are not read; and some buffers for each connection, up to 16 KiB for each of a hundred streams.
+/// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in; for each of two requests a core that
+/// are being decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to two hundred times
+/// `--max-record-bytes`; as long as they are not read, sixteen answers, each with its records and their JSON, at most those of a full
+/// store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB or 16 KiB
+/// for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken

@@ -8,15 +8,16 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use futures::{Stream, StreamExt};
+use serde::Serialize;
 use serde_json::json;
-use slipring::{Follower, LogRecord, MetricPoint, Span, Store, Telemetry, WaitError};
+use slipring::{Follower, LogRecord, MetricPoint, Position, Span, Store, Telemetry, WaitError};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Records that come at a time, at the most.
-const AT_A_TIME: usize = 64;
+/// Records that come at a time, at the most: as long as their client does not read, they are in memory.
+const AT_A_TIME: usize = 4;
 
 /// Parameters that mean something for pages only.
 const PAGES: [&str; 4] = ["order", "limit", "after", "format"];
@@ -46,13 +47,19 @@ async fn tail<T: Asking>(
     let asked = Asked::read::<T>(&given, &[]).map_err(Problem::Bad)?;
     let Ok(place) = Arc::clone(&app.tails).try_acquire_owned() else { return Err(Problem::Busy) };
     let follower = store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
-    let (sender, receiver) = mpsc::channel(AT_A_TIME);
+    let (sender, receiver) = mpsc::channel(1);
     tokio::task::spawn_blocking(move || {
         let _place = place;
         follow(follower, &sender, &stopped);
     });
     let events = futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
+}
+
+#[derive(Serialize)]
+struct Told<'a, T> {
+    position: Position,
+    record: &'a T,
 }
 
 /// Sends what comes in until the client has gone or the server stops; on a thread that may wait, and compare for long.
@@ -65,8 +72,11 @@ fn follow<T: Asking>(mut follower: Follower<T>, events: &mpsc::Sender<Event>, st
             Ok(Some(news)) => {
                 let missed = (news.report.missed > 0)
                     .then(|| Event::default().event("missed").data(news.report.missed.to_string()));
-                let record = |(position, record): (&_, &_)| {
-                    Event::default().data(json!({ "position": position, "record": record }).to_string())
+                // Each is written when the one before it has been taken.
+                let record = |(&position, record)| {
+                    let told = serde_json::to_string(&Told { position, record });
+                    Event::default()
+                        .data(told.unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string()))
                 };
                 let records = news.positions.iter().zip(&news.records).map(record);
                 for mut event in missed.into_iter().chain(records) {

@@ -96,3 +96,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         self.write(context, |stream, context| stream.poll_shutdown(context))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    /// Takes what is written the second time that it is asked.
+    struct Slow(bool);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0 = !self.0;
+            if self.0 { Poll::Pending } else { Poll::Ready(Ok(bytes.len())) }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_still_being_written_to_is_not_idle() {
+        let peer = Peer::new();
+        let mut timed = Timed::new(Slow(false), Duration::from_secs(60), Arc::clone(&peer));
+        assert!(peer.idle_since().is_some());
+        let mut write = |context: &mut Context<'_>| Poll::Ready(Pin::new(&mut timed).poll_write(context, b"answer"));
+        assert!(poll_fn(&mut write).await.is_pending());
+        assert!(peer.idle_since().is_none(), "it would be asked to leave before it has its answer");
+        assert!(poll_fn(&mut write).await.is_ready());
+        assert!(peer.idle_since().is_some());
+    }
+}
