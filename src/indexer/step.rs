@@ -20,8 +20,8 @@ use std::ops::Range;
 /// Who takes a step, and so what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless room is
-    /// short, or hooks or a stream see them.
+    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless many lie
+    /// evicted, bytes are short, or hooks or a stream see them.
     Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
@@ -108,13 +108,15 @@ impl<T: Signal> Engine<T> {
         }
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
-            let room = before.reclaimed + shard.slots.count() - claimed;
+            // Without those that this step evicts, which no producer has had a chance to drop. Nor does it count that room is
+            // short for another reason: indexing and evicting would wait for the drops, and fall further behind.
+            let lying = before.evicted - before.reclaimed;
             let sinks = self.sinks.load();
             let (to, most) = match role {
                 Role::Indexer { rested }
                     if owns_heap::<T>()
                         && sinks.is_empty()
-                        && room >= shard.slack() / 2
+                        && lying < shard.slack() / 2
                         && !shard.is_short_of_bytes()
                         && !self.shares_too_much() =>
                 {
@@ -397,14 +399,17 @@ mod tests {
     use crate::signal::LogRecord;
 
     #[test]
-    fn evicted_records_rest_only_while_there_is_room() {
+    fn evicted_records_rest_until_they_take_half_the_slack() {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
         let engine = Engine::of(&config);
         let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
-        engine.push_some(10);
-        assert_eq!(step(), Moved { indexed: 10, evicted: 2, reclaimed: 0 });
-        engine.push_some(3);
-        assert_eq!(step(), Moved { indexed: 3, evicted: 3, reclaimed: 5 }, "3 free slots are less than half the slack");
+        engine.push_some(16);
+        assert_eq!(step(), Moved { indexed: 16, evicted: 8, reclaimed: 0 }, "no producer has had a chance yet");
+        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
+        assert_eq!(step(), Moved::default());
+        engine.push_some(1);
+        assert_eq!(step(), Moved { indexed: 1, evicted: 1, reclaimed: 0 }, "3 are less than half");
+        assert_eq!(step(), Moved { reclaimed: 4, ..Moved::default() });
     }
 
     /// Of an engine with this configuration, whose records each have a key of their own.
