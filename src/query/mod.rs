@@ -5,6 +5,7 @@ mod ask;
 mod filter;
 mod group;
 mod keys;
+mod merge;
 #[cfg(feature = "rayon")]
 mod parallel;
 mod plan;

@@ -1,6 +1,7 @@
 //! Answering: the walks over all shards, merged into the query's order.
 
 use super::answer::{Cursor, Found, Order, Report};
+use super::merge::sort_down;
 use super::plan::Plan;
 use super::view::View;
 use super::walk::Walk;
@@ -155,6 +156,16 @@ impl<'a, T: Signal> Search<'a, T> {
         if self.order.is_upward() { one < other } else { one > other }
     }
 
+    fn sort(&self, found: &mut Vec<Found>) {
+        if self.order.is_upward() {
+            found.reverse();
+            sort_down(found);
+            found.reverse();
+        } else {
+            sort_down(found);
+        }
+    }
+
     /// Completes what the shards' first shares have found to the first records in the query's order, as many as the limit
     /// says; whether some were lost.
     ///
@@ -163,11 +174,7 @@ impl<'a, T: Signal> Search<'a, T> {
     fn complete(&self, parts: &mut [Part<'a, T>], as_walked: bool, found: &mut Vec<Found>) -> bool {
         let mut share = self.share(as_walked);
         loop {
-            if self.order.is_upward() {
-                found.sort_unstable();
-            } else {
-                found.sort_unstable_by(|a, b| b.cmp(a));
-            }
+            self.sort(found);
             let last = found.get(self.limit_of(as_walked) - 1).copied();
             let mut more = false;
             share = share.saturating_mul(2);
