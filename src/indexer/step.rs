@@ -21,7 +21,7 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless many lie
-    /// evicted, bytes are short, or hooks or a stream see them.
+    /// evicted, room or bytes are short, or hooks or a stream see them.
     Indexer { rested: u64 },
     /// Index and evict; no user code, and so no reclaim.
     Flusher,
@@ -108,15 +108,18 @@ impl<T: Signal> Engine<T> {
         }
         let mut reclaimed = before.reclaimed;
         if role != Role::Flusher {
-            // Without those that this step evicts, which no producer has had a chance to drop. Nor does it count that room is
-            // short for another reason: indexing and evicting would wait for the drops, and fall further behind.
+            // Those that this step evicts do not count: no producer has had a chance to drop them. Nor does it that room is short
+            // while there is something to index or to evict: that would wait for the drops, and fall further behind.
             let lying = before.evicted - before.reclaimed;
+            let room = before.reclaimed + shard.slots.count() - claimed;
+            let is_stuck = (indexed, evicted) == (before.indexed, before.evicted) && room < shard.slack() / 2;
             let sinks = self.sinks.load();
             let (to, most) = match role {
                 Role::Indexer { rested }
                     if owns_heap::<T>()
                         && sinks.is_empty()
                         && lying < shard.slack() / 2
+                        && !is_stuck
                         && !shard.is_short_of_bytes()
                         && !self.shares_too_much() =>
                 {
@@ -395,7 +398,7 @@ fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], f
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::config::Builder;
+    use crate::config::{Builder, OnFull};
     use crate::signal::LogRecord;
 
     #[test]
@@ -410,6 +413,27 @@ mod tests {
         engine.push_some(1);
         assert_eq!(step(), Moved { indexed: 1, evicted: 1, reclaimed: 0 }, "3 are less than half");
         assert_eq!(step(), Moved { reclaimed: 4, ..Moved::default() });
+    }
+
+    #[test]
+    fn evicted_records_do_not_rest_where_a_push_that_stalls_leaves_no_room() {
+        let config = Builder::<LogRecord>::new().capacity(8).slack(24).shards(1);
+        let engine = Engine::of(&config);
+        let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
+        engine.push_some(20);
+        assert_eq!(step(), Moved { indexed: 20, evicted: 12, reclaimed: 0 });
+        assert_eq!(step(), Moved { reclaimed: 12, ..Moved::default() });
+        let record = LogRecord::default();
+        let sketch = engine.sketch(&record).expect("its keys are sound");
+        let stalled = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+        engine.push_some(23);
+        assert_eq!(
+            step(),
+            Moved { evicted: 8, ..Moved::default() },
+            "there is nothing else to do for room, after this"
+        );
+        assert_eq!(step(), Moved { reclaimed: 8, ..Moved::default() }, "less than half the slack");
+        engine.publish(stalled, record, &sketch);
     }
 
     /// Of an engine with this configuration, whose records each have a key of their own.

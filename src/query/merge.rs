@@ -3,16 +3,17 @@
 use super::answer::Found;
 use std::collections::BinaryHeap;
 
-/// Where stretches are shorter than this, sorting costs no more than merging.
+/// Where stretches are shorter than this on average, or than there are of them, sorting costs no more than merging.
 const FEW: usize = 8;
 
-/// Puts these in order, the greatest first. Costs one comparison each, and some for every time that another stretch's turn comes.
+/// Puts these in order, the greatest first. Costs three comparisons each, and some for every time that another stretch's turn
+/// comes; and as much memory again, until it is done.
 pub(super) fn sort_down(found: &mut Vec<Found>) {
     let stretches = 1 + found.windows(2).filter(|pair| pair[0] < pair[1]).count();
     if stretches == 1 {
         return;
     }
-    if found.len() < FEW * stretches {
+    if found.len() / stretches < FEW.max(stretches) {
         return found.sort_unstable_by(|one, other| other.cmp(one));
     }
     // Slices are ordered by their first elements.

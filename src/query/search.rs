@@ -156,16 +156,6 @@ impl<'a, T: Signal> Search<'a, T> {
         if self.order.is_upward() { one < other } else { one > other }
     }
 
-    fn sort(&self, found: &mut Vec<Found>) {
-        if self.order.is_upward() {
-            found.reverse();
-            sort_down(found);
-            found.reverse();
-        } else {
-            sort_down(found);
-        }
-    }
-
     /// Completes what the shards' first shares have found to the first records in the query's order, as many as the limit
     /// says; whether some were lost.
     ///
@@ -174,7 +164,14 @@ impl<'a, T: Signal> Search<'a, T> {
     fn complete(&self, parts: &mut [Part<'a, T>], as_walked: bool, found: &mut Vec<Found>) -> bool {
         let mut share = self.share(as_walked);
         loop {
-            self.sort(found);
+            // Stretches that go up are taken for such that go down, from the other end.
+            if parts.iter().any(|part| part.walk.goes_up()) {
+                found.reverse();
+            }
+            sort_down(found);
+            if self.order.is_upward() {
+                found.reverse();
+            }
             let last = found.get(self.limit_of(as_walked) - 1).copied();
             let mut more = false;
             share = share.saturating_mul(2);

@@ -137,6 +137,10 @@ impl<'a, T: Signal> Walk<'a, T> {
         }
     }
 
+    pub(super) fn goes_up(&self) -> bool {
+        matches!(self.way, Way::Up(_))
+    }
+
     /// Whether there may be more to find.
     pub(super) fn goes_on(&self) -> bool {
         match &self.way {
