@@ -401,11 +401,16 @@ mod tests {
     use crate::config::{Builder, OnFull};
     use crate::signal::LogRecord;
 
+    /// An engine of one shard for eight records, and what the indexer does there, to which all that is evicted is fresh.
+    fn engine_for_eight(slack: usize) -> (Engine<LogRecord>, impl Fn(&Engine<LogRecord>) -> Moved) {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1));
+        (engine, |engine| engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here"))
+    }
+
     #[test]
     fn evicted_records_rest_until_they_take_half_the_slack() {
-        let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1);
-        let engine = Engine::of(&config);
-        let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
+        let (engine, step) = engine_for_eight(8);
+        let step = || step(&engine);
         engine.push_some(16);
         assert_eq!(step(), Moved { indexed: 16, evicted: 8, reclaimed: 0 }, "no producer has had a chance yet");
         assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
@@ -417,9 +422,8 @@ mod tests {
 
     #[test]
     fn evicted_records_do_not_rest_where_a_push_that_stalls_leaves_no_room() {
-        let config = Builder::<LogRecord>::new().capacity(8).slack(24).shards(1);
-        let engine = Engine::of(&config);
-        let step = || engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here");
+        let (engine, step) = engine_for_eight(24);
+        let step = || step(&engine);
         engine.push_some(20);
         assert_eq!(step(), Moved { indexed: 20, evicted: 12, reclaimed: 0 });
         assert_eq!(step(), Moved { reclaimed: 12, ..Moved::default() });
