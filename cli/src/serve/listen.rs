@@ -1,6 +1,7 @@
 //! Connections: so many at once, each with so much time for its headers, and none cut off while it is answered.
 
 use super::peer::Peer;
+use super::socket::Socket;
 use super::timed::Timed;
 use axum::Router;
 use axum::body::Body;
@@ -38,7 +39,6 @@ impl Room {
             }
             // A peer that is held nowhere else has gone.
             self.peers.retain(|peer| Arc::strong_count(peer) > 1);
-            // One that has just come is let speak first.
             let may_leave = |peer: &&Arc<Peer>| !peer.is_asked_to_leave() && peer.is_idle_for(MAKING_ROOM);
             let idle = self.peers.iter().filter(may_leave).filter_map(|peer| Some((peer.idle_since()?, peer)));
             if let Some((_, peer)) = idle.min_by_key(|(since, _)| *since) {
@@ -62,8 +62,8 @@ impl Room {
     }
 }
 
-/// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
-pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+/// How both protocols are spoken.
+fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -83,6 +83,12 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         .max_send_buf_size(16 << 10)
         // Headers cost many times their bytes once they are apart, and each stream has its own.
         .max_header_list_size(8 << 10);
+    builder
+}
+
+/// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
+pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    let builder = builder(limits);
     let places = Arc::new(Semaphore::new(limits.connections.into()));
     let mut room = Room { places: Arc::clone(&places), peers: Vec::new() };
     loop {
@@ -122,8 +128,8 @@ async fn serve(
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Timed::new(stream, limits.timeout, Arc::clone(&peer)));
+    let socket = Socket::new(stream);
+    let stream = TokioIo::new(Timed::new(socket.clone(), limits.timeout, Arc::clone(&peer)));
     let requests = AtomicUsize::new(0);
     let service = {
         let peer = Arc::clone(&peer);
@@ -144,12 +150,17 @@ async fn serve(
                 return;
             }
             () = peer.asked_to_leave(), if !leaving => {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
+                // It seemed to be idle, but it is we who have not come to read what it has said.
+                if socket.has_unread() {
+                    peer.stay();
+                } else {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             () = tokio::time::sleep(MAKING_ROOM / 2), if leaving => {
                 // One that has begun to speak just then is answered before, and the answer's end is let out.
-                if peer.is_idle_for(MAKING_ROOM / 2) {
+                if peer.is_idle_for(MAKING_ROOM / 2) && !socket.has_unread() {
                     return;
                 }
             }
@@ -164,5 +175,55 @@ async fn serve(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const LIMITS: Limits = Limits { connections: 1, timeout: Duration::from_secs(60) };
+
+    /// What a peer gets that is asked to leave before anyone has looked at what it said, as on a busy machine.
+    async fn answer_to(said: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(said).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let peer = Peer::new();
+        peer.ask_to_leave();
+        let routes = Router::new().fallback(async || "here");
+        let (_stop, stopped) = watch::channel(false);
+        serve(&builder(LIMITS), stream, peer, routes, LIMITS, stopped).await;
+        let mut answer = String::new();
+        let _ = client.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn who_has_spoken_is_answered_though_asked_to_leave() {
+        // Which of the two is looked at first is left to chance.
+        for _ in 0..50 {
+            let answer = answer_to(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_said_nothing_leaves_when_asked_to() {
+        assert_eq!(answer_to(b"").await, "");
+    }
+
+    #[tokio::test]
+    async fn who_has_just_come_is_let_speak_before_others_stay() {
+        let mut room = Room { places: Arc::new(Semaphore::new(0)), peers: Vec::new() };
+        let (has_come, stays) = (room.enter(LIMITS), room.enter(LIMITS));
+        stays.has_spoken();
+        tokio::time::sleep(MAKING_ROOM).await;
+        let (_stop, mut stopped) = watch::channel(false);
+        assert!(room.place(&mut stopped).now_or_never().is_none(), "there is no place");
+        assert!(stays.is_asked_to_leave() && !has_come.is_asked_to_leave());
     }
 }

@@ -9,6 +9,7 @@ mod listen;
 mod otlp;
 mod own;
 mod peer;
+mod socket;
 mod tail;
 mod timed;
 

@@ -19,7 +19,11 @@ use tower::ServiceExt;
 /// Of an answer, what is handed on at a time.
 const PIECE: usize = 16 << 10;
 
+/// How long one that has just come may take to begin to speak before it counts as idle: it, too, may have much to do.
+const FIRST_WORD: Duration = Duration::from_millis(250);
+
 pub struct Peer {
+    /// When it spoke last; as long as it has not, when it should have.
     heard: Mutex<Instant>,
     requests: AtomicUsize,
     writing: AtomicBool,
@@ -36,7 +40,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Peer {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            heard: Mutex::new(Instant::now()),
+            heard: Mutex::new(Instant::now() + FIRST_WORD),
             requests: AtomicUsize::new(0),
             writing: AtomicBool::new(false),
             unread: Mutex::default(),
@@ -61,7 +65,7 @@ impl Peer {
         idle.then(|| *locked(&self.heard))
     }
 
-    /// Whether it has been idle for so long, be it only because it has just come.
+    /// Whether it has been idle for so long.
     pub fn is_idle_for(&self, time: Duration) -> bool {
         self.idle_since().is_some_and(|since| since.elapsed() >= time)
     }
@@ -74,6 +78,12 @@ impl Peer {
     pub fn ask_to_leave(&self) {
         self.asked_to_leave.store(true, Ordering::Relaxed);
         self.leave.notify_one();
+    }
+
+    /// It need not leave: it has something to say.
+    pub fn stay(&self) {
+        self.asked_to_leave.store(false, Ordering::Relaxed);
+        self.has_spoken();
     }
 
     /// Until it is asked to leave.

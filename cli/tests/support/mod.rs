@@ -73,11 +73,16 @@ impl Server {
 
     /// Sends a request as it is; what comes back until the connection ends.
     pub fn raw(&self, request: &[u8]) -> Vec<u8> {
+        self.try_raw(request).expect("it can be sent")
+    }
+
+    /// The same, of a server that may cut the connection off before.
+    pub fn try_raw(&self, request: &[u8]) -> std::io::Result<Vec<u8>> {
         let mut stream = self.connect();
-        stream.write_all(request).expect("it can be sent");
+        stream.write_all(request)?;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        answer
+        Ok(answer)
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -1,0 +1,78 @@
+//! A socket whose owner can still ask, while it is being served, whether its peer has said something that nobody has read.
+
+use socket2::SockRef;
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+#[derive(Clone)]
+pub struct Socket(Arc<TcpStream>);
+
+impl Socket {
+    pub fn new(stream: TcpStream) -> Self {
+        let _ = stream.set_nodelay(true);
+        Self(Arc::new(stream))
+    }
+
+    /// Whether something waits to be read. The system is asked: the runtime may not have noticed yet, if there is much to do.
+    pub fn has_unread(&self) -> bool {
+        // It never blocks: the socket is the runtime's.
+        SockRef::from(&*self.0).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+    }
+
+    fn write<R>(&self, context: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<R>) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            if let Some(written) = unless_it_would_block(write(&self.0)) {
+                return Poll::Ready(written);
+            }
+        }
+    }
+}
+
+/// `None` where the runtime was wrong about a socket's being ready, which it knows by now.
+fn unless_it_would_block<R>(result: io::Result<R>) -> Option<io::Result<R>> {
+    (!matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock)).then_some(result)
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            if let Some(read) = unless_it_would_block(self.0.try_read_buf(buffer)) {
+                return Poll::Ready(read.map(|_| ()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(context, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(context, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is written is with the system.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}
