@@ -12,6 +12,10 @@ const REASON_END: usize = 100;
 
 /// A reason without its middle, if it is long: a foreign name may be.
 fn shortened(reason: &str) -> Option<String> {
+    // So is nearly each, and a request of nothing but nonsense brings half a million of them in a MiB.
+    if reason.len() <= 2 * REASON_END {
+        return None;
+    }
     let start = reason.char_indices().nth(REASON_END)?.0;
     let end = reason.char_indices().rev().nth(REASON_END - 1)?.0;
     (start < end).then(|| format!("{}…{}", &reason[..start], &reason[end..]))
