@@ -9,13 +9,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 
-/// How long one that is asked to leave is waited for, before it is cut off or the next one is asked.
+/// How long a peer says nothing before it may be asked to leave, and one that is asked is waited for before the next one is.
 const MAKING_ROOM: Duration = Duration::from_millis(20);
+
+/// How long one that has made requests, and is asked to leave, may be silent: HTTP/2 asks it whether it has heard, and a further request
+/// may be on its way.
+const LEAVING: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy)]
 pub struct Limits {
@@ -130,17 +134,18 @@ async fn serve(
 ) {
     let socket = Socket::new(stream);
     let stream = TokioIo::new(Timed::new(socket.clone(), limits.timeout, Arc::clone(&peer)));
-    let requests = AtomicUsize::new(0);
     let service = {
         let peer = Arc::clone(&peer);
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let number = requests.fetch_add(1, Ordering::Relaxed);
-            Arc::clone(&peer).pass(number, routes.clone(), request.map(Body::new))
+            Arc::clone(&peer).pass(routes.clone(), request.map(Body::new))
         })
     };
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut looks = tokio::time::interval((limits.timeout / 2).max(Duration::from_millis(1)));
-    let (mut leaving, mut stopping) = (false, false);
+    let mut moments = tokio::time::interval(MAKING_ROOM / 2);
+    // There may be hours before the first that matters.
+    moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut leaving, mut stopping) = (None::<Instant>, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -149,24 +154,31 @@ async fn serve(
                 }
                 return;
             }
-            () = peer.asked_to_leave(), if !leaving => {
-                // It seemed to be idle, but it is we who have not come to read what it has said.
-                if socket.has_unread() {
+            () = peer.asked_to_leave(), if leaving.is_none() => {
+                // It seemed to be idle, but it may be we who had not come to read what it has said.
+                if socket.has_unread() || !peer.is_idle_for(MAKING_ROOM) {
                     peer.stay();
                 } else {
-                    leaving = true;
+                    leaving = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
                 }
             }
-            () = tokio::time::sleep(MAKING_ROOM / 2), if leaving => {
+            _ = stopped.wait_for(|stopped| *stopped), if !stopping => stopping = true,
+            _ = moments.tick(), if leaving.is_some() || stopping => {
+                let has_unread = socket.has_unread();
+                if stopping && !has_unread {
+                    connection.as_mut().graceful_shutdown();
+                }
                 // One that has begun to speak just then is answered before, and the answer's end is let out.
-                if peer.is_idle_for(MAKING_ROOM / 2) && !socket.has_unread() {
+                let is_silent = peer.is_idle_for(MAKING_ROOM / 2) && !has_unread;
+                let may_stay = match is_silent {
+                    true if peer.has_made_requests() => LEAVING.min(limits.timeout),
+                    true => MAKING_ROOM / 2,
+                    false => limits.timeout,
+                };
+                if leaving.is_some_and(|since| since.elapsed() >= may_stay) && peer.idle_since().is_some() {
                     return;
                 }
-            }
-            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
             }
             _ = looks.tick() => {
                 if peer.leaves_unread(limits.timeout) {
@@ -180,50 +192,67 @@ async fn serve(
 
 #[cfg(test)]
 mod tests {
+    use super::super::peer::FIRST_WORD;
     use super::*;
     use futures::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const LIMITS: Limits = Limits { connections: 1, timeout: Duration::from_secs(60) };
 
-    /// What a peer gets that is asked to leave before anyone has looked at what it said, as on a busy machine.
-    async fn answer_to(said: &[u8]) -> String {
+    /// What a peer gets that is asked to leave before anyone has looked at what it said, as on a busy machine, and that goes on after.
+    async fn answer_to(peer: Arc<Peer>, said: &[u8], then: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(said).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let peer = Peer::new();
         peer.ask_to_leave();
         let routes = Router::new().fallback(async || "here");
         let (_stop, stopped) = watch::channel(false);
-        serve(&builder(LIMITS), stream, peer, routes, LIMITS, stopped).await;
-        let mut answer = String::new();
-        let _ = client.read_to_string(&mut answer).await;
-        answer
+        let builder = builder(LIMITS);
+        let serving = serve(&builder, stream, peer, routes, LIMITS, stopped);
+        let client = async {
+            tokio::time::sleep(MAKING_ROOM).await;
+            let _ = client.write_all(then).await;
+            let mut answer = String::new();
+            let _ = client.read_to_string(&mut answer).await;
+            answer
+        };
+        tokio::join!(serving, client).1
+    }
+
+    /// Peers that have not been heard for long.
+    async fn idle<const N: usize>() -> [Arc<Peer>; N] {
+        let peers = std::array::from_fn(|_| Peer::new());
+        tokio::time::sleep(FIRST_WORD + MAKING_ROOM).await;
+        peers
     }
 
     #[tokio::test]
     async fn who_has_spoken_is_answered_though_asked_to_leave() {
-        // Which of the two is looked at first is left to chance.
-        for _ in 0..50 {
-            let answer = answer_to(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
-            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer:?}");
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        // What is looked at first is left to chance.
+        for (turn, peer) in idle::<50>().await.into_iter().enumerate() {
+            let (said, then) = REQUEST.split_at(if turn % 2 == 0 { REQUEST.len() } else { turn });
+            let answer = answer_to(peer, said, then).await;
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{turn}: {answer:?}");
         }
     }
 
     #[tokio::test]
     async fn who_has_said_nothing_leaves_when_asked_to() {
-        assert_eq!(answer_to(b"").await, "");
+        let [peer] = idle().await;
+        assert_eq!(answer_to(peer, b"", b"").await, "");
     }
 
     #[tokio::test]
-    async fn who_has_just_come_is_let_speak_before_others_stay() {
+    async fn who_was_heard_last_stays_longest() {
         let mut room = Room { places: Arc::new(Semaphore::new(0)), peers: Vec::new() };
-        let (has_come, stays) = (room.enter(LIMITS), room.enter(LIMITS));
-        stays.has_spoken();
-        tokio::time::sleep(MAKING_ROOM).await;
+        let (speaks, stays) = (room.enter(LIMITS), room.enter(LIMITS));
+        tokio::time::sleep(FIRST_WORD + MAKING_ROOM).await;
+        speaks.has_spoken();
+        let has_come = room.enter(LIMITS);
         let (_stop, mut stopped) = watch::channel(false);
         assert!(room.place(&mut stopped).now_or_never().is_none(), "there is no place");
-        assert!(stays.is_asked_to_leave() && !has_come.is_asked_to_leave());
+        assert!(stays.is_asked_to_leave() && !speaks.is_asked_to_leave() && !has_come.is_asked_to_leave());
     }
 }

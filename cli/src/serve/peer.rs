@@ -19,13 +19,15 @@ use tower::ServiceExt;
 /// Of an answer, what is handed on at a time.
 const PIECE: usize = 16 << 10;
 
-/// How long one that has just come may take to begin to speak before it counts as idle: it, too, may have much to do.
-const FIRST_WORD: Duration = Duration::from_millis(250);
+/// How long one that has just come is let speak before it counts as idle: it, too, may have much to do.
+pub const FIRST_WORD: Duration = Duration::from_millis(100);
 
 pub struct Peer {
-    /// When it spoke last; as long as it has not, when it should have.
+    /// When it spoke last, or should have for the first time.
     heard: Mutex<Instant>,
+    /// How many it has made.
     requests: AtomicUsize,
+    under_way: AtomicUsize,
     writing: AtomicBool,
     /// By number of the request: of its answer a piece was handed on then, and no more has been asked for.
     unread: Mutex<HashMap<usize, Instant>>,
@@ -42,6 +44,7 @@ impl Peer {
         Arc::new(Self {
             heard: Mutex::new(Instant::now() + FIRST_WORD),
             requests: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             writing: AtomicBool::new(false),
             unread: Mutex::default(),
             asked_to_leave: AtomicBool::new(false),
@@ -51,7 +54,8 @@ impl Peer {
 
     /// It has sent something.
     pub fn has_spoken(&self) {
-        *locked(&self.heard) = Instant::now();
+        let mut heard = locked(&self.heard);
+        *heard = Instant::now().max(*heard);
     }
 
     /// Whether what was written for it waits until it reads.
@@ -61,8 +65,12 @@ impl Peer {
 
     /// Since when there is nothing to do for it.
     pub fn idle_since(&self) -> Option<Instant> {
-        let idle = self.requests.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
+        let idle = self.under_way.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
         idle.then(|| *locked(&self.heard))
+    }
+
+    pub fn has_made_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
     }
 
     /// Whether it has been idle for so long.
@@ -71,7 +79,7 @@ impl Peer {
     }
 
     pub fn is_asked_to_leave(&self) -> bool {
-        self.asked_to_leave.load(Ordering::Relaxed)
+        self.asked_to_leave.load(Ordering::Acquire)
     }
 
     /// Asks it to make room for another.
@@ -82,8 +90,9 @@ impl Peer {
 
     /// It need not leave: it has something to say.
     pub fn stay(&self) {
-        self.asked_to_leave.store(false, Ordering::Relaxed);
         self.has_spoken();
+        // Pairs with the load of who looks for one to ask: that one finds when it spoke.
+        self.asked_to_leave.store(false, Ordering::Release);
     }
 
     /// Until it is asked to leave.
@@ -100,12 +109,12 @@ impl Peer {
     /// Passes a request on, and keeps in mind that it is under way until all of its answer is handed on.
     pub fn pass(
         self: Arc<Self>,
-        number: usize,
         routes: Router,
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Answer>, Infallible>> {
         // At once, not when the answer is first asked for.
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay { peer: self, number };
         async move {
             let response = routes.oneshot(request).await?;
@@ -125,7 +134,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         locked(&self.peer.unread).remove(&self.number);
         self.peer.has_spoken();
-        self.peer.requests.fetch_sub(1, Ordering::Relaxed);
+        self.peer.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -174,5 +183,17 @@ impl HttpBody for Answer {
         }
         hint.set_lower(rest.lower() + piece);
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_just_come_is_let_speak_and_loses_nothing_by_that() {
+        let (silent, speaking) = (Peer::new(), Peer::new());
+        speaking.has_spoken();
+        assert!(silent.idle_since() > Some(Instant::now()) && speaking.idle_since() >= silent.idle_since());
     }
 }
