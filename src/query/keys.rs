@@ -107,3 +107,27 @@ fn carriers<T: Signal>(view: &mut View<'_, T>, index: usize, mut visit: impl FnM
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::TraceId;
+    use crate::config::Builder;
+    use crate::signal::{Key, LogRecord};
+    use crate::sync::AtomicU32;
+
+    /// A reader may come by a cell just when it changes hands.
+    #[test]
+    fn a_cell_that_leads_to_another_keys_record_names_no_key() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
+        engine.push(LogRecord { trace_id: Some(TraceId::from(7)), ..LogRecord::default() });
+        engine.settle();
+        let all = list_keys(&engine, 0);
+        assert_eq!(all.len(), 1);
+        let gone = engine.fingerprints.of(Key::from(TraceId::from(8)));
+        let link = AtomicU32::new(0);
+        let guard = epoch::pin();
+        engine.shards[0].directories[0].writer(&guard).insert([(gone, &link)].into_iter(), 0, |_| ());
+        assert_eq!(list_keys(&engine, 0), all);
+    }
+}

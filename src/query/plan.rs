@@ -184,6 +184,16 @@ mod tests {
         assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "what is out of sight does not count");
     }
 
+    /// A reader may come by a link just when its slot is written again.
+    #[test]
+    fn a_link_that_leads_to_before_the_first_record_ends_the_count() {
+        let engine = engine(|number| if number < 2 { 1 } else { 2 });
+        assert_eq!(estimated(&engine, 1), 2);
+        let (_, head) = engine.shards[0].slots.heads(1..2).next().unwrap();
+        head.link(0).store(1_000, Ordering::Relaxed);
+        assert_eq!(estimated(&engine, 1), 1);
+    }
+
     #[test]
     fn the_rarest_key_leads_unless_looking_at_all_costs_less() {
         let engine = engine(|number| match number {

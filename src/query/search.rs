@@ -369,8 +369,12 @@ mod tests {
     use crate::TraceId;
     use crate::config::Builder;
     use crate::query::ask::Query;
-    use crate::signal::LogRecord;
+    use crate::signal::{LogRecord, Severity};
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    /// The time of what is pushed while a query goes on.
+    const LATE: u64 = 1;
 
     fn push(engine: &Engine<LogRecord>, records: u64) {
         for _ in 0..records {
@@ -383,9 +387,11 @@ mod tests {
     fn what_leaves_before_the_walk_comes_to_it_is_said() {
         for shards in [1, 2] {
             let config = Builder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
-            for order in [Order::Newest, Order::Oldest] {
+            let all = 4_000 * shards as u64;
+            for (order, by_key) in
+                [(Order::Newest, false), (Order::Newest, true), (Order::Oldest, false), (Order::Oldest, true)]
+            {
                 let engine = Engine::of(&config);
-                let all = 4_000 * shards as u64;
                 push(&engine, all);
                 let ask = |leaving: u64| {
                     let first = Cell::new(true);
@@ -394,14 +400,16 @@ mod tests {
                             push(&engine, leaving);
                         }
                     };
-                    Query::new(&engine).order(order).for_each(visit).unwrap()
+                    let query = Query::new(&engine).order(order);
+                    let query = if by_key { query.key("trace", TraceId::from(7)) } else { query };
+                    query.for_each(visit).unwrap()
                 };
                 let whole = ask(0);
                 assert_eq!((whole.shown, whole.cut), (all, false));
                 let report = ask(all * 3 / 4);
-                // Upwards in one shard its mark keeps all that is still to come.
+                // Upwards in one shard its mark keeps all that is still to come; but links lead down, and find all of it first.
                 let kept = shards == 1 && order == Order::Oldest;
-                assert_eq!((report.cut, report.shown == all), (!kept, kept), "{shards} {order:?}: {report:?}");
+                assert_eq!((report.cut, report.shown == all), (!kept, kept), "{shards} {order:?} {by_key}: {report:?}");
                 let whole = ask(0);
                 assert_eq!((whole.shown, whole.cut), (all, false));
             }
@@ -424,6 +432,92 @@ mod tests {
         };
         assert_eq!(ask(10), (10, false));
         assert_eq!(ask(3_999), (1_025, true), "as far down as the mark lay");
+    }
+
+    /// An engine with a shard for 4,000 records, and one for 1,000 errors.
+    fn two_shards() -> Engine<LogRecord> {
+        Engine::of(&Builder::<LogRecord>::new().capacity(5_000).slack(4_000).shards(1).error_class(1_000).manual())
+    }
+
+    fn push_to(engine: &Engine<LogRecord>, severity: Severity, time_unix_nanos: u64, records: u64) {
+        for _ in 0..records {
+            engine.push(LogRecord { severity, time_unix_nanos, ..LogRecord::default() });
+        }
+        engine.settle();
+    }
+
+    /// Asks for six of the newest records. The first plain one that is looked at is one of the answers; at the second all others
+    /// are written over, of which none is asked for. How many were shown, and whether some were lost.
+    fn lose_all_but_one(engine: &Engine<LogRecord>) -> (u64, bool) {
+        let seen = AtomicU64::new(0);
+        let filter = |record: &LogRecord| {
+            if record.severity == Severity::ERROR {
+                return true;
+            }
+            let number = seen.fetch_add(1, Ordering::Relaxed);
+            if number == 1 {
+                push_to(engine, Severity::INFO, LATE, 3_999);
+            }
+            number == 0
+        };
+        let report = Query::new(engine).filter(filter).limit(6).for_each(|_, _| ()).unwrap();
+        (report.shown, report.cut)
+    }
+
+    #[test]
+    fn what_one_shard_lost_is_missed_if_the_answer_reaches_as_far() {
+        let engine = two_shards();
+        push_to(&engine, Severity::ERROR, 0, 1_000);
+        push_to(&engine, Severity::INFO, 0, 4_000);
+        assert_eq!(lose_all_but_one(&engine), (6, true), "what left came before the errors that are shown");
+        let engine = two_shards();
+        push_to(&engine, Severity::INFO, 0, 4_000);
+        push_to(&engine, Severity::ERROR, 0, 1_000);
+        assert_eq!(lose_all_but_one(&engine), (6, false), "what left came after them");
+    }
+
+    #[test]
+    fn what_left_a_shard_while_a_query_was_in_another_is_missed() {
+        let engine = two_shards();
+        push_to(&engine, Severity::INFO, 0, 4_000);
+        push_to(&engine, Severity::ERROR, 0, 1_000);
+        let first = AtomicBool::new(true);
+        let filter = |record: &LogRecord| {
+            if first.swap(false, Ordering::Relaxed) {
+                push_to(&engine, Severity::ERROR, LATE, 1_000);
+            }
+            record.time_unix_nanos != LATE
+        };
+        let report = Query::new(&engine).filter(filter).limit(10_000).for_each(|_, _| ()).unwrap();
+        assert_eq!(
+            (report.shown, report.cut),
+            (4_000, true),
+            "all that is shown is still there, but the errors are not"
+        );
+        let report = Query::new(&engine).limit(10_000).for_each(|_, _| ()).unwrap();
+        assert_eq!((report.shown, report.cut), (5_000, false));
+    }
+
+    #[test]
+    fn what_leaves_while_a_walk_upwards_rests_is_counted() {
+        let engine = two_shards();
+        let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
+        push_to(&engine, Severity::INFO, 0, 4_000);
+        push_to(&engine, Severity::ERROR, 0, 1_000);
+        let first = AtomicBool::new(true);
+        let filter = |record: &LogRecord| {
+            // A first share of the plain ones has been found by then.
+            if record.severity == Severity::ERROR && first.swap(false, Ordering::Relaxed) {
+                push_to(&engine, Severity::INFO, 0, 2_000);
+            }
+            true
+        };
+        let query = Query::new(&engine).since(&bookmark).order(Order::Oldest).filter(filter).limit(1_000);
+        let mut shown = Vec::new();
+        let report = query.for_each(|position, _| shown.push(position.sequence())).unwrap();
+        // Of a thousand, each of the two shards is asked for half and a quarter more. These have left before they can be shown, too.
+        assert_eq!(shown, (2_000..2_000 + 375).collect::<Vec<_>>());
+        assert_eq!((report.cut, report.missed), (true, 2_000));
     }
 
     #[test]

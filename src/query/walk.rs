@@ -395,6 +395,7 @@ mod tests {
         let shard = &engine.shards[0];
         let mut walk = if up { Walk::up(shard, since, &all) } else { Walk::down(shard, since, &all, &plan, leader) };
         let found = std::iter::from_fn(|| walk.next(&plan).map(|(sequence, _)| sequence)).collect();
+        assert!(!matches!(&walk.way, Way::Down(down) if !down.order.is_empty()), "one chain has no turns to wait for");
         (found, walk.is_cut(&plan))
     }
 
@@ -414,12 +415,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_partial_if_the_keys_own_records_have_left() {
-        let is_partial = |engine: &Engine<LogRecord>, leader| {
+        let is_partial_from = |engine: &Engine<LogRecord>, leader, from| {
             let plan = Query::new(engine).key("trace", TraceId::from(7)).search().unwrap().plan;
-            let mut walk = Walk::down(&engine.shards[0], 0, &(0..u64::MAX), &plan, leader);
+            let mut walk = Walk::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, leader);
             while walk.next(&plan).is_some() {}
             walk.is_partial()
         };
+        let is_partial = |engine: &Engine<LogRecord>, leader| is_partial_from(engine, leader, 0);
         assert!(is_partial(&engine(&[3, 5]), Some(0)), "before it was indexed");
         assert!(!is_partial(&engine(&[4, 5]), Some(0)), "others have");
         assert!(!is_partial(&engine(&[3, 5]), None), "nothing is known without links");
@@ -432,6 +434,11 @@ mod tests {
         assert!(is_partial(&settled(&[3, 5]), Some(0)), "one of them");
         assert!(!is_partial(&settled(&[4, 5]), Some(0)));
         assert!(!is_partial(&settled(&[]), Some(0)));
+        assert!(
+            !is_partial_from(&settled(&[4, 5]), Some(0), 5),
+            "one is older than what is asked for, but still there"
+        );
+        assert!(is_partial_from(&settled(&[3, 5]), Some(0), 5));
     }
 
     #[test]
