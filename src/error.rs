@@ -163,7 +163,13 @@ without_record!(
     BatchError,
     self,
     f,
-    write!(f, "{} records of the batch were not taken, {} were: {}", self.rejected.len(), self.accepted, self.reason)
+    write!(
+        f,
+        "{} of {} records in the batch were not taken: {}",
+        self.rejected.len(),
+        self.accepted + self.rejected.len(),
+        self.reason
+    )
 );
 
 /// Why a position gave no record.

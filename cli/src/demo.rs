@@ -3,12 +3,12 @@
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::text::{thousands, write_json};
-use crate::{End, Fallible, Keeping, seconds};
+use crate::{End, Fallible, Keeping, seconds, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Request, Shop};
 use slipring::otlp::{self, Encoding};
-use slipring::{MetricPoint, QueryError, Severity, Stats, Telemetry, TraceId};
+use slipring::{MetricPoint, QueryError, Rejection, Severity, Signal, Stats, Store, Telemetry, TraceId};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -64,10 +64,10 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let offered = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered);
     let out = &mut io::stdout().lock();
     if arguments.json {
-        write_json(out, &report)?;
+        shown(write_json(out, &report))?;
     } else {
-        report.print(out)?;
-        writeln!(out, "Lookups while records came in: {}", thousands(lookups))?;
+        let lookups = thousands(lookups);
+        shown(report.print(out).and_then(|()| writeln!(out, "Lookups while records came in: {lookups}")))?;
     }
     if offered != pushed {
         return Err(format!("{pushed:?} records were pushed, the stores were offered {offered:?}").into());
@@ -166,7 +166,16 @@ fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) 
     })
 }
 
-/// Pushes all of it, round after round, until it is over: how many of each signal.
+/// Pushes these; how many there were. What the store has reasons to refuse it counts.
+fn offer<T: Signal>(store: &Store<T>, records: Vec<T>) -> Fallible<u64> {
+    let offered = records.len() as u64;
+    match store.push_batch(records) {
+        Err(error) if error.reason == Rejection::Closed => Err(error.reason.into()),
+        Ok(_) | Err(_) => Ok(offered),
+    }
+}
+
+/// Pushes all of it, round after round, until it is over: how many of each signal there were.
 pub fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallible<[u64; 3]> {
     let mut pushed = [0; 3];
     for (number, (request, points)) in pool.iter().cycle().enumerate() {
@@ -174,9 +183,9 @@ pub fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallibl
             break;
         }
         let Request { spans, logs } = again(request, (number / pool.len()) as u128);
-        pushed[0] += telemetry.traces().push_batch(spans)? as u64;
-        pushed[1] += telemetry.logs().push_batch(logs)? as u64;
-        pushed[2] += telemetry.metrics().push_batch(points.clone())? as u64;
+        pushed[0] += offer(telemetry.traces(), spans)?;
+        pushed[1] += offer(telemetry.logs(), logs)?;
+        pushed[2] += offer(telemetry.metrics(), points.clone())?;
     }
     Ok(pushed)
 }

@@ -44,13 +44,13 @@ enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is kept")]
 struct Keeping {
-    /// Spans that are kept, the newest
+    /// Spans that are kept, the newest [default: 10,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_TRACES", value_name = "N")]
     traces: Option<usize>,
-    /// Log records that are kept, the newest
+    /// Log records that are kept, the newest [default: 50,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_LOGS", value_name = "N")]
     logs: Option<usize>,
-    /// Metric points that are kept, the newest
+    /// Metric points that are kept, the newest [default: 100,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_METRICS", value_name = "N")]
     metrics: Option<usize>,
     /// Shards of each store; with 1, exactly the newest records are kept [default: two for each core, fewer in small stores]
@@ -130,12 +130,20 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
         Ok(End::WithProblems) => ExitCode::from(1),
-        // Whoever reads this has seen enough.
+        // Whoever reads this has seen enough of what goes on.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("slipring: {error}");
             ExitCode::from(3)
         }
+    }
+}
+
+/// What came of showing how it ended; that nobody read it to its end changes nothing of that.
+fn shown<E: Into<Box<dyn std::error::Error + Send + Sync>>>(report: Result<(), E>) -> Fallible<()> {
+    match report.map_err(Into::into) {
+        Err(error) if is_broken_pipe(&*error) => Ok(()),
+        other => other,
     }
 }
 

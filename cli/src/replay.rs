@@ -4,7 +4,7 @@ use crate::input::{Body, Item, Requests};
 use crate::report::{FileReport, Problem, Replayed, Report};
 use crate::stop::Stop;
 use crate::text::{rate, thousands, write_json};
-use crate::{End, Fallible, Keeping};
+use crate::{End, Fallible, Keeping, shown};
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -92,9 +92,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed())))?;
     let out = &mut io::stdout().lock();
     if arguments.json {
-        write_json(out, &report)?;
+        shown(write_json(out, &report))?;
     } else {
-        report.print(out)?;
+        shown(report.print(out))?;
     }
     Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
 }

@@ -7,6 +7,7 @@ use slipring::{
     Audit, AuditError, KeyBuf, KeyCount, Query, Severity, Signal, Span, Stats, StatusCode, Store, Telemetry,
     TelemetryStats, TraceOrder, TraceSummary,
 };
+use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -57,8 +58,10 @@ pub struct Replayed {
     records: u64,
     seconds: f64,
     records_per_second: u64,
-    /// Why records were rejected, with how many.
+    /// Why records were rejected, with how many; the first reasons that occurred, the most frequent first.
     rejected: Vec<(String, u64)>,
+    /// How many were for other reasons.
+    otherwise_rejected: u64,
     /// The first problems, by file and line.
     problems: Vec<Problem>,
     /// How many others there were.
@@ -111,14 +114,18 @@ impl FileReport {
 impl Replayed {
     pub fn new(
         files: Vec<FileReport>,
-        rejected: Vec<(String, u64)>,
+        mut rejected: Vec<(String, u64)>,
         problems: Vec<Problem>,
         other_problems: u64,
         took: Duration,
     ) -> Self {
+        rejected.sort_by_key(|(_, records)| Reverse(*records));
+        let told: u64 = rejected.iter().map(|(_, records)| records).sum();
+        let otherwise_rejected = files.iter().map(|file| file.rejected).sum::<u64>().saturating_sub(told);
         let records = files.iter().map(FileReport::records).sum();
         let records_per_second = rate(records, took);
-        Self { files, records, seconds: took.as_secs_f64(), records_per_second, rejected, problems, other_problems }
+        let seconds = took.as_secs_f64();
+        Self { files, records, seconds, records_per_second, rejected, otherwise_rejected, problems, other_problems }
     }
 
     fn is_in_order(&self) -> bool {
@@ -221,6 +228,9 @@ impl Replayed {
             for (reason, records) in &self.rejected {
                 writeln!(out, "  {:>10}  {reason}", thousands(*records))?;
             }
+            if self.otherwise_rejected > 0 {
+                writeln!(out, "  {:>10}  for other reasons", thousands(self.otherwise_rejected))?;
+            }
         }
         if !self.problems.is_empty() {
             writeln!(out, "\nNot in order")?;
@@ -262,10 +272,12 @@ fn print_stats(out: &mut impl Write, signals: [&Stats; 3]) -> io::Result<()> {
         ("panics caught", |stats| thousands(stats.caught_panics)),
     ];
     writeln!(out)?;
+    let heads = signals.map(|stats| format!("{}s of {}", stats.signal, thousands(stats.capacity)));
+    let width = heads.iter().map(|head| head.len() + 2).fold(20, usize::max);
     let mut row = |name: &str, [traces, logs, metrics]: [String; 3]| {
-        writeln!(out, "{name:22}{traces:>20}{logs:>20}{metrics:>20}")
+        writeln!(out, "{name:22}{traces:>width$}{logs:>width$}{metrics:>width$}")
     };
-    row("", signals.map(|stats| format!("{}s of {}", stats.signal, thousands(stats.capacity))))?;
+    row("", heads)?;
     ROWS.iter().try_for_each(|(name, show)| row(name, signals.map(show)))
 }
 

@@ -159,6 +159,35 @@ fn damage_costs_what_is_damaged_and_is_told() {
 }
 
 #[test]
+fn the_exit_status_is_the_same_if_nobody_reads_to_the_end() {
+    let good = demo("unread");
+    let damaged = good.with_extension("damaged");
+    std::fs::write(&damaged, "no JSON\n").unwrap();
+    for (file, code) in [(&good, 0), (&damaged, 1)] {
+        for form in [&["replay"][..], &["replay", "--json"]] {
+            let mut child = Command::new(SLIPRING).args(form).arg(file).stdout(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{form:?} {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn of_more_reasons_than_are_told_the_rest_is_counted() {
+    let file = folder("reasons").join("bad.jsonl");
+    let spans: Vec<_> = (1..=12).map(|bytes| format!("{{\"traceId\":\"{}\"}}", "ab".repeat(bytes % 16))).collect();
+    let line = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}]}}]}}]}}\n", spans.join(","));
+    std::fs::write(&file, line).unwrap();
+    let output = run(&["replay", "--json", file.to_str().unwrap()]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: u64 = report["rejected"].as_array().unwrap().iter().map(|reason| reason[1].as_u64().unwrap()).sum();
+    assert_eq!((told, &report["otherwise_rejected"]), (8, &4.into()), "{report}");
+    let output = run(&["replay", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("4  for other reasons"), "{text}");
+}
+
+#[test]
 fn what_can_not_be_done_is_said() {
     for (arguments, code, words) in [
         (&["replay", "/nowhere/at/all"][..], 3, "No such file"),
@@ -185,5 +214,14 @@ fn a_demo_ends_in_order() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["stats"]["traces"]["class"]["count"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["conserved"], true);
+}
+
+#[test]
+fn a_demo_counts_what_is_too_large() {
+    let output = run(&["demo", "0.3", "--json", "--max-record-bytes", "2000"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["stats"]["traces"]["rejected"]["too_large"].as_u64() > Some(0), "{report}");
     assert_eq!(report["conserved"], true);
 }

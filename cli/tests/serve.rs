@@ -5,7 +5,7 @@ mod support;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{LogRecord, Resource, Scope, Severity, Span, Status, StatusCode};
+use slipring::{LogRecord, Resource, Scope, Severity, Span, Status, StatusCode, TraceId};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};
 use support::{Server, parse, request};
@@ -95,6 +95,18 @@ fn what_goes_in_is_found_and_comes_out_equal() {
 }
 
 #[test]
+fn traces_beyond_the_limit_are_said_to_be_there() {
+    let server = Server::start(&[]);
+    let traces = (1..=3).map(|number| Span { trace_id: TraceId::from(number), ..spans(1).remove(0) });
+    let body = write(&traces.collect::<Vec<_>>(), Encoding::Protobuf);
+    assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
+    for (limit, shown, more) in [(2, 2, true), (3, 3, false)] {
+        let answer = server.ask(&format!("/api/traces?limit={limit}"));
+        assert_eq!((answer["traces"].as_array().unwrap().len(), &answer["more"]), (shown, &json!(more)), "{answer}");
+    }
+}
+
+#[test]
 fn pages_follow_each_other() {
     let server = Server::start(&[]);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &write(&spans(100), Encoding::Protobuf)).status, 200);
@@ -153,6 +165,20 @@ fn bad_requests_are_answered_as_they_should_be() {
         ("an unknown parameter", "GET", "/api/spans?colour=red", &[], b"", 400, "no parameter colour"),
         ("a parameter of another signal", "GET", "/api/logs?status=error", &[], b"", 400, "no parameter status"),
         ("a trace id that is none", "GET", "/api/spans?trace=12", &[], b"", 400, "32 hexadecimal digits has 2"),
+        (
+            "a parameter of a list of keys",
+            "GET",
+            "/api/keys/spans/name?limit=1",
+            &[],
+            b"",
+            400,
+            "limit means nothing here",
+        ),
+        ("a parameter of services", "GET", "/api/services?colour=red", &[], b"", 400, "colour means nothing here"),
+        ("pages of traces", "GET", "/api/traces?after=abc", &[], b"", 400, "after means nothing here"),
+        ("series as OTLP", "GET", "/api/series?format=otlp", &[], b"", 400, "format means nothing here"),
+        ("a limit of a count", "GET", "/api/count/spans?limit=1", &[], b"", 400, "limit means nothing here"),
+        ("a limit of a graph", "GET", "/api/graph?limit=1", &[], b"", 400, "limit means nothing here"),
         ("a limit of 0", "GET", "/api/spans?limit=0", &[], b"", 400, "from 1 to 10000"),
         ("a limit beyond bounds", "GET", "/api/spans?limit=1000000", &[], b"", 400, "from 1 to 10000"),
         ("a time that is none", "GET", "/api/spans?since=soon", &[], b"", 400, "since=soon"),

@@ -3,7 +3,8 @@
 mod support;
 
 use serde_json::Value;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use support::SLIPRING;
 
 fn stress(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -41,6 +42,24 @@ fn every_phase_ends_in_order() {
     ] {
         assert!(noted(phase, what) > 0, "{what}: {report:#}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn who_ends_it_is_told_that_it_was_not_all() {
+    let mut child = Command::new(SLIPRING)
+        .args(["stress", "--length", "600", "--producers", "2", "mixed", "times"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    // By then it listens.
+    said.read_line(&mut text).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    said.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{text}");
+    assert!(text.contains("Stopped after") && !text.contains("\ntimes") && !text.contains("In order"), "{text}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/services", get(services))
         .route("/api/keys/{signal}/{index}", get(keys))
         .route("/api/audit", get(audit))
-        .route("/api/stats", get(|State(app): State<Arc<App>>| async move { Json(app.telemetry.stats()) }))
+        .route("/api/stats", get(stats))
 }
 
 /// What there is to ask.
@@ -60,8 +60,9 @@ fn directory() -> Value {
             "since, until": "nanoseconds since 1970, a time as 2026-01-31T12:00:00Z, or how long ago, as 15m",
             "attribute": "[level:]name, name=text, name~pattern, name>=number; level: record, resource, scope, event, link, exemplar",
             "order": "newest (by arrival), oldest, latest (by timestamp), earliest",
-            "limit, after": "1 to 10,000 records [100]; `next` of the page before",
+            "limit, after": "1 to 10,000 records, traces or series [100]; of records, `next` of the page before",
             "format": "json, or otlp: an export request in OTLP/JSON",
+            "in a URL": "a space is %20, < is %3C, > is %3E, & is %26, # is %23",
         },
     })
 }
@@ -102,6 +103,12 @@ impl IntoResponse for Problem {
 
 pub fn parameters(given: Given) -> Result<Vec<(String, String)>, Problem> {
     given.map(|Parameters(parameters)| parameters).map_err(|error| Problem::Bad(error.body_text()))
+}
+
+/// What is not heeded is not taken either: the answer would be to another question.
+fn refuse(given: &[(String, String)], is_unheeded: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    let unheeded = given.iter().find(|(name, _)| is_unheeded(name));
+    unheeded.map_or(Ok(()), |(name, _)| Err(Problem::Bad(format!("{name} means nothing here; /api says what does"))))
 }
 
 /// Finds an answer on a thread that may take its time. As long as it is not read, it keeps its place: only so many are in memory.
@@ -165,7 +172,9 @@ impl<'a, T: Asking> Page<'a, T> {
 }
 
 async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let given = parameters(given)?;
+    refuse(&given, |name| matches!(name, "order" | "limit" | "after" | "format"))?;
+    let asked = Asked::read::<T>(&given, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
         Ok(Json(json!({ "count": count })))
@@ -175,6 +184,7 @@ async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: Stor
 
 async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let mut given = parameters(given)?;
+    refuse(&given, |name| matches!(name, "after" | "format"))?;
     // Orders of traces are others than those of spans.
     let order = given.iter().position(|(name, _)| name == "order").map(|at| given.remove(at).1);
     let order = match order.as_deref() {
@@ -190,7 +200,7 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         at_least.map(|least| super::ask::duration(&least).map_err(|what| format!("at_least={least}: {what}")));
     let at_least = at_least.transpose().map_err(Problem::Bad)?;
     find(app, move |telemetry| {
-        let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order).limit(asked.limit());
+        let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order);
         if let Some(service) = root_service {
             traces = traces.root_service(service);
         }
@@ -200,7 +210,10 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         if let Some(least) = at_least {
             traces = traces.at_least(least);
         }
-        Ok(Json(Traces { traces: traces.collect()? }))
+        let mut traces = traces.limit(asked.limit() + 1).collect()?;
+        let more = traces.len() > asked.limit();
+        traces.truncate(asked.limit());
+        Ok(Json(Traces { traces, more }))
     })
     .await
 }
@@ -208,6 +221,8 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
 #[derive(Serialize)]
 struct Traces {
     traces: Vec<TraceSummary>,
+    /// Whether the limit left some out.
+    more: bool,
 }
 
 /// A trace with what is worked out from it.
@@ -219,7 +234,8 @@ struct WholeTrace<'a> {
     summary: Option<TraceSummary>,
 }
 
-async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given) -> Result<Response, Problem> {
+    refuse(&parameters(given)?, |_| true)?;
     let trace_id: TraceId = id.parse()?;
     find(app, move |telemetry| {
         let found = telemetry.trace(trace_id);
@@ -234,13 +250,17 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Re
 }
 
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<Span>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let given = parameters(given)?;
+    refuse(&given, |name| matches!(name, "order" | "limit" | "after" | "format"))?;
+    let asked = Asked::read::<Span>(&given, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
         .await
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<MetricPoint>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let given = parameters(given)?;
+    refuse(&given, |name| matches!(name, "order" | "after" | "format"))?;
+    let asked = Asked::read::<MetricPoint>(&given, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
@@ -276,11 +296,18 @@ struct Services {
     services: Vec<ServiceCounts>,
 }
 
-async fn services(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    refuse(&parameters(given)?, |_| true)?;
+    Ok(Json(app.telemetry.stats()).into_response())
+}
+
+async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    refuse(&parameters(given)?, |_| true)?;
     find(app, |telemetry| Ok(Json(Services { services: telemetry.services() }))).await
 }
 
-async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+async fn audit(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    refuse(&parameters(given)?, |_| true)?;
     find(app, |telemetry| {
         let audit = telemetry.audit().map_err(|error| Problem::Failed(error.to_string()))?;
         Ok(Json(audit).into_response())
@@ -288,7 +315,12 @@ async fn audit(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     .await
 }
 
-async fn keys(State(app): State<Arc<App>>, Path((signal, index)): Path<(String, String)>) -> Result<Response, Problem> {
+async fn keys(
+    State(app): State<Arc<App>>,
+    Path((signal, index)): Path<(String, String)>,
+    given: Given,
+) -> Result<Response, Problem> {
+    refuse(&parameters(given)?, |_| true)?;
     #[derive(Serialize)]
     struct Keys {
         keys: Vec<KeyCount>,

@@ -19,6 +19,7 @@ use app::App;
 use axum::Router;
 use clap::Args;
 use slipring::Telemetry;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPRING_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
     if arguments.max_in_flight < arguments.max_body {
         let (body, all) = (arguments.max_body, arguments.max_in_flight);

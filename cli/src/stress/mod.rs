@@ -30,7 +30,8 @@ use std::time::{Duration, Instant};
 /// they should not be, panics everywhere.
 ///
 /// Each phase ends in the audit and in the books: everything that was pushed is held, has been evicted or came back, and every
-/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status is 1.
+/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status is 1; so is
+/// that of a run that Ctrl-C has ended.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The phases to run; all of them, one after the other, if none is named
@@ -120,6 +121,8 @@ struct Ended {
 #[derive(Serialize)]
 struct Report {
     phases: Vec<Ended>,
+    /// Whether the user ended it, maybe within its last phase and before others.
+    stopped: bool,
     in_order: bool,
 }
 
@@ -177,9 +180,16 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
             break;
         }
     }
-    let report = Report { in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
+    let stopped = plan.stop.is_asked();
+    let report = Report { stopped, in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
         write_json(out, &report)?;
+    } else if report.in_order && stopped {
+        let phases = counted(report.phases.len() as u64, "phase");
+        writeln!(
+            out,
+            "\nStopped after {phases}, of which the last may have been cut short; up to there all was in order"
+        )?;
     } else if report.in_order {
         writeln!(
             out,
@@ -188,7 +198,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     } else {
         writeln!(out, "\nNOT in order; nothing was tried after that")?;
     }
-    Ok(if report.in_order { End::Well } else { End::WithProblems })
+    Ok(if report.in_order && !stopped { End::Well } else { End::WithProblems })
 }
 
 fn list(out: &mut impl Write, json: bool) -> Fallible<()> {
