@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::text::{thousands, write_json};
-use crate::{End, Fallible, Keeping, seconds, shown};
+use crate::{End, Fallible, Keeping, USUAL, seconds, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Request, Shop};
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     if let Some(path) = &arguments.write {
         return write(path, arguments.requests);
     }
-    let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
+    let telemetry = arguments.keeping.build(USUAL)?;
     let stop = Stop::listen()?;
     let pools = prepare(PRODUCERS, PREPARED)?;
     let (pushed, lookups) = ingest(&telemetry, &pools, arguments.length, &stop)?;

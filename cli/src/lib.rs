@@ -40,6 +40,9 @@ enum Command {
     Stress(stress::Arguments),
 }
 
+/// Spans, log records and metric points that are kept where nothing else is said and there are no files to go by.
+const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
+
 /// What the stores keep.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is kept")]
@@ -151,4 +154,22 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     let kind = kind.or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind());
     kind == Some(std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_tells_what_is_usual() {
+        let mut command = Arguments::command();
+        for name in ["serve", "demo"] {
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            for number in USUAL {
+                let default = format!("[default: {};", text::thousands(number as u64));
+                assert!(help.contains(&default), "{default} {help}");
+            }
+        }
+    }
 }

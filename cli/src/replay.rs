@@ -337,9 +337,8 @@ impl Tally {
     }
 
     fn into_report(self, took: Duration) -> Replayed {
-        let reasons = self.rejected.reasons().map(|(reason, records)| (reason.to_owned(), records)).collect();
         let untold = self.troubled - self.problems.len() as u64;
-        Replayed::new(self.files, reasons, self.problems, untold, took)
+        Replayed::new(self.files, &self.rejected, self.problems, untold, took)
     }
 }
 

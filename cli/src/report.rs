@@ -3,6 +3,7 @@
 use crate::Fallible;
 use crate::text::{counted, mebibytes, milliseconds, rate, thousands};
 use serde::Serialize;
+use slipring::otlp::Rejected;
 use slipring::{
     Audit, AuditError, KeyBuf, KeyCount, Query, Severity, Signal, Span, Stats, StatusCode, Store, Telemetry,
     TelemetryStats, TraceOrder, TraceSummary,
@@ -114,18 +115,27 @@ impl FileReport {
 impl Replayed {
     pub fn new(
         files: Vec<FileReport>,
-        mut rejected: Vec<(String, u64)>,
+        rejected: &Rejected,
         problems: Vec<Problem>,
         other_problems: u64,
         took: Duration,
     ) -> Self {
-        rejected.sort_by_key(|(_, records)| Reverse(*records));
-        let told: u64 = rejected.iter().map(|(_, records)| records).sum();
-        let otherwise_rejected = files.iter().map(|file| file.rejected).sum::<u64>().saturating_sub(told);
+        let mut reasons: Vec<_> = rejected.reasons().map(|(reason, records)| (reason.to_owned(), records)).collect();
+        reasons.sort_by_key(|(_, records)| Reverse(*records));
+        let otherwise_rejected = rejected.records() - reasons.iter().map(|(_, records)| records).sum::<u64>();
         let records = files.iter().map(FileReport::records).sum();
         let records_per_second = rate(records, took);
         let seconds = took.as_secs_f64();
-        Self { files, records, seconds, records_per_second, rejected, otherwise_rejected, problems, other_problems }
+        Self {
+            files,
+            records,
+            seconds,
+            records_per_second,
+            rejected: reasons,
+            otherwise_rejected,
+            problems,
+            other_problems,
+        }
     }
 
     fn is_in_order(&self) -> bool {

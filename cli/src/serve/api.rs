@@ -1,7 +1,7 @@
 //! The query API: questions over HTTP, answers in JSON.
 
 use super::app::App;
-use super::ask::{Asked, Asking, token};
+use super::ask::{Asked, Asking, PAGING, token};
 use crate::Fallible;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -47,22 +47,24 @@ fn directory() -> Value {
         "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern with * and ?)",
         "/api/metrics": "metric points: name, service, type",
         "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
-        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest",
+        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
         "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it",
         "/api/graph": "who calls whom, by parameters of spans",
-        "/api/series": "series of metrics, by parameters of metric points",
+        "/api/series": "series of metrics, by parameters of metric points; limit; `left_out` says how many others there are",
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
         "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
         "/api/audit": "checks every index and slot against the records; while it runs, records come in more slowly",
         "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
-        "everywhere": {
+        "conditions of all these": {
             "since, until": "nanoseconds since 1970, a time as 2026-01-31T12:00:00Z, or how long ago, as 15m",
             "attribute": "[level:]name, name=text, name~pattern, name>=number; level: record, resource, scope, event, link, exemplar",
-            "order": "newest (by arrival), oldest, latest (by timestamp), earliest",
-            "limit, after": "1 to 10,000 records, traces or series [100]; of records, `next` of the page before",
-            "format": "json, or otlp: an export request in OTLP/JSON",
             "in a URL": "a space is %20, < is %3C, > is %3E, & is %26, # is %23",
+        },
+        "where records are shown": {
+            "order": "newest (by arrival), oldest, latest (by timestamp), earliest",
+            "limit, after": "1 to 10,000 [100], as for traces and series; `next` of the page before",
+            "format": "json, or otlp: an export request in OTLP/JSON",
         },
     })
 }
@@ -105,10 +107,12 @@ pub fn parameters(given: Given) -> Result<Vec<(String, String)>, Problem> {
     given.map(|Parameters(parameters)| parameters).map_err(|error| Problem::Bad(error.body_text()))
 }
 
-/// What is not heeded is not taken either: the answer would be to another question.
-fn refuse(given: &[(String, String)], is_unheeded: impl Fn(&str) -> bool) -> Result<(), Problem> {
-    let unheeded = given.iter().find(|(name, _)| is_unheeded(name));
-    unheeded.map_or(Ok(()), |(name, _)| Err(Problem::Bad(format!("{name} means nothing here; /api says what does"))))
+/// For what takes no parameters: one that is not heeded is not taken either, or the answer would be to another question.
+fn none(given: Given) -> Result<(), Problem> {
+    match parameters(given)?.first() {
+        None => Ok(()),
+        Some((name, _)) => Err(Problem::Bad(format!("there is no parameter {name}; there are none"))),
+    }
 }
 
 /// Finds an answer on a thread that may take its time. As long as it is not read, it keeps its place: only so many are in memory.
@@ -135,7 +139,7 @@ async fn find<R: IntoResponse>(
 type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
 async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&parameters(given)?, &PAGING).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let answer = asked.page(store(telemetry).query()).collect()?;
         if asked.otlp {
@@ -172,9 +176,7 @@ impl<'a, T: Asking> Page<'a, T> {
 }
 
 async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
-    let given = parameters(given)?;
-    refuse(&given, |name| matches!(name, "order" | "limit" | "after" | "format"))?;
-    let asked = Asked::read::<T>(&given, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
         Ok(Json(json!({ "count": count })))
@@ -184,7 +186,6 @@ async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: Stor
 
 async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let mut given = parameters(given)?;
-    refuse(&given, |name| matches!(name, "after" | "format"))?;
     // Orders of traces are others than those of spans.
     let order = given.iter().position(|(name, _)| name == "order").map(|at| given.remove(at).1);
     let order = match order.as_deref() {
@@ -193,7 +194,7 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         Some(other) => return Err(Problem::Bad(format!("order={other}: give newest or slowest"))),
     };
     let own = ["root_service", "root_name", "at_least"];
-    let asked = Asked::read::<Span>(&given, &own).map_err(Problem::Bad)?;
+    let asked = Asked::read::<Span>(&given, &[&own[..], &["limit"]].concat()).map_err(Problem::Bad)?;
     let own = own.map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
     let [root_service, root_name, at_least] = own;
     let at_least =
@@ -235,7 +236,7 @@ struct WholeTrace<'a> {
 }
 
 async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given) -> Result<Response, Problem> {
-    refuse(&parameters(given)?, |_| true)?;
+    none(given)?;
     let trace_id: TraceId = id.parse()?;
     find(app, move |telemetry| {
         let found = telemetry.trace(trace_id);
@@ -250,17 +251,13 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given
 }
 
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let given = parameters(given)?;
-    refuse(&given, |name| matches!(name, "order" | "limit" | "after" | "format"))?;
-    let asked = Asked::read::<Span>(&given, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<Span>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
         .await
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let given = parameters(given)?;
-    refuse(&given, |name| matches!(name, "order" | "after" | "format"))?;
-    let asked = Asked::read::<MetricPoint>(&given, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<MetricPoint>(&parameters(given)?, &["limit"]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
@@ -297,17 +294,17 @@ struct Services {
 }
 
 async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    refuse(&parameters(given)?, |_| true)?;
+    none(given)?;
     Ok(Json(app.telemetry.stats()).into_response())
 }
 
 async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    refuse(&parameters(given)?, |_| true)?;
+    none(given)?;
     find(app, |telemetry| Ok(Json(Services { services: telemetry.services() }))).await
 }
 
 async fn audit(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    refuse(&parameters(given)?, |_| true)?;
+    none(given)?;
     find(app, |telemetry| {
         let audit = telemetry.audit().map_err(|error| Problem::Failed(error.to_string()))?;
         Ok(Json(audit).into_response())
@@ -320,7 +317,7 @@ async fn keys(
     Path((signal, index)): Path<(String, String)>,
     given: Given,
 ) -> Result<Response, Problem> {
-    refuse(&parameters(given)?, |_| true)?;
+    none(given)?;
     #[derive(Serialize)]
     struct Keys {
         keys: Vec<KeyCount>,

@@ -61,8 +61,10 @@ impl Asking for MetricPoint {
     }
 }
 
-/// Parameters that every signal has, beside its indexes.
-const COMMON: [&str; 7] = ["since", "until", "attribute", "order", "limit", "after", "format"];
+/// Conditions that every signal has, beside its indexes.
+const COMMON: [&str; 3] = ["since", "until", "attribute"];
+/// How much is shown, in which order and form; not everything that can be asked heeds these.
+pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
 
 /// What somebody asks for.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +84,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads parameters; what is wrong with the first bad one otherwise. `more` are such that the caller reads.
+    /// Reads parameters; what is wrong with the first bad one otherwise. `more` are those that the answer
+    /// heeds beside conditions: such as the caller reads, and of [`PAGING`].
     pub fn read<T: Asking>(parameters: &[(String, String)], more: &[&str]) -> Result<Self, String> {
         let mut asked = Self::default();
         let indexes = T::INDEXES;
@@ -95,10 +98,12 @@ impl Asked {
                 }
                 continue;
             }
-            if more.contains(&name.as_str()) {
+            let is_heeded = more.contains(&name.as_str());
+            let is_paging = PAGING.contains(&name.as_str());
+            if is_heeded && !is_paging {
                 continue;
             }
-            let is_known = COMMON.contains(&name.as_str()) || T::OWN.contains(&name.as_str());
+            let is_known = is_heeded || COMMON.contains(&name.as_str()) || T::OWN.contains(&name.as_str());
             let read = if is_known { asked.set(name, value) } else { Err(unknown::<T>(name, more)) };
             read.map_err(|what| if is_known { format!("{name}={value}: {what}") } else { what })?;
         }
@@ -280,7 +285,7 @@ mod tests {
 
     fn read<T: Asking>(query: &[(&str, &str)]) -> Result<Asked, String> {
         let parameters: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Asked::read::<T>(&parameters, &[])
+        Asked::read::<T>(&parameters, &PAGING)
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tail;
 mod timed;
 
 use crate::text::counted;
-use crate::{End, Fallible, Keeping};
+use crate::{End, Fallible, Keeping, USUAL};
 use app::App;
 use axum::Router;
 use clap::Args;
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let telemetry = arguments.keeping.build([10_000, 50_000, 100_000])?;
+    let telemetry = arguments.keeping.build(USUAL)?;
     if arguments.max_in_flight < arguments.max_body {
         let (body, all) = (arguments.max_body, arguments.max_in_flight);
         return Err(format!("--max-in-flight {all} leaves no room for one request of --max-body {body}").into());

@@ -19,9 +19,6 @@ use tokio::sync::{mpsc, watch};
 /// Records that come at a time, at the most: as long as their client does not read, they are in memory.
 const AT_A_TIME: usize = 4;
 
-/// Parameters that mean something for pages only.
-const PAGES: [&str; 4] = ["order", "limit", "after", "format"];
-
 /// From one look whether somebody still listens to the next.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -40,11 +37,7 @@ async fn tail<T: Asking>(
     store: fn(&Telemetry) -> &Store<T>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let given = parameters(given)?;
-    if let Some((name, _)) = given.iter().find(|(name, _)| PAGES.contains(&name.as_str())) {
-        return Err(Problem::Bad(format!("a tail has no {name}: it shows all that comes in, as it comes")));
-    }
-    let asked = Asked::read::<T>(&given, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
     let Ok(place) = Arc::clone(&app.tails).try_acquire_owned() else { return Err(Problem::Busy) };
     let follower = store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
     let (sender, receiver) = mpsc::channel(1);

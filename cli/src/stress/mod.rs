@@ -15,7 +15,7 @@ mod times;
 
 use crate::stop::Stop;
 use crate::text::{counted, thousands, write_json};
-use crate::{End, Fallible, seconds};
+use crate::{End, Fallible, seconds, shown};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 /// they should not be, panics everywhere.
 ///
 /// Each phase ends in the audit and in the books: everything that was pushed is held, has been evicted or came back, and every
-/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status is 1; so is
-/// that of a run that Ctrl-C has ended.
+/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status
+/// is 1; so is that of a run that Ctrl-C has ended.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The phases to run; all of them, one after the other, if none is named
@@ -126,6 +126,21 @@ struct Report {
     in_order: bool,
 }
 
+impl Report {
+    fn verdict(&self) -> String {
+        let phases = counted(self.phases.len() as u64, "phase");
+        match (self.in_order, self.stopped) {
+            (false, _) => "NOT in order; nothing was tried after that".to_owned(),
+            (true, true) => {
+                format!("Stopped after {phases}, of which the last may have been cut short; up to there all was in order")
+            }
+            (true, false) => "In order: after each phase the audit found nothing, and each record was held, evicted or rejected, and \
+                dropped once"
+                .to_owned(),
+        }
+    }
+}
+
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let out = &mut io::stdout().lock();
     if arguments.list {
@@ -183,20 +198,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let stopped = plan.stop.is_asked();
     let report = Report { stopped, in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
-        write_json(out, &report)?;
-    } else if report.in_order && stopped {
-        let phases = counted(report.phases.len() as u64, "phase");
-        writeln!(
-            out,
-            "\nStopped after {phases}, of which the last may have been cut short; up to there all was in order"
-        )?;
-    } else if report.in_order {
-        writeln!(
-            out,
-            "\nIn order: after each phase the audit found nothing, and each record was held, evicted or rejected, and dropped once"
-        )?;
+        shown(write_json(out, &report))?;
     } else {
-        writeln!(out, "\nNOT in order; nothing was tried after that")?;
+        shown(writeln!(out, "\n{}", report.verdict()))?;
     }
     Ok(if report.in_order && !stopped { End::Well } else { End::WithProblems })
 }
