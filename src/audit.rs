@@ -62,8 +62,8 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     }
     let mut audit = Audit::default();
     for (number, shard) in engine.shards.iter().enumerate() {
-        let token = shard.token.take();
         let inside = inside::enter();
+        let token = shard.token.take();
         // With the token in hand, everything but `claimed`, `floor` and what is published beyond `indexed` stands still.
         let auditor = Auditor { engine, shard, number };
         let mut leads = HashMap::new();
@@ -74,7 +74,7 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
         }
         auditor.leads(&leads)?;
         audit.records += shard.indexed() - shard.evicted();
-        drop((inside, token));
+        drop((token, inside));
     }
     Ok(audit)
 }

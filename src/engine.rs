@@ -36,6 +36,8 @@ pub(crate) struct Engine<T: Signal> {
     arrivals: Event,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
+    /// 1 once a claim has given bytes back where none had been left, until those are told who wait for room.
+    freed: AtomicU32,
     /// 1 once the store is being shut down.
     stopping: AtomicU32,
     pub(crate) on_full: OnFull,
@@ -97,6 +99,7 @@ impl<T: Signal> Engine<T> {
             arrivals: Event::new(),
             ledger: Ledger::default(),
             counts: Counts::default(),
+            freed: AtomicU32::new(0),
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
             largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
@@ -116,6 +119,11 @@ impl<T: Signal> Engine<T> {
             self.counts.panics.add(1);
         }
         result
+    }
+
+    /// Panics of user code, wakers included, that were caught.
+    pub(crate) fn caught_panics(&self) -> u64 {
+        self.counts.panics.get() + self.room.caught_panics() + self.arrivals.caught_panics()
     }
 
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
@@ -176,7 +184,20 @@ impl<T: Signal> Engine<T> {
         let class = sketches[0].class;
         let wanted = sketches.iter().take_while(|sketch| sketch.class == class).count();
         let sketches = &sketches[..wanted];
-        self.claim_with(class, wanted, &Bytes { sketches, freed: || self.room.notify() }, on_full)
+        // Release pairs with the Acquire in `tell_of_freed`. They are told there: wakers never run between claim and publish
+        // (invariant 5).
+        let freed = || self.freed.store(1, Ordering::Release);
+        self.claim_with(class, wanted, &Bytes { sketches, freed }, on_full)
+    }
+
+    /// Wakes who waits for room, if a claim has given back bytes where none had been left. Not with a claim in hand.
+    #[inline]
+    fn tell_of_freed(&self) {
+        // Acquire pairs with the Release in `claim_as_kept`: whoever is told sees the bytes, also if another thread tells it.
+        if !self.plain && self.freed.load(Ordering::Relaxed) != 0 && self.freed.swap(0, Ordering::Acquire) != 0 {
+            let _inside = inside::enter();
+            self.room.notify();
+        }
     }
 
     /// Claims up to `wanted` slots, and what else they need.
@@ -250,6 +271,7 @@ impl<T: Signal> Engine<T> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
+            self.tell_of_freed();
             if refused == NoClaim::Closed {
                 return Err(Rejection::Closed);
             }
@@ -306,6 +328,7 @@ impl<T: Signal> Engine<T> {
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
         slots.prefetch_ahead(claim.slot);
         self.notices.send(claim.shard);
+        self.tell_of_freed();
         self.tidy_after(claim.shard, claim.first + 1, 1);
     }
 
@@ -326,6 +349,7 @@ impl<T: Signal> Engine<T> {
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
         self.notices.send(claim.shard);
+        self.tell_of_freed();
         self.tidy_after(claim.shard, sequence, claim.count);
     }
 
@@ -382,6 +406,8 @@ impl<T: Signal> Engine<T> {
         fault::fence(Fault::CloseWithoutFence);
         self.notices.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
+            // Wakers run inside, wherever they do: they may push, and not wait.
+            let _inside = inside::enter();
             self.room.notify();
             self.arrivals.notify();
         }
@@ -457,10 +483,15 @@ impl<T: Signal> Engine<T> {
         // All tokens together, so that nobody reclaims, and shows again, what is shown here.
         let tokens: Vec<_> = self.shards.iter().map(|shard| shard.token.take()).collect();
         tokens.iter().enumerate().for_each(|(number, token)| self.show_held(number, token));
-        self.guarded(|| self.sinks.update(|_| Sinks::closed()));
+        self.end_sinks();
         drop(tokens);
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
+    }
+
+    /// Lets go of hooks and stream, for good.
+    pub(crate) fn end_sinks(&self) {
+        self.guarded(|| self.sinks.update(|_| Sinks::closed()));
     }
 
     /// Steps until nothing moves any more.

@@ -108,6 +108,10 @@ pub fn model_pins() {
     sync::epoch::MODELLED.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::ModelEvent;
+
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
 pub use awaiting::PushFuture;

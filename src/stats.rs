@@ -207,7 +207,7 @@ impl Stats {
             assists: engine.counts.assists.get(),
             indexer_lag: lag,
             notices: engine.notices.sent(),
-            caught_panics: engine.counts.panics.get(),
+            caught_panics: engine.caught_panics(),
         }
     }
 

@@ -80,7 +80,8 @@ impl<T: Signal> Engine<T> {
 
     fn step_under(&self, token: TokenGuard<'_>, number: usize, role: Role) -> Moved {
         let shard = &self.shards[number];
-        let _inside = inside::enter();
+        // The token goes back before this thread leaves, also if something unwinds.
+        let (_inside, token) = (inside::enter(), token);
         let (batch, growth) = match role {
             Role::Tidier { .. } => (0, Growth::Forbidden),
             Role::Assister | Role::Reader if self.threaded => (ASSIST_BATCH, Growth::Forbidden),
