@@ -454,15 +454,15 @@ impl<T: Signal> Engine<T> {
         (self.is_stopping() || news()).then_some(())
     }
 
-    /// As `wait_for_arrivals`, for a task.
+    /// Lets a task wait as `wait_for_arrivals` does, until `look` answers. It looks once.
     #[cfg(feature = "async")]
-    pub(crate) fn poll_arrivals(
+    pub(crate) fn poll_arrivals<R>(
         &self,
         ticket: &mut crate::sync::Ticket,
-        bookmark: &Bookmark,
         context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<()> {
-        self.arrivals.poll(ticket, context, || self.has_news_since(bookmark))
+        look: impl FnMut() -> Option<R>,
+    ) -> std::task::Poll<R> {
+        self.arrivals.poll(ticket, context, look)
     }
 
     #[cfg(feature = "async")]
