@@ -38,8 +38,14 @@ impl<T: Signal> Store<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Its waker may be woken by whoever makes room: a thread that pushes or steps, or the indexer's. It runs as a hook does: it may
+    /// push, but not wait, and a panic of it is caught and counted.
+    ///
     /// # Errors
     /// As `push`, but for a full ring.
+    ///
+    /// # Panics
+    /// A poll does if its waker panics when it is cloned, because it could not be woken.
     pub fn push_async(&self, record: T) -> PushFuture<'_, T> {
         PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default(), waited: false }
     }

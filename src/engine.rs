@@ -542,3 +542,58 @@ impl Engine<crate::LogRecord> {
         (0..records).for_each(|_| self.push(crate::LogRecord::default()));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::LogRecord;
+    use crate::config::Builder;
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn who_waits_for_room_is_told_of_bytes_that_a_claim_gave_back_once_the_record_is_published() {
+        use std::sync::atomic::AtomicU64;
+        use std::sync::{Arc, OnceLock};
+        use std::task::{Context, Wake, Waker};
+
+        struct Looks(OnceLock<Arc<Engine<LogRecord>>>, AtomicU64);
+        impl Wake for Looks {
+            fn wake(self: Arc<Self>) {
+                let engine = self.0.get().unwrap();
+                assert!(inside::is_inside());
+                assert_eq!(engine.shards[0].published_before(u64::MAX), engine.shards[0].claimed());
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let engine = Arc::new(Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
+        let looks = Arc::new(Looks(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
+        let woken = || (looks.1.load(Ordering::Relaxed), engine.caught_panics());
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut ticket = Default::default();
+        let mut register =
+            || assert!(engine.room.poll(&mut ticket, &mut Context::from_waker(&waker), || None::<()>).is_pending());
+        register();
+        engine.push_some(1);
+        assert_eq!(woken(), (0, 0));
+        engine.freed.store(1, Ordering::Relaxed);
+        engine.push_some(1);
+        assert_eq!(woken(), (1, 0));
+        register();
+        engine.push_some(1);
+        assert_eq!(woken(), (1, 0), "they are told once");
+        engine.freed.store(1, Ordering::Relaxed);
+        let sketches = [0, 1].map(|_| engine.sketch(&LogRecord::default()).unwrap());
+        let claim = engine.claim(&sketches, OnFull::Reject).unwrap();
+        assert_eq!(woken(), (1, 0), "not with a claim in hand");
+        engine.publish_all(claim, &mut vec![LogRecord::default(); 2].into_iter(), &sketches);
+        assert_eq!(woken(), (2, 0));
+        register();
+        engine.freed.store(1, Ordering::Relaxed);
+        engine.close();
+        register();
+        assert_eq!(engine.claim(&sketches, OnFull::Reject).unwrap_err(), Rejection::Closed);
+        assert_eq!(woken(), (4, 0), "by the end, and who finds no room tells it too");
+        engine.room.leave(&mut ticket);
+    }
+}

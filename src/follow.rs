@@ -158,6 +158,9 @@ impl<T: Signal> Follower<T> {
 /// What arrives, as a stream: it ends once the store is shut down. Waking costs what it does for a thread; in a manual store
 /// somebody has to step.
 ///
+/// A waker is woken by whoever indexes what has arrived. It runs as a hook does: it may push, but not wait, and a panic of it is
+/// caught and counted. A poll panics if its waker does when it is cloned, because it could not be woken.
+///
 /// ```
 /// use futures::StreamExt;
 /// use slipring::{LogRecord, Store};

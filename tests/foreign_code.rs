@@ -168,7 +168,7 @@ fn run_wild(seed: u64) {
     let builder = Store::<Wild>::builder().capacity(16).shards(1 + seed as usize % 2).slack(4);
     let builder = if seed % 4 < 2 { builder.manual() } else { builder };
     let builder = if seed % 8 < 4 { builder.on_full(OnFull::Reject) } else { builder };
-    let builder = if seed % 3 == 0 { builder.max_bytes(4_096) } else { builder };
+    let builder = if seed.is_multiple_of(3) { builder.max_bytes(4_096) } else { builder };
     let (calm, alive) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
     let world = Arc::new(World {
         store: builder.build().unwrap(),
@@ -194,7 +194,7 @@ fn run_wild(seed: u64) {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         calm.store(true, Ordering::SeqCst);
         let store = world.store.clone();
         store.flush().unwrap();

@@ -168,6 +168,26 @@ fn a_waker_may_push_into_the_full_store_when_it_is_cloned() {
 }
 
 #[test]
+fn a_poll_ends_although_its_waker_pushes_what_is_not_asked_for() {
+    let census = Census::new();
+    let store = manual(8);
+    let pushes = {
+        let (store, census) = (store.downgrade(), Arc::clone(&census));
+        move || drop(store.upgrade().unwrap().push(Counted::new(&census, 1, 0)))
+    };
+    let foreign = Foreign::new().on_clone(pushes);
+    let polled = returns({
+        let (store, foreign) = (store.clone(), foreign.clone());
+        move || {
+            let mut follower = store.follow(|query| query.key("key", 2u64)).unwrap();
+            poll(&mut follower, &foreign).is_pending()
+        }
+    });
+    assert!(polled);
+    assert_eq!((store.len(), foreign.alive()), (1, 0), "its waker was cloned once");
+}
+
+#[test]
 fn a_waker_may_push_query_and_poll_when_it_is_woken_or_dropped() {
     let census = Census::new();
     for threaded in [false, true] {
