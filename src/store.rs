@@ -7,6 +7,7 @@ use crate::config::{Builder, OnFull};
 use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::evictions::{self, Evicted, Evictions, Hook};
+use crate::index::Fingerprints;
 use crate::indexer::{self, Role};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, View};
@@ -15,6 +16,7 @@ use crate::ring::Sketch;
 use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
+#[cfg(not(loom))]
 use std::hash::{BuildHasher, RandomState};
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -63,8 +65,13 @@ impl<T: Signal> Store<T> {
 
     pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
         let layouts = config.layouts()?;
-        let random = |number: u64| if cfg!(loom) { 0 } else { RandomState::new().hash_one(number) };
-        let engine = Engine::new(config, layouts, random(0), random(1));
+        // Loom runs a model many times, each as the last.
+        #[cfg(loom)]
+        let (fingerprints, identity) = (Fingerprints::fixed(0, config.fingerprint_bits), 0);
+        #[cfg(not(loom))]
+        let (fingerprints, identity) =
+            (Fingerprints::random(config.fingerprint_bits), RandomState::new().hash_one("identity"));
+        let engine = Engine::new(config, layouts, fingerprints, identity);
         let engine = Arc::new(
             engine.map_err(|_| BuildError::Memory { capacity: config.capacity, record_bytes: size_of::<T>() })?,
         );
