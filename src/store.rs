@@ -269,6 +269,10 @@ impl<T: Signal> Store<T> {
     /// The distinct keys of an index, in order: the services, the span names. O(keys + records pushed since the indexer's
     /// last pass); it looks at one record for each key and shard.
     ///
+    /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share one, and that one of the two is
+    /// missing here, is at most n²/2⁶¹: below one in two million for a million keys. A sender who chooses the keys cannot raise it,
+    /// because each store draws its hash keys at random.
+    ///
     /// ```
     /// use slipring::{Severity, Store, LogRecord};
     ///
@@ -286,6 +290,9 @@ impl<T: Signal> Store<T> {
 
     /// The distinct keys of an index with their numbers of records, the most frequent first; ties by key. O(records): it
     /// looks at each slot's head, and at one record for each key. [`distinct`](Store::distinct) does not count.
+    ///
+    /// Keys are told apart as by [`distinct`](Store::distinct): with a chance of at most n²/2⁶¹, two of n keys are listed as one,
+    /// with the sum of their numbers. To count by the keys themselves, [`group`](Query::group) by the index; it reads each record.
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
