@@ -16,7 +16,6 @@ use crate::ring::Sketch;
 use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
-#[cfg(not(loom))]
 use std::hash::{BuildHasher, RandomState};
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -66,11 +65,11 @@ impl<T: Signal> Store<T> {
     pub(crate) fn new(config: &Builder<T>) -> Result<Self, BuildError> {
         let layouts = config.layouts()?;
         // Loom runs a model many times, each as the last.
-        #[cfg(loom)]
-        let (fingerprints, identity) = (Fingerprints::fixed(0, config.fingerprint_bits), 0);
-        #[cfg(not(loom))]
-        let (fingerprints, identity) =
-            (Fingerprints::random(config.fingerprint_bits), RandomState::new().hash_one("identity"));
+        let (fingerprints, identity) = if cfg!(loom) {
+            (Fingerprints::fixed(0, config.fingerprint_bits), 0)
+        } else {
+            (Fingerprints::random(config.fingerprint_bits), RandomState::new().hash_one("identity"))
+        };
         let engine = Engine::new(config, layouts, fingerprints, identity);
         let engine = Arc::new(
             engine.map_err(|_| BuildError::Memory { capacity: config.capacity, record_bytes: size_of::<T>() })?,

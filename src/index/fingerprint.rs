@@ -33,7 +33,6 @@ impl Fingerprints {
     }
 
     /// Keys the hash function with a seed that anybody may know: for models and tests, which have to repeat themselves.
-    #[cfg(any(test, loom))]
     pub(crate) fn fixed(seed: u64, bits: u32) -> Self {
         let kind = |number: usize| {
             let mut hasher = DefaultHasher::new();
