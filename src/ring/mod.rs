@@ -1,7 +1,6 @@
 //! The ring of one shard: slots, cursors, the token of its indexer and the marks of its readers.
 
 mod floor;
-mod home;
 mod marks;
 mod route;
 mod shard;

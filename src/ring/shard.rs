@@ -4,7 +4,6 @@
 //! above `max(evicted, floor, claimed − capacity)`.
 
 use super::floor::{Departures, Floor};
-use super::home::Home;
 use super::marks::Marks;
 use super::share::Share;
 use super::slot::{Head, Slots};
@@ -46,7 +45,6 @@ pub(crate) struct Cursors {
 /// One shard of a store.
 pub(crate) struct Shard<T: Signal> {
     claimed: CachePadded<AtomicU64>,
-    pub(super) home: CachePadded<Home>,
     reclaimed: CachePadded<AtomicU64>,
     indexed: CachePadded<AtomicU64>,
     evicted: AtomicU64,
@@ -78,7 +76,6 @@ impl<T: Signal> Shard<T> {
         let count = capacity + slack;
         Ok(Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
-            home: CachePadded::new(Home::default()),
             reclaimed: CachePadded::new(AtomicU64::new(0)),
             indexed: CachePadded::new(AtomicU64::new(0)),
             evicted: AtomicU64::new(0),
