@@ -24,6 +24,8 @@ KNOWN = ROOT / "ci/orderings.toml"
 
 NOTICED, UNNOTICED, UNFINISHED = "noticed", "NOT NOTICED", "NOT FINISHED"
 UNREACHED, UNCOMPILED, UNTRIED = "NEVER REACHED", "NOT IN ANY MODEL", "not tried"
+# What allows all that this one does, and perhaps more.
+ALLOWS_MORE = {"Acquire": ["none", "Relaxed"], "Release": ["none", "Relaxed"], "AcqRel": ["none", "Relaxed", "Acquire", "Release"]}
 
 
 def say(*words):
@@ -222,6 +224,8 @@ class Trial:
             self.weakening += " (loom's fence kept)"
         if site.stand_in:
             self.weakening = "loom's fence -> none"
+        elif site.loom_only:
+            self.weakening = f"loom's {self.weakening}"
         self.verdict, self.model, self.how, self.note, self.seconds = UNTRIED, "", "", "", 0.0
         self.reason = None
 
@@ -396,7 +400,7 @@ def main():
         fail("no model matches")
     for _ in baseline(models, kept["models"], options.model_limit):
         keep()
-    scores, weakest = Counter(), {}
+    scores, before = Counter(), {}
     deadline = started + options.limit
     for at, trial in enumerate(trials, 1):
         site = trial.site
@@ -405,13 +409,11 @@ def main():
             if trial.model:
                 for name in ((site.call, site.function), (site.function,), (site.file,)):
                     scores[(*name, trial.model)] += 1
-        elif weakest.get(site.number) in (UNNOTICED, UNREACHED):
-            # The first of a site's weakenings allows all that the others do.
-            trial.verdict, trial.note = weakest[site.number], f"as {site.weakenings[0]}"
+        elif weaker := [to for to in ALLOWS_MORE.get(trial.to, []) if before.get((site.number, to)) in (UNNOTICED, UNREACHED)]:
+            trial.verdict, trial.note = before[site.number, weaker[0]], f"as {weaker[0]}"
         else:
             try_out(trial, models, scores, deadline, options.model_limit)
-        if trial.to == site.weakenings[0]:
-            weakest[site.number] = trial.verdict
+        before[site.number, trial.to] = trial.verdict
         # What did not finish may with a higher limit.
         if trial.verdict not in (UNTRIED, UNFINISHED):
             kept["trials"][trial.key] = trial.kept()

@@ -52,6 +52,8 @@ class Site:
     end: int
     compiled: bool
     """Whether a loom build compiles it."""
+    loom_only: bool = False
+    """Whether only a loom build compiles it."""
     stand_in: bool = False
     """A fence that exists under loom only, in the place of a SeqCst access of the shipped code."""
     standing_in: int | None = None
@@ -249,6 +251,7 @@ class Source:
         nothing = {"test": False, "doctest": False, "doc": False}
         self.tests = regions(text, self.masked, self.partner, nothing)
         self.absent = regions(text, self.masked, self.partner, nothing | {"loom": True, "miri": False, "slipring_faults": False})
+        self.loom_only = regions(text, self.masked, self.partner, nothing | {"loom": False})
         self.uses = [(one.start(), one.end()) for one in re.finditer(r"\buse\b[^;]*;", self.masked)]
         self.sites = self.find() if shipped else []
 
@@ -332,7 +335,7 @@ class Source:
         column = start - (self.text.rfind("\n", 0, start) + 1) + 1
         weakenings = list(WEAKER[kind, ordering])
         return Site(self.file, line, column, function[0] if function else "-", call, kind, role, ordering, start, end,
-                    not self.within(start, self.absent), weakenings=weakenings)
+                    not self.within(start, self.absent), self.within(start, self.loom_only), weakenings=weakenings)
 
     def skipped(self, at):
         if self.within(at, self.tests) or self.within(at, self.uses):
@@ -351,8 +354,8 @@ class Source:
             ordering = re.search(r"\b(Acquire|Release|AcqRel|SeqCst)\b", self.masked[opening:end])
             one = self.site(found.start(), end, self.snippet(found.start(), end), "fence", "", ordering.group(1) if ordering else "SeqCst")
             one.stand_in = found.group(2) != "fence"
-            if one.stand_in:
-                one.weakenings = ["none"]
+            if one.stand_in or one.loom_only:
+                one.stand_in, one.weakenings = True, ["none"]
             inside.append((opening, end))
             sites.append(one)
         bare = re.search(r"\buse\b[^;]*\bOrdering\s*::\s*(?:\{|\*|Acq|Rel|Seq)", self.masked)
