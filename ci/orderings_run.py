@@ -385,9 +385,9 @@ def main():
     digest = copy(sources)
     programs = build()
     preemptions = os.environ.get("SLIPRING_PREEMPTIONS", "default")
-    results = WORK / "results.json"
     # A result is of one source at one bound, by all models or by some.
     run = f"{digest} preemptions={preemptions} models={options.models or 'all'}"
+    results = WORK / f"results-{hashlib.sha256(run.encode()).hexdigest()[:8]}.json"
     kept = json.loads(results.read_text()) if results.exists() and not options.fresh else {}
     kept = kept if kept.get("run") == run else {"run": run, "models": {}, "trials": {}}
 
