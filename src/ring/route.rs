@@ -244,7 +244,7 @@ impl Router {
         if !has_entered(&self.rest) && !self.picked.as_ref().is_some_and(has_entered) {
             notices.enter();
         }
-        let claim = self.claim_on_new_run(shards, route, wanted, need, tick, make_room);
+        let claim = self.claim_on_new_run(shards, route, wanted, need, notices, make_room);
         if claim.is_ok() {
             self.end_other_run(class);
         }
@@ -257,10 +257,10 @@ impl Router {
         route: &Route,
         wanted: u64,
         need: &impl Need<T>,
-        tick: u64,
+        notices: &Notices,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let run = route.run();
+        let (run, tick) = (route.run(), notices.tick());
         if run.route.get() == route.number && run.is_disturbed(&shards[run.shard.get()]) {
             run.move_on(shards, route, Whose::Own);
         }
@@ -286,7 +286,19 @@ impl Router {
             if claimed.is_closed() {
                 return Err(NoClaim::Closed);
             }
+            if claimed.is_parked() {
+                // Not with a claim in hand: waking another thread may cost this one its core.
+                if shard.take_parked_mark() {
+                    notices.wake();
+                }
+                continue;
+            }
             let (next, limit) = (claimed.sequence(), shard.limit());
+            // The run ends where another slot serves a place than its own; that one it claims alone. Which slot serves a place is
+            // settled before the limit lets its sequence be claimed.
+            let place = shard.slots.place(next);
+            let own = shard.slots.own_from(place, limit.saturating_sub(next));
+            let limit = limit.min(next + own.max(1));
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
             let count = if count == 0 { 0 } else { need.take(shard, count) };
             if count == 0 {
@@ -312,7 +324,7 @@ impl Router {
                     shard.home.stay(run.producer.get());
                 }
                 run.next.set(next);
-                run.slot.set(shard.slots.slot(next));
+                run.slot.set(shard.slots.slot(place));
                 run.limit.set(limit);
                 run.room.set(limit - next);
                 run.stamp.set(stamp);
@@ -419,7 +431,7 @@ mod tests {
 
     /// Shards with so many slots each, and a way to them in runs of so many.
     fn ring(run: usize, slots: &[usize]) -> (Shards, Router) {
-        let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, None).unwrap()).collect();
+        let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, 0, None).unwrap()).collect();
         let route = Route::new(0..slots.len(), run, slots[0] - 1, 1);
         (shards, Router::new(route, None))
     }
@@ -495,9 +507,9 @@ mod tests {
             calls += 1;
             // At the last try there is room in the smaller shard, and the record that is dropped there pushes.
             if calls == 4 {
-                shards[0].set_indexed(8);
-                shards[0].set_evicted(8);
-                shards[0].set_reclaimed(8);
+                let owner = shards[0].try_own().unwrap();
+                owner.index.set_indexed(8);
+                assert!(owner.evict(0, 8) && owner.reclaim(0, 8));
                 inside.set(claim(&shards, &router, &OnlySlots).ok());
             }
             false
@@ -513,7 +525,7 @@ mod tests {
 
     #[test]
     fn a_thread_enters_once_in_a_tick_whatever_it_pushes() {
-        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
         let route = |number| Route::new(number..number + 1, 2, 63, 1);
         let router = Router::new(route(0), Some(route(1)));
         let notices = Notices::new();
@@ -527,7 +539,7 @@ mod tests {
 
     #[test]
     fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
-        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
         let route = |number| Route::new(number..number + 1, 8, 63, 1);
         let router = Router::new(route(0), Some(route(1)));
         let classes = [Class::Rest, Class::Rest, Class::Picked, Class::Picked, Class::Rest, Class::Rest, Class::Picked];
@@ -542,7 +554,7 @@ mod tests {
 
     #[test]
     fn room_is_short_where_this_thread_has_found_it_so() {
-        let shards: Shards = vec![Shard::new(8, 8, None).unwrap()];
+        let shards: Shards = vec![Shard::new(8, 8, 0, None).unwrap()];
         let [router, other] = [(); 2].map(|()| Router::new(Route::new(0..1, 1, 8, 8), None));
         let is_short = |router: &Router| router.is_short(&shards, Class::Rest);
         assert!(!is_short(&router), "it has not been here");
@@ -557,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
-        let shards: Shards = vec![Shard::new(63, 1, None).unwrap()];
+        let shards: Shards = vec![Shard::new(63, 1, 0, None).unwrap()];
         for _ in 0..=REMEMBERED * REMEMBERED {
             let router = Router::new(Route::new(0..1, 8, 63, 1), None);
             assert!(
