@@ -289,7 +289,7 @@ impl<T: Signal> Engine<T> {
         }
         // Whoever relieves this holder either is seen here, or sees the pins when it scans them.
         let served = match changed {
-            Some((before, places)) if is_changed => owner.is_current() && slots.serve(&before, places),
+            Some((before, places)) if is_changed => owner.serve(&before, places),
             _ => true,
         };
         if !served {
@@ -299,6 +299,7 @@ impl<T: Signal> Engine<T> {
             reclaimed.to = from;
         } else if let Some(share) = &shard.share
             && freed > 0
+            && !planted(Fault::BytesNotGivenBack)
         {
             // Waiters are told at the step's end.
             share.give_back(freed);
@@ -369,7 +370,8 @@ fn index<T: Signal>(owner: &Owner<'_, T>, claimed: u64, to: u64) -> u64 {
         if published == 0 {
             // A producer sleeps there. What it has claimed is passed over once its turn to leave has come and its room is needed.
             let room = (owner.reclaimed() + slots.places()).saturating_sub(claimed);
-            if done >= shard.low(claimed) || room > shard.slack() / 2 {
+            let due = done < shard.low(claimed) || planted(Fault::PassedOverTooSoon);
+            if !due || room > shard.slack() / 2 {
                 break;
             }
             index.pass_over(place, done);

@@ -88,11 +88,11 @@ impl Pins {
             block = block.following();
             // The fence in `Pinner::confirm` orders this, as it does the pins, against the look at `evicted`: who passes over
             // this block has fenced before, and then `evicted` is seen raised.
-            block.busy.fetch_add(1, Ordering::Relaxed);
+            block.busy.fetch_add(1, Ordering::AcqRel);
             if let Some(words) = block.free_words() {
                 return Pinner { words, busy: Some(&block.busy) };
             }
-            block.busy.fetch_sub(1, Ordering::Relaxed);
+            block.busy.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -134,6 +134,9 @@ impl Pins {
         // Pairs with the fence in `Pinner::confirm`.
         fault::fence(Fault::HolderWithoutFence);
         let mut pinned = Pinned::new();
+        if planted(Fault::PinsNotScanned) {
+            return pinned;
+        }
         self.find(shard, &mut pinned);
         let mut block = self;
         loop {
@@ -208,7 +211,7 @@ impl Drop for Pinner<'_> {
         self.words.0[0].store(0, weaken(Ordering::Release, Fault::MarkClearedRelaxed));
         if let Some(busy) = self.busy {
             // Release pairs with the Acquire in `scan`.
-            busy.fetch_sub(1, Ordering::Release);
+            busy.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

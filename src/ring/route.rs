@@ -288,7 +288,7 @@ impl Router {
             }
             if claimed.is_parked() {
                 // Not with a claim in hand: waking another thread may cost this one its core.
-                if shard.take_parked_mark() {
+                if shard.take_parked_mark() && !planted(Fault::ClaimWithoutWake) {
                     notices.wake();
                 }
                 continue;

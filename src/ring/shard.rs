@@ -5,6 +5,7 @@
 
 use super::floor::{Departures, Floor};
 use super::home::Home;
+use super::places::Places;
 use super::share::Share;
 use super::slot::{Head, Slots};
 use super::tenants::Tenants;
@@ -17,6 +18,7 @@ use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Ordering, look_before_swap};
 use std::collections::TryReserveError;
+use std::sync::Arc;
 
 /// The word of the `claimed` cursor: sequences handed out; and in the top bits whether the shard is closed, and whether the
 /// indexer sleeps until somebody claims.
@@ -335,7 +337,7 @@ impl<T: Signal> Shard<T> {
         let is_held = || self.token.is_held_by(tenure);
         let evicted = self.evicted.adopt(tenure, is_held)?;
         let reclaimed = self.reclaimed.adopt(tenure, is_held)?;
-        self.slots.renew_places();
+        self.slots.adopt_places(tenure, is_held)?;
         self.tenants.replace(tenure, number, is_held, |before| {
             index.begin(evicted);
             for sequence in reclaimed..evicted {
@@ -371,6 +373,13 @@ impl<'a, T: Signal> Owner<'a, T> {
     /// Whether nobody has taken the token over.
     pub(crate) fn is_current(&self) -> bool {
         self.shard.token.is_held_by(self.tenure)
+    }
+
+    /// Replaces who serves which place, if that is still what it was and nobody has taken the token over; whether it did. Before the
+    /// cursor is moved.
+    pub(crate) fn serve(&self, before: &Arc<Places>, places: Places) -> bool {
+        // Not before `before` was looked at: whoever takes the token over renews the places after that.
+        self.is_current() && self.shard.slots.serve(before, places, self.tenure)
     }
 
     /// Notes for each record of a range that is being evicted, and leads no key any more, why it leaves; and moves the cursor.

@@ -5,9 +5,10 @@
 
 use super::places::{Aside, Places};
 use super::route::Class;
+use super::token::{Cursor, Tenure};
 use crate::reserve::{Zeroed, reserve, reserve_zeroed};
 use crate::signal::{Indexes, Signal};
-use crate::sync::fault::{Fault, weaken};
+use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
@@ -111,7 +112,8 @@ impl<I: Indexes> Head<I> {
         // Pairs with the Release fence in `Slots::write`: if `look` has read a word of the slot's next record, this thread
         // sees the 0, or a later generation, below.
         fence(Ordering::Acquire);
-        (self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0).then_some(found)
+        let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;
+        (still || planted(Fault::HeadLookedAtOnce)).then_some(found)
     }
 
     #[inline]
@@ -184,7 +186,7 @@ pub(crate) struct Slots<T: Signal> {
     /// Places of the ring. What is left of the slots is spare.
     places: usize,
     /// 1 while some place is served by another slot than its own.
-    moved: AtomicU32,
+    moved: Cursor,
     serving: Snapshot<Places>,
 }
 
@@ -204,7 +206,7 @@ impl<T: Signal> Slots<T> {
             heads: reserve_zeroed(count)?,
             payloads: reserve(count, || Cell::new(MaybeUninit::uninit()))?,
             places,
-            moved: AtomicU32::new(0),
+            moved: Cursor::new(),
             serving: Snapshot::new(Places::new(places, spares)),
         })
     }
@@ -247,10 +249,10 @@ impl<T: Signal> Slots<T> {
     /// Whether some place is served by another slot than its own.
     #[inline]
     pub(crate) fn any_moved(&self) -> bool {
-        // Relaxed: a place moves before the sequence that it then serves may be claimed (`Shard::limit`). Whoever knows that
+        // Relaxed would do: a place moves before the sequence that it then serves may be claimed (`Shard::limit`). Whoever knows that
         // this sequence was claimed has acquired that, and sees the move. What others see here is of no consequence: the slot's
         // generation tells them that it holds another sequence.
-        self.moved.load(Ordering::Relaxed) != 0
+        self.moved.get() != 0
     }
 
     /// Whether somebody sleeps over a slot.
@@ -282,19 +284,25 @@ impl<T: Signal> Slots<T> {
 
     /// Replaces who serves which place, if that is still what it was; whether it was. For the token holder, before it raises the
     /// limit.
-    pub(crate) fn serve(&self, before: &Arc<Places>, places: Places) -> bool {
-        let moved = u32::from(!places.is_plain());
+    pub(super) fn serve(&self, before: &Arc<Places>, places: Places, tenure: Tenure) -> bool {
+        let (was_moved, is_moved) = (u64::from(!before.is_plain()), u64::from(!places.is_plain()));
         let replaced = self.serving.replace(before, places);
-        if replaced {
-            // Relaxed: see `any_moved`.
-            self.moved.store(moved, Ordering::Relaxed);
+        if replaced && was_moved != is_moved {
+            // Where this fails, the holder has been relieved, and its successor has noted it.
+            self.moved.advance(was_moved, is_moved, tenure, Ordering::Release);
         }
         replaced
     }
 
-    /// Makes sure that whoever has looked at who serves which place before this can't replace it any more.
-    pub(crate) fn renew_places(&self) {
+    /// Makes sure that whoever has looked at who serves which place before this, in an earlier tenure, can't replace it any more.
+    pub(super) fn adopt_places(&self, tenure: Tenure, is_held: impl Fn() -> bool) -> Option<()> {
         self.serving.update(Places::clone);
+        let noted = self.moved.adopt(tenure, is_held)?;
+        let moved = u64::from(!self.serving.load().is_plain());
+        if noted != moved {
+            self.moved.advance(noted, moved, tenure, Ordering::Release);
+        }
+        Some(())
     }
 
     // --- heads ---
@@ -417,7 +425,7 @@ impl<T: Signal> Slots<T> {
         // Acquire pairs with the Release in `write`, and on failure with the one below. Release pairs with the Acquire in
         // `Head::generation`: who finds the record being taken knows that its entries have left.
         match generation.compare_exchange(published, taken, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
+            result if result.is_ok() || planted(Fault::TakenTwice) => {
                 let record = self.payloads[slot].with_mut(|payload| {
                     // SAFETY: initialised, because published; by the contract above nobody reads it, and the swap has made
                     // this thread the only one that moves it out (invariants 1 and 3).
@@ -428,7 +436,7 @@ impl<T: Signal> Slots<T> {
                 Taken::Record(record)
             }
             Err(found) if found == Generation::done(sequence).0 => Taken::Before,
-            Err(_) => Taken::NotYet,
+            _ => Taken::NotYet,
         }
     }
 

@@ -18,21 +18,27 @@ const BLANK: usize = (1 << NUMBER_BITS) - 1;
 
 pub(super) struct Tenants<T: Signal> {
     current: AtomicU64,
-    first: Index<T>,
+    first: Box<Index<T>>,
     /// Without an entry, for readers that come while one index takes another's place: all that they ask for is not indexed.
-    blank: Index<T>,
+    blank: Box<Index<T>>,
     /// Those after the first: null until they are needed.
     others: [AtomicPtr<Index<T>>; MOST - 1],
     /// For each, 1 while it is in use or a sleeper may write it.
     taken: [AtomicU32; MOST],
 }
 
+/// Not inlined, so that the index is not on the stack of those who hold on to it.
+#[inline(never)]
+fn made<T: Signal>(places: usize) -> Result<Box<Index<T>>, TryReserveError> {
+    Index::new(places).map(Box::new)
+}
+
 impl<T: Signal> Tenants<T> {
     pub(super) fn new(places: usize) -> Result<Self, TryReserveError> {
         Ok(Self {
             current: AtomicU64::new(0),
-            first: Index::new(places)?,
-            blank: Index::new(1)?,
+            first: made(places)?,
+            blank: made(1)?,
             others: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             taken: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
         })
@@ -79,12 +85,12 @@ impl<T: Signal> Tenants<T> {
         };
         let number = self.taken.iter().position(take)?;
         if number > 0 && self.others[number - 1].load(Ordering::Acquire).is_null() {
-            let Ok(index) = Index::new(places) else {
+            let Ok(index) = made(places) else {
                 self.dismiss(number);
                 return None;
             };
             // Release pairs with the Acquire in `get`.
-            self.others[number - 1].store(Box::into_raw(Box::new(index)), Ordering::Release);
+            self.others[number - 1].store(Box::into_raw(index), Ordering::Release);
         }
         Some((self.get(number), number))
     }

@@ -4,6 +4,7 @@
 //! sleeper still does to what the shard shares, it does by a compare-and-swap that names its own number, or a word that its
 //! successor has replaced; so it fails.
 
+use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU64, Ordering, own};
 
 /// A number of tenures, counted modulo 256 where it shares a word with a sequence.
@@ -114,6 +115,9 @@ impl Cursor {
                 return None;
             }
             let sequence = Self::sequence(word);
+            if planted(Fault::CursorsNotAdopted) {
+                return Some(sequence);
+            }
             let adopted = Self::word(sequence, tenure);
             if self.0.compare_exchange(word, adopted, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(sequence);
