@@ -63,10 +63,14 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     let mut audit = Audit::default();
     for number in 0..engine.shards.len() {
         loop {
+            let inside = inside::enter();
             let owner = engine.wait_to_own(number);
             let checked = Auditor { engine, shard: owner.shard(), index: owner.index, owner: &owner, number }.check();
             // Whoever was relieved has looked at what others were changing.
-            if owner.is_current() {
+            let is_current = owner.is_current();
+            // The token goes back before this thread leaves.
+            drop((owner, inside));
+            if is_current {
                 audit = audit + checked?;
                 break;
             }

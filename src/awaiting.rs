@@ -4,7 +4,6 @@ use crate::Position;
 use crate::config::OnFull;
 use crate::engine::Engine;
 use crate::error::{PushError, Rejection};
-use crate::ring::Class;
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::sync::Ticket;
@@ -39,8 +38,14 @@ impl<T: Signal> Store<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Its waker may be woken by whoever makes room: a thread that pushes or steps, or the indexer's. It runs as a hook does: it may
+    /// push, but not wait, and a panic of it is caught and counted.
+    ///
     /// # Errors
     /// As `push`, but for a full ring.
+    ///
+    /// # Panics
+    /// A poll does if its waker panics when it is cloned, because it could not be woken.
     pub fn push_async(&self, record: T) -> PushFuture<'_, T> {
         PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default(), waited: false }
     }
@@ -56,32 +61,39 @@ impl<T: Signal> Future for PushFuture<'_, T> {
         let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
         let sketch = engine.sketch(record.as_ref().expect("a future that was ready is not polled again"));
-        let reason = loop {
-            let claimed = sketch
-                .as_ref()
-                .map_err(|&reason| reason)
-                .and_then(|sketch| engine.claim(std::slice::from_ref(sketch), OnFull::Reject));
+        let mut push = || {
+            let claimed = match &sketch {
+                Ok(sketch) => engine.claim(std::slice::from_ref(sketch), OnFull::Reject).map(|claim| (claim, sketch)),
+                Err(reason) => Err(*reason),
+            };
             match claimed {
-                Ok(claim) => {
-                    let (record, sketch) = (record.take().expect("as above"), sketch.expect("there is a claim"));
-                    engine.publish(claim, record, &sketch);
-                    engine.room.leave(ticket);
-                    return Poll::Ready(Ok(Position::new(claim.shard, claim.first)));
+                Ok((claim, sketch)) => {
+                    engine.publish(claim, record.take().expect("as above"), sketch);
+                    Some(Ok(Position::new(claim.shard, claim.first)))
                 }
-                Err(Rejection::Full) => {
-                    let class = sketch.as_ref().map_or(Class::default(), |sketch| sketch.class);
-                    let ready = || engine.may_have_room(class).then_some(());
-                    if engine.room.poll(ticket, context, ready).is_pending() {
-                        engine.counts.waits.add(u64::from(!std::mem::replace(waited, true)));
-                        return Poll::Pending;
-                    }
-                }
-                Err(reason) => break reason,
+                Err(Rejection::Full) => None,
+                Err(reason) => Some(Err(reason)),
             }
         };
-        engine.reject(reason, 1);
-        let record = record.take().expect("as above");
-        Poll::Ready(Err(PushError { record, reason }))
+        // Once registered it tries once: when there is room later it is told. So its waker is cloned once, and dropped after the
+        // record is published.
+        let pushed = match push() {
+            Some(pushed) => {
+                engine.room.leave(ticket);
+                pushed
+            }
+            None => match engine.room.poll(ticket, context, &mut push) {
+                Poll::Ready(pushed) => pushed,
+                Poll::Pending => {
+                    engine.counts.waits.add(u64::from(!std::mem::replace(waited, true)));
+                    return Poll::Pending;
+                }
+            },
+        };
+        Poll::Ready(pushed.map_err(|reason| {
+            engine.reject(reason, 1);
+            PushError { record: record.take().expect("it was not pushed"), reason }
+        }))
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Engine<T: Signal> {
     arrivals: Event,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
+    /// 1 once a claim has given bytes back where none had been left, until those are told who wait for room.
+    freed: AtomicU32,
     /// 1 once the store is being shut down.
     stopping: AtomicU32,
     pub(crate) on_full: OnFull,
@@ -108,6 +110,7 @@ impl<T: Signal> Engine<T> {
             arrivals: Event::new(),
             ledger: Ledger::default(),
             counts: Counts::default(),
+            freed: AtomicU32::new(0),
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
             largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
@@ -127,6 +130,11 @@ impl<T: Signal> Engine<T> {
             self.counts.panics.add(1);
         }
         result
+    }
+
+    /// Panics of user code, wakers included, that were caught.
+    pub(crate) fn caught_panics(&self) -> u64 {
+        self.counts.panics.get() + self.room.caught_panics() + self.arrivals.caught_panics()
     }
 
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
@@ -187,7 +195,20 @@ impl<T: Signal> Engine<T> {
         let class = sketches[0].class;
         let wanted = sketches.iter().take_while(|sketch| sketch.class == class).count();
         let sketches = &sketches[..wanted];
-        self.claim_with(class, wanted, &Bytes { sketches, freed: || self.room.notify() }, on_full)
+        // Release pairs with the Acquire in `tell_of_freed`. They are told there: wakers never run between claim and publish
+        // (invariant 5).
+        let freed = || self.freed.store(1, Ordering::Release);
+        self.claim_with(class, wanted, &Bytes { sketches, freed }, on_full)
+    }
+
+    /// Wakes who waits for room, if a claim has given back bytes where none had been left. Not with a claim in hand.
+    #[inline]
+    fn tell_of_freed(&self) {
+        // Acquire pairs with the Release in `claim_as_kept`: whoever is told sees the bytes, also if another thread tells it.
+        if !self.plain && self.freed.load(Ordering::Relaxed) != 0 && self.freed.swap(0, Ordering::Acquire) != 0 {
+            let _inside = inside::enter();
+            self.room.notify();
+        }
     }
 
     /// Claims up to `wanted` slots, and what else they need.
@@ -261,6 +282,7 @@ impl<T: Signal> Engine<T> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
+            self.tell_of_freed();
             if refused == NoClaim::Closed {
                 return Err(Rejection::Closed);
             }
@@ -348,6 +370,7 @@ impl<T: Signal> Engine<T> {
         // written once, here (invariant 3), and no user code runs in between (invariant 5).
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
         slots.prefetch_ahead(claim.slot);
+        self.tell_of_freed();
         self.tidy_after(claim.shard, claim.first + 1, 1);
     }
 
@@ -367,6 +390,7 @@ impl<T: Signal> Engine<T> {
             sequence += 1;
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
+        self.tell_of_freed();
         self.tidy_after(claim.shard, sequence, claim.count);
     }
 
@@ -425,6 +449,8 @@ impl<T: Signal> Engine<T> {
         }
         self.notices.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
+            // Wakers run inside, wherever they do: they may push, and not wait.
+            let _inside = inside::enter();
             self.room.notify();
             self.arrivals.notify();
         }
@@ -471,15 +497,15 @@ impl<T: Signal> Engine<T> {
         (self.is_stopping() || news()).then_some(())
     }
 
-    /// As `wait_for_arrivals`, for a task.
+    /// Lets a task wait as `wait_for_arrivals` does, until `look` answers. It looks once.
     #[cfg(feature = "async")]
-    pub(crate) fn poll_arrivals(
+    pub(crate) fn poll_arrivals<R>(
         &self,
         ticket: &mut crate::sync::Ticket,
-        bookmark: &Bookmark,
         context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<()> {
-        self.arrivals.poll(ticket, context, || self.has_news_since(bookmark))
+        look: impl FnMut() -> Option<R>,
+    ) -> std::task::Poll<R> {
+        self.arrivals.poll(ticket, context, look)
     }
 
     #[cfg(feature = "async")]
@@ -501,12 +527,17 @@ impl<T: Signal> Engine<T> {
         let owners: Vec<_> = (0..self.shards.len()).map(|number| self.wait_to_own(number)).collect();
         self.miss_aside();
         let sinks = Arc::clone(&self.sinks.load());
-        self.sinks.update(|_| Sinks::closed());
+        self.end_sinks();
         drop(owners);
         // Users' code, and no token is held.
         self.guarded(|| drop(sinks));
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
+    }
+
+    /// Lets go of hooks and stream, for good.
+    pub(crate) fn end_sinks(&self) {
+        self.guarded(|| self.sinks.update(|_| Sinks::closed()));
     }
 
     /// Steps until nothing moves any more.
@@ -555,5 +586,60 @@ impl Engine<crate::LogRecord> {
     /// Pushes so many that are all alike.
     pub(crate) fn push_some(&self, records: u64) {
         (0..records).for_each(|_| self.push(crate::LogRecord::default()));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::LogRecord;
+    use crate::config::Builder;
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn who_waits_for_room_is_told_of_bytes_that_a_claim_gave_back_once_the_record_is_published() {
+        use std::sync::atomic::AtomicU64;
+        use std::sync::{Arc, OnceLock};
+        use std::task::{Context, Wake, Waker};
+
+        struct Looks(OnceLock<Arc<Engine<LogRecord>>>, AtomicU64);
+        impl Wake for Looks {
+            fn wake(self: Arc<Self>) {
+                let engine = self.0.get().unwrap();
+                assert!(inside::is_inside());
+                assert_eq!(engine.shards[0].published_before(u64::MAX), engine.shards[0].claimed());
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let engine = Arc::new(Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
+        let looks = Arc::new(Looks(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
+        let woken = || (looks.1.load(Ordering::Relaxed), engine.caught_panics());
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut ticket = Default::default();
+        let mut register =
+            || assert!(engine.room.poll(&mut ticket, &mut Context::from_waker(&waker), || None::<()>).is_pending());
+        register();
+        engine.push_some(1);
+        assert_eq!(woken(), (0, 0));
+        engine.freed.store(1, Ordering::Relaxed);
+        engine.push_some(1);
+        assert_eq!(woken(), (1, 0));
+        register();
+        engine.push_some(1);
+        assert_eq!(woken(), (1, 0), "they are told once");
+        engine.freed.store(1, Ordering::Relaxed);
+        let sketches = [0, 1].map(|_| engine.sketch(&LogRecord::default()).unwrap());
+        let claim = engine.claim(&sketches, OnFull::Reject).unwrap();
+        assert_eq!(woken(), (1, 0), "not with a claim in hand");
+        engine.publish_all(claim, &mut vec![LogRecord::default(); 2].into_iter(), &sketches);
+        assert_eq!(woken(), (2, 0));
+        register();
+        engine.freed.store(1, Ordering::Relaxed);
+        engine.close();
+        register();
+        assert_eq!(engine.claim(&sketches, OnFull::Reject).unwrap_err(), Rejection::Closed);
+        assert_eq!(woken(), (4, 0), "by the end, and who finds no room tells it too");
+        engine.room.leave(&mut ticket);
     }
 }

@@ -1,10 +1,12 @@
 //! Where evicted records go: hooks, and one bounded stream.
 
 use crate::Position;
+use crate::error::WaitError;
+use crate::inside;
 use crate::reason::EvictReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 pub(crate) type Hook<T> = dyn Fn(Position, &T, EvictReason) + Send + Sync;
@@ -122,20 +124,37 @@ pub(crate) fn stream<T>(buffer: usize) -> (Outlet<T>, Evictions<T>) {
 
 impl<T> Evictions<T> {
     /// The next one; waits for it. `None` once the store is shut down and the buffer empty.
-    pub fn recv(&self) -> Option<Evicted<T>> {
-        self.receiver.recv().ok()
-    }
-
-    /// The next one, if it comes within this time. `Err` says that time ran out; `Ok(None)` that the stream is at its
-    /// end.
     ///
     /// # Errors
-    /// [`WaitError::Timeout`](crate::WaitError::Timeout).
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Evicted<T>>, crate::WaitError> {
-        match self.receiver.recv_timeout(timeout) {
+    /// [`WaitError::Reentrant`] inside a hook or a visit, if there is none in the buffer: the engine might have to wait for this thread
+    /// before it evicts another.
+    pub fn recv(&self) -> Result<Option<Evicted<T>>, WaitError> {
+        self.recv_with(|| self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected))
+    }
+
+    /// As [`recv`](Evictions::recv), for this long at most.
+    ///
+    /// # Errors
+    /// Also [`WaitError::Timeout`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Evicted<T>>, WaitError> {
+        self.recv_with(|| self.receiver.recv_timeout(timeout))
+    }
+
+    /// The next one from the buffer, or, outside, from `wait`.
+    fn recv_with(
+        &self,
+        wait: impl FnOnce() -> Result<Evicted<T>, RecvTimeoutError>,
+    ) -> Result<Option<Evicted<T>>, WaitError> {
+        match self.receiver.try_recv() {
+            Ok(evicted) => return Ok(Some(evicted)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) if inside::is_inside() => return Err(WaitError::Reentrant),
+            Err(TryRecvError::Empty) => {}
+        }
+        match wait() {
             Ok(evicted) => Ok(Some(evicted)),
             Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => Err(crate::WaitError::Timeout),
+            Err(RecvTimeoutError::Timeout) => Err(WaitError::Timeout),
         }
     }
 
@@ -154,9 +173,10 @@ impl<T> Evictions<T> {
 impl<T> Iterator for Evictions<T> {
     type Item = Evicted<T>;
 
-    /// As [`Evictions::recv`].
+    /// As [`Evictions::recv`]. Inside a hook or a visit it gives what is in the buffer, and then `None` although more may come:
+    /// outside it goes on.
     fn next(&mut self) -> Option<Evicted<T>> {
-        self.recv()
+        self.recv().ok().flatten()
     }
 }
 

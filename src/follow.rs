@@ -18,13 +18,18 @@ type Ask<T> = dyn for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync;
 /// It holds nothing back: what is evicted before it gets there is missed, and counted. It does not keep the store from being
 /// shut down, and ends with it.
 pub struct Follower<T: Signal> {
+    reader: Reader<T>,
+    #[cfg(feature = "async")]
+    ticket: crate::sync::Ticket,
+}
+
+/// A follower but for its waiting.
+struct Reader<T: Signal> {
     engine: Arc<Engine<T>>,
     ask: Box<Ask<T>>,
     bookmark: Bookmark,
     /// Records that were missed, and not told yet.
     missed: u64,
-    #[cfg(feature = "async")]
-    ticket: crate::sync::Ticket,
 }
 
 impl<T: Signal> Store<T> {
@@ -69,19 +74,15 @@ impl<T: Signal> Store<T> {
     ) -> Result<Follower<T>, QueryError> {
         ask(self.query()).since(&bookmark).can_be_followed()?;
         Ok(Follower {
-            engine: self.share_engine(),
-            ask: Box::new(ask),
-            bookmark,
-            missed: 0,
+            reader: Reader { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 },
             #[cfg(feature = "async")]
             ticket: Default::default(),
         })
     }
 }
 
-impl<T: Signal + Clone> Follower<T> {
-    /// What has arrived since the last time, if anything has. Never waits.
-    pub fn try_recv(&mut self) -> Option<Answer<T>> {
+impl<T: Signal + Clone> Reader<T> {
+    fn read(&mut self) -> Option<Answer<T>> {
         let query = (self.ask)(Query::new(&self.engine)).since(&self.bookmark).order(Order::Oldest);
         let mut news = query.collect().expect("it was asked before");
         self.bookmark.clone_from(news.report.bookmark.as_ref().expect("a query since a bookmark gives the next"));
@@ -91,6 +92,20 @@ impl<T: Signal + Clone> Follower<T> {
         }
         news.report.missed = std::mem::take(&mut self.missed);
         Some(news)
+    }
+
+    /// What has arrived, or `Some(None)` if nothing has and nothing will.
+    fn read_or_end(&mut self) -> Option<Option<Answer<T>>> {
+        let stops = self.engine.is_stopping();
+        let news = self.read();
+        (news.is_some() || stops).then_some(news)
+    }
+}
+
+impl<T: Signal + Clone> Follower<T> {
+    /// What has arrived since the last time, if anything has. Never waits.
+    pub fn try_recv(&mut self) -> Option<Answer<T>> {
+        self.reader.read()
     }
 
     /// What has arrived since the last time; sleeps until there is something. `None` once the store is shut down.
@@ -113,19 +128,16 @@ impl<T: Signal + Clone> Follower<T> {
     }
 
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Answer<T>>, WaitError> {
+        let reader = &mut self.reader;
         loop {
-            let stops = self.engine.is_stopping();
-            if let Some(news) = self.try_recv() {
-                return Ok(Some(news));
-            }
-            if stops {
-                return Ok(None);
+            if let Some(news) = reader.read_or_end() {
+                return Ok(news);
             }
             // Also if more and more comes that is not asked for.
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(WaitError::Timeout);
             }
-            self.engine.wait_for_arrivals(&self.bookmark, deadline)?;
+            reader.engine.wait_for_arrivals(&reader.bookmark, deadline)?;
         }
     }
 }
@@ -133,18 +145,21 @@ impl<T: Signal + Clone> Follower<T> {
 impl<T: Signal> Follower<T> {
     /// Where it has got to: another one can go on from there.
     pub fn bookmark(&self) -> &Bookmark {
-        &self.bookmark
+        &self.reader.bookmark
     }
 
     /// Records that were evicted before it got to them since it last gave some, asked for or not. [`try_recv`](Follower::try_recv) and
     /// the others tell it with the next ones that they give.
     pub fn missed(&self) -> u64 {
-        self.missed
+        self.reader.missed
     }
 }
 
 /// What arrives, as a stream: it ends once the store is shut down. Waking costs what it does for a thread; in a manual store
 /// somebody has to step.
+///
+/// A waker is woken by whoever indexes what has arrived. It runs as a hook does: it may push, but not wait, and a panic of it is
+/// caught and counted. A poll panics if its waker does when it is cloned, because it could not be woken.
 ///
 /// ```
 /// use futures::StreamExt;
@@ -168,33 +183,30 @@ impl<T: Signal + Clone> futures_core::Stream for Follower<T> {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Answer<T>>> {
-        use std::task::Poll;
-
-        loop {
-            let stops = self.engine.is_stopping();
-            if let Some(news) = self.try_recv() {
-                return Poll::Ready(Some(news));
-            }
-            if stops {
-                return Poll::Ready(None);
-            }
-            let Self { engine, bookmark, ticket, .. } = &mut *self;
-            if engine.poll_arrivals(ticket, bookmark, context).is_pending() {
-                return Poll::Pending;
-            }
+        let Self { reader, ticket } = &mut *self;
+        if let Some(news) = reader.read_or_end() {
+            reader.engine.forget_task(ticket);
+            return std::task::Poll::Ready(news);
         }
+        // Once registered it looks once: of whatever comes later it is told. So its waker is cloned once, and a poll ends also
+        // if more and more comes that is not asked for.
+        let engine = Arc::clone(&reader.engine);
+        engine.poll_arrivals(ticket, context, || reader.read_or_end())
     }
 }
 
 #[cfg(feature = "async")]
 impl<T: Signal> Drop for Follower<T> {
     fn drop(&mut self) {
-        self.engine.forget_task(&mut self.ticket);
+        self.reader.engine.forget_task(&mut self.ticket);
     }
 }
 
 impl<T: Signal> std::fmt::Debug for Follower<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follower").field("signal", &T::NAME).field("bookmark", &self.bookmark).finish_non_exhaustive()
+        f.debug_struct("Follower")
+            .field("signal", &T::NAME)
+            .field("bookmark", &self.reader.bookmark)
+            .finish_non_exhaustive()
     }
 }

@@ -101,6 +101,10 @@ pub mod guide {}
 #[doc = include_str!("answers.md")]
 pub mod answers {}
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::ModelEvent;
+
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
 pub use awaiting::PushFuture;

@@ -202,7 +202,7 @@ impl Stats {
             reliefs: engine.counts.reliefs.get(),
             indexer_lag: lag,
             notices: engine.notices.sent(),
-            caught_panics: engine.counts.panics.get(),
+            caught_panics: engine.caught_panics(),
         }
     }
 

@@ -470,6 +470,8 @@ impl<T: Signal> Handle<T> {
     /// Closes the store and waits for its end. The caller is not inside.
     fn end(&self) {
         self.engine.close();
+        // Left after the lock: what hooks leave for later does not run under it.
+        let _inside = inside::enter();
         // Held while joining, so that a second caller also returns after the end.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
@@ -488,6 +490,16 @@ impl<T: Signal> Drop for Handle<T> {
         if inside::is_inside() {
             // In a hook, perhaps on the indexer's own thread: it ends by itself.
             self.engine.close();
+            if !self.engine.threaded {
+                // Nobody else will do it, and what hooks have captured may hold the engine. Here it could wait for this thread.
+                let engine = Arc::clone(&self.engine);
+                let finish = move || {
+                    let _ = engine.guarded(|| engine.finish());
+                };
+                if !inside::later(finish) {
+                    self.engine.end_sinks();
+                }
+            }
         } else {
             self.end();
         }

@@ -52,8 +52,8 @@ fn a_stream_gives_records_by_value_and_counts_what_it_missed() {
     store.push(Counted::new(&census, 1, 34)).unwrap();
     settle(&store);
     store.shutdown().unwrap();
-    assert_eq!(second.recv().map(|evicted| evicted.record.number), Some(30));
-    assert!(second.recv().is_none(), "a stream ends with its store");
+    assert_eq!(second.recv().unwrap().map(|evicted| evicted.record.number), Some(30));
+    assert!(second.recv().unwrap().is_none(), "a stream ends with its store");
     assert_eq!(store.evictions(1).unwrap_err(), StreamError::Closed);
     assert_eq!(census.alive(), 0);
 }

@@ -114,6 +114,8 @@ impl<T: Signal> Engine<T> {
     }
 
     fn work(&self, owner: Owner<'_, T>, number: usize, work: Work) -> Moved {
+        // The token goes back before this thread leaves, also if something unwinds.
+        let (_inside, owner) = (inside::enter(), owner);
         let shard = owner.shard();
         let before = (owner.index.own_indexed(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
@@ -126,13 +128,8 @@ impl<T: Signal> Engine<T> {
         let sinks = self.sinks.load();
         let Reclaimed { to: reclaimed, taken, to_show, pinner } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
-        if !taken.is_empty() || !to_show.is_empty() {
-            let _inside = inside::enter();
-            taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
-            for aside in to_show {
-                self.show_aside(number, aside, &sinks);
-            }
-        }
+        taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
+        to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));
         drop(pinner);
         // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
         self.guarded(|| drop(sinks));

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::ring::Shard;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
+use crate::sync::thread;
 use std::time::{Duration, Instant};
 
 const NAP: Duration = Duration::from_micros(500);
@@ -24,35 +25,58 @@ const LEFT_NAP: Duration = Duration::from_millis(2);
 /// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
 const LONGER_NAPS: u32 = 5;
 
-/// Runs until the store stops.
+/// Runs until the store stops, and ends it.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.notices.attach();
-    let mut idle = 0;
-    let mut pace = Pace::new();
-    let mut hurried = false;
+    let mut rounds = Rounds { idle: 0, pace: Pace::new(), hurried: false };
+    until_stopped(engine, || rounds.next(engine));
+    // As for a round. What the first try has done is not done again.
+    let _ = engine.guarded(|| engine.finish()).or_else(|| engine.guarded(|| engine.finish()));
+}
+
+/// Takes round after round until the store stops. Foreign code is caught where it is called, so that no round should unwind; one
+/// that does all the same is counted, and costs a nap that nobody cuts short, because the next may do the same.
+fn until_stopped<T: Signal>(engine: &Engine<T>, mut round: impl FnMut()) {
     while !engine.is_stopping() {
+        if engine.guarded(&mut round).is_none() {
+            thread::sleep(nap_after(u32::MAX));
+        }
+    }
+}
+
+/// What the thread keeps from one round to the next.
+struct Rounds {
+    /// Rounds without work.
+    idle: u32,
+    pace: Pace,
+    /// Whether the last nap was cut short.
+    hurried: bool,
+}
+
+impl Rounds {
+    /// Makes a pass, and naps or parks as is called for.
+    fn next<T: Signal>(&mut self, engine: &Engine<T>) {
         engine.notices.tick_on();
         engine.age_out(Instant::now);
-        if pace.leaves(engine) && !hurried {
+        if self.pace.leaves(engine) && !self.hurried {
             // Not idle, and nothing to do for it.
-            idle = 0;
-            hurried = engine.notices.nap(LEFT_NAP);
-            continue;
-        } else if pass(engine, idle > 0) {
-            idle = 0;
+            self.idle = 0;
+            self.hurried = engine.notices.nap(LEFT_NAP);
+            return;
+        } else if pass(engine, self.idle > 0) {
+            self.idle = 0;
             if engine.shares_too_much() {
                 // Few records go at a time: on to the next.
-                continue;
+                return;
             }
         } else {
-            idle = u32::saturating_add(idle, 1);
+            self.idle = self.idle.saturating_add(1);
         }
-        if idle > IDLE_NAPS && park(engine) {
-            continue;
+        if self.idle > IDLE_NAPS && park(engine) {
+            return;
         }
-        hurried = engine.notices.nap(nap_after(idle));
+        self.hurried = engine.notices.nap(nap_after(self.idle));
     }
-    engine.finish();
 }
 
 /// Sleeps until there is something to do; false, and at once, if there is.
@@ -170,6 +194,21 @@ mod tests {
     fn naps_grow_while_something_holds_a_shard_up() {
         let naps = [0, 1, 16, 17, 18, 20, 21, 22, u32::MAX].map(|idle| nap_after(idle).as_micros());
         assert_eq!(naps, [500, 500, 500, 1_000, 2_000, 8_000, 16_000, 16_000, 16_000]);
+    }
+
+    #[test]
+    fn a_round_that_unwinds_is_counted_and_others_follow() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+        let mut rounds = 0;
+        until_stopped(&engine, || {
+            rounds += 1;
+            if rounds == 4 {
+                engine.close();
+            } else {
+                std::panic::resume_unwind(Box::new("whatever it is"));
+            }
+        });
+        assert_eq!((rounds, engine.caught_panics()), (4, 3));
     }
 
     #[test]

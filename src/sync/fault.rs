@@ -95,8 +95,20 @@ faults! {
     BytesNotGivenBack,
     /// Shutdown leaves the shards open.
     ShardNotClosed,
-    /// Who waits for room does not look again after registering.
+    /// Who waits does not look again after registering.
     WaitWithoutLook,
+    /// Who waits does not fence between registering and its look.
+    WaitWithoutFence,
+    /// Who changes what others wait for does not fence before it looks whether anybody does.
+    NotifyWithoutFence,
+    /// Who wakes does not advance the epoch.
+    EpochStands,
+    /// A waker that panics is not caught.
+    WakeUnguarded,
+    /// A waker is woken under the event's lock.
+    WakeUnderLock,
+    /// A waker is cloned under the event's lock.
+    CloneUnderLock,
     /// Who raises `reclaimed` wakes nobody.
     ReclaimWithoutWake,
     /// Who indexes wakes nobody.

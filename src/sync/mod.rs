@@ -6,12 +6,16 @@
 
 mod event;
 pub(crate) mod fault;
+mod foreign;
 mod snapshot;
 
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use event::Event;
+#[cfg(loom)]
+pub use event::ModelEvent;
 #[cfg(feature = "async")]
 pub(crate) use event::Ticket;
+pub(crate) use foreign::caught;
 pub(crate) use snapshot::Snapshot;
 
 #[cfg(loom)]
@@ -76,6 +80,14 @@ pub(crate) mod thread {
     #[cfg(loom)]
     pub(crate) fn park_timeout(_: Duration) {
         yield_now();
+    }
+
+    /// Sleeps this long, whoever unparks. Under loom it only lets others run.
+    pub(crate) fn sleep(length: Duration) {
+        #[cfg(not(loom))]
+        std::thread::sleep(length);
+        #[cfg(loom)]
+        park_timeout(length);
     }
 }
 

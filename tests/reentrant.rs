@@ -1,0 +1,84 @@
+//! Nobody waits for himself: inside a hook or a visit, what would wait for the engine returns at once.
+
+mod support;
+
+use slipring::{Store, WaitError};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::{Census, Counted};
+
+/// Panics unless this returns within a time that is long enough on any machine.
+fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, came) = mpsc::channel();
+    std::thread::spawn(move || done.send(run()));
+    came.recv_timeout(Duration::from_secs(20)).expect("it returns")
+}
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
+    for manual in [true, false] {
+        returns(move || {
+            let census = Census::new();
+            let builder = Store::<Counted>::builder().capacity(1).shards(1).slack(8);
+            let store = if manual { builder.manual() } else { builder }.build().unwrap();
+            let mut stream = store.evictions(64).unwrap();
+            store.push(Counted::new(&census, 1, 0)).unwrap();
+            let second = store.push(Counted::new(&census, 1, 1)).unwrap();
+            let third = store.push(Counted::new(&census, 1, 2)).unwrap();
+            let number = |evicted: Option<slipring::Evicted<Counted>>| evicted.map(|evicted| evicted.record.number);
+            store.step();
+            assert_eq!(number(stream.recv_timeout(LONG).unwrap()), Some(0));
+            assert_eq!(number(stream.recv().unwrap()), Some(1));
+            assert!(store.get(second).is_err());
+            store
+                .visit(third, |_| {
+                    for number in 3..10 {
+                        let _ = store.push(Counted::new(&census, 1, number));
+                    }
+                    assert_eq!(stream.recv().unwrap_err(), WaitError::Reentrant);
+                    assert_eq!(stream.recv_timeout(LONG).unwrap_err(), WaitError::Reentrant);
+                    assert_eq!(number(stream.next()), None);
+                })
+                .unwrap();
+            store.step();
+            assert_eq!(number(stream.next()), Some(2), "outside it goes on");
+            store.step();
+            let other = Store::<Counted>::builder().manual().build().unwrap();
+            let within = other.push(Counted::new(&census, 1, 0)).unwrap();
+            store.shutdown().unwrap();
+            let rest = other.visit(within, |_| {
+                let rest = stream.by_ref().count();
+                assert_eq!(number(stream.recv().unwrap()), None, "the end is no error");
+                rest
+            });
+            assert!(rest.unwrap() >= 1, "what is in the buffer");
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_is_asked_inside_a_hook_does_not_stop_the_indexer() {
+    returns(|| {
+        let census = Census::new();
+        let store: Store<Counted> = Store::builder().capacity(2).shards(1).build().unwrap();
+        let stream = Arc::new(Mutex::new(store.evictions(64).unwrap()));
+        let (said, says) = mpsc::channel();
+        let hooked = Arc::clone(&stream);
+        store.on_evict(move |_, _, _| {
+            let mut stream = hooked.lock().unwrap();
+            while stream.next().is_some() {}
+            let _ = said.send((stream.recv().unwrap_err(), stream.recv_timeout(LONG).unwrap_err()));
+        });
+        for number in 0..10 {
+            store.push(Counted::new(&census, 1, number)).unwrap();
+        }
+        for _ in 0..8 {
+            let said = says.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert_eq!(said, (WaitError::Reentrant, WaitError::Reentrant));
+        }
+        store.shutdown().unwrap();
+    });
+}
