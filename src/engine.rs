@@ -78,7 +78,7 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn new(
         config: &crate::config::Builder<T>,
         layouts: Layouts,
-        seed: u64,
+        fingerprints: Fingerprints,
         identity: u64,
     ) -> Result<Self, TryReserveError> {
         let shards_of = |layout: Layout| {
@@ -103,7 +103,7 @@ impl<T: Signal> Engine<T> {
             shards,
             router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
             notices: Notices::new(),
-            fingerprints: Fingerprints::new(seed, config.fingerprint_bits),
+            fingerprints,
             identity,
             sinks: Snapshot::new(Sinks::default()),
             room: Event::new(),
@@ -555,7 +555,8 @@ impl<T: Signal> Engine<T> {
 #[cfg(all(test, not(loom)))]
 impl<T: Signal> Engine<T> {
     pub(crate) fn of(config: &crate::config::Builder<T>) -> Self {
-        Self::new(config, config.layouts().expect("it is in order"), 0, 0).expect("there is memory")
+        let fingerprints = Fingerprints::fixed(0, config.fingerprint_bits);
+        Self::new(config, config.layouts().expect("it is in order"), fingerprints, 0).expect("there is memory")
     }
 
     pub(crate) fn push(&self, record: T) {

@@ -69,7 +69,8 @@ pub struct ClassStats {
 pub struct IndexStats {
     /// Its name.
     pub name: &'static str,
-    /// Distinct keys in it now, told apart by fingerprint.
+    /// Distinct keys in it now. They are told apart by keyed hashes of at least 60 bits: with a chance of at most n²/2⁶¹, n keys
+    /// count as fewer.
     pub entries: u64,
     /// Bytes of its directories.
     pub directory_bytes: u64,

@@ -5,7 +5,6 @@ use super::ask::Query;
 use super::filter::{Attributed, Level};
 use crate::error::QueryError;
 use crate::signal::{KeyBuf, Signal, index_named};
-use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// What groups are made by.
@@ -81,7 +80,7 @@ impl<T: Signal> Query<'_, T> {
     /// As [`collect`](Query::collect); [`QueryError::UnknownIndex`] also for groups by an index that there is not.
     pub fn group(self, by: By<'_, T>, measure: impl Fn(&T) -> Option<f64>) -> Result<Groups, QueryError> {
         let read = by.0?;
-        let mut found: HashMap<Option<KeyBuf>, Group, RandomState> = HashMap::default();
+        let mut found: HashMap<Option<KeyBuf>, Group> = HashMap::new();
         let report = self.for_each_unordered(|_, record| {
             let key = read(record);
             let empty = |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };

@@ -6,8 +6,8 @@ use super::walk::{Step, Walk};
 use crate::engine::Engine;
 use crate::index::NO_KEY;
 use crate::signal::{KeyBuf, Signal};
-use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A key and how many records of the store carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +20,35 @@ pub struct KeyCount {
     pub count: u64,
 }
 
+/// Spreads fingerprints, which are keyed hashes already: whoever cannot choose fingerprints cannot choose these.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u64(&mut self, print: u64) {
+        // Not as they are: directories list them in the order of some of their bits, and a map that grows would take them in
+        // with its buckets in that order (rust-lang/rust#36481).
+        self.0 = print.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("fingerprints are numbers of 64 bits");
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type OfPrints = BuildHasherDefault<Spread>;
+
 /// Every key of an index with its count, the most frequent first.
 ///
-/// Records are told apart by fingerprint, and one record of each gives the key: at 64 bits, any two of n keys share one
-/// with a chance of n²/2⁶⁵. Narrow fingerprints are not trusted; then each record is asked.
+/// Records are told apart by fingerprint, and one record of each gives the key. The chance that any two of n keys share a
+/// fingerprint is at most n²/2⁶¹. Narrow fingerprints are not trusted; then each record is asked.
 pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyCount> {
     let narrow = engine.fingerprints.narrow();
-    let mut by_print: HashMap<u64, KeyCount, RandomState> = HashMap::default();
+    let mut by_print: HashMap<u64, KeyCount, OfPrints> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
     let all = Plan::everything();
     let reader = Reader::new(engine);
@@ -56,7 +78,7 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
 
 /// How many distinct fingerprints an index holds now, without waiting for the indexer. O(keys + lag).
 pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
-    let mut prints: HashSet<u64, RandomState> = HashSet::default();
+    let mut prints: HashSet<u64, OfPrints> = HashSet::default();
     for shard in &engine.shards {
         carriers(&View::open(shard), index, |print, _| {
             prints.insert(print);
@@ -70,7 +92,7 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
     let mut keys: Vec<KeyBuf> = if engine.fingerprints.narrow() {
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
-        let mut known: HashMap<u64, KeyBuf, RandomState> = HashMap::default();
+        let mut known: HashMap<u64, KeyBuf, OfPrints> = HashMap::default();
         (0..engine.shards.len()).for_each(|number| engine.spare_a_tail(number));
         let reader = Reader::new(engine);
         for (number, shard) in engine.shards.iter().enumerate() {

@@ -8,10 +8,9 @@ use crate::signal::{
     Attributes, KeyValue, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Shared, Temporality,
 };
 pub use distribution::Distribution;
-use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 
 /// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
 ///
@@ -102,7 +101,7 @@ impl Series {
         let state = RandomState::default();
         let mut all: Vec<Self> = Vec::new();
         // Those with one hash: one, as a rule.
-        let mut by_hash: HashMap<u64, Vec<usize>, RandomState> = HashMap::default();
+        let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
         for point in points {
             let attributes = by_name(&point.attributes);
             let alike = by_hash.entry(identity(&state, &point, &attributes)).or_default();

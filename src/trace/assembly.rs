@@ -5,7 +5,6 @@ use crate::engine::Engine;
 use crate::query::Query;
 use crate::signal::{Signal, Span, SpanId, TraceId};
 use crate::store::Store;
-use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -107,7 +106,7 @@ pub(super) struct Link {
 impl Shape {
     /// O(n log n), however deep they nest.
     pub(super) fn of(spans: &[Link]) -> Self {
-        let mut by_id: HashMap<SpanId, usize, RandomState> = HashMap::default();
+        let mut by_id: HashMap<SpanId, usize> = HashMap::new();
         let named = spans.iter().enumerate().filter(|(_, span)| !span.id.is_zero());
         // The last one with an id is the one that counts; others are left out by the caller.
         by_id.extend(named.map(|(number, span)| (span.id, number)));
@@ -246,7 +245,7 @@ impl Trace {
 
 /// Of spans with one id the last; in their order.
 fn without_duplicates(spans: Vec<Span>) -> Vec<Span> {
-    let mut last: HashMap<SpanId, usize, RandomState> = HashMap::default();
+    let mut last: HashMap<SpanId, usize> = HashMap::new();
     last.extend(spans.iter().enumerate().map(|(number, span)| (span.span_id, number)));
     let numbered = spans.into_iter().enumerate();
     let kept = numbered.filter(|(number, span)| span.span_id.is_zero() || last[&span.span_id] == *number);

@@ -3,7 +3,6 @@
 use crate::error::QueryError;
 use crate::query::{Query, Report, nearest_rank};
 use crate::signal::{Signal, Span, SpanId, TraceId};
-use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
 
 /// Services and the calls between them, as a query's spans tell.
@@ -78,8 +77,8 @@ impl Query<'_, Span> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn service_graph(self) -> Result<ServiceGraph, QueryError> {
-        let mut numbers: HashMap<Box<str>, usize, RandomState> = HashMap::default();
-        let mut seen: HashMap<(TraceId, SpanId), Seen, RandomState> = HashMap::default();
+        let mut numbers: HashMap<Box<str>, usize> = HashMap::new();
+        let mut seen: HashMap<(TraceId, SpanId), Seen> = HashMap::new();
         // Spans without ids of their own are nobody's parents, and each is one.
         let mut nameless = Vec::new();
         let report = self.for_each(|_, span| {

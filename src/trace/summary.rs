@@ -4,7 +4,6 @@ use super::Trace;
 use crate::error::QueryError;
 use crate::query::Query;
 use crate::signal::{Span, TraceId};
-use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
 
 /// A trace in a line.
@@ -158,7 +157,7 @@ impl TraceQuery<'_> {
     pub fn assemble(self) -> Result<Vec<Trace>, QueryError> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
-        let mut wanted: HashSet<TraceId, RandomState> = HashSet::default();
+        let mut wanted: HashSet<TraceId> = HashSet::new();
         query.for_each_unordered(|_, span| {
             wanted.insert(span.trace_id);
         })?;
@@ -204,11 +203,8 @@ impl TraceQuery<'_> {
     }
 }
 
-fn sketch(
-    all: Query<'_, Span>,
-    wanted: &HashSet<TraceId, RandomState>,
-) -> Result<HashMap<TraceId, Sketch, RandomState>, QueryError> {
-    let mut found: HashMap<TraceId, Sketch, RandomState> = HashMap::default();
+fn sketch(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Sketch>, QueryError> {
+    let mut found: HashMap<TraceId, Sketch> = HashMap::new();
     all.for_each_unordered(|_, span| {
         if !wanted.contains(&span.trace_id) {
             return;
