@@ -35,6 +35,8 @@ pub(crate) struct Engine<T: Signal> {
     /// Tells bookmarks and cursors of this store from others'.
     pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
+    /// Threads that run hooks now.
+    pub(crate) showing: Count,
     /// Room in a shard, or the end of the store.
     pub(crate) room: Event,
     /// Records that have been indexed, or the end of the store.
@@ -106,6 +108,7 @@ impl<T: Signal> Engine<T> {
             fingerprints,
             identity,
             sinks: Snapshot::new(Sinks::default()),
+            showing: Count::default(),
             room: Event::new(),
             arrivals: Event::new(),
             ledger: Ledger::default(),
@@ -336,8 +339,9 @@ impl<T: Signal> Engine<T> {
         if inside::is_inside() {
             return false;
         }
-        // Hooks and streams see what is evicted on the indexer's thread, if there is one and it does not sleep.
-        let sleeps = || self.patience[self.shards.len()].is_out(self.notices.tick());
+        // Hooks and streams see what is evicted on the indexer's thread, if there is one and it does not sleep. One that takes its
+        // time in a hook does not sleep: the hook would keep the producer as well.
+        let sleeps = || self.showing.get() == 0 && self.patience[self.shards.len()].is_out(self.notices.tick());
         let work = if !self.threaded || sleeps() { Work::ASSIST_ALL } else { Work::ASSIST };
         let Some(moved) = self.step(shard, work) else { return false };
         if moved.reclaimed > 0 {

@@ -178,17 +178,18 @@ impl Directory {
 
     fn add(&self, print: u64, word: u64) {
         let mut line = self.home(print);
-        let at = loop {
+        for _ in 0..self.lines.len() {
             if let Some(at) = first(self.lines[line].words(own), |found| found <= TOMB) {
-                break at;
+                // Release pairs with the Acquire in `newest`, as above.
+                self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
+                return;
             }
-            // There are more words than places, so this ends.
             let passed = &self.passed[line];
             passed.set(passed.get().saturating_add(1));
             line = self.after(line);
-        };
-        // Release pairs with the Acquire in `newest`, as above.
-        self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
+        }
+        // There are more words than places. Only a holder that was relieved, and does not know it yet, gets here: what it writes
+        // is not used any more.
     }
 
     /// Takes a fingerprint out if the record at this place, which is being evicted, is its newest; whether it was.

@@ -193,8 +193,8 @@ impl<T: Signal> Index<T> {
             for (at, head) in (place..).zip(heads) {
                 let print = head.print(index);
                 let leads_no_more = |place: usize| {
+                    // Of a holder that was relieved in the middle of this, heads may be other records' by now.
                     let leads = &self.leads[place];
-                    debug_assert!(leads.get() > 0, "a key's newest record counts it");
                     leads.set(leads.get().wrapping_sub(1));
                 };
                 if print == NO_KEY {
@@ -248,7 +248,6 @@ impl<T: Signal> Index<T> {
                     }
                 }
             }
-            debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
         }
     }
 }

@@ -106,6 +106,12 @@ struct Reclaimed<'a, T> {
     pinner: Option<Pinner<'a>>,
 }
 
+impl<T> Reclaimed<'_, T> {
+    fn is_full(&self) -> bool {
+        self.taken.len() == self.taken.capacity()
+    }
+}
+
 impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the user's.
     pub(crate) fn step(&self, number: usize, work: Work) -> Option<Moved> {
@@ -128,8 +134,11 @@ impl<T: Signal> Engine<T> {
         let sinks = self.sinks.load();
         let Reclaimed { to: reclaimed, taken, to_show, pinner } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
+        let shows = !sinks.is_empty() && !(taken.is_empty() && to_show.is_empty());
+        self.showing.add(u64::from(shows));
         taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
         to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));
+        self.showing.take_off(u64::from(shows));
         drop(pinner);
         // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
         self.guarded(|| drop(sinks));
@@ -188,6 +197,9 @@ impl<T: Signal> Engine<T> {
         };
         let to = owner.evicted().min(from.saturating_add(most));
         let mut reclaimed = Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None };
+        // Without memory for more, one record goes at a time.
+        let room = |reclaimed: &mut Reclaimed<'_, T>| reclaimed.taken.try_reserve((to - from) as usize).is_ok();
+        let to = if takes && to > from && !room(&mut reclaimed) { from + 1 } else { to };
         if from == to && (most == 0 || !slots.any_aside()) {
             return reclaimed;
         }
@@ -206,7 +218,8 @@ impl<T: Signal> Engine<T> {
         if let Some((_, places)) = &mut changed {
             is_changed |= places.keep_aside(|aside| {
                 let Aside { slot, sequence, reason, shown } = aside;
-                let stays = pinned.contains(&slot)
+                let stays = takes && reclaimed.is_full()
+                    || pinned.contains(&slot)
                     || match takes {
                         false => !slots.is_free(slot, sequence),
                         // SAFETY: the record was evicted before it was set aside, and no pin names its slot (invariant 1).
@@ -231,7 +244,7 @@ impl<T: Signal> Engine<T> {
         if plain && shard.share.is_none() {
             reclaimed.to = to;
         }
-        while reclaimed.to < to {
+        while reclaimed.to < to && !(takes && reclaimed.is_full()) {
             let sequence = reclaimed.to;
             let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
             // Whoever was relieved may have set it aside.
@@ -382,6 +395,9 @@ fn index<T: Signal>(owner: &Owner<'_, T>, claimed: u64, to: u64) -> u64 {
             }
         }
         index.set_indexed(done);
+        if !owner.is_current() {
+            break;
+        }
     }
     done
 }
@@ -441,6 +457,9 @@ fn evict<T: Signal>(owner: &Owner<'_, T>, from: u64, to: u64) -> u64 {
         index.leave(place, heads);
         done += heads.len() as u64;
         index.beat();
+        if !owner.is_current() {
+            return from;
+        }
     }
     if !owner.evict(from, to) {
         return from;
@@ -584,6 +603,50 @@ mod tests {
         assert_eq!(engine.shards[0].slots.serving().aside().len(), 1);
         engine.step(0, Work::ALL);
         assert!(engine.shards[0].slots.serving().aside().is_empty());
+    }
+
+    proptest::proptest! {
+        /// Producers that sleep with claims, readers that sleep over records, and steps of every kind, in any order.
+        #[test]
+        fn sleepers_leave_no_trace_in_the_index(
+            actions in proptest::collection::vec((0..10_u8, 0..40_u64), 1..600),
+            slack in 1..12_usize,
+            spares in 0..6_usize,
+        ) {
+            let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
+            let engine = Engine::of(&config);
+            let of_trace = |trace: u64| LogRecord { trace_id: Some(u128::from(trace % 12 + 1).into()), ..LogRecord::default() };
+            let mut asleep = std::collections::VecDeque::new();
+            let mut pushed = 0;
+            for (action, number) in actions {
+                match action {
+                    0..5 => {
+                        let record = of_trace(number);
+                        let sketch = engine.sketch(&record).expect("its keys are sound");
+                        if let Ok(claim) = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject) {
+                            pushed += 1;
+                            if number % 5 == 0 && asleep.len() < 4 {
+                                asleep.push_back((claim, record, sketch));
+                            } else {
+                                engine.publish(claim, record, &sketch);
+                            }
+                        }
+                    }
+                    5 => if let Some((claim, record, sketch)) = asleep.pop_front() {
+                        engine.publish(claim, record, &sketch);
+                    },
+                    6 => drop(engine.step(0, Work::ASSIST)),
+                    7 => drop(engine.step(0, Work::FLUSH)),
+                    _ => drop(engine.step(0, Work::ALL)),
+                }
+                let audited = crate::audit::audit(&engine);
+                proptest::prop_assert!(audited.is_ok(), "{audited:?}");
+            }
+            asleep.into_iter().for_each(|(claim, record, sketch)| engine.publish(claim, record, &sketch));
+            while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
+            let shard = &engine.shards[0];
+            proptest::prop_assert_eq!((shard.claimed(), shard.indexed(), shard.slots.any_aside()), (pushed, pushed, false));
+        }
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Count {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    #[inline]
+    pub(crate) fn take_off(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
     /// For a number with a single writer at a time.
     #[inline]
     pub(crate) fn set(&self, value: u64) {
