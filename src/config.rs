@@ -116,7 +116,9 @@ impl<T: Signal> Builder<T> {
     /// A [class](Builder::class) of its own has shards of its own beside these.
     ///
     /// One shard is exact: it keeps the newest `capacity` records and no other. With several, each keeps the newest of
-    /// what was pushed to it.
+    /// what was pushed to it: of the newest `capacity`, at most a run is missing for each shard and each producer. A run is at
+    /// most a thirty-second part of a shard, or 64 records where that is more, and never more than 256. A shard in which a reader or a push
+    /// sleeps for long takes no records once it is full; the store makes up for that within `capacity` pushes.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self

@@ -87,9 +87,7 @@ impl<T: Signal> Engine<T> {
             let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.share(capacity));
             layout.capacities().map(new)
         };
-        let route = |first: usize, layout: Layout| {
-            Route::new(first..first + layout.shards, layout.run, layout.base, layout.slack)
-        };
+        let route = |first: usize, layout: Layout| Route::new(first..first + layout.shards, layout.run, layout.slack);
         let picked = layouts.picked;
         let largest = |layout: Layout| {
             let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);

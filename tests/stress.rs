@@ -108,7 +108,7 @@ fn stress(store: &Store<Counted>, hooked: bool) {
 
 #[test]
 fn a_small_ring_under_every_kind_of_load() {
-    let store = Store::builder().capacity(300).shards(3).slack(40).patience(None).build().unwrap();
+    let store = Store::builder().capacity(300).shards(3).slack(40).build().unwrap();
     stress(&store, false);
 }
 

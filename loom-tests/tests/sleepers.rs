@@ -140,5 +140,6 @@ fn planted_faults_are_caught() {
     assert_caught("TakenTwice", "a_holder_that_sleeps_is_relieved", "");
     assert_caught("CursorsNotAdopted", "a_holder_that_sleeps_is_relieved", "");
     assert_caught("PinsNotScanned", "a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on", RACE);
+    assert_caught("SlotLookedUpLate", "a_producer_that_sleeps_with_a_claim_is_passed_over", "");
     assert_caught("PassedOverTooSoon", "a_producer_that_sleeps_with_a_claim_is_passed_over", "");
 }

@@ -150,7 +150,7 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
-    /// records own memory, who pushes frees some: in the thread that allocated it, as a rule, which is what allocators are fast
+    /// records own memory, who pushes frees some: often in the thread that allocated it, which is what allocators are fast
     /// at. Never waits; does nothing where hooks or a stream see records.
     #[inline(always)]
     pub(crate) fn tidy_after(&self, number: usize, pushed_to: u64, pushed: u64) {

@@ -1,7 +1,6 @@
 //! The ring of one shard: slots, cursors, the token of its indexer, and the pins of readers.
 
 mod floor;
-mod home;
 mod pins;
 mod places;
 mod route;

@@ -4,7 +4,6 @@
 //! above `max(evicted, floor, claimed − capacity)`.
 
 use super::floor::{Departures, Floor};
-use super::home::Home;
 use super::places::Places;
 use super::share::Share;
 use super::slot::{Head, Slots};
@@ -45,7 +44,6 @@ impl Claimed {
 /// One shard of a store.
 pub(crate) struct Shard<T: Signal> {
     claimed: CachePadded<AtomicU64>,
-    pub(super) home: CachePadded<Home>,
     reclaimed: CachePadded<Cursor>,
     evicted: CachePadded<Cursor>,
     floor: Floor,
@@ -69,7 +67,6 @@ impl<T: Signal> Shard<T> {
         let places = capacity + slack;
         Ok(Self {
             claimed: CachePadded::new(AtomicU64::new(0)),
-            home: CachePadded::new(Home::default()),
             reclaimed: CachePadded::new(Cursor::new()),
             evicted: CachePadded::new(Cursor::new()),
             floor: Floor::default(),
