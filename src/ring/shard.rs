@@ -308,14 +308,13 @@ impl<T: Signal> Shard<T> {
 
     /// Takes the token if it is free. Wait-free.
     pub(crate) fn try_own(&self) -> Option<Owner<'_, T>> {
-        let tenure = self.token.try_take()?;
-        let (index, number) = self.tenants.owned();
-        Some(Owner { shard: self, index, number, tenure })
+        let (tenure, number) = self.token.try_take()?;
+        Some(Owner { shard: self, index: self.tenants.get(number), number, tenure })
     }
 
     /// The beats of whoever holds the token, if somebody does: two that are equal tell that it does not get on.
     pub(crate) fn beats(&self) -> Option<u64> {
-        self.token.holder()?;
+        self.token.held()?;
         let (index, word) = self.index();
         Some(index.beats().wrapping_add(word << 32))
     }
@@ -323,9 +322,9 @@ impl<T: Signal> Shard<T> {
     /// Takes the token over from a holder that sleeps. `None` if it has woken, or if there is no memory for another index, or if
     /// as many sleep as there may be. O(places of the ring).
     pub(crate) fn take_over(&self) -> Option<Owner<'_, T>> {
-        let holder = self.token.holder()?;
+        let held = self.token.held()?;
         let (index, number) = self.tenants.hire(self.slots.places() as usize)?;
-        let Some(tenure) = self.token.take_over(holder) else {
+        let Some(tenure) = self.token.take_over(held, number) else {
             self.tenants.dismiss(number);
             return None;
         };
@@ -418,7 +417,7 @@ impl<'a, T: Signal> Owner<'a, T> {
 
 impl<T: Signal> Drop for Owner<'_, T> {
     fn drop(&mut self) {
-        if !self.shard.token.give_back(self.tenure) {
+        if !self.shard.token.give_back(self.tenure, self.number) {
             self.shard.tenants.dismiss(self.number);
         }
     }

@@ -44,7 +44,7 @@ impl<T: Signal> Tenants<T> {
         })
     }
 
-    fn get(&self, number: usize) -> &Index<T> {
+    pub(super) fn get(&self, number: usize) -> &Index<T> {
         match number {
             0 => &self.first,
             BLANK => &self.blank,
@@ -68,13 +68,6 @@ impl<T: Signal> Tenants<T> {
         // Pairs with the Release fence in `replace`: who has read what a later tenure wrote sees its word.
         fence(Ordering::Acquire);
         self.current.load(Ordering::Relaxed) == word
-    }
-
-    /// For whoever has just taken the token, which nobody held.
-    pub(super) fn owned(&self) -> (&Index<T>, usize) {
-        // Relaxed would do: the token has been acquired.
-        let (index, word) = self.current();
-        (index, word as usize & BLANK)
     }
 
     /// An index that nobody uses, made if need be.

@@ -17,55 +17,65 @@ impl Tenure {
     }
 }
 
-/// The word: twice the number of tenures that have been taken over, and 1 while the token is held.
+/// One word: in the lowest bit whether the token is held, above it the number of the index that its holder writes, above that how
+/// often it has been taken over. So whoever takes the token knows in the same instant which index is its own.
 #[derive(Debug)]
 pub(super) struct Token(AtomicU64);
 
+/// A token that was seen in somebody's hands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held(u64);
+
 impl Token {
     const HELD: u64 = 1;
+    const INDEX_BITS: u32 = 8;
 
     pub(super) fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the token if it is free. Wait-free.
-    pub(super) fn try_take(&self) -> Option<Tenure> {
+    fn word(tenure: Tenure, index: usize) -> u64 {
+        (tenure.0 << Self::INDEX_BITS | index as u64) << 1
+    }
+
+    fn tenure(word: u64) -> Tenure {
+        Tenure(word >> (1 + Self::INDEX_BITS))
+    }
+
+    /// Takes the token if it is free, with the number of its index. Wait-free.
+    pub(super) fn try_take(&self) -> Option<(Tenure, usize)> {
         let word = if cfg!(loom) { self.0.load(Ordering::Acquire) } else { self.0.load(Ordering::Relaxed) };
         // Acquire pairs with the Release in `give_back`: the next holder sees all that the last one did.
         let taken = word & Self::HELD == 0
             && self.0.compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        taken.then_some(Tenure(word / 2))
+        taken.then_some((Self::tenure(word), (word >> 1) as usize & ((1 << Self::INDEX_BITS) - 1)))
     }
 
-    /// Whose the token is now, if it is held.
-    pub(super) fn holder(&self) -> Option<Tenure> {
+    /// The token as it is, if somebody holds it.
+    pub(super) fn held(&self) -> Option<Held> {
         let word = self.0.load(Ordering::Relaxed);
-        (word & Self::HELD != 0).then_some(Tenure(word / 2))
+        (word & Self::HELD != 0).then_some(Held(word))
     }
 
-    /// Takes the token away from its holder, who sleeps.
-    pub(super) fn take_over(&self, from: Tenure) -> Option<Tenure> {
-        let next = from.0 + 1;
+    /// Takes the token away from its holder, who sleeps, for somebody who writes the index of this number.
+    pub(super) fn take_over(&self, from: Held, index: usize) -> Option<Tenure> {
+        let next = Tenure(Self::tenure(from.0).0 + 1);
+        let word = Self::word(next, index) | Self::HELD;
         // Release pairs with the Acquire in `is_held_by`; Acquire: with the Releases of earlier holders.
-        let swapped = self.0.compare_exchange(
-            from.0 * 2 | Self::HELD,
-            next * 2 | Self::HELD,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-        swapped.is_ok().then_some(Tenure(next))
+        self.0.compare_exchange(from.0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok().then_some(next)
     }
 
     /// Whether this tenure has not ended.
     pub(super) fn is_held_by(&self, tenure: Tenure) -> bool {
-        self.0.load(Ordering::Acquire) == tenure.0 * 2 | Self::HELD
+        let word = self.0.load(Ordering::Acquire);
+        word & Self::HELD != 0 && Self::tenure(word) == tenure
     }
 
     /// Gives the token back; false if somebody has taken it over.
-    pub(super) fn give_back(&self, tenure: Tenure) -> bool {
-        let (held, free) = (tenure.0 * 2 | Self::HELD, tenure.0 * 2);
+    pub(super) fn give_back(&self, tenure: Tenure, index: usize) -> bool {
+        let free = Self::word(tenure, index);
         // Release pairs with the Acquire in `try_take`.
-        self.0.compare_exchange(held, free, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.0.compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -133,17 +143,18 @@ mod tests {
     #[test]
     fn who_was_relieved_moves_nothing_any_more() {
         let (token, cursor) = (Token::new(), Cursor::new());
-        let first = token.try_take().unwrap();
+        let (first, _) = token.try_take().unwrap();
         assert!(token.try_take().is_none() && token.is_held_by(first));
         assert!(cursor.advance(0, 5, first, Ordering::Release));
-        let second = token.take_over(token.holder().unwrap()).unwrap();
-        assert!(token.take_over(first).is_none() && !token.is_held_by(first) && token.is_held_by(second));
+        let seen = token.held().unwrap();
+        let second = token.take_over(seen, 3).unwrap();
+        assert!(token.take_over(seen, 4).is_none() && !token.is_held_by(first) && token.is_held_by(second));
         assert!(cursor.advance(5, 6, first, Ordering::Release), "until its successor adopts it");
         assert_eq!(cursor.adopt(second, || true), Some(6));
         assert!(!cursor.advance(6, 7, first, Ordering::Release) && cursor.get() == 6);
         assert_eq!(cursor.adopt(first, || token.is_held_by(first)), None);
         assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.own() == 7);
-        assert!(!token.give_back(first) && token.give_back(second));
-        assert_eq!(token.try_take(), Some(second), "the same number: nobody was relieved");
+        assert!(!token.give_back(first, 0) && token.give_back(second, 3) && token.held().is_none());
+        assert_eq!(token.try_take(), Some((second, 3)), "the same tenure: nobody was relieved");
     }
 }
