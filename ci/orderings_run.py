@@ -1,0 +1,433 @@
+"""Builds the loom models once with switches for orderings, and runs them with one site weakened after the other: see `ci/orderings`."""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import orderings_sites
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "orderings"
+TREE = WORK / "tree"
+KNOWN = ROOT / "ci/orderings.toml"
+
+NOTICED, UNNOTICED, UNFINISHED = "noticed", "NOT NOTICED", "NOT FINISHED"
+UNREACHED, UNCOMPILED, UNTRIED = "NEVER REACHED", "NOT IN ANY MODEL", "not tried"
+# What allows all that this one does, and perhaps more.
+ALLOWS_MORE = {"Acquire": ["none", "Relaxed"], "Release": ["none", "Relaxed"], "AcqRel": ["none", "Relaxed", "Acquire", "Release"]}
+
+
+def say(*words):
+    print(*words, file=sys.stderr, flush=True)
+
+
+def fail(*words):
+    say("ci/orderings:", *words)
+    sys.exit(2)
+
+
+# The copy
+
+
+def scan():
+    """Every source of src/ with its sites, numbered."""
+    files = sorted((ROOT / "src").rglob("*.rs"))
+    sources = {file: orderings_sites.Source(str(file.relative_to(ROOT)), file.read_text()) for file in files}
+    of_tests = set()
+    for file, source in sources.items():
+        home = file.parent if file.name in ("mod.rs", "lib.rs", "main.rs") else file.with_suffix("")
+        for module in source.test_modules():
+            of_tests |= {other for other in files if other == home / f"{module}.rs" or home / module in other.parents}
+    number = 0
+    for file, source in sources.items():
+        if file in of_tests or source.file.endswith("sync/fault.rs"):
+            source.sites = []
+        for site in source.sites:
+            site.number = number
+            number += 1
+        source.pair()
+    return list(sources.values())
+
+
+def copy(sources):
+    """Lays the tree with switches into target/, touching only what changed, and returns a hash of all that it is made of."""
+    listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    names = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
+    # What the models are built from; the other members are there because the workspace names them.
+    wanted = {name: (ROOT / name).read_bytes() for name in names if not name.startswith(("ci/", ".ci/", "fuzz/"))}
+    for lock in ("Cargo.lock", "loom-tests/Cargo.lock"):
+        if (ROOT / lock).is_file():
+            wanted[lock] = (ROOT / lock).read_bytes()
+    for source in sources:
+        wanted[source.file] = source.rewritten().encode()
+    count = sum(len(source.sites) for source in sources)
+    wanted["src/ordering_sites.rs"] = orderings_sites.SWITCH.replace("COUNT", str(count)).encode()
+    wanted["src/lib.rs"] += b"\nmod ordering_sites;\n"
+    for file in [one for one in TREE.rglob("*") if one.is_file()] if TREE.exists() else []:
+        name = str(file.relative_to(TREE))
+        if name not in wanted and not name.endswith("Cargo.lock"):
+            file.unlink()
+    digest = hashlib.sha256()
+    for name, content in sorted(wanted.items()):
+        file = TREE / name
+        if name.startswith(("src/", "loom-tests/")) or name == "Cargo.toml":
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        if not file.exists() or (file.read_bytes() != content and not name.endswith("Cargo.lock")):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    return digest.hexdigest()[:16]
+
+
+def build():
+    """Builds the loom tests and returns their programs by name."""
+    say("building the models with switches …")
+    started = time.monotonic()
+    command = ["cargo", "test", "--release", "--no-run", "--message-format=json-render-diagnostics"]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build")}
+    run = subprocess.run(command, cwd=TREE / "loom-tests", env=environment, stdout=subprocess.PIPE, text=True)
+    if run.returncode != 0:
+        fail("the copy in", TREE, "does not build")
+    programs = {}
+    for line in run.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("reason") == "compiler-artifact" and message.get("executable") and "test" in message["target"]["kind"]:
+            programs[message["target"]["name"]] = message["executable"]
+    say(f"built in {time.monotonic() - started:.0f} s")
+    return programs
+
+
+# The models
+
+
+class Model:
+    def __init__(self, program, path, name):
+        self.program, self.path, self.name = program, path, name
+        self.title = f"{program}::{name}"
+        self.seconds, self.reaches = 0.0, set()
+
+    def run(self, changes, limit, wall=None):
+        """Runs the model; gives how it ended, the processor time it took, and which sites it reached.
+
+        The limit is of processor time, since others may use the machine. A model that waits for nothing at all is ended as well.
+        """
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            reached = Path(folder) / "reached"
+            environment = {name: value for name, value in os.environ.items() if name != "SLIPRING_FAULT"}
+            environment |= {"SLIPRING_WEAKEN": changes, "SLIPRING_REACHED": str(reached), "RUST_BACKTRACE": "0"}
+            command = [self.path, "--exact", self.name, "--nocapture", "--test-threads=1"]
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds_allowed = (int(limit), int(limit) + 1)
+            with open(Path(folder) / "said", "w+b") as output:
+                process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, seconds_allowed),
+                )
+                try:
+                    status = process.wait(min(10 * limit, wall or 10 * limit))
+                    status = None if status in (-signal.SIGXCPU, -signal.SIGKILL) else status
+                except subprocess.TimeoutExpired:
+                    status = None
+                finally:
+                    if process.poll() is None:
+                        os.killpg(process.pid, signal.SIGKILL)
+                        process.wait()
+                output.seek(0)
+                said = output.read().decode(errors="replace")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            sites = {int(line) for line in reached.read_text().split()} if reached.exists() else set()
+        if status == 0 and "1 passed" not in said:
+            fail(f"{self.title} ran no test:\n{said}")
+        return status, how(status, said), seconds, sites, said
+
+
+def how(status, said):
+    """In a few words, how a model failed."""
+    if status in (0, None):
+        return ""
+    if re.search(r"there is no such thing as an? |SLIPRING_WEAKEN", said):
+        fail(f"an invalid ordering, or a bad plan:\n{said[-3000:]}")
+    if "Causality violation" in said:
+        return "race"
+    if "deadlock" in said:
+        return "deadlock"
+    if "Model exceeded maximum number of branches" in said:
+        return "livelock"
+    lines = said.splitlines()
+    for at, line in enumerate(lines):
+        if "panicked at" in line:
+            message = next((one.strip() for one in lines[at + 1 :] if one.strip()), "")
+            return "assertion: " + re.sub(r"\s+", " ", message)[:80]
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def list_models(programs):
+    models = []
+    for program, path in sorted(programs.items()):
+        listed = subprocess.run([path, "--list", "--format", "terse"], capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines():
+            name, _, what = line.rpartition(": ")
+            if what == "test" and "planted" not in name:
+                models.append(Model(program, path, name))
+    return models
+
+
+def baseline(models, kept, limit):
+    """Runs each model with nothing weakened: it must pass, and says which sites it reaches."""
+    total = 0.0
+    for at, model in enumerate(models, 1):
+        if model.title in kept:
+            model.seconds, sites = kept[model.title]
+            model.reaches = set(sites)
+            continue
+        status, why, model.seconds, model.reaches, said = model.run("", limit)
+        if status != 0:
+            fail(f"{model.title} does not pass with nothing weakened ({why or f'not finished in {limit:.0f} s'}):\n{said[-3000:]}")
+        total += model.seconds
+        kept[model.title] = [model.seconds, sorted(model.reaches)]
+        say(f"[{at}/{len(models)}] {model.title}: passes, {model.seconds:.1f} s, reaches {len(model.reaches)} sites")
+        yield
+    if total:
+        say(f"{len(models)} models pass with nothing weakened, in {total:.0f} s")
+
+
+# The weakenings
+
+
+class Trial:
+    """One site with one weakening, and what came of it."""
+
+    def __init__(self, site, to, keep_stand_ins):
+        self.site, self.to = site, to
+        role = f"{site.role} " if site.role else ""
+        self.weakening = f"{role}{site.ordering} -> {to}"
+        self.changes = f"{site.number}={to}"
+        # Nothing stands after the access in the shipped code, so nothing may stand after the weakened one.
+        if site.standing_in is not None and not keep_stand_ins:
+            self.changes += f",{site.standing_in}=none"
+        elif site.standing_in is not None:
+            self.weakening += " (loom's fence kept)"
+        if site.stand_in:
+            self.weakening = "loom's fence -> none"
+        elif site.loom_only:
+            self.weakening = f"loom's {self.weakening}"
+        self.verdict, self.model, self.how, self.note, self.seconds = UNTRIED, "", "", "", 0.0
+        self.reason = None
+
+    @property
+    def key(self):
+        return " | ".join([self.site.file, self.site.function, self.site.call, self.weakening])
+
+    def kept(self):
+        return [self.verdict, self.model, self.how, self.note, self.seconds]
+
+
+def try_out(trial, models, scores, deadline, model_limit):
+    site = trial.site
+    if not site.compiled:
+        trial.verdict, trial.note = UNCOMPILED, "loom builds have other code there"
+        return
+    those = [model for model in models if site.number in model.reaches]
+    if not those:
+        trial.verdict = UNREACHED
+        return
+
+    def likely(model):
+        near = 8 * scores[site.call, site.function, model.title] + 3 * scores[site.function, model.title] + scores[site.file, model.title]
+        # Long models pay only if they found more here.
+        return near / (1.0 + model.seconds), -model.seconds
+
+    unfinished, started = [], time.monotonic()
+    for model in sorted(those, key=likely, reverse=True):
+        left = deadline - time.monotonic()
+        if left <= 1:
+            trial.verdict = UNTRIED
+            return
+        limit = min(max(20.0, 4 * model.seconds), model_limit)
+        status, why, _, sites, _ = model.run(trial.changes, limit, left)
+        if status is None:
+            if deadline - time.monotonic() <= 1:
+                trial.verdict = UNTRIED
+                return
+            unfinished.append(model.title)
+            continue
+        if site.number not in sites:
+            fail(f"{model.title} did not come to {site.place} ({site.call}): is the switch active?")
+        if status != 0:
+            trial.verdict, trial.model, trial.how = NOTICED, model.title, why
+            for name in ((site.call, site.function), (site.function,), (site.file,)):
+                scores[(*name, model.title)] += 1
+            break
+    else:
+        trial.verdict = UNFINISHED if unfinished else UNNOTICED
+        trial.note = f"{len(those)} models reach it"
+        if unfinished:
+            trial.note += f"; no end in {', '.join(unfinished)}"
+    trial.seconds = time.monotonic() - started
+
+
+def read_known():
+    if not KNOWN.exists():
+        return []
+    known = tomllib.loads(KNOWN.read_text()).get("known", [])
+    for entry in known:
+        if not entry.get("reason", "").strip():
+            fail(f"{KNOWN.name}: an entry without a reason: {entry}")
+    return known
+
+
+def excuse(trials, known, complete):
+    """Gives each trial its reason, and returns the entries that no trial needs."""
+    stale = []
+    for entry in known:
+        weakenings = entry.get("weakening", [])
+        weakenings = [weakenings] if isinstance(weakenings, str) else weakenings
+        for weakening in weakenings or [None]:
+            those = [
+                trial
+                for trial in trials
+                if (trial.site.file, trial.site.function, trial.site.call) == (entry.get("file"), entry.get("function"), entry.get("call"))
+                and weakening in (None, trial.weakening)
+            ]
+            for trial in those:
+                if trial.verdict not in (NOTICED, UNTRIED):
+                    trial.reason = entry["reason"]
+            if complete and not any(trial.verdict not in (NOTICED, UNTRIED) for trial in those):
+                stale.append(f"{entry.get('file')} | {entry.get('function')} | {entry.get('call')} | {weakening or 'any'}")
+    return stale
+
+
+def report(trials, stale, took):
+    print("| site | fn | call | weakening | verdict | by | how |")
+    print("|---|---|---|---|---|---|---|")
+    for trial in trials:
+        call = trial.site.call.replace("|", "\\|")
+        verdict = trial.verdict + (" (known)" if trial.reason else "")
+        how_ = trial.how or trial.note
+        print(f"| {trial.site.place} | `{trial.site.function}` | `{call}` | {trial.weakening} | {verdict} | {trial.model} | {how_} |")
+    counts = Counter(trial.verdict + (", with a reason" if trial.reason else "") for trial in trials)
+    print(f"\n{len(trials)} weakenings in {took:.0f} s: " + "; ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+    by = Counter(trial.model for trial in trials if trial.model)
+    if by:
+        print("by model: " + ", ".join(f"{model} {count}" for model, count in by.most_common()))
+    for entry in stale:
+        print(f"{KNOWN.name}: no longer needed: {entry}")
+    (WORK / "verdicts.json").write_text(
+        json.dumps(
+            [
+                {
+                    "file": trial.site.file,
+                    "line": trial.site.line,
+                    "column": trial.site.column,
+                    "function": trial.site.function,
+                    "call": trial.site.call,
+                    "operation": trial.site.kind,
+                    "ordering": trial.site.ordering,
+                    "weakening": trial.weakening,
+                    "verdict": trial.verdict,
+                    "model": trial.model,
+                    "how": trial.how,
+                    "note": trial.note,
+                    "seconds": round(trial.seconds, 2),
+                    "reason": trial.reason,
+                }
+                for trial in trials
+            ],
+            indent=1,
+        )
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="ci/orderings")
+    parser.add_argument("--only", metavar="REGEX", help="only the sites whose 'file:line:column fn call' matches")
+    parser.add_argument("--models", metavar="REGEX", help="only the models whose 'program::name' matches")
+    parser.add_argument("--limit", type=float, default=7200, metavar="SECONDS", help="for all of it (7200)")
+    parser.add_argument("--model-limit", type=float, default=300, metavar="SECONDS", help="for one run of one model (300)")
+    parser.add_argument("--keep-stand-ins", action="store_true", help="leave loom's stand-in fences where their access is weakened")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls found")
+    parser.add_argument("--list", action="store_true", help="print the sites and stop")
+    options = parser.parse_args()
+
+    # Ends the running model too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    started = time.monotonic()
+    sources = scan()
+    sites = [site for source in sources for site in source.sites]
+    chosen = [site for site in sites if not options.only or re.search(options.only, f"{site.place} {site.function} {site.call}")]
+    trials = [Trial(site, to, options.keep_stand_ins) for site in chosen for to in site.weakenings]
+    if options.list:
+        for trial in trials:
+            absent = "" if trial.site.compiled else " (not compiled under loom)"
+            print(f"{trial.site.place} | {trial.site.function} | {trial.site.call} | {trial.weakening}{absent}")
+        print(f"{len(chosen)} sites, {len(trials)} weakenings")
+        return 0
+    if not trials:
+        fail("no site matches")
+
+    known = read_known()
+    WORK.mkdir(parents=True, exist_ok=True)
+    digest = copy(sources)
+    programs = build()
+    preemptions = os.environ.get("SLIPRING_PREEMPTIONS", "default")
+    # A result is of one source at one bound, by all models or by some.
+    run = f"{digest} preemptions={preemptions} models={options.models or 'all'}"
+    results = WORK / f"results-{hashlib.sha256(run.encode()).hexdigest()[:8]}.json"
+    kept = json.loads(results.read_text()) if results.exists() and not options.fresh else {}
+    kept = kept if kept.get("run") == run else {"run": run, "models": {}, "trials": {}}
+
+    def keep():
+        results.with_suffix(".new").write_text(json.dumps(kept))
+        results.with_suffix(".new").replace(results)
+
+    models = [model for model in list_models(programs) if not options.models or re.search(options.models, model.title)]
+    if not models:
+        fail("no model matches")
+    for _ in baseline(models, kept["models"], options.model_limit):
+        keep()
+    scores, before = Counter(), {}
+    deadline = started + options.limit
+    for at, trial in enumerate(trials, 1):
+        site = trial.site
+        if trial.key in kept["trials"]:
+            trial.verdict, trial.model, trial.how, trial.note, trial.seconds = kept["trials"][trial.key]
+            if trial.model:
+                for name in ((site.call, site.function), (site.function,), (site.file,)):
+                    scores[(*name, trial.model)] += 1
+        elif weaker := [to for to in ALLOWS_MORE.get(trial.to, []) if before.get((site.number, to)) in (UNNOTICED, UNREACHED)]:
+            trial.verdict, trial.note = before[site.number, weaker[0]], f"as {weaker[0]}"
+        else:
+            try_out(trial, models, scores, deadline, options.model_limit)
+        before[site.number, trial.to] = trial.verdict
+        # What did not finish may with a higher limit.
+        if trial.verdict not in (UNTRIED, UNFINISHED):
+            kept["trials"][trial.key] = trial.kept()
+            keep()
+        by = f" by {trial.model} ({trial.how})" if trial.model else f" ({trial.note})" if trial.note else ""
+        say(f"[{at}/{len(trials)}] {site.place} {site.function}: {trial.weakening}: {trial.verdict}{by}, {trial.seconds:.0f} s")
+
+    everything = not options.only and not options.models and not options.keep_stand_ins
+    stale = excuse(trials, known, everything and not any(trial.verdict == UNTRIED for trial in trials))
+    report(trials, stale, time.monotonic() - started)
+    if stale or any(trial.verdict not in (NOTICED, UNTRIED) and not trial.reason for trial in trials):
+        return 1
+    return 3 if any(trial.verdict == UNTRIED for trial in trials) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
