@@ -98,7 +98,8 @@ impl<T: Signal> Auditor<'_, T> {
             entries += self.index(index, &mut leads)?;
         }
         self.leads(&leads)?;
-        Ok(Audit { records: self.indexed() - self.owner.evicted(), entries })
+        // Whoever was relieved counts for nothing.
+        Ok(Audit { records: self.indexed().saturating_sub(self.owner.evicted()), entries })
     }
 
     fn indexed(&self) -> u64 {

@@ -185,7 +185,11 @@ impl Stats {
         let index_memory_bytes = heads as u64 + directories;
         let data_memory_bytes = data as u64;
         let ages = engine.ages.as_ref().map_or(0, Ages::bytes);
-        let fixed = size_of::<Engine<T>>() + size_of_val(&*engine.shards) + engine.pins.bytes() + ages + engine.sinks.load().bytes();
+        let fixed = size_of::<Engine<T>>()
+            + size_of_val(&*engine.shards)
+            + engine.pins.bytes()
+            + ages
+            + engine.sinks.load().bytes();
         Self {
             signal: T::NAME,
             capacity,

@@ -32,7 +32,7 @@ fn evictions(store: &Store<Record>) -> impl Fn(usize) {
 
 #[test]
 fn the_last_notice_is_not_lost() {
-    explore("notices", 2, || {
+    explore("notices", 1, || {
         let store = threaded(1, 2).build().unwrap();
         let wait_for = evictions(&store);
         let producer = {

@@ -75,12 +75,17 @@ fn relieve(pushes: u64) {
         })
     };
     for number in 2..2 + pushes {
-        store.push(Record::new(1, number)).unwrap();
+        while store.try_push(Record::new(1, number)).is_err() {
+            thread::yield_now();
+        }
     }
     let found = lookup(&store, 1);
     assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
     sleeper.join().unwrap();
-    check(&store, 2 + pushes);
+    store.flush().unwrap();
+    store.audit().unwrap();
+    let stats = store.stats();
+    assert_eq!(stats.count + stats.evicted.total(), 2 + pushes);
     assert_eq!(lookup(&store, 1), [1 + pushes]);
 }
 
@@ -107,7 +112,7 @@ fn a_reader_is_not_misled_by_an_index_that_is_used_again() {
         store.step();
         let mut found = Vec::new();
         let report = store.query().key("key", 2_u64).for_each(|_, record| found.push(*record.body)).unwrap();
-        assert!(found == [200] || report.cut, "lost without a word: {found:?} {report:?}");
+        assert!(found == [200] || report.cut || report.partial, "lost without a word: {found:?} {report:?}");
         worker.join().unwrap();
         check(&store, 3);
     });

@@ -71,7 +71,11 @@ impl Directory {
     /// For a ring of so many places.
     pub(crate) fn new(places: usize) -> Result<Self, TryReserveError> {
         let lines = places.div_ceil(KEYS_A_LINE) + 1;
-        Ok(Self { lines: reserve_zeroed(lines)?, passed: reserve_zeroed(lines)?, place_bits: usize::BITS - places.leading_zeros() })
+        Ok(Self {
+            lines: reserve_zeroed(lines)?,
+            passed: reserve_zeroed(lines)?,
+            place_bits: usize::BITS - places.leading_zeros(),
+        })
     }
 
     /// Bytes of the table, used or not.
@@ -232,8 +236,8 @@ impl Directory {
         passed.set(passed.get() - 1);
         if passed.get() == 0 {
             for word in self.lines[line].0.iter().filter(|word| own(word) == TOMB) {
-                // Relaxed: whether it is a tombstone or empty, it holds no key, and no key lies behind it.
-                word.store(EMPTY, Ordering::Relaxed);
+                // Release: as in `take_out`, for whoever finds this in place of the key that was there.
+                word.store(EMPTY, Ordering::Release);
             }
         }
     }

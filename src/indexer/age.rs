@@ -114,9 +114,9 @@ impl<T: Signal> Engine<T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::sync::lock;
     use crate::config::Builder;
     use crate::signal::LogRecord;
+    use crate::sync::lock;
 
     #[test]
     fn notes_are_taken_and_forgotten_when_it_is_time() {

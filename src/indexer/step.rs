@@ -40,10 +40,10 @@ impl Work {
     /// Nothing that takes code of users.
     pub(crate) const FLUSH: Self = Self { let_go: 0, shows: false, ..Self::ALL };
     /// Some indexing, by a reader that would have to look through what is not indexed.
-    pub(crate) const READ: Self =
-        Self { evict: ASSIST_BATCH, reclaim: 0, let_go: 0, shows: false, relieves: false };
+    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, let_go: 0, shows: false, relieves: false };
     /// A small batch, by a producer that has found no room.
-    pub(crate) const ASSIST: Self = Self { evict: ASSIST_BATCH, reclaim: BATCH, let_go: TIDY_BATCH, shows: false, relieves: true };
+    pub(crate) const ASSIST: Self =
+        Self { evict: ASSIST_BATCH, reclaim: BATCH, let_go: TIDY_BATCH, shows: false, relieves: true };
     /// The same where the indexer's thread sleeps, or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { shows: true, ..Self::ASSIST };
 
@@ -134,7 +134,7 @@ impl<T: Signal> Engine<T> {
         let sinks = self.sinks.load();
         let Reclaimed { to: reclaimed, taken, to_show, pinner } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
-        let shows = !sinks.is_empty() && !(taken.is_empty() && to_show.is_empty());
+        let shows = !sinks.is_empty() && (!taken.is_empty() || !to_show.is_empty());
         self.showing.add(u64::from(shows));
         taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
         to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));

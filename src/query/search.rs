@@ -176,10 +176,12 @@ impl<'a, T: Signal> Search<'a, T> {
             for &(found, pin) in &batch {
                 if shown == self.limit {
                     parts[found.shard].held_back = true;
-                } else if self.show(found, pin, reader, visitor, report) {
-                    shown += 1;
-                    last = Some(found);
-                    self.has_shown(&mut parts[found.shard], found.sequence);
+                } else {
+                    if self.show(found, pin, reader, visitor, report) {
+                        shown += 1;
+                        last = Some(found);
+                    }
+                    self.has_passed(&mut parts[found.shard], found.sequence);
                 }
             }
         }
@@ -261,11 +263,13 @@ impl<'a, T: Signal> Search<'a, T> {
             for (found, pin) in batch {
                 if shown == self.limit {
                     parts[found.shard].held_back = true;
-                } else if self.show(found, pin, reader, visitor, report) {
-                    shown += 1;
-                    last = Some(found);
+                } else {
+                    if self.show(found, pin, reader, visitor, report) {
+                        shown += 1;
+                        last = Some(found);
+                    }
                     if !self.order.is_by_time() {
-                        self.has_shown(&mut parts[found.shard], found.sequence);
+                        self.has_passed(&mut parts[found.shard], found.sequence);
                     }
                 }
             }
@@ -304,11 +308,13 @@ impl<'a, T: Signal> Search<'a, T> {
     /// it is missed only if the answer reaches that far.
     fn is_whole(&self, part: &Part<'a, T>, last: Option<Found>) -> bool {
         let goes_on = part.held_back || part.walk.goes_on();
-        self.order == Order::Newest && self.limit < usize::MAX && (goes_on || last.is_some_and(|last| part.reached(last)))
+        self.order == Order::Newest
+            && self.limit < usize::MAX
+            && (goes_on || last.is_some_and(|last| part.reached(last)))
     }
 
-    /// By arrival: what is left of a part once this sequence has been shown.
-    fn has_shown(&self, part: &mut Part<'a, T>, sequence: u64) {
+    /// By arrival: what is left of a part once this sequence has been shown, or was found not to be there any more.
+    fn has_passed(&self, part: &mut Part<'a, T>, sequence: u64) {
         if self.order.is_upward() {
             part.left.start = part.left.start.max(sequence + 1);
         } else {
@@ -393,7 +399,7 @@ impl<'a, T: Signal> Search<'a, T> {
 impl<T: Signal> Part<'_, T> {
     /// Whether the last record that was found here is the last of the answer.
     fn reached(&self, last: Found) -> bool {
-        self.shard == last.shard && self.ahead.is_empty() && self.left.end == last.sequence
+        self.shard == last.shard && self.ahead.is_empty() && self.left.end <= last.sequence
     }
 }
 

@@ -80,9 +80,8 @@ enum Look {
 /// Looks at a head. What is not published, and was not evicted, is none of the query's records.
 #[inline(always)]
 fn look<T: Signal>(shard: &Shard<T>, sequence: u64, head: &Head<T::Indexes>, plan: &Plan<'_, T>) -> Look {
-    let admitted = head.look(sequence, |head| {
-        plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() })
-    });
+    let admitted = head
+        .look(sequence, |head| plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() }));
     match admitted {
         Some(Some(step)) => Look::Admitted(step),
         Some(None) => Look::Other,
@@ -123,8 +122,9 @@ impl<'a, T: Signal> Walk<'a, T> {
                 let index = wanted.index;
                 // What left before it was indexed, the links do not know of.
                 let unlinked = view.indexed.min(view.low)..view.low;
-                let left =
-                    |print| unlinked.clone().any(|sequence| view.look(sequence, |head| head.print(index)) == Some(print));
+                let left = |print| {
+                    unlinked.clone().any(|sequence| view.look(sequence, |head| head.print(index)) == Some(print))
+                };
                 let chain = |print| Chain {
                     print,
                     next: view.newest(index, print),
@@ -175,8 +175,7 @@ impl<'a, T: Signal> Walk<'a, T> {
     pub(super) fn goes_on(&self) -> bool {
         match &self.way {
             Way::Down(down) => {
-                down.at > down.links_from && down.lost.is_none()
-                    || down.chains.iter().any(|chain| chain.next.is_some())
+                down.at > down.links_from && down.lost.is_none() || down.chains.iter().any(|chain| chain.next.is_some())
             }
             Way::Up(up) => up.at < self.view.claimed,
         }
@@ -231,8 +230,7 @@ impl<'a, T: Signal> Walk<'a, T> {
             || match way {
                 Way::Up(up) => !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head)),
                 Way::Down(down) if down.chains.is_empty() => {
-                    down.lost.is_some()
-                        || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
+                    down.lost.is_some() || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
                 }
                 // Below what the links led to, a key may have been evicted altogether, and even have come back, before the
                 // directory was read.

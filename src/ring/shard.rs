@@ -109,8 +109,7 @@ impl<T: Signal> Shard<T> {
     /// Whether a claim would succeed or be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
-        claimed.is_closed()
-            || claimed.sequence() < self.limit() && self.share.as_ref().is_none_or(Share::has_room)
+        claimed.is_closed() || claimed.sequence() < self.limit() && self.share.as_ref().is_none_or(Share::has_room)
     }
 
     /// Lets the indexer know that there is something to do; whether it sleeps, and has to be woken.
@@ -235,9 +234,8 @@ impl<T: Signal> Shard<T> {
         }
         let (index, _) = self.index();
         let (evicted, indexed) = (self.evicted(), index.indexed().min(claimed));
-        let heap_of = |range| {
-            self.slots.heads(range).filter_map(|(sequence, head)| head.look(sequence, Head::heap)).sum::<u64>()
-        };
+        let heap_of =
+            |range| self.slots.heads(range).filter_map(|(sequence, head)| head.look(sequence, Head::heap)).sum::<u64>();
         heap_of(self.reclaimed()..evicted) + index.heap.get() + heap_of(indexed.max(evicted).min(claimed)..claimed)
     }
 

@@ -38,11 +38,11 @@ impl Generation {
     }
 
     fn taken(sequence: u64) -> Self {
-        Self(sequence + 1 | Self::TAKEN)
+        Self((sequence + 1) | Self::TAKEN)
     }
 
     fn done(sequence: u64) -> Self {
-        Self(sequence + 1 | Self::DONE)
+        Self((sequence + 1) | Self::DONE)
     }
 
     /// The sequence that is published, if one is.
@@ -381,7 +381,8 @@ impl<T: Signal> Slots<T> {
     #[inline(always)]
     pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, sketch: &Sketch<T>) {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
-        head.generation.store(Generation::BUSY.0, Ordering::Relaxed);
+        // Release pairs with the Acquire in `Head::generation`: who finds the slot busy sees that its former record was evicted.
+        head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
         // Pairs with the Acquire fence in `Head::look`, which says why. On x86-64 it is no instruction.
         fence(Ordering::Release);
         payload.with_mut(|payload| {

@@ -5,7 +5,7 @@
 //! successor has replaced; so it fails.
 
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{AtomicU64, Ordering, own};
+use crate::sync::{AtomicU64, Ordering};
 
 /// A number of tenures, counted modulo 256 where it shares a word with a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Cursor {
 
     /// For the token holder, and where an old answer does.
     pub(super) fn own(&self) -> u64 {
-        Self::sequence(own(&self.0))
+        Self::sequence(self.0.load(Ordering::Relaxed))
     }
 
     /// Moves the cursor on; false if the tenure has ended.

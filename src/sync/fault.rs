@@ -29,6 +29,8 @@ macro_rules! faults {
 faults! {
     /// The generation word is published without Release.
     PublishRelaxed,
+    /// A slot is said to be busy without Release.
+    BusyRelaxed,
     /// A reader does not fence between its mark and its look at `evicted`.
     ReaderWithoutFence,
     /// A reader does not look at `evicted` again after it has moved its mark down.

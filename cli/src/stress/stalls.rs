@@ -251,7 +251,13 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
                 "a producer that waits is let through while nothing is reclaimed"
             );
         }
-        assert_eq!(after.total_memory_bytes, before.total_memory_bytes, "memory grows while the indexer stands still");
+        // Whoever is relieved keeps an index for as long as it sleeps.
+        if after.reliefs == before.reliefs {
+            assert_eq!(
+                after.total_memory_bytes, before.total_memory_bytes,
+                "memory grows while the indexer stands still"
+            );
+        }
         (0..KEYS).for_each(|key| scene.look_up(key));
         starved.store(false, Relaxed);
         others_go_on(plan, scene, "the indexer catches up");

@@ -39,19 +39,10 @@ impl Suspendable {
         Self(unsafe { libc::pthread_self() })
     }
 
-    /// Suspends it, until the guard is dropped. Returns once it stands.
-    ///
-    /// # Safety
-    /// The thread has not ended, and no other thread of this process is suspended.
-    pub unsafe fn suspend(self) -> Suspended {
-        // SAFETY: as the caller promises.
-        unsafe { Self::suspend_all(&[self]) }
-    }
-
     /// Suspends all of these, until the guard is dropped. Returns once they stand.
     ///
     /// # Safety
-    /// As for [`suspend`](Self::suspend), for each.
+    /// None of the threads has ended, and no other thread of this process is suspended.
     pub unsafe fn suspend_all(threads: &[Self]) -> Suspended {
         RELEASED.store(false, SeqCst);
         for thread in threads {
