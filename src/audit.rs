@@ -1,12 +1,12 @@
 //! The audit: every index and slot of a store, held against its records.
 
 use crate::engine::Engine;
-use crate::index::NO_KEY;
+use crate::index::{Index, NO_KEY, PASSED_OVER};
 use crate::inside;
-use crate::ring::Shard;
+use crate::query::Reader;
+use crate::ring::{Owner, Shard};
 use crate::signal::Signal;
-use crate::sync::{Ordering, epoch};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
 /// What an audit without a breach has looked at.
@@ -53,28 +53,28 @@ pub enum AuditError {
     Reentrant,
 }
 
-/// What one directory should hold for a fingerprint: the newest sequence with it.
-type Expected = HashMap<u64, u64>;
+/// What one directory should hold for each entry that fingerprints may have: the newest sequence with it.
+type Expected = HashMap<(usize, u64), u64>;
 
 pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
     if inside::is_inside() {
         return Err(AuditError::Reentrant);
     }
     let mut audit = Audit::default();
-    for (number, shard) in engine.shards.iter().enumerate() {
-        let inside = inside::enter();
-        let token = shard.token.take();
-        // With the token in hand, everything but `claimed`, `floor` and what is published beyond `indexed` stands still.
-        let auditor = Auditor { engine, shard, number };
-        let mut leads = HashMap::new();
-        auditor.cursors()?;
-        auditor.slots()?;
-        for index in 0..shard.directories.len() {
-            audit.entries += auditor.index(index, &mut leads)?;
+    for number in 0..engine.shards.len() {
+        loop {
+            let inside = inside::enter();
+            let owner = engine.wait_to_own(number);
+            let checked = Auditor { engine, shard: owner.shard(), index: owner.index, owner: &owner, number }.check();
+            // Whoever was relieved has looked at what others were changing.
+            let is_current = owner.is_current();
+            // The token goes back before this thread leaves.
+            drop((owner, inside));
+            if is_current {
+                audit = audit + checked?;
+                break;
+            }
         }
-        auditor.leads(&leads)?;
-        audit.records += shard.indexed() - shard.evicted();
-        drop((token, inside));
     }
     Ok(audit)
 }
@@ -82,19 +82,43 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
 struct Auditor<'a, T: Signal> {
     engine: &'a Engine<T>,
     shard: &'a Shard<T>,
+    index: &'a Index<T>,
+    owner: &'a Owner<'a, T>,
     number: usize,
 }
 
 impl<T: Signal> Auditor<'_, T> {
+    /// With the token in hand, everything but `claimed`, the floor and what is published beyond `indexed` stands still.
+    fn check(&self) -> Result<Audit, Breach> {
+        let mut leads = HashMap::new();
+        self.cursors()?;
+        self.slots()?;
+        let mut entries = 0;
+        for index in 0..T::INDEXES.as_ref().len() {
+            entries += self.index(index, &mut leads)?;
+        }
+        self.leads(&leads)?;
+        // Whoever was relieved counts for nothing.
+        Ok(Audit { records: self.indexed().saturating_sub(self.owner.evicted()), entries })
+    }
+
+    fn indexed(&self) -> u64 {
+        self.index.own_indexed()
+    }
+
+    fn is_passed_over(&self, sequence: u64) -> bool {
+        self.index.leads[self.shard.slots.place(sequence)].get() == PASSED_OVER
+    }
+
     fn breach(&self, invariant: u8, what: String) -> Breach {
         Breach { invariant, shard: self.number, what }
     }
 
     fn cursors(&self) -> Result<(), Breach> {
         let shard = self.shard;
-        let (reclaimed, evicted, indexed) = (shard.reclaimed(), shard.evicted(), shard.indexed());
+        let (reclaimed, evicted, indexed) = (self.owner.reclaimed(), self.owner.evicted(), self.indexed());
         let claimed = shard.claimed();
-        let end = reclaimed + shard.slots.count();
+        let end = reclaimed + shard.slots.places();
         if !(reclaimed <= evicted && evicted <= indexed && indexed <= claimed && claimed <= end) {
             let what = format!("cursors out of order: {reclaimed} ≤ {evicted} ≤ {indexed} ≤ {claimed} ≤ {end}");
             return Err(self.breach(4, what));
@@ -108,30 +132,32 @@ impl<T: Signal> Auditor<'_, T> {
 
     fn slots(&self) -> Result<(), Breach> {
         let shard = self.shard;
+        let evicted = self.owner.evicted();
         let mut heap = 0;
-        for (sequence, head) in shard.slots.heads(shard.reclaimed()..shard.indexed()) {
+        for (sequence, head) in shard.slots.heads(evicted..self.indexed()) {
+            if self.is_passed_over(sequence) {
+                continue;
+            }
             if !head.holds(sequence) {
                 return Err(self.breach(1, format!("sequence {sequence} is indexed, and its slot holds another")));
             }
             heap += head.heap();
-            // A block that reaches into what is being written over may be of other records by now.
-            let block = shard.blocks.times(sequence);
-            if sequence >= shard.evicted() && !block.contains(&head.time()) {
+            if !self.index.blocks.times(sequence).contains(&head.time()) {
                 return Err(self.breach(2, format!("the block of record {sequence} does not reach to its time")));
             }
-        }
-        if let Some(share) = &shard.share {
-            let bytes = |from: u64| shard.slots.bytes(from..shard.indexed());
-            let (kept, taken) = (bytes(shard.evicted()), bytes(shard.reclaimed()));
-            if kept != share.kept() || taken > share.taken() {
-                let (said, held) = (share.kept(), share.taken());
-                let what = format!("records keep {kept} bytes and hold {taken}, counted are {said} and {held}");
-                return Err(self.breach(4, what));
+            if sequence.is_multiple_of(64) {
+                self.index.beat();
             }
         }
-        let counted = shard.heap.get();
-        if std::mem::needs_drop::<T>() && heap != counted {
+        let counted = self.index.heap.get();
+        if (std::mem::needs_drop::<T>() || shard.share.is_some()) && heap != counted {
             return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
+        }
+        if let Some(share) = &shard.share {
+            let (kept, taken) = (shard.kept(), share.taken());
+            if kept > taken {
+                return Err(self.breach(4, format!("records keep {kept} bytes, {taken} are counted as taken")));
+            }
         }
         Ok(())
     }
@@ -140,16 +166,19 @@ impl<T: Signal> Auditor<'_, T> {
         let shard = self.shard;
         let names = T::INDEXES;
         let name = names.as_ref()[index];
-        let evicted = shard.evicted();
+        let evicted = self.owner.evicted();
+        let reader = Reader::new(self.engine);
         let mut expected = Expected::new();
-        for (sequence, head) in shard.slots.heads(evicted..shard.indexed()) {
+        for (sequence, head) in shard.slots.heads(evicted..self.indexed()) {
+            if self.is_passed_over(sequence) {
+                continue;
+            }
+            if sequence.is_multiple_of(64) {
+                self.index.beat();
+            }
             let print = head.print(index);
-            // SAFETY: indexed, so published; this thread holds the token, so `reclaimed` stays where it is (invariant 1).
-            let key = self.engine.guarded(|| unsafe {
-                shard
-                    .slots
-                    .read(sequence, |record| record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key)))
-            });
+            let print_of = |record: &T| record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key));
+            let key = self.engine.guarded(|| reader.read_one(self.number, sequence, print_of)).flatten();
             if key.is_some_and(|key| key != print) {
                 let what = format!("index {name}: the key of record {sequence} is not the one it was indexed by");
                 return Err(self.breach(2, what));
@@ -157,8 +186,8 @@ impl<T: Signal> Auditor<'_, T> {
             if print == NO_KEY {
                 continue;
             }
-            let link = u64::from(head.link(index).load(Ordering::Relaxed));
-            let before = expected.insert(print, sequence);
+            let link = self.index.link(shard.slots.place(sequence), index);
+            let before = expected.insert(self.index.entry_of(index, print), sequence);
             let wanted = before.map_or(0, |before| sequence - before);
             // The first one's predecessor has been evicted: its link leads out of the window, or nowhere.
             let leads_out = before.is_none() && link <= sequence && sequence - link < evicted;
@@ -173,11 +202,10 @@ impl<T: Signal> Auditor<'_, T> {
 
     /// Checks of how many keys each record says that it is the newest.
     fn leads(&self, right: &HashMap<u64, u8>) -> Result<(), Breach> {
-        let shard = self.shard;
-        for sequence in shard.evicted()..shard.indexed() {
-            let (said, right) =
-                (shard.leads[shard.slots.slot(sequence)].get(), right.get(&sequence).copied().unwrap_or(0));
-            if said != right {
+        for sequence in self.owner.evicted()..self.indexed() {
+            let said = self.index.leads[self.shard.slots.place(sequence)].get();
+            let right = right.get(&sequence).copied().unwrap_or(0);
+            if said != right && said != PASSED_OVER {
                 let what = format!("record {sequence} counts as the newest of {said} keys, it is that of {right}");
                 return Err(self.breach(1, what));
             }
@@ -185,30 +213,20 @@ impl<T: Signal> Auditor<'_, T> {
         Ok(())
     }
 
-    fn directory(&self, index: usize, name: &str, mut expected: Expected) -> Result<u64, Breach> {
-        let guard = epoch::pin();
+    fn directory(&self, index: usize, name: &str, expected: Expected) -> Result<u64, Breach> {
+        let mut expected: HashSet<usize> =
+            expected.into_values().map(|newest| self.shard.slots.place(newest)).collect();
         let mut entries = 0;
-        let mut breach = None;
-        self.shard.directories[index].for_each(&guard, |print, found| {
+        for place in self.index.places(index) {
             entries += 1;
-            match expected.remove(&print) {
-                Some(right) if right == found => {}
-                Some(right) => {
-                    let what = format!("index {name}: an entry says that {found} is the newest, records say {right}");
-                    breach.get_or_insert((2, what));
-                }
-                None => {
-                    let what = format!("index {name}: an entry for {found} leads to no live record");
-                    breach.get_or_insert((1, what));
-                }
+            if !expected.remove(&place) {
+                let what = format!("index {name}: the entry for place {place} leads to no key's newest record");
+                return Err(self.breach(1, what));
             }
-        });
-        if breach.is_none() && !expected.is_empty() {
-            breach = Some((2, format!("index {name}: {} keys of live records have no entry", expected.len())));
         }
-        match breach {
-            Some((invariant, what)) => Err(self.breach(invariant, what)),
-            None => Ok(entries),
+        if !expected.is_empty() {
+            return Err(self.breach(2, format!("index {name}: {} keys of live records have no entry", expected.len())));
         }
+        Ok(entries)
     }
 }

@@ -1,6 +1,7 @@
 //! What a store's builder is told, and the numbers that follow from it.
 
 use crate::error::BuildError;
+use crate::indexer::PATIENCE;
 use crate::ring::MAX_RUN;
 use crate::signal::Signal;
 use crate::store::Store;
@@ -26,6 +27,9 @@ pub(crate) const MOST_SHARDS: usize = 1024;
 /// producers on as many cores pushed a fifth of what they do to nineteen.
 const SHARD_AT_LEAST: usize = 512;
 
+/// Slots that a shard has to spare unless the builder is told.
+const SPARES: usize = 48;
+
 /// Builds a [`Store`].
 ///
 /// ```
@@ -44,6 +48,8 @@ pub struct Builder<T> {
     pub(crate) manual: bool,
     pub(crate) fingerprint_bits: u32,
     pub(crate) slack: Option<usize>,
+    pub(crate) spares: usize,
+    pub(crate) patience: Option<Duration>,
     pub(crate) max_record_bytes: Option<usize>,
     pub(crate) max_bytes: Option<usize>,
     pub(crate) max_age: Option<Duration>,
@@ -84,6 +90,8 @@ impl<T: Signal> Builder<T> {
             manual: false,
             fingerprint_bits: 64,
             slack: None,
+            spares: if cfg!(loom) { 0 } else { SPARES },
+            patience: if cfg!(loom) { None } else { Some(PATIENCE) },
             max_record_bytes: None,
             max_bytes: None,
             max_age: None,
@@ -240,6 +248,21 @@ impl<T: Signal> Builder<T> {
         self
     }
 
+    /// How many slots each shard has to spare: so many threads may sleep over a slot of it at a time, and pushes and lookups of others
+    /// go on. 48 if not given. A thread sleeps over a slot if it is suspended between claiming and publishing it, while it reads a
+    /// record there, or while it moves one out. Each costs the memory of a slot once it is needed.
+    pub fn spare_slots(mut self, slots: usize) -> Self {
+        self.spares = slots;
+        self
+    }
+
+    /// For tests: how long a thread that does a shard's work may stand still before others take the work over; `None`: for ever.
+    #[doc(hidden)]
+    pub fn patience(mut self, lasts: Option<Duration>) -> Self {
+        self.patience = lasts;
+        self
+    }
+
     /// For tests: slots beyond the capacity in each shard.
     #[doc(hidden)]
     pub fn slack(mut self, slots: usize) -> Self {
@@ -297,6 +320,7 @@ impl<T: Signal> Builder<T> {
         let run = run_length(base);
         let slack = self.slack.unwrap_or_else(|| (base / 4).max(run)).max(1);
         let slots = base.checked_add(1).and_then(|base| base.checked_add(slack)).filter(|&slots| slots < 1 << 31);
+        let slots = slots.and_then(|slots| slots.checked_add(self.spares)).filter(|&slots| slots < 1 << 31);
         let bytes = slots
             .and_then(|slots| slots.checked_mul(size_of::<T>().max(64)))
             .and_then(|bytes| bytes.checked_mul(shards))

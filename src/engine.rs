@@ -5,14 +5,15 @@ use crate::config::{Layout, Layouts, OnFull, Picks};
 use crate::error::Rejection;
 use crate::evictions::Sinks;
 use crate::index::{Fingerprints, NO_KEY};
-use crate::indexer::{Ages, Moved, Role};
+use crate::indexer::{Ages, Moved, Patience, Work};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
-use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Route, Router, Shard, Sketch};
+use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Owner, Pins, Route, Router, Shard, Sketch};
 use crate::signal::{Ledger, Signal};
-use crate::sync::fault::{self, Fault, planted};
+use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
@@ -26,10 +27,16 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) shards: Box<[Shard<T>]>,
     pub(crate) router: Router,
     pub(crate) notices: Notices,
+    /// What readers look at.
+    pub(crate) pins: Pins,
+    /// How long whoever holds the token of a shard may sleep; for each shard, and the last for the indexer's thread.
+    patience: Box<[Patience]>,
     pub(crate) fingerprints: Fingerprints,
     /// Tells bookmarks and cursors of this store from others'.
     pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
+    /// Threads that run hooks now.
+    pub(crate) showing: Count,
     /// Room in a shard, or the end of the store.
     pub(crate) room: Event,
     /// Records that have been indexed, or the end of the store.
@@ -65,6 +72,7 @@ pub(crate) struct Counts {
     pub(crate) too_large: Count,
     pub(crate) waits: Count,
     pub(crate) assists: Count,
+    pub(crate) reliefs: Count,
     pub(crate) panics: Count,
 }
 
@@ -76,7 +84,8 @@ impl<T: Signal> Engine<T> {
         identity: u64,
     ) -> Result<Self, TryReserveError> {
         let shards_of = |layout: Layout| {
-            layout.capacities().map(move |capacity| Shard::new(capacity, layout.slack, config.share(capacity)))
+            let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.share(capacity));
+            layout.capacities().map(new)
         };
         let route = |first: usize, layout: Layout| Route::new(first..first + layout.shards, layout.run, layout.slack);
         let picked = layouts.picked;
@@ -86,13 +95,18 @@ impl<T: Signal> Engine<T> {
             let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
             config.share(layout.base).map_or(largest, |share| share.min(sized).min(largest))
         };
+        let shards: Box<[_]> =
+            shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?;
         Ok(Self {
-            shards: shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?,
+            patience: (0..=shards.len()).map(|_| Patience::new(config.patience)).collect(),
+            pins: Pins::new(),
+            shards,
             router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
             notices: Notices::new(),
             fingerprints,
             identity,
             sinks: Snapshot::new(Sinks::default()),
+            showing: Count::default(),
             room: Event::new(),
             arrivals: Event::new(),
             ledger: Ledger::default(),
@@ -294,17 +308,50 @@ impl<T: Signal> Engine<T> {
         }
     }
 
+    /// Takes the token of a shard. If somebody holds it who has not got on for some time, and `relieves` says so, it is taken
+    /// over from there: whoever holds it sleeps.
+    pub(crate) fn own(&self, number: usize, relieves: bool) -> Option<Owner<'_, T>> {
+        let shard = &self.shards[number];
+        shard.try_own().or_else(|| {
+            let beats = shard.beats().filter(|_| relieves)?;
+            let owner = self.patience[number].is_out(beats).then(|| shard.take_over()).flatten();
+            self.counts.reliefs.add(u64::from(owner.is_some()));
+            owner
+        })
+    }
+
+    /// Takes the token of a shard as soon as its holder gives it back, or is relieved. Never on a path that a push or a lookup
+    /// takes: for the audit and the store's end.
+    pub(crate) fn wait_to_own(&self, number: usize) -> Owner<'_, T> {
+        loop {
+            match self.own(number, true) {
+                Some(owner) => return owner,
+                None => thread::yield_now(),
+            }
+        }
+    }
+
     /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
     #[cold]
     fn assist(&self, shard: usize) -> bool {
         if inside::is_inside() {
             return false;
         }
-        let Some(moved) = self.step(shard, Role::Assister) else { return false };
+        // Hooks and streams see what is evicted on the indexer's thread, if there is one and it does not sleep. One that takes its
+        // time in a hook does not sleep: the hook would keep the producer as well.
+        let sleeps = || self.showing.get() == 0 && self.patience[self.shards.len()].is_out(self.notices.tick());
+        let work = if !self.threaded || sleeps() { Work::ASSIST_ALL } else { Work::ASSIST };
+        let Some(moved) = self.step(shard, work) else { return false };
         if moved.reclaimed > 0 {
             self.counts.assists.add(1);
         }
         moved.reclaimed > 0
+    }
+
+    /// Whether half of a shard's room beyond its capacity, or of its bytes, is in use.
+    pub(crate) fn is_short_of_room(&self, shard: &Shard<T>) -> bool {
+        let room = (shard.reclaimed() + shard.slots.places()).saturating_sub(shard.claimed());
+        room <= shard.slack() / 2 || shard.is_short_of_bytes() || self.shares_too_much()
     }
 
     /// Indexes some records of a shard for a reader, who would have to look through all that are not. To look through a few
@@ -312,7 +359,7 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn spare_a_tail(&self, number: usize) {
         let shard = &self.shards[number];
         if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !inside::is_inside() {
-            self.step(number, Role::Reader);
+            self.step(number, Work::READ);
         }
     }
 
@@ -325,7 +372,6 @@ impl<T: Signal> Engine<T> {
         // written once, here (invariant 3), and no user code runs in between (invariant 5).
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, sketch) };
         slots.prefetch_ahead(claim.slot);
-        self.notices.send(claim.shard);
         self.tell_of_freed();
         self.tidy_after(claim.shard, claim.first + 1, 1);
     }
@@ -346,14 +392,13 @@ impl<T: Signal> Engine<T> {
             sequence += 1;
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
-        self.notices.send(claim.shard);
         self.tell_of_freed();
         self.tidy_after(claim.shard, sequence, claim.count);
     }
 
     /// Applies all work that can be done in a shard now, without running user code; whether any was.
     fn catch_up(&self, shard: usize) -> bool {
-        self.step(shard, Role::Flusher).is_some_and(|moved| moved.any())
+        self.step(shard, Work::FLUSH).is_some_and(|moved| moved.any())
     }
 
     /// Waits until everything claimed before is indexed and every eviction due by then is applied.
@@ -386,22 +431,24 @@ impl<T: Signal> Engine<T> {
 
     /// Makes everything that is in the store now invisible at once, and due for eviction.
     pub(crate) fn clear(&self) {
-        for (number, shard) in self.shards.iter().enumerate() {
+        for shard in &self.shards {
             shard.clear();
-            if !planted(Fault::ClearWithoutNotice) {
-                self.notices.send(number);
+            if !planted(Fault::ClearWithoutNotice) && shard.take_parked_mark() {
+                self.notices.wake();
             }
         }
     }
 
     /// No push enters from now on; the indexer is told to finish.
     pub(crate) fn close(&self) {
-        // Release pairs with the Acquire in `is_stopping`; against parking, see the fence.
+        // Release pairs with the Acquire in `is_stopping`. The indexer that parks sees it, or is woken by the first shard that
+        // closes: see `Shard::take_parked_mark`.
         self.stopping.store(1, Ordering::Release);
-        self.shards.iter().for_each(Shard::close);
-        // Pairs with the fence in `Notices::park`: either the indexer sees `stopping` in its last look, or it is seen
-        // parked here.
-        fault::fence(Fault::CloseWithoutFence);
+        for shard in &self.shards {
+            if shard.close() {
+                self.notices.wake();
+            }
+        }
         self.notices.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
             // Wakers run inside, wherever they do: they may push, and not wait.
@@ -478,11 +525,14 @@ impl<T: Signal> Engine<T> {
         // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
         let _inside = inside::enter();
         self.work_off();
-        // All tokens together, so that nobody reclaims, and shows again, what is shown here.
-        let tokens: Vec<_> = self.shards.iter().map(|shard| shard.token.take()).collect();
-        tokens.iter().enumerate().for_each(|(number, token)| self.show_held(number, token));
+        // All tokens together, so that nobody hands on what is counted as missed here.
+        let owners: Vec<_> = (0..self.shards.len()).map(|number| self.wait_to_own(number)).collect();
+        self.miss_aside();
+        let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
-        drop(tokens);
+        drop(owners);
+        // Users' code, and no token is held.
+        self.guarded(|| drop(sinks));
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
     }
@@ -496,7 +546,7 @@ impl<T: Signal> Engine<T> {
     fn work_off(&self) {
         for number in 0..self.shards.len() {
             // Whoever has the token now will not keep it.
-            while self.step(number, Role::Indexer { rested: u64::MAX }).is_none_or(Moved::any) {
+            while self.step(number, Work::ALL).is_none_or(Moved::any) {
                 thread::yield_now();
             }
         }
@@ -520,7 +570,7 @@ impl<T: Signal> Engine<T> {
     /// Indexes and evicts all that is due, and reclaims nothing.
     pub(crate) fn settle(&self) {
         for number in 0..self.shards.len() {
-            while self.step(number, Role::Flusher).is_some_and(Moved::any) {}
+            while self.step(number, Work::FLUSH).is_some_and(Moved::any) {}
         }
     }
 

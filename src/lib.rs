@@ -101,13 +101,6 @@ pub mod guide {}
 #[doc = include_str!("answers.md")]
 pub mod answers {}
 
-/// For the loom models: whether directory tables are replaced, so that pinning must be modelled.
-#[cfg(loom)]
-#[doc(hidden)]
-pub fn model_pins() {
-    sync::epoch::MODELLED.store(true, std::sync::atomic::Ordering::Relaxed);
-}
-
 #[cfg(loom)]
 #[doc(hidden)]
 pub use sync::ModelEvent;

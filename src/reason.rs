@@ -24,7 +24,7 @@ impl EvictReason {
 
     /// The reason that was kept as this number.
     pub(crate) fn numbered(number: u8) -> Self {
-        Self::ALL[usize::from(number)]
+        Self::ALL.get(usize::from(number)).copied().unwrap_or_default()
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Stats {
     pub waits: u64,
     /// Batches of the indexer's work that producers did.
     pub assists: u64,
+    /// How often a thread that slept in the middle of a shard's work was relieved.
+    pub reliefs: u64,
     /// Records pushed and not yet indexed. Queries see them all the same.
     pub indexer_lag: u64,
     /// Notices sent to the indexer that did not meet one under way.
@@ -147,12 +149,12 @@ impl Stats {
         let index = |(number, &name): (usize, &&'static str)| IndexStats {
             name,
             entries: query::distinct(engine, number),
-            directory_bytes: engine.shards.iter().map(|shard| shard.directories[number].bytes() as u64).sum(),
+            directory_bytes: engine.shards.iter().map(|shard| shard.directory_bytes(number) as u64).sum(),
         };
         let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
 
         let (mut taken, mut evicted, mut lag) = (0, EvictedCounts::default(), 0);
-        let (mut heads, mut data, mut marks) = (0, engine.ledger.bytes(), 0);
+        let (mut heads, mut data) = (0, engine.ledger.bytes());
         let mut capacity = 0;
         let picked = engine.router.shards_of(Class::Picked);
         let mut class = (!picked.is_empty()).then(ClassStats::default);
@@ -167,19 +169,11 @@ impl Stats {
                 class.evicted += departures;
             }
             // Read at another moment: at most a ring behind.
-            let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.count()), claimed);
+            let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.places()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
-            heads +=
-                shard.slots.head_bytes() + size_of_val(&*shard.leads) + shard.blocks.bytes() + shard.departed.bytes();
-            let lagging: u64 = shard
-                .slots
-                .heads(indexed..claimed)
-                .filter(|(at, head)| head.holds(*at))
-                .map(|(_, head)| head.heap())
-                .sum();
-            data += shard.slots.payload_bytes() + (shard.heap.get() + lagging) as usize;
-            marks += shard.marks.bytes() + shard.floor_bytes();
+            heads += shard.slots.head_bytes() + shard.other_index_bytes();
+            data += shard.slots.payload_bytes() + shard.heap(claimed) as usize;
         }
         let rejected = RejectedCounts {
             full: engine.counts.full.get(),
@@ -191,7 +185,11 @@ impl Stats {
         let index_memory_bytes = heads as u64 + directories;
         let data_memory_bytes = data as u64;
         let ages = engine.ages.as_ref().map_or(0, Ages::bytes);
-        let fixed = size_of::<Engine<T>>() + size_of_val(&*engine.shards) + marks + ages + engine.sinks.load().bytes();
+        let fixed = size_of::<Engine<T>>()
+            + size_of_val(&*engine.shards)
+            + engine.pins.bytes()
+            + ages
+            + engine.sinks.load().bytes();
         Self {
             signal: T::NAME,
             capacity,
@@ -206,6 +204,7 @@ impl Stats {
             rejected,
             waits: engine.counts.waits.get(),
             assists: engine.counts.assists.get(),
+            reliefs: engine.counts.reliefs.get(),
             indexer_lag: lag,
             notices: engine.notices.sent(),
             caught_panics: engine.caught_panics(),
@@ -244,6 +243,7 @@ impl serde::Serialize for Stats {
         map.serialize_entry("rejected", &self.rejected)?;
         map.serialize_entry("waits", &self.waits)?;
         map.serialize_entry("assists", &self.assists)?;
+        map.serialize_entry("reliefs", &self.reliefs)?;
         map.serialize_entry("indexer_lag", &self.indexer_lag)?;
         map.serialize_entry("notices", &self.notices)?;
         map.serialize_entry("caught_panics", &self.caught_panics)?;

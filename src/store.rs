@@ -8,9 +8,9 @@ use crate::engine::Engine;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::evictions::{self, Evicted, Evictions, Hook};
 use crate::index::Fingerprints;
-use crate::indexer::{self, Role};
+use crate::indexer::{self, Work};
 use crate::inside;
-use crate::query::{self, KeyCount, Query, View};
+use crate::query::{self, KeyCount, Query, Reader};
 use crate::reason::EvictReason;
 use crate::ring::Sketch;
 use crate::signal::{KeyBuf, Signal, index_named};
@@ -258,11 +258,18 @@ impl<T: Signal> Store<T> {
         if sequence >= shard.claimed() {
             return Err(GetError::Unknown);
         }
-        let mut view = View::open_at(shard, sequence);
-        if sequence < view.low || !view.license(sequence) {
-            return Err(if shard.has_cleared(sequence) { GetError::Cleared } else { GetError::Evicted });
+        let (mut found, mut visit) = (None, Some(visit));
+        let reader = Reader::new(&self.engine);
+        let pin = reader.pin(0, position.shard(), sequence);
+        reader.confirm();
+        if sequence >= shard.low(shard.claimed()) {
+            found = reader.read(pin, |record| visit.take().map(|visit| visit(record))).flatten();
         }
-        view.read(sequence, visit).ok_or(GetError::Pending)
+        found.ok_or_else(|| match shard.has_cleared(sequence) {
+            true => GetError::Cleared,
+            false if sequence < shard.low(shard.claimed()).max(shard.evicted()) => GetError::Evicted,
+            false => GetError::Pending,
+        })
     }
 
     /// The distinct keys of an index, in order: the services, the span names. O(keys + records pushed since the indexer's
@@ -370,9 +377,9 @@ impl<T: Signal> Store<T> {
             self.engine.notices.tick_on();
         }
         self.engine.age_out(now);
-        let role = if self.engine.threaded { Role::Flusher } else { Role::Indexer { rested: u64::MAX } };
+        let work = if self.engine.threaded { Work::FLUSH } else { Work::ALL };
         (0..self.engine.shards.len())
-            .fold(false, |any, shard| self.engine.step(shard, role).is_some_and(|moved| moved.any()) | any)
+            .fold(false, |any, shard| self.engine.step(shard, work).is_some_and(|moved| moved.any()) | any)
     }
 
     /// Empties the store: from now on no query sees what was pushed before. Evicts in the background, through hooks and

@@ -45,7 +45,7 @@ fn one_producer_fills_all_shards_evenly() {
 #[test]
 fn a_full_ring_rejects_or_hands_back() {
     let census = Census::new();
-    let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(1).manual();
+    let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0).manual();
     let store = builder.on_full(OnFull::Reject).build().unwrap();
     let first = store.push(Counted::new(&census, 1, 0)).unwrap();
     let refused = store.visit(first, |_| {
@@ -76,7 +76,7 @@ fn a_full_ring_rejects_or_hands_back() {
 fn a_waiting_push_goes_on_when_the_reader_leaves() {
     let census = Census::new();
     for manual in [true, false] {
-        let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(1);
+        let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0);
         let store = if manual { builder.manual() } else { builder }.build().unwrap();
         let first = store.push(Counted::new(&census, 1, 0)).unwrap();
         std::thread::scope(|scope| {

@@ -66,7 +66,8 @@ fn push_elsewhere(store: &Store<Sized>, records: usize, record: impl Fn() -> Siz
 
 #[test]
 fn a_reader_that_sleeps_holds_back_the_bytes_of_one_shard() {
-    let store: Store<Sized> = Store::builder().capacity(4_000).shards(4).max_bytes(1_000_000).build().unwrap();
+    let store: Store<Sized> =
+        Store::builder().capacity(4_000).shards(4).spare_slots(0).max_bytes(1_000_000).build().unwrap();
     let first = store.push(Sized::of(900)).unwrap();
     let taken = store.visit(first, |_| push_elsewhere(&store, 10_000, || Sized::of(900))).unwrap();
     assert_eq!(taken, 10_000, "others pass the reader by");
@@ -74,7 +75,7 @@ fn a_reader_that_sleeps_holds_back_the_bytes_of_one_shard() {
 
 #[test]
 fn pushes_that_wait_in_one_class_hold_no_bytes_of_the_other() {
-    let builder = Store::builder().capacity(1_000).shards(1).max_bytes(1_000_000).error_class(10);
+    let builder = Store::builder().capacity(1_000).shards(1).spare_slots(0).max_bytes(1_000_000).error_class(10);
     let store: Store<Sized> = builder.build().unwrap();
     let first = store.push(Sized::error(0)).unwrap();
     let ready = Barrier::new(4);
@@ -147,7 +148,8 @@ fn tasks_that_wait_for_slots_do_not_wake_each_other() {
         }
     }
 
-    let store: Store<Sized> = Store::builder().capacity(4).slack(4).shards(1).max_bytes(1 << 30).build().unwrap();
+    let store: Store<Sized> =
+        Store::builder().capacity(4).slack(4).shards(1).spare_slots(0).max_bytes(1 << 30).build().unwrap();
     let first = store.push(Sized::of(0)).unwrap();
     let polls = store.visit(first, |_| {
         let wait = || {

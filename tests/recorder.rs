@@ -88,7 +88,7 @@ fn a_dump_holds_everything_and_can_be_read_back() {
 
 #[test]
 fn it_never_waits_and_counts_what_found_no_room() {
-    let traces = Store::builder().capacity(4).shards(1).on_full(OnFull::Wait).build().unwrap();
+    let traces = Store::builder().capacity(4).shards(1).spare_slots(0).on_full(OnFull::Wait).build().unwrap();
     let telemetry = Telemetry::new(traces, Store::builder().build().unwrap(), Store::builder().build().unwrap());
     let first = telemetry.traces().push(Span::default()).unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);

@@ -22,7 +22,7 @@ fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
     for manual in [true, false] {
         returns(move || {
             let census = Census::new();
-            let builder = Store::<Counted>::builder().capacity(1).shards(1).slack(8);
+            let builder = Store::<Counted>::builder().capacity(1).shards(1).slack(8).spare_slots(0);
             let store = if manual { builder.manual() } else { builder }.build().unwrap();
             let mut stream = store.evictions(64).unwrap();
             store.push(Counted::new(&census, 1, 0)).unwrap();

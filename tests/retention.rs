@@ -113,7 +113,14 @@ fn bytes_are_bounded_at_every_moment() {
 fn bytes_of_what_is_refused_are_given_back() {
     let census = Census::new();
     let each = size_of::<Counted>();
-    let builder = Store::builder().capacity(4).slack(4).shards(1).max_bytes(4 * each).on_full(OnFull::Reject).manual();
+    let builder = Store::builder()
+        .capacity(4)
+        .slack(4)
+        .shards(1)
+        .spare_slots(0)
+        .max_bytes(4 * each)
+        .on_full(OnFull::Reject)
+        .manual();
     let store: Store<Counted> = builder.build().unwrap();
     let fill = || {
         let records = (0..20).map(|number| Counted::new(&census, number, number)).collect();
@@ -167,7 +174,8 @@ fn a_record_too_large_for_its_share_is_refused() {
 
 #[test]
 fn a_push_beyond_the_bytes_waits_until_they_are_there() {
-    let store: Store<LogRecord> = Store::builder().capacity(100).shards(1).max_bytes(100_000).build().unwrap();
+    let store: Store<LogRecord> =
+        Store::builder().capacity(100).shards(1).spare_slots(0).max_bytes(100_000).build().unwrap();
     let first = store.push(log(90_000)).unwrap();
     let pushed = AtomicU64::new(0);
     std::thread::scope(|scope| {

@@ -16,7 +16,7 @@ use support::{Census, Counted};
 fn a_task_waits_for_room_and_is_woken() {
     let census = Census::new();
     let store: Store<Counted> =
-        Store::builder().capacity(8).shards(1).slack(2).on_full(OnFull::Reject).build().unwrap();
+        Store::builder().capacity(8).shards(1).slack(2).spare_slots(0).on_full(OnFull::Reject).build().unwrap();
     let first = store.push(Counted::new(&census, 1, 0)).map_err(|error| error.reason).unwrap();
     let (leave, left) = mpsc::channel::<()>();
     let (looking, looks) = mpsc::channel();

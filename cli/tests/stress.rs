@@ -66,5 +66,5 @@ fn who_ends_it_is_told_that_it_was_not_all() {
 fn a_phase_that_there_is_not_is_told() {
     let output = Command::new(SLIPRING).args(["stress", "nothing"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("suspended-producer"), "it says which there are");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("suspended-producers"), "it says which there are");
 }

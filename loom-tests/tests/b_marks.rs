@@ -7,7 +7,7 @@ use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
 #[test]
 fn a_reader_sees_only_what_its_mark_protects() {
-    explore("marks", 3, || {
+    explore("marks", 2, || {
         let store = small(1, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();
@@ -116,7 +116,7 @@ fn write_over_the_older(store: &Store<Record>) -> thread::JoinHandle<()> {
 
 #[test]
 fn a_mark_in_a_new_block_protects_as_well() {
-    explore("new block", 3, || {
+    explore("new block", 2, || {
         under_the_first_mark(|store, _| {
             let writer = write_over_the_older(store);
             lookup(store, 1);
@@ -127,7 +127,7 @@ fn a_mark_in_a_new_block_protects_as_well() {
 
 #[test]
 fn readers_that_make_blocks_at_once_are_all_seen() {
-    explore("new blocks", 2, || {
+    explore("new blocks", 1, || {
         under_the_first_mark(|store, younger| {
             let writer = write_over_the_older(store);
             let reader = {

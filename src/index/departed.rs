@@ -17,6 +17,11 @@ impl Departed {
         reserve((slots / 2).next_power_of_two(), || AtomicU32::new(0)).map(Self)
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        self.0.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::reason::EvictReason;
 use crate::ring::Shard;
 use crate::signal::Signal;
-use crate::sync::{Mutex, lock};
+use crate::sync::{Count, Mutex, try_lock};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,10 @@ const NOTES: u32 = 64;
 #[derive(Debug)]
 pub(crate) struct Ages {
     most: Duration,
+    /// Whoever finds it locked leaves the notes to whoever has it: nobody waits here.
     notes: Mutex<Notes>,
+    /// Bytes that the notes have on the heap.
+    bytes: Count,
 }
 
 #[derive(Debug, Default)]
@@ -39,14 +42,19 @@ struct Note {
 
 impl Ages {
     pub(crate) fn new(most: Duration) -> Self {
-        Self { most, notes: Mutex::new(Notes::default()) }
+        Self { most, notes: Mutex::new(Notes::default()), bytes: Count::default() }
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        let notes = lock(&self.notes);
-        let each: usize = notes.taken.iter().chain(&notes.spare).map(|note| size_of_val(&*note.claimed)).sum();
-        notes.taken.capacity() * size_of::<Note>() + each
+        self.bytes.get() as usize
+    }
+}
+
+impl Notes {
+    fn bytes(&self) -> usize {
+        let each: usize = self.taken.iter().chain(&self.spare).map(|note| size_of_val(&*note.claimed)).sum();
+        self.taken.capacity() * size_of::<Note>() + each
     }
 }
 
@@ -54,7 +62,7 @@ impl<T: Signal> Engine<T> {
     /// Makes invisible what is too old by now, where age matters. Cheap when there is nothing to do.
     pub(crate) fn age_out(&self, clock: impl Fn() -> Instant) {
         let Some(ages) = &self.ages else { return };
-        let mut notes = lock(&ages.notes);
+        let Some(mut notes) = try_lock(&ages.notes) else { return };
         // Not before the lock: notes are in order.
         let now = clock();
         self.take_note(ages, &mut notes, now, clock);
@@ -62,9 +70,13 @@ impl<T: Signal> Engine<T> {
             let note = notes.taken.pop_front().expect("there is one");
             for (shard, &claimed) in self.shards.iter().zip(&note.claimed) {
                 shard.raise_floor(claimed, EvictReason::Age);
+                if shard.take_parked_mark() {
+                    self.notices.wake();
+                }
             }
             notes.spare = Some(note);
         }
+        ages.bytes.set(notes.bytes() as u64);
     }
 
     fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant, clock: impl Fn() -> Instant) {
@@ -83,7 +95,7 @@ impl<T: Signal> Engine<T> {
     /// When there is something to do for [`age_out`](Engine::age_out) next, if nothing arrives until then.
     pub(crate) fn ages_next(&self) -> Option<Instant> {
         let ages = self.ages.as_ref()?;
-        let notes = lock(&ages.notes);
+        let Some(notes) = try_lock(&ages.notes) else { return Some(Instant::now()) };
         let Some(last) = notes.taken.back() else { return self.has_records().then(Instant::now) };
         let note = if self.has_grown(last) { last.at.checked_add(ages.most / NOTES) } else { None };
         let oldest = notes.taken.front().and_then(|note| note.at.checked_add(ages.most));
@@ -104,6 +116,7 @@ mod tests {
     use super::*;
     use crate::config::Builder;
     use crate::signal::LogRecord;
+    use crate::sync::lock;
 
     #[test]
     fn notes_are_taken_and_forgotten_when_it_is_time() {

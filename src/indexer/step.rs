@@ -1,37 +1,56 @@
 //! One step in one shard: index what is published, evict what is due, reclaim what no reader looks at.
 //!
 //! Whoever takes it holds the shard's token: the indexer's thread, a producer that found the ring full or drops what it has
-//! evicted, a reader that found many records not indexed, or a `flush`.
+//! evicted, a reader that found many records not indexed, or a `flush`. No code of users runs meanwhile: records are moved out of
+//! their slots, and hooks and drops see them after the token has been given back.
 
 use crate::Position;
 use crate::engine::Engine;
 use crate::evictions::{Outlet, Sinks};
-use crate::index::{Directory, Growth};
+use crate::index::PASSED_OVER;
 use crate::inside;
 use crate::reason::EvictReason;
-use crate::ring::{Head, Shard, Slots, TokenGuard};
+use crate::ring::{AT_ONCE, Aside, Head, Owner, Pinner, Places, Shard, Slots, Taken};
 use crate::signal::Signal;
-use crate::signal::sealed::Indexes as _;
-use crate::sync::epoch::{self, Guard};
 use crate::sync::fault::{Fault, planted};
-use crate::sync::prefetch_to_write;
-use std::ops::Range;
+use smallvec::SmallVec;
+use std::sync::Arc;
 
-/// Who takes a step, and so what it may do.
+/// What a step may do at most, in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Everything, in large batches. Of records that take time to drop it lets go only below this sequence, unless many lie
-    /// evicted, room or bytes are short, or hooks or a stream see them.
-    Indexer { rested: u64 },
-    /// Index and evict; no user code, and so no reclaim.
-    Flusher,
-    /// A small batch of indexing, which allocates nothing, unless there is no thread to do it.
-    Reader,
-    /// A small batch. It reclaims only where no hook or stream sees the records, and allocates nothing, unless there is
-    /// no thread to do either.
-    Assister,
-    /// Reclaims so many, where no hook or stream sees the records, and does nothing else.
-    Tidier { most: u64 },
+pub(crate) struct Work {
+    /// Indexes twice as many as it evicts, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
+    /// what it was when the ring filled up, and lookups would have a long tail to look through.
+    pub(crate) evict: u64,
+    /// Reclaims so many, where that takes no code of users: records need no drop, and no hook or stream sees them.
+    reclaim: u64,
+    /// The same where it takes such code.
+    let_go: u64,
+    /// Whether hooks and a stream may see records here.
+    shows: bool,
+    /// Whether it relieves a holder that sleeps.
+    relieves: bool,
+}
+
+impl Work {
+    /// Everything, in large batches: for the indexer's thread, and for whoever steps where there is none.
+    pub(crate) const ALL: Self = Self { evict: BATCH, reclaim: BATCH, let_go: MOST_TAKEN, shows: true, relieves: true };
+    /// All but drops, which are left to producers: allocators are fast where the thread that allocated a record frees it.
+    pub(crate) const NO_DROPS: Self = Self { let_go: 0, ..Self::ALL };
+    /// Nothing that takes code of users.
+    pub(crate) const FLUSH: Self = Self { let_go: 0, shows: false, ..Self::ALL };
+    /// Some indexing, by a reader that would have to look through what is not indexed.
+    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, let_go: 0, shows: false, relieves: false };
+    /// A small batch, by a producer that has found no room.
+    pub(crate) const ASSIST: Self =
+        Self { evict: ASSIST_BATCH, reclaim: BATCH, let_go: TIDY_BATCH, shows: false, relieves: true };
+    /// The same where the indexer's thread sleeps, or does not exist.
+    pub(crate) const ASSIST_ALL: Self = Self { shows: true, ..Self::ASSIST };
+
+    /// Lets go of so many records that have been evicted.
+    pub(crate) const fn tidy(let_go: u64) -> Self {
+        Self { evict: 0, reclaim: 0, let_go, shows: false, relieves: false }
+    }
 }
 
 /// How many records a step has moved past each cursor.
@@ -53,6 +72,9 @@ const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
 /// What an assister or a reader does at most: the tail of a push's latency.
 const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
 
+/// Records that are moved out of their slots at a time.
+const MOST_TAKEN: u64 = if cfg!(loom) { 1 } else { 32 };
+
 /// How many records that take time to drop a producer lets go of at most, for every [`TIDY_EVERY`] that it pushes.
 const TIDY_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
 
@@ -62,96 +84,74 @@ const TIDY_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
 /// How many records go at a time where what records share takes too many bytes.
 const SHED_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
 
-/// Records that are reclaimed before others hear of it.
-const RECLAIM_RUN: u64 = 32;
-
-/// Rounds in which a step waits for a retired table to be freed.
-const RETRIES: u32 = 4;
-
 /// Records that are entered into one index before the next one's turn: their heads stay in the nearest cache meanwhile.
 const CHUNK: u64 = 64;
 
+/// Records that have left their slots, and hooks have not seen.
+type Outbox<T> = SmallVec<[Gone<T>; 1]>;
+
+struct Gone<T> {
+    sequence: u64,
+    reason: EvictReason,
+    record: T,
+    shown: bool,
+}
+
+/// What reclaiming has come to.
+struct Reclaimed<'a, T> {
+    to: u64,
+    taken: Outbox<T>,
+    /// Records that stay in their slots, which are pinned, until hooks have seen them.
+    to_show: SmallVec<[Aside; AT_ONCE]>,
+    pinner: Option<Pinner<'a>>,
+}
+
+impl<T> Reclaimed<'_, T> {
+    fn is_full(&self) -> bool {
+        self.taken.len() == self.taken.capacity()
+    }
+}
+
 impl<T: Signal> Engine<T> {
-    /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the
-    /// user's, and the floor's lock, which is held for a moment.
-    pub(crate) fn step(&self, number: usize, role: Role) -> Option<Moved> {
-        Some(self.step_under(self.shards[number].token.try_take()?, number, role))
+    /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the user's.
+    pub(crate) fn step(&self, number: usize, work: Work) -> Option<Moved> {
+        let owner = self.own(number, work.relieves)?;
+        Some(self.work(owner, number, work))
     }
 
-    fn step_under(&self, token: TokenGuard<'_>, number: usize, role: Role) -> Moved {
-        let shard = &self.shards[number];
+    fn work(&self, owner: Owner<'_, T>, number: usize, work: Work) -> Moved {
         // The token goes back before this thread leaves, also if something unwinds.
-        let (_inside, token) = (inside::enter(), token);
-        let (batch, growth) = match role {
-            Role::Tidier { .. } => (0, Growth::Forbidden),
-            Role::Assister | Role::Reader if self.threaded => (ASSIST_BATCH, Growth::Forbidden),
-            Role::Assister | Role::Reader => (ASSIST_BATCH, Growth::Allowed),
-            Role::Indexer { .. } | Role::Flusher => (BATCH, Growth::Allowed),
-        };
-        let before = shard.cursors(&token);
-        // Twice what is evicted, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
-        // what it was when the ring filled up, and lookups would have a long tail to look through.
+        let (_inside, owner) = (inside::enter(), owner);
+        let shard = owner.shard();
+        let before = (owner.index.own_indexed(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
-        let indexed = index(shard, before.indexed, claimed.min(before.indexed + 2 * batch), growth);
-        if role == Role::Reader {
-            drop(token);
-            self.tell_of_arrivals(indexed - before.indexed);
-            return Moved { indexed: indexed - before.indexed, ..Moved::default() };
-        }
-        let most = indexed.min(before.evicted + batch);
+        let indexed = index(&owner, claimed, claimed.min(before.0 + 2 * work.evict));
+        let most = indexed.min(before.1 + work.evict);
         // Parts go with the last record that holds them: no more is evicted for them than will soon tell whether that was enough.
-        let crowding = if self.shares_too_much() { before.reclaimed + SHED_BATCH } else { 0 };
-        let (low, kept) = shed(shard, before.evicted, shard.low(claimed), most, crowding);
-        let evicted = evict(shard, before.evicted, low.min(most));
-        if let Some(share) = &shard.share {
-            // After the eviction: `flush` goes by this.
-            share.set_kept(kept);
-        }
-        let mut reclaimed = before.reclaimed;
-        if role != Role::Flusher {
-            // Those that this step evicts do not count: no producer has had a chance to drop them. Nor does it that room is short
-            // while there is something to index or to evict: that would wait for the drops, and fall further behind.
-            let lying = before.evicted - before.reclaimed;
-            let room = before.reclaimed + shard.slots.count() - claimed;
-            let is_stuck = (indexed, evicted) == (before.indexed, before.evicted) && room < shard.slack() / 2;
-            let sinks = self.sinks.load();
-            let (to, most) = match role {
-                Role::Indexer { rested }
-                    if owns_heap::<T>()
-                        && sinks.is_empty()
-                        && lying < shard.slack() / 2
-                        && !is_stuck
-                        && !shard.is_short_of_bytes()
-                        && !self.shares_too_much() =>
-                {
-                    (evicted.min(rested), batch)
-                }
-                // Hooks and streams see what is evicted on the indexer's thread only.
-                Role::Assister if self.threaded && !sinks.is_empty() => (reclaimed, 0),
-                Role::Tidier { .. } if !sinks.is_empty() => (reclaimed, 0),
-                Role::Tidier { most } => (evicted, most),
-                Role::Assister if owns_heap::<T>() => (evicted, TIDY_BATCH),
-                _ => (evicted, batch),
-            };
-            reclaimed = self.reclaim(number, reclaimed..to, most, &sinks, &token);
-            // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
-            self.guarded(|| drop(sinks));
-        }
-        drop(token);
-        self.tell_of_arrivals(indexed - before.indexed);
-        if reclaimed > before.reclaimed && !planted(Fault::ReclaimWithoutWake) {
+        let crowding = if work.evict > 0 && self.shares_too_much() { before.2 + SHED_BATCH } else { 0 };
+        let low = shed(&owner, shard.low(claimed), most, crowding);
+        let evicted = evict(&owner, before.1, low.min(most));
+        let sinks = self.sinks.load();
+        let Reclaimed { to: reclaimed, taken, to_show, pinner } = self.reclaim(&owner, number, work, &sinks);
+        drop(owner);
+        let shows = !sinks.is_empty() && (!taken.is_empty() || !to_show.is_empty());
+        self.showing.add(u64::from(shows));
+        taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
+        to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));
+        self.showing.take_off(u64::from(shows));
+        drop(pinner);
+        // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
+        self.guarded(|| drop(sinks));
+        self.tell_of_arrivals(indexed - before.0);
+        if reclaimed > before.2 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }
-        Moved {
-            indexed: indexed - before.indexed,
-            evicted: evicted - before.evicted,
-            reclaimed: reclaimed - before.reclaimed,
-        }
+        Moved { indexed: indexed - before.0, evicted: evicted - before.1, reclaimed: reclaimed - before.2 }
     }
 
     /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
-    /// records own memory, who pushes frees some: often in the thread that allocated it, which is
-    /// what allocators are fast at, and one record at a time. Never waits; does nothing where hooks or a stream see records.
+    /// records own memory, who pushes frees some: often in the thread that allocated it, which is what allocators are fast
+    /// at. Never waits; does nothing where hooks or a stream see records.
     #[inline(always)]
     pub(crate) fn tidy_after(&self, number: usize, pushed_to: u64, pushed: u64) {
         // Whether a multiple of `TIDY_EVERY` was passed.
@@ -164,159 +164,242 @@ impl<T: Signal> Engine<T> {
     #[inline(never)]
     fn tidy(&self, number: usize, most: u64) {
         let shard = &self.shards[number];
-        if shard.reclaimed() < shard.evicted()
-            && !inside::is_inside()
-            && let Some(token) = shard.token.try_take()
-        {
-            self.step_under(token, number, Role::Tidier { most });
+        if shard.reclaimed() < shard.evicted() && !inside::is_inside() {
+            self.step(number, Work::tidy(most));
         }
     }
 
-    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on; but for what
-    /// readers still look at. Waits for whoever is at a shard; inside, where that might be this thread, it does nothing.
+    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on. Inside, where
+    /// drops would run within others' code, it does nothing.
     pub(crate) fn tidy_all(&self) {
-        if !inside::is_inside() {
-            for (number, shard) in self.shards.iter().enumerate() {
-                self.step_under(shard.token.take(), number, Role::Tidier { most: u64::MAX });
+        if inside::is_inside() {
+            return;
+        }
+        for number in 0..self.shards.len() {
+            let most = Work { relieves: true, reclaim: u64::MAX, ..Work::tidy(u64::MAX) };
+            while self.step(number, most).is_none_or(|moved| moved.reclaimed > 0) {
+                crate::sync::thread::yield_now();
             }
         }
     }
 
-    /// Lets go of evicted records that no reader may be looking at; how far that got.
-    fn reclaim(&self, number: usize, evicted: Range<u64>, batch: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) -> u64 {
-        if evicted.is_empty() {
-            return evicted.start;
+    /// Frees the slots of evicted records that no reader may be looking at, and sets the others aside.
+    fn reclaim(&self, owner: &Owner<'_, T>, number: usize, work: Work, sinks: &Sinks<T>) -> Reclaimed<'_, T> {
+        let (shard, from) = (owner.shard(), owner.reclaimed());
+        let slots = &shard.slots;
+        let takes = owns_heap::<T>() || !sinks.is_empty();
+        let most = match takes {
+            _ if !sinks.is_empty() && !work.shows => 0,
+            true if sinks.is_empty() => most_taken::<T>(work.let_go),
+            // Hooks and the stream see what is evicted without delay.
+            true => most_taken::<T>(work.let_go.max(TIDY_BATCH)),
+            false => work.reclaim,
+        };
+        let to = owner.evicted().min(from.saturating_add(most));
+        let mut reclaimed = Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None };
+        // Without memory for more, one record goes at a time.
+        let room = |reclaimed: &mut Reclaimed<'_, T>| reclaimed.taken.try_reserve((to - from) as usize).is_ok();
+        let to = if takes && to > from && !room(&mut reclaimed) { from + 1 } else { to };
+        if from == to && (most == 0 || !slots.any_aside()) {
+            return reclaimed;
         }
-        let shard = &self.shards[number];
-        let to = shard.marks.lowest(evicted.end).min(evicted.start.saturating_add(batch));
-        let mut done = evicted.start;
-        while done < to {
-            // With hooks each slot is free at once: they may take long. Otherwise the producers' line is left alone for
-            // a while.
-            let run = if sinks.is_empty() { RECLAIM_RUN } else { 1 };
-            let until = (done + run).min(to);
-            if owns_heap::<T>() || !sinks.is_empty() {
-                shard.heap.set(shard.heap.get() - heap_of(shard, done..until));
-                (done..until).for_each(|sequence| self.let_go(number, sequence, sinks, token));
-            }
-            if let Some(share) = &shard.share {
-                // Waiters are told at the step's end.
-                share.give_back(shard.slots.bytes(done..until));
-            }
-            shard.set_reclaimed(until);
-            done = until;
+        let pinned = self.pins.scan(number);
+        let mut changed: Option<(Arc<Places>, Places)> = None;
+        let begin = || {
+            let places = slots.serving();
+            let new = Places::clone(&places);
+            (places, new)
+        };
+        if slots.any_moved() {
+            changed = Some(begin());
         }
-        done
+        let mut freed = 0;
+        let mut is_changed = false;
+        if let Some((_, places)) = &mut changed {
+            is_changed |= places.keep_aside(|aside| {
+                let Aside { slot, sequence, reason, shown } = aside;
+                let stays = takes && reclaimed.is_full()
+                    || pinned.contains(&slot)
+                    || match takes {
+                        false => !slots.is_free(slot, sequence),
+                        // SAFETY: the record was evicted before it was set aside, and no pin names its slot (invariant 1).
+                        true => match unsafe { slots.take(slot, sequence) } {
+                            Taken::Record(record) => {
+                                reclaimed.taken.push(Gone { sequence, reason, record, shown });
+                                false
+                            }
+                            Taken::Before => false,
+                            Taken::NotYet => true,
+                        },
+                    };
+                if !stays {
+                    freed += Slots::<T>::bytes_of(slots.head_at(slot));
+                }
+                stays
+            });
+        }
+        let mut place = slots.place(from);
+        // Where nothing stands in the way, and nothing has to be taken, slots need not be looked at.
+        let plain = !takes && changed.is_none() && pinned.is_empty() && from >= owner.index.passed_to.get();
+        if plain && shard.share.is_none() {
+            reclaimed.to = to;
+        }
+        while reclaimed.to < to && !(takes && reclaimed.is_full()) {
+            let sequence = reclaimed.to;
+            let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
+            // Whoever was relieved may have set it aside.
+            let is_aside = changed.as_ref().is_some_and(|(_, places)| places.is_aside(sequence));
+            let is_free = is_aside
+                || !pinned.contains(&slot)
+                    && match takes {
+                        false => plain || slots.is_free(slot, sequence),
+                        // SAFETY: evicted, and no pin names its slot (invariant 1).
+                        true => match unsafe { slots.take(slot, sequence) } {
+                            Taken::Record(record) => {
+                                let reason = owner.reason(place);
+                                reclaimed.taken.push(Gone { sequence, reason, record, shown: false });
+                                true
+                            }
+                            Taken::Before => true,
+                            Taken::NotYet => false,
+                        },
+                    };
+            if is_aside {
+                // Nothing is left to be done.
+            } else if is_free {
+                if shard.share.is_some() {
+                    freed += Slots::<T>::bytes_of(slots.head_at(slot));
+                }
+                if let Some((_, places)) = &mut changed {
+                    is_changed |= places.go_home(place);
+                }
+            } else {
+                let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
+                let aside = Aside { slot, sequence, reason: owner.reason(place), shown };
+                let (_, places) = changed.get_or_insert_with(begin);
+                if shown && reclaimed.to_show.len() == AT_ONCE || !places.set_aside(place, aside) {
+                    break;
+                }
+                is_changed = true;
+                if shown {
+                    reclaimed.to_show.push(aside);
+                }
+            }
+            place = slots.forth(place, 1);
+            reclaimed.to += 1;
+        }
+        if !reclaimed.to_show.is_empty() {
+            // Readers have pinned these slots, and may let go before hooks have seen the records.
+            let pinner = self.pins.enter();
+            for (word, aside) in reclaimed.to_show.iter().enumerate() {
+                pinner.pin(word, number, aside.slot);
+            }
+            pinner.confirm();
+            reclaimed.pinner = Some(pinner);
+        }
+        // Whoever relieves this holder either is seen here, or sees the pins when it scans them.
+        let served = match changed {
+            Some((before, places)) if is_changed => owner.serve(&before, places),
+            _ => true,
+        };
+        if !served {
+            reclaimed.to_show.clear();
+        }
+        if !served || reclaimed.to > from && !owner.reclaim(from, reclaimed.to) {
+            reclaimed.to = from;
+        } else if let Some(share) = &shard.share
+            && freed > 0
+            && !planted(Fault::BytesNotGivenBack)
+        {
+            // Waiters are told at the step's end.
+            share.give_back(freed);
+        }
+        reclaimed
     }
 
-    /// Shows hooks what has been evicted and is held back by a reader's mark, because they end now; a stream misses it.
-    pub(crate) fn show_held(&self, number: usize, token: &TokenGuard<'_>) {
-        let sinks = self.sinks.load();
-        let held = self.shards[number].cursors(token);
-        for sequence in held.reclaimed..held.evicted {
-            self.show(number, sequence, &sinks, token);
-            sinks.stream.iter().for_each(Outlet::miss);
+    /// Shows a record that has left its slot to the hooks, and hands it on or drops it, once, whatever panics.
+    fn let_go(&self, number: usize, gone: Gone<T>, sinks: &Sinks<T>) {
+        let Gone { sequence, reason, record, shown } = gone;
+        let position = Position::new(number, sequence);
+        if !shown {
+            self.show(position, &record, reason, sinks);
         }
-    }
-
-    /// Shows an evicted record to the hooks and hands it on or drops it, once, whatever panics.
-    fn let_go(&self, number: usize, sequence: u64, sinks: &Sinks<T>, token: &TokenGuard<'_>) {
-        self.show(number, sequence, sinks, token);
-        let slots = &self.shards[number].slots;
         match &sinks.stream {
             Some(outlet) if !outlet.is_abandoned() => {
-                // SAFETY: published, because indexed; this thread holds the token, and `Marks::lowest` found no mark at or
-                // below it. `reclaimed` is raised past it before the token goes back, and nothing between here and there
-                // can unwind: user code runs in `guarded` (invariants 1 and 3).
-                let record = unsafe { slots.take(sequence) };
-                let refused =
-                    outlet.send(Position::new(number, sequence), record, self.shards[number].reason(sequence));
+                let refused = outlet.send(position, record, reason);
                 self.guarded(|| drop(refused));
             }
             _ => {
-                self.guarded(|| {
-                    // SAFETY: as for `take` (invariants 1 and 3).
-                    unsafe { slots.discard(sequence) }
-                });
+                self.guarded(|| drop(record));
             }
         }
     }
 
-    fn show(&self, number: usize, sequence: u64, sinks: &Sinks<T>, _: &TokenGuard<'_>) {
-        if sinks.hooks.is_empty() {
-            return;
-        }
-        let (position, reason) = (Position::new(number, sequence), self.shards[number].reason(sequence));
+    fn show(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
         for hook in &sinks.hooks {
-            self.guarded(|| {
-                // SAFETY: published, because indexed; this thread holds the token and has not raised `reclaimed` past it
-                // (invariant 1).
-                unsafe { self.shards[number].slots.read(sequence, |record| hook(position, record, reason)) }
-            });
+            self.guarded(|| hook(position, record, reason));
         }
+    }
+
+    /// Shows hooks a record that was set aside, in place.
+    fn show_aside(&self, number: usize, aside: Aside, sinks: &Sinks<T>) {
+        let Aside { slot, sequence, reason, .. } = aside;
+        // SAFETY: it is published; this thread pinned its slot while it held the token and the record was in place, so whoever
+        // took the token after that finds the pin (invariant 1).
+        unsafe {
+            self.shards[number]
+                .slots
+                .read(slot, |record| self.show(Position::new(number, sequence), record, reason, sinks));
+        }
+    }
+
+    /// Counts the records that a stream does not get, because a reader looks at them when the store ends.
+    pub(crate) fn miss_aside(&self) {
+        let sinks = self.sinks.load();
+        for shard in &self.shards {
+            let places = shard.slots.serving();
+            let held = places.aside().iter().filter(|aside| !shard.slots.is_taken(aside.slot, aside.sequence));
+            held.for_each(|_| sinks.stream.iter().for_each(Outlet::miss));
+        }
+        self.guarded(|| drop(sinks));
     }
 }
 
-/// Enters published records into every index, in order, from one up to another or the first that is not published yet;
-/// how far that got. For the token holder.
-fn index<T: Signal>(shard: &Shard<T>, from: u64, to: u64, growth: Growth) -> u64 {
-    let (mut done, mut retries) = (from, 0);
+/// Enters published records into every index, in order, up to another or the first that is not published yet; how far that got.
+fn index<T: Signal>(owner: &Owner<'_, T>, claimed: u64, to: u64) -> u64 {
+    let (shard, index) = (owner.shard(), owner.index);
+    let slots = &shard.slots;
+    let mut done = index.own_indexed();
     while done < to {
-        let (slot, heads) = shard.slots.run(done, CHUNK.min(to - done));
+        let (place, heads) = slots.run(done, CHUNK.min(to - done));
         // Not beyond what has been claimed: those heads belong to whoever will push there.
         let next = done + heads.len() as u64;
-        shard.slots.prefetch_heads(slot + heads.len(), CHUNK.min(to - next) as usize);
+        slots.prefetch_heads(place + heads.len(), CHUNK.min(to - next) as usize);
         let mut sequences = done..;
         let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
         if published == 0 {
-            break;
-        }
-        // Each round has a guard of its own: tables that were retired in one can be freed in the next.
-        let guard = epoch::pin();
-        let room = |directory: &Directory| directory.writer(&guard).prepare(published as u64, growth) as usize;
-        let heads = &heads[..shard.directories.iter().map(room).min().unwrap_or(published)];
-        if heads.is_empty() {
-            // A table that has just been retired stands in the way of the next; it is freed a few pins later, unless a
-            // reader sleeps in it.
-            retries += 1;
-            if growth == Growth::Forbidden || retries > RETRIES {
+            // A producer sleeps there. What it has claimed is passed over once its turn to leave has come and its room is needed.
+            let room = (owner.reclaimed() + slots.places()).saturating_sub(claimed);
+            let due = done < shard.low(claimed) || planted(Fault::PassedOverTooSoon);
+            if !due || room > shard.slack() / 2 {
                 break;
             }
-            continue;
+            index.pass_over(place, done);
+            done += 1;
+        } else {
+            let heads = &heads[..published];
+            index.enter(slots, place, heads, done);
+            done += published as u64;
+            if counts_heap(shard) {
+                index.heap.set(index.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
+            }
         }
-        enter(shard, slot, heads, done, &guard);
-        done += heads.len() as u64;
-        if owns_heap::<T>() {
-            shard.heap.set(shard.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
+        index.set_indexed(done);
+        if !owner.is_current() {
+            break;
         }
-        if let Some(share) = &shard.share {
-            share.set_kept(share.kept() + shard.slots.bytes(done - heads.len() as u64..done));
-        }
-        shard.set_indexed(done);
     }
     done
-}
-
-/// Enters records, from this slot and sequence on, into every index, one index after the other, and into their blocks.
-fn enter<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], first: u64, guard: &Guard) {
-    let leads = &*shard.leads;
-    leads[slot..].iter().take(heads.len()).for_each(|leads| leads.set(T::Indexes::COUNT as u8));
-    // A record of the chunk or one before it, which has not been evicted: its key is in the directory. So it is in the ring,
-    // and its slot still its own.
-    let leads_no_more = |sequence: u64| {
-        let slot = (slot as u64).wrapping_add(sequence.wrapping_sub(first));
-        let slot = if slot.cast_signed() < 0 { slot.wrapping_add(leads.len() as u64) } else { slot };
-        let leads = &leads[slot as usize];
-        debug_assert!(leads.get() > 0, "a key's newest record counts it");
-        leads.set(leads.get().wrapping_sub(1));
-    };
-    for (index, directory) in shard.directories.iter().enumerate() {
-        let writer = directory.writer(guard);
-        writer.prefetch(heads.iter().map(|head| head.print(index)));
-        let records = heads.iter().map(|head| (head.print(index), head.link(index)));
-        writer.insert(records, first, leads_no_more);
-    }
-    shard.blocks.enter(first, heads.iter().map(Head::time));
 }
 
 /// Whether dropping a record does anything.
@@ -324,76 +407,65 @@ const fn owns_heap<T>() -> bool {
     std::mem::needs_drop::<T>()
 }
 
-/// Own heap bytes of a range of records. What needs no drop owns no heap, whatever it says.
-fn heap_of<T: Signal>(shard: &Shard<T>, range: Range<u64>) -> u64 {
-    if owns_heap::<T>() { shard.slots.heads(range).map(|(_, head)| head.heap()).sum() } else { 0 }
+/// Whether the heap bytes of records are counted.
+fn counts_heap<T: Signal>(shard: &Shard<T>) -> bool {
+    owns_heap::<T>() || shard.share.is_some()
+}
+
+/// How many records are moved out at a time: 64 KiB of them at most, and one at least.
+fn most_taken<T>(wanted: u64) -> u64 {
+    let fitting = (65_536 / size_of::<T>().max(1)).max(1) as u64;
+    wanted.min(fitting)
 }
 
 /// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, or lie
-/// below `crowding`, but not beyond `to`; where the visible window begins then, and how many bytes are kept once the token holder has evicted up to there
-/// or to `to`.
-fn shed<T: Signal>(shard: &Shard<T>, evicted: u64, low: u64, to: u64, crowding: u64) -> (u64, u64) {
-    let Some(share) = &shard.share else { return (low, 0) };
-    let (mut kept, mut at) = (share.kept(), evicted);
+/// below `crowding`, but not beyond `to`; where the visible window begins then.
+fn shed<T: Signal>(owner: &Owner<'_, T>, low: u64, to: u64, crowding: u64) -> u64 {
+    let shard = owner.shard();
+    let Some(share) = &shard.share else { return low };
+    let evicted = owner.evicted();
+    let (mut kept, mut at) = (shard.kept(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
         if sequence >= low.max(crowding) && kept <= share.most {
             break;
         }
-        kept -= Slots::<T>::bytes_of(head);
+        if owner.index.leads[shard.slots.place(sequence)].get() != PASSED_OVER {
+            kept = kept.saturating_sub(head.heap());
+        }
+        kept = kept.saturating_sub(size_of::<T>() as u64);
         at = sequence + 1;
     }
     if at > low && !planted(Fault::ShedUnseen) {
         shard.raise_floor(at, EvictReason::Bytes);
     }
-    (low.max(at), kept)
+    low.max(at)
 }
 
-/// Takes records whose turn has come out of every index; how far that got. For the token holder.
-fn evict<T: Signal>(shard: &Shard<T>, from: u64, to: u64) -> u64 {
+/// Takes records whose turn has come out of every index; how far that got.
+fn evict<T: Signal>(owner: &Owner<'_, T>, from: u64, to: u64) -> u64 {
     if to <= from {
         return from;
     }
-    let mut done = from;
+    let (shard, index) = (owner.shard(), owner.index);
+    let (mut done, mut heap) = (from, 0);
     while done < to {
-        let (slot, heads) = shard.slots.run(done, CHUNK.min(to - done));
-        leave(shard, slot, heads, done);
-        done += heads.len() as u64;
-    }
-    shard.note_reasons(from..to);
-    shard.set_evicted(to);
-    to
-}
-
-/// Takes the keys out of which these records, from this slot and sequence on, are the newest. Most are not, and are not
-/// even looked at.
-fn leave<T: Signal>(shard: &Shard<T>, slot: usize, heads: &[Head<T::Indexes>], first: u64) {
-    // Whether a record leads a key nobody can foretell, so they are picked out without a branch for each.
-    let (mut leading, mut count) = ([0; CHUNK as usize], 0);
-    for (number, leads) in shard.leads[slot..].iter().take(heads.len()).enumerate() {
-        leading[count] = number;
-        count += usize::from(leads.get() > 0);
-    }
-    let leading = &leading[..count];
-    leading.iter().for_each(|&number| prefetch_to_write(&heads[number]));
-    let guard = epoch::pin();
-    for (index, directory) in shard.directories.iter().enumerate() {
-        directory.writer(&guard).prefetch(leading.iter().map(|&number| heads[number].print(index)));
-    }
-    for &number in leading {
-        let leads = &shard.leads[slot + number];
-        let mut left = leads.get();
-        for (index, directory) in shard.directories.iter().enumerate() {
-            let print = heads[number].print(index);
-            if left > 0 && directory.remove(print, first + number as u64, &guard) {
-                left -= 1;
-                if index == 0 {
-                    shard.departed.note(print);
-                }
-            }
+        let (place, heads) = shard.slots.run(done, CHUNK.min(to - done));
+        if counts_heap(shard) {
+            let entered = index.leads[place..].iter().zip(heads).filter(|(leads, _)| leads.get() != PASSED_OVER);
+            heap += entered.map(|(_, head)| head.heap()).sum::<u64>();
         }
-        debug_assert_eq!(left, 0, "a record leads as many keys as its tally says");
-        leads.set(EvictReason::Capacity as u8);
+        index.leave(place, heads);
+        done += heads.len() as u64;
+        index.beat();
+        if !owner.is_current() {
+            return from;
+        }
     }
+    if !owner.evict(from, to) {
+        return from;
+    }
+    index.heap.set(index.heap.get().saturating_sub(heap));
+    to
 }
 
 #[cfg(all(test, not(loom)))]
@@ -402,109 +474,62 @@ mod tests {
     use crate::config::{Builder, OnFull};
     use crate::signal::LogRecord;
 
-    /// An engine of one shard for eight records, and what the indexer does there, to which all that is evicted is fresh.
-    fn engine_for_eight(slack: usize) -> (Engine<LogRecord>, impl Fn(&Engine<LogRecord>) -> Moved) {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1));
-        (engine, |engine| engine.step(0, Role::Indexer { rested: 0 }).expect("nobody else is here"))
+    /// An engine of one shard for eight records, with a thread as far as it knows.
+    fn engine_for_eight(slack: usize) -> Engine<LogRecord> {
+        Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4))
+    }
+
+    fn moved(indexed: u64, evicted: u64, reclaimed: u64) -> Option<Moved> {
+        Some(Moved { indexed, evicted, reclaimed })
     }
 
     #[test]
-    fn evicted_records_rest_until_they_take_half_the_slack() {
-        let (engine, step) = engine_for_eight(8);
-        let step = || step(&engine);
-        engine.push_some(16);
-        assert_eq!(step(), Moved { indexed: 16, evicted: 8, reclaimed: 0 }, "no producer has had a chance yet");
-        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
-        assert_eq!(step(), Moved::default());
-        engine.push_some(1);
-        assert_eq!(step(), Moved { indexed: 1, evicted: 1, reclaimed: 0 }, "3 are less than half");
-        assert_eq!(step(), Moved { reclaimed: 4, ..Moved::default() });
-    }
-
-    #[test]
-    fn evicted_records_do_not_rest_where_a_push_that_stalls_leaves_no_room() {
-        let (engine, step) = engine_for_eight(24);
-        let step = || step(&engine);
-        engine.push_some(20);
-        assert_eq!(step(), Moved { indexed: 20, evicted: 12, reclaimed: 0 });
-        assert_eq!(step(), Moved { reclaimed: 12, ..Moved::default() });
-        let record = LogRecord::default();
-        let sketch = engine.sketch(&record).expect("its keys are sound");
-        let stalled = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-        engine.push_some(23);
-        assert_eq!(
-            step(),
-            Moved { evicted: 8, ..Moved::default() },
-            "there is nothing else to do for room, after this"
-        );
-        assert_eq!(step(), Moved { reclaimed: 8, ..Moved::default() }, "less than half the slack");
-        engine.publish(stalled, record, &sketch);
-    }
-
-    /// Of an engine with this configuration, whose records each have a key of their own.
-    fn engine_with(config: &Builder<LogRecord>, records: u128) -> Engine<LogRecord> {
-        let engine = Engine::of(config);
-        for number in 1..=records {
-            engine.push(LogRecord { trace_id: Some(number.into()), ..LogRecord::default() });
-        }
-        engine
-    }
-
-    #[test]
-    fn a_reader_indexes_a_small_batch_and_lets_nothing_grow_where_there_is_a_thread() {
-        let config = Builder::<LogRecord>::new().capacity(1_000).shards(1);
-        let threaded = engine_with(&config, 400);
-        let moved = |indexed| Moved { indexed, ..Moved::default() };
-        assert_eq!(threaded.step(0, Role::Reader), Some(moved(223)), "what the smallest table takes");
-        let manual = engine_with(&config.clone().manual(), 400);
-        assert_eq!(manual.step(0, Role::Reader), Some(moved(2 * ASSIST_BATCH)));
-        assert_eq!(manual.step(0, Role::Reader), Some(moved(400 - 2 * ASSIST_BATCH)));
-        let indexer = engine_with(&config, 600);
-        assert_eq!(indexer.step(0, Role::Indexer { rested: 0 }), Some(moved(2 * BATCH)));
-    }
-
-    #[test]
-    fn an_assister_drops_few_records_at_a_time_but_all_that_cost_nothing() {
-        let config = Builder::<LogRecord>::new().capacity(8).slack(100).shards(1);
-        let engine = Engine::of(&config);
+    fn drops_are_left_to_producers_and_to_whoever_has_nothing_else_to_do() {
+        let engine = engine_for_eight(60);
         engine.push_some(60);
-        let moved = engine.step(0, Role::Assister);
-        assert_eq!(moved, Some(Moved { indexed: 60, evicted: 52, reclaimed: TIDY_BATCH }));
-        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), Some(Moved { reclaimed: 5, ..Moved::default() }));
-        assert_eq!(engine.step(0, Role::Flusher), Some(Moved::default()));
-
-        struct Plain;
-        impl Signal for Plain {
-            const NAME: &'static str = "plain";
-            type Indexes = [&'static str; 0];
-            const INDEXES: Self::Indexes = [];
-            fn key(&self, _: usize) -> Option<crate::Key<'_>> {
-                None
-            }
-            fn timestamp(&self) -> u64 {
-                0
-            }
-        }
-        let config = Builder::<Plain>::new().capacity(8).slack(100).shards(1);
-        let engine = Engine::of(&config);
-        (0..60).for_each(|_| engine.push(Plain));
-        assert_eq!(engine.step(0, Role::Assister), Some(Moved { indexed: 60, evicted: 52, reclaimed: 52 }));
+        assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
+        assert_eq!(engine.step(0, Work::tidy(5)), moved(0, 0, 5));
+        assert_eq!(engine.step(0, Work::FLUSH), moved(0, 0, 0));
+        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, TIDY_BATCH));
+        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - TIDY_BATCH));
     }
 
-    /// An engine for eight records, with a thread as far as it knows, that has let go of as many as are said, and not dropped them.
-    fn engine_with_leavers(leavers: u64, hook: bool) -> Engine<LogRecord> {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(200).shards(1));
-        if hook {
-            engine.hook();
+    #[test]
+    fn a_reader_indexes_a_small_batch() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(1_000).shards(1));
+        engine.push_some(400);
+        assert_eq!(engine.step(0, Work::READ), moved(2 * ASSIST_BATCH, 0, 0));
+        assert_eq!(engine.step(0, Work::READ), moved(400 - 2 * ASSIST_BATCH, 0, 0));
+        engine.push_some(600);
+        assert_eq!(engine.step(0, Work::ALL), moved(2 * BATCH, 0, 0));
+    }
+
+    struct Plain;
+
+    impl Signal for Plain {
+        const NAME: &'static str = "plain";
+        type Indexes = [&'static str; 0];
+        const INDEXES: Self::Indexes = [];
+        fn key(&self, _: usize) -> Option<crate::Key<'_>> {
+            None
         }
-        engine.push_some(8 + leavers);
-        engine.settle();
-        engine
+        fn timestamp(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn records_without_a_drop_are_reclaimed_by_whoever_comes() {
+        let engine = Engine::of(&Builder::<Plain>::new().capacity(8).slack(100).shards(1));
+        (0..60).for_each(|_| engine.push(Plain));
+        assert_eq!(engine.step(0, Work::ASSIST), moved(60, 52, 52));
     }
 
     #[test]
     fn who_pushes_drops_some_records_for_every_eight_that_he_has_pushed() {
-        let engine = engine_with_leavers(100, false);
+        let engine = engine_for_eight(200);
+        engine.push_some(108);
+        engine.settle();
         let shard = &engine.shards[0];
         let tidied = |pushed_to, pushed| {
             let before = shard.reclaimed();
@@ -525,14 +550,116 @@ mod tests {
 
     #[test]
     fn with_hooks_the_indexer_drops_records_and_at_once() {
-        let engine = engine_with_leavers(20, true);
-        let nothing = Some(Moved::default());
-        assert_eq!(engine.step(0, Role::Assister), nothing);
-        assert_eq!(engine.step(0, Role::Tidier { most: 5 }), nothing);
-        assert_eq!(engine.step(0, Role::Indexer { rested: 0 }), Some(Moved { reclaimed: 20, ..Moved::default() }));
-        let engine = engine_with_leavers(20, false);
-        assert_eq!(engine.step(0, Role::Indexer { rested: 0 }), nothing, "they rest");
-        assert_eq!(engine.step(0, Role::Indexer { rested: 7 }), Some(Moved { reclaimed: 7, ..Moved::default() }));
+        let engine = engine_for_eight(200);
+        engine.hook();
+        engine.push_some(18);
+        engine.settle();
+        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, 0));
+        assert_eq!(engine.step(0, Work::tidy(5)), moved(0, 0, 0));
+        assert_eq!(engine.step(0, Work::NO_DROPS), moved(0, 0, 10));
+    }
+
+    fn claim<T: Signal>(engine: &Engine<T>, record: &T) -> (crate::ring::Claim, crate::ring::Sketch<T>) {
+        let sketch = engine.sketch(record).expect("its keys are sound");
+        let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+        (claim, sketch)
+    }
+
+    #[test]
+    fn a_producer_that_sleeps_loses_its_record_and_nobody_elses() {
+        let engine = engine_for_eight(8);
+        let shard = &engine.shards[0];
+        engine.push_some(3);
+        let record = LogRecord { trace_id: Some(7.into()), ..LogRecord::default() };
+        let (stalled, sketch) = claim(&engine, &record);
+        // Several times around the ring.
+        for _ in 0..100 {
+            engine.push_some(1);
+            engine.step(0, Work::ALL);
+        }
+        assert_eq!((shard.claimed(), shard.evicted(), shard.indexed()), (104, 96, 104));
+        assert_eq!(shard.slots.serving().aside().len(), 1);
+        engine.publish(stalled, record, &sketch);
+        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 0));
+        assert!(shard.slots.serving().aside().is_empty(), "what was published too late is dropped");
+        engine.push_some(40);
+        while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
+        assert!(!shard.slots.any_moved(), "the place has its own slot again");
+    }
+
+    #[test]
+    fn readers_that_sleep_keep_their_records_and_nobody_elses() {
+        let engine = engine_for_eight(8);
+        engine.push_some(8);
+        let reader = crate::query::Reader::new(&engine);
+        let read = reader.read_one(0, 2, |_| {
+            (0..100).for_each(|_| {
+                engine.push_some(1);
+                engine.step(0, Work::ALL);
+            });
+            engine.shards[0].evicted()
+        });
+        assert_eq!(read, Some(100));
+        assert_eq!(engine.shards[0].slots.serving().aside().len(), 1);
+        engine.step(0, Work::ALL);
+        assert!(engine.shards[0].slots.serving().aside().is_empty());
+    }
+
+    proptest::proptest! {
+        /// Producers that sleep with claims, readers that sleep over records, and steps of every kind, in any order.
+        #[test]
+        fn sleepers_leave_no_trace_in_the_index(
+            actions in proptest::collection::vec((0..10_u8, 0..40_u64), 1..600),
+            slack in 1..12_usize,
+            spares in 0..6_usize,
+        ) {
+            let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
+            let engine = Engine::of(&config);
+            let of_trace = |trace: u64| LogRecord { trace_id: Some(u128::from(trace % 12 + 1).into()), ..LogRecord::default() };
+            let mut asleep = std::collections::VecDeque::new();
+            let mut pushed = 0;
+            for (action, number) in actions {
+                match action {
+                    0..5 => {
+                        let record = of_trace(number);
+                        let sketch = engine.sketch(&record).expect("its keys are sound");
+                        if let Ok(claim) = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject) {
+                            pushed += 1;
+                            if number % 5 == 0 && asleep.len() < 4 {
+                                asleep.push_back((claim, record, sketch));
+                            } else {
+                                engine.publish(claim, record, &sketch);
+                            }
+                        }
+                    }
+                    5 => if let Some((claim, record, sketch)) = asleep.pop_front() {
+                        engine.publish(claim, record, &sketch);
+                    },
+                    6 => drop(engine.step(0, Work::ASSIST)),
+                    7 => drop(engine.step(0, Work::FLUSH)),
+                    _ => drop(engine.step(0, Work::ALL)),
+                }
+                let audited = crate::audit::audit(&engine);
+                proptest::prop_assert!(audited.is_ok(), "{audited:?}");
+            }
+            asleep.into_iter().for_each(|(claim, record, sketch)| engine.publish(claim, record, &sketch));
+            while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
+            let shard = &engine.shards[0];
+            proptest::prop_assert_eq!((shard.claimed(), shard.indexed(), shard.slots.any_aside()), (pushed, pushed, false));
+        }
+    }
+
+    #[test]
+    fn where_no_slot_is_left_to_spare_the_ring_waits_for_the_sleeper() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
+        engine.push_some(3);
+        let record = LogRecord::default();
+        let (stalled, sketch) = claim(&engine, &record);
+        engine.push_some(12);
+        while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
+        assert_eq!(engine.shards[0].reclaimed(), 3);
+        engine.publish(stalled, record, &sketch);
+        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 5));
     }
 
     #[test]

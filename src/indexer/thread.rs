@@ -3,9 +3,8 @@
 //! Waking it for every record would take a producer's core for a scheduler slice each time, and answers do not lag
 //! anyway; so it is woken early only when parked, or when a ring is nearly full.
 
-use super::{Moved, Role};
+use super::{Moved, Work};
 use crate::engine::Engine;
-use crate::notice::Taken;
 use crate::ring::Shard;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
@@ -29,7 +28,7 @@ const LONGER_NAPS: u32 = 5;
 /// Runs until the store stops, and ends it.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.notices.attach();
-    let mut rounds = Rounds::new(engine);
+    let mut rounds = Rounds { idle: 0, pace: Pace::new(), hurried: false };
     until_stopped(engine, || rounds.next(engine));
     // As for a round. What the first try has done is not done again.
     let _ = engine.guarded(|| engine.finish()).or_else(|| engine.guarded(|| engine.finish()));
@@ -50,26 +49,21 @@ struct Rounds {
     /// Rounds without work.
     idle: u32,
     pace: Pace,
-    rested: Vec<Rested>,
     /// Whether the last nap was cut short.
     hurried: bool,
 }
 
 impl Rounds {
-    fn new<T: Signal>(engine: &Engine<T>) -> Self {
-        Self { idle: 0, pace: Pace::new(), rested: vec![Rested::default(); engine.shards.len()], hurried: false }
-    }
-
     /// Makes a pass, and naps or parks as is called for.
     fn next<T: Signal>(&mut self, engine: &Engine<T>) {
-        let taken = engine.notices.take();
+        engine.notices.tick_on();
         engine.age_out(Instant::now);
         if self.pace.leaves(engine) && !self.hurried {
             // Not idle, and nothing to do for it.
             self.idle = 0;
             self.hurried = engine.notices.nap(LEFT_NAP);
             return;
-        } else if pass(engine, taken, &mut self.rested) {
+        } else if pass(engine, self.idle > 0) {
             self.idle = 0;
             if engine.shares_too_much() {
                 // Few records go at a time: on to the next.
@@ -78,15 +72,27 @@ impl Rounds {
         } else {
             self.idle = self.idle.saturating_add(1);
         }
-        if self.idle > IDLE_NAPS {
-            let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
-            let parked = engine.notices.park(engine.ages_next(), settled);
-            if parked {
-                return;
-            }
+        if self.idle > IDLE_NAPS && park(engine) {
+            return;
         }
         self.hurried = engine.notices.nap(nap_after(self.idle));
     }
+}
+
+/// Sleeps until there is something to do; false, and at once, if there is.
+fn park<T: Signal>(engine: &Engine<T>) -> bool {
+    engine.notices.begin_to_park();
+    let marked = engine.shards.iter().all(Shard::mark_parked);
+    // Not before the marks: see `Shard::take_parked_mark`.
+    let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
+    let parks = marked && (planted(Fault::ParkWithoutLook) || settled());
+    if parks {
+        engine.notices.park(engine.ages_next());
+    }
+    for shard in &engine.shards {
+        shard.take_parked_mark();
+    }
+    parks
 }
 
 /// The nap after so many passes without work.
@@ -123,42 +129,23 @@ impl Pace {
     }
 }
 
-/// Passes after which this thread drops records that no producer has dropped: some milliseconds.
-const REST: u64 = if cfg!(loom) { 1 } else { 8 };
-
-/// Up to where a shard had been evicted when a rest began, and when the one before it did.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rested {
-    now: u64,
-    before: u64,
-}
-
-/// Works off every shard that has sent a notice or is not settled; whether there was anything to do.
+/// Works off every shard that is not settled; whether there was anything to do.
 ///
-/// The cursors alone would do: a notice can be taken while somebody else holds the token and has looked past the end
-/// already, or before the claim it stands for is seen. A shard that is not settled is looked at in every pass, so nothing
-/// depends on who was refused what.
-///
-/// Records that take time to drop are dropped by producers as they push; this thread drops what they have left for a while.
-fn pass<T: Signal>(engine: &Engine<T>, taken: Taken, rested: &mut [Rested]) -> bool {
+/// Records that take time to drop are dropped by producers as they push. This thread drops them if it had nothing to do in its last
+/// pass, or if they take half of the slack.
+fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
     let mut any = false;
-    if engine.notices.tick().is_multiple_of(REST) {
-        for (rested, shard) in rested.iter_mut().zip(&engine.shards) {
-            rested.before = std::mem::replace(&mut rested.now, shard.evicted());
-        }
-    }
     for round in 0..ROUNDS {
         let mut moved = false;
         // One step each in turn, so that a shard whose hooks take long does not keep the others waiting.
         for (number, shard) in engine.shards.iter().enumerate() {
-            let named = round == 0 && taken.names(number);
-            let overlooked = round == 0 && planted(Fault::NoticedOnly);
-            if named || !(overlooked || engine.is_settled(shard)) {
+            if !engine.is_settled(shard) {
                 if round > 0 {
                     // Hooks may take long.
                     engine.age_out(Instant::now);
                 }
-                moved |= engine.step(number, Role::Indexer { rested: rested[number].before }).is_some_and(Moved::any);
+                let drops = was_idle || engine.is_short_of_room(shard);
+                moved |= engine.step(number, if drops { Work::ALL } else { Work::NO_DROPS }).is_some_and(Moved::any);
             }
         }
         if !moved {
@@ -228,29 +215,24 @@ mod tests {
     fn a_pass_takes_rounds_until_nothing_moves() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(5_000).shards(1));
         engine.push_some(2_000);
-        let mut rested = [Rested::default()];
-        let mut pass = || pass(&engine, engine.notices.take(), &mut rested);
+        let pass = || pass(&engine, false);
         assert!(pass());
         assert_eq!(engine.shards[0].indexed(), 2_000);
         assert!(!pass());
     }
 
     #[test]
-    fn records_rest_for_some_passes() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+    fn records_are_dropped_when_there_is_nothing_else_to_do_or_little_room() {
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).slack(40).shards(1));
+        let shard = &engine.shards[0];
         engine.push_some(110);
-        let mut rested = [Rested::default()];
-        let mut after = |ticks| {
-            while engine.notices.tick() < ticks {
-                pass(&engine, engine.notices.take(), &mut rested);
-            }
-            let shard = &engine.shards[0];
-            (rested[0].before, rested[0].now, shard.evicted(), shard.reclaimed())
-        };
-        assert_eq!(after(REST - 1), (0, 0, 10, 0));
-        assert_eq!(after(REST), (0, 10, 10, 0));
-        assert_eq!(after(2 * REST - 1), (0, 10, 10, 0));
-        assert_eq!(after(2 * REST), (10, 10, 10, 10));
+        assert!(pass(&engine, false));
+        assert_eq!((shard.evicted(), shard.reclaimed()), (10, 0), "a producer may drop them");
+        assert!(!pass(&engine, false) && pass(&engine, true));
+        assert_eq!(shard.reclaimed(), 10);
+        engine.push_some(20);
+        assert!(pass(&engine, false));
+        assert_eq!((shard.evicted(), shard.reclaimed()), (30, 30), "they take half of the slack");
     }
 
     #[test]
@@ -265,10 +247,9 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let indexer = scope.spawn(|| run(&engine));
-            let parked = comes(&|| engine.notices.is_parked());
+            let parked = comes(&|| engine.shards[0].is_parked());
             engine.push_some(1);
-            engine.notices.send(0);
-            let indexed = comes(&|| engine.shards[0].indexed() == 1 && engine.notices.is_parked());
+            let indexed = comes(&|| engine.shards[0].indexed() == 1 && engine.shards[0].is_parked());
             engine.close();
             indexer.join().unwrap();
             assert!(parked && indexed);

@@ -1,12 +1,11 @@
 //! The distinct keys of an index.
 
 use super::plan::Plan;
-use super::view::View;
-use super::walk::Walk;
+use super::view::{Reader, View};
+use super::walk::{Step, Walk};
 use crate::engine::Engine;
 use crate::index::NO_KEY;
 use crate::signal::{KeyBuf, Signal};
-use crate::sync::epoch;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -52,19 +51,18 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     let mut by_print: HashMap<u64, KeyCount, OfPrints> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
     let all = Plan::everything();
-    for shard in &engine.shards {
+    let reader = Reader::new(engine);
+    for (number, shard) in engine.shards.iter().enumerate() {
         let mut walk = Walk::up(shard, shard.evicted(), &(0..u64::MAX));
-        while let Some((sequence, head)) = walk.next(&all) {
-            let print = head.print(index);
-            if print == NO_KEY {
-                continue;
-            }
+        while let Some(Step { sequence, .. }) = walk.next(&all) {
+            let print = shard.slots.head(sequence).look(sequence, |head| head.print(index));
+            let Some(print) = print.filter(|&print| print != NO_KEY) else { continue };
             if !narrow && let Some(known) = by_print.get_mut(&print) {
                 known.count += 1;
                 continue;
             }
             let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
-            let Some(key) = walk.view().read(sequence, key).flatten() else { continue };
+            let Some(key) = reader.read_one(number, sequence, key).flatten() else { continue };
             if narrow {
                 *by_key.entry(key).or_default() += 1;
             } else {
@@ -82,7 +80,7 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
 pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
     let mut prints: HashSet<u64, OfPrints> = HashSet::default();
     for shard in &engine.shards {
-        carriers(&mut View::open_at(shard, shard.indexed()), index, |_, print, _| {
+        carriers(&View::open(shard), index, |print, _| {
             prints.insert(print);
         });
     }
@@ -95,16 +93,14 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
         let mut known: HashMap<u64, KeyBuf, OfPrints> = HashMap::default();
+        (0..engine.shards.len()).for_each(|number| engine.spare_a_tail(number));
+        let reader = Reader::new(engine);
         for (number, shard) in engine.shards.iter().enumerate() {
-            engine.spare_a_tail(number);
-            // From the oldest on, so that whatever leads to a visible record leads to one that stays while this looks.
-            carriers(&mut View::open_at(shard, shard.evicted()), index, |view, print, sequence| {
-                // A cell that changed hands while it was read leads to another key's record; its own has left then.
-                if known.contains_key(&print) || view.head(sequence).is_none_or(|head| head.print(index) != print) {
-                    return;
+            carriers(&View::open(shard), index, |print, sequence| {
+                if let std::collections::hash_map::Entry::Vacant(unknown) = known.entry(print) {
+                    let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
+                    reader.read_one(number, sequence, key).flatten().map(|key| unknown.insert(key));
                 }
-                let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
-                known.extend(view.read(sequence, key).flatten().map(|key| (print, key)));
             });
         }
         known.into_values().collect()
@@ -114,42 +110,13 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
 }
 
 /// Visits a visible record of each key: what the directory has, and what is not indexed yet. Some keys come twice.
-fn carriers<T: Signal>(view: &mut View<'_, T>, index: usize, mut visit: impl FnMut(&mut View<'_, T>, u64, u64)) {
-    let shard = view.shard();
-    let guard = epoch::pin();
-    shard.directories[index].for_each(&guard, |print, newest| {
-        if newest >= view.low {
-            visit(view, print, newest);
+fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) {
+    let indexed = view.index.newest_of_all(&view.shard().slots, index).filter(|&newest| newest >= view.low);
+    let tail = view.low.max(view.indexed)..view.claimed;
+    for sequence in indexed.chain(tail) {
+        let print = view.look(sequence, |head| head.print(index));
+        if let Some(print) = print.filter(|&print| print != NO_KEY) {
+            visit(print, sequence);
         }
-    });
-    drop(guard);
-    for sequence in view.low.max(view.indexed)..view.claimed {
-        if let Some(print) = view.head(sequence).map(|head| head.print(index)).filter(|&print| print != NO_KEY) {
-            visit(view, print, sequence);
-        }
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::TraceId;
-    use crate::config::Builder;
-    use crate::signal::{Key, LogRecord};
-    use crate::sync::AtomicU32;
-
-    /// A reader may come by a cell just when it changes hands.
-    #[test]
-    fn a_cell_that_leads_to_another_keys_record_names_no_key() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
-        engine.push(LogRecord { trace_id: Some(TraceId::from(7)), ..LogRecord::default() });
-        engine.settle();
-        let all = list_keys(&engine, 0);
-        assert_eq!(all.len(), 1);
-        let gone = engine.fingerprints.of(Key::from(TraceId::from(8)));
-        let link = AtomicU32::new(0);
-        let guard = epoch::pin();
-        engine.shards[0].directories[0].writer(&guard).insert([(gone, &link)].into_iter(), 0, |_| ());
-        assert_eq!(list_keys(&engine, 0), all);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading: the licensed view of one shard, walks through it, and the queries made of them.
+//! Reading: a view of one shard, walks through it, and the queries made of them.
 
 mod answer;
 mod ask;
@@ -20,4 +20,4 @@ pub(crate) use group::nearest_rank;
 pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
-pub(crate) use view::View;
+pub(crate) use view::Reader;

@@ -276,7 +276,7 @@ impl Router {
         if !has_entered(&self.rest) && !self.picked.as_ref().is_some_and(has_entered) {
             notices.enter();
         }
-        let claim = self.claim_on_new_run(shards, route, wanted, need, tick, make_room);
+        let claim = self.claim_on_new_run(shards, route, wanted, need, notices, make_room);
         if claim.is_ok() {
             self.end_other_run(class);
         }
@@ -289,10 +289,10 @@ impl Router {
         route: &Route,
         wanted: u64,
         need: &impl Need<T>,
-        tick: u64,
+        notices: &Notices,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let run = route.run();
+        let (run, tick) = (route.run(), notices.tick());
         let mut full = 0;
         // Each shard twice: somebody else may have held the token at the first try.
         while full < 2 * route.shards.len() {
@@ -311,7 +311,19 @@ impl Router {
             if claimed.is_closed() {
                 return Err(NoClaim::Closed);
             }
+            if claimed.is_parked() {
+                // Not with a claim in hand: waking another thread may cost this one its core.
+                if shard.take_parked_mark() && !planted(Fault::ClaimWithoutWake) {
+                    notices.wake();
+                }
+                continue;
+            }
             let (next, limit) = (claimed.sequence(), shard.limit());
+            // The run ends where another slot serves a place than its own; that one it claims alone. Which slot serves a place is
+            // settled before the limit lets its sequence be claimed.
+            let place = shard.slots.place(next);
+            let own = shard.slots.own_from(place, limit.saturating_sub(next));
+            let limit = limit.min(next + own.max(1));
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
             let count = if count == 0 { 0 } else { need.take(shard, count) };
             if count == 0 {
@@ -332,9 +344,12 @@ impl Router {
             // has published before, and may count this run in; if the look comes first, this run's stamp is not below what it
             // found, and the run is left out.
             let stamp = self.stamps.fetch_add(1, weaken(Ordering::Release, Fault::StampRelaxed));
+            // Not after the claim: if this thread slept in between, another slot might serve the place by then.
+            let slot = shard.slots.slot(place);
             if shard.claim(next, count) {
+                let slot = if planted(Fault::SlotLookedUpLate) { shard.slots.slot(place) } else { slot };
                 run.next.set(next);
-                run.slot.set(shard.slots.slot(next));
+                run.slot.set(slot);
                 run.limit.set(limit);
                 run.room.set(limit - next);
                 run.stamp.set(stamp);
@@ -390,7 +405,7 @@ mod tests {
 
     /// Shards with so many slots each, and a way to them in runs of so many.
     fn ring(run: usize, slots: &[usize]) -> (Shards, Router) {
-        let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, None).unwrap()).collect();
+        let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, 0, None).unwrap()).collect();
         let route = Route::new(0..slots.len(), run, 1);
         (shards, Router::new(route, None))
     }
@@ -498,9 +513,9 @@ mod tests {
             calls += 1;
             // At the last try there is room in the smaller shard, and the record that is dropped there pushes.
             if calls == 4 {
-                shards[0].set_indexed(8);
-                shards[0].set_evicted(8);
-                shards[0].set_reclaimed(8);
+                let owner = shards[0].try_own().unwrap();
+                owner.index.set_indexed(8);
+                assert!(owner.evict(0, 8) && owner.reclaim(0, 8));
                 inside.set(claim(&shards, &router, &OnlySlots).ok());
             }
             false
@@ -516,7 +531,7 @@ mod tests {
 
     #[test]
     fn a_thread_enters_once_in_a_tick_whatever_it_pushes() {
-        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
         let route = |number| Route::new(number..number + 1, 2, 1);
         let router = Router::new(route(0), Some(route(1)));
         let notices = Notices::new();
@@ -530,7 +545,7 @@ mod tests {
 
     #[test]
     fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
-        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, None).unwrap()).collect();
+        let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
         let route = |number| Route::new(number..number + 1, 8, 1);
         let router = Router::new(route(0), Some(route(1)));
         let classes = [Class::Rest, Class::Rest, Class::Picked, Class::Picked, Class::Rest, Class::Rest, Class::Picked];
@@ -545,7 +560,7 @@ mod tests {
 
     #[test]
     fn room_is_short_where_this_thread_has_found_it_so() {
-        let shards: Shards = vec![Shard::new(8, 8, None).unwrap()];
+        let shards: Shards = vec![Shard::new(8, 8, 0, None).unwrap()];
         let [router, other] = [(); 2].map(|()| Router::new(Route::new(0..1, 1, 8), None));
         let is_short = |router: &Router| router.is_short(&shards, Class::Rest);
         assert!(!is_short(&router), "it has not been here");
@@ -560,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
-        let shards: Shards = vec![Shard::new(63, 1, None).unwrap()];
+        let shards: Shards = vec![Shard::new(63, 1, 0, None).unwrap()];
         for _ in 0..=REMEMBERED * REMEMBERED {
             let router = Router::new(Route::new(0..1, 8, 1), None);
             assert!(

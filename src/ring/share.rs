@@ -14,30 +14,13 @@ use crate::sync::{AtomicU64, CachePadded, Ordering};
 pub(crate) struct Share {
     /// Bytes that records may keep.
     pub(crate) most: u64,
-    /// Bytes of the records in `[evicted, indexed)`; written by the token holder.
-    kept: AtomicU64,
     /// Bytes of records that have been, or are just being, claimed, and are not reclaimed.
     taken: CachePadded<AtomicU64>,
 }
 
 impl Share {
     pub(super) fn new(most: u64) -> Self {
-        Self { most, kept: AtomicU64::new(0), taken: CachePadded::new(AtomicU64::new(0)) }
-    }
-
-    pub(crate) fn kept(&self) -> u64 {
-        // Acquire pairs with the Release in `set_kept`.
-        self.kept.load(Ordering::Acquire)
-    }
-
-    /// For the token holder.
-    pub(crate) fn set_kept(&self, bytes: u64) {
-        // Release pairs with the Acquire in `kept`: who sees that no more is to be evicted sees that it has been.
-        self.kept.store(bytes, Ordering::Release);
-    }
-
-    pub(crate) fn is_exceeded(&self) -> bool {
-        self.kept() > self.most
+        Self { most, taken: CachePadded::new(AtomicU64::new(0)) }
     }
 
     pub(crate) fn taken(&self) -> u64 {
@@ -137,10 +120,6 @@ mod tests {
         assert!(!share.give_back(4) && !share.has_room(), "ten of ten are taken");
         assert!(share.give_back(1) && share.has_room(), "some are left again");
         assert!(!share.give_back(1) && !share.is_short());
-        share.set_kept(8);
-        assert!(!share.is_exceeded());
-        share.set_kept(9);
-        assert!(share.is_exceeded());
         let least = Share::new(0);
         assert!(least.take(1) && !least.take(1), "at least one record is let in");
     }

@@ -29,6 +29,8 @@ macro_rules! faults {
 faults! {
     /// The generation word is published without Release.
     PublishRelaxed,
+    /// A slot is said to be busy without Release.
+    BusyRelaxed,
     /// A reader does not fence between its mark and its look at `evicted`.
     ReaderWithoutFence,
     /// A reader does not look at `evicted` again after it has moved its mark down.
@@ -49,14 +51,8 @@ faults! {
     WalkWithoutWindow,
     /// The last record of a key leaves its directory entry behind.
     EntryNotRemoved,
-    /// The claim is no barrier against the look at the notice word.
-    ClaimWithoutBarrier,
-    /// The indexer parks without a fence before its last look at the cursors.
-    ParkWithoutFence,
     /// The indexer parks without a last look at the cursors.
     ParkWithoutLook,
-    /// The indexer looks only at shards that have sent a notice since its last pass.
-    NoticedOnly,
     /// A query reads its directory before `indexed`.
     DirectoryBeforeIndexed,
     /// A newer record of a key is entered in the directory without Release.
@@ -73,26 +69,34 @@ faults! {
     ClassKeepsStamp,
     /// What goes for its bytes is evicted without being made invisible before.
     ShedUnseen,
-    /// Who evicts does not take the floor's lock where the floor seems not to matter.
-    ToldWithoutLock,
-    /// The floor is raised, and only then, without the lock, noted why.
-    RaisedBeforeDue,
     /// Taking a stamp publishes nothing.
     StampRelaxed,
     /// A walk shows what the tail has shown.
     WalkRepeatsTail,
     /// `indexed` is raised without Release.
     IndexedRelaxed,
-    /// A reader looks in the directory's current table only.
-    OldTableOnly,
-    /// A moved entry leaves the old table before it is in the new one.
-    MovedTooEarly,
-    /// A replaced table is freed at once.
-    TableFreedAtOnce,
     /// A lookup does not look at the floor that `clear` raised.
     FloorIgnored,
     /// `clear` sends no notice.
     ClearWithoutNotice,
+    /// Who claims in a shard that is marked wakes nobody.
+    ClaimWithoutWake,
+    /// Whoever reclaims does not look for pins.
+    PinsNotScanned,
+    /// A record is moved out without looking whether somebody else has.
+    TakenTwice,
+    /// Whoever takes a token over leaves the cursors to the sleeper.
+    CursorsNotAdopted,
+    /// A producer looks up which slot serves its place after it has claimed it.
+    SlotLookedUpLate,
+    /// What is not published is passed over before its turn to leave has come.
+    PassedOverTooSoon,
+    /// A reader does not look whether an entry has changed while it was followed.
+    EntryFollowedBlindly,
+    /// A reader does not look at a slot's generation again after it has read the head.
+    HeadLookedAtOnce,
+    /// What a record's bytes took is not given back.
+    BytesNotGivenBack,
     /// Shutdown leaves the shards open.
     ShardNotClosed,
     /// Who waits does not look again after registering.
@@ -113,8 +117,6 @@ faults! {
     ReclaimWithoutWake,
     /// Who indexes wakes nobody.
     IndexWithoutWake,
-    /// Shutdown does not fence before it looks whether the indexer is parked.
-    CloseWithoutFence,
     /// Shutdown wakes no waiter.
     ShutdownWithoutWake,
 }

@@ -4,7 +4,6 @@
 //! Under `--cfg loom`, atomics, cells, locks and threads are loom's; `Snapshot` and timed waits have loom-made
 //! stand-ins. The planted faults in [`fault`] exist only there.
 
-pub(crate) mod epoch;
 mod event;
 pub(crate) mod fault;
 mod foreign;
@@ -32,6 +31,15 @@ pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fe
 /// Takes a lock that is held for a moment and never while user code runs; so what a panic left behind is sound.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Takes a lock, as [`lock`] does, unless somebody has it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(std::sync::TryLockError::WouldBlock) => None,
+    }
 }
 
 /// A thread-local with a constant for a start, so that reaching it costs no check and no destructor.
@@ -103,6 +111,11 @@ impl Count {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    #[inline]
+    pub(crate) fn take_off(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
     /// For a number with a single writer at a time.
     #[inline]
     pub(crate) fn set(&self, value: u64) {
@@ -120,6 +133,13 @@ impl Count {
 #[derive(Debug, Default)]
 pub(crate) struct Tally(std::sync::atomic::AtomicU8);
 
+// SAFETY: an atomic integer, for which zero bytes are the value 0.
+unsafe impl crate::reserve::Zeroed for Tally {
+    fn zeroed() -> Self {
+        Self::default()
+    }
+}
+
 impl Tally {
     #[inline]
     pub(crate) fn get(&self) -> u8 {
@@ -130,18 +150,6 @@ impl Tally {
     pub(crate) fn set(&self, value: u8) {
         self.0.store(value, Ordering::Relaxed);
     }
-}
-
-/// Makes the `SeqCst` read-modify-write before it and the `SeqCst` load after it a full barrier.
-///
-/// C++20 gives that without a fence: if a thread does a `SeqCst` RMW on X and then a `SeqCst` load of Y, and another
-/// stores Y, fences `SeqCst`, and loads X, then at least one sees the other's write. loom models `SeqCst` accesses as
-/// `AcqRel`, so there the fence must be spelled out. Nothing is emitted in a normal build.
-#[inline(always)]
-pub(crate) fn fence_after_seqcst_rmw(left_out: fault::Fault) {
-    #[cfg(loom)]
-    fault::fence(left_out);
-    let _ = left_out;
 }
 
 /// A look at a word by the one thread that may write it now.

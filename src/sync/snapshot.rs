@@ -22,6 +22,12 @@ impl<T> Snapshot<T> {
     pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {
         self.0.rcu(|value| change(value));
     }
+
+    /// Replaces the value if it is still this one; whether it was.
+    pub(crate) fn replace(&self, before: &Arc<T>, value: T) -> bool {
+        let found = self.0.compare_and_swap(before, Arc::new(value));
+        Arc::ptr_eq(&found, before)
+    }
 }
 
 #[cfg(loom)]
@@ -41,5 +47,14 @@ impl<T> Snapshot<T> {
     pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {
         let mut value = self.0.write().unwrap();
         *value = Arc::new(change(&value));
+    }
+
+    pub(crate) fn replace(&self, before: &Arc<T>, new: T) -> bool {
+        let mut value = self.0.write().unwrap();
+        let same = Arc::ptr_eq(&value, before);
+        if same {
+            *value = Arc::new(new);
+        }
+        same
     }
 }

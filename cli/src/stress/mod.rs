@@ -66,7 +66,7 @@ struct Phase {
     run: fn(&Plan) -> Outcome,
 }
 
-const PHASES: [Phase; 14] = [
+const PHASES: [Phase; 15] = [
     Phase {
         name: "mixed",
         what: "producers, readers of every kind, clears, hooks, subscribers; seven makes of store",
@@ -79,9 +79,14 @@ const PHASES: [Phase; 14] = [
     },
     Phase { name: "sleeping-reader", what: "a reader sleeps inside a query", run: stalls::sleeping_reader },
     Phase {
-        name: "suspended-producer",
-        what: "a producer stands between claim and publish, or anywhere",
-        run: stalls::suspended_producer,
+        name: "suspended-producers",
+        what: "more producers than shards stand between claim and publish, or anywhere",
+        run: stalls::suspended_producers,
+    },
+    Phase {
+        name: "suspended-workers",
+        what: "threads that index, count, audit and read stand anywhere, with the token of a shard too",
+        run: stalls::suspended_workers,
     },
     Phase {
         name: "starved-indexer",

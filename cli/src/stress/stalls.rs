@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How often a store must be filled while somebody stands still.
 const FILLED: u64 = 4;
 
-/// A reader that sleeps inside a query: under its mark, with a record in its hands.
+/// A reader that sleeps inside a query, with a record in its hands.
 pub fn sleeping_reader(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity).shards(4)).expect("such a store can be");
     let asleep = AtomicBool::new(false);
@@ -93,26 +93,47 @@ impl Gate {
     }
 }
 
-/// A producer that is suspended between claim and publish, and many times wherever it has got to.
-pub fn suspended_producer(plan: &Plan) -> Outcome {
+/// Shards of the stores in which threads are suspended: fewer than threads.
+const SHARDS: usize = 2;
+
+/// Threads that are suspended together.
+const VICTIMS: u64 = 6;
+
+/// Runs work on threads that can be suspended, until the scene ends; each ends only when its entry of the second list is dropped.
+macro_rules! victims {
+    ($team:expr, $scene:expr, $work:expr) => {{
+        let (sender, came) = mpsc::channel();
+        let mut leaves = Vec::new();
+        for number in 0..VICTIMS {
+            let (alive, leave) = mpsc::channel::<()>();
+            leaves.push(alive);
+            let (sender, scene) = (sender.clone(), $scene);
+            $team.spawn(move || {
+                sender.send(Suspendable::this()).expect("somebody waits for it");
+                let work = || (0..).take_while(|_| scene.is_running()).for_each(|count| $work(scene, number, count));
+                // Whatever happens in there, the thread stays until it may leave.
+                let worked = catch_unwind(AssertUnwindSafe(work));
+                let _ = leave.recv();
+                worked.unwrap_or_else(|panic| resume_unwind(panic));
+            });
+        }
+        let victims: Vec<Suspendable> = (0..VICTIMS).map(|_| came.recv().expect("it has started")).collect();
+        (victims, leaves)
+    }};
+}
+
+/// More producers than there are shards are suspended at once between claim and publish, and many times wherever they have got to.
+pub fn suspended_producers(plan: &Plan) -> Outcome {
     // Each record has 32 KiB.
     let capacity = (plan.capacity / 40).clamp(64, 4_096);
-    let builder = Store::builder().capacity(capacity).shards(4).on_full(OnFull::Reject);
+    let builder = Store::builder().capacity(capacity).shards(SHARDS).on_full(OnFull::Reject);
     let scene = Scene::<BULK>::new(builder).expect("such a store can be");
     let (gate, others) = (Gate::default(), plan.producers);
-    let (mut suspended, mut in_between) = (0, 0);
+    let (mut suspended, mut in_between, mut most) = (0, 0, 0);
     team(|team| {
         let (scene, gate) = (&scene, &gate);
-        let (sender, victim) = mpsc::channel();
-        let (_alive, leave) = mpsc::channel::<()>();
-        team.spawn(move || {
-            sender.send(Suspendable::this()).expect("somebody waits for it");
-            let push = || (0..).take_while(|_| scene.is_running()).for_each(|count| scene.push_bulk(VICTIM, count));
-            // Whatever happens in there, the thread stays until it may leave.
-            let pushed = catch_unwind(AssertUnwindSafe(push));
-            let _ = leave.recv();
-            pushed.unwrap_or_else(|panic| resume_unwind(panic));
-        });
+        let push = |scene: &Scene<BULK>, number, count| scene.push_bulk(VICTIM + number, count);
+        let (victims, alive) = victims!(team, scene, push);
         for producer in 0..others {
             team.spawn(move || {
                 (0..).take_while(|_| scene.is_running()).for_each(|count| {
@@ -121,34 +142,69 @@ pub fn suspended_producer(plan: &Plan) -> Outcome {
                 });
             });
         }
-        let victim: Suspendable = victim.recv().expect("it has started");
-        // Everybody else rests: what is claimed and not there is the victim's.
-        let stands_in_between = || scene.store.len() > scene.store.query().count().expect("it can be asked");
+        // Everybody else rests: what is claimed and not there is the victims'.
+        let in_hand = || scene.store.len().saturating_sub(scene.store.query().count().expect("it can be asked"));
         let until = Instant::now() + plan.length;
         gate.close(plan, others);
-        while (Instant::now() < until || in_between == 0) && !has_failed() && !plan.stop.is_asked() {
+        while (Instant::now() < until || most <= SHARDS) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
-            // SAFETY: it does not end before it may leave, which is when `_alive` is dropped, below.
-            let held = unsafe { victim.suspend() };
+            // SAFETY: none ends before it may leave, which is when `alive` is dropped, below; and this guard is the only one.
+            let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
-            let hit = stands_in_between();
-            if hit || suspended % 8 == 0 {
+            let claims = in_hand();
+            most = most.max(claims);
+            if claims > SHARDS || suspended % 8 == 0 {
                 gate.open();
-                let stands =
-                    if hit { "a producer stands between claim and publish" } else { "a producer stands somewhere" };
-                others_go_on(plan, scene, stands);
+                others_go_on(plan, scene, &format!("producers stand, {claims} of them between claim and publish"));
                 gate.close(plan, others);
             }
-            in_between += u64::from(hit);
+            in_between += claims as u64;
             drop(held);
-            assert!(suspended < 100_000, "no signal has found a producer between claim and publish");
+            assert!(suspended < 100_000, "no signals have found enough producers between claim and publish");
         }
         scene.stop();
+        drop(alive);
     });
-    scene.end(plan).noting("suspended", suspended).noting("between claim and publish", in_between)
+    let outcome = scene.end(plan).noting("suspended", suspended).noting("between claim and publish", in_between);
+    outcome.noting("of these at once", most as u64)
 }
 
-/// The number of the producer that is suspended.
+/// Threads that index, count, audit and read are suspended wherever they have got to, also with the token of a shard in their hands.
+pub fn suspended_workers(plan: &Plan) -> Outcome {
+    let builder = Store::builder().capacity(plan.capacity).shards(SHARDS).on_full(OnFull::Reject);
+    let scene = Scene::<0>::new(builder).expect("such a store can be");
+    let mut suspended = 0;
+    team(|team| {
+        let scene = &scene;
+        let work = |scene: &Scene<0>, number: u64, count: u64| match (number + count) % 4 {
+            0 => drop(scene.store.stats()),
+            1 => scene.look_up(count % KEYS),
+            2 if count % 64 == 2 => drop(scene.store.audit().expect("it is in order")),
+            _ => drop(scene.store.step()),
+        };
+        let (victims, alive) = victims!(team, scene, work);
+        for producer in 0..plan.producers {
+            team.spawn(move || scene.produce(producer, Scene::ordinary));
+        }
+        let until = Instant::now() + plan.length;
+        let relieved = || scene.store.stats().reliefs > 0;
+        while (Instant::now() < until || !relieved()) && !has_failed() && !plan.stop.is_asked() {
+            thread::sleep(Duration::from_micros(suspended * 37 % 700));
+            // SAFETY: as in `suspended_producers`.
+            let held = unsafe { Suspendable::suspend_all(&victims) };
+            suspended += 1;
+            others_go_on(plan, scene, "threads stand that index, count, audit and read");
+            drop(held);
+            assert!(suspended < 100_000, "no signal has found a thread with a token");
+        }
+        scene.stop();
+        drop(alive);
+    });
+    let reliefs = scene.store.stats().reliefs;
+    scene.end(plan).noting("suspended", suspended).noting("relieved", reliefs)
+}
+
+/// The number of the first producer that is suspended.
 const VICTIM: u64 = 1_000;
 
 impl Scene<BULK> {
@@ -195,7 +251,13 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
                 "a producer that waits is let through while nothing is reclaimed"
             );
         }
-        assert_eq!(after.total_memory_bytes, before.total_memory_bytes, "memory grows while the indexer stands still");
+        // Whoever is relieved keeps an index for as long as it sleeps.
+        if after.reliefs == before.reliefs {
+            assert_eq!(
+                after.total_memory_bytes, before.total_memory_bytes,
+                "memory grows while the indexer stands still"
+            );
+        }
         (0..KEYS).for_each(|key| scene.look_up(key));
         starved.store(false, Relaxed);
         others_go_on(plan, scene, "the indexer catches up");

@@ -1,26 +1,26 @@
-//! Suspending one thread of this process at whatever instruction it has got to, by a signal whose handler does not return.
+//! Suspending threads of this process at whatever instruction they have got to, by a signal whose handler does not return.
 
 use std::io;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-static HELD: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicUsize = AtomicUsize::new(0);
 static RELEASED: AtomicBool = AtomicBool::new(true);
 
-/// A thread that can be suspended, as long as it runs. One at a time in a process.
+/// A thread that can be suspended, as long as it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspendable(libc::pthread_t);
 
 /// Stays where it is until released. Nothing here that a handler may not do: atomics, and sleep.
 extern "C" fn hold(_: libc::c_int) {
-    HELD.store(true, SeqCst);
+    HELD.fetch_add(1, SeqCst);
     while !RELEASED.load(SeqCst) {
         let moment = libc::timespec { tv_sec: 0, tv_nsec: 500_000 };
         // SAFETY: `nanosleep` may be called in a handler; it reads the first argument, which lives, and takes null for the second.
         unsafe { libc::nanosleep(&raw const moment, std::ptr::null_mut()) };
     }
-    HELD.store(false, SeqCst);
+    HELD.fetch_sub(1, SeqCst);
 }
 
 impl Suspendable {
@@ -39,32 +39,34 @@ impl Suspendable {
         Self(unsafe { libc::pthread_self() })
     }
 
-    /// Suspends it, until the guard is dropped. Returns once it stands.
+    /// Suspends all of these, until the guard is dropped. Returns once they stand.
     ///
     /// # Safety
-    /// The thread has not ended.
-    pub unsafe fn suspend(self) -> Suspended {
+    /// None of the threads has ended, and no other thread of this process is suspended.
+    pub unsafe fn suspend_all(threads: &[Self]) -> Suspended {
         RELEASED.store(false, SeqCst);
-        // SAFETY: the caller knows that the thread has not ended, so its handle is valid.
-        let failed = unsafe { libc::pthread_kill(self.0, libc::SIGUSR1) } != 0;
-        assert!(!failed, "a running thread takes a signal");
+        for thread in threads {
+            // SAFETY: the caller knows that the thread has not ended, so its handle is valid.
+            let failed = unsafe { libc::pthread_kill(thread.0, libc::SIGUSR1) } != 0;
+            assert!(!failed, "a running thread takes a signal");
+        }
         let until = Instant::now() + Duration::from_secs(60);
-        while !HELD.load(SeqCst) {
-            assert!(Instant::now() < until, "the thread does not take the signal");
+        while HELD.load(SeqCst) < threads.len() {
+            assert!(Instant::now() < until, "a thread does not take the signal");
             std::thread::yield_now();
         }
         Suspended(())
     }
 }
 
-/// While it lives, a thread is suspended.
+/// While it lives, threads are suspended.
 #[must_use]
 pub struct Suspended(());
 
 impl Drop for Suspended {
     fn drop(&mut self) {
         RELEASED.store(true, SeqCst);
-        while HELD.load(SeqCst) {
+        while HELD.load(SeqCst) > 0 {
             std::thread::yield_now();
         }
     }

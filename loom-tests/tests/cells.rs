@@ -1,0 +1,102 @@
+//! A word of a directory's line changes hands, and a key leaves and comes back, while a reader is on its way to it.
+
+use loom::thread;
+use slipring::{Key, Signal, Store};
+use slipring_loom_tests::{Record, assert_caught, explore, small};
+
+fn model(key: u64, second: u64, third: u64, bits: u32) {
+    let store = small(2, 2).fingerprint_bits(bits).build().unwrap();
+    store.push(Record::new(key, 0)).unwrap();
+    store.flush().unwrap();
+    let other = {
+        let store = store.clone();
+        thread::spawn(move || {
+            let _ = store.try_push(Record::new(second, 0));
+            let _ = store.try_push(Record::new(third, 0));
+            store.step();
+            let _ = store.try_push(Record::new(key, 1));
+            store.step();
+        })
+    };
+    let mut found = Vec::new();
+    let report = store
+        .query()
+        .key("key", key)
+        .for_each(|_, record| {
+            record.check();
+            assert_eq!(record.key, key);
+            found.push(*record.body % 100);
+        })
+        .unwrap();
+    assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
+    // What had left before the query began is told as such.
+    assert!(found.contains(&0) || report.cut || report.partial, "lost without a word: {found:?} {report:?}");
+    other.join().unwrap();
+    store.flush().unwrap();
+    store.audit().unwrap();
+}
+
+#[test]
+fn a_word_changes_hands() {
+    for (key, second, third, bits) in [(1, 2, 3, 64), (1, 3, 2, 3), (4, 5, 6, 3), (2, 7, 5, 2)] {
+        explore(&format!("cells {key} {second} {third} {bits}"), 2, move || model(key, second, third, bits));
+    }
+}
+
+/// A record with two keys.
+#[derive(Clone, Debug)]
+struct Both {
+    one: u64,
+    other: u64,
+}
+
+impl Signal for Both {
+    const NAME: &'static str = "both";
+    type Indexes = [&'static str; 2];
+    const INDEXES: Self::Indexes = ["one", "other"];
+
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        Some(Key::Int(if index == 0 { self.one } else { self.other }))
+    }
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn two_indexes_agree_at_every_instant() {
+    explore("two indexes", 2, || {
+        let store: Store<Both> = Store::builder().capacity(2).shards(1).slack(1).manual().build().unwrap();
+        store.push(Both { one: 1, other: 1 }).unwrap();
+        store.push(Both { one: 1, other: 2 }).unwrap();
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Both { one: 2, other: 1 }).unwrap();
+                store.step();
+                let _ = store.try_push(Both { one: 1, other: 1 });
+            })
+        };
+        let mut found = 0;
+        let query = store.query().key("one", 1_u64).key("other", 1_u64);
+        let report = query
+            .for_each(|_, record| {
+                assert_eq!((record.one, record.other), (1, 1));
+                found += 1;
+            })
+            .unwrap();
+        assert!(found > 0 || report.cut || report.partial, "lost without a word: {report:?}");
+        other.join().unwrap();
+        store.flush().unwrap();
+        store.audit().unwrap();
+    });
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    assert_caught("BusyRelaxed", "a_word_changes_hands", "lost without a word");
+    assert_caught("EntryFollowedBlindly", "a_word_changes_hands", "");
+    assert_caught("HeadLookedAtOnce", "two_indexes_agree_at_every_instant", "");
+}
