@@ -197,12 +197,14 @@ impl<T: Signal> Engine<T> {
         };
         let to = owner.evicted().min(from.saturating_add(most));
         let mut reclaimed = Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None };
-        // Without memory for more, one record goes at a time.
-        let room = |reclaimed: &mut Reclaimed<'_, T>| reclaimed.taken.try_reserve((to - from) as usize).is_ok();
-        let to = if takes && to > from && !room(&mut reclaimed) { from + 1 } else { to };
-        if from == to && (most == 0 || !slots.any_aside()) {
+        let aside = if most > 0 { slots.count_aside() } else { 0 };
+        if from == to && aside == 0 {
             return reclaimed;
         }
+        // Without memory for more, one record goes at a time.
+        let room = (to - from) as usize + aside;
+        let is_short = takes && reclaimed.taken.try_reserve(room).is_err();
+        let to = if is_short { to.min(from + 1) } else { to };
         let pinned = self.pins.scan(number);
         let mut changed: Option<(Arc<Places>, Places)> = None;
         let begin = || {
@@ -213,7 +215,8 @@ impl<T: Signal> Engine<T> {
         if slots.any_moved() {
             changed = Some(begin());
         }
-        let mut freed = 0;
+        // Bytes of what was aside, and of what the cursor passes.
+        let (mut freed_aside, mut freed) = (0, 0);
         let mut is_changed = false;
         if let Some((_, places)) = &mut changed {
             is_changed |= places.keep_aside(|aside| {
@@ -233,7 +236,7 @@ impl<T: Signal> Engine<T> {
                         },
                     };
                 if !stays {
-                    freed += Slots::<T>::bytes_of(slots.head_at(slot));
+                    freed_aside += Slots::<T>::bytes_of(slots.head_at(slot));
                 }
                 stays
             });
@@ -304,15 +307,17 @@ impl<T: Signal> Engine<T> {
         };
         if !served {
             reclaimed.to_show.clear();
+            (reclaimed.to, freed_aside) = (from, 0);
         }
-        if !served || reclaimed.to > from && !owner.reclaim(from, reclaimed.to) {
-            reclaimed.to = from;
-        } else if let Some(share) = &shard.share
-            && freed > 0
+        if reclaimed.to == from || !owner.reclaim(from, reclaimed.to) {
+            (reclaimed.to, freed) = (from, 0);
+        }
+        if let Some(share) = &shard.share
+            && freed + freed_aside > 0
             && !planted(Fault::BytesNotGivenBack)
         {
             // Waiters are told at the step's end.
-            share.give_back(freed);
+            share.give_back(freed + freed_aside);
         }
         reclaimed
     }

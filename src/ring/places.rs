@@ -39,9 +39,9 @@ impl Places {
         Self { places, moved: Vec::new(), free: (places..places + spares).collect(), aside: Vec::new() }
     }
 
-    /// Whether each place is served by its own slot.
+    /// Whether each place is served by its own slot, and nobody sleeps over any.
     pub(super) fn is_plain(&self) -> bool {
-        self.moved.is_empty()
+        self.moved.is_empty() && self.aside.is_empty()
     }
 
     /// Slots that somebody sleeps over.
@@ -146,6 +146,7 @@ mod tests {
         assert!(places.keep_aside(|aside| aside.slot != 1));
         assert!(places.set_aside(1, aside(second, 9)));
         assert_eq!(places.slot(1), 1);
+        assert!(!places.is_plain(), "two sleep over spare slots");
         assert!(places.keep_aside(|_| false) && places.is_plain());
         assert!(places.set_aside(0, aside(0, 12)) && places.set_aside(3, aside(3, 15)), "both spares are free again");
     }

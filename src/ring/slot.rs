@@ -185,7 +185,7 @@ pub(crate) struct Slots<T: Signal> {
     payloads: Box<[Cell<MaybeUninit<T>>]>,
     /// Places of the ring. What is left of the slots is spare.
     places: usize,
-    /// 1 while some place is served by another slot than its own.
+    /// 1 while some place is served by another slot than its own, or somebody sleeps over a slot.
     moved: Cursor,
     serving: Snapshot<Places>,
 }
@@ -246,7 +246,7 @@ impl<T: Signal> Slots<T> {
         place.checked_sub(places as usize).unwrap_or_else(|| place + self.places - places as usize)
     }
 
-    /// Whether some place is served by another slot than its own.
+    /// Whether some place may be served by another slot than its own.
     #[inline]
     pub(crate) fn any_moved(&self) -> bool {
         // Relaxed would do: a place moves before the sequence that it then serves may be claimed (`Shard::limit`). Whoever knows that
@@ -255,9 +255,14 @@ impl<T: Signal> Slots<T> {
         self.moved.get() != 0
     }
 
+    /// How many slots somebody sleeps over.
+    pub(crate) fn count_aside(&self) -> usize {
+        if self.any_moved() { self.serving.load().aside().len() } else { 0 }
+    }
+
     /// Whether somebody sleeps over a slot.
     pub(crate) fn any_aside(&self) -> bool {
-        self.any_moved() && !self.serving.load().aside().is_empty()
+        self.count_aside() > 0
     }
 
     /// The slot that serves a place now.

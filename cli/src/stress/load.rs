@@ -77,11 +77,13 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
     // Where records leave by their age, all of them are due by then, and none leaves while the books are closed.
     thread::sleep(4 * AGE);
     scene.settle(plan);
+    if told == Told::Somebody {
+        // A late indexer may still raise the floor for what is too old.
+        let evicted = || scene.store.stats().evicted.total();
+        plan.until("hooks are told of each eviction, once", || hooked.load(Relaxed) == evicted());
+    }
     let stats = scene.store.stats();
     assert_eq!(stats.caught_panics, 0);
-    if told == Told::Somebody {
-        assert_eq!(hooked.load(Relaxed), stats.evicted.total(), "hooks are told of each eviction");
-    }
     let (followed, missed) = followed.end(&scene);
     assert_eq!(followed + missed, stats.offered - stats.rejected.total(), "each record was followed or missed");
     let outcome = scene.end(plan);
