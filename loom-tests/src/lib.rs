@@ -132,9 +132,16 @@ pub const LIVELOCK: &str = "Model exceeded maximum number of branches";
 /// Runs a model of this test binary again, in a process with the fault planted, and panics unless it fails there, and with
 /// these words.
 pub fn assert_caught(fault: &str, model: &str, how: &str) {
+    assert_caught_at(None, fault, model, how);
+}
+
+/// The same for a fault that shows at so many preemptions, and not at those with which the model runs every day.
+pub fn assert_caught_at(preemptions: impl Into<Option<usize>>, fault: &str, model: &str, how: &str) {
+    let preemptions = preemptions.into().map(|preemptions| ("SLIPRING_PREEMPTIONS", preemptions.to_string()));
     let run = Command::new(std::env::current_exe().expect("this test has a path"))
         .args(["--exact", model, "--nocapture", "--test-threads=1"])
         .env("SLIPRING_FAULT", fault)
+        .envs(preemptions)
         .output()
         .expect("a test can run itself");
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));

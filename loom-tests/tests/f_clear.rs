@@ -4,7 +4,7 @@
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use slipring::{GetError, Store};
-use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, lookup, small};
+use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, explore, lookup, small};
 use std::sync::Arc;
 
 #[test]
@@ -60,5 +60,5 @@ fn the_indexer_hears_of_a_clear() {
 #[test]
 fn planted_faults_are_caught() {
     assert_caught("FloorIgnored", "what_was_cleared_is_gone_at_once", "contains(&0)");
-    assert_caught("ClearWithoutNotice", "the_indexer_hears_of_a_clear", DEADLOCK);
+    assert_caught_at(3, "ClearWithoutNotice", "the_indexer_hears_of_a_clear", DEADLOCK);
 }

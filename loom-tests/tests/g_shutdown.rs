@@ -57,7 +57,7 @@ fn each_record_is_dropped_once() {
 
 #[test]
 fn the_thread_ends_too() {
-    explore("shutdown, with a thread", 2, || shut_down_against_a_push(false));
+    explore("shutdown, with a thread", 1, || shut_down_against_a_push(false));
 }
 
 #[test]

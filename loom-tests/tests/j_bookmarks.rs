@@ -40,7 +40,7 @@ fn each_record_is_on_one_side() {
 
 #[test]
 fn and_follows_on_without_a_gap() {
-    explore("from bookmark to bookmark", 2, || {
+    explore("from bookmark to bookmark", 1, || {
         let store = small(4, 1).build().unwrap();
         let producer = {
             let store = store.clone();
@@ -60,7 +60,7 @@ fn and_follows_on_without_a_gap() {
     });
 }
 
-/// Two records go to one shard, the third to the other, by one thread: that one does not come before the bookmark without them.
+/// One thread's records go to two shards: none of them comes before the bookmark without those before it.
 #[test]
 fn and_keeps_a_threads_order() {
     explore("a thread's order", 3, || {
@@ -69,7 +69,7 @@ fn and_keeps_a_threads_order() {
             let store = store.clone();
             thread::spawn(move || {
                 let places = [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
-                assert_ne!(places[0], places[2]);
+                assert!(places.iter().any(|&place| place != places[0]));
             })
         };
         let bookmark = store.bookmark();

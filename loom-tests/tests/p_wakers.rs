@@ -60,6 +60,8 @@ fn wakers_that_run_tasks(tell: impl Fn(Foreign, WeakStore<Record>) -> Foreign) {
     let indexer = push_and_step(&store);
     let got = poll(&mut follower, &foreign.waker());
     indexer.join().unwrap();
+    // Its step was refused if it still saw the token with the task. A store's thread comes again, too.
+    store.step();
     assert!(got as u64 + foreign.woken() > 0, "it has come, or it is said that it has");
     drop(follower);
     assert_eq!((foreign.alive(), store.stats().caught_panics), (0, 0));
@@ -76,7 +78,7 @@ fn a_waker_that_is_woken_may_push_and_poll() {
 
 #[test]
 fn a_waker_that_is_cloned_may_push_and_poll() {
-    explore("a waker that pushes when cloned", 2, || {
+    explore("a waker that pushes when cloned", 1, || {
         wakers_that_run_tasks(|foreign, store| foreign.on_clone(move || runs_tasks(&store)));
     });
 }

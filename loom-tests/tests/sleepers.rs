@@ -26,14 +26,14 @@ fn a_producer_that_sleeps_with_a_claim_is_passed_over() {
             })
         };
         let mut accepted = 0;
-        for number in 0..3 {
+        for number in 0..2 {
             // Whatever the other does, there is room, unless it holds the token.
             accepted += u32::from(store.try_push(Record::new(2, number)).is_ok());
             store.step();
         }
         assert!(accepted > 0);
         sleeper.join().unwrap();
-        check(&store, 4);
+        check(&store, 3);
         while store.step() {}
         assert_eq!(lookup(&store, 1).len() + lookup(&store, 2).len(), store.len());
     });
@@ -63,40 +63,35 @@ fn a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on() {
     });
 }
 
-/// A thread takes a step, and another one pushes, finds no room, and takes the work over wherever the first one stands.
-fn relieve(pushes: u64) {
-    let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
-    store.push(Record::new(1, 0)).unwrap();
-    store.push(Record::new(1, 1)).unwrap();
-    let sleeper = {
-        let store = store.clone();
-        thread::spawn(move || {
-            store.step();
-        })
-    };
-    for number in 2..2 + pushes {
-        while store.try_push(Record::new(1, number)).is_err() {
-            thread::yield_now();
-        }
-    }
-    let found = lookup(&store, 1);
-    assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
-    sleeper.join().unwrap();
-    store.flush().unwrap();
-    store.audit().unwrap();
-    let stats = store.stats();
-    assert_eq!(stats.count + stats.evicted.total(), 2 + pushes);
-    assert_eq!(lookup(&store, 1), [1 + pushes]);
-}
-
+/// This thread takes a step. Another one takes the work over wherever this one stands.
 #[test]
 fn a_holder_that_sleeps_is_relieved() {
-    explore("relief", 2, || relieve(2));
+    explore("relief", 2, || {
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                // The first finds that somebody has the token, the next that he does not get on.
+                (0..3).for_each(|_| _ = store.step());
+                u64::from(store.try_push(Record::new(1, 2)).is_ok())
+            })
+        };
+        store.step();
+        let found = lookup(&store, 1);
+        assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
+        let newest = 1 + other.join().unwrap();
+        store.flush().unwrap();
+        store.audit().unwrap();
+        assert_eq!(lookup(&store, 1), [newest]);
+        check(&store, 3);
+    });
 }
 
 #[test]
 fn a_reader_is_not_misled_by_an_index_that_is_used_again() {
-    explore("index used again", 2, || {
+    explore("index used again", 1, || {
         let store = small(2, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.push(Record::new(2, 0)).unwrap();
@@ -142,7 +137,7 @@ fn a_store_ends_while_a_reader_looks_at_its_record() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("TakenTwice", "a_holder_that_sleeps_is_relieved", "");
+    assert_caught("TakenTwice", "a_holder_that_sleeps_is_relieved", "double free");
     assert_caught("CursorsNotAdopted", "a_holder_that_sleeps_is_relieved", "");
     assert_caught("PinsNotScanned", "a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on", RACE);
     assert_caught("SlotLookedUpLate", "a_producer_that_sleeps_with_a_claim_is_passed_over", "");

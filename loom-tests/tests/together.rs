@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn producer_indexer_and_reader_meet() {
-    explore("roles", 2, || {
+    explore("roles", 1, || {
         let store = small(1, 1).spare_slots(1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();

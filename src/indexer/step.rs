@@ -195,7 +195,8 @@ impl<T: Signal> Engine<T> {
             true => most_taken::<T>(work.let_go.max(TIDY_BATCH)),
             false => work.reclaim,
         };
-        let to = owner.evicted().min(from.saturating_add(most));
+        // Of a holder that was relieved, the one cursor may be older than the other.
+        let to = owner.evicted().min(from.saturating_add(most)).max(from);
         let mut reclaimed = Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None };
         let aside = if most > 0 { slots.count_aside() } else { 0 };
         if from == to && aside == 0 {

@@ -113,7 +113,12 @@ impl<I: Indexes> Head<I> {
         // sees the 0, or a later generation, below.
         fence(Ordering::Acquire);
         let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;
-        (still || planted(Fault::HeadLookedAtOnce)).then_some(found)
+        if still || planted(Fault::HeadLookedAtOnce) {
+            return Some(found);
+        }
+        // Acquires what `generation` would have: the caller finds that the record has been evicted.
+        fence(Ordering::Acquire);
+        None
     }
 
     #[inline]

@@ -57,8 +57,6 @@ faults! {
     DirectoryBeforeIndexed,
     /// A newer record of a key is entered in the directory without Release.
     RaisedRelaxed,
-    /// A query that finds no entry does not look whether one was there when it began.
-    CutNotSeen,
     /// A query does not say that a record was evicted after it had found its head.
     GoneUnsaid,
     /// A query from a bookmark on does not count what left before it looked into the directory.
