@@ -347,7 +347,6 @@ impl Router {
             // Not after the claim: if this thread slept in between, another slot might serve the place by then.
             let slot = shard.slots.slot(place);
             if shard.claim(next, count) {
-                let slot = if planted(Fault::SlotLookedUpLate) { shard.slots.slot(place) } else { slot };
                 run.next.set(next);
                 run.slot.set(slot);
                 run.limit.set(limit);

@@ -85,8 +85,6 @@ faults! {
     TakenTwice,
     /// Whoever takes a token over leaves the cursors to the sleeper.
     CursorsNotAdopted,
-    /// A producer looks up which slot serves its place after it has claimed it.
-    SlotLookedUpLate,
     /// What is not published is passed over before its turn to leave has come.
     PassedOverTooSoon,
     /// A reader does not look whether an entry has changed while it was followed.
