@@ -248,8 +248,8 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// How many slots each shard has to spare: so many threads may sleep over a slot of it at a time, and pushes and lookups of others
-    /// go on. 48 if not given. A thread sleeps over a slot if it is suspended between claiming and publishing it, while it reads a
+    /// How many slots each shard has to spare: so many slots of it may have somebody asleep over them, and pushes and lookups of others
+    /// go on. A query pins 8 records at a time, a push claims one slot, a batch up to a run. 48 if not given. A thread sleeps over a slot if it is suspended between claiming and publishing it, while it reads a
     /// record there, or while it moves one out. Each costs the memory of a slot once it is needed.
     pub fn spare_slots(mut self, slots: usize) -> Self {
         self.spares = slots;

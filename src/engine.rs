@@ -271,7 +271,7 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Tries again and again, in the way that the policy has it. The store is closed; or there is no room, because somebody else
-    /// holds the tokens, or a mark or a stalled push is in the way.
+    /// holds the tokens, or more threads sleep over slots than there are spare ones.
     #[cold]
     fn wait_for_room(
         &self,

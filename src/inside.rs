@@ -1,10 +1,10 @@
 //! Whether this thread is inside the engine, and what it does as soon as it no longer is.
 //!
-//! A thread that holds a token or a mark, or runs foreign code for the engine, of whatever store, must never wait for the
+//! A thread that holds a token or a pin, or runs foreign code for the engine, of whatever store, must never wait for the
 //! engine (invariant 6): it could be waiting for itself, or two stores for each other. What has to wait is done when the thread
 //! leaves, see [`later`].
 //!
-//! Whoever holds a token, a mark or a lock enters before it takes that, and leaves after it has given it back. So a thread
+//! Whoever holds a token, a pin or a lock enters before it takes that, and leaves after it has given it back. So a thread
 //! that leaves holds nothing of the engine's.
 
 pub(crate) use crate::sync::caught;

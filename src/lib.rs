@@ -26,17 +26,21 @@
 //!  producers ──push──► shard's ring ──notice──► indexer ──insert, evict──► directories and links
 //!    (many)           slots, cursors           (or an assisting producer)        │
 //!                          ▲                        │                            ▼
-//!                          └───── reclaim ◄─────────┴◄──── marks ◄──── readers (never wait)
+//!                          └───── reclaim ◄─────────┴◄──── pins ◄──── readers (never wait)
 //!                                    └──► hooks, stream, drop
 //! ```
 //!
-//! One number names a record: its **sequence** in its shard. In a shard with `P` slots, sequence `s` lives in slot `s % P` at
-//! **generation** `s / P`, and the slot's generation word says which sequence is published there. Four cursors, each only
+//! One number names a record: its **sequence** in its shard. In a shard with `P` **places**, sequence `s` belongs to place
+//! `s % P`. A **slot** serves the place, and its **generation** word says which sequence is published there. That is the place's own
+//! slot, as a rule; while somebody sleeps over it, a spare one serves the place. Four cursors, each only
 //! ever growing, say how far things are: `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`. A record is visible
 //! from its publishing until `capacity` newer ones have been claimed in its shard, at every instant and however far the
-//! indexer lags. An index is a **directory** from a key's fingerprint to the newest sequence with it, and a **link** in each
-//! slot to the one before; a walk stops at the first sequence that is not visible any more, so a link into the evicted part
-//! is never followed.
+//! indexer lags. An index is a **directory** from a key's fingerprint to the place of the newest record with it, and a **link**
+//! for each place to the one before; a walk stops at the first sequence that is not visible any more, so a link into the evicted
+//! part is never followed.
+//!
+//! A walk reads slots' heads and holds nothing back. A reader **pins** the few slots whose records it is about to look at, and what is
+//! pinned is not moved out of its slot.
 //!
 //! # Consistency
 //!
@@ -47,8 +51,10 @@
 //! - **Conservation**: offered = held + evicted + rejected, exactly, whatever the schedule; each record is dropped or
 //!   handed on exactly once.
 //! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or with a slow reader.
-//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs of at most 256 pushes
-//!   or half a millisecond; what overlaps has no finer order.
+//! - **No thread's sleep stops another**, for as many sleepers as there are [spare slots](Builder::spare_slots).
+//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs, and runs that overlap have
+//!   no finer order. A run is at most 256 pushes, and ends at the indexer's next pass: every half to two milliseconds under
+//!   traffic, unless hooks take longer. In a [manual](Builder::manual) store it ends at the next [`step`](Store::step).
 //!
 //! How these are checked is in the README; how to use the store well is in the [`guide`], what can be asked and at what cost in
 //! [`answers`].

@@ -25,7 +25,7 @@ pub struct Stats {
     pub index_memory_bytes: u64,
     /// Bytes of slots, of what records own on the heap (evicted ones until they are reclaimed), and of shared parts, once.
     pub data_memory_bytes: u64,
-    /// All of the engine's bytes: index, data, cursors, marks, a stream's buffer.
+    /// All of the engine's bytes: index, data, cursors, pins, a stream's buffer.
     pub total_memory_bytes: u64,
     /// Records that were pushed, taken or not.
     pub offered: u64,

@@ -235,7 +235,7 @@ impl<T: Signal> Store<T> {
         Bookmark::beginning(&self.engine)
     }
 
-    /// The record at a position, copied. It is this very record or an error, never another. O(1), wait-free but for the
+    /// The record at a position, copied. It is this very record or an error, never another. O(1). Lock-free but for the
     /// clone.
     ///
     /// # Errors
@@ -247,8 +247,8 @@ impl<T: Signal> Store<T> {
         self.visit(position, T::clone)
     }
 
-    /// Shows the record at a position to `visit`, in place. While it runs, slots of its shard are not reused from this
-    /// record on; it may push (without waiting) but not flush or shut down.
+    /// Shows the record at a position to `visit`, in place. While it runs, the record's slot is not reused; a spare one
+    /// serves its place. `visit` may push (without waiting) but not flush or shut down.
     ///
     /// # Errors
     /// As [`get`](Store::get).
@@ -334,7 +334,7 @@ impl<T: Signal> Store<T> {
     }
 
     /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: about
-    /// 0.1 ms for ten thousand spans in a thousand traces. It waits for whoever counts, clears or evicts, while that one moves a floor. Counts are exact at one instant in each shard; while others
+    /// 0.1 ms for ten thousand spans in a thousand traces. It waits for nobody. Counts are exact at one instant in each shard; while others
     /// push, the numbers of distinct keys may be off by what changes meanwhile.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.engine)

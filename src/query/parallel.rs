@@ -11,7 +11,7 @@ use crate::signal::Signal;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Records of a shard that a thread looks at in one go, and holds back meanwhile.
+/// Records of a shard that a thread looks at in one go.
 const PORTION: u64 = 64 * BLOCK;
 
 /// A part of one shard.
@@ -25,8 +25,8 @@ impl<T: Signal> Query<'_, T> {
     /// conditions that no index answers, over many records: slot after slot is looked at, whatever keys are asked for.
     ///
     /// Where a query's limit or order matters, use [`for_each`](Query::for_each): here they are not looked at. What is evicted
-    /// before a thread comes to it is not shown, and not told. Each thread holds back one shard, from its portion of some
-    /// thousand records upwards.
+    /// before a thread comes to it is not shown, and not told. Each thread keeps the slots of
+    /// a few records from being reused at a time.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};

@@ -51,7 +51,7 @@ impl Generation {
     }
 }
 
-/// What the engine needs to know of a record, in one line of 64 bytes for up to three indexes.
+/// What the engine needs to know of a record, in one line of 64 bytes for up to four indexes.
 ///
 /// A seqlock: the producer sets the generation to 0, writes the other words, and stores the generation. Whoever reads them
 /// without a pin reads the generation before and after ([`look`](Head::look)).

@@ -31,19 +31,19 @@ faults! {
     PublishRelaxed,
     /// A slot is said to be busy without Release.
     BusyRelaxed,
-    /// A reader does not fence between its mark and its look at `evicted`.
+    /// A reader does not fence between its pins and its look at `evicted`.
     ReaderWithoutFence,
-    /// A reader does not look at `evicted` again after it has moved its mark down.
+    /// A reader does not look at `evicted` again after it has pinned a record.
     ReaderWithoutReload,
-    /// A reader moves its mark up without Release.
+    /// A reader moves a pin without Release.
     MarkMovedRelaxed,
-    /// A reader clears its mark without Release.
+    /// A reader clears a pin without Release.
     MarkClearedRelaxed,
-    /// The token holder does not fence between `evicted` and its look at the marks.
+    /// The token holder does not fence between `evicted` and its look at the pins.
     HolderWithoutFence,
-    /// The token holder looks at the first block of marks only.
+    /// The token holder looks at the first block of pins only.
     FirstBlockOnly,
-    /// A new block of marks is linked without Release.
+    /// A new block of pins is linked without Release.
     LinkRelaxed,
     /// `reclaimed` is raised without Release.
     ReclaimedRelaxed,

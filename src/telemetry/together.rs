@@ -179,7 +179,9 @@ impl Telemetry {
         name: impl Into<Box<str>>,
         bookmark: TelemetryBookmark,
     ) -> Result<Option<TelemetryBookmark>, BookmarkError> {
-        let (mut named, name) = (self.named.lock(), name.into());
+        // Before the lock: it is the caller's code (invariant 5).
+        let name = name.into();
+        let mut named = self.named.lock();
         if named.len() >= MOST_NAMES && !named.contains_key(&name) {
             return Err(BookmarkError::TooMany { most: MOST_NAMES });
         }
