@@ -94,6 +94,7 @@ mod store;
 mod sync;
 mod telemetry;
 mod trace;
+mod wire;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
@@ -122,10 +123,12 @@ pub use reason::EvictReason;
 pub use recorder::FlightRecorder;
 pub use series::{Distribution, Increment, Series};
 pub use signal::{
-    Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
-    LogRecord, Metric, MetricKind, MetricPoint, Number, ParseIdError, PointValue, Quantile, Resource, Scope, Severity,
-    Shared, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, Summary, Temporality, TraceId,
-    Value,
+    AttributeRef, Attributes, AttributesIter, AttributesRef, Buckets, EntityRef, Exemplar, ExemplarRef, Exemplars,
+    ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger, ListIter, ListRef, LogBuilder, LogRecord,
+    Metric, MetricKind, MetricPoint, MetricRef, Number, ParseIdError, PointBuilder, PointValue, Quantile, Resource,
+    ResourceRef, Scope, ScopeRef, Severity, Shared, Signal, Source, Span, SpanBuilder, SpanEvent, SpanEventRef,
+    SpanEvents, SpanId, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode, StatusRef, Summary, Temporality,
+    TraceId, Value, ValueRef, ValuesIter, ValuesRef,
 };
 pub use stats::{ClassStats, EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};

@@ -3,7 +3,7 @@
 use crate::error::BuildError;
 use crate::otlp::{Encoding, write};
 use crate::signal::{
-    KeyValue, LogRecord, Resource, Scope, Severity, Shared, Span, SpanId, SpanKind, SpanLink, Status, StatusCode,
+    KeyValue, LogBuilder, LogRecord, Resource, Scope, Severity, Source, Span, SpanId, SpanKind, SpanLink, StatusCode,
     TraceId, Value,
 };
 use crate::telemetry::Telemetry;
@@ -39,8 +39,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// });
 ///
 /// let warnings = recorder.telemetry().logs().query().severity_at_least(Severity::WARN).collect()?;
-/// let trace = recorder.telemetry().trace(warnings.records[0].trace_id.expect("it happened in a span"));
-/// assert_eq!(trace.trace.expect("the span has closed").spans[0].span.name.as_ref(), "bake");
+/// let trace = recorder.telemetry().trace(warnings.records[0].trace_id().expect("it happened in a span"));
+/// assert_eq!(trace.trace.expect("the span has closed").spans[0].span.name(), "bake");
 ///
 /// let mut lines = Vec::new();
 /// recorder.dump(&mut lines)?;
@@ -50,8 +50,7 @@ use tracing_subscriber::registry::LookupSpan;
 #[derive(Clone, Debug)]
 pub struct FlightRecorder {
     telemetry: Telemetry,
-    resource: Shared<Resource>,
-    scope: Shared<Scope>,
+    source: Source,
     ids: Arc<Ids>,
 }
 
@@ -95,7 +94,7 @@ impl FlightRecorder {
         let resource = Resource::new([("service.name", Value::Text(service.into()))]);
         let scope = Scope { name: "tracing".into(), ..Scope::default() };
         let ids = Ids { seed: RandomState::new(), given: AtomicU64::new(0) };
-        Self { telemetry: telemetry.clone(), resource: resource.share(), scope: scope.share(), ids: Arc::new(ids) }
+        Self { telemetry: telemetry.clone(), source: Source::new(&resource, &scope), ids: Arc::new(ids) }
     }
 
     /// What it keeps, to be asked.
@@ -129,20 +128,16 @@ impl FlightRecorder {
     pub fn dump_on_panic(&self, path: impl Into<PathBuf>) {
         let (recorder, path, before) = (self.clone(), path.into(), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
-            let attributes = panic.location().map(|location| {
-                let at = format!("{}:{}:{}", location.file(), location.line(), location.column());
-                KeyValue { key: "panic.location".into(), value: Value::Text(at.into()) }
-            });
+            let location = panic.location();
+            let location = location.map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
             let payload = panic.payload();
             let text = payload.downcast_ref::<&str>().copied();
             let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-            recorder.record(LogRecord {
-                time_unix_nanos: now(),
-                severity: Severity::FATAL,
-                severity_text: "PANIC".into(),
-                body: Some(Value::Text(text.unwrap_or("a payload that is no text").into())),
-                attributes: attributes.into_iter().collect(),
-                ..recorder.log()
+            let text = text.unwrap_or("a payload that is no text");
+            let log = recorder.log().time_unix_nanos(now()).severity(Severity::FATAL).severity_text("PANIC").body(text);
+            recorder.record(match &location {
+                Some(location) => log.attribute("panic.location", location).build(),
+                None => log.build(),
             });
             let dumped = recorder.dump_into(&path);
             if let Err(error) = dumped {
@@ -162,8 +157,8 @@ impl FlightRecorder {
         std::fs::rename(&unfinished, path)
     }
 
-    fn log(&self) -> LogRecord {
-        LogRecord::new(self.resource.clone(), self.scope.clone())
+    fn log<'a>(&self) -> LogBuilder<'a> {
+        LogRecord::builder().source(&self.source)
     }
 
     fn record(&self, log: LogRecord) {
@@ -234,36 +229,34 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
             Some((open.trace_id, open.span_id))
         });
         let time = now();
-        self.record(LogRecord {
-            time_unix_nanos: time,
-            observed_unix_nanos: time,
-            severity: severity(level),
-            severity_text: level.as_str().into(),
-            body: fields.message,
-            attributes: fields.others.into_iter().collect(),
-            trace_id: ids.map(|(trace, _)| trace),
-            span_id: ids.map(|(_, span)| span),
-            ..self.log()
-        });
+        let mut log = self.log().time_unix_nanos(time).observed_unix_nanos(time).severity(severity(level));
+        log = log.severity_text(level.as_str()).attributes(&fields.others[..]);
+        if let Some(message) = &fields.message {
+            log = log.body(message);
+        }
+        if let Some((trace, span)) = ids {
+            log = log.trace_id(trace).span_id(span);
+        }
+        self.record(log.build());
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
         let Some(open) = span.extensions_mut().remove::<Open>() else { return };
         let code = if open.failed { StatusCode::Error } else { StatusCode::Unset };
-        let closed = Span {
-            trace_id: open.trace_id,
-            span_id: open.span_id,
-            parent_span_id: open.parent,
-            name: span.name().into(),
-            kind: SpanKind::Internal,
-            start_unix_nanos: open.started,
-            end_unix_nanos: now(),
-            attributes: open.fields.into_iter().collect(),
-            links: open.links.into(),
-            status: Status { code, message: Box::default() },
-            ..Span::new(self.resource.clone(), self.scope.clone())
-        };
+        let closed = Span::builder()
+            .source(&self.source)
+            .trace_id(open.trace_id)
+            .span_id(open.span_id)
+            .parent_span_id(open.parent)
+            .name(span.name())
+            .kind(SpanKind::Internal)
+            .start_unix_nanos(open.started)
+            .end_unix_nanos(now())
+            .attributes(&open.fields[..])
+            .links(&open.links)
+            .status(code, "")
+            .build();
         let _ = self.telemetry.traces().try_push(closed);
     }
 }

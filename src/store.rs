@@ -32,7 +32,7 @@ const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
 /// use slipring::{Key, Span, Store, TraceId};
 ///
 /// let traces: Store<Span> = Store::builder().capacity(1_000).build()?;
-/// let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::default() };
+/// let span = Span::builder().trace_id(TraceId::from(7)).name("GET /cart").build();
 /// let position = traces.push(span).map_err(|error| error.reason)?;
 ///
 /// assert_eq!(traces.query().key("name", "GET /cart").count()?, 1);
@@ -283,7 +283,7 @@ impl<T: Signal> Store<T> {
     /// use slipring::{Severity, Store, LogRecord};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord { severity: Severity::ERROR, ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().severity(Severity::ERROR).build())?;
     /// assert_eq!(logs.distinct("severity")?.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

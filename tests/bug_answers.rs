@@ -3,7 +3,7 @@
 
 mod support;
 
-use slipring::{Attributes, QueryError, Resource, Scope, Span, SpanId, Store, TraceId, TraceOrder, WaitError};
+use slipring::{QueryError, Resource, Scope, Source, Span, SpanId, Store, TraceId, TraceOrder, WaitError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -95,14 +95,15 @@ fn a_query_until_a_bookmark_has_missed_nothing() {
 }
 
 fn span(trace: u128, id: u64, parent: Option<u64>, start: u64, end: u64, service: &str) -> Span {
-    Span {
-        trace_id: TraceId::from(trace),
-        span_id: SpanId::from(id),
-        parent_span_id: parent.map(SpanId::from),
-        start_unix_nanos: start,
-        end_unix_nanos: end,
-        ..Span::new(Resource::new(Attributes::from([("service.name", service)])).share(), Scope::default().share())
-    }
+    let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+    Span::builder()
+        .source(&source)
+        .trace_id(TraceId::from(trace))
+        .span_id(SpanId::from(id))
+        .parent_span_id(parent.map(SpanId::from))
+        .start_unix_nanos(start)
+        .end_unix_nanos(end)
+        .build()
 }
 
 fn traces(spans: Vec<Span>) -> Store<Span> {

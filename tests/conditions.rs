@@ -2,7 +2,7 @@
 
 use slipring::{
     Attributes, By, Exemplar, KeyBuf, Level, LogRecord, Match, Metric, MetricKind, MetricPoint, Query, Resource, Scope,
-    Severity, Signal, Span, SpanEvent, SpanLink, Store, Value,
+    Severity, Signal, Source, Span, SpanEvent, SpanLink, Store, Value,
 };
 use std::ops::Bound;
 
@@ -19,6 +19,10 @@ fn at(level: &str) -> Attributes {
 
 fn scope() -> Scope {
     Scope { attributes: at("scope"), ..Scope::default() }
+}
+
+fn source() -> Source {
+    Source::new(&Resource::new(at("resource")), &scope())
 }
 
 const NAMES: [&str; 6] = ["record", "resource", "scope", "event", "link", "exemplar"];
@@ -47,38 +51,37 @@ macro_rules! each_level {
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_span() {
-    let span = Span {
-        attributes: at("record"),
-        events: [SpanEvent::default(), SpanEvent { attributes: at("event"), ..SpanEvent::default() }].into(),
-        links: [SpanLink::default(), SpanLink { attributes: at("link"), ..SpanLink::default() }].into(),
-        ..Span::new(Resource::new(at("resource")).share(), scope().share())
-    };
+    let span = Span::builder()
+        .source(&source())
+        .attributes(&at("record"))
+        .events(&[SpanEvent::default(), SpanEvent { attributes: at("event"), ..SpanEvent::default() }])
+        .links(&[SpanLink::default(), SpanLink { attributes: at("link"), ..SpanLink::default() }])
+        .build();
     each_level!(vec![span], [Level::Record, Level::Resource, Level::Scope, Level::Event, Level::Link]);
 }
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_log_record() {
-    let resource = Resource::new(at("resource")).share();
-    let record = LogRecord { attributes: at("record"), ..LogRecord::new(resource, scope().share()) };
+    let record = LogRecord::builder().source(&source()).attributes(&at("record")).build();
     each_level!(vec![record], [Level::Record, Level::Resource, Level::Scope]);
 }
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_metric_point() {
-    let metric = Metric::new("requests", MetricKind::Gauge).share();
+    let metric = source().with_metric(&Metric::new("requests", MetricKind::Gauge));
     let exemplar = Exemplar { filtered_attributes: at("exemplar"), ..Exemplar::default() };
-    let point = MetricPoint {
-        attributes: at("record"),
-        exemplars: [Exemplar::default(), exemplar].into(),
-        ..MetricPoint::new(metric, Resource::new(at("resource")).share(), scope().share())
-    };
+    let point = MetricPoint::builder()
+        .source(&metric)
+        .attributes(&at("record"))
+        .exemplars(&[Exemplar::default(), exemplar])
+        .build();
     each_level!(vec![point], [Level::Record, Level::Resource, Level::Scope, Level::Exemplar]);
 }
 
 #[test]
 fn a_record_without_such_an_attribute_is_not_found_by_it() {
-    let record = |name: &str, value: Value| LogRecord { attributes: [(name, value)].into(), ..LogRecord::default() };
-    let store = store_of(vec![record("status", 200.into()), record("other", 200.into()), LogRecord::default()]);
+    let record = |name: &str, value: i64| LogRecord::builder().attribute(name, value).build();
+    let store = store_of(vec![record("status", 200), record("other", 200), LogRecord::default()]);
     assert_eq!(store.query().attribute("status", Match::equals(200)).count(), Ok(1));
     assert_eq!(store.query().attribute("status", Match::equals(201)).count(), Ok(0));
     let by = store.query().group(By::attribute(None, "status"), |_| None).unwrap();
@@ -90,7 +93,7 @@ fn a_record_without_such_an_attribute_is_not_found_by_it() {
 fn fitting(wanted: Match) -> Vec<usize> {
     let values =
         [Value::Empty, "a cart".into(), "cart 7".into(), 7.into(), Value::Double(7.0), Value::Double(7.5), true.into()];
-    let records = values.map(|value| LogRecord { body: Some(value), ..LogRecord::default() });
+    let records = values.map(|value| LogRecord::builder().body(&value).build());
     let store = store_of(records.into());
     let mut found = Vec::new();
     store.query().body(wanted).for_each(|position, _| found.push(position.sequence() as usize)).unwrap();
@@ -125,7 +128,7 @@ fn a_record_without_a_body_fits_nothing() {
 fn severities_are_asked_for_from_one_upwards() {
     let severities =
         [Severity(-1), Severity::UNSPECIFIED, Severity::INFO, Severity::WARN, Severity::FATAL4, Severity(25)];
-    let store = store_of(severities.map(|severity| LogRecord { severity, ..LogRecord::default() }).into());
+    let store = store_of(severities.map(|severity| LogRecord::builder().severity(severity).build()).into());
     let count = |least| store.query().severity_at_least(least).count().unwrap();
     assert_eq!(count(Severity::WARN), 2);
     assert_eq!(count(Severity::INFO), 3);
@@ -138,7 +141,7 @@ fn severities_are_asked_for_from_one_upwards() {
 
 #[test]
 fn groups_keep_what_was_measured_but_no_nan() {
-    let span = |name: &str, end_unix_nanos| Span { name: name.into(), end_unix_nanos, ..Span::default() };
+    let span = |name: &str, end_unix_nanos| Span::builder().name(name).end_unix_nanos(end_unix_nanos).build();
     let store = store_of(vec![span("b", 4), span("a", 5), span("b", 2), span("b", 0), span("c", 3), span("b", 9)]);
     let measure = |span: &Span| match span.duration() {
         0 => Some(f64::NAN),
@@ -156,7 +159,7 @@ fn groups_keep_what_was_measured_but_no_nan() {
 #[test]
 fn a_limit_is_one_for_all_shards() {
     let store: Store<Span> = Store::builder().capacity(2_000).shards(3).manual().build().unwrap();
-    let span = || Span { name: "GET /".into(), ..Span::default() };
+    let span = || Span::builder().name("GET /").build();
     (0..1_500).for_each(|_| store.push(span()).map(drop).unwrap());
     assert_eq!(store.query().count(), Ok(1_500));
     assert_eq!(store.query().limit(7).count(), Ok(7));

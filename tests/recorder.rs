@@ -2,7 +2,7 @@
 #![cfg(feature = "tracing")]
 
 use slipring::otlp::Request;
-use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value};
+use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value, ValueRef};
 use std::sync::Mutex;
 use tracing::field::Empty;
 use tracing::{debug, error, info, info_span, trace, warn};
@@ -41,28 +41,31 @@ fn spans_and_events_are_whole_and_in_their_traces() {
         warn!("on its own");
     });
     let (outer, inner, before) = (only(&telemetry, "outer"), only(&telemetry, "inner"), only(&telemetry, "before"));
-    assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)));
-    assert_ne!(before.trace_id, outer.trace_id);
-    assert_eq!((outer.links[0].trace_id, outer.links[0].span_id), (before.trace_id, before.span_id));
-    assert_eq!((outer.status.code, inner.status.code), (StatusCode::Unset, StatusCode::Error));
-    assert!(outer.start_unix_nanos <= inner.start_unix_nanos && inner.end_unix_nanos <= outer.end_unix_nanos);
-    let of_outer = |name| outer.attributes.get(name).cloned();
+    assert_eq!((inner.trace_id(), inner.parent_span_id()), (outer.trace_id(), Some(outer.span_id())));
+    assert_ne!(before.trace_id(), outer.trace_id());
+    assert_eq!(
+        (outer.links().first().unwrap().trace_id(), outer.links().first().unwrap().span_id()),
+        (before.trace_id(), before.span_id())
+    );
+    assert_eq!((outer.status().code, inner.status().code), (StatusCode::Unset, StatusCode::Error));
+    assert!(outer.start_unix_nanos() <= inner.start_unix_nanos() && inner.end_unix_nanos() <= outer.end_unix_nanos());
+    let of_outer = |name| outer.attributes().get(name).map(ValueRef::to_value);
     assert_eq!([of_outer("items"), of_outer("ready")], [Some(Value::Int(4)), Some(Value::Bool(true))]);
     assert_eq!([of_outer("user"), of_outer("late")], [Some("ann".into()), Some("recorded".into())]);
     assert_eq!(of_outer("message"), Some("of a span".into()));
     assert_eq!(of_outer("code.file.path"), Some(file!().into()));
 
     let events = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap();
-    let levels: Vec<Severity> = events.iter().map(|event| event.severity).collect();
+    let levels: Vec<Severity> = events.iter().map(|event| event.severity()).collect();
     assert_eq!(levels, [Severity::TRACE, Severity::DEBUG, Severity::INFO, Severity::ERROR, Severity::WARN]);
     let [_, _, message, broken, alone] = &events.records[..] else { unreachable!() };
-    assert_eq!(message.body.as_ref().and_then(Value::as_str), Some("a message with 7"));
-    assert_eq!(message.attributes.get("size"), Some(&Value::Double(1.5)));
-    assert_eq!((message.trace_id, message.span_id), (Some(outer.trace_id), Some(outer.span_id)));
-    assert_eq!((broken.trace_id, broken.span_id), (Some(outer.trace_id), Some(inner.span_id)));
-    assert_eq!(broken.attributes.get("code"), Some(&Value::Int(-4)));
-    assert_eq!(broken.attributes.get("cause").and_then(Value::as_str), Some("Some(\"x\")"));
-    assert_eq!((alone.trace_id, alone.service()), (None, "test"));
+    assert_eq!(message.body().and_then(ValueRef::as_str), Some("a message with 7"));
+    assert_eq!(message.attributes().get("size"), Some(ValueRef::Double(1.5)));
+    assert_eq!((message.trace_id(), message.span_id()), (Some(outer.trace_id()), Some(outer.span_id())));
+    assert_eq!((broken.trace_id(), broken.span_id()), (Some(outer.trace_id()), Some(inner.span_id())));
+    assert_eq!(broken.attributes().get("code"), Some(ValueRef::Int(-4)));
+    assert_eq!(broken.attributes().get("cause").and_then(ValueRef::as_str), Some("Some(\"x\")"));
+    assert_eq!((alone.trace_id(), alone.service()), (None, "test"));
 }
 
 #[test]
@@ -121,6 +124,6 @@ fn a_panic_leaves_a_dump() {
     let dump = std::fs::read(&file).unwrap();
     let request = Request::read_json(&dump).unwrap();
     let event = request.logs.last().unwrap();
-    assert_eq!(event.body.as_ref().and_then(Value::as_str), Some("the oven is on fire"));
-    assert_eq!((event.severity, event.attributes.get("panic.location").is_some()), (Severity::FATAL, true));
+    assert_eq!(event.body().and_then(ValueRef::as_str), Some("the oven is on fire"));
+    assert_eq!((event.severity(), event.attributes().get("panic.location").is_some()), (Severity::FATAL, true));
 }

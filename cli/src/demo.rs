@@ -195,10 +195,10 @@ fn again(request: &Request, lap: u128) -> Request {
     let anew = |trace: TraceId| TraceId::from(u128::from(trace) ^ lap << 64);
     let mut request = request.clone();
     for span in &mut request.spans {
-        span.trace_id = anew(span.trace_id);
-        span.links.iter_mut().for_each(|link| link.trace_id = anew(link.trace_id));
+        span.trace_id() = anew(span.trace_id());
+        span.links().iter_mut().for_each(|link| link.trace_id() = anew(link.trace_id()));
     }
-    request.logs.iter_mut().for_each(|log| log.trace_id = log.trace_id.map(anew));
+    request.logs.iter_mut().for_each(|log| log.trace_id() = log.trace_id().map(anew));
     request
 }
 
@@ -207,7 +207,7 @@ fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
     let mut lookups = 0;
     while !over.load(Relaxed) {
         let errors = telemetry.logs().query().key("severity", Severity::ERROR).limit(20).collect()?;
-        for trace in errors.iter().filter_map(|log| log.trace_id) {
+        for trace in errors.iter().filter_map(|log| log.trace_id()) {
             telemetry.traces().query().key("trace", trace).collect()?;
             lookups += 1;
         }

@@ -575,7 +575,7 @@ mod tests {
         let engine = engine_for_eight(8);
         let shard = &engine.shards[0];
         engine.push_some(3);
-        let record = LogRecord { trace_id: Some(7.into()), ..LogRecord::default() };
+        let record = LogRecord::builder().trace_id(7).build();
         let (stalled, sketch) = claim(&engine, &record);
         // Several times around the ring.
         for _ in 0..100 {
@@ -620,7 +620,7 @@ mod tests {
         ) {
             let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
             let engine = Engine::of(&config);
-            let of_trace = |trace: u64| LogRecord { trace_id: Some(u128::from(trace % 12 + 1).into()), ..LogRecord::default() };
+            let of_trace = |trace: u64| LogRecord::builder().trace_id(u128::from(trace % 12 + 1)).build();
             let mut asleep = std::collections::VecDeque::new();
             let mut pushed = 0;
             for (action, number) in actions {

@@ -275,8 +275,7 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self
-                .filter(move |record| record.any_attribute(level, &mut |one| one.key == name && test.fits(&one.value))),
+            Ok(test) => self.filter(move |record| record.any_value(level, &name, &mut |value| test.fits(value))),
             Err(error) => self.fails(error),
         }
     }
@@ -294,7 +293,7 @@ impl Query<'_, Span> {
 
     /// Only spans with this status.
     pub fn status(self, code: StatusCode) -> Self {
-        self.filter(move |span| span.status.code == code)
+        self.filter(move |span| span.status_code() == code)
     }
 }
 
@@ -304,7 +303,7 @@ impl Query<'_, LogRecord> {
     /// [`UNSPECIFIED`](Severity::UNSPECIFIED); below, records whose severity was not said count too.
     pub fn severity_at_least(self, severity: Severity) -> Self {
         if severity <= Severity::UNSPECIFIED {
-            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity));
+            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
         }
         self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
     }
@@ -312,7 +311,7 @@ impl Query<'_, LogRecord> {
     /// Only records whose body is such.
     pub fn body(self, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| record.body.as_ref().is_some_and(|body| test.fits(body))),
+            Ok(test) => self.filter(move |record| record.body().is_some_and(|body| test.fits(body))),
             Err(error) => self.fails(error),
         }
     }

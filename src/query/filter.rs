@@ -1,7 +1,7 @@
 //! Conditions on attributes.
 
 use crate::error::QueryError;
-use crate::signal::{Attributes, KeyValue, LogRecord, MetricPoint, Span, Value};
+use crate::signal::{AttributesRef, LogRecord, MetricPoint, Span, Value, ValueRef};
 use std::fmt::{self, Write};
 use std::ops::Bound;
 
@@ -33,11 +33,12 @@ impl Level {
 /// Implement it for a type of your own, and queries can ask for its attributes.
 pub trait Attributed {
     /// Calls `visit` with each list of attributes at this level, until it answers true; whether it did.
-    fn any_list(&self, level: Level, visit: &mut dyn FnMut(&Attributes) -> bool) -> bool;
+    fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool;
 
-    /// Whether an attribute at this level, or at any, is one that `test` wants. O(attributes).
-    fn any_attribute(&self, level: Option<Level>, test: &mut dyn FnMut(&KeyValue) -> bool) -> bool {
-        let mut any = |level| self.any_list(level, &mut |list| list.iter().any(&mut *test));
+    /// Whether an attribute of this name, at this level or at any, has a value that `test` wants. O(attributes); values of others
+    /// are passed over unread.
+    fn any_value(&self, level: Option<Level>, name: &str, test: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        let mut any = |level| self.any_list(level, &mut |list| list.named(name).any(&mut *test));
         match level {
             Some(level) => any(level),
             None => Level::ALL.into_iter().any(any),
@@ -45,53 +46,50 @@ pub trait Attributed {
     }
 
     /// The first attribute of this name, at this level or at any, as `read` reads it.
-    fn read_attribute<R>(&self, level: Option<Level>, name: &str, read: impl FnOnce(&Value) -> R) -> Option<R>
+    fn read_attribute<R>(&self, level: Option<Level>, name: &str, read: impl FnOnce(ValueRef<'_>) -> R) -> Option<R>
     where
         Self: Sized,
     {
         let (mut read, mut found) = (Some(read), None);
-        self.any_attribute(level, &mut |attribute| {
-            let wanted = &*attribute.key == name;
-            if wanted {
-                found = read.take().map(|read| read(&attribute.value));
-            }
-            wanted
+        self.any_value(level, name, &mut |value| {
+            found = read.take().map(|read| read(value));
+            true
         });
         found
     }
 }
 
 impl Attributed for Span {
-    fn any_list(&self, level: Level, visit: &mut dyn FnMut(&Attributes) -> bool) -> bool {
+    fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool {
         match level {
-            Level::Record => visit(&self.attributes),
-            Level::Resource => visit(self.resource.attributes()),
-            Level::Scope => visit(&self.scope.attributes),
-            Level::Event => self.events.iter().any(|event| visit(&event.attributes)),
-            Level::Link => self.links.iter().any(|link| visit(&link.attributes)),
+            Level::Record => visit(self.attributes()),
+            Level::Resource => visit(self.resource().attributes()),
+            Level::Scope => visit(self.scope().attributes()),
+            Level::Event => self.events().iter().any(|event| visit(event.attributes())),
+            Level::Link => self.links().iter().any(|link| visit(link.attributes())),
             Level::Exemplar => false,
         }
     }
 }
 
 impl Attributed for LogRecord {
-    fn any_list(&self, level: Level, visit: &mut dyn FnMut(&Attributes) -> bool) -> bool {
+    fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool {
         match level {
-            Level::Record => visit(&self.attributes),
-            Level::Resource => visit(self.resource.attributes()),
-            Level::Scope => visit(&self.scope.attributes),
+            Level::Record => visit(self.attributes()),
+            Level::Resource => visit(self.resource().attributes()),
+            Level::Scope => visit(self.scope().attributes()),
             Level::Event | Level::Link | Level::Exemplar => false,
         }
     }
 }
 
 impl Attributed for MetricPoint {
-    fn any_list(&self, level: Level, visit: &mut dyn FnMut(&Attributes) -> bool) -> bool {
+    fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool {
         match level {
-            Level::Record => visit(&self.attributes),
-            Level::Resource => visit(self.resource.attributes()),
-            Level::Scope => visit(&self.scope.attributes),
-            Level::Exemplar => self.exemplars.iter().any(|exemplar| visit(&exemplar.filtered_attributes)),
+            Level::Record => visit(self.attributes()),
+            Level::Resource => visit(self.resource().attributes()),
+            Level::Scope => visit(self.scope().attributes()),
+            Level::Exemplar => self.exemplars().iter().any(|exemplar| visit(exemplar.filtered_attributes())),
             Level::Event | Level::Link => false,
         }
     }
@@ -179,8 +177,8 @@ impl Match {
     ///
     /// # Errors
     /// [`QueryError::BadPattern`] if the pattern is none; [`QueryError::NotANumber`] if a bound is NaN.
-    pub fn fits(&self, value: &Value) -> Result<bool, QueryError> {
-        Ok(self.clone().compile()?.fits(value))
+    pub fn fits<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<bool, QueryError> {
+        Ok(self.clone().compile()?.fits(value.into()))
     }
 
     pub(super) fn compile(self) -> Result<Compiled, QueryError> {
@@ -213,16 +211,18 @@ pub(super) enum Part {
 }
 
 impl Compiled {
-    pub(super) fn fits(&self, value: &Value) -> bool {
+    pub(super) fn fits(&self, value: ValueRef<'_>) -> bool {
         match (self, value) {
             (Compiled::Plain(Match::Has), _) => true,
-            (Compiled::Plain(Match::Equals(wanted)), _) => equal(wanted, value),
+            (Compiled::Plain(Match::Equals(wanted)), _) => equal(wanted.into(), value),
             (Compiled::Plain(Match::Reads(wanted)), _) => reads(value, wanted),
-            (Compiled::Plain(Match::Number(least, most)), Value::Int(number)) => within(*number as f64, *least, *most),
-            (Compiled::Plain(Match::Number(least, most)), Value::Double(number)) => within(*number, *least, *most),
-            (Compiled::Plain(Match::Contains(wanted)), Value::Text(text)) => text.contains(&**wanted),
-            (Compiled::Plain(Match::StartsWith(wanted)), Value::Text(text)) => text.starts_with(&**wanted),
-            (Compiled::Like(parts), Value::Text(text)) => is_like(text, parts),
+            (Compiled::Plain(Match::Number(least, most)), ValueRef::Int(number)) => {
+                within(number as f64, *least, *most)
+            }
+            (Compiled::Plain(Match::Number(least, most)), ValueRef::Double(number)) => within(number, *least, *most),
+            (Compiled::Plain(Match::Contains(wanted)), ValueRef::Text(text)) => text.contains(&**wanted),
+            (Compiled::Plain(Match::StartsWith(wanted)), ValueRef::Text(text)) => text.starts_with(&**wanted),
+            (Compiled::Like(parts), ValueRef::Text(text)) => is_like(text, parts),
             _ => false,
         }
     }
@@ -233,24 +233,27 @@ fn within(number: f64, least: Bound<f64>, most: Bound<f64>) -> bool {
     (least, most).contains(&number)
 }
 
-fn equal(one: &Value, other: &Value) -> bool {
+fn equal(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
     match (one, other) {
-        (Value::Int(whole), Value::Double(number)) | (Value::Double(number), Value::Int(whole)) => {
+        (ValueRef::Int(whole), ValueRef::Double(number)) | (ValueRef::Double(number), ValueRef::Int(whole)) => {
             // Beyond 2⁵³ not every whole number is a double.
-            *whole as f64 == *number && *number < 9_223_372_036_854_775_808.0 && *number as i64 == *whole
+            whole as f64 == number && number < 9_223_372_036_854_775_808.0 && number as i64 == whole
         }
         _ => one == other,
     }
 }
 
 /// Whether a value, displayed, is this text. Displays it into nothing.
-fn reads(value: &Value, text: &str) -> bool {
+fn reads(value: ValueRef<'_>, text: &str) -> bool {
     struct Rest<'t>(&'t str);
     impl Write for Rest<'_> {
         fn write_str(&mut self, part: &str) -> fmt::Result {
             self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
             Ok(())
         }
+    }
+    if let ValueRef::Text(value) = value {
+        return value == text;
     }
     let mut rest = Rest(text);
     write!(rest, "{value}").is_ok() && rest.0.is_empty()
@@ -309,7 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn like(pattern: &str, text: &str) -> bool {
-        Match::like(pattern).fits(&text.into()).unwrap()
+        Match::like(pattern).fits(text).unwrap()
     }
 
     #[test]
@@ -336,10 +339,10 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_says_why() {
-        let wrong = |pattern: &str| Match::like(pattern).fits(&Value::Empty).unwrap_err().to_string();
+        let wrong = |pattern: &str| Match::like(pattern).fits(ValueRef::Empty).unwrap_err().to_string();
         assert!(wrong("a\\").contains("at its end"), "{}", wrong("a\\"));
         assert!(wrong("\\n").contains("'n'"), "{}", wrong("\\n"));
-        assert_eq!(Match::above(f64::NAN).fits(&Value::Int(1)), Err(QueryError::NotANumber));
+        assert_eq!(Match::above(f64::NAN).fits(1), Err(QueryError::NotANumber));
     }
 
     #[test]

@@ -5,28 +5,24 @@ mod distribution;
 use crate::error::QueryError;
 use crate::query::{Order, Query};
 use crate::signal::{
-    Attributes, KeyValue, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Shared, Temporality,
+    Attributes, AttributesRef, KeyValue, MetricKind, MetricPoint, MetricRef, PointValue, ResourceRef, ScopeRef, Source,
+    Temporality,
 };
 pub use distribution::Distribution;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 /// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
 ///
 /// ```
-/// use slipring::{Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Store, Temporality};
+/// use slipring::{Metric, MetricKind, MetricPoint, Source, Store, Temporality};
 ///
 /// let metrics: Store<MetricPoint> = Store::builder().build()?;
 /// let kind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
-/// let metric = Metric::new("orders", kind).share();
-/// let (resource, scope) = (Resource::default().share(), Scope::default().share());
+/// let orders = Source::default().with_metric(&Metric::new("orders", kind));
 /// for (second, total) in [(0, 100), (10, 150), (20, 30)] {
-///     metrics.push(MetricPoint {
-///         time_unix_nanos: second * 1_000_000_000,
-///         value: PointValue::Int(total),
-///         ..MetricPoint::new(metric.clone(), resource.clone(), scope.clone())
-///     })?;
+///     let point = MetricPoint::builder().source(&orders).time_unix_nanos(second * 1_000_000_000).value(total);
+///     metrics.push(point.build())?;
 /// }
 ///
 /// let series = metrics.query().key("name", "orders").series()?;
@@ -37,15 +33,10 @@ use std::hash::{BuildHasher, RandomState};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Series {
-    /// The metric.
-    pub metric: Shared<Metric>,
-    /// The process that measured it.
-    pub resource: Shared<Resource>,
-    /// The library that measured it.
-    pub scope: Shared<Scope>,
+    /// The metric, and who measured it: as its first point has it.
+    pub source: Source,
     /// What tells it from the metric's other series, by name.
     pub attributes: Attributes,
     /// Its points by time; of redelivered ones, with the same times, the last that came. At least one.
@@ -63,6 +54,22 @@ pub struct Increment {
     pub to: u64,
     /// By how much.
     pub amount: f64,
+}
+
+/// With the metric, the resource and the scope in place of the source.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Series {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut series = serializer.serialize_struct("Series", 5)?;
+        series.serialize_field("metric", &self.metric())?;
+        series.serialize_field("resource", &self.resource())?;
+        series.serialize_field("scope", &self.scope())?;
+        series.serialize_field("attributes", &self.attributes)?;
+        series.serialize_field("points", &self.points)?;
+        series.end()
+    }
 }
 
 impl Increment {
@@ -89,10 +96,10 @@ impl Query<'_, MetricPoint> {
 
 /// A hash of what a series is known by.
 fn identity(state: &RandomState, point: &MetricPoint, attributes: &Attributes) -> u64 {
-    let (metric, scope) = (&point.metric, &point.scope);
-    let metric = (&metric.name, &metric.unit, metric.kind);
-    let scope = (&scope.name, &scope.version, &scope.attributes);
-    state.hash_one((metric, attributes, point.resource.attributes(), scope))
+    let (metric, scope) = (point.metric(), point.scope());
+    let metric = (metric.name(), metric.unit(), metric.kind());
+    let scope = (scope.name(), scope.version(), scope.attributes());
+    state.hash_one((metric, AttributesRef::from(attributes), point.resource().attributes(), scope))
 }
 
 impl Series {
@@ -103,43 +110,60 @@ impl Series {
         // Those with one hash: one, as a rule.
         let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
         for point in points {
-            let attributes = by_name(&point.attributes);
+            let attributes = by_name(point.attributes());
             let alike = by_hash.entry(identity(&state, &point, &attributes)).or_default();
             let known = alike.iter().copied().find(|&number| all[number].is_of(&point, &attributes));
             let number = known.unwrap_or_else(|| {
-                let (metric, resource, scope) = (point.metric.clone(), point.resource.clone(), point.scope.clone());
-                let attributes = attributes.into_owned();
+                let (source, attributes) = (point.source().clone(), attributes.clone());
                 alike.push(all.len());
-                all.push(Self { metric, resource, scope, attributes, points: Vec::new() });
+                all.push(Self { source, attributes, points: Vec::new() });
                 all.len() - 1
             });
             all[number].points.push(point);
         }
         all.iter_mut().for_each(Self::put_in_order);
         let order = |one: &Self| {
-            let source = format!("{:?} {:?}", one.resource.attributes(), one.scope);
+            let source = format!("{:?} {:?}", one.resource().attributes(), one.scope());
             let service = one.points[0].service().to_owned();
-            (one.metric.name.clone(), format!("{:?}", one.attributes), service, source)
+            (one.metric().name().to_owned(), format!("{:?}", one.attributes), service, source)
         };
         all.sort_by_cached_key(order);
         all
     }
 
+    /// The metric.
+    pub fn metric(&self) -> MetricRef<'_> {
+        self.source.metric()
+    }
+
+    /// The process that measured it.
+    pub fn resource(&self) -> ResourceRef<'_> {
+        self.source.resource()
+    }
+
+    /// The library that measured it.
+    pub fn scope(&self) -> ScopeRef<'_> {
+        self.source.scope()
+    }
+
     /// Whether a point belongs here.
     fn is_of(&self, point: &MetricPoint, attributes: &Attributes) -> bool {
-        let (metric, scope) = (&point.metric, &point.scope);
-        let of_metric =
-            (&self.metric.name, &self.metric.unit, self.metric.kind) == (&metric.name, &metric.unit, metric.kind);
-        let of_scope = (&self.scope.name, &self.scope.version, &self.scope.attributes)
-            == (&scope.name, &scope.version, &scope.attributes);
-        of_metric
-            && of_scope
-            && self.attributes == *attributes
-            && (self.resource.same(&point.resource) || self.resource.attributes() == point.resource.attributes())
+        if self.attributes != *attributes {
+            return false;
+        }
+        if self.source.same(point.source()) {
+            return true;
+        }
+        let of_metric = |metric: MetricRef<'_>| (metric.name().to_owned(), metric.unit().to_owned(), metric.kind());
+        let (scope, other) = (self.scope(), point.scope());
+        of_metric(self.metric()) == of_metric(point.metric())
+            && (scope.name(), scope.version(), scope.attributes())
+                == (other.name(), other.version(), other.attributes())
+            && self.resource().attributes() == point.resource().attributes()
     }
 
     fn put_in_order(&mut self) {
-        let times = |point: &MetricPoint| (point.time_unix_nanos, point.start_unix_nanos);
+        let times = |point: &MetricPoint| (point.time_unix_nanos(), point.start_unix_nanos());
         // Stable: of one time, the last that came stands last, and is the one that stays.
         self.points.sort_by_key(times);
         self.points.reverse();
@@ -153,11 +177,13 @@ impl Series {
     }
 
     fn recorded(&self) -> impl DoubleEndedIterator<Item = &MetricPoint> {
-        self.points.iter().filter(|point| !point.has_no_recorded_value() && !matches!(point.value, PointValue::Empty))
+        self.points
+            .iter()
+            .filter(|point| !point.has_no_recorded_value() && (point.count().is_some() || point.number().is_some()))
     }
 
     fn temporality(&self) -> Option<Temporality> {
-        match self.metric.kind {
+        match self.metric().kind() {
             MetricKind::Sum { temporality, .. }
             | MetricKind::Histogram { temporality }
             | MetricKind::ExponentialHistogram { temporality } => Some(temporality),
@@ -171,15 +197,15 @@ impl Series {
     /// A cumulative series that starts anew, as its start says or, if it only ever grows, because it fell, has grown by its new value.
     /// Its first point tells nothing, since what it counts came before; of delta series every point counts.
     pub fn increments(&self) -> Vec<Increment> {
-        let only_grows = !matches!(self.metric.kind, MetricKind::Sum { monotonic: false, .. });
+        let only_grows = !matches!(self.metric().kind(), MetricKind::Sum { monotonic: false, .. });
         let amounts = self.recorded().filter_map(|point| Some((point, amount(point)?)));
         match self.temporality() {
             Some(Temporality::Delta) => {
                 let mut before = None;
                 let increment = |(point, amount): (&MetricPoint, f64)| {
-                    let from = if point.start_unix_nanos > 0 { Some(point.start_unix_nanos) } else { before };
-                    before = Some(point.time_unix_nanos);
-                    Increment { from, to: point.time_unix_nanos, amount }
+                    let from = if point.start_unix_nanos() > 0 { Some(point.start_unix_nanos()) } else { before };
+                    before = Some(point.time_unix_nanos());
+                    Increment { from, to: point.time_unix_nanos(), amount }
                 };
                 amounts.map(increment).collect()
             }
@@ -189,7 +215,7 @@ impl Series {
                     let ((one, before), (other, after)) = (pair[0], pair[1]);
                     let anew = starts_anew(one, other) || only_grows && after < before;
                     let amount = if anew { after } else { after - before };
-                    Increment { from: Some(one.time_unix_nanos), to: other.time_unix_nanos, amount }
+                    Increment { from: Some(one.time_unix_nanos()), to: other.time_unix_nanos(), amount }
                 };
                 points.windows(2).map(step).collect()
             }
@@ -209,7 +235,7 @@ impl Series {
     /// What its points measured, all together: of a cumulative series what came in from its first point to its last, or, if it has one
     /// point only, up to that. `None` if it is no histogram, or one whose buckets change on the way.
     pub fn distribution(&self) -> Option<Distribution> {
-        let mut points = self.recorded().filter_map(|point| Some((point, Distribution::of(&point.value)?)));
+        let mut points = self.recorded().filter_map(|point| Some((point, Distribution::of(&point.value())?)));
         let (first, whole) = points.next()?;
         match self.temporality()? {
             Temporality::Delta => points.try_fold(whole, |sum, (_, next)| sum.plus(&next)),
@@ -234,7 +260,9 @@ impl Series {
     /// The value that so large a share of what was measured does not exceed, from 0 to 1: of histograms by their
     /// [`distribution`](Series::distribution), of a summary the last point's, if that has the very quantile.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        if let Some(PointValue::Summary(summary)) = self.last().map(|point| &point.value) {
+        if let (MetricKind::Summary, Some(PointValue::Summary(summary))) =
+            (self.metric().kind(), self.last().map(MetricPoint::value))
+        {
             return summary.quantiles.iter().find(|one| one.quantile == share).map(|one| one.value);
         }
         self.distribution()?.quantile(share)
@@ -242,25 +270,18 @@ impl Series {
 }
 
 /// In the order of their names, so that the same in another order are the same.
-fn by_name(attributes: &Attributes) -> Cow<'_, Attributes> {
-    if attributes.is_sorted_by(|a, b| a.key <= b.key) {
-        return Cow::Borrowed(attributes);
-    }
-    let mut sorted: Vec<KeyValue> = attributes.to_vec();
+fn by_name(attributes: AttributesRef<'_>) -> Attributes {
+    let mut sorted: Vec<KeyValue> = attributes.to_attributes().into_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    Cow::Owned(sorted.into())
+    sorted.into()
 }
 
 /// What grows: a sum's value, a histogram's count.
 fn amount(point: &MetricPoint) -> Option<f64> {
-    match &point.value {
-        PointValue::Histogram(histogram) => Some(histogram.count as f64),
-        PointValue::ExponentialHistogram(histogram) => Some(histogram.count as f64),
-        _ => point.number(),
-    }
+    point.count().map(|count| count as f64).or_else(|| point.number())
 }
 
 /// Whether a cumulative series says that it counts from another start.
 fn starts_anew(one: &MetricPoint, other: &MetricPoint) -> bool {
-    one.start_unix_nanos > 0 && other.start_unix_nanos > one.start_unix_nanos
+    one.start_unix_nanos() > 0 && other.start_unix_nanos() > one.start_unix_nanos()
 }

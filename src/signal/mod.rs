@@ -1,26 +1,52 @@
 //! Signals: what a record must tell the engine, and the three built-in kinds.
 
+#[macro_use]
+mod view;
+
+pub(crate) mod body;
 mod id;
 mod key;
-mod log;
+mod list_ref;
+pub(crate) mod log;
+mod log_builder;
 mod metric;
+pub(crate) mod metric_point;
 mod point;
+mod point_builder;
 mod resource;
 mod severity;
 mod shared;
-mod span;
+pub(crate) mod source;
+pub(crate) mod span;
+mod span_builder;
+mod span_kind;
+mod span_parts;
 mod value;
+mod value_ref;
 
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use key::{Key, KeyBuf};
+pub use list_ref::{ListIter, ListRef};
 pub use log::LogRecord;
-pub use metric::{Metric, MetricKind, MetricPoint, Temporality};
-pub use point::{Buckets, Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
-pub use resource::{EntityRef, Resource, Scope};
+pub use log_builder::LogBuilder;
+pub use metric::{Metric, MetricKind, MetricRef, Temporality};
+pub use metric_point::{Exemplars, MetricPoint};
+pub use point::{
+    Buckets, Exemplar, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
+};
+pub use point_builder::PointBuilder;
+pub use resource::{EntityRef, Resource, ResourceRef, Scope, ScopeRef};
 pub use severity::Severity;
+#[cfg(feature = "otlp")]
+pub(crate) use shared::WeakPart;
 pub use shared::{Ledger, Shared};
-pub use span::{Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode};
+pub use source::Source;
+pub use span::Span;
+pub use span_builder::SpanBuilder;
+pub use span_kind::{SpanKind, StatusCode, StatusRef};
+pub use span_parts::{SpanEvent, SpanEventRef, SpanEvents, SpanLink, SpanLinkRef, SpanLinks};
 pub use value::{Attributes, KeyValue, Value};
+pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValueRef, ValuesIter, ValuesRef};
 
 use crate::error::QueryError;
 use crate::sync::{AtomicU32, AtomicU64};

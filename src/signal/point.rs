@@ -1,7 +1,10 @@
 //! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
 //! in this data model.
 
-use super::{Attributes, SpanId, TraceId};
+use super::metric_point::number_in;
+use super::{Attributes, AttributesRef, SpanId, TraceId};
+use crate::wire::{Raw, field_of};
+use std::fmt;
 
 /// What a metric point measured. 16 bytes; what is larger is boxed.
 #[derive(Clone, Debug, Default)]
@@ -123,27 +126,65 @@ pub struct Exemplar {
     pub trace_id: Option<TraceId>,
 }
 
-impl PointValue {
-    /// Bytes that the value owns on the heap, beyond its own 16.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            PointValue::Empty | PointValue::Int(_) | PointValue::Double(_) => 0,
-            PointValue::Histogram(value) => {
-                size_of::<Histogram>() + size_of_val(&*value.bucket_counts) + size_of_val(&*value.explicit_bounds)
-            }
-            PointValue::ExponentialHistogram(value) => {
-                let buckets = [&value.positive, &value.negative].map(|buckets| size_of_val(&*buckets.bucket_counts));
-                size_of::<ExponentialHistogram>() + buckets.iter().sum::<usize>()
-            }
-            PointValue::Summary(value) => size_of::<Summary>() + size_of_val(&*value.quantiles),
+/// An exemplar of a point, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct ExemplarRef<'a>(&'a [u8]);
+
+impl<'a> From<&'a [u8]> for ExemplarRef<'a> {
+    fn from(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+}
+
+impl<'a> ExemplarRef<'a> {
+    /// Attributes of the measurement that are not the series' own.
+    pub fn filtered_attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.0, 7)
+    }
+
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub fn time_unix_nanos(self) -> u64 {
+        field_of(self.0, 2).map_or(0, Raw::number)
+    }
+
+    /// What was measured; an exemplar without it is invalid in the protocol.
+    pub fn value(self) -> Option<Number> {
+        number_in(self.0, 3)
+    }
+
+    /// The span during which it was measured.
+    pub fn span_id(self) -> Option<SpanId> {
+        SpanId::of_wire(field_of(self.0, 4))
+    }
+
+    /// The trace during which it was measured.
+    pub fn trace_id(self) -> Option<TraceId> {
+        TraceId::of_wire(field_of(self.0, 5))
+    }
+
+    /// The same exemplar, owned.
+    pub fn to_exemplar(self) -> Exemplar {
+        Exemplar {
+            filtered_attributes: self.filtered_attributes().to_attributes(),
+            time_unix_nanos: self.time_unix_nanos(),
+            value: self.value(),
+            span_id: self.span_id(),
+            trace_id: self.trace_id(),
         }
     }
 }
 
-impl Exemplar {
-    /// Bytes that the exemplar owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.filtered_attributes.heap_bytes()
+view! { ExemplarRef { filtered_attributes, time_unix_nanos, value, span_id, trace_id } }
+
+impl From<i64> for PointValue {
+    fn from(value: i64) -> Self {
+        PointValue::Int(value)
+    }
+}
+
+impl From<f64> for PointValue {
+    fn from(value: f64) -> Self {
+        PointValue::Double(value)
     }
 }
 
@@ -275,15 +316,5 @@ mod tests {
         let exponential = ExponentialHistogram { zero_threshold: -0.0, ..Default::default() };
         assert_ne!(exponential, ExponentialHistogram::default());
         assert_ne!(Summary { sum: -0.0, ..Default::default() }, Summary::default());
-    }
-
-    #[test]
-    fn boxes_and_their_lists_are_heap() {
-        let buckets = Buckets { offset: -3, bucket_counts: [1, 0, 2].into() };
-        let value = ExponentialHistogram { positive: buckets, ..Default::default() };
-        assert_eq!(PointValue::from(value).heap_bytes(), size_of::<ExponentialHistogram>() + 3 * 8);
-        let summary = Summary { quantiles: [Quantile::default(); 2].into(), ..Default::default() };
-        assert_eq!(PointValue::from(summary).heap_bytes(), size_of::<Summary>() + 2 * 16);
-        assert_eq!(PointValue::Int(1).heap_bytes(), 0);
     }
 }

@@ -18,13 +18,9 @@ use std::ops::Range;
 /// use slipring::{Span, SpanId, Store, TraceId};
 ///
 /// let traces: Store<Span> = Store::builder().build()?;
-/// let span = |id: u64, parent: Option<u64>, start_unix_nanos, end_unix_nanos| Span {
-///     trace_id: TraceId::from(7),
-///     span_id: SpanId::from(id),
-///     parent_span_id: parent.map(SpanId::from),
-///     start_unix_nanos,
-///     end_unix_nanos,
-///     ..Span::default()
+/// let span = |id: u64, parent: Option<u64>, start, end| {
+///     let span = Span::builder().trace_id(7).span_id(id).parent_span_id(parent.map(SpanId::from));
+///     span.start_unix_nanos(start).end_unix_nanos(end).build()
 /// };
 /// // A child ends, and arrives, before its parent.
 /// traces.push_batch(vec![span(2, Some(1), 20, 60), span(1, None, 10, 100)])?;
@@ -175,7 +171,7 @@ impl Trace {
         let duplicates = (before - spans.len()) as u64;
         let links: Vec<Link> = spans
             .iter()
-            .map(|span| Link { id: span.span_id, parent: span.parent_span_id, start: span.start_unix_nanos })
+            .map(|span| Link { id: span.span_id(), parent: span.parent_span_id(), start: span.start_unix_nanos() })
             .collect();
         let shape = Shape::of(&links);
         let mut given: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
@@ -208,8 +204,8 @@ impl Trace {
 
     /// From its first span's start to the last one's end, in nanoseconds since the Unix epoch.
     pub fn times(&self) -> Range<u64> {
-        let start = self.spans.iter().map(|one| one.span.start_unix_nanos).min().unwrap_or(0);
-        let end = self.spans.iter().map(|one| one.span.end_unix_nanos).max().unwrap_or(0);
+        let start = self.spans.iter().map(|one| one.span.start_unix_nanos()).min().unwrap_or(0);
+        let end = self.spans.iter().map(|one| one.span.end_unix_nanos()).max().unwrap_or(0);
         start..end.max(start)
     }
 
@@ -246,8 +242,8 @@ impl Trace {
 /// Of spans with one id the last; in their order.
 fn without_duplicates(spans: Vec<Span>) -> Vec<Span> {
     let mut last: HashMap<SpanId, usize> = HashMap::new();
-    last.extend(spans.iter().enumerate().map(|(number, span)| (span.span_id, number)));
+    last.extend(spans.iter().enumerate().map(|(number, span)| (span.span_id(), number)));
     let numbered = spans.into_iter().enumerate();
-    let kept = numbered.filter(|(number, span)| span.span_id.is_zero() || last[&span.span_id] == *number);
+    let kept = numbered.filter(|(number, span)| span.span_id().is_zero() || last[&span.span_id()] == *number);
     kept.map(|(_, span)| span).collect()
 }

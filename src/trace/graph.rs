@@ -90,9 +90,9 @@ impl Query<'_, Span> {
             };
             let failed = span.is_error();
             // Newest first: of redelivered spans the one that came last counts.
-            let one = Seen { service, parent: span.parent_span_id, duration: span.duration(), failed };
-            let id = (span.trace_id, span.span_id);
-            if span.trace_id.is_zero() || span.span_id.is_zero() {
+            let one = Seen { service, parent: span.parent_span_id(), duration: span.duration(), failed };
+            let id = (span.trace_id(), span.span_id());
+            if span.trace_id().is_zero() || span.span_id().is_zero() {
                 nameless.push((id, one));
             } else {
                 seen.entry(id).or_insert(one);

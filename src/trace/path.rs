@@ -15,8 +15,8 @@ pub struct PathSegment {
 }
 
 fn times(one: &TraceSpan) -> Range<u64> {
-    let start = one.span.start_unix_nanos;
-    start..one.span.end_unix_nanos.max(start)
+    let start = one.span.start_unix_nanos();
+    start..one.span.end_unix_nanos().max(start)
 }
 
 fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {

@@ -41,7 +41,7 @@ impl Trace {
         TraceSummary {
             trace_id: self.trace_id,
             root_service: root.map_or("", |root| root.span.service()).into(),
-            root_name: root.map(|root| root.span.name.clone()).unwrap_or_default(),
+            root_name: root.map(|root| root.span.name().into()).unwrap_or_default(),
             has_root: root.is_some_and(|root| !root.orphan),
             start_unix_nanos: times.start,
             duration: times.end - times.start,
@@ -159,7 +159,7 @@ impl TraceQuery<'_> {
         let engine = query.engine();
         let mut wanted: HashSet<TraceId> = HashSet::new();
         query.for_each_unordered(|_, span| {
-            wanted.insert(span.trace_id);
+            wanted.insert(span.trace_id());
         })?;
         wanted.remove(&TraceId::default());
         let mut found: Vec<(TraceId, Sketch)> = sketch(Query::new(engine), &wanted)?.into_iter().collect();
@@ -177,7 +177,7 @@ impl TraceQuery<'_> {
             one.duration() >= least_duration && root.is_none_or(|(service, name)| may_be_root(service, name))
         };
         let is_told = move |trace: &Trace| {
-            let root = trace.root().is_some_and(|root| is_root(root.span.service(), &root.span.name));
+            let root = trace.root().is_some_and(|root| is_root(root.span.service(), root.span.name()));
             root && trace.duration() >= least_duration
         };
         let mut told: Vec<Trace> = Vec::new();
@@ -206,15 +206,15 @@ impl TraceQuery<'_> {
 fn sketch(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Sketch>, QueryError> {
     let mut found: HashMap<TraceId, Sketch> = HashMap::new();
     all.for_each_unordered(|_, span| {
-        if !wanted.contains(&span.trace_id) {
+        if !wanted.contains(&span.trace_id()) {
             return;
         }
-        let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
-        let one = found.entry(span.trace_id).or_insert(Sketch { start, end, root: None, several: false });
+        let (start, end) = (span.start_unix_nanos(), span.end_unix_nanos());
+        let one = found.entry(span.trace_id()).or_insert(Sketch { start, end, root: None, several: false });
         (one.start, one.end) = (one.start.min(start), one.end.max(end));
-        if span.parent_span_id.is_none() {
+        if span.parent_span_id().is_none() {
             one.several |= one.root.is_some();
-            one.root = Some((span.service().into(), span.name.clone()));
+            one.root = Some((span.service().into(), span.name().into()));
         }
     })?;
     Ok(found)

@@ -10,4 +10,4 @@ mod read;
 mod write;
 
 pub(super) use read::read;
-pub(super) use write::{logs, metrics, traces};
+pub(super) use write::{log, metric, of_resource, of_scope, request, span};
