@@ -83,6 +83,13 @@ impl<'a, T: Signal> Query<'a, T> {
         self.engine
     }
 
+    /// Whether it asks for everything that the store holds.
+    pub(crate) fn asks_for_all(&self) -> bool {
+        let Plan { wanted, times, tests } = &self.plan;
+        let all = wanted.is_empty() && tests.is_empty() && *times == (0..=u64::MAX);
+        all && self.limit == usize::MAX && self.bounds.is_none() && self.after.is_none()
+    }
+
     fn fails(mut self, error: QueryError) -> Self {
         self.wrong.get_or_insert(error);
         self
@@ -284,10 +291,12 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
 /// What may be asked of spans.
 impl Query<'_, Span> {
-    /// Only spans that took so long, in nanoseconds.
+    /// Only spans that took so long, in nanoseconds. A span whose start or end is not known took no time that can be told, and is left
+    /// out unless any time will do.
     pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
         match inclusive("duration", &nanoseconds) {
-            Ok(range) => self.filter(move |span| range.contains(&span.duration())),
+            Ok(range) if range == (0..=u64::MAX) => self,
+            Ok(range) => self.filter(move |span| span.known_duration().is_some_and(|took| range.contains(&took))),
             Err(error) => self.fails(error),
         }
     }

@@ -108,6 +108,12 @@ impl Resource {
         }
     }
 
+    /// The value of the first `service.namespace`, unless it is empty or no text: services of one name in two namespaces are two.
+    /// O(attributes).
+    pub fn service_namespace(&self) -> Option<&str> {
+        self.attributes.get("service.namespace").and_then(Value::as_str).filter(|name| !name.is_empty())
+    }
+
     /// What the process says about itself.
     pub fn attributes(&self) -> &Attributes {
         &self.attributes

@@ -43,9 +43,9 @@ pub struct Span {
     pub name: Box<str>,
     /// How it stands to its parent and its children.
     pub kind: SpanKind,
-    /// When it began, in nanoseconds since the Unix epoch.
+    /// When it began, in nanoseconds since the Unix epoch; 0 if unknown.
     pub start_unix_nanos: u64,
-    /// When it ended, in nanoseconds since the Unix epoch.
+    /// When it ended, in nanoseconds since the Unix epoch; 0 if unknown, as of one that is not over.
     pub end_unix_nanos: u64,
     /// What else is known of it.
     pub attributes: Attributes,
@@ -173,9 +173,15 @@ impl Span {
         self.resource.service_or_unknown()
     }
 
-    /// How long it took, in nanoseconds; 0 if its clock went backwards.
+    /// How long it took, in nanoseconds; 0 if its start or its end is not known, or if its clock went backwards.
     pub fn duration(&self) -> u64 {
-        self.end_unix_nanos.saturating_sub(self.start_unix_nanos)
+        self.known_duration().unwrap_or(0)
+    }
+
+    /// How long it took, in nanoseconds; `None` if its start or its end is not known.
+    pub(crate) fn known_duration(&self) -> Option<u64> {
+        let known = self.start_unix_nanos > 0 && self.end_unix_nanos > 0;
+        known.then(|| self.end_unix_nanos.saturating_sub(self.start_unix_nanos))
     }
 
     /// W3C's trace flags: bit 0 says that the trace is sampled.

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod graph;
+mod parents;
 mod path;
 mod summary;
 
