@@ -1,6 +1,9 @@
 //! Log records, after OpenTelemetry's `LogRecord`.
 
-use super::{Attributes, Key, Ledger, Resource, Scope, Severity, Shared, Signal, SpanId, TraceId, Value};
+use super::{
+    Attributes, Key, Ledger, NO_SERVICE, Resource, Scope, Severity, Shared, Signal, SpanId, TraceId, Value, no_text,
+    no_trace,
+};
 
 /// One log record: OpenTelemetry's `LogRecord`, with the resource and the scope that it travels with.
 ///
@@ -97,6 +100,19 @@ impl Signal for LogRecord {
             0 => self.trace_id?.key(),
             1 => Some(self.resource.service_key()),
             _ => (self.severity > Severity::UNSPECIFIED).then(|| self.severity.into()),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_trace(key),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let can_be = matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
+                (!can_be).then_some(
+                    "a severity: `Severity::ERROR`, or a number from 1 to 24; one that was not said is in no index",
+                )
+            }
         }
     }
 

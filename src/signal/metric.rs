@@ -1,7 +1,7 @@
 //! Metric points, after OpenTelemetry's `Metric` and its data points.
 
 use super::value::list_bytes;
-use super::{Attributes, Exemplar, Key, Ledger, PointValue, Resource, Scope, Shared, Signal};
+use super::{Attributes, Exemplar, Key, Ledger, NO_SERVICE, PointValue, Resource, Scope, Shared, Signal, no_text};
 
 /// What the points of a metric have in common: OpenTelemetry's `Metric`, without its points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,9 @@ impl Metric {
 }
 
 impl MetricKind {
+    /// All types' names.
+    pub(crate) const NAMES: [&str; 5] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
+
     /// The type's name, as the index by type has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -203,6 +206,17 @@ impl Signal for MetricPoint {
             0 => (!self.metric.name.is_empty()).then_some(Key::Text(&self.metric.name)),
             1 => Some(self.resource.service_key()),
             _ => Some(Key::Text(self.metric.kind.name())),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_text(key, "a metric's name; those without one are in no index by name"),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));
+                (!is_type).then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
+            }
         }
     }
 

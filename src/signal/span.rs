@@ -1,7 +1,7 @@
 //! Spans, after OpenTelemetry's `Span`.
 
 use super::value::list_bytes;
-use super::{Attributes, Key, Ledger, Resource, Scope, Shared, Signal, SpanId, TraceId};
+use super::{Attributes, Key, Ledger, NO_SERVICE, Resource, Scope, Shared, Signal, SpanId, TraceId, no_text, no_trace};
 
 /// One operation of a trace: OpenTelemetry's `Span`, with the resource and the scope that it travels with.
 ///
@@ -213,6 +213,14 @@ impl Signal for Span {
             0 => self.trace_id.key(),
             1 => Some(self.resource.service_key()),
             _ => (!self.name.is_empty()).then_some(Key::Text(&self.name)),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_trace(key),
+            1 => no_text(key, NO_SERVICE),
+            _ => no_text(key, "a span's name; those without one are in no index by name"),
         }
     }
 
