@@ -288,6 +288,13 @@ impl<T: Signal> Builder<T> {
         if self.max_age.is_some_and(|age| age.is_zero()) {
             return Err(BuildError::NoAge);
         }
+        let (signal, names) = (T::NAME, T::INDEXES);
+        let names: &[&'static str] = names.as_ref();
+        if let Some(&name) =
+            names.iter().enumerate().find(|&(at, name)| names[..at].contains(name)).map(|(_, name)| name)
+        {
+            return Err(BuildError::TwoIndexes { signal, name });
+        }
         let records = self.class.as_ref().map(|&(records, _)| records);
         if let Some(records) = records.filter(|&records| records == 0 || records >= capacity) {
             return Err(BuildError::Class { records, capacity });

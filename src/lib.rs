@@ -137,5 +137,6 @@ pub use telemetry::{
     TraceTelemetry,
 };
 pub use trace::{
-    PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan, TraceSummary,
+    NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
+    TraceSummary,
 };

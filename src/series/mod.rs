@@ -1,6 +1,8 @@
 //! Series: a metric's points, put together again by what they are about.
 
 mod distribution;
+mod exponential;
+mod writers;
 
 use crate::error::QueryError;
 use crate::query::{Order, Query};
@@ -11,6 +13,7 @@ use crate::signal::{
 pub use distribution::Distribution;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use writers::{Reading, Step};
 
 /// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
 ///
@@ -154,11 +157,9 @@ impl Series {
         if self.source.same(point.source()) {
             return true;
         }
-        let of_metric = |metric: MetricRef<'_>| (metric.name().to_owned(), metric.unit().to_owned(), metric.kind());
-        let (scope, other) = (self.scope(), point.scope());
-        of_metric(self.metric()) == of_metric(point.metric())
-            && (scope.name(), scope.version(), scope.attributes())
-                == (other.name(), other.version(), other.attributes())
+        let ((one, other), (scope, of)) = ((self.metric(), point.metric()), (self.scope(), point.scope()));
+        (one.name(), one.unit(), one.kind()) == (other.name(), other.unit(), other.kind())
+            && (scope.name(), scope.version(), scope.attributes()) == (of.name(), of.version(), of.attributes())
             && self.resource().attributes() == point.resource().attributes()
     }
 
@@ -194,33 +195,52 @@ impl Series {
     /// By how much it grew from point to point: of a sum its value, of a histogram its count. Empty for gauges, for summaries, and if
     /// the source does not say what it counts from.
     ///
-    /// A cumulative series that starts anew, as its start says or, if it only ever grows, because it fell, has grown by its new value.
-    /// Its first point tells nothing, since what it counts came before; of delta series every point counts.
+    /// Of a delta series every point counts. Of a cumulative one
+    ///
+    /// - the first point tells nothing, since what it counts came before;
+    /// - one that starts after the point before, or, if the series only ever grows, has less than that, in all or in a bucket of a
+    ///   histogram, has started anew, and grown by its new value;
+    /// - points with another start that is before the point before are another writer's, whose own points continue each other. Starts that
+    ///   differ by up to a second are one, unless what they count falls;
+    /// - a point whose start is its own time begins a sequence of which the start is not known, and adds nothing, as OpenTelemetry's data
+    ///   model has it.
+    ///
+    /// Points of cumulative series whose own time is not known (0) are left out.
     pub fn increments(&self) -> Vec<Increment> {
-        let only_grows = !matches!(self.metric().kind(), MetricKind::Sum { monotonic: false, .. });
-        let amounts = self.recorded().filter_map(|point| Some((point, amount(point)?)));
         match self.temporality() {
             Some(Temporality::Delta) => {
                 let mut before = None;
-                let increment = |(point, amount): (&MetricPoint, f64)| {
-                    let from = if point.start_unix_nanos() > 0 { Some(point.start_unix_nanos()) } else { before };
-                    before = Some(point.time_unix_nanos());
-                    Increment { from, to: point.time_unix_nanos(), amount }
+                let increment = |one: Reading<'_>| {
+                    let (start, to) = (one.point.start_unix_nanos(), one.time());
+                    let from = if start > 0 && start < to { Some(start) } else { before };
+                    before = Some(to).filter(|&to| to > 0);
+                    Increment { from: from.filter(|_| to > 0), to, amount: one.amount }
                 };
-                amounts.map(increment).collect()
+                self.recorded().filter_map(Reading::of).map(increment).collect()
             }
             Some(Temporality::Cumulative) => {
-                let points: Vec<(&MetricPoint, f64)> = amounts.collect();
-                let step = |pair: &[(&MetricPoint, f64)]| {
-                    let ((one, before), (other, after)) = (pair[0], pair[1]);
-                    let anew = starts_anew(one, other) || only_grows && after < before;
-                    let amount = if anew { after } else { after - before };
-                    Increment { from: Some(one.time_unix_nanos()), to: other.time_unix_nanos(), amount }
+                let readings: Vec<Reading<'_>> = self.timed().collect();
+                let increment = |step| {
+                    let (before, at, already) = match step {
+                        Step::Grown { before, at } => (before, at, readings[before].amount),
+                        Step::Anew { before, at } => (before, at, 0.0),
+                    };
+                    let (one, other) = (&readings[before], &readings[at]);
+                    Increment { from: Some(one.time()), to: other.time(), amount: other.amount - already }
                 };
-                points.windows(2).map(step).collect()
+                writers::steps(&readings, self.only_grows()).into_iter().map(increment).collect()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Points with a value and a time.
+    fn timed(&self) -> impl Iterator<Item = Reading<'_>> {
+        self.recorded().filter(|point| point.time_unix_nanos() > 0).filter_map(Reading::of)
+    }
+
+    fn only_grows(&self) -> bool {
+        !matches!(self.metric().kind(), MetricKind::Sum { monotonic: false, .. })
     }
 
     /// How fast it grew over all of its points, by the second; `None` where [`increments`](Series::increments) tell nothing.
@@ -232,26 +252,30 @@ impl Series {
         per_second(known.map(|one| one.amount).sum(), from, to)
     }
 
-    /// What its points measured, all together: of a cumulative series what came in from its first point to its last, or, if it has one
-    /// point only, up to that. `None` if it is no histogram, or one whose buckets change on the way.
+    /// What its points measured, all together: of a cumulative series what came in meanwhile, as its
+    /// [`increments`](Series::increments) have it, or, if it has one point only, up to that. `None` if it is no histogram, or one whose
+    /// buckets change on the way. A point that measured nothing changes nothing, whatever its buckets.
     pub fn distribution(&self) -> Option<Distribution> {
-        let mut points = self.recorded().filter_map(|point| Some((point, Distribution::of(&point.value())?)));
-        let (first, whole) = points.next()?;
+        let together = |mut all: std::vec::IntoIter<Distribution>| {
+            let first = all.next()?;
+            all.try_fold(first, |sum, next| sum.plus(&next))
+        };
+        let measured = || self.recorded().filter_map(|point| Distribution::of(&point.value()));
         match self.temporality()? {
-            Temporality::Delta => points.try_fold(whole, |sum, (_, next)| sum.plus(&next)),
+            Temporality::Delta => together(measured().collect::<Vec<_>>().into_iter()),
             Temporality::Cumulative => {
-                let mut sum = None;
-                let mut before = (first, whole.clone());
-                for (point, next) in points {
-                    let grown = if starts_anew(before.0, point) { None } else { next.minus(&before.1)? };
-                    let grown = grown.unwrap_or_else(|| next.clone());
-                    sum = Some(match sum {
-                        None => grown,
-                        Some(sum) => Distribution::plus(sum, &grown)?,
-                    });
-                    before = (point, next);
+                let readings: Vec<Reading<'_>> = self.timed().filter(|one| one.spread.is_some()).collect();
+                let spread = |at: usize| readings[at].spread.as_ref();
+                let grown = |step| match step {
+                    Step::Grown { before, at } => spread(at)?.minus(spread(before)?)?,
+                    Step::Anew { at, .. } => spread(at).cloned(),
+                };
+                let steps = writers::steps(&readings, true);
+                if steps.is_empty() {
+                    return together(measured().collect::<Vec<_>>().into_iter());
                 }
-                Some(sum.unwrap_or(whole))
+                let grown: Option<Vec<Distribution>> = steps.into_iter().map(grown).collect();
+                together(grown?.into_iter())
             }
             Temporality::Unspecified => None,
         }
@@ -274,14 +298,4 @@ fn by_name(attributes: AttributesRef<'_>) -> Attributes {
     let mut sorted: Vec<KeyValue> = attributes.to_attributes().into_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
     sorted.into()
-}
-
-/// What grows: a sum's value, a histogram's count.
-fn amount(point: &MetricPoint) -> Option<f64> {
-    point.count().map(|count| count as f64).or_else(|| point.number())
-}
-
-/// Whether a cumulative series says that it counts from another start.
-fn starts_anew(one: &MetricPoint, other: &MetricPoint) -> bool {
-    one.start_unix_nanos() > 0 && other.start_unix_nanos() > one.start_unix_nanos()
 }

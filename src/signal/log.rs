@@ -3,7 +3,8 @@
 use super::body::{At, Body};
 use super::log_builder::LogBuilder;
 use super::{
-    AttributesRef, Key, Ledger, ResourceRef, ScopeRef, Severity, Shared, Signal, Source, SpanId, TraceId, ValueRef,
+    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal, Source, SpanId, TraceId,
+    ValueRef, no_text, no_trace,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
@@ -151,6 +152,19 @@ impl Signal for LogRecord {
             0 => self.head.trace_id.key(),
             1 => Some(Key::Text(self.service())),
             _ => (self.head.severity > Severity::UNSPECIFIED).then(|| self.head.severity.into()),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_trace(key),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let can_be = matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
+                (!can_be).then_some(
+                    "a severity: `Severity::ERROR`, or a number from 1 to 24; one that was not said is in no index",
+                )
+            }
         }
     }
 

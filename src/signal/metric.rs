@@ -70,6 +70,9 @@ impl Metric {
 }
 
 impl MetricKind {
+    /// All types' names.
+    pub(crate) const NAMES: [&str; 5] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
+
     /// The number of the data's field, the temporality, and whether a sum only ever grows.
     pub(crate) fn on_the_wire(self) -> (u32, Temporality, bool) {
         match self {

@@ -3,7 +3,10 @@
 use super::body::{At, Body};
 use super::point::{Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
 use super::point_builder::PointBuilder;
-use super::{AttributesRef, Key, Ledger, ListRef, MetricRef, ResourceRef, ScopeRef, Shared, Signal, Source};
+use super::{
+    AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal,
+    Source, no_text,
+};
 use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
 
@@ -253,6 +256,17 @@ impl Signal for MetricPoint {
             0 => Some(self.metric().name()).filter(|name| !name.is_empty()).map(Key::Text),
             1 => Some(Key::Text(self.service())),
             _ => Some(Key::Text(self.metric().kind().name())),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_text(key, "a metric's name; those without one are in no index by name"),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));
+                (!is_type).then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
+            }
         }
     }
 

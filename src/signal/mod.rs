@@ -96,6 +96,13 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// How many records a store of them keeps unless its builder is told.
     const DEFAULT_CAPACITY: usize = 10_000;
 
+    /// For a key that no record can have in the index with this number, what to give instead, such as "a number"; `None` if one can.
+    /// Queries refuse such a key, which would find nothing.
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        let _ = (index, key);
+        None
+    }
+
     /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
     fn timestamp(&self) -> u64;
 
@@ -158,6 +165,20 @@ pub(crate) mod sealed {
         }
     }
 }
+
+/// What to give for a trace instead of a key of another kind.
+fn no_trace(key: Key<'_>) -> Option<&'static str> {
+    let is_id = matches!(key, Key::Id(_));
+    (!is_id).then_some("a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
+}
+
+/// What to give for a service or a name instead of a key of another kind, or of nothing.
+fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
+    let is_text = matches!(key, Key::Text(text) if !text.is_empty());
+    (!is_text).then_some(instead)
+}
+
+const NO_SERVICE: &str = "a service's name; records without one are found by \"unknown_service\"";
 
 /// The number of the index with this name.
 pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {

@@ -147,6 +147,12 @@ impl<'a> ResourceRef<'a> {
         self.attributes().get("service.name")?.as_str().filter(|name| !name.is_empty())
     }
 
+    /// The value of the first `service.namespace`, unless it is empty or no text: services of one name in two namespaces are two.
+    /// O(attributes); a record's own `service_namespace` is O(1).
+    pub fn service_namespace(self) -> Option<&'a str> {
+        self.attributes().get("service.namespace")?.as_str().filter(|name| !name.is_empty())
+    }
+
     /// Attributes that were discarded before they came here.
     pub fn dropped_attributes_count(self) -> u32 {
         field_of(self.message, 2).map_or(0, Raw::number) as u32

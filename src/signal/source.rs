@@ -75,8 +75,9 @@ pub(crate) struct Layout {
     pub(crate) resource: Envelope,
     pub(crate) scope: Envelope,
     pub(crate) metric: Option<MetricParts>,
-    /// The service's name; nothing if there is none.
+    /// The service's name, and its namespace; nothing if there is none.
     service: Part,
+    namespace: Part,
 }
 
 /// A group in the making.
@@ -130,16 +131,19 @@ impl Draft {
         Part { start: start as u32, end: self.bytes.len() as u32 }
     }
 
-    /// Looks for the service's name in the resource.
+    /// Looks for the service's name and namespace in the resource.
     pub(crate) fn find_service(&mut self) {
         let resource = &self.bytes[self.layout.resource.message.range()];
-        let name = match AttributesRef::of(resource, 1).get("service.name") {
-            Some(ValueRef::Text(name)) => name,
-            _ => "",
+        let find = |key| {
+            let name = match AttributesRef::of(resource, 1).get(key) {
+                Some(ValueRef::Text(name)) => name,
+                _ => "",
+            };
+            // The name lies within the bytes, so this is where.
+            let start = if name.is_empty() { 0 } else { name.as_ptr() as usize - self.bytes.as_ptr() as usize };
+            Part { start: start as u32, end: (start + name.len()) as u32 }
         };
-        // The name lies within the bytes, so this is where.
-        let start = if name.is_empty() { 0 } else { name.as_ptr() as usize - self.bytes.as_ptr() as usize };
-        self.layout.service = Part { start: start as u32, end: (start + name.len()) as u32 };
+        (self.layout.service, self.layout.namespace) = (find("service.name"), find("service.namespace"));
     }
 
     /// Makes it a part that records share.
@@ -261,6 +265,12 @@ impl Source {
         let group = &*self.origin().0;
         let name = group.text(group.layout.service);
         if name.is_empty() { UNKNOWN_SERVICE } else { name }
+    }
+
+    /// The service's namespace; empty if there is none. O(length of the name).
+    pub fn service_namespace(&self) -> &str {
+        let group = &*self.origin().0;
+        group.text(group.layout.namespace)
     }
 
     /// Bytes that it takes on the heap, its counters included; of a metric, without the resource and the scope.

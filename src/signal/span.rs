@@ -3,8 +3,8 @@
 use super::body::{At, Body};
 use super::span_builder::SpanBuilder;
 use super::{
-    AttributesRef, Key, Ledger, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents, SpanId, SpanKind, SpanLinks,
-    StatusCode, StatusRef, TraceId,
+    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents, SpanId,
+    SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, no_text, no_trace,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
@@ -132,12 +132,12 @@ impl Span {
         self.head.kind
     }
 
-    /// When it began, in nanoseconds since the Unix epoch.
+    /// When it began, in nanoseconds since the Unix epoch; 0 if unknown.
     pub fn start_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.start)
     }
 
-    /// When it ended, in nanoseconds since the Unix epoch.
+    /// When it ended, in nanoseconds since the Unix epoch; 0 if unknown, as of one that is not over.
     pub fn end_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.end)
     }
@@ -183,9 +183,15 @@ impl Span {
         self.head.status
     }
 
-    /// How long it took, in nanoseconds; 0 if its clock went backwards.
+    /// How long it took, in nanoseconds; 0 if its start or its end is not known, or if its clock went backwards.
     pub fn duration(&self) -> u64 {
-        self.end_unix_nanos().saturating_sub(self.start_unix_nanos())
+        self.known_duration().unwrap_or(0)
+    }
+
+    /// How long it took, in nanoseconds; `None` if its start or its end is not known.
+    pub(crate) fn known_duration(&self) -> Option<u64> {
+        let (start, end) = (self.start_unix_nanos(), self.end_unix_nanos());
+        (start > 0 && end > 0).then(|| end.saturating_sub(start))
     }
 
     /// W3C's trace flags: bit 0 says that the trace is sampled. O(bytes).
@@ -221,6 +227,14 @@ impl Signal for Span {
             0 => self.head.trace_id.key(),
             1 => Some(Key::Text(self.service())),
             _ => Some(self.name()).filter(|name| !name.is_empty()).map(Key::Text),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_trace(key),
+            1 => no_text(key, NO_SERVICE),
+            _ => no_text(key, "a span's name; those without one are in no index by name"),
         }
     }
 

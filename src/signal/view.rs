@@ -64,6 +64,11 @@ macro_rules! record {
                 self.source().service()
             }
 
+            /// The service's namespace; empty if there is none. O(length of the name).
+            pub fn service_namespace(&self) -> &str {
+                self.source().service_namespace()
+            }
+
             /// A copy that keeps nothing of the request it came in, for those who keep some records for long: it owns its bytes,
             /// and shares only its [`source`](Self::source). A few allocations.
             pub fn detach(&self) -> Self {
