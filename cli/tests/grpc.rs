@@ -25,11 +25,11 @@ fn spans(spans: Vec<Span>) -> ExportTraceServiceRequest {
 }
 
 fn span(id: u8) -> Span {
-    Span::builder().trace_id(vec![id; 16]).span_id(vec![id; 8]).name("work").build()
+    Span { trace_id: vec![id; 16], span_id: vec![id; 8], name: "work".into(), ..Span::default() }
 }
 
 fn logs(body_bytes: usize) -> ExportLogsServiceRequest {
-    let log = LogRecord::builder().severity_text("x".repeat(body_bytes)).build();
+    let log = LogRecord { severity_text: "x".repeat(body_bytes), ..LogRecord::default() };
     let scope_logs = vec![ScopeLogs { log_records: vec![log], ..ScopeLogs::default() }];
     ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] }
 }
@@ -50,9 +50,7 @@ async fn requests_are_taken_and_bad_records_rejected_alone() {
         .accept_compressed(CompressionEncoding::Gzip);
     packing.export(spans(vec![span(3)])).await.unwrap();
 
-    let bad = Span::builder() /*BASE span(4)*/
-        .trace_id(vec![1, 2])
-        .build();
+    let bad = Span { trace_id: vec![1, 2], ..span(4) };
     let partial = traces.export(spans(vec![bad, span(5)])).await.unwrap().into_inner().partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 1);
     assert_eq!(partial.error_message, "1 record rejected: traceId has 2 bytes instead of 16");

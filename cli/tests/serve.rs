@@ -5,7 +5,7 @@ mod support;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{LogRecord, Resource, Scope, Severity, Span, Status, StatusCode, TraceId};
+use slipring::{LogRecord, Resource, Scope, Severity, Source, Span, StatusCode, TraceId};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};
 use support::{Server, parse, request};
@@ -14,13 +14,12 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
 fn spans(count: u64) -> Vec<Span> {
-    let resource = Resource::new([("service.name", "cart")]).share();
-    let scope = Scope::default().share();
+    let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
     let span = |number: u64| {
-        Span::builder() /*NEW resource.clone(), scope.clone()*/
+        Span::builder()
             .source(&source)
             .trace_id(u128::from(number / 4 + 1))
-            .span_id((number + 1))
+            .span_id(number + 1)
             .parent_span_id((!number.is_multiple_of(4)).then(|| (number / 4 * 4 + 1).into()))
             .name(format!("step {}", number % 4))
             .start_unix_nanos(1_700_000_000_000_000_000 + number)
@@ -96,11 +95,7 @@ fn what_goes_in_is_found_and_comes_out_equal() {
 #[test]
 fn traces_beyond_the_limit_are_said_to_be_there() {
     let server = Server::start(&[]);
-    let traces = (1..=3).map(|number| {
-        Span::builder() /*BASE spans(1).remove(0)*/
-            .trace_id(TraceId::from(number))
-            .build()
-    });
+    let traces = (1..=3).map(|number| spans(1).remove(0).to_builder().trace_id(TraceId::from(number)).build());
     let body = write(&traces.collect::<Vec<_>>(), Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     for (limit, shown, more) in [(2, 2, true), (3, 3, false)] {

@@ -167,6 +167,15 @@ impl<'a> SpanBuilder<'a> {
         links.into_iter().fold(self, |builder, link| builder.link(link))
     }
 
+    /// Leaves out the links that were given so far.
+    pub fn without_links(mut self) -> Self {
+        let mut kept = body::borrow_buffer();
+        let fields = Fields::of(&self.lists).filter(|field| field.number != 13);
+        fields.for_each(|field| Writer(&mut kept).always_bytes(field.number, field.raw.bytes()));
+        body::return_buffer(std::mem::replace(&mut self.lists, kept));
+        self
+    }
+
     /// See [`Span::dropped_links_count`].
     pub fn dropped_links_count(mut self, count: u32) -> Self {
         self.dropped[2] = count;

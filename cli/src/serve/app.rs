@@ -7,7 +7,6 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, gunzip};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::available_parallelism;
@@ -179,7 +178,9 @@ impl App {
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(too_large());
         }
-        let mut all = BytesMut::new();
+        // Records stay in it: it should be no larger than it is long.
+        let expected = body.size_hint().lower().min(EXPECTED) as usize;
+        let mut all = BytesMut::with_capacity(expected);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
             if let Ok(bytes) = frame.into_data() {
@@ -191,6 +192,9 @@ impl App {
                 }
                 all.extend_from_slice(&bytes);
             }
+        }
+        if all.capacity() > all.len() + all.len() / 8 {
+            return Ok(Bytes::copy_from_slice(&all));
         }
         Ok(all.freeze())
     }
@@ -228,13 +232,16 @@ impl App {
                 GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
                 error => Refusal::Malformed(error.to_string()),
             })?;
-            Cow::Owned(unpacked)
+            Bytes::from(unpacked.into_boxed_slice())
         } else {
-            Cow::Borrowed(&opened.message[..])
+            opened.message.clone()
         };
-        self.telemetry.take_from(kind, encoding, &bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+        self.telemetry.ingest(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))
     }
 }
+
+/// Bytes that are made room for before they have come, if a request says that it has them.
+const EXPECTED: u64 = 4 << 20;
 
 /// Reads on, and forgets, for a while.
 pub async fn drain(mut body: Body) {
