@@ -140,11 +140,18 @@ impl<T: Signal> Engine<T> {
 
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
     #[inline(always)]
-    pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
+    pub(crate) fn sketch(&self, record: &mut T) -> Result<Sketch<T>, Rejection> {
         let mut sketch: Sketch<T> = Sketch::new();
         let mut bytes = size_of::<T>() as u64;
         // Filled in place: a result handed out of the catch would be written and read again.
         let filled = self.guarded(|| {
+            if !self.plain
+                && let Some(picks) = &self.picks
+                && picks.pick(record)
+            {
+                sketch.class = Class::Picked;
+                record.detach();
+            }
             record.charge(&self.ledger);
             let prints: &mut [u64] = AsMut::as_mut(&mut sketch.prints);
             for (index, print) in prints.iter_mut().enumerate() {
@@ -154,12 +161,6 @@ impl<T: Signal> Engine<T> {
             let heap = record.heap_bytes() as u64;
             sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
             bytes = bytes.saturating_add(heap);
-            if !self.plain
-                && let Some(picks) = &self.picks
-                && picks.pick(record)
-            {
-                sketch.class = Class::Picked;
-            }
         });
         let most = self.largest[sketch.class as usize];
         match filled {
@@ -561,8 +562,8 @@ impl<T: Signal> Engine<T> {
         Self::new(config, config.layouts().expect("it is in order"), fingerprints, 0).expect("there is memory")
     }
 
-    pub(crate) fn push(&self, record: T) {
-        let sketch = self.sketch(&record).expect("its keys are sound");
+    pub(crate) fn push(&self, mut record: T) {
+        let sketch = self.sketch(&mut record).expect("its keys are sound");
         let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
         self.publish(claim, record, &sketch);
     }
@@ -632,7 +633,7 @@ mod tests {
         engine.push_some(1);
         assert_eq!(woken(), (1, 0), "they are told once");
         engine.freed.store(1, Ordering::Relaxed);
-        let sketches = [0, 1].map(|_| engine.sketch(&LogRecord::default()).unwrap());
+        let sketches = [0, 1].map(|_| engine.sketch(&mut LogRecord::default()).unwrap());
         let claim = engine.claim(&sketches, OnFull::Reject).unwrap();
         assert_eq!(woken(), (1, 0), "not with a claim in hand");
         engine.publish_all(claim, &mut vec![LogRecord::default(); 2].into_iter(), &sketches);

@@ -2,21 +2,20 @@
 //! own. Many threads write it at full speed while others look records up by trace, service, severity, name or type.
 //!
 //! ```
-//! use slipring::{Resource, Scope, Span, Store, TraceId};
+//! use slipring::{Resource, Scope, Source, Span, Store, TraceId};
 //!
 //! // Keeps the newest 10,000 spans; an indexer thread works in the background.
 //! let traces: Store<Span> = Store::builder().build()?;
 //!
-//! let resource = Resource::new([("service.name", "cart")]).share();
-//! let scope = Scope::default().share();
-//! let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::new(resource, scope) };
+//! let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
+//! let span = Span::builder().source(&source).trace_id(TraceId::from(7)).name("GET /cart").build();
 //! let position = traces.push(span)?;
 //!
 //! // Visible at once: answers never lag behind pushes.
 //! let trace = traces.query().key("trace", TraceId::from(7)).collect()?;
 //! assert_eq!(trace.len(), 1);
 //! assert_eq!(traces.query().key("service", "cart").limit(100).count()?, 1);
-//! assert_eq!(traces.get(position)?.name.as_ref(), "GET /cart");
+//! assert_eq!(traces.get(position)?.name(), "GET /cart");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -36,7 +36,7 @@ const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
 /// let position = traces.push(span).map_err(|error| error.reason)?;
 ///
 /// assert_eq!(traces.query().key("name", "GET /cart").count()?, 1);
-/// assert_eq!(traces.get(position)?.trace_id, TraceId::from(7));
+/// assert_eq!(traces.get(position)?.trace_id(), TraceId::from(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Store<T: Signal> {
@@ -116,9 +116,9 @@ impl<T: Signal> Store<T> {
     }
 
     #[inline(always)]
-    fn push_with(&self, record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
+    fn push_with(&self, mut record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
         let engine = &*self.engine;
-        let sketch = match engine.sketch(&record) {
+        let sketch = match engine.sketch(&mut record) {
             Ok(sketch) => sketch,
             Err(reason) => return self.refuse(record, reason),
         };
@@ -153,7 +153,7 @@ impl<T: Signal> Store<T> {
         while !rest.as_slice().is_empty() {
             let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
             let (mut usable, mut unusable) = (0, None);
-            for (sketch, record) in sketches.iter_mut().zip(rest.as_slice()) {
+            for (sketch, record) in sketches.iter_mut().zip(rest.as_mut_slice()) {
                 match engine.sketch(record) {
                     Ok(made) => *sketch = made,
                     Err(reason) => {

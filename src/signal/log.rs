@@ -181,6 +181,10 @@ impl Signal for LogRecord {
         self.at.length as usize
     }
 
+    fn detach(&mut self) {
+        *self = self.detached();
+    }
+
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

@@ -117,6 +117,10 @@ pub trait Signal: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Lets go of what it keeps only because of how it came, such as the request that it is a range of: called on the pushing thread
+    /// before a record enters a class of its own ([`Builder::class`](crate::Builder::class)), which keeps few of many for long.
+    fn detach(&mut self) {}
+
     /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
     /// statistics count the part's bytes once.
     fn charge(&self, ledger: &Ledger) {

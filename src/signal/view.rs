@@ -71,7 +71,7 @@ macro_rules! record {
 
             /// A copy that keeps nothing of the request it came in, for those who keep some records for long: it owns its bytes,
             /// and shares only its [`source`](Self::source). A few allocations.
-            pub fn detach(&self) -> Self {
+            pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }
             }
