@@ -9,7 +9,7 @@ use crate::indexer::{Ages, Moved, Patience, Work};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
 use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Owner, Pins, Route, Router, Shard, Sketch};
-use crate::signal::{Ledger, Signal};
+use crate::signal::{Key, Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
@@ -61,6 +61,10 @@ pub(crate) struct Engine<T: Signal> {
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
 }
+
+/// Where the last text in each index lay, and its fingerprint: records of one source have one and the same text.
+#[derive(Default)]
+pub(crate) struct Told([((usize, usize), u64); 4]);
 
 /// Events that are seldom enough to be counted one by one.
 #[derive(Debug, Default)]
@@ -141,6 +145,30 @@ impl<T: Signal> Engine<T> {
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
     #[inline(always)]
     pub(crate) fn sketch(&self, record: &mut T) -> Result<Sketch<T>, Rejection> {
+        self.sketch_of(record, |_, key| self.fingerprints.of(key))
+    }
+
+    /// The same, of one record of many that are all still there: a text that lies where the one before it lay is the same text.
+    #[inline(always)]
+    pub(crate) fn sketch_next(&self, record: &mut T, told: &mut Told) -> Result<Sketch<T>, Rejection> {
+        self.sketch_of(record, |index, key| match (key, told.0.get_mut(index)) {
+            (Key::Text(text), Some(last)) => {
+                let place = (text.as_ptr() as usize, text.len());
+                if last.0 != place {
+                    *last = (place, self.fingerprints.of(key));
+                }
+                last.1
+            }
+            _ => self.fingerprints.of(key),
+        })
+    }
+
+    #[inline(always)]
+    fn sketch_of(
+        &self,
+        record: &mut T,
+        mut print_of: impl FnMut(usize, Key<'_>) -> u64,
+    ) -> Result<Sketch<T>, Rejection> {
         let mut sketch: Sketch<T> = Sketch::new();
         let mut bytes = size_of::<T>() as u64;
         // Filled in place: a result handed out of the catch would be written and read again.
@@ -155,7 +183,7 @@ impl<T: Signal> Engine<T> {
             record.charge(&self.ledger);
             let prints: &mut [u64] = AsMut::as_mut(&mut sketch.prints);
             for (index, print) in prints.iter_mut().enumerate() {
-                *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
+                *print = record.key(index).map_or(NO_KEY, |key| print_of(index, key));
             }
             sketch.time = record.timestamp();
             let heap = record.heap_bytes() as u64;

@@ -4,7 +4,7 @@ use crate::Position;
 use crate::audit::{self, Audit, AuditError};
 use crate::bookmark::Bookmark;
 use crate::config::{Builder, OnFull};
-use crate::engine::Engine;
+use crate::engine::{Engine, Told};
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::evictions::{self, Evicted, Evictions, Hook};
 use crate::index::Fingerprints;
@@ -152,9 +152,9 @@ impl<T: Signal> Store<T> {
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
             let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
-            let (mut usable, mut unusable) = (0, None);
+            let (mut usable, mut unusable, mut told) = (0, None, Told::default());
             for (sketch, record) in sketches.iter_mut().zip(rest.as_mut_slice()) {
-                match engine.sketch(record) {
+                match engine.sketch_next(record, &mut told) {
                     Ok(made) => *sketch = made,
                     Err(reason) => {
                         unusable = Some(reason);

@@ -253,9 +253,9 @@ impl Signal for MetricPoint {
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
         match index {
-            0 => Some(self.metric().name()).filter(|name| !name.is_empty()).map(Key::Text),
+            0 => Some(self.source().metric_name()).filter(|name| !name.is_empty()).map(Key::Text),
             1 => Some(Key::Text(self.service())),
-            _ => Some(Key::Text(self.metric().kind().name())),
+            _ => Some(Key::Text(self.source().metric_kind().name())),
         }
     }
 

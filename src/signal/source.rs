@@ -64,6 +64,10 @@ pub(crate) struct MetricParts {
 /// The bytes of what records share, and where in them things are.
 pub(crate) struct Group {
     bytes: Box<[u8]>,
+    /// What is asked for often, as texts that need no check: the service's name, its namespace, the metric's name.
+    names: Box<str>,
+    /// Where the namespace and the metric's name begin in it.
+    starts: [u32; 2],
     /// A metric's resource and scope are shared with other metrics.
     origin: Option<Source>,
     layout: Layout,
@@ -148,8 +152,18 @@ impl Draft {
 
     /// Makes it a part that records share.
     pub(crate) fn share(&self, origin: Option<&Source>) -> Source {
-        let group = Group { bytes: self.bytes.as_slice().into(), origin: origin.cloned(), layout: self.layout };
-        let bytes = group.bytes.len();
+        let text = |part: Part| std::str::from_utf8(&self.bytes[part.range()]).unwrap_or_default();
+        let Layout { service, namespace, metric, .. } = self.layout;
+        let names = [text(service), text(namespace), metric.map_or("", |metric| text(metric.name))];
+        let starts = [names[0].len() as u32, (names[0].len() + names[1].len()) as u32];
+        let group = Group {
+            bytes: self.bytes.as_slice().into(),
+            names: names.concat().into(),
+            starts,
+            origin: origin.cloned(),
+            layout: self.layout,
+        };
+        let bytes = group.bytes.len() + group.names.len();
         Source(Shared::with_heap_bytes(group, bytes))
     }
 
@@ -252,7 +266,7 @@ impl Source {
         match &group.layout.metric {
             None => MetricRef { name: "", before: &[], after: &[], kind: MetricKind::Gauge },
             Some(metric) => MetricRef {
-                name: group.text(metric.name),
+                name: group.metric_name(),
                 before: group.at(metric.before),
                 after: group.at(metric.after),
                 kind: metric.kind,
@@ -260,17 +274,23 @@ impl Source {
         }
     }
 
-    /// The name of the service, or `unknown_service`. O(length of the name).
+    /// The name of the service, or `unknown_service`. O(1).
     pub fn service(&self) -> &str {
-        let group = &*self.origin().0;
-        let name = group.text(group.layout.service);
+        let name = self.origin().0.service();
         if name.is_empty() { UNKNOWN_SERVICE } else { name }
     }
 
-    /// The service's namespace; empty if there is none. O(length of the name).
+    /// The service's namespace; empty if there is none. O(1).
     pub fn service_namespace(&self) -> &str {
-        let group = &*self.origin().0;
-        group.text(group.layout.namespace)
+        self.origin().0.namespace()
+    }
+
+    pub(crate) fn metric_name(&self) -> &str {
+        self.0.metric_name()
+    }
+
+    pub(crate) fn metric_kind(&self) -> MetricKind {
+        self.0.layout.metric.map_or(MetricKind::Gauge, |metric| metric.kind)
     }
 
     /// Bytes that it takes on the heap, its counters included; of a metric, without the resource and the scope.
@@ -325,6 +345,18 @@ impl Source {
 impl Group {
     fn at(&self, part: Part) -> &[u8] {
         self.bytes.get(part.range()).unwrap_or_default()
+    }
+
+    fn service(&self) -> &str {
+        self.names.get(..self.starts[0] as usize).unwrap_or_default()
+    }
+
+    fn namespace(&self) -> &str {
+        self.names.get(self.starts[0] as usize..self.starts[1] as usize).unwrap_or_default()
+    }
+
+    fn metric_name(&self) -> &str {
+        self.names.get(self.starts[1] as usize..).unwrap_or_default()
     }
 
     fn text(&self, part: Part) -> &str {

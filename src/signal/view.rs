@@ -59,12 +59,12 @@ macro_rules! record {
                 self.source().scope()
             }
 
-            /// The name of the service: its resource's, or `unknown_service`. O(length of the name).
+            /// The name of the service: its resource's, or `unknown_service`. O(1).
             pub fn service(&self) -> &str {
                 self.source().service()
             }
 
-            /// The service's namespace; empty if there is none. O(length of the name).
+            /// The service's namespace; empty if there is none. O(1).
             pub fn service_namespace(&self) -> &str {
                 self.source().service_namespace()
             }
