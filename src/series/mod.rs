@@ -23,7 +23,7 @@ use writers::{Reading, Step};
 /// let metrics: Store<MetricPoint> = Store::builder().build()?;
 /// let kind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
 /// let orders = Source::default().with_metric(&Metric::new("orders", kind));
-/// for (second, total) in [(0, 100), (10, 150), (20, 30)] {
+/// for (second, total) in [(60, 100), (70, 150), (80, 30)] {
 ///     let point = MetricPoint::builder().source(&orders).time_unix_nanos(second * 1_000_000_000).value(total);
 ///     metrics.push(point.build())?;
 /// }

@@ -46,7 +46,6 @@ pub(crate) struct Envelope {
 
 /// What encloses points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "what is written before and after is for requests"))]
 pub(crate) struct MetricParts {
     /// Fields that are written before the data.
     pub(crate) before: Part,
