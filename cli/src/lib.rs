@@ -10,6 +10,7 @@ mod serve;
 mod stop;
 mod stress;
 mod text;
+mod units;
 
 pub use serve::{over_grpc, over_http};
 

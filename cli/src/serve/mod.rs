@@ -4,6 +4,8 @@ mod api;
 mod app;
 mod ask;
 mod budget;
+mod condition;
+mod given;
 mod grpc;
 mod listen;
 mod otlp;
