@@ -114,7 +114,7 @@ fn pages_follow_each_other() {
     loop {
         let page = server.ask(&path);
         let records = page["records"].as_array().unwrap();
-        found.extend(records.iter().map(|span| span["start_unix_nanos"].as_u64().unwrap()));
+        found.extend(records.iter().map(|span| span["start_unix_nanos"].as_str().unwrap().parse::<u64>().unwrap()));
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/api/spans?limit=30&after={next}");
     }

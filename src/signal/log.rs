@@ -28,8 +28,10 @@ use super::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LogRecord {
     /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// When a collector first saw it, in nanoseconds since the Unix epoch; 0 if unknown.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub observed_unix_nanos: u64,
     /// How grave it is; the protocol's `severity_number`.
     pub severity: Severity,

@@ -87,8 +87,10 @@ pub struct MetricPoint {
     /// Which of the metric's series it belongs to.
     pub attributes: Attributes,
     /// Since when it is counted, in nanoseconds since the Unix epoch; 0 if unknown.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub start_unix_nanos: u64,
     /// When it was measured, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// Bit 0: [no value was recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
     /// came.

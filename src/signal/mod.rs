@@ -4,6 +4,8 @@ mod id;
 mod key;
 mod log;
 mod metric;
+#[cfg(feature = "serde")]
+pub(crate) mod plain;
 mod point;
 mod resource;
 mod severity;

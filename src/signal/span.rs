@@ -44,8 +44,10 @@ pub struct Span {
     /// How it stands to its parent and its children.
     pub kind: SpanKind,
     /// When it began, in nanoseconds since the Unix epoch; 0 if unknown.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub start_unix_nanos: u64,
     /// When it ended, in nanoseconds since the Unix epoch; 0 if unknown, as of one that is not over.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub end_unix_nanos: u64,
     /// What else is known of it.
     pub attributes: Attributes,
@@ -92,6 +94,7 @@ pub enum SpanKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SpanEvent {
     /// When it happened, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// What happened.
     pub name: Box<str>,

@@ -1,5 +1,7 @@
 //! Attribute values and lists of attributes.
 
+#[cfg(feature = "serde")]
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -14,7 +16,8 @@ use std::ops::Deref;
 /// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read back compares equal,
 /// and `0.0` is not `-0.0`.
 ///
-/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array.
+/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array. What JSON has no
+/// number for is in text: `"NaN"`, `"Infinity"`, and whole numbers beyond 2⁵³, which many readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
@@ -24,9 +27,9 @@ pub enum Value {
     /// True or false.
     Bool(bool),
     /// A signed integer.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A floating-point number.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
     /// Text.
     Text(Box<str>),
     /// Raw bytes.
@@ -51,7 +54,7 @@ pub struct KeyValue {
 /// kept, and [`get`](Attributes::get) answers with the first.
 ///
 /// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a `Vec` (free of charge
-/// if the `Vec` is full) or an array. Serialised as an object.
+/// if the `Vec` is full) or an array. Serialised as an object that has each name once, with its last value.
 ///
 /// ```
 /// use slipring::{Attributes, Value};
@@ -267,7 +270,14 @@ impl fmt::Display for Attributes {
 #[cfg(feature = "serde")]
 impl serde::Serialize for Attributes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|attribute| (&attribute.key, &attribute.value)))
+        let all = self.0.iter().enumerate();
+        // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
+        let last: HashMap<&str, usize> = all.clone().map(|(place, attribute)| (&*attribute.key, place)).collect();
+        if last.len() == self.0.len() {
+            return serializer.collect_map(self.0.iter().map(|attribute| (&attribute.key, &attribute.value)));
+        }
+        let each = all.filter(|(place, attribute)| last[&*attribute.key] == *place);
+        serializer.collect_map(each.map(|(_, attribute)| (&attribute.key, &attribute.value)))
     }
 }
 

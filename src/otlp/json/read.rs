@@ -4,6 +4,7 @@ use super::super::records::{self, Origin, WirePoint};
 use super::super::{Kind, Reading};
 use super::bare;
 use super::fields::{self, Fields, Wrong};
+use super::surrogates;
 use crate::signal::{self, MetricKind, Shared};
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -99,6 +100,7 @@ struct Points<'a> {
 }
 
 pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Reading<'_>) -> Result<(), Wrong> {
+    let body = &*surrogates::replaced(body);
     match serde_json::from_slice(body) {
         Ok(envelope) => read_envelope(kind, envelope, reading),
         // Some writers, Python's among them, write NaN and infinities as no JSON has them.
