@@ -3,7 +3,8 @@
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::text::{thousands, write_json};
-use crate::{End, Fallible, Keeping, USUAL, seconds, shown};
+use crate::units::seconds;
+use crate::{End, Fallible, Keeping, USUAL, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Request, Shop};
