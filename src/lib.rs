@@ -55,7 +55,7 @@
 //!
 //! # Features
 //!
-//! - `serde` (default): `Serialize` for statistics, positions, keys, reports and the three signals; `Deserialize` too for
+//! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals; `Deserialize` too for
 //!   positions, bookmarks and cursors.
 //! - `async`: followers are streams, and pushes can be awaited; for any executor.
 //! - `otlp`: export requests of OpenTelemetry's protocol, in protobuf and JSON, to records and back ([`otlp`]).

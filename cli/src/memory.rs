@@ -1,4 +1,4 @@
-//! What stores will take, and what the machine has.
+//! What stores will take, what the machine has, and what goes back to it.
 
 use slipring::Signal;
 use std::fs;
@@ -21,4 +21,13 @@ pub fn of_machine() -> Option<u64> {
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let given = limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()).min();
     machine.into_iter().chain(given).min()
+}
+
+/// Gives free memory back to the system, where the allocator keeps it otherwise.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes no pointer, and may be called from any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -67,7 +67,10 @@ impl<T: Signal> Query<'_, T> {
     /// use slipring::{By, Span, Store};
     ///
     /// let traces: Store<Span> = Store::builder().build()?;
-    /// let span = |name: &str, end_unix_nanos| Span { name: name.into(), end_unix_nanos, ..Span::default() };
+    /// let span = |name: &str, took: u64| {
+    ///     let (start_unix_nanos, end_unix_nanos) = (100, 100 + took);
+    ///     Span { name: name.into(), start_unix_nanos, end_unix_nanos, ..Span::default() }
+    /// };
     /// traces.push_batch(vec![span("GET /", 10), span("GET /", 30), span("POST /", 20)])?;
     ///
     /// let by_name = traces.query().group(By::index("name"), |span| Some(span.duration() as f64))?;

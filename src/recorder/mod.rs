@@ -185,7 +185,10 @@ impl FlightRecorder {
         add("exception.type", "panic");
         add("exception.message", text);
         let mut backtrace = Backtrace::force_capture().to_string();
-        backtrace.truncate(backtrace.floor_char_boundary(TRACE));
+        let end = backtrace.char_indices().map(|(at, _)| at).take_while(|&at| at <= TRACE).last().unwrap_or(0);
+        if backtrace.len() > TRACE {
+            backtrace.truncate(end);
+        }
         add("exception.stacktrace", &backtrace);
         let ids = self.open.entered();
         if let Some((_, span)) = ids {

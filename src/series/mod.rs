@@ -24,7 +24,7 @@ use writers::{Reading, Step};
 /// let kind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
 /// let metric = Metric::new("orders", kind).share();
 /// let (resource, scope) = (Resource::default().share(), Scope::default().share());
-/// for (second, total) in [(0, 100), (10, 150), (20, 30)] {
+/// for (second, total) in [(60, 100), (70, 150), (80, 30)] {
 ///     metrics.push(MetricPoint {
 ///         time_unix_nanos: second * 1_000_000_000,
 ///         value: PointValue::Int(total),

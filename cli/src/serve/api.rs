@@ -282,14 +282,17 @@ struct AllSeries<'a> {
 #[derive(Serialize)]
 struct OneSeries<'a> {
     series: &'a Series,
-    rate: Option<f64>,
-    median: Option<f64>,
-    p99: Option<f64>,
+    rate: Option<Value>,
+    median: Option<Value>,
+    p99: Option<Value>,
 }
 
 impl<'a> OneSeries<'a> {
     fn of(series: &'a Series) -> Self {
-        Self { series, rate: series.rate(), median: series.quantile(0.5), p99: series.quantile(0.99) }
+        // What is no number in JSON is in text, as in the points.
+        let plain = |number: f64| slipring::Value::Double(number);
+        let told = |number: Option<f64>| number.and_then(|number| serde_json::to_value(plain(number)).ok());
+        Self { series, rate: told(series.rate()), median: told(series.quantile(0.5)), p99: told(series.quantile(0.99)) }
     }
 }
 

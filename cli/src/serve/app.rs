@@ -60,6 +60,13 @@ pub struct Counts {
     pub rejected_records: AtomicU64,
 }
 
+impl Counts {
+    /// Requests that have come to an end.
+    pub fn all(&self) -> u64 {
+        [&self.taken, &self.refused, &self.overloaded].iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// A request out of its envelope.
 pub struct Opened {
     /// In the order in which it was packed.

@@ -21,7 +21,7 @@ mod unpack;
 mod warnings;
 
 use crate::text::{counted, mebibytes};
-use crate::{End, Fallible, Keeping, USUAL, units};
+use crate::{End, Fallible, Keeping, USUAL, memory, units};
 use app::App;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -43,10 +43,10 @@ use tower::ServiceExt;
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
 /// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in; for each of two requests a core that
-/// are being decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to two hundred times
-/// `--max-record-bytes`; as long as they are not read, sixteen answers, each with its records and their JSON, at most those of a full
-/// store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB or 16 KiB
-/// for each of a hundred streams.
+/// are being decoded `--max-body`, twice that if they are packed twice, 8 MiB more if by zstd, up to sixteen times that if they are lists
+/// of nothing in JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen answers, each with its
+/// records and their JSON, at most those of a full store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some
+/// buffers for each connection, 128 KiB or 32 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all its addresses
@@ -166,6 +166,20 @@ pub fn over_grpc(telemetry: Telemetry) -> Router {
     grpc::routes(by_itself(telemetry))
 }
 
+/// After a load, has the allocator give what it keeps for the next one back to the system.
+async fn give_memory_back(app: Arc<App>) {
+    const LOOK: Duration = Duration::from_secs(5);
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let requests = app.counts.all();
+        if requests != before && app.in_flight() == 0 {
+            before = requests;
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        }
+    }
+}
+
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let bind = |address: SocketAddr, what: &'static str| async move {
         TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
@@ -186,6 +200,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
         tokio::spawn(listen::run(grpc, of_grpc, limits, stopped.clone())),
         tokio::spawn(listen::run(http, of_http, limits, stopped)),
     ];
+    tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
