@@ -554,16 +554,24 @@ impl<T: Signal> Engine<T> {
         // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
         let _inside = inside::enter();
         self.work_off();
+        if self.sinks.load().drains {
+            self.shards.iter().for_each(Shard::clear);
+            self.work_off();
+        }
         // All tokens together, so that nobody hands on what is counted as missed here.
         let owners: Vec<_> = (0..self.shards.len()).map(|number| self.wait_to_own(number)).collect();
         self.miss_aside();
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
         drop(owners);
-        // Users' code, and no token is held.
-        self.guarded(|| drop(sinks));
+        let gone = || self.shards.iter().map(|shard| shard.balance().1.iter().sum::<u64>()).sum::<u64>();
+        let before = gone();
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
+        // The stream does not get what was left. Counted before it ends, so that who sees its end sees the count.
+        sinks.stream.iter().for_each(|outlet| outlet.miss_many(gone() - before));
+        // Users' code, and no token is held.
+        self.guarded(|| drop(sinks));
     }
 
     /// Lets go of hooks and stream, for good.

@@ -291,6 +291,9 @@ pub enum StreamError {
     /// The buffer would not fit into the address space.
     #[error("a stream with room for {0} records would not fit into memory; give fewer")]
     TooLarge(usize),
+    /// The caller holds what the store's end would wait for: it is inside a hook or a visit.
+    #[error("called from inside a hook or a visit, which the store's end would have to wait for; call it elsewhere")]
+    Reentrant,
     /// A stream buffers at least one record.
     #[error("a stream of 0 records could carry none; give at least 1")]
     NoCapacity,

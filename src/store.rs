@@ -12,7 +12,7 @@ use crate::indexer::{self, Work};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, Reader};
 use crate::reason::EvictReason;
-use crate::ring::Sketch;
+use crate::ring::{Shard, Sketch};
 use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
@@ -413,6 +413,10 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0 or beyond memory.
     pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
+        self.open_stream(buffer, false)
+    }
+
+    fn open_stream(&self, buffer: usize, drains: bool) -> Result<Evictions<T>, StreamError> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
         }
@@ -430,6 +434,7 @@ impl<T: Signal> Store<T> {
                 Err(StreamError::Taken)
             } else {
                 sinks.stream = Some(outlet.clone());
+                sinks.drains |= drains;
                 Ok(())
             };
             sinks
@@ -451,7 +456,8 @@ impl<T: Signal> Store<T> {
 
     /// Ends the store, for all handles: pushes are refused from now on, waiting ones return, what is due is evicted
     /// (through hooks and stream), streams end, the indexer's thread is joined, and every record is dropped, except those
-    /// that a reader is looking at, which go with the last handle. Calling it again does nothing.
+    /// that a reader is looking at, which go with the last handle. Calling it again does nothing. A stream of evictions counts the
+    /// records that were still in the store as [missed](Evictions::missed); [`drain`](Store::drain) hands them out instead.
     ///
     /// Waits for the indexer's thread, and so for hooks that are running.
     ///
@@ -463,6 +469,36 @@ impl<T: Signal> Store<T> {
         }
         self.handle.end();
         Ok(())
+    }
+
+    /// Ends the store, as [`shutdown`](Store::shutdown) does, and hands out the records that are in it, by value and with their positions:
+    /// the oldest first in each shard, after those that were evicted and had not left yet. Hooks see them, too. Of those that a reader
+    /// is looking at the stream says how many it [missed](Evictions::missed).
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push_batch(vec![LogRecord::default(); 50])?;
+    /// let records: Vec<LogRecord> = logs.drain()?.map(|evicted| evicted.record).collect();
+    /// assert_eq!((records.len(), logs.len()), (50, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Allocates room for as many records as the store has slots.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the store has a stream of evictions already or is shut down, and inside a hook or a visit. Nothing is shut down
+    /// then.
+    pub fn drain(&self) -> Result<Evictions<T>, StreamError> {
+        if inside::is_inside() {
+            return Err(StreamError::Reentrant);
+        }
+        let slots =
+            |shard: &Shard<T>| (shard.slots.payload_bytes() / size_of::<T>().max(1)).max(shard.slots.places() as usize);
+        let evictions = self.open_stream(self.engine.shards.iter().map(slots).sum(), true)?;
+        self.handle.end();
+        Ok(evictions)
     }
 
     /// A handle that does not keep the store alive.

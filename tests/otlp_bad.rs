@@ -71,7 +71,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ("text after the end", Traces, [spans(&[good()]), b"}".to_vec()].concat(), Refused { why: "trailing" }),
         ("no UTF-8", Traces, b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}".to_vec(), Refused { why: "unicode" }),
         ("an object for a list", Traces, br#"{"resourceSpans":{}}"#.to_vec(), Refused { why: "invalid type" }),
-        ("another kind", Traces, logs(&[json!({})]), fine(0)),
+        ("another kind", Traces, logs(&[json!({})]), Read { records: 0, rejected: 1, why: "send them to /v1/logs" }),
         ("fields that are not known", Traces, spans(&[span(json!({ "new": [1, { "a": null }] }))]), fine(1)),
         ("a trace id too short", Traces, beside(span(json!({ "traceId": "5b8e" }))), one_bad("traceId has 2 bytes")),
         ("a trace id too long", Traces, beside(span(json!({ "traceId": format!("{TRACE}00") }))), one_bad("17 bytes")),
@@ -162,7 +162,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
                 .unwrap()
                 .replace("SURROGATE", r"\ud800")
                 .into(),
-            one_bad("hex escape"),
+            fine(2),
         ),
         ("a list for a record", Traces, beside(json!([1])), one_bad("a list instead of an object")),
         ("null for a record", Traces, beside(Json::Null), one_bad("traceId has 0 bytes")),

@@ -112,18 +112,89 @@ fn it_never_waits_and_counts_what_found_no_room() {
 }
 
 #[test]
+fn spans_that_are_open_are_in_a_dump_and_marked() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    recorded(&telemetry, || {
+        let recorder = FlightRecorder::keeping("inner", &Telemetry::builder().build().unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.clone()), || {
+            let outer = info_span!("outer", order = 7).entered();
+            let inner = info_span!("inner").entered();
+            let open = recorder.open_spans();
+            assert_eq!(open.iter().map(|span| span.name()).collect::<Vec<_>>(), ["outer", "inner"]);
+            assert_eq!((open[1].trace_id(), open[1].parent_span_id()), (open[0].trace_id(), Some(open[0].span_id())));
+            assert!(open.iter().all(|span| span.end_unix_nanos() == 0 && span.duration() == 0));
+            assert_eq!(open[0].attributes().get("slipring.open"), Some(ValueRef::Bool(true)));
+            assert_eq!(open[0].attributes().get("order"), Some(ValueRef::Int(7)));
+            drop(inner);
+            let mut dump = Vec::new();
+            recorder.dump(&mut dump).unwrap();
+            let spans = Request::read_json(&dump).unwrap().spans;
+            let names: Vec<(&str, bool)> = spans.iter().map(|span| (span.name(), span.end_unix_nanos() > 0)).collect();
+            assert_eq!(names, [("inner", true), ("outer", false)]);
+            drop(outer);
+            assert!(recorder.open_spans().is_empty());
+        });
+    });
+    assert!(only_closed(&telemetry), "each recorder has its own");
+}
+
+fn only_closed(telemetry: &Telemetry) -> bool {
+    telemetry.traces().is_empty()
+}
+
+#[tracing::instrument]
+async fn bake(loaf: u64) {
+    heat(loaf).await;
+}
+
+#[tracing::instrument]
+async fn heat(loaf: u64) {
+    warn!("it smells");
+    assert!(loaf != 7, "the oven is on fire");
+}
+
+#[test]
 fn a_panic_leaves_a_dump() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
     let telemetry = Telemetry::builder().build().unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);
     // The hook is the whole process's: other tests' panics, were there any, would come here too.
     recorder.dump_on_panic(&file);
-    let ran = std::thread::spawn(|| panic!("the oven is on fire")).join();
-    drop(std::panic::take_hook());
+    let subscriber = tracing_subscriber::registry().with(recorder.clone());
+    let run = || tracing::subscriber::with_default(subscriber, || futures::executor::block_on(bake(7)));
+    let ran = std::thread::scope(|scope| {
+        std::thread::Builder::new().name("oven".into()).spawn_scoped(scope, run).unwrap().join()
+    });
     assert!(ran.is_err());
-    let dump = std::fs::read(&file).unwrap();
-    let request = Request::read_json(&dump).unwrap();
-    let event = request.logs.last().unwrap();
+    let read = || {
+        let dump = std::fs::read(&file).unwrap();
+        let mut all = Request::default();
+        for line in dump.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let request = Request::read_json(line).unwrap();
+            all.spans.extend(request.spans);
+            all.logs.extend(request.logs);
+        }
+        all
+    };
+    let dump = read();
+    let event = dump.logs.last().unwrap();
     assert_eq!(event.body().and_then(ValueRef::as_str), Some("the oven is on fire"));
     assert_eq!((event.severity(), event.attributes().get("panic.location").is_some()), (Severity::FATAL, true));
+    let text = |name: &str| event.attributes().get(name).and_then(ValueRef::as_str).unwrap_or_default();
+    assert_eq!((text("thread.name"), text("exception.message")), ("oven", "the oven is on fire"));
+    assert!(text("exception.stacktrace").contains("recorder"), "{}", text("exception.stacktrace"));
+
+    let [bake, heat] = ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
+    assert_eq!((event.trace_id(), event.span_id()), (Some(heat.trace_id()), Some(heat.span_id())));
+    assert_eq!((heat.trace_id(), heat.parent_span_id()), (bake.trace_id(), Some(bake.span_id())));
+    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "both are open");
+    assert_eq!((heat.status().code, bake.status().code), (StatusCode::Error, StatusCode::Unset));
+    assert_eq!(bake.attributes().get("loaf"), Some(ValueRef::Int(7)));
+
+    // Outside of any span, on a thread that has been in some.
+    let outside = std::thread::spawn(|| panic!("nothing is in the oven")).join();
+    drop(std::panic::take_hook());
+    assert!(outside.is_err() && read().logs.last().unwrap().trace_id().is_none());
+    assert!(recorder.open_spans().is_empty(), "unwinding has closed them");
+    assert_eq!(telemetry.traces().len(), 2);
 }

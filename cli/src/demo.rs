@@ -2,8 +2,9 @@
 
 use crate::report::Report;
 use crate::stop::Stop;
-use crate::text::{thousands, write_json};
-use crate::{End, Fallible, Keeping, USUAL, seconds, shown};
+use crate::text::{printable, thousands, write_json};
+use crate::units::seconds;
+use crate::{End, Fallible, Keeping, USUAL, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Request, Shop};
@@ -112,7 +113,10 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
     }
     out.flush()?;
     let [spans, logs, points] = counts.map(thousands);
-    eprintln!("{spans} spans, {logs} log records and {points} metric points written to {}", path.display());
+    eprintln!(
+        "{spans} spans, {logs} log records and {points} metric points written to {}",
+        printable(&path.display().to_string())
+    );
     Ok(End::Well)
 }
 

@@ -63,6 +63,26 @@ pub enum Kind {
     Metrics,
 }
 
+impl Kind {
+    /// As paths have it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Traces => "traces",
+            Kind::Logs => "logs",
+            Kind::Metrics => "metrics",
+        }
+    }
+
+    /// What a request in JSON carries its records in.
+    fn container(self) -> &'static str {
+        match self {
+            Kind::Traces => "resourceSpans",
+            Kind::Logs => "resourceLogs",
+            Kind::Metrics => "resourceMetrics",
+        }
+    }
+}
+
 /// A request that is none: nothing of it can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("this is no OTLP request in {}: {what}", match .encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
@@ -106,7 +126,8 @@ pub struct Request {
 impl Request {
     /// Reads a request of this kind. O(bytes).
     ///
-    /// Fields that are not known are passed over, and so are, in JSON, other kinds of records. A short request can hold many
+    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose lists are named otherwise than the
+    /// protocol has it, such as `resource_spans`, are rejected, and counted. A short request can hold many
     /// records: [`Telemetry::take_from`] takes them as they are read.
     ///
     /// # Errors

@@ -52,10 +52,13 @@ pub struct Series {
 #[non_exhaustive]
 pub struct Increment {
     /// From when on it was counted, in nanoseconds since the Unix epoch, if that is known.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::option_nanos"))]
     pub from: Option<u64>,
     /// Until when, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub to: u64,
     /// By how much.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::double"))]
     pub amount: f64,
 }
 

@@ -137,7 +137,7 @@ impl LogRecord {
 }
 
 record! { LogRecord {
-    time_unix_nanos, observed_unix_nanos, severity, severity_text, body, attributes, dropped_attributes_count, flags,
+    time_unix_nanos in nanos, observed_unix_nanos in nanos, severity, severity_text, body, attributes, dropped_attributes_count, flags,
     trace_id, span_id, event_name, resource, scope,
 } }
 

@@ -242,7 +242,7 @@ fn buckets(field: Option<Raw<'_>>) -> Buckets {
 }
 
 record! { MetricPoint {
-    metric, attributes, start_unix_nanos, time_unix_nanos, flags, exemplars, value, resource, scope,
+    metric, attributes, start_unix_nanos in nanos, time_unix_nanos in nanos, flags, exemplars, value, resource, scope,
 } }
 
 impl Signal for MetricPoint {

@@ -11,6 +11,8 @@ pub(crate) mod log;
 mod log_builder;
 mod metric;
 pub(crate) mod metric_point;
+#[cfg(feature = "serde")]
+pub(crate) mod plain;
 mod point;
 mod point_builder;
 mod resource;

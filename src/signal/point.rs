@@ -14,9 +14,9 @@ pub enum PointValue {
     #[default]
     Empty,
     /// An integer, of a gauge or a sum.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A double, of a gauge or a sum.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
     /// Of a histogram.
     Histogram(Box<Histogram>),
     /// Of an exponential histogram.
@@ -30,9 +30,9 @@ pub enum PointValue {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Number {
     /// An integer.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A double.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
 }
 
 /// How many measurements fell into each of some buckets with given bounds.
@@ -42,14 +42,18 @@ pub struct Histogram {
     /// Measurements.
     pub count: u64,
     /// Their sum, if they can't be negative.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
     /// The least of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
     /// The greatest of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
     /// Measurements in each bucket: one more than there are bounds, or none at all.
     pub bucket_counts: Box<[u64]>,
     /// Each bucket's upper bound, itself included, growing; the last bucket has none.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::doubles"))]
     pub explicit_bounds: Box<[f64]>,
 }
 
@@ -60,16 +64,20 @@ pub struct ExponentialHistogram {
     /// Measurements.
     pub count: u64,
     /// Their sum, if they can't be negative.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
     /// The least of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
     /// The greatest of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
     /// How fine the buckets are: each step doubles their number.
     pub scale: i32,
     /// Measurements that are zero, or as near to it as `zero_threshold` says.
     pub zero_count: u64,
     /// How far from zero a measurement counts as zero.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub zero_threshold: f64,
     /// Measurements above zero. No buckets is also what an absent field means.
     pub positive: Buckets,
@@ -95,6 +103,7 @@ pub struct Summary {
     /// Measurements.
     pub count: u64,
     /// Their sum.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub sum: f64,
     /// Values at some quantiles, which grow strictly.
     pub quantiles: Box<[Quantile]>,
@@ -105,8 +114,10 @@ pub struct Summary {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Quantile {
     /// Which quantile, from 0 (the least) to 1 (the greatest).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub quantile: f64,
     /// The value there, not below zero.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub value: f64,
 }
 
@@ -117,6 +128,7 @@ pub struct Exemplar {
     /// Attributes of the measurement that are not the series' own.
     pub filtered_attributes: Attributes,
     /// When it was measured, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// What was measured; an exemplar without it is invalid in the protocol.
     pub value: Option<Number>,
@@ -174,7 +186,7 @@ impl<'a> ExemplarRef<'a> {
     }
 }
 
-view! { ExemplarRef { filtered_attributes, time_unix_nanos, value, span_id, trace_id } }
+view! { ExemplarRef { filtered_attributes, time_unix_nanos in nanos, value, span_id, trace_id } }
 
 impl From<i64> for PointValue {
     fn from(value: i64) -> Self {

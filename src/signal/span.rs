@@ -213,7 +213,7 @@ impl Span {
 }
 
 record! { Span {
-    trace_id, span_id, parent_span_id, trace_state, flags, name, kind, start_unix_nanos, end_unix_nanos, attributes,
+    trace_id, span_id, parent_span_id, trace_state, flags, name, kind, start_unix_nanos in nanos, end_unix_nanos in nanos, attributes,
     dropped_attributes_count, events, dropped_events_count, links, dropped_links_count, status, resource, scope,
 } }
 

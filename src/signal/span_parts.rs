@@ -141,6 +141,6 @@ impl SpanLink {
 }
 
 view! {
-    SpanEventRef { time_unix_nanos, name, attributes, dropped_attributes_count }
+    SpanEventRef { time_unix_nanos in nanos, name, attributes, dropped_attributes_count }
     SpanLinkRef { trace_id, span_id, trace_state, attributes, dropped_attributes_count, flags }
 }

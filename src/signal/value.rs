@@ -15,7 +15,8 @@ use std::ops::Deref;
 /// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read back compares equal,
 /// and `0.0` is not `-0.0`.
 ///
-/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array.
+/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array. What JSON has no
+/// number for is in text: `"NaN"`, `"Infinity"`, and whole numbers beyond 2⁵³, which many readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
@@ -25,9 +26,9 @@ pub enum Value {
     /// True or false.
     Bool(bool),
     /// A signed integer.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A floating-point number.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
     /// Text.
     Text(Box<str>),
     /// Raw bytes.
@@ -52,7 +53,7 @@ pub struct KeyValue {
 /// kept, and [`get`](Attributes::get) answers with the first.
 ///
 /// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a `Vec` (free of charge
-/// if the `Vec` is full) or an array. Serialised as an object.
+/// if the `Vec` is full) or an array. Serialised as an object that has each name once, with its last value.
 ///
 /// ```
 /// use slipring::{Attributes, Value};

@@ -2,6 +2,8 @@
 
 use super::value::{Attributes, KeyValue, Value};
 use crate::wire::{Fields, Raw, Writer, field_of};
+#[cfg(feature = "serde")]
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -489,8 +491,8 @@ impl serde::Serialize for ValueRef<'_> {
         match self {
             ValueRef::Empty => serializer.serialize_unit(),
             ValueRef::Bool(value) => serializer.serialize_bool(*value),
-            ValueRef::Int(value) => serializer.serialize_i64(*value),
-            ValueRef::Double(value) => serializer.serialize_f64(*value),
+            ValueRef::Int(value) => super::plain::whole(value, serializer),
+            ValueRef::Double(value) => super::plain::double(value, serializer),
             ValueRef::Text(text) => serializer.serialize_str(text),
             ValueRef::Bytes(bytes) => bytes.serialize(serializer),
             ValueRef::Array(values) => serializer.collect_seq(values.iter()),
@@ -502,6 +504,9 @@ impl serde::Serialize for ValueRef<'_> {
 #[cfg(feature = "serde")]
 impl serde::Serialize for AttributesRef<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|one| (one.key, one.value)))
+        // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
+        let last: HashMap<&str, usize> = self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
+        let each = self.iter().enumerate().filter(|(place, one)| last[one.key] == *place);
+        serializer.collect_map(each.map(|(_, one)| (one.key, one.value)))
     }
 }

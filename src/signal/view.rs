@@ -1,8 +1,19 @@
 //! What views have in common: they print, serialise and compare as structs of what their accessors give.
 
-/// `Debug`, `Serialize` and equality of views, by these accessors.
+/// A value as it is serialised for reading.
+#[cfg(feature = "serde")]
+macro_rules! plain {
+    ($value:expr) => {
+        $value
+    };
+    ($value:expr, nanos) => {
+        crate::signal::plain::Nanos($value)
+    };
+}
+
+/// `Debug`, `Serialize` and equality of views, by these accessors. Those that are `in nanos` are times.
 macro_rules! view {
-    ($($view:ident { $($field:ident),* $(,)? })*) => {$(
+    ($($view:ident { $($field:ident $(in $plain:ident)?),* $(,)? })*) => {$(
         impl fmt::Debug for $view<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($view))$(.field(stringify!($field), &self.$field()))*.finish()
@@ -24,7 +35,7 @@ macro_rules! view {
 
                 let fields = [$(stringify!($field)),*].len();
                 let mut view = serializer.serialize_struct(stringify!($view), fields)?;
-                $(view.serialize_field(stringify!($field), &self.$field())?;)*
+                $(view.serialize_field(stringify!($field), &plain!(self.$field() $(, $plain)?))?;)*
                 view.end()
             }
         }
@@ -33,7 +44,7 @@ macro_rules! view {
 
 /// A record that is a range of a body: what all three have.
 macro_rules! record {
-    ($record:ident { $($field:ident),* $(,)? }) => {
+    ($record:ident { $($field:ident $(in $plain:ident)?),* $(,)? }) => {
         impl $record {
             pub(crate) fn of(head: Head, body: Shared<Body>, at: At) -> Self {
                 Self { head, body, at }
@@ -115,7 +126,7 @@ macro_rules! record {
 
                 let fields = [$(stringify!($field)),*].len();
                 let mut record = serializer.serialize_struct(stringify!($record), fields)?;
-                $(record.serialize_field(stringify!($field), &self.$field())?;)*
+                $(record.serialize_field(stringify!($field), &plain!(self.$field() $(, $plain)?))?;)*
                 record.end()
             }
         }

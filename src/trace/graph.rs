@@ -23,8 +23,10 @@ pub struct ServiceNode {
     /// Its name.
     pub service: Box<str>,
     /// Its resource's `service.namespace`; empty if there is none. Services of one name in two namespaces are two.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "str::is_empty"))]
     pub namespace: Box<str>,
     /// Whether it has spans of its own, and, if not, what its callers say that it is.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "NodeKind::is_service"))]
     pub kind: NodeKind,
     /// Its spans, redelivered ones once.
     pub spans: u64,
@@ -56,10 +58,12 @@ pub struct ServiceCall {
     /// Who called.
     pub caller: Box<str>,
     /// The caller's namespace; empty if there is none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "str::is_empty"))]
     pub caller_namespace: Box<str>,
     /// Who was called.
     pub callee: Box<str>,
     /// Its namespace; empty if there is none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "str::is_empty"))]
     pub callee_namespace: Box<str>,
     /// How often.
     pub calls: u64,
@@ -71,6 +75,13 @@ pub struct ServiceCall {
     /// whose times are not known has none.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub durations: Vec<u64>,
+}
+
+#[cfg(feature = "serde")]
+impl NodeKind {
+    fn is_service(&self) -> bool {
+        *self == Self::Service
+    }
 }
 
 impl ServiceCall {

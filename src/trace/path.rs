@@ -12,6 +12,7 @@ pub struct PathSegment {
     /// Where in the trace's list the span is that was at work.
     pub span: usize,
     /// When, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::range"))]
     pub times: Range<u64>,
 }
 

@@ -23,6 +23,7 @@ pub struct TraceSummary {
     /// Whether that span is a root.
     pub has_root: bool,
     /// When its first span began, in nanoseconds since the Unix epoch; see [`Trace::times`].
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub start_unix_nanos: u64,
     /// From there to the last span's end, in nanoseconds; 0 if no time of it is known.
     pub duration: u64,

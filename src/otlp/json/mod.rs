@@ -7,6 +7,7 @@
 mod bare;
 mod fields;
 mod read;
+mod surrogates;
 mod write;
 
 pub(super) use read::read;

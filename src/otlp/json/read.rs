@@ -5,6 +5,7 @@ use super::super::drafts::{self, OfMetric as Header};
 use super::super::reading::{Lies, Reading};
 use super::bare;
 use super::fields::{self, Fields, Wrong};
+use super::surrogates;
 use crate::signal::source::{Draft, Source};
 use crate::wire::Writer;
 use opentelemetry_proto::tonic::common::v1::{
@@ -37,6 +38,13 @@ struct Envelope<'a> {
     resource_logs: List<'a>,
     #[serde(borrow)]
     resource_metrics: List<'a>,
+    // As protobuf writes them, which OTLP's JSON does not take.
+    #[serde(borrow, rename = "resource_spans")]
+    snake_spans: List<'a>,
+    #[serde(borrow, rename = "resource_logs")]
+    snake_logs: List<'a>,
+    #[serde(borrow, rename = "resource_metrics")]
+    snake_metrics: List<'a>,
 }
 
 /// `ResourceSpans`, and so on.
@@ -52,6 +60,15 @@ struct OfResource<'a> {
     #[serde(borrow)]
     scope_metrics: List<'a>,
     schema_url: Option<String>,
+    #[serde(borrow, rename = "scope_spans")]
+    snake_spans: List<'a>,
+    #[serde(borrow, rename = "scope_logs")]
+    snake_logs: List<'a>,
+    #[serde(borrow, rename = "scope_metrics")]
+    snake_metrics: List<'a>,
+    // As the protocol's first versions had them.
+    #[serde(borrow, alias = "instrumentationLibraryLogs", alias = "instrumentationLibraryMetrics")]
+    instrumentation_library_spans: List<'a>,
 }
 
 /// `ScopeSpans`, and so on.
@@ -67,6 +84,8 @@ struct OfScope<'a> {
     #[serde(borrow)]
     metrics: List<'a>,
     schema_url: Option<String>,
+    #[serde(borrow, rename = "log_records")]
+    snake_logs: List<'a>,
 }
 
 /// `Metric`.
@@ -102,7 +121,10 @@ struct Points<'a> {
 }
 
 pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Reading<'_>) -> Result<(), Wrong> {
+    let body = &*surrogates::replaced(body);
     match serde_json::from_slice(body) {
+        // A request that carries nothing is one.
+        Ok(_) if is_empty_object(body) => Ok(()),
         Ok(envelope) => read_envelope(kind, envelope, reading),
         // Some writers, Python's among them, write NaN and infinities as no JSON has them.
         Err(error) => match bare::quoted(body).as_deref().map(serde_json::from_slice) {
@@ -110,6 +132,11 @@ pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Read
             _ => Err(error.to_string()),
         },
     }
+}
+
+fn is_empty_object(body: &[u8]) -> bool {
+    let inside = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
@@ -120,7 +147,12 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Readi
     ];
     let mut any = kind.is_some();
     for (of, resources) in parts {
-        let Some(resources) = resources.filter(|_| kind.is_none_or(|kind| kind == of)) else { continue };
+        let Some(resources) = resources else { continue };
+        if let Some(kind) = kind.filter(|kind| *kind != of) {
+            let [name, other] = [of, kind].map(Kind::container);
+            misplaced(of, &resources, &format!("{name} instead of {other}; send them to /v1/{}", of.name()), reading);
+            continue;
+        }
         any = true;
         for raw in resources {
             if let Err(wrong) = read_resource(of, raw, reading) {
@@ -129,7 +161,44 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Readi
             }
         }
     }
+    let snake = [
+        (Kind::Traces, envelope.snake_spans, "resource_spans instead of resourceSpans"),
+        (Kind::Logs, envelope.snake_logs, "resource_logs instead of resourceLogs"),
+        (Kind::Metrics, envelope.snake_metrics, "resource_metrics instead of resourceMetrics"),
+    ];
+    for (of, resources, wrong) in snake {
+        let Some(resources) = resources else { continue };
+        any = true;
+        misplaced(of, &resources, &format!("{wrong}; names in JSON are in lowerCamelCase"), reading);
+    }
     if any { Ok(()) } else { Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".into()) }
+}
+
+/// Rejects what nobody looks for where it lies, so that its sender learns of it.
+fn misplaced(kind: Kind, resources: &[Raw<'_>], wrong: &str, reading: &mut Reading<'_>) {
+    let records = resources.iter().map(|raw| records_in_resource(kind, raw)).sum();
+    reading.reject(records, wrong);
+}
+
+/// How many records a resource has, whichever way its lists are called; at least one, since something is lost.
+fn records_in_resource(kind: Kind, raw: Raw<'_>) -> u64 {
+    let Ok(of) = envelope::<OfResource<'_>>(raw) else { return 1 };
+    let scopes = match kind {
+        Kind::Traces => of.scope_spans.or(of.snake_spans),
+        Kind::Logs => of.scope_logs.or(of.snake_logs),
+        Kind::Metrics => of.scope_metrics.or(of.snake_metrics),
+    };
+    let in_scope = |raw: &Raw<'_>| {
+        let Ok(of) = envelope::<OfScope<'_>>(raw) else { return 1 };
+        let list = match kind {
+            Kind::Traces => of.spans,
+            Kind::Logs => of.log_records.or(of.snake_logs),
+            Kind::Metrics => of.metrics,
+        };
+        records_in(kind, &list.unwrap_or_default())
+    };
+    let records: u64 = scopes.unwrap_or_default().iter().map(in_scope).sum();
+    records.max(1)
 }
 
 /// A value, if it is not too large.
@@ -190,6 +259,18 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
         Kind::Metrics => of.scope_metrics,
     };
     let mut draft = Draft::default();
+    let snake = match kind {
+        Kind::Traces => of.snake_spans.map(|list| (list, "scope_spans instead of scopeSpans")),
+        Kind::Logs => of.snake_logs.map(|list| (list, "scope_logs instead of scopeLogs")),
+        Kind::Metrics => of.snake_metrics.map(|list| (list, "scope_metrics instead of scopeMetrics")),
+    };
+    if let Some((_, wrong)) = snake {
+        reading.reject(records_in_resource(kind, raw), &format!("{wrong}; names in JSON are in lowerCamelCase"));
+    }
+    if let Some(list) = of.instrumentation_library_spans {
+        let wrong = "instrumentationLibrarySpans and the like are of a protocol before 1.0; send scopeSpans";
+        reading.reject((list.len() as u64).max(1), wrong);
+    }
     let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
     let resource = resource.map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
         drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading)?;
@@ -216,6 +297,12 @@ fn read_scope(
         Kind::Logs => of.log_records,
         Kind::Metrics => of.metrics,
     };
+    if let Some(list) = of.snake_logs.filter(|_| kind == Kind::Logs) {
+        reading.reject(
+            (list.len() as u64).max(1),
+            "log_records instead of logRecords; names in JSON are in lowerCamelCase",
+        );
+    }
     let list = list.unwrap_or_default();
     let source = resource.clone().and_then(|resource| {
         let scope = of.scope.map(|raw| message(raw, reading, scope)).transpose();
