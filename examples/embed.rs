@@ -1,6 +1,6 @@
 //! A store of spans inside a program of one's own: `cargo run --example embed`.
 
-use slipring::{Attributes, GetError, Resource, Scope, Shared, Span, Store, TraceId};
+use slipring::{GetError, Resource, Scope, Source, Span, Store, TraceId};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // A position names its record for good.
     let first = store.push(span(&source("cart"), 1))?;
-    assert_eq!(store.get(first)?.span_id, 1.into());
+    assert_eq!(store.get(first)?.span_id(), 1.into());
 
     // Handles are cheap to clone, and any number of threads may push at once.
     let producers = [("cart", 2..1_000), ("checkout", 1_000..2_000)].map(|(service, mut numbers)| {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let trace = TraceId::from(199);
     println!("trace {trace} has {} spans", store.query().key("trace", trace).count()?);
     let newest = store.query().key("service", "checkout").limit(3).collect()?;
-    newest.iter().for_each(|span| println!("checkout: {} as span {}", span.name, span.span_id));
+    newest.iter().for_each(|span| println!("checkout: {} as span {}", span.name(), span.span_id()));
     // A record that has gone is never mistaken for the one in its place.
     assert_eq!(store.get(first), Err(GetError::Evicted));
 
@@ -48,12 +48,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What all spans of a service share; stored once, however many hold it.
-fn source(service: &str) -> (Shared<Resource>, Shared<Scope>) {
-    (Resource::new(Attributes::from([("service.name", service)])).share(), Scope::default().share())
+fn source(service: &str) -> Source {
+    Source::new(&Resource::new([("service.name", service)]), &Scope::default())
 }
 
-fn span((resource, scope): &(Shared<Resource>, Shared<Scope>), number: u64) -> Span {
-    let trace_id = u128::from(number / 10).into();
-    let name = "GET /cart".into();
-    Span { trace_id, span_id: number.into(), name, ..Span::new(resource.clone(), scope.clone()) }
+fn span(source: &Source, number: u64) -> Span {
+    Span::builder().source(source).trace_id(u128::from(number / 10)).span_id(number).name("GET /cart").build()
 }

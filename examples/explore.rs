@@ -110,13 +110,13 @@ fn waterfall(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     for (place, one) in trace.spans.iter().enumerate().filter(tells).take(ROWS) {
         shown += 1;
         let mut bar = vec![' '; WIDTH];
-        bar[column(one.span.start_unix_nanos)..=column(one.span.end_unix_nanos)].fill('─');
+        bar[column(one.span.start_unix_nanos())..=column(one.span.end_unix_nanos())].fill('─');
         for PathSegment { times, .. } in path.iter().filter(|segment| segment.span == place) {
             bar[column(times.start)..=column(times.end)].fill('█');
         }
         let bar: String = bar.into_iter().collect();
-        let failed = if one.span.status.code == StatusCode::Error { "✗" } else { " " };
-        let name = format!("{}{} {}", "  ".repeat(one.depth as usize), one.span.service(), one.span.name);
+        let failed = if one.span.status().code == StatusCode::Error { "✗" } else { " " };
+        let name = format!("{}{} {}", "  ".repeat(one.depth as usize), one.span.service(), one.span.name());
         writeln!(out, "  {bar} {failed} {name:.52} {}", milliseconds(one.span.duration()))?;
     }
     if trace.spans.len() > shown {
@@ -126,7 +126,7 @@ fn waterfall(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     path.iter().for_each(|one| *on_path.entry(one.span).or_default() += one.times.end - one.times.start);
     if let Some((place, time)) = on_path.into_iter().max_by_key(|&(place, time)| (time, place)) {
         let span = &trace.spans[place].span;
-        let (name, service) = (&span.name, span.service());
+        let (name, service) = (&span.name(), span.service());
         writeln!(out, "  Waited for longest: {name} of {service}, {}\n", milliseconds(time))?;
     }
     Ok(())
@@ -161,17 +161,17 @@ fn service_graph(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<
 fn rates(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let counters = telemetry.metrics().query().key("type", "sum").series()?;
-    let grows = |one: &&Series| matches!(one.metric.kind, MetricKind::Sum { monotonic: true, .. });
+    let grows = |one: &&Series| matches!(one.metric().kind(), MetricKind::Sum { monotonic: true, .. });
     // The ones that grow fastest tell most.
     let mut fastest: Vec<(&Series, f64)> =
         counters.iter().filter(grows).filter_map(|one| Some((one, one.rate()?))).filter(|(_, r)| *r > 0.0).collect();
     fastest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    fastest.dedup_by(|(a, _), (b, _)| a.metric.name == b.metric.name);
+    fastest.dedup_by(|(a, _), (b, _)| a.metric().name() == b.metric().name());
     heading(out, "How fast counters grow, by the second", started)?;
     for (series, rate) in fastest.iter().take(4) {
         let rates: Vec<f64> = series.increments().iter().filter_map(|one| one.per_second()).collect();
-        let (name, unit) = (&series.metric.name, &series.metric.unit);
-        let service = series.resource.service().unwrap_or_default();
+        let (name, unit) = (series.metric().name(), series.metric().unit());
+        let service = series.resource().service().unwrap_or_default();
         writeln!(out, "  {:32} {rate:>14.1} {unit:10} {name} of {service}", sparkline(&rates))?;
     }
     Ok(())
@@ -225,6 +225,6 @@ fn new_errors(
 }
 
 fn line(log: &LogRecord) -> String {
-    let body = log.body.as_ref().map(ToString::to_string).unwrap_or_default();
-    format!("{:6}{:16}{body:.80}", log.severity, log.service())
+    let body = log.body().as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{:6}{:16}{body:.80}", log.severity(), log.service())
 }

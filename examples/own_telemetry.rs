@@ -51,9 +51,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     let failed = telemetry.traces().query().status(StatusCode::Error).collect()?;
-    println!("{} failed: {}", failed.len(), failed.records[0].status.message);
+    println!("{} failed: {}", failed.len(), failed.records[0].status().message);
     for series in telemetry.metrics().query().key("name", "loaves.baked").series()? {
-        println!("{} {}: {:?}", series.metric.name, series.attributes, series.last().and_then(|point| point.number()));
+        println!(
+            "{} {}: {:?}",
+            series.metric().name(),
+            series.attributes,
+            series.last().and_then(|point| point.number())
+        );
     }
     assert_eq!((slowest.len(), failed.len()), (3, 2));
     Ok(())

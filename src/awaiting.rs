@@ -60,7 +60,7 @@ impl<T: Signal> Future for PushFuture<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
-        let sketch = engine.sketch(record.as_ref().expect("a future that was ready is not polled again"));
+        let sketch = engine.sketch(record.as_mut().expect("a future that was ready is not polled again"));
         let mut push = || {
             let claimed = match &sketch {
                 Ok(sketch) => engine.claim(std::slice::from_ref(sketch), OnFull::Reject).map(|claim| (claim, sketch)),

@@ -15,7 +15,7 @@ use crate::signal::Signal;
 /// let logs: Store<LogRecord> = Store::builder().build()?;
 /// logs.push(LogRecord::default())?;
 /// let bookmark = logs.bookmark();
-/// logs.push(LogRecord { event_name: "later".into(), ..LogRecord::default() })?;
+/// logs.push(LogRecord::builder().event_name("later").build())?;
 ///
 /// let news = logs.query().since(&bookmark).collect()?;
 /// assert_eq!(news.len(), 1);

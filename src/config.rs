@@ -144,10 +144,10 @@ impl<T: Signal> Builder<T> {
     /// use slipring::{LogRecord, Rejection, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().max_record_bytes(1_024).build()?;
-    /// let large = LogRecord { body: Some("x".repeat(1_000).into()), ..LogRecord::default() };
+    /// let large = LogRecord::builder().body(&"x".repeat(1_000)).build();
     /// let refused = logs.push(large).unwrap_err();
     /// assert!(matches!(refused.reason, Rejection::TooLarge { bytes: 1_001.., most: 1_024 }));
-    /// assert!(refused.record.body.is_some(), "it is handed back");
+    /// assert!(refused.record.body().is_some(), "it is handed back");
     /// # Ok::<(), slipring::BuildError>(())
     /// ```
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
@@ -176,7 +176,7 @@ impl<T: Signal> Builder<T> {
     ///
     /// let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(1).max_bytes(100_000).build()?;
     /// for _ in 0..100 {
-    ///     logs.push(LogRecord { body: Some("x".repeat(10_000).into()), ..LogRecord::default() })?;
+    ///     logs.push(LogRecord::builder().body(&"x".repeat(10_000)).build())?;
     /// }
     /// logs.flush()?;
     /// assert!(logs.len() < 10);
@@ -219,7 +219,7 @@ impl<T: Signal> Builder<T> {
     /// use slipring::{LogRecord, Severity, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().capacity(100).error_class(10).build()?;
-    /// logs.push(LogRecord { severity: Severity::ERROR, ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().severity(Severity::ERROR).build())?;
     /// for _ in 0..1_000 {
     ///     logs.push(LogRecord::default())?;
     /// }
@@ -287,6 +287,13 @@ impl<T: Signal> Builder<T> {
         }
         if self.max_age.is_some_and(|age| age.is_zero()) {
             return Err(BuildError::NoAge);
+        }
+        let (signal, names) = (T::NAME, T::INDEXES);
+        let names: &[&'static str] = names.as_ref();
+        if let Some(&name) =
+            names.iter().enumerate().find(|&(at, name)| names[..at].contains(name)).map(|(_, name)| name)
+        {
+            return Err(BuildError::TwoIndexes { signal, name });
         }
         let records = self.class.as_ref().map(|&(records, _)| records);
         if let Some(records) = records.filter(|&records| records == 0 || records >= capacity) {

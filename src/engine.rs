@@ -9,7 +9,7 @@ use crate::indexer::{Ages, Moved, Patience, Work};
 use crate::inside::{self, caught};
 use crate::notice::Notices;
 use crate::ring::{Bytes, Claim, Class, Need, NoClaim, OnlySlots, Owner, Pins, Route, Router, Shard, Sketch};
-use crate::signal::{Ledger, Signal};
+use crate::signal::{Key, Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
@@ -61,6 +61,10 @@ pub(crate) struct Engine<T: Signal> {
     /// Whether an indexer thread does the work.
     pub(crate) threaded: bool,
 }
+
+/// Where the last text in each index lay, and its fingerprint: records of one source have one and the same text.
+#[derive(Default)]
+pub(crate) struct Told([((usize, usize), u64); 4]);
 
 /// Events that are seldom enough to be counted one by one.
 #[derive(Debug, Default)]
@@ -140,26 +144,51 @@ impl<T: Signal> Engine<T> {
 
     /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
     #[inline(always)]
-    pub(crate) fn sketch(&self, record: &T) -> Result<Sketch<T>, Rejection> {
+    pub(crate) fn sketch(&self, record: &mut T) -> Result<Sketch<T>, Rejection> {
+        self.sketch_of(record, |_, key| self.fingerprints.of(key))
+    }
+
+    /// The same, of one record of many that are all still there: a text that lies where the one before it lay is the same text.
+    #[inline(always)]
+    pub(crate) fn sketch_next(&self, record: &mut T, told: &mut Told) -> Result<Sketch<T>, Rejection> {
+        self.sketch_of(record, |index, key| match (key, told.0.get_mut(index)) {
+            (Key::Text(text), Some(last)) => {
+                let place = (text.as_ptr() as usize, text.len());
+                if last.0 != place {
+                    *last = (place, self.fingerprints.of(key));
+                }
+                last.1
+            }
+            _ => self.fingerprints.of(key),
+        })
+    }
+
+    #[inline(always)]
+    fn sketch_of(
+        &self,
+        record: &mut T,
+        mut print_of: impl FnMut(usize, Key<'_>) -> u64,
+    ) -> Result<Sketch<T>, Rejection> {
         let mut sketch: Sketch<T> = Sketch::new();
         let mut bytes = size_of::<T>() as u64;
         // Filled in place: a result handed out of the catch would be written and read again.
         let filled = self.guarded(|| {
-            record.charge(&self.ledger);
-            let prints: &mut [u64] = AsMut::as_mut(&mut sketch.prints);
-            for (index, print) in prints.iter_mut().enumerate() {
-                *print = record.key(index).map_or(NO_KEY, |key| self.fingerprints.of(key));
-            }
-            sketch.time = record.timestamp();
-            let heap = record.heap_bytes() as u64;
-            sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
-            bytes = bytes.saturating_add(heap);
             if !self.plain
                 && let Some(picks) = &self.picks
                 && picks.pick(record)
             {
                 sketch.class = Class::Picked;
+                record.detach();
             }
+            record.charge(&self.ledger);
+            let prints: &mut [u64] = AsMut::as_mut(&mut sketch.prints);
+            for (index, print) in prints.iter_mut().enumerate() {
+                *print = record.key(index).map_or(NO_KEY, |key| print_of(index, key));
+            }
+            sketch.time = record.timestamp();
+            let heap = record.heap_bytes() as u64;
+            sketch.heap = u32::try_from(heap).unwrap_or(u32::MAX);
+            bytes = bytes.saturating_add(heap);
         });
         let most = self.largest[sketch.class as usize];
         match filled {
@@ -525,16 +554,24 @@ impl<T: Signal> Engine<T> {
         // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
         let _inside = inside::enter();
         self.work_off();
+        if self.sinks.load().drains {
+            self.shards.iter().for_each(Shard::clear);
+            self.work_off();
+        }
         // All tokens together, so that nobody hands on what is counted as missed here.
         let owners: Vec<_> = (0..self.shards.len()).map(|number| self.wait_to_own(number)).collect();
         self.miss_aside();
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
         drop(owners);
-        // Users' code, and no token is held.
-        self.guarded(|| drop(sinks));
+        let gone = || self.shards.iter().map(|shard| shard.balance().1.iter().sum::<u64>()).sum::<u64>();
+        let before = gone();
         self.shards.iter().for_each(Shard::clear);
         self.work_off();
+        // The stream does not get what was left. Counted before it ends, so that who sees its end sees the count.
+        sinks.stream.iter().for_each(|outlet| outlet.miss_many(gone() - before));
+        // Users' code, and no token is held.
+        self.guarded(|| drop(sinks));
     }
 
     /// Lets go of hooks and stream, for good.
@@ -561,8 +598,8 @@ impl<T: Signal> Engine<T> {
         Self::new(config, config.layouts().expect("it is in order"), fingerprints, 0).expect("there is memory")
     }
 
-    pub(crate) fn push(&self, record: T) {
-        let sketch = self.sketch(&record).expect("its keys are sound");
+    pub(crate) fn push(&self, mut record: T) {
+        let sketch = self.sketch(&mut record).expect("its keys are sound");
         let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
         self.publish(claim, record, &sketch);
     }
@@ -632,7 +669,7 @@ mod tests {
         engine.push_some(1);
         assert_eq!(woken(), (1, 0), "they are told once");
         engine.freed.store(1, Ordering::Relaxed);
-        let sketches = [0, 1].map(|_| engine.sketch(&LogRecord::default()).unwrap());
+        let sketches = [0, 1].map(|_| engine.sketch(&mut LogRecord::default()).unwrap());
         let claim = engine.claim(&sketches, OnFull::Reject).unwrap();
         assert_eq!(woken(), (1, 0), "not with a claim in hand");
         engine.publish_all(claim, &mut vec![LogRecord::default(); 2].into_iter(), &sketches);

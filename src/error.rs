@@ -10,6 +10,14 @@ pub enum BuildError {
     /// A store holds at least one record.
     #[error("capacity is 0; give the number of records to keep, at least 1")]
     NoCapacity,
+    /// Who names the second could not be told from who names the first.
+    #[error("the signal {signal:?} has two indexes {name:?}; give each a name of its own in `Signal::INDEXES`")]
+    TwoIndexes {
+        /// What one record is called.
+        signal: &'static str,
+        /// The name.
+        name: &'static str,
+    },
     /// Each shard holds at least one record.
     #[error("{shards} shards for a capacity of {capacity} records; give 1 to {capacity} shards (at most {most})")]
     Shards {
@@ -202,6 +210,18 @@ pub enum QueryError {
         /// What there is.
         known: Vec<&'static str>,
     },
+    /// No record can have such a key in this index: it is of another kind, or names nothing that there is.
+    #[error("no {signal} has the key {key} in the index {index:?}; give {instead}")]
+    WrongKey {
+        /// What one record is called.
+        signal: &'static str,
+        /// The index.
+        index: &'static str,
+        /// What was asked for.
+        key: String,
+        /// What to give instead.
+        instead: &'static str,
+    },
     /// The range is the wrong way round.
     #[error("a range of {what}s from {start} to {end} ends before it starts; exchange the two")]
     EndsBeforeStart {
@@ -271,6 +291,9 @@ pub enum StreamError {
     /// The buffer would not fit into the address space.
     #[error("a stream with room for {0} records would not fit into memory; give fewer")]
     TooLarge(usize),
+    /// The caller holds what the store's end would wait for: it is inside a hook or a visit.
+    #[error("called from inside a hook or a visit, which the store's end would have to wait for; call it elsewhere")]
+    Reentrant,
     /// A stream buffers at least one record.
     #[error("a stream of 0 records could carry none; give at least 1")]
     NoCapacity,

@@ -17,17 +17,19 @@ pub(crate) struct Sinks<T> {
     pub(crate) stream: Option<Outlet<T>>,
     /// The store has ended: nothing enters here any more.
     pub(crate) closed: bool,
+    /// Whether they also get what is left in the store at its end.
+    pub(crate) drains: bool,
 }
 
 impl<T> Default for Sinks<T> {
     fn default() -> Self {
-        Self { hooks: Vec::new(), stream: None, closed: false }
+        Self { hooks: Vec::new(), stream: None, closed: false, drains: false }
     }
 }
 
 impl<T> Clone for Sinks<T> {
     fn clone(&self) -> Self {
-        Self { hooks: self.hooks.clone(), stream: self.stream.clone(), closed: self.closed }
+        Self { hooks: self.hooks.clone(), stream: self.stream.clone(), closed: self.closed, drains: self.drains }
     }
 }
 
@@ -78,7 +80,11 @@ impl<T> Outlet<T> {
 
     /// Counts a record that the subscriber does not get.
     pub(crate) fn miss(&self) {
-        self.tally.missed.fetch_add(1, Ordering::Relaxed);
+        self.miss_many(1);
+    }
+
+    pub(crate) fn miss_many(&self, records: u64) {
+        self.tally.missed.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Hands the record on, or gives it back if the subscriber is slow (which is counted) or gone.
@@ -163,8 +169,8 @@ impl<T> Evictions<T> {
         self.receiver.try_recv().ok()
     }
 
-    /// Records that were evicted and did not get here since the stream was opened, exactly: its buffer was full, or a
-    /// reader was still looking at them when the store shut down.
+    /// Records that were evicted and did not get here since the stream was opened, exactly: its buffer was full, a reader was still
+    /// looking at them when the store shut down, or they were in the store then, which [`Store::drain`](crate::Store::drain) hands out.
     pub fn missed(&self) -> u64 {
         self.tally.missed.load(Ordering::Relaxed)
     }

@@ -43,9 +43,9 @@ impl<T: Signal> Store<T> {
     /// let logs: Store<LogRecord> = Store::builder().build()?;
     /// let mut errors = logs.follow(|query| query.severity_at_least(Severity::ERROR))?;
     ///
-    /// logs.push(LogRecord { severity: Severity::INFO, ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().severity(Severity::INFO).build())?;
     /// assert!(errors.recv_timeout(Duration::from_millis(5)).is_err(), "nothing that is asked for");
-    /// logs.push(LogRecord { severity: Severity::FATAL, ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().severity(Severity::FATAL).build())?;
     /// let news = errors.recv()?.expect("the store is open");
     /// assert_eq!((news.len(), news.report.missed), (1, 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,21 +2,20 @@
 //! own. Many threads write it at full speed while others look records up by trace, service, severity, name or type.
 //!
 //! ```
-//! use slipring::{Resource, Scope, Span, Store, TraceId};
+//! use slipring::{Resource, Scope, Source, Span, Store, TraceId};
 //!
 //! // Keeps the newest 10,000 spans; an indexer thread works in the background.
 //! let traces: Store<Span> = Store::builder().build()?;
 //!
-//! let resource = Resource::new([("service.name", "cart")]).share();
-//! let scope = Scope::default().share();
-//! let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::new(resource, scope) };
+//! let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
+//! let span = Span::builder().source(&source).trace_id(TraceId::from(7)).name("GET /cart").build();
 //! let position = traces.push(span)?;
 //!
 //! // Visible at once: answers never lag behind pushes.
 //! let trace = traces.query().key("trace", TraceId::from(7)).collect()?;
 //! assert_eq!(trace.len(), 1);
 //! assert_eq!(traces.query().key("service", "cart").limit(100).count()?, 1);
-//! assert_eq!(traces.get(position)?.name.as_ref(), "GET /cart");
+//! assert_eq!(traces.get(position)?.name(), "GET /cart");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -100,6 +99,7 @@ mod store;
 mod sync;
 mod telemetry;
 mod trace;
+mod wire;
 
 #[doc = include_str!("guide.md")]
 pub mod guide {}
@@ -128,10 +128,12 @@ pub use reason::EvictReason;
 pub use recorder::FlightRecorder;
 pub use series::{Distribution, Increment, Series};
 pub use signal::{
-    Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger,
-    LogRecord, Metric, MetricKind, MetricPoint, Number, ParseIdError, PointValue, Quantile, Resource, Scope, Severity,
-    Shared, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, Summary, Temporality, TraceId,
-    Value,
+    AttributeRef, Attributes, AttributesIter, AttributesRef, Buckets, EntityRef, Exemplar, ExemplarRef, Exemplars,
+    ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger, ListIter, ListRef, LogBuilder, LogRecord,
+    Metric, MetricKind, MetricPoint, MetricRef, Number, ParseIdError, PointBuilder, PointValue, Quantile, Resource,
+    ResourceRef, Scope, ScopeRef, Severity, Shared, Signal, Source, Span, SpanBuilder, SpanEvent, SpanEventRef,
+    SpanEvents, SpanId, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode, StatusRef, Summary, Temporality,
+    TraceId, Value, ValueRef, ValuesIter, ValuesRef,
 };
 pub use stats::{ClassStats, EvictedCounts, IndexStats, RejectedCounts, Stats};
 pub use store::{Store, WeakStore};
@@ -140,5 +142,6 @@ pub use telemetry::{
     TraceTelemetry,
 };
 pub use trace::{
-    PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan, TraceSummary,
+    NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
+    TraceSummary,
 };

@@ -4,7 +4,7 @@ use crate::Position;
 use crate::audit::{self, Audit, AuditError};
 use crate::bookmark::Bookmark;
 use crate::config::{Builder, OnFull};
-use crate::engine::Engine;
+use crate::engine::{Engine, Told};
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::evictions::{self, Evicted, Evictions, Hook};
 use crate::index::Fingerprints;
@@ -12,7 +12,7 @@ use crate::indexer::{self, Work};
 use crate::inside;
 use crate::query::{self, KeyCount, Query, Reader};
 use crate::reason::EvictReason;
-use crate::ring::Sketch;
+use crate::ring::{Shard, Sketch};
 use crate::signal::{KeyBuf, Signal, index_named};
 use crate::stats::Stats;
 use crate::sync::thread::{self, JoinHandle};
@@ -32,11 +32,11 @@ const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
 /// use slipring::{Key, Span, Store, TraceId};
 ///
 /// let traces: Store<Span> = Store::builder().capacity(1_000).build()?;
-/// let span = Span { trace_id: TraceId::from(7), name: "GET /cart".into(), ..Span::default() };
+/// let span = Span::builder().trace_id(TraceId::from(7)).name("GET /cart").build();
 /// let position = traces.push(span).map_err(|error| error.reason)?;
 ///
 /// assert_eq!(traces.query().key("name", "GET /cart").count()?, 1);
-/// assert_eq!(traces.get(position)?.trace_id, TraceId::from(7));
+/// assert_eq!(traces.get(position)?.trace_id(), TraceId::from(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Store<T: Signal> {
@@ -116,9 +116,9 @@ impl<T: Signal> Store<T> {
     }
 
     #[inline(always)]
-    fn push_with(&self, record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
+    fn push_with(&self, mut record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
         let engine = &*self.engine;
-        let sketch = match engine.sketch(&record) {
+        let sketch = match engine.sketch(&mut record) {
             Ok(sketch) => sketch,
             Err(reason) => return self.refuse(record, reason),
         };
@@ -152,9 +152,9 @@ impl<T: Signal> Store<T> {
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
             let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
-            let (mut usable, mut unusable) = (0, None);
-            for (sketch, record) in sketches.iter_mut().zip(rest.as_slice()) {
-                match engine.sketch(record) {
+            let (mut usable, mut unusable, mut told) = (0, None, Told::default());
+            for (sketch, record) in sketches.iter_mut().zip(rest.as_mut_slice()) {
+                match engine.sketch_next(record, &mut told) {
                     Ok(made) => *sketch = made,
                     Err(reason) => {
                         unusable = Some(reason);
@@ -283,7 +283,7 @@ impl<T: Signal> Store<T> {
     /// use slipring::{Severity, Store, LogRecord};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord { severity: Severity::ERROR, ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().severity(Severity::ERROR).build())?;
     /// assert_eq!(logs.distinct("severity")?.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -413,6 +413,10 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0 or beyond memory.
     pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
+        self.open_stream(buffer, false)
+    }
+
+    fn open_stream(&self, buffer: usize, drains: bool) -> Result<Evictions<T>, StreamError> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
         }
@@ -430,6 +434,7 @@ impl<T: Signal> Store<T> {
                 Err(StreamError::Taken)
             } else {
                 sinks.stream = Some(outlet.clone());
+                sinks.drains |= drains;
                 Ok(())
             };
             sinks
@@ -451,7 +456,8 @@ impl<T: Signal> Store<T> {
 
     /// Ends the store, for all handles: pushes are refused from now on, waiting ones return, what is due is evicted
     /// (through hooks and stream), streams end, the indexer's thread is joined, and every record is dropped, except those
-    /// that a reader is looking at, which go with the last handle. Calling it again does nothing.
+    /// that a reader is looking at, which go with the last handle. Calling it again does nothing. A stream of evictions counts the
+    /// records that were still in the store as [missed](Evictions::missed); [`drain`](Store::drain) hands them out instead.
     ///
     /// Waits for the indexer's thread, and so for hooks that are running.
     ///
@@ -463,6 +469,36 @@ impl<T: Signal> Store<T> {
         }
         self.handle.end();
         Ok(())
+    }
+
+    /// Ends the store, as [`shutdown`](Store::shutdown) does, and hands out the records that are in it, by value and with their positions:
+    /// the oldest first in each shard, after those that were evicted and had not left yet. Hooks see them, too. Of those that a reader
+    /// is looking at the stream says how many it [missed](Evictions::missed).
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push_batch(vec![LogRecord::default(); 50])?;
+    /// let records: Vec<LogRecord> = logs.drain()?.map(|evicted| evicted.record).collect();
+    /// assert_eq!((records.len(), logs.len()), (50, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Allocates room for as many records as the store has slots.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the store has a stream of evictions already or is shut down, and inside a hook or a visit. Nothing is shut down
+    /// then.
+    pub fn drain(&self) -> Result<Evictions<T>, StreamError> {
+        if inside::is_inside() {
+            return Err(StreamError::Reentrant);
+        }
+        let slots =
+            |shard: &Shard<T>| (shard.slots.payload_bytes() / size_of::<T>().max(1)).max(shard.slots.places() as usize);
+        let evictions = self.open_stream(self.engine.shards.iter().map(slots).sum(), true)?;
+        self.handle.end();
+        Ok(evictions)
     }
 
     /// A handle that does not keep the store alive.

@@ -125,7 +125,7 @@ fn records_of_a_built_in_signal_with_these_trace_ids() {
     let store: Store<LogRecord> = Store::builder().capacity(2 * KEYS as usize).shards(1).manual().build().unwrap();
     let trace = |low: u64| TraceId::from(0xc0ac_29b7_c97c_50dd_u128 << 64 | u128::from(low));
     for low in 0..KEYS {
-        store.push(LogRecord { trace_id: Some(trace(low)), ..LogRecord::default() }).unwrap();
+        store.push(LogRecord::builder().trace_id(trace(low)).build()).unwrap();
     }
     store.flush().unwrap();
     assert_eq!(store.distinct("trace").unwrap().len(), KEYS as usize);

@@ -119,16 +119,16 @@ fn what_is_too_large_is_handed_back_alone() {
 
     let own = size_of::<LogRecord>();
     let logs: Store<LogRecord> = Store::builder().capacity(100).max_record_bytes(own + 10).manual().build().unwrap();
-    let log = |bytes: usize| LogRecord { event_name: "x".repeat(bytes).into(), ..LogRecord::default() };
+    let log = |bytes: usize| LogRecord::builder().event_name("x".repeat(bytes)).build();
     let reason = |bytes: usize| Rejection::TooLarge { bytes: (own + bytes) as u64, most: (own + 10) as u64 };
     assert!(logs.push(log(10)).is_ok());
     let refused = logs.try_push(log(11)).unwrap_err();
-    assert_eq!((refused.reason, refused.record.event_name.len()), (reason(11), 11));
+    assert_eq!((refused.reason, refused.record.event_name().len()), (reason(11), 11));
     // One of each kind in a batch that takes several chunks.
     let refused = logs.push_batch((0..60).map(|number| log(if number % 20 == 19 { 12 + number } else { 3 })).collect());
     let refused = refused.unwrap_err();
     assert_eq!((refused.accepted, refused.rejected.len(), refused.reason), (57, 3, reason(71)));
-    assert!(refused.rejected.iter().all(|log| log.event_name.len() > 10));
+    assert!(refused.rejected.iter().all(|log| log.event_name().len() > 10));
     let stats = logs.stats();
     assert_eq!((stats.count, stats.rejected.too_large, stats.rejected.total(), stats.offered), (58, 4, 4, 62));
 }

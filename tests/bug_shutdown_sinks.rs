@@ -88,7 +88,45 @@ fn hooks_see_what_a_reader_holds_back_at_the_end() {
         let missed = stream.missed();
         assert_eq!(seen.load(Ordering::SeqCst), 3, "each that capacity evicted");
         drop(store);
-        assert_eq!((streamed, missed, census.alive()), (2, 1, 0), "the one that is looked at is missed");
+        assert_eq!(
+            (streamed, missed, census.alive()),
+            (2, 3, 0),
+            "the one that is looked at is missed, and what was left"
+        );
+    }
+}
+
+#[test]
+fn what_is_left_at_the_end_is_counted_as_missed_or_handed_out() {
+    for store in stores(64) {
+        let census = Census::new();
+        let stream = store.evictions(8).unwrap();
+        (0..50).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+        store.flush().unwrap();
+        assert_eq!(store.drain().unwrap_err(), StreamError::Taken);
+        store.shutdown().unwrap();
+        assert!(stream.recv().unwrap().is_none());
+        assert_eq!((stream.missed(), store.stats().evicted.cleared), (50, 50));
+        assert_eq!(store.drain().unwrap_err(), StreamError::Closed);
+    }
+    for store in stores(64) {
+        let census = Census::new();
+        let seen = Arc::new(AtomicU64::new(0));
+        let hooked = Arc::clone(&seen);
+        store.on_evict(move |_, _, _| {
+            hooked.fetch_add(1, Ordering::SeqCst);
+        });
+        let places: Vec<_> = (0..50).map(|number| store.push(Counted::new(&census, 1, number)).unwrap()).collect();
+        let inside = store.visit(places[0], |_| store.drain().unwrap_err()).unwrap();
+        assert_eq!(inside, StreamError::Reentrant);
+        let drained = store.drain().unwrap();
+        let missed = drained.missed();
+        let drained: Vec<_> = drained.collect();
+        assert!(drained.iter().map(|one| one.position).eq(places));
+        assert!(drained.iter().map(|one| one.record.number).eq(0..50));
+        assert_eq!((missed, seen.load(Ordering::SeqCst), store.len()), (0, 50, 0));
+        drop((drained, store));
+        assert_eq!(census.alive(), 0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use slipring::{
     Attributes, By, Exemplar, KeyBuf, Level, LogRecord, Match, Metric, MetricKind, MetricPoint, Query, Resource, Scope,
-    Severity, Signal, Span, SpanEvent, SpanLink, Store, Value,
+    Severity, Signal, Source, Span, SpanEvent, SpanLink, Store, Value,
 };
 use std::ops::Bound;
 
@@ -19,6 +19,10 @@ fn at(level: &str) -> Attributes {
 
 fn scope() -> Scope {
     Scope { attributes: at("scope"), ..Scope::default() }
+}
+
+fn source() -> Source {
+    Source::new(&Resource::new(at("resource")), &scope())
 }
 
 const NAMES: [&str; 6] = ["record", "resource", "scope", "event", "link", "exemplar"];
@@ -47,38 +51,37 @@ macro_rules! each_level {
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_span() {
-    let span = Span {
-        attributes: at("record"),
-        events: [SpanEvent::default(), SpanEvent { attributes: at("event"), ..SpanEvent::default() }].into(),
-        links: [SpanLink::default(), SpanLink { attributes: at("link"), ..SpanLink::default() }].into(),
-        ..Span::new(Resource::new(at("resource")).share(), scope().share())
-    };
+    let span = Span::builder()
+        .source(&source())
+        .attributes(&at("record"))
+        .events(&[SpanEvent::default(), SpanEvent { attributes: at("event"), ..SpanEvent::default() }])
+        .links(&[SpanLink::default(), SpanLink { attributes: at("link"), ..SpanLink::default() }])
+        .build();
     each_level!(vec![span], [Level::Record, Level::Resource, Level::Scope, Level::Event, Level::Link]);
 }
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_log_record() {
-    let resource = Resource::new(at("resource")).share();
-    let record = LogRecord { attributes: at("record"), ..LogRecord::new(resource, scope().share()) };
+    let record = LogRecord::builder().source(&source()).attributes(&at("record")).build();
     each_level!(vec![record], [Level::Record, Level::Resource, Level::Scope]);
 }
 
 #[test]
 fn attributes_are_found_at_each_level_of_a_metric_point() {
-    let metric = Metric::new("requests", MetricKind::Gauge).share();
+    let metric = source().with_metric(&Metric::new("requests", MetricKind::Gauge));
     let exemplar = Exemplar { filtered_attributes: at("exemplar"), ..Exemplar::default() };
-    let point = MetricPoint {
-        attributes: at("record"),
-        exemplars: [Exemplar::default(), exemplar].into(),
-        ..MetricPoint::new(metric, Resource::new(at("resource")).share(), scope().share())
-    };
+    let point = MetricPoint::builder()
+        .source(&metric)
+        .attributes(&at("record"))
+        .exemplars(&[Exemplar::default(), exemplar])
+        .build();
     each_level!(vec![point], [Level::Record, Level::Resource, Level::Scope, Level::Exemplar]);
 }
 
 #[test]
 fn a_record_without_such_an_attribute_is_not_found_by_it() {
-    let record = |name: &str, value: Value| LogRecord { attributes: [(name, value)].into(), ..LogRecord::default() };
-    let store = store_of(vec![record("status", 200.into()), record("other", 200.into()), LogRecord::default()]);
+    let record = |name: &str, value: i64| LogRecord::builder().attribute(name, value).build();
+    let store = store_of(vec![record("status", 200), record("other", 200), LogRecord::default()]);
     assert_eq!(store.query().attribute("status", Match::equals(200)).count(), Ok(1));
     assert_eq!(store.query().attribute("status", Match::equals(201)).count(), Ok(0));
     let by = store.query().group(By::attribute(None, "status"), |_| None).unwrap();
@@ -90,7 +93,7 @@ fn a_record_without_such_an_attribute_is_not_found_by_it() {
 fn fitting(wanted: Match) -> Vec<usize> {
     let values =
         [Value::Empty, "a cart".into(), "cart 7".into(), 7.into(), Value::Double(7.0), Value::Double(7.5), true.into()];
-    let records = values.map(|value| LogRecord { body: Some(value), ..LogRecord::default() });
+    let records = values.map(|value| LogRecord::builder().body(&value).build());
     let store = store_of(records.into());
     let mut found = Vec::new();
     store.query().body(wanted).for_each(|position, _| found.push(position.sequence() as usize)).unwrap();
@@ -112,20 +115,25 @@ fn each_kind_of_match_fits_what_it_says() {
     assert_eq!(fitting(Match::contains("cart")), [1, 2]);
     assert_eq!(fitting(Match::starts_with("cart")), [2]);
     assert_eq!(fitting(Match::like("*cart")), [1]);
-    assert!(fitting(Match::like("?")).is_empty(), "a pattern is for texts");
+    assert_eq!(fitting(Match::like("?")), [3, 4], "what is no text is compared as it is displayed");
+    assert_eq!(fitting(Match::like("7*")), [3, 4, 5]);
+    assert_eq!(fitting(Match::contains("7")), [2, 3, 4, 5]);
+    assert_eq!(fitting(!Match::contains("7")), [0, 1, 6]);
 }
 
 #[test]
 fn a_record_without_a_body_fits_nothing() {
     let store = store_of(vec![LogRecord::default()]);
     assert_eq!(store.query().body(Match::Has).count(), Ok(0));
+    assert_eq!(store.query().body(!Match::reads("x")).count(), Ok(0));
+    assert_eq!(store.query().body(Match::absent()).count(), Ok(1));
 }
 
 #[test]
 fn severities_are_asked_for_from_one_upwards() {
     let severities =
         [Severity(-1), Severity::UNSPECIFIED, Severity::INFO, Severity::WARN, Severity::FATAL4, Severity(25)];
-    let store = store_of(severities.map(|severity| LogRecord { severity, ..LogRecord::default() }).into());
+    let store = store_of(severities.map(|severity| LogRecord::builder().severity(severity).build()).into());
     let count = |least| store.query().severity_at_least(least).count().unwrap();
     assert_eq!(count(Severity::WARN), 2);
     assert_eq!(count(Severity::INFO), 3);
@@ -138,7 +146,10 @@ fn severities_are_asked_for_from_one_upwards() {
 
 #[test]
 fn groups_keep_what_was_measured_but_no_nan() {
-    let span = |name: &str, end_unix_nanos| Span { name: name.into(), end_unix_nanos, ..Span::default() };
+    let span = |name: &str, took: u64| {
+        let (start_unix_nanos, end_unix_nanos) = (1, 1 + took);
+        Span::builder().name(name).start_unix_nanos(start_unix_nanos).end_unix_nanos(end_unix_nanos).build()
+    };
     let store = store_of(vec![span("b", 4), span("a", 5), span("b", 2), span("b", 0), span("c", 3), span("b", 9)]);
     let measure = |span: &Span| match span.duration() {
         0 => Some(f64::NAN),
@@ -156,7 +167,7 @@ fn groups_keep_what_was_measured_but_no_nan() {
 #[test]
 fn a_limit_is_one_for_all_shards() {
     let store: Store<Span> = Store::builder().capacity(2_000).shards(3).manual().build().unwrap();
-    let span = || Span { name: "GET /".into(), ..Span::default() };
+    let span = || Span::builder().name("GET /").build();
     (0..1_500).for_each(|_| store.push(span()).map(drop).unwrap());
     assert_eq!(store.query().count(), Ok(1_500));
     assert_eq!(store.query().limit(7).count(), Ok(7));
@@ -172,4 +183,108 @@ fn what_is_asked_can_be_read_in_a_log() {
     assert!(query.contains("\"span\"") && query.contains("cart") && query.contains("limit: 7"), "{query}");
     assert_eq!(format!("{:?}", By::<Span>::index("name")), "By(Ok(()))");
     assert!(format!("{:?}", By::<Span>::index("colour")).contains("colour"));
+}
+
+/// Two places with one name: what is not wanted must be in none of them.
+#[test]
+fn a_negation_is_about_all_values_of_a_name() {
+    let resource = Source::new(&Resource::new([("code", 200)]), &scope());
+    let record = |code: Option<i64>, source: &Source| {
+        LogRecord::builder()
+            .source(source)
+            .attributes(&code.into_iter().map(|code| ("code", code)).collect::<Attributes>())
+            .build()
+    };
+    let none = Source::new(&Resource::default(), &scope());
+    let store = store_of(vec![
+        record(Some(404), &resource),
+        record(Some(404), &none),
+        record(Some(200), &none),
+        record(None, &none),
+        record(None, &resource),
+    ]);
+    let count = |wanted: Match| store.query().attribute("code", wanted).count().unwrap();
+    assert_eq!(count(!Match::reads("200")), 1);
+    assert_eq!(count(!Match::above(300.0)), 2);
+    assert_eq!(count(Match::Has), 4);
+    assert_eq!(count(Match::absent()), 1);
+    assert_eq!(store.query().attribute_at(Level::Record, "code", !Match::reads("200")).count(), Ok(2));
+}
+
+#[test]
+fn keys_can_be_matched_and_left_out() {
+    let span = |service: &str, name: &'static str| {
+        Span::builder().source(&Source::new(&Resource::new([("service.name", service)]), &scope())).name(name).build()
+    };
+    let store = store_of(vec![span("cart", "GET /"), span("cart-db", "SELECT"), span("shop", "GET /"), span("", "")]);
+    let count = |query: Query<'_, Span>| query.count().unwrap();
+    assert_eq!(count(store.query().key_matches("service", Match::like("cart*"))), 2);
+    assert_eq!(count(store.query().key_matches("service", !Match::like("cart*"))), 2);
+    assert_eq!(count(store.query().key_matches("name", Match::contains("GET")).key("service", "shop")), 1);
+    assert_eq!(count(store.query().key_matches("name", Match::absent())), 1);
+    assert_eq!(count(store.query().key_matches("name", !Match::reads("GET /"))), 1);
+    assert_eq!(count(store.query().none_of("service", ["cart", "shop"])), 2);
+    assert_eq!(count(store.query().none_of("name", ["GET /"])), 2, "who has no name has not that one");
+    assert!(store.query().key_matches("colour", Match::Has).count().is_err());
+}
+
+#[test]
+fn spans_are_found_by_their_events() {
+    let span = |names: &[&str]| {
+        Span::builder()
+            .events(
+                &names
+                    .iter()
+                    .map(|name| SpanEvent { name: (*name).into(), ..SpanEvent::default() })
+                    .collect::<Vec<_>>(),
+            )
+            .build()
+    };
+    let store = store_of(vec![span(&["retry", "exception"]), span(&["retry"]), span(&[])]);
+    assert_eq!(store.query().event(Match::reads("exception")).count(), Ok(1));
+    assert_eq!(store.query().event(Match::like("re*")).count(), Ok(2));
+    assert_eq!(store.query().event(!Match::reads("exception")).count(), Ok(1));
+}
+
+#[test]
+fn a_key_that_no_record_can_have_is_refused_with_what_to_give() {
+    let (spans, logs) = (store_of(vec![Span::default()]), store_of(vec![LogRecord::default()]));
+    let points = store_of(vec![MetricPoint::default()]);
+    let error = |found: Result<usize, slipring::QueryError>| found.unwrap_err().to_string();
+    for (error, instead) in [
+        (error(spans.query().key("trace", "00000000000000000000000000000007").count()), "TraceId"),
+        (error(spans.query().key("trace", 7_u64).count()), "TraceId::from(7)"),
+        (error(spans.query().key("service", 7_u64).count()), "a service's name"),
+        (error(spans.query().key("service", "").count()), "unknown_service"),
+        (error(spans.query().key("name", "").count()), "a span's name"),
+        (error(spans.query().none_of("service", [7_u64]).count()), "a service's name"),
+        (error(logs.query().key("severity", "ERROR").count()), "Severity::ERROR"),
+        (error(logs.query().key("severity", Severity::UNSPECIFIED).count()), "1 to 24"),
+        (error(logs.query().key("trace", "7").count()), "TraceId"),
+        (error(points.query().key("type", "foo").count()), "gauge, sum, histogram"),
+        (error(points.query().key("name", 1_u128).count()), "a metric's name"),
+    ] {
+        assert!(error.contains(instead), "{error}");
+    }
+    assert!(spans.trace(0u128).is_none(), "no trace has this id");
+}
+
+#[test]
+fn two_indexes_of_one_name_are_refused() {
+    struct Twice;
+    impl Signal for Twice {
+        const NAME: &'static str = "twice";
+        type Indexes = [&'static str; 3];
+        const INDEXES: Self::Indexes = ["a", "b", "a"];
+
+        fn key(&self, _: usize) -> Option<slipring::Key<'_>> {
+            None
+        }
+
+        fn timestamp(&self) -> u64 {
+            0
+        }
+    }
+    let error = Store::<Twice>::builder().build().unwrap_err().to_string();
+    assert!(error.contains("two indexes \"a\""), "{error}");
 }

@@ -57,7 +57,7 @@ fn fixtures() -> Option<(Store<Span>, BTreeMap<TraceId, String>)> {
         let request = Request::read_json(&std::fs::read(&path).unwrap()).unwrap();
         assert!(request.rejected.is_empty(), "{name}: {}", request.rejected);
         for span in request.spans {
-            names.insert(span.trace_id, name.clone());
+            names.insert(span.trace_id(), name.clone());
             store.push(span).unwrap();
         }
     }
@@ -66,7 +66,7 @@ fn fixtures() -> Option<(Store<Span>, BTreeMap<TraceId, String>)> {
 }
 
 fn found(query: Query<'_, Span>, names: &BTreeMap<TraceId, String>) -> BTreeSet<String> {
-    query.collect().unwrap().iter().map(|span| names[&span.trace_id].clone()).collect()
+    query.collect().unwrap().iter().map(|span| names[&span.trace_id()].clone()).collect()
 }
 
 fn value(json: serde_json::Value) -> Value {

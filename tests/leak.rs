@@ -1,11 +1,11 @@
 //! The test of the design that slipring replaces, in its own terms: its ring overwrote records while its index maps kept
 //! pointing at them.
 
-use slipring::{KeyBuf, Resource, Scope, Span, Store, TraceId};
+use slipring::{KeyBuf, Resource, Scope, Source, Span, Store, TraceId};
 
 fn span(trace: u64, service: &str) -> Span {
-    let resource = Resource::new([("service.name", service)]).share();
-    Span { trace_id: TraceId::from(u128::from(trace)), ..Span::new(resource, Scope::default().share()) }
+    let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+    Span::builder().source(&source).trace_id(TraceId::from(u128::from(trace))).build()
 }
 
 fn three() -> Store<Span> {

@@ -157,11 +157,12 @@ fn stores_come_and_go() {
     assert!(left < 64 * 1024, "{left} bytes are left of 100 stores");
 }
 
+/// Stores are large beside the chunks that this thread has begun: those belong to no store.
 #[test]
 fn memory_is_what_was_asked_for() {
-    statistics_agree::<Span>(1_000, "spans", Shop::trace);
+    statistics_agree::<Span>(3_000, "spans", Shop::trace);
     statistics_agree::<LogRecord>(5_000, "logs", |shop| shop.request().logs);
-    statistics_agree::<MetricPoint>(5_000, "metrics", Shop::metrics);
+    statistics_agree::<MetricPoint>(10_000, "metrics", Shop::metrics);
     a_push_allocates_nothing(4_000, FixedSpans::new(1));
     a_push_allocates_nothing(20_000, FixedLogs::new(1));
     cardinality_leaves_no_trace();

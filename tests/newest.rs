@@ -61,7 +61,7 @@ fn lacks(shards: usize, capacity: usize, producers: usize, before: &[Stall], las
                 let ((orders, ordered), (push, pushed), store) = (channel(), channel(), &store);
                 scope.spawn(move || {
                     for (records, time_unix_nanos) in ordered {
-                        let record = || LogRecord { time_unix_nanos, ..LogRecord::default() };
+                        let record = || LogRecord::builder().time_unix_nanos(time_unix_nanos).build();
                         push.send((0..records).filter_map(|_| store.try_push(record()).ok()).collect()).unwrap();
                     }
                 });

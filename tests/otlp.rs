@@ -56,7 +56,7 @@ fn spans_are_what_was_counted_independently() {
         check_keys(store, "trace", &truth, "traces", "top_trace");
         check_keys(store, "service", &truth, "services", "top_service");
         check_keys(store, "name", &truth, "names", "top_name");
-        let mut ids: Vec<_> = store.query().collect().unwrap().iter().map(|span| span.span_id).collect();
+        let mut ids: Vec<_> = store.query().collect().unwrap().iter().map(|span| span.span_id()).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len() as u64, truth["distinct_span_ids"].as_u64().unwrap(), "{file}");
@@ -76,8 +76,8 @@ fn logs_are_what_was_counted_independently() {
         store
             .query()
             .for_each(|_, log| {
-                *by_text.entry(log.severity_text.to_string()).or_default() += 1;
-                without_time += u64::from(log.time_unix_nanos == 0);
+                *by_text.entry(log.severity_text().to_string()).or_default() += 1;
+                without_time += u64::from(log.time_unix_nanos() == 0);
             })
             .unwrap();
         assert_eq!(serde_json::to_value(by_text).unwrap(), truth["severity"], "{file}");

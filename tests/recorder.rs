@@ -2,7 +2,7 @@
 #![cfg(feature = "tracing")]
 
 use slipring::otlp::Request;
-use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value};
+use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value, ValueRef};
 use std::sync::Mutex;
 use tracing::field::Empty;
 use tracing::{debug, error, info, info_span, trace, warn};
@@ -41,28 +41,31 @@ fn spans_and_events_are_whole_and_in_their_traces() {
         warn!("on its own");
     });
     let (outer, inner, before) = (only(&telemetry, "outer"), only(&telemetry, "inner"), only(&telemetry, "before"));
-    assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)));
-    assert_ne!(before.trace_id, outer.trace_id);
-    assert_eq!((outer.links[0].trace_id, outer.links[0].span_id), (before.trace_id, before.span_id));
-    assert_eq!((outer.status.code, inner.status.code), (StatusCode::Unset, StatusCode::Error));
-    assert!(outer.start_unix_nanos <= inner.start_unix_nanos && inner.end_unix_nanos <= outer.end_unix_nanos);
-    let of_outer = |name| outer.attributes.get(name).cloned();
+    assert_eq!((inner.trace_id(), inner.parent_span_id()), (outer.trace_id(), Some(outer.span_id())));
+    assert_ne!(before.trace_id(), outer.trace_id());
+    assert_eq!(
+        (outer.links().first().unwrap().trace_id(), outer.links().first().unwrap().span_id()),
+        (before.trace_id(), before.span_id())
+    );
+    assert_eq!((outer.status().code, inner.status().code), (StatusCode::Unset, StatusCode::Error));
+    assert!(outer.start_unix_nanos() <= inner.start_unix_nanos() && inner.end_unix_nanos() <= outer.end_unix_nanos());
+    let of_outer = |name| outer.attributes().get(name).map(ValueRef::to_value);
     assert_eq!([of_outer("items"), of_outer("ready")], [Some(Value::Int(4)), Some(Value::Bool(true))]);
     assert_eq!([of_outer("user"), of_outer("late")], [Some("ann".into()), Some("recorded".into())]);
     assert_eq!(of_outer("message"), Some("of a span".into()));
     assert_eq!(of_outer("code.file.path"), Some(file!().into()));
 
     let events = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap();
-    let levels: Vec<Severity> = events.iter().map(|event| event.severity).collect();
+    let levels: Vec<Severity> = events.iter().map(|event| event.severity()).collect();
     assert_eq!(levels, [Severity::TRACE, Severity::DEBUG, Severity::INFO, Severity::ERROR, Severity::WARN]);
     let [_, _, message, broken, alone] = &events.records[..] else { unreachable!() };
-    assert_eq!(message.body.as_ref().and_then(Value::as_str), Some("a message with 7"));
-    assert_eq!(message.attributes.get("size"), Some(&Value::Double(1.5)));
-    assert_eq!((message.trace_id, message.span_id), (Some(outer.trace_id), Some(outer.span_id)));
-    assert_eq!((broken.trace_id, broken.span_id), (Some(outer.trace_id), Some(inner.span_id)));
-    assert_eq!(broken.attributes.get("code"), Some(&Value::Int(-4)));
-    assert_eq!(broken.attributes.get("cause").and_then(Value::as_str), Some("Some(\"x\")"));
-    assert_eq!((alone.trace_id, alone.service()), (None, "test"));
+    assert_eq!(message.body().and_then(ValueRef::as_str), Some("a message with 7"));
+    assert_eq!(message.attributes().get("size"), Some(ValueRef::Double(1.5)));
+    assert_eq!((message.trace_id(), message.span_id()), (Some(outer.trace_id()), Some(outer.span_id())));
+    assert_eq!((broken.trace_id(), broken.span_id()), (Some(outer.trace_id()), Some(inner.span_id())));
+    assert_eq!(broken.attributes().get("code"), Some(ValueRef::Int(-4)));
+    assert_eq!(broken.attributes().get("cause").and_then(ValueRef::as_str), Some("Some(\"x\")"));
+    assert_eq!((alone.trace_id(), alone.service()), (None, "test"));
 }
 
 #[test]
@@ -109,18 +112,89 @@ fn it_never_waits_and_counts_what_found_no_room() {
 }
 
 #[test]
+fn spans_that_are_open_are_in_a_dump_and_marked() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    recorded(&telemetry, || {
+        let recorder = FlightRecorder::keeping("inner", &Telemetry::builder().build().unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.clone()), || {
+            let outer = info_span!("outer", order = 7).entered();
+            let inner = info_span!("inner").entered();
+            let open = recorder.open_spans();
+            assert_eq!(open.iter().map(|span| span.name()).collect::<Vec<_>>(), ["outer", "inner"]);
+            assert_eq!((open[1].trace_id(), open[1].parent_span_id()), (open[0].trace_id(), Some(open[0].span_id())));
+            assert!(open.iter().all(|span| span.end_unix_nanos() == 0 && span.duration() == 0));
+            assert_eq!(open[0].attributes().get("slipring.open"), Some(ValueRef::Bool(true)));
+            assert_eq!(open[0].attributes().get("order"), Some(ValueRef::Int(7)));
+            drop(inner);
+            let mut dump = Vec::new();
+            recorder.dump(&mut dump).unwrap();
+            let spans = Request::read_json(&dump).unwrap().spans;
+            let names: Vec<(&str, bool)> = spans.iter().map(|span| (span.name(), span.end_unix_nanos() > 0)).collect();
+            assert_eq!(names, [("inner", true), ("outer", false)]);
+            drop(outer);
+            assert!(recorder.open_spans().is_empty());
+        });
+    });
+    assert!(only_closed(&telemetry), "each recorder has its own");
+}
+
+fn only_closed(telemetry: &Telemetry) -> bool {
+    telemetry.traces().is_empty()
+}
+
+#[tracing::instrument]
+async fn bake(loaf: u64) {
+    heat(loaf).await;
+}
+
+#[tracing::instrument]
+async fn heat(loaf: u64) {
+    warn!("it smells");
+    assert!(loaf != 7, "the oven is on fire");
+}
+
+#[test]
 fn a_panic_leaves_a_dump() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
     let telemetry = Telemetry::builder().build().unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);
     // The hook is the whole process's: other tests' panics, were there any, would come here too.
     recorder.dump_on_panic(&file);
-    let ran = std::thread::spawn(|| panic!("the oven is on fire")).join();
-    drop(std::panic::take_hook());
+    let subscriber = tracing_subscriber::registry().with(recorder.clone());
+    let run = || tracing::subscriber::with_default(subscriber, || futures::executor::block_on(bake(7)));
+    let ran = std::thread::scope(|scope| {
+        std::thread::Builder::new().name("oven".into()).spawn_scoped(scope, run).unwrap().join()
+    });
     assert!(ran.is_err());
-    let dump = std::fs::read(&file).unwrap();
-    let request = Request::read_json(&dump).unwrap();
-    let event = request.logs.last().unwrap();
-    assert_eq!(event.body.as_ref().and_then(Value::as_str), Some("the oven is on fire"));
-    assert_eq!((event.severity, event.attributes.get("panic.location").is_some()), (Severity::FATAL, true));
+    let read = || {
+        let dump = std::fs::read(&file).unwrap();
+        let mut all = Request::default();
+        for line in dump.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let request = Request::read_json(line).unwrap();
+            all.spans.extend(request.spans);
+            all.logs.extend(request.logs);
+        }
+        all
+    };
+    let dump = read();
+    let event = dump.logs.last().unwrap();
+    assert_eq!(event.body().and_then(ValueRef::as_str), Some("the oven is on fire"));
+    assert_eq!((event.severity(), event.attributes().get("panic.location").is_some()), (Severity::FATAL, true));
+    let text = |name: &str| event.attributes().get(name).and_then(ValueRef::as_str).unwrap_or_default();
+    assert_eq!((text("thread.name"), text("exception.message")), ("oven", "the oven is on fire"));
+    assert!(text("exception.stacktrace").contains("recorder"), "{}", text("exception.stacktrace"));
+
+    let [bake, heat] = ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
+    assert_eq!((event.trace_id(), event.span_id()), (Some(heat.trace_id()), Some(heat.span_id())));
+    assert_eq!((heat.trace_id(), heat.parent_span_id()), (bake.trace_id(), Some(bake.span_id())));
+    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "both are open");
+    assert_eq!((heat.status().code, bake.status().code), (StatusCode::Error, StatusCode::Unset));
+    assert_eq!(bake.attributes().get("loaf"), Some(ValueRef::Int(7)));
+
+    // Outside of any span, on a thread that has been in some.
+    let outside = std::thread::spawn(|| panic!("nothing is in the oven")).join();
+    drop(std::panic::take_hook());
+    assert!(outside.is_err() && read().logs.last().unwrap().trace_id().is_none());
+    assert!(recorder.open_spans().is_empty(), "unwinding has closed them");
+    assert_eq!(telemetry.traces().len(), 2);
 }

@@ -3,8 +3,8 @@
 mod support;
 
 use slipring::{
-    Attributes, EvictReason, Key, KeyValue, LogRecord, OnFull, Rejection, Resource, Severity, Signal, Span, Status,
-    StatusCode, Store, Telemetry, TraceId, Value,
+    Attributes, EvictReason, Key, KeyValue, LogRecord, OnFull, Rejection, Resource, Scope, Severity, Signal, Source,
+    Span, StatusCode, Store, Telemetry, TraceId, Value,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use support::{Census, Counted};
 
 fn log(bytes: usize) -> LogRecord {
-    LogRecord { body: Some("x".repeat(bytes).into()), ..LogRecord::default() }
+    LogRecord::builder().body(&"x".repeat(bytes)).build()
 }
 
 /// Bytes of all blobs that there are.
@@ -146,8 +146,8 @@ fn bytes_of_shared_parts_are_bounded_too() {
     let bare = logs.stats().data_memory_bytes;
     let of_one_resource = || {
         let attribute = KeyValue { key: "large".into(), value: Value::Text("x".repeat(PART).into()) };
-        let resource = Resource::new(Attributes::from(vec![attribute])).share();
-        let log = LogRecord { resource, ..LogRecord::default() };
+        let source = Source::new(&Resource::new(Attributes::from(vec![attribute])), &Scope::default());
+        let log = LogRecord::builder().source(&source).build();
         logs.push_batch(vec![log; 3]).unwrap();
     };
     let shared = || logs.stats().data_memory_bytes - bare;
@@ -224,9 +224,9 @@ fn of_a_steady_stream_the_last_while_is_there() {
     let store: Store<LogRecord> = builder.build().unwrap();
     let start = Instant::now();
     for number in 0..100 {
-        store.push(LogRecord { time_unix_nanos: number, ..LogRecord::default() }).unwrap();
+        store.push(LogRecord::builder().time_unix_nanos(number).build()).unwrap();
         store.step_at(|| start + quarter * number as u32);
-        let there: Vec<u64> = store.query().collect().unwrap().iter().map(|record| record.time_unix_nanos).collect();
+        let there: Vec<u64> = store.query().collect().unwrap().iter().map(|record| record.time_unix_nanos()).collect();
         assert!(there.iter().copied().eq((0..=number).rev().take(4)), "{number}: {there:?}");
     }
 }
@@ -264,10 +264,9 @@ fn errors_outlive_the_flood() {
                 for number in 0..40_000u64 {
                     let fails = number % 300 == 7;
                     failed.fetch_add(u64::from(fails), Ordering::Relaxed);
-                    let status =
-                        Status { code: if fails { StatusCode::Error } else { StatusCode::Ok }, ..Status::default() };
+                    let code = if fails { StatusCode::Error } else { StatusCode::Ok };
                     let trace_id = TraceId::from(u128::from(thread + 1));
-                    let span = Span { trace_id, start_unix_nanos: number, status, ..Span::default() };
+                    let span = Span::builder().trace_id(trace_id).start_unix_nanos(number).status(code, "").build();
                     store.push(span).unwrap();
                 }
             });
@@ -277,7 +276,7 @@ fn errors_outlive_the_flood() {
             for _ in 0..200 {
                 for thread in 1..=3u64 {
                     let trace = store.query().key("trace", TraceId::from(u128::from(thread))).collect().unwrap();
-                    if !trace.iter().is_sorted_by(|a, b| a.start_unix_nanos > b.start_unix_nanos) {
+                    if !trace.iter().is_sorted_by(|a, b| a.start_unix_nanos() > b.start_unix_nanos()) {
                         lost.lock().unwrap().push(thread);
                     }
                 }
@@ -303,7 +302,7 @@ fn errors_outlive_the_flood() {
 fn telemetry_is_made_of_stores_that_keep_as_they_are_told() {
     let logs = Store::builder().capacity(10).error_class(5).max_bytes(100_000).build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
-    telemetry.logs().push(LogRecord { severity: Severity::FATAL, ..LogRecord::default() }).unwrap();
+    telemetry.logs().push(LogRecord::builder().severity(Severity::FATAL).build()).unwrap();
     assert_eq!(telemetry.stats().logs.class.unwrap().count, 1);
     let telemetry = Telemetry::builder().max_age(Duration::from_millis(20)).build().unwrap();
     telemetry.logs().push(LogRecord::default()).unwrap();

@@ -10,7 +10,7 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use slipring::otlp::Exporter;
-use slipring::{MetricKind, PointValue, Severity, SpanKind, StatusCode, Telemetry, Temporality, Value};
+use slipring::{MetricKind, PointValue, Severity, SpanKind, StatusCode, Telemetry, Temporality, ValueRef};
 
 #[test]
 fn every_signal_arrives_whole() {
@@ -35,14 +35,14 @@ fn every_signal_arrives_whole() {
 
     let trace = telemetry.traces().trace(trace_id.to_bytes()).unwrap();
     let [parent, child] = &trace.spans[..] else { panic!("{trace:?}") };
-    assert_eq!((&*parent.span.name, parent.span.kind, parent.span.service()), ("parent", SpanKind::Server, "shop"));
-    assert_eq!(child.span.parent_span_id, Some(parent.span.span_id));
-    assert_eq!(child.span.attributes.get("items"), Some(&Value::Int(3)));
-    assert_eq!(child.span.events[0].attributes.get("after"), Some(&Value::Double(1.5)));
-    assert_eq!((child.span.status.code, &*child.span.status.message), (StatusCode::Error, "out of stock"));
-    assert_eq!((&*child.span.scope.name, &*child.span.scope.version), ("library", "1.2"));
-    assert_eq!(child.span.resource.attributes().get("zone").and_then(Value::as_str), Some("b"));
-    assert!(parent.span.resource.same(&child.span.resource), "what a batch shares is there once");
+    assert_eq!((parent.span.name(), parent.span.kind(), parent.span.service()), ("parent", SpanKind::Server, "shop"));
+    assert_eq!(child.span.parent_span_id(), Some(parent.span.span_id()));
+    assert_eq!(child.span.attributes().get("items"), Some(ValueRef::Int(3)));
+    assert_eq!(child.span.events().first().unwrap().attributes().get("after"), Some(ValueRef::Double(1.5)));
+    assert_eq!((child.span.status().code, child.span.status().message), (StatusCode::Error, "out of stock"));
+    assert_eq!((child.span.scope().name(), child.span.scope().version()), ("library", "1.2"));
+    assert_eq!(child.span.resource().attributes().get("zone").and_then(ValueRef::as_str), Some("b"));
+    assert!(parent.span.source().same(child.span.source()), "what a batch shares is there once");
 
     let logs =
         SdkLoggerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter.clone()).build();
@@ -54,8 +54,8 @@ fn every_signal_arrives_whole() {
     logger.emit(record);
     logs.force_flush().unwrap();
     let found = telemetry.logs().query().severity_at_least(Severity::WARN).collect().unwrap();
-    assert_eq!(found.records[0].body.as_ref().and_then(Value::as_str), Some("low on stock"));
-    assert_eq!(found.records[0].attributes.get("left"), Some(&Value::Int(2)));
+    assert_eq!(found.records[0].body().and_then(ValueRef::as_str), Some("low on stock"));
+    assert_eq!(found.records[0].attributes().get("left"), Some(ValueRef::Int(2)));
 
     let reader = PeriodicReader::builder(exporter).build();
     let metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
@@ -65,10 +65,10 @@ fn every_signal_arrives_whole() {
     metrics.force_flush().unwrap();
     let orders = telemetry.metrics().query().key("name", "orders").collect().unwrap();
     let sum = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
-    assert_eq!((orders.records[0].metric.kind, orders.records[0].number()), (sum, Some(2.0)));
+    assert_eq!((orders.records[0].metric().kind(), orders.records[0].number()), (sum, Some(2.0)));
     let time = telemetry.metrics().query().key("name", "time").collect().unwrap();
-    assert_eq!(&*time.records[0].metric.unit, "ms");
-    assert!(matches!(&time.records[0].value, PointValue::Histogram(value) if value.sum == Some(3.5)));
+    assert_eq!(time.records[0].metric().unit(), "ms");
+    assert!(matches!(&time.records[0].value(), PointValue::Histogram(value) if value.sum == Some(3.5)));
     [traces.shutdown(), logs.shutdown(), metrics.shutdown()].into_iter().for_each(Result::unwrap);
     telemetry.audit().unwrap();
 }

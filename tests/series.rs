@@ -3,22 +3,22 @@
 use proptest::prelude::*;
 use slipring::{
     Attributes, Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope,
-    Series, Shared, Store, Summary, Temporality,
+    Series, Source, Store, Summary, Temporality,
 };
 
 const SECOND: u64 = 1_000_000_000;
 
+fn source(service: &str) -> Source {
+    Source::new(&Resource::new([("service.name", service)]), &Scope::default())
+}
+
 fn point(kind: MetricKind, start: u64, time: u64, value: impl Into<PointValue>) -> MetricPoint {
-    MetricPoint {
-        start_unix_nanos: start * SECOND,
-        time_unix_nanos: time * SECOND,
-        value: value.into(),
-        ..MetricPoint::new(
-            Metric::new("orders", kind).share(),
-            Resource::new([("service.name", "shop")]).share(),
-            Scope::default().share(),
-        )
-    }
+    MetricPoint::builder()
+        .source(&source("shop").with_metric(&Metric::new("orders", kind)))
+        .start_unix_nanos(start * SECOND)
+        .time_unix_nanos(time * SECOND)
+        .value(value)
+        .build()
 }
 
 fn sum(temporality: Temporality) -> MetricKind {
@@ -37,14 +37,12 @@ fn rates(series: &Series) -> Vec<Option<f64>> {
 
 #[test]
 fn points_are_sorted_into_series_by_what_they_are_about() {
-    let gauge = |name: &str, service: &str, attributes: &[(&str, i64)], value: i64| MetricPoint {
-        value: PointValue::Int(value),
-        attributes: attributes.iter().copied().collect::<Attributes>(),
-        ..MetricPoint::new(
-            Metric::new(name, MetricKind::Gauge).share(),
-            Resource::new([("service.name", service)]).share(),
-            Scope::default().share(),
-        )
+    let gauge = |name: &str, service: &str, attributes: &[(&str, i64)], value: i64| {
+        MetricPoint::builder()
+            .source(&source(service).with_metric(&Metric::new(name, MetricKind::Gauge)))
+            .value(PointValue::Int(value))
+            .attributes(&attributes.iter().copied().collect::<Attributes>())
+            .build()
     };
     let store: Store<MetricPoint> = Store::builder().manual().build().unwrap();
     let points = vec![
@@ -59,7 +57,7 @@ fn points_are_sorted_into_series_by_what_they_are_about() {
     let last = |one: &Series| one.last().and_then(MetricPoint::number).unwrap();
     let about: Vec<(&str, &str, usize, f64)> = series
         .iter()
-        .map(|one| (&*one.metric.name, one.resource.service().unwrap(), one.attributes.len(), last(one)))
+        .map(|one| (one.metric().name(), one.resource().service().unwrap(), one.attributes.len(), last(one)))
         .collect();
     assert_eq!(
         about,
@@ -108,7 +106,7 @@ fn delta_counters_count_every_point() {
 #[test]
 fn what_was_not_recorded_is_left_out() {
     let of = sum(Temporality::Cumulative);
-    let nothing = MetricPoint { flags: 1, ..point(of, 1, 20, PointValue::Int(0)) };
+    let nothing = point(of, 1, 20, PointValue::Int(0)).to_builder().flags(1).build();
     let series = one(vec![point(of, 1, 10, PointValue::Int(10)), nothing, point(of, 1, 30, PointValue::Int(30))]);
     assert_eq!(rates(&series), [Some(1.0)]);
     assert_eq!(series.last().unwrap().number(), Some(30.0));
@@ -206,7 +204,7 @@ proptest! {
 #[test]
 fn series_share_their_source() {
     let of = sum(Temporality::Delta);
-    let shared: Shared<Resource> = Resource::new([("service.name", "shop")]).share();
-    let points = (0..3).map(|n| MetricPoint { resource: shared.clone(), ..point(of, n, n + 1, PointValue::Int(1)) });
-    assert!(one(points.collect()).resource.same(&shared));
+    let shared = source("shop").with_metric(&Metric::new("orders", of));
+    let point = |n| MetricPoint::builder().source(&shared).time_unix_nanos(n).value(1).build();
+    assert!(one((0..3).map(point).collect()).source.same(&shared));
 }

@@ -1,25 +1,25 @@
 //! The three stores together.
 
 use slipring::{
-    Exemplar, LogRecord, MetricPoint, QueryError, Resource, Scope, Span, SpanId, Telemetry, TelemetryBookmark, TraceId,
+    Exemplar, LogRecord, MetricPoint, QueryError, Resource, Scope, Source, Span, SpanId, Telemetry, TelemetryBookmark,
+    TraceId,
 };
 
 fn telemetry() -> Telemetry {
     Telemetry::builder().traces(10).logs(10).metrics(10).manual().build().unwrap()
 }
 
-fn resource(service: &str) -> slipring::Shared<Resource> {
-    Resource::new([("service.name", service)]).share()
+fn source(service: &str) -> Source {
+    Source::new(&Resource::new([("service.name", service)]), &Scope::default())
 }
 
 #[test]
 fn everything_of_one_trace_comes_from_all_three() {
     let telemetry = telemetry();
-    let scope = Scope::default().share();
     let id = TraceId::from(7);
-    telemetry.traces().push(Span { trace_id: id, span_id: SpanId::from(1), ..Span::default() }).unwrap();
+    telemetry.traces().push(Span::builder().trace_id(id).span_id(SpanId::from(1)).build()).unwrap();
     for (trace, time) in [(7, 30), (8, 10), (7, 20)] {
-        let record = LogRecord { trace_id: Some(TraceId::from(trace)), time_unix_nanos: time, ..LogRecord::default() };
+        let record = LogRecord::builder().trace_id(TraceId::from(trace)).time_unix_nanos(time).build();
         telemetry.logs().push(record).unwrap();
     }
     let exemplar = |trace: u128, time_unix_nanos| Exemplar {
@@ -28,14 +28,12 @@ fn everything_of_one_trace_comes_from_all_three() {
         ..Exemplar::default()
     };
     for exemplars in [vec![exemplar(7, 2), exemplar(8, 3)], vec![exemplar(8, 1)], vec![exemplar(7, 1)]] {
-        let metric = MetricPoint::default().metric;
-        let point =
-            MetricPoint { exemplars: exemplars.into(), ..MetricPoint::new(metric, resource("shop"), scope.clone()) };
-        telemetry.metrics().push(point).unwrap();
+        let point = MetricPoint::builder().source(&source("shop")).exemplars(&exemplars);
+        telemetry.metrics().push(point.build()).unwrap();
     }
     let all = telemetry.trace(id);
     assert_eq!(all.trace.unwrap().spans.len(), 1);
-    assert_eq!(all.logs.iter().map(|log| log.time_unix_nanos).collect::<Vec<_>>(), [20, 30]);
+    assert_eq!(all.logs.iter().map(|log| log.time_unix_nanos()).collect::<Vec<_>>(), [20, 30]);
     assert_eq!(all.exemplars.iter().map(|one| one.exemplar.time_unix_nanos).collect::<Vec<_>>(), [1, 2]);
     let nothing = telemetry.trace(TraceId::from(9));
     assert!(nothing.trace.is_none() && nothing.logs.is_empty() && nothing.exemplars.is_empty());
@@ -44,11 +42,10 @@ fn everything_of_one_trace_comes_from_all_three() {
 #[test]
 fn services_are_counted_for_each_signal() {
     let telemetry = telemetry();
-    let scope = Scope::default().share();
-    telemetry.traces().push(Span::new(resource("cart"), scope.clone())).unwrap();
-    telemetry.logs().push(LogRecord::new(resource("cart"), scope.clone())).unwrap();
-    telemetry.logs().push(LogRecord::new(resource("cart"), scope.clone())).unwrap();
-    telemetry.metrics().push(MetricPoint::new(MetricPoint::default().metric, resource("ad"), scope)).unwrap();
+    telemetry.traces().push(Span::builder().source(&source("cart")).build()).unwrap();
+    telemetry.logs().push(LogRecord::builder().source(&source("cart")).build()).unwrap();
+    telemetry.logs().push(LogRecord::builder().source(&source("cart")).build()).unwrap();
+    telemetry.metrics().push(MetricPoint::builder().source(&source("ad")).build()).unwrap();
     let services: Vec<_> = telemetry
         .services()
         .into_iter()

@@ -10,6 +10,7 @@ pub mod alloc;
 pub mod check;
 pub mod clock;
 pub mod contender;
+pub mod decoded;
 pub mod ingest;
 pub mod latency;
 pub mod lookup;

@@ -54,6 +54,8 @@ enum Command {
     Queries,
     /// What a push costs in larger stores, and with more or fewer keys
     Growth,
+    /// OTLP requests until they can be asked for, beside prost with locks and maps
+    Otlp,
     /// Bytes of index by record, allocations by push, resident memory over time
     Memory,
     /// What a store with nothing to do costs, and how soon it wakes
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::All | Command::Quick => &[
             parts::memory::run,
             parts::idle::run,
+            parts::otlp::run,
             parts::ingest::run,
             parts::latency::run,
             parts::lookups::run,
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Queries => &[parts::queries::run],
         Command::Growth => &[parts::growth::run],
         Command::Memory => &[parts::memory::run],
+        Command::Otlp => &[parts::otlp::run],
         Command::Idle => &[parts::idle::run],
         Command::Soak => &[parts::soak::run],
         Command::Check => {

@@ -2,13 +2,17 @@
 
 use crate::report::Report;
 use crate::stop::Stop;
-use crate::text::{thousands, write_json};
-use crate::{End, Fallible, Keeping, USUAL, seconds, shown};
+use crate::text::{printable, thousands, write_json};
+use crate::units::seconds;
+use crate::{End, Fallible, Keeping, USUAL, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Request, Shop};
 use slipring::otlp::{self, Encoding};
-use slipring::{MetricPoint, QueryError, Rejection, Severity, Signal, Stats, Store, Telemetry, TraceId};
+use slipring::{
+    LogRecord, MetricPoint, QueryError, Rejection, Severity, Signal, Span, SpanLink, SpanLinkRef, Stats, Store,
+    Telemetry, TraceId,
+};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -109,7 +113,10 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
     }
     out.flush()?;
     let [spans, logs, points] = counts.map(thousands);
-    eprintln!("{spans} spans, {logs} log records and {points} metric points written to {}", path.display());
+    eprintln!(
+        "{spans} spans, {logs} log records and {points} metric points written to {}",
+        printable(&path.display().to_string())
+    );
     Ok(End::Well)
 }
 
@@ -193,13 +200,23 @@ pub fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallibl
 /// The request as it would come after so many laps: the same, but in a trace of its own.
 fn again(request: &Request, lap: u128) -> Request {
     let anew = |trace: TraceId| TraceId::from(u128::from(trace) ^ lap << 64);
-    let mut request = request.clone();
-    for span in &mut request.spans {
-        span.trace_id = anew(span.trace_id);
-        span.links.iter_mut().for_each(|link| link.trace_id = anew(link.trace_id));
-    }
-    request.logs.iter_mut().for_each(|log| log.trace_id = log.trace_id.map(anew));
-    request
+    let link = |link: SpanLinkRef<'_>| SpanLink {
+        trace_id: anew(link.trace_id()),
+        span_id: link.span_id(),
+        trace_state: link.trace_state().into(),
+        attributes: link.attributes().to_attributes(),
+        dropped_attributes_count: link.dropped_attributes_count(),
+        flags: link.flags(),
+    };
+    let span = |span: &Span| {
+        let links: Vec<SpanLink> = span.links().iter().map(link).collect();
+        span.to_builder().trace_id(anew(span.trace_id())).without_links().links(&links).build()
+    };
+    let log = |log: &LogRecord| match log.trace_id() {
+        Some(trace) => log.to_builder().trace_id(anew(trace)).build(),
+        None => log.clone(),
+    };
+    Request { spans: request.spans.iter().map(span).collect(), logs: request.logs.iter().map(log).collect() }
 }
 
 /// What somebody on call asks again and again: which errors, in which traces, and which services are there at all.
@@ -207,7 +224,7 @@ fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
     let mut lookups = 0;
     while !over.load(Relaxed) {
         let errors = telemetry.logs().query().key("severity", Severity::ERROR).limit(20).collect()?;
-        for trace in errors.iter().filter_map(|log| log.trace_id) {
+        for trace in errors.iter().filter_map(|log| log.trace_id()) {
             telemetry.traces().query().key("trace", trace).collect()?;
             lookups += 1;
         }

@@ -1,4 +1,4 @@
-//! Files of export requests: JSON lines, or protobuf messages with their lengths before them; packed with gzip or not.
+//! Files of export requests: in JSON, a line or several each, or in protobuf with their lengths before them; packed or not.
 
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest line or message that is read; of a longer one nothing is kept.
 const LONGEST: u64 = 64 << 20;
+
+/// How what zstd has packed begins.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A request as it lies in a file.
 pub struct Item {
@@ -30,13 +33,14 @@ pub struct Requests {
     number: u64,
     form: Form,
     ended: bool,
+    /// A line that was read, and belongs to the next request.
+    next: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
+    /// A request a line, or over several lines, as people and `jq` write it.
     Lines,
-    /// One request over many lines, as people write it.
-    Document,
     /// Each message behind its length: four bytes, the highest first, as the Collector's file exporter has it; or a varint.
     Messages(Length),
 }
@@ -54,12 +58,10 @@ fn form_of(start: &[u8]) -> Form {
     const FIRST: u8 = 0x0a;
     // No message is without some byte that no text has.
     if start.iter().take(256).all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) {
-        return match start {
-            [b'{', b'\r' | b'\n', rest @ ..] if !rest.trim_ascii_start().starts_with(b"{") => Form::Document,
-            _ => Form::Lines,
-        };
+        return Form::Lines;
     }
-    if start.first() == Some(&0) && start.get(4) == Some(&FIRST) {
+    let is_packed = start.get(4..8) == Some(&ZSTD);
+    if start.first() == Some(&0) && (is_packed || start.get(4) == Some(&FIRST)) {
         return Form::Messages(Length::Four);
     }
     let length = start.iter().take(4).position(|byte| *byte < 0x80);
@@ -94,18 +96,27 @@ impl Requests {
 
     fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(1 << 16, reader);
-        let packed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let mut reader: Box<dyn BufRead + Send> =
-            if packed { Box::new(BufReader::new(MultiGzDecoder::new(reader))) } else { Box::new(reader) };
+        let start = reader.fill_buf()?;
+        let mut reader: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {
+            Box::new(BufReader::new(MultiGzDecoder::new(reader)))
+        } else if start.starts_with(&ZSTD) {
+            Box::new(BufReader::new(zstd::Decoder::with_buffer(reader)?))
+        } else {
+            Box::new(reader)
+        };
         if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             // A mark that some editors put before a text.
             reader.consume(3);
         }
         let form = form_of(reader.fill_buf()?);
-        Ok(Self { reader, number: 0, form, ended: false })
+        Ok(Self { reader, number: 0, form, ended: false, next: None })
     }
 
-    fn line(&mut self) -> io::Result<Option<Body>> {
+    /// The next line that is not blank, and whether it is too long to be kept.
+    fn line(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
+        if let Some(line) = self.next.take() {
+            return Ok(Some((line, false)));
+        }
         loop {
             let mut line = Vec::new();
             let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line)? as u64;
@@ -115,21 +126,44 @@ impl Requests {
             self.number += 1;
             if read > LONGEST && line.last() != Some(&b'\n') {
                 self.reader.skip_until(b'\n')?;
-                return Ok(Some(Body::Damaged(too_long())));
+                return Ok(Some((line, true)));
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some(Body::Json(line)));
+                return Ok(Some((line, false)));
             }
         }
     }
 
-    fn document(&mut self) -> io::Result<Option<Body>> {
-        self.ended = true;
-        self.number = 1;
-        let mut document = Vec::new();
-        let read = self.reader.by_ref().take(LONGEST + 1).read_to_end(&mut document)? as u64;
-        let whole = read <= LONGEST;
-        Ok(Some(if whole { Body::Json(document) } else { Body::Damaged(too_long()) }))
+    /// A request in JSON, and the line in which it begins.
+    fn json(&mut self) -> io::Result<Option<(u64, Body)>> {
+        let Some((line, too_long_a_line)) = self.line()? else { return Ok(None) };
+        let first = self.number;
+        if too_long_a_line {
+            return Ok(Some((first, Body::Damaged(too_long()))));
+        }
+        // A brace alone begins one of many lines, if the next goes on inside of it.
+        let is_open =
+            matches!(line.trim_ascii(), b"{") && matches!(self.reader.fill_buf()?.first(), Some(b' ' | b'\t' | b'"'));
+        if !is_open {
+            return Ok(Some((first, Body::Json(line))));
+        }
+        let (mut document, mut nesting) = (line, Nesting::default());
+        nesting.follow(&document);
+        while nesting.depth > 0 {
+            let Some((line, too_long_a_line)) = self.line()? else { break };
+            if document.len() as u64 + line.len() as u64 > LONGEST || too_long_a_line {
+                self.ended = true;
+                return Ok(Some((first, Body::Damaged(format!("{}; the rest of the file is left out", too_long())))));
+            }
+            if line.starts_with(b"{") {
+                // The next one begins, so this one is not whole.
+                self.next = Some(line);
+                break;
+            }
+            nesting.follow(&line);
+            document.extend(line);
+        }
+        Ok(Some((first, Body::Json(document))))
     }
 
     fn message(&mut self, length: Length) -> io::Result<Option<Body>> {
@@ -146,7 +180,19 @@ impl Requests {
         if self.reader.by_ref().take(length).read_to_end(&mut message)? as u64 != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Some(Body::Protobuf(message)))
+        if message.starts_with(&ZSTD) {
+            // Each by itself, as the Collector's file exporter packs them.
+            let mut unpacked = Vec::new();
+            let packed = zstd::Decoder::with_buffer(&message[..])?.take(LONGEST + 1);
+            let read = BufReader::new(packed).read_to_end(&mut unpacked);
+            match read {
+                Err(error) => return Ok(Some(Body::Damaged(format!("this is no zstd, or damaged: {error}")))),
+                Ok(_) if unpacked.len() as u64 > LONGEST => return Ok(Some(Body::Damaged(too_long()))),
+                Ok(_) => message = unpacked,
+            }
+        }
+        let is_json = message.trim_ascii_start().starts_with(b"{");
+        Ok(Some(if is_json { Body::Json(message) } else { Body::Protobuf(message) }))
     }
 
     fn length(&mut self, form: Length) -> io::Result<Option<u64>> {
@@ -183,6 +229,29 @@ impl Requests {
     }
 }
 
+/// How deep a text in JSON is inside of its objects.
+#[derive(Default)]
+struct Nesting {
+    depth: u64,
+    in_text: bool,
+    is_escaped: bool,
+}
+
+impl Nesting {
+    fn follow(&mut self, text: &[u8]) {
+        for &byte in text {
+            match (self.in_text, byte) {
+                (true, _) if std::mem::take(&mut self.is_escaped) => {}
+                (true, b'\\') => self.is_escaped = true,
+                (_, b'"') => self.in_text = !self.in_text,
+                (false, b'{') => self.depth += 1,
+                (false, b'}') => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+}
+
 fn too_long() -> String {
     format!("it is longer than {LONGEST} bytes")
 }
@@ -194,17 +263,16 @@ impl Iterator for Requests {
         if self.ended {
             return None;
         }
-        let body = match self.form {
-            Form::Lines => self.line(),
-            Form::Document => self.document(),
-            Form::Messages(length) => self.message(length),
+        let found = match self.form {
+            Form::Lines => self.json(),
+            Form::Messages(length) => self.message(length).map(|body| body.map(|body| (self.number, body))),
         };
-        let body = body.unwrap_or_else(|error| {
+        let found = found.unwrap_or_else(|error| {
             self.ended = true;
             self.number += 1;
-            Some(Body::Damaged(format!("{error}; the rest of the file is left out")))
+            Some((self.number, Body::Damaged(format!("{error}; the rest of the file is left out"))))
         });
-        body.map(|body| Item { number: self.number, body })
+        found.map(|(number, body)| Item { number, body })
     }
 }
 
@@ -237,6 +305,34 @@ mod tests {
         assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}"), [(1, Ok(b"{\"a\":1}".to_vec()))]);
         assert_eq!(read(b""), []);
         assert_eq!(read(b"garbage\n"), [(1, Ok(b"garbage\n".to_vec()))]);
+    }
+
+    #[test]
+    fn documents_of_many_lines_follow_each_other() {
+        let one = "{\n  \"a\": {\n    \"b\": \"} {\\\"\"\n  }\n}\n";
+        let found = read(format!("{one}{{}}\n{one}\n{{\"c\":1}}\n{one}").as_bytes());
+        let expected = [(1, one), (6, "{}\n"), (7, one), (13, "{\"c\":1}\n"), (14, one)];
+        assert_eq!(found, expected.map(|(line, text)| (line, Ok(text.as_bytes().to_vec()))));
+        // One that has no end costs only itself.
+        let found = read(format!("{{\n  \"a\": {{\n{one}").as_bytes());
+        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(found[1].1, Ok(one.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn what_zstd_has_packed_is_unpacked() {
+        let packed = zstd::encode_all(&b"{\"a\":1}\n{\"b\":2}\n"[..], 3).unwrap();
+        assert_eq!(read(&packed).len(), 2);
+        assert_eq!(read(&[&packed[..], &packed[..]].concat()).len(), 4);
+        let framed = |message: &[u8]| {
+            let packed = zstd::encode_all(message, 3).unwrap();
+            [&(packed.len() as u32).to_be_bytes()[..], &packed].concat()
+        };
+        let message = [0x0a, 2, 0x12, 0];
+        let file = [framed(b"{\"a\":1}"), framed(&message)].concat();
+        assert_eq!(read(&file), [(1, Ok(b"{\"a\":1}".to_vec())), (2, Ok(message.to_vec()))]);
+        let damaged = read(&[&framed(b"{\"a\":1}")[..], &[0, 0, 0, 5], &ZSTD, b"x"].concat());
+        assert!(damaged.len() == 2 && damaged[1].1.is_err(), "{damaged:?}");
     }
 
     #[test]

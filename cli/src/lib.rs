@@ -2,19 +2,22 @@
 //!
 //! A library only so that the fuzzer can ask what the program is asked.
 
+mod arguments;
 mod demo;
 mod input;
+mod memory;
 mod replay;
 mod report;
 mod serve;
 mod stop;
 mod stress;
 mod text;
+mod units;
 
 pub use serve::{over_grpc, over_http};
 
 use clap::{Args, Parser, Subcommand};
-use slipring::{BuildError, Store, Telemetry};
+use slipring::{BuildError, LogRecord, MetricPoint, Span, Store, Telemetry};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,6 +28,8 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "slipring", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
+    after_long_help = "Exit status: 0 if all went well, 1 if some of the input was damaged or rejected, 2 if the command line is wrong, \
+                       3 if it failed, 130 if it was interrupted twice.\n\nFirst try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve",
     after_help = "First try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve"
 )]
 struct Arguments {
@@ -48,13 +53,13 @@ const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 #[command(next_help_heading = "What is kept")]
 struct Keeping {
     /// Spans that are kept, the newest [default: 10,000; replay: by the files' size]
-    #[arg(long, env = "SLIPRING_TRACES", value_name = "N")]
+    #[arg(long, env = "SLIPRING_TRACES", value_name = "N", value_parser = units::amount)]
     traces: Option<usize>,
     /// Log records that are kept, the newest [default: 50,000; replay: by the files' size]
-    #[arg(long, env = "SLIPRING_LOGS", value_name = "N")]
+    #[arg(long, env = "SLIPRING_LOGS", value_name = "N", value_parser = units::amount)]
     logs: Option<usize>,
     /// Metric points that are kept, the newest [default: 100,000; replay: by the files' size]
-    #[arg(long, env = "SLIPRING_METRICS", value_name = "N")]
+    #[arg(long, env = "SLIPRING_METRICS", value_name = "N", value_parser = units::amount)]
     metrics: Option<usize>,
     /// Shards of each store; with 1, exactly the newest records are kept [default: two for each core, fewer in small stores]
     #[arg(long, env = "SLIPRING_SHARDS", value_name = "N")]
@@ -62,27 +67,47 @@ struct Keeping {
     /// How many of the records are for errors alone, in each hundred: error spans, and logs from ERROR on
     #[arg(long, env = "SLIPRING_ERROR_SHARE", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     error_share: Option<u8>,
-    /// Seconds that a record may stay
-    #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "SECONDS", value_parser = seconds)]
+    /// How long a record may stay: seconds, or a time such as 15m
+    #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "TIME", value_parser = units::seconds)]
     max_age: Option<Duration>,
     /// Bytes that each store's records may take, and as many again what they share (resource, scope, metric)
-    #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES", value_parser = units::some_bytes)]
     max_bytes: Option<usize>,
     /// Bytes that one record may take; larger ones are rejected
-    #[arg(long, env = "SLIPRING_MAX_RECORD_BYTES", value_name = "BYTES", default_value_t = 1 << 20)]
+    #[arg(long, env = "SLIPRING_MAX_RECORD_BYTES", value_name = "BYTES", default_value = "1M", value_parser = units::some_bytes)]
     max_record_bytes: usize,
 }
 
 impl Keeping {
     /// The stores; of so many spans, log records and metric points where nothing else is said.
-    fn build(&self, default: [usize; 3]) -> Result<Telemetry, BuildError> {
-        let [traces, logs, metrics] = default;
-        let metrics = self.store(self.metrics.unwrap_or(metrics), false)?;
-        Ok(Telemetry::new(
-            self.store(self.traces.unwrap_or(traces), true)?,
-            self.store(self.logs.unwrap_or(logs), true)?,
-            metrics,
-        ))
+    fn build(&self, default: [usize; 3]) -> Fallible<Telemetry> {
+        let slots = self.slots(default);
+        if let Some(has) = memory::of_machine().filter(|&has| has < slots) {
+            let [slots, has] = [slots, has].map(text::mebibytes);
+            let kept = "--traces, --logs and --metrics";
+            return Err(format!(
+                "{kept} would take {slots} for slots and indexes alone, and this machine has {has}; lower them"
+            )
+            .into());
+        }
+        let [traces, logs, metrics] = self.kept(default);
+        let metrics = self.store(metrics, false)?;
+        Ok(Telemetry::new(self.store(traces, true)?, self.store(logs, true)?, metrics))
+    }
+
+    fn kept(&self, [traces, logs, metrics]: [usize; 3]) -> [usize; 3] {
+        [self.traces.unwrap_or(traces), self.logs.unwrap_or(logs), self.metrics.unwrap_or(metrics)]
+    }
+
+    /// Bytes that the stores take beside what their records hold.
+    fn slots(&self, default: [usize; 3]) -> u64 {
+        let [traces, logs, metrics] = self.kept(default);
+        let all = [
+            memory::of_slots::<Span>(traces),
+            memory::of_slots::<LogRecord>(logs),
+            memory::of_slots::<MetricPoint>(metrics),
+        ];
+        all.into_iter().fold(0, u64::saturating_add)
     }
 
     fn store<T: slipring::Signal>(&self, capacity: usize, has_errors: bool) -> Result<Store<T>, BuildError> {
@@ -104,15 +129,6 @@ impl Keeping {
     }
 }
 
-/// A number of seconds above 0, with fractions.
-fn seconds(text: &str) -> Result<Duration, String> {
-    /// More than anybody waits, and less than clocks can add.
-    const MOST: f64 = 1e9;
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "give a number of seconds above 0, at most a billion".to_owned())
-}
-
 /// How a command ended.
 enum End {
     Well,
@@ -124,7 +140,11 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The program: does what the command line says.
 pub fn main() -> ExitCode {
-    let ended = match Arguments::parse().command {
+    let arguments = match arguments::read() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let ended = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -136,7 +156,7 @@ pub fn main() -> ExitCode {
         // Whoever reads this has seen enough of what goes on.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("slipring: {error}");
+            eprintln!("slipring: {}", text::printable(&error.to_string()));
             ExitCode::from(3)
         }
     }

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, Kind, Rejected, Request};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Takes OTLP files into memory, and reports what is in them.
 ///
-/// Files are JSON lines as the Collector's file exporter writes them, one export request a line, or protobuf messages each behind its
-/// length (four bytes or a varint); plain or packed with gzip. `-` is standard input.
+/// Files are JSON as the Collector's file exporter writes it, an export request a line, or over many lines as `jq` writes it; or messages
+/// each behind its length (four bytes or a varint), in protobuf, or packed with zstd one by one. Plain or packed with gzip or zstd. `-`
+/// is standard input.
 ///
 /// A damaged line costs that line, a malformed record that record; both are told, with their line, and make the exit status 1.
 /// Unless told otherwise, stores are made large enough for the files, up to two million records each.
@@ -89,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let started = Instant::now();
     let replayed = replay(arguments, &telemetry, &sizes, &stop)?;
     telemetry.flush()?;
-    let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed())))?;
+    let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed(), stop.is_asked())))?;
     let out = &mut io::stdout().lock();
     if arguments.json {
         shown(write_json(out, &report))?;
@@ -110,10 +111,14 @@ fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
             return Err(format!("{} is a folder; give the files in it", path.display()).into());
         }
         // Packed text is a tenth of what it was, more or less.
-        let packed = path.extension().is_some_and(|extension| extension == "gz");
+        let packed = is_packed(path);
         Ok(file.is_file().then(|| file.len().saturating_mul(if packed { 10 } else { 1 })))
     };
     files.iter().map(size).collect()
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz" || extension == "zst")
 }
 
 fn capacities(sizes: &[Option<u64>]) -> [usize; 3] {
@@ -168,7 +173,7 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
 
 fn progress(arguments: &Arguments, sizes: &[Option<u64>]) -> ProgressBar {
     let all: Option<u64> = sizes.iter().copied().sum();
-    let packed = arguments.files.iter().any(|file| file.extension().is_some_and(|extension| extension == "gz"));
+    let packed = arguments.files.iter().any(|file| is_packed(file));
     let all = all.filter(|_| !packed).map(|bytes| bytes.saturating_mul(arguments.times)).filter(|bytes| *bytes > 0);
     let style = |template: &str| ProgressStyle::with_template(template).expect("the template is sound");
     match all {
@@ -322,8 +327,13 @@ impl Tally {
 
     fn tell(&mut self, file: usize, number: u64, what: String) {
         self.troubled += 1;
-        if self.problems.len() < TOLD {
-            self.problems.push(Problem { file: self.files[file].file.clone(), line: number, what });
+        let file = &self.files[file].file;
+        // One that is like another is told with it.
+        if let Some(known) = self.problems.iter_mut().find(|known| known.what == what && known.file == *file) {
+            known.again += 1;
+            known.line = known.line.min(number);
+        } else if self.problems.len() < TOLD {
+            self.problems.push(Problem { file: file.clone(), line: number, what, again: 0 });
         }
     }
 
@@ -331,14 +341,26 @@ impl Tally {
         self.files.iter_mut().zip(other.files).for_each(|(file, other)| file.add(&other));
         self.rejected.merge(&other.rejected);
         self.troubled += other.troubled;
-        self.problems.extend(other.problems);
+        for problem in other.problems {
+            let alike = |known: &&mut Problem| known.what == problem.what && known.file == problem.file;
+            match self.problems.iter_mut().find(alike) {
+                Some(known) => {
+                    known.again += 1 + problem.again;
+                    known.line = known.line.min(problem.line);
+                }
+                None => self.problems.push(problem),
+            }
+        }
         self.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         self.problems.truncate(TOLD);
     }
 
-    fn into_report(self, took: Duration) -> Replayed {
-        let untold = self.troubled - self.problems.len() as u64;
-        Replayed::new(self.files, &self.rejected, self.problems, untold, took)
+    fn into_report(self, took: Duration, interrupted: bool) -> Replayed {
+        let told: u64 = self.problems.iter().map(|problem| 1 + problem.again).sum();
+        let untold = self.troubled - told;
+        let mut replayed = Replayed::new(self.files, &self.rejected, self.problems, untold, took);
+        replayed.interrupted = interrupted;
+        replayed
     }
 }
 

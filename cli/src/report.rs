@@ -1,7 +1,7 @@
 //! What is in the stores: for a person to read, or in JSON.
 
 use crate::Fallible;
-use crate::text::{counted, mebibytes, milliseconds, rate, thousands};
+use crate::text::{counted, mebibytes, milliseconds, printable, rate, thousands};
 use serde::Serialize;
 use slipring::otlp::Rejected;
 use slipring::{
@@ -67,6 +67,8 @@ pub struct Replayed {
     problems: Vec<Problem>,
     /// How many others there were.
     other_problems: u64,
+    /// Whether somebody stopped it before the end.
+    pub interrupted: bool,
 }
 
 /// What one file held.
@@ -91,6 +93,8 @@ pub struct Problem {
     /// Which line, or message, from 1.
     pub line: u64,
     pub what: String,
+    /// How many others of the file are like it.
+    pub again: u64,
 }
 
 impl FileReport {
@@ -135,6 +139,7 @@ impl Replayed {
             otherwise_rejected,
             problems,
             other_problems,
+            interrupted: false,
         }
     }
 
@@ -182,7 +187,7 @@ impl Report {
             let (signal, name, distinct) = (index.signal, index.index, thousands(index.distinct));
             writeln!(out, "\n{signal}s by {name}, {distinct} distinct")?;
             for key in index.top.iter().take(PRINTED_KEYS) {
-                writeln!(out, "  {:>10}  {}", thousands(key.count), named(index, &key.key))?;
+                writeln!(out, "  {:>10}  {}", thousands(key.count), printable(&named(index, &key.key)))?;
             }
         }
         print_traces(out, "The slowest traces", &self.slowest_traces)?;
@@ -223,7 +228,11 @@ impl Replayed {
         let mut row = |file: &FileReport| {
             let counts = [file.spans, file.log_records, file.metric_points, file.rejected, file.damaged];
             let [spans, logs, points, rejected, damaged] = counts.map(thousands);
-            writeln!(out, "{:width$}{spans:>12}{logs:>14}{points:>16}{rejected:>11}{damaged:>10}", file.file)
+            writeln!(
+                out,
+                "{:width$}{spans:>12}{logs:>14}{points:>16}{rejected:>11}{damaged:>10}",
+                printable(&file.file)
+            )
         };
         self.files.iter().try_for_each(&mut row)?;
         if self.files.len() > 1 {
@@ -232,20 +241,23 @@ impl Replayed {
             row(&all)?;
         }
         let (records, rate) = (counted(self.records, "record"), thousands(self.records_per_second));
-        writeln!(out, "\n{records} in {:.2} s, {rate}/s", self.seconds)?;
+        let interrupted = if self.interrupted { ", interrupted before the end" } else { "" };
+        writeln!(out, "\n{records} in {:.2} s, {rate}/s{interrupted}", self.seconds)?;
         if !self.rejected.is_empty() {
             writeln!(out, "\nRejected, because")?;
             for (reason, records) in &self.rejected {
-                writeln!(out, "  {:>10}  {reason}", thousands(*records))?;
+                writeln!(out, "  {:>10}  {}", thousands(*records), printable(reason))?;
             }
             if self.otherwise_rejected > 0 {
                 writeln!(out, "  {:>10}  for other reasons", thousands(self.otherwise_rejected))?;
             }
         }
         if !self.problems.is_empty() {
-            writeln!(out, "\nNot in order")?;
-            for Problem { file, line, what } in &self.problems {
-                writeln!(out, "  {file}:{line}: {what}")?;
+            writeln!(out, "\nDamaged or rejected")?;
+            for Problem { file, line, what, again } in &self.problems {
+                let (file, what) = (printable(file), printable(what));
+                let again = if *again > 0 { format!(" (and {} like it)", thousands(*again)) } else { String::new() };
+                writeln!(out, "  {file}:{line}: {what}{again}")?;
             }
             if self.other_problems > 0 {
                 writeln!(out, "  and {} others", thousands(self.other_problems))?;
@@ -298,7 +310,7 @@ fn print_traces(out: &mut impl Write, heading: &str, traces: &[TraceSummary]) ->
     writeln!(out, "\n{heading}")?;
     for trace in traces {
         let (took, spans) = (milliseconds(trace.duration), counted(trace.spans, "span"));
-        let (root, name) = (&trace.root_service, &trace.root_name);
+        let (root, name) = (printable(&trace.root_service), printable(&trace.root_name));
         let failed = if trace.errors == 0 { String::new() } else { format!(", {} failed", thousands(trace.errors)) };
         let partial = if trace.partial { ", in part" } else { "" };
         writeln!(

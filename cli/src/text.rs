@@ -2,6 +2,7 @@
 
 use crate::Fallible;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
@@ -9,6 +10,18 @@ use std::time::Duration;
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     Ok(writeln!(out)?)
+}
+
+/// A text that somebody else wrote, for a terminal: what would steer it, or change the order in which it is read, is escaped.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_steering = |one: char| {
+        one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |one: char| if is_steering(one) { one.escape_default().to_string() } else { one.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
 }
 
 /// With commas.
@@ -44,6 +57,8 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!([0, 12, 1_234, 1_234_567].map(thousands), ["0", "12", "1,234", "1,234,567"]);
         assert_eq!(counted(1, "span") + ", " + &counted(2_000, "log record"), "1 span, 2,000 log records");
+        assert_eq!(printable("na\u{ef}ve \u{1f600}"), "na\u{ef}ve \u{1f600}");
+        assert_eq!(printable("\x1b[2J\u{9b}x\u{202e}\n\t"), "\\u{1b}[2J\\u{9b}x\\u{202e}\\n\\t");
         assert_eq!(rate(10, Duration::from_millis(500)), 20);
     }
 }

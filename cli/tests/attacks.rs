@@ -4,7 +4,7 @@
 mod support;
 
 use slipring::otlp::{Encoding, write};
-use slipring::{Attributes, KeyValue, LogRecord, Resource, Severity, Value};
+use slipring::{Attributes, KeyValue, LogRecord, Resource, Scope, Severity, Source, Value};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -102,7 +102,7 @@ fn server(connections: u64) -> Server {
 }
 
 fn logs(count: usize, body: &str) -> Vec<u8> {
-    let log = LogRecord { body: Some(body.into()), severity: Severity::INFO, ..LogRecord::default() };
+    let log = LogRecord::builder().body(body).severity(Severity::INFO).build();
     write(&vec![log; count], Encoding::Protobuf)
 }
 
@@ -411,7 +411,7 @@ fn records_that_each_bring_a_large_resource() {
     withstand(May::Fill, |server| {
         let name = "n".repeat(RECORD as usize - 1_000);
         let attributes = Attributes::from(vec![KeyValue { key: "large".into(), value: Value::Text(name.into()) }]);
-        let log = LogRecord { resource: Resource::new(attributes).share(), ..LogRecord::default() };
+        let log = LogRecord::builder().source(&Source::new(&Resource::new(attributes), &Scope::default())).build();
         let one = write(&[log], Encoding::Protobuf);
         // Requests one after the other are one request: each resource is one of its own.
         let body = one.repeat(15);

@@ -14,7 +14,7 @@ use support::{SLIPRING, Server, parse, request};
 const PROTOBUF: [(&str, &str); 1] = [("content-type", "application/x-protobuf")];
 
 fn logs(count: usize, body: &str) -> Vec<u8> {
-    let log = LogRecord { body: Some(body.into()), severity: Severity::INFO, ..LogRecord::default() };
+    let log = LogRecord::builder().body(body).severity(Severity::INFO).build();
     write(&vec![log; count], Encoding::Protobuf)
 }
 

@@ -123,3 +123,32 @@ async fn packed_calls_are_unpacked_a_few_at_a_time() {
     let metrics = server.get("/metrics").text();
     assert!(metrics.contains(&format!("slipring_requests_total{{outcome=\"taken\"}} {CALLS}\n")), "{metrics}");
 }
+
+#[tokio::test]
+async fn it_tells_its_health_and_what_it_accepts() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    let server = Server::start(&[]);
+    let channel = channel(&server).await;
+    let mut health = HealthClient::new(channel.clone());
+    for service in ["", "opentelemetry.proto.collector.trace.v1.TraceService"] {
+        let answer = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap().into_inner();
+        assert_eq!(answer.status, 1, "serving");
+    }
+    let unknown = health.check(HealthCheckRequest { service: "shop".to_owned() }).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+
+    let mut traces = TraceServiceClient::new(channel.clone());
+    let mut packed = tonic::Request::new(spans(vec![span(1)]));
+    packed.metadata_mut().insert("grpc-encoding", "br".parse().unwrap());
+    let refused = traces.export(packed).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert_eq!(refused.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip,deflate,zstd");
+    let mut with_token = tonic::Request::new(spans(vec![span(1)]));
+    with_token.metadata_mut().insert("authorization", "x".repeat(12 << 10).parse().unwrap());
+    traces.export(with_token).await.unwrap();
+    for encoding in [CompressionEncoding::Deflate, CompressionEncoding::Zstd] {
+        TraceServiceClient::new(channel.clone()).send_compressed(encoding).export(spans(vec![span(2)])).await.unwrap();
+    }
+    assert_eq!(server.ask("/api/count/spans")["count"], 3);
+}

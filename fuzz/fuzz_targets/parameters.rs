@@ -110,8 +110,8 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     for number in 0..20 {
         let trace_id = TraceId::from(number % 4 + 1);
         let time = number as u64 * 1_000_000_000;
-        let span = Span { trace_id, name: "GET /cart".into(), start_unix_nanos: time, ..Span::default() };
-        let log = LogRecord { trace_id: Some(trace_id), severity: Severity(number as i32), ..LogRecord::default() };
+        let span = Span::builder().trace_id(trace_id).name("GET /cart").start_unix_nanos(time).build();
+        let log = LogRecord::builder().trace_id(trace_id).severity(Severity(number as i32)).build();
         telemetry.traces().push(span).expect("it is open");
         telemetry.logs().push(log).expect("it is open");
         telemetry.metrics().push(MetricPoint::default()).expect("it is open");

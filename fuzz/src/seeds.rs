@@ -45,8 +45,9 @@ fn plant<T: Exported>(folder: &Path, kind: u8, records: &[T], number: usize) -> 
         [&[kind], &choices[..], &[0]].concat()
     };
     let [plain, packed, as_json, framed] = [sent(0, 0), sent(0, 1), sent(1, 0), sent(2, 0)];
-    let seeds: [(&str, &[u8], &[u8]); 8] = [
+    let seeds: [(&str, &[u8], &[u8]); 9] = [
         ("protobuf", &[kind], &protobuf),
+        ("views", &[kind], &protobuf),
         ("json", &[kind], &json),
         ("round_trip", &[kind, 20], &protobuf),
         ("round_trip", &[kind, 21], &json),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use slipring::{Attributes, EntityRef, KeyValue, Resource, Scope, Shared, Value};
+use slipring::{Attributes, EntityRef, KeyValue, Resource, Scope, Source, Value};
 
 use crate::rng::{Rng, mix};
 use crate::service::Service;
@@ -10,9 +10,8 @@ use crate::service::Service;
 /// One process.
 pub(crate) struct Instance {
     pub service: Service,
-    pub resource: Shared<Resource>,
     /// One for each [`Library`].
-    scopes: [Shared<Scope>; 5],
+    sources: [Source; 5],
     /// When it started, in Unix nanoseconds: what its cumulative metrics count from.
     pub started: u64,
 }
@@ -90,26 +89,25 @@ impl Instance {
         };
         let resource = Resource::new(Attributes::from(attributes))
             .with_schema_url("https://opentelemetry.io/schemas/1.37.0")
-            .with_entity_refs([entity])
-            .share();
-        let scopes = ["", "http", "rpc", "database", "messaging"].map(|library| scope(service, library));
+            .with_entity_refs([entity]);
+        let source = |library| Source::new(&resource, &scope(service, library));
+        let sources = ["", "http", "rpc", "database", "messaging"].map(source);
         // Up to three days ago.
         let started = now.saturating_sub(rng.below(3 * 86_400) * 1_000_000_000);
-        Self { service, resource, scopes, started }
+        Self { service, sources, started }
     }
 
-    pub fn scope(&self, library: Library) -> Shared<Scope> {
-        self.scopes[library as usize].clone()
+    pub fn source(&self, library: Library) -> &Source {
+        &self.sources[library as usize]
     }
 }
 
-fn scope(service: Service, library: &str) -> Shared<Scope> {
+fn scope(service: Service, library: &str) -> Scope {
     let facts = service.facts();
     if library.is_empty() {
         let attributes = [KeyValue::new("app.team", "shop")].into_iter().collect();
-        return Scope { name: facts.name.into(), version: facts.version.into(), attributes, ..Scope::default() }
-            .share();
+        return Scope { name: facts.name.into(), version: facts.version.into(), attributes, ..Scope::default() };
     }
     let name = format!("io.opentelemetry.{}.{library}", facts.language).into();
-    Scope { name, version: "2.1.0".into(), ..Scope::default() }.share()
+    Scope { name, version: "2.1.0".into(), ..Scope::default() }
 }

@@ -19,12 +19,11 @@
 //! ```
 //! let mut shop = shop::Shop::new(7);
 //! let shop::Request { spans, logs } = shop.request();
-//! assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id));
-//! assert!(logs.iter().all(|log| log.time_unix_nanos >= shop::START));
+//! assert!(spans.iter().all(|span| span.trace_id() == spans[0].trace_id()));
+//! assert!(logs.iter().all(|log| log.time_unix_nanos() >= shop::START));
 //! assert!(shop.metrics().len() > 1_000);
 //!
-//! let names: Vec<_> = shop.spans().take(1_000).map(|span| span.name).collect();
-//! assert!(names.iter().any(|name| &**name == "GET /product/{id}"));
+//! assert!(shop.spans().take(1_000).any(|span| span.name() == "GET /product/{id}"));
 //! ```
 //!
 //! [`fixed`] has records of fixed sizes without heap, for benches in which making a record must cost next to nothing.
@@ -136,10 +135,9 @@ impl Shop {
         let visit = self.visits.next(&mut self.rng);
         let trouble = self.trouble.map(|(service, _)| service);
         let spans = Walk::new(&self.fleet, &mut self.ids, &mut self.rng, visit, trouble).run(root, self.now);
-        for span in spans.iter().filter(|span| span.kind != SpanKind::Client) {
-            if let Some(service) = Service::ALL.iter().position(|one| span.resource.service() == Some(one.facts().name))
-            {
-                self.recent[service] = Some((span.trace_id, span.span_id));
+        for span in spans.iter().filter(|span| span.kind() != SpanKind::Client) {
+            if let Some(service) = Service::ALL.iter().position(|one| span.service() == one.facts().name) {
+                self.recent[service] = Some((span.trace_id(), span.span_id()));
             }
         }
         spans

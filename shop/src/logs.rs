@@ -1,6 +1,6 @@
 //! What the services write to their logs while they make the spans of a trace.
 
-use slipring::{Attributes, LogRecord, Severity, Span, SpanKind, StatusCode, Value};
+use slipring::{Attributes, LogBuilder, LogRecord, Severity, Span, SpanId, SpanKind, StatusCode, TraceId};
 
 use crate::rng::Rng;
 use crate::skew::Skew;
@@ -28,63 +28,63 @@ impl Logs {
         if let Some(span) = spans.last().filter(|_| self.rng.chance(BACKGROUND)) {
             lines.push(self.background(span));
         }
-        lines.sort_by_key(|line| line.time_unix_nanos);
+        lines.sort_by_key(LogRecord::time_unix_nanos);
         lines
     }
 
     /// What one span wrote, if anything.
     fn line(&mut self, span: &Span) -> Option<LogRecord> {
-        let exception = span.events.iter().find(|event| &*event.name == "exception");
-        if let Some(event) = exception {
+        let (name, status) = (span.name(), span.status());
+        if let Some(event) = span.events().iter().find(|event| event.name() == "exception") {
             let severity = if self.rng.chance(200) { Severity::FATAL } else { Severity::ERROR };
-            let body = format!("{} failed: {}", span.name, span.status.message);
-            let line = LogRecord { attributes: event.attributes.clone(), ..self.during(span, severity, body.into()) };
-            return Some(line);
+            let body = format!("{name} failed: {}", status.message);
+            return Some(self.during(span, severity).body(&body).attributes(event.attributes()).build());
         }
-        if span.kind == SpanKind::Client && !span.links.is_empty() {
-            let body = format!("{} was tried again", span.name);
-            return Some(self.during(span, Severity::WARN, body.into()));
+        if span.kind() == SpanKind::Client && !span.links().is_empty() {
+            let body = format!("{name} was tried again");
+            return Some(self.during(span, Severity::WARN).body(&body).build());
         }
-        match (span.status.code, span.kind) {
+        match (status.code, span.kind()) {
             // The callee writes about it.
             (StatusCode::Error, SpanKind::Client) => return None,
             // A failure handed on from further down.
             (StatusCode::Error, _) => {
-                let body = format!("{} could not go on: {}", span.name, span.status.message);
-                return Some(self.during(span, Severity::ERROR, body.into()));
+                let body = format!("{name} could not go on: {}", status.message);
+                return Some(self.during(span, Severity::ERROR).body(&body).build());
             }
             _ if !self.rng.chance(CHATTY) => return None,
             _ => {}
         }
         let micros = span.duration() / 1_000;
         Some(match self.severities.draw(&mut self.rng) {
-            0 if &*span.name == "shop.Checkout/PlaceOrder" => self.order_placed(span),
+            0 if name == "shop.Checkout/PlaceOrder" => self.order_placed(span),
             0 => {
-                let body = format!("{} done in {micros} µs", span.name);
-                let attributes = Attributes::from([("duration_us", micros as i64)]);
-                LogRecord { attributes, ..self.during(span, Severity::INFO, body.into()) }
+                let body = format!("{name} done in {micros} µs");
+                self.during(span, Severity::INFO).body(&body).attribute("duration_us", micros as i64).build()
             }
             1 => {
-                let body = format!("{}: {} attributes, {} events", span.name, span.attributes.len(), span.events.len());
-                let attributes = Attributes::from([
-                    ("code.function.name", Value::from("shop.internal.Handler.handle")),
-                    ("code.line.number", (self.rng.between(20, 900) as i64).into()),
-                    ("thread.name", format!("worker-{}", self.rng.below(64)).into()),
-                ]);
-                LogRecord { attributes, ..self.during(span, Severity::DEBUG, body.into()) }
+                let body = format!("{name}: {} attributes, {} events", span.attributes().len(), span.events().len());
+                let line = self.rng.between(20, 900) as i64;
+                let thread = format!("worker-{}", self.rng.below(64));
+                self.during(span, Severity::DEBUG)
+                    .body(&body)
+                    .attribute("code.function.name", "shop.internal.Handler.handle")
+                    .attribute("code.line.number", line)
+                    .attribute("thread.name", &thread)
+                    .build()
             }
             _ => {
-                let body = format!("{} took {micros} µs, which is long", span.name);
-                self.during(span, Severity::WARN, body.into())
+                let body = format!("{name} took {micros} µs, which is long");
+                self.during(span, Severity::WARN).body(&body).build()
             }
         })
     }
 
     /// An event rather than a message: a name, and a body with a structure.
     fn order_placed(&mut self, span: &Span) -> LogRecord {
-        let body: Attributes = span.attributes.iter().filter(|one| one.key.starts_with("app.order")).cloned().collect();
-        let event_name = "shop.order.placed".into();
-        LogRecord { event_name, ..self.during(span, Severity::INFO, body.into()) }
+        let of_order = span.attributes().iter().filter(|one| one.key.starts_with("app.order"));
+        let body: Attributes = of_order.map(|one| (one.key, one.value.to_value())).collect();
+        self.during(span, Severity::INFO).event_name("shop.order.placed").body(&body).build()
     }
 
     /// A line about the process, which belongs to no trace.
@@ -95,22 +95,21 @@ impl Logs {
             2 => (Severity::INFO, "configuration is up to date".to_owned()),
             _ => (Severity::INFO, format!("cache holds {} entries", self.rng.below(100_000))),
         };
-        LogRecord { trace_id: None, span_id: None, flags: 0, ..self.during(span, severity, body.into()) }
+        let line = self.during(span, severity).trace_id(TraceId::default()).span_id(SpanId::default());
+        line.flags(0).body(&body).build()
     }
 
     /// A line that was written during this span.
-    fn during(&mut self, span: &Span, severity: Severity, body: Value) -> LogRecord {
-        let time = span.start_unix_nanos + self.rng.below(span.duration() + 1);
-        LogRecord {
-            time_unix_nanos: time,
-            observed_unix_nanos: time + self.rng.between(1_000_000, 50_000_000),
-            severity,
-            severity_text: severity.name().unwrap_or_default().into(),
-            body: Some(body),
-            flags: u32::from(span.trace_flags()),
-            trace_id: Some(span.trace_id),
-            span_id: Some(span.span_id),
-            ..LogRecord::new(span.resource.clone(), span.scope.clone())
-        }
+    fn during<'a>(&mut self, span: &Span, severity: Severity) -> LogBuilder<'a> {
+        let time = span.start_unix_nanos() + self.rng.below(span.duration() + 1);
+        LogRecord::builder()
+            .source(span.source())
+            .time_unix_nanos(time)
+            .observed_unix_nanos(time + self.rng.between(1_000_000, 50_000_000))
+            .severity(severity)
+            .severity_text(severity.name().unwrap_or_default())
+            .flags(span.trace_flags().into())
+            .trace_id(span.trace_id())
+            .span_id(span.span_id())
     }
 }

@@ -1,6 +1,6 @@
 //! Turns a planned operation into the spans of one trace.
 
-use slipring::{Attributes, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, StatusCode, TraceId, Value};
+use slipring::{Attributes, Source, Span, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, Value};
 
 use crate::failure::{Failure, UNREACHABLE};
 use crate::fleet::{Fleet, Instance, Library};
@@ -39,8 +39,21 @@ pub(crate) struct Walk<'a> {
 /// A span that has not ended.
 struct Open<'a> {
     instance: &'a Instance,
-    span: Span,
+    span: Draft<'a>,
     events: Vec<SpanEvent>,
+}
+
+/// What is known of a span before it ends.
+struct Draft<'a> {
+    source: &'a Source,
+    span_id: SpanId,
+    parent_span_id: Option<SpanId>,
+    flags: u32,
+    kind: SpanKind,
+    start_unix_nanos: u64,
+    name: &'static str,
+    attributes: Attributes,
+    links: Vec<SpanLink>,
 }
 
 /// How a step went.
@@ -62,7 +75,7 @@ impl<'a> Walk<'a> {
     /// The spans of a trace that this operation sets off now, in the order in which they end.
     pub fn run(mut self, root: &'static Operation, now: u64) -> Vec<Span> {
         self.serve(root, now, None);
-        self.spans.sort_by_key(|span| span.end_unix_nanos);
+        self.spans.sort_by_key(Span::end_unix_nanos);
         self.spans
     }
 
@@ -77,7 +90,7 @@ impl<'a> Walk<'a> {
         let mut open = self.open(instance, library(operation.via), kind, parent, at);
         open.span.flags |= if parent.is_some() { REMOTE } else { 0 };
         if let (Via::Queue, Some(producer)) = (operation.via, parent) {
-            open.span.links = [self.link(producer, "message")].into();
+            open.span.links = vec![self.link(producer, "message")];
         }
         let own = self.nanos(operation.micros);
         let mut done = self.steps(operation.steps, &mut open, at + own / 2);
@@ -87,7 +100,7 @@ impl<'a> Walk<'a> {
             done = Done { failure: Some(failure), again: failure.passing, ..done };
         }
         done.end += own / 2;
-        open.span.name = if operation.via == Via::Queue { "process orders".into() } else { operation.name.into() };
+        open.span.name = if operation.via == Via::Queue { "process orders" } else { operation.name };
         open.span.attributes = semantics::serving(operation, &self.visit, done.failure, self.rng);
         self.close(open, &done);
         done
@@ -146,7 +159,7 @@ impl<'a> Walk<'a> {
                 self.serve(operation, at + wire, Some(open.span.span_id))
             };
             done.end += wire;
-            open.span.name = operation.name.into();
+            open.span.name = operation.name;
             open.span.attributes = semantics::calling(operation, &self.visit, done.failure, attempt);
             open.span.links = before.map(|before| self.link(before, "retry")).into_iter().collect();
             before = Some(open.span.span_id);
@@ -163,7 +176,7 @@ impl<'a> Walk<'a> {
     /// Hands a message to the broker; whoever takes it does so later, and nobody waits.
     fn publish(&mut self, operation: &'static Operation, caller: &Open<'a>, at: u64) -> Done {
         let mut open = self.open_in(caller, Library::Messaging, SpanKind::Producer, at);
-        open.span.name = "send orders".into();
+        open.span.name = "send orders";
         open.span.attributes = semantics::publishing(operation, &self.visit, self.rng);
         let producer = open.span.span_id;
         let done = Done { end: at + self.nanos(700.0), failure: None, again: false };
@@ -182,7 +195,7 @@ impl<'a> Walk<'a> {
         if let Some(failure) = failure {
             open.events.push(failure.event(caller.instance.service, end, self.rng));
         }
-        open.span.name = outside.name.into();
+        open.span.name = outside.name;
         open.span.attributes = semantics::asking(outside, &self.visit, failure, self.rng);
         let done = Done { end, failure, again: failure.is_some_and(|failure| failure.passing) };
         self.close(open, &done);
@@ -194,7 +207,7 @@ impl<'a> Walk<'a> {
         let own = self.nanos(work.micros);
         let mut done = self.steps(work.steps, &mut open, at + own / 2);
         done.end += own / 2;
-        open.span.name = work.name.into();
+        open.span.name = work.name;
         open.span.attributes = semantics::working(&self.visit, self.rng);
         self.close(open, &done);
         done
@@ -209,15 +222,16 @@ impl<'a> Walk<'a> {
         at: u64,
     ) -> Open<'a> {
         self.opened += 1;
-        let span = Span {
-            trace_id: self.trace_id,
+        let span = Draft {
+            source: instance.source(library),
             span_id: self.ids.span(),
             parent_span_id: parent,
-            trace_state: self.trace_state.into(),
             flags: SAMPLED | KNOWN,
             kind,
             start_unix_nanos: at,
-            ..Span::new(instance.resource.clone(), instance.scope(library))
+            name: "",
+            attributes: Attributes::default(),
+            links: Vec::new(),
         };
         Open { instance, span, events: Vec::new() }
     }
@@ -228,18 +242,32 @@ impl<'a> Walk<'a> {
     }
 
     fn close(&mut self, open: Open<'a>, done: &Done) {
-        let Open { mut span, mut events, .. } = open;
-        span.end_unix_nanos = done.end;
+        let Open { span, mut events, .. } = open;
         events.sort_by_key(|event| event.time_unix_nanos);
-        span.events = events.into();
-        if let Some(failure) = done.failure {
-            span.status = Status { code: StatusCode::Error, message: failure.message.into() };
-        } else if span.parent_span_id.is_none() && self.rng.chance(1_000) {
-            span.status.code = StatusCode::Ok;
-        }
+        let (code, message) = match done.failure {
+            Some(failure) => (StatusCode::Error, failure.message),
+            None if span.parent_span_id.is_none() && self.rng.chance(1_000) => (StatusCode::Ok, ""),
+            None => (StatusCode::Unset, ""),
+        };
         // Some of the libraries keep few attributes, and say how many they left out.
-        span.dropped_attributes_count = if self.rng.chance(50) { 2 } else { 0 };
-        self.spans.push(span);
+        let dropped = if self.rng.chance(50) { 2 } else { 0 };
+        let ended = Span::builder()
+            .source(span.source)
+            .trace_id(self.trace_id)
+            .span_id(span.span_id)
+            .parent_span_id(span.parent_span_id)
+            .trace_state(self.trace_state)
+            .flags(span.flags)
+            .name(span.name)
+            .kind(span.kind)
+            .start_unix_nanos(span.start_unix_nanos)
+            .end_unix_nanos(done.end)
+            .attributes(&span.attributes)
+            .dropped_attributes_count(dropped)
+            .events(&events)
+            .links(&span.links)
+            .status(code, message);
+        self.spans.push(ended.build());
     }
 
     fn link(&self, to: SpanId, why: &'static str) -> SpanLink {

@@ -565,7 +565,7 @@ mod tests {
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(0, 0, 10));
     }
 
-    fn claim<T: Signal>(engine: &Engine<T>, record: &T) -> (crate::ring::Claim, crate::ring::Sketch<T>) {
+    fn claim<T: Signal>(engine: &Engine<T>, record: &mut T) -> (crate::ring::Claim, crate::ring::Sketch<T>) {
         let sketch = engine.sketch(record).expect("its keys are sound");
         let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
         (claim, sketch)
@@ -576,8 +576,8 @@ mod tests {
         let engine = engine_for_eight(8);
         let shard = &engine.shards[0];
         engine.push_some(3);
-        let record = LogRecord { trace_id: Some(7.into()), ..LogRecord::default() };
-        let (stalled, sketch) = claim(&engine, &record);
+        let mut record = LogRecord::builder().trace_id(7).build();
+        let (stalled, sketch) = claim(&engine, &mut record);
         // Several times around the ring.
         for _ in 0..100 {
             engine.push_some(1);
@@ -621,14 +621,14 @@ mod tests {
         ) {
             let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
             let engine = Engine::of(&config);
-            let of_trace = |trace: u64| LogRecord { trace_id: Some(u128::from(trace % 12 + 1).into()), ..LogRecord::default() };
+            let of_trace = |trace: u64| LogRecord::builder().trace_id(u128::from(trace % 12 + 1)).build();
             let mut asleep = std::collections::VecDeque::new();
             let mut pushed = 0;
             for (action, number) in actions {
                 match action {
                     0..5 => {
-                        let record = of_trace(number);
-                        let sketch = engine.sketch(&record).expect("its keys are sound");
+                        let mut record = of_trace(number);
+                        let sketch = engine.sketch(&mut record).expect("its keys are sound");
                         if let Ok(claim) = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject) {
                             pushed += 1;
                             if number % 5 == 0 && asleep.len() < 4 {
@@ -659,8 +659,8 @@ mod tests {
     fn where_no_slot_is_left_to_spare_the_ring_waits_for_the_sleeper() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
         engine.push_some(3);
-        let record = LogRecord::default();
-        let (stalled, sketch) = claim(&engine, &record);
+        let mut record = LogRecord::default();
+        let (stalled, sketch) = claim(&engine, &mut record);
         engine.push_some(12);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert_eq!(engine.shards[0].reclaimed(), 3);

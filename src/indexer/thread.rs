@@ -159,9 +159,9 @@ fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::Resource;
     use crate::config::Builder;
     use crate::signal::LogRecord;
+    use crate::{Resource, Scope, Source};
 
     #[test]
     fn work_is_left_to_producers_on_every_core_who_fill_the_rings() {
@@ -181,7 +181,7 @@ mod tests {
         assert!(!leaves(1, enough));
         assert!(leaves(3, enough));
         assert!(!leaves(2, 0));
-        let large = Resource::new([("name", "x".repeat(2 << 20))]).share();
+        let large = Source::new(&Resource::new([("name", "x".repeat(2 << 20))]), &Scope::default());
         large.charge(&engine.ledger);
         assert!(!leaves(2, enough), "they do not evict for what records share");
         drop(large);

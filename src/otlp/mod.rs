@@ -1,8 +1,10 @@
 //! OpenTelemetry's protocol: export requests to records, and records to export requests.
 //!
-//! The way in: bytes are split into records (`protobuf` and `json`, each in its own way), each record is decoded by itself into
-//! the protocol's message, and from that made into a record of ours (`records`). So one that is malformed costs only itself. The
-//! way out: records are put together to requests (`requests`), and these are written.
+//! The way in: a request is gone through where it lies (`protobuf`), each record is checked by itself, completely (`records`),
+//! what encloses records is found once (`drafts`, `known`), and the records stay ranges of the request's bytes (`reading`).
+//! JSON is written anew as protobuf first, record by record (`json`). One that is malformed costs only itself.
+//!
+//! The way out: records are put under what they share again, as the bytes that they are (`requests`).
 //!
 //! What a field means where nothing is said: no severity is none, and no index has the record under one; without a `service.name`
 //! a record is found under `unknown_service`, which is never written out; a log record without a time is taken to be of the
@@ -14,9 +16,12 @@
 //!
 //! [`Store::trace`]: crate::Store::trace
 
+mod drafts;
 mod gzip;
 mod json;
+mod known;
 mod protobuf;
+mod reading;
 mod records;
 mod rejected;
 mod requests;
@@ -24,14 +29,17 @@ mod requests;
 mod sdk;
 
 pub use gzip::{GunzipError, gunzip};
+pub(crate) use known::Known;
 pub use rejected::Rejected;
 pub use requests::{Exported, write};
 #[cfg(feature = "opentelemetry")]
 pub use sdk::Exporter;
 
-use crate::signal::{LogRecord, MetricPoint, Shared, Signal, Span};
+use crate::signal::{LogRecord, MetricPoint, Signal, Span};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use bytes::Bytes;
+use reading::Reading;
 use thiserror::Error;
 
 /// How a request is written.
@@ -53,6 +61,26 @@ pub enum Kind {
     Logs,
     /// Metric points.
     Metrics,
+}
+
+impl Kind {
+    /// As paths have it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Traces => "traces",
+            Kind::Logs => "logs",
+            Kind::Metrics => "metrics",
+        }
+    }
+
+    /// What a request in JSON carries its records in.
+    fn container(self) -> &'static str {
+        match self {
+            Kind::Traces => "resourceSpans",
+            Kind::Logs => "resourceLogs",
+            Kind::Metrics => "resourceMetrics",
+        }
+    }
 }
 
 /// A request that is none: nothing of it can be used.
@@ -98,15 +126,14 @@ pub struct Request {
 impl Request {
     /// Reads a request of this kind. O(bytes).
     ///
-    /// Fields that are not known are passed over, and so are, in JSON, other kinds of records. A short request can hold many
+    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose lists are named otherwise than the
+    /// protocol has it, such as `resource_spans`, are rejected, and counted. A short request can hold many
     /// records: [`Telemetry::take_from`] takes them as they are read.
     ///
     /// # Errors
     /// [`OtlpError`] if it can't be taken apart.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
-        let mut reading = Reading::whole();
-        read(Some(kind), encoding, body, &mut reading)?;
-        Ok(reading.request)
+        Self::read_whole(Some(kind), encoding, &Bytes::copy_from_slice(body))
     }
 
     /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
@@ -114,9 +141,19 @@ impl Request {
     /// # Errors
     /// As [`read`](Request::read); also if it carries nothing that is known.
     pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
-        let mut reading = Reading::whole();
-        read(None, Encoding::Json, body, &mut reading)?;
-        Ok(reading.request)
+        Self::read_whole(None, Encoding::Json, &Bytes::copy_from_slice(body))
+    }
+
+    fn read_whole(kind: Option<Kind>, encoding: Encoding, body: &Bytes) -> Result<Self, OtlpError> {
+        let mut whole = Request::default();
+        let mut deliver = |part: Request| {
+            whole.spans.extend(part.spans);
+            whole.logs.extend(part.logs);
+            whole.points.extend(part.points);
+            whole.rejected.merge(&part.rejected);
+        };
+        read(kind, encoding, body, usize::MAX, None, &mut deliver)?;
+        Ok(whole)
     }
 
     /// How many records there are.
@@ -130,92 +167,71 @@ impl Request {
     }
 }
 
-/// Records that are delivered together, where a request is not wanted whole.
-const DELIVERED: usize = 512;
-
-/// A request being read, and who takes its records meanwhile.
-struct Reading<'a> {
-    request: Request,
-    /// The most bytes that a record, or a part that many share, may take.
+fn read(
+    kind: Option<Kind>,
+    encoding: Encoding,
+    body: &Bytes,
     largest: usize,
-    /// Heap bytes of the records that are not handed on yet.
-    bytes: usize,
-    deliver: Option<&'a mut dyn FnMut(&mut Request)>,
-}
-
-impl<'a> Reading<'a> {
-    /// Whole, whatever it takes.
-    fn whole() -> Self {
-        Self { request: Request::default(), largest: usize::MAX, bytes: 0, deliver: None }
+    known: Option<&Known>,
+    deliver: &mut dyn FnMut(Request),
+) -> Result<(), OtlpError> {
+    let wrong = |what: String| OtlpError { encoding, what };
+    if u32::try_from(body.len()).is_err() {
+        return Err(wrong("it has 4 GiB or more".to_owned()));
     }
-
-    fn delivering(largest: usize, deliver: &'a mut dyn FnMut(&mut Request)) -> Self {
-        Self { request: Request::default(), largest, bytes: 0, deliver: Some(deliver) }
-    }
-
-    /// Refuses what takes so many bytes or more once it is decoded, before that: until it is known to be too large, it would take many
-    /// times its bytes.
-    fn check(&self, at_least: usize) -> Result<(), String> {
-        if at_least <= self.largest { Ok(()) } else { Err(self.too_large("it")) }
-    }
-
-    fn too_large(&self, what: &str) -> String {
-        format!("{what} takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest)
-    }
-
-    /// A part that many records share, if it is no larger than one of them may be.
-    fn shared<T>(&self, what: &str, part: Shared<T>) -> Result<Shared<T>, String> {
-        if part.heap_bytes() <= self.largest { Ok(part) } else { Err(self.too_large(what)) }
-    }
-
-    fn span(&mut self, span: Span) {
-        let bytes = span.heap_bytes();
-        self.request.spans.push(span);
-        self.deliver(self.request.spans.len(), bytes);
-    }
-
-    fn log(&mut self, log: LogRecord) {
-        let bytes = log.heap_bytes();
-        self.request.logs.push(log);
-        self.deliver(self.request.logs.len(), bytes);
-    }
-
-    fn point(&mut self, point: MetricPoint) {
-        let bytes = point.heap_bytes();
-        self.request.points.push(point);
-        self.deliver(self.request.points.len(), bytes);
-    }
-
-    /// Hands records on, if they are many or, with a last one of so many bytes, take much.
-    fn deliver(&mut self, records: usize, bytes: usize) {
-        let Some(deliver) = &mut self.deliver else { return };
-        self.bytes = self.bytes.saturating_add(bytes);
-        if records >= DELIVERED || self.bytes > self.largest {
-            deliver(&mut self.request);
-            self.bytes = 0;
+    match (encoding, kind) {
+        (Encoding::Protobuf, Some(kind)) => {
+            let mut reading = Reading::new(body.clone(), largest, known, deliver);
+            protobuf::read(kind, body, &mut reading).map_err(wrong)?;
+            reading.finish();
+        }
+        _ => {
+            let mut reading = Reading::new(Bytes::new(), largest, known, deliver);
+            json::read(kind, body, &mut reading).map_err(wrong)?;
+            reading.finish();
         }
     }
-
-    fn reject(&mut self, records: u64, reason: &str) {
-        self.request.rejected.add(records, reason);
-    }
-}
-
-fn read(kind: Option<Kind>, encoding: Encoding, body: &[u8], reading: &mut Reading<'_>) -> Result<(), OtlpError> {
-    let read = match (encoding, kind) {
-        (Encoding::Protobuf, Some(kind)) => protobuf::read(kind, body, reading),
-        _ => json::read(kind, body, reading),
-    };
-    read.map_err(|what| OtlpError { encoding, what })
+    Ok(())
 }
 
 impl Telemetry {
-    /// Reads a request and takes its records as they are read, so that they are not all in memory beside the stores. O(bytes). It
-    /// may wait for room, as [`Store::push_batch`] does.
+    /// Takes a request as it came, without copying it: in protobuf, its records stay ranges of its bytes. O(bytes). It may wait for
+    /// room, as [`Store::push_batch`] does.
     ///
-    /// A record that by its encoding alone is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected before it
-    /// is decoded: bytes that are nothing but empty attributes take many times as many then, up to two hundred times of what is allowed
-    /// for a moment. A resource, a scope or a metric that is larger is rejected with its records.
+    /// Every record is checked completely first. A request is kept while one of its records is; where most of it is no records,
+    /// or they are few, the records' bytes are copied out of it, so that it is not kept. JSON is written anew as protobuf.
+    ///
+    /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected; a resource, a scope or a
+    /// metric that is larger, with its records.
+    ///
+    /// ```
+    /// use slipring::otlp::{Encoding, Kind};
+    /// use slipring::{Span, Telemetry};
+    ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// let span = Span::builder().trace_id(7).span_id(7).name("GET /").build();
+    /// let body = slipring::otlp::write([&span], Encoding::Protobuf);
+    /// let rejected = telemetry.ingest(Kind::Traces, Encoding::Protobuf, body)?;
+    /// assert!(rejected.is_empty());
+    /// assert_eq!(telemetry.traces().query().collect()?.records, [span]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Request::read`]; then nothing was taken.
+    pub fn ingest(&self, kind: Kind, encoding: Encoding, body: impl Into<Bytes>) -> Result<Rejected, OtlpError> {
+        let mut all = Rejected::default();
+        let mut deliver = |request: Request| all.merge(&self.take(request));
+        let largest = match kind {
+            Kind::Traces => self.traces().largest_record(),
+            Kind::Logs => self.logs().largest_record(),
+            Kind::Metrics => self.metrics().largest_record(),
+        };
+        read(Some(kind), encoding, &body.into(), largest, Some(self.known(kind)), &mut deliver)?;
+        Ok(all)
+    }
+
+    /// Takes a request that is borrowed: as [`ingest`](Telemetry::ingest), after copying it.
     ///
     /// ```
     /// use slipring::Telemetry;
@@ -231,18 +247,7 @@ impl Telemetry {
     /// # Errors
     /// As [`Request::read`]; then nothing was taken.
     pub fn take_from(&self, kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Rejected, OtlpError> {
-        let mut all = Rejected::default();
-        let mut deliver = |request: &mut Request| all.merge(&self.take(std::mem::take(request)));
-        let largest = match kind {
-            Kind::Traces => self.traces().largest_record(),
-            Kind::Logs => self.logs().largest_record(),
-            Kind::Metrics => self.metrics().largest_record(),
-        };
-        let mut reading = Reading::delivering(largest, &mut deliver);
-        read(Some(kind), encoding, body, &mut reading)?;
-        let rest = reading.request;
-        all.merge(&self.take(rest));
-        Ok(all)
+        self.ingest(kind, encoding, Bytes::copy_from_slice(body))
     }
 
     /// Takes a request's records; what was rejected, while it was read or by the stores, and why. O(records). It may wait for room,
@@ -269,6 +274,9 @@ impl Telemetry {
 }
 
 fn push<T: Signal>(store: &Store<T>, records: Vec<T>, rejected: &mut Rejected) {
+    if records.is_empty() {
+        return;
+    }
     if let Err(error) = store.push_batch(records) {
         // Of several reasons the last one is told; statistics have them all.
         rejected.add(error.rejected.len() as u64, &error.reason.to_string());

@@ -1,13 +1,10 @@
-//! Records to export requests: grouped by what they share.
+//! Records to export requests: grouped by what they share, and otherwise the bytes that they are.
 
-use super::records::{wire_log, wire_metric, wire_resource, wire_scope, wire_span};
 use super::{Encoding, json};
 use crate::query::Answer;
-use crate::signal::{LogRecord, MetricPoint, Resource, Scope, Shared, Signal, Span};
-use opentelemetry_proto::tonic::logs::v1::{LogsData, ResourceLogs, ScopeLogs};
-use opentelemetry_proto::tonic::metrics::v1::{MetricsData, ResourceMetrics, ScopeMetrics};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, TracesData};
-use prost::Message;
+use crate::signal::source::Envelope;
+use crate::signal::{LogRecord, MetricPoint, Signal, Source, Span};
+use crate::wire::Writer;
 use std::collections::HashMap;
 
 /// A kind of record that travels by OTLP: the three built-in ones.
@@ -16,22 +13,29 @@ pub trait Exported: Signal + sealed::Exported {}
 impl<T: Signal + sealed::Exported> Exported for T {}
 
 mod sealed {
+    use super::Source;
+
     /// Writes records that belong to one request.
     pub trait Exported: Sized {
-        fn protobuf(records: &[&Self]) -> Vec<u8>;
-        fn json(records: &[&Self]) -> serde_json::Value;
+        /// What a request in JSON calls its lists.
+        const NAMES: [&'static str; 3];
+        fn source(&self) -> &Source;
+        /// Appends records of one scope.
+        fn write(records: &[&Self], bytes: &mut Vec<u8>);
+        /// Each record, or each metric of them.
+        fn json(records: &[&Self]) -> Vec<serde_json::Value>;
     }
 }
 
 impl<T: Exported> Answer<T> {
-    /// The records as an OTLP export request: what was taken from one, equal field for field, grouped by what they share. O(bytes).
+    /// The records as an OTLP export request: what was taken from one, byte for byte, under what it shares. O(bytes).
     ///
     /// ```
     /// use slipring::otlp::{Encoding, Kind, Request};
     /// use slipring::{LogRecord, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord { body: Some("hello".into()), ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().body("hello").build())?;
     /// let answer = logs.query().collect()?;
     /// let body = answer.to_otlp(Encoding::Protobuf);
     /// assert_eq!(Request::read(Kind::Logs, Encoding::Protobuf, &body)?.logs, answer.records);
@@ -46,17 +50,32 @@ impl<T: Exported> Answer<T> {
 pub fn write<'a, T: Exported>(records: impl IntoIterator<Item = &'a T>, encoding: Encoding) -> Vec<u8> {
     let records: Vec<&T> = records.into_iter().collect();
     match encoding {
-        Encoding::Protobuf => T::protobuf(&records),
-        Encoding::Json => T::json(&records).to_string().into_bytes(),
+        Encoding::Protobuf => protobuf(&records),
+        Encoding::Json => in_json(&records).to_string().into_bytes(),
     }
 }
 
-/// Records by a part that they share, in the order of the first with each.
-fn by_part<'a, T, P: 'a>(records: &[&'a T], part: impl Fn(&T) -> &Shared<P>) -> Vec<Vec<&'a T>> {
+/// What is written before and after what an envelope encloses.
+fn around(source: &Source, of: impl Fn(&Source) -> Envelope) -> (&[u8], &[u8]) {
+    let origin = source.origin();
+    let envelope = of(origin);
+    (origin.at(envelope.before), origin.at(envelope.after))
+}
+
+fn resource_of(source: &Source) -> (&[u8], &[u8]) {
+    around(source, |origin| origin.layout().resource)
+}
+
+fn scope_of(source: &Source) -> (&[u8], &[u8]) {
+    around(source, |origin| origin.layout().scope)
+}
+
+/// Records by what they have in common, in the order of the first with each.
+fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
     let mut groups: Vec<Vec<&T>> = Vec::new();
-    let mut known: HashMap<usize, usize> = HashMap::new();
+    let mut known: HashMap<K, usize> = HashMap::new();
     for &record in records {
-        let group = *known.entry(part(record).address()).or_insert_with(|| {
+        let group = *known.entry(key(record)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -65,79 +84,116 @@ fn by_part<'a, T, P: 'a>(records: &[&'a T], part: impl Fn(&T) -> &Shared<P>) -> 
     groups
 }
 
-/// Calls `of_resource` for each resource, with what `of_scope` made of each of its scopes.
-fn grouped<T, S, R>(
-    records: &[&T],
-    resource: impl Fn(&T) -> &Shared<Resource>,
-    scope: impl Fn(&T) -> &Shared<Scope>,
-    of_scope: impl Fn(&Scope, &[&T]) -> S,
-    of_resource: impl Fn(&Resource, Vec<S>) -> R,
-) -> Vec<R> {
-    let of_one = |records: Vec<&T>| {
-        let scopes = by_part(&records, &scope);
-        of_resource(resource(records[0]), scopes.iter().map(|records| of_scope(scope(records[0]), records)).collect())
+/// Records by their sources, and these by their resources: lists of what has one resource, of what has one scope.
+fn by_resource_and_scope<'a, T: Exported>(records: &[&'a T]) -> Vec<Vec<Vec<&'a T>>> {
+    // Most records of one resource have one and the same source, which is told by its address.
+    let by_source = grouped(records, |record| std::ptr::from_ref(&**record.source().origin().shared()) as usize);
+    let firsts: Vec<&Vec<&T>> = by_source.iter().collect();
+    let by_resource = grouped(&firsts, |records| resource_of(records[0].source()));
+    let scopes = |sources: Vec<&Vec<&'a T>>| {
+        let by_scope = grouped(&sources, |records| scope_of(records[0].source()));
+        by_scope.into_iter().map(|sources| sources.into_iter().flatten().copied().collect()).collect()
     };
-    by_part(records, &resource).into_iter().map(of_one).collect()
+    by_resource.into_iter().map(scopes).collect()
 }
 
-fn traces(spans: &[&Span]) -> TracesData {
-    let of_scope = |scope: &Scope, spans: &[&Span]| ScopeSpans {
-        scope: Some(wire_scope(scope)),
-        spans: spans.iter().map(|span| wire_span(span)).collect(),
-        schema_url: scope.schema_url.to_string(),
-    };
-    let of_resource = |resource: &Resource, scope_spans| ResourceSpans {
-        resource: Some(wire_resource(resource)),
-        scope_spans,
-        schema_url: resource.schema_url().to_owned(),
-    };
-    TracesData { resource_spans: grouped(spans, |span| &span.resource, |span| &span.scope, of_scope, of_resource) }
+fn protobuf<T: Exported>(records: &[&T]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer(&mut bytes);
+    for scopes in by_resource_and_scope(records) {
+        writer.nested(1, |writer| {
+            let (before, after) = resource_of(scopes[0][0].source());
+            writer.0.extend_from_slice(before);
+            for records in &scopes {
+                writer.nested(2, |writer| {
+                    let (before, after) = scope_of(records[0].source());
+                    writer.0.extend_from_slice(before);
+                    T::write(records, writer.0);
+                    writer.0.extend_from_slice(after);
+                });
+            }
+            writer.0.extend_from_slice(after);
+        });
+    }
+    bytes
 }
 
-fn logs(logs: &[&LogRecord]) -> LogsData {
-    let of_scope = |scope: &Scope, logs: &[&LogRecord]| ScopeLogs {
-        scope: Some(wire_scope(scope)),
-        log_records: logs.iter().map(|log| wire_log(log)).collect(),
-        schema_url: scope.schema_url.to_string(),
+fn in_json<T: Exported>(records: &[&T]) -> serde_json::Value {
+    let of_scope = |records: &Vec<&T>| json::of_scope(&T::NAMES, records[0].source().scope(), T::json(records));
+    let of_resource = |scopes: Vec<Vec<&T>>| {
+        let resource = scopes[0][0].source().resource();
+        json::of_resource(&T::NAMES, resource, scopes.iter().map(of_scope).collect())
     };
-    let of_resource = |resource: &Resource, scope_logs| ResourceLogs {
-        resource: Some(wire_resource(resource)),
-        scope_logs,
-        schema_url: resource.schema_url().to_owned(),
-    };
-    LogsData { resource_logs: grouped(logs, |log| &log.resource, |log| &log.scope, of_scope, of_resource) }
+    json::request(&T::NAMES, by_resource_and_scope(records).into_iter().map(of_resource).collect())
 }
 
-fn metrics(points: &[&MetricPoint]) -> MetricsData {
-    let of_metric = |points: &Vec<&MetricPoint>| wire_metric(&points[0].metric, points.iter().copied());
-    let of_scope = |scope: &Scope, points: &[&MetricPoint]| ScopeMetrics {
-        scope: Some(wire_scope(scope)),
-        metrics: by_part(points, |point| &point.metric).iter().map(of_metric).collect(),
-        schema_url: scope.schema_url.to_string(),
-    };
-    let of_resource = |resource: &Resource, scope_metrics| ResourceMetrics {
-        resource: Some(wire_resource(resource)),
-        scope_metrics,
-        schema_url: resource.schema_url().to_owned(),
-    };
-    let resource_metrics = grouped(points, |point| &point.resource, |point| &point.scope, of_scope, of_resource);
-    MetricsData { resource_metrics }
+fn write_plainly<T: Exported>(records: &[&T], bytes: impl Fn(&T) -> &[u8], writer: &mut Writer<'_>) {
+    records.iter().for_each(|record| writer.always_bytes(2, bytes(record)));
+}
+
+fn write_spans(spans: &[&Span], writer: &mut Writer<'_>) {
+    write_plainly(spans, Span::bytes, writer);
+}
+
+fn write_logs(logs: &[&LogRecord], writer: &mut Writer<'_>) {
+    write_plainly(logs, LogRecord::bytes, writer);
+}
+
+/// Points by their metrics.
+fn by_metric<'a>(points: &[&'a MetricPoint]) -> Vec<Vec<&'a MetricPoint>> {
+    let by_source = grouped(points, |point| std::ptr::from_ref(&**point.source().shared()) as usize);
+    let firsts: Vec<&Vec<&MetricPoint>> = by_source.iter().collect();
+    let by_bytes = grouped(&firsts, |points| {
+        let source = points[0].source();
+        let metric = source.layout().metric;
+        metric.map(|parts| (parts.tag, [parts.before, parts.after, parts.data].map(|part| source.at(part))))
+    });
+    by_bytes.into_iter().map(|sources| sources.into_iter().flatten().copied().collect()).collect()
+}
+
+fn write_points(points: &[&MetricPoint], writer: &mut Writer<'_>) {
+    for points in by_metric(points) {
+        writer.nested(2, |writer| {
+            let source = points[0].source();
+            let parts = source.layout().metric;
+            writer.0.extend_from_slice(parts.map_or(&[], |parts| source.at(parts.before)));
+            writer.nested(parts.map_or(5, |parts| parts.tag), |writer| {
+                points.iter().for_each(|point| writer.always_bytes(1, point.bytes()));
+                writer.0.extend_from_slice(parts.map_or(&[], |parts| source.at(parts.data)));
+            });
+            writer.0.extend_from_slice(parts.map_or(&[], |parts| source.at(parts.after)));
+        });
+    }
 }
 
 macro_rules! exported {
-    ($record:ty, $data:ident) => {
+    ($record:ident, $write:ident, $json:expr, $resources:literal, $scopes:literal, $records:literal) => {
         impl sealed::Exported for $record {
-            fn protobuf(records: &[&Self]) -> Vec<u8> {
-                $data(records).encode_to_vec()
+            const NAMES: [&str; 3] = [$resources, $scopes, $records];
+
+            fn source(&self) -> &Source {
+                self.source()
             }
 
-            fn json(records: &[&Self]) -> serde_json::Value {
-                json::$data(&$data(records))
+            fn write(records: &[&Self], bytes: &mut Vec<u8>) {
+                $write(records, &mut Writer(bytes))
+            }
+
+            fn json(records: &[&Self]) -> Vec<serde_json::Value> {
+                $json(records)
             }
         }
     };
 }
 
-exported!(Span, traces);
-exported!(LogRecord, logs);
-exported!(MetricPoint, metrics);
+fn metrics(points: &[&MetricPoint]) -> Vec<serde_json::Value> {
+    by_metric(points).iter().map(|points| json::metric(points[0].metric(), points)).collect()
+}
+
+exported!(Span, write_spans, each(json::span), "resourceSpans", "scopeSpans", "spans");
+exported!(LogRecord, write_logs, each(json::log), "resourceLogs", "scopeLogs", "logRecords");
+exported!(MetricPoint, write_points, metrics, "resourceMetrics", "scopeMetrics", "metrics");
+
+fn each<T>(json: fn(&T) -> serde_json::Value) -> impl Fn(&[&T]) -> Vec<serde_json::Value> {
+    move |records| records.iter().map(|record| json(record)).collect()
+}

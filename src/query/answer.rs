@@ -30,6 +30,7 @@ impl Order {
 
 /// What a query found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Answer<T> {
     /// The records, in the query's order.

@@ -1,14 +1,15 @@
 //! Asking: the query that users build.
 
 use super::answer::{Answer, Cursor, Order, Report};
-use super::filter::{Attributed, Level, Match};
+use super::filter::{Attributed, Level};
+use super::matching::Match;
 use super::plan::{Plan, Wanted};
 use super::search::{Each, Search, Visitor};
 use crate::Position;
 use crate::bookmark::Bookmark;
 use crate::engine::Engine;
 use crate::error::QueryError;
-use crate::signal::{Key, LogRecord, Severity, Signal, Span, StatusCode, index_named};
+use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
 use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 
 /// A question to a store, made by [`Store::query`](crate::Store::query): conditions, all of which a record must meet, an order,
@@ -83,6 +84,13 @@ impl<'a, T: Signal> Query<'a, T> {
         self.engine
     }
 
+    /// Whether it asks for everything that the store holds.
+    pub(crate) fn asks_for_all(&self) -> bool {
+        let Plan { wanted, times, tests } = &self.plan;
+        let all = wanted.is_empty() && tests.is_empty() && *times == (0..=u64::MAX);
+        all && self.limit == usize::MAX && self.bounds.is_none() && self.after.is_none()
+    }
+
     fn fails(mut self, error: QueryError) -> Self {
         self.wrong.get_or_insert(error);
         self
@@ -90,7 +98,8 @@ impl<'a, T: Signal> Query<'a, T> {
 
     // --- conditions ---
 
-    /// Only records with this key in the index of this name, exactly. Numbers are `u64`: `.key("worker", 2_u64)`.
+    /// Only records with this key in the index of this name, exactly. Numbers are `u64`: `.key("worker", 2_u64)`. A key that no record
+    /// can have there, because it is of another kind, is an [error](QueryError::WrongKey).
     #[inline]
     pub fn key<'k>(self, index: &str, key: impl Into<Key<'k>>) -> Self {
         self.any_of(index, [key])
@@ -104,12 +113,53 @@ impl<'a, T: Signal> Query<'a, T> {
                 let mut wanted = Wanted::new(index);
                 for key in keys {
                     let key = key.into();
+                    if let Some(instead) = T::wrong_key(index, key) {
+                        return self.fails(wrong_key::<T>(index, key, instead));
+                    }
                     wanted.add(self.engine.fingerprints.of(key), key);
                 }
                 wanted.finish();
                 self.plan.wanted.push(wanted);
                 self
             }
+            Err(error) => self.fails(error),
+        }
+    }
+
+    /// Only records that have none of these keys in the index of this name. The index does not help: each record that meets the other
+    /// conditions is looked at.
+    pub fn none_of<'k, K: Into<Key<'k>>>(self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
+        let index = match index_named::<T>(index) {
+            Ok(index) => index,
+            Err(error) => return self.fails(error),
+        };
+        let mut unwanted: Vec<KeyBuf> = Vec::new();
+        for key in keys {
+            let key = key.into();
+            if let Some(instead) = T::wrong_key(index, key) {
+                return self.fails(wrong_key::<T>(index, key, instead));
+            }
+            unwanted.push(key.to_owned());
+        }
+        unwanted.sort_unstable();
+        let is_unwanted = move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
+        self.filter(move |record| !record.key(index).is_some_and(&is_unwanted))
+    }
+
+    /// Only records whose key in the index of this name is such, as by a pattern. The index does not help: each record that meets the
+    /// other conditions is looked at.
+    ///
+    /// ```
+    /// use slipring::{Match, Span, Store};
+    ///
+    /// let traces: Store<Span> = Store::builder().build()?;
+    /// let carts = traces.query().key_matches("service", Match::like("cart-*")).key_matches("name", !Match::contains("health"));
+    /// assert_eq!(carts.count()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn key_matches(self, index: &str, value: Match) -> Self {
+        match index_named::<T>(index).and_then(|index| Ok((index, value.compile()?))) {
+            Ok((index, test)) => self.filter(move |record| test.wants_key(record.key(index))),
             Err(error) => self.fails(error),
         }
     }
@@ -263,7 +313,7 @@ impl<'a, T: Signal> Query<'a, T> {
 /// What may be asked of records with attributes.
 impl<T: Signal + Attributed> Query<'_, T> {
     /// Only records with such an attribute, at whatever level: their own, their resource's, their scope's, an event's, a
-    /// link's or an exemplar's.
+    /// link's or an exemplar's. Of a [negation](Match::Not): only records that have the attribute somewhere, and nowhere so.
     pub fn attribute(self, name: impl Into<Box<str>>, value: Match) -> Self {
         self.with_attribute(None, name.into(), value)
     }
@@ -275,8 +325,7 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self
-                .filter(move |record| record.any_attribute(level, &mut |one| one.key == name && test.fits(&one.value))),
+            Ok(test) => self.filter(move |record| test.wants(|fits| record.any_value(level, &name, fits))),
             Err(error) => self.fails(error),
         }
     }
@@ -284,17 +333,29 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
 /// What may be asked of spans.
 impl Query<'_, Span> {
-    /// Only spans that took so long, in nanoseconds.
+    /// Only spans that took so long, in nanoseconds. A span whose start or end is not known took no time that can be told, and is left
+    /// out unless any time will do.
     pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
         match inclusive("duration", &nanoseconds) {
-            Ok(range) => self.filter(move |span| range.contains(&span.duration())),
+            Ok(range) if range == (0..=u64::MAX) => self,
+            Ok(range) => self.filter(move |span| span.known_duration().is_some_and(|took| range.contains(&took))),
+            Err(error) => self.fails(error),
+        }
+    }
+
+    /// Only spans with an event whose name is such; of a [negation](Match::Not), only spans with events, none of which has such a name.
+    pub fn event(self, name: Match) -> Self {
+        match name.compile() {
+            Ok(test) => {
+                self.filter(move |span| test.wants(|fits| span.events().iter().any(|event| fits(event.name().into()))))
+            }
             Err(error) => self.fails(error),
         }
     }
 
     /// Only spans with this status.
     pub fn status(self, code: StatusCode) -> Self {
-        self.filter(move |span| span.status.code == code)
+        self.filter(move |span| span.status_code() == code)
     }
 }
 
@@ -304,7 +365,7 @@ impl Query<'_, LogRecord> {
     /// [`UNSPECIFIED`](Severity::UNSPECIFIED); below, records whose severity was not said count too.
     pub fn severity_at_least(self, severity: Severity) -> Self {
         if severity <= Severity::UNSPECIFIED {
-            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity));
+            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
         }
         self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
     }
@@ -312,7 +373,7 @@ impl Query<'_, LogRecord> {
     /// Only records whose body is such.
     pub fn body(self, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| record.body.as_ref().is_some_and(|body| test.fits(body))),
+            Ok(test) => self.filter(move |record| test.wants(|fits| record.body().is_some_and(fits))),
             Err(error) => self.fails(error),
         }
     }
@@ -347,6 +408,12 @@ impl<T: Clone> Visitor<T> for Copies<T> {
         self.records.push(record.clone());
         self.positions.push(position);
     }
+}
+
+#[cold]
+fn wrong_key<T: Signal>(index: usize, key: Key<'_>, instead: &'static str) -> QueryError {
+    let index = T::INDEXES.as_ref()[index];
+    QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead }
 }
 
 /// A range with both its ends. One that holds nothing may be asked for, one that ends before it starts not.

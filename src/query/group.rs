@@ -67,7 +67,7 @@ impl<T: Signal> Query<'_, T> {
     /// use slipring::{By, Span, Store};
     ///
     /// let traces: Store<Span> = Store::builder().build()?;
-    /// let span = |name: &str, end_unix_nanos| Span { name: name.into(), end_unix_nanos, ..Span::default() };
+    /// let span = |name: &'static str, took: u64| Span::builder().name(name).start_unix_nanos(1).end_unix_nanos(1 + took).build();
     /// traces.push_batch(vec![span("GET /", 10), span("GET /", 30), span("POST /", 20)])?;
     ///
     /// let by_name = traces.query().group(By::index("name"), |span| Some(span.duration() as f64))?;

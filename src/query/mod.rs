@@ -5,9 +5,11 @@ mod ask;
 mod filter;
 mod group;
 mod keys;
+mod matching;
 mod merge;
 #[cfg(feature = "rayon")]
 mod parallel;
+mod pattern;
 mod plan;
 mod search;
 mod view;
@@ -15,9 +17,10 @@ mod walk;
 
 pub use answer::{Answer, Cursor, Order, Report};
 pub use ask::Query;
-pub use filter::{Attributed, Level, Match};
+pub use filter::{Attributed, Level};
 pub(crate) use group::nearest_rank;
 pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
+pub use matching::Match;
 pub(crate) use view::Reader;

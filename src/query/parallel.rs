@@ -33,11 +33,11 @@ impl<T: Signal> Query<'_, T> {
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord { event_name: "late".into(), ..LogRecord::default() })?;
+    /// logs.push(LogRecord::builder().event_name("late").build())?;
     ///
     /// let bytes = AtomicUsize::new(0);
-    /// let late = logs.query().filter(|log| log.event_name.contains("late"));
-    /// let shown = late.par_for_each(|_, log| drop(bytes.fetch_add(log.event_name.len(), Ordering::Relaxed)))?;
+    /// let late = logs.query().filter(|log| log.event_name().contains("late"));
+    /// let shown = late.par_for_each(|_, log| drop(bytes.fetch_add(log.event_name().len(), Ordering::Relaxed)))?;
     /// assert_eq!((shown, bytes.into_inner()), (1, 4));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -156,8 +156,8 @@ mod tests {
 
     fn push(engine: &Engine<LogRecord>, times: std::ops::Range<u64>, trace: impl Fn(u64) -> u128) {
         for time_unix_nanos in times {
-            let trace_id = Some(TraceId::from(trace(time_unix_nanos)));
-            engine.push(LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() });
+            let trace_id = TraceId::from(trace(time_unix_nanos));
+            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).trace_id(trace_id).build());
         }
     }
 

@@ -418,7 +418,7 @@ mod tests {
 
     fn push(engine: &Engine<LogRecord>, records: u64) {
         for _ in 0..records {
-            engine.push(LogRecord { trace_id: Some(TraceId::from(7)), ..LogRecord::default() });
+            engine.push(LogRecord::builder().trace_id(TraceId::from(7)).build());
         }
         engine.settle();
     }
@@ -479,7 +479,7 @@ mod tests {
 
     fn push_to(engine: &Engine<LogRecord>, severity: Severity, time_unix_nanos: u64, records: u64) {
         for _ in 0..records {
-            engine.push(LogRecord { severity, time_unix_nanos, ..LogRecord::default() });
+            engine.push(LogRecord::builder().severity(severity).time_unix_nanos(time_unix_nanos).build());
         }
         engine.settle();
     }
@@ -489,7 +489,7 @@ mod tests {
     fn lose_all_but_one(engine: &Engine<LogRecord>) -> (u64, bool) {
         let seen = AtomicU64::new(0);
         let filter = |record: &LogRecord| {
-            if record.severity == Severity::ERROR {
+            if record.severity() == Severity::ERROR {
                 return true;
             }
             let number = seen.fetch_add(1, Ordering::Relaxed);
@@ -524,7 +524,7 @@ mod tests {
             if first.swap(false, Ordering::Relaxed) {
                 push_to(&engine, Severity::ERROR, LATE, 1_000);
             }
-            record.time_unix_nanos != LATE
+            record.time_unix_nanos() != LATE
         };
         let report = Query::new(&engine).filter(filter).limit(10_000).for_each(|_, _| ()).unwrap();
         assert_eq!(
@@ -544,7 +544,7 @@ mod tests {
         push_to(&engine, Severity::ERROR, 0, 1_000);
         let first = AtomicBool::new(true);
         let filter = |record: &LogRecord| {
-            if record.severity == Severity::INFO && first.swap(false, Ordering::Relaxed) {
+            if record.severity() == Severity::INFO && first.swap(false, Ordering::Relaxed) {
                 push_to(&engine, Severity::INFO, 0, 2_000);
             }
             true

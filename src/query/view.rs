@@ -158,7 +158,7 @@ mod tests {
         let engine = Engine::of(&config);
         let push = |times: Range<u64>| {
             for time_unix_nanos in times {
-                engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
+                engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
             }
         };
         push(0..608);

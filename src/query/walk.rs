@@ -380,8 +380,8 @@ mod tests {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
         let engine = Engine::of(&config);
         for time_unix_nanos in 0..12 {
-            let trace_id = Some(TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 }));
-            engine.push(LogRecord { time_unix_nanos, trace_id, ..LogRecord::default() });
+            let trace_id = TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 });
+            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).trace_id(trace_id).build());
         }
         engine
     }
@@ -446,7 +446,7 @@ mod tests {
     fn blocks_are_left_out_by_their_times_only_once_they_are_indexed() {
         let config = Builder::<LogRecord>::new().capacity(1_000).shards(1).manual();
         let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
-            engine.push(LogRecord { time_unix_nanos, ..LogRecord::default() });
+            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
         };
         let ask = |engine: &Engine<LogRecord>, up, time: u64| {
             let plan = Query::new(engine).between(time..=time).search().unwrap().plan;

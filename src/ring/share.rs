@@ -126,10 +126,10 @@ mod tests {
 
     #[test]
     fn what_was_taken_for_a_claim_that_failed_is_given_back() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(4_096));
+        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
         let shard = &engine.shards[0];
         let share = shard.share.as_ref().unwrap();
-        let sketches: Vec<_> = (0..40).map(|_| engine.sketch(&LogRecord::default()).unwrap()).collect();
+        let sketches: Vec<_> = (0..40).map(|_| engine.sketch(&mut LogRecord::default()).unwrap()).collect();
         let freed = std::cell::Cell::new(0);
         let need = Bytes { sketches: &sketches, freed: || freed.set(freed.get() + 1) };
         let bytes = sketches[0].bytes();

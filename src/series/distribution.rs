@@ -1,7 +1,7 @@
 //! What histograms tell: how measurements are spread.
 
+use super::exponential::{Exponential, bound};
 use crate::signal::{Buckets, ExponentialHistogram, Histogram, PointValue};
-use std::collections::BTreeMap;
 
 /// How measurements are spread, as one or more histogram points tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +15,12 @@ pub struct Distribution {
 #[derive(Clone, Debug, PartialEq)]
 enum Spread {
     /// Counts below each bound, itself included, and above the last.
-    Explicit { bounds: Box<[f64]>, counts: Vec<u64> },
-    /// Counts by the number of the bucket.
-    Exponential { scale: i32, zeros: u64, threshold: f64, positive: Numbered, negative: Numbered },
+    Explicit {
+        bounds: Box<[f64]>,
+        counts: Vec<u64>,
+    },
+    Exponential(Exponential),
 }
-
-type Numbered = BTreeMap<i64, u64>;
 
 /// Some measurements between two values, and how those between lie.
 struct Bucket {
@@ -32,20 +32,25 @@ struct Bucket {
 }
 
 impl Distribution {
-    /// What one point tells; `None` if it is no histogram, or one without buckets, or with another number of bounds than suits them.
+    /// What one point tells; `None` if it is no histogram, or one without buckets, or with another number of bounds than suits them. One
+    /// that measured nothing needs none.
     pub fn of(value: &PointValue) -> Option<Self> {
-        match value {
-            PointValue::Histogram(histogram) => Self::of_explicit(histogram),
-            PointValue::ExponentialHistogram(histogram) => Some(Self::of_exponential(histogram)),
-            _ => None,
-        }
+        let one = match value {
+            PointValue::Histogram(histogram) => Self::of_explicit(histogram)?,
+            PointValue::ExponentialHistogram(histogram) => Self::of_exponential(histogram),
+            _ => return None,
+        };
+        // What is not a number is no bound that could be told.
+        let finite = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
+        Some(Self { min: finite(one.min), max: finite(one.max), ..one })
     }
 
     fn of_explicit(histogram: &Histogram) -> Option<Self> {
-        let Histogram { bucket_counts, explicit_bounds, min, max, .. } = histogram;
+        let Histogram { count, bucket_counts, explicit_bounds, min, max, .. } = histogram;
         let suits = bucket_counts.len() == explicit_bounds.len() + 1;
+        let empty = *count == 0 && bucket_counts.iter().all(|&count| count == 0);
         let spread = Spread::Explicit { bounds: explicit_bounds.clone(), counts: bucket_counts.to_vec() };
-        suits.then_some(Self { spread, min: *min, max: *max })
+        (suits || empty).then_some(Self { spread, min: *min, max: *max })
     }
 
     fn of_exponential(histogram: &ExponentialHistogram) -> Self {
@@ -53,13 +58,14 @@ impl Distribution {
             let counts = (i64::from(buckets.offset)..).zip(buckets.bucket_counts.iter().copied());
             counts.filter(|(_, count)| *count > 0).collect()
         };
-        let spread = Spread::Exponential {
+        let spread = Exponential {
             scale: histogram.scale,
             zeros: histogram.zero_count,
-            threshold: histogram.zero_threshold,
+            threshold: if histogram.zero_threshold.is_finite() { histogram.zero_threshold.max(0.0) } else { 0.0 },
             positive: numbered(&histogram.positive),
             negative: numbered(&histogram.negative),
         };
+        let spread = Spread::Exponential(spread);
         Self { spread, min: histogram.min, max: histogram.max }
     }
 
@@ -68,8 +74,22 @@ impl Distribution {
         self.buckets().iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.count))
     }
 
-    /// Both together; `None` if their bounds differ. Exponential ones always fit: the finer is made as coarse as the other.
+    fn is_empty(&self) -> bool {
+        match &self.spread {
+            Spread::Explicit { counts, .. } => counts.iter().all(|&count| count == 0),
+            Spread::Exponential(one) => one.zeros == 0 && !one.has_buckets(),
+        }
+    }
+
+    /// Both together; `None` if their bounds differ. Exponential ones always fit: the finer is made as coarse as the other. One that
+    /// holds nothing changes nothing.
     pub(super) fn plus(self, other: &Self) -> Option<Self> {
+        if other.is_empty() {
+            return Some(self);
+        }
+        if self.is_empty() {
+            return Some(other.clone());
+        }
         let least = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a.min(b));
         let most = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a.max(b));
         let (min, max) = (least(self.min, other.min), most(self.max, other.max));
@@ -80,6 +100,12 @@ impl Distribution {
     /// What came since another one, of which this is said to be the continuation: `Some(None)` if it can't be, because a bucket has
     /// fewer than before; `None` if their bounds differ.
     pub(super) fn minus(&self, before: &Self) -> Option<Option<Self>> {
+        if before.is_empty() {
+            return Some(Some(self.clone()));
+        }
+        if self.is_empty() {
+            return Some(None);
+        }
         let spread = self.spread.clone().combine(&before.spread, u64::checked_sub)?;
         Some(spread.map(|spread| Self { spread, min: self.min, max: self.max }))
     }
@@ -122,8 +148,8 @@ impl Distribution {
                 };
                 counts.iter().enumerate().map(bucket).collect()
             }
-            Spread::Exponential { scale, zeros, threshold, positive, negative } => {
-                let bound = |number: i64| (number as f64 * (-f64::from(*scale)).exp2()).exp2();
+            Spread::Exponential(Exponential { scale, zeros, threshold, positive, negative }) => {
+                let bound = |number: i64| bound(number, *scale);
                 let below = negative.iter().rev().map(|(&number, &count)| Bucket {
                     low: -bound(number + 1),
                     high: -bound(number),
@@ -168,49 +194,18 @@ impl Spread {
                 let counts: Option<Vec<u64>> = counts.iter().zip(other).map(|(&a, &b)| by(a, b)).collect();
                 Some(counts.map(|counts| Spread::Explicit { bounds, counts }))
             }
-            (
-                Spread::Exponential { scale, zeros, threshold, positive, negative },
-                Spread::Exponential { scale: other_scale, zeros: z, threshold: t, positive: p, negative: n },
-            ) => {
-                let coarsest = scale.min(*other_scale);
-                let each = |one: Numbered, other: &Numbered| {
-                    let mut one = coarser(&one, scale, coarsest);
-                    for (number, count) in coarser(other, *other_scale, coarsest) {
-                        let sum = by(one.get(&number).copied().unwrap_or(0), count)?;
-                        one.insert(number, sum);
-                    }
-                    Some(one)
-                };
-                let combined = || {
-                    Some(Spread::Exponential {
-                        scale: coarsest,
-                        zeros: by(zeros, *z)?,
-                        threshold: threshold.max(*t),
-                        positive: each(positive, p)?,
-                        negative: each(negative, n)?,
-                    })
-                };
-                Some(combined())
+            (Spread::Exponential(one), Spread::Exponential(other)) => {
+                Some(one.combine(other.clone(), by).map(Spread::Exponential))
             }
             _ => None,
         }
     }
 }
 
-/// Buckets of one scale as those of a coarser one: each step down puts two together.
-fn coarser(buckets: &Numbered, from: i32, to: i32) -> Numbered {
-    let steps = (i64::from(from) - i64::from(to)).min(63);
-    let mut coarse = Numbered::new();
-    for (number, count) in buckets {
-        let sum: &mut u64 = coarse.entry(number >> steps).or_default();
-        *sum = sum.saturating_add(*count);
-    }
-    coarse
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::exponential::{Numbered, coarser};
 
     fn explicit(bounds: &[f64], counts: &[u64]) -> Distribution {
         let histogram =
@@ -274,7 +269,7 @@ mod tests {
         let (before, after) = (explicit(&[1.0], &[2, 3]), explicit(&[1.0], &[2, 5]));
         assert_eq!(after.minus(&before), Some(Some(explicit(&[1.0], &[0, 2]))));
         assert_eq!(before.minus(&after), Some(None), "it has started anew");
-        assert_eq!(after.minus(&explicit(&[2.0], &[0, 0])), None, "other bounds");
+        assert_eq!(after.minus(&explicit(&[2.0], &[1, 0])), None, "other bounds");
         assert_eq!(after.plus(&exponential(0, 0, &[1], 0)), None);
     }
 }

@@ -1,32 +1,31 @@
 //! Series: a metric's points, put together again by what they are about.
 
 mod distribution;
+mod exponential;
+mod writers;
 
 use crate::error::QueryError;
 use crate::query::{Order, Query};
 use crate::signal::{
-    Attributes, KeyValue, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Shared, Temporality,
+    Attributes, AttributesRef, KeyValue, MetricKind, MetricPoint, MetricRef, PointValue, ResourceRef, ScopeRef, Source,
+    Temporality,
 };
 pub use distribution::Distribution;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use writers::{Reading, Step};
 
 /// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
 ///
 /// ```
-/// use slipring::{Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Store, Temporality};
+/// use slipring::{Metric, MetricKind, MetricPoint, Source, Store, Temporality};
 ///
 /// let metrics: Store<MetricPoint> = Store::builder().build()?;
 /// let kind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
-/// let metric = Metric::new("orders", kind).share();
-/// let (resource, scope) = (Resource::default().share(), Scope::default().share());
-/// for (second, total) in [(0, 100), (10, 150), (20, 30)] {
-///     metrics.push(MetricPoint {
-///         time_unix_nanos: second * 1_000_000_000,
-///         value: PointValue::Int(total),
-///         ..MetricPoint::new(metric.clone(), resource.clone(), scope.clone())
-///     })?;
+/// let orders = Source::default().with_metric(&Metric::new("orders", kind));
+/// for (second, total) in [(60, 100), (70, 150), (80, 30)] {
+///     let point = MetricPoint::builder().source(&orders).time_unix_nanos(second * 1_000_000_000).value(total);
+///     metrics.push(point.build())?;
 /// }
 ///
 /// let series = metrics.query().key("name", "orders").series()?;
@@ -37,15 +36,10 @@ use std::hash::{BuildHasher, RandomState};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Series {
-    /// The metric.
-    pub metric: Shared<Metric>,
-    /// The process that measured it.
-    pub resource: Shared<Resource>,
-    /// The library that measured it.
-    pub scope: Shared<Scope>,
+    /// The metric, and who measured it: as its first point has it.
+    pub source: Source,
     /// What tells it from the metric's other series, by name.
     pub attributes: Attributes,
     /// Its points by time; of redelivered ones, with the same times, the last that came. At least one.
@@ -58,11 +52,30 @@ pub struct Series {
 #[non_exhaustive]
 pub struct Increment {
     /// From when on it was counted, in nanoseconds since the Unix epoch, if that is known.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::option_nanos"))]
     pub from: Option<u64>,
     /// Until when, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub to: u64,
     /// By how much.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::double"))]
     pub amount: f64,
+}
+
+/// With the metric, the resource and the scope in place of the source.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Series {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut series = serializer.serialize_struct("Series", 5)?;
+        series.serialize_field("metric", &self.metric())?;
+        series.serialize_field("resource", &self.resource())?;
+        series.serialize_field("scope", &self.scope())?;
+        series.serialize_field("attributes", &self.attributes)?;
+        series.serialize_field("points", &self.points)?;
+        series.end()
+    }
 }
 
 impl Increment {
@@ -89,10 +102,10 @@ impl Query<'_, MetricPoint> {
 
 /// A hash of what a series is known by.
 fn identity(state: &RandomState, point: &MetricPoint, attributes: &Attributes) -> u64 {
-    let (metric, scope) = (&point.metric, &point.scope);
-    let metric = (&metric.name, &metric.unit, metric.kind);
-    let scope = (&scope.name, &scope.version, &scope.attributes);
-    state.hash_one((metric, attributes, point.resource.attributes(), scope))
+    let (metric, scope) = (point.metric(), point.scope());
+    let metric = (metric.name(), metric.unit(), metric.kind());
+    let scope = (scope.name(), scope.version(), scope.attributes());
+    state.hash_one((metric, AttributesRef::from(attributes), point.resource().attributes(), scope))
 }
 
 impl Series {
@@ -103,43 +116,58 @@ impl Series {
         // Those with one hash: one, as a rule.
         let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
         for point in points {
-            let attributes = by_name(&point.attributes);
+            let attributes = by_name(point.attributes());
             let alike = by_hash.entry(identity(&state, &point, &attributes)).or_default();
             let known = alike.iter().copied().find(|&number| all[number].is_of(&point, &attributes));
             let number = known.unwrap_or_else(|| {
-                let (metric, resource, scope) = (point.metric.clone(), point.resource.clone(), point.scope.clone());
-                let attributes = attributes.into_owned();
+                let (source, attributes) = (point.source().clone(), attributes.clone());
                 alike.push(all.len());
-                all.push(Self { metric, resource, scope, attributes, points: Vec::new() });
+                all.push(Self { source, attributes, points: Vec::new() });
                 all.len() - 1
             });
             all[number].points.push(point);
         }
         all.iter_mut().for_each(Self::put_in_order);
         let order = |one: &Self| {
-            let source = format!("{:?} {:?}", one.resource.attributes(), one.scope);
+            let source = format!("{:?} {:?}", one.resource().attributes(), one.scope());
             let service = one.points[0].service().to_owned();
-            (one.metric.name.clone(), format!("{:?}", one.attributes), service, source)
+            (one.metric().name().to_owned(), format!("{:?}", one.attributes), service, source)
         };
         all.sort_by_cached_key(order);
         all
     }
 
+    /// The metric.
+    pub fn metric(&self) -> MetricRef<'_> {
+        self.source.metric()
+    }
+
+    /// The process that measured it.
+    pub fn resource(&self) -> ResourceRef<'_> {
+        self.source.resource()
+    }
+
+    /// The library that measured it.
+    pub fn scope(&self) -> ScopeRef<'_> {
+        self.source.scope()
+    }
+
     /// Whether a point belongs here.
     fn is_of(&self, point: &MetricPoint, attributes: &Attributes) -> bool {
-        let (metric, scope) = (&point.metric, &point.scope);
-        let of_metric =
-            (&self.metric.name, &self.metric.unit, self.metric.kind) == (&metric.name, &metric.unit, metric.kind);
-        let of_scope = (&self.scope.name, &self.scope.version, &self.scope.attributes)
-            == (&scope.name, &scope.version, &scope.attributes);
-        of_metric
-            && of_scope
-            && self.attributes == *attributes
-            && (self.resource.same(&point.resource) || self.resource.attributes() == point.resource.attributes())
+        if self.attributes != *attributes {
+            return false;
+        }
+        if self.source.same(point.source()) {
+            return true;
+        }
+        let ((one, other), (scope, of)) = ((self.metric(), point.metric()), (self.scope(), point.scope()));
+        (one.name(), one.unit(), one.kind()) == (other.name(), other.unit(), other.kind())
+            && (scope.name(), scope.version(), scope.attributes()) == (of.name(), of.version(), of.attributes())
+            && self.resource().attributes() == point.resource().attributes()
     }
 
     fn put_in_order(&mut self) {
-        let times = |point: &MetricPoint| (point.time_unix_nanos, point.start_unix_nanos);
+        let times = |point: &MetricPoint| (point.time_unix_nanos(), point.start_unix_nanos());
         // Stable: of one time, the last that came stands last, and is the one that stays.
         self.points.sort_by_key(times);
         self.points.reverse();
@@ -153,11 +181,13 @@ impl Series {
     }
 
     fn recorded(&self) -> impl DoubleEndedIterator<Item = &MetricPoint> {
-        self.points.iter().filter(|point| !point.has_no_recorded_value() && !matches!(point.value, PointValue::Empty))
+        self.points
+            .iter()
+            .filter(|point| !point.has_no_recorded_value() && (point.count().is_some() || point.number().is_some()))
     }
 
     fn temporality(&self) -> Option<Temporality> {
-        match self.metric.kind {
+        match self.metric().kind() {
             MetricKind::Sum { temporality, .. }
             | MetricKind::Histogram { temporality }
             | MetricKind::ExponentialHistogram { temporality } => Some(temporality),
@@ -168,33 +198,52 @@ impl Series {
     /// By how much it grew from point to point: of a sum its value, of a histogram its count. Empty for gauges, for summaries, and if
     /// the source does not say what it counts from.
     ///
-    /// A cumulative series that starts anew, as its start says or, if it only ever grows, because it fell, has grown by its new value.
-    /// Its first point tells nothing, since what it counts came before; of delta series every point counts.
+    /// Of a delta series every point counts. Of a cumulative one
+    ///
+    /// - the first point tells nothing, since what it counts came before;
+    /// - one that starts after the point before, or, if the series only ever grows, has less than that, in all or in a bucket of a
+    ///   histogram, has started anew, and grown by its new value;
+    /// - points with another start that is before the point before are another writer's, whose own points continue each other. Starts that
+    ///   differ by up to a second are one, unless what they count falls;
+    /// - a point whose start is its own time begins a sequence of which the start is not known, and adds nothing, as OpenTelemetry's data
+    ///   model has it.
+    ///
+    /// Points of cumulative series whose own time is not known (0) are left out.
     pub fn increments(&self) -> Vec<Increment> {
-        let only_grows = !matches!(self.metric.kind, MetricKind::Sum { monotonic: false, .. });
-        let amounts = self.recorded().filter_map(|point| Some((point, amount(point)?)));
         match self.temporality() {
             Some(Temporality::Delta) => {
                 let mut before = None;
-                let increment = |(point, amount): (&MetricPoint, f64)| {
-                    let from = if point.start_unix_nanos > 0 { Some(point.start_unix_nanos) } else { before };
-                    before = Some(point.time_unix_nanos);
-                    Increment { from, to: point.time_unix_nanos, amount }
+                let increment = |one: Reading<'_>| {
+                    let (start, to) = (one.point.start_unix_nanos(), one.time());
+                    let from = if start > 0 && start < to { Some(start) } else { before };
+                    before = Some(to).filter(|&to| to > 0);
+                    Increment { from: from.filter(|_| to > 0), to, amount: one.amount }
                 };
-                amounts.map(increment).collect()
+                self.recorded().filter_map(Reading::of).map(increment).collect()
             }
             Some(Temporality::Cumulative) => {
-                let points: Vec<(&MetricPoint, f64)> = amounts.collect();
-                let step = |pair: &[(&MetricPoint, f64)]| {
-                    let ((one, before), (other, after)) = (pair[0], pair[1]);
-                    let anew = starts_anew(one, other) || only_grows && after < before;
-                    let amount = if anew { after } else { after - before };
-                    Increment { from: Some(one.time_unix_nanos), to: other.time_unix_nanos, amount }
+                let readings: Vec<Reading<'_>> = self.timed().collect();
+                let increment = |step| {
+                    let (before, at, already) = match step {
+                        Step::Grown { before, at } => (before, at, readings[before].amount),
+                        Step::Anew { before, at } => (before, at, 0.0),
+                    };
+                    let (one, other) = (&readings[before], &readings[at]);
+                    Increment { from: Some(one.time()), to: other.time(), amount: other.amount - already }
                 };
-                points.windows(2).map(step).collect()
+                writers::steps(&readings, self.only_grows()).into_iter().map(increment).collect()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Points with a value and a time.
+    fn timed(&self) -> impl Iterator<Item = Reading<'_>> {
+        self.recorded().filter(|point| point.time_unix_nanos() > 0).filter_map(Reading::of)
+    }
+
+    fn only_grows(&self) -> bool {
+        !matches!(self.metric().kind(), MetricKind::Sum { monotonic: false, .. })
     }
 
     /// How fast it grew over all of its points, by the second; `None` where [`increments`](Series::increments) tell nothing.
@@ -206,26 +255,30 @@ impl Series {
         per_second(known.map(|one| one.amount).sum(), from, to)
     }
 
-    /// What its points measured, all together: of a cumulative series what came in from its first point to its last, or, if it has one
-    /// point only, up to that. `None` if it is no histogram, or one whose buckets change on the way.
+    /// What its points measured, all together: of a cumulative series what came in meanwhile, as its
+    /// [`increments`](Series::increments) have it, or, if it has one point only, up to that. `None` if it is no histogram, or one whose
+    /// buckets change on the way. A point that measured nothing changes nothing, whatever its buckets.
     pub fn distribution(&self) -> Option<Distribution> {
-        let mut points = self.recorded().filter_map(|point| Some((point, Distribution::of(&point.value)?)));
-        let (first, whole) = points.next()?;
+        let together = |mut all: std::vec::IntoIter<Distribution>| {
+            let first = all.next()?;
+            all.try_fold(first, |sum, next| sum.plus(&next))
+        };
+        let measured = || self.recorded().filter_map(|point| Distribution::of(&point.value()));
         match self.temporality()? {
-            Temporality::Delta => points.try_fold(whole, |sum, (_, next)| sum.plus(&next)),
+            Temporality::Delta => together(measured().collect::<Vec<_>>().into_iter()),
             Temporality::Cumulative => {
-                let mut sum = None;
-                let mut before = (first, whole.clone());
-                for (point, next) in points {
-                    let grown = if starts_anew(before.0, point) { None } else { next.minus(&before.1)? };
-                    let grown = grown.unwrap_or_else(|| next.clone());
-                    sum = Some(match sum {
-                        None => grown,
-                        Some(sum) => Distribution::plus(sum, &grown)?,
-                    });
-                    before = (point, next);
+                let readings: Vec<Reading<'_>> = self.timed().filter(|one| one.spread.is_some()).collect();
+                let spread = |at: usize| readings[at].spread.as_ref();
+                let grown = |step| match step {
+                    Step::Grown { before, at } => spread(at)?.minus(spread(before)?)?,
+                    Step::Anew { at, .. } => spread(at).cloned(),
+                };
+                let steps = writers::steps(&readings, true);
+                if steps.is_empty() {
+                    return together(measured().collect::<Vec<_>>().into_iter());
                 }
-                Some(sum.unwrap_or(whole))
+                let grown: Option<Vec<Distribution>> = steps.into_iter().map(grown).collect();
+                together(grown?.into_iter())
             }
             Temporality::Unspecified => None,
         }
@@ -234,7 +287,9 @@ impl Series {
     /// The value that so large a share of what was measured does not exceed, from 0 to 1: of histograms by their
     /// [`distribution`](Series::distribution), of a summary the last point's, if that has the very quantile.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        if let Some(PointValue::Summary(summary)) = self.last().map(|point| &point.value) {
+        if let (MetricKind::Summary, Some(PointValue::Summary(summary))) =
+            (self.metric().kind(), self.last().map(MetricPoint::value))
+        {
             return summary.quantiles.iter().find(|one| one.quantile == share).map(|one| one.value);
         }
         self.distribution()?.quantile(share)
@@ -242,25 +297,8 @@ impl Series {
 }
 
 /// In the order of their names, so that the same in another order are the same.
-fn by_name(attributes: &Attributes) -> Cow<'_, Attributes> {
-    if attributes.is_sorted_by(|a, b| a.key <= b.key) {
-        return Cow::Borrowed(attributes);
-    }
-    let mut sorted: Vec<KeyValue> = attributes.to_vec();
+fn by_name(attributes: AttributesRef<'_>) -> Attributes {
+    let mut sorted: Vec<KeyValue> = attributes.to_attributes().into_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    Cow::Owned(sorted.into())
-}
-
-/// What grows: a sum's value, a histogram's count.
-fn amount(point: &MetricPoint) -> Option<f64> {
-    match &point.value {
-        PointValue::Histogram(histogram) => Some(histogram.count as f64),
-        PointValue::ExponentialHistogram(histogram) => Some(histogram.count as f64),
-        _ => point.number(),
-    }
-}
-
-/// Whether a cumulative series says that it counts from another start.
-fn starts_anew(one: &MetricPoint, other: &MetricPoint) -> bool {
-    one.start_unix_nanos > 0 && other.start_unix_nanos > one.start_unix_nanos
+    sorted.into()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Key;
+use crate::wire::Raw;
 
 /// Names a trace, everywhere and for good: 16 bytes. All zero means "no trace".
 ///
@@ -60,6 +61,14 @@ macro_rules! id {
             /// Whether this is the id that names nothing.
             pub fn is_zero(self) -> bool {
                 self.0 == [0; $bytes]
+            }
+        }
+
+        impl $id {
+            /// The id in a field, unless it has another length or is all zero.
+            pub(crate) fn of_wire(field: Option<Raw<'_>>) -> Option<Self> {
+                let id = Self(field?.bytes().try_into().ok()?);
+                (!id.is_zero()).then_some(id)
             }
         }
 

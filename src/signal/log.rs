@@ -1,90 +1,145 @@
 //! Log records, after OpenTelemetry's `LogRecord`.
 
-use super::{Attributes, Key, Ledger, Resource, Scope, Severity, Shared, Signal, SpanId, TraceId, Value};
+use super::body::{At, Body};
+use super::log_builder::LogBuilder;
+use super::{
+    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal, Source, SpanId, TraceId,
+    ValueRef, no_text, no_trace,
+};
+use crate::wire::{Field, Raw, field_of};
+use std::fmt;
 
 /// One log record: OpenTelemetry's `LogRecord`, with the resource and the scope that it travels with.
+///
+/// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
 ///
 /// Indexes: `trace` (the trace id; none if it is absent or all zero), `service` (the resource's `service.name`, or
 /// `unknown_service`) and `severity` (its number; none if it is not above 0). Its timestamp is its time, or else the
 /// time at which it was observed.
 ///
 /// ```
-/// use slipring::{Attributes, Key, LogRecord, Resource, Scope, Severity, Signal};
+/// use slipring::{Key, LogRecord, Resource, Scope, Severity, Signal, Source};
 ///
-/// let resource = Resource::new(Attributes::from([("service.name", "cart")])).share();
-/// let record = LogRecord {
-///     time_unix_nanos: 1_760_000_000_000_000_000,
-///     severity: Severity::WARN,
-///     body: Some("cart is nearly full".into()),
-///     ..LogRecord::new(resource, Scope::default().share())
-/// };
+/// let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
+/// let record = LogRecord::builder()
+///     .source(&source)
+///     .time_unix_nanos(1_760_000_000_000_000_000)
+///     .severity(Severity::WARN)
+///     .body("cart is nearly full")
+///     .build();
 /// assert_eq!(record.key(0), None);
 /// assert_eq!(record.key(2), Some(Key::from(Severity::WARN)));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone)]
 pub struct LogRecord {
-    /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
-    pub time_unix_nanos: u64,
-    /// When a collector first saw it, in nanoseconds since the Unix epoch; 0 if unknown.
-    pub observed_unix_nanos: u64,
-    /// How grave it is; the protocol's `severity_number`.
-    pub severity: Severity,
-    /// How grave it is, in the source's own words; empty if not said.
-    pub severity_text: Box<str>,
-    /// What it says: text, or something with a structure.
-    pub body: Option<Value>,
-    /// What else is known of it.
-    pub attributes: Attributes,
-    /// Attributes that were discarded before they came here.
-    pub dropped_attributes_count: u32,
-    /// Bits 0 to 7: W3C's trace flags. The others are reserved, and kept as they came.
-    pub flags: u32,
-    /// The trace during which it was written.
-    pub trace_id: Option<TraceId>,
-    /// The span during which it was written.
-    pub span_id: Option<SpanId>,
-    /// What kind of event it is, which fixes what its body and attributes mean; empty if it is no such event.
-    pub event_name: Box<str>,
-    /// The process that wrote it.
-    pub resource: Shared<Resource>,
-    /// The library that wrote it.
-    pub scope: Shared<Scope>,
+    head: Head,
+    body: Shared<Body>,
+    at: At,
+}
+
+// A slot holds the record itself: what it grows by, every slot of every store grows by.
+const _: () = assert!(size_of::<LogRecord>() == 48);
+
+/// What is asked for often. Bytes, so that nothing is lost to alignment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Head {
+    trace_id: TraceId,
+    /// When it happened, or else when it was observed.
+    time: [u8; 8],
+    severity: Severity,
+}
+
+impl Head {
+    /// Takes note of a field of the message.
+    #[inline]
+    pub(crate) fn see(&mut self, field: Field<'_>) {
+        match field.number {
+            1 if field.raw.number() != 0 => self.time = field.raw.number().to_le_bytes(),
+            2 => self.severity = Severity(field.raw.number() as i32),
+            9 => self.trace_id = TraceId::of_wire(Some(field.raw)).unwrap_or_default(),
+            11 if self.time == [0; 8] => self.time = field.raw.number().to_le_bytes(),
+            _ => {}
+        }
+    }
 }
 
 impl LogRecord {
-    /// A record of which only the source is known; fill in the rest. Allocates nothing.
-    pub fn new(resource: Shared<Resource>, scope: Shared<Scope>) -> Self {
-        Self {
-            time_unix_nanos: 0,
-            observed_unix_nanos: 0,
-            severity: Severity::UNSPECIFIED,
-            severity_text: Box::default(),
-            body: None,
-            attributes: Attributes::default(),
-            dropped_attributes_count: 0,
-            flags: 0,
-            trace_id: None,
-            span_id: None,
-            event_name: Box::default(),
-            resource,
-            scope,
-        }
+    /// Begins a log record; what is not given is the protocol's default. See [`LogBuilder`].
+    pub fn builder<'a>() -> LogBuilder<'a> {
+        LogBuilder::new()
     }
 
-    /// The name of the service that wrote it: its resource's, or `unknown_service`.
-    pub fn service(&self) -> &str {
-        self.resource.service_or_unknown()
+    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    pub fn to_builder(&self) -> LogBuilder<'_> {
+        LogBuilder::from_log(self)
+    }
+
+    /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes); its timestamp is O(1).
+    pub fn time_unix_nanos(&self) -> u64 {
+        self.number_of(1)
+    }
+
+    /// When a collector first saw it, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes).
+    pub fn observed_unix_nanos(&self) -> u64 {
+        self.number_of(11)
+    }
+
+    /// How grave it is; the protocol's `severity_number`.
+    pub fn severity(&self) -> Severity {
+        self.head.severity
+    }
+
+    /// How grave it is, in the source's own words; empty if not said. O(bytes).
+    pub fn severity_text(&self) -> &str {
+        self.text(3)
+    }
+
+    /// What it says: text, or something with a structure. O(bytes).
+    pub fn body(&self) -> Option<ValueRef<'_>> {
+        self.field(5).map(|value| ValueRef::of(value.bytes()))
+    }
+
+    /// What else is known of it.
+    pub fn attributes(&self) -> AttributesRef<'_> {
+        AttributesRef::of(self.bytes(), 6)
+    }
+
+    /// Attributes that were discarded before they came here. O(bytes).
+    pub fn dropped_attributes_count(&self) -> u32 {
+        self.number_of(7) as u32
+    }
+
+    /// Bits 0 to 7: W3C's trace flags. The others are reserved, and kept as they came. O(bytes).
+    pub fn flags(&self) -> u32 {
+        self.number_of(8) as u32
+    }
+
+    /// The trace during which it was written.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        Some(self.head.trace_id).filter(|id| !id.is_zero())
+    }
+
+    /// The span during which it was written. O(bytes).
+    pub fn span_id(&self) -> Option<SpanId> {
+        SpanId::of_wire(self.field(10))
+    }
+
+    /// What kind of event it is, which fixes what its body and attributes mean; empty if it is no such event. O(bytes).
+    pub fn event_name(&self) -> &str {
+        self.text(12)
     }
 }
 
-/// Of a source that says nothing about itself. Costs two allocations: what has a source, or is one of many, is better
-/// begun with [`new`](LogRecord::new).
-impl Default for LogRecord {
-    fn default() -> Self {
-        Self::new(Resource::default().share(), Scope::default().share())
+impl LogRecord {
+    fn text(&self, number: u32) -> &str {
+        self.field(number).map_or("", Raw::text)
     }
 }
+
+record! { LogRecord {
+    time_unix_nanos in nanos, observed_unix_nanos in nanos, severity, severity_text, body, attributes, dropped_attributes_count, flags,
+    trace_id, span_id, event_name, resource, scope,
+} }
 
 impl Signal for LogRecord {
     const NAME: &'static str = "log";
@@ -94,70 +149,43 @@ impl Signal for LogRecord {
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
         match index {
-            0 => self.trace_id?.key(),
-            1 => Some(self.resource.service_key()),
-            _ => (self.severity > Severity::UNSPECIFIED).then(|| self.severity.into()),
+            0 => self.head.trace_id.key(),
+            1 => Some(Key::Text(self.service())),
+            _ => (self.head.severity > Severity::UNSPECIFIED).then(|| self.head.severity.into()),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_trace(key),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let can_be = matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
+                (!can_be).then_some(
+                    "a severity: `Severity::ERROR`, or a number from 1 to 24; one that was not said is in no index",
+                )
+            }
         }
     }
 
     fn timestamp(&self) -> u64 {
-        if self.time_unix_nanos != 0 { self.time_unix_nanos } else { self.observed_unix_nanos }
+        u64::from_le_bytes(self.head.time)
     }
 
     /// From [`Severity::ERROR`] on.
     fn is_error(&self) -> bool {
-        self.severity >= Severity::ERROR
+        self.head.severity >= Severity::ERROR
     }
 
     fn heap_bytes(&self) -> usize {
-        self.severity_text.len()
-            + self.body.as_ref().map_or(0, Value::heap_bytes)
-            + self.attributes.heap_bytes()
-            + self.event_name.len()
+        self.at.length as usize
+    }
+
+    fn detach(&mut self) {
+        *self = self.detached();
     }
 
     fn charge(&self, ledger: &Ledger) {
-        self.resource.charge(ledger);
-        self.scope.charge(ledger);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // A slot holds the record itself: what it grows by, every slot of every store grows by.
-    const _: () = assert!(size_of::<LogRecord>() <= 144);
-
-    fn record() -> LogRecord {
-        LogRecord::default()
-    }
-
-    #[test]
-    fn keys_are_absent_where_nothing_is_said() {
-        assert_eq!([0, 1, 2].map(|index| record().key(index).is_some()), [false, true, false]);
-        assert_eq!(LogRecord { trace_id: Some(TraceId::default()), ..record() }.key(0), None);
-        assert_eq!(LogRecord { trace_id: Some(5.into()), ..record() }.key(0), Some(Key::Id(5)));
-        assert_eq!(LogRecord { severity: Severity(-1), ..record() }.key(2), None);
-        assert_eq!(LogRecord { severity: Severity::FATAL4, ..record() }.key(2), Some(Key::Int(24)));
-    }
-
-    #[test]
-    fn observed_time_stands_in_for_an_unknown_one() {
-        let observed = LogRecord { observed_unix_nanos: 2, ..record() };
-        assert_eq!(observed.timestamp(), 2);
-        assert_eq!(LogRecord { time_unix_nanos: 1, ..observed }.timestamp(), 1);
-    }
-
-    #[test]
-    fn heap_bytes_add_up() {
-        let record = LogRecord {
-            severity_text: "Warning".into(),
-            body: Some(vec![Value::from("disk"), Value::Int(93)].into()),
-            attributes: Attributes::from([("key", "value")]),
-            event_name: "disk.full".into(),
-            ..record()
-        };
-        assert_eq!(record.heap_bytes(), 7 + (2 * 24 + 4) + 48 + 9);
+        Body::charge(&self.body, self.at, ledger);
     }
 }

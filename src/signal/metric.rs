@@ -1,7 +1,8 @@
-//! Metric points, after OpenTelemetry's `Metric` and its data points.
+//! What the points of a metric share, after OpenTelemetry's `Metric`.
 
-use super::value::list_bytes;
-use super::{Attributes, Exemplar, Key, Ledger, PointValue, Resource, Scope, Shared, Signal};
+use super::{Attributes, AttributesRef};
+use crate::wire::{Raw, field_of};
+use std::fmt;
 
 /// What the points of a metric have in common: OpenTelemetry's `Metric`, without its points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,69 +61,42 @@ pub enum Temporality {
     Cumulative = 2,
 }
 
-/// One value of a metric at one time: any of OpenTelemetry's five data points, with the metric, the resource and the
-/// scope that it travels with.
-///
-/// Indexes: `name` (the metric's; none if empty), `service` (the resource's `service.name`, or `unknown_service`) and
-/// `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`). Its timestamp is its time.
-///
-/// ```
-/// use slipring::{Attributes, Key, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Signal};
-///
-/// let metric = Metric { unit: "By".into(), ..Metric::new("process.memory.usage", MetricKind::Gauge) }.share();
-/// let resource = Resource::new(Attributes::from([("service.name", "cart")])).share();
-/// let point = MetricPoint {
-///     time_unix_nanos: 1_760_000_000_000_000_000,
-///     value: PointValue::Int(52_428_800),
-///     ..MetricPoint::new(metric, resource, Scope::default().share())
-/// };
-/// assert_eq!(point.key(0), Some(Key::Text("process.memory.usage")));
-/// assert_eq!(point.key(2), Some(Key::Text("gauge")));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct MetricPoint {
-    /// The metric it is a point of.
-    pub metric: Shared<Metric>,
-    /// Which of the metric's series it belongs to.
-    pub attributes: Attributes,
-    /// Since when it is counted, in nanoseconds since the Unix epoch; 0 if unknown.
-    pub start_unix_nanos: u64,
-    /// When it was measured, in nanoseconds since the Unix epoch.
-    pub time_unix_nanos: u64,
-    /// Bit 0: [no value was recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
-    /// came.
-    pub flags: u32,
-    /// Single measurements that went into it. A summary has none in the protocol.
-    pub exemplars: Box<[Exemplar]>,
-    /// What was measured. It should suit the metric's [`kind`](Metric::kind): a number for a gauge or a sum.
-    pub value: PointValue,
-    /// The process that measured it.
-    pub resource: Shared<Resource>,
-    /// The library that measured it.
-    pub scope: Shared<Scope>,
-}
-
 impl Metric {
     /// A metric without description, unit and metadata.
     pub fn new(name: impl Into<Box<str>>, kind: MetricKind) -> Self {
         let (description, unit) = Default::default();
         Self { name: name.into(), description, unit, metadata: Attributes::default(), kind }
     }
-
-    /// Makes it a part that points can share. One allocation; O(metadata), to know its bytes.
-    pub fn share(self) -> Shared<Self> {
-        let heap_bytes = self.heap_bytes();
-        Shared::with_heap_bytes(self, heap_bytes)
-    }
-
-    /// Bytes that the metric owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.name.len() + self.description.len() + self.unit.len() + self.metadata.heap_bytes()
-    }
 }
 
 impl MetricKind {
+    /// All types' names.
+    pub(crate) const NAMES: [&str; 5] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
+
+    /// The number of the data's field, the temporality, and whether a sum only ever grows.
+    pub(crate) fn on_the_wire(self) -> (u32, Temporality, bool) {
+        match self {
+            MetricKind::Gauge => (5, Temporality::Unspecified, false),
+            MetricKind::Sum { temporality, monotonic } => (7, temporality, monotonic),
+            MetricKind::Histogram { temporality } => (9, temporality, false),
+            MetricKind::ExponentialHistogram { temporality } => (10, temporality, false),
+            MetricKind::Summary => (11, Temporality::Unspecified, false),
+        }
+    }
+
+    /// What [`on_the_wire`](Self::on_the_wire) gave.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn from_wire(tag: u32, temporality: Temporality, monotonic: bool) -> Option<Self> {
+        Some(match tag {
+            5 => MetricKind::Gauge,
+            7 => MetricKind::Sum { temporality, monotonic },
+            9 => MetricKind::Histogram { temporality },
+            10 => MetricKind::ExponentialHistogram { temporality },
+            11 => MetricKind::Summary,
+            _ => return None,
+        })
+    }
+
     /// The type's name, as the index by type has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -147,119 +121,66 @@ impl Temporality {
     }
 }
 
-impl MetricPoint {
-    /// A point without a value; fill in the rest. Allocates nothing.
-    pub fn new(metric: Shared<Metric>, resource: Shared<Resource>, scope: Shared<Scope>) -> Self {
-        Self {
-            metric,
-            attributes: Attributes::default(),
-            start_unix_nanos: 0,
-            time_unix_nanos: 0,
-            flags: 0,
-            exemplars: Box::default(),
-            value: PointValue::Empty,
-            resource,
-            scope,
+/// The metric of a point, borrowed from its bytes. Equal if what it says is.
+#[derive(Clone, Copy)]
+pub struct MetricRef<'a> {
+    pub(super) name: &'a str,
+    /// Its fields but for the data: those that are written before it, and those after.
+    pub(super) before: &'a [u8],
+    pub(super) after: &'a [u8],
+    pub(super) kind: MetricKind,
+}
+
+impl<'a> MetricRef<'a> {
+    /// Its name, such as `http.server.request.duration`. O(1).
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    fn field(self, number: u32) -> &'a str {
+        let found = field_of(self.before, number).or_else(|| field_of(self.after, number));
+        found.map_or("", Raw::text)
+    }
+
+    /// What it measures, for a person to read.
+    pub fn description(self) -> &'a str {
+        self.field(2)
+    }
+
+    /// The unit of its values, in UCUM, such as `By` or `s`.
+    pub fn unit(self) -> &'a str {
+        self.field(3)
+    }
+
+    /// What else is known of the metric, as against its points.
+    pub fn metadata(self) -> AttributesRef<'a> {
+        // One writer writes all of it on one side of the data.
+        let after = AttributesRef::of(self.after, 12);
+        if after.is_empty() { AttributesRef::of(self.before, 12) } else { after }
+    }
+
+    /// Its type, and how its points add up. O(1).
+    pub fn kind(self) -> MetricKind {
+        self.kind
+    }
+
+    /// The same metric, owned.
+    pub fn to_metric(self) -> Metric {
+        Metric {
+            name: self.name.into(),
+            description: self.description().into(),
+            unit: self.unit().into(),
+            metadata: self.metadata().to_attributes(),
+            kind: self.kind,
         }
-    }
-
-    /// The name of the service that measured it: its resource's, or `unknown_service`.
-    pub fn service(&self) -> &str {
-        self.resource.service_or_unknown()
-    }
-
-    /// Its value, if it is a number: of a gauge or a sum.
-    pub fn number(&self) -> Option<f64> {
-        match self.value {
-            PointValue::Int(value) => Some(value as f64),
-            PointValue::Double(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Whether the source says that it has nothing to say here: the series was there before and is not now.
-    pub fn has_no_recorded_value(&self) -> bool {
-        self.flags & 1 != 0
     }
 }
 
-/// Of a gauge without a name, from a source that says nothing about itself. Costs three allocations: what has a metric
-/// or a source, or is one of many, is better begun with [`new`](MetricPoint::new).
-impl Default for MetricPoint {
-    fn default() -> Self {
-        let metric = Metric::new("", MetricKind::Gauge).share();
-        Self::new(metric, Resource::default().share(), Scope::default().share())
-    }
-}
-
-impl Signal for MetricPoint {
-    const NAME: &'static str = "metric";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["name", "service", "type"];
-    const DEFAULT_CAPACITY: usize = 100_000;
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => (!self.metric.name.is_empty()).then_some(Key::Text(&self.metric.name)),
-            1 => Some(self.resource.service_key()),
-            _ => Some(Key::Text(self.metric.kind.name())),
-        }
-    }
-
-    fn timestamp(&self) -> u64 {
-        self.time_unix_nanos
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.attributes.heap_bytes() + list_bytes(&self.exemplars, Exemplar::heap_bytes) + self.value.heap_bytes()
-    }
-
-    fn charge(&self, ledger: &Ledger) {
-        self.metric.charge(ledger);
-        self.resource.charge(ledger);
-        self.scope.charge(ledger);
-    }
-}
+view! { MetricRef { name, description, unit, metadata, kind } }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::{Histogram, Number};
-
-    // A slot holds the point itself: what it grows by, every slot of every store grows by.
-    const _: () = assert!(size_of::<MetricPoint>() <= 96);
-
-    fn point(name: &str, kind: MetricKind) -> MetricPoint {
-        MetricPoint::new(Metric::new(name, kind).share(), Resource::default().share(), Scope::default().share())
-    }
-
-    #[test]
-    fn keys_are_the_metrics_and_the_resources() {
-        let sum = MetricKind::Sum { temporality: Temporality::Delta, monotonic: true };
-        assert_eq!(point("orders", sum).key(0), Some(Key::Text("orders")));
-        assert_eq!(point("orders", sum).key(1), Some(Key::Text("unknown_service")));
-        assert_eq!(point("orders", sum).key(2), Some(Key::Text("sum")));
-        assert_eq!(point("", MetricKind::Summary).key(0), None);
-    }
-
-    #[test]
-    fn heap_bytes_leave_shared_parts_out_and_charge_counts_them() {
-        let temporality = Temporality::Cumulative;
-        let point = MetricPoint {
-            attributes: Attributes::from([("key", "value")]),
-            exemplars: [Exemplar { value: Some(Number::Int(1)), ..Exemplar::default() }].into(),
-            value: Histogram { bucket_counts: [1, 2].into(), explicit_bounds: [0.5].into(), ..Default::default() }
-                .into(),
-            ..point("orders", MetricKind::Histogram { temporality })
-        };
-        let histogram = size_of::<Histogram>() + 3 * 8;
-        assert_eq!(point.heap_bytes(), 48 + size_of::<Exemplar>() + histogram);
-
-        let ledger = Ledger::default();
-        point.charge(&ledger);
-        let shared = point.metric.heap_bytes() + point.resource.heap_bytes() + point.scope.heap_bytes();
-        assert_eq!(ledger.bytes(), shared);
-    }
 
     #[test]
     fn numbers_are_the_protocols() {

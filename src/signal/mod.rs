@@ -1,26 +1,54 @@
 //! Signals: what a record must tell the engine, and the three built-in kinds.
 
+#[macro_use]
+mod view;
+
+pub(crate) mod body;
 mod id;
 mod key;
-mod log;
+mod list_ref;
+pub(crate) mod log;
+mod log_builder;
 mod metric;
+pub(crate) mod metric_point;
+#[cfg(feature = "serde")]
+pub(crate) mod plain;
 mod point;
+mod point_builder;
 mod resource;
 mod severity;
 mod shared;
-mod span;
+pub(crate) mod source;
+pub(crate) mod span;
+mod span_builder;
+mod span_kind;
+mod span_parts;
 mod value;
+mod value_ref;
 
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use key::{Key, KeyBuf};
+pub use list_ref::{ListIter, ListRef};
 pub use log::LogRecord;
-pub use metric::{Metric, MetricKind, MetricPoint, Temporality};
-pub use point::{Buckets, Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
-pub use resource::{EntityRef, Resource, Scope};
+pub use log_builder::LogBuilder;
+pub use metric::{Metric, MetricKind, MetricRef, Temporality};
+pub use metric_point::{Exemplars, MetricPoint};
+pub use point::{
+    Buckets, Exemplar, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
+};
+pub use point_builder::PointBuilder;
+pub use resource::{EntityRef, Resource, ResourceRef, Scope, ScopeRef};
 pub use severity::Severity;
+#[cfg(feature = "otlp")]
+pub(crate) use shared::WeakPart;
 pub use shared::{Ledger, Shared};
-pub use span::{Span, SpanEvent, SpanKind, SpanLink, Status, StatusCode};
+pub use source::Source;
+pub use span::Span;
+pub use span_builder::SpanBuilder;
+pub use span_kind::{SpanKind, StatusCode, StatusRef};
+pub use span_parts::{SpanEvent, SpanEventRef, SpanEvents, SpanLink, SpanLinkRef, SpanLinks};
 pub use value::{Attributes, KeyValue, Value};
+pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValueRef, ValuesIter, ValuesRef};
 
 use crate::error::QueryError;
 use crate::sync::{AtomicU32, AtomicU64};
@@ -70,6 +98,13 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// How many records a store of them keeps unless its builder is told.
     const DEFAULT_CAPACITY: usize = 10_000;
 
+    /// For a key that no record can have in the index with this number, what to give instead, such as "a number"; `None` if one can.
+    /// Queries refuse such a key, which would find nothing.
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        let _ = (index, key);
+        None
+    }
+
     /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
     fn timestamp(&self) -> u64;
 
@@ -83,6 +118,10 @@ pub trait Signal: Send + Sync + Sized + 'static {
     fn is_error(&self) -> bool {
         false
     }
+
+    /// Lets go of what it keeps only because of how it came, such as the request that it is a range of: called on the pushing thread
+    /// before a record enters a class of its own ([`Builder::class`](crate::Builder::class)), which keeps few of many for long.
+    fn detach(&mut self) {}
 
     /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
     /// statistics count the part's bytes once.
@@ -132,6 +171,20 @@ pub(crate) mod sealed {
         }
     }
 }
+
+/// What to give for a trace instead of a key of another kind.
+fn no_trace(key: Key<'_>) -> Option<&'static str> {
+    let is_id = matches!(key, Key::Id(_));
+    (!is_id).then_some("a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
+}
+
+/// What to give for a service or a name instead of a key of another kind, or of nothing.
+fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
+    let is_text = matches!(key, Key::Text(text) if !text.is_empty());
+    (!is_text).then_some(instead)
+}
+
+const NO_SERVICE: &str = "a service's name; records without one are found by \"unknown_service\"";
 
 /// The number of the index with this name.
 pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {

@@ -1,7 +1,10 @@
 //! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
 //! in this data model.
 
-use super::{Attributes, SpanId, TraceId};
+use super::metric_point::number_in;
+use super::{Attributes, AttributesRef, SpanId, TraceId};
+use crate::wire::{Raw, field_of};
+use std::fmt;
 
 /// What a metric point measured. 16 bytes; what is larger is boxed.
 #[derive(Clone, Debug, Default)]
@@ -11,9 +14,9 @@ pub enum PointValue {
     #[default]
     Empty,
     /// An integer, of a gauge or a sum.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A double, of a gauge or a sum.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
     /// Of a histogram.
     Histogram(Box<Histogram>),
     /// Of an exponential histogram.
@@ -27,9 +30,9 @@ pub enum PointValue {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Number {
     /// An integer.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A double.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
 }
 
 /// How many measurements fell into each of some buckets with given bounds.
@@ -39,14 +42,18 @@ pub struct Histogram {
     /// Measurements.
     pub count: u64,
     /// Their sum, if they can't be negative.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
     /// The least of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
     /// The greatest of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
     /// Measurements in each bucket: one more than there are bounds, or none at all.
     pub bucket_counts: Box<[u64]>,
     /// Each bucket's upper bound, itself included, growing; the last bucket has none.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::doubles"))]
     pub explicit_bounds: Box<[f64]>,
 }
 
@@ -57,16 +64,20 @@ pub struct ExponentialHistogram {
     /// Measurements.
     pub count: u64,
     /// Their sum, if they can't be negative.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
     /// The least of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
     /// The greatest of them.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
     /// How fine the buckets are: each step doubles their number.
     pub scale: i32,
     /// Measurements that are zero, or as near to it as `zero_threshold` says.
     pub zero_count: u64,
     /// How far from zero a measurement counts as zero.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub zero_threshold: f64,
     /// Measurements above zero. No buckets is also what an absent field means.
     pub positive: Buckets,
@@ -92,6 +103,7 @@ pub struct Summary {
     /// Measurements.
     pub count: u64,
     /// Their sum.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub sum: f64,
     /// Values at some quantiles, which grow strictly.
     pub quantiles: Box<[Quantile]>,
@@ -102,8 +114,10 @@ pub struct Summary {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Quantile {
     /// Which quantile, from 0 (the least) to 1 (the greatest).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub quantile: f64,
     /// The value there, not below zero.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub value: f64,
 }
 
@@ -114,6 +128,7 @@ pub struct Exemplar {
     /// Attributes of the measurement that are not the series' own.
     pub filtered_attributes: Attributes,
     /// When it was measured, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// What was measured; an exemplar without it is invalid in the protocol.
     pub value: Option<Number>,
@@ -123,27 +138,65 @@ pub struct Exemplar {
     pub trace_id: Option<TraceId>,
 }
 
-impl PointValue {
-    /// Bytes that the value owns on the heap, beyond its own 16.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            PointValue::Empty | PointValue::Int(_) | PointValue::Double(_) => 0,
-            PointValue::Histogram(value) => {
-                size_of::<Histogram>() + size_of_val(&*value.bucket_counts) + size_of_val(&*value.explicit_bounds)
-            }
-            PointValue::ExponentialHistogram(value) => {
-                let buckets = [&value.positive, &value.negative].map(|buckets| size_of_val(&*buckets.bucket_counts));
-                size_of::<ExponentialHistogram>() + buckets.iter().sum::<usize>()
-            }
-            PointValue::Summary(value) => size_of::<Summary>() + size_of_val(&*value.quantiles),
+/// An exemplar of a point, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct ExemplarRef<'a>(&'a [u8]);
+
+impl<'a> From<&'a [u8]> for ExemplarRef<'a> {
+    fn from(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+}
+
+impl<'a> ExemplarRef<'a> {
+    /// Attributes of the measurement that are not the series' own.
+    pub fn filtered_attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.0, 7)
+    }
+
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub fn time_unix_nanos(self) -> u64 {
+        field_of(self.0, 2).map_or(0, Raw::number)
+    }
+
+    /// What was measured; an exemplar without it is invalid in the protocol.
+    pub fn value(self) -> Option<Number> {
+        number_in(self.0, 3)
+    }
+
+    /// The span during which it was measured.
+    pub fn span_id(self) -> Option<SpanId> {
+        SpanId::of_wire(field_of(self.0, 4))
+    }
+
+    /// The trace during which it was measured.
+    pub fn trace_id(self) -> Option<TraceId> {
+        TraceId::of_wire(field_of(self.0, 5))
+    }
+
+    /// The same exemplar, owned.
+    pub fn to_exemplar(self) -> Exemplar {
+        Exemplar {
+            filtered_attributes: self.filtered_attributes().to_attributes(),
+            time_unix_nanos: self.time_unix_nanos(),
+            value: self.value(),
+            span_id: self.span_id(),
+            trace_id: self.trace_id(),
         }
     }
 }
 
-impl Exemplar {
-    /// Bytes that the exemplar owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.filtered_attributes.heap_bytes()
+view! { ExemplarRef { filtered_attributes, time_unix_nanos in nanos, value, span_id, trace_id } }
+
+impl From<i64> for PointValue {
+    fn from(value: i64) -> Self {
+        PointValue::Int(value)
+    }
+}
+
+impl From<f64> for PointValue {
+    fn from(value: f64) -> Self {
+        PointValue::Double(value)
     }
 }
 
@@ -275,15 +328,5 @@ mod tests {
         let exponential = ExponentialHistogram { zero_threshold: -0.0, ..Default::default() };
         assert_ne!(exponential, ExponentialHistogram::default());
         assert_ne!(Summary { sum: -0.0, ..Default::default() }, Summary::default());
-    }
-
-    #[test]
-    fn boxes_and_their_lists_are_heap() {
-        let buckets = Buckets { offset: -3, bucket_counts: [1, 0, 2].into() };
-        let value = ExponentialHistogram { positive: buckets, ..Default::default() };
-        assert_eq!(PointValue::from(value).heap_bytes(), size_of::<ExponentialHistogram>() + 3 * 8);
-        let summary = Summary { quantiles: [Quantile::default(); 2].into(), ..Default::default() };
-        assert_eq!(PointValue::from(summary).heap_bytes(), size_of::<Summary>() + 2 * 16);
-        assert_eq!(PointValue::Int(1).heap_bytes(), 0);
     }
 }

@@ -1,22 +1,23 @@
 //! Where telemetry comes from: the resource and the instrumentation scope, each shared by many records.
 
-use super::value::list_bytes;
-use super::{Attributes, Key, Shared, Value};
+use super::{Attributes, AttributesRef};
+use crate::wire::{Fields, Raw, Writer, field_of};
+use std::fmt;
 
 /// The service of records whose resource names none, as OpenTelemetry's conventions call it.
-const UNKNOWN_SERVICE: &str = "unknown_service";
+pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// What a process says about itself: OpenTelemetry's `Resource`, and the schema URL that travels beside it.
 ///
-/// Its service name is looked up once, when it is made, which is why its fields are private.
+/// Encode it with its scope as a [`Source`](crate::Source), which records share; a record hands it out as a [`ResourceRef`].
 ///
 /// ```
-/// use slipring::{Attributes, Resource};
+/// use slipring::{Resource, Scope, Source};
 ///
-/// let resource = Resource::new(Attributes::from([("service.name", "cart"), ("host.name", "shop-7")]))
-///     .with_schema_url("https://opentelemetry.io/schemas/1.37.0")
-///     .share();
-/// assert_eq!(resource.service(), Some("cart"));
+/// let resource = Resource::new([("service.name", "cart"), ("host.name", "shop-7")])
+///     .with_schema_url("https://opentelemetry.io/schemas/1.37.0");
+/// let source = Source::new(&resource, &Scope::default());
+/// assert_eq!(source.resource().service(), Some("cart"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -25,9 +26,6 @@ pub struct Resource {
     dropped_attributes_count: u32,
     schema_url: Box<str>,
     entity_refs: Box<[EntityRef]>,
-    /// Where in `attributes` the service name is.
-    #[cfg_attr(feature = "serde", serde(skip))]
-    service: Option<usize>,
 }
 
 /// Which attributes of a [`Resource`] identify and describe one entity (a service, a host): OpenTelemetry's
@@ -45,14 +43,8 @@ pub struct EntityRef {
     pub description_keys: Box<[Box<str>]>,
 }
 
-/// Which library made a record: OpenTelemetry's `InstrumentationScope`, and the schema URL that travels beside it.
-///
-/// ```
-/// use slipring::Scope;
-///
-/// let scope = Scope { name: "http-server".into(), version: "1.4.0".into(), ..Scope::default() }.share();
-/// assert_eq!(&*scope.name, "http-server");
-/// ```
+/// Which library made a record: OpenTelemetry's `InstrumentationScope`, and the schema URL that travels beside it. See
+/// [`Source`](crate::Source); a record hands it out as a [`ScopeRef`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Scope {
@@ -69,11 +61,9 @@ pub struct Scope {
 }
 
 impl Resource {
-    /// A resource with these attributes. O(attributes), for the service name.
+    /// A resource with these attributes.
     pub fn new(attributes: impl Into<Attributes>) -> Self {
-        let attributes = attributes.into();
-        let service = attributes.iter().position(|attribute| &*attribute.key == "service.name");
-        Self { attributes, service, ..Self::default() }
+        Self { attributes: attributes.into(), ..Self::default() }
     }
 
     /// Sets how many attributes were discarded before they came here.
@@ -92,20 +82,6 @@ impl Resource {
     #[must_use]
     pub fn with_entity_refs(self, entity_refs: impl Into<Box<[EntityRef]>>) -> Self {
         Self { entity_refs: entity_refs.into(), ..self }
-    }
-
-    /// Makes it a part that records can share. One allocation; O(attributes), to know its bytes.
-    pub fn share(self) -> Shared<Self> {
-        let heap_bytes = self.heap_bytes();
-        Shared::with_heap_bytes(self, heap_bytes)
-    }
-
-    /// The value of the first `service.name`, unless it is empty or no text. O(1).
-    pub fn service(&self) -> Option<&str> {
-        match &self.attributes[self.service?].value {
-            Value::Text(name) if !name.is_empty() => Some(name),
-            _ => None,
-        }
     }
 
     /// What the process says about itself.
@@ -128,74 +104,137 @@ impl Resource {
         &self.entity_refs
     }
 
-    /// Bytes that the resource owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.attributes.heap_bytes() + self.schema_url.len() + list_bytes(&self.entity_refs, EntityRef::heap_bytes)
-    }
-
-    /// The key under which the resource's records are found in an index by service.
-    pub(super) fn service_key(&self) -> Key<'_> {
-        Key::Text(self.service_or_unknown())
-    }
-
-    pub(super) fn service_or_unknown(&self) -> &str {
-        self.service().unwrap_or(UNKNOWN_SERVICE)
-    }
-}
-
-impl EntityRef {
-    /// Bytes that the reference owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        let text = self.schema_url.len() + self.kind.len();
-        let keys = [&self.id_keys, &self.description_keys].map(|keys| list_bytes(keys, |key| key.len()));
-        text + keys.iter().sum::<usize>()
+    /// Writes the fields of the message; the schema's URL travels beside it.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        AttributesRef::from(&self.attributes).write(1, writer);
+        writer.number(2, self.dropped_attributes_count.into());
+        for entity in &self.entity_refs {
+            writer.nested(3, |writer| {
+                writer.bytes(1, entity.schema_url.as_bytes());
+                writer.bytes(2, entity.kind.as_bytes());
+                entity.id_keys.iter().for_each(|key| writer.always_bytes(3, key.as_bytes()));
+                entity.description_keys.iter().for_each(|key| writer.always_bytes(4, key.as_bytes()));
+            });
+        }
     }
 }
 
 impl Scope {
-    /// Makes it a part that records can share. One allocation; O(attributes), to know its bytes.
-    pub fn share(self) -> Shared<Self> {
-        let heap_bytes = self.heap_bytes();
-        Shared::with_heap_bytes(self, heap_bytes)
-    }
-
-    /// Bytes that the scope owns on the heap, beyond itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.name.len() + self.version.len() + self.attributes.heap_bytes() + self.schema_url.len()
+    /// Writes the fields of the message; the schema's URL travels beside it.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        writer.bytes(1, self.name.as_bytes());
+        writer.bytes(2, self.version.as_bytes());
+        AttributesRef::from(&self.attributes).write(3, writer);
+        writer.number(4, self.dropped_attributes_count.into());
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The resource of a record, borrowed from its bytes. Equal if what it says is.
+#[derive(Clone, Copy)]
+pub struct ResourceRef<'a> {
+    pub(super) message: &'a [u8],
+    pub(super) schema_url: &'a str,
+}
 
-    fn named(name: impl Into<Value>) -> Resource {
-        Resource::new(Attributes::from([("host.name", Value::from("shop-7")), ("service.name", name.into())]))
+impl<'a> ResourceRef<'a> {
+    /// What the process says about itself.
+    pub fn attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.message, 1)
     }
 
-    #[test]
-    fn a_service_is_a_name_in_text() {
-        assert_eq!(named("cart").service_key(), Key::Text("cart"));
-        for nameless in [named(""), named(7), named(Value::Empty), Resource::default()] {
-            assert_eq!(nameless.service(), None);
-            assert_eq!(nameless.service_key(), Key::Text("unknown_service"));
+    /// The value of the first `service.name`, unless it is empty or no text. O(attributes); a record's own `service` is O(1).
+    pub fn service(self) -> Option<&'a str> {
+        self.attributes().get("service.name")?.as_str().filter(|name| !name.is_empty())
+    }
+
+    /// The value of the first `service.namespace`, unless it is empty or no text: services of one name in two namespaces are two.
+    /// O(attributes); a record's own `service_namespace` is O(1).
+    pub fn service_namespace(self) -> Option<&'a str> {
+        self.attributes().get("service.namespace")?.as_str().filter(|name| !name.is_empty())
+    }
+
+    /// Attributes that were discarded before they came here.
+    pub fn dropped_attributes_count(self) -> u32 {
+        field_of(self.message, 2).map_or(0, Raw::number) as u32
+    }
+
+    /// The schema that the attributes follow; empty if unknown.
+    pub fn schema_url(self) -> &'a str {
+        self.schema_url
+    }
+
+    /// Which entities the attributes are about. Allocates them.
+    pub fn entity_refs(self) -> Vec<EntityRef> {
+        let entities = Fields::of(self.message).filter(|field| field.number == 3);
+        let text = |message, number| field_of(message, number).map_or("", Raw::text).into();
+        let texts = |message, number| {
+            let fields = Fields::of(message).filter(|field| field.number == number);
+            fields.map(|field| field.raw.text().into()).collect()
+        };
+        let entity = |message| EntityRef {
+            schema_url: text(message, 1),
+            kind: text(message, 2),
+            id_keys: texts(message, 3),
+            description_keys: texts(message, 4),
+        };
+        entities.map(|field| entity(field.raw.bytes())).collect()
+    }
+
+    /// The same resource, owned.
+    pub fn to_resource(self) -> Resource {
+        Resource::new(self.attributes().to_attributes())
+            .with_dropped_attributes_count(self.dropped_attributes_count())
+            .with_schema_url(self.schema_url)
+            .with_entity_refs(self.entity_refs())
+    }
+}
+
+/// The scope of a record, borrowed from its bytes. Equal if what it says is.
+#[derive(Clone, Copy)]
+pub struct ScopeRef<'a> {
+    pub(super) message: &'a [u8],
+    pub(super) schema_url: &'a str,
+}
+
+impl<'a> ScopeRef<'a> {
+    /// The library's name; empty if unknown.
+    pub fn name(self) -> &'a str {
+        field_of(self.message, 1).map_or("", Raw::text)
+    }
+
+    /// Its version; empty if unknown.
+    pub fn version(self) -> &'a str {
+        field_of(self.message, 2).map_or("", Raw::text)
+    }
+
+    /// What else is known of it.
+    pub fn attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.message, 3)
+    }
+
+    /// Attributes that were discarded before they came here.
+    pub fn dropped_attributes_count(self) -> u32 {
+        field_of(self.message, 4).map_or(0, Raw::number) as u32
+    }
+
+    /// The schema of the scope and of its records; empty if unknown.
+    pub fn schema_url(self) -> &'a str {
+        self.schema_url
+    }
+
+    /// The same scope, owned.
+    pub fn to_scope(self) -> Scope {
+        Scope {
+            name: self.name().into(),
+            version: self.version().into(),
+            attributes: self.attributes().to_attributes(),
+            dropped_attributes_count: self.dropped_attributes_count(),
+            schema_url: self.schema_url.into(),
         }
     }
+}
 
-    #[test]
-    fn the_first_of_two_service_names_counts() {
-        let twice = Attributes::from([("service.name", "cart"), ("service.name", "ad")]);
-        assert_eq!(Resource::new(twice).service(), Some("cart"));
-    }
-
-    #[test]
-    fn a_shared_part_knows_its_bytes() {
-        let entity = EntityRef { kind: "host".into(), id_keys: ["host.name".into()].into(), ..EntityRef::default() };
-        let resource = named("cart").with_schema_url("url").with_entity_refs([entity]);
-        let attributes = 2 * 40 + "host.nameshop-7".len() + "service.namecart".len();
-        let entities = size_of::<EntityRef>() + "host".len() + size_of::<Box<str>>() + "host.name".len();
-        assert_eq!(resource.heap_bytes(), attributes + "url".len() + entities);
-        let bare = Resource::default().share().heap_bytes();
-        assert_eq!(resource.clone().share().heap_bytes() - bare, resource.heap_bytes());
-    }
+view! {
+    ResourceRef { attributes, dropped_attributes_count, schema_url, entity_refs }
+    ScopeRef { name, version, attributes, dropped_attributes_count, schema_url }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::ops::Deref;
+#[cfg(feature = "otlp")]
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +19,9 @@ struct Part<T> {
     /// Set by the one thread that may write `ledger`.
     charged: AtomicBool,
     ledger: OnceLock<Ledger>,
+    /// Bytes that were found out later and are not charged yet, and those that are.
+    later: AtomicUsize,
+    charged_later: AtomicUsize,
 }
 
 /// Where a store counts the bytes of [`Shared`] parts that its records hold.
@@ -28,21 +33,37 @@ impl<T> Shared<T> {
     pub fn with_heap_bytes(value: T, heap_bytes: usize) -> Self {
         // An `Arc`'s allocation is its two counters and the value.
         let bytes = size_of::<Part<T>>() + 2 * size_of::<usize>() + heap_bytes;
-        Self(Arc::new(Part { value, bytes, charged: AtomicBool::new(false), ledger: OnceLock::new() }))
+        let (charged, ledger) = (AtomicBool::new(false), OnceLock::new());
+        let (later, charged_later) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Part { value, bytes, charged, ledger, later, charged_later }))
+    }
+
+    /// Adds bytes that the value turns out to own beyond those that were told: charged with the others, or at once if they are.
+    pub(crate) fn add_heap_bytes(&self, bytes: usize) {
+        self.0.later.fetch_add(bytes, Ordering::AcqRel);
+        self.0.charge_later();
     }
 
     /// Charges this part's bytes to the ledger, unless one was charged before: the first store that is offered a record
     /// with this part counts it, until the part is freed. Wait-free.
     pub fn charge(&self, ledger: &Ledger) {
+        self.charge_once(ledger);
+    }
+
+    /// The same; whether this was the call that did.
+    #[inline]
+    pub(crate) fn charge_once(&self, ledger: &Ledger) -> bool {
         let part = &*self.0;
         // The load spares the shared line a write at each push. Relaxed: what the flag guards is written by the one
         // thread that wins the swap, and read again only through `OnceLock`, which synchronises by itself.
         if part.charged.load(Ordering::Relaxed) || part.charged.swap(true, Ordering::Relaxed) {
-            return;
+            return false;
         }
         ledger.0.fetch_add(part.bytes, Ordering::Relaxed);
         // The winner alone gets here, so `set` neither fails nor waits.
         let _ = part.ledger.set(ledger.clone());
+        part.charge_later();
+        true
     }
 
     /// Bytes that this part takes on the heap, its counters included.
@@ -50,15 +71,27 @@ impl<T> Shared<T> {
         self.0.bytes
     }
 
-    /// Tells parts that live at the same time apart.
+    /// A handle that does not keep the part.
     #[cfg(feature = "otlp")]
-    pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+    pub(crate) fn downgrade(&self) -> WeakPart<T> {
+        WeakPart(Arc::downgrade(&self.0))
     }
 
     /// Whether both are the same part, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A handle to a part that does not keep it.
+#[cfg(feature = "otlp")]
+pub(crate) struct WeakPart<T>(Weak<Part<T>>);
+
+#[cfg(feature = "otlp")]
+impl<T> WeakPart<T> {
+    /// The part, if somebody still holds it.
+    pub(crate) fn upgrade(&self) -> Option<Shared<T>> {
+        self.0.upgrade().map(Shared)
     }
 }
 
@@ -69,10 +102,21 @@ impl Ledger {
     }
 }
 
+impl<T> Part<T> {
+    /// Charges what is to be charged yet, once: whoever takes it from there adds it here.
+    fn charge_later(&self) {
+        if let Some(ledger) = self.ledger.get() {
+            let bytes = self.later.swap(0, Ordering::AcqRel);
+            ledger.0.fetch_add(bytes, Ordering::Relaxed);
+            self.charged_later.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<T> Drop for Part<T> {
     fn drop(&mut self) {
         if let Some(ledger) = self.ledger.get() {
-            ledger.0.fetch_sub(self.bytes, Ordering::Relaxed);
+            ledger.0.fetch_sub(self.bytes + *self.charged_later.get_mut(), Ordering::Relaxed);
         }
     }
 }

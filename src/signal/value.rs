@@ -1,5 +1,6 @@
 //! Attribute values and lists of attributes.
 
+use super::{AttributesRef, ValueRef};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -14,7 +15,8 @@ use std::ops::Deref;
 /// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read back compares equal,
 /// and `0.0` is not `-0.0`.
 ///
-/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array.
+/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array. What JSON has no
+/// number for is in text: `"NaN"`, `"Infinity"`, and whole numbers beyond 2⁵³, which many readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
@@ -24,9 +26,9 @@ pub enum Value {
     /// True or false.
     Bool(bool),
     /// A signed integer.
-    Int(i64),
+    Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
     /// A floating-point number.
-    Double(f64),
+    Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
     /// Text.
     Text(Box<str>),
     /// Raw bytes.
@@ -51,7 +53,7 @@ pub struct KeyValue {
 /// kept, and [`get`](Attributes::get) answers with the first.
 ///
 /// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a `Vec` (free of charge
-/// if the `Vec` is full) or an array. Serialised as an object.
+/// if the `Vec` is full) or an array. Serialised as an object that has each name once, with its last value.
 ///
 /// ```
 /// use slipring::{Attributes, Value};
@@ -72,32 +74,11 @@ impl Value {
             _ => None,
         }
     }
-
-    /// Bytes that this value owns on the heap, beyond its own 24. O(values nested in it).
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Value::Empty | Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
-            Value::Text(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            Value::Array(values) => list_bytes(values, Value::heap_bytes),
-            Value::Map(entries) => entries.heap_bytes(),
-        }
-    }
 }
 
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Value::Empty, Value::Empty) => true,
-            (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) => a == b,
-            (Value::Double(a), Value::Double(b)) => a.to_bits() == b.to_bits(),
-            (Value::Text(a), Value::Text(b)) => a == b,
-            (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::Array(a), Value::Array(b)) => a == b,
-            (Value::Map(a), Value::Map(b)) => a == b,
-            _ => false,
-        }
+        ValueRef::from(self) == ValueRef::from(other)
     }
 }
 
@@ -105,39 +86,14 @@ impl Eq for Value {}
 
 impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        std::mem::discriminant(self).hash(state);
-        match self {
-            Value::Empty => {}
-            Value::Bool(value) => value.hash(state),
-            Value::Int(value) => value.hash(state),
-            Value::Double(value) => value.to_bits().hash(state),
-            Value::Text(text) => text.hash(state),
-            Value::Bytes(bytes) => bytes.hash(state),
-            Value::Array(values) => values.hash(state),
-            Value::Map(entries) => entries.hash(state),
-        }
+        ValueRef::from(self).hash(state);
     }
 }
 
 /// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Empty => Ok(()),
-            Value::Bool(value) => value.fmt(f),
-            Value::Int(value) => value.fmt(f),
-            Value::Double(value) => value.fmt(f),
-            Value::Text(text) => f.pad(text),
-            Value::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-            Value::Array(values) => {
-                f.write_str("[")?;
-                for (position, value) in values.iter().enumerate() {
-                    write!(f, "{}{value}", if position == 0 { "" } else { ", " })?;
-                }
-                f.write_str("]")
-            }
-            Value::Map(entries) => entries.fmt(f),
-        }
+        ValueRef::from(self).fmt(f)
     }
 }
 
@@ -188,11 +144,6 @@ impl KeyValue {
     pub fn new(key: impl Into<Box<str>>, value: impl Into<Value>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
-
-    /// Bytes that the name and the value own on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        self.key.len() + self.value.heap_bytes()
-    }
 }
 
 impl Attributes {
@@ -204,11 +155,6 @@ impl Attributes {
     /// The attributes as a `Vec`, to be changed and turned back. Allocates nothing.
     pub fn into_vec(self) -> Vec<KeyValue> {
         self.0.into_vec()
-    }
-
-    /// Bytes that the list and all in it own on the heap. O(attributes and values nested in them).
-    pub fn heap_bytes(&self) -> usize {
-        list_bytes(&self.0, KeyValue::heap_bytes)
     }
 }
 
@@ -256,24 +202,15 @@ impl<'a> IntoIterator for &'a Attributes {
 /// For a person to read: `{name=value, name=value}`.
 impl fmt::Display for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (position, KeyValue { key, value }) in self.0.iter().enumerate() {
-            write!(f, "{}{key}={value}", if position == 0 { "" } else { ", " })?;
-        }
-        f.write_str("}")
+        AttributesRef::from(self).fmt(f)
     }
 }
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for Attributes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|attribute| (&attribute.key, &attribute.value)))
+        AttributesRef::from(self).serialize(serializer)
     }
-}
-
-/// Heap bytes of a boxed list: its elements, and what each of them owns.
-pub(super) fn list_bytes<T>(list: &[T], heap_bytes: impl Fn(&T) -> usize) -> usize {
-    size_of_val(list) + list.iter().map(heap_bytes).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -295,15 +232,6 @@ mod tests {
         assert_eq!(attributes.len(), 3);
         assert_eq!(attributes.get("a"), Some(&Value::Int(1)));
         assert_eq!(attributes.get("c"), None);
-    }
-
-    #[test]
-    fn heap_bytes_count_nested_contents() {
-        let inner = Attributes::from([("key", Value::Bytes([1, 2, 3, 4].into()))]);
-        assert_eq!(inner.heap_bytes(), 40 + 3 + 4);
-        let array = Value::from(vec![Value::from("text"), Value::from(inner), Value::Int(1)]);
-        assert_eq!(array.heap_bytes(), 3 * 24 + 4 + 47);
-        assert_eq!(Attributes::default().heap_bytes(), 0);
     }
 
     #[test]

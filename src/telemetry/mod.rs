@@ -31,6 +31,9 @@ pub struct Telemetry {
     logs: Store<LogRecord>,
     metrics: Store<MetricPoint>,
     named: Arc<together::Named>,
+    /// Sources that were seen before, of each kind.
+    #[cfg(feature = "otlp")]
+    known: Arc<[crate::otlp::Known; 3]>,
 }
 
 /// Builds a [`Telemetry`].
@@ -85,7 +88,19 @@ impl Telemetry {
     /// # Ok::<(), slipring::BuildError>(())
     /// ```
     pub fn new(traces: Store<Span>, logs: Store<LogRecord>, metrics: Store<MetricPoint>) -> Self {
-        Self { traces, logs, metrics, named: Arc::default() }
+        Self {
+            traces,
+            logs,
+            metrics,
+            named: Arc::default(),
+            #[cfg(feature = "otlp")]
+            known: Arc::default(),
+        }
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) fn known(&self, kind: crate::otlp::Kind) -> &crate::otlp::Known {
+        &self.known[kind as usize]
     }
 
     /// The spans.

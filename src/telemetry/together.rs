@@ -4,7 +4,7 @@ use super::Telemetry;
 use crate::bookmark::Bookmark;
 use crate::error::{BookmarkError, QueryError};
 use crate::query::{Answer, KeyCount};
-use crate::signal::{Exemplar, KeyBuf, LogRecord, Metric, MetricPoint, Resource, Shared, Span, TraceId};
+use crate::signal::{Exemplar, ExemplarRef, KeyBuf, LogRecord, MetricPoint, Source, Span, TraceId};
 use crate::trace::Trace;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,15 +24,26 @@ pub struct TraceTelemetry {
 
 /// An exemplar, and what it is one of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PointedExemplar {
-    /// The metric that was measured.
-    pub metric: Shared<Metric>,
-    /// Who measured it.
-    pub resource: Shared<Resource>,
+    /// The metric that was measured, and who measured it.
+    pub source: Source,
     /// The measurement.
     pub exemplar: Exemplar,
+}
+
+/// With the metric and the resource in place of the source.
+#[cfg(feature = "serde")]
+impl serde::Serialize for PointedExemplar {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut pointed = serializer.serialize_struct("PointedExemplar", 3)?;
+        pointed.serialize_field("metric", &self.source.metric())?;
+        pointed.serialize_field("resource", &self.source.resource())?;
+        pointed.serialize_field("exemplar", &self.exemplar)?;
+        pointed.end()
+    }
 }
 
 /// A service and how much the stores hold of it.
@@ -100,15 +111,14 @@ impl Telemetry {
         logs.reverse();
         logs.sort_by_key(crate::Signal::timestamp);
         let mut exemplars = Vec::new();
-        let points_at = move |exemplar: &&Exemplar| exemplar.trace_id == Some(id);
-        let pointing = self.metrics().query().filter(move |point| point.exemplars.iter().any(|one| points_at(&one)));
+        let points_at = move |exemplar: &ExemplarRef<'_>| exemplar.trace_id() == Some(id);
+        let pointing = self.metrics().query().filter(move |point| point.exemplars().iter().any(|one| points_at(&one)));
         let collected = pointing.for_each_unordered(|_, point| {
-            let exemplar = |exemplar: &Exemplar| PointedExemplar {
-                metric: point.metric.clone(),
-                resource: point.resource.clone(),
-                exemplar: exemplar.clone(),
+            let exemplar = |exemplar: ExemplarRef<'_>| PointedExemplar {
+                source: point.source().clone(),
+                exemplar: exemplar.to_exemplar(),
             };
-            exemplars.extend(point.exemplars.iter().filter(points_at).map(exemplar));
+            exemplars.extend(point.exemplars().iter().filter(points_at).map(exemplar));
         });
         collected.expect("a query without an index is one");
         exemplars.sort_by_key(|one| one.exemplar.time_unix_nanos);

@@ -1,11 +1,14 @@
 //! Traces: spans put together again.
 
 mod assembly;
+mod calls;
 mod graph;
+mod parents;
 mod path;
+mod peer;
 mod summary;
 
 pub use assembly::{Trace, TraceSpan};
-pub use graph::{ServiceCall, ServiceGraph, ServiceNode};
+pub use graph::{NodeKind, ServiceCall, ServiceGraph, ServiceNode};
 pub use path::PathSegment;
 pub use summary::{TraceOrder, TraceQuery, TraceSummary};

@@ -1,6 +1,7 @@
 //! Where a trace's time went.
 
 use super::assembly::TraceSpan;
+use crate::signal::Span;
 use std::ops::Range;
 
 /// A part of a trace's critical path.
@@ -11,12 +12,14 @@ pub struct PathSegment {
     /// Where in the trace's list the span is that was at work.
     pub span: usize,
     /// When, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::range"))]
     pub times: Range<u64>,
 }
 
-fn times(one: &TraceSpan) -> Range<u64> {
-    let start = one.span.start_unix_nanos;
-    start..one.span.end_unix_nanos.max(start)
+/// From when to when a span is known to have been at work: at its end only, if its start is not known, and the other way round.
+pub(super) fn times(span: &Span) -> Range<u64> {
+    let start = if span.start_unix_nanos() > 0 { span.start_unix_nanos() } else { span.end_unix_nanos() };
+    start..span.end_unix_nanos().max(start)
 }
 
 fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {
@@ -32,10 +35,10 @@ fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {
 /// Each span's duration less what its children cover of it.
 pub(super) fn self_times(spans: &mut [TraceSpan]) {
     // Siblings come in the order of their starts, so what they cover grows at its end only.
-    let mut covered: Vec<(u64, u64)> = spans.iter().map(|one| (times(one).start, 0)).collect();
+    let mut covered: Vec<(u64, u64)> = spans.iter().map(|one| (times(&one.span).start, 0)).collect();
     for place in 0..spans.len() {
         let Some(parent) = spans[place].parent else { continue };
-        let (whole, child) = (times(&spans[parent]), times(&spans[place]));
+        let (whole, child) = (times(&spans[parent].span), times(&spans[place].span));
         let (until, sum) = &mut covered[parent];
         let (start, end) = (child.start.max(*until), child.end.min(whole.end));
         if start < end {
@@ -51,7 +54,7 @@ pub(super) fn self_times(spans: &mut [TraceSpan]) {
 pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
     let mut children = children_of(spans);
     // The one that ended last is looked at first.
-    children.iter_mut().for_each(|children| children.sort_by_key(|&child| times(&spans[child]).end));
+    children.iter_mut().for_each(|children| children.sort_by_key(|&child| times(&spans[child].span).end));
     let mut path = Vec::new();
     let mut add = |span, times: Range<u64>| {
         if !times.is_empty() {
@@ -59,12 +62,12 @@ pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
         }
     };
     // Spans that are under way: when those above waited for them, and what of that is not told yet.
-    let mut open = vec![(root, times(&spans[root]), times(&spans[root]))];
+    let mut open = vec![(root, times(&spans[root].span), times(&spans[root].span))];
     while let Some((span, waited, left)) = open.last_mut() {
         let span = *span;
         match children[span].pop() {
             Some(child) => {
-                let whole = times(&spans[child]);
+                let whole = times(&spans[child].span);
                 // A child that ends after its parent was waited for counts up to there.
                 let one = whole.start.max(waited.start)..whole.end.min(waited.end);
                 // One that ended while a later one was waited for was not.

@@ -1,9 +1,12 @@
 //! Traces in a line each: the newest, the slowest, the failing.
 
 use super::Trace;
+use super::assembly::names_a_parent;
+use super::parents::Side;
+use super::path;
 use crate::error::QueryError;
 use crate::query::Query;
-use crate::signal::{Span, TraceId};
+use crate::signal::{Span, SpanId, TraceId};
 use std::collections::{HashMap, HashSet};
 
 /// A trace in a line.
@@ -19,9 +22,10 @@ pub struct TraceSummary {
     pub root_name: Box<str>,
     /// Whether that span is a root.
     pub has_root: bool,
-    /// When its first span began, in nanoseconds since the Unix epoch.
+    /// When its first span began, in nanoseconds since the Unix epoch; see [`Trace::times`].
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub start_unix_nanos: u64,
-    /// From there to the last span's end, in nanoseconds.
+    /// From there to the last span's end, in nanoseconds; 0 if no time of it is known.
     pub duration: u64,
     /// Its spans, redelivered ones once.
     pub spans: u64,
@@ -41,7 +45,7 @@ impl Trace {
         TraceSummary {
             trace_id: self.trace_id,
             root_service: root.map_or("", |root| root.span.service()).into(),
-            root_name: root.map(|root| root.span.name.clone()).unwrap_or_default(),
+            root_name: root.map(|root| root.span.name().into()).unwrap_or_default(),
             has_root: root.is_some_and(|root| !root.orphan),
             start_unix_nanos: times.start,
             duration: times.end - times.start,
@@ -89,12 +93,16 @@ pub struct TraceQuery<'a> {
 }
 
 /// What one look at every span tells of a trace.
+#[derive(Default)]
 struct Sketch {
-    start: u64,
-    end: u64,
-    /// Its root, if there is one: service, name. Of several, or of one that came twice, only assembly can tell.
-    root: Option<(Box<str>, Box<str>)>,
+    /// The least of the starts that are known, and the least and the greatest of all times that are.
+    start: Option<u64>,
+    times: Option<(u64, u64)>,
+    /// Its root, if there is one: service, name, id. Of several, or of one that came twice, only assembly can tell.
+    root: Option<(Box<str>, Box<str>, SpanId)>,
     several: bool,
+    /// A bit for each id that a caller's span has, by the id's last bits: a root that shares one may hang under it.
+    callers: u64,
 }
 
 impl<'a> Query<'a, Span> {
@@ -159,12 +167,12 @@ impl TraceQuery<'_> {
         let engine = query.engine();
         let mut wanted: HashSet<TraceId> = HashSet::new();
         query.for_each_unordered(|_, span| {
-            wanted.insert(span.trace_id);
+            wanted.insert(span.trace_id());
         })?;
         wanted.remove(&TraceId::default());
         let mut found: Vec<(TraceId, Sketch)> = sketch(Query::new(engine), &wanted)?.into_iter().collect();
         match order {
-            TraceOrder::Newest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start), *id)),
+            TraceOrder::Newest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start()), *id)),
             TraceOrder::Slowest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.duration()), *id)),
         }
         let is_root = move |service: &str, name: &str| {
@@ -173,11 +181,10 @@ impl TraceQuery<'_> {
         };
         let may_be_root = is_root.clone();
         let wanted = move |(_, one): &(TraceId, Sketch)| {
-            let root = one.root.as_ref().filter(|_| !one.several);
-            one.duration() >= least_duration && root.is_none_or(|(service, name)| may_be_root(service, name))
+            one.duration() >= least_duration && one.root().is_none_or(|(service, name)| may_be_root(service, name))
         };
         let is_told = move |trace: &Trace| {
-            let root = trace.root().is_some_and(|root| is_root(root.span.service(), &root.span.name));
+            let root = trace.root().is_some_and(|root| is_root(root.span.service(), root.span.name()));
             root && trace.duration() >= least_duration
         };
         let mut told: Vec<Trace> = Vec::new();
@@ -206,22 +213,46 @@ impl TraceQuery<'_> {
 fn sketch(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Sketch>, QueryError> {
     let mut found: HashMap<TraceId, Sketch> = HashMap::new();
     all.for_each_unordered(|_, span| {
-        if !wanted.contains(&span.trace_id) {
+        if !wanted.contains(&span.trace_id()) {
             return;
         }
-        let (start, end) = (span.start_unix_nanos, span.end_unix_nanos);
-        let one = found.entry(span.trace_id).or_insert(Sketch { start, end, root: None, several: false });
-        (one.start, one.end) = (one.start.min(start), one.end.max(end));
-        if span.parent_span_id.is_none() {
+        let one = found.entry(span.trace_id()).or_default();
+        let times = path::times(span);
+        if span.start_unix_nanos() > 0 {
+            one.start = Some(one.start.map_or(times.start, |start| start.min(times.start)));
+        }
+        if times != (0..0) {
+            let (least, most) = one.times.unwrap_or((times.start, times.end));
+            one.times = Some((least.min(times.start), most.max(times.end)));
+        }
+        if Side::of(span.kind()) == Side::Caller {
+            one.callers |= bit(span.span_id());
+        }
+        if !names_a_parent(span) {
             one.several |= one.root.is_some();
-            one.root = Some((span.service().into(), span.name.clone()));
+            one.root = Some((span.service().into(), span.name().into(), span.span_id()));
         }
     })?;
     Ok(found)
 }
 
+fn bit(id: SpanId) -> u64 {
+    1 << (u64::from(id) % 64)
+}
+
 impl Sketch {
+    fn start(&self) -> u64 {
+        self.start.or(self.times.map(|(least, _)| least)).unwrap_or(0)
+    }
+
     fn duration(&self) -> u64 {
-        self.end.saturating_sub(self.start)
+        self.times.map_or(0, |(_, most)| most.saturating_sub(self.start()))
+    }
+
+    /// Its root's service and name, if that can be told without assembling it.
+    fn root(&self) -> Option<(&str, &str)> {
+        let (service, name, _) =
+            self.root.as_ref().filter(|(_, _, id)| !self.several && self.callers & bit(*id) == 0)?;
+        Some((service, name))
     }
 }

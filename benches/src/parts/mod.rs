@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod latency;
 pub mod lookups;
 pub mod memory;
+pub mod otlp;
 pub mod queries;
 pub mod soak;
 pub mod targets;

@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Part {
         }
         let traces = filled::<ShopSpans>(size);
         let mut ids = Vec::new();
-        traces.query().limit(16_384).for_each(|_, span| ids.push(span.trace_id)).expect("it can be asked");
+        traces.query().limit(16_384).for_each(|_, span| ids.push(span.trace_id())).expect("it can be asked");
         measure(options, &ticks, &mut table, size, &of_spans(&traces, &Facts::of(&traces), &ids));
         drop(traces);
         let logs = filled::<ShopLogs>(size);
@@ -169,14 +169,14 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
     let bookmark = before.for_each(|_, _| ()).expect("it can be asked").bookmark.expect("it follows");
     let slow = |span: &Span| span.duration() > 500_000_000;
     let posts =
-        |span: &Span| span.attributes.get("http.request.method").and_then(|value| value.as_str()) == Some("POST");
+        |span: &Span| span.attributes().get("http.request.method").and_then(|value| value.as_str()) == Some("POST");
     vec![
         form(
             "a trace",
             move || copied(ask().key("trace", one())),
             move || {
                 let id = same();
-                copied(ask().filter(move |span| span.trace_id == id))
+                copied(ask().filter(move |span| span.trace_id() == id))
             },
         ),
         plain("a trace, assembled", move || store.trace(whole()).expect("it is there").spans.len()),
@@ -261,7 +261,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
 
 fn of_logs(store: &Store<LogRecord>) -> Vec<Form<'_>> {
     let ask = || store.query();
-    let grave = |log: &LogRecord| log.severity >= Severity::ERROR;
+    let grave = |log: &LogRecord| log.severity() >= Severity::ERROR;
     vec![
         form(
             "log records from ERROR on, counted",

@@ -34,7 +34,7 @@ impl Workload for ShopSpans {
 
     fn records(seed: u64) -> impl Iterator<Item = Span> + Send {
         laps(pool(seed, |shop| shop.spans().take(POOL).collect()), |span, lap| {
-            span.trace_id = renamed(span.trace_id, lap);
+            *span = span.to_builder().trace_id(renamed(span.trace_id(), lap)).build();
         })
     }
 }
@@ -46,7 +46,9 @@ impl Workload for ShopLogs {
 
     fn records(seed: u64) -> impl Iterator<Item = LogRecord> + Send {
         laps(pool(seed, |shop| shop.logs().take(POOL).collect()), |log, lap| {
-            log.trace_id = log.trace_id.map(|id| renamed(id, lap));
+            if let Some(id) = log.trace_id() {
+                *log = log.to_builder().trace_id(renamed(id, lap)).build();
+            }
         })
     }
 }
@@ -104,8 +106,13 @@ mod tests {
     fn laps_differ_in_their_traces_only() {
         let spans: Vec<Span> = ShopSpans::records(1).take(2 * POOL).collect();
         let (first, second) = spans.split_at(POOL);
-        assert!(first.iter().zip(second).all(|(one, other)| one.name == other.name && one.trace_id != other.trace_id));
-        let ids = |spans: &[Span]| spans.iter().map(|span| span.trace_id).collect::<HashSet<_>>();
+        assert!(
+            first
+                .iter()
+                .zip(second)
+                .all(|(one, other)| one.name() == other.name() && one.trace_id() != other.trace_id())
+        );
+        let ids = |spans: &[Span]| spans.iter().map(|span| span.trace_id()).collect::<HashSet<_>>();
         assert!(ids(first).is_disjoint(&ids(second)));
     }
 }

@@ -1,14 +1,14 @@
 //! The query API: questions over HTTP, answers in JSON.
 
 use super::app::App;
-use super::ask::{Asked, Asking, PAGING, token};
+use super::ask::{Asked, Asking, PAGING, token, trace_id};
+use super::given::Given;
 use crate::Fallible;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodFilter, get, on};
 use axum::{Json, Router};
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -16,24 +16,27 @@ use serde_json::{Value, json};
 use slipring::otlp::Encoding;
 use slipring::{
     Answer, KeyCount, LogRecord, MetricPoint, PathSegment, Position, Series, ServiceCounts, Signal, Span, Store,
-    Telemetry, TraceId, TraceOrder, TraceSummary, TraceTelemetry,
+    Telemetry, TraceOrder, TraceSummary, TraceTelemetry,
 };
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A question is asked in its URL, or in a body.
+const ASKED: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
+
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api", get(|| async { Json(directory()) }))
-        .route("/api/spans", get(|app, asked| records::<Span>(app, asked, Telemetry::traces)))
-        .route("/api/logs", get(|app, asked| records::<LogRecord>(app, asked, Telemetry::logs)))
-        .route("/api/metrics", get(|app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)))
-        .route("/api/count/spans", get(|app, asked| count::<Span>(app, asked, Telemetry::traces)))
-        .route("/api/count/logs", get(|app, asked| count::<LogRecord>(app, asked, Telemetry::logs)))
-        .route("/api/count/metrics", get(|app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)))
-        .route("/api/traces", get(traces))
+        .route("/api/spans", on(ASKED, |app, asked| records::<Span>(app, asked, Telemetry::traces)))
+        .route("/api/logs", on(ASKED, |app, asked| records::<LogRecord>(app, asked, Telemetry::logs)))
+        .route("/api/metrics", on(ASKED, |app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)))
+        .route("/api/count/spans", on(ASKED, |app, asked| count::<Span>(app, asked, Telemetry::traces)))
+        .route("/api/count/logs", on(ASKED, |app, asked| count::<LogRecord>(app, asked, Telemetry::logs)))
+        .route("/api/count/metrics", on(ASKED, |app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)))
+        .route("/api/traces", on(ASKED, traces))
         .route("/api/traces/{id}", get(trace))
-        .route("/api/graph", get(graph))
-        .route("/api/series", get(series))
+        .route("/api/graph", on(ASKED, graph))
+        .route("/api/series", on(ASKED, series))
         .route("/api/services", get(services))
         .route("/api/keys/{signal}/{index}", get(keys))
         .route("/api/audit", get(audit))
@@ -43,13 +46,13 @@ pub fn routes() -> Router<Arc<App>> {
 /// What there is to ask.
 fn directory() -> Value {
     json!({
-        "/api/spans": "spans: trace, service, name, status, min_duration, max_duration",
-        "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern with * and ?)",
+        "/api/spans": "spans: trace, service, name, status (unset, ok, error), min_duration, max_duration, event (its name)",
+        "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern)",
         "/api/metrics": "metric points: name, service, type",
         "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
         "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
-        "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it",
-        "/api/graph": "who calls whom, by parameters of spans",
+        "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it; the id in either case, with or without dashes and leading zeros",
+        "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node",
         "/api/series": "series of metrics, by parameters of metric points; limit; `left_out` says how many others there are",
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
@@ -57,9 +60,15 @@ fn directory() -> Value {
         "/api/audit": "checks every index and slot against the records; while it runs, records come in more slowly",
         "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
         "conditions of all these": {
-            "since, until": "nanoseconds since 1970, a time as 2026-01-31T12:00:00Z, or how long ago, as 15m",
-            "attribute": "[level:]name, name=text, name~pattern, name>=number; level: record, resource, scope, event, link, exemplar",
-            "in a URL": "a space is %20, < is %3C, > is %3E, & is %26, # is %23",
+            "since, until": "a date, a time as 2026-01-31T12:00:00Z, a number since 1970 (seconds to nanoseconds, by its size), or how long ago, as 15m",
+            "min_duration, max_duration, at_least": "a duration with its unit, as 250ms",
+            "service, name, type, trace, severity": "one of several, if given several times; service!=cart is any other, service~=cart* and service!~=cart* are patterns (services, names and types); severity=error is ERROR to ERROR4",
+            "body, event": "as often as you like; body!=text, body~=pattern, body!~=pattern",
+            "attribute": "[level:]name, !name, name=text, name!=text, name~pattern, name!~pattern, name>=number (>, <=, <), as often as you like; level: record, resource, scope, event, link, exemplar; a name with such signs in it stands in \"double quotes\"",
+            "pattern": "* stands for any characters, ? for one; \\ before one of these three for itself",
+            "values": "compared by what they display, so that 5* fits 503; an array fits by any of its elements, a map by any of its values, however deep; a negation asks that none fits",
+            "in a URL": "a space is %20, < is %3C, > is %3E, & is %26, # is %23; without escaping: attribute=http.status_code.ge.500 (eq, ne, like, unlike, ge, gt, le, lt)",
+            "in a body": "POST takes the same parameters in JSON: {\"service\": [\"cart\", \"shop\"], \"attribute\": \"http.status_code>=500\"}",
         },
         "where records are shown": {
             "order": "newest (by arrival), oldest, latest (by timestamp), earliest",
@@ -68,9 +77,6 @@ fn directory() -> Value {
         },
     })
 }
-
-/// Parameters, each as often as it was given.
-pub type Given = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
 
 /// What stands against an answer.
 pub enum Problem {
@@ -103,13 +109,9 @@ impl IntoResponse for Problem {
     }
 }
 
-pub fn parameters(given: Given) -> Result<Vec<(String, String)>, Problem> {
-    given.map(|Parameters(parameters)| parameters).map_err(|error| Problem::Bad(error.body_text()))
-}
-
 /// For what takes no parameters: one that is not heeded is not taken either, or the answer would be to another question.
 fn none(given: Given) -> Result<(), Problem> {
-    match parameters(given)?.first() {
+    match given.read()?.first() {
         None => Ok(()),
         Some((name, _)) => Err(Problem::Bad(format!("there is no parameter {name}; there are none"))),
     }
@@ -139,7 +141,7 @@ async fn find<R: IntoResponse>(
 type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
 async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&parameters(given)?, &PAGING).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &PAGING).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let answer = asked.page(store(telemetry).query()).collect()?;
         if asked.otlp {
@@ -176,7 +178,7 @@ impl<'a, T: Asking> Page<'a, T> {
 }
 
 async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
         Ok(Json(json!({ "count": count })))
@@ -185,20 +187,23 @@ async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: Stor
 }
 
 async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let mut given = parameters(given)?;
+    let mut given = given.read()?;
     // Orders of traces are others than those of spans.
-    let order = given.iter().position(|(name, _)| name == "order").map(|at| given.remove(at).1);
-    let order = match order.as_deref() {
-        None | Some("newest") => TraceOrder::Newest,
-        Some("slowest") => TraceOrder::Slowest,
-        Some(other) => return Err(Problem::Bad(format!("order={other}: give newest or slowest"))),
+    let mut orders = given.extract_if(.., |(name, _)| name == "order").map(|(_, order)| order);
+    let (order, again) = (orders.next(), orders.next());
+    drop(orders);
+    let order = match (order.as_deref(), again) {
+        (None | Some("newest"), None) => TraceOrder::Newest,
+        (Some("slowest"), None) => TraceOrder::Slowest,
+        (Some(other), None) => return Err(Problem::Bad(format!("order={other}: give newest or slowest"))),
+        (_, Some(again)) => return Err(Problem::Bad(format!("order={again}: order was given before; give it once"))),
     };
     let own = ["root_service", "root_name", "at_least"];
     let asked = Asked::read::<Span>(&given, &[&own[..], &["limit"]].concat()).map_err(Problem::Bad)?;
     let own = own.map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
     let [root_service, root_name, at_least] = own;
     let at_least =
-        at_least.map(|least| super::ask::duration(&least).map_err(|what| format!("at_least={least}: {what}")));
+        at_least.map(|least| crate::units::duration(&least).map_err(|what| format!("at_least={least}: {what}")));
     let at_least = at_least.transpose().map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order);
@@ -237,7 +242,7 @@ struct WholeTrace<'a> {
 
 async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given) -> Result<Response, Problem> {
     none(given)?;
-    let trace_id: TraceId = id.parse()?;
+    let trace_id = trace_id(&id).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let found = telemetry.trace(trace_id);
         if found.trace.is_none() && found.logs.is_empty() && found.exemplars.is_empty() {
@@ -251,13 +256,13 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given
 }
 
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<Span>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<Span>(&given.read()?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
         .await
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<MetricPoint>(&parameters(given)?, &["limit"]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<MetricPoint>(&given.read()?, &["limit"]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
@@ -277,14 +282,17 @@ struct AllSeries<'a> {
 #[derive(Serialize)]
 struct OneSeries<'a> {
     series: &'a Series,
-    rate: Option<f64>,
-    median: Option<f64>,
-    p99: Option<f64>,
+    rate: Option<Value>,
+    median: Option<Value>,
+    p99: Option<Value>,
 }
 
 impl<'a> OneSeries<'a> {
     fn of(series: &'a Series) -> Self {
-        Self { series, rate: series.rate(), median: series.quantile(0.5), p99: series.quantile(0.99) }
+        // What is no number in JSON is in text, as in the points.
+        let plain = |number: f64| slipring::Value::Double(number);
+        let told = |number: Option<f64>| number.and_then(|number| serde_json::to_value(plain(number)).ok());
+        Self { series, rate: told(series.rate()), median: told(series.quantile(0.5)), p99: told(series.quantile(0.99)) }
     }
 }
 

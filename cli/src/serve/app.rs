@@ -1,15 +1,18 @@
 //! What all handlers share: the stores, and how requests come in: how many at once, how large, and what became of them.
 
 use super::budget::{Budget, Held};
+use super::door::Access;
+use super::unpack::{Coding, unpack};
+use super::warnings::{From, Warnings};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
 use slipring::Telemetry;
-use slipring::otlp::{Encoding, GunzipError, Kind, Rejected, gunzip};
-use std::borrow::Cow;
-use std::sync::Arc;
+use slipring::otlp::{Encoding, Kind, Rejected};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -40,6 +43,10 @@ pub struct App {
     pub tails: Arc<Semaphore>,
     stopping: AtomicBool,
     pub counts: Counts,
+    pub access: Access,
+    warnings: Warnings,
+    /// Where gRPC and HTTP are taken, once they are.
+    pub listens: OnceLock<[SocketAddr; 2]>,
 }
 
 /// Requests by what became of them.
@@ -52,10 +59,17 @@ pub struct Counts {
     pub rejected_records: AtomicU64,
 }
 
+impl Counts {
+    /// Requests that have come to an end.
+    pub fn all(&self) -> u64 {
+        [&self.taken, &self.refused, &self.overloaded].iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
 /// A request out of its envelope.
 pub struct Opened {
-    /// By gzip.
-    pub packed: bool,
+    /// In the order in which it was packed.
+    pub codings: Vec<Coding>,
     pub message: Bytes,
 }
 
@@ -70,6 +84,8 @@ pub enum Refusal {
     Unsupported(String),
     /// It is not what it should be.
     Malformed(String),
+    /// It asks for another server.
+    Foreign(String),
     /// The fault is on this side.
     Failed(String),
 }
@@ -82,6 +98,7 @@ impl Refusal {
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::Foreign(_) => StatusCode::FORBIDDEN,
             Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -93,6 +110,7 @@ impl Refusal {
             | Refusal::TooSlow(what)
             | Refusal::Unsupported(what)
             | Refusal::Malformed(what)
+            | Refusal::Foreign(what)
             | Refusal::Failed(what) => what,
         }
     }
@@ -112,6 +130,9 @@ impl App {
             tails,
             stopping: AtomicBool::new(false),
             counts: Counts::default(),
+            access: Access::default(),
+            warnings: Warnings::default(),
+            listens: OnceLock::new(),
         }
     }
 
@@ -135,21 +156,23 @@ impl App {
         kind: Kind,
         encoding: Encoding,
         body: Body,
+        from: Option<From>,
         open: impl FnOnce(Bytes) -> Result<Opened, Refusal>,
     ) -> Result<Rejected, Refusal> {
         let mut held = self.budget.begin();
         let opened = self.read(body, &mut held).await.and_then(open);
         match opened {
-            Ok(opened) => self.take(kind, encoding, opened, held).await,
-            Err(refusal) => Err(self.refuse(refusal)),
+            Ok(opened) => self.take(kind, encoding, opened, held, from).await,
+            Err(refusal) => Err(self.refuse(refusal, from)),
         }
     }
 
-    /// Counts a refusal.
-    pub fn refuse(&self, refusal: Refusal) -> Refusal {
+    /// Counts a refusal, and says so now and then.
+    pub fn refuse(&self, refusal: Refusal, from: Option<From>) -> Refusal {
         let overloaded = matches!(refusal, Refusal::Overloaded(_));
         let count = if overloaded { &self.counts.overloaded } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
+        self.warnings.refused(&refusal, from);
         refusal
     }
 
@@ -179,7 +202,9 @@ impl App {
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(too_large());
         }
-        let mut all = BytesMut::new();
+        // Records stay in it: it should be no larger than it is long.
+        let expected = body.size_hint().lower().min(EXPECTED) as usize;
+        let mut all = BytesMut::with_capacity(expected);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
             if let Ok(bytes) = frame.into_data() {
@@ -192,6 +217,9 @@ impl App {
                 all.extend_from_slice(&bytes);
             }
         }
+        if all.capacity() > all.len() + all.len() / 8 {
+            return Ok(Bytes::copy_from_slice(&all));
+        }
         Ok(all.freeze())
     }
 
@@ -203,38 +231,42 @@ impl App {
         encoding: Encoding,
         opened: Opened,
         held: Held,
+        from: Option<From>,
     ) -> Result<Rejected, Refusal> {
         let place = tokio::time::timeout(self.timeout, Arc::clone(&self.decoding).acquire_owned()).await;
         let Ok(Ok(place)) = place else {
             let what = "too many requests are under way; come back in a moment";
-            return Err(self.refuse(Refusal::Overloaded(what)));
+            return Err(self.refuse(Refusal::Overloaded(what), from));
         };
         let app = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || {
             let _until_taken = (place, held);
-            let taken = app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal))?;
+            let taken = app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal, from))?;
             app.counts.taken.fetch_add(1, Ordering::Relaxed);
             app.counts.rejected_records.fetch_add(taken.records(), Ordering::Relaxed);
+            if !taken.is_empty() {
+                app.warnings.rejected(&taken.to_string(), from);
+            }
             Ok(taken)
         });
         taken.await.unwrap_or_else(|error| {
-            Err(self.refuse(Refusal::Failed(format!("the request could not be decoded: {error}"))))
+            Err(self.refuse(Refusal::Failed(format!("the request could not be decoded: {error}")), from))
         })
     }
 
     fn decode(&self, kind: Kind, encoding: Encoding, opened: &Opened) -> Result<Rejected, Refusal> {
-        let bytes = if opened.packed {
-            let unpacked = gunzip(&opened.message, self.max_body).map_err(|error| match error {
-                GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
-                error => Refusal::Malformed(error.to_string()),
-            })?;
-            Cow::Owned(unpacked)
+        let bytes = if opened.codings.is_empty() {
+            opened.message.clone()
         } else {
-            Cow::Borrowed(&opened.message[..])
+            // Records stay in it: it should be no larger than it is long.
+            Bytes::from(unpack(&opened.message, &opened.codings, self.max_body)?.into_boxed_slice())
         };
-        self.telemetry.take_from(kind, encoding, &bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+        self.telemetry.ingest(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))
     }
 }
+
+/// Bytes that are made room for before they have come, if a request says that it has them.
+const EXPECTED: u64 = 4 << 20;
 
 /// Reads on, and forgets, for a while.
 pub async fn drain(mut body: Body) {

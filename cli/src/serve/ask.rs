@@ -1,16 +1,15 @@
 //! Parameters of the query API to queries.
 
+use super::condition::{Condition, attribute, named, pattern};
 use crate::Fallible;
+use crate::units::{duration, time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use slipring::otlp::Exported;
 use slipring::{
-    Attributed, Cursor, Key, KeyBuf, Level, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, StatusCode,
-    TraceId,
+    Attributed, Cursor, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, StatusCode, TraceId,
 };
-use std::time::{Duration, SystemTime};
 
 /// Records of an answer where nothing else is said, and at the most.
 const LIMIT: usize = 100;
@@ -26,11 +25,14 @@ pub trait Asking: Exported + Attributed + Clone + Serialize {
 }
 
 impl Asking for Span {
-    const OWN: &'static [&'static str] = &["status", "min_duration", "max_duration"];
+    const OWN: &'static [&'static str] = &["status", "min_duration", "max_duration", "event"];
 
     fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
-        if let Some(status) = asked.status {
-            query = query.status(status);
+        if let Some((wanted, status)) = asked.status {
+            query = if wanted { query.status(status) } else { query.filter(move |span| span.status().code != status) };
+        }
+        for name in &asked.events {
+            query = query.event(name.clone());
         }
         match asked.duration {
             (None, None) => query,
@@ -46,10 +48,7 @@ impl Asking for LogRecord {
         if let Some(severity) = asked.min_severity {
             query = query.severity_at_least(severity);
         }
-        match &asked.body {
-            Some(body) => query.body(body.clone()),
-            None => query,
-        }
+        asked.bodies.iter().fold(query, |query, body| query.body(body.clone()))
     }
 }
 
@@ -66,21 +65,58 @@ const COMMON: [&str; 3] = ["since", "until", "attribute"];
 /// How much is shown, in which order and form; not everything that can be asked heeds these.
 pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
 
+/// Those that may be given several times: each is a condition.
+const REPEATED: [&str; 3] = ["attribute", "body", "event"];
+
 /// What somebody asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// For each index, keys of which a record has to carry one.
     keys: Vec<(&'static str, Vec<KeyBuf>)>,
+    /// And keys of which it must carry none.
+    unwanted: Vec<(&'static str, Vec<KeyBuf>)>,
+    /// What its key must be like.
+    alike: Vec<(&'static str, Match)>,
     times: (Option<u64>, Option<u64>),
-    attributes: Vec<(Option<Level>, String, Match)>,
-    status: Option<StatusCode>,
+    attributes: Vec<Condition>,
+    /// Whether it has to be this one, or any other.
+    status: Option<(bool, StatusCode)>,
     duration: (Option<u64>, Option<u64>),
+    events: Vec<Match>,
     min_severity: Option<Severity>,
-    body: Option<Match>,
+    bodies: Vec<Match>,
     pub order: Option<Order>,
     limit: Option<usize>,
     after: Option<Cursor>,
     pub otlp: bool,
+}
+
+/// What stands between a parameter's name and its value, beside `=`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Is,
+    IsNot,
+    Like,
+    Unlike,
+}
+
+impl Sign {
+    /// `service!=cart` comes as a parameter `service!`.
+    fn of(name: &str) -> (&str, Self) {
+        let signs = [("!~", Self::Unlike), ("!", Self::IsNot), ("~", Self::Like)];
+        let found = signs.into_iter().find_map(|(end, sign)| Some((name.strip_suffix(end)?, sign)));
+        found.unwrap_or((name, Self::Is))
+    }
+
+    /// What a value must be like.
+    fn on(self, value: &str) -> Result<Match, String> {
+        Ok(match self {
+            Self::Is => Match::reads(value),
+            Self::IsNot => !Match::reads(value),
+            Self::Like => pattern(value)?,
+            Self::Unlike => !pattern(value)?,
+        })
+    }
 }
 
 impl Asked {
@@ -89,28 +125,59 @@ impl Asked {
     pub fn read<T: Asking>(parameters: &[(String, String)], more: &[&str]) -> Result<Self, String> {
         let mut asked = Self::default();
         let indexes = T::INDEXES;
-        for (name, value) in parameters {
+        for (at, (given, value)) in parameters.iter().enumerate() {
+            let (name, sign) = Sign::of(given);
             if let Some(index) = indexes.as_ref().iter().find(|index| **index == name) {
-                let key = key(index, value)?;
-                match asked.keys.iter_mut().find(|(known, _)| known == index) {
-                    Some((_, keys)) => keys.push(key),
-                    None => asked.keys.push((index, vec![key])),
-                }
+                asked.by_key::<T>(index, sign, value).map_err(|what| format!("{given}={value}: {what}"))?;
                 continue;
             }
-            let is_heeded = more.contains(&name.as_str());
-            let is_paging = PAGING.contains(&name.as_str());
-            if is_heeded && !is_paging {
+            let is_heeded = more.contains(&name);
+            let is_known = is_heeded || COMMON.contains(&name) || T::OWN.contains(&name);
+            if !is_known {
+                return Err(unknown::<T>(given, more));
+            }
+            let wrong = |what: String| format!("{given}={value}: {what}");
+            let is_again = parameters[..at].iter().any(|(before, _)| Sign::of(before).0 == name);
+            if is_again && !REPEATED.contains(&name) {
+                return Err(wrong(format!("{name} was given before; give it once")));
+            }
+            if is_heeded && !PAGING.contains(&name) && sign == Sign::Is {
                 continue;
             }
-            let is_known = is_heeded || COMMON.contains(&name.as_str()) || T::OWN.contains(&name.as_str());
-            let read = if is_known { asked.set(name, value) } else { Err(unknown::<T>(name, more)) };
-            read.map_err(|what| if is_known { format!("{name}={value}: {what}") } else { what })?;
+            asked.set(name, sign, value).map_err(wrong)?;
         }
         Ok(asked)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn by_key<T: Asking>(&mut self, index: &&'static str, sign: Sign, value: &str) -> Result<(), String> {
+        let keys = match sign {
+            Sign::Is => &mut self.keys,
+            Sign::IsNot => &mut self.unwanted,
+            Sign::Like | Sign::Unlike => {
+                if matches!(*index, "trace" | "severity") {
+                    return Err(format!("{index} is no text that a pattern could fit; give {index}= or {index}!="));
+                }
+                self.alike.push((index, sign.on(value)?));
+                return Ok(());
+            }
+        };
+        let read = keys_of(index, value)?;
+        let place = T::INDEXES.as_ref().iter().position(|known| known == index).expect("it was found there");
+        if let Some(instead) = read.iter().find_map(|key| T::wrong_key(place, key.as_key())) {
+            return Err(format!("give {instead}"));
+        }
+        match keys.iter_mut().find(|(known, _)| known == index) {
+            Some((_, keys)) => keys.extend(read),
+            None => keys.push((index, read)),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, sign: Sign, value: &str) -> Result<(), String> {
+        let takes_signs = matches!(name, "body" | "event");
+        if sign != Sign::Is && !takes_signs && !(name == "status" && sign == Sign::IsNot) {
+            return Err(format!("{name} takes nothing but {name}=value"));
+        }
         match name {
             "since" => self.times.0 = Some(time(value)?),
             "until" => self.times.1 = Some(time(value)?),
@@ -127,17 +194,20 @@ impl Asked {
                 _ => return Err("give json or otlp".to_owned()),
             },
             "status" => {
-                self.status = Some(match value.to_ascii_lowercase().as_str() {
+                let code = match value.to_ascii_lowercase().as_str() {
                     "unset" => StatusCode::Unset,
                     "ok" => StatusCode::Ok,
                     "error" => StatusCode::Error,
                     _ => return Err("give unset, ok or error".to_owned()),
-                });
+                };
+                self.status = Some((sign == Sign::Is, code));
             }
             "min_duration" => self.duration.0 = Some(duration(value)?),
             "max_duration" => self.duration.1 = Some(duration(value)?),
+            "event" => self.events.push(sign.on(value)?),
             "min_severity" => self.min_severity = Some(severity(value)?),
-            "body" => self.body = Some(pattern(value)?),
+            // A body's = takes a pattern, too: few know a whole one.
+            "body" => self.bodies.push(if sign == Sign::Is { pattern(value)? } else { sign.on(value)? }),
             other => unreachable!("{other} is a known parameter"),
         }
         Ok(())
@@ -147,6 +217,12 @@ impl Asked {
     pub fn conditions<'q, T: Asking>(&self, mut query: Query<'q, T>) -> Query<'q, T> {
         for (index, keys) in &self.keys {
             query = query.any_of(index, keys.iter());
+        }
+        for (index, keys) in &self.unwanted {
+            query = query.none_of(index, keys.iter());
+        }
+        for (index, value) in &self.alike {
+            query = query.key_matches(index, value.clone());
         }
         if self.times != (None, None) {
             query = query.between(self.times.0.unwrap_or(0)..=self.times.1.unwrap_or(u64::MAX));
@@ -183,89 +259,35 @@ fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
     format!("there is no parameter {name}; there are {}", known.join(", "))
 }
 
-fn key(index: &str, value: &str) -> Result<KeyBuf, String> {
+/// The keys that a value stands for: of a severity's level, four.
+fn keys_of(index: &str, value: &str) -> Result<Vec<KeyBuf>, String> {
     match index {
-        "trace" => {
-            let id: TraceId = value.parse().map_err(|error| format!("trace={value}: {error}"))?;
-            Ok(KeyBuf::Id(id.into()))
+        "trace" => Ok(vec![KeyBuf::Id(trace_id(value)?.into())]),
+        "severity" => {
+            let first = severity(value)?;
+            // By its name, a level is all of it; a number is that number.
+            let is_level = first.level() == first && value.parse::<i32>().is_err();
+            let last = if is_level { first.0 + 3 } else { first.0 };
+            Ok((first.0..=last).map(|number| slipring::Key::from(Severity(number)).to_owned()).collect())
         }
-        "severity" => Ok(Key::from(severity(value).map_err(|what| format!("severity={value}: {what}"))?).to_owned()),
-        _ => Ok(KeyBuf::Text(value.into())),
+        _ => Ok(vec![KeyBuf::Text(value.into())]),
     }
+}
+
+/// A trace's id as its tools write it: in either case, with dashes, or without the zeros that it begins with.
+pub fn trace_id(text: &str) -> Result<TraceId, String> {
+    let digits: String = text.trim().chars().filter(|&digit| digit != '-').collect();
+    let id = if digits.is_empty() { digits } else { format!("{digits:0>32}") };
+    let id: TraceId = id.parse().map_err(|error| format!("{error}"))?;
+    if id.is_zero() {
+        return Err("no trace has the id that is all zero".to_owned());
+    }
+    Ok(id)
 }
 
 fn severity(value: &str) -> Result<Severity, String> {
     let number = || value.parse().ok().map(Severity);
     Severity::named(value).or_else(number).ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
-}
-
-fn named<T: DeserializeOwned>(value: &str, names: &str) -> Result<T, String> {
-    serde_json::from_value(value.into()).map_err(|_| format!("give {names}"))
-}
-
-/// As many nanoseconds as 64 bits hold, or the most.
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Nanoseconds since the Unix epoch, a time as RFC 3339 has it, or how long ago. What lies before 1970 is its beginning.
-fn time(value: &str) -> Result<u64, String> {
-    let since_epoch = |time: SystemTime| nanoseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    let number = value.parse().ok();
-    let absolute = || humantime::parse_rfc3339_weak(value).ok().map(since_epoch);
-    let ago = || {
-        let ago = humantime::parse_duration(value).ok()?;
-        Some(SystemTime::now().checked_sub(ago).map_or(0, since_epoch))
-    };
-    let time = number.or_else(absolute).or_else(ago);
-    time.ok_or_else(|| {
-        "give nanoseconds since 1970, a time such as 2026-01-31T12:00:00Z, or how long ago, such as 15m".to_owned()
-    })
-}
-
-pub fn duration(value: &str) -> Result<u64, String> {
-    let parsed = || humantime::parse_duration(value).ok().map(nanoseconds);
-    let nanoseconds = value.parse().ok().or_else(parsed);
-    nanoseconds.ok_or_else(|| "give nanoseconds, or a duration such as 250ms".to_owned())
-}
-
-/// A pattern; of bounded length, because comparing costs its length for each character of a text.
-fn pattern(value: &str) -> Result<Match, String> {
-    const LONGEST: usize = 256;
-    if value.len() > LONGEST {
-        return Err(format!("a pattern has at most {LONGEST} bytes"));
-    }
-    Ok(Match::like(value))
-}
-
-/// `[level:]name`, `name=text`, `name~pattern`, `name>=number` and so on.
-fn attribute(value: &str) -> Result<(Option<Level>, String, Match), String> {
-    let levels = ["record", "resource", "scope", "event", "link", "exemplar"];
-    let level = value.split_once(':').filter(|(level, _)| levels.contains(level));
-    let (level, rest) = match level {
-        Some((level, rest)) => (Some(named(level, "a level")?), rest),
-        None => (None, value),
-    };
-    let (name, wanted) = match rest.find(['=', '~', '<', '>']) {
-        None => (rest, Match::Has),
-        Some(at) => {
-            let (name, condition) = rest.split_at(at);
-            let number = |text: &str| text.parse::<f64>().map_err(|_| format!("{text:?} is no number"));
-            let wanted = match condition.as_bytes() {
-                [b'>', b'=', ..] => Match::at_least(number(&condition[2..])?),
-                [b'<', b'=', ..] => Match::at_most(number(&condition[2..])?),
-                [b'>', ..] => Match::above(number(&condition[1..])?),
-                [b'<', ..] => Match::below(number(&condition[1..])?),
-                [b'~', ..] => pattern(&condition[1..])?,
-                _ => Match::reads(&condition[1..]),
-            };
-            (name, wanted)
-        }
-    };
-    if name.is_empty() {
-        return Err("give [level:]name, name=text, name~pattern with * and ?, or name>=number".to_owned());
-    }
-    Ok((level, name.to_owned(), wanted))
 }
 
 /// A cursor as it goes into a link.
@@ -295,7 +317,17 @@ mod tests {
         assert_eq!(asked.keys, [("service", vec![KeyBuf::Text("cart".into()), KeyBuf::Text("ad".into())])]);
         assert_eq!((asked.duration, asked.limit()), ((Some(1_000_000), None), 7));
         for (name, value, what) in [
-            ("trace", "5b8e", "32 hexadecimal digits"),
+            ("trace", "5b8x", "no hexadecimal digit"),
+            ("trace", "", "32 hexadecimal digits has 0"),
+            ("trace", "0", "all zero"),
+            ("trace~", "5*", "no text"),
+            ("service", "", "unknown_service"),
+            ("name~", "\\", "backslash"),
+            ("since", "100", "of what?"),
+            ("min_duration", "100", "100ms"),
+            ("since!", "1m", "takes nothing but since=value"),
+            ("status~", "e*", "takes nothing but"),
+            ("colour!", "red", "no parameter colour!"),
             ("limit", "0", "1 to 10000"),
             ("status", "bad", "unset, ok or error"),
             ("since", "yesterday", "how long ago"),
@@ -313,22 +345,55 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_read_with_level_and_condition() {
-        let read = |text| attribute(text).unwrap();
-        assert_eq!(read("http.method=GET"), (None, "http.method".into(), Match::reads("GET")));
-        assert_eq!(read("resource:k8s.pod~web-*"), (Some(Level::Resource), "k8s.pod".into(), Match::like("web-*")));
-        assert_eq!(read("event:exception.type"), (Some(Level::Event), "exception.type".into(), Match::Has));
-        assert_eq!(read("size>=1.5"), (None, "size".into(), Match::at_least(1.5)));
-        assert_eq!(read("a:b<2"), (None, "a:b".into(), Match::below(2.0)));
+    fn what_has_one_value_is_given_once() {
+        for name in ["since", "limit", "status", "min_duration", "order", "after", "format"] {
+            let value = match name {
+                "since" => "1m",
+                "limit" => "7",
+                "status" => "ok",
+                "min_duration" => "1s",
+                "order" => "newest",
+                "after" => "x",
+                _ => "json",
+            };
+            if name == "after" {
+                continue;
+            }
+            let error = read::<Span>(&[(name, value), (name, value)]).unwrap_err();
+            assert!(error.contains("give it once"), "{error}");
+        }
+        let twice = read::<LogRecord>(&[("body", "*a*"), ("body!~", "*b*"), ("attribute", "x"), ("attribute", "y")]);
+        let twice = twice.unwrap();
+        assert_eq!((twice.bodies.len(), twice.attributes.len()), (2, 2));
     }
 
     #[test]
-    fn times_are_absolute_or_ago() {
-        assert_eq!(time("1700000000000000000"), Ok(1_700_000_000_000_000_000));
-        assert_eq!(time("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000_000_000));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-        assert!((now - 61_000_000_000..now).contains(&time("1m").unwrap()));
-        assert_eq!([time("2555-01-01T00:00:00Z"), time("100years")], [Ok(u64::MAX), Ok(0)]);
-        assert_eq!(duration("1000years"), Ok(u64::MAX));
+    fn keys_take_signs() {
+        let asked = read::<Span>(&[("service!", "a"), ("service!", "b"), ("name~", "GET*"), ("name!~", "*x")]).unwrap();
+        assert_eq!(asked.unwanted, [("service", vec![KeyBuf::Text("a".into()), KeyBuf::Text("b".into())])]);
+        assert_eq!(asked.alike, [("name", Match::like("GET*")), ("name", !Match::like("*x"))]);
+        assert_eq!(read::<Span>(&[("status!", "ok")]).unwrap().status, Some((false, StatusCode::Ok)));
+        assert_eq!(read::<Span>(&[("event", "exception")]).unwrap().events, [Match::reads("exception")]);
+    }
+
+    #[test]
+    fn a_severity_by_its_level_is_all_four() {
+        let keys = |value: &str| {
+            let asked = read::<LogRecord>(&[("severity", value)]).unwrap();
+            asked.keys[0].1.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("error"), ["17", "18", "19", "20"]);
+        assert_eq!((keys("ERROR2"), keys("17")), (vec!["18".to_owned()], vec!["17".to_owned()]));
+        assert!(read::<LogRecord>(&[("severity", "0")]).unwrap_err().contains("1 to 24"));
+        assert!(read::<MetricPoint>(&[("type", "foo")]).unwrap_err().contains("gauge, sum"));
+    }
+
+    #[test]
+    fn trace_ids_are_read_as_tools_write_them() {
+        let id = TraceId::from(0x00f0_67aa_0ba9_02b7);
+        for text in ["f067aa0ba902b7", "00F067AA0BA902B7", "00000000-0000-0000-00f0-67aa0ba902b7", " f067aa0ba902b7 "] {
+            assert_eq!(trace_id(text), Ok(id), "{text}");
+        }
+        assert!(trace_id(&"1".repeat(33)).is_err());
     }
 }

@@ -3,11 +3,14 @@
 //! By hand, as far as that goes: a server that decodes by itself would unpack outside of what bounds the others, and one bad record would
 //! cost its request. The frame is that of gRPC's description of itself over HTTP/2 ("Length-Prefixed-Message").
 
-use super::app::{App, Opened, Refusal};
+use super::app::{App, Opened, Refusal, drain};
+use super::door::sender;
+use super::unpack::Coding;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt, Full};
@@ -16,61 +19,100 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::Status;
 
+/// The services' names.
+pub const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
+pub const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
+pub const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
+
 /// Whether the message is packed, and its length in four bytes.
 const PREFIX: usize = 5;
 
-pub fn routes() -> Router<Arc<App>> {
+/// How messages may be packed, for whoever sent one that is not read.
+const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
+
+pub fn routes(app: Arc<App>) -> Router {
     let of = |kind: Kind| post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request));
     Router::new()
-        .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", of(Kind::Traces))
-        .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", of(Kind::Logs))
-        .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", of(Kind::Metrics))
+        .route(&format!("/{TRACES}/Export"), of(Kind::Traces))
+        .route(&format!("/{LOGS}/Export"), of(Kind::Logs))
+        .route(&format!("/{METRICS}/Export"), of(Kind::Metrics))
         .fallback(|| async {
             let unimplemented = Status::unimplemented("there is no such method; this takes OTLP's three exports");
             unimplemented.into_http::<Body>()
         })
+        .layer(from_fn_with_state(Arc::clone(&app), only_grpc))
+        .with_state(app)
+}
+
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let rest = kind.get(..16).filter(|start| start.eq_ignore_ascii_case(b"application/grpc")).map(|_| &kind[16..]);
+    rest.is_some_and(|rest| rest.is_empty() || matches!(rest[0], b';' | b' ') || rest.starts_with(b"+proto"))
+}
+
+/// What is not gRPC gets the answer that gRPC over HTTP/2 has for it, and is told where to go: with any other, an exporter of OTLP/HTTP
+/// that was pointed here would take its spans for delivered.
+async fn only_grpc(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if is_grpc(request.headers()) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let there =
+        app.listens.get().map_or_else(|| "another port".to_owned(), |[_, http]| format!("port {}", http.port()));
+    let what = format!("this port takes OTLP/gRPC only; send OTLP/HTTP, and questions, to {there}");
+    let refusal = app.refuse(Refusal::Unsupported(what), sender(&head));
+    drain(body).await;
+    (refusal.status(), format!("{}\n", refusal.what())).into_response()
 }
 
 async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let coding = coding(&head.headers);
+    let from = sender(&head);
     drop(head);
     let open = |frame: Bytes| open(coding?, frame);
-    match app.export(kind, Encoding::Protobuf, body, open).await {
+    match app.export(kind, Encoding::Protobuf, body, from, open).await {
         Ok(rejected) => answer(&rejected.to_response(kind, Encoding::Protobuf)),
-        Err(refusal) => status(&refusal).into_http::<Body>().into_response(),
+        Err(refusal) => {
+            let mut response = status(&refusal).into_http::<Body>().into_response();
+            if matches!(refusal, Refusal::Unsupported(_)) {
+                response.headers_mut().insert(HeaderName::from_static("grpc-accept-encoding"), ACCEPTED);
+            }
+            response
+        }
     }
 }
 
-/// How messages are packed that say they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    Identity,
-    Gzip,
-}
-
-fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
+/// How messages are packed that say they are; `None` if none may be.
+fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
     match headers.get("grpc-encoding").map_or(&b"identity"[..], HeaderValue::as_bytes) {
-        b"identity" => Ok(Coding::Identity),
-        b"gzip" => Ok(Coding::Gzip),
-        _ => Err(Refusal::Unsupported("this grpc-encoding is not read here; send gzip, or none".to_owned())),
+        b"identity" => Ok(None),
+        b"gzip" => Ok(Some(Coding::Gzip)),
+        b"deflate" => Ok(Some(Coding::Deflate)),
+        b"zstd" => Ok(Some(Coding::Zstd)),
+        other => {
+            let other = String::from_utf8_lossy(&other[..other.len().min(40)]);
+            Err(Refusal::Unsupported(format!(
+                "grpc-encoding {other:?} is not read here; send gzip, deflate, zstd, or none"
+            )))
+        }
     }
 }
 
 /// The one message of a call, out of its frame.
-fn open(coding: Coding, mut frame: Bytes) -> Result<Opened, Refusal> {
+fn open(coding: Option<Coding>, mut frame: Bytes) -> Result<Opened, Refusal> {
     let malformed = |what: &str| Err(Refusal::Malformed(format!("the call's frame {what}")));
     let Some(&[packed, a, b, c, d]) = frame.first_chunk() else { return malformed("is shorter than its prefix") };
-    let packed = match (packed, coding) {
-        (0, _) => false,
-        (1, Coding::Gzip) => true,
+    let codings = match (packed, coding) {
+        (0, _) => Vec::new(),
+        (1, Some(coding)) => vec![coding],
         _ => return malformed("is packed in a way that its headers do not tell"),
     };
     let message = frame.split_off(PREFIX);
     if u32::from_be_bytes([a, b, c, d]) as usize != message.len() {
         return malformed("is not as long as it says, or is not the only one");
     }
-    Ok(Opened { packed, message })
+    Ok(Opened { codings, message })
 }
 
 /// A message, framed, and that all is well.
@@ -91,6 +133,7 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
         Refusal::Unsupported(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),
+        Refusal::Foreign(_) => Status::permission_denied(what),
         Refusal::Failed(_) => Status::internal(what),
     }
 }
@@ -102,16 +145,16 @@ mod tests {
     #[test]
     fn a_frame_is_opened_or_told_what_is_wrong() {
         let frame = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-        let opened = open(Coding::Identity, frame(b"\0\0\0\0\x02ab")).unwrap();
-        assert_eq!((opened.packed, &*opened.message), (false, &b"ab"[..]));
-        assert!(open(Coding::Gzip, frame(b"\x01\0\0\0\x01a")).unwrap().packed);
+        let opened = open(None, frame(b"\0\0\0\0\x02ab")).unwrap();
+        assert_eq!((&opened.codings[..], &*opened.message), (&[][..], &b"ab"[..]));
+        assert_eq!(open(Some(Coding::Zstd), frame(b"\x01\0\0\0\x01a")).unwrap().codings, [Coding::Zstd]);
         for (coding, bytes) in [
-            (Coding::Identity, &b""[..]),
-            (Coding::Identity, b"\0\0\0\0"),
-            (Coding::Identity, b"\0\0\0\0\x03ab"),
-            (Coding::Identity, b"\0\0\0\0\x01ab"),
-            (Coding::Identity, b"\x01\0\0\0\x01a"),
-            (Coding::Gzip, b"\x02\0\0\0\x01a"),
+            (None, &b""[..]),
+            (None, b"\0\0\0\0"),
+            (None, b"\0\0\0\0\x03ab"),
+            (None, b"\0\0\0\0\x01ab"),
+            (None, b"\x01\0\0\0\x01a"),
+            (Some(Coding::Gzip), b"\x02\0\0\0\x01a"),
         ] {
             assert!(matches!(open(coding, frame(bytes)), Err(Refusal::Malformed(_))), "{bytes:?}");
         }

@@ -3,6 +3,7 @@
 use super::peer::Peer;
 use super::socket::Socket;
 use super::timed::Timed;
+use super::warnings::From;
 use axum::Router;
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -85,8 +86,8 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(100)
         // What of an answer is taken out of our hands before its peer takes it.
         .max_send_buf_size(16 << 10)
-        // Headers cost many times their bytes once they are apart, and each stream has its own.
-        .max_header_list_size(8 << 10);
+        // Headers cost many times their bytes once they are apart, and each stream has its own. So much do gRPC's own servers take.
+        .max_header_list_size(16 << 10);
     builder
 }
 
@@ -100,8 +101,8 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // No file descriptor is left, or the peer has gone already: neither gets better by haste.
                 tracing::warn!("a connection was not accepted: {error}");
@@ -113,7 +114,7 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         let peer = room.enter(limits);
         let (builder, routes, stopped) = (builder.clone(), routes.clone(), stopped.clone());
         tokio::spawn(async move {
-            serve(&builder, stream, peer, routes, limits, stopped).await;
+            serve(&builder, stream, From(from), peer, routes, limits, stopped).await;
             drop(place);
         });
     }
@@ -127,6 +128,7 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
 async fn serve(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
+    from: From,
     peer: Arc<Peer>,
     routes: Router,
     limits: Limits,
@@ -137,7 +139,9 @@ async fn serve(
     let service = {
         let peer = Arc::clone(&peer);
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            Arc::clone(&peer).pass(routes.clone(), request.map(Body::new))
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(from);
+            Arc::clone(&peer).pass(routes.clone(), request)
         })
     };
     let mut connection = pin!(builder.serve_connection(stream, service));
@@ -204,12 +208,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(said).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, from) = listener.accept().await.unwrap();
         peer.ask_to_leave();
         let routes = Router::new().fallback(async || "here");
         let (_stop, stopped) = watch::channel(false);
         let builder = builder(LIMITS);
-        let serving = serve(&builder, stream, peer, routes, LIMITS, stopped);
+        let serving = serve(&builder, stream, From(from), peer, routes, LIMITS, stopped);
         let client = async {
             tokio::time::sleep(MAKING_ROOM).await;
             let _ = client.write_all(then).await;

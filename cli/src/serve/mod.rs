@@ -1,22 +1,30 @@
 //! `slipring serve`: OTLP in over gRPC and HTTP, answers out over HTTP.
 
+mod address;
 mod api;
 mod app;
 mod ask;
 mod budget;
+mod condition;
+mod door;
+mod given;
 mod grpc;
 mod listen;
 mod otlp;
 mod own;
 mod peer;
+mod process;
 mod socket;
 mod tail;
 mod timed;
+mod unpack;
+mod warnings;
 
-use crate::text::counted;
-use crate::{End, Fallible, Keeping, USUAL};
+use crate::text::{counted, mebibytes};
+use crate::{End, Fallible, Keeping, USUAL, memory, units};
 use app::App;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use clap::Args;
 use slipring::Telemetry;
 use std::io::IsTerminal;
@@ -26,50 +34,60 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tower::ServiceExt;
 
 /// Takes OTLP from clients into memory, and answers questions about it.
 ///
-/// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or gzip) and the query API on port 4318, on this machine only unless told
-/// otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
+/// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or packed by gzip, deflate or zstd) and the query API on port 4318, on this
+/// machine only unless told otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
 /// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in; for each of two requests a core that
-/// are being decoded `--max-body`, up to sixteen times that if they are lists of nothing in JSON, and up to two hundred times
-/// `--max-record-bytes`; as long as they are not read, sixteen answers, each with its records and their JSON, at most those of a full
-/// store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB or 16 KiB
-/// for each of a hundred streams.
+/// are being decoded `--max-body`, twice that if they are packed twice, 8 MiB more if by zstd, up to sixteen times that if they are lists
+/// of nothing in JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen answers, each with its
+/// records and their JSON, at most those of a full store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some
+/// buffers for each connection, 128 KiB or 32 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where OTLP/gRPC is taken
-    #[arg(long, env = "SLIPRING_GRPC", default_value = "127.0.0.1:4317", value_name = "ADDRESS")]
+    /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all its addresses
+    #[arg(long, env = "SLIPRING_GRPC", default_value = "127.0.0.1:4317", value_name = "ADDRESS", value_parser = address::grpc)]
     grpc: SocketAddr,
     /// Where OTLP/HTTP is taken and questions are answered
-    #[arg(long, env = "SLIPRING_HTTP", default_value = "127.0.0.1:4318", value_name = "ADDRESS")]
+    #[arg(long, env = "SLIPRING_HTTP", default_value = "127.0.0.1:4318", value_name = "ADDRESS", value_parser = address::http)]
     http: SocketAddr,
+    /// Origins whose pages may send and ask, such as https://ui.example.com; `loopback` for all pages of this machine
+    #[arg(long, env = "SLIPRING_CORS", value_name = "ORIGIN", value_delimiter = ',', num_args = 1.., value_parser = door::origin)]
+    cors: Vec<String>,
+    /// Names by which this server may be called over HTTP, beside addresses, localhost and names of local networks; others are refused,
+    /// so that no foreign page reaches it under a name of its own. With `--cors`, all are taken
+    #[arg(long, env = "SLIPRING_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', num_args = 1..)]
+    allow_host: Vec<String>,
     /// The largest request in bytes, packed or not
-    #[arg(long, env = "SLIPRING_MAX_BODY", default_value_t = 16 << 20, value_name = "BYTES")]
+    #[arg(long, env = "SLIPRING_MAX_BODY", default_value = "16M", value_name = "BYTES", value_parser = units::some_bytes)]
     max_body: usize,
     /// Bytes of requests that may be under way at once; beyond that, senders are asked to come back
-    #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value_t = 256 << 20, value_name = "BYTES")]
+    #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value = "256M", value_name = "BYTES", value_parser = units::some_bytes)]
     max_in_flight: usize,
     /// Connections that may be open at once, on each port; further ones take the places of those that are idle, or wait
     #[arg(long, env = "SLIPRING_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
     /// Seconds in which a sender has to finish its request
-    #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = crate::seconds)]
+    #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = units::seconds)]
     timeout: Duration,
     #[command(flatten)]
     keeping: Keeping,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SLIPRING_LOG").unwrap_or_else(|_| "info".into());
+    let filter = log_filter(std::env::var("SLIPRING_LOG").unwrap_or_default().trim())?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let telemetry = arguments.keeping.build(USUAL)?;
+    let slots = mebibytes(arguments.keeping.slots(USUAL));
+    tracing::info!("the stores take up to {slots} for slots and indexes, and what their records hold beside");
     if arguments.max_in_flight < arguments.max_body {
         let (body, all) = (arguments.max_body, arguments.max_in_flight);
         return Err(format!("--max-in-flight {all} leaves no room for one request of --max-body {body}").into());
@@ -83,7 +101,10 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let app = Arc::new(App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout));
+    let access = door::Access { cors: arguments.cors.clone(), hosts: arguments.allow_host.clone() };
+    let mut app = App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
+    app.access = access;
+    let app = Arc::new(app);
     runtime.block_on(serve(arguments, &app))?;
     // Whoever still decodes is let finish.
     runtime.shutdown_timeout(arguments.timeout);
@@ -96,15 +117,36 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(End::Well)
 }
 
+/// What is logged: from a level on, or by target. A word that is neither would be a target that nothing has.
+fn log_filter(text: &str) -> Fallible<tracing_subscriber::EnvFilter> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = if text.is_empty() { "info" } else { text };
+    let is_known =
+        |one: &str| one.contains('=') || one.contains('[') || LEVELS.contains(&one.to_ascii_lowercase().as_str());
+    let unknown = text.split(',').map(str::trim).find(|one| !one.is_empty() && !is_known(one));
+    let wrong = |what: String| {
+        format!("SLIPRING_LOG={text}: {what}; give off, error, warn, info, debug or trace, or target=level")
+    };
+    if let Some(unknown) = unknown {
+        return Err(wrong(format!("{unknown:?} is no level")).into());
+    }
+    tracing_subscriber::EnvFilter::try_new(text).map_err(|error| wrong(error.to_string()).into())
+}
+
 /// What is taken and answered over HTTP.
 fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
-    Router::new()
+    let access = app.access.clone();
+    let routes = Router::new()
         .merge(otlp::routes())
         .merge(api::routes())
         .merge(tail::routes(stopped))
         .merge(own::routes())
         .fallback(own::not_found)
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
+        .with_state(app);
+    let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
+    // Before it is looked who is to answer.
+    Router::new().fallback_service(routes.into_service::<axum::body::Body>().map_request(door::tidy))
 }
 
 /// With its default limits.
@@ -121,7 +163,21 @@ pub fn over_http(telemetry: Telemetry) -> Router {
 
 /// What is taken over gRPC, without sockets.
 pub fn over_grpc(telemetry: Telemetry) -> Router {
-    grpc::routes().with_state(by_itself(telemetry))
+    grpc::routes(by_itself(telemetry))
+}
+
+/// After a load, has the allocator give what it keeps for the next one back to the system.
+async fn give_memory_back(app: Arc<App>) {
+    const LOOK: Duration = Duration::from_secs(5);
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let requests = app.counts.all();
+        if requests != before && app.in_flight() == 0 {
+            before = requests;
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        }
+    }
 }
 
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
@@ -134,11 +190,17 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let limits = listen::Limits { connections: arguments.max_connections, timeout: arguments.timeout };
     let (grpc_at, http_at) = (grpc.local_addr()?, http.local_addr()?);
     let of_http = routes(Arc::clone(app), stopped.clone());
-    let of_grpc = grpc::routes().with_state(Arc::clone(app));
+    let _ = app.listens.set([grpc_at, http_at]);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for service in ["", grpc::TRACES, grpc::LOGS, grpc::METRICS] {
+        health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    let of_grpc = grpc::routes(Arc::clone(app)).route_service("/grpc.health.v1.Health/{method}", health_service);
     let servers = [
         tokio::spawn(listen::run(grpc, of_grpc, limits, stopped.clone())),
         tokio::spawn(listen::run(http, of_http, limits, stopped)),
     ];
+    tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
@@ -147,6 +209,9 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     }
     tracing::info!("stopping; requests under way are answered");
     app.stop();
+    for service in ["", grpc::TRACES, grpc::LOGS, grpc::METRICS] {
+        health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+    }
     let _ = stop.send(true);
     for server in servers {
         server.await?;

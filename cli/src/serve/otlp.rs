@@ -1,6 +1,8 @@
-//! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or gzip.
+//! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or packed.
 
 use super::app::{App, Opened, Refusal, drain};
+use super::door::sender;
+use super::unpack::{Coding, codings};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -27,13 +29,16 @@ async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     let encoding = encoding(&head.headers);
     // What nobody can read is answered in what most can.
     let answered = *encoding.as_ref().unwrap_or(&Encoding::Json);
-    let understood = encoding.and_then(|encoding| Ok((encoding, is_packed(&head.headers)?)));
+    let understood = encoding.and_then(|encoding| Ok((encoding, packed_by(&head.headers)?)));
+    let from = sender(&head);
     drop(head);
     let taken = match understood {
-        Ok((encoding, packed)) => app.export(kind, encoding, body, |message| Ok(Opened { packed, message })).await,
+        Ok((encoding, codings)) => {
+            app.export(kind, encoding, body, from, |message| Ok(Opened { codings, message })).await
+        }
         Err(refusal) => {
             drain(body).await;
-            Err(app.refuse(refusal))
+            Err(app.refuse(refusal, from))
         }
     };
     match taken {
@@ -54,13 +59,10 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     }
 }
 
-fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let coding = headers.get(header::CONTENT_ENCODING).map_or("", |coding| coding.to_str().unwrap_or("?"));
-    match coding.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(false),
-        "gzip" => Ok(true),
-        _ => Err(Refusal::Unsupported(format!("content-encoding {coding:?}; send gzip, or none"))),
-    }
+/// By what its headers list; there may be several of them.
+fn packed_by(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
+    let lists = headers.get_all(header::CONTENT_ENCODING).into_iter().map(|list| list.to_str().unwrap_or("?"));
+    codings(&lists.collect::<Vec<_>>().join(","))
 }
 
 /// `google.rpc.Status`, as far as the protocol asks for it.

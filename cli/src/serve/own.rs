@@ -1,8 +1,12 @@
 //! What the program says of itself: health, and figures for Prometheus.
 
-use super::app::App;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use super::app::{App, Refusal};
+use super::door::sender;
+use super::grpc::is_grpc;
+use super::process;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,10 +22,17 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/metrics", get(metrics))
 }
 
-pub async fn not_found(uri: Uri) -> Response {
+pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
+    if is_grpc(request.headers()) {
+        let there =
+            app.listens.get().map_or_else(|| "another port".to_owned(), |[grpc, _]| format!("port {}", grpc.port()));
+        let what = format!("this port takes OTLP/HTTP; send OTLP/gRPC to {there}");
+        let refusal = app.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
+        return tonic::Status::unimplemented(refusal.what()).into_http::<Body>().into_response();
+    }
     let what = format!(
         "there is nothing at {}; GET /api lists the questions, OTLP goes to /v1/traces, /v1/logs, /v1/metrics",
-        uri.path()
+        request.uri().path()
     );
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": what }))).into_response()
 }
@@ -95,5 +106,8 @@ fn write_metrics(app: &App) -> String {
     );
     let in_flight = [(String::new(), app.in_flight() as u64)];
     family("requests_in_flight", "gauge", "OTLP requests under way.", &in_flight);
+    let build = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
+    family("build_info", "gauge", "The program, by its version.", &build);
+    process::write_metrics(&mut text);
     text
 }

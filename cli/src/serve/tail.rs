@@ -1,8 +1,9 @@
 //! A live tail: what comes in and is asked for, as server-sent events.
 
-use super::api::{Given, Problem, parameters};
+use super::api::Problem;
 use super::app::App;
 use super::ask::{Asked, Asking};
+use super::given::Given;
 use axum::Router;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -37,7 +38,7 @@ async fn tail<T: Asking>(
     store: fn(&Telemetry) -> &Store<T>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let asked = Asked::read::<T>(&parameters(given)?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &[]).map_err(Problem::Bad)?;
     let Ok(place) = Arc::clone(&app.tails).try_acquire_owned() else { return Err(Problem::Busy) };
     let follower = store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
     let (sender, receiver) = mpsc::channel(1);

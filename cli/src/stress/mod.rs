@@ -15,7 +15,8 @@ mod times;
 
 use crate::stop::Stop;
 use crate::text::{counted, thousands, write_json};
-use crate::{End, Fallible, seconds, shown};
+use crate::units::seconds;
+use crate::{End, Fallible, shown};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -68,8 +68,8 @@ fn ask(telemetry: &Telemetry, turn: u64) {
             for summary in traces {
                 let told = telemetry.trace(summary.trace_id);
                 let all = told.trace.iter().flat_map(|trace| &trace.spans);
-                assert!(all.clone().all(|span| span.span.trace_id == summary.trace_id));
-                assert!(told.logs.iter().all(|log| log.trace_id == Some(summary.trace_id)));
+                assert!(all.clone().all(|span| span.span.trace_id() == summary.trace_id));
+                assert!(told.logs.iter().all(|log| log.trace_id() == Some(summary.trace_id)));
                 told.trace.iter().for_each(|trace| _ = trace.critical_path());
             }
         }),

@@ -4,8 +4,8 @@ mod measure;
 mod table;
 
 use slipring::{
-    Attributes, Exemplar, KeyValue, Metric, MetricKind, MetricPoint, Number, PointValue, Scope, Shared, SpanId,
-    Temporality, TraceId, Value,
+    Attributes, Exemplar, KeyValue, Metric, MetricKind, MetricPoint, Number, PointValue, Source, SpanId, Temporality,
+    TraceId, Value,
 };
 
 use crate::fleet::{Fleet, Instance, Library};
@@ -51,8 +51,7 @@ pub(crate) struct Meters {
 struct Series {
     instance: usize,
     shape: Shape,
-    metric: Shared<Metric>,
-    scope: Shared<Scope>,
+    source: Source,
     attributes: Attributes,
     /// The series' share of its metric's events.
     share: f64,
@@ -62,10 +61,9 @@ struct Series {
 
 impl Meters {
     pub fn new(seed: u64, fleet: &Fleet, now: u64) -> Self {
-        let metrics: Vec<Shared<Metric>> = ROWS.iter().map(|row| row.metric().share()).collect();
         let series_of = |(index, instance): (usize, &Instance)| -> Vec<Series> {
-            let rows = ROWS.iter().zip(&metrics).filter(|(row, _)| row.on.contains(&instance.service));
-            rows.flat_map(|(row, metric)| row.series(index, instance, metric)).collect()
+            let rows = ROWS.iter().filter(|row| row.on.contains(&instance.service));
+            rows.flat_map(|row| row.series(index, instance)).collect()
         };
         let series = fleet.instances().iter().enumerate().flat_map(series_of).collect();
         Self { rng: Rng::new(seed, 0x006d_6574_7269_6373), series, scraped: now }
@@ -79,23 +77,20 @@ impl Meters {
         for series in &mut self.series {
             let instance = &fleet.instances()[series.instance];
             measure::advance(&mut series.value, series.shape, series.share, seconds, &mut self.rng);
-            let mut point = MetricPoint {
-                attributes: series.attributes.clone(),
-                start_unix_nanos: series.start(instance, before),
-                time_unix_nanos: now,
-                value: series.value.clone(),
-                ..MetricPoint::new(series.metric.clone(), instance.resource.clone(), series.scope.clone())
-            };
+            let mut exemplars = None;
             if let (true, Some((typical, _))) = (self.rng.chance(3_000), series.shape.distribution()) {
-                let exemplar =
-                    recent[instance.service as usize].map(|span| exemplar(span, typical, now, &mut self.rng));
-                point.exemplars = exemplar.into_iter().collect();
+                exemplars = recent[instance.service as usize].map(|span| exemplar(span, typical, now, &mut self.rng));
             }
             // A gauge that was there before, and now has nothing to say.
-            if matches!(series.shape, Shape::Gauge(_)) && self.rng.chance(20) {
-                point = MetricPoint { flags: 1, value: PointValue::Empty, ..point };
-            }
-            points.push(point);
+            let silent = matches!(series.shape, Shape::Gauge(_)) && self.rng.chance(20);
+            let point = MetricPoint::builder()
+                .source(&series.source)
+                .attributes(&series.attributes)
+                .start_unix_nanos(series.start(instance, before))
+                .time_unix_nanos(now)
+                .exemplars(&exemplars);
+            let point = if silent { point.flags(1) } else { point.value_of(&series.value) };
+            points.push(point.build());
         }
         points
     }
@@ -107,7 +102,7 @@ impl Row {
         Metric { description, unit, ..Metric::new(self.name, self.shape.kind()) }
     }
 
-    fn series(&self, index: usize, instance: &Instance, metric: &Shared<Metric>) -> impl Iterator<Item = Series> {
+    fn series(&self, index: usize, instance: &Instance) -> impl Iterator<Item = Series> {
         let library = match self.name.split('.').next() {
             Some("http") => Library::Http,
             Some("rpc") => Library::Rpc,
@@ -115,14 +110,14 @@ impl Row {
             Some("messaging") => Library::Messaging,
             _ => Library::App,
         };
+        let source = instance.source(library).with_metric(&self.metric());
         // Each series has half as many events as the one before.
         self.series.iter().scan(1.0, move |share, labels| {
             *share /= 2.0;
             Some(Series {
                 instance: index,
                 shape: self.shape,
-                metric: metric.clone(),
-                scope: instance.scope(library),
+                source: source.clone(),
                 attributes: labels.iter().map(|(key, value)| KeyValue::new(*key, label(value))).collect(),
                 share: *share,
                 value: measure::start(self.shape),

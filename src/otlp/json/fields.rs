@@ -117,19 +117,42 @@ pub(super) fn text(value: Value) -> Result<String, Wrong> {
 }
 
 pub(super) fn whole<N: TryFrom<i128>>(value: Value) -> Result<N, Wrong> {
-    /// Above that not every whole number is a double.
-    const EXACT: f64 = (1_u64 << 53) as f64;
-    let of_double = |double: f64| (double.fract() == 0.0 && double.abs() <= EXACT).then_some(double as i128);
     let number = match &value {
         Value::Number(number) => {
             let whole = number.as_u64().map(i128::from).or_else(|| number.as_i64().map(i128::from));
-            whole.or_else(|| number.as_f64().and_then(of_double))
+            // Displayed, a double has the digits that it was written with, as long as these are no more than it holds.
+            whole.or_else(|| decimal(&format!("{:e}", number.as_f64()?)))
         }
-        Value::String(text) => text.parse().ok().or_else(|| text.parse().ok().and_then(of_double)),
+        Value::String(text) => text.parse().ok().or_else(|| decimal(text)),
         _ => None,
     };
     let number = number.ok_or_else(|| format!("{} instead of a whole number", quoted(&value)))?;
     N::try_from(number).map_err(|_| format!("{number} is out of range"))
+}
+
+/// A whole number that is written with a fraction or an exponent, such as `1.7958e18`, exactly.
+fn decimal(text: &str) -> Option<i128> {
+    let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().ok()?;
+    let (digits, is_negative) = number.strip_prefix('-').map_or((number, false), |digits| (digits, true));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = !whole.is_empty() && whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit());
+    // What is left of the exponent once the fraction's digits, but for zeros at their end, are whole.
+    let fraction = fraction.trim_end_matches('0');
+    let zeros = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let (digits, zeros) = match u32::try_from(zeros) {
+        Ok(zeros) => (digits, zeros),
+        // A whole number whose own zeros the exponent takes away.
+        Err(_) => (digits.strip_suffix(&"0".repeat(zeros.unsigned_abs().min(64) as usize))?, 0),
+    };
+    if !is_number {
+        return None;
+    }
+    let number: i128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let number = if number == 0 { 0 } else { number.checked_mul(10_i128.checked_pow(zeros)?)? };
+    Some(if is_negative { -number } else { number })
 }
 
 pub(super) fn double(value: Value) -> Result<f64, Wrong> {
@@ -176,6 +199,15 @@ mod tests {
     fn numbers_come_as_numbers_or_strings() {
         for value in [json!(12), json!("12"), json!(12.0), json!("1.2e1"), json!(1.2e1)] {
             assert_eq!(whole::<u64>(value.clone()), Ok(12), "{value}");
+        }
+        for value in [json!(1.7958e18), json!("1.7958e18"), json!("17958E+14"), json!("1795800000000000000.0")] {
+            assert_eq!(whole::<u64>(value.clone()), Ok(1_795_800_000_000_000_000), "{value}");
+        }
+        assert_eq!(whole::<u64>(json!(1.795800000123456e18)), Ok(1_795_800_000_123_456_000));
+        assert_eq!(whole::<i64>(json!("-1.5e1")), Ok(-15));
+        assert_eq!([json!("0e99"), json!("1200e-2"), json!(0.0)].map(whole::<u64>), [Ok(0), Ok(12), Ok(0)]);
+        for value in ["1.5", "1e400", "1e-1", "1.25e1", "e5", ".e5", "1e", "--1", "1.x", "1e99999999999", "120e-2"] {
+            assert!(whole::<u64>(json!(value)).is_err(), "{value}");
         }
         assert_eq!(whole(json!("18446744073709551615")), Ok(u64::MAX));
         assert_eq!(whole(json!(u64::MAX)), Ok(u64::MAX));

@@ -7,7 +7,8 @@
 mod bare;
 mod fields;
 mod read;
+mod surrogates;
 mod write;
 
 pub(super) use read::read;
-pub(super) use write::{logs, metrics, traces};
+pub(super) use write::{log, metric, of_resource, of_scope, request, span};

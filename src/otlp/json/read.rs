@@ -1,10 +1,13 @@
 //! From JSON: a request is taken apart into records without parsing them, then each is parsed by itself.
 
-use super::super::records::{self, Origin, WirePoint};
-use super::super::{Kind, Reading};
+use super::super::Kind;
+use super::super::drafts::{self, OfMetric as Header};
+use super::super::reading::{Lies, Reading};
 use super::bare;
 use super::fields::{self, Fields, Wrong};
-use crate::signal::{self, MetricKind, Shared};
+use super::surrogates;
+use crate::signal::source::{Draft, Source};
+use crate::wire::Writer;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
 };
@@ -15,6 +18,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{self as trace, span, status};
+use prost::Message;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -34,6 +38,13 @@ struct Envelope<'a> {
     resource_logs: List<'a>,
     #[serde(borrow)]
     resource_metrics: List<'a>,
+    // As protobuf writes them, which OTLP's JSON does not take.
+    #[serde(borrow, rename = "resource_spans")]
+    snake_spans: List<'a>,
+    #[serde(borrow, rename = "resource_logs")]
+    snake_logs: List<'a>,
+    #[serde(borrow, rename = "resource_metrics")]
+    snake_metrics: List<'a>,
 }
 
 /// `ResourceSpans`, and so on.
@@ -49,6 +60,15 @@ struct OfResource<'a> {
     #[serde(borrow)]
     scope_metrics: List<'a>,
     schema_url: Option<String>,
+    #[serde(borrow, rename = "scope_spans")]
+    snake_spans: List<'a>,
+    #[serde(borrow, rename = "scope_logs")]
+    snake_logs: List<'a>,
+    #[serde(borrow, rename = "scope_metrics")]
+    snake_metrics: List<'a>,
+    // As the protocol's first versions had them.
+    #[serde(borrow, alias = "instrumentationLibraryLogs", alias = "instrumentationLibraryMetrics")]
+    instrumentation_library_spans: List<'a>,
 }
 
 /// `ScopeSpans`, and so on.
@@ -64,6 +84,8 @@ struct OfScope<'a> {
     #[serde(borrow)]
     metrics: List<'a>,
     schema_url: Option<String>,
+    #[serde(borrow, rename = "log_records")]
+    snake_logs: List<'a>,
 }
 
 /// `Metric`.
@@ -99,7 +121,10 @@ struct Points<'a> {
 }
 
 pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Reading<'_>) -> Result<(), Wrong> {
+    let body = &*surrogates::replaced(body);
     match serde_json::from_slice(body) {
+        // A request that carries nothing is one.
+        Ok(_) if is_empty_object(body) => Ok(()),
         Ok(envelope) => read_envelope(kind, envelope, reading),
         // Some writers, Python's among them, write NaN and infinities as no JSON has them.
         Err(error) => match bare::quoted(body).as_deref().map(serde_json::from_slice) {
@@ -107,6 +132,11 @@ pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Read
             _ => Err(error.to_string()),
         },
     }
+}
+
+fn is_empty_object(body: &[u8]) -> bool {
+    let inside = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
@@ -117,7 +147,12 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Readi
     ];
     let mut any = kind.is_some();
     for (of, resources) in parts {
-        let Some(resources) = resources.filter(|_| kind.is_none_or(|kind| kind == of)) else { continue };
+        let Some(resources) = resources else { continue };
+        if let Some(kind) = kind.filter(|kind| *kind != of) {
+            let [name, other] = [of, kind].map(Kind::container);
+            misplaced(of, &resources, &format!("{name} instead of {other}; send them to /v1/{}", of.name()), reading);
+            continue;
+        }
         any = true;
         for raw in resources {
             if let Err(wrong) = read_resource(of, raw, reading) {
@@ -126,14 +161,51 @@ fn read_envelope(kind: Option<Kind>, envelope: Envelope<'_>, reading: &mut Readi
             }
         }
     }
+    let snake = [
+        (Kind::Traces, envelope.snake_spans, "resource_spans instead of resourceSpans"),
+        (Kind::Logs, envelope.snake_logs, "resource_logs instead of resourceLogs"),
+        (Kind::Metrics, envelope.snake_metrics, "resource_metrics instead of resourceMetrics"),
+    ];
+    for (of, resources, wrong) in snake {
+        let Some(resources) = resources else { continue };
+        any = true;
+        misplaced(of, &resources, &format!("{wrong}; names in JSON are in lowerCamelCase"), reading);
+    }
     if any { Ok(()) } else { Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".into()) }
+}
+
+/// Rejects what nobody looks for where it lies, so that its sender learns of it.
+fn misplaced(kind: Kind, resources: &[Raw<'_>], wrong: &str, reading: &mut Reading<'_>) {
+    let records = resources.iter().map(|raw| records_in_resource(kind, raw)).sum();
+    reading.reject(records, wrong);
+}
+
+/// How many records a resource has, whichever way its lists are called; at least one, since something is lost.
+fn records_in_resource(kind: Kind, raw: Raw<'_>) -> u64 {
+    let Ok(of) = envelope::<OfResource<'_>>(raw) else { return 1 };
+    let scopes = match kind {
+        Kind::Traces => of.scope_spans.or(of.snake_spans),
+        Kind::Logs => of.scope_logs.or(of.snake_logs),
+        Kind::Metrics => of.scope_metrics.or(of.snake_metrics),
+    };
+    let in_scope = |raw: &Raw<'_>| {
+        let Ok(of) = envelope::<OfScope<'_>>(raw) else { return 1 };
+        let list = match kind {
+            Kind::Traces => of.spans,
+            Kind::Logs => of.log_records.or(of.snake_logs),
+            Kind::Metrics => of.metrics,
+        };
+        records_in(kind, &list.unwrap_or_default())
+    };
+    let records: u64 = scopes.unwrap_or_default().iter().map(in_scope).sum();
+    records.max(1)
 }
 
 /// A value, if it is not too large.
 fn parse(raw: Raw<'_>, reading: &Reading<'_>) -> Result<Value, Wrong> {
     // No value is shorter than a byte.
     if raw.get().len() > reading.largest / VALUE {
-        reading.check(VALUE * bare::values(raw.get().as_bytes()))?;
+        reading.check("it", VALUE * bare::values(raw.get().as_bytes()))?;
     }
     serde_json::from_str(raw.get()).map_err(|error| error.to_string())
 }
@@ -168,6 +240,17 @@ fn records_in(kind: Kind, list: &[Raw<'_>]) -> u64 {
     list.iter().map(of_one).sum()
 }
 
+/// A message in field 1, and a schema's URL in field 3, as a `ResourceSpans` has them, or a `ScopeSpans`.
+fn enclosing(message: Option<impl Message>, schema_url: Option<String>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer(&mut bytes);
+    if let Some(message) = message {
+        writer.always_bytes(1, &message.encode_to_vec());
+    }
+    writer.bytes(3, schema_url.unwrap_or_default().as_bytes());
+    bytes
+}
+
 fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
     let of: OfResource<'_> = envelope(raw).map_err(|wrong| format!("resource: {wrong}"))?;
     let scopes = match kind {
@@ -175,11 +258,26 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
         Kind::Logs => of.scope_logs,
         Kind::Metrics => of.scope_metrics,
     };
-    let schema_url = of.schema_url.unwrap_or_default();
+    let mut draft = Draft::default();
+    let snake = match kind {
+        Kind::Traces => of.snake_spans.map(|list| (list, "scope_spans instead of scopeSpans")),
+        Kind::Logs => of.snake_logs.map(|list| (list, "scope_logs instead of scopeLogs")),
+        Kind::Metrics => of.snake_metrics.map(|list| (list, "scope_metrics instead of scopeMetrics")),
+    };
+    if let Some((_, wrong)) = snake {
+        reading.reject(records_in_resource(kind, raw), &format!("{wrong}; names in JSON are in lowerCamelCase"));
+    }
+    if let Some(list) = of.instrumentation_library_spans {
+        let wrong = "instrumentationLibrarySpans and the like are of a protocol before 1.0; send scopeSpans";
+        reading.reject((list.len() as u64).max(1), wrong);
+    }
     let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
-    let resource = resource.and_then(|wire| reading.shared("it", records::resource(wire, &schema_url)?.share()));
+    let resource = resource.map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
+        drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading)?;
+        Ok(draft.bytes.len())
+    });
     for raw in scopes.into_iter().flatten() {
-        if let Err(wrong) = read_scope(kind, raw, &resource, reading) {
+        if let Err(wrong) = read_scope(kind, raw, &mut draft, &resource, reading) {
             reading.reject(1, &wrong);
         }
     }
@@ -189,7 +287,8 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
 fn read_scope(
     kind: Kind,
     raw: Raw<'_>,
-    resource: &Result<Shared<signal::Resource>, Wrong>,
+    draft: &mut Draft,
+    resource: &Result<usize, Wrong>,
     reading: &mut Reading<'_>,
 ) -> Result<(), Wrong> {
     let of: OfScope<'_> = envelope(raw).map_err(|wrong| format!("scope: {wrong}"))?;
@@ -198,27 +297,35 @@ fn read_scope(
         Kind::Logs => of.log_records,
         Kind::Metrics => of.metrics,
     };
+    if let Some(list) = of.snake_logs.filter(|_| kind == Kind::Logs) {
+        reading.reject(
+            (list.len() as u64).max(1),
+            "log_records instead of logRecords; names in JSON are in lowerCamelCase",
+        );
+    }
     let list = list.unwrap_or_default();
-    let origin = resource.clone().map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
+    let source = resource.clone().and_then(|resource| {
         let scope = of.scope.map(|raw| message(raw, reading, scope)).transpose();
-        let scope = scope.and_then(|wire| records::scope(wire, &of.schema_url.unwrap_or_default()));
-        let scope = scope.and_then(|scope| reading.shared("it", scope.share()));
-        Ok(Origin { resource, scope: scope.map_err(|wrong| format!("scope: {wrong}"))? })
+        let scope = scope.map_err(|wrong| format!("scope: {wrong}"))?;
+        drafts::scope(draft, resource, &enclosing(scope, of.schema_url), reading)?;
+        Ok(reading.source(draft, None))
     });
-    match origin {
-        Ok(origin) => list.into_iter().for_each(|raw| read_record(kind, raw, &origin, reading)),
+    match source {
+        Ok(source) => list.into_iter().for_each(|raw| read_record(kind, raw, &source, reading)),
         Err(wrong) => reading.reject(records_in(kind, &list), &wrong),
     }
     Ok(())
 }
 
-fn read_record(kind: Kind, raw: Raw<'_>, origin: &Origin, reading: &mut Reading<'_>) {
+fn read_record(kind: Kind, raw: Raw<'_>, source: &Source, reading: &mut Reading<'_>) {
+    let encoded = match kind {
+        Kind::Traces => message(raw, reading, span).map(|span| span.encode_to_vec()),
+        Kind::Logs => message(raw, reading, log).map(|log| log.encode_to_vec()),
+        Kind::Metrics => Ok(Vec::new()),
+    };
     let read = match kind {
-        Kind::Traces => {
-            message(raw, reading, span).and_then(|span| records::span(span, origin)).map(|span| reading.span(span))
-        }
-        Kind::Logs => message(raw, reading, log).and_then(|log| records::log(log, origin)).map(|log| reading.log(log)),
-        Kind::Metrics => envelope(raw).and_then(|metric| read_metric(metric, origin, reading)),
+        Kind::Metrics => envelope(raw).and_then(|metric| read_metric(metric, source, reading)),
+        _ => encoded.and_then(|record| reading.record(kind, Lies::Elsewhere(&record), source)),
     };
     if let Err(wrong) = read {
         reading.reject(records_in(kind, &[raw]), &wrong);
@@ -233,40 +340,46 @@ impl OfMetric<'_> {
     }
 }
 
-fn read_metric(of: OfMetric<'_>, origin: &Origin, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-    type Read = fn(Fields) -> Result<WirePoint, Wrong>;
-    let number: Read = |fields| number_point(fields).map(WirePoint::Number);
-    let histogram: Read = |fields| histogram_point(fields).map(WirePoint::Histogram);
-    let exponential: Read = |fields| exponential_point(fields).map(WirePoint::ExponentialHistogram);
-    let summary: Read = |fields| summary_point(fields).map(WirePoint::Summary);
-    let temporality = |points: &Points<'_>| {
+fn read_metric(of: OfMetric<'_>, origin: &Source, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+    type Read = fn(Fields) -> Result<Vec<u8>, Wrong>;
+    let number: Read = |fields| number_point(fields).map(|point| point.encode_to_vec());
+    let histogram: Read = |fields| histogram_point(fields).map(|point| point.encode_to_vec());
+    let exponential: Read = |fields| exponential_point(fields).map(|point| point.encode_to_vec());
+    let summary: Read = |fields| summary_point(fields).map(|point| point.encode_to_vec());
+    // Of several, as of several values in protobuf, the last one counts.
+    let kinds = [
+        (11, summary, of.summary),
+        (10, exponential, of.exponential_histogram),
+        (9, histogram, of.histogram),
+        (7, number, of.sum),
+        (5, number, of.gauge),
+    ];
+    let found = kinds.into_iter().find_map(|(tag, read, points)| points.map(|points| (tag, read, points)));
+    let Some((tag, read, points)) = found else { return Ok(()) };
+    let mut data = Vec::new();
+    if matches!(tag, 7 | 9 | 10) {
         const NAME: &str = "aggregationTemporality";
         let number = alone(NAME, points.aggregation_temporality, reading)?
             .named(NAME, |name| AggregationTemporality::from_str_name(name).map(|one| one as i32))?;
-        Ok::<_, Wrong>(records::temporality(number))
-    };
-    // Of several, as of several values in protobuf, the last one counts.
-    let (kind, read, points) = if let Some(points) = of.summary {
-        (MetricKind::Summary, summary, points)
-    } else if let Some(points) = of.exponential_histogram {
-        (MetricKind::ExponentialHistogram { temporality: temporality(&points)? }, exponential, points)
-    } else if let Some(points) = of.histogram {
-        (MetricKind::Histogram { temporality: temporality(&points)? }, histogram, points)
-    } else if let Some(points) = of.sum {
-        let monotonic = points.is_monotonic.unwrap_or_default();
-        (MetricKind::Sum { temporality: temporality(&points)?, monotonic }, number, points)
-    } else if let Some(points) = of.gauge {
-        (MetricKind::Gauge, number, points)
-    } else {
-        return Ok(());
-    };
+        Writer(&mut data).number(2, i64::from(number) as u64);
+    }
+    if tag == 7 {
+        Writer(&mut data).number(3, points.is_monotonic.unwrap_or_default().into());
+    }
     let metadata = alone("metadata", of.metadata, reading)?.messages("metadata", key_value)?;
-    let texts = [of.name, of.description, of.unit].map(Option::unwrap_or_default);
-    let metric = reading.shared("metric", records::metric(texts, metadata, kind)?)?;
+    let [name, description, unit] = [of.name, of.description, of.unit].map(Option::unwrap_or_default);
+    let header = Header { name, description, unit, metadata };
+    let metric = {
+        let mut bytes = Header { metadata: Vec::new(), ..header.clone() }.encode_to_vec();
+        Writer(&mut bytes).always_bytes(tag, &data);
+        bytes.extend(Header { metadata: header.metadata, ..Header::default() }.encode_to_vec());
+        bytes
+    };
+    let source = drafts::metric(&mut Draft::default(), &metric, (tag, &data), origin, reading)?;
     for raw in points.data_points.into_iter().flatten() {
-        match message(raw, reading, read).and_then(|point| records::point(point, &metric, origin)) {
-            Ok(point) => reading.point(point),
-            Err(wrong) => reading.reject(1, &wrong),
+        let point = message(raw, reading, read);
+        if let Err(wrong) = point.and_then(|point| reading.point(tag, Lies::Elsewhere(&point), &source)) {
+            reading.reject(1, &wrong);
         }
     }
     Ok(())

@@ -1,14 +1,12 @@
 //! To JSON. What is its default is left out, as protobuf's mapping has it.
 
+use crate::signal::{
+    AttributeRef, AttributesRef, Buckets, EntityRef, ExemplarRef, LogRecord, MetricKind, MetricPoint, MetricRef,
+    Number, PointValue, Quantile, ResourceRef, ScopeRef, Span, SpanEventRef, SpanLinkRef, StatusCode, Temporality,
+    ValueRef,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, InstrumentationScope, KeyValue, any_value};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData};
-use opentelemetry_proto::tonic::metrics::v1::{
-    self as metrics, MetricsData, exemplar, exponential_histogram_data_point, metric, number_data_point,
-};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{self as trace, TracesData, span};
 use serde_json::{Map, Value};
 
 /// A message being written.
@@ -53,15 +51,13 @@ impl Message {
         if flag { self.with(name, true.into()) } else { self }
     }
 
-    fn list<T>(self, name: &str, list: &[T], of: impl Fn(&T) -> Value) -> Self {
-        if list.is_empty() { self } else { self.with(name, list.iter().map(of).collect()) }
+    fn list<T>(self, name: &str, list: impl IntoIterator<Item = T>, of: impl Fn(T) -> Value) -> Self {
+        let list: Vec<Value> = list.into_iter().map(of).collect();
+        if list.is_empty() { self } else { self.with(name, list.into()) }
     }
 
-    fn message<T>(self, name: &str, message: Option<&T>, of: impl Fn(&T) -> Value) -> Self {
-        match message {
-            None => self,
-            Some(message) => self.with(name, of(message)),
-        }
+    fn attributes(self, name: &str, attributes: AttributesRef<'_>) -> Self {
+        self.list(name, attributes, key_value)
     }
 
     fn done(self) -> Value {
@@ -82,252 +78,219 @@ fn double(number: f64) -> Value {
     name.into()
 }
 
-pub(in super::super) fn traces(data: &TracesData) -> Value {
-    let of_scope = |of: &trace::ScopeSpans| {
-        let message = Message::default().message("scope", of.scope.as_ref(), scope);
-        message.list("spans", &of.spans, self::span).text("schemaUrl", &of.schema_url).done()
-    };
-    let of_resource = |of: &trace::ResourceSpans| {
-        let message = Message::default().message("resource", of.resource.as_ref(), resource);
-        message.list("scopeSpans", &of.scope_spans, of_scope).text("schemaUrl", &of.schema_url).done()
-    };
-    Message::default().with("resourceSpans", data.resource_spans.iter().map(of_resource).collect()).done()
+/// What a request of some kind calls its lists: of resources, of scopes, of records.
+pub(in super::super) type Names = [&'static str; 3];
+
+/// A request of these resources.
+pub(in super::super) fn request(names: &Names, resources: Vec<Value>) -> Value {
+    Message::default().with(names[0], resources.into()).done()
 }
 
-pub(in super::super) fn logs(data: &LogsData) -> Value {
-    let of_scope = |of: &opentelemetry_proto::tonic::logs::v1::ScopeLogs| {
-        let message = Message::default().message("scope", of.scope.as_ref(), scope);
-        message.list("logRecords", &of.log_records, log).text("schemaUrl", &of.schema_url).done()
-    };
-    let of_resource = |of: &opentelemetry_proto::tonic::logs::v1::ResourceLogs| {
-        let message = Message::default().message("resource", of.resource.as_ref(), resource);
-        message.list("scopeLogs", &of.scope_logs, of_scope).text("schemaUrl", &of.schema_url).done()
-    };
-    Message::default().with("resourceLogs", data.resource_logs.iter().map(of_resource).collect()).done()
+/// A resource with these scopes.
+pub(in super::super) fn of_resource(names: &Names, of: ResourceRef<'_>, scopes: Vec<Value>) -> Value {
+    let message = Message::default().with("resource", resource(of)).with(names[1], scopes.into());
+    message.text("schemaUrl", of.schema_url()).done()
 }
 
-pub(in super::super) fn metrics(data: &MetricsData) -> Value {
-    let of_scope = |of: &metrics::ScopeMetrics| {
-        let message = Message::default().message("scope", of.scope.as_ref(), scope);
-        message.list("metrics", &of.metrics, self::metric).text("schemaUrl", &of.schema_url).done()
-    };
-    let of_resource = |of: &metrics::ResourceMetrics| {
-        let message = Message::default().message("resource", of.resource.as_ref(), resource);
-        message.list("scopeMetrics", &of.scope_metrics, of_scope).text("schemaUrl", &of.schema_url).done()
-    };
-    Message::default().with("resourceMetrics", data.resource_metrics.iter().map(of_resource).collect()).done()
+/// A scope with these records.
+pub(in super::super) fn of_scope(names: &Names, of: ScopeRef<'_>, records: Vec<Value>) -> Value {
+    let message = Message::default().with("scope", scope(of)).with(names[2], records.into());
+    message.text("schemaUrl", of.schema_url()).done()
 }
 
-fn any_value(value: &AnyValue) -> Value {
+fn any_value(value: ValueRef<'_>) -> Value {
     let message = Message::default();
-    match &value.value {
-        None | Some(any_value::Value::StringValueStrindex(_)) => message,
-        Some(any_value::Value::StringValue(text)) => message.with("stringValue", text.as_str().into()),
-        Some(any_value::Value::BoolValue(value)) => message.with("boolValue", (*value).into()),
-        Some(any_value::Value::IntValue(value)) => message.with("intValue", value.to_string().into()),
-        Some(any_value::Value::DoubleValue(value)) => message.with("doubleValue", double(*value)),
-        Some(any_value::Value::BytesValue(bytes)) => message.with("bytesValue", STANDARD.encode(bytes).into()),
-        Some(any_value::Value::ArrayValue(list)) => {
-            message.with("arrayValue", Message::default().list("values", &list.values, any_value).done())
-        }
-        Some(any_value::Value::KvlistValue(list)) => {
-            message.with("kvlistValue", Message::default().list("values", &list.values, key_value).done())
-        }
+    match value {
+        ValueRef::Empty => message,
+        ValueRef::Text(text) => message.with("stringValue", text.into()),
+        ValueRef::Bool(value) => message.with("boolValue", value.into()),
+        ValueRef::Int(value) => message.with("intValue", value.to_string().into()),
+        ValueRef::Double(value) => message.with("doubleValue", double(value)),
+        ValueRef::Bytes(bytes) => message.with("bytesValue", STANDARD.encode(bytes).into()),
+        ValueRef::Array(list) => message.with("arrayValue", Message::default().list("values", list, any_value).done()),
+        ValueRef::Map(list) => message.with("kvlistValue", Message::default().attributes("values", list).done()),
     }
     .done()
 }
 
-fn key_value(entry: &KeyValue) -> Value {
-    Message::default().text("key", &entry.key).message("value", entry.value.as_ref(), any_value).done()
+fn key_value(entry: AttributeRef<'_>) -> Value {
+    Message::default().text("key", entry.key).with("value", any_value(entry.value)).done()
 }
 
-fn resource(resource: &Resource) -> Value {
-    let entity = |entity: &EntityRef| {
+fn resource(resource: ResourceRef<'_>) -> Value {
+    let entity = |entity: EntityRef| {
         Message::default()
             .text("schemaUrl", &entity.schema_url)
-            .text("type", &entity.r#type)
-            .list("idKeys", &entity.id_keys, |key| key.as_str().into())
-            .list("descriptionKeys", &entity.description_keys, |key| key.as_str().into())
+            .text("type", &entity.kind)
+            .list("idKeys", &entity.id_keys, |key| (&**key).into())
+            .list("descriptionKeys", &entity.description_keys, |key| (&**key).into())
             .done()
     };
     Message::default()
-        .list("attributes", &resource.attributes, key_value)
-        .number("droppedAttributesCount", resource.dropped_attributes_count)
-        .list("entityRefs", &resource.entity_refs, entity)
+        .attributes("attributes", resource.attributes())
+        .number("droppedAttributesCount", resource.dropped_attributes_count())
+        .list("entityRefs", resource.entity_refs(), entity)
         .done()
 }
 
-fn scope(scope: &InstrumentationScope) -> Value {
+fn scope(scope: ScopeRef<'_>) -> Value {
     Message::default()
-        .text("name", &scope.name)
-        .text("version", &scope.version)
-        .list("attributes", &scope.attributes, key_value)
-        .number("droppedAttributesCount", scope.dropped_attributes_count)
+        .text("name", scope.name())
+        .text("version", scope.version())
+        .attributes("attributes", scope.attributes())
+        .number("droppedAttributesCount", scope.dropped_attributes_count())
         .done()
 }
 
-fn span(span: &trace::Span) -> Value {
-    let event = |event: &span::Event| {
+/// The bytes of an id; of one that names nothing, none.
+fn bytes_of<const N: usize>(id: &[u8; N]) -> &[u8] {
+    if *id == [0; N] { &[] } else { id }
+}
+
+pub(in super::super) fn span(span: &Span) -> Value {
+    let event = |event: SpanEventRef<'_>| {
         Message::default()
-            .long("timeUnixNano", event.time_unix_nano)
-            .text("name", &event.name)
-            .list("attributes", &event.attributes, key_value)
-            .number("droppedAttributesCount", event.dropped_attributes_count)
+            .long("timeUnixNano", event.time_unix_nanos())
+            .text("name", event.name())
+            .attributes("attributes", event.attributes())
+            .number("droppedAttributesCount", event.dropped_attributes_count())
             .done()
     };
-    let link = |link: &span::Link| {
+    let link = |link: SpanLinkRef<'_>| {
         Message::default()
-            .id("traceId", &link.trace_id)
-            .id("spanId", &link.span_id)
-            .text("traceState", &link.trace_state)
-            .list("attributes", &link.attributes, key_value)
-            .number("droppedAttributesCount", link.dropped_attributes_count)
-            .number("flags", link.flags)
+            .id("traceId", bytes_of(&link.trace_id().to_bytes()))
+            .id("spanId", bytes_of(&link.span_id().to_bytes()))
+            .text("traceState", link.trace_state())
+            .attributes("attributes", link.attributes())
+            .number("droppedAttributesCount", link.dropped_attributes_count())
+            .number("flags", link.flags())
             .done()
     };
-    let status =
-        |status: &trace::Status| Message::default().text("message", &status.message).number("code", status.code).done();
-    Message::default()
-        .id("traceId", &span.trace_id)
-        .id("spanId", &span.span_id)
-        .text("traceState", &span.trace_state)
-        .id("parentSpanId", &span.parent_span_id)
-        .number("flags", span.flags)
-        .text("name", &span.name)
-        .number("kind", span.kind)
-        .long("startTimeUnixNano", span.start_time_unix_nano)
-        .long("endTimeUnixNano", span.end_time_unix_nano)
-        .list("attributes", &span.attributes, key_value)
-        .number("droppedAttributesCount", span.dropped_attributes_count)
-        .list("events", &span.events, event)
-        .number("droppedEventsCount", span.dropped_events_count)
-        .list("links", &span.links, link)
-        .number("droppedLinksCount", span.dropped_links_count)
-        .message("status", span.status.as_ref(), status)
-        .done()
-}
-
-fn log(log: &LogRecord) -> Value {
-    Message::default()
-        .long("timeUnixNano", log.time_unix_nano)
-        .long("observedTimeUnixNano", log.observed_time_unix_nano)
-        .number("severityNumber", log.severity_number)
-        .text("severityText", &log.severity_text)
-        .message("body", log.body.as_ref(), any_value)
-        .list("attributes", &log.attributes, key_value)
-        .number("droppedAttributesCount", log.dropped_attributes_count)
-        .number("flags", log.flags)
-        .id("traceId", &log.trace_id)
-        .id("spanId", &log.span_id)
-        .text("eventName", &log.event_name)
-        .done()
-}
-
-fn metric(metric: &metrics::Metric) -> Value {
+    let status = span.status();
     let message = Message::default()
-        .text("name", &metric.name)
-        .text("description", &metric.description)
-        .text("unit", &metric.unit)
-        .list("metadata", &metric.metadata, key_value);
-    let points = Message::default;
-    match &metric.data {
+        .id("traceId", bytes_of(&span.trace_id().to_bytes()))
+        .id("spanId", bytes_of(&span.span_id().to_bytes()))
+        .text("traceState", span.trace_state())
+        .id("parentSpanId", bytes_of(&span.parent_span_id().unwrap_or_default().to_bytes()))
+        .number("flags", span.flags())
+        .text("name", span.name())
+        .number("kind", span.kind().number())
+        .long("startTimeUnixNano", span.start_unix_nanos())
+        .long("endTimeUnixNano", span.end_unix_nanos())
+        .attributes("attributes", span.attributes())
+        .number("droppedAttributesCount", span.dropped_attributes_count())
+        .list("events", span.events(), event)
+        .number("droppedEventsCount", span.dropped_events_count())
+        .list("links", span.links(), link)
+        .number("droppedLinksCount", span.dropped_links_count());
+    if status.code == StatusCode::Unset && status.message.is_empty() {
+        return message.done();
+    }
+    let status = Message::default().text("message", status.message).number("code", status.code.number());
+    message.with("status", status.done()).done()
+}
+
+pub(in super::super) fn log(log: &LogRecord) -> Value {
+    let message = Message::default()
+        .long("timeUnixNano", log.time_unix_nanos())
+        .long("observedTimeUnixNano", log.observed_unix_nanos())
+        .number("severityNumber", log.severity().0)
+        .text("severityText", log.severity_text())
+        .attributes("attributes", log.attributes())
+        .number("droppedAttributesCount", log.dropped_attributes_count())
+        .number("flags", log.flags())
+        .id("traceId", bytes_of(&log.trace_id().unwrap_or_default().to_bytes()))
+        .id("spanId", bytes_of(&log.span_id().unwrap_or_default().to_bytes()))
+        .text("eventName", log.event_name());
+    match log.body() {
         None => message,
-        Some(metric::Data::Gauge(of)) => {
-            message.with("gauge", points().list("dataPoints", &of.data_points, number_point).done())
+        Some(body) => message.with("body", any_value(body)),
+    }
+    .done()
+}
+
+/// A metric with these points, which are all of it.
+pub(in super::super) fn metric(of: MetricRef<'_>, points: &[&MetricPoint]) -> Value {
+    let message = Message::default()
+        .text("name", of.name())
+        .text("description", of.description())
+        .text("unit", of.unit())
+        .attributes("metadata", of.metadata());
+    let data = Message::default().list("dataPoints", points, |point| self::point(point));
+    let counted = |data: Message, temporality: Temporality| data.number("aggregationTemporality", temporality.number());
+    let (name, data) = match of.kind() {
+        MetricKind::Gauge => ("gauge", data),
+        MetricKind::Sum { temporality, monotonic } => {
+            ("sum", counted(data, temporality).flag("isMonotonic", monotonic))
         }
-        Some(metric::Data::Sum(of)) => {
-            let points = points().list("dataPoints", &of.data_points, number_point);
-            let points = points.number("aggregationTemporality", of.aggregation_temporality);
-            message.with("sum", points.flag("isMonotonic", of.is_monotonic).done())
+        MetricKind::Histogram { temporality } => ("histogram", counted(data, temporality)),
+        MetricKind::ExponentialHistogram { temporality } => ("exponentialHistogram", counted(data, temporality)),
+        MetricKind::Summary => ("summary", data),
+    };
+    message.with(name, data.done()).done()
+}
+
+fn point(point: &MetricPoint) -> Value {
+    let message = Message::default()
+        .attributes("attributes", point.attributes())
+        .long("startTimeUnixNano", point.start_unix_nanos())
+        .long("timeUnixNano", point.time_unix_nanos())
+        .number("flags", point.flags())
+        .list("exemplars", point.exemplars(), exemplar);
+    let buckets = |message: Message, name: &str, buckets: &Buckets| {
+        if *buckets == Buckets::default() {
+            return message;
         }
-        Some(metric::Data::Histogram(of)) => {
-            let points = points().list("dataPoints", &of.data_points, histogram_point);
-            message.with("histogram", points.number("aggregationTemporality", of.aggregation_temporality).done())
+        let counts = Message::default().number("offset", buckets.offset);
+        message.with(name, counts.list("bucketCounts", &buckets.bucket_counts, |count| count.to_string().into()).done())
+    };
+    match point.value() {
+        PointValue::Empty => message,
+        PointValue::Double(value) => message.with("asDouble", double(value)),
+        PointValue::Int(value) => message.with("asInt", value.to_string().into()),
+        PointValue::Histogram(value) => message
+            .long("count", value.count)
+            .double("sum", value.sum)
+            .list("bucketCounts", &value.bucket_counts, |count| count.to_string().into())
+            .list("explicitBounds", &value.explicit_bounds, |bound| double(*bound))
+            .double("min", value.min)
+            .double("max", value.max),
+        PointValue::ExponentialHistogram(value) => {
+            let message = message
+                .long("count", value.count)
+                .double("sum", value.sum)
+                .number("scale", value.scale)
+                .long("zeroCount", value.zero_count);
+            let message = buckets(buckets(message, "positive", &value.positive), "negative", &value.negative);
+            message
+                .double("min", value.min)
+                .double("max", value.max)
+                .double("zeroThreshold", Some(value.zero_threshold).filter(|threshold| threshold.to_bits() != 0))
         }
-        Some(metric::Data::ExponentialHistogram(of)) => {
-            let points = points().list("dataPoints", &of.data_points, exponential_point);
-            let points = points.number("aggregationTemporality", of.aggregation_temporality);
-            message.with("exponentialHistogram", points.done())
-        }
-        Some(metric::Data::Summary(of)) => {
-            message.with("summary", points().list("dataPoints", &of.data_points, summary_point).done())
+        PointValue::Summary(value) => {
+            let quantile = |one: &Quantile| {
+                Message::default().with("quantile", double(one.quantile)).with("value", double(one.value)).done()
+            };
+            message.long("count", value.count).double("sum", Some(value.sum).filter(|sum| sum.to_bits() != 0)).list(
+                "quantileValues",
+                &value.quantiles,
+                quantile,
+            )
         }
     }
     .done()
 }
 
-/// What points of every kind have.
-fn any_point(attributes: &[KeyValue], start: u64, time: u64, flags: u32) -> Message {
-    let message = Message::default().list("attributes", attributes, key_value).long("startTimeUnixNano", start);
-    message.long("timeUnixNano", time).number("flags", flags)
-}
-
-fn number_point(point: &metrics::NumberDataPoint) -> Value {
-    let message = any_point(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags).list(
-        "exemplars",
-        &point.exemplars,
-        exemplar,
-    );
-    match point.value {
-        None => message,
-        Some(number_data_point::Value::AsDouble(value)) => message.with("asDouble", double(value)),
-        Some(number_data_point::Value::AsInt(value)) => message.with("asInt", value.to_string().into()),
-    }
-    .done()
-}
-
-fn histogram_point(point: &metrics::HistogramDataPoint) -> Value {
-    any_point(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags)
-        .long("count", point.count)
-        .double("sum", point.sum)
-        .list("bucketCounts", &point.bucket_counts, |count| count.to_string().into())
-        .list("explicitBounds", &point.explicit_bounds, |bound| double(*bound))
-        .list("exemplars", &point.exemplars, exemplar)
-        .double("min", point.min)
-        .double("max", point.max)
-        .done()
-}
-
-fn exponential_point(point: &metrics::ExponentialHistogramDataPoint) -> Value {
-    let buckets = |buckets: &exponential_histogram_data_point::Buckets| {
-        let message = Message::default().number("offset", buckets.offset);
-        message.list("bucketCounts", &buckets.bucket_counts, |count| count.to_string().into()).done()
-    };
-    any_point(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags)
-        .long("count", point.count)
-        .double("sum", point.sum)
-        .number("scale", point.scale)
-        .long("zeroCount", point.zero_count)
-        .message("positive", point.positive.as_ref(), buckets)
-        .message("negative", point.negative.as_ref(), buckets)
-        .list("exemplars", &point.exemplars, exemplar)
-        .double("min", point.min)
-        .double("max", point.max)
-        .double("zeroThreshold", Some(point.zero_threshold).filter(|threshold| threshold.to_bits() != 0))
-        .done()
-}
-
-fn summary_point(point: &metrics::SummaryDataPoint) -> Value {
-    let quantile = |one: &metrics::summary_data_point::ValueAtQuantile| {
-        Message::default().with("quantile", double(one.quantile)).with("value", double(one.value)).done()
-    };
-    any_point(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags)
-        .long("count", point.count)
-        .double("sum", Some(point.sum).filter(|sum| sum.to_bits() != 0))
-        .list("quantileValues", &point.quantile_values, quantile)
-        .done()
-}
-
-fn exemplar(exemplar: &metrics::Exemplar) -> Value {
+fn exemplar(exemplar: ExemplarRef<'_>) -> Value {
     let message = Message::default()
-        .list("filteredAttributes", &exemplar.filtered_attributes, key_value)
-        .long("timeUnixNano", exemplar.time_unix_nano)
-        .id("spanId", &exemplar.span_id)
-        .id("traceId", &exemplar.trace_id);
-    match exemplar.value {
+        .attributes("filteredAttributes", exemplar.filtered_attributes())
+        .long("timeUnixNano", exemplar.time_unix_nanos())
+        .id("spanId", bytes_of(&exemplar.span_id().unwrap_or_default().to_bytes()))
+        .id("traceId", bytes_of(&exemplar.trace_id().unwrap_or_default().to_bytes()));
+    match exemplar.value() {
         None => message,
-        Some(exemplar::Value::AsDouble(value)) => message.with("asDouble", double(value)),
-        Some(exemplar::Value::AsInt(value)) => message.with("asInt", value.to_string().into()),
+        Some(Number::Double(value)) => message.with("asDouble", double(value)),
+        Some(Number::Int(value)) => message.with("asInt", value.to_string().into()),
     }
     .done()
 }

@@ -1,0 +1,66 @@
+//! The parameters of a question, from its URL and, where that would need much escaping, from a body in JSON.
+
+use super::api::Problem;
+use axum::RequestExt;
+use axum::extract::{FromRequest, Query, Request};
+use axum::http::Method;
+use serde_json::{Map, Value};
+use std::convert::Infallible;
+
+/// Bytes that the body of a question may have; a URL may have about as many.
+const MOST: usize = 64 << 10;
+
+/// Parameters, each as often as it was given; or why they can't be read.
+pub struct Given(Result<Vec<(String, String)>, Problem>);
+
+impl Given {
+    pub fn read(self) -> Result<Vec<(String, String)>, Problem> {
+        self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Given {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parameters(request).await))
+    }
+}
+
+async fn parameters(mut request: Request) -> Result<Vec<(String, String)>, Problem> {
+    let in_url: Result<Query<Vec<(String, String)>>, _> = request.extract_parts().await;
+    let Query(mut parameters) = in_url.map_err(|error| Problem::Bad(error.body_text()))?;
+    if request.method() != Method::POST {
+        return Ok(parameters);
+    }
+    let read = axum::body::to_bytes(request.into_body(), MOST).await;
+    let body =
+        read.map_err(|error| Problem::Bad(format!("the body was not read; it may have {MOST} bytes: {error}")))?;
+    if body.is_empty() {
+        return Ok(parameters);
+    }
+    let members: Map<String, Value> = serde_json::from_slice(&body)
+        .map_err(|error| Problem::Bad(format!("the body is no JSON object of parameters: {error}")))?;
+    for (name, value) in members {
+        match value {
+            Value::Array(values) => {
+                for value in values {
+                    parameters.push((name.clone(), single(&name, value)?));
+                }
+            }
+            value => {
+                let value = single(&name, value)?;
+                parameters.push((name, value));
+            }
+        }
+    }
+    Ok(parameters)
+}
+
+fn single(name: &str, value: Value) -> Result<String, Problem> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        _ => Err(Problem::Bad(format!("{name}: give a text, a number, or a list of them"))),
+    }
+}

@@ -1,0 +1,78 @@
+//! What was refused, said on standard error: each kind of it now and then, with who sent it.
+
+use super::app::Refusal;
+use crate::text::printable;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// From one warning of a kind to the next.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+pub struct From(pub SocketAddr);
+
+/// When each kind was last warned of, and how many of it have come since.
+#[derive(Default)]
+pub struct Warnings([Mutex<(Option<Instant>, u64)>; 8]);
+
+impl Warnings {
+    /// Of a request that was refused.
+    pub fn refused(&self, refusal: &Refusal, from: Option<From>) {
+        let kind = match refusal {
+            Refusal::Overloaded(_) => 0,
+            Refusal::TooLarge(_) => 1,
+            Refusal::TooSlow(_) => 2,
+            Refusal::Unsupported(_) => 3,
+            Refusal::Malformed(_) => 4,
+            Refusal::Failed(_) => 5,
+            Refusal::Foreign(_) => 6,
+        };
+        let advice = match refusal {
+            Refusal::Overloaded(_) => "; if that lasts, raise --max-in-flight",
+            Refusal::TooLarge(_) => ", or raise --max-body",
+            Refusal::TooSlow(_) => "; if its network is slow, raise --timeout",
+            _ => "",
+        };
+        self.say(kind, "a request", from, &format!("{}{advice}", refusal.what()));
+    }
+
+    /// Of records that were not taken out of a request that was.
+    pub fn rejected(&self, what: &str, from: Option<From>) {
+        self.say(7, "records", from, what);
+    }
+
+    fn say(&self, kind: usize, refused: &str, from: Option<From>, what: &str) {
+        let Some(others) = self.is_due(kind, Instant::now()) else { return };
+        let peer = from.map_or_else(|| "an unknown peer".to_owned(), |From(address)| address.to_string());
+        let others = if others > 0 { format!(" ({others} more like it went unsaid)") } else { String::new() };
+        tracing::warn!("refused {refused} from {peer}: {}{others}", printable(what));
+    }
+
+    /// How many went unsaid, if it is time to say something.
+    fn is_due(&self, kind: usize, now: Instant) -> Option<u64> {
+        let mut state = self.0[kind].lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, unsaid) = &mut *state;
+        if last.is_some_and(|last| now.duration_since(last) < SILENCE) {
+            *unsaid += 1;
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_said_now_and_then() {
+        let (warnings, now) = (Warnings::default(), Instant::now());
+        assert_eq!([0, 0, 0].map(|kind| warnings.is_due(kind, now)), [Some(0), None, None]);
+        assert_eq!(warnings.is_due(1, now), Some(0));
+        assert_eq!(warnings.is_due(0, now + SILENCE), Some(2));
+        assert_eq!(warnings.is_due(0, now + SILENCE), None);
+    }
+}

@@ -1,0 +1,53 @@
+//! Halves of UTF-16's pairs that stand alone, as JavaScript and Windows write them where a text was cut.
+
+use std::borrow::Cow;
+
+/// What an escape such as `\ud83d` says, if one begins here.
+fn escaped(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |number, &digit| Some(number << 4 | (digit as char).to_digit(16)? as u16))
+}
+
+/// The text with U+FFFD for each half that stands alone; as it is, if none does. O(bytes).
+pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut mended = Cow::Borrowed(text);
+    let mut at = 0;
+    while let Some(next) = text[at..].iter().position(|&byte| byte == b'\\') {
+        at += next;
+        at += match escaped(&text[at..]) {
+            Some(0xd800..=0xdbff) if matches!(escaped(&text[at + 6..]), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdfff) => {
+                mended.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
+                6
+            }
+            Some(_) => 6,
+            // Another escape, or none that is whole.
+            None => 2.min(text.len() - at),
+        };
+    }
+    mended
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_replaced_and_pairs_stay() {
+        for (text, mended) in [
+            (r#""plain""#, r#""plain""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\uD83Dx\uDE00""#, r#""\ufffdx\ufffd""#),
+            (r#""\\ud83d""#, r#""\\ud83d""#),
+            (r#""\\\ud83d""#, r#""\\\ufffd""#),
+            (r#""\ud8"#, r#""\ud8"#),
+            (r"\", r"\"),
+            (r"\ud83d\", r"\ufffd\"),
+        ] {
+            assert_eq!(replaced(text.as_bytes()), mended.as_bytes(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A request being read: what its records share, the records, and who takes them meanwhile.
+
+use super::known::Known;
+use super::records::{self, Record};
+use super::{Kind, Rejected, Request};
+use crate::signal::body::{self, At, Body};
+use crate::signal::source::{Draft, Source};
+use crate::signal::{LogRecord, MetricPoint, Span};
+use bytes::Bytes;
+
+/// A record of a request takes so many bytes at least while the request is read.
+const NOTE: usize = 72;
+
+/// Records that are delivered together at least, where a request is not wanted whole.
+const DELIVERED: usize = 512;
+
+/// Bytes of records that were written anew, after which they are delivered.
+const WRITTEN: usize = 256 << 10;
+
+/// A request being read.
+pub(super) struct Reading<'a> {
+    /// The request, if records can stay in it.
+    body: Bytes,
+    /// The most bytes that a record, or a part that many share, may take.
+    pub(super) largest: usize,
+    known: Option<&'a Known>,
+    pub(super) rejected: Rejected,
+    /// Records that are noted before they are delivered.
+    most: usize,
+    delivered: bool,
+    deliver: &'a mut dyn FnMut(Request),
+    spans: Window<Span>,
+    logs: Window<LogRecord>,
+    points: Window<MetricPoint>,
+}
+
+/// Records that are read and not delivered.
+struct Window<T: Record> {
+    notes: Vec<(T::Head, Note)>,
+    sources: Vec<Source>,
+    /// Bytes of records that do not stay as they lie in the request.
+    written: Vec<u8>,
+    /// Bytes of all records.
+    bytes: usize,
+}
+
+impl<T: Record> Default for Window<T> {
+    fn default() -> Self {
+        Self { notes: Vec::new(), sources: Vec::new(), written: Vec::new(), bytes: 0 }
+    }
+}
+
+/// Where a record lies.
+struct Note {
+    at: At,
+    /// In the request, or among what was written.
+    in_request: bool,
+}
+
+/// The bytes of a record.
+#[derive(Clone, Copy)]
+pub(super) enum Lies<'b> {
+    /// In the request.
+    InRequest(&'b [u8]),
+    /// Elsewhere, for a moment.
+    Elsewhere(&'b [u8]),
+}
+
+impl<'b> Lies<'b> {
+    pub(super) fn bytes(self) -> &'b [u8] {
+        match self {
+            Lies::InRequest(bytes) | Lies::Elsewhere(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        body: Bytes,
+        largest: usize,
+        known: Option<&'a Known>,
+        deliver: &'a mut dyn FnMut(Request),
+    ) -> Self {
+        // The notes take no more than the request does.
+        let most = (body.len() / NOTE).max(DELIVERED);
+        Self {
+            body,
+            largest,
+            known,
+            rejected: Rejected::default(),
+            most,
+            delivered: false,
+            deliver,
+            spans: Window::default(),
+            logs: Window::default(),
+            points: Window::default(),
+        }
+    }
+
+    pub(super) fn too_large(&self, what: &str) -> String {
+        format!("{what} takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest)
+    }
+
+    /// Refuses what takes more bytes than it may.
+    pub(super) fn check(&self, what: &str, bytes: usize) -> Result<(), String> {
+        if bytes <= self.largest { Ok(()) } else { Err(self.too_large(what)) }
+    }
+
+    /// What records share: the same as before, if it was seen before.
+    pub(super) fn source(&self, draft: &Draft, origin: Option<&Source>) -> Source {
+        match self.known {
+            Some(known) => known.find(draft, origin),
+            None => draft.share(origin),
+        }
+    }
+
+    pub(super) fn reject(&mut self, records: u64, reason: &str) {
+        self.rejected.add(records, reason);
+    }
+
+    /// Checks a span or a log record, and takes note of it.
+    pub(super) fn record(&mut self, kind: Kind, lies: Lies<'_>, source: &Source) -> Result<(), String> {
+        self.check("it", lies.bytes().len())?;
+        match kind {
+            Kind::Traces => records::span(lies, |head, lies| note(&mut self.spans, &self.body, head, lies, source))?,
+            Kind::Logs => records::log(lies, |head, lies| note(&mut self.logs, &self.body, head, lies, source))?,
+            Kind::Metrics => unreachable!("points are taken one by one"),
+        }
+        self.deliver_if_many();
+        Ok(())
+    }
+
+    /// Checks a point of a metric whose data is in the field of this number, and takes note of it.
+    pub(super) fn point(&mut self, tag: u32, lies: Lies<'_>, source: &Source) -> Result<(), String> {
+        self.check("it", lies.bytes().len())?;
+        records::point(tag, lies, |head, lies| note(&mut self.points, &self.body, head, lies, source))?;
+        self.deliver_if_many();
+        Ok(())
+    }
+
+    fn deliver_if_many(&mut self) {
+        let notes = self.spans.notes.len() + self.logs.notes.len() + self.points.notes.len();
+        let written = self.spans.written.len() + self.logs.written.len() + self.points.written.len();
+        if notes >= self.most || written > WRITTEN {
+            self.delivered = true;
+            self.deliver_all();
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        let whole = (!self.delivered).then_some(&self.body);
+        (self.deliver)(Request {
+            spans: self.spans.seal(&self.body, whole),
+            logs: self.logs.seal(&self.body, whole),
+            points: self.points.seal(&self.body, whole),
+            rejected: std::mem::take(&mut self.rejected),
+        });
+    }
+
+    /// Delivers what is left, and what was rejected.
+    pub(super) fn finish(mut self) {
+        self.deliver_all();
+    }
+}
+
+fn note<T: Record>(window: &mut Window<T>, body: &Bytes, head: T::Head, lies: Lies<'_>, source: &Source) {
+    if !window.sources.last().is_some_and(|last| last.same(source)) {
+        window.sources.push(source.clone());
+    }
+    let (start, in_request) = match lies {
+        Lies::InRequest(bytes) => (bytes.as_ptr() as usize - body.as_ptr() as usize, true),
+        Lies::Elsewhere(bytes) => {
+            window.written.extend_from_slice(bytes);
+            (window.written.len() - bytes.len(), false)
+        }
+    };
+    let length = lies.bytes().len();
+    window.bytes += length;
+    let at = At { number: window.sources.len() as u32 - 1, start: start as u32, length: length as u32 };
+    window.notes.push((head, Note { at, in_request }));
+}
+
+impl<T: Record> Window<T> {
+    /// Makes records of what was noted. Where most of the request is records, they stay in it; of others, the bytes of the
+    /// records are copied.
+    fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>) -> Vec<T> {
+        /// With so few, a body of their own costs more than places in the thread's chunk.
+        const FEW: usize = 16;
+        let notes = std::mem::take(&mut self.notes);
+        let sources = std::mem::take(&mut self.sources);
+        let written = std::mem::take(&mut self.written);
+        let bytes = std::mem::take(&mut self.bytes);
+        if let Some(whole) = whole
+            && written.is_empty()
+            && (whole.len() - bytes) * 4 <= bytes
+            && notes.len() >= FEW / 4
+        {
+            let body = Body::whole(whole.clone(), sources.into(), bytes);
+            return notes.into_iter().map(|(head, note)| T::of(head, body.clone(), note.at)).collect();
+        }
+        let lies = |note: &Note| {
+            let from: &[u8] = if note.in_request { request } else { &written };
+            &from[note.at.start as usize..][..note.at.length as usize]
+        };
+        if notes.len() < FEW {
+            let keep = |(head, note): (T::Head, Note)| {
+                let (body, at) = body::keep(T::OF, lies(&note), &sources[note.at.number as usize]);
+                T::of(head, body, at)
+            };
+            return notes.into_iter().map(keep).collect();
+        }
+        let mut copied = Vec::with_capacity(bytes);
+        let mut notes = notes;
+        for (_, note) in &mut notes {
+            let start = copied.len() as u32;
+            copied.extend_from_slice(lies(note));
+            note.at.start = start;
+        }
+        let body = Body::whole(copied.into(), sources.into(), bytes);
+        notes.into_iter().map(|(head, note)| T::of(head, body.clone(), note.at)).collect()
+    }
+}

@@ -1,0 +1,332 @@
+//! Conditions on values.
+
+use super::pattern::{Part, is_like, parts_of};
+use crate::error::QueryError;
+use crate::signal::{Key, Value, ValueRef};
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+use std::ops::Bound;
+
+/// What a value must be like.
+///
+/// A value that holds others fits if one of these does: an array by any of its elements, a map by any of its values, however deep. What
+/// is no text is compared as it is displayed: `5*` is like 503.
+///
+/// ```
+/// use slipring::{Match, Value};
+///
+/// let fits = |wanted: Match, value: Value| wanted.fits(&value);
+/// assert_eq!(fits(Match::equals(200), Value::Double(200.0)), Ok(true));
+/// assert_eq!(fits(Match::reads("200"), Value::Int(200)), Ok(true));
+/// assert_eq!(fits(Match::at_least(500.0), Value::Int(503)), Ok(true));
+/// assert_eq!(fits(Match::like("GET /*/items"), "GET /cart/items".into()), Ok(true));
+/// assert_eq!(fits(Match::like("5*"), vec![Value::Int(404), Value::Int(503)].into()), Ok(true));
+/// assert_eq!(fits(!Match::reads("200"), Value::Int(503)), Ok(true));
+/// assert!(fits(Match::like("ends in a \\"), Value::Empty).is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Match {
+    /// It is there, whatever it is.
+    Has,
+    /// It equals this value; whole numbers and others are compared as numbers.
+    Equals(Value),
+    /// It reads like this when displayed: `200` is the number and the text.
+    Reads(Box<str>),
+    /// It is a number between these.
+    Number(Bound<f64>, Bound<f64>),
+    /// It contains this text when displayed.
+    Contains(Box<str>),
+    /// It starts with this text when displayed.
+    StartsWith(Box<str>),
+    /// It fits this pattern as a whole when displayed: `*` stands for any characters, `?` for one, and `\` before one of these three for
+    /// that character itself.
+    Like(Box<str>),
+    /// It is there, and is not like that: no value of this name is. `!` makes it. Of [`Has`](Match::Has): it is not there.
+    Not(Box<Match>),
+}
+
+impl std::ops::Not for Match {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        match self {
+            Match::Not(inner) if *inner != Match::Has => *inner,
+            other => Match::Not(other.into()),
+        }
+    }
+}
+
+impl Match {
+    /// See [`Match::Equals`].
+    pub fn equals(value: impl Into<Value>) -> Self {
+        Match::Equals(value.into())
+    }
+
+    /// See [`Match::Reads`].
+    pub fn reads(text: impl Into<Box<str>>) -> Self {
+        Match::Reads(text.into())
+    }
+
+    /// A number not below this one.
+    pub fn at_least(number: f64) -> Self {
+        Match::Number(Bound::Included(number), Bound::Unbounded)
+    }
+
+    /// A number not above this one.
+    pub fn at_most(number: f64) -> Self {
+        Match::Number(Bound::Unbounded, Bound::Included(number))
+    }
+
+    /// A number above this one.
+    pub fn above(number: f64) -> Self {
+        Match::Number(Bound::Excluded(number), Bound::Unbounded)
+    }
+
+    /// A number below this one.
+    pub fn below(number: f64) -> Self {
+        Match::Number(Bound::Unbounded, Bound::Excluded(number))
+    }
+
+    /// See [`Match::Contains`].
+    pub fn contains(text: impl Into<Box<str>>) -> Self {
+        Match::Contains(text.into())
+    }
+
+    /// See [`Match::StartsWith`].
+    pub fn starts_with(text: impl Into<Box<str>>) -> Self {
+        Match::StartsWith(text.into())
+    }
+
+    /// See [`Match::Like`].
+    pub fn like(pattern: impl Into<Box<str>>) -> Self {
+        Match::Like(pattern.into())
+    }
+
+    /// It is not there.
+    pub fn absent() -> Self {
+        !Match::Has
+    }
+
+    /// Whether a value is like that. O(length of what it displays; times that of a pattern with several `*`).
+    ///
+    /// # Errors
+    /// [`QueryError::BadPattern`] if the pattern is none; [`QueryError::NotANumber`] if a bound is NaN.
+    pub fn fits<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<bool, QueryError> {
+        let compiled = self.clone().compile()?;
+        Ok(compiled.fits(value.into()) != compiled.negated)
+    }
+
+    pub(super) fn compile(self) -> Result<Compiled, QueryError> {
+        let (test, negated) = match self {
+            Match::Not(inner) => {
+                let inner = inner.compile()?;
+                return Ok(Compiled { negated: !inner.negated, ..inner });
+            }
+            Match::Like(pattern) => (Test::Like(parts_of(&pattern)?), false),
+            Match::Number(least, most) => {
+                let is_nan = |bound| matches!(bound, Bound::Included(n) | Bound::Excluded(n) if f64::is_nan(n));
+                if is_nan(least) || is_nan(most) {
+                    return Err(QueryError::NotANumber);
+                }
+                (Test::Plain(self), false)
+            }
+            other => (Test::Plain(other), false),
+        };
+        Ok(Compiled { test, negated })
+    }
+}
+
+/// A [`Match`] that means something.
+pub(super) struct Compiled {
+    test: Test,
+    /// Whether what fits is what is not wanted.
+    pub(super) negated: bool,
+}
+
+enum Test {
+    Plain(Match),
+    Like(Vec<Part>),
+}
+
+impl Compiled {
+    /// Whether a record is wanted, by all of its values of the name in question.
+    pub(super) fn wants(&self, any_value: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> bool) -> bool) -> bool {
+        if !self.negated {
+            return any_value(&mut |value| self.fits(value));
+        }
+        if let Test::Plain(Match::Has) = self.test {
+            return !any_value(&mut |_| true);
+        }
+        let mut is_there = false;
+        let fits = any_value(&mut |value| {
+            is_there = true;
+            self.fits(value)
+        });
+        is_there && !fits
+    }
+
+    /// As `wants`, of a record's key in an index.
+    pub(super) fn wants_key(&self, key: Option<Key<'_>>) -> bool {
+        let fits = key.is_some_and(|key| match key {
+            Key::Text(text) => self.fits_text(text),
+            Key::Int(number) => self.fits(i64::try_from(number).map_or(ValueRef::Double(number as f64), ValueRef::Int)),
+            Key::Id(_) | Key::Bytes(_) => self.fits_text(&key.to_string()),
+        });
+        let may_be = key.is_some() || matches!(self.test, Test::Plain(Match::Has));
+        if self.negated { may_be && !fits } else { fits }
+    }
+
+    /// Without regard to whether that is wanted. Recurses as deep as the value nests.
+    fn fits(&self, value: ValueRef<'_>) -> bool {
+        match value {
+            ValueRef::Array(values) => self.fits_whole(value) || values.iter().any(|value| self.fits(value)),
+            ValueRef::Map(entries) => self.fits_whole(value) || entries.iter().any(|entry| self.fits(entry.value)),
+            single => self.fits_single(single),
+        }
+    }
+
+    /// What holds others is compared as a whole only where that needs no text of it.
+    fn fits_whole(&self, value: ValueRef<'_>) -> bool {
+        match &self.test {
+            Test::Plain(Match::Has) => true,
+            Test::Plain(Match::Equals(wanted)) => value == *wanted,
+            Test::Plain(Match::Reads(wanted)) => reads(value, wanted),
+            _ => false,
+        }
+    }
+
+    fn fits_single(&self, value: ValueRef<'_>) -> bool {
+        match &self.test {
+            Test::Plain(Match::Has) => true,
+            Test::Plain(Match::Equals(wanted)) => equal(wanted.into(), value),
+            Test::Plain(Match::Reads(wanted)) => reads(value, wanted),
+            Test::Plain(Match::Number(least, most)) => match value {
+                ValueRef::Int(number) => within(number as f64, *least, *most),
+                ValueRef::Double(number) => within(number, *least, *most),
+                _ => false,
+            },
+            _ => self.fits_text(&displayed(value)),
+        }
+    }
+
+    fn fits_text(&self, text: &str) -> bool {
+        match &self.test {
+            Test::Plain(Match::Has) => true,
+            Test::Plain(Match::Equals(wanted)) => wanted.as_str() == Some(text),
+            Test::Plain(Match::Reads(wanted)) => **wanted == *text,
+            Test::Plain(Match::Contains(wanted)) => text.contains(&**wanted),
+            Test::Plain(Match::StartsWith(wanted)) => text.starts_with(&**wanted),
+            Test::Like(parts) => is_like(text, parts),
+            Test::Plain(Match::Number(..) | Match::Like(_) | Match::Not(_)) => false,
+        }
+    }
+}
+
+/// A value as it is displayed. Allocates for what is no text.
+fn displayed(value: ValueRef<'_>) -> Cow<'_, str> {
+    match value {
+        ValueRef::Empty => Cow::Borrowed(""),
+        ValueRef::Bool(true) => Cow::Borrowed("true"),
+        ValueRef::Bool(false) => Cow::Borrowed("false"),
+        ValueRef::Text(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+fn within(number: f64, least: Bound<f64>, most: Bound<f64>) -> bool {
+    use std::ops::RangeBounds;
+    (least, most).contains(&number)
+}
+
+fn equal(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
+    match (one, other) {
+        (ValueRef::Int(whole), ValueRef::Double(number)) | (ValueRef::Double(number), ValueRef::Int(whole)) => {
+            // Beyond 2⁵³ not every whole number is a double.
+            whole as f64 == number && number < 9_223_372_036_854_775_808.0 && number as i64 == whole
+        }
+        _ => one == other,
+    }
+}
+
+/// Whether a value, displayed, is this text. Displays it into nothing.
+fn reads(value: ValueRef<'_>, text: &str) -> bool {
+    struct Rest<'t>(&'t str);
+    impl Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    write!(rest, "{value}").is_ok() && rest.0.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(wanted: Match, value: impl Into<Value>) -> bool {
+        wanted.fits(&value.into()).unwrap()
+    }
+
+    #[test]
+    fn numbers_compare_as_numbers_and_texts_do_not() {
+        assert!(fits(Match::equals(1), Value::Double(1.0)));
+        assert!(!fits(Match::equals((1 << 53) + 1), Value::Double((1u64 << 53) as f64)));
+        assert!(!fits(Match::equals(i64::MAX), Value::Double(9_223_372_036_854_775_808.0)));
+        assert!(fits(Match::equals(f64::NAN), Value::Double(f64::NAN)));
+        assert!(!fits(Match::equals("1"), Value::Int(1)));
+        assert!(fits(Match::reads("[1, 2]"), vec![Value::Int(1), Value::Int(2)]));
+        assert!(!fits(Match::reads("[1, 2"), vec![Value::Int(1), Value::Int(2)]));
+        assert!(fits(Match::above(1.0), Value::Int(2)) && !fits(Match::above(2.0), Value::Int(2)));
+        assert!(!fits(Match::at_most(1.0), Value::Double(f64::NAN)));
+        assert!(!fits(Match::at_least(1.0), "2"));
+    }
+
+    #[test]
+    fn what_is_no_text_fits_by_what_it_displays() {
+        assert!(fits(Match::like("5*"), 503) && fits(Match::like("?.5"), 7.5) && fits(Match::like("t*"), true));
+        assert!(
+            fits(Match::contains("0"), 503)
+                && fits(Match::starts_with("-1"), -17)
+                && fits(Match::like(""), Value::Empty)
+        );
+        assert!(fits(Match::like("00ff"), Value::Bytes([0, 255].into())));
+        assert!(!fits(Match::like("5"), 503) && !fits(Match::contains("x"), 503));
+    }
+
+    #[test]
+    fn what_holds_others_fits_by_any_of_them() {
+        let body = Value::Map([("message", Value::from("payment failed")), ("code", 503.into())].into());
+        let deep = Value::from(vec![Value::from("text/html"), vec![body.clone()].into()]);
+        for value in [&body, &deep] {
+            for wanted in [
+                Match::like("*failed*"),
+                Match::contains("ment f"),
+                Match::starts_with("pay"),
+                Match::like("5*"),
+                Match::above(502.0),
+                Match::equals(503),
+                Match::reads("payment failed"),
+                Match::Has,
+            ] {
+                assert!(fits(wanted.clone(), value.clone()), "{wanted:?}");
+                assert!(!fits(!wanted.clone(), value.clone()), "{wanted:?}");
+            }
+            assert!(!fits(Match::like("message"), value.clone()), "names are not values");
+            assert!(!fits(Match::above(503.0), value.clone()));
+        }
+        assert!(fits(Match::equals(body.clone()), deep), "the whole is one of its own");
+        assert!(!fits(Match::like("*"), Value::Array([].into())), "there is nothing in it");
+    }
+
+    #[test]
+    fn not_not_is_what_it_was() {
+        assert_eq!(!!Match::reads("a"), Match::reads("a"));
+        assert_eq!(Match::absent().fits(1), Ok(false));
+        let twice = Match::Not(Match::Not(Match::reads("1").into()).into());
+        assert!(fits(twice, 1));
+        assert!((!Match::like("\\")).fits(ValueRef::Empty).is_err());
+    }
+}

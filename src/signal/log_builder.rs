@@ -1,0 +1,156 @@
+//! Writing log records.
+
+use super::body;
+use super::log::{Head, LogRecord};
+use super::{AttributeRef, AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
+use crate::wire::{Fields, Writer};
+use std::borrow::Cow;
+
+/// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for some hundred records, none for
+/// each. As a [`SpanBuilder`](crate::SpanBuilder) does for spans.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct LogBuilder<'a> {
+    source: Option<Source>,
+    time: u64,
+    observed: u64,
+    severity: Severity,
+    severity_text: Cow<'a, str>,
+    body: Option<ValueRef<'a>>,
+    dropped: u32,
+    flags: u32,
+    trace_id: TraceId,
+    span_id: SpanId,
+    event_name: Cow<'a, str>,
+    attributes: Vec<u8>,
+}
+
+impl<'a> LogBuilder<'a> {
+    pub(super) fn new() -> Self {
+        Self { attributes: body::borrow_buffer(), ..Self::default() }
+    }
+
+    /// As another record is: see [`LogRecord::to_builder`].
+    pub(super) fn from_log(log: &'a LogRecord) -> Self {
+        let mut attributes = body::borrow_buffer();
+        log.attributes().write(6, &mut Writer(&mut attributes));
+        Self {
+            source: Some(log.source().clone()),
+            time: log.time_unix_nanos(),
+            observed: log.observed_unix_nanos(),
+            severity: log.severity(),
+            severity_text: log.severity_text().into(),
+            body: log.body(),
+            dropped: log.dropped_attributes_count(),
+            flags: log.flags(),
+            trace_id: log.trace_id().unwrap_or_default(),
+            span_id: log.span_id().unwrap_or_default(),
+            event_name: log.event_name().into(),
+            attributes,
+        }
+    }
+
+    /// Of this resource and scope; of a process that says nothing of itself, unless told.
+    pub fn source(mut self, source: &Source) -> Self {
+        self.source = Some(source.clone());
+        self
+    }
+
+    /// See [`LogRecord::time_unix_nanos`].
+    pub fn time_unix_nanos(mut self, time: u64) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// See [`LogRecord::observed_unix_nanos`].
+    pub fn observed_unix_nanos(mut self, time: u64) -> Self {
+        self.observed = time;
+        self
+    }
+
+    /// See [`LogRecord::severity`].
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// See [`LogRecord::severity_text`].
+    pub fn severity_text(mut self, text: impl Into<Cow<'a, str>>) -> Self {
+        self.severity_text = text.into();
+        self
+    }
+
+    /// See [`LogRecord::body`].
+    pub fn body(mut self, body: impl Into<ValueRef<'a>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Adds an attribute.
+    pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
+        AttributeRef { key, value: value.into() }.write(6, &mut Writer(&mut self.attributes));
+        self
+    }
+
+    /// Adds attributes.
+    pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
+        attributes.into().write(6, &mut Writer(&mut self.attributes));
+        self
+    }
+
+    /// See [`LogRecord::dropped_attributes_count`].
+    pub fn dropped_attributes_count(mut self, count: u32) -> Self {
+        self.dropped = count;
+        self
+    }
+
+    /// See [`LogRecord::flags`].
+    pub fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// See [`LogRecord::trace_id`]; all zero for none.
+    pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
+        self.trace_id = id.into();
+        self
+    }
+
+    /// See [`LogRecord::span_id`]; all zero for none.
+    pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
+        self.span_id = id.into();
+        self
+    }
+
+    /// See [`LogRecord::event_name`].
+    pub fn event_name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
+        self.event_name = name.into();
+        self
+    }
+
+    /// The log record. O(bytes).
+    pub fn build(self) -> LogRecord {
+        let mut bytes = body::borrow_buffer();
+        let mut writer = Writer(&mut bytes);
+        writer.fixed64(1, self.time);
+        writer.number(2, self.severity.0 as i64 as u64);
+        writer.bytes(3, self.severity_text.as_bytes());
+        if let Some(body) = self.body {
+            writer.nested(5, |writer| body.write(writer));
+        }
+        writer.0.extend_from_slice(&self.attributes);
+        writer.number(7, self.dropped.into());
+        writer.fixed32(8, self.flags);
+        writer.id(9, &self.trace_id.to_bytes());
+        writer.id(10, &self.span_id.to_bytes());
+        writer.fixed64(11, self.observed);
+        writer.bytes(12, self.event_name.as_bytes());
+        let mut head = Head::default();
+        Fields::of(&bytes).for_each(|field| head.see(field));
+        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
+        let (body, at) = body::keep(body::Of::Logs, &bytes, source);
+        body::return_buffer(bytes);
+        body::return_buffer(self.attributes);
+        LogRecord::of(head, body, at)
+    }
+}

@@ -1,0 +1,288 @@
+//! Metric points, after OpenTelemetry's data points.
+
+use super::body::{At, Body};
+use super::point::{Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
+use super::point_builder::PointBuilder;
+use super::{
+    AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal,
+    Source, no_text,
+};
+use crate::wire::{Field, Fields, Raw, field_of};
+use std::fmt;
+
+/// One value of a metric at one time: any of OpenTelemetry's five data points, with the metric, the resource and the
+/// scope that it travels with.
+///
+/// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
+///
+/// Indexes: `name` (the metric's; none if empty), `service` (the resource's `service.name`, or `unknown_service`) and
+/// `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`). Its timestamp is its time.
+///
+/// ```
+/// use slipring::{Key, Metric, MetricKind, MetricPoint, Resource, Scope, Signal, Source};
+///
+/// let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
+/// let memory = source.with_metric(&Metric { unit: "By".into(), ..Metric::new("process.memory.usage", MetricKind::Gauge) });
+/// let point =
+///     MetricPoint::builder().source(&memory).time_unix_nanos(1_760_000_000_000_000_000).value(52_428_800).build();
+/// assert_eq!(point.key(0), Some(Key::Text("process.memory.usage")));
+/// assert_eq!((point.key(2), point.number()), (Some(Key::Text("gauge")), Some(52_428_800.0)));
+/// ```
+#[derive(Clone)]
+pub struct MetricPoint {
+    head: Head,
+    body: Shared<Body>,
+    at: At,
+}
+
+// A slot holds the point itself: what it grows by, every slot of every store grows by.
+const _: () = assert!(size_of::<MetricPoint>() == 32);
+
+/// The exemplars of a point.
+pub type Exemplars<'a> = ListRef<'a, ExemplarRef<'a>>;
+
+/// What is asked for often. Bytes, so that nothing is lost to alignment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Head {
+    time: [u8; 8],
+    shape: Shape,
+}
+
+/// Which message a point is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `NumberDataPoint`.
+    #[default]
+    Number,
+    /// `HistogramDataPoint`.
+    Histogram,
+    /// `ExponentialHistogramDataPoint`.
+    Exponential,
+    /// `SummaryDataPoint`.
+    Summary,
+}
+
+/// The numbers of the fields that points of all shapes have.
+pub(super) struct Numbers {
+    pub(super) attributes: u32,
+    pub(super) exemplars: u32,
+    pub(super) flags: u32,
+}
+
+impl Shape {
+    /// The shape of the points in a metric's field of this number.
+    pub(crate) fn of(tag: u32) -> Self {
+        match tag {
+            9 => Shape::Histogram,
+            10 => Shape::Exponential,
+            11 => Shape::Summary,
+            _ => Shape::Number,
+        }
+    }
+
+    pub(super) fn numbers(self) -> Numbers {
+        let (attributes, exemplars, flags) = match self {
+            Shape::Number => (7, 5, 8),
+            Shape::Histogram => (9, 8, 10),
+            Shape::Exponential => (1, 11, 10),
+            // A summary has no exemplars: there is no field of this number.
+            Shape::Summary => (7, 0, 8),
+        };
+        Numbers { attributes, exemplars, flags }
+    }
+}
+
+impl Head {
+    pub(crate) fn of(shape: Shape) -> Self {
+        Self { shape, ..Self::default() }
+    }
+
+    /// Takes note of a field of the message.
+    #[inline]
+    pub(crate) fn see(&mut self, field: Field<'_>) {
+        if field.number == 3 {
+            self.time = field.raw.number().to_le_bytes();
+        }
+    }
+}
+
+impl MetricPoint {
+    /// Begins a point; what is not given is the protocol's default. See [`PointBuilder`].
+    pub fn builder<'a>() -> PointBuilder<'a> {
+        PointBuilder::new()
+    }
+
+    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    pub fn to_builder(&self) -> PointBuilder<'_> {
+        PointBuilder::from_point(self)
+    }
+
+    /// The metric it is a point of.
+    pub fn metric(&self) -> MetricRef<'_> {
+        self.source().metric()
+    }
+
+    /// Which of the metric's series it belongs to.
+    pub fn attributes(&self) -> AttributesRef<'_> {
+        AttributesRef::of(self.bytes(), self.head.shape.numbers().attributes)
+    }
+
+    /// Since when it is counted, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes).
+    pub fn start_unix_nanos(&self) -> u64 {
+        self.number_of(2)
+    }
+
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub fn time_unix_nanos(&self) -> u64 {
+        u64::from_le_bytes(self.head.time)
+    }
+
+    /// Bit 0: [no value was recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
+    /// came. O(bytes).
+    pub fn flags(&self) -> u32 {
+        self.number_of(self.head.shape.numbers().flags) as u32
+    }
+
+    /// Single measurements that went into it. A summary has none in the protocol.
+    pub fn exemplars(&self) -> Exemplars<'_> {
+        Exemplars::of(self.bytes(), self.head.shape.numbers().exemplars)
+    }
+
+    /// What was measured. O(bytes), and allocates for histograms and summaries; a [`number`](MetricPoint::number) is had for less.
+    pub fn value(&self) -> PointValue {
+        let long = |number| self.number_of(number);
+        let double = |number| self.field(number).map(Raw::double);
+        match self.head.shape {
+            Shape::Number => self.number_value().map_or(PointValue::Empty, PointValue::from),
+            Shape::Histogram => Histogram {
+                count: long(4),
+                sum: double(5),
+                min: double(11),
+                max: double(12),
+                bucket_counts: fixed(self.field(6)).collect(),
+                explicit_bounds: fixed(self.field(7)).map(f64::from_bits).collect(),
+            }
+            .into(),
+            Shape::Exponential => ExponentialHistogram {
+                count: long(4),
+                sum: double(5),
+                min: double(12),
+                max: double(13),
+                scale: zigzag(long(6)),
+                zero_count: long(7),
+                zero_threshold: double(14).unwrap_or_default(),
+                positive: buckets(self.field(8)),
+                negative: buckets(self.field(9)),
+            }
+            .into(),
+            Shape::Summary => {
+                let quantiles = Fields::of(self.bytes()).filter(|field| field.number == 6).map(|field| {
+                    let double = |number| field_of(field.raw.bytes(), number).map_or(0.0, Raw::double);
+                    Quantile { quantile: double(1), value: double(2) }
+                });
+                Summary { count: long(4), sum: double(5).unwrap_or_default(), quantiles: quantiles.collect() }.into()
+            }
+        }
+    }
+
+    fn number_value(&self) -> Option<Number> {
+        if self.head.shape != Shape::Number {
+            return None;
+        }
+        number_in(self.bytes(), 4)
+    }
+
+    /// Its value, if it is a number: of a gauge or a sum. O(bytes).
+    pub fn number(&self) -> Option<f64> {
+        self.number_value().map(|number| match number {
+            Number::Int(value) => value as f64,
+            Number::Double(value) => value,
+        })
+    }
+
+    /// Its count, if it is a histogram or a summary. O(bytes).
+    pub fn count(&self) -> Option<u64> {
+        (self.head.shape != Shape::Number).then(|| self.number_of(4))
+    }
+
+    /// Whether the source says that it has nothing to say here: the series was there before and is not now. O(bytes).
+    pub fn has_no_recorded_value(&self) -> bool {
+        self.flags() & 1 != 0
+    }
+}
+
+/// The number in a point or an exemplar: as a double, or as an integer in field 6.
+pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
+    let found = Fields::of(message).find_map(|field| match field.number {
+        number if number == double => Some(Number::Double(field.raw.double())),
+        6 => Some(Number::Int(field.raw.number() as i64)),
+        _ => None,
+    });
+    found
+}
+
+/// Packed numbers of eight bytes.
+fn fixed(field: Option<Raw<'_>>) -> impl Iterator<Item = u64> {
+    let (numbers, _) = field.map_or(&[][..], Raw::bytes).as_chunks::<8>();
+    numbers.iter().map(|number| u64::from_le_bytes(*number))
+}
+
+fn zigzag(number: u64) -> i32 {
+    let number = number as u32;
+    (number >> 1) as i32 ^ -((number & 1) as i32)
+}
+
+fn buckets(field: Option<Raw<'_>>) -> Buckets {
+    let message = field.map_or(&[][..], Raw::bytes);
+    let counts = field_of(message, 2).map_or(&[][..], Raw::bytes);
+    Buckets {
+        offset: zigzag(field_of(message, 1).map_or(0, Raw::number)),
+        bucket_counts: Fields::of(counts).varints().collect(),
+    }
+}
+
+record! { MetricPoint {
+    metric, attributes, start_unix_nanos in nanos, time_unix_nanos in nanos, flags, exemplars, value, resource, scope,
+} }
+
+impl Signal for MetricPoint {
+    const NAME: &'static str = "metric";
+    type Indexes = [&'static str; 3];
+    const INDEXES: Self::Indexes = ["name", "service", "type"];
+    const DEFAULT_CAPACITY: usize = 100_000;
+
+    fn key(&self, index: usize) -> Option<Key<'_>> {
+        match index {
+            0 => Some(self.source().metric_name()).filter(|name| !name.is_empty()).map(Key::Text),
+            1 => Some(Key::Text(self.service())),
+            _ => Some(Key::Text(self.source().metric_kind().name())),
+        }
+    }
+
+    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
+        match index {
+            0 => no_text(key, "a metric's name; those without one are in no index by name"),
+            1 => no_text(key, NO_SERVICE),
+            _ => {
+                let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));
+                (!is_type).then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
+            }
+        }
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.time_unix_nanos()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.at.length as usize
+    }
+
+    fn detach(&mut self) {
+        *self = self.detached();
+    }
+
+    fn charge(&self, ledger: &Ledger) {
+        Body::charge(&self.body, self.at, ledger);
+    }
+}

@@ -1,0 +1,197 @@
+//! Writing metric points.
+
+use super::body;
+use super::metric_point::{Head, MetricPoint, Shape};
+use super::point::{Buckets, Exemplar, Number, PointValue};
+use super::{AttributeRef, AttributesRef, Source, ValueRef};
+use crate::wire::{Fields, Writer};
+use std::borrow::Cow;
+
+/// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for some hundred points, none for
+/// each. As a [`SpanBuilder`](crate::SpanBuilder) does for spans.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct PointBuilder<'a> {
+    source: Option<Source>,
+    start: u64,
+    time: u64,
+    flags: u32,
+    value: Cow<'a, PointValue>,
+    /// Attributes as field 1, exemplars as field 2: what their numbers are depends on the metric.
+    lists: Vec<u8>,
+}
+
+impl<'a> PointBuilder<'a> {
+    pub(super) fn new() -> Self {
+        Self { lists: body::borrow_buffer(), ..Self::default() }
+    }
+
+    /// As another point is: see [`MetricPoint::to_builder`].
+    pub(super) fn from_point(point: &MetricPoint) -> Self {
+        let builder = Self::new()
+            .source(point.source())
+            .start_unix_nanos(point.start_unix_nanos())
+            .time_unix_nanos(point.time_unix_nanos())
+            .flags(point.flags())
+            .value(point.value())
+            .attributes(point.attributes());
+        point.exemplars().iter().fold(builder, |builder, exemplar| builder.exemplar(&exemplar.to_exemplar()))
+    }
+
+    /// Of this metric, resource and scope: a source made by [`with_metric`](Source::with_metric). Of a gauge without a name,
+    /// unless told.
+    pub fn source(mut self, source: &Source) -> Self {
+        self.source = Some(source.clone());
+        self
+    }
+
+    /// See [`MetricPoint::start_unix_nanos`].
+    pub fn start_unix_nanos(mut self, time: u64) -> Self {
+        self.start = time;
+        self
+    }
+
+    /// See [`MetricPoint::time_unix_nanos`].
+    pub fn time_unix_nanos(mut self, time: u64) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// See [`MetricPoint::flags`].
+    pub fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// What was measured. It should suit the metric's [`kind`](crate::Metric::kind): one that does not is left out.
+    pub fn value(mut self, value: impl Into<PointValue>) -> Self {
+        self.value = Cow::Owned(value.into());
+        self
+    }
+
+    /// The same, borrowed.
+    pub fn value_of(mut self, value: &'a PointValue) -> Self {
+        self.value = Cow::Borrowed(value);
+        self
+    }
+
+    /// Adds an attribute.
+    pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
+        AttributeRef { key, value: value.into() }.write(1, &mut Writer(&mut self.lists));
+        self
+    }
+
+    /// Adds attributes.
+    pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
+        attributes.into().write(1, &mut Writer(&mut self.lists));
+        self
+    }
+
+    /// Adds a measurement that went into the point. A summary has none.
+    pub fn exemplar(mut self, exemplar: &Exemplar) -> Self {
+        Writer(&mut self.lists).nested(2, |writer| exemplar.write(writer));
+        self
+    }
+
+    /// Adds measurements.
+    pub fn exemplars<'e>(self, exemplars: impl IntoIterator<Item = &'e Exemplar>) -> Self {
+        exemplars.into_iter().fold(self, |builder, exemplar| builder.exemplar(exemplar))
+    }
+
+    /// The point. O(bytes).
+    pub fn build(self) -> MetricPoint {
+        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
+        let shape = Shape::of(source.metric().kind().on_the_wire().0);
+        let numbers = shape.numbers();
+        let mut bytes = body::borrow_buffer();
+        let mut writer = Writer(&mut bytes);
+        let lists = |from: u32, to: u32, writer: &mut Writer<'_>| {
+            let list = Fields::of(&self.lists).filter(|field| field.number == from && to > 0);
+            list.for_each(|field| writer.always_bytes(to, field.raw.bytes()));
+        };
+        writer.fixed64(2, self.start);
+        writer.fixed64(3, self.time);
+        write_value(&self.value, shape, &mut writer);
+        lists(1, numbers.attributes, &mut writer);
+        lists(2, numbers.exemplars, &mut writer);
+        writer.number(numbers.flags, self.flags.into());
+        let mut head = Head::of(shape);
+        Fields::of(&bytes).for_each(|field| head.see(field));
+        let (body, at) = body::keep(body::Of::Points, &bytes, source);
+        body::return_buffer(bytes);
+        body::return_buffer(self.lists);
+        MetricPoint::of(head, body, at)
+    }
+}
+
+fn write_value(value: &PointValue, shape: Shape, writer: &mut Writer<'_>) {
+    let optional = |number, value: Option<f64>, writer: &mut Writer<'_>| {
+        value.into_iter().for_each(|value| writer.always_fixed64(number, value.to_bits()));
+    };
+    match (value, shape) {
+        (PointValue::Int(value), Shape::Number) => writer.always_fixed64(6, *value as u64),
+        (PointValue::Double(value), Shape::Number) => writer.always_fixed64(4, value.to_bits()),
+        (PointValue::Histogram(value), Shape::Histogram) => {
+            writer.fixed64(4, value.count);
+            optional(5, value.sum, writer);
+            fixed(6, value.bucket_counts.iter().copied(), writer);
+            fixed(7, value.explicit_bounds.iter().map(|bound| bound.to_bits()), writer);
+            optional(11, value.min, writer);
+            optional(12, value.max, writer);
+        }
+        (PointValue::ExponentialHistogram(value), Shape::Exponential) => {
+            writer.fixed64(4, value.count);
+            optional(5, value.sum, writer);
+            writer.zigzag(6, value.scale);
+            writer.fixed64(7, value.zero_count);
+            buckets(8, &value.positive, writer);
+            buckets(9, &value.negative, writer);
+            optional(12, value.min, writer);
+            optional(13, value.max, writer);
+            writer.fixed64(14, value.zero_threshold.to_bits());
+        }
+        (PointValue::Summary(value), Shape::Summary) => {
+            writer.fixed64(4, value.count);
+            writer.fixed64(5, value.sum.to_bits());
+            for one in &value.quantiles {
+                writer.nested(6, |writer| {
+                    writer.fixed64(1, one.quantile.to_bits());
+                    writer.fixed64(2, one.value.to_bits());
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fixed(number: u32, values: impl ExactSizeIterator<Item = u64>, writer: &mut Writer<'_>) {
+    if values.len() > 0 {
+        writer.nested(number, |writer| values.for_each(|value| writer.0.extend_from_slice(&value.to_le_bytes())));
+    }
+}
+
+fn buckets(number: u32, buckets: &Buckets, writer: &mut Writer<'_>) {
+    if *buckets == Buckets::default() {
+        return;
+    }
+    writer.nested(number, |writer| {
+        writer.zigzag(1, buckets.offset);
+        if !buckets.bucket_counts.is_empty() {
+            writer.nested(2, |writer| buckets.bucket_counts.iter().for_each(|count| writer.varint(*count)));
+        }
+    });
+}
+
+impl Exemplar {
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        AttributesRef::from(&self.filtered_attributes).write(7, writer);
+        writer.fixed64(2, self.time_unix_nanos);
+        match self.value {
+            None => {}
+            Some(Number::Double(value)) => writer.always_fixed64(3, value.to_bits()),
+            Some(Number::Int(value)) => writer.always_fixed64(6, value as u64),
+        }
+        writer.id(4, &self.span_id.unwrap_or_default().to_bytes());
+        writer.id(5, &self.trace_id.unwrap_or_default().to_bytes());
+    }
+}

@@ -1,0 +1,223 @@
+//! Writing spans.
+
+use super::body;
+use super::span::{Head, Span};
+use super::{
+    AttributeRef, AttributesRef, Source, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, ValueRef,
+};
+use crate::wire::{Fields, Writer};
+use std::borrow::Cow;
+
+/// Writes a [`Span`], field by field, into a chunk that the thread fills: an allocation for some hundred spans, none for each.
+///
+/// Texts and values are borrowed until [`build`](SpanBuilder::build). What is given twice is what it was given last, but for
+/// attributes, events and links, which are added.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct SpanBuilder<'a> {
+    source: Option<Source>,
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_span_id: SpanId,
+    trace_state: Cow<'a, str>,
+    flags: u32,
+    name: Cow<'a, str>,
+    kind: SpanKind,
+    start: u64,
+    end: u64,
+    dropped: [u32; 3],
+    code: StatusCode,
+    message: Cow<'a, str>,
+    /// Attributes, events and links.
+    lists: Vec<u8>,
+}
+
+impl<'a> SpanBuilder<'a> {
+    pub(super) fn new() -> Self {
+        Self { lists: body::borrow_buffer(), ..Self::default() }
+    }
+
+    /// As another span is: see [`Span::to_builder`].
+    pub(super) fn from_span(span: &'a Span) -> Self {
+        let mut lists = body::borrow_buffer();
+        let kept = Fields::of(span.bytes()).filter(|field| matches!(field.number, 9 | 11 | 13));
+        kept.for_each(|field| Writer(&mut lists).always_bytes(field.number, field.raw.bytes()));
+        let status = span.status();
+        Self {
+            source: Some(span.source().clone()),
+            trace_id: span.trace_id(),
+            span_id: span.span_id(),
+            parent_span_id: span.parent_span_id().unwrap_or_default(),
+            trace_state: span.trace_state().into(),
+            flags: span.flags(),
+            name: span.name().into(),
+            kind: span.kind(),
+            start: span.start_unix_nanos(),
+            end: span.end_unix_nanos(),
+            dropped: [span.dropped_attributes_count(), span.dropped_events_count(), span.dropped_links_count()],
+            code: status.code,
+            message: status.message.into(),
+            lists,
+        }
+    }
+
+    /// Of this resource and scope; of a process that says nothing of itself, unless told.
+    pub fn source(mut self, source: &Source) -> Self {
+        self.source = Some(source.clone());
+        self
+    }
+
+    /// See [`Span::trace_id`].
+    pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
+        self.trace_id = id.into();
+        self
+    }
+
+    /// See [`Span::span_id`].
+    pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
+        self.span_id = id.into();
+        self
+    }
+
+    /// See [`Span::parent_span_id`]; `None` for a root.
+    pub fn parent_span_id(mut self, id: impl Into<Option<SpanId>>) -> Self {
+        self.parent_span_id = id.into().unwrap_or_default();
+        self
+    }
+
+    /// See [`Span::trace_state`].
+    pub fn trace_state(mut self, state: impl Into<Cow<'a, str>>) -> Self {
+        self.trace_state = state.into();
+        self
+    }
+
+    /// See [`Span::flags`].
+    pub fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// See [`Span::name`].
+    pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// See [`Span::kind`].
+    pub fn kind(mut self, kind: SpanKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// See [`Span::start_unix_nanos`].
+    pub fn start_unix_nanos(mut self, time: u64) -> Self {
+        self.start = time;
+        self
+    }
+
+    /// See [`Span::end_unix_nanos`].
+    pub fn end_unix_nanos(mut self, time: u64) -> Self {
+        self.end = time;
+        self
+    }
+
+    /// Adds an attribute.
+    pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
+        AttributeRef { key, value: value.into() }.write(9, &mut Writer(&mut self.lists));
+        self
+    }
+
+    /// Adds attributes.
+    pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
+        attributes.into().write(9, &mut Writer(&mut self.lists));
+        self
+    }
+
+    /// See [`Span::dropped_attributes_count`].
+    pub fn dropped_attributes_count(mut self, count: u32) -> Self {
+        self.dropped[0] = count;
+        self
+    }
+
+    /// Adds an event.
+    pub fn event(mut self, event: &SpanEvent) -> Self {
+        Writer(&mut self.lists).nested(11, |writer| event.write(writer));
+        self
+    }
+
+    /// Adds events.
+    pub fn events<'e>(self, events: impl IntoIterator<Item = &'e SpanEvent>) -> Self {
+        events.into_iter().fold(self, |builder, event| builder.event(event))
+    }
+
+    /// See [`Span::dropped_events_count`].
+    pub fn dropped_events_count(mut self, count: u32) -> Self {
+        self.dropped[1] = count;
+        self
+    }
+
+    /// Adds a link.
+    pub fn link(mut self, link: &SpanLink) -> Self {
+        Writer(&mut self.lists).nested(13, |writer| link.write(writer));
+        self
+    }
+
+    /// Adds links.
+    pub fn links<'l>(self, links: impl IntoIterator<Item = &'l SpanLink>) -> Self {
+        links.into_iter().fold(self, |builder, link| builder.link(link))
+    }
+
+    /// Leaves out the links that were given so far.
+    pub fn without_links(mut self) -> Self {
+        let mut kept = body::borrow_buffer();
+        let fields = Fields::of(&self.lists).filter(|field| field.number != 13);
+        fields.for_each(|field| Writer(&mut kept).always_bytes(field.number, field.raw.bytes()));
+        body::return_buffer(std::mem::replace(&mut self.lists, kept));
+        self
+    }
+
+    /// See [`Span::dropped_links_count`].
+    pub fn dropped_links_count(mut self, count: u32) -> Self {
+        self.dropped[2] = count;
+        self
+    }
+
+    /// See [`Span::status`].
+    pub fn status(mut self, code: StatusCode, message: impl Into<Cow<'a, str>>) -> Self {
+        (self.code, self.message) = (code, message.into());
+        self
+    }
+
+    /// The span. O(bytes).
+    pub fn build(self) -> Span {
+        let mut bytes = body::borrow_buffer();
+        let mut writer = Writer(&mut bytes);
+        writer.id(1, &self.trace_id.to_bytes());
+        writer.id(2, &self.span_id.to_bytes());
+        writer.bytes(3, self.trace_state.as_bytes());
+        writer.id(4, &self.parent_span_id.to_bytes());
+        writer.bytes(5, self.name.as_bytes());
+        writer.number(6, self.kind as u64);
+        writer.fixed64(7, self.start);
+        writer.fixed64(8, self.end);
+        writer.0.extend_from_slice(&self.lists);
+        let [attributes, events, links] = self.dropped.map(u64::from);
+        writer.number(10, attributes);
+        writer.number(12, events);
+        writer.number(14, links);
+        if self.code != StatusCode::Unset || !self.message.is_empty() {
+            writer.nested(15, |writer| {
+                writer.bytes(2, self.message.as_bytes());
+                writer.number(3, self.code as u64);
+            });
+        }
+        writer.fixed32(16, self.flags);
+        let mut head = Head::default();
+        Fields::of(&bytes).for_each(|field| head.see(field));
+        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
+        let (body, at) = body::keep(body::Of::Spans, &bytes, source);
+        body::return_buffer(bytes);
+        body::return_buffer(self.lists);
+        Span::of(head, body, at)
+    }
+}

@@ -1,0 +1,146 @@
+//! What spans have lists of: events and links, to write and to read.
+
+use super::{Attributes, AttributesRef, ListRef, SpanId, TraceId};
+use crate::wire::{Raw, Writer, field_of};
+use std::fmt;
+
+/// Something that happened during a span, such as an exception.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct SpanEvent {
+    /// When it happened, in nanoseconds since the Unix epoch.
+    pub time_unix_nanos: u64,
+    /// What happened.
+    pub name: Box<str>,
+    /// What else is known of it.
+    pub attributes: Attributes,
+    /// Attributes that were discarded before they came here.
+    pub dropped_attributes_count: u32,
+}
+
+/// A span that another has to do with, such as the attempt that a retry repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct SpanLink {
+    /// The trace linked to.
+    pub trace_id: TraceId,
+    /// The span linked to.
+    pub span_id: SpanId,
+    /// The linked span's `tracestate`; empty if there is none.
+    pub trace_state: Box<str>,
+    /// What else is known of the link.
+    pub attributes: Attributes,
+    /// Attributes that were discarded before they came here.
+    pub dropped_attributes_count: u32,
+    /// The linked span's flags, laid out as [`Span::flags`] are.
+    pub flags: u32,
+}
+
+/// An event of a span, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct SpanEventRef<'a>(&'a [u8]);
+
+/// A link of a span, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct SpanLinkRef<'a>(&'a [u8]);
+
+/// The events of a span.
+pub type SpanEvents<'a> = ListRef<'a, SpanEventRef<'a>>;
+
+/// The links of a span.
+pub type SpanLinks<'a> = ListRef<'a, SpanLinkRef<'a>>;
+
+impl<'a> From<&'a [u8]> for SpanEventRef<'a> {
+    fn from(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+}
+
+impl<'a> From<&'a [u8]> for SpanLinkRef<'a> {
+    fn from(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+}
+
+fn number(message: &[u8], number: u32) -> u64 {
+    field_of(message, number).map_or(0, Raw::number)
+}
+
+impl<'a> SpanEventRef<'a> {
+    /// When it happened, in nanoseconds since the Unix epoch.
+    pub fn time_unix_nanos(self) -> u64 {
+        number(self.0, 1)
+    }
+
+    /// What happened.
+    pub fn name(self) -> &'a str {
+        field_of(self.0, 2).map_or("", Raw::text)
+    }
+
+    /// What else is known of it.
+    pub fn attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.0, 3)
+    }
+
+    /// Attributes that were discarded before they came here.
+    pub fn dropped_attributes_count(self) -> u32 {
+        number(self.0, 4) as u32
+    }
+}
+
+impl<'a> SpanLinkRef<'a> {
+    /// The trace linked to; all zero if the link's is none.
+    pub fn trace_id(self) -> TraceId {
+        TraceId::of_wire(field_of(self.0, 1)).unwrap_or_default()
+    }
+
+    /// The span linked to; all zero if the link's is none.
+    pub fn span_id(self) -> SpanId {
+        SpanId::of_wire(field_of(self.0, 2)).unwrap_or_default()
+    }
+
+    /// The linked span's `tracestate`; empty if there is none.
+    pub fn trace_state(self) -> &'a str {
+        field_of(self.0, 3).map_or("", Raw::text)
+    }
+
+    /// What else is known of the link.
+    pub fn attributes(self) -> AttributesRef<'a> {
+        AttributesRef::of(self.0, 4)
+    }
+
+    /// Attributes that were discarded before they came here.
+    pub fn dropped_attributes_count(self) -> u32 {
+        number(self.0, 5) as u32
+    }
+
+    /// The linked span's flags, laid out as [`Span::flags`](crate::Span::flags) are.
+    pub fn flags(self) -> u32 {
+        number(self.0, 6) as u32
+    }
+}
+
+impl SpanEvent {
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        writer.fixed64(1, self.time_unix_nanos);
+        writer.bytes(2, self.name.as_bytes());
+        AttributesRef::from(&self.attributes).write(3, writer);
+        writer.number(4, self.dropped_attributes_count.into());
+    }
+}
+
+impl SpanLink {
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        writer.id(1, &self.trace_id.to_bytes());
+        writer.id(2, &self.span_id.to_bytes());
+        writer.bytes(3, self.trace_state.as_bytes());
+        AttributesRef::from(&self.attributes).write(4, writer);
+        writer.number(5, self.dropped_attributes_count.into());
+        writer.fixed32(6, self.flags);
+    }
+}
+
+view! {
+    SpanEventRef { time_unix_nanos in nanos, name, attributes, dropped_attributes_count }
+    SpanLinkRef { trace_id, span_id, trace_state, attributes, dropped_attributes_count, flags }
+}

@@ -1,0 +1,172 @@
+//! Checking a message against its schema: all of it, once, so that whoever reads it cannot fail.
+//!
+//! A message is accepted if `prost` accepts it, and if values in it nest no deeper than [`DEEPEST`]. A message is *regular* if
+//! no field that should be there once comes twice, and if lists of numbers are packed and in one piece; all known writers
+//! write so. Of a regular message, readers may take the first field that they find.
+
+use super::read::{Field, Fields, Raw};
+use super::schema::{NUMBERS, Schema, Type};
+use std::fmt;
+
+/// How deep values may nest: less than what either encoding can carry, so that what comes in by one goes out by the other.
+const DEEPEST: usize = 32;
+
+/// How deep groups that nobody knows may nest.
+const DEEPEST_GROUP: usize = 100;
+
+/// Why bytes are no message of their kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Underflow,
+    Varint,
+    Tag,
+    WireType(u32),
+    Group,
+    Utf8,
+    TooDeep,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::Underflow => f.write_str("buffer underflow: it ends too soon"),
+            Wrong::Varint => f.write_str("invalid varint"),
+            Wrong::Tag => f.write_str("invalid tag: there is no field of number 0, or beyond 2²⁹"),
+            Wrong::WireType(number) => write!(f, "field {number} has another wire type than the protocol's"),
+            Wrong::Group => f.write_str("a group without its end, an end without its group, or groups nested too deep"),
+            Wrong::Utf8 => f.write_str("a text is no UTF-8"),
+            Wrong::TooDeep => write!(f, "recursion limit reached: a value nests more than {DEEPEST} deep"),
+        }
+    }
+}
+
+/// What a check found of a message that is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// Each field that should be there once is.
+    Regular,
+    /// It means what it would mean decoded and encoded again, and should be.
+    Irregular,
+}
+
+/// Checks a message and all in it, and calls `see` with each field of its own. O(bytes), without allocations.
+#[inline]
+pub(crate) fn check<'a>(
+    schema: &'static Schema,
+    message: &'a [u8],
+    mut see: impl FnMut(Field<'a>),
+) -> Result<Checked, Wrong> {
+    let mut regular = true;
+    walk(schema, message, 0, &mut regular, &mut see)?;
+    Ok(if regular { Checked::Regular } else { Checked::Irregular })
+}
+
+#[inline(always)]
+fn walk<'a>(
+    schema: &'static Schema,
+    message: &'a [u8],
+    depth: usize,
+    regular: &mut bool,
+    see: &mut impl FnMut(Field<'a>),
+) -> Result<(), Wrong> {
+    let mut fields = Fields::of(message);
+    let mut seen = 0_u32;
+    while !fields.rest().is_empty() {
+        let field = next(&mut fields)?;
+        let Field { number, raw } = field;
+        let known = schema.fields.get(number as usize).copied().unwrap_or(Type::Unknown);
+        let mut once = true;
+        match (known, raw) {
+            (Type::Unknown, _) => {
+                see(field);
+                continue;
+            }
+            (Type::Fixed64, Raw::Fixed64(_)) | (Type::Fixed32, Raw::Fixed32(_)) | (Type::Varint, Raw::Varint(_)) => {}
+            (Type::Bytes, Raw::Bytes(_)) => {}
+            (Type::Text, Raw::Bytes(text)) => utf8(text)?,
+            (Type::ManyTexts, Raw::Bytes(text)) => {
+                utf8(text)?;
+                once = false;
+            }
+            (Type::Message(schema), Raw::Bytes(message)) => inner(schema, message, depth, regular)?,
+            (Type::Many(schema), Raw::Bytes(message)) => {
+                inner(schema, message, depth, regular)?;
+                once = false;
+            }
+            (Type::ManyFixed64, Raw::Bytes(numbers)) => {
+                if !numbers.len().is_multiple_of(8) {
+                    return Err(Wrong::Underflow);
+                }
+            }
+            (Type::ManyVarint, Raw::Bytes(numbers)) => {
+                let mut numbers = Fields::of(numbers);
+                while !numbers.rest().is_empty() {
+                    varint(&mut numbers)?;
+                }
+            }
+            // One by one; prost takes it, so we do.
+            (Type::ManyFixed64, Raw::Fixed64(_)) | (Type::ManyVarint, Raw::Varint(_)) => *regular = false,
+            _ => return Err(Wrong::WireType(number)),
+        }
+        if once {
+            let bit = 1 << number;
+            let together = if schema.one_of & bit != 0 { schema.one_of } else { bit };
+            *regular &= seen & together == 0;
+            seen |= bit;
+        }
+        see(field);
+    }
+    Ok(())
+}
+
+const _: () = assert!(NUMBERS <= 32);
+
+fn inner(schema: &'static Schema, message: &[u8], depth: usize, regular: &mut bool) -> Result<(), Wrong> {
+    let depth = depth + usize::from(schema.nests);
+    if schema.value && depth > DEEPEST {
+        return Err(Wrong::TooDeep);
+    }
+    walk(schema, message, depth, regular, &mut |_| ())
+}
+
+#[inline]
+fn utf8(text: &[u8]) -> Result<(), Wrong> {
+    std::str::from_utf8(text).map(|_| ()).map_err(|_| Wrong::Utf8)
+}
+
+#[inline]
+fn varint(fields: &mut Fields<'_>) -> Result<u64, Wrong> {
+    let before = fields.rest();
+    fields.varint().ok_or_else(|| no_varint(before))
+}
+
+#[cold]
+fn no_varint(bytes: &[u8]) -> Wrong {
+    if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) { Wrong::Underflow } else { Wrong::Varint }
+}
+
+/// The next field, of which there is at least a byte.
+#[inline(always)]
+pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
+    let key = varint(fields)?;
+    let number = key >> 3;
+    if number == 0 || number >= 1 << 29 {
+        return Err(Wrong::Tag);
+    }
+    let raw = match key & 7 {
+        0 => Raw::Varint(varint(fields)?),
+        1 => Raw::Fixed64(u64::from_le_bytes(fields.array().ok_or(Wrong::Underflow)?)),
+        2 => {
+            let length = varint(fields)?;
+            Raw::Bytes(fields.take(length).ok_or(Wrong::Underflow)?)
+        }
+        3 => {
+            fields.pass_group(number, DEEPEST_GROUP).ok_or(Wrong::Group)?;
+            Raw::Group
+        }
+        4 => return Err(Wrong::Group),
+        5 => Raw::Fixed32(u32::from_le_bytes(fields.array().ok_or(Wrong::Underflow)?)),
+        _ => return Err(Wrong::WireType(number as u32)),
+    };
+    Ok(Field { number: number as u32, raw })
+}

@@ -1,0 +1,218 @@
+//! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged ends a message.
+
+/// The fields of a message, in the order in which they lie.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fields<'a>(&'a [u8]);
+
+/// A field: its number, and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field<'a> {
+    pub(crate) number: u32,
+    pub(crate) raw: Raw<'a>,
+}
+
+/// What a field holds, as its wire type has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Raw<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+    /// A group that nobody knows: passed over.
+    Group,
+}
+
+impl<'a> Raw<'a> {
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Raw::Bytes(bytes) => bytes,
+            _ => &[],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn text(self) -> &'a str {
+        // Checked when it came in; checking it again is what it costs to do without `unsafe`.
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Raw::Varint(number) | Raw::Fixed64(number) => number,
+            Raw::Fixed32(number) => number.into(),
+            Raw::Bytes(_) | Raw::Group => 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn double(self) -> f64 {
+        f64::from_bits(self.number())
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    /// Packed numbers, up to one that is none.
+    pub(crate) fn varints(mut self) -> impl Iterator<Item = u64> {
+        std::iter::from_fn(move || self.varint())
+    }
+
+    /// What lies behind the fields that were read.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The first field of this number: after a check, the only one.
+    #[inline]
+    pub(crate) fn only(mut self, number: u32) -> Option<Raw<'a>> {
+        self.by_ref().find(|field| field.number == number).map(|field| field.raw)
+    }
+
+    #[inline]
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        let (&first, rest) = self.0.split_first()?;
+        if first < 0x80 {
+            self.0 = rest;
+            return Some(first.into());
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for (place, &byte) in self.0.iter().enumerate().take(10) {
+            number |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                // The tenth byte has room for one bit.
+                if place == 9 && byte > 1 {
+                    return None;
+                }
+                self.0 = &self.0[place + 1..];
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, length: u64) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    #[inline]
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    /// Passes over a group whose start has been read, as deep as `most` groups nest.
+    pub(super) fn pass_group(&mut self, number: u64, most: usize) -> Option<()> {
+        let mut open = vec![number];
+        while let Some(&innermost) = open.last() {
+            let key = self.varint()?;
+            match key & 7 {
+                0 => drop(self.varint()?),
+                1 => drop(self.array::<8>()?),
+                2 => {
+                    let length = self.varint()?;
+                    self.take(length)?;
+                }
+                3 if open.len() < most => open.push(key >> 3),
+                4 if key >> 3 == innermost => drop(open.pop()),
+                5 => drop(self.array::<4>()?),
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let key = self.varint()?;
+        let raw = match key & 7 {
+            0 => Raw::Varint(self.varint()?),
+            1 => Raw::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => {
+                let length = self.varint()?;
+                Raw::Bytes(self.take(length)?)
+            }
+            3 => {
+                self.pass_group(key >> 3, usize::MAX)?;
+                Raw::Group
+            }
+            5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
+            _ => return None,
+        };
+        Some(Field { number: (key >> 3) as u32, raw })
+    }
+}
+
+/// The only field of this number in a message.
+#[inline]
+pub(crate) fn field_of(message: &[u8], number: u32) -> Option<Raw<'_>> {
+    Fields::of(message).only(number)
+}
+
+/// The fields of a message that nobody has checked: as [`Fields`], but it says where they end too soon.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elements<'a> {
+    fields: Fields<'a>,
+    whole: &'a [u8],
+}
+
+/// A field, and where it lies in its message.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<'a> {
+    pub(crate) number: u32,
+    pub(crate) raw: Raw<'a>,
+    /// Where it begins, its key included.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+}
+
+#[cfg(feature = "otlp")]
+impl<'a> Elements<'a> {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
+        Self { fields: Fields::of(message), whole: message }
+    }
+}
+
+#[cfg(feature = "otlp")]
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<Element<'a>, super::Wrong>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let before = self.fields;
+        if before.rest().is_empty() {
+            return None;
+        }
+        let start = self.whole.len() - before.rest().len();
+        match super::check::next(&mut self.fields) {
+            Ok(Field { number, raw }) => {
+                let end = self.whole.len() - self.fields.rest().len();
+                Some(Ok(Element { number, raw, start, end }))
+            }
+            Err(wrong) => {
+                self.fields = Fields::default();
+                Some(Err(wrong))
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! OTLP's messages: which field has which type.
+//!
+//! After opentelemetry-proto 1.8 and the profiles' additions to values. A test compares each with `prost`'s decoder.
+
+/// A message's fields by their numbers, and what is counted when it is entered.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// The type of the field with each number.
+    pub(super) fields: [Type; NUMBERS],
+    /// Fields of one `oneof`, as bits of their numbers.
+    pub(super) one_of: u32,
+    /// Whether it is a list in a value, so that values in it lie one deeper.
+    pub(super) nests: bool,
+    /// Whether it is a value.
+    pub(super) value: bool,
+}
+
+/// Field numbers that any message of the protocol knows are below this.
+pub(super) const NUMBERS: usize = 17;
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Type {
+    /// No field that is known.
+    Unknown,
+    /// `fixed64`, `sfixed64`, `double`.
+    Fixed64,
+    /// `fixed32`.
+    Fixed32,
+    /// `uint32`, `int64`, `bool`, an enum, and so on.
+    Varint,
+    /// `string`.
+    Text,
+    /// `bytes`.
+    Bytes,
+    /// A message.
+    Message(&'static Schema),
+    /// `repeated fixed64`, `repeated double`.
+    ManyFixed64,
+    /// `repeated uint64`.
+    ManyVarint,
+    /// `repeated string`.
+    ManyTexts,
+    /// Repeated messages.
+    Many(&'static Schema),
+}
+
+const fn of<const N: usize>(known: [(usize, Type); N]) -> Schema {
+    let mut fields = [Type::Unknown; NUMBERS];
+    let mut at = 0;
+    while at < N {
+        fields[known[at].0] = known[at].1;
+        at += 1;
+    }
+    Schema { fields, one_of: 0, nests: false, value: false }
+}
+
+impl Schema {
+    const fn with_one_of(self, one_of: u32) -> Self {
+        Self { one_of, ..self }
+    }
+
+    const fn that_nests(self) -> Self {
+        Self { nests: true, ..self }
+    }
+}
+
+use Type::{Bytes, Fixed32, Fixed64, Many, ManyFixed64, ManyTexts, ManyVarint, Message, Text, Varint};
+
+pub(crate) static ANY_VALUE: Schema = Schema {
+    value: true,
+    ..of([
+        (1, Text),
+        (2, Varint),
+        (3, Varint),
+        (4, Fixed64),
+        (5, Message(&ARRAY)),
+        (6, Message(&LIST)),
+        (7, Bytes),
+        (8, Varint),
+    ])
+    .with_one_of(0x1fe)
+};
+static ARRAY: Schema = of([(1, Many(&ANY_VALUE))]).that_nests();
+static LIST: Schema = of([(1, Many(&KEY_VALUE))]).that_nests();
+pub(crate) static KEY_VALUE: Schema = of([(1, Text), (2, Message(&ANY_VALUE)), (3, Varint)]);
+
+pub(crate) static RESOURCE: Schema = of([(1, Many(&KEY_VALUE)), (2, Varint), (3, Many(&ENTITY))]);
+static ENTITY: Schema = of([(1, Text), (2, Text), (3, ManyTexts), (4, ManyTexts)]);
+pub(crate) static SCOPE: Schema = of([(1, Text), (2, Text), (3, Many(&KEY_VALUE)), (4, Varint)]);
+
+pub(crate) static SPAN: Schema = of([
+    (1, Bytes),
+    (2, Bytes),
+    (3, Text),
+    (4, Bytes),
+    (5, Text),
+    (6, Varint),
+    (7, Fixed64),
+    (8, Fixed64),
+    (9, Many(&KEY_VALUE)),
+    (10, Varint),
+    (11, Many(&EVENT)),
+    (12, Varint),
+    (13, Many(&LINK)),
+    (14, Varint),
+    (15, Message(&STATUS)),
+    (16, Fixed32),
+]);
+static EVENT: Schema = of([(1, Fixed64), (2, Text), (3, Many(&KEY_VALUE)), (4, Varint)]);
+static LINK: Schema = of([(1, Bytes), (2, Bytes), (3, Text), (4, Many(&KEY_VALUE)), (5, Varint), (6, Fixed32)]);
+static STATUS: Schema = of([(2, Text), (3, Varint)]);
+
+pub(crate) static LOG: Schema = of([
+    (1, Fixed64),
+    (2, Varint),
+    (3, Text),
+    (5, Message(&ANY_VALUE)),
+    (6, Many(&KEY_VALUE)),
+    (7, Varint),
+    (8, Fixed32),
+    (9, Bytes),
+    (10, Bytes),
+    (11, Fixed64),
+    (12, Text),
+]);
+
+/// `Metric`, but for its data.
+pub(crate) static METRIC: Schema = of([(1, Text), (2, Text), (3, Text), (12, Many(&KEY_VALUE))]);
+/// `Gauge`, `Sum`, and so on, but for their points. A `bool` is one of a sum only.
+pub(crate) static DATA: Schema = of([(2, Varint), (3, Varint)]);
+
+pub(crate) static NUMBER: Schema = of([
+    (2, Fixed64),
+    (3, Fixed64),
+    (4, Fixed64),
+    (5, Many(&EXEMPLAR)),
+    (6, Fixed64),
+    (7, Many(&KEY_VALUE)),
+    (8, Varint),
+])
+.with_one_of(1 << 4 | 1 << 6);
+pub(crate) static HISTOGRAM: Schema = of([
+    (2, Fixed64),
+    (3, Fixed64),
+    (4, Fixed64),
+    (5, Fixed64),
+    (6, ManyFixed64),
+    (7, ManyFixed64),
+    (8, Many(&EXEMPLAR)),
+    (9, Many(&KEY_VALUE)),
+    (10, Varint),
+    (11, Fixed64),
+    (12, Fixed64),
+]);
+pub(crate) static EXPONENTIAL: Schema = of([
+    (1, Many(&KEY_VALUE)),
+    (2, Fixed64),
+    (3, Fixed64),
+    (4, Fixed64),
+    (5, Fixed64),
+    (6, Varint),
+    (7, Fixed64),
+    (8, Message(&BUCKETS)),
+    (9, Message(&BUCKETS)),
+    (10, Varint),
+    (11, Many(&EXEMPLAR)),
+    (12, Fixed64),
+    (13, Fixed64),
+    (14, Fixed64),
+]);
+static BUCKETS: Schema = of([(1, Varint), (2, ManyVarint)]);
+pub(crate) static SUMMARY: Schema = of([
+    (2, Fixed64),
+    (3, Fixed64),
+    (4, Fixed64),
+    (5, Fixed64),
+    (6, Many(&QUANTILE)),
+    (7, Many(&KEY_VALUE)),
+    (8, Varint),
+]);
+static QUANTILE: Schema = of([(1, Fixed64), (2, Fixed64)]);
+static EXEMPLAR: Schema = of([(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Many(&KEY_VALUE))])
+    .with_one_of(1 << 3 | 1 << 6);

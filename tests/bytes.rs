@@ -1,0 +1,214 @@
+//! Records are the bytes they came in: held against prost's decoding, kept whole, let go in time.
+#![cfg(feature = "otlp")]
+
+#[path = "support/corpus.rs"]
+mod corpus;
+#[path = "support/views.rs"]
+mod views;
+
+use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message;
+use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::{LogRecord, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry};
+use std::fmt::Debug;
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+    [varint(u64::from(number << 3 | 2)), varint(bytes.len() as u64), bytes.to_vec()].concat()
+}
+
+/// A message of any fields, which by their numbers are mostly those of a record, of whatever type.
+fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
+    let number = prop_oneof![9 => 1..=17_u32, 1 => 18..100_u32];
+    let bytes = prop_oneof![
+        "[a-z]{0,6}".prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..6),
+        vec(any::<u8>(), 8),
+        vec(any::<u8>(), 16),
+        Just(Vec::new()),
+        vec(0..4_u8, 1..6),
+    ];
+    let bytes = if depth == 0 { bytes.boxed() } else { prop_oneof![1 => bytes, 2 => soup(depth - 1)].boxed() };
+    let one = prop_oneof![
+        2 => (number.clone(), prop_oneof![0..5_u64, any::<u64>()])
+            .prop_map(|(number, value)| [varint(u64::from(number << 3)), varint(value)].concat()),
+        2 => (number.clone(), any::<[u8; 8]>())
+            .prop_map(|(number, value)| [varint(u64::from(number << 3 | 1)), value.to_vec()].concat()),
+        1 => (number.clone(), any::<[u8; 4]>())
+            .prop_map(|(number, value)| [varint(u64::from(number << 3 | 5)), value.to_vec()].concat()),
+        8 => (number, bytes).prop_map(|(number, bytes)| field(number, &bytes)),
+    ];
+    vec(one, 0..5).prop_map(|fields| fields.concat()).boxed()
+}
+
+/// What prost makes of a record is what our reading of it says, or both refuse it.
+fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&[u8]) -> Vec<u8>) {
+    let request = Request::read(kind, Encoding::Protobuf, &wrap(record)).unwrap();
+    let known = M::decode(record);
+    let taken = request.len() == 1;
+    match (&known, taken) {
+        (Err(error), true) => panic!("it was taken, though: {error}"),
+        (Ok(_), false) => {
+            let why = request.rejected.to_string();
+            let by_rule =
+                ["Id has", "Id is all zero", "recursion limit", "1 record"].iter().any(|rule| why.contains(rule));
+            assert!(by_rule && !why.contains("underflow"), "it was refused: {why}");
+        }
+        _ => {}
+    }
+    let bytes = request.spans.first().map(Span::bytes).or_else(|| request.logs.first().map(LogRecord::bytes));
+    if let Some(bytes) = bytes.or_else(|| request.points.first().map(|point| point.bytes())) {
+        assert_eq!(format!("{:?}", M::decode(bytes).unwrap()), format!("{:?}", known.unwrap()));
+    }
+    request.spans.iter().for_each(views::same_span);
+    request.logs.iter().for_each(views::same_log);
+    request.points.iter().for_each(views::same_metric_point);
+    // And what comes out again is the same.
+    let out = match kind {
+        Kind::Traces => write(&request.spans, Encoding::Protobuf),
+        Kind::Logs => write(&request.logs, Encoding::Protobuf),
+        Kind::Metrics => write(&request.points, Encoding::Protobuf),
+    };
+    let again = Request::read(kind, Encoding::Protobuf, &out).unwrap();
+    assert_eq!((again.spans, again.logs, again.points), (request.spans, request.logs, request.points));
+}
+
+fn in_scope(record: &[u8]) -> Vec<u8> {
+    field(1, &field(2, &field(2, record)))
+}
+
+fn in_metric(tag: u32) -> impl Fn(&[u8]) -> Vec<u8> {
+    move |point| in_scope(&[field(1, b"metric"), field(tag, &field(1, point))].concat())
+}
+
+const IDS: [&[u8]; 2] = [&[7; 16], &[7; 8]];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_bytes_mean_what_prost_makes_of_them(record in soup(4)) {
+        let span = [field(1, IDS[0]), field(2, IDS[1]), record.clone()].concat();
+        same::<trace::Span>(Kind::Traces, &span, in_scope);
+        same::<trace::Span>(Kind::Traces, &record, in_scope);
+        same::<logs::LogRecord>(Kind::Logs, &record, in_scope);
+        same::<metrics::NumberDataPoint>(Kind::Metrics, &record, in_metric(5));
+        same::<metrics::HistogramDataPoint>(Kind::Metrics, &record, in_metric(9));
+        same::<metrics::ExponentialHistogramDataPoint>(Kind::Metrics, &record, in_metric(10));
+        same::<metrics::SummaryDataPoint>(Kind::Metrics, &record, in_metric(11));
+    }
+
+    #[test]
+    fn no_request_makes_it_panic(body in soup(6), kind in 0..3_usize) {
+        views::same_records([Kind::Traces, Kind::Logs, Kind::Metrics][kind], &body);
+    }
+}
+
+/// Where nothing was rejected, bytes come out as they went in; what nobody knows is kept.
+#[test]
+fn what_comes_out_is_what_came_in_byte_for_byte() {
+    let unknown = [0xf8, 0x7f, 1];
+    let span = [field(1, IDS[0]), field(2, IDS[1]), field(5, b"name"), unknown.to_vec()].concat();
+    let resource = [field(1, &field(1, &field(1, b"key"))), field(100, b"new")].concat();
+    let scope = [field(1, &field(1, b"library")), field(2, &span), field(2, &span), field(3, b"url"), field(99, b"x")];
+    let body = field(1, &[resource, field(2, &scope.concat()), field(3, b"url")].concat());
+    let request = Request::read(Kind::Traces, Encoding::Protobuf, &body).unwrap();
+    assert_eq!(request.spans.len(), 2);
+    assert_eq!(write(&request.spans, Encoding::Protobuf), body);
+
+    let point = [field(7, &field(1, b"key")), vec![0x19, 1, 0, 0, 0, 0, 0, 0, 0], unknown.to_vec()].concat();
+    let data = [field(1, &point), field(1, &point), vec![0x10, 2, 0x18, 1], field(50, b"new")].concat();
+    let metric = [field(1, b"name"), field(3, b"By"), field(7, &data), field(12, &field(1, b"key"))].concat();
+    let body = field(1, &[field(1, b""), field(2, &[field(1, b""), field(2, &metric)].concat())].concat());
+    let request = Request::read(Kind::Metrics, Encoding::Protobuf, &body).unwrap();
+    assert_eq!(request.points.len(), 2);
+    assert_eq!(write(&request.points, Encoding::Protobuf), body);
+}
+
+#[test]
+fn the_corpus_comes_out_byte_for_byte() {
+    for (name, kind) in [("shop_traces", Kind::Traces), ("shop_logs", Kind::Logs), ("shop_metrics", Kind::Metrics)] {
+        let Some(text) = corpus::read(&format!("otlp/{name}.jsonl")) else { return };
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).step_by(40) {
+            let request = Request::read_json(line).unwrap();
+            let out = |request: &Request| match kind {
+                Kind::Traces => write(&request.spans, Encoding::Protobuf),
+                Kind::Logs => write(&request.logs, Encoding::Protobuf),
+                Kind::Metrics => write(&request.points, Encoding::Protobuf),
+            };
+            let body = out(&request);
+            let again = Request::read(kind, Encoding::Protobuf, &body).unwrap();
+            assert!(out(&again) == body, "{name}");
+            again.spans.iter().for_each(views::same_span);
+            again.logs.iter().for_each(views::same_log);
+            again.points.iter().for_each(views::same_metric_point);
+        }
+    }
+}
+
+fn source() -> Source {
+    Source::new(&Resource::new([("service.name", "cart")]), &Scope::default())
+}
+
+/// A request of a thousand logs, of which one is an error.
+fn mostly_well() -> Vec<u8> {
+    let source = source();
+    let log = |number: u64| {
+        let severity = if number == 500 { Severity::ERROR } else { Severity::INFO };
+        LogRecord::builder().source(&source).severity(severity).body("x".repeat(1_000).as_str()).build()
+    };
+    write(&(0..1_000).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
+}
+
+#[test]
+fn a_kept_error_does_not_pin_its_request() {
+    let body = bytes::Bytes::from(mostly_well());
+    let logs = Store::builder().capacity(200).error_class(50).shards(1).manual().build().unwrap();
+    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let bare = telemetry.logs().stats().data_memory_bytes;
+    assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap().is_empty());
+    assert!(!body.is_unique(), "the others stay in it");
+    (0..2_000).for_each(|_| telemetry.logs().push(LogRecord::default()).map(drop).unwrap());
+    while telemetry.logs().step() {}
+    assert_eq!(telemetry.logs().query().severity_at_least(Severity::ERROR).count(), Ok(1));
+    assert!(body.is_unique(), "nobody holds the request any more");
+    let held = telemetry.logs().stats().data_memory_bytes - bare;
+    assert!(held < 60_000, "{held}");
+}
+
+#[test]
+fn a_detached_record_is_equal_and_alone() {
+    let body = bytes::Bytes::from(mostly_well());
+    let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
+    telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
+    let one = telemetry.logs().query().severity_at_least(Severity::ERROR).collect().unwrap().records.remove(0);
+    let alone = one.detached();
+    assert_eq!(alone, one);
+    assert_eq!((alone.service(), alone.heap_bytes()), ("cart", one.heap_bytes()));
+    drop((one, telemetry));
+    assert!(body.is_unique());
+    assert_eq!(alone.body().unwrap().as_str().map(str::len), Some(1_000));
+}
+
+/// A resource of which a thousand small requests come is there once.
+#[test]
+fn equal_sources_are_recognised() {
+    let telemetry = Telemetry::builder().build().unwrap();
+    let one = write(&[LogRecord::builder().source(&source()).body("a").build()], Encoding::Protobuf);
+    for _ in 0..10 {
+        telemetry.take_from(Kind::Logs, Encoding::Protobuf, &one).unwrap();
+    }
+    let logs = telemetry.logs().query().collect().unwrap();
+    assert!(logs.iter().all(|log| log.source().same(logs.records[0].source())));
+}

@@ -1,0 +1,194 @@
+//! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a span again. In every order of arrival.
+
+use slipring::{Resource, Scope, Source, Span, SpanId, SpanKind, StatusCode, Store, Trace, TraceId, TraceOrder};
+
+const TRACE: u128 = 7;
+
+fn span(service: &str, kind: SpanKind, id: u64, parent: u64, start: u64, end: u64) -> Span {
+    let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+    Span::builder()
+        .source(&source)
+        .trace_id(TraceId::from(TRACE))
+        .span_id(SpanId::from(id))
+        .parent_span_id((parent > 0).then(|| SpanId::from(parent)))
+        .kind(kind)
+        .start_unix_nanos(start)
+        .end_unix_nanos(end)
+        .build()
+}
+
+fn orders<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
+    if list.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for first in 0..list.len() {
+        let mut rest = list.to_vec();
+        let one = rest.remove(first);
+        all.extend(orders(&rest).into_iter().map(|rest| [vec![one.clone()], rest].concat()));
+    }
+    all
+}
+
+/// Of each span its service, its id, its depth, its parent's service and its self time.
+type Told = Vec<(String, u64, u32, Option<String>, u64)>;
+
+fn told(trace: &Trace) -> Told {
+    let service = |place: usize| trace.spans[place].span.service().to_owned();
+    let one = |place: usize| {
+        let one = &trace.spans[place];
+        (service(place), one.span.span_id().into(), one.depth, one.parent.map(service), one.self_time)
+    };
+    (0..trace.spans.len()).map(one).collect()
+}
+
+/// What a store tells of a trace: in one order of arrival what it tells in each.
+fn the_same_in_every_order(spans: &[Span]) -> (Trace, Store<Span>) {
+    let mut first: Option<(Trace, _)> = None;
+    let mut last = None;
+    for spans in orders(spans) {
+        let store: Store<Span> = Store::builder().manual().build().unwrap();
+        store.push_batch(spans).unwrap();
+        let trace = store.trace(TRACE).unwrap();
+        let graph = store.query().service_graph().unwrap();
+        let rest = (trace.summary(), trace.critical_path(), graph.services, graph.calls, graph.unlinked);
+        match &first {
+            None => first = Some((trace, rest)),
+            Some(first) => assert_eq!((&first.0, &first.1), (&trace, &rest)),
+        }
+        last = Some(store);
+    }
+    (first.unwrap().0, last.unwrap())
+}
+
+fn calls(store: &Store<Span>) -> Vec<(String, String, u64, u64)> {
+    let calls = store.query().service_graph().unwrap().calls;
+    calls.into_iter().map(|call| (call.caller.into(), call.callee.into(), call.calls, call.errors)).collect()
+}
+
+fn edge(caller: &str, callee: &str, calls: u64, errors: u64) -> (String, String, u64, u64) {
+    (caller.to_owned(), callee.to_owned(), calls, errors)
+}
+
+#[test]
+fn the_sides_of_a_call_may_share_an_id() {
+    let (trace, store) = the_same_in_every_order(&[
+        span("frontend", SpanKind::Client, 2, 1, 10, 90),
+        span("backend", SpanKind::Server, 2, 1, 20, 80),
+        span("backend", SpanKind::Internal, 3, 2, 30, 70),
+    ]);
+    let (frontend, backend) = ("frontend".to_owned(), "backend".to_owned());
+    assert_eq!(
+        told(&trace),
+        [
+            (frontend.clone(), 2, 0, None, 20),
+            (backend.clone(), 2, 1, Some(frontend), 20),
+            (backend.clone(), 3, 2, Some(backend), 40),
+        ]
+    );
+    assert_eq!((trace.duplicates, trace.duration(), trace.summary().spans), (0, 80, 3));
+    assert_eq!(calls(&store), [edge("frontend", "backend", 1, 0)]);
+    assert_eq!(trace.critical_path().len(), 5);
+}
+
+#[test]
+fn who_names_a_shared_id_hangs_under_its_own_service() {
+    let (trace, store) = the_same_in_every_order(&[
+        span("a", SpanKind::Server, 1, 0, 1, 100),
+        span("a", SpanKind::Client, 2, 1, 10, 90),
+        span("b", SpanKind::Server, 2, 1, 20, 80),
+        // A hook of the client's library, and the next call.
+        span("a", SpanKind::Internal, 3, 2, 11, 12),
+        span("b", SpanKind::Client, 4, 2, 30, 70),
+        span("c", SpanKind::Server, 4, 2, 40, 60),
+    ]);
+    let depths: Vec<(String, u64, u32)> =
+        told(&trace).into_iter().map(|(service, id, depth, ..)| (service, id, depth)).collect();
+    let expected = [("a", 1, 0), ("a", 2, 1), ("a", 3, 2), ("b", 2, 2), ("b", 4, 3), ("c", 4, 4)];
+    assert_eq!(depths, expected.map(|(service, id, depth)| (service.to_owned(), id, depth)));
+    assert_eq!(calls(&store), [edge("a", "b", 1, 0), edge("b", "c", 1, 0)]);
+}
+
+#[test]
+fn a_callee_whose_parent_is_shared_was_called_by_the_innermost() {
+    let (trace, store) = the_same_in_every_order(&[
+        span("a", SpanKind::Client, 2, 0, 10, 90),
+        span("b", SpanKind::Server, 2, 0, 20, 80),
+        span("a", SpanKind::Server, 3, 2, 30, 70),
+    ]);
+    assert_eq!(told(&trace)[2].3.as_deref(), Some("b"));
+    assert_eq!(calls(&store), [edge("a", "b", 1, 0), edge("b", "a", 1, 0)]);
+}
+
+#[test]
+fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
+    let (_, store) = the_same_in_every_order(&[
+        span("a", SpanKind::Client, 2, 0, 10, 90),
+        span("b", SpanKind::Server, 2, 0, 20, 80),
+    ]);
+    assert_eq!(store.query().traces().root_service("a").collect().unwrap().len(), 1);
+    assert_eq!(store.query().traces().root_service("b").collect().unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
+    let early = span("a", SpanKind::Server, 1, 0, 10, 0);
+    let whole = span("a", SpanKind::Server, 1, 0, 10, 50).to_builder().status(StatusCode::Error, "").build();
+    let (trace, store) = the_same_in_every_order(&[early, whole.clone(), whole.clone(), whole.clone()]);
+    assert_eq!(trace.duplicates, 3);
+    assert_eq!(trace.spans[0].span, whole);
+    let graph = store.query().service_graph().unwrap();
+    assert_eq!((graph.services[0].spans, graph.services[0].errors), (1, 1));
+}
+
+#[test]
+fn spans_that_have_only_the_id_in_common_are_each_shown() {
+    let base = span("a", SpanKind::Internal, 1, 0, 10, 20);
+    let others = [
+        span("b", SpanKind::Internal, 1, 0, 10, 20),
+        span("a", SpanKind::Server, 1, 0, 10, 20),
+        span("a", SpanKind::Internal, 1, 0, 11, 20),
+        base.clone().to_builder().name("other").build(),
+    ];
+    for other in others {
+        let (trace, _) = the_same_in_every_order(&[base.clone(), other]);
+        assert_eq!((trace.spans.len(), trace.duplicates), (2, 0));
+    }
+}
+
+#[test]
+fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
+    let many = 200_000;
+    let mut spans: Vec<Span> = (0..many).map(|n| span("a", SpanKind::Client, 2, 1, 1 + n, 1 << 30)).collect();
+    spans.extend((0..many).map(|n| span("b", SpanKind::Server, 2, 1, 1 + n, 1 << 30)));
+    spans.extend((0..many).map(|n| span("c", SpanKind::Internal, 3, 2, 1 + n, 1 << 30)));
+    assert_eq!(Trace::assemble(TraceId::from(TRACE), spans).spans.len() as u64, 3 * many);
+}
+
+#[test]
+fn times_that_are_not_known_take_no_part() {
+    let year = 365 * 24 * 3600 * 1_000_000_000;
+    let store: Store<Span> = Store::builder().manual().build().unwrap();
+    let spans = [
+        span("a", SpanKind::Server, 1, 0, 50 * year, 50 * year + 100),
+        span("a", SpanKind::Internal, 2, 1, 0, 50 * year + 50),
+        span("a", SpanKind::Internal, 3, 1, 50 * year + 10, 0),
+    ];
+    let (trace, _) = the_same_in_every_order(&spans);
+    assert_eq!((trace.duration(), trace.times().start), (100, 50 * year));
+    assert_eq!(trace.spans.iter().map(|one| one.self_time).collect::<Vec<_>>(), [100, 0, 0]);
+    store.push_batch(spans.to_vec()).unwrap();
+    let slow = span("a", SpanKind::Server, 1, 0, 50 * year, 50 * year + 200)
+        .to_builder()
+        .trace_id(TraceId::from(8u128))
+        .build();
+    store.push(slow).unwrap();
+    let slowest = store.query().traces().order(TraceOrder::Slowest).collect().unwrap();
+    assert_eq!(slowest.iter().map(|one| one.duration).collect::<Vec<_>>(), [200, 100]);
+    assert_eq!(store.query().traces().at_least(201).collect().unwrap(), []);
+    assert_eq!(store.query().duration(201..).count(), Ok(0));
+    assert_eq!(store.query().duration(..=300).count(), Ok(2), "how long the others took is not known");
+    assert_eq!(store.query().duration(..).count(), Ok(4));
+    let nothing_known = Trace::assemble(TraceId::from(TRACE), vec![span("a", SpanKind::Server, 1, 0, 0, 0)]);
+    assert_eq!((nothing_known.duration(), nothing_known.times()), (0, 0..0));
+}
