@@ -193,7 +193,8 @@ pub(super) fn metric(
 fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     for part in parts {
         let bytes = draft.at(part);
-        for element in Elements::of(bytes).flatten().filter(|element| element.number == 1) {
+        let name = Elements::of(bytes).flatten().find(|element| element.number == 1);
+        if let Some(element) = name {
             let length = element.raw.bytes().len();
             return draft.within(part, element.end - length, length);
         }

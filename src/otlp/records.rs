@@ -118,7 +118,8 @@ pub(super) fn point(
     take: impl FnOnce(signal::metric_point::Head, Lies<'_>),
 ) -> Result<(), String> {
     let shape = Shape::of(tag);
-    let (schema, anew): (_, fn(&[u8]) -> Result<Vec<u8>, String>) = match shape {
+    type Anew = fn(&[u8]) -> Result<Vec<u8>, String>;
+    let (schema, anew): (_, Anew) = match shape {
         Shape::Number => (&schema::NUMBER, anew::<metrics::NumberDataPoint>),
         Shape::Histogram => (&schema::HISTOGRAM, anew::<metrics::HistogramDataPoint>),
         Shape::Exponential => (&schema::EXPONENTIAL, anew::<metrics::ExponentialHistogramDataPoint>),

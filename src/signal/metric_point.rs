@@ -213,12 +213,11 @@ impl MetricPoint {
 
 /// The number in a point or an exemplar: as a double, or as an integer in field 6.
 pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
-    let found = Fields::of(message).find_map(|field| match field.number {
+    Fields::of(message).find_map(|field| match field.number {
         number if number == double => Some(Number::Double(field.raw.double())),
         6 => Some(Number::Int(field.raw.number() as i64)),
         _ => None,
-    });
-    found
+    })
 }
 
 /// Packed numbers of eight bytes.
