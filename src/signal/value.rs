@@ -270,12 +270,15 @@ impl fmt::Display for Attributes {
 #[cfg(feature = "serde")]
 impl serde::Serialize for Attributes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Up to so many, each is compared with each: that takes less than a table of them.
+        const FEW: usize = 16;
+        let is_repeated = |(place, one): (usize, &KeyValue)| self.0[..place].iter().any(|other| other.key == one.key);
+        if self.0.len() <= FEW && !self.0.iter().enumerate().any(is_repeated) {
+            return serializer.collect_map(self.0.iter().map(|attribute| (&attribute.key, &attribute.value)));
+        }
         let all = self.0.iter().enumerate();
         // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
         let last: HashMap<&str, usize> = all.clone().map(|(place, attribute)| (&*attribute.key, place)).collect();
-        if last.len() == self.0.len() {
-            return serializer.collect_map(self.0.iter().map(|attribute| (&attribute.key, &attribute.value)));
-        }
         let each = all.filter(|(place, attribute)| last[&*attribute.key] == *place);
         serializer.collect_map(each.map(|(_, attribute)| (&attribute.key, &attribute.value)))
     }
