@@ -58,7 +58,9 @@ fn kind(graph: &ServiceGraph, name: &str) -> NodeKind {
 #[test]
 fn who_has_no_spans_is_a_virtual_node() {
     let text = |text: &str| Value::from(text);
-    let cases: [(&[(&str, Value)], &str, NodeKind); 12] = [
+    /// Attributes, the node's name, and what it is.
+    type Case<'a> = (&'a [(&'a str, Value)], &'a str, NodeKind);
+    let cases: [Case<'_>; 12] = [
         (&[("peer.service", text("payments"))], "payments", NodeKind::Virtual),
         (&[("service.peer.name", text("payments"))], "payments", NodeKind::Virtual),
         (&[("server.address", text("api.example.com"))], "api.example.com", NodeKind::Virtual),

@@ -180,6 +180,8 @@ fn questions_are_asked_in_bodies_too() {
     for (query, count) in [
         ("attribute=http.status_code.ge.500", 1),
         ("attribute=http.status_code%3E=400", 2),
+        ("attribute=http.status_code>=400", 2),
+        ("attribute=\"http.status_code\"<400", 1),
         ("attribute=http.status_code!=200", 2),
         ("attribute=http.status_code~5*", 1),
         ("name~=w*", 3),

@@ -504,6 +504,12 @@ impl serde::Serialize for ValueRef<'_> {
 #[cfg(feature = "serde")]
 impl serde::Serialize for AttributesRef<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Up to so many, each is compared with each: that takes less than a table of them.
+        const FEW: usize = 16;
+        let is_repeated = |(place, name): (usize, &str)| self.iter().take(place).any(|other| other.key == name);
+        if self.iter().nth(FEW).is_none() && !self.iter().map(|one| one.key).enumerate().any(is_repeated) {
+            return serializer.collect_map(self.iter().map(|one| (one.key, one.value)));
+        }
         // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
         let last: HashMap<&str, usize> = self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
         let each = self.iter().enumerate().filter(|(place, one)| last[one.key] == *place);

@@ -9,6 +9,7 @@ mod condition;
 mod door;
 mod given;
 mod grpc;
+mod line;
 mod listen;
 mod otlp;
 mod own;

@@ -1,5 +1,6 @@
 //! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read.
 
+use super::line::FirstLine;
 use super::peer::Peer;
 use std::io;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ pub struct Timed<S> {
     peer: Arc<Peer>,
     /// Bytes of the beginning that are read.
     read: usize,
+    line: FirstLine,
     /// As long as it has not begun.
     until_begun: Option<Pin<Box<Sleep>>>,
     /// While the peer does not take what is written.
@@ -26,7 +28,8 @@ pub struct Timed<S> {
 
 impl<S> Timed<S> {
     pub fn new(stream: S, timeout: Duration, peer: Arc<Peer>) -> Self {
-        Self { stream, timeout, peer, read: 0, until_begun: Some(Box::pin(sleep(timeout))), until_written: None }
+        let (line, until_begun) = (FirstLine::default(), Some(Box::pin(sleep(timeout))));
+        Self { stream, timeout, peer, read: 0, line, until_begun, until_written: None }
     }
 }
 
@@ -36,11 +39,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.line.hand_on(buffer) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
             self.peer.has_spoken();
             self.read = self.read.saturating_add(buffer.filled().len() - before);
+            self.line.follow(buffer, before);
             if self.read >= BEGINNING {
                 self.until_begun = None;
             }

@@ -5,6 +5,7 @@
 //! other way round except in some fields, and one bad field costs the whole request.
 
 mod bare;
+mod envelope;
 mod fields;
 mod read;
 mod surrogates;

@@ -4,6 +4,7 @@ use super::super::Kind;
 use super::super::drafts::{self, OfMetric as Header};
 use super::super::reading::{Lies, Reading};
 use super::bare;
+use super::envelope::{Envelope, OfMetric, OfResource, OfScope, Raw, envelope, records_in, records_in_resource};
 use super::fields::{self, Fields, Wrong};
 use super::surrogates;
 use crate::signal::source::{Draft, Source};
@@ -19,106 +20,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{self as trace, span, status};
 use prost::Message;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
-
-type Raw<'a> = &'a RawValue;
-
-/// A list; `null` says that there is none.
-type List<'a> = Option<Vec<Raw<'a>>>;
-
-/// `ExportTraceServiceRequest`, and those of the other signals.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    resource_spans: List<'a>,
-    #[serde(borrow)]
-    resource_logs: List<'a>,
-    #[serde(borrow)]
-    resource_metrics: List<'a>,
-    // As protobuf writes them, which OTLP's JSON does not take.
-    #[serde(borrow, rename = "resource_spans")]
-    snake_spans: List<'a>,
-    #[serde(borrow, rename = "resource_logs")]
-    snake_logs: List<'a>,
-    #[serde(borrow, rename = "resource_metrics")]
-    snake_metrics: List<'a>,
-}
-
-/// `ResourceSpans`, and so on.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfResource<'a> {
-    #[serde(borrow)]
-    resource: Option<Raw<'a>>,
-    #[serde(borrow)]
-    scope_spans: List<'a>,
-    #[serde(borrow)]
-    scope_logs: List<'a>,
-    #[serde(borrow)]
-    scope_metrics: List<'a>,
-    schema_url: Option<String>,
-    #[serde(borrow, rename = "scope_spans")]
-    snake_spans: List<'a>,
-    #[serde(borrow, rename = "scope_logs")]
-    snake_logs: List<'a>,
-    #[serde(borrow, rename = "scope_metrics")]
-    snake_metrics: List<'a>,
-    // As the protocol's first versions had them.
-    #[serde(borrow, alias = "instrumentationLibraryLogs", alias = "instrumentationLibraryMetrics")]
-    instrumentation_library_spans: List<'a>,
-}
-
-/// `ScopeSpans`, and so on.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfScope<'a> {
-    #[serde(borrow)]
-    scope: Option<Raw<'a>>,
-    #[serde(borrow)]
-    spans: List<'a>,
-    #[serde(borrow)]
-    log_records: List<'a>,
-    #[serde(borrow)]
-    metrics: List<'a>,
-    schema_url: Option<String>,
-    #[serde(borrow, rename = "log_records")]
-    snake_logs: List<'a>,
-}
-
-/// `Metric`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfMetric<'a> {
-    name: Option<String>,
-    description: Option<String>,
-    unit: Option<String>,
-    #[serde(borrow)]
-    metadata: Option<Raw<'a>>,
-    #[serde(borrow)]
-    gauge: Option<Points<'a>>,
-    #[serde(borrow)]
-    sum: Option<Points<'a>>,
-    #[serde(borrow)]
-    histogram: Option<Points<'a>>,
-    #[serde(borrow)]
-    exponential_histogram: Option<Points<'a>>,
-    #[serde(borrow)]
-    summary: Option<Points<'a>>,
-}
-
-/// `Gauge`, `Sum` and so on.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Points<'a> {
-    #[serde(borrow)]
-    data_points: List<'a>,
-    #[serde(borrow)]
-    aggregation_temporality: Option<Raw<'a>>,
-    is_monotonic: Option<bool>,
-}
 
 pub(in super::super) fn read(kind: Option<Kind>, body: &[u8], reading: &mut Reading<'_>) -> Result<(), Wrong> {
     let body = &*surrogates::replaced(body);
@@ -180,27 +82,6 @@ fn misplaced(kind: Kind, resources: &[Raw<'_>], wrong: &str, reading: &mut Readi
     reading.reject(records, wrong);
 }
 
-/// How many records a resource has, whichever way its lists are called; at least one, since something is lost.
-fn records_in_resource(kind: Kind, raw: Raw<'_>) -> u64 {
-    let Ok(of) = envelope::<OfResource<'_>>(raw) else { return 1 };
-    let scopes = match kind {
-        Kind::Traces => of.scope_spans.or(of.snake_spans),
-        Kind::Logs => of.scope_logs.or(of.snake_logs),
-        Kind::Metrics => of.scope_metrics.or(of.snake_metrics),
-    };
-    let in_scope = |raw: &Raw<'_>| {
-        let Ok(of) = envelope::<OfScope<'_>>(raw) else { return 1 };
-        let list = match kind {
-            Kind::Traces => of.spans,
-            Kind::Logs => of.log_records.or(of.snake_logs),
-            Kind::Metrics => of.metrics,
-        };
-        records_in(kind, &list.unwrap_or_default())
-    };
-    let records: u64 = scopes.unwrap_or_default().iter().map(in_scope).sum();
-    records.max(1)
-}
-
 /// A value, if it is not too large.
 fn parse(raw: Raw<'_>, reading: &Reading<'_>) -> Result<Value, Wrong> {
     // No value is shorter than a byte.
@@ -222,23 +103,6 @@ fn alone(name: &str, raw: Option<Raw<'_>>, reading: &Reading<'_>) -> Result<Fiel
 
 /// Bytes of a record that each value in it, or field, takes at least, if the protocol knows it; most take several times that.
 const VALUE: usize = 4;
-
-/// A message that is only taken apart; an array is none, though serde would take one.
-fn envelope<'a, T: Deserialize<'a>>(raw: Raw<'a>) -> Result<T, Wrong> {
-    if !raw.get().starts_with('{') {
-        return Err("something else instead of an object".to_owned());
-    }
-    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
-}
-
-/// How many records a list of them has, if they are of metrics their points.
-fn records_in(kind: Kind, list: &[Raw<'_>]) -> u64 {
-    let of_one = |raw: &Raw<'_>| match kind {
-        Kind::Metrics => envelope::<OfMetric<'_>>(raw).map_or(1, |metric| metric.points().max(1)),
-        _ => 1,
-    };
-    list.iter().map(of_one).sum()
-}
 
 /// A message in field 1, and a schema's URL in field 3, as a `ResourceSpans` has them, or a `ScopeSpans`.
 fn enclosing(message: Option<impl Message>, schema_url: Option<String>) -> Vec<u8> {
@@ -329,14 +193,6 @@ fn read_record(kind: Kind, raw: Raw<'_>, source: &Source, reading: &mut Reading<
     };
     if let Err(wrong) = read {
         reading.reject(records_in(kind, &[raw]), &wrong);
-    }
-}
-
-impl OfMetric<'_> {
-    /// How many it has.
-    fn points(&self) -> u64 {
-        let data = [&self.gauge, &self.sum, &self.histogram, &self.exponential_histogram, &self.summary];
-        data.into_iter().flatten().map(|data| data.data_points.as_ref().map_or(0, |points| points.len() as u64)).sum()
     }
 }
 
