@@ -115,12 +115,14 @@ fn extend_takes_any_iterator() {
 
 #[test]
 fn what_is_too_large_is_handed_back_alone() {
-    use slipring::{LogRecord, Rejection};
+    use slipring::{LogRecord, Rejection, Signal as _};
 
     let own = size_of::<LogRecord>();
-    let logs: Store<LogRecord> = Store::builder().capacity(100).max_record_bytes(own + 10).manual().build().unwrap();
     let log = |bytes: usize| LogRecord::builder().event_name("x".repeat(bytes)).build();
-    let reason = |bytes: usize| Rejection::TooLarge { bytes: (own + bytes) as u64, most: (own + 10) as u64 };
+    // As it is encoded.
+    let size = |bytes: usize| own + log(bytes).heap_bytes();
+    let logs: Store<LogRecord> = Store::builder().capacity(100).max_record_bytes(size(10)).manual().build().unwrap();
+    let reason = |bytes: usize| Rejection::TooLarge { bytes: size(bytes) as u64, most: size(10) as u64 };
     assert!(logs.push(log(10)).is_ok());
     let refused = logs.try_push(log(11)).unwrap_err();
     assert_eq!((refused.reason, refused.record.event_name().len()), (reason(11), 11));

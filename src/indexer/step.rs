@@ -104,6 +104,8 @@ struct Reclaimed<'a, T> {
     /// Records that stay in their slots, which are pinned, until hooks have seen them.
     to_show: SmallVec<[Aside; AT_ONCE]>,
     pinner: Option<Pinner<'a>>,
+    /// Bytes of what has left, to be given back once it has been dropped.
+    freed: u64,
 }
 
 impl<T> Reclaimed<'_, T> {
@@ -132,7 +134,7 @@ impl<T: Signal> Engine<T> {
         let low = shed(&owner, shard.low(claimed), most, crowding);
         let evicted = evict(&owner, before.1, low.min(most));
         let sinks = self.sinks.load();
-        let Reclaimed { to: reclaimed, taken, to_show, pinner } = self.reclaim(&owner, number, work, &sinks);
+        let Reclaimed { to: reclaimed, taken, to_show, pinner, freed } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
         let shows = !sinks.is_empty() && (!taken.is_empty() || !to_show.is_empty());
         self.showing.add(u64::from(shows));
@@ -140,6 +142,13 @@ impl<T: Signal> Engine<T> {
         to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));
         self.showing.take_off(u64::from(shows));
         drop(pinner);
+        if let Some(share) = &shard.share
+            && freed > 0
+            && !planted(Fault::BytesNotGivenBack)
+        {
+            // Waiters are told below.
+            share.give_back(freed);
+        }
         // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
         self.guarded(|| drop(sinks));
         self.tell_of_arrivals(indexed - before.0);
@@ -197,7 +206,8 @@ impl<T: Signal> Engine<T> {
         };
         // Of a holder that was relieved, the one cursor may be older than the other.
         let to = owner.evicted().min(from.saturating_add(most)).max(from);
-        let mut reclaimed = Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None };
+        let mut reclaimed =
+            Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None, freed: 0 };
         let aside = if most > 0 { slots.count_aside() } else { 0 };
         if from == to && aside == 0 {
             return reclaimed;
@@ -313,13 +323,7 @@ impl<T: Signal> Engine<T> {
         if reclaimed.to == from || !owner.reclaim(from, reclaimed.to) {
             (reclaimed.to, freed) = (from, 0);
         }
-        if let Some(share) = &shard.share
-            && freed + freed_aside > 0
-            && !planted(Fault::BytesNotGivenBack)
-        {
-            // Waiters are told at the step's end.
-            share.give_back(freed + freed_aside);
-        }
+        reclaimed.freed = freed + freed_aside;
         reclaimed
     }
 
