@@ -374,7 +374,7 @@ fn each_bad_request_is_answered_as_it_should_be() {
     let good = Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })])).unwrap();
     assert!(telemetry.take(good).is_empty());
     assert_eq!(
-        telemetry.logs().query().filter(|log: &LogRecord| &*log.event_name() == "after all").count().unwrap(),
+        telemetry.logs().query().filter(|log: &LogRecord| log.event_name() == "after all").count().unwrap(),
         1
     );
 }

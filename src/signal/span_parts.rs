@@ -32,7 +32,7 @@ pub struct SpanLink {
     pub attributes: Attributes,
     /// Attributes that were discarded before they came here.
     pub dropped_attributes_count: u32,
-    /// The linked span's flags, laid out as [`Span::flags`] are.
+    /// The linked span's flags, laid out as [`Span::flags`](super::Span::flags) are.
     pub flags: u32,
 }
 

@@ -133,7 +133,7 @@ fn check(load: &Load) {
     let peer = Locked::<Decoded>::new(load.records, 1);
     let ours = telemetry(4 * load.records);
     for body in &load.bodies {
-        decoded::each_scope(load.kind, body, |records| (&mut peer.producer(0)).push_batch(records));
+        decoded::each_scope(load.kind, body, |records| peer.producer(0).push_batch(records));
         let rejected = ours.ingest(load.kind, Encoding::Protobuf, body.clone()).expect("it is a request");
         assert!(rejected.is_empty(), "{rejected}");
     }
