@@ -373,10 +373,7 @@ fn each_bad_request_is_answered_as_it_should_be() {
     telemetry.audit().unwrap();
     let good = Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })])).unwrap();
     assert!(telemetry.take(good).is_empty());
-    assert_eq!(
-        telemetry.logs().query().filter(|log: &LogRecord| log.event_name() == "after all").count().unwrap(),
-        1
-    );
+    assert_eq!(telemetry.logs().query().filter(|log: &LogRecord| log.event_name() == "after all").count().unwrap(), 1);
 }
 
 #[test]
