@@ -248,9 +248,17 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// How many slots each shard has to spare: so many slots of it may have somebody asleep over them, and pushes and lookups of others
-    /// go on. A query pins 8 records at a time, a push claims one slot, a batch up to a run. 48 if not given. A thread sleeps over a slot if it is suspended between claiming and publishing it, while it reads a
-    /// record there, or while it moves one out. Each costs the memory of a slot once it is needed.
+    /// Sets how many spare slots each shard has; 48 if not given. A spare slot stands in for one that somebody sleeps over: a producer
+    /// suspended between its claim and its publish, a reader that keeps a record, a thread suspended while it moves a record out.
+    /// Pushes and lookups of others go on for as many such slots. A push claims one slot, a batch up to 16; a query pins up to 8
+    /// records. Each spare slot takes memory once it is needed.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().spare_slots(200).build()?;
+    /// # Ok::<(), slipring::BuildError>(())
+    /// ```
     pub fn spare_slots(mut self, slots: usize) -> Self {
         self.spares = slots;
         self

@@ -3,7 +3,7 @@
 
 use loom::thread;
 use slipring::{EvictReason, Store};
-use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, lookup, small};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,5 +96,5 @@ fn producers_race_for_bytes() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("BytesNotGivenBack", "producers_race_for_bytes", "");
+    assert_caught("BytesNotGivenBack", "producers_race_for_bytes", DEADLOCK);
 }

@@ -186,7 +186,7 @@ impl Pinner<'_> {
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, slot: usize) {
         // Release pairs with the Acquire in `find`: what was read under the former pin was read before.
-        let release = weaken(Ordering::Release, Fault::MarkMovedRelaxed);
+        let release = weaken(Ordering::Release, Fault::PinMovedRelaxed);
         self.words.0[word].store(word_of(shard, slot), release);
     }
 
@@ -201,7 +201,7 @@ impl Pinner<'_> {
     #[inline]
     pub(crate) fn unpin(&self, word: usize) {
         // Release: as in `pin`.
-        self.words.0[word].store(IDLE, weaken(Ordering::Release, Fault::MarkClearedRelaxed));
+        self.words.0[word].store(IDLE, weaken(Ordering::Release, Fault::PinClearedRelaxed));
     }
 }
 
@@ -212,7 +212,7 @@ impl Drop for Pinner<'_> {
             word.store(0, Ordering::Release);
         }
         // Release pairs with the Acquire in `free_words`, and in `find`.
-        self.words.0[0].store(0, weaken(Ordering::Release, Fault::MarkClearedRelaxed));
+        self.words.0[0].store(0, weaken(Ordering::Release, Fault::PinClearedRelaxed));
         if let Some(busy) = self.busy {
             // Release pairs with the Acquire in `scan`.
             busy.fetch_sub(1, Ordering::AcqRel);

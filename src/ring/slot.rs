@@ -222,6 +222,11 @@ impl<T: Signal> Slots<T> {
         self.places as u64
     }
 
+    /// How many slots there are, the spare ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.heads.len()
+    }
+
     pub(crate) fn head_bytes(&self) -> usize {
         size_of_val(&*self.heads)
     }

@@ -36,9 +36,9 @@ faults! {
     /// A reader does not look at `evicted` again after it has pinned a record.
     ReaderWithoutReload,
     /// A reader moves a pin without Release.
-    MarkMovedRelaxed,
+    PinMovedRelaxed,
     /// A reader clears a pin without Release.
-    MarkClearedRelaxed,
+    PinClearedRelaxed,
     /// The token holder does not fence between `evicted` and its look at the pins.
     HolderWithoutFence,
     /// The token holder looks at the first block of pins only.

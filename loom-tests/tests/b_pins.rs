@@ -1,4 +1,4 @@
-//! (b) A reader under its mark walks an index while its records are evicted, reclaimed and overwritten: it never sees
+//! (b) A reader under its pin walks an index while its records are evicted, reclaimed and overwritten: it never sees
 //! another key's record, a torn or a dropped one, nor more than the capacity.
 
 use loom::thread;
@@ -6,15 +6,15 @@ use slipring::{Position, Store};
 use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
 #[test]
-fn a_reader_sees_only_what_its_mark_protects() {
-    explore("marks", 2, || {
+fn a_reader_sees_only_what_its_pin_protects() {
+    explore("pins", 2, || {
         let store = small(1, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();
         let writer = {
             let store = store.clone();
             thread::spawn(move || {
-                // Each one evicts the record before it and, where no mark forbids it, is written over the one before that.
+                // Each one evicts the record before it and, where no pin forbids it, is written over the one before that.
                 for number in 1..3 {
                     let _ = store.try_push(Record::new(number % 2, number));
                     store.step();
@@ -29,8 +29,8 @@ fn a_reader_sees_only_what_its_mark_protects() {
 }
 
 #[test]
-fn a_walk_moves_its_mark_down() {
-    explore("moving marks", 2, || {
+fn a_walk_moves_its_pin_down() {
+    explore("moving pins", 2, || {
         let store = small(2, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.push(Record::new(1, 1)).unwrap();
@@ -73,7 +73,7 @@ fn a_walk_ends_at_the_window() {
 }
 
 #[test]
-fn a_scan_moves_its_mark_up() {
+fn a_scan_moves_its_pin_up() {
     explore("scan", 2, || {
         let store = small(2, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -95,8 +95,8 @@ fn a_scan_moves_its_mark_up() {
 }
 
 /// A store whose older record, of the key 1, is evicted by the third push and written over by the fourth, while somebody holds
-/// the only mark there is room for, at the younger one.
-fn under_the_first_mark(beside: impl FnOnce(&Store<Record>, Position)) {
+/// the only pin there is room for, at the younger one.
+fn under_the_first_pin(beside: impl FnOnce(&Store<Record>, Position)) {
     let store = small(2, 1).build().unwrap();
     store.push(Record::new(1, 0)).unwrap();
     let younger = store.push(Record::new(2, 0)).unwrap();
@@ -115,9 +115,9 @@ fn write_over_the_older(store: &Store<Record>) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn a_mark_in_a_new_block_protects_as_well() {
+fn a_pin_in_a_new_block_protects_as_well() {
     explore("new block", 2, || {
-        under_the_first_mark(|store, _| {
+        under_the_first_pin(|store, _| {
             let writer = write_over_the_older(store);
             lookup(store, 1);
             writer.join().unwrap();
@@ -128,7 +128,7 @@ fn a_mark_in_a_new_block_protects_as_well() {
 #[test]
 fn readers_that_make_blocks_at_once_are_all_seen() {
     explore("new blocks", 1, || {
-        under_the_first_mark(|store, younger| {
+        under_the_first_pin(|store, younger| {
             let writer = write_over_the_older(store);
             let reader = {
                 let store = store.clone();
@@ -143,14 +143,14 @@ fn readers_that_make_blocks_at_once_are_all_seen() {
 
 #[test]
 fn planted_faults_are_caught() {
-    for fault in ["ReaderWithoutFence", "HolderWithoutFence", "MarkClearedRelaxed"] {
-        assert_caught(fault, "a_reader_sees_only_what_its_mark_protects", RACE);
+    for fault in ["ReaderWithoutFence", "HolderWithoutFence", "PinClearedRelaxed"] {
+        assert_caught(fault, "a_reader_sees_only_what_its_pin_protects", RACE);
     }
-    for model in ["a_mark_in_a_new_block_protects_as_well", "readers_that_make_blocks_at_once_are_all_seen"] {
+    for model in ["a_pin_in_a_new_block_protects_as_well", "readers_that_make_blocks_at_once_are_all_seen"] {
         assert_caught("FirstBlockOnly", model, RACE);
         assert_caught("LinkRelaxed", model, RACE);
     }
-    assert_caught("ReaderWithoutReload", "a_walk_moves_its_mark_down", RACE);
-    assert_caught("MarkMovedRelaxed", "a_scan_moves_its_mark_up", RACE);
+    assert_caught("ReaderWithoutReload", "a_walk_moves_its_pin_down", RACE);
+    assert_caught("PinMovedRelaxed", "a_scan_moves_its_pin_up", RACE);
     assert_caught("WalkWithoutWindow", "a_walk_ends_at_the_window", "capacity is 1");
 }
