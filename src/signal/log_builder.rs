@@ -30,7 +30,7 @@ impl<'a> LogBuilder<'a> {
         Self { attributes: body::borrow_buffer(), ..Self::default() }
     }
 
-    /// As another record is: see [`LogRecord::to_builder`].
+    /// Starts from another record: see [`LogRecord::to_builder`].
     pub(super) fn from_log(log: &'a LogRecord) -> Self {
         let mut attributes = body::borrow_buffer();
         log.attributes().write(6, &mut Writer(&mut attributes));
@@ -50,7 +50,7 @@ impl<'a> LogBuilder<'a> {
         }
     }
 
-    /// Of this resource and scope; of a process that says nothing of itself, unless told.
+    /// Sets the resource and scope. Without it, the record is of a process that says nothing of itself.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -128,7 +128,7 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// The log record. O(bytes).
+    /// Builds the log record. O(bytes).
     pub fn build(self) -> LogRecord {
         let mut bytes = body::borrow_buffer();
         let mut writer = Writer(&mut bytes);

@@ -26,7 +26,7 @@ impl<'a> PointBuilder<'a> {
         Self { lists: body::borrow_buffer(), ..Self::default() }
     }
 
-    /// As another point is: see [`MetricPoint::to_builder`].
+    /// Starts from another point: see [`MetricPoint::to_builder`].
     pub(super) fn from_point(point: &MetricPoint) -> Self {
         let builder = Self::new()
             .source(point.source())
@@ -38,8 +38,8 @@ impl<'a> PointBuilder<'a> {
         point.exemplars().iter().fold(builder, |builder, exemplar| builder.exemplar(&exemplar.to_exemplar()))
     }
 
-    /// Of this metric, resource and scope: a source made by [`with_metric`](Source::with_metric). Of a gauge without a name,
-    /// unless told.
+    /// Sets the metric, resource and scope: a source made by [`with_metric`](Source::with_metric). Without it, the point is of a
+    /// gauge without a name.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -63,13 +63,13 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// What was measured. It should suit the metric's [`kind`](crate::Metric::kind): one that does not is left out.
+    /// Sets what was measured. It should suit the metric's [`kind`](crate::Metric::kind): one that does not is left out.
     pub fn value(mut self, value: impl Into<PointValue>) -> Self {
         self.value = Cow::Owned(value.into());
         self
     }
 
-    /// The same, borrowed.
+    /// Sets what was measured, without taking it.
     pub fn value_of(mut self, value: &'a PointValue) -> Self {
         self.value = Cow::Borrowed(value);
         self
@@ -98,7 +98,7 @@ impl<'a> PointBuilder<'a> {
         exemplars.into_iter().fold(self, |builder, exemplar| builder.exemplar(exemplar))
     }
 
-    /// The point. O(bytes).
+    /// Builds the point. O(bytes).
     pub fn build(self) -> MetricPoint {
         let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
         let shape = Shape::of(source.metric().kind().on_the_wire().0);

@@ -227,14 +227,14 @@ impl Source {
         draft.share(None)
     }
 
-    /// The same resource and scope, for the points of this metric.
+    /// Makes a source of the same resource and scope, for the points of this metric.
     pub fn with_metric(&self, metric: &Metric) -> Self {
         let mut draft = Draft::default();
         draft.metric(metric);
         draft.share(Some(self.origin()))
     }
 
-    /// Of a process that says nothing of itself. Made once.
+    /// Returns the source of a process that says nothing of itself. It is made once.
     pub(crate) fn unknown() -> &'static Self {
         static UNKNOWN: OnceLock<Source> = OnceLock::new();
         UNKNOWN.get_or_init(|| Self::new(&Resource::default(), &Scope::default()))

@@ -37,7 +37,7 @@ impl<'a> SpanBuilder<'a> {
         Self { lists: body::borrow_buffer(), ..Self::default() }
     }
 
-    /// As another span is: see [`Span::to_builder`].
+    /// Starts from another span: see [`Span::to_builder`].
     pub(super) fn from_span(span: &'a Span) -> Self {
         let mut lists = body::borrow_buffer();
         let kept = Fields::of(span.bytes()).filter(|field| matches!(field.number, 9 | 11 | 13));
@@ -61,7 +61,7 @@ impl<'a> SpanBuilder<'a> {
         }
     }
 
-    /// Of this resource and scope; of a process that says nothing of itself, unless told.
+    /// Sets the resource and scope. Without it, the span is of a process that says nothing of itself.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -188,7 +188,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// The span. O(bytes).
+    /// Builds the span. O(bytes).
     pub fn build(self) -> Span {
         let mut bytes = body::borrow_buffer();
         let mut writer = Writer(&mut bytes);
