@@ -6,7 +6,6 @@ use super::unpack::{Coding, unpack};
 use super::warnings::{From, Warnings};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
-use bytes::BytesMut;
 use http_body_util::BodyExt;
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, Kind, Rejected};
@@ -203,8 +202,8 @@ impl App {
             return Err(too_large());
         }
         // Records stay in it: it should be no larger than it is long.
-        let expected = body.size_hint().lower().min(EXPECTED) as usize;
-        let mut all = BytesMut::with_capacity(expected);
+        let expected = body.size_hint().lower() as usize;
+        let mut all = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
             if let Ok(bytes) = frame.into_data() {
@@ -214,13 +213,14 @@ impl App {
                 if !held.take(bytes.len()) {
                     return Err(Refusal::Overloaded("too many bytes of requests are under way; come back in a moment"));
                 }
+                make_room(&mut all, bytes.len(), expected);
                 all.extend_from_slice(&bytes);
             }
         }
         if all.capacity() > all.len() + all.len() / 8 {
             return Ok(Bytes::copy_from_slice(&all));
         }
-        Ok(all.freeze())
+        Ok(Bytes::from(all))
     }
 
     /// Decodes a request and puts its records into the stores, on a thread that may wait. What becomes of it is counted there, also if
@@ -265,8 +265,16 @@ impl App {
     }
 }
 
-/// Bytes that are made room for before they have come, if a request says that it has them.
-const EXPECTED: u64 = 4 << 20;
+/// Makes room for `more` bytes: for at most twice as many as have come, whatever length the request announced. Once that reaches the
+/// announced length, the room is exact.
+fn make_room(all: &mut Vec<u8>, more: usize, announced: usize) {
+    let needed = all.len() + more;
+    if needed > all.capacity() {
+        let doubled = 2 * needed;
+        let capacity = if needed <= announced { doubled.min(announced) } else { doubled };
+        all.reserve_exact(capacity - all.len());
+    }
+}
 
 /// Reads on, and forgets, for a while.
 pub async fn drain(mut body: Body) {
@@ -280,4 +288,37 @@ pub async fn drain(mut body: Body) {
         }
     };
     let _ = tokio::time::timeout(DRAINING, drain).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room after each of so many pieces, for a request that announced a length.
+    fn rooms(piece: usize, pieces: usize, announced: usize) -> Vec<usize> {
+        let mut all = Vec::new();
+        let mut after = |_| {
+            make_room(&mut all, piece, announced);
+            all.resize(all.len() + piece, 0);
+            all.capacity()
+        };
+        (0..pieces).map(&mut after).collect()
+    }
+
+    #[test]
+    fn a_long_announcement_makes_no_more_room_than_twice_what_came() {
+        let announced = 1 << 20;
+        for (pieces, room) in rooms(1_000, 100, announced).into_iter().enumerate() {
+            assert!(room <= 2 * 1_000 * (pieces + 1), "{room} bytes for {} pieces", pieces + 1);
+        }
+    }
+
+    #[test]
+    fn the_room_for_an_announced_length_is_exact_in_the_end() {
+        assert_eq!(rooms(1_000, 1, 1_000), [1_000]);
+        assert_eq!(rooms(1_000, 10, 10_000).last(), Some(&10_000));
+        // A body without a length, and one that is longer than it said.
+        assert_eq!(rooms(1_000, 3, 0), [2_000, 2_000, 6_000]);
+        assert_eq!(rooms(1_000, 3, 2_500), [2_000, 2_000, 6_000]);
+    }
 }
