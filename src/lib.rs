@@ -70,35 +70,18 @@
 
 #![deny(missing_docs)]
 
-mod audit;
-#[cfg(feature = "async")]
-mod awaiting;
-mod bookmark;
-mod config;
+mod analysis;
 mod engine;
 mod error;
-mod evictions;
-mod follow;
-mod index;
-mod indexer;
-mod inside;
-mod notice;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-mod position;
 mod query;
-mod reason;
 #[cfg(feature = "tracing")]
 mod recorder;
-mod reserve;
-mod ring;
-mod series;
 mod signal;
-mod stats;
 mod store;
 mod sync;
 mod telemetry;
-mod trace;
 mod wire;
 
 #[doc = include_str!("guide.md")]
@@ -111,22 +94,22 @@ pub mod answers {}
 #[doc(hidden)]
 pub use sync::ModelEvent;
 
-pub use audit::{Audit, AuditError, Breach};
-#[cfg(feature = "async")]
-pub use awaiting::PushFuture;
-pub use bookmark::Bookmark;
-pub use config::{Builder, OnFull};
+pub use analysis::series::{Distribution, Increment, Series};
+pub use analysis::trace::{
+    NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
+    TraceSummary,
+};
+pub use engine::bookmark::Bookmark;
+pub use engine::evictions::{Evicted, Evictions};
+pub use engine::position::Position;
+pub use engine::reason::EvictReason;
+pub use engine::settings::OnFull;
 pub use error::{
     BatchError, BookmarkError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError,
 };
-pub use evictions::{Evicted, Evictions};
-pub use follow::Follower;
-pub use position::Position;
 pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
-pub use reason::EvictReason;
 #[cfg(feature = "tracing")]
 pub use recorder::FlightRecorder;
-pub use series::{Distribution, Increment, Series};
 pub use signal::{
     AttributeRef, Attributes, AttributesIter, AttributesRef, Buckets, EntityRef, Exemplar, ExemplarRef, Exemplars,
     ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger, ListIter, ListRef, LogBuilder, LogRecord,
@@ -135,13 +118,13 @@ pub use signal::{
     SpanEvents, SpanId, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode, StatusRef, Summary, Temporality,
     TraceId, Value, ValueRef, ValuesIter, ValuesRef,
 };
-pub use stats::{ClassStats, EvictedCounts, IndexStats, RejectedCounts, Stats};
-pub use store::{Store, WeakStore};
+#[cfg(feature = "async")]
+pub use store::PushFuture;
+pub use store::{
+    Audit, AuditError, Breach, Builder, ClassStats, EvictedCounts, Follower, IndexStats, RejectedCounts, Stats, Store,
+    WeakStore,
+};
 pub use telemetry::{
     PointedExemplar, ServiceCounts, Telemetry, TelemetryBookmark, TelemetryBuilder, TelemetryNews, TelemetryStats,
     TraceTelemetry,
-};
-pub use trace::{
-    NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
-    TraceSummary,
 };

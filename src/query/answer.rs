@@ -1,7 +1,7 @@
 //! What queries answer, and how they go on.
 
 use crate::Position;
-use crate::bookmark::Bookmark;
+use crate::engine::bookmark::Bookmark;
 
 /// In which order a query shows records, and which of them a limit keeps: the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

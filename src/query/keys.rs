@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::view::{Reader, View};
 use super::walk::{Step, Walk};
-use crate::engine::Engine;
-use crate::index::NO_KEY;
+use crate::engine::index::NO_KEY;
+use crate::engine::state::Engine;
 use crate::signal::{KeyBuf, Signal};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};

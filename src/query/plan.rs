@@ -1,8 +1,8 @@
 //! What a query asks of a record, and which of its conditions leads.
 
 use super::view::View;
-use crate::engine::Engine;
-use crate::ring::Head;
+use crate::engine::ring::Head;
+use crate::engine::state::Engine;
 use crate::signal::{Key, KeyBuf, Signal};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
@@ -114,7 +114,7 @@ impl<T: Signal> Plan<'_, T> {
 
     /// Heads that a scan for the query's time looks at, about: of no consequence but for speed, so no mark is set.
     fn heads_in_time(&self, engine: &Engine<T>) -> u64 {
-        let of = |shard: &crate::ring::Shard<T>| {
+        let of = |shard: &crate::engine::shard::Shard<T>| {
             shard.index().0.blocks.records_in(shard.evicted(), shard.indexed(), &self.times)
         };
         engine.shards.iter().map(of).sum()
@@ -150,9 +150,9 @@ fn sample<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::config::Builder;
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
+    use crate::store::Builder;
 
     fn push(engine: &Engine<LogRecord>, times: std::ops::Range<u64>, trace: impl Fn(u64) -> u128) {
         for time_unix_nanos in times {

@@ -6,9 +6,9 @@ use super::plan::Plan;
 use super::view::{Pin, Reader};
 use super::walk::{Step, Walk};
 use crate::Position;
-use crate::bookmark::Bookmark;
-use crate::engine::Engine;
-use crate::ring::AT_ONCE;
+use crate::engine::bookmark::Bookmark;
+use crate::engine::ring::AT_ONCE;
+use crate::engine::state::Engine;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
@@ -116,7 +116,7 @@ impl<'a, T: Signal> Search<'a, T> {
 
     /// How many records are asked for, if not all.
     fn window(&self, begun: &[u64]) -> Option<u64> {
-        let each = |((bounds, low), shard): ((&Range<u64>, &u64), &crate::ring::Shard<T>)| {
+        let each = |((bounds, low), shard): ((&Range<u64>, &u64), &crate::engine::shard::Shard<T>)| {
             bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
         };
         Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
@@ -407,9 +407,9 @@ impl<T: Signal> Part<'_, T> {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::config::Builder;
     use crate::query::ask::Query;
     use crate::signal::{LogRecord, Severity};
+    use crate::store::Builder;
     use std::cell::Cell;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

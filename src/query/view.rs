@@ -1,9 +1,10 @@
 //! A reader's view of one shard, and the right to look at records in place.
 
-use crate::engine::Engine;
-use crate::index::Index;
-use crate::inside::{self, Inside};
-use crate::ring::{AT_ONCE, Head, Pinner, Shard};
+use crate::engine::index::Index;
+use crate::engine::inside::{self, Inside};
+use crate::engine::ring::{AT_ONCE, Head, Pinner};
+use crate::engine::shard::Shard;
+use crate::engine::state::Engine;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::ops::Range;
@@ -149,8 +150,8 @@ impl<'a, T: Signal> Reader<'a, T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::config::Builder;
     use crate::signal::LogRecord;
+    use crate::store::Builder;
 
     #[test]
     fn whether_one_was_lost_is_found_out_by_looking_at_few_and_assumed_of_many() {

@@ -2,8 +2,9 @@
 
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
-use crate::index::BLOCK;
-use crate::ring::{Head, Shard};
+use crate::engine::index::BLOCK;
+use crate::engine::ring::Head;
+use crate::engine::shard::Shard;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, fence};
@@ -369,10 +370,10 @@ impl Up {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::config::Builder;
-    use crate::engine::Engine;
+    use crate::engine::state::Engine;
     use crate::query::ask::Query;
     use crate::signal::LogRecord;
+    use crate::store::Builder;
 
     /// Twelve records in a shard for eight, of which none is indexed: the first four are not visible any more, and still there. Each
     /// has its number for a time and, of those named, the trace 7.

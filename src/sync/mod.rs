@@ -7,6 +7,7 @@
 mod event;
 pub(crate) mod fault;
 mod foreign;
+pub(crate) mod reserve;
 mod snapshot;
 
 pub(crate) use crossbeam_utils::CachePadded;
@@ -134,7 +135,7 @@ impl Count {
 pub(crate) struct Tally(std::sync::atomic::AtomicU8);
 
 // SAFETY: an atomic integer, for which zero bytes are the value 0.
-unsafe impl crate::reserve::Zeroed for Tally {
+unsafe impl crate::sync::reserve::Zeroed for Tally {
     fn zeroed() -> Self {
         Self::default()
     }

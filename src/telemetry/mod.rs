@@ -4,12 +4,12 @@ mod together;
 
 pub use together::{PointedExemplar, ServiceCounts, TelemetryBookmark, TelemetryNews, TraceTelemetry};
 
-use crate::audit::{Audit, AuditError};
-use crate::config::OnFull;
+use crate::engine::settings::OnFull;
 use crate::error::{BuildError, WaitError};
 use crate::signal::{LogRecord, MetricPoint, Signal, Span};
-use crate::stats::Stats;
+use crate::store::Stats;
 use crate::store::Store;
+use crate::store::{Audit, AuditError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

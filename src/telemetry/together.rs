@@ -1,11 +1,11 @@
 //! What the three stores know together.
 
 use super::Telemetry;
-use crate::bookmark::Bookmark;
+use crate::analysis::trace::Trace;
+use crate::engine::bookmark::Bookmark;
 use crate::error::{BookmarkError, QueryError};
 use crate::query::{Answer, KeyCount};
 use crate::signal::{Exemplar, ExemplarRef, KeyBuf, LogRecord, MetricPoint, Source, Span, TraceId};
-use crate::trace::Trace;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,0 +1,45 @@
+//! An engine without a store around it, and without a thread, for unit tests of the parts.
+
+use crate::engine::index::Fingerprints;
+use crate::engine::indexer::{Moved, Work};
+use crate::engine::settings::OnFull;
+use crate::engine::state::Engine;
+use crate::signal::Signal;
+use crate::store::Builder;
+
+impl<T: Signal> Engine<T> {
+    pub(crate) fn of(config: &Builder<T>) -> Self {
+        let settings = &config.settings;
+        let fingerprints = Fingerprints::fixed(0, settings.fingerprint_bits);
+        Self::new(settings, settings.layouts().expect("it is in order"), fingerprints, 0).expect("there is memory")
+    }
+
+    pub(crate) fn push(&self, mut record: T) {
+        let sketch = self.sketch(&mut record).expect("its keys are sound");
+        let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
+        self.publish(claim, record, &sketch);
+    }
+
+    /// Indexes and evicts all that is due, and reclaims nothing.
+    pub(crate) fn settle(&self) {
+        for number in 0..self.shards.len() {
+            while self.step(number, Work::FLUSH).is_some_and(Moved::any) {}
+        }
+    }
+
+    /// With a hook that looks at nothing.
+    pub(crate) fn hook(&self) {
+        self.sinks.update(|sinks| {
+            let mut sinks = sinks.clone();
+            sinks.hooks.push(std::sync::Arc::new(|_, _, _| ()));
+            sinks
+        });
+    }
+}
+
+impl Engine<crate::LogRecord> {
+    /// Pushes so many that are all alike.
+    pub(crate) fn push_some(&self, records: u64) {
+        (0..records).for_each(|_| self.push(crate::LogRecord::default()));
+    }
+}

@@ -1,0 +1,128 @@
+//! Blocks: the times of neighbouring records, so that a scan for a range of time leaves out most of a ring.
+//!
+//! Block `b` is sequences `b × BLOCK` to `(b + 1) × BLOCK - 1`, whatever slots they lie in. Its summary is begun and added to by
+//! the token holder, as records are indexed. There are so many places that a summary is written over only after all of its
+//! block has been reclaimed: who may read any record of a block may read its summary.
+
+use crate::sync::reserve::reserve;
+use crate::sync::{AtomicU64, Ordering};
+use std::collections::TryReserveError;
+use std::ops::RangeInclusive;
+
+/// Records of a block.
+pub(crate) const BLOCK: u64 = if cfg!(loom) { 2 } else { 64 };
+
+#[derive(Debug, Default)]
+struct Block {
+    earliest: AtomicU64,
+    latest: AtomicU64,
+}
+
+/// The blocks of one shard.
+#[derive(Debug)]
+pub(crate) struct Blocks(Box<[Block]>);
+
+impl Blocks {
+    pub(crate) fn new(slots: usize) -> Result<Self, TryReserveError> {
+        // The first and the last block of a ring may be there in part, and one more is being begun.
+        reserve(slots.div_ceil(BLOCK as usize) + 2, Block::default).map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+
+    fn of(&self, sequence: u64) -> &Block {
+        &self.0[(sequence / BLOCK % self.0.len() as u64) as usize]
+    }
+
+    /// Enters the times of records, from this sequence on; for the token holder, before it raises `indexed`.
+    pub(crate) fn enter(&self, first: u64, times: impl ExactSizeIterator<Item = u64>) {
+        let mut times = times;
+        let mut sequence = first;
+        while times.len() > 0 {
+            let block = self.of(sequence);
+            // Relaxed: readers see these by the Release of `indexed`, and no other thread writes them.
+            let (mut earliest, mut latest) = match sequence % BLOCK {
+                0 => (u64::MAX, 0),
+                _ => (block.earliest.load(Ordering::Relaxed), block.latest.load(Ordering::Relaxed)),
+            };
+            let until = (sequence / BLOCK + 1) * BLOCK;
+            for time in times.by_ref().take((until - sequence) as usize) {
+                (earliest, latest) = (earliest.min(time), latest.max(time));
+                sequence += 1;
+            }
+            block.earliest.store(earliest, Ordering::Relaxed);
+            block.latest.store(latest, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a record of this sequence's block may be of that time. The block must lie below `indexed`, as the caller saw it,
+    /// and the caller have a right to read one of its records.
+    pub(crate) fn may_hold(&self, sequence: u64, times: &RangeInclusive<u64>) -> bool {
+        let block = self.of(sequence);
+        block.earliest.load(Ordering::Relaxed) <= *times.end() && block.latest.load(Ordering::Relaxed) >= *times.start()
+    }
+
+    /// How many blocks there are room for.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// About how many of these records lie in blocks that may hold such a time. A guess: whoever has no right to read them
+    /// may count blocks that are being written over.
+    pub(crate) fn records_in(&self, from: u64, to: u64, times: &RangeInclusive<u64>) -> u64 {
+        (from / BLOCK..to.div_ceil(BLOCK)).filter(|block| self.may_hold(block * BLOCK, times)).count() as u64 * BLOCK
+    }
+
+    /// The block's range of times, for the audit.
+    pub(crate) fn times(&self, sequence: u64) -> RangeInclusive<u64> {
+        let block = self.of(sequence);
+        block.earliest.load(Ordering::Relaxed)..=block.latest.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_holds_the_times_that_were_entered_in_whatever_portions() {
+        let blocks = Blocks::new(100).unwrap();
+        let times: Vec<u64> = (0..10_000).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).collect();
+        let (mut at, mut portion) = (0, 1);
+        while at < times.len() {
+            let until = (at + portion).min(times.len());
+            blocks.enter(at as u64, times[at..until].iter().copied());
+            (at, portion) = (until, portion % 97 + 1);
+            let last = (at - 1) as u64 / BLOCK;
+            for block in last.saturating_sub(1)..=last {
+                let all = &times[(block * BLOCK) as usize..((block + 1) * BLOCK).min(at as u64) as usize];
+                let range = *all.iter().min().unwrap()..=*all.iter().max().unwrap();
+                assert_eq!(blocks.times(block * BLOCK), range);
+                assert!(blocks.may_hold(block * BLOCK, &range));
+                assert!(!blocks.may_hold(block * BLOCK, &(range.end() + 1..=u64::MAX)));
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_counted_and_so_are_the_records_in_them() {
+        let blocks = Blocks::new(640).unwrap();
+        assert_eq!(blocks.count(), 12);
+        assert_eq!(blocks.bytes(), 12 * 16);
+        // A time for each block.
+        blocks.enter(0, (0..640_u32).map(|sequence| u64::from(sequence) / BLOCK * 10));
+        let in_blocks = |from, to, times| blocks.records_in(from, to, &times);
+        assert_eq!(in_blocks(0, 640, 0..=u64::MAX), 640);
+        assert_eq!(in_blocks(0, 640, 30..=49), 2 * BLOCK);
+        assert_eq!(in_blocks(0, 640, 31..=39), 0);
+        // Whole blocks, also of those that are asked for in part.
+        assert_eq!(in_blocks(63, 65, 0..=u64::MAX), 2 * BLOCK);
+        assert_eq!(in_blocks(64, 128, 0..=u64::MAX), BLOCK);
+        assert_eq!(in_blocks(130, 600, 20..=60), 5 * BLOCK);
+        // A place is used again.
+        blocks.enter(768, [7].into_iter());
+        assert_eq!(blocks.times(0), 7..=7);
+    }
+}

@@ -1,0 +1,55 @@
+//! What producers and readers do of the indexer's work.
+
+use super::reclaim::owns_heap;
+use super::work::{TIDY_BATCH, TIDY_EVERY, Work};
+use crate::engine::inside;
+use crate::engine::state::Engine;
+use crate::signal::Signal;
+
+/// Records that a reader looks through rather than index them.
+const LOOKED_THROUGH: u64 = if cfg!(loom) { 2 } else { 24 };
+
+impl<T: Signal> Engine<T> {
+    /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
+    /// records own memory, who pushes frees some: often in the thread that allocated it, which is what allocators are fast
+    /// at. Never waits; does nothing where hooks or a stream see records.
+    #[inline(always)]
+    pub(crate) fn tidy_after(&self, number: usize, pushed_to: u64, pushed: u64) {
+        // Whether a multiple of `TIDY_EVERY` was passed.
+        if owns_heap::<T>() && pushed_to % TIDY_EVERY < pushed {
+            self.tidy(number, TIDY_BATCH * pushed.div_ceil(TIDY_EVERY));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tidy(&self, number: usize, most: u64) {
+        let shard = &self.shards[number];
+        if shard.reclaimed() < shard.evicted() && !inside::is_inside() {
+            self.step(number, Work::tidy(most));
+        }
+    }
+
+    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on. Inside, where
+    /// drops would run within others' code, it does nothing.
+    pub(crate) fn tidy_all(&self) {
+        if inside::is_inside() {
+            return;
+        }
+        for number in 0..self.shards.len() {
+            let most = Work { relieves: true, reclaim: u64::MAX, ..Work::tidy(u64::MAX) };
+            while self.step(number, most).is_none_or(|moved| moved.reclaimed > 0) {
+                crate::sync::thread::yield_now();
+            }
+        }
+    }
+
+    /// Indexes some records of a shard for a reader, who would have to look through all that are not. To look through a few
+    /// costs less. Never waits; does nothing if somebody else is at it.
+    pub(crate) fn spare_a_tail(&self, number: usize) {
+        let shard = &self.shards[number];
+        if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !inside::is_inside() {
+            self.step(number, Work::READ);
+        }
+    }
+}

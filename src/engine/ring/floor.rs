@@ -1,0 +1,210 @@
+//! The floor of a shard: what lies below it has left before newer records alone would have had it leave, and why.
+//!
+//! Raising the floor makes records invisible at once. The token holder tells their reasons as it evicts them. A reason is noted
+//! as one word: the sequence up to which it applies, from the next lower one on. So notes need no order among each other, and
+//! nobody waits here.
+
+use crate::engine::reason::EvictReason;
+use crate::sync::{AtomicU64, Count, Ordering};
+use std::ops::Range;
+
+/// Records that left, by reason.
+pub(crate) type Departures = [u64; EvictReason::ALL.len()];
+
+/// Notes of records that are due and not evicted. If more are wanted, what is raised counts with what was raised last.
+const NOTES: usize = if cfg!(loom) { 4 } else { 64 };
+
+#[derive(Debug)]
+pub(crate) struct Floor {
+    /// Nothing below it is visible.
+    at: AtomicU64,
+    /// Nothing below it came after the store was last cleared.
+    cleared: AtomicU64,
+    /// Words of [`Note`]s. Those of what has been evicted may be written over.
+    notes: [AtomicU64; NOTES],
+    /// What has been evicted, by reason. The total is the cursor's.
+    departed: [Count; EvictReason::ALL.len()],
+}
+
+/// Up to which sequence a reason applies: in the lowest bits the reason's number, above them the sequence, which has 56 bits (see
+/// [`Cursor`](super::token)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Note(u64);
+
+impl Note {
+    const REASON_BITS: u32 = 2;
+
+    fn new(end: u64, reason: EvictReason) -> Self {
+        const { assert!(EvictReason::ALL.len() <= 1 << Self::REASON_BITS) };
+        Self(end << Self::REASON_BITS | reason as u64)
+    }
+
+    fn end(self) -> u64 {
+        self.0 >> Self::REASON_BITS
+    }
+
+    fn reason(self) -> EvictReason {
+        EvictReason::numbered(self.0 as u8 & ((1 << Self::REASON_BITS) - 1))
+    }
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self {
+            at: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            notes: std::array::from_fn(|_| AtomicU64::new(0)),
+            departed: Default::default(),
+        }
+    }
+}
+
+impl Floor {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        // Acquire pairs with the Release in `raise`: the reasons are noted.
+        self.at.load(Ordering::Acquire)
+    }
+
+    /// Whether the store has been cleared since this sequence was there.
+    pub(crate) fn has_cleared(&self, sequence: u64) -> bool {
+        sequence < self.cleared.load(Ordering::Relaxed)
+    }
+
+    /// Raises the floor. `low` is where the visible window begins without that, `evicted` how far eviction has got.
+    pub(crate) fn raise(&self, to: u64, reason: EvictReason, low: u64, evicted: u64) {
+        if reason == EvictReason::Cleared {
+            self.cleared.fetch_max(to, Ordering::Relaxed);
+        }
+        if to > low {
+            if low > self.get().max(evicted) {
+                self.note(Note::new(low, EvictReason::Capacity), None, evicted);
+            }
+            self.note(Note::new(to, reason), Some(Note::new(low, reason)), evicted);
+        }
+        // Release pairs with the Acquire in `get`.
+        self.at.fetch_max(to, Ordering::Release);
+    }
+
+    /// Puts a note in place of this one if it is there, or of one that is not needed any more.
+    fn note(&self, note: Note, before: Option<Note>, evicted: u64) {
+        loop {
+            let words = self.notes.each_ref().map(|word| Note(word.load(Ordering::Relaxed)));
+            let find = |test: &dyn Fn(Note) -> bool| words.iter().position(|&word| test(word));
+            let stale = || find(&|word| word.end() <= evicted);
+            let free = before.and_then(|before| find(&|word| word == before)).or_else(stale);
+            let (at, note) = match free {
+                Some(at) => (at, note),
+                None => {
+                    let (at, last) = words.iter().enumerate().max_by_key(|(_, word)| **word).expect("there are some");
+                    if last.end() >= note.end() {
+                        return;
+                    }
+                    (at, Note::new(note.end(), last.reason()))
+                }
+            };
+            // Relaxed: whoever needs the note has acquired the floor, or finds another reason.
+            let put = self.notes[at].compare_exchange(words[at].0, note.0, Ordering::Relaxed, Ordering::Relaxed);
+            if put.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Which reason applies at this sequence, and up to where.
+    fn next(&self, at: u64) -> (EvictReason, u64) {
+        let notes = self.notes.iter().map(|word| Note(word.load(Ordering::Relaxed)));
+        let next = notes.filter(|note| note.end() > at).min();
+        next.map_or((EvictReason::Capacity, u64::MAX), |note| (note.reason(), note.end()))
+    }
+
+    /// Tells the parts of a range that is being evicted, and why each leaves.
+    pub(crate) fn tell(&self, range: Range<u64>, mut tell: impl FnMut(Range<u64>, EvictReason)) {
+        let mut at = range.start;
+        while at < range.end {
+            // What lies above the floor leaves by capacity, as most does.
+            let (reason, end) = if self.get() <= at { (EvictReason::Capacity, u64::MAX) } else { self.next(at) };
+            let end = end.min(range.end);
+            tell(at..end, reason);
+            at = end;
+        }
+    }
+
+    /// Counts records that have been evicted; for whoever has raised the cursor past them.
+    pub(crate) fn depart(&self, reason: EvictReason, records: u64) {
+        self.departed[reason as usize].add(records);
+    }
+
+    /// What has left: what has been evicted, and this range, which is due.
+    pub(crate) fn departures(&self, due: Range<u64>) -> Departures {
+        let mut departures = Departures::default();
+        departures.iter_mut().zip(&self.departed).for_each(|(count, departed)| *count = departed.get());
+        self.tell(due, |part, reason| departures[reason as usize] += part.end - part.start);
+        departures
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use EvictReason::{Age, Bytes, Capacity, Cleared};
+
+    #[test]
+    fn each_part_is_told_with_its_own_reason() {
+        let floor = Floor::default();
+        floor.raise(4, Age, 0, 0);
+        floor.raise(6, Age, 4, 0);
+        floor.raise(8, Bytes, 6, 0);
+        let told = |range| {
+            let mut told = Vec::new();
+            floor.tell(range, |part, reason| told.push((part, reason)));
+            told
+        };
+        assert_eq!(told(0..3), [(0..3, Age)]);
+        assert_eq!(told(3..10), [(3..6, Age), (6..8, Bytes), (8..10, Capacity)], "a range goes on");
+        assert_eq!(floor.departures(0..9), [1, 0, 6, 2]);
+        floor.depart(Age, 6);
+        floor.depart(Bytes, 2);
+        assert_eq!(floor.departures(8..9), [1, 0, 6, 2]);
+        floor.raise(12, Bytes, 10, 8);
+        assert_eq!(told(8..13), [(8..10, Capacity), (10..12, Bytes), (12..13, Capacity)]);
+        floor.raise(12, Cleared, 12, 8);
+        assert_eq!(floor.get(), 12);
+    }
+
+    #[test]
+    fn what_leaves_by_capacity_between_two_raises_counts_by_that() {
+        let floor = Floor::default();
+        floor.raise(1, Cleared, 0, 0);
+        floor.raise(4, Cleared, 3, 0);
+        assert_eq!(floor.departures(0..4), [2, 2, 0, 0]);
+    }
+
+    #[test]
+    fn without_room_for_a_note_what_is_raised_counts_with_the_last() {
+        let floor = Floor::default();
+        let reasons = [Age, Cleared];
+        for end in 1..=NOTES as u64 + 9 {
+            floor.raise(end, reasons[(end % 2) as usize], end - 1, 0);
+        }
+        let departures = floor.departures(0..NOTES as u64 + 9);
+        assert_eq!(departures.iter().sum::<u64>(), NOTES as u64 + 9);
+        assert_eq!(departures[Age as usize].max(departures[Cleared as usize]), NOTES as u64 / 2 + 9);
+        floor.raise(100, Age, NOTES as u64 + 9, 60);
+        assert_eq!(
+            floor.departures(NOTES as u64 + 9..100)[Age as usize],
+            100 - NOTES as u64 - 9,
+            "there is room again"
+        );
+    }
+
+    #[test]
+    fn clearing_is_remembered_beside_other_reasons() {
+        let floor = Floor::default();
+        floor.raise(5, Age, 0, 0);
+        assert!(!floor.has_cleared(0));
+        floor.raise(3, Cleared, 5, 0);
+        assert_eq!(floor.get(), 5);
+        assert!(floor.has_cleared(2) && !floor.has_cleared(3));
+    }
+}

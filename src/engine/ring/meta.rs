@@ -1,0 +1,31 @@
+//! What the engine needs to know of a record before it claims a slot for it.
+
+use crate::signal::Signal;
+
+/// Which shards a record may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Class {
+    #[default]
+    Rest,
+    /// What the builder's predicate has picked.
+    Picked,
+}
+
+/// What is computed from a record before the claim, so that no user code runs between claim and publish.
+pub(crate) struct Sketch<T: Signal> {
+    pub(crate) class: Class,
+    pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
+    pub(crate) time: u64,
+    pub(crate) heap: u32,
+}
+
+impl<T: Signal> Sketch<T> {
+    pub(crate) fn new() -> Self {
+        Self { class: Class::Rest, prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
+    }
+
+    /// Bytes of its slot and its own heap.
+    pub(crate) fn bytes(&self) -> u64 {
+        size_of::<T>() as u64 + u64::from(self.heap)
+    }
+}

@@ -1,0 +1,233 @@
+//! What a store was told by its builder, and the numbers that follow from it.
+
+use crate::engine::patience::PATIENCE;
+use crate::engine::route::MAX_RUN;
+use crate::error::BuildError;
+use crate::signal::Signal;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What [`Store::push`](crate::Store::push) does when no slot is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// It waits, asleep after a short spin, until a slot is free.
+    #[default]
+    Wait,
+    /// It hands the record back as [`Rejection::Full`](crate::Rejection::Full).
+    Reject,
+}
+
+/// The most shards that a store may have.
+pub(crate) const MOST_SHARDS: usize = 1024;
+
+/// Records in a default shard at the least; smaller stores have fewer shards. With 2,048, a store of 10,000 had four, and sixteen
+/// producers on as many cores pushed a fifth of what they do to nineteen.
+const SHARD_AT_LEAST: usize = 512;
+
+/// Slots that a shard has to spare unless the builder is told.
+const SPARES: usize = 48;
+
+/// A predicate on records, shared.
+pub(crate) struct Picks<T>(pub(crate) Arc<Predicate<T>>);
+
+pub(crate) type Predicate<T> = dyn Fn(&T) -> bool + Send + Sync;
+
+impl<T> Picks<T> {
+    pub(crate) fn pick(&self, record: &T) -> bool {
+        (self.0)(record)
+    }
+}
+
+impl<T> Clone for Picks<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> std::fmt::Debug for Picks<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Picks(..)")
+    }
+}
+
+/// What a store was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings<T> {
+    pub(crate) capacity: usize,
+    /// `None`: by the number of cores.
+    pub(crate) shards: Option<usize>,
+    pub(crate) on_full: OnFull,
+    /// Whether there is no indexer thread.
+    pub(crate) manual: bool,
+    pub(crate) fingerprint_bits: u32,
+    pub(crate) slack: Option<usize>,
+    pub(crate) spares: usize,
+    pub(crate) patience: Option<Duration>,
+    pub(crate) max_record_bytes: Option<usize>,
+    pub(crate) max_bytes: Option<usize>,
+    pub(crate) max_age: Option<Duration>,
+    /// A class of its own: how many records it keeps, and what goes there.
+    pub(crate) class: Option<(usize, Picks<T>)>,
+}
+
+impl<T: Signal> Settings<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            capacity: T::DEFAULT_CAPACITY,
+            shards: None,
+            on_full: OnFull::default(),
+            manual: false,
+            fingerprint_bits: 64,
+            slack: None,
+            spares: if cfg!(loom) { 0 } else { SPARES },
+            patience: if cfg!(loom) { None } else { Some(PATIENCE) },
+            max_record_bytes: None,
+            max_bytes: None,
+            max_age: None,
+            class: None,
+        }
+    }
+
+    /// The split of the capacity over classes and shards, checked.
+    pub(crate) fn layouts(&self) -> Result<Layouts, BuildError> {
+        let capacity = self.capacity;
+        if capacity == 0 {
+            return Err(BuildError::NoCapacity);
+        }
+        if self.max_age.is_some_and(|age| age.is_zero()) {
+            return Err(BuildError::NoAge);
+        }
+        let (signal, names) = (T::NAME, T::INDEXES);
+        let names: &[&'static str] = names.as_ref();
+        if let Some(&name) =
+            names.iter().enumerate().find(|&(at, name)| names[..at].contains(name)).map(|(_, name)| name)
+        {
+            return Err(BuildError::TwoIndexes { signal, name });
+        }
+        let records = self.class.as_ref().map(|&(records, _)| records);
+        if let Some(records) = records.filter(|&records| records == 0 || records >= capacity) {
+            return Err(BuildError::Class { records, capacity });
+        }
+        let rest = self.layout(capacity - records.unwrap_or(0), self.shards)?;
+        let picked = records.map(|records| self.layout(records, None)).transpose()?;
+        let smallest = picked.map_or(rest.base, |picked| picked.base.min(rest.base));
+        if self.share(smallest).is_some_and(|share| share < size_of::<T>() as u64) {
+            let least = (size_of::<T>() as u128 * capacity as u128).div_ceil(smallest as u128);
+            return Err(BuildError::NoBytes { bytes: self.max_bytes.unwrap_or(0), least: least as usize });
+        }
+        Ok(Layouts { rest, picked })
+    }
+
+    /// What of the bytes that records may keep is for a shard of this capacity.
+    pub(crate) fn share(&self, capacity: usize) -> Option<u64> {
+        let share = |bytes| bytes as u128 * capacity as u128 / self.capacity as u128;
+        self.max_bytes.map(|bytes| share(bytes) as u64)
+    }
+
+    fn layout(&self, capacity: usize, shards: Option<usize>) -> Result<Layout, BuildError> {
+        let shards = shards.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (2 * cores).min(capacity / SHARD_AT_LEAST).clamp(1, MOST_SHARDS)
+        });
+        if shards == 0 || shards > capacity || shards > MOST_SHARDS {
+            return Err(BuildError::Shards { shards, capacity, most: MOST_SHARDS });
+        }
+        let base = capacity / shards;
+        let run = run_length(base);
+        let slack = self.slack.unwrap_or_else(|| (base / 4).max(run)).max(1);
+        let slots = base.checked_add(1).and_then(|base| base.checked_add(slack)).filter(|&slots| slots < 1 << 31);
+        let slots = slots.and_then(|slots| slots.checked_add(self.spares)).filter(|&slots| slots < 1 << 31);
+        let bytes = slots
+            .and_then(|slots| slots.checked_mul(size_of::<T>().max(64)))
+            .and_then(|bytes| bytes.checked_mul(shards))
+            .filter(|&bytes| bytes <= isize::MAX as usize);
+        if bytes.is_none() {
+            return Err(BuildError::TooLarge { capacity, record_bytes: size_of::<T>() });
+        }
+        Ok(Layout { base, larger: capacity % shards, shards, slack, run })
+    }
+}
+
+/// How a capacity is split over classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layouts {
+    pub(crate) rest: Layout,
+    pub(crate) picked: Option<Layout>,
+}
+
+/// How a class's capacity is split over shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Records in each shard, but for the first `larger` ones, which have one more.
+    pub(crate) base: usize,
+    pub(crate) larger: usize,
+    pub(crate) shards: usize,
+    pub(crate) slack: usize,
+    pub(crate) run: usize,
+}
+
+impl Layout {
+    /// The capacity of each shard.
+    pub(crate) fn capacities(self) -> impl Iterator<Item = usize> {
+        (0..self.shards).map(move |shard| self.base + usize::from(shard < self.larger))
+    }
+}
+
+/// The longest run that divides a shard's capacity, so that runs fill the shards evenly. At most a thirty-second part of it where
+/// that is not too short: with several shards, the records that are kept are the newest ones up to some runs.
+fn run_length(capacity: usize) -> usize {
+    let longest = MAX_RUN.min(capacity / 32).max(MAX_RUN.div_ceil(4)).min(capacity);
+    (longest / 4..=longest).rev().find(|&run| run > 0 && capacity.is_multiple_of(run)).unwrap_or(longest.div_ceil(2))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::signal::Span;
+    use crate::store::Builder;
+
+    #[test]
+    fn a_capacity_is_split_to_within_one_record() {
+        for (capacity, shards) in [(1, 1), (10, 3), (10_000, 4), (7, 7)] {
+            let layout = Builder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap().rest;
+            let split: Vec<usize> = layout.capacities().collect();
+            assert_eq!(split.len(), shards);
+            assert_eq!(split.iter().sum::<usize>(), capacity);
+            assert!(split.iter().max().unwrap() - split.iter().min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn runs_divide_what_they_fill() {
+        for (capacity, run) in [(2_500, 50), (12_500, 250), (4_096, 128), (3, 3), (1, 1), (1_009, 32), (10_007, 128)] {
+            assert_eq!(run_length(capacity), run, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused_with_advice() {
+        let build =
+            |capacity, shards| Builder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap_err();
+        assert_eq!(build(0, 1), BuildError::NoCapacity);
+        assert!(build(3, 4).to_string().contains("1 to 3 shards"));
+        assert!(build(3, 0).to_string().contains("0 shards"));
+        assert!(matches!(build(usize::MAX, 1), BuildError::TooLarge { .. }));
+        assert!(matches!(build(1 << 33, 2), BuildError::TooLarge { .. }));
+        let builder = Builder::<Span>::new().capacity(10);
+        for records in [0, 10, 11] {
+            assert!(
+                builder.clone().error_class(records).settings.layouts().unwrap_err().to_string().contains("1 to 9")
+            );
+        }
+        assert_eq!(builder.clone().max_age(Duration::ZERO).settings.layouts().unwrap_err(), BuildError::NoAge);
+        let least = 10 * size_of::<Span>();
+        let builder = builder.error_class(1);
+        assert_eq!(
+            builder.clone().max_bytes(9).settings.layouts().unwrap_err(),
+            BuildError::NoBytes { bytes: 9, least }
+        );
+        assert!(builder.clone().max_bytes(least - 1).settings.layouts().is_err());
+        assert!(builder.max_bytes(least).settings.layouts().is_ok());
+    }
+}

@@ -1,0 +1,252 @@
+//! What a store says about itself.
+
+use crate::engine::ages::Ages;
+use crate::engine::ring::{Class, Departures};
+use crate::engine::state::Engine;
+use crate::query;
+use crate::signal::Signal;
+
+/// A store's counts, sizes and health, as [`Store::stats`](crate::Store::stats) found them.
+///
+/// `offered = count + evicted.total() + rejected.total()`, always. Serialised, the counts that depend on the signal are
+/// named after it: `span_count`, `trace_index_entries`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// What the store holds: `span`, `log`, `metric`.
+    pub signal: &'static str,
+    /// How many records it keeps.
+    pub capacity: u64,
+    /// How many it holds now.
+    pub count: u64,
+    /// Its indexes, in the signal's order.
+    pub indexes: Vec<IndexStats>,
+    /// Bytes of slot heads, links, blocks and directories.
+    pub index_memory_bytes: u64,
+    /// Bytes of slots, of what records own on the heap (evicted ones until they are reclaimed), and of shared parts, once.
+    pub data_memory_bytes: u64,
+    /// All of the engine's bytes: index, data, cursors, pins, a stream's buffer.
+    pub total_memory_bytes: u64,
+    /// Records that were pushed, taken or not.
+    pub offered: u64,
+    /// Records that have left.
+    pub evicted: EvictedCounts,
+    /// Of all this, what belongs to the [class](crate::Builder::class) of its own, if there is one.
+    pub class: Option<ClassStats>,
+    /// Records that were not taken.
+    pub rejected: RejectedCounts,
+    /// Pushes that found no room and waited.
+    pub waits: u64,
+    /// Batches of the indexer's work that producers did.
+    pub assists: u64,
+    /// How often a thread that slept in the middle of a shard's work was relieved.
+    pub reliefs: u64,
+    /// Records pushed and not yet indexed. Queries see them all the same.
+    pub indexer_lag: u64,
+    /// Notices sent to the indexer that did not meet one under way.
+    pub notices: u64,
+    /// Panics caught in hooks, key functions and drops.
+    pub caught_panics: u64,
+}
+
+/// What a store's class of its own holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ClassStats {
+    /// How many records it keeps.
+    pub capacity: u64,
+    /// How many it holds now.
+    pub count: u64,
+    /// Records of it that have left.
+    pub evicted: EvictedCounts,
+}
+
+/// One index of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct IndexStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Distinct keys in it now. They are told apart by keyed hashes of at least 60 bits: with a chance of at most n²/2⁶¹, n keys
+    /// count as fewer.
+    pub entries: u64,
+    /// Bytes of its directories.
+    pub directory_bytes: u64,
+}
+
+/// Records that have left, by [reason](crate::EvictReason).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct EvictedCounts {
+    /// Newer ones took their place.
+    pub capacity: u64,
+    /// The store was cleared or shut down.
+    pub cleared: u64,
+    /// They had been there for as long as one may.
+    pub age: u64,
+    /// Newer ones took their bytes.
+    pub bytes: u64,
+}
+
+/// Records that were not taken, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RejectedCounts {
+    /// No slot was free and the push could not wait.
+    pub full: u64,
+    /// The store was shut down.
+    pub closed: u64,
+    /// The record's own methods panicked.
+    pub panicked: u64,
+    /// The record was larger than one may be.
+    pub too_large: u64,
+}
+
+impl EvictedCounts {
+    fn of([capacity, cleared, age, bytes]: Departures) -> Self {
+        Self { capacity, cleared, age, bytes }
+    }
+
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.capacity + self.cleared + self.age + self.bytes
+    }
+}
+
+impl std::ops::AddAssign for EvictedCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.capacity += other.capacity;
+        self.cleared += other.cleared;
+        self.age += other.age;
+        self.bytes += other.bytes;
+    }
+}
+
+impl std::ops::AddAssign for RejectedCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.closed += other.closed;
+        self.panicked += other.panicked;
+        self.too_large += other.too_large;
+    }
+}
+
+impl RejectedCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.full + self.closed + self.panicked + self.too_large
+    }
+}
+
+impl Stats {
+    pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
+        let names = T::INDEXES;
+        let names: &[&'static str] = names.as_ref();
+        let index = |(number, &name): (usize, &&'static str)| IndexStats {
+            name,
+            entries: query::distinct(engine, number),
+            directory_bytes: engine.shards.iter().map(|shard| shard.directory_bytes(number) as u64).sum(),
+        };
+        let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
+
+        let (mut taken, mut evicted, mut lag) = (0, EvictedCounts::default(), 0);
+        let (mut heads, mut data) = (0, engine.ledger.bytes());
+        let mut capacity = 0;
+        let picked = engine.router.shards_of(Class::Picked);
+        let mut class = (!picked.is_empty()).then(ClassStats::default);
+        for (number, shard) in engine.shards.iter().enumerate() {
+            let (claimed, departures) = shard.balance();
+            let departures = EvictedCounts::of(departures);
+            taken += claimed;
+            evicted += departures;
+            if let Some(class) = class.as_mut().filter(|_| picked.contains(&number)) {
+                class.capacity += shard.capacity();
+                class.count += claimed - departures.total();
+                class.evicted += departures;
+            }
+            // Read at another moment: at most a ring behind.
+            let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.places()), claimed);
+            lag += claimed - indexed;
+            capacity += shard.capacity();
+            heads += shard.slots.head_bytes() + shard.other_index_bytes();
+            data += shard.slots.payload_bytes() + shard.heap(claimed) as usize;
+        }
+        let rejected = RejectedCounts {
+            full: engine.counts.full.get(),
+            closed: engine.counts.closed.get(),
+            panicked: engine.counts.unusable.get(),
+            too_large: engine.counts.too_large.get(),
+        };
+        let directories: u64 = indexes.iter().map(|index| index.directory_bytes).sum();
+        let index_memory_bytes = heads as u64 + directories;
+        let data_memory_bytes = data as u64;
+        let ages = engine.ages.as_ref().map_or(0, Ages::bytes);
+        let fixed = size_of::<Engine<T>>()
+            + size_of_val(&*engine.shards)
+            + engine.pins.bytes()
+            + ages
+            + engine.sinks.load().bytes();
+        Self {
+            signal: T::NAME,
+            capacity,
+            count: taken - evicted.total(),
+            indexes,
+            index_memory_bytes,
+            data_memory_bytes,
+            total_memory_bytes: index_memory_bytes + data_memory_bytes + fixed as u64,
+            offered: taken + rejected.total(),
+            evicted,
+            class,
+            rejected,
+            waits: engine.counts.waits.get(),
+            assists: engine.counts.assists.get(),
+            reliefs: engine.counts.reliefs.get(),
+            indexer_lag: lag,
+            notices: engine.notices.sent(),
+            caught_panics: engine.caught_panics(),
+        }
+    }
+
+    /// The index of this name.
+    pub fn index(&self, name: &str) -> Option<&IndexStats> {
+        self.indexes.iter().find(|index| index.name == name)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Stats {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("capacity", &self.capacity)?;
+        map.serialize_entry(&format!("{}_count", self.signal), &self.count)?;
+        if let Some(traces) = self.index("trace") {
+            map.serialize_entry("trace_count", &traces.entries)?;
+        }
+        map.serialize_entry("index_memory_bytes", &self.index_memory_bytes)?;
+        map.serialize_entry("data_memory_bytes", &self.data_memory_bytes)?;
+        map.serialize_entry("total_memory_bytes", &self.total_memory_bytes)?;
+        for index in &self.indexes {
+            map.serialize_entry(&format!("{}_index_entries", index.name), &index.entries)?;
+            map.serialize_entry(&format!("{}_index_directory_bytes", index.name), &index.directory_bytes)?;
+        }
+        map.serialize_entry("offered", &self.offered)?;
+        map.serialize_entry("evicted", &self.evicted)?;
+        if let Some(class) = &self.class {
+            map.serialize_entry("class", class)?;
+        }
+        map.serialize_entry("rejected", &self.rejected)?;
+        map.serialize_entry("waits", &self.waits)?;
+        map.serialize_entry("assists", &self.assists)?;
+        map.serialize_entry("reliefs", &self.reliefs)?;
+        map.serialize_entry("indexer_lag", &self.indexer_lag)?;
+        map.serialize_entry("notices", &self.notices)?;
+        map.serialize_entry("caught_panics", &self.caught_panics)?;
+        map.end()
+    }
+}
