@@ -1,5 +1,5 @@
 //! Records that own memory rest evicted for a while, so that producers may drop them: that must not show hooks what was evicted
-//! before they came. (That it costs no push its room is tested in `src/indexer/step.rs`.)
+//! before they came. (That it costs no push its room is tested in `src/engine/indexer/step.rs`.)
 
 use slipring::{Key, Signal, Store};
 use std::sync::Arc;

@@ -152,5 +152,5 @@ fn planted_faults_are_caught() {
     }
     assert_caught("ReaderWithoutReload", "a_walk_moves_its_pin_down", RACE);
     assert_caught("PinMovedRelaxed", "a_scan_moves_its_pin_up", RACE);
-    assert_caught("WalkWithoutWindow", "a_walk_ends_at_the_window", "capacity is 1");
+    assert_caught("ScanWithoutWindow", "a_walk_ends_at_the_window", "capacity is 1");
 }

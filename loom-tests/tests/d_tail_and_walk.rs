@@ -45,7 +45,7 @@ fn a_walk_passes_through_what_is_newer() {
 
 #[test]
 fn planted_faults_are_caught() {
-    for fault in ["DirectoryBeforeIndexed", "WalkRepeatsTail", "IndexedRelaxed"] {
+    for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
         assert_caught(fault, "each_published_record_shows_once", "found: [");
     }
     assert_caught("RaisedRelaxed", "a_walk_passes_through_what_is_newer", "left == right");

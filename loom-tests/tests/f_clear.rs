@@ -59,6 +59,6 @@ fn the_indexer_hears_of_a_clear() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("FloorIgnored", "what_was_cleared_is_gone_at_once", "contains(&0)");
+    assert_caught("WatermarkIgnored", "what_was_cleared_is_gone_at_once", "contains(&0)");
     assert_caught_at(3, "ClearWithoutNotice", "the_indexer_hears_of_a_clear", DEADLOCK);
 }

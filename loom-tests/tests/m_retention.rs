@@ -125,6 +125,6 @@ fn planted_faults_are_caught() {
     for fault in ["WaitWithoutLook", "ReclaimWithoutWake"] {
         assert_caught(fault, "who_waits_for_bytes_is_woken", LIVELOCK);
     }
-    assert_caught("ShedUnseen", "what_goes_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
+    assert_caught("ByteLimitUnseen", "what_goes_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
     assert_caught("ClassKeepsStamp", "classes_keep_a_threads_order", "out of order");
 }

@@ -1,6 +1,6 @@
 //! Bookmarks: cuts through a store.
 
-use crate::engine::inside;
+use crate::engine::reentrancy;
 use crate::engine::state::Engine;
 use crate::error::WaitError;
 use crate::signal::Signal;
@@ -65,7 +65,7 @@ impl<T: Signal> Engine<T> {
     /// Whoever indexes wakes it, so producers pay nothing. What is published is indexed before long, by the thread if by nobody
     /// else; without a thread it looks for itself now and then.
     pub(crate) fn wait_for_arrivals(&self, bookmark: &Bookmark, deadline: Option<Instant>) -> Result<(), WaitError> {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
         let ready = || self.has_news_since(bookmark);

@@ -1,8 +1,8 @@
 //! Where evicted records go: hooks, and one bounded stream.
 
 use crate::Position;
-use crate::engine::inside;
 use crate::engine::reason::EvictReason;
+use crate::engine::reentrancy;
 use crate::error::WaitError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,7 +154,7 @@ impl<T> Evictions<T> {
         match self.receiver.try_recv() {
             Ok(evicted) => return Ok(Some(evicted)),
             Err(TryRecvError::Disconnected) => return Ok(None),
-            Err(TryRecvError::Empty) if inside::is_inside() => return Err(WaitError::Reentrant),
+            Err(TryRecvError::Empty) if reentrancy::is_inside() => return Err(WaitError::Reentrant),
             Err(TryRecvError::Empty) => {}
         }
         match wait() {
@@ -179,7 +179,7 @@ impl<T> Evictions<T> {
 impl<T> Iterator for Evictions<T> {
     type Item = Evicted<T>;
 
-    /// As [`Evictions::recv`]. Inside a hook or a visit it gives what is in the buffer, and then `None` although more may come:
+    /// As [`Evictions::recv`]. Guard a hook or a visit it gives what is in the buffer, and then `None` although more may come:
     /// outside it goes on.
     fn next(&mut self) -> Option<Evicted<T>> {
         self.recv().ok().flatten()

@@ -15,9 +15,9 @@ impl<T: Signal> Engine<T> {
     }
 
     pub(crate) fn push(&self, mut record: T) {
-        let sketch = self.sketch(&mut record).expect("its keys are sound");
-        let claim = self.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-        self.publish(claim, record, &sketch);
+        let meta = self.meta(&mut record).expect("its keys are sound");
+        let claim = self.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("there is room");
+        self.publish(claim, record, &meta);
     }
 
     /// Indexes and evicts all that is due, and reclaims nothing.

@@ -2,7 +2,7 @@
 
 use crate::engine::evictions::Sinks;
 use crate::engine::indexer::{Moved, Work};
-use crate::engine::inside;
+use crate::engine::reentrancy;
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
 use crate::error::WaitError;
@@ -20,7 +20,7 @@ impl<T: Signal> Engine<T> {
 
     /// Waits until everything claimed before is indexed and every eviction due by then is applied.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
         for (number, shard) in self.shards.iter().enumerate() {
@@ -51,7 +51,7 @@ impl<T: Signal> Engine<T> {
         for shard in &self.shards {
             shard.clear();
             if !planted(Fault::ClearWithoutNotice) && shard.take_parked_mark() {
-                self.notices.wake();
+                self.wakeups.wake();
             }
         }
     }
@@ -63,13 +63,13 @@ impl<T: Signal> Engine<T> {
         self.stopping.store(1, Ordering::Release);
         for shard in &self.shards {
             if shard.close() {
-                self.notices.wake();
+                self.wakeups.wake();
             }
         }
-        self.notices.hurry();
+        self.wakeups.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
             // Wakers run inside, wherever they do: they may push, and not wait.
-            let _inside = inside::enter();
+            let _inside = reentrancy::enter();
             self.room.notify();
             self.arrivals.notify();
         }
@@ -79,15 +79,15 @@ impl<T: Signal> Engine<T> {
     /// rest goes with the last handle.
     pub(crate) fn finish(&self) {
         // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
-        let _inside = inside::enter();
+        let _inside = reentrancy::enter();
         self.work_off();
         if self.sinks.load().drains {
             self.shards.iter().for_each(Shard::clear);
             self.work_off();
         }
         // All tokens together, so that nobody hands on what is counted as missed here.
-        let owners: Vec<_> = (0..self.shards.len()).map(|number| self.wait_to_own(number)).collect();
-        self.miss_aside();
+        let owners: Vec<_> = (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
+        self.count_missed_in_quarantine();
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
         drop(owners);

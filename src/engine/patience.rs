@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Watches a number that grows while somebody gets on. Notes that order nothing: who reads them at a bad moment waits longer, or
-/// relieves somebody too soon, which costs time and does no harm.
+/// takes_over somebody too soon, which costs time and does no harm.
 #[derive(Debug)]
 pub(crate) struct Patience {
     /// `None`: without an end.

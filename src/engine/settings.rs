@@ -1,7 +1,7 @@
 //! What a store was told by its builder, and the numbers that follow from it.
 
 use crate::engine::patience::PATIENCE;
-use crate::engine::route::MAX_RUN;
+use crate::engine::router::MAX_RUN;
 use crate::error::BuildError;
 use crate::signal::Signal;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl<T: Signal> Settings<T> {
         let rest = self.layout(capacity - records.unwrap_or(0), self.shards)?;
         let picked = records.map(|records| self.layout(records, None)).transpose()?;
         let smallest = picked.map_or(rest.base, |picked| picked.base.min(rest.base));
-        if self.share(smallest).is_some_and(|share| share < size_of::<T>() as u64) {
+        if self.byte_budget(smallest).is_some_and(|budget| budget < size_of::<T>() as u64) {
             let least = (size_of::<T>() as u128 * capacity as u128).div_ceil(smallest as u128);
             return Err(BuildError::NoBytes { bytes: self.max_bytes.unwrap_or(0), least: least as usize });
         }
@@ -120,7 +120,7 @@ impl<T: Signal> Settings<T> {
     }
 
     /// What of the bytes that records may keep is for a shard of this capacity.
-    pub(crate) fn share(&self, capacity: usize) -> Option<u64> {
+    pub(crate) fn byte_budget(&self, capacity: usize) -> Option<u64> {
         let share = |bytes| bytes as u128 * capacity as u128 / self.capacity as u128;
         self.max_bytes.map(|bytes| share(bytes) as u64)
     }

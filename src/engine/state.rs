@@ -3,22 +3,22 @@
 use crate::engine::ages::Ages;
 use crate::engine::evictions::Sinks;
 use crate::engine::index::Fingerprints;
-use crate::engine::inside::caught;
-use crate::engine::notice::Notices;
 use crate::engine::patience::Patience;
+use crate::engine::reentrancy::caught;
 use crate::engine::ring::{Class, Pins};
-use crate::engine::route::{Route, Router};
+use crate::engine::router::{Router, ShardGroup};
 use crate::engine::settings::{Layout, Layouts, OnFull, Picks, Settings};
-use crate::engine::shard::{Owner, Shard};
+use crate::engine::shard::{IndexerGuard, Shard};
+use crate::engine::wakeups::Wakeups;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{AtomicU32, Count, Event, Ordering, Snapshot, thread};
+use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
 
 pub(crate) struct Engine<T: Signal> {
     pub(crate) shards: Box<[Shard<T>]>,
     pub(crate) router: Router,
-    pub(crate) notices: Notices,
+    pub(crate) wakeups: Wakeups,
     /// What readers look at.
     pub(crate) pins: Pins,
     /// How long whoever holds the token of a shard may sleep; for each shard, and the last for the indexer's thread.
@@ -30,9 +30,9 @@ pub(crate) struct Engine<T: Signal> {
     /// Threads that run hooks now.
     pub(crate) showing: Count,
     /// Room in a shard, or the end of the store.
-    pub(crate) room: Event,
+    pub(crate) room: EventCount,
     /// Records that have been indexed, or the end of the store.
-    pub(crate) arrivals: Event,
+    pub(crate) arrivals: EventCount,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
     /// 1 once a claim has given bytes back where none had been left, until those are told who wait for room.
@@ -64,7 +64,7 @@ pub(crate) struct Counts {
     pub(crate) too_large: Count,
     pub(crate) waits: Count,
     pub(crate) assists: Count,
-    pub(crate) reliefs: Count,
+    pub(crate) takeovers: Count,
     pub(crate) panics: Count,
 }
 
@@ -76,16 +76,17 @@ impl<T: Signal> Engine<T> {
         identity: u64,
     ) -> Result<Self, TryReserveError> {
         let shards_of = |layout: Layout| {
-            let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.share(capacity));
+            let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.byte_budget(capacity));
             layout.capacities().map(new)
         };
-        let route = |first: usize, layout: Layout| Route::new(first..first + layout.shards, layout.run, layout.slack);
+        let route =
+            |first: usize, layout: Layout| ShardGroup::new(first..first + layout.shards, layout.run, layout.slack);
         let picked = layouts.picked;
         let largest = |layout: Layout| {
             let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);
             // Heap bytes are kept in 32 bits.
             let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
-            config.share(layout.base).map_or(largest, |share| share.min(sized).min(largest))
+            config.byte_budget(layout.base).map_or(largest, |budget| budget.min(sized).min(largest))
         };
         let shards: Box<[_]> =
             shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?;
@@ -94,13 +95,13 @@ impl<T: Signal> Engine<T> {
             pins: Pins::new(),
             shards,
             router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
-            notices: Notices::new(),
+            wakeups: Wakeups::new(),
             fingerprints,
             identity,
             sinks: Snapshot::new(Sinks::default()),
             showing: Count::default(),
-            room: Event::new(),
-            arrivals: Event::new(),
+            room: EventCount::new(),
+            arrivals: EventCount::new(),
             ledger: Ledger::default(),
             counts: Counts::default(),
             freed: AtomicU32::new(0),
@@ -147,23 +148,23 @@ impl<T: Signal> Engine<T> {
         shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shares_too_much())
     }
 
-    /// Takes the token of a shard. If somebody holds it who has not got on for some time, and `relieves` says so, it is taken
+    /// Takes the token of a shard. If somebody holds it who has not got on for some time, and `takes_over` says so, it is taken
     /// over from there: whoever holds it sleeps.
-    pub(crate) fn own(&self, number: usize, relieves: bool) -> Option<Owner<'_, T>> {
+    pub(crate) fn try_lock_indexer(&self, number: usize, takes_over: bool) -> Option<IndexerGuard<'_, T>> {
         let shard = &self.shards[number];
-        shard.try_own().or_else(|| {
-            let beats = shard.beats().filter(|_| relieves)?;
+        shard.try_lock_indexer().or_else(|| {
+            let beats = shard.beats().filter(|_| takes_over)?;
             let owner = self.patience[number].is_out(beats).then(|| shard.take_over()).flatten();
-            self.counts.reliefs.add(u64::from(owner.is_some()));
+            self.counts.takeovers.add(u64::from(owner.is_some()));
             owner
         })
     }
 
     /// Takes the token of a shard as soon as its holder gives it back, or is relieved. Never on a path that a push or a lookup
     /// takes: for the audit and the store's end.
-    pub(crate) fn wait_to_own(&self, number: usize) -> Owner<'_, T> {
+    pub(crate) fn lock_indexer(&self, number: usize) -> IndexerGuard<'_, T> {
         loop {
-            match self.own(number, true) {
+            match self.try_lock_indexer(number, true) {
                 Some(owner) => return owner,
                 None => thread::yield_now(),
             }

@@ -1,8 +1,8 @@
 //! Counts and aggregates by group.
 
-use super::answer::Report;
-use super::ask::Query;
+use super::builder::Query;
 use super::filter::{Attributed, Level};
+use super::result::Report;
 use crate::error::QueryError;
 use crate::signal::{KeyBuf, Signal, index_named};
 use std::collections::HashMap;

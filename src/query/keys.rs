@@ -1,8 +1,8 @@
 //! The distinct keys of an index.
 
 use super::plan::Plan;
+use super::scan::{Scan, Step};
 use super::view::{Reader, View};
-use super::walk::{Step, Walk};
 use crate::engine::index::NO_KEY;
 use crate::engine::state::Engine;
 use crate::signal::{KeyBuf, Signal};
@@ -53,8 +53,8 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     let all = Plan::everything();
     let reader = Reader::new(engine);
     for (number, shard) in engine.shards.iter().enumerate() {
-        let mut walk = Walk::up(shard, shard.evicted(), &(0..u64::MAX));
-        while let Some(Step { sequence, .. }) = walk.next(&all) {
+        let mut scan = Scan::up(shard, shard.evicted(), &(0..u64::MAX));
+        while let Some(Step { sequence, .. }) = scan.next(&all) {
             let print = shard.slots.head(sequence).look(sequence, |head| head.print(index));
             let Some(print) = print.filter(|&print| print != NO_KEY) else { continue };
             if !narrow && let Some(known) = by_print.get_mut(&print) {

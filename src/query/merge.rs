@@ -1,6 +1,6 @@
 //! Putting in order what comes in stretches that are in order already: as a rule, one or two for each shard.
 
-use super::answer::Found;
+use super::result::Found;
 use std::collections::BinaryHeap;
 
 /// Where stretches are shorter than this on average, or than there are of them, sorting costs no more than merging.

@@ -1,9 +1,9 @@
 //! Scans by several threads at once.
 
-use super::answer::Order;
-use super::ask::Query;
-use super::search::Search;
-use super::walk::Walk;
+use super::builder::Query;
+use super::execute::Execution;
+use super::result::Order;
+use super::scan::Scan;
 use crate::Position;
 use crate::engine::index::BLOCK;
 use crate::error::QueryError;
@@ -45,7 +45,7 @@ impl<T: Signal> Query<'_, T> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn par_for_each(self, visit: impl Fn(Position, &T) + Sync) -> Result<usize, QueryError> {
-        let search = self.order(Order::Oldest).limit(usize::MAX).search()?;
+        let search = self.order(Order::Oldest).limit(usize::MAX).execution()?;
         Ok(portions(&search).into_par_iter().map(|portion| scan(&search, &portion, &visit)).sum())
     }
 
@@ -58,7 +58,7 @@ impl<T: Signal> Query<'_, T> {
     where
         T: Clone,
     {
-        let search = self.order(Order::Oldest).limit(usize::MAX).search()?;
+        let search = self.order(Order::Oldest).limit(usize::MAX).execution()?;
         let copy = |portion: Portion| {
             let mut copies = Vec::new();
             scan(&search, &portion, |_, record: &T| copies.push(record.clone()));
@@ -68,7 +68,7 @@ impl<T: Signal> Query<'_, T> {
     }
 }
 
-fn portions<T: Signal>(search: &Search<'_, T>) -> Vec<Portion> {
+fn portions<T: Signal>(search: &Execution<'_, T>) -> Vec<Portion> {
     let mut portions = Vec::new();
     for (number, shard) in search.engine.shards.iter().enumerate() {
         let claimed = shard.claimed();
@@ -83,10 +83,10 @@ fn portions<T: Signal>(search: &Search<'_, T>) -> Vec<Portion> {
     portions
 }
 
-fn scan<T: Signal>(search: &Search<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
+fn scan<T: Signal>(search: &Execution<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
     let shard = &search.engine.shards[portion.shard];
-    let mut walk = Walk::up(shard, portion.sequences.start, &portion.sequences);
-    search.each(portion.shard, &mut walk, visit) as usize
+    let mut scan = Scan::up(shard, portion.sequences.start, &portion.sequences);
+    search.each(portion.shard, &mut scan, visit) as usize
 }
 
 #[cfg(all(test, not(loom)))]
@@ -100,7 +100,7 @@ mod tests {
         let capacity = (3 * PORTION) as usize;
         let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
         let cut = || {
-            let search = store.query().search().unwrap();
+            let search = store.query().execution().unwrap();
             portions(&search).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
         };
         assert_eq!(cut(), []);

@@ -12,7 +12,7 @@ pub(super) type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
 
 /// The keys of which a record must carry one, in one index.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct KeyPredicate {
     pub(super) index: usize,
     keys: SmallVec<[KeyBuf; 1]>,
     /// Their fingerprints, each once: two keys may share one.
@@ -21,7 +21,7 @@ pub(super) struct Wanted {
 
 /// All conditions of a query. A record must meet each.
 pub(super) struct Plan<'a, T> {
-    pub(super) wanted: SmallVec<[Wanted; 1]>,
+    pub(super) keys: SmallVec<[KeyPredicate; 1]>,
     pub(super) times: RangeInclusive<u64>,
     pub(super) tests: Vec<Test<'a, T>>,
 }
@@ -32,7 +32,7 @@ pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
 /// Records of one key and shard that are looked at to estimate how many there are.
 const SAMPLED: u64 = 4;
 
-impl Wanted {
+impl KeyPredicate {
     pub(super) fn new(index: usize) -> Self {
         Self { index, keys: SmallVec::new(), prints: SmallVec::new() }
     }
@@ -71,37 +71,37 @@ impl Wanted {
 impl<T: Signal> Plan<'_, T> {
     /// Without conditions.
     pub(super) fn everything() -> Self {
-        Self { wanted: SmallVec::new(), times: ANY_TIME, tests: Vec::new() }
+        Self { keys: SmallVec::new(), times: ANY_TIME, tests: Vec::new() }
     }
 
     /// Whether the record in a slot may be asked for, as far as its head says.
     #[inline]
     pub(super) fn admits(&self, head: &Head<T::Indexes>) -> bool {
-        self.wanted.iter().all(|wanted| wanted.has(head.print(wanted.index)))
+        self.keys.iter().all(|wanted| wanted.has(head.print(wanted.index)))
             && (self.times == ANY_TIME || self.times.contains(&head.time()))
     }
 
     /// Whether a head with one of these keys is admitted for that alone.
     #[inline]
     pub(super) fn is_simple(&self) -> bool {
-        self.wanted.len() == 1 && self.times == ANY_TIME
+        self.keys.len() == 1 && self.times == ANY_TIME
     }
 
     /// Whether a record that its head admits is one that is asked for.
     #[inline]
     pub(super) fn meets(&self, engine: &Engine<T>, record: &T) -> bool {
-        self.wanted.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
+        self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
             && self.tests.iter().all(|test| test(record))
     }
 
     /// Which index leads a query over so many records: the one whose keys are the rarest, as far as their newest records
     /// tell; or none, if looking at every head costs less.
-    pub(super) fn leader(&self, engine: &Engine<T>, window: Option<u64>) -> Option<usize> {
+    pub(super) fn driving_index(&self, engine: &Engine<T>, window: Option<u64>) -> Option<usize> {
         if self.is_simple() && window.is_none() {
             return Some(0);
         }
-        let cost = |(number, wanted): (usize, &Wanted)| (estimate(engine, wanted), number);
-        let (cost, number) = self.wanted.iter().enumerate().map(cost).min()?;
+        let cost = |(number, wanted): (usize, &KeyPredicate)| (estimate(engine, wanted), number);
+        let (cost, number) = self.keys.iter().enumerate().map(cost).min()?;
         if window.is_some_and(|window| window <= cost) {
             return None;
         }
@@ -122,7 +122,7 @@ impl<T: Signal> Plan<'_, T> {
 }
 
 /// How many records carry one of these keys, guessed from how close together the newest of them lie.
-fn estimate<T: Signal>(engine: &Engine<T>, wanted: &Wanted) -> u64 {
+fn estimate<T: Signal>(engine: &Engine<T>, wanted: &KeyPredicate) -> u64 {
     let each = |shard| wanted.prints.iter().map(move |&print| (shard, print));
     engine.shards.iter().flat_map(each).map(|(shard, print)| sample(View::open(shard), wanted.index, print)).sum()
 }
@@ -150,7 +150,7 @@ fn sample<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::query::ask::Query;
+    use crate::query::builder::Query;
     use crate::signal::LogRecord;
     use crate::store::Builder;
 
@@ -170,8 +170,8 @@ mod tests {
     }
 
     fn estimated(engine: &Engine<LogRecord>, trace: u128) -> u64 {
-        let plan = Query::new(engine).key("trace", TraceId::from(trace)).search().unwrap().plan;
-        estimate(engine, &plan.wanted[0])
+        let plan = Query::new(engine).key("trace", TraceId::from(trace)).execution().unwrap().plan;
+        estimate(engine, &plan.keys[0])
     }
 
     #[test]
@@ -197,20 +197,21 @@ mod tests {
             _ => 6,
         });
         let trace = |number: u128| Query::new(&engine).key("trace", TraceId::from(number));
-        let leader = |query: Query<'_, LogRecord>, window| query.search().unwrap().plan.leader(&engine, window);
-        assert_eq!(leader(trace(1), None), Some(0));
-        assert_eq!(leader(trace(1), Some(3)), Some(0));
-        assert_eq!(leader(trace(1), Some(2)), None, "no more records are asked for than carry the key");
-        assert_eq!(leader(trace(6).key("trace", TraceId::from(1)), None), Some(1));
-        assert_eq!(leader(Query::new(&engine), None), None);
+        let driving =
+            |query: Query<'_, LogRecord>, window| query.execution().unwrap().plan.driving_index(&engine, window);
+        assert_eq!(driving(trace(1), None), Some(0));
+        assert_eq!(driving(trace(1), Some(3)), Some(0));
+        assert_eq!(driving(trace(1), Some(2)), None, "no more records are asked for than carry the key");
+        assert_eq!(driving(trace(6).key("trace", TraceId::from(1)), None), Some(1));
+        assert_eq!(driving(Query::new(&engine), None), None);
         // A look at each block, and at the records of the one that holds the time.
         let looks = 64 + engine.shards[0].index().0.blocks.count();
         assert_eq!((looks, estimated(&engine, 5)), (73, 73));
-        assert_eq!(leader(trace(5).between(64..128), None), Some(0), "it costs no less");
-        assert_eq!(leader(trace(6).between(64..128), None), None);
-        assert_eq!(leader(trace(6).between(1..), None), Some(0), "all blocks hold the time");
-        assert_eq!(leader(trace(1).between(64..128), None), Some(0));
+        assert_eq!(driving(trace(5).between(64..128), None), Some(0), "it costs no less");
+        assert_eq!(driving(trace(6).between(64..128), None), None);
+        assert_eq!(driving(trace(6).between(1..), None), Some(0), "all blocks hold the time");
+        assert_eq!(driving(trace(1).between(64..128), None), Some(0));
         let many = Query::new(&engine).any_of("trace", [6, 6, 5].map(|number: u128| TraceId::from(number)));
-        assert_eq!(leader(many, Some(10_000)), Some(0), "there is no time to go by");
+        assert_eq!(driving(many, Some(10_000)), Some(0), "there is no time to go by");
     }
 }

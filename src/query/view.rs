@@ -1,7 +1,7 @@
 //! A reader's view of one shard, and the right to look at records in place.
 
 use crate::engine::index::Index;
-use crate::engine::inside::{self, Inside};
+use crate::engine::reentrancy::{self, Guard};
 use crate::engine::ring::{AT_ONCE, Head, Pinner};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
@@ -89,7 +89,7 @@ const LOOK_AT_MOST: u64 = 256;
 pub(crate) struct Reader<'a, T: Signal> {
     engine: &'a Engine<T>,
     pinner: Pinner<'a>,
-    _inside: Inside,
+    _inside: Guard,
 }
 
 /// A record that a reader has pinned.
@@ -103,7 +103,7 @@ pub(crate) struct Pin {
 
 impl<'a, T: Signal> Reader<'a, T> {
     pub(crate) fn new(engine: &'a Engine<T>) -> Self {
-        let inside = inside::enter();
+        let inside = reentrancy::enter();
         Self { engine, pinner: engine.pins.enter(), _inside: inside }
     }
 

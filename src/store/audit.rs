@@ -1,8 +1,8 @@
 //! The audit: every index and slot of a store, held against its records.
 
 use crate::engine::index::{Index, NO_KEY, PASSED_OVER};
-use crate::engine::inside;
-use crate::engine::shard::{Owner, Shard};
+use crate::engine::reentrancy;
+use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
 use crate::query::Reader;
 use crate::signal::Signal;
@@ -57,14 +57,14 @@ pub enum AuditError {
 type Expected = HashMap<(usize, u64), u64>;
 
 pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
-    if inside::is_inside() {
+    if reentrancy::is_inside() {
         return Err(AuditError::Reentrant);
     }
     let mut audit = Audit::default();
     for number in 0..engine.shards.len() {
         loop {
-            let inside = inside::enter();
-            let owner = engine.wait_to_own(number);
+            let inside = reentrancy::enter();
+            let owner = engine.lock_indexer(number);
             let checked = Auditor { engine, shard: owner.shard(), index: owner.index, owner: &owner, number }.check();
             // Whoever was relieved has looked at what others were changing.
             let is_current = owner.is_current();
@@ -83,7 +83,7 @@ struct Auditor<'a, T: Signal> {
     engine: &'a Engine<T>,
     shard: &'a Shard<T>,
     index: &'a Index<T>,
-    owner: &'a Owner<'a, T>,
+    owner: &'a IndexerGuard<'a, T>,
     number: usize,
 }
 
@@ -150,11 +150,11 @@ impl<T: Signal> Auditor<'_, T> {
             }
         }
         let counted = self.index.heap.get();
-        if (std::mem::needs_drop::<T>() || shard.share.is_some()) && heap != counted {
+        if (std::mem::needs_drop::<T>() || shard.byte_budget.is_some()) && heap != counted {
             return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
         }
-        if let Some(share) = &shard.share {
-            let (kept, taken) = (shard.kept(), share.taken());
+        if let Some(budget) = &shard.byte_budget {
+            let (kept, taken) = (shard.kept(), budget.taken());
             if kept > taken {
                 return Err(self.breach(4, format!("records keep {kept} bytes, {taken} are counted as taken")));
             }

@@ -26,7 +26,7 @@ impl<T: Signal> Store<T> {
     /// As [`push`](Store::push), but where that would block its thread, the task waits: until a slot is free, whatever the
     /// builder was told of full rings. With room it is ready at once.
     ///
-    /// In a manual store somebody has to step for there to be room. Inside a hook or a visit it does not wait for itself: it is
+    /// In a manual store somebody has to step for there to be room. Guard a hook or a visit it does not wait for itself: it is
     /// pending until the slot is free.
     ///
     /// ```
@@ -60,15 +60,15 @@ impl<T: Signal> Future for PushFuture<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
-        let sketch = engine.sketch(record.as_mut().expect("a future that was ready is not polled again"));
+        let meta = engine.meta(record.as_mut().expect("a future that was ready is not polled again"));
         let mut push = || {
-            let claimed = match &sketch {
-                Ok(sketch) => engine.claim(std::slice::from_ref(sketch), OnFull::Reject).map(|claim| (claim, sketch)),
+            let claimed = match &meta {
+                Ok(meta) => engine.claim(std::slice::from_ref(meta), OnFull::Reject).map(|claim| (claim, meta)),
                 Err(reason) => Err(*reason),
             };
             match claimed {
-                Ok((claim, sketch)) => {
-                    engine.publish(claim, record.take().expect("as above"), sketch);
+                Ok((claim, meta)) => {
+                    engine.publish(claim, record.take().expect("as above"), meta);
                     Some(Ok(Position::new(claim.shard, claim.first)))
                 }
                 Err(Rejection::Full) => None,

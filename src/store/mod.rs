@@ -18,11 +18,11 @@ use crate::engine::bookmark::Bookmark;
 use crate::engine::evictions::{self, Evicted, Evictions, Hook};
 use crate::engine::index::Fingerprints;
 use crate::engine::indexer::{self, Work};
-use crate::engine::inside;
 use crate::engine::position::Position;
-use crate::engine::push::Told;
+use crate::engine::push::PrintCache;
 use crate::engine::reason::EvictReason;
-use crate::engine::ring::Sketch;
+use crate::engine::reentrancy;
+use crate::engine::ring::RecordMeta;
 use crate::engine::settings::{OnFull, Settings};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
@@ -105,7 +105,7 @@ impl<T: Signal> Store<T> {
     ///
     /// Progress: lock-free while there is room, without an allocation. Without room it does a small batch of the
     /// indexer's work itself; if that does not help (a sleeping reader, a stalled push, a hook that takes its time), it
-    /// waits or hands the record back, as the builder was told. Inside a hook or a visit it never waits.
+    /// waits or hands the record back, as the builder was told. Guard a hook or a visit it never waits.
     ///
     /// # Errors
     /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store is shut down, the record's own
@@ -127,13 +127,13 @@ impl<T: Signal> Store<T> {
     #[inline(always)]
     fn push_with(&self, mut record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
         let engine = &*self.engine;
-        let sketch = match engine.sketch(&mut record) {
-            Ok(sketch) => sketch,
+        let meta = match engine.meta(&mut record) {
+            Ok(meta) => meta,
             Err(reason) => return self.refuse(record, reason),
         };
-        match engine.claim(slice::from_ref(&sketch), on_full) {
+        match engine.claim(slice::from_ref(&meta), on_full) {
             Ok(claim) => {
-                engine.publish(claim, record, &sketch);
+                engine.publish(claim, record, &meta);
                 Ok(Position::new(claim.shard, claim.first))
             }
             Err(reason) => self.refuse(record, reason),
@@ -160,11 +160,11 @@ impl<T: Signal> Store<T> {
         let mut accepted = 0;
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
-            let mut sketches: [Sketch<T>; CHUNK] = std::array::from_fn(|_| Sketch::new());
-            let (mut usable, mut unusable, mut told) = (0, None, Told::default());
-            for (sketch, record) in sketches.iter_mut().zip(rest.as_mut_slice()) {
-                match engine.sketch_next(record, &mut told) {
-                    Ok(made) => *sketch = made,
+            let mut metas: [RecordMeta<T>; CHUNK] = std::array::from_fn(|_| RecordMeta::new());
+            let (mut usable, mut unusable, mut told) = (0, None, PrintCache::default());
+            for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
+                match engine.meta_next(record, &mut told) {
+                    Ok(made) => *meta = made,
                     Err(reason) => {
                         unusable = Some(reason);
                         break;
@@ -174,9 +174,9 @@ impl<T: Signal> Store<T> {
             }
             let mut done = 0;
             while done < usable {
-                match engine.claim(&sketches[done..usable], engine.on_full) {
+                match engine.claim(&metas[done..usable], engine.on_full) {
                     Ok(claim) => {
-                        engine.publish_all(claim, &mut rest, &sketches[done..usable]);
+                        engine.publish_all(claim, &mut rest, &metas[done..usable]);
                         done += claim.count as usize;
                     }
                     Err(reason) => {
@@ -371,7 +371,7 @@ impl<T: Signal> Store<T> {
 
     /// Does one batch of the indexer's work in each shard, and says whether there was any. In a store that was built
     /// [`manual`](Builder::manual) this is what keeps it going, hooks run here; in others it only helps the indexer's
-    /// thread. Inside a hook or a visit it does nothing.
+    /// thread. Guard a hook or a visit it does nothing.
     pub fn step(&self) -> bool {
         self.step_at(Instant::now)
     }
@@ -379,11 +379,11 @@ impl<T: Signal> Store<T> {
     /// For tests: as [`step`](Store::step), at some time.
     #[doc(hidden)]
     pub fn step_at(&self, now: impl Fn() -> Instant) -> bool {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             return false;
         }
         if !self.engine.threaded {
-            self.engine.notices.tick_on();
+            self.engine.wakeups.tick_on();
         }
         self.engine.age_out(now);
         let work = if self.engine.threaded { Work::FLUSH } else { Work::ALL };
@@ -406,7 +406,7 @@ impl<T: Signal> Store<T> {
     /// reader still looks at, it sees too; called inside a hook or a visit, perhaps more of what was evicted just before.
     pub fn on_evict(&self, hook: impl Fn(Position, &T, EvictReason) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
-        self.engine.tidy_all();
+        self.engine.reclaim_everywhere();
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
             if !sinks.closed {
@@ -432,7 +432,7 @@ impl<T: Signal> Store<T> {
         if buffer.checked_mul(size_of::<Evicted<T>>() + 16).is_none_or(|bytes| bytes > isize::MAX as usize) {
             return Err(StreamError::TooLarge(buffer));
         }
-        self.engine.tidy_all();
+        self.engine.reclaim_everywhere();
         let (outlet, evictions) = evictions::stream(buffer);
         let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {
@@ -473,7 +473,7 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit: there it would wait for itself. Nothing is shut down then.
     pub fn shutdown(&self) -> Result<(), WaitError> {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
         self.handle.end();
@@ -500,7 +500,7 @@ impl<T: Signal> Store<T> {
     /// [`StreamError`] if the store has a stream of evictions already or is shut down, and inside a hook or a visit. Nothing is shut down
     /// then.
     pub fn drain(&self) -> Result<Evictions<T>, StreamError> {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             return Err(StreamError::Reentrant);
         }
         let slots = |shard: &Shard<T>| shard.slots.count();
@@ -528,7 +528,7 @@ impl<T: Signal> Handle<T> {
     fn end(&self) {
         self.engine.close();
         // Left after the lock: what hooks leave for later does not run under it.
-        let _inside = inside::enter();
+        let _inside = reentrancy::enter();
         // Held while joining, so that a second caller also returns after the end.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
@@ -544,7 +544,7 @@ impl<T: Signal> Handle<T> {
 
 impl<T: Signal> Drop for Handle<T> {
     fn drop(&mut self) {
-        if inside::is_inside() {
+        if reentrancy::is_inside() {
             // In a hook, perhaps on the indexer's own thread: it ends by itself.
             self.engine.close();
             if !self.engine.threaded {
@@ -553,7 +553,7 @@ impl<T: Signal> Drop for Handle<T> {
                 let finish = move || {
                     let _ = engine.guarded(|| engine.finish());
                 };
-                if !inside::later(finish) {
+                if !reentrancy::defer(finish) {
                     self.engine.end_sinks();
                 }
             }

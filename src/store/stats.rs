@@ -40,10 +40,10 @@ pub struct Stats {
     /// Batches of the indexer's work that producers did.
     pub assists: u64,
     /// How often a thread that slept in the middle of a shard's work was relieved.
-    pub reliefs: u64,
+    pub takeovers: u64,
     /// Records pushed and not yet indexed. Queries see them all the same.
     pub indexer_lag: u64,
-    /// Notices sent to the indexer that did not meet one under way.
+    /// Wakeups sent to the indexer that did not meet one under way.
     pub notices: u64,
     /// Panics caught in hooks, key functions and drops.
     pub caught_panics: u64,
@@ -204,9 +204,9 @@ impl Stats {
             rejected,
             waits: engine.counts.waits.get(),
             assists: engine.counts.assists.get(),
-            reliefs: engine.counts.reliefs.get(),
+            takeovers: engine.counts.takeovers.get(),
             indexer_lag: lag,
-            notices: engine.notices.sent(),
+            notices: engine.wakeups.sent(),
             caught_panics: engine.caught_panics(),
         }
     }
@@ -243,7 +243,7 @@ impl serde::Serialize for Stats {
         map.serialize_entry("rejected", &self.rejected)?;
         map.serialize_entry("waits", &self.waits)?;
         map.serialize_entry("assists", &self.assists)?;
-        map.serialize_entry("reliefs", &self.reliefs)?;
+        map.serialize_entry("takeovers", &self.takeovers)?;
         map.serialize_entry("indexer_lag", &self.indexer_lag)?;
         map.serialize_entry("notices", &self.notices)?;
         map.serialize_entry("caught_panics", &self.caught_panics)?;

@@ -48,7 +48,7 @@ faults! {
     /// `reclaimed` is raised without Release.
     ReclaimedRelaxed,
     /// A walk goes on below the visible window.
-    WalkWithoutWindow,
+    ScanWithoutWindow,
     /// The last record of a key leaves its directory entry behind.
     EntryNotRemoved,
     /// The indexer parks without a last look at the cursors.
@@ -66,15 +66,15 @@ faults! {
     /// Who goes to another class keeps the stamp that he had here.
     ClassKeepsStamp,
     /// What goes for its bytes is evicted without being made invisible before.
-    ShedUnseen,
+    ByteLimitUnseen,
     /// Taking a stamp publishes nothing.
     StampRelaxed,
     /// A walk shows what the tail has shown.
-    WalkRepeatsTail,
+    ScanRepeatsTail,
     /// `indexed` is raised without Release.
     IndexedRelaxed,
     /// A lookup does not look at the floor that `clear` raised.
-    FloorIgnored,
+    WatermarkIgnored,
     /// `clear` sends no notice.
     ClearWithoutNotice,
     /// Who claims in a shard that is marked wakes nobody.

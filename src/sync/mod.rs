@@ -4,18 +4,18 @@
 //! Under `--cfg loom`, atomics, cells, locks and threads are loom's; `Snapshot` and timed waits have loom-made
 //! stand-ins. The planted faults in [`fault`] exist only there.
 
-mod event;
+mod event_count;
 pub(crate) mod fault;
 mod foreign;
 pub(crate) mod reserve;
 mod snapshot;
 
 pub(crate) use crossbeam_utils::CachePadded;
-pub(crate) use event::Event;
+pub(crate) use event_count::EventCount;
 #[cfg(loom)]
-pub use event::ModelEvent;
+pub use event_count::ModelEvent;
 #[cfg(feature = "async")]
-pub(crate) use event::Ticket;
+pub(crate) use event_count::Ticket;
 pub(crate) use foreign::caught;
 pub(crate) use snapshot::Snapshot;
 

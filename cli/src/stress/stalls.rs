@@ -187,7 +187,7 @@ pub fn suspended_workers(plan: &Plan) -> Outcome {
             team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         let until = Instant::now() + plan.length;
-        let relieved = || scene.store.stats().reliefs > 0;
+        let relieved = || scene.store.stats().takeovers > 0;
         while (Instant::now() < until || !relieved()) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
             // SAFETY: as in `suspended_producers`.
@@ -200,8 +200,8 @@ pub fn suspended_workers(plan: &Plan) -> Outcome {
         scene.stop();
         drop(alive);
     });
-    let reliefs = scene.store.stats().reliefs;
-    scene.end(plan).noting("suspended", suspended).noting("relieved", reliefs)
+    let takeovers = scene.store.stats().takeovers;
+    scene.end(plan).noting("suspended", suspended).noting("relieved", takeovers)
 }
 
 /// The number of the first producer that is suspended.

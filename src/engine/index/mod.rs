@@ -2,9 +2,9 @@
 //! links from each record to the one before. And for time, which has no directory, the range of each block of records.
 
 mod blocks;
-mod departed;
 mod directory;
 mod fingerprint;
+mod ghost_filter;
 
 pub(crate) use blocks::BLOCK;
 pub(crate) use fingerprint::{Fingerprints, NO_KEY};
@@ -16,8 +16,8 @@ use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Zeroed, reserve_zeroed};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, own};
 use blocks::Blocks;
-use departed::Departed;
 use directory::Directory;
+use ghost_filter::GhostFilter;
 use std::collections::TryReserveError;
 
 /// What an index notes of a record that was passed over; see [`Index::pass_over`].
@@ -55,7 +55,7 @@ pub(crate) struct Index<T: Signal> {
     directories: Box<[Directory]>,
     pub(crate) blocks: Blocks,
     /// Keys of the first index that have left.
-    pub(crate) departed: Departed,
+    pub(crate) ghosts: GhostFilter,
 }
 
 impl<T: Signal> Index<T> {
@@ -75,7 +75,7 @@ impl<T: Signal> Index<T> {
             leads: reserve_zeroed(places)?,
             directories: directories.into_boxed_slice(),
             blocks: Blocks::new(places)?,
-            departed: Departed::new(places)?,
+            ghosts: GhostFilter::new(places)?,
         })
     }
 
@@ -83,7 +83,7 @@ impl<T: Signal> Index<T> {
     /// looking at what it held before.
     pub(crate) fn begin(&self, from: u64) {
         self.directories.iter().for_each(Directory::clear);
-        self.departed.clear();
+        self.ghosts.clear();
         self.heap.set(0);
         self.passed_to.set(from);
         self.indexed.store(from, Ordering::Release);
@@ -125,7 +125,7 @@ impl<T: Signal> Index<T> {
 
     /// Bytes of everything else.
     pub(crate) fn other_bytes(&self) -> usize {
-        size_of_val(&*self.links) + size_of_val(&*self.leads) + self.blocks.bytes() + self.departed.bytes()
+        size_of_val(&*self.links) + size_of_val(&*self.leads) + self.blocks.bytes() + self.ghosts.bytes()
     }
 
     // --- readers ---
@@ -244,7 +244,7 @@ impl<T: Signal> Index<T> {
                 if left > 0 && directory.remove(print, place + number) {
                     left -= 1;
                     if index == 0 {
-                        self.departed.note(print);
+                        self.ghosts.note(print);
                     }
                 }
             }

@@ -23,9 +23,9 @@ impl<T: Signal> Engine<T> {
         while notes.taken.front().is_some_and(|note| now.saturating_duration_since(note.at) >= ages.most) {
             let note = notes.taken.pop_front().expect("there is one");
             for (shard, &claimed) in self.shards.iter().zip(&note.claimed) {
-                shard.raise_floor(claimed, EvictReason::Age);
+                shard.raise_low_watermark(claimed, EvictReason::Age);
                 if shard.take_parked_mark() {
-                    self.notices.wake();
+                    self.wakeups.wake();
                 }
             }
             notes.spare = Some(note);

@@ -1,8 +1,8 @@
 //! What producers and readers do of the indexer's work.
 
 use super::reclaim::owns_heap;
-use super::work::{TIDY_BATCH, TIDY_EVERY, Work};
-use crate::engine::inside;
+use super::work::{RECLAIM_BATCH, RECLAIM_EVERY, Work};
+use crate::engine::reentrancy;
 use crate::engine::state::Engine;
 use crate::signal::Signal;
 
@@ -14,30 +14,30 @@ impl<T: Signal> Engine<T> {
     /// records own memory, who pushes frees some: often in the thread that allocated it, which is what allocators are fast
     /// at. Never waits; does nothing where hooks or a stream see records.
     #[inline(always)]
-    pub(crate) fn tidy_after(&self, number: usize, pushed_to: u64, pushed: u64) {
-        // Whether a multiple of `TIDY_EVERY` was passed.
-        if owns_heap::<T>() && pushed_to % TIDY_EVERY < pushed {
-            self.tidy(number, TIDY_BATCH * pushed.div_ceil(TIDY_EVERY));
+    pub(crate) fn reclaim_after_push(&self, number: usize, pushed_to: u64, pushed: u64) {
+        // Whether a multiple of `RECLAIM_EVERY` was passed.
+        if owns_heap::<T>() && pushed_to % RECLAIM_EVERY < pushed {
+            self.reclaim_some(number, RECLAIM_BATCH * pushed.div_ceil(RECLAIM_EVERY));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn tidy(&self, number: usize, most: u64) {
+    fn reclaim_some(&self, number: usize, most: u64) {
         let shard = &self.shards[number];
-        if shard.reclaimed() < shard.evicted() && !inside::is_inside() {
-            self.step(number, Work::tidy(most));
+        if shard.reclaimed() < shard.evicted() && !reentrancy::is_inside() {
+            self.step(number, Work::reclaim_some(most));
         }
     }
 
-    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on. Inside, where
+    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on. Guard, where
     /// drops would run within others' code, it does nothing.
-    pub(crate) fn tidy_all(&self) {
-        if inside::is_inside() {
+    pub(crate) fn reclaim_everywhere(&self) {
+        if reentrancy::is_inside() {
             return;
         }
         for number in 0..self.shards.len() {
-            let most = Work { relieves: true, reclaim: u64::MAX, ..Work::tidy(u64::MAX) };
+            let most = Work { takes_over: true, reclaim: u64::MAX, ..Work::reclaim_some(u64::MAX) };
             while self.step(number, most).is_none_or(|moved| moved.reclaimed > 0) {
                 crate::sync::thread::yield_now();
             }
@@ -48,7 +48,7 @@ impl<T: Signal> Engine<T> {
     /// costs less. Never waits; does nothing if somebody else is at it.
     pub(crate) fn spare_a_tail(&self, number: usize) {
         let shard = &self.shards[number];
-        if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !inside::is_inside() {
+        if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !reentrancy::is_inside() {
             self.step(number, Work::READ);
         }
     }

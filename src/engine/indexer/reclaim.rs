@@ -1,11 +1,11 @@
 //! Reclaiming: records that were evicted leave their slots, hooks see them, and they are dropped or handed on.
 
-use super::work::{TIDY_BATCH, Work};
+use super::work::{RECLAIM_BATCH, Work};
 use crate::engine::evictions::{Outlet, Sinks};
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
-use crate::engine::ring::{AT_ONCE, Aside, Pinner, Places, Slots, Taken};
-use crate::engine::shard::Owner;
+use crate::engine::ring::{AT_ONCE, Pinner, Quarantined, SlotMap, Slots, Taken};
+use crate::engine::shard::IndexerGuard;
 use crate::engine::state::Engine;
 use crate::signal::Signal;
 use smallvec::SmallVec;
@@ -26,7 +26,7 @@ pub(super) struct Reclaimed<'a, T> {
     pub(super) to: u64,
     pub(super) taken: Outbox<T>,
     /// Records that stay in their slots, which are pinned, until hooks have seen them.
-    pub(super) to_show: SmallVec<[Aside; AT_ONCE]>,
+    pub(super) to_show: SmallVec<[Quarantined; AT_ONCE]>,
     pub(super) pinner: Option<Pinner<'a>>,
     /// Bytes of what has left, to be given back once it has been dropped.
     pub(super) freed: u64,
@@ -42,7 +42,7 @@ impl<T: Signal> Engine<T> {
     /// Frees the slots of evicted records that no reader may be looking at, and sets the others aside.
     pub(super) fn reclaim(
         &self,
-        owner: &Owner<'_, T>,
+        owner: &IndexerGuard<'_, T>,
         number: usize,
         work: Work,
         sinks: &Sinks<T>,
@@ -52,16 +52,16 @@ impl<T: Signal> Engine<T> {
         let takes = owns_heap::<T>() || !sinks.is_empty();
         let most = match takes {
             _ if !sinks.is_empty() && !work.shows => 0,
-            true if sinks.is_empty() => most_taken::<T>(work.let_go),
+            true if sinks.is_empty() => most_taken::<T>(work.drops),
             // Hooks and the stream see what is evicted without delay.
-            true => most_taken::<T>(work.let_go.max(TIDY_BATCH)),
+            true => most_taken::<T>(work.drops.max(RECLAIM_BATCH)),
             false => work.reclaim,
         };
         // Of a holder that was relieved, the one cursor may be older than the other.
         let to = owner.evicted().min(from.saturating_add(most)).max(from);
         let mut reclaimed =
             Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None, freed: 0 };
-        let aside = if most > 0 { slots.count_aside() } else { 0 };
+        let aside = if most > 0 { slots.count_quarantined() } else { 0 };
         if from == to && aside == 0 {
             return reclaimed;
         }
@@ -70,21 +70,21 @@ impl<T: Signal> Engine<T> {
         let is_short = takes && reclaimed.taken.try_reserve(room).is_err();
         let to = if is_short { to.min(from + 1) } else { to };
         let pinned = self.pins.scan(number);
-        let mut changed: Option<(Arc<Places>, Places)> = None;
+        let mut changed: Option<(Arc<SlotMap>, SlotMap)> = None;
         let begin = || {
             let places = slots.serving();
-            let new = Places::clone(&places);
+            let new = SlotMap::clone(&places);
             (places, new)
         };
         if slots.any_moved() {
             changed = Some(begin());
         }
         // Bytes of what was aside, and of what the cursor passes.
-        let (mut freed_aside, mut freed) = (0, 0);
+        let (mut freed_quarantined, mut freed) = (0, 0);
         let mut is_changed = false;
         if let Some((_, places)) = &mut changed {
-            is_changed |= places.keep_aside(|aside| {
-                let Aside { slot, sequence, reason, shown } = aside;
+            is_changed |= places.retain_quarantined(|aside| {
+                let Quarantined { slot, sequence, reason, shown } = aside;
                 let stays = takes && reclaimed.is_full()
                     || pinned.contains(&slot)
                     || match takes {
@@ -100,7 +100,7 @@ impl<T: Signal> Engine<T> {
                         },
                     };
                 if !stays {
-                    freed_aside += Slots::<T>::bytes_of(slots.head_at(slot));
+                    freed_quarantined += Slots::<T>::bytes_of(slots.head_at(slot));
                 }
                 stays
             });
@@ -108,15 +108,15 @@ impl<T: Signal> Engine<T> {
         let mut place = slots.place(from);
         // Where nothing stands in the way, and nothing has to be taken, slots need not be looked at.
         let plain = !takes && changed.is_none() && pinned.is_empty() && from >= owner.index.passed_to.get();
-        if plain && shard.share.is_none() {
+        if plain && shard.byte_budget.is_none() {
             reclaimed.to = to;
         }
         while reclaimed.to < to && !(takes && reclaimed.is_full()) {
             let sequence = reclaimed.to;
             let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
             // Whoever was relieved may have set it aside.
-            let is_aside = changed.as_ref().is_some_and(|(_, places)| places.is_aside(sequence));
-            let is_free = is_aside
+            let is_quarantined = changed.as_ref().is_some_and(|(_, places)| places.is_quarantined(sequence));
+            let is_free = is_quarantined
                 || !pinned.contains(&slot)
                     && match takes {
                         false => plain || slots.is_free(slot, sequence),
@@ -131,10 +131,10 @@ impl<T: Signal> Engine<T> {
                             Taken::NotYet => false,
                         },
                     };
-            if is_aside {
+            if is_quarantined {
                 // Nothing is left to be done.
             } else if is_free {
-                if shard.share.is_some() {
+                if shard.byte_budget.is_some() {
                     freed += Slots::<T>::bytes_of(slots.head_at(slot));
                 }
                 if let Some((_, places)) = &mut changed {
@@ -142,9 +142,9 @@ impl<T: Signal> Engine<T> {
                 }
             } else {
                 let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
-                let aside = Aside { slot, sequence, reason: owner.reason(place), shown };
+                let aside = Quarantined { slot, sequence, reason: owner.reason(place), shown };
                 let (_, places) = changed.get_or_insert_with(begin);
-                if shown && reclaimed.to_show.len() == AT_ONCE || !places.set_aside(place, aside) {
+                if shown && reclaimed.to_show.len() == AT_ONCE || !places.quarantine(place, aside) {
                     break;
                 }
                 is_changed = true;
@@ -164,28 +164,28 @@ impl<T: Signal> Engine<T> {
             pinner.confirm();
             reclaimed.pinner = Some(pinner);
         }
-        // Whoever relieves this holder either is seen here, or sees the pins when it scans them.
+        // Whoever takes_over this holder either is seen here, or sees the pins when it scans them.
         let served = match changed {
             Some((before, places)) if is_changed => owner.serve(&before, places),
             _ => true,
         };
         if !served {
             reclaimed.to_show.clear();
-            (reclaimed.to, freed_aside) = (from, 0);
+            (reclaimed.to, freed_quarantined) = (from, 0);
         }
         if reclaimed.to == from || !owner.reclaim(from, reclaimed.to) {
             (reclaimed.to, freed) = (from, 0);
         }
-        reclaimed.freed = freed + freed_aside;
+        reclaimed.freed = freed + freed_quarantined;
         reclaimed
     }
 
     /// Shows a record that has left its slot to the hooks, and hands it on or drops it, once, whatever panics.
-    pub(super) fn let_go(&self, number: usize, gone: Gone<T>, sinks: &Sinks<T>) {
+    pub(super) fn release(&self, number: usize, gone: Gone<T>, sinks: &Sinks<T>) {
         let Gone { sequence, reason, record, shown } = gone;
         let position = Position::new(number, sequence);
         if !shown {
-            self.show(position, &record, reason, sinks);
+            self.run_hooks(position, &record, reason, sinks);
         }
         match &sinks.stream {
             Some(outlet) if !outlet.is_abandoned() => {
@@ -198,30 +198,30 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    fn show(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
+    fn run_hooks(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
         for hook in &sinks.hooks {
             self.guarded(|| hook(position, record, reason));
         }
     }
 
     /// Shows hooks a record that was set aside, in place.
-    pub(super) fn show_aside(&self, number: usize, aside: Aside, sinks: &Sinks<T>) {
-        let Aside { slot, sequence, reason, .. } = aside;
+    pub(super) fn run_hooks_in_place(&self, number: usize, aside: Quarantined, sinks: &Sinks<T>) {
+        let Quarantined { slot, sequence, reason, .. } = aside;
         // SAFETY: it is published; this thread pinned its slot while it held the token and the record was in place, so whoever
         // took the token after that finds the pin (invariant 1).
         unsafe {
             self.shards[number]
                 .slots
-                .read(slot, |record| self.show(Position::new(number, sequence), record, reason, sinks));
+                .read(slot, |record| self.run_hooks(Position::new(number, sequence), record, reason, sinks));
         }
     }
 
     /// Counts the records that a stream does not get, because a reader looks at them when the store ends.
-    pub(crate) fn miss_aside(&self) {
+    pub(crate) fn count_missed_in_quarantine(&self) {
         let sinks = self.sinks.load();
         for shard in &self.shards {
             let places = shard.slots.serving();
-            let held = places.aside().iter().filter(|aside| !shard.slots.is_taken(aside.slot, aside.sequence));
+            let held = places.quarantined().iter().filter(|aside| !shard.slots.is_taken(aside.slot, aside.sequence));
             held.for_each(|_| sinks.stream.iter().for_each(Outlet::miss));
         }
         self.guarded(|| drop(sinks));

@@ -5,12 +5,12 @@
 //! their slots, and hooks and drops see them after the token has been given back.
 
 use super::reclaim::{Reclaimed, owns_heap};
-use super::work::{Moved, SHED_BATCH, Work};
+use super::work::{BYTE_LIMIT_BATCH, Moved, Work};
 use crate::engine::index::PASSED_OVER;
-use crate::engine::inside;
 use crate::engine::reason::EvictReason;
+use crate::engine::reentrancy;
 use crate::engine::ring::Head;
-use crate::engine::shard::{Owner, Shard};
+use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
@@ -21,37 +21,37 @@ const CHUNK: u64 = 64;
 impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the user's.
     pub(crate) fn step(&self, number: usize, work: Work) -> Option<Moved> {
-        let owner = self.own(number, work.relieves)?;
+        let owner = self.try_lock_indexer(number, work.takes_over)?;
         Some(self.work(owner, number, work))
     }
 
-    fn work(&self, owner: Owner<'_, T>, number: usize, work: Work) -> Moved {
+    fn work(&self, owner: IndexerGuard<'_, T>, number: usize, work: Work) -> Moved {
         // The token goes back before this thread leaves, also if something unwinds.
-        let (_inside, owner) = (inside::enter(), owner);
+        let (_inside, owner) = (reentrancy::enter(), owner);
         let shard = owner.shard();
         let before = (owner.index.own_indexed(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
         let indexed = index(&owner, claimed, claimed.min(before.0 + 2 * work.evict));
         let most = indexed.min(before.1 + work.evict);
         // Parts go with the last record that holds them: no more is evicted for them than will soon tell whether that was enough.
-        let crowding = if work.evict > 0 && self.shares_too_much() { before.2 + SHED_BATCH } else { 0 };
-        let low = shed(&owner, shard.low(claimed), most, crowding);
+        let crowding = if work.evict > 0 && self.shares_too_much() { before.2 + BYTE_LIMIT_BATCH } else { 0 };
+        let low = enforce_byte_limit(&owner, shard.low(claimed), most, crowding);
         let evicted = evict(&owner, before.1, low.min(most));
         let sinks = self.sinks.load();
         let Reclaimed { to: reclaimed, taken, to_show, pinner, freed } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
         let shows = !sinks.is_empty() && (!taken.is_empty() || !to_show.is_empty());
         self.showing.add(u64::from(shows));
-        taken.into_iter().for_each(|gone| self.let_go(number, gone, &sinks));
-        to_show.into_iter().for_each(|aside| self.show_aside(number, aside, &sinks));
+        taken.into_iter().for_each(|gone| self.release(number, gone, &sinks));
+        to_show.into_iter().for_each(|aside| self.run_hooks_in_place(number, aside, &sinks));
         self.showing.take_off(u64::from(shows));
         drop(pinner);
-        if let Some(share) = &shard.share
+        if let Some(budget) = &shard.byte_budget
             && freed > 0
             && !planted(Fault::BytesNotGivenBack)
         {
             // Waiters are told below.
-            share.give_back(freed);
+            budget.release(freed);
         }
         // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
         self.guarded(|| drop(sinks));
@@ -64,7 +64,7 @@ impl<T: Signal> Engine<T> {
 }
 
 /// Enters published records into every index, in order, up to another or the first that is not published yet; how far that got.
-fn index<T: Signal>(owner: &Owner<'_, T>, claimed: u64, to: u64) -> u64 {
+fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let slots = &shard.slots;
     let mut done = index.own_indexed();
@@ -102,18 +102,18 @@ fn index<T: Signal>(owner: &Owner<'_, T>, claimed: u64, to: u64) -> u64 {
 
 /// Whether the heap bytes of records are counted.
 fn counts_heap<T: Signal>(shard: &Shard<T>) -> bool {
-    owns_heap::<T>() || shard.share.is_some()
+    owns_heap::<T>() || shard.byte_budget.is_some()
 }
 
 /// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, or lie
 /// below `crowding`, but not beyond `to`; where the visible window begins then.
-fn shed<T: Signal>(owner: &Owner<'_, T>, low: u64, to: u64, crowding: u64) -> u64 {
+fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64, crowding: u64) -> u64 {
     let shard = owner.shard();
-    let Some(share) = &shard.share else { return low };
+    let Some(budget) = &shard.byte_budget else { return low };
     let evicted = owner.evicted();
     let (mut kept, mut at) = (shard.kept(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
-        if sequence >= low.max(crowding) && kept <= share.most {
+        if sequence >= low.max(crowding) && kept <= budget.most {
             break;
         }
         if owner.index.leads[shard.slots.place(sequence)].get() != PASSED_OVER {
@@ -122,14 +122,14 @@ fn shed<T: Signal>(owner: &Owner<'_, T>, low: u64, to: u64, crowding: u64) -> u6
         kept = kept.saturating_sub(size_of::<T>() as u64);
         at = sequence + 1;
     }
-    if at > low && !planted(Fault::ShedUnseen) {
-        shard.raise_floor(at, EvictReason::Bytes);
+    if at > low && !planted(Fault::ByteLimitUnseen) {
+        shard.raise_low_watermark(at, EvictReason::Bytes);
     }
     low.max(at)
 }
 
 /// Takes records whose turn has come out of every index; how far that got.
-fn evict<T: Signal>(owner: &Owner<'_, T>, from: u64, to: u64) -> u64 {
+fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
     if to <= from {
         return from;
     }
@@ -157,7 +157,7 @@ fn evict<T: Signal>(owner: &Owner<'_, T>, from: u64, to: u64) -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::work::{ASSIST_BATCH, BATCH, TIDY_BATCH};
+    use super::super::work::{ASSIST_BATCH, BATCH, RECLAIM_BATCH};
     use super::*;
     use crate::engine::settings::OnFull;
     use crate::signal::LogRecord;
@@ -177,10 +177,10 @@ mod tests {
         let engine = engine_for_eight(60);
         engine.push_some(60);
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
-        assert_eq!(engine.step(0, Work::tidy(5)), moved(0, 0, 5));
+        assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 5));
         assert_eq!(engine.step(0, Work::FLUSH), moved(0, 0, 0));
-        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, TIDY_BATCH));
-        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - TIDY_BATCH));
+        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, RECLAIM_BATCH));
+        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - RECLAIM_BATCH));
     }
 
     #[test]
@@ -222,15 +222,15 @@ mod tests {
         let shard = &engine.shards[0];
         let tidied = |pushed_to, pushed| {
             let before = shard.reclaimed();
-            engine.tidy_after(0, pushed_to, pushed);
+            engine.reclaim_after_push(0, pushed_to, pushed);
             shard.reclaimed() - before
         };
         assert_eq!(tidied(9, 1), 0);
-        assert_eq!(tidied(8, 1), TIDY_BATCH);
+        assert_eq!(tidied(8, 1), RECLAIM_BATCH);
         assert_eq!(tidied(20, 4), 0, "sixteen was reached before");
-        assert_eq!(tidied(20, 5), TIDY_BATCH);
-        assert_eq!(tidied(40, 9), 2 * TIDY_BATCH);
-        let inside = inside::enter();
+        assert_eq!(tidied(20, 5), RECLAIM_BATCH);
+        assert_eq!(tidied(40, 9), 2 * RECLAIM_BATCH);
+        let inside = reentrancy::enter();
         assert_eq!(tidied(48, 1), 0);
         drop(inside);
         assert_eq!((shard.evicted() - shard.reclaimed(), tidied(64, 64)), (36, 36));
@@ -244,17 +244,17 @@ mod tests {
         engine.push_some(18);
         engine.settle();
         assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, 0));
-        assert_eq!(engine.step(0, Work::tidy(5)), moved(0, 0, 0));
+        assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 0));
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(0, 0, 10));
     }
 
     fn claim<T: Signal>(
         engine: &Engine<T>,
         record: &mut T,
-    ) -> (crate::engine::route::Claim, crate::engine::ring::Sketch<T>) {
-        let sketch = engine.sketch(record).expect("its keys are sound");
-        let claim = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject).expect("there is room");
-        (claim, sketch)
+    ) -> (crate::engine::router::Claim, crate::engine::ring::RecordMeta<T>) {
+        let meta = engine.meta(record).expect("its keys are sound");
+        let claim = engine.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("there is room");
+        (claim, meta)
     }
 
     #[test]
@@ -263,17 +263,17 @@ mod tests {
         let shard = &engine.shards[0];
         engine.push_some(3);
         let mut record = LogRecord::builder().trace_id(7).build();
-        let (stalled, sketch) = claim(&engine, &mut record);
+        let (stalled, meta) = claim(&engine, &mut record);
         // Several times around the ring.
         for _ in 0..100 {
             engine.push_some(1);
             engine.step(0, Work::ALL);
         }
         assert_eq!((shard.claimed(), shard.evicted(), shard.indexed()), (104, 96, 104));
-        assert_eq!(shard.slots.serving().aside().len(), 1);
-        engine.publish(stalled, record, &sketch);
+        assert_eq!(shard.slots.serving().quarantined().len(), 1);
+        engine.publish(stalled, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 0));
-        assert!(shard.slots.serving().aside().is_empty(), "what was published too late is dropped");
+        assert!(shard.slots.serving().quarantined().is_empty(), "what was published too late is dropped");
         engine.push_some(40);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert!(!shard.slots.any_moved(), "the place has its own slot again");
@@ -292,9 +292,9 @@ mod tests {
             engine.shards[0].evicted()
         });
         assert_eq!(read, Some(100));
-        assert_eq!(engine.shards[0].slots.serving().aside().len(), 1);
+        assert_eq!(engine.shards[0].slots.serving().quarantined().len(), 1);
         engine.step(0, Work::ALL);
-        assert!(engine.shards[0].slots.serving().aside().is_empty());
+        assert!(engine.shards[0].slots.serving().quarantined().is_empty());
     }
 
     proptest::proptest! {
@@ -314,18 +314,18 @@ mod tests {
                 match action {
                     0..5 => {
                         let mut record = of_trace(number);
-                        let sketch = engine.sketch(&mut record).expect("its keys are sound");
-                        if let Ok(claim) = engine.claim(std::slice::from_ref(&sketch), OnFull::Reject) {
+                        let meta = engine.meta(&mut record).expect("its keys are sound");
+                        if let Ok(claim) = engine.claim(std::slice::from_ref(&meta), OnFull::Reject) {
                             pushed += 1;
                             if number % 5 == 0 && asleep.len() < 4 {
-                                asleep.push_back((claim, record, sketch));
+                                asleep.push_back((claim, record, meta));
                             } else {
-                                engine.publish(claim, record, &sketch);
+                                engine.publish(claim, record, &meta);
                             }
                         }
                     }
-                    5 => if let Some((claim, record, sketch)) = asleep.pop_front() {
-                        engine.publish(claim, record, &sketch);
+                    5 => if let Some((claim, record, meta)) = asleep.pop_front() {
+                        engine.publish(claim, record, &meta);
                     },
                     6 => drop(engine.step(0, Work::ASSIST)),
                     7 => drop(engine.step(0, Work::FLUSH)),
@@ -334,10 +334,10 @@ mod tests {
                 let audited = crate::store::audit::audit(&engine);
                 proptest::prop_assert!(audited.is_ok(), "{audited:?}");
             }
-            asleep.into_iter().for_each(|(claim, record, sketch)| engine.publish(claim, record, &sketch));
+            asleep.into_iter().for_each(|(claim, record, meta)| engine.publish(claim, record, &meta));
             while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
             let shard = &engine.shards[0];
-            proptest::prop_assert_eq!((shard.claimed(), shard.indexed(), shard.slots.any_aside()), (pushed, pushed, false));
+            proptest::prop_assert_eq!((shard.claimed(), shard.indexed(), shard.slots.any_quarantined()), (pushed, pushed, false));
         }
     }
 
@@ -346,11 +346,11 @@ mod tests {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
         engine.push_some(3);
         let mut record = LogRecord::default();
-        let (stalled, sketch) = claim(&engine, &mut record);
+        let (stalled, meta) = claim(&engine, &mut record);
         engine.push_some(12);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert_eq!(engine.shards[0].reclaimed(), 3);
-        engine.publish(stalled, record, &sketch);
+        engine.publish(stalled, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 5));
     }
 

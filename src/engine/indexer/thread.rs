@@ -27,7 +27,7 @@ const LONGER_NAPS: u32 = 5;
 
 /// Runs until the store stops, and ends it.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
-    engine.notices.attach();
+    engine.wakeups.attach();
     let mut rounds = Rounds { idle: 0, pace: Pace::new(), hurried: false };
     until_stopped(engine, || rounds.next(engine));
     // As for a round. What the first try has done is not done again.
@@ -56,12 +56,12 @@ struct Rounds {
 impl Rounds {
     /// Makes a pass, and naps or parks as is called for.
     fn next<T: Signal>(&mut self, engine: &Engine<T>) {
-        engine.notices.tick_on();
+        engine.wakeups.tick_on();
         engine.age_out(Instant::now);
         if self.pace.leaves(engine) && !self.hurried {
             // Not idle, and nothing to do for it.
             self.idle = 0;
-            self.hurried = engine.notices.nap(LEFT_NAP);
+            self.hurried = engine.wakeups.nap(LEFT_NAP);
             return;
         } else if pass(engine, self.idle > 0) {
             self.idle = 0;
@@ -75,19 +75,19 @@ impl Rounds {
         if self.idle > IDLE_NAPS && park(engine) {
             return;
         }
-        self.hurried = engine.notices.nap(nap_after(self.idle));
+        self.hurried = engine.wakeups.nap(nap_after(self.idle));
     }
 }
 
 /// Sleeps until there is something to do; false, and at once, if there is.
 fn park<T: Signal>(engine: &Engine<T>) -> bool {
-    engine.notices.begin_to_park();
+    engine.wakeups.begin_to_park();
     let marked = engine.shards.iter().all(Shard::mark_parked);
     // Not before the marks: see `Shard::take_parked_mark`.
     let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
     let parks = marked && (planted(Fault::ParkWithoutLook) || settled());
     if parks {
-        engine.notices.park(engine.ages_next());
+        engine.wakeups.park(engine.ages_next());
     }
     for shard in &engine.shards {
         shard.take_parked_mark();
@@ -119,12 +119,12 @@ impl Pace {
     fn leaves<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
         let claimed = engine.shards.iter().map(Shard::claimed).sum();
         let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
-        let crowded = engine.notices.take_entered() >= self.cores
+        let crowded = engine.wakeups.take_entered() >= self.cores
             && arrived >= engine.shards.iter().map(Shard::slack).sum::<u64>() / 4
             && engine.sinks.load().is_empty()
             // Producers evict for want of slots, not for what records share.
             && !engine.shares_too_much();
-        engine.notices.set_crowded(crowded);
+        engine.wakeups.set_crowded(crowded);
         crowded
     }
 }
@@ -170,10 +170,10 @@ mod tests {
         let mut pace = Pace { cores: 2, claimed: 0 };
         let mut leaves = |threads: u64, records| {
             engine.push_some(records);
-            engine.notices.take_entered();
-            (0..threads).for_each(|_| engine.notices.enter());
+            engine.wakeups.take_entered();
+            (0..threads).for_each(|_| engine.wakeups.enter());
             let leaves = pace.leaves(&engine);
-            assert_eq!(engine.notices.is_crowded(), leaves, "they are told");
+            assert_eq!(engine.wakeups.is_crowded(), leaves, "they are told");
             leaves
         };
         assert!(leaves(2, enough));

@@ -9,31 +9,32 @@ pub(crate) struct Work {
     /// Reclaims so many, where that takes no code of users: records need no drop, and no hook or stream sees them.
     pub(super) reclaim: u64,
     /// The same where it takes such code.
-    pub(super) let_go: u64,
+    pub(super) drops: u64,
     /// Whether hooks and a stream may see records here.
     pub(super) shows: bool,
-    /// Whether it relieves a holder that sleeps.
-    pub(super) relieves: bool,
+    /// Whether it takes_over a holder that sleeps.
+    pub(super) takes_over: bool,
 }
 
 impl Work {
     /// Everything, in large batches: for the indexer's thread, and for whoever steps where there is none.
-    pub(crate) const ALL: Self = Self { evict: BATCH, reclaim: BATCH, let_go: MOST_TAKEN, shows: true, relieves: true };
+    pub(crate) const ALL: Self =
+        Self { evict: BATCH, reclaim: BATCH, drops: MOST_TAKEN, shows: true, takes_over: true };
     /// All but drops, which are left to producers: allocators are fast where the thread that allocated a record frees it.
-    pub(crate) const NO_DROPS: Self = Self { let_go: 0, ..Self::ALL };
+    pub(crate) const NO_DROPS: Self = Self { drops: 0, ..Self::ALL };
     /// Nothing that takes code of users.
-    pub(crate) const FLUSH: Self = Self { let_go: 0, shows: false, ..Self::ALL };
+    pub(crate) const FLUSH: Self = Self { drops: 0, shows: false, ..Self::ALL };
     /// Some indexing, by a reader that would have to look through what is not indexed.
-    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, let_go: 0, shows: false, relieves: false };
+    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, shows: false, takes_over: false };
     /// A small batch, by a producer that has found no room.
     pub(crate) const ASSIST: Self =
-        Self { evict: ASSIST_BATCH, reclaim: BATCH, let_go: TIDY_BATCH, shows: false, relieves: true };
+        Self { evict: ASSIST_BATCH, reclaim: BATCH, drops: RECLAIM_BATCH, shows: false, takes_over: true };
     /// The same where the indexer's thread sleeps, or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { shows: true, ..Self::ASSIST };
 
     /// Lets go of so many records that have been evicted.
-    pub(crate) const fn tidy(let_go: u64) -> Self {
-        Self { evict: 0, reclaim: 0, let_go, shows: false, relieves: false }
+    pub(crate) const fn reclaim_some(drops: u64) -> Self {
+        Self { evict: 0, reclaim: 0, drops, shows: false, takes_over: false }
     }
 }
 
@@ -59,11 +60,11 @@ pub(super) const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
 /// Records that are moved out of their slots at a time.
 pub(super) const MOST_TAKEN: u64 = if cfg!(loom) { 1 } else { 32 };
 
-/// How many records that take time to drop a producer lets go of at most, for every [`TIDY_EVERY`] that it pushes.
-pub(super) const TIDY_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
+/// How many records that take time to drop a producer lets go of at most, for every [`RECLAIM_EVERY`] that it pushes.
+pub(super) const RECLAIM_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
 
 /// A power of two.
-pub(super) const TIDY_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
+pub(super) const RECLAIM_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
 
 /// How many records go at a time where what records share takes too many bytes.
-pub(super) const SHED_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
+pub(super) const BYTE_LIMIT_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };

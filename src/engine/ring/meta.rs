@@ -12,14 +12,14 @@ pub(crate) enum Class {
 }
 
 /// What is computed from a record before the claim, so that no user code runs between claim and publish.
-pub(crate) struct Sketch<T: Signal> {
+pub(crate) struct RecordMeta<T: Signal> {
     pub(crate) class: Class,
     pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
     pub(crate) time: u64,
     pub(crate) heap: u32,
 }
 
-impl<T: Signal> Sketch<T> {
+impl<T: Signal> RecordMeta<T> {
     pub(crate) fn new() -> Self {
         Self { class: Class::Rest, prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
     }

@@ -1,15 +1,15 @@
 //! The ring of one shard: slots and their heads, and the words that several threads share.
 
-mod floor;
+mod indexer_lock;
+mod low_watermark;
 mod meta;
 mod pins;
-mod places;
 mod slot;
-mod token;
+mod slot_map;
 
-pub(crate) use floor::{Departures, Floor};
-pub(crate) use meta::{Class, Sketch};
+pub(crate) use indexer_lock::{Cursor, IndexerLock, Term};
+pub(crate) use low_watermark::{Departures, LowWatermark};
+pub(crate) use meta::{Class, RecordMeta};
 pub(crate) use pins::{AT_ONCE, Pinner, Pins};
-pub(crate) use places::{Aside, Places};
 pub(crate) use slot::{Head, Slots, Taken};
-pub(crate) use token::{Cursor, Tenure, Token};
+pub(crate) use slot_map::{Quarantined, SlotMap};

@@ -1,11 +1,11 @@
 //! Slots: a head for the engine, one cache line, and the record itself apart from it.
 //!
 //! A shard hands out sequences. Sequence `s` belongs to *place* `s % P` of the ring. As a rule the slot of that number
-//! serves the place. While somebody sleeps over a slot, a spare one serves its place: see [`Places`].
+//! serves the place. While somebody sleeps over a slot, a spare one serves its place: see [`SlotMap`].
 
-use super::meta::Sketch;
-use super::places::{Aside, Places};
-use super::token::{Cursor, Tenure};
+use super::indexer_lock::{Cursor, Term};
+use super::meta::RecordMeta;
+use super::slot_map::{Quarantined, SlotMap};
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Zeroed, reserve, reserve_zeroed};
@@ -169,11 +169,11 @@ pub(crate) enum Taken<T> {
 pub(crate) struct Slots<T: Signal> {
     heads: Box<[Head<T::Indexes>]>,
     payloads: Box<[Cell<MaybeUninit<T>>]>,
-    /// Places of the ring. What is left of the slots is spare.
+    /// SlotMap of the ring. What is left of the slots is spare.
     places: usize,
     /// 1 while some place is served by another slot than its own, or somebody sleeps over a slot.
     moved: Cursor,
-    serving: Snapshot<Places>,
+    serving: Snapshot<SlotMap>,
 }
 
 // SAFETY: heads are atomics. A payload is written by the one owner of its claim, read under a pin (see `read`) and
@@ -193,7 +193,7 @@ impl<T: Signal> Slots<T> {
             payloads: reserve(count, || Cell::new(MaybeUninit::uninit()))?,
             places,
             moved: Cursor::new(),
-            serving: Snapshot::new(Places::new(places, spares)),
+            serving: Snapshot::new(SlotMap::new(places, spares)),
         })
     }
 
@@ -247,13 +247,13 @@ impl<T: Signal> Slots<T> {
     }
 
     /// How many slots somebody sleeps over.
-    pub(crate) fn count_aside(&self) -> usize {
-        if self.any_moved() { self.serving.load().aside().len() } else { 0 }
+    pub(crate) fn count_quarantined(&self) -> usize {
+        if self.any_moved() { self.serving.load().quarantined().len() } else { 0 }
     }
 
     /// Whether somebody sleeps over a slot.
-    pub(crate) fn any_aside(&self) -> bool {
-        self.count_aside() > 0
+    pub(crate) fn any_quarantined(&self) -> bool {
+        self.count_quarantined() > 0
     }
 
     /// The slot that serves a place now.
@@ -274,29 +274,29 @@ impl<T: Signal> Slots<T> {
     }
 
     /// Who serves which place now; for the token holder.
-    pub(crate) fn serving(&self) -> Arc<Places> {
+    pub(crate) fn serving(&self) -> Arc<SlotMap> {
         Arc::clone(&self.serving.load())
     }
 
     /// Replaces who serves which place, if that is still what it was; whether it was. For the token holder, before it raises the
     /// limit.
-    pub(crate) fn serve(&self, before: &Arc<Places>, places: Places, tenure: Tenure) -> bool {
+    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap, term: Term) -> bool {
         let (was_moved, is_moved) = (u64::from(!before.is_plain()), u64::from(!places.is_plain()));
         let replaced = self.serving.replace(before, places);
         if replaced && was_moved != is_moved {
             // Where this fails, the holder has been relieved, and its successor has noted it.
-            self.moved.advance(was_moved, is_moved, tenure, Ordering::Release);
+            self.moved.advance(was_moved, is_moved, term, Ordering::Release);
         }
         replaced
     }
 
-    /// Makes sure that whoever has looked at who serves which place before this, in an earlier tenure, can't replace it any more.
-    pub(crate) fn adopt_places(&self, tenure: Tenure, is_held: impl Fn() -> bool) -> Option<()> {
-        self.serving.update(Places::clone);
-        let noted = self.moved.adopt(tenure, is_held)?;
+    /// Makes sure that whoever has looked at who serves which place before this, in an earlier term, can't replace it any more.
+    pub(crate) fn adopt_places(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
+        self.serving.update(SlotMap::clone);
+        let noted = self.moved.adopt(term, is_held)?;
         let moved = u64::from(!self.serving.load().is_plain());
         if noted != moved {
-            self.moved.advance(noted, moved, tenure, Ordering::Release);
+            self.moved.advance(noted, moved, term, Ordering::Release);
         }
         Some(())
     }
@@ -324,7 +324,7 @@ impl<T: Signal> Slots<T> {
         })
     }
 
-    /// Bytes of a record with this head, in its slot and on the heap; as [`Sketch::bytes`] had them.
+    /// Bytes of a record with this head, in its slot and on the heap; as [`RecordMeta::bytes`] had them.
     pub(crate) fn bytes_of(head: &Head<T::Indexes>) -> u64 {
         size_of::<T>() as u64 + head.heap()
     }
@@ -375,7 +375,7 @@ impl<T: Signal> Slots<T> {
     /// The caller owns the claim on `sequence`. `slot` served the sequence's place when the limit let it claim. It calls this
     /// once. Then the slot is free (`claimed ≤ reclaimed + P`), and nobody else touches the payload until the generation says so.
     #[inline(always)]
-    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, sketch: &Sketch<T>) {
+    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, meta: &RecordMeta<T>) {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         // Release pairs with the Acquire in `Head::generation`: who finds the slot busy sees that its former record was evicted.
         head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
@@ -387,9 +387,9 @@ impl<T: Signal> Slots<T> {
             unsafe { (*payload).write(record) };
         });
         head.stamp.store(stamp, Ordering::Relaxed);
-        head.time.store(sketch.time, Ordering::Relaxed);
-        head.heap.store(sketch.heap, Ordering::Relaxed);
-        for (cell, &print) in head.prints.as_ref().iter().zip(sketch.prints.as_ref()) {
+        head.time.store(meta.time, Ordering::Relaxed);
+        head.heap.store(meta.heap, Ordering::Relaxed);
+        for (cell, &print) in head.prints.as_ref().iter().zip(meta.prints.as_ref()) {
             cell.store(print, Ordering::Relaxed);
         }
         // Release pairs with the Acquire in `Head::generation`.
@@ -440,7 +440,7 @@ impl<T: Signal> Slots<T> {
     /// Drops what is published of these sequences, and in slots that were set aside.
     pub(crate) fn clear(&mut self, sequences: std::ops::Range<u64>, mut guarded: impl FnMut(&mut dyn FnMut())) {
         let places = self.serving();
-        let aside = places.aside().iter().map(|&Aside { slot, sequence, .. }| (slot, sequence));
+        let aside = places.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
         let within = sequences.map(|sequence| (self.slot(self.place(sequence)), sequence));
         for (slot, sequence) in within.chain(aside) {
             guarded(&mut || {

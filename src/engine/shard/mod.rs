@@ -3,22 +3,22 @@
 //! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, each only ever growing. Visible is what is published at or
 //! above `max(evicted, floor, claimed − capacity)`.
 
-mod share;
-mod tenants;
+mod byte_budget;
+mod index_pool;
 
-pub(crate) use share::{Bytes, Need, OnlySlots, Share};
+pub(crate) use byte_budget::{Admission, ByteBudget, MeteredBytes, NoBudget};
 
 use crate::engine::index::Index;
-use crate::engine::inside::caught;
 use crate::engine::reason::EvictReason;
-use crate::engine::ring::{Cursor, Departures, Floor, Head, Places, Slots, Tenure, Token};
+use crate::engine::reentrancy::caught;
+use crate::engine::ring::{Cursor, Departures, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Ordering, look_before_swap};
+use index_pool::IndexPool;
 use std::collections::TryReserveError;
 use std::sync::Arc;
-use tenants::Tenants;
 
 /// The word of the `claimed` cursor: sequences handed out; and in the top bits whether the shard is closed, and whether the
 /// indexer sleeps until somebody claims.
@@ -47,11 +47,11 @@ pub(crate) struct Shard<T: Signal> {
     claimed: CachePadded<AtomicU64>,
     reclaimed: CachePadded<Cursor>,
     evicted: CachePadded<Cursor>,
-    floor: Floor,
+    low_watermark: LowWatermark,
     /// If bytes are bounded.
-    pub(crate) share: Option<Share>,
-    token: CachePadded<Token>,
-    tenants: Tenants<T>,
+    pub(crate) byte_budget: Option<ByteBudget>,
+    token: CachePadded<IndexerLock>,
+    indexes: IndexPool<T>,
     pub(crate) slots: Slots<T>,
     capacity: u64,
 }
@@ -70,10 +70,10 @@ impl<T: Signal> Shard<T> {
             claimed: CachePadded::new(AtomicU64::new(0)),
             reclaimed: CachePadded::new(Cursor::new()),
             evicted: CachePadded::new(Cursor::new()),
-            floor: Floor::default(),
-            share: bytes.map(Share::new),
-            token: CachePadded::new(Token::new()),
-            tenants: Tenants::new(places)?,
+            low_watermark: LowWatermark::default(),
+            byte_budget: bytes.map(ByteBudget::new),
+            token: CachePadded::new(IndexerLock::new()),
+            indexes: IndexPool::new(places)?,
             slots: Slots::new(places, spares)?,
             capacity: capacity as u64,
         })
@@ -110,7 +110,8 @@ impl<T: Signal> Shard<T> {
     /// Whether a claim would succeed or be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
-        claimed.is_closed() || claimed.sequence() < self.limit() && self.share.as_ref().is_none_or(Share::has_room)
+        claimed.is_closed()
+            || claimed.sequence() < self.limit() && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
     }
 
     /// Lets the indexer know that there is something to do; whether it sleeps, and has to be woken.
@@ -133,12 +134,12 @@ impl<T: Signal> Shard<T> {
     /// The index that is in use now, and a word that changes when another is.
     #[inline]
     pub(crate) fn index(&self) -> (&Index<T>, u64) {
-        self.tenants.current()
+        self.indexes.current()
     }
 
     /// Whether the index that was in use then still is, after looks at it.
     pub(crate) fn is_current(&self, word: u64) -> bool {
-        self.tenants.is_current(word)
+        self.indexes.is_current(word)
     }
 
     #[inline]
@@ -178,7 +179,7 @@ impl<T: Signal> Shard<T> {
 
     /// Whether the store has been cleared since this sequence was there.
     pub(crate) fn has_cleared(&self, sequence: u64) -> bool {
-        self.floor.has_cleared(sequence)
+        self.low_watermark.has_cleared(sequence)
     }
 
     /// Sequences handed out, those of them that have left, and these by reason. The total is of one moment. While records are
@@ -187,7 +188,7 @@ impl<T: Signal> Shard<T> {
         let evicted = self.evicted();
         let claimed = self.claimed();
         let low = self.low(claimed).min(claimed);
-        let mut departures = self.floor.departures(evicted.min(low)..low);
+        let mut departures = self.low_watermark.departures(evicted.min(low)..low);
         let capacity = EvictReason::Capacity as usize;
         departures[capacity] = 0;
         let mut left = low;
@@ -202,7 +203,7 @@ impl<T: Signal> Shard<T> {
     /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
     #[inline]
     pub(crate) fn low(&self, claimed: u64) -> u64 {
-        let floor = if planted(Fault::FloorIgnored) { 0 } else { self.floor.get() };
+        let floor = if planted(Fault::WatermarkIgnored) { 0 } else { self.low_watermark.get() };
         claimed.saturating_sub(self.capacity).max(floor)
     }
 
@@ -219,7 +220,7 @@ impl<T: Signal> Shard<T> {
 
     /// Whether few of its bytes are left, where these are bounded.
     pub(crate) fn is_short_of_bytes(&self) -> bool {
-        self.share.as_ref().is_some_and(Share::is_short)
+        self.byte_budget.as_ref().is_some_and(ByteBudget::is_short)
     }
 
     /// Bytes of the records that are indexed and not evicted, in their slots and on the heap.
@@ -243,20 +244,20 @@ impl<T: Signal> Shard<T> {
     /// Bytes of the directories of an index.
     pub(crate) fn directory_bytes(&self, number: usize) -> usize {
         let mut bytes = 0;
-        self.tenants.for_each(|index| bytes += index.directory_bytes(number));
+        self.indexes.for_each(|index| bytes += index.directory_bytes(number));
         bytes
     }
 
     /// Bytes of what else the indexes are made of.
     pub(crate) fn other_index_bytes(&self) -> usize {
         let mut bytes = 0;
-        self.tenants.for_each(|index| bytes += index.other_bytes());
+        self.indexes.for_each(|index| bytes += index.other_bytes());
         bytes
     }
 
     /// Whether what is indexed and not evicted takes more bytes than its share.
     pub(crate) fn is_over_share(&self) -> bool {
-        self.share.as_ref().is_some_and(|share| self.kept() > share.most)
+        self.byte_budget.as_ref().is_some_and(|budget| self.kept() > budget.most)
     }
 
     /// Whether everything claimed is indexed, everything due is evicted, and everything evicted is reclaimed.
@@ -265,19 +266,19 @@ impl<T: Signal> Shard<T> {
         self.indexed() == claimed
             && self.evicted() >= self.low(claimed)
             && self.reclaimed() == self.evicted()
-            && !self.slots.any_aside()
+            && !self.slots.any_quarantined()
             && !self.is_over_share()
     }
 
     /// Raises the floor to all that has been handed out: not visible any more, from now on.
     pub(crate) fn clear(&self) {
-        self.raise_floor(self.claimed(), EvictReason::Cleared);
+        self.raise_low_watermark(self.claimed(), EvictReason::Cleared);
     }
 
     /// Makes what lies below this sequence invisible from now on, and due for eviction.
-    pub(crate) fn raise_floor(&self, to: u64, reason: EvictReason) {
+    pub(crate) fn raise_low_watermark(&self, to: u64, reason: EvictReason) {
         let evicted = self.evicted();
-        self.floor.raise(to, reason, self.low(self.claimed()).max(evicted), evicted);
+        self.low_watermark.raise(to, reason, self.low(self.claimed()).max(evicted), evicted);
     }
 
     /// Hands out nothing more; whether the indexer sleeps, and has to be woken.
@@ -306,9 +307,9 @@ impl<T: Signal> Shard<T> {
     // --- the token holder ---
 
     /// Takes the token if it is free. Wait-free.
-    pub(crate) fn try_own(&self) -> Option<Owner<'_, T>> {
-        let (tenure, number) = self.token.try_take()?;
-        Some(Owner { shard: self, index: self.tenants.get(number), number, tenure })
+    pub(crate) fn try_lock_indexer(&self) -> Option<IndexerGuard<'_, T>> {
+        let (term, number) = self.token.try_take()?;
+        Some(IndexerGuard { shard: self, index: self.indexes.get(number), number, term })
     }
 
     /// The beats of whoever holds the token, if somebody does: two that are equal tell that it does not get on.
@@ -320,20 +321,20 @@ impl<T: Signal> Shard<T> {
 
     /// Takes the token over from a holder that sleeps. `None` if it has woken, or if there is no memory for another index, or if
     /// as many sleep as there may be. O(places of the ring).
-    pub(crate) fn take_over(&self) -> Option<Owner<'_, T>> {
+    pub(crate) fn take_over(&self) -> Option<IndexerGuard<'_, T>> {
         let held = self.token.held()?;
-        let (index, number) = self.tenants.hire(self.slots.places() as usize)?;
-        let Some(tenure) = self.token.take_over(held, number) else {
-            self.tenants.dismiss(number);
+        let (index, number) = self.indexes.lease(self.slots.places() as usize)?;
+        let Some(term) = self.token.take_over(held, number) else {
+            self.indexes.retire(number);
             return None;
         };
         // It is given back, or the index is, whatever happens.
-        let owner = Owner { shard: self, index, number, tenure };
-        let is_held = || self.token.is_held_by(tenure);
-        let evicted = self.evicted.adopt(tenure, is_held)?;
-        let reclaimed = self.reclaimed.adopt(tenure, is_held)?;
-        self.slots.adopt_places(tenure, is_held)?;
-        self.tenants.replace(tenure, number, is_held, |before| {
+        let owner = IndexerGuard { shard: self, index, number, term };
+        let is_held = || self.token.is_held_by(term);
+        let evicted = self.evicted.adopt(term, is_held)?;
+        let reclaimed = self.reclaimed.adopt(term, is_held)?;
+        self.slots.adopt_places(term, is_held)?;
+        self.indexes.replace(term, number, is_held, |before| {
             index.begin(evicted);
             for sequence in reclaimed..evicted {
                 let place = self.slots.place(sequence);
@@ -345,14 +346,14 @@ impl<T: Signal> Shard<T> {
 }
 
 /// The right to index, evict and reclaim in a shard; given back when dropped, also by a panic.
-pub(crate) struct Owner<'a, T: Signal> {
+pub(crate) struct IndexerGuard<'a, T: Signal> {
     shard: &'a Shard<T>,
     pub(crate) index: &'a Index<T>,
     number: usize,
-    tenure: Tenure,
+    term: Term,
 }
 
-impl<'a, T: Signal> Owner<'a, T> {
+impl<'a, T: Signal> IndexerGuard<'a, T> {
     pub(crate) fn shard(&self) -> &'a Shard<T> {
         self.shard
     }
@@ -367,14 +368,14 @@ impl<'a, T: Signal> Owner<'a, T> {
 
     /// Whether nobody has taken the token over.
     pub(crate) fn is_current(&self) -> bool {
-        self.shard.token.is_held_by(self.tenure)
+        self.shard.token.is_held_by(self.term)
     }
 
     /// Replaces who serves which place, if that is still what it was and nobody has taken the token over; whether it did. Before the
     /// cursor is moved.
-    pub(crate) fn serve(&self, before: &Arc<Places>, places: Places) -> bool {
+    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap) -> bool {
         // Not before `before` was looked at: whoever takes the token over renews the places after that.
-        self.is_current() && self.shard.slots.serve(before, places, self.tenure)
+        self.is_current() && self.shard.slots.serve(before, places, self.term)
     }
 
     /// Notes for each record of a range that is being evicted, and leads no key any more, why it leaves; and moves the cursor.
@@ -384,7 +385,7 @@ impl<'a, T: Signal> Owner<'a, T> {
         let shard = self.shard;
         let mut departed = Departures::default();
         let mut place = shard.slots.place(from);
-        shard.floor.tell(from..to, |part, reason| {
+        shard.low_watermark.tell(from..to, |part, reason| {
             departed[reason as usize] += part.end - part.start;
             for _ in part {
                 self.index.leads[place].set(reason as u8);
@@ -392,10 +393,10 @@ impl<'a, T: Signal> Owner<'a, T> {
             }
         });
         // Release pairs with the Acquire in `Shard::evicted`; the barrier against pins is the fence in `Pins::scan`.
-        let evicted = shard.evicted.advance(from, to, self.tenure, Ordering::Release);
+        let evicted = shard.evicted.advance(from, to, self.term, Ordering::Release);
         if evicted {
             let counted = EvictReason::ALL.into_iter().zip(departed).filter(|&(_, records)| records > 0);
-            counted.for_each(|(reason, records)| shard.floor.depart(reason, records));
+            counted.for_each(|(reason, records)| shard.low_watermark.depart(reason, records));
         }
         evicted
     }
@@ -410,14 +411,14 @@ impl<'a, T: Signal> Owner<'a, T> {
         debug_assert!(to <= self.evicted());
         // Release pairs with the Acquire in `Shard::limit`.
         let release = weaken(Ordering::Release, Fault::ReclaimedRelaxed);
-        self.shard.reclaimed.advance(from, to, self.tenure, release)
+        self.shard.reclaimed.advance(from, to, self.term, release)
     }
 }
 
-impl<T: Signal> Drop for Owner<'_, T> {
+impl<T: Signal> Drop for IndexerGuard<'_, T> {
     fn drop(&mut self) {
-        if !self.shard.token.give_back(self.tenure, self.number) {
-            self.shard.tenants.dismiss(self.number);
+        if !self.shard.token.give_back(self.term, self.number) {
+            self.shard.indexes.retire(self.number);
         }
     }
 }
@@ -454,7 +455,7 @@ mod tests {
         let shard = &engine.shards[0];
         let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
         engine.push_some(3);
-        engine.notices.tick_on();
+        engine.wakeups.tick_on();
         engine.push_some(2);
         assert_eq!(before(), [0, 3, 5]);
         engine.settle();
@@ -470,11 +471,11 @@ mod tests {
         assert!(shard.has_room_or_is_closed() && !shard.is_short_of_bytes());
         assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
         assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot");
-        let owner = shard.try_own().unwrap();
+        let owner = shard.try_lock_indexer().unwrap();
         owner.index.set_indexed(3);
         assert!(owner.evict(0, 1) && owner.reclaim(0, 1));
         assert!(shard.has_room_or_is_closed());
-        assert!(shard.share.as_ref().unwrap().take(10));
+        assert!(shard.byte_budget.as_ref().unwrap().try_reserve(10));
         assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte");
         assert!(!shard.close(), "nobody sleeps");
         assert!(shard.has_room_or_is_closed());
@@ -486,7 +487,7 @@ mod tests {
         let shard = Shard::<LogRecord>::new(2, 2, 0, Some(2 * size + 8)).unwrap();
         assert!(shard.is_settled());
         assert!(shard.claim(0, 3) && !shard.is_settled(), "not indexed");
-        let owner = shard.try_own().unwrap();
+        let owner = shard.try_lock_indexer().unwrap();
         owner.index.set_indexed(3);
         assert!(!shard.is_settled(), "one is due");
         assert!(owner.evict(0, 1) && !shard.is_settled(), "not reclaimed");
@@ -504,7 +505,7 @@ mod tests {
         assert!(shard.mark_parked() && !shard.claim(0, 1), "a claim finds the mark");
         assert!(shard.take_parked_mark() && !shard.take_parked_mark() && shard.claim(0, 1));
         assert!(!shard.mark_parked(), "one is not indexed");
-        shard.try_own().unwrap().index.set_indexed(1);
+        shard.try_lock_indexer().unwrap().index.set_indexed(1);
         assert!(shard.mark_parked() && shard.close() && !shard.close());
     }
 
@@ -512,20 +513,20 @@ mod tests {
     fn a_token_is_taken_over_from_a_sleeper_whose_work_counts_no_more() {
         let shard = Shard::<LogRecord>::new(4, 4, 2, None).unwrap();
         assert!(shard.claim(0, 4) && shard.take_over().is_none(), "nobody has it");
-        let sleeper = shard.try_own().unwrap();
+        let sleeper = shard.try_lock_indexer().unwrap();
         sleeper.index.set_indexed(3);
         assert!(sleeper.evict(0, 2) && sleeper.reclaim(0, 1));
         let other = shard.take_over().unwrap();
-        assert!(shard.try_own().is_none() && !sleeper.is_current() && other.is_current());
+        assert!(shard.try_lock_indexer().is_none() && !sleeper.is_current() && other.is_current());
         assert_eq!((other.reclaimed(), other.evicted(), shard.indexed()), (1, 2, 2));
         sleeper.index.set_indexed(4);
         assert!(!sleeper.evict(2, 3) && !sleeper.reclaim(1, 2));
         other.index.set_indexed(4);
         assert!(other.evict(2, 3) && other.reclaim(1, 3));
         drop(sleeper);
-        assert!(shard.try_own().is_none());
+        assert!(shard.try_lock_indexer().is_none());
         drop(other);
-        let again = shard.try_own().unwrap();
+        let again = shard.try_lock_indexer().unwrap();
         assert_eq!((again.index.own_indexed(), again.evicted(), again.reclaimed()), (4, 3, 3));
         assert!(shard.take_over().is_some(), "the sleeper's index is free again");
     }

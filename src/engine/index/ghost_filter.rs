@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// A note that orders nothing, like `sync::Count`: std's atomics also under loom.
 #[derive(Debug)]
-pub(crate) struct Departed(Box<[AtomicU32]>);
+pub(crate) struct GhostFilter(Box<[AtomicU32]>);
 
-impl Departed {
+impl GhostFilter {
     /// For a ring of so many slots.
     pub(crate) fn new(slots: usize) -> Result<Self, TryReserveError> {
         reserve((slots / 2).next_power_of_two(), || AtomicU32::new(0)).map(Self)
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn it_knows_what_left_lately_and_nothing_else() {
-        let departed = Departed::new(1_000).unwrap();
+        let departed = GhostFilter::new(1_000).unwrap();
         let print = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (1..=10_000).for_each(|number| departed.note(print(number)));
         assert!(departed.knows(print(10_000)));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_what_never_left_and_its_bytes_are_told() {
-        let departed = Departed::new(1_000).unwrap();
+        let departed = GhostFilter::new(1_000).unwrap();
         assert_eq!(departed.bytes(), 512 * 4);
         // Whatever is kept of a fingerprint, it is not what an empty place has.
         assert!((0..8).all(|high| !departed.knows(high << 32 | 5)));

@@ -1,6 +1,6 @@
 //! The eviction-notice channel: tells the indexer that a shard has moved.
 //!
-//! Notices coalesce, and the cursors say how far a shard has moved. So the channel never fills, and a producer never waits on
+//! Wakeups coalesce, and the cursors say how far a shard has moved. So the channel never fills, and a producer never waits on
 //! it. While there is traffic the indexer naps on a timer, and needs no notice. Before it parks it marks the `claimed` word of
 //! every shard. A producer's claim finds the mark in the word that it changes anyway, so a push pays nothing for the channel.
 //! Why no notice is lost is said at [`Shard::take_parked_mark`](crate::engine::ring::Shard::take_parked_mark).
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Notices {
+pub(crate) struct Wakeups {
     /// Passes of the indexer over its shards; a coarse clock for producers.
     tick: Count,
     /// Threads that have pushed since the last tick, each counted once, at least.
@@ -28,7 +28,7 @@ pub(crate) struct Notices {
     sleeper: OnceLock<Thread>,
 }
 
-impl Notices {
+impl Wakeups {
     pub(crate) fn new() -> Self {
         Self {
             tick: Count::default(),
@@ -103,7 +103,7 @@ impl Notices {
         self.crowded.set(u64::from(crowded));
     }
 
-    /// Makes the calling thread the one that notices wake.
+    /// Makes the calling thread the one that wakeups wake.
     pub(crate) fn attach(&self) {
         let _ = self.sleeper.set(thread::current());
     }

@@ -1,10 +1,10 @@
 //! Answering: the walks over all shards, merged into the query's order.
 
-use super::answer::{Cursor, Found, Order, Report};
 use super::merge::sort_down;
 use super::plan::Plan;
+use super::result::{Cursor, Found, Order, Report};
+use super::scan::{Scan, Step};
 use super::view::{Pin, Reader};
-use super::walk::{Step, Walk};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::ring::AT_ONCE;
@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use std::ops::Range;
 
 /// A query that can be answered.
-pub(super) struct Search<'a, T: Signal> {
+pub(super) struct Execution<'a, T: Signal> {
     pub(super) engine: &'a Engine<T>,
     pub(super) plan: Plan<'a, T>,
     pub(super) order: Order,
@@ -53,8 +53,8 @@ impl<T, F: FnMut(Position, &T)> Visitor<T> for Each<F> {
 /// One shard's part in a search.
 struct Part<'a, T: Signal> {
     shard: usize,
-    walk: Walk<'a, T>,
-    /// Records that the walk has found and that are not shown yet, the next one last.
+    scan: Scan<'a, T>,
+    /// Records that the scan has found and that are not shown yet, the next one last.
     ahead: SmallVec<[Step; AT_ONCE]>,
     /// What of the bounds the next page has to look at: all of it, until something is shown.
     left: Range<u64>,
@@ -67,7 +67,7 @@ type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 /// Records in the order in which they are to be shown, pinned together.
 type Batch = SmallVec<[(Found, Pin); AT_ONCE]>;
 
-impl<'a, T: Signal> Search<'a, T> {
+impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
         let shards = &self.engine.shards;
         if self.limit == 0 {
@@ -76,15 +76,15 @@ impl<'a, T: Signal> Search<'a, T> {
         // Before it looks at anything: whoever is inside does no work for others.
         (0..shards.len()).for_each(|number| self.engine.spare_a_tail(number));
         let begun: SmallVec<[u64; 8]> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
-        let leader = self.plan.leader(self.engine, self.window(&begun));
+        let driving = self.plan.driving_index(self.engine, self.window(&begun));
         // By arrival, walks find records in the order in which they are shown, unless links lead, which lead down.
         let as_walked = match self.order {
             Order::Newest => true,
-            Order::Oldest => leader.is_none(),
+            Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
         };
         let mut parts: Parts<'a, T> =
-            begun.iter().enumerate().map(|(number, &low)| self.part(number, low, leader)).collect();
+            begun.iter().enumerate().map(|(number, &low)| self.part(number, low, driving)).collect();
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if as_walked {
@@ -92,10 +92,10 @@ impl<'a, T: Signal> Search<'a, T> {
         } else {
             self.sort(&mut parts, &reader, visitor, &mut report)
         };
-        report.cut |= parts.iter().any(|part| !self.is_whole(part, last) && part.walk.is_cut(&self.plan));
-        report.led_by = leader.map(|leader| T::INDEXES.as_ref()[self.plan.wanted[leader].index]);
-        report.partial = parts.iter().any(|part| part.walk.is_partial());
-        report.looked_at = parts.iter().map(|part| part.walk.looked_at).sum();
+        report.cut |= parts.iter().any(|part| !self.is_whole(part, last) && part.scan.is_cut(&self.plan));
+        report.led_by = driving.map(|driving| T::INDEXES.as_ref()[self.plan.keys[driving].index]);
+        report.partial = parts.iter().any(|part| part.scan.is_partial());
+        report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
         if self.limit < usize::MAX || self.bounds.is_some() {
             self.say_where_it_ended(&mut report, &mut parts, last);
         }
@@ -122,16 +122,16 @@ impl<'a, T: Signal> Search<'a, T> {
         Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
     }
 
-    fn part(&self, number: usize, low: u64, leader: Option<usize>) -> Part<'a, T> {
+    fn part(&self, number: usize, low: u64, driving: Option<usize>) -> Part<'a, T> {
         let shard = &self.engine.shards[number];
         let bounds = self.bounds_of(number);
-        let walk = if self.order.is_upward() && leader.is_none() {
-            Walk::up(shard, low, &bounds)
+        let scan = if self.order.is_upward() && driving.is_none() {
+            Scan::up(shard, low, &bounds)
         } else {
-            Walk::down(shard, low, &bounds, &self.plan, leader)
+            Scan::down(shard, low, &bounds, &self.plan, driving)
         };
         let start = if self.counts { bounds.start } else { low.max(bounds.start) };
-        Part { shard: number, left: start..walk.end().max(start), walk, ahead: SmallVec::new(), held_back: false }
+        Part { shard: number, left: start..scan.end().max(start), scan, ahead: SmallVec::new(), held_back: false }
     }
 
     fn comes_before(&self, one: &Found, other: &Found) -> bool {
@@ -177,7 +177,7 @@ impl<'a, T: Signal> Search<'a, T> {
                 if shown == self.limit {
                     parts[found.shard].held_back = true;
                 } else {
-                    if self.show(found, pin, reader, visitor, report) {
+                    if self.run_hooks(found, pin, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -195,7 +195,7 @@ impl<'a, T: Signal> Search<'a, T> {
     fn fill(&self, number: usize, part: &mut Part<'a, T>, most: usize) {
         let slots = &self.engine.shards[number].slots;
         while part.ahead.len() < most
-            && let Some(step) = part.walk.next(&self.plan)
+            && let Some(step) = part.scan.next(&self.plan)
         {
             slots.prefetch_payload(slots.slot(slots.place(step.sequence)));
             part.ahead.push(step);
@@ -234,7 +234,7 @@ impl<'a, T: Signal> Search<'a, T> {
     ) -> Option<Found> {
         let mut all = Vec::new();
         for (number, part) in parts.iter_mut().enumerate() {
-            while let Some(step) = part.walk.next(&self.plan) {
+            while let Some(step) = part.scan.next(&self.plan) {
                 let found = self.found(step, number);
                 if self.last.is_none_or(|last| self.comes_before(&last, &found)) {
                     all.push(found);
@@ -264,7 +264,7 @@ impl<'a, T: Signal> Search<'a, T> {
                 if shown == self.limit {
                     parts[found.shard].held_back = true;
                 } else {
-                    if self.show(found, pin, reader, visitor, report) {
+                    if self.run_hooks(found, pin, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -279,7 +279,7 @@ impl<'a, T: Signal> Search<'a, T> {
 
     /// Shows a record, if it meets the conditions; whether it did.
     #[inline]
-    fn show(
+    fn run_hooks(
         &self,
         found: Found,
         pin: Pin,
@@ -304,10 +304,10 @@ impl<'a, T: Signal> Search<'a, T> {
         shown == Some(true)
     }
 
-    /// Whether what a walk has lost, if anything, is none of the answer's. What a walk down lost is older than all that it found, so
+    /// Whether what a scan has lost, if anything, is none of the answer's. What a scan down lost is older than all that it found, so
     /// it is missed only if the answer reaches that far.
     fn is_whole(&self, part: &Part<'a, T>, last: Option<Found>) -> bool {
-        let goes_on = part.held_back || part.walk.goes_on();
+        let goes_on = part.held_back || part.scan.goes_on();
         self.order == Order::Newest
             && self.limit < usize::MAX
             && (goes_on || last.is_some_and(|last| part.reached(last)))
@@ -326,10 +326,10 @@ impl<'a, T: Signal> Search<'a, T> {
     fn say_where_it_ended(&self, report: &mut Report, parts: &mut [Part<'a, T>], last: Option<Found>) {
         let mut goes_on = false;
         for (number, part) in parts.iter_mut().enumerate() {
-            let open = part.held_back || part.walk.goes_on();
+            let open = part.held_back || part.scan.goes_on();
             goes_on |= open;
             let start = self.counts.then(|| self.bounds_of(number).start);
-            let evicted = part.walk.evicted_below();
+            let evicted = part.scan.evicted_below();
             let missed_to = match self.order {
                 Order::Latest | Order::Earliest => {
                     part.left.start = part.left.start.max(evicted.min(part.left.end));
@@ -348,7 +348,7 @@ impl<'a, T: Signal> Search<'a, T> {
                 }
             };
             if let Some(start) = start {
-                let between = if self.order == Order::Oldest { part.walk.gaps_below(part.left.start) } else { 0 };
+                let between = if self.order == Order::Oldest { part.scan.gaps_below(part.left.start) } else { 0 };
                 report.missed += missed_to.saturating_sub(start) + between;
             }
         }
@@ -371,16 +371,16 @@ impl<'a, T: Signal> Search<'a, T> {
         self.bounds.as_ref().map_or(0..u64::MAX, |bounds| bounds[number].clone())
     }
 
-    /// Shows what a walk through one shard finds, in no order with others'; how many that were.
+    /// Shows what a scan through one shard finds, in no order with others'; how many that were.
     #[cfg(feature = "rayon")]
-    pub(super) fn each(&self, number: usize, walk: &mut Walk<'_, T>, mut visit: impl FnMut(Position, &T)) -> u64 {
+    pub(super) fn each(&self, number: usize, scan: &mut Scan<'_, T>, mut visit: impl FnMut(Position, &T)) -> u64 {
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let mut visitor = Each(&mut visit);
         loop {
             let mut batch = Batch::new();
             while batch.len() < AT_ONCE
-                && let Some(step) = walk.next(&self.plan)
+                && let Some(step) = scan.next(&self.plan)
             {
                 let found = self.found(step, number);
                 batch.push((found, reader.pin(batch.len(), number, found.sequence)));
@@ -390,7 +390,7 @@ impl<'a, T: Signal> Search<'a, T> {
             }
             reader.confirm();
             for (found, pin) in batch {
-                self.show(found, pin, &reader, &mut visitor, &mut report);
+                self.run_hooks(found, pin, &reader, &mut visitor, &mut report);
             }
         }
     }
@@ -407,7 +407,7 @@ impl<T: Signal> Part<'_, T> {
 mod tests {
     use super::*;
     use crate::TraceId;
-    use crate::query::ask::Query;
+    use crate::query::builder::Query;
     use crate::signal::{LogRecord, Severity};
     use crate::store::Builder;
     use std::cell::Cell;

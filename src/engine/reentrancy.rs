@@ -19,12 +19,12 @@ per_thread!(LATER: RefCell<Vec<Box<dyn FnOnce()>>> = RefCell::new(Vec::new()));
 const DUE: u32 = 1 << 31;
 
 /// While it lives, this thread is inside.
-pub(crate) struct Inside(PhantomData<*const ()>);
+pub(crate) struct Guard(PhantomData<*const ()>);
 
 #[inline]
-pub(crate) fn enter() -> Inside {
+pub(crate) fn enter() -> Guard {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
-    Inside(PhantomData)
+    Guard(PhantomData)
 }
 
 #[inline]
@@ -36,7 +36,7 @@ pub(crate) fn is_inside() -> bool {
 /// wait for other threads. A panic is dropped.
 ///
 /// Returns false, and drops it, if the thread is ending and has no place for it any more.
-pub(crate) fn later(run: impl FnOnce() + 'static) -> bool {
+pub(crate) fn defer(run: impl FnOnce() + 'static) -> bool {
     debug_assert!(is_inside());
     let kept = LATER.try_with(|later| later.borrow_mut().push(Box::new(run))).is_ok();
     if kept {
@@ -62,7 +62,7 @@ fn run_all() {
     DEPTH.with(|depth| depth.set(0));
 }
 
-impl Drop for Inside {
+impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
         DEPTH.with(|depth| {
@@ -91,13 +91,13 @@ mod tests {
         let outer = enter();
         let inner = enter();
         let (first, second) = (say("first"), say("third"));
-        assert!(later(move || {
+        assert!(defer(move || {
             first();
             drop(enter());
-            assert!(later(second));
+            assert!(defer(second));
             std::panic::resume_unwind(Box::new("it is dropped"));
         }));
-        assert!(later(say("second")));
+        assert!(defer(say("second")));
         drop(inner);
         assert!(said.borrow().is_empty());
         drop(outer);

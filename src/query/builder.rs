@@ -1,10 +1,10 @@
 //! Asking: the query that users build.
 
-use super::answer::{Answer, Cursor, Order, Report};
+use super::execute::{Each, Execution, Visitor};
 use super::filter::{Attributed, Level};
 use super::matching::Match;
-use super::plan::{Plan, Wanted};
-use super::search::{Each, Search, Visitor};
+use super::plan::{KeyPredicate, Plan};
+use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
@@ -86,8 +86,8 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Whether it asks for everything that the store holds.
     pub(crate) fn asks_for_all(&self) -> bool {
-        let Plan { wanted, times, tests } = &self.plan;
-        let all = wanted.is_empty() && tests.is_empty() && *times == (0..=u64::MAX);
+        let Plan { keys, times, tests } = &self.plan;
+        let all = keys.is_empty() && tests.is_empty() && *times == (0..=u64::MAX);
         all && self.limit == usize::MAX && self.bounds.is_none() && self.after.is_none()
     }
 
@@ -110,7 +110,7 @@ impl<'a, T: Signal> Query<'a, T> {
     pub fn any_of<'k, K: Into<Key<'k>>>(mut self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
         match index_named::<T>(index) {
             Ok(index) => {
-                let mut wanted = Wanted::new(index);
+                let mut wanted = KeyPredicate::new(index);
                 for key in keys {
                     let key = key.into();
                     if let Some(instead) = T::wrong_key(index, key) {
@@ -119,7 +119,7 @@ impl<'a, T: Signal> Query<'a, T> {
                     wanted.add(self.engine.fingerprints.of(key), key);
                 }
                 wanted.finish();
-                self.plan.wanted.push(wanted);
+                self.plan.keys.push(wanted);
                 self
             }
             Err(error) => self.fails(error),
@@ -242,7 +242,7 @@ impl<'a, T: Signal> Query<'a, T> {
         T: Clone,
     {
         let mut copies = Copies { records: Vec::new(), positions: Vec::new() };
-        let report = self.search()?.run(&mut copies);
+        let report = self.execution()?.run(&mut copies);
         Ok(Answer { records: copies.records, positions: copies.positions, report })
     }
 
@@ -255,7 +255,7 @@ impl<'a, T: Signal> Query<'a, T> {
     /// As [`collect`](Query::collect).
     #[inline]
     pub fn for_each(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
-        Ok(self.search()?.run(&mut Each(visit)))
+        Ok(self.execution()?.run(&mut Each(visit)))
     }
 
     /// Whether it can be asked again and again from where it ended.
@@ -263,12 +263,12 @@ impl<'a, T: Signal> Query<'a, T> {
         if self.ends || self.limit == 0 {
             self = self.fails(QueryError::EndsSomewhere);
         }
-        self.search().map(drop)
+        self.execution().map(drop)
     }
 
     /// As `for_each`, but in no order, if there is no limit: shard by shard, as they are found, which costs less.
     pub(crate) fn for_each_unordered(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
-        let search = Search { unordered: true, ..self.search()? };
+        let search = Execution { unordered: true, ..self.execution()? };
         Ok(search.run(&mut Each(visit)))
     }
 
@@ -280,7 +280,7 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(self.for_each_unordered(|_, _| ())?.shown as usize)
     }
 
-    pub(super) fn search(mut self) -> Result<Search<'a, T>, QueryError> {
+    pub(super) fn execution(mut self) -> Result<Execution<'a, T>, QueryError> {
         if let Some(error) = self.wrong {
             return Err(error);
         }
@@ -306,7 +306,7 @@ impl<'a, T: Signal> Query<'a, T> {
             bounds.end = bounds.end.max(bounds.start);
         });
         let Self { engine, plan, limit, bounds, follows, .. } = self;
-        Ok(Search { engine, plan, order, limit, bounds, last, follows, counts, unordered: false })
+        Ok(Execution { engine, plan, order, limit, bounds, last, follows, counts, unordered: false })
     }
 }
 
@@ -383,7 +383,7 @@ impl<T: Signal> std::fmt::Debug for Query<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Query")
             .field("signal", &T::NAME)
-            .field("wanted", &self.plan.wanted)
+            .field("keys", &self.plan.keys)
             .field("times", &self.plan.times)
             .field("tests", &self.plan.tests.len())
             .field("order", &self.order)

@@ -20,9 +20,9 @@
 //! Shards may belong to two **classes**, each with routes of its own. All have the same counter, and who goes from one class to the
 //! other ends its run there, so that each thread's records keep their order.
 
-use crate::engine::notice::Notices;
 use crate::engine::ring::Class;
-use crate::engine::shard::{Need, Shard};
+use crate::engine::shard::{Admission, Shard};
+use crate::engine::wakeups::Wakeups;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Count, Ordering, per_thread};
@@ -96,14 +96,14 @@ pub(crate) enum NoClaim {
 /// A store's routing: the counter of stamps, and a route for each class.
 #[derive(Debug)]
 pub(crate) struct Router {
-    rest: Route,
-    picked: Option<Route>,
+    rest: ShardGroup,
+    picked: Option<ShardGroup>,
     stamps: CachePadded<AtomicU64>,
 }
 
 /// The way to the shards of a class.
 #[derive(Debug)]
-pub(crate) struct Route {
+pub(crate) struct ShardGroup {
     /// Unique in the process.
     number: u64,
     shards: Range<usize>,
@@ -116,7 +116,7 @@ pub(crate) struct Route {
     turns: CachePadded<Count>,
 }
 
-impl Route {
+impl ShardGroup {
     /// To these shards; `run` is how many records a producer pushes to one before it takes its next turn, `slack` for how many
     /// each has room beside its capacity.
     pub(crate) fn new(shards: Range<usize>, run: usize, slack: usize) -> Self {
@@ -175,7 +175,7 @@ impl Route {
 }
 
 impl Router {
-    pub(crate) fn new(rest: Route, picked: Option<Route>) -> Self {
+    pub(crate) fn new(rest: ShardGroup, picked: Option<ShardGroup>) -> Self {
         Self { rest, picked, stamps: CachePadded::new(AtomicU64::new(0)) }
     }
 
@@ -188,7 +188,7 @@ impl Router {
     }
 
     #[inline(always)]
-    fn route(&self, class: Class) -> &Route {
+    fn route(&self, class: Class) -> &ShardGroup {
         match (class, &self.picked) {
             (Class::Picked, Some(route)) => route,
             _ => &self.rest,
@@ -225,7 +225,7 @@ impl Router {
         shards: &[Shard<T>],
         class: Class,
         wanted: u64,
-        need: &impl Need,
+        admission: &impl Admission,
         tick: u64,
     ) -> Option<Claim> {
         let route = self.route(class);
@@ -236,12 +236,12 @@ impl Router {
             return None;
         }
         let shard = &shards[run.shard.get()];
-        let count = need.take(shard.share.as_ref(), count);
+        let count = admission.try_reserve(shard.byte_budget.as_ref(), count);
         if count == 0 {
             return None;
         }
         if !shard.claim(next, count) {
-            need.give_back(shard.share.as_ref(), count);
+            admission.release(shard.byte_budget.as_ref(), count);
             return None;
         }
         self.end_other_run(class);
@@ -252,22 +252,23 @@ impl Router {
     /// `make_room` is called with the number of a full shard and says whether it got anywhere.
     #[cold]
     #[inline(never)]
-    pub(crate) fn claim_anew<T: Signal>(
+    pub(crate) fn claim_slow<T: Signal>(
         &self,
         shards: &[Shard<T>],
         class: Class,
         wanted: u64,
-        need: &impl Need,
-        notices: &Notices,
+        admission: &impl Admission,
+        wakeups: &Wakeups,
         make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (route, tick) = (self.route(class), notices.tick());
+        let (route, tick) = (self.route(class), wakeups.tick());
         // Each thread once, whatever classes it pushes to.
-        let has_entered = |route: &Route| route.run().route.get() == route.number && route.run().tick.get() == tick;
+        let has_entered =
+            |route: &ShardGroup| route.run().route.get() == route.number && route.run().tick.get() == tick;
         if !has_entered(&self.rest) && !self.picked.as_ref().is_some_and(has_entered) {
-            notices.enter();
+            wakeups.enter();
         }
-        let claim = self.claim_on_new_run(shards, route, wanted, need, notices, make_room);
+        let claim = self.claim_on_new_run(shards, route, wanted, admission, wakeups, make_room);
         if claim.is_ok() {
             self.end_other_run(class);
         }
@@ -277,13 +278,13 @@ impl Router {
     fn claim_on_new_run<T: Signal>(
         &self,
         shards: &[Shard<T>],
-        route: &Route,
+        route: &ShardGroup,
         wanted: u64,
-        need: &impl Need,
-        notices: &Notices,
+        admission: &impl Admission,
+        wakeups: &Wakeups,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (run, tick) = (route.run(), notices.tick());
+        let (run, tick) = (route.run(), wakeups.tick());
         let mut full = 0;
         // Each shard twice: somebody else may have held the token at the first try.
         while full < 2 * route.shards.len() {
@@ -305,7 +306,7 @@ impl Router {
             if claimed.is_parked() {
                 // Not with a claim in hand: waking another thread may cost this one its core.
                 if shard.take_parked_mark() && !planted(Fault::ClaimWithoutWake) {
-                    notices.wake();
+                    wakeups.wake();
                 }
                 continue;
             }
@@ -316,7 +317,7 @@ impl Router {
             let own = shard.slots.own_from(place, limit.saturating_sub(next));
             let limit = limit.min(next + own.max(1));
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
-            let count = if count == 0 { 0 } else { need.take(shard.share.as_ref(), count) };
+            let count = if count == 0 { 0 } else { admission.try_reserve(shard.byte_budget.as_ref(), count) };
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
@@ -346,7 +347,7 @@ impl Router {
                 run.tick.set(tick);
                 return Ok(run.take(count, shard));
             }
-            need.give_back(shard.share.as_ref(), count);
+            admission.release(shard.byte_budget.as_ref(), count);
             full = 0;
         }
         if run.route.get() == route.number {
@@ -386,7 +387,7 @@ impl Run {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::engine::shard::{OnlySlots, Share};
+    use crate::engine::shard::{ByteBudget, NoBudget};
     use crate::signal::LogRecord;
 
     type Shards = Vec<Shard<LogRecord>>;
@@ -396,21 +397,21 @@ mod tests {
     /// Shards with so many slots each, and a way to them in runs of so many.
     fn ring(run: usize, slots: &[usize]) -> (Shards, Router) {
         let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, 0, None).unwrap()).collect();
-        let route = Route::new(0..slots.len(), run, 1);
+        let route = ShardGroup::new(0..slots.len(), run, 1);
         (shards, Router::new(route, None))
     }
 
     /// As a push claims.
-    fn claim(shards: &Shards, router: &Router, need: &impl Need) -> Result<Claim, NoClaim> {
-        let here = router.claim(shards, Class::Rest, 1, need, TICK);
-        here.map_or_else(|| router.claim_anew(shards, Class::Rest, 1, need, &Notices::new(), |_| false), Ok)
+    fn claim(shards: &Shards, router: &Router, admission: &impl Admission) -> Result<Claim, NoClaim> {
+        let here = router.claim(shards, Class::Rest, 1, admission, TICK);
+        here.map_or_else(|| router.claim_slow(shards, Class::Rest, 1, admission, &Wakeups::new(), |_| false), Ok)
     }
 
     /// Takes a sequence of a shard itself, just before the producer does, so many times.
     struct Rival<'a>(&'a Shard<LogRecord>, Cell<u64>);
 
-    impl Need for Rival<'_> {
-        fn take(&self, _: Option<&Share>, records: u64) -> u64 {
+    impl Admission for Rival<'_> {
+        fn try_reserve(&self, _: Option<&ByteBudget>, records: u64) -> u64 {
             if self.1.get() > 0 {
                 self.1.set(self.1.get() - 1);
                 assert!(self.0.claim(self.0.claimed(), 1));
@@ -418,13 +419,13 @@ mod tests {
             records
         }
 
-        fn give_back(&self, _: Option<&Share>, _: u64) {}
+        fn release(&self, _: Option<&ByteBudget>, _: u64) {}
     }
 
     #[test]
     fn a_run_keeps_its_stamp_and_shards_fill_evenly() {
         let (shards, router) = ring(3, &[64, 64]);
-        let claims: Vec<Claim> = (0..15).map(|_| claim(&shards, &router, &OnlySlots).unwrap()).collect();
+        let claims: Vec<Claim> = (0..15).map(|_| claim(&shards, &router, &NoBudget).unwrap()).collect();
         let stamped: Vec<_> = claims.iter().map(|claim| (claim.shard, claim.stamp)).collect();
         let expected: Vec<_> = [0, 1, 0, 1, 0].into_iter().zip(0..).flat_map(|run| [run; 3]).collect();
         assert_eq!(stamped, expected);
@@ -440,7 +441,7 @@ mod tests {
             tried.push(shard);
             false
         };
-        let claim = router.claim_anew(&shards, Class::Rest, 1, &OnlySlots, &Notices::new(), make_room);
+        let claim = router.claim_slow(&shards, Class::Rest, 1, &NoBudget, &Wakeups::new(), make_room);
         assert_eq!((claim.unwrap_err(), tried), (NoClaim::Full, vec![0, 1, 2, 0, 1, 2]));
     }
 
@@ -464,7 +465,7 @@ mod tests {
     fn a_shard_that_lacks_much_gets_some_runs_and_the_rest_is_forgiven() {
         let (shards, router) = ring(2, &[4_000, 4_000]);
         let run = || {
-            let claims = [(); 2].map(|()| claim(&shards, &router, &OnlySlots).unwrap().shard);
+            let claims = [(); 2].map(|()| claim(&shards, &router, &NoBudget).unwrap().shard);
             assert_eq!(claims[0], claims[1]);
             claims[0]
         };
@@ -482,7 +483,7 @@ mod tests {
         const RUN: usize = 4;
         for count in 2..=4 {
             let (shards, router) = ring(RUN, &vec![20_000; count]);
-            let push = || assert!(claim(&shards, &router, &OnlySlots).is_ok());
+            let push = || assert!(claim(&shards, &router, &NoBudget).is_ok());
             for _ in 0..500 {
                 (0..RUN * (count - 1)).for_each(|_| push());
                 std::thread::scope(|scope| assert!(scope.spawn(push).join().is_ok()));
@@ -496,52 +497,52 @@ mod tests {
     #[test]
     fn a_claim_that_user_code_left_behind_is_not_gone_on_from_in_another_shard() {
         let (shards, router) = ring(8, &[8, 9]);
-        assert!((0..17).all(|_| claim(&shards, &router, &OnlySlots).is_ok()));
+        assert!((0..17).all(|_| claim(&shards, &router, &NoBudget).is_ok()));
         let mut calls = 0;
         let inside = Cell::new(None);
         let make_room = |_| {
             calls += 1;
             // At the last try there is room in the smaller shard, and the record that is dropped there pushes.
             if calls == 4 {
-                let owner = shards[0].try_own().unwrap();
+                let owner = shards[0].try_lock_indexer().unwrap();
                 owner.index.set_indexed(8);
                 assert!(owner.evict(0, 8) && owner.reclaim(0, 8));
-                inside.set(claim(&shards, &router, &OnlySlots).ok());
+                inside.set(claim(&shards, &router, &NoBudget).ok());
             }
             false
         };
-        let outside = router.claim_anew(&shards, Class::Rest, 1, &OnlySlots, &Notices::new(), make_room);
+        let outside = router.claim_slow(&shards, Class::Rest, 1, &NoBudget, &Wakeups::new(), make_room);
         assert_eq!(outside.unwrap_err(), NoClaim::Full);
         let inside = inside.get().expect("there was room");
         assert_eq!((calls, inside.shard, inside.first), (4, 0, 8));
         // The run is on the larger shard now, whose next sequence has the number of the smaller one's, and no slot.
         assert_eq!((shards[0].claimed(), shards[1].claimed(), shards[1].limit()), (9, 9, 9));
-        assert!(router.claim(&shards, Class::Rest, 1, &OnlySlots, TICK).is_none());
+        assert!(router.claim(&shards, Class::Rest, 1, &NoBudget, TICK).is_none());
     }
 
     #[test]
     fn a_thread_enters_once_in_a_tick_whatever_it_pushes() {
         let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
-        let route = |number| Route::new(number..number + 1, 2, 1);
+        let route = |number| ShardGroup::new(number..number + 1, 2, 1);
         let router = Router::new(route(0), Some(route(1)));
-        let notices = Notices::new();
-        let claim = |class| router.claim_anew(&shards, class, 1, &OnlySlots, &notices, |_| false).unwrap();
+        let wakeups = Wakeups::new();
+        let claim = |class| router.claim_slow(&shards, class, 1, &NoBudget, &wakeups, |_| false).unwrap();
         let _ = (claim(Class::Rest), claim(Class::Picked), claim(Class::Rest));
-        assert_eq!(notices.take_entered(), 1);
-        notices.tick_on();
+        assert_eq!(wakeups.take_entered(), 1);
+        wakeups.tick_on();
         let _ = (claim(Class::Picked), claim(Class::Rest));
-        assert_eq!(notices.take_entered(), 1);
+        assert_eq!(wakeups.take_entered(), 1);
     }
 
     #[test]
     fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
         let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
-        let route = |number| Route::new(number..number + 1, 8, 1);
+        let route = |number| ShardGroup::new(number..number + 1, 8, 1);
         let router = Router::new(route(0), Some(route(1)));
         let classes = [Class::Rest, Class::Rest, Class::Picked, Class::Picked, Class::Rest, Class::Rest, Class::Picked];
         let claims = classes.map(|class| {
-            let here = router.claim(&shards, class, 1, &OnlySlots, TICK);
-            let anew = || router.claim_anew(&shards, class, 1, &OnlySlots, &Notices::new(), |_| false).unwrap();
+            let here = router.claim(&shards, class, 1, &NoBudget, TICK);
+            let anew = || router.claim_slow(&shards, class, 1, &NoBudget, &Wakeups::new(), |_| false).unwrap();
             let claim = here.unwrap_or_else(anew);
             (claim.shard, claim.stamp)
         });
@@ -551,12 +552,12 @@ mod tests {
     #[test]
     fn room_is_short_where_this_thread_has_found_it_so() {
         let shards: Shards = vec![Shard::new(8, 8, 0, None).unwrap()];
-        let [router, other] = [(); 2].map(|()| Router::new(Route::new(0..1, 1, 8), None));
+        let [router, other] = [(); 2].map(|()| Router::new(ShardGroup::new(0..1, 1, 8), None));
         let is_short = |router: &Router| router.is_short(&shards, Class::Rest);
         assert!(!is_short(&router), "it has not been here");
         let mut short = Vec::new();
         for _ in 0..16 {
-            assert!(claim(&shards, &router, &OnlySlots).is_ok());
+            assert!(claim(&shards, &router, &NoBudget).is_ok());
             short.push(is_short(&router));
         }
         assert_eq!(short.iter().position(|&short| short), Some(13), "with less than half of the slack");
@@ -567,9 +568,9 @@ mod tests {
     fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
         let shards: Shards = vec![Shard::new(63, 1, 0, None).unwrap()];
         for _ in 0..=REMEMBERED * REMEMBERED {
-            let router = Router::new(Route::new(0..1, 8, 1), None);
+            let router = Router::new(ShardGroup::new(0..1, 8, 1), None);
             assert!(
-                router.claim(&shards, Class::Rest, 1, &OnlySlots, TICK).is_none(),
+                router.claim(&shards, Class::Rest, 1, &NoBudget, TICK).is_none(),
                 "another's run is none of its own"
             );
             let _ = router.route(Class::Rest).run();

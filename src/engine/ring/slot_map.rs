@@ -16,7 +16,7 @@ use crate::engine::reason::EvictReason;
 
 /// A slot that somebody sleeps over.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Aside {
+pub(crate) struct Quarantined {
     pub(crate) slot: usize,
     pub(crate) sequence: u64,
     pub(crate) reason: EvictReason,
@@ -25,28 +25,28 @@ pub(crate) struct Aside {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct SlotMap {
     places: usize,
-    /// Places that are served by another slot, and which.
+    /// SlotMap that are served by another slot, and which.
     moved: Vec<(usize, usize)>,
     /// Spare slots that serve no place and hold nothing.
     free: Vec<usize>,
-    aside: Vec<Aside>,
+    quarantined: Vec<Quarantined>,
 }
 
-impl Places {
+impl SlotMap {
     pub(crate) fn new(places: usize, spares: usize) -> Self {
-        Self { places, moved: Vec::new(), free: (places..places + spares).collect(), aside: Vec::new() }
+        Self { places, moved: Vec::new(), free: (places..places + spares).collect(), quarantined: Vec::new() }
     }
 
     /// Whether each place is served by its own slot, and nobody sleeps over any.
     pub(crate) fn is_plain(&self) -> bool {
-        self.moved.is_empty() && self.aside.is_empty()
+        self.moved.is_empty() && self.quarantined.is_empty()
     }
 
     /// Slots that somebody sleeps over.
-    pub(crate) fn aside(&self) -> &[Aside] {
-        &self.aside
+    pub(crate) fn quarantined(&self) -> &[Quarantined] {
+        &self.quarantined
     }
 
     pub(crate) fn slot(&self, place: usize) -> usize {
@@ -59,7 +59,7 @@ impl Places {
     }
 
     /// Lets another slot serve this place, until whoever sleeps over its slot has let go; whether there was one to be had.
-    pub(crate) fn set_aside(&mut self, place: usize, aside: Aside) -> bool {
+    pub(crate) fn quarantine(&mut self, place: usize, aside: Quarantined) -> bool {
         let is_own = aside.slot == place;
         if !is_own && !self.holds_aside(place) {
             self.moved.retain(|moved| moved.0 != place);
@@ -69,17 +69,17 @@ impl Places {
         } else {
             return false;
         }
-        self.aside.push(aside);
+        self.quarantined.push(aside);
         true
     }
 
     fn holds_aside(&self, slot: usize) -> bool {
-        self.aside.iter().any(|aside| aside.slot == slot)
+        self.quarantined.iter().any(|aside| aside.slot == slot)
     }
 
     /// Whether this sequence's slot has been set aside.
-    pub(crate) fn is_aside(&self, sequence: u64) -> bool {
-        self.aside.iter().any(|aside| aside.sequence == sequence)
+    pub(crate) fn is_quarantined(&self, sequence: u64) -> bool {
+        self.quarantined.iter().any(|aside| aside.sequence == sequence)
     }
 
     /// The slot of a place is free: its own serves the place from now on, if nobody sleeps over that. Whether anything changed.
@@ -94,17 +94,17 @@ impl Places {
     }
 
     /// Keeps aside the slots of which this is true; the others are free. Whether there were any.
-    pub(crate) fn keep_aside(&mut self, mut keep: impl FnMut(Aside) -> bool) -> bool {
-        let before = self.aside.len();
+    pub(crate) fn retain_quarantined(&mut self, mut keep: impl FnMut(Quarantined) -> bool) -> bool {
+        let before = self.quarantined.len();
         let (places, free) = (self.places, &mut self.free);
-        self.aside.retain(|aside| {
+        self.quarantined.retain(|aside| {
             let stays = keep(*aside);
             if !stays && aside.slot >= places {
                 free.push(aside.slot);
             }
             stays
         });
-        self.aside.len() < before
+        self.quarantined.len() < before
     }
 }
 
@@ -113,41 +113,44 @@ mod tests {
     use super::*;
     use crate::engine::reason::EvictReason::Capacity;
 
-    fn aside(slot: usize, sequence: u64) -> Aside {
-        Aside { slot, sequence, reason: Capacity, shown: false }
+    fn quarantined(slot: usize, sequence: u64) -> Quarantined {
+        Quarantined { slot, sequence, reason: Capacity, shown: false }
     }
 
     #[test]
     fn a_spare_serves_a_place_until_its_own_slot_is_free() {
-        let mut places = Places::new(4, 2);
+        let mut places = SlotMap::new(4, 2);
         assert!(places.is_plain());
-        assert!(places.set_aside(1, aside(1, 1)));
+        assert!(places.quarantine(1, quarantined(1, 1)));
         let spare = places.slot(1);
         assert!(spare >= 4 && places.slot(0) == 0 && !places.is_plain());
         assert_eq!([places.own_from(0, 9), places.own_from(1, 9), places.own_from(2, 2)], [1, 0, 2]);
         assert_eq!(places.own_from(3, 9), 2, "around the ring");
         assert!(!places.go_home(1), "somebody sleeps over it");
-        assert!(places.keep_aside(|_| false));
+        assert!(places.retain_quarantined(|_| false));
         assert_eq!(places.slot(1), spare, "until its next turn");
         assert!(places.go_home(1) && places.is_plain() && !places.go_home(1));
     }
 
     #[test]
     fn several_sleep_over_one_place_one_after_the_other() {
-        let mut places = Places::new(4, 2);
-        assert!(places.set_aside(1, aside(1, 1)));
+        let mut places = SlotMap::new(4, 2);
+        assert!(places.quarantine(1, quarantined(1, 1)));
         let first = places.slot(1);
-        assert!(places.set_aside(1, aside(first, 5)));
+        assert!(places.quarantine(1, quarantined(first, 5)));
         let second = places.slot(1);
         assert!(second >= 4 && second != first);
-        assert!(!places.set_aside(1, aside(second, 9)), "there are two spare slots");
-        assert_eq!((places.slot(1), places.aside().len()), (second, 2));
+        assert!(!places.quarantine(1, quarantined(second, 9)), "there are two spare slots");
+        assert_eq!((places.slot(1), places.quarantined().len()), (second, 2));
         // The first sleeper wakes: the place's own slot can take over from the third.
-        assert!(places.keep_aside(|aside| aside.slot != 1));
-        assert!(places.set_aside(1, aside(second, 9)));
+        assert!(places.retain_quarantined(|aside| aside.slot != 1));
+        assert!(places.quarantine(1, quarantined(second, 9)));
         assert_eq!(places.slot(1), 1);
         assert!(!places.is_plain(), "two sleep over spare slots");
-        assert!(places.keep_aside(|_| false) && places.is_plain());
-        assert!(places.set_aside(0, aside(0, 12)) && places.set_aside(3, aside(3, 15)), "both spares are free again");
+        assert!(places.retain_quarantined(|_| false) && places.is_plain());
+        assert!(
+            places.quarantine(0, quarantined(0, 12)) && places.quarantine(3, quarantined(3, 15)),
+            "both spares are free again"
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! An index is not freed before its shard is: readers may look at it. One that its sleeper has left is used again.
 
 use crate::engine::index::Index;
-use crate::engine::ring::Tenure;
+use crate::engine::ring::Term;
 use crate::signal::Signal;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::TryReserveError;
@@ -12,11 +12,11 @@ use std::ptr;
 /// Indexes of a shard at the most: token holders that may sleep at a time, and one that works.
 const MOST: usize = if cfg!(loom) { 2 } else { 16 };
 
-/// Which index is in use: its number below [`BLANK`], and above it the tenure that took it into use.
+/// Which index is in use: its number below [`BLANK`], and above it the term that took it into use.
 const NUMBER_BITS: u32 = 8;
 const BLANK: usize = (1 << NUMBER_BITS) - 1;
 
-pub(super) struct Tenants<T: Signal> {
+pub(super) struct IndexPool<T: Signal> {
     current: AtomicU64,
     first: Box<Index<T>>,
     /// Without an entry, for readers that come while one index takes another's place: all that they ask for is not indexed.
@@ -33,7 +33,7 @@ fn made<T: Signal>(places: usize) -> Result<Box<Index<T>>, TryReserveError> {
     Index::new(places).map(Box::new)
 }
 
-impl<T: Signal> Tenants<T> {
+impl<T: Signal> IndexPool<T> {
     pub(super) fn new(places: usize) -> Result<Self, TryReserveError> {
         Ok(Self {
             current: AtomicU64::new(0),
@@ -48,7 +48,7 @@ impl<T: Signal> Tenants<T> {
         match number {
             0 => &self.first,
             BLANK => &self.blank,
-            // Acquire pairs with the Release in `hire`.
+            // Acquire pairs with the Release in `lease`.
             // SAFETY: only numbers of indexes that have been made get about; they are freed by `drop` alone, which has
             // `&mut self` (invariant 4).
             _ => unsafe { &*self.others[number - 1].load(Ordering::Acquire) },
@@ -65,21 +65,21 @@ impl<T: Signal> Tenants<T> {
     /// Whether the index is in use that was when this word was read. Asked after looks at that index: if it was used again
     /// meanwhile, it is not.
     pub(super) fn is_current(&self, word: u64) -> bool {
-        // Pairs with the Release fence in `replace`: who has read what a later tenure wrote sees its word.
+        // Pairs with the Release fence in `replace`: who has read what a later term wrote sees its word.
         fence(Ordering::Acquire);
         self.current.load(Ordering::Relaxed) == word
     }
 
     /// An index that nobody uses, made if need be.
-    pub(super) fn hire(&self, places: usize) -> Option<(&Index<T>, usize)> {
+    pub(super) fn lease(&self, places: usize) -> Option<(&Index<T>, usize)> {
         let take = |taken: &AtomicU32| {
-            // Acquire pairs with the Release in `dismiss`: the sleeper writes no more.
+            // Acquire pairs with the Release in `retire`: the sleeper writes no more.
             taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
         };
         let number = self.taken.iter().position(take)?;
         if number > 0 && self.others[number - 1].load(Ordering::Acquire).is_null() {
             let Ok(index) = made(places) else {
-                self.dismiss(number);
+                self.retire(number);
                 return None;
             };
             // Release pairs with the Acquire in `get`.
@@ -89,19 +89,19 @@ impl<T: Signal> Tenants<T> {
     }
 
     /// Nobody writes this index any more.
-    pub(super) fn dismiss(&self, number: usize) {
+    pub(super) fn retire(&self, number: usize) {
         self.taken[number].store(0, Ordering::Release);
     }
 
-    /// Takes an index into use, after `begin` has set it up; `begin` is shown the one before. `None` if the tenure has ended.
+    /// Takes an index into use, after `begin` has set it up; `begin` is shown the one before. `None` if the term has ended.
     pub(super) fn replace(
         &self,
-        tenure: Tenure,
+        term: Term,
         number: usize,
         is_held: impl Fn() -> bool,
         begin: impl FnOnce(&Index<T>),
     ) -> Option<()> {
-        let blank = tenure.number() << NUMBER_BITS | BLANK as u64;
+        let blank = term.number() << NUMBER_BITS | BLANK as u64;
         let before = loop {
             let before = self.current.load(Ordering::Acquire);
             if !is_held() {
@@ -115,7 +115,7 @@ impl<T: Signal> Tenants<T> {
         fence(Ordering::Release);
         begin(self.get(before as usize & BLANK));
         // Release pairs with the Acquire in `current`. It fails if this holder has been relieved meanwhile.
-        let word = tenure.number() << NUMBER_BITS | number as u64;
+        let word = term.number() << NUMBER_BITS | number as u64;
         self.current.compare_exchange(blank, word, Ordering::AcqRel, Ordering::Relaxed).ok().map(drop)
     }
 
@@ -130,12 +130,12 @@ impl<T: Signal> Tenants<T> {
     }
 }
 
-impl<T: Signal> Drop for Tenants<T> {
+impl<T: Signal> Drop for IndexPool<T> {
     fn drop(&mut self) {
         for other in &self.others {
             let other = other.load(Ordering::Relaxed);
             if !other.is_null() {
-                // SAFETY: it comes from `Box::into_raw` in `hire`, and nobody else has this shard any more (invariant 4).
+                // SAFETY: it comes from `Box::into_raw` in `lease`, and nobody else has this shard any more (invariant 4).
                 drop(unsafe { Box::from_raw(other) });
             }
         }

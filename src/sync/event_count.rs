@@ -26,11 +26,11 @@
 //! Wakers are foreign code, and a condition may take long. While the lock is held, this module changes the epoch and the
 //! list, and does nothing else:
 //!
-//! - [`Event::poll`] clones the waker before it takes the lock, and moves the clone into the list. It drops the waker that the
+//! - [`EventCount::poll`] clones the waker before it takes the lock, and moves the clone into the list. It drops the waker that the
 //!   clone replaces after it has given the lock back.
-//! - [`Event::leave`] moves the waker out of the list, and drops it after it has given the lock back.
-//! - [`Event::notify`] moves all wakers out of the list, and wakes them after it has given the lock back.
-//! - [`Event::wait`] and [`Event::poll`] look at the condition without the lock.
+//! - [`EventCount::leave`] moves the waker out of the list, and drops it after it has given the lock back.
+//! - [`EventCount::notify`] moves all wakers out of the list, and wakes them after it has given the lock back.
+//! - [`EventCount::wait`] and [`EventCount::poll`] look at the condition without the lock.
 //!
 //! So a waker may call any of these again, whatever it is doing. A waker that panics when it is woken or dropped is caught and
 //! counted, and the others are woken all the same. One that panics when it is cloned is counted, has changed nothing, and
@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 
 /// Something that threads and tasks wait for; see the module's text.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct EventCount {
     register: CachePadded<Register>,
     lock: Mutex<Tasks>,
     changed: Condvar,
@@ -77,7 +77,7 @@ struct Tasks {
 /// A thread's place in the register; given back when dropped.
 struct Waiting<'a>(&'a AtomicU32);
 
-impl Event {
+impl EventCount {
     pub(crate) fn new() -> Self {
         Self {
             register: CachePadded::new(Register { waiting: AtomicU32::new(0), epoch: AtomicU64::new(0) }),
@@ -167,7 +167,7 @@ pub(crate) use tasks::Ticket;
 
 #[cfg(feature = "async")]
 mod tasks {
-    use super::{Event, Fault, Ordering, Tasks, fault, lock, planted};
+    use super::{EventCount, Fault, Ordering, Tasks, fault, lock, planted};
     use crate::sync::caught;
     use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -177,8 +177,8 @@ mod tasks {
     #[derive(Debug, Default)]
     pub(crate) struct Ticket(Option<u64>);
 
-    impl Event {
-        /// Whether `ready` answers; if not, the task is woken by the next `notify`, unless it [leaves](Event::leave) before. May
+    impl EventCount {
+        /// Whether `ready` answers; if not, the task is woken by the next `notify`, unless it [leaves](EventCount::leave) before. May
         /// be asked again at any time.
         ///
         /// # Panics
@@ -268,7 +268,7 @@ mod tasks {
         }
     }
 
-    impl Drop for Event {
+    impl Drop for EventCount {
         /// Drops the wakers of tasks that have been forgotten, each by itself: one that panics does not keep the others.
         fn drop(&mut self) {
             let tasks = self.lock.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -282,14 +282,14 @@ mod tasks {
 #[cfg(loom)]
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct ModelEvent(Event);
+pub struct ModelEvent(EventCount);
 
 #[cfg(loom)]
 #[allow(missing_docs, reason = "as the event's own")]
 impl ModelEvent {
     #[allow(clippy::new_without_default, reason = "a model makes it")]
     pub fn new() -> Self {
-        Self(Event::new())
+        Self(EventCount::new())
     }
 
     pub fn wait(&self, mut ready: impl FnMut() -> bool) {
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_condition_is_looked_at_without_the_lock() {
         returns(|| {
-            let event = Event::new();
+            let event = EventCount::new();
             let mut looks = 0;
             let looked = event.wait(None, || {
                 looks += 1;
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_deadline_holds_also_while_notices_keep_coming() {
         returns(|| {
-            let event = Event::new();
+            let event = EventCount::new();
             let until = Instant::now() + Duration::from_millis(5);
             assert_eq!(
                 event.wait(Some(until), || -> Option<()> {
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_epoch_stands_still_while_nobody_waits() {
-        let event = Event::new();
+        let event = EventCount::new();
         event.notify();
         assert_eq!(event.register.epoch.load(Ordering::Relaxed), 0);
     }
@@ -368,7 +368,7 @@ mod tests {
     fn a_condition_that_panics_leaves_no_waiter_behind() {
         use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-        let event = Event::new();
+        let event = EventCount::new();
         let panics = || -> Option<()> { resume_unwind(Box::new("a condition panics")) };
         assert!(catch_unwind(AssertUnwindSafe(|| event.wait(None, panics))).is_err());
         let mut ticket = Ticket::default();

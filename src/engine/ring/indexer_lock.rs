@@ -9,9 +9,9 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// A number of tenures, counted modulo 256 where it shares a word with a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tenure(u64);
+pub(crate) struct Term(u64);
 
-impl Tenure {
+impl Term {
     pub(crate) fn number(self) -> u64 {
         self.0
     }
@@ -20,13 +20,13 @@ impl Tenure {
 /// One word: in the lowest bit whether the token is held, above it the number of the index that its holder writes, above that how
 /// often it has been taken over. So whoever takes the token knows in the same instant which index is its own.
 #[derive(Debug)]
-pub(crate) struct Token(AtomicU64);
+pub(crate) struct IndexerLock(AtomicU64);
 
 /// A token that was seen in somebody's hands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held(u64);
 
-impl Token {
+impl IndexerLock {
     const HELD: u64 = 1;
     const INDEX_BITS: u32 = 8;
 
@@ -34,21 +34,21 @@ impl Token {
         Self(AtomicU64::new(0))
     }
 
-    fn word(tenure: Tenure, index: usize) -> u64 {
-        (tenure.0 << Self::INDEX_BITS | index as u64) << 1
+    fn word(term: Term, index: usize) -> u64 {
+        (term.0 << Self::INDEX_BITS | index as u64) << 1
     }
 
-    fn tenure(word: u64) -> Tenure {
-        Tenure(word >> (1 + Self::INDEX_BITS))
+    fn term(word: u64) -> Term {
+        Term(word >> (1 + Self::INDEX_BITS))
     }
 
     /// Takes the token if it is free, with the number of its index. Wait-free.
-    pub(crate) fn try_take(&self) -> Option<(Tenure, usize)> {
+    pub(crate) fn try_take(&self) -> Option<(Term, usize)> {
         let word = if cfg!(loom) { self.0.load(Ordering::Acquire) } else { self.0.load(Ordering::Relaxed) };
         // Acquire pairs with the Release in `give_back`: the next holder sees all that the last one did.
         let taken = word & Self::HELD == 0
             && self.0.compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        taken.then_some((Self::tenure(word), (word >> 1) as usize & ((1 << Self::INDEX_BITS) - 1)))
+        taken.then_some((Self::term(word), (word >> 1) as usize & ((1 << Self::INDEX_BITS) - 1)))
     }
 
     /// The token as it is, if somebody holds it.
@@ -58,28 +58,28 @@ impl Token {
     }
 
     /// Takes the token away from its holder, who sleeps, for somebody who writes the index of this number.
-    pub(crate) fn take_over(&self, from: Held, index: usize) -> Option<Tenure> {
-        let next = Tenure(Self::tenure(from.0).0 + 1);
+    pub(crate) fn take_over(&self, from: Held, index: usize) -> Option<Term> {
+        let next = Term(Self::term(from.0).0 + 1);
         let word = Self::word(next, index) | Self::HELD;
         // Release pairs with the Acquire in `is_held_by`; Acquire: with the Releases of earlier holders.
         self.0.compare_exchange(from.0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok().then_some(next)
     }
 
-    /// Whether this tenure has not ended.
-    pub(crate) fn is_held_by(&self, tenure: Tenure) -> bool {
+    /// Whether this term has not ended.
+    pub(crate) fn is_held_by(&self, term: Term) -> bool {
         let word = self.0.load(Ordering::Acquire);
-        word & Self::HELD != 0 && Self::tenure(word) == tenure
+        word & Self::HELD != 0 && Self::term(word) == term
     }
 
     /// Gives the token back; false if somebody has taken it over.
-    pub(crate) fn give_back(&self, tenure: Tenure, index: usize) -> bool {
-        let free = Self::word(tenure, index);
+    pub(crate) fn give_back(&self, term: Term, index: usize) -> bool {
+        let free = Self::word(term, index);
         // Release pairs with the Acquire in `try_take`.
         self.0.compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
-/// A cursor that only the token holder moves: a sequence, and above it the number of the tenure that may move it.
+/// A cursor that only the token holder moves: a sequence, and above it the number of the term that may move it.
 #[derive(Debug)]
 pub(crate) struct Cursor(AtomicU64);
 
@@ -91,8 +91,8 @@ impl Cursor {
         Self(AtomicU64::new(0))
     }
 
-    fn word(sequence: u64, tenure: Tenure) -> u64 {
-        tenure.0 << Self::BITS | sequence
+    fn word(sequence: u64, term: Term) -> u64 {
+        term.0 << Self::BITS | sequence
     }
 
     fn sequence(word: u64) -> u64 {
@@ -110,14 +110,14 @@ impl Cursor {
         Self::sequence(self.0.load(Ordering::Relaxed))
     }
 
-    /// Moves the cursor on; false if the tenure has ended.
-    pub(crate) fn advance(&self, from: u64, to: u64, tenure: Tenure, order: Ordering) -> bool {
-        self.0.compare_exchange(Self::word(from, tenure), Self::word(to, tenure), order, Ordering::Relaxed).is_ok()
+    /// Moves the cursor on; false if the term has ended.
+    pub(crate) fn advance(&self, from: u64, to: u64, term: Term, order: Ordering) -> bool {
+        self.0.compare_exchange(Self::word(from, term), Self::word(to, term), order, Ordering::Relaxed).is_ok()
     }
 
-    /// Makes the cursor this tenure's, so that no earlier one moves it any more, and says where it stands; `None` if `is_current`
-    /// says that this tenure has ended too.
-    pub(crate) fn adopt(&self, tenure: Tenure, is_current: impl Fn() -> bool) -> Option<u64> {
+    /// Makes the cursor this term's, so that no earlier one moves it any more, and says where it stands; `None` if `is_current`
+    /// says that this term has ended too.
+    pub(crate) fn adopt(&self, term: Term, is_current: impl Fn() -> bool) -> Option<u64> {
         loop {
             // Acquire pairs with the Release in `advance`: what the sleeper had done by then is seen.
             let word = self.0.load(Ordering::Acquire);
@@ -128,7 +128,7 @@ impl Cursor {
             if planted(Fault::CursorsNotAdopted) {
                 return Some(sequence);
             }
-            let adopted = Self::word(sequence, tenure);
+            let adopted = Self::word(sequence, term);
             if self.0.compare_exchange(word, adopted, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(sequence);
             }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn who_was_relieved_moves_nothing_any_more() {
-        let (token, cursor) = (Token::new(), Cursor::new());
+        let (token, cursor) = (IndexerLock::new(), Cursor::new());
         let (first, _) = token.try_take().unwrap();
         assert!(token.try_take().is_none() && token.is_held_by(first));
         assert!(cursor.advance(0, 5, first, Ordering::Release));
@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(cursor.adopt(first, || token.is_held_by(first)), None);
         assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.own() == 7);
         assert!(!token.give_back(first, 0) && token.give_back(second, 3) && token.held().is_none());
-        assert_eq!(token.try_take(), Some((second, 3)), "the same tenure: nobody was relieved");
+        assert_eq!(token.try_take(), Some((second, 3)), "the same term: nobody was relieved");
     }
 }

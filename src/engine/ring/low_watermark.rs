@@ -15,7 +15,7 @@ pub(crate) type Departures = [u64; EvictReason::ALL.len()];
 const NOTES: usize = if cfg!(loom) { 4 } else { 64 };
 
 #[derive(Debug)]
-pub(crate) struct Floor {
+pub(crate) struct LowWatermark {
     /// Nothing below it is visible.
     at: AtomicU64,
     /// Nothing below it came after the store was last cleared.
@@ -48,7 +48,7 @@ impl Note {
     }
 }
 
-impl Default for Floor {
+impl Default for LowWatermark {
     fn default() -> Self {
         Self {
             at: AtomicU64::new(0),
@@ -59,7 +59,7 @@ impl Default for Floor {
     }
 }
 
-impl Floor {
+impl LowWatermark {
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         // Acquire pairs with the Release in `raise`: the reasons are noted.
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn each_part_is_told_with_its_own_reason() {
-        let floor = Floor::default();
+        let floor = LowWatermark::default();
         floor.raise(4, Age, 0, 0);
         floor.raise(6, Age, 4, 0);
         floor.raise(8, Bytes, 6, 0);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_leaves_by_capacity_between_two_raises_counts_by_that() {
-        let floor = Floor::default();
+        let floor = LowWatermark::default();
         floor.raise(1, Cleared, 0, 0);
         floor.raise(4, Cleared, 3, 0);
         assert_eq!(floor.departures(0..4), [2, 2, 0, 0]);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn without_room_for_a_note_what_is_raised_counts_with_the_last() {
-        let floor = Floor::default();
+        let floor = LowWatermark::default();
         let reasons = [Age, Cleared];
         for end in 1..=NOTES as u64 + 9 {
             floor.raise(end, reasons[(end % 2) as usize], end - 1, 0);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn clearing_is_remembered_beside_other_reasons() {
-        let floor = Floor::default();
+        let floor = LowWatermark::default();
         floor.raise(5, Age, 0, 0);
         assert!(!floor.has_cleared(0));
         floor.raise(3, Cleared, 5, 0);

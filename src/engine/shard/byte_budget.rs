@@ -5,19 +5,19 @@
 //! quarter more: its bytes are taken just before the claim and given back when it is reclaimed. A producer that finds none left
 //! in a shard does what it does where no slot is left. It never waits with bytes in hand.
 
-use crate::engine::ring::Sketch;
+use crate::engine::ring::RecordMeta;
 use crate::signal::Signal;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct ByteBudget {
     /// Bytes that records may keep.
     pub(crate) most: u64,
     /// Bytes of records that have been, or are just being, claimed, and are not reclaimed.
     taken: CachePadded<AtomicU64>,
 }
 
-impl Share {
+impl ByteBudget {
     pub(super) fn new(most: u64) -> Self {
         Self { most, taken: CachePadded::new(AtomicU64::new(0)) }
     }
@@ -43,58 +43,58 @@ impl Share {
 
     /// Takes these bytes if any are left at all: then it may go beyond the end, once, so that a large record is not kept out by
     /// what others leave.
-    pub(super) fn take(&self, bytes: u64) -> bool {
-        // Relaxed: only the number counts, and whoever finds none left looks again after a fence (`Event`). Not added and taken
+    pub(super) fn try_reserve(&self, bytes: u64) -> bool {
+        // Relaxed: only the number counts, and whoever finds none left looks again after a fence (`EventCount`). Not added and taken
         // away again, which others would see as bytes that are there.
         let take = |taken: u64| (taken < self.end()).then(|| taken.saturating_add(bytes));
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// Gives bytes back; whether there were none left before.
-    pub(crate) fn give_back(&self, bytes: u64) -> bool {
+    pub(crate) fn release(&self, bytes: u64) -> bool {
         let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
         before >= self.end() && before - bytes < self.end()
     }
 }
 
 /// What a claim has to have beside slots.
-pub(crate) trait Need {
+pub(crate) trait Admission {
     /// Takes what the first of the records need, of so many at the most; for how many there was enough.
-    fn take(&self, share: Option<&Share>, records: u64) -> u64;
+    fn try_reserve(&self, budget: Option<&ByteBudget>, records: u64) -> u64;
     /// Gives back what was taken for so many, none of which was claimed.
-    fn give_back(&self, share: Option<&Share>, records: u64);
+    fn release(&self, budget: Option<&ByteBudget>, records: u64);
 }
 
 /// Slots alone.
-pub(crate) struct OnlySlots;
+pub(crate) struct NoBudget;
 
-impl Need for OnlySlots {
+impl Admission for NoBudget {
     #[inline(always)]
-    fn take(&self, _: Option<&Share>, records: u64) -> u64 {
+    fn try_reserve(&self, _: Option<&ByteBudget>, records: u64) -> u64 {
         records
     }
 
     #[inline(always)]
-    fn give_back(&self, _: Option<&Share>, _: u64) {}
+    fn release(&self, _: Option<&ByteBudget>, _: u64) {}
 }
 
 /// The bytes of these records, in a store that bounds them.
-pub(crate) struct Bytes<'a, T: Signal, F> {
-    pub(crate) sketches: &'a [Sketch<T>],
+pub(crate) struct MeteredBytes<'a, T: Signal, F> {
+    pub(crate) metas: &'a [RecordMeta<T>],
     /// Called when bytes were given back where none had been left.
     pub(crate) freed: F,
 }
 
-impl<T: Signal, F: Fn()> Need for Bytes<'_, T, F> {
-    fn take(&self, share: Option<&Share>, records: u64) -> u64 {
-        let Some(share) = share else { return records };
-        let wanted = self.sketches.iter().take(records as usize);
-        wanted.take_while(|sketch| share.take(sketch.bytes())).count() as u64
+impl<T: Signal, F: Fn()> Admission for MeteredBytes<'_, T, F> {
+    fn try_reserve(&self, budget: Option<&ByteBudget>, records: u64) -> u64 {
+        let Some(budget) = budget else { return records };
+        let wanted = self.metas.iter().take(records as usize);
+        wanted.take_while(|meta| budget.try_reserve(meta.bytes())).count() as u64
     }
 
-    fn give_back(&self, share: Option<&Share>, records: u64) {
-        let bytes = self.sketches[..records as usize].iter().map(Sketch::bytes).sum();
-        if share.is_some_and(|share| share.give_back(bytes)) {
+    fn release(&self, budget: Option<&ByteBudget>, records: u64) {
+        let bytes = self.metas[..records as usize].iter().map(RecordMeta::bytes).sum();
+        if budget.is_some_and(|budget| budget.release(bytes)) {
             (self.freed)();
         }
     }
@@ -109,36 +109,40 @@ mod tests {
 
     #[test]
     fn bytes_are_taken_while_any_are_left_and_given_back_once() {
-        let share = Share::new(8);
-        assert!(share.has_room() && !share.is_short());
-        assert!(share.take(9));
-        assert!(share.has_room() && share.is_short(), "one of ten is left");
-        assert!(share.take(5), "it may go beyond, once");
-        assert!(!share.has_room() && !share.take(1));
-        assert_eq!(share.taken(), 14);
-        assert!(!share.give_back(4) && !share.has_room(), "ten of ten are taken");
-        assert!(share.give_back(1) && share.has_room(), "some are left again");
-        assert!(!share.give_back(1) && !share.is_short());
-        let least = Share::new(0);
-        assert!(least.take(1) && !least.take(1), "at least one record is let in");
+        let budget = ByteBudget::new(8);
+        assert!(budget.has_room() && !budget.is_short());
+        assert!(budget.try_reserve(9));
+        assert!(budget.has_room() && budget.is_short(), "one of ten is left");
+        assert!(budget.try_reserve(5), "it may go beyond, once");
+        assert!(!budget.has_room() && !budget.try_reserve(1));
+        assert_eq!(budget.taken(), 14);
+        assert!(!budget.release(4) && !budget.has_room(), "ten of ten are taken");
+        assert!(budget.release(1) && budget.has_room(), "some are left again");
+        assert!(!budget.release(1) && !budget.is_short());
+        let least = ByteBudget::new(0);
+        assert!(least.try_reserve(1) && !least.try_reserve(1), "at least one record is let in");
     }
 
     #[test]
     fn what_was_taken_for_a_claim_that_failed_is_given_back() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
         let shard = &engine.shards[0];
-        let share = shard.share.as_ref().unwrap();
-        let sketches: Vec<_> = (0..40).map(|_| engine.sketch(&mut LogRecord::default()).unwrap()).collect();
+        let budget = shard.byte_budget.as_ref().unwrap();
+        let metas: Vec<_> = (0..40).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();
         let freed = std::cell::Cell::new(0);
-        let need = Bytes { sketches: &sketches, freed: || freed.set(freed.get() + 1) };
-        let bytes = sketches[0].bytes();
-        assert_eq!((need.take(shard.share.as_ref(), 3), share.taken()), (3, 3 * bytes), "of those that are asked for");
-        need.give_back(shard.share.as_ref(), 3);
-        assert_eq!((share.taken(), freed.get()), (0, 0));
-        let all = need.take(shard.share.as_ref(), 40);
-        assert!(all < 40 && !share.has_room());
-        need.give_back(shard.share.as_ref(), all);
-        assert_eq!((share.taken(), freed.get()), (0, 1));
-        assert_eq!(OnlySlots.take(None, 40), 40);
+        let admission = MeteredBytes { metas: &metas, freed: || freed.set(freed.get() + 1) };
+        let bytes = metas[0].bytes();
+        assert_eq!(
+            (admission.try_reserve(shard.byte_budget.as_ref(), 3), budget.taken()),
+            (3, 3 * bytes),
+            "of those that are asked for"
+        );
+        admission.release(shard.byte_budget.as_ref(), 3);
+        assert_eq!((budget.taken(), freed.get()), (0, 0));
+        let all = admission.try_reserve(shard.byte_budget.as_ref(), 40);
+        assert!(all < 40 && !budget.has_room());
+        admission.release(shard.byte_budget.as_ref(), all);
+        assert_eq!((budget.taken(), freed.get()), (0, 1));
+        assert_eq!(NoBudget.try_reserve(None, 40), 40);
     }
 }

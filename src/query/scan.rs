@@ -1,4 +1,4 @@
-//! A walk through one shard: every visible record that a query's conditions admit, in one direction, some at a time.
+//! A scan through one shard: every visible record that a query's conditions admit, in one direction, some at a time.
 
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-/// A record that a walk has found, by its head. It may have left since.
+/// A record that a scan has found, by its head. It may have left since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) sequence: u64,
@@ -25,7 +25,7 @@ pub(super) struct Step {
 /// Downwards, tail and links meet at `indexed` as it was when the view was opened: what lies above is found by looking at
 /// each slot, what lies below by the directory and the links, or, if no index leads, by looking on. So nothing is found
 /// twice or not at all, however far the indexer gets meanwhile.
-pub(super) struct Walk<'a, T: Signal> {
+pub(super) struct Scan<'a, T: Signal> {
     view: View<'a, T>,
     /// Where the window began when the query did, and when the directory had been read.
     since: u64,
@@ -48,7 +48,7 @@ struct Down {
     chains: SmallVec<[Chain; 1]>,
     /// Of several chains, those that go on, by where.
     order: BinaryHeap<(u64, usize)>,
-    /// How far eviction had got when the walk found that it had overtaken it.
+    /// How far eviction had got when the scan found that it had overtaken it.
     lost: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ struct Chain {
     next: Option<u64>,
     /// The links lead to everything with the fingerprint from here on.
     reached: u64,
-    /// As for the whole walk.
+    /// As for the whole scan.
     lost: Option<u64>,
     /// The links lead on to what was evicted before.
     leads_on: bool,
@@ -66,7 +66,7 @@ struct Chain {
 
 struct Up {
     at: u64,
-    /// What was evicted before the walk came to it.
+    /// What was evicted before the scan came to it.
     gaps: SmallVec<[Range<u64>; 1]>,
 }
 
@@ -103,24 +103,24 @@ fn is_beside<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u64) -
     sequence >= view.shard().evicted()
 }
 
-impl<'a, T: Signal> Walk<'a, T> {
-    /// Newest first, through this part of the shard. `since` is where the visible window began when the query did; `leader`
+impl<'a, T: Signal> Scan<'a, T> {
+    /// Newest first, through this part of the shard. `since` is where the visible window began when the query did; `driving`
     /// the number of the condition that leads.
     pub(super) fn down(
         shard: &'a Shard<T>,
         since: u64,
         bounds: &Range<u64>,
         plan: &Plan<'_, T>,
-        leader: Option<usize>,
+        driving: Option<usize>,
     ) -> Self {
         let mut view = View::open(shard);
         // The directory first, so that little can be evicted between the view's beginning and this; then how far eviction
         // had got at the most when it was read.
-        let (index, chains) = match leader {
+        let (index, chains) = match driving {
             None => (0, SmallVec::new()),
-            Some(leader) => {
-                let wanted = &plan.wanted[leader];
-                let index = wanted.index;
+            Some(driving) => {
+                let key = &plan.keys[driving];
+                let index = key.index;
                 // What left before it was indexed, the links do not know of.
                 let unlinked = view.indexed.min(view.low)..view.low;
                 let left = |print| {
@@ -133,9 +133,9 @@ impl<'a, T: Signal> Walk<'a, T> {
                     lost: None,
                     leads_on: left(print),
                 };
-                let chains = match wanted.prints[..] {
+                let chains = match key.prints[..] {
                     [print] => SmallVec::from_buf([chain(print)]),
-                    _ => wanted.prints.iter().copied().map(chain).collect(),
+                    _ => key.prints.iter().copied().map(chain).collect(),
                 };
                 (index, chains)
             }
@@ -145,7 +145,7 @@ impl<'a, T: Signal> Walk<'a, T> {
             view = View::open(shard);
         }
         view.narrow(bounds);
-        let links_from = if leader.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
+        let links_from = if driving.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
         let going_on = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
         let order =
             if chains.len() > 1 { chains.iter().enumerate().filter_map(going_on).collect() } else { BinaryHeap::new() };
@@ -187,7 +187,7 @@ impl<'a, T: Signal> Walk<'a, T> {
         self.view.claimed
     }
 
-    /// Everything below this had been evicted before the walk came to it, and nothing above it but for gaps.
+    /// Everything below this had been evicted before the scan came to it, and nothing above it but for gaps.
     pub(super) fn evicted_below(&self) -> u64 {
         let low = self.view.low;
         let evicted = match &self.way {
@@ -205,7 +205,7 @@ impl<'a, T: Signal> Walk<'a, T> {
 
     /// Whether the links of the index that leads are known to have led to records that had been evicted before.
     pub(super) fn is_partial(&self) -> bool {
-        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.departed.knows(chain.print);
+        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.knows(chain.print);
         match &self.way {
             Way::Up(_) => false,
             Way::Down(down) => {
@@ -222,8 +222,8 @@ impl<'a, T: Signal> Walk<'a, T> {
         }
     }
 
-    /// Whether records that were visible when the query began were, or may have been, evicted before the walk came to them.
-    /// Of a walk that does not go on.
+    /// Whether records that were visible when the query began were, or may have been, evicted before the scan came to them.
+    /// Of a scan that does not go on.
     pub(super) fn is_cut(&self, plan: &Plan<'_, T>) -> bool {
         let Self { view, since, low, way, .. } = self;
         // If another index took the place of this one, what it led to is not known.
@@ -296,7 +296,7 @@ impl Down {
             let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
             let chain = self.chains.get_mut(number)?;
             let sequence = chain.next?;
-            if sequence < view.low && !planted(Fault::WalkWithoutWindow) {
+            if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
                 chain.reached = view.low;
                 chain.next = None;
                 chain.leads_on = sequence < view.oldest;
@@ -321,7 +321,7 @@ impl Down {
                 self.order.push((next, number));
             }
             // What lies above has been looked at already, or lies above the bounds.
-            let is_new = sequence < self.links_from || planted(Fault::WalkRepeatsTail);
+            let is_new = sequence < self.links_from || planted(Fault::ScanRepeatsTail);
             if is_new && admitted {
                 return Some(step);
             }
@@ -371,7 +371,7 @@ mod tests {
     use super::*;
     use crate::TraceId;
     use crate::engine::state::Engine;
-    use crate::query::ask::Query;
+    use crate::query::builder::Query;
     use crate::signal::LogRecord;
     use crate::store::Builder;
 
@@ -387,20 +387,20 @@ mod tests {
         engine
     }
 
-    /// What a walk finds, and whether it was cut, if the query began when this was the oldest visible record.
-    fn walk(engine: &Engine<LogRecord>, up: bool, leader: Option<usize>, since: u64) -> (Vec<u64>, bool) {
-        let plan = Query::new(engine).key("trace", TraceId::from(7)).between(1..).search().unwrap().plan;
+    /// What a scan finds, and whether it was cut, if the query began when this was the oldest visible record.
+    fn scan(engine: &Engine<LogRecord>, up: bool, driving: Option<usize>, since: u64) -> (Vec<u64>, bool) {
+        let plan = Query::new(engine).key("trace", TraceId::from(7)).between(1..).execution().unwrap().plan;
         let all = 0..u64::MAX;
         let shard = &engine.shards[0];
-        let mut walk = if up { Walk::up(shard, since, &all) } else { Walk::down(shard, since, &all, &plan, leader) };
-        let found = std::iter::from_fn(|| walk.next(&plan).map(|step| step.sequence)).collect();
-        (found, walk.is_cut(&plan))
+        let mut scan = if up { Scan::up(shard, since, &all) } else { Scan::down(shard, since, &all, &plan, driving) };
+        let found = std::iter::from_fn(|| scan.next(&plan).map(|step| step.sequence)).collect();
+        (found, scan.is_cut(&plan))
     }
 
     #[test]
     fn a_walk_is_cut_if_what_left_since_the_query_began_was_asked_for() {
-        for (up, leader) in [(true, None), (false, None), (false, Some(0))] {
-            let ask = |of_trace: &[u64], since| walk(&engine(of_trace), up, leader, since);
+        for (up, driving) in [(true, None), (false, None), (false, Some(0))] {
+            let ask = |of_trace: &[u64], since| scan(&engine(of_trace), up, driving, since);
             let (mut found, cut) = ask(&[3, 5, 11], 0);
             found.sort_unstable();
             assert_eq!((found, cut), (vec![5, 11], true), "3 had been there");
@@ -413,17 +413,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_partial_if_the_keys_own_records_have_left() {
-        let is_partial_from = |engine: &Engine<LogRecord>, leader, from| {
-            let plan = Query::new(engine).key("trace", TraceId::from(7)).search().unwrap().plan;
-            let mut walk = Walk::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, leader);
-            while walk.next(&plan).is_some() {}
+        let is_partial_from = |engine: &Engine<LogRecord>, driving, from| {
+            let plan = Query::new(engine).key("trace", TraceId::from(7)).execution().unwrap().plan;
+            let mut scan = Scan::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, driving);
+            while scan.next(&plan).is_some() {}
             assert!(
-                !matches!(&walk.way, Way::Down(down) if !down.order.is_empty()),
+                !matches!(&scan.way, Way::Down(down) if !down.order.is_empty()),
                 "one chain has no turns to wait for"
             );
-            walk.is_partial()
+            scan.is_partial()
         };
-        let is_partial = |engine: &Engine<LogRecord>, leader| is_partial_from(engine, leader, 0);
+        let is_partial = |engine: &Engine<LogRecord>, driving| is_partial_from(engine, driving, 0);
         assert!(is_partial(&engine(&[3, 5]), Some(0)), "before it was indexed");
         assert!(!is_partial(&engine(&[4, 5]), Some(0)), "others have");
         assert!(!is_partial(&engine(&[3, 5]), None), "nothing is known without links");
@@ -450,12 +450,12 @@ mod tests {
             engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
         };
         let ask = |engine: &Engine<LogRecord>, up, time: u64| {
-            let plan = Query::new(engine).between(time..=time).search().unwrap().plan;
+            let plan = Query::new(engine).between(time..=time).execution().unwrap().plan;
             let all = 0..u64::MAX;
             let shard = &engine.shards[0];
-            let mut walk = if up { Walk::up(shard, 0, &all) } else { Walk::down(shard, 0, &all, &plan, None) };
-            let found = std::iter::from_fn(|| walk.next(&plan)).count();
-            (found, walk.looked_at)
+            let mut scan = if up { Scan::up(shard, 0, &all) } else { Scan::down(shard, 0, &all, &plan, None) };
+            let found = std::iter::from_fn(|| scan.next(&plan)).count();
+            (found, scan.looked_at)
         };
         for up in [true, false] {
             // The last record of a block comes late, and is of another time.
