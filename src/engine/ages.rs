@@ -4,9 +4,6 @@ use crate::sync::{Count, Mutex};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Notes that there are for as long as a record may stay; so they are bounded, too.
-pub(crate) const NOTES: u32 = 64;
-
 /// How long records may stay, and notes of how many there were when.
 #[derive(Debug)]
 pub(crate) struct Ages {

@@ -2,13 +2,11 @@
 
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
+use crate::engine::tuning::WAIT_AT_MOST;
 use crate::error::WaitError;
 use crate::signal::Signal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
-/// reader that has left).
-const WAIT_AT_MOST: Duration = Duration::from_millis(1);
 /// A cut through a store: everything that arrived before it, and everything after.
 ///
 /// In each shard it stands at the first record whose push had not finished, so that none is lost to it: a record that was pushed

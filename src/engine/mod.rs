@@ -2,11 +2,11 @@
 //!
 //! Imports run one way, from the last line of this list to the first:
 //!
-//! 1. `position`, `reason`, `reentrancy`: names of records, why they leave, and the guard around foreign code.
+//! 1. [`tuning`], `position`, `reason`, `reentrancy`: constants, names of records, why they leave, the guard around foreign code.
 //! 2. [`ring`]: slots and their heads, pins, and the words that several threads share.
 //! 3. [`index`]: directories, links and blocks over the slots of one ring.
 //! 4. [`shard`]: a ring with its indexes and cursors.
-//! 5. [`route`]: which shard a producer pushes to.
+//! 5. [`router`]: which shard a producer pushes to.
 //! 6. [`state`]: what all threads of a store share.
 //! 7. [`indexer`]: indexing, evicting and reclaiming, as methods of that state.
 //! 8. `push`, `lifecycle`: how records get in, and how a store is flushed, cleared and ended.
@@ -29,4 +29,5 @@ pub(crate) mod router;
 pub(crate) mod settings;
 pub(crate) mod shard;
 pub(crate) mod state;
+pub(crate) mod tuning;
 pub(crate) mod wakeups;

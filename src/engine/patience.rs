@@ -3,10 +3,6 @@
 use crate::sync::Count;
 use std::time::{Duration, Instant};
 
-/// Longer than a scheduler keeps a thread from a core that others want, as a rule: relieving a thread that would have gone on
-/// costs as much as indexing a shard anew.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
-
 /// Watches a number that grows while somebody gets on. Notes that order nothing: who reads them at a bad moment waits longer, or
 /// takes_over somebody too soon, which costs time and does no harm.
 #[derive(Debug)]

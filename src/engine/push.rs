@@ -8,14 +8,11 @@ use crate::engine::router::{Claim, NoClaim};
 use crate::engine::settings::OnFull;
 use crate::engine::shard::{Admission, MeteredBytes, NoBudget, Shard};
 use crate::engine::state::Engine;
+use crate::engine::tuning::WAIT_AT_MOST;
 use crate::error::Rejection;
 use crate::signal::{Key, Signal};
 use crate::sync::Ordering;
-use std::time::{Duration, Instant};
-
-/// A waiting producer looks for itself after this long, in case nobody is there to wake it (a store without a thread, a
-/// reader that has left).
-const WAIT_AT_MOST: Duration = Duration::from_millis(1);
+use std::time::Instant;
 
 /// Where the last text in each index lay, and its fingerprint: records of one source have one and the same text.
 #[derive(Default)]

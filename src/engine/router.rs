@@ -22,32 +22,13 @@
 
 use crate::engine::ring::Class;
 use crate::engine::shard::{Admission, Shard};
+use crate::engine::tuning::{MOST_DEBT, REMEMBERED_RUNS};
 use crate::engine::wakeups::Wakeups;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, CachePadded, Count, Ordering, per_thread};
 use std::cell::Cell;
 use std::ops::Range;
-
-/// The longest run. What is pushed together stays together, traces above all: their spans then have one entry in one
-/// shard's index, not one in each.
-///
-/// Against runs of 250, a processor second took 0.94 to 0.97 times as many log records of 184 bytes in runs of 125, and 0.85 in runs of
-/// 50 (50,000 kept in four shards, one and two producers).
-pub(crate) const MAX_RUN: usize = if cfg!(loom) { 2 } else { 256 };
-
-/// Runs that a shard may lack and still be given later; what it lacks beyond these is forgiven.
-///
-/// Of `S` shards, `m` may lack so many runs after a stall, and the others then get `4m(S - m) / S` runs less than their part: at most
-/// `S`, as many as the store promises. In a simulation of eight shards, a steady producer takes six turns, then two threads that
-/// end after one push take one each: of the newest 10,000 records, 22 runs of 50 were missing with 2 here, and 4 with 4.
-const MOST_DEBT: u64 = 4;
-
-/// Routes whose runs one thread remembers at a time: of those whose numbers are equal modulo this, the one that it took last.
-///
-/// A thread that pushed to six stores in turn was at 0.91 to 0.96 of its speed with 8 places, at 0.86 to 0.90 with 4, and at 0.82 to
-/// 0.90 with one; with two stores, at 0.82 to 0.90 with one.
-const REMEMBERED: usize = 16;
 
 /// A thread's run on one route. Fields are set one by one, so that a push touches only those that change.
 struct Run {
@@ -70,7 +51,7 @@ struct Run {
 
 const NO_LIMIT: u64 = 0;
 
-per_thread!(RUNS: [Run; REMEMBERED] = [const { Run::none() }; REMEMBERED]);
+per_thread!(RUNS: [Run; REMEMBERED_RUNS] = [const { Run::none() }; REMEMBERED_RUNS]);
 
 /// Sequences that this thread owns and must publish, each once.
 #[derive(Clone, Copy, Debug)]
@@ -134,10 +115,10 @@ impl ShardGroup {
     /// This thread's run here, or on a route that shares its place.
     #[inline(always)]
     fn run(&self) -> &Run {
-        let runs: *const [Run; REMEMBERED] = RUNS.with(std::ptr::from_ref);
+        let runs: *const [Run; REMEMBERED_RUNS] = RUNS.with(std::ptr::from_ref);
         // SAFETY: a thread-local without a destructor lives as long as its thread, which is here; and `Run` is not `Sync`, so
         // the reference stays here. Going on inside `with` would take the push's words through memory.
-        unsafe { &(&*runs)[self.number as usize % REMEMBERED] }
+        unsafe { &(&*runs)[self.number as usize % REMEMBERED_RUNS] }
     }
 
     /// Begins a run on the shard whose turn it is, or on another that lacks a run or more against it.
@@ -567,7 +548,7 @@ mod tests {
     #[test]
     fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
         let shards: Shards = vec![Shard::new(63, 1, 0, None).unwrap()];
-        for _ in 0..=REMEMBERED * REMEMBERED {
+        for _ in 0..=REMEMBERED_RUNS * REMEMBERED_RUNS {
             let router = Router::new(ShardGroup::new(0..1, 8, 1), None);
             assert!(
                 router.claim(&shards, Class::Rest, 1, &NoBudget, TICK).is_none(),

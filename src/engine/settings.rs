@@ -1,7 +1,6 @@
 //! What a store was told by its builder, and the numbers that follow from it.
 
-use crate::engine::patience::PATIENCE;
-use crate::engine::router::MAX_RUN;
+use crate::engine::tuning::{MAX_RUN, MOST_SHARDS, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER};
 use crate::error::BuildError;
 use crate::signal::Signal;
 use std::sync::Arc;
@@ -17,16 +16,6 @@ pub enum OnFull {
     /// It hands the record back as [`Rejection::Full`](crate::Rejection::Full).
     Reject,
 }
-
-/// The most shards that a store may have.
-pub(crate) const MOST_SHARDS: usize = 1024;
-
-/// Records in a default shard at the least; smaller stores have fewer shards. With 2,048, a store of 10,000 had four, and sixteen
-/// producers on as many cores pushed a fifth of what they do to nineteen.
-const SHARD_AT_LEAST: usize = 512;
-
-/// Slots that a shard has to spare unless the builder is told.
-const SPARES: usize = 48;
 
 /// A predicate on records, shared.
 pub(crate) struct Picks<T>(pub(crate) Arc<Predicate<T>>);
@@ -80,8 +69,8 @@ impl<T: Signal> Settings<T> {
             manual: false,
             fingerprint_bits: 64,
             slack: None,
-            spares: if cfg!(loom) { 0 } else { SPARES },
-            patience: if cfg!(loom) { None } else { Some(PATIENCE) },
+            spares: if cfg!(loom) { 0 } else { SPARE_SLOTS },
+            patience: if cfg!(loom) { None } else { Some(STALLED_AFTER) },
             max_record_bytes: None,
             max_bytes: None,
             max_age: None,

@@ -7,8 +7,8 @@ use super::scan::{Scan, Step};
 use super::view::{Pin, Reader};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
-use crate::engine::ring::AT_ONCE;
 use crate::engine::state::Engine;
+use crate::engine::tuning::PINS_PER_READER;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
@@ -55,7 +55,7 @@ struct Part<'a, T: Signal> {
     shard: usize,
     scan: Scan<'a, T>,
     /// Records that the scan has found and that are not shown yet, the next one last.
-    ahead: SmallVec<[Step; AT_ONCE]>,
+    ahead: SmallVec<[Step; PINS_PER_READER]>,
     /// What of the bounds the next page has to look at: all of it, until something is shown.
     left: Range<u64>,
     /// Whether records were found that are not to be shown, because of the limit.
@@ -65,7 +65,7 @@ struct Part<'a, T: Signal> {
 type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
 /// Records in the order in which they are to be shown, pinned together.
-type Batch = SmallVec<[(Found, Pin); AT_ONCE]>;
+type Batch = SmallVec<[(Found, Pin); PINS_PER_READER]>;
 
 impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
@@ -152,7 +152,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         report: &mut Report,
     ) -> Option<Found> {
         // As many of each shard as will be needed of it, if the newest are spread evenly.
-        let ahead = (self.limit / parts.len()).saturating_add(1).min(AT_ONCE);
+        let ahead = (self.limit / parts.len()).saturating_add(1).min(PINS_PER_READER);
         for (number, part) in parts.iter_mut().enumerate() {
             self.fill(number, part, ahead);
         }
@@ -163,7 +163,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         let mut shown = 0;
         while shown < self.limit {
             let mut batch = Batch::new();
-            let most = AT_ONCE.min(if self.plan.tests.is_empty() { self.limit - shown } else { AT_ONCE });
+            let most =
+                PINS_PER_READER.min(if self.plan.tests.is_empty() { self.limit - shown } else { PINS_PER_READER });
             while batch.len() < most
                 && let Some(found) = self.take_next(parts, ahead)
             {
@@ -252,7 +253,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         visitor.expect(all.len().min(self.limit));
         let mut last = None;
         let mut shown = 0;
-        for found in all.chunks(AT_ONCE) {
+        for found in all.chunks(PINS_PER_READER) {
             if shown == self.limit {
                 found.iter().for_each(|found| parts[found.shard].held_back = true);
                 continue;
@@ -379,7 +380,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         let mut visitor = Each(&mut visit);
         loop {
             let mut batch = Batch::new();
-            while batch.len() < AT_ONCE
+            while batch.len() < PINS_PER_READER
                 && let Some(step) = scan.next(&self.plan)
             {
                 let found = self.found(step, number);

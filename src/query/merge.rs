@@ -1,10 +1,8 @@
 //! Putting in order what comes in stretches that are in order already: as a rule, one or two for each shard.
 
 use super::result::Found;
+use crate::engine::tuning::FEW_SHARDS;
 use std::collections::BinaryHeap;
-
-/// Where stretches are shorter than this on average, or than there are of them, sorting costs no more than merging.
-const FEW: usize = 8;
 
 /// Puts these in order, the greatest first. Costs three comparisons each, and some for every time that another stretch's turn
 /// comes; and as much memory again, until it is done.
@@ -13,7 +11,7 @@ pub(super) fn sort_down(found: &mut Vec<Found>) {
     if stretches == 1 {
         return;
     }
-    if found.len() / stretches < FEW.max(stretches) {
+    if found.len() / stretches < FEW_SHARDS.max(stretches) {
         return found.sort_unstable_by(|one, other| other.cmp(one));
     }
     // Slices are ordered by their first elements.

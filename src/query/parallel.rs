@@ -5,14 +5,11 @@ use super::execute::Execution;
 use super::result::Order;
 use super::scan::Scan;
 use crate::Position;
-use crate::engine::index::BLOCK;
+use crate::engine::tuning::PARALLEL_PORTION;
 use crate::error::QueryError;
 use crate::signal::Signal;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Records of a shard that a thread looks at in one go.
-const PORTION: u64 = 64 * BLOCK;
 
 /// A part of one shard.
 struct Portion {
@@ -75,7 +72,7 @@ fn portions<T: Signal>(search: &Execution<'_, T>) -> Vec<Portion> {
         let bounds = search.bounds_of(number);
         let (mut at, end) = (shard.low(claimed).max(bounds.start), claimed.min(bounds.end));
         while at < end {
-            let until = ((at / PORTION + 1) * PORTION).min(end);
+            let until = ((at / PARALLEL_PORTION + 1) * PARALLEL_PORTION).min(end);
             portions.push(Portion { shard: number, sequences: at..until });
             at = until;
         }
@@ -97,16 +94,16 @@ mod tests {
 
     #[test]
     fn shards_are_cut_where_their_portions_meet() {
-        let capacity = (3 * PORTION) as usize;
+        let capacity = (3 * PARALLEL_PORTION) as usize;
         let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
         let cut = || {
             let search = store.query().execution().unwrap();
             portions(&search).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
         };
         assert_eq!(cut(), []);
-        assert_eq!(PORTION, 4_096, "whole blocks, and enough of them for a thread to go there");
+        assert_eq!(PARALLEL_PORTION, 4_096, "whole blocks, and enough of them for a thread to go there");
         store.push_batch(vec![LogRecord::default(); capacity + 5]).unwrap();
-        let ends = [5, PORTION, 2 * PORTION, 3 * PORTION, 3 * PORTION + 5];
+        let ends = [5, PARALLEL_PORTION, 2 * PARALLEL_PORTION, 3 * PARALLEL_PORTION, 3 * PARALLEL_PORTION + 5];
         assert_eq!(cut(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());
     }
 }

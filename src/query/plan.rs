@@ -3,6 +3,7 @@
 use super::view::View;
 use crate::engine::ring::Head;
 use crate::engine::state::Engine;
+use crate::engine::tuning::SAMPLED;
 use crate::signal::{Key, KeyBuf, Signal};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
@@ -28,9 +29,6 @@ pub(super) struct Plan<'a, T> {
 
 /// All there is.
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
-
-/// Records of one key and shard that are looked at to estimate how many there are.
-const SAMPLED: u64 = 4;
 
 impl KeyPredicate {
     pub(super) fn new(index: usize) -> Self {

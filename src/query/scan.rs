@@ -2,9 +2,9 @@
 
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
-use crate::engine::index::BLOCK;
 use crate::engine::ring::Head;
 use crate::engine::shard::Shard;
+use crate::engine::tuning::BLOCK;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, fence};

@@ -2,9 +2,10 @@
 
 use crate::engine::index::Index;
 use crate::engine::reentrancy::{self, Guard};
-use crate::engine::ring::{AT_ONCE, Head, Pinner};
+use crate::engine::ring::{Head, Pinner};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
+use crate::engine::tuning::{LOOK_AT_MOST, PINS_PER_READER};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::ops::Range;
@@ -82,9 +83,6 @@ impl<'a, T: Signal> View<'a, T> {
     }
 }
 
-/// Records that are looked through to find out whether an answer was cut.
-const LOOK_AT_MOST: u64 = 256;
-
 /// The right to look at records of a store in place, a few at a time. While it lives, this thread is inside.
 pub(crate) struct Reader<'a, T: Signal> {
     engine: &'a Engine<T>,
@@ -107,11 +105,11 @@ impl<'a, T: Signal> Reader<'a, T> {
         Self { engine, pinner: engine.pins.enter(), _inside: inside }
     }
 
-    /// Pins a record that has been claimed, in place of what this word pinned. There are [`AT_ONCE`] words. It counts once it is
+    /// Pins a record that has been claimed, in place of what this word pinned. There are [`PINS_PER_READER`] words. It counts once it is
     /// [confirmed](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, sequence: u64) -> Pin {
-        debug_assert!(word < AT_ONCE);
+        debug_assert!(word < PINS_PER_READER);
         let slots = &self.engine.shards[shard].slots;
         let slot = slots.slot(slots.place(sequence));
         self.pinner.pin(word, shard, slot);

@@ -26,6 +26,7 @@ use crate::engine::ring::RecordMeta;
 use crate::engine::settings::{OnFull, Settings};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
+use crate::engine::tuning::PUSH_CHUNK;
 use crate::error::{BatchError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError};
 use crate::query::{self, KeyCount, Query, Reader};
 use crate::signal::{KeyBuf, Signal, index_named};
@@ -34,9 +35,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
-
-/// Records of a batch that are prepared and claimed together.
-const CHUNK: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// A bounded store of one kind of record, written and read by any number of threads.
 ///
@@ -160,7 +158,7 @@ impl<T: Signal> Store<T> {
         let mut accepted = 0;
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
-            let mut metas: [RecordMeta<T>; CHUNK] = std::array::from_fn(|_| RecordMeta::new());
+            let mut metas: [RecordMeta<T>; PUSH_CHUNK] = std::array::from_fn(|_| RecordMeta::new());
             let (mut usable, mut unusable, mut told) = (0, None, PrintCache::default());
             for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
                 match engine.meta_next(record, &mut told) {

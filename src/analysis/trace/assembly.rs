@@ -2,6 +2,7 @@
 
 use super::parents::{self, Kin};
 use super::path::{self, PathSegment};
+use super::span::TraceSpan;
 use crate::engine::state::Engine;
 use crate::query::Query;
 use crate::signal::{Signal, Span, SpanId, SpanKind, TraceId};
@@ -51,23 +52,6 @@ pub struct Trace {
     /// known; a shard that has let all of its spans of the trace go remembers that for about as long as it keeps other
     /// records.
     pub partial: bool,
-}
-
-/// A span in its place in a [`Trace`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct TraceSpan {
-    /// The span.
-    pub span: Span,
-    /// Where in the list its parent is.
-    pub parent: Option<usize>,
-    /// How many ancestors it has here.
-    pub depth: u32,
-    /// Whether it names a parent that is not here.
-    pub orphan: bool,
-    /// How long it did what no child of its did meanwhile, in nanoseconds.
-    pub self_time: u64,
 }
 
 impl Store<Span> {

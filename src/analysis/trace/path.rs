@@ -1,6 +1,6 @@
 //! Where a trace's time went.
 
-use super::assembly::TraceSpan;
+use super::span::TraceSpan;
 use crate::signal::Span;
 use std::ops::Range;
 

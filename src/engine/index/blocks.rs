@@ -4,13 +4,11 @@
 //! the token holder, as records are indexed. There are so many places that a summary is written over only after all of its
 //! block has been reclaimed: who may read any record of a block may read its summary.
 
+use crate::engine::tuning::BLOCK;
 use crate::sync::reserve::reserve;
 use crate::sync::{AtomicU64, Ordering};
 use std::collections::TryReserveError;
 use std::ops::RangeInclusive;
-
-/// Records of a block.
-pub(crate) const BLOCK: u64 = if cfg!(loom) { 2 } else { 64 };
 
 #[derive(Debug, Default)]
 struct Block {

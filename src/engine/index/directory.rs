@@ -11,6 +11,7 @@
 //! searching meanwhile misses nothing in either case.
 
 use super::fingerprint::NO_KEY;
+use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Zeroed, reserve_zeroed};
 use crate::sync::{AtomicU64, Ordering, Tally, own, prefetch_to_write};
@@ -25,9 +26,6 @@ const LINE: usize = if cfg!(loom) { 2 } else { 8 };
 /// Keys for which there is a line. A line is full by chance where keys are many; at five in eight of its words one in fifteen is, at
 /// four, which a ring that keeps up has, one in fifty.
 const KEYS_A_LINE: usize = if cfg!(loom) { 1 } else { 5 };
-
-/// Lines of a table that stays in the nearer caches by itself: 32 KiB.
-const NEAR: usize = 512;
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -155,7 +153,7 @@ impl Directory {
     /// Fetches the lines where searches for these fingerprints begin, if they are not near anyway.
     #[inline]
     pub(crate) fn prefetch(&self, prints: impl Iterator<Item = u64>) {
-        if self.lines.len() > NEAR {
+        if self.lines.len() > NEAR_LINES {
             prints.for_each(|print| prefetch_to_write(&self.lines[self.home(print)]));
         }
     }

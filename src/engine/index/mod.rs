@@ -6,7 +6,6 @@ mod directory;
 mod fingerprint;
 mod ghost_filter;
 
-pub(crate) use blocks::BLOCK;
 pub(crate) use fingerprint::{Fingerprints, NO_KEY};
 
 use crate::engine::ring::{Head, Slots};

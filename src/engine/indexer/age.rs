@@ -4,10 +4,11 @@
 //! note is as old as a record may be, everything below it goes. So a record goes no sooner than it may, and later by at most
 //! the time between two notes and two looks.
 
-use crate::engine::ages::{Ages, NOTES, Note, Notes};
+use crate::engine::ages::{Ages, Note, Notes};
 use crate::engine::reason::EvictReason;
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
+use crate::engine::tuning::AGE_NOTES;
 use crate::signal::Signal;
 use crate::sync::try_lock;
 use std::time::Instant;
@@ -34,7 +35,7 @@ impl<T: Signal> Engine<T> {
     }
 
     fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant, clock: impl Fn() -> Instant) {
-        let due = |last: &Note| now.saturating_duration_since(last.at) >= ages.most / NOTES && self.has_grown(last);
+        let due = |last: &Note| now.saturating_duration_since(last.at) >= ages.most / AGE_NOTES && self.has_grown(last);
         if !notes.taken.back().map_or_else(|| self.has_records(), due) {
             return;
         }
@@ -51,7 +52,7 @@ impl<T: Signal> Engine<T> {
         let ages = self.ages.as_ref()?;
         let Some(notes) = try_lock(&ages.notes) else { return Some(Instant::now()) };
         let Some(last) = notes.taken.back() else { return self.has_records().then(Instant::now) };
-        let note = if self.has_grown(last) { last.at.checked_add(ages.most / NOTES) } else { None };
+        let note = if self.has_grown(last) { last.at.checked_add(ages.most / AGE_NOTES) } else { None };
         let oldest = notes.taken.front().and_then(|note| note.at.checked_add(ages.most));
         note.into_iter().chain(oldest).min()
     }

@@ -1,13 +1,11 @@
 //! What producers and readers do of the indexer's work.
 
 use super::reclaim::owns_heap;
-use super::work::{RECLAIM_BATCH, RECLAIM_EVERY, Work};
+use super::work::Work;
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
+use crate::engine::tuning::{RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL};
 use crate::signal::Signal;
-
-/// Records that a reader looks through rather than index them.
-const LOOKED_THROUGH: u64 = if cfg!(loom) { 2 } else { 24 };
 
 impl<T: Signal> Engine<T> {
     /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
@@ -48,7 +46,7 @@ impl<T: Signal> Engine<T> {
     /// costs less. Never waits; does nothing if somebody else is at it.
     pub(crate) fn spare_a_tail(&self, number: usize) {
         let shard = &self.shards[number];
-        if shard.indexed() + LOOKED_THROUGH < shard.claimed() && !reentrancy::is_inside() {
+        if shard.indexed() + UNINDEXED_TAIL < shard.claimed() && !reentrancy::is_inside() {
             self.step(number, Work::READ);
         }
     }

@@ -1,12 +1,13 @@
 //! Reclaiming: records that were evicted leave their slots, hooks see them, and they are dropped or handed on.
 
-use super::work::{RECLAIM_BATCH, Work};
+use super::work::Work;
 use crate::engine::evictions::{Outlet, Sinks};
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
-use crate::engine::ring::{AT_ONCE, Pinner, Quarantined, SlotMap, Slots, Taken};
+use crate::engine::ring::{Pinner, Quarantined, SlotMap, Slots, Taken};
 use crate::engine::shard::IndexerGuard;
 use crate::engine::state::Engine;
+use crate::engine::tuning::{PINS_PER_READER, RECLAIM_BATCH};
 use crate::signal::Signal;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(super) struct Reclaimed<'a, T> {
     pub(super) to: u64,
     pub(super) taken: Outbox<T>,
     /// Records that stay in their slots, which are pinned, until hooks have seen them.
-    pub(super) to_show: SmallVec<[Quarantined; AT_ONCE]>,
+    pub(super) to_show: SmallVec<[Quarantined; PINS_PER_READER]>,
     pub(super) pinner: Option<Pinner<'a>>,
     /// Bytes of what has left, to be given back once it has been dropped.
     pub(super) freed: u64,
@@ -144,7 +145,7 @@ impl<T: Signal> Engine<T> {
                 let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
                 let aside = Quarantined { slot, sequence, reason: owner.reason(place), shown };
                 let (_, places) = changed.get_or_insert_with(begin);
-                if shown && reclaimed.to_show.len() == AT_ONCE || !places.quarantine(place, aside) {
+                if shown && reclaimed.to_show.len() == PINS_PER_READER || !places.quarantine(place, aside) {
                     break;
                 }
                 is_changed = true;

@@ -5,18 +5,16 @@
 //! their slots, and hooks and drops see them after the token has been given back.
 
 use super::reclaim::{Reclaimed, owns_heap};
-use super::work::{BYTE_LIMIT_BATCH, Moved, Work};
+use super::work::{Moved, Work};
 use crate::engine::index::PASSED_OVER;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy;
 use crate::engine::ring::Head;
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
+use crate::engine::tuning::{BYTE_LIMIT_BATCH, INDEX_CHUNK};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
-
-/// Records that are entered into one index before the next one's turn: their heads stay in the nearest cache meanwhile.
-const CHUNK: u64 = 64;
 
 impl<T: Signal> Engine<T> {
     /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the user's.
@@ -69,10 +67,10 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     let slots = &shard.slots;
     let mut done = index.own_indexed();
     while done < to {
-        let (place, heads) = slots.run(done, CHUNK.min(to - done));
+        let (place, heads) = slots.run(done, INDEX_CHUNK.min(to - done));
         // Not beyond what has been claimed: those heads belong to whoever will push there.
         let next = done + heads.len() as u64;
-        slots.prefetch_heads(place + heads.len(), CHUNK.min(to - next) as usize);
+        slots.prefetch_heads(place + heads.len(), INDEX_CHUNK.min(to - next) as usize);
         let mut sequences = done..;
         let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
         if published == 0 {
@@ -136,7 +134,7 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let (mut done, mut heap) = (from, 0);
     while done < to {
-        let (place, heads) = shard.slots.run(done, CHUNK.min(to - done));
+        let (place, heads) = shard.slots.run(done, INDEX_CHUNK.min(to - done));
         if counts_heap(shard) {
             let entered = index.leads[place..].iter().zip(heads).filter(|(leads, _)| leads.get() != PASSED_OVER);
             heap += entered.map(|(_, head)| head.heap()).sum::<u64>();
@@ -157,9 +155,9 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::work::{ASSIST_BATCH, BATCH, RECLAIM_BATCH};
     use super::*;
     use crate::engine::settings::OnFull;
+    use crate::engine::tuning::{ASSIST_BATCH, RECLAIM_BATCH, STEP_BATCH};
     use crate::signal::LogRecord;
     use crate::store::Builder;
 
@@ -190,7 +188,7 @@ mod tests {
         assert_eq!(engine.step(0, Work::READ), moved(2 * ASSIST_BATCH, 0, 0));
         assert_eq!(engine.step(0, Work::READ), moved(400 - 2 * ASSIST_BATCH, 0, 0));
         engine.push_some(600);
-        assert_eq!(engine.step(0, Work::ALL), moved(2 * BATCH, 0, 0));
+        assert_eq!(engine.step(0, Work::ALL), moved(2 * STEP_BATCH, 0, 0));
     }
 
     struct Plain;

@@ -6,24 +6,11 @@
 use super::{Moved, Work};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
+use crate::engine::tuning::{CROWDED_NAP, IDLE_NAPS, NAP, NAP_DOUBLINGS, ROUNDS};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::thread;
 use std::time::{Duration, Instant};
-
-const NAP: Duration = Duration::from_micros(500);
-
-/// Naps without work after which it parks: some milliseconds.
-const IDLE_NAPS: u32 = if cfg!(loom) { 0 } else { 16 };
-
-/// Rounds over the shards in one pass, that is, between two ticks of the coarse clock.
-const ROUNDS: u32 = 16;
-
-/// The nap that it takes while producers do its work.
-const LEFT_NAP: Duration = Duration::from_millis(2);
-
-/// How often the nap doubles while something holds a shard up: a push that stalls, a reader that sleeps.
-const LONGER_NAPS: u32 = 5;
 
 /// Runs until the store stops, and ends it.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
@@ -61,7 +48,7 @@ impl Rounds {
         if self.pace.leaves(engine) && !self.hurried {
             // Not idle, and nothing to do for it.
             self.idle = 0;
-            self.hurried = engine.wakeups.nap(LEFT_NAP);
+            self.hurried = engine.wakeups.nap(CROWDED_NAP);
             return;
         } else if pass(engine, self.idle > 0) {
             self.idle = 0;
@@ -97,7 +84,7 @@ fn park<T: Signal>(engine: &Engine<T>) -> bool {
 
 /// The nap after so many passes without work.
 fn nap_after(idle: u32) -> Duration {
-    NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(LONGER_NAPS))
+    NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(NAP_DOUBLINGS))
 }
 
 /// Whether the indexer should take a core.

@@ -1,4 +1,5 @@
 //! How much a step may do, by who takes it, and how much it did.
+use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, RECLAIM_BATCH, STEP_BATCH};
 
 /// What a step may do at most, in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct Work {
 impl Work {
     /// Everything, in large batches: for the indexer's thread, and for whoever steps where there is none.
     pub(crate) const ALL: Self =
-        Self { evict: BATCH, reclaim: BATCH, drops: MOST_TAKEN, shows: true, takes_over: true };
+        Self { evict: STEP_BATCH, reclaim: STEP_BATCH, drops: DROP_BATCH, shows: true, takes_over: true };
     /// All but drops, which are left to producers: allocators are fast where the thread that allocated a record frees it.
     pub(crate) const NO_DROPS: Self = Self { drops: 0, ..Self::ALL };
     /// Nothing that takes code of users.
@@ -28,7 +29,7 @@ impl Work {
     pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, shows: false, takes_over: false };
     /// A small batch, by a producer that has found no room.
     pub(crate) const ASSIST: Self =
-        Self { evict: ASSIST_BATCH, reclaim: BATCH, drops: RECLAIM_BATCH, shows: false, takes_over: true };
+        Self { evict: ASSIST_BATCH, reclaim: STEP_BATCH, drops: RECLAIM_BATCH, shows: false, takes_over: true };
     /// The same where the indexer's thread sleeps, or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { shows: true, ..Self::ASSIST };
 
@@ -51,20 +52,3 @@ impl Moved {
         self != Self::default()
     }
 }
-
-pub(super) const BATCH: u64 = if cfg!(loom) { 1 } else { 256 };
-
-/// What an assister or a reader does at most: the tail of a push's latency.
-pub(super) const ASSIST_BATCH: u64 = if cfg!(loom) { 1 } else { 128 };
-
-/// Records that are moved out of their slots at a time.
-pub(super) const MOST_TAKEN: u64 = if cfg!(loom) { 1 } else { 32 };
-
-/// How many records that take time to drop a producer lets go of at most, for every [`RECLAIM_EVERY`] that it pushes.
-pub(super) const RECLAIM_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };
-
-/// A power of two.
-pub(super) const RECLAIM_EVERY: u64 = if cfg!(loom) { 1 } else { 8 };
-
-/// How many records go at a time where what records share takes too many bytes.
-pub(super) const BYTE_LIMIT_BATCH: u64 = if cfg!(loom) { 1 } else { 16 };

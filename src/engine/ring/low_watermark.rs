@@ -5,14 +5,12 @@
 //! nobody waits here.
 
 use crate::engine::reason::EvictReason;
+use crate::engine::tuning::WATERMARK_NOTES;
 use crate::sync::{AtomicU64, Count, Ordering};
 use std::ops::Range;
 
 /// Records that left, by reason.
 pub(crate) type Departures = [u64; EvictReason::ALL.len()];
-
-/// Notes of records that are due and not evicted. If more are wanted, what is raised counts with what was raised last.
-const NOTES: usize = if cfg!(loom) { 4 } else { 64 };
 
 #[derive(Debug)]
 pub(crate) struct LowWatermark {
@@ -21,7 +19,7 @@ pub(crate) struct LowWatermark {
     /// Nothing below it came after the store was last cleared.
     cleared: AtomicU64,
     /// Words of [`Note`]s. Those of what has been evicted may be written over.
-    notes: [AtomicU64; NOTES],
+    notes: [AtomicU64; WATERMARK_NOTES],
     /// What has been evicted, by reason. The total is the cursor's.
     departed: [Count; EvictReason::ALL.len()],
 }
@@ -184,16 +182,16 @@ mod tests {
     fn without_room_for_a_note_what_is_raised_counts_with_the_last() {
         let floor = LowWatermark::default();
         let reasons = [Age, Cleared];
-        for end in 1..=NOTES as u64 + 9 {
+        for end in 1..=WATERMARK_NOTES as u64 + 9 {
             floor.raise(end, reasons[(end % 2) as usize], end - 1, 0);
         }
-        let departures = floor.departures(0..NOTES as u64 + 9);
-        assert_eq!(departures.iter().sum::<u64>(), NOTES as u64 + 9);
-        assert_eq!(departures[Age as usize].max(departures[Cleared as usize]), NOTES as u64 / 2 + 9);
-        floor.raise(100, Age, NOTES as u64 + 9, 60);
+        let departures = floor.departures(0..WATERMARK_NOTES as u64 + 9);
+        assert_eq!(departures.iter().sum::<u64>(), WATERMARK_NOTES as u64 + 9);
+        assert_eq!(departures[Age as usize].max(departures[Cleared as usize]), WATERMARK_NOTES as u64 / 2 + 9);
+        floor.raise(100, Age, WATERMARK_NOTES as u64 + 9, 60);
         assert_eq!(
-            floor.departures(NOTES as u64 + 9..100)[Age as usize],
-            100 - NOTES as u64 - 9,
+            floor.departures(WATERMARK_NOTES as u64 + 9..100)[Age as usize],
+            100 - WATERMARK_NOTES as u64 - 9,
             "there is room again"
         );
     }

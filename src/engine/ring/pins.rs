@@ -4,20 +4,15 @@
 //! Whoever reclaims raises `evicted`, fences, and scans the words. If the reader's fence comes first, the scan finds the pin,
 //! and the slot is set aside. If the other's comes first, the reader sees that the record has been evicted, and leaves it alone.
 //!
-//! A reader may pin up to [`AT_ONCE`] slots, with one fence for all of them. Walking an index takes no pins: heads are atomics,
+//! A reader may pin up to [`PINS_PER_READER`] slots, with one fence for all of them. Walking an index takes no pins: heads are atomics,
 //! and are validated by their generation.
 
+use crate::engine::tuning::{FIRST_PIN_BLOCK, PINS_PER_READER};
 use crate::sync::fault::{self, Fault, planted, weaken};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, per_thread};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::ptr;
-
-/// Slots that a reader pins at a time, so that one fence does for as many.
-pub(crate) const AT_ONCE: usize = if cfg!(loom) { 2 } else { 8 };
-
-/// Readers in the first block; each further block has twice as many as the one before.
-const FIRST: usize = if cfg!(loom) { 1 } else { 8 };
 
 /// A word that pins nothing, of a reader that is there.
 const IDLE: u64 = 1;
@@ -25,7 +20,7 @@ const IDLE: u64 = 1;
 /// The words of a reader; the first is 0 while there is none.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Words([AtomicU64; AT_ONCE]);
+struct Words([AtomicU64; PINS_PER_READER]);
 
 /// The pins of one store. Blocks are added when more readers come at once than ever before, and freed with the store: memory is
 /// bounded by the most readers that ever looked at the store at one time. Whoever reclaims passes over blocks without readers.
@@ -71,7 +66,7 @@ fn word_of(shard: usize, slot: usize) -> u64 {
 
 impl Pins {
     pub(crate) fn new() -> Self {
-        Self::with(FIRST)
+        Self::with(FIRST_PIN_BLOCK)
     }
 
     fn with(readers: usize) -> Self {
@@ -268,15 +263,15 @@ mod tests {
             };
             (0..readers).map(enter).collect::<Vec<_>>()
         };
-        let readers = many(FIRST);
-        assert_eq!((pins.scan(0).len(), pins.bytes()), (FIRST, before));
-        let more = many(3 * FIRST);
-        assert_eq!(pins.scan(0).len(), 4 * FIRST);
+        let readers = many(FIRST_PIN_BLOCK);
+        assert_eq!((pins.scan(0).len(), pins.bytes()), (FIRST_PIN_BLOCK, before));
+        let more = many(3 * FIRST_PIN_BLOCK);
+        assert_eq!(pins.scan(0).len(), 4 * FIRST_PIN_BLOCK);
         let grown = pins.bytes();
         assert!(grown > before);
         drop((readers, more));
         assert!(pins.scan(0).is_empty());
-        drop(many(4 * FIRST));
+        drop(many(4 * FIRST_PIN_BLOCK));
         assert_eq!(pins.bytes(), grown, "those that were there are taken again");
     }
 }

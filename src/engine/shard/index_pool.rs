@@ -4,13 +4,11 @@
 
 use crate::engine::index::Index;
 use crate::engine::ring::Term;
+use crate::engine::tuning::INDEXES_PER_SHARD;
 use crate::signal::Signal;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::collections::TryReserveError;
 use std::ptr;
-
-/// Indexes of a shard at the most: token holders that may sleep at a time, and one that works.
-const MOST: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// Which index is in use: its number below [`BLANK`], and above it the term that took it into use.
 const NUMBER_BITS: u32 = 8;
@@ -22,9 +20,9 @@ pub(super) struct IndexPool<T: Signal> {
     /// Without an entry, for readers that come while one index takes another's place: all that they ask for is not indexed.
     blank: Box<Index<T>>,
     /// Those after the first: null until they are needed.
-    others: [AtomicPtr<Index<T>>; MOST - 1],
+    others: [AtomicPtr<Index<T>>; INDEXES_PER_SHARD - 1],
     /// For each, 1 while it is in use or a sleeper may write it.
-    taken: [AtomicU32; MOST],
+    taken: [AtomicU32; INDEXES_PER_SHARD],
 }
 
 /// Not inlined, so that the index is not on the stack of those who hold on to it.
