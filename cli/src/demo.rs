@@ -7,12 +7,10 @@ use crate::units::seconds;
 use crate::{End, Fallible, Keeping, USUAL, shown};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use shop::load::{self, Pool};
 use shop::{Request, Shop};
 use slipring::otlp::{self, Encoding};
-use slipring::{
-    LogRecord, MetricPoint, QueryError, Rejection, Severity, Signal, Span, SpanLink, SpanLinkRef, Stats, Store,
-    Telemetry, TraceId,
-};
+use slipring::{QueryError, Severity, Stats, Telemetry};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -46,13 +44,8 @@ const PRODUCERS: u64 = 4;
 const READERS: usize = 2;
 /// Requests that each producer prepares and sends again and again: making a record takes longer than storing it.
 const PREPARED: u64 = 2_000;
-/// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly fill their store.
-const POINTS: usize = 10;
 /// From one look to the next.
 const LIVE: Duration = Duration::from_millis(250);
-
-/// What one producer pushes, again and again.
-pub type Pool = Vec<(Request, Vec<MetricPoint>)>;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     if let Some(path) = &arguments.write {
@@ -121,12 +114,12 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
 }
 
 /// For so many producers, so many requests each.
-pub fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
+fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
     let opening = opening()?;
     let bar = bar(producers * requests, "preparing {bar:30} {pos} of {len} requests");
     let made = &AtomicU64::new(0);
     thread::scope(|scope| {
-        let start = |seed| scope.spawn(move || fill_pool(Shop::opening_at(seed, opening), requests, made));
+        let start = |seed| scope.spawn(move || load::prepare(Shop::opening_at(seed, opening), requests, made));
         let pools: Vec<_> = (1..=producers).map(start).collect();
         while pools.iter().any(|pool| !pool.is_finished()) {
             bar.set_position(made.load(Relaxed));
@@ -141,23 +134,11 @@ fn bar(length: u64, template: &str) -> ProgressBar {
     ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("the template is sound"))
 }
 
-fn fill_pool(mut shop: Shop, requests: u64, made: &AtomicU64) -> Pool {
-    let mut scrape = Vec::new().into_iter();
-    let mut request = |_| {
-        if scrape.len() < POINTS {
-            scrape = shop.metrics().into_iter();
-        }
-        made.fetch_add(1, Relaxed);
-        (shop.request(), scrape.by_ref().take(POINTS).collect())
-    };
-    (0..requests).map(&mut request).collect()
-}
-
 /// Producers and readers at work for this long: what was pushed of each signal, and how many lookups were answered.
 fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) -> Fallible<([u64; 3], u64)> {
     let over = &AtomicBool::new(false);
     thread::scope(|scope| {
-        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(|| produce(telemetry, pool, over))).collect();
+        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(|| load::push(telemetry, pool, over))).collect();
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read(telemetry, over))).collect();
         watch(telemetry, length, stop);
         over.store(true, Relaxed);
@@ -171,52 +152,6 @@ fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) 
         }
         Ok((pushed, lookups))
     })
-}
-
-/// Pushes these; how many there were. What the store has reasons to refuse it counts.
-fn offer<T: Signal>(store: &Store<T>, records: Vec<T>) -> Fallible<u64> {
-    let offered = records.len() as u64;
-    match store.push_batch(records) {
-        Err(error) if error.reason == Rejection::Closed => Err(error.reason.into()),
-        Ok(_) | Err(_) => Ok(offered),
-    }
-}
-
-/// Pushes all of it, round after round, until it is over: how many of each signal there were.
-pub fn produce(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Fallible<[u64; 3]> {
-    let mut pushed = [0; 3];
-    for (number, (request, points)) in pool.iter().cycle().enumerate() {
-        if over.load(Relaxed) {
-            break;
-        }
-        let Request { spans, logs } = again(request, (number / pool.len()) as u128);
-        pushed[0] += offer(telemetry.traces(), spans)?;
-        pushed[1] += offer(telemetry.logs(), logs)?;
-        pushed[2] += offer(telemetry.metrics(), points.clone())?;
-    }
-    Ok(pushed)
-}
-
-/// The request as it would come after so many laps: the same, but in a trace of its own.
-fn again(request: &Request, lap: u128) -> Request {
-    let anew = |trace: TraceId| TraceId::from(u128::from(trace) ^ lap << 64);
-    let link = |link: SpanLinkRef<'_>| SpanLink {
-        trace_id: anew(link.trace_id()),
-        span_id: link.span_id(),
-        trace_state: link.trace_state().into(),
-        attributes: link.attributes().to_attributes(),
-        dropped_attributes_count: link.dropped_attributes_count(),
-        flags: link.flags(),
-    };
-    let span = |span: &Span| {
-        let links: Vec<SpanLink> = span.links().iter().map(link).collect();
-        span.to_builder().trace_id(anew(span.trace_id())).without_links().links(&links).build()
-    };
-    let log = |log: &LogRecord| match log.trace_id() {
-        Some(trace) => log.to_builder().trace_id(anew(trace)).build(),
-        None => log.clone(),
-    };
-    Request { spans: request.spans.iter().map(span).collect(), logs: request.logs.iter().map(log).collect() }
 }
 
 /// What somebody on call asks again and again: which errors, in which traces, and which services are there at all.

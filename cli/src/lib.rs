@@ -10,7 +10,6 @@ mod replay;
 mod report;
 mod serve;
 mod stop;
-mod stress;
 mod text;
 mod units;
 
@@ -42,7 +41,6 @@ enum Command {
     Serve(serve::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
-    Stress(stress::Arguments),
 }
 
 /// Spans, log records and metric points that are kept where nothing else is said and there are no files to go by.
@@ -148,7 +146,6 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Stress(arguments) => stress::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,

@@ -34,6 +34,7 @@ mod failure;
 pub mod fixed;
 mod fleet;
 mod ids;
+pub mod load;
 mod logs;
 mod metrics;
 mod plan;

@@ -1,6 +1,6 @@
 //! What every phase has in common: a store, who works on it, and the books in the end.
 
-use super::sample::{Sample, alive};
+use crate::sample::{Sample, alive};
 use crate::stop::Stop;
 use serde::{Serialize, Serializer};
 use slipring::{BuildError, Builder, EvictedCounts, RejectedCounts, Stats, Store};

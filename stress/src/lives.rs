@@ -1,9 +1,9 @@
 //! Threads that die, and stores that come and go.
 
-use super::sample::{Sample, Trouble, injected};
-use super::scene::{KEYS, Outcome, Plan, Scene};
-use super::system;
-use super::team::team;
+use crate::sample::{Sample, Trouble, injected};
+use crate::scene::{KEYS, Outcome, Plan, Scene};
+use crate::system;
+use crate::team::team;
 use slipring::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

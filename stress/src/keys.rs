@@ -1,8 +1,8 @@
 //! Keys as they should not be.
 
-use super::sample::Sample;
-use super::scene::{Outcome, Plan, Scene};
-use super::team::team;
+use crate::sample::Sample;
+use crate::scene::{Outcome, Plan, Scene};
+use crate::team::team;
 use slipring::Store;
 use std::thread;
 use std::time::Duration;

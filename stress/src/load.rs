@@ -1,8 +1,8 @@
 //! Every kind of thread at once.
 
-use super::sample::Sample;
-use super::scene::{KEYS, Outcome, Plan, Scene};
-use super::team::team;
+use crate::sample::Sample;
+use crate::scene::{KEYS, Outcome, Plan, Scene};
+use crate::team::team;
 use slipring::{Answer, Builder, By, Cursor, Follower, OnFull, Order, Store};
 use std::collections::HashMap;
 use std::sync::Arc;

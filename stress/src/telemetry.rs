@@ -1,8 +1,9 @@
 //! Three stores under a shop's load, and everything that can be asked of them.
 
-use super::scene::{Outcome, Plan, has_failed};
-use super::team::team;
-use crate::demo;
+use crate::scene::{Outcome, Plan, has_failed};
+use crate::team::team;
+use shop::Shop;
+use shop::load::{self, Pool};
 use slipring::{Ledger, Signal, Store, Telemetry, TraceOrder};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -13,12 +14,12 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     let capacity = plan.capacity;
     let telemetry = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity).build();
     let telemetry = telemetry.expect("such stores can be");
-    let pools = demo::prepare(plan.producers, PREPARED).expect("the clock stands later than 1970");
+    let pools = pools(plan.producers);
     let ledger = charged(&pools);
     let (over, lookups) = (AtomicBool::new(false), AtomicU64::new(0));
     let pushed = team(|team| {
         let (telemetry, over, lookups) = (&telemetry, &over, &lookups);
-        let produce = move |pool| demo::produce(telemetry, pool, over).expect("the store is open");
+        let produce = move |pool| load::push(telemetry, pool, over).expect("the store is open");
         let producers: Vec<_> = pools.iter().map(|pool| team.spawn(move || produce(pool))).collect();
         for reader in 0..plan.readers {
             team.spawn(move || {
@@ -49,8 +50,17 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     outcome
 }
 
+/// Prepares a pool for each producer, on threads of their own.
+fn pools(producers: u64) -> Vec<Pool> {
+    std::thread::scope(|scope| {
+        let prepare = |seed| scope.spawn(move || load::prepare(Shop::new(seed), PREPARED, &AtomicU64::new(0)));
+        let pools: Vec<_> = (1..=producers).map(prepare).collect();
+        pools.into_iter().map(|pool| pool.join().expect("a shop does not panic")).collect()
+    })
+}
+
 /// These records can't count themselves, but share their resources, which can: they end with the last record that has them.
-fn charged(pools: &[demo::Pool]) -> Ledger {
+fn charged(pools: &[Pool]) -> Ledger {
     let ledger = Ledger::default();
     for (request, points) in pools.iter().flatten() {
         request.spans.iter().for_each(|span| span.charge(&ledger));

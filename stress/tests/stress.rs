@@ -1,14 +1,13 @@
-//! `slipring stress`, at a small size: every phase ends in order, and its books show that it did something.
-
-mod support;
+//! The stress program, at a small size: every phase ends in order, and its books show that it did something.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
-use support::SLIPRING;
+
+const STRESS: &str = env!("CARGO_BIN_EXE_slipring-stress");
 
 fn stress(arguments: &[&str]) -> (Option<i32>, Value) {
-    let output = Command::new(SLIPRING).arg("stress").args(arguments).arg("--json").output().unwrap();
+    let output = Command::new(STRESS).args(arguments).arg("--json").output().unwrap();
     let report = serde_json::from_slice(&output.stdout);
     (
         output.status.code(),
@@ -50,8 +49,8 @@ fn every_phase_ends_in_order() {
 #[cfg(unix)]
 #[test]
 fn who_ends_it_is_told_that_it_was_not_all() {
-    let mut child = Command::new(SLIPRING)
-        .args(["stress", "--length", "600", "--producers", "2", "mixed", "times"])
+    let mut child = Command::new(STRESS)
+        .args(["--length", "600", "--producers", "2", "mixed", "times"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -67,7 +66,7 @@ fn who_ends_it_is_told_that_it_was_not_all() {
 
 #[test]
 fn a_phase_that_there_is_not_is_told() {
-    let output = Command::new(SLIPRING).args(["stress", "nothing"]).output().unwrap();
+    let output = Command::new(STRESS).args(["nothing"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("suspended-producers"), "it says which there are");
 }

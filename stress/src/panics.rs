@@ -1,8 +1,8 @@
 //! Panics in everything that is not the store's own code.
 
-use super::sample::{Sample, Trouble, injected, injections};
-use super::scene::{KEYS, Outcome, Plan, Scene};
-use super::team::team;
+use crate::sample::{Sample, Trouble, injected, injections};
+use crate::scene::{KEYS, Outcome, Plan, Scene};
+use crate::team::team;
 use slipring::{BuildError, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

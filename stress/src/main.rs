@@ -1,4 +1,4 @@
-//! `slipring stress`: a store attacked from every side, with the books checked after each attack.
+//! Attacks stores from every side, and checks the books after each attack.
 
 mod keys;
 mod lives;
@@ -7,25 +7,24 @@ mod panics;
 mod sample;
 mod scene;
 mod stalls;
+mod stop;
 mod suspend;
 mod system;
 mod team;
 mod telemetry;
 mod times;
 
-use crate::stop::Stop;
-use crate::text::{counted, thousands, write_json};
-use crate::units::seconds;
-use crate::{End, Fallible, shown};
-use clap::Args;
+use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use scene::{Outcome, Plan};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
+use stop::Stop;
 
 /// Attacks stores from every side: more producers than cores, readers that sleep, producers suspended where it hurts most, keys and times as
 /// they should not be, panics everywhere.
@@ -33,8 +32,9 @@ use std::time::{Duration, Instant};
 /// Each phase ends in the audit and in the books: everything that was pushed is held, has been evicted or came back, and every
 /// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status
 /// is 1; so is that of a run that Ctrl-C has ended.
-#[derive(Debug, Args)]
-pub struct Arguments {
+#[derive(Debug, Parser)]
+#[command(name = "slipring-stress", version)]
+struct Arguments {
     /// The phases to run; all of them, one after the other, if none is named
     #[arg(value_name = "PHASE", value_parser = PossibleValuesParser::new(PHASES.map(|phase| phase.name)), hide_possible_values = true)]
     phases: Vec<String>,
@@ -147,10 +147,40 @@ impl Report {
     }
 }
 
-pub fn run(arguments: &Arguments) -> Fallible<End> {
+/// A number above 0, as seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds above 0, such as 2 or 0.5".to_owned())
+}
+
+/// Writes a number with a comma after each three digits.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+/// Writes a number and what it counts, with a plural s where there is not one.
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("slipring-stress: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Runs the phases. Returns whether all of them ended, and in order.
+fn run(arguments: &Arguments) -> io::Result<bool> {
     let out = &mut io::stdout().lock();
     if arguments.list {
-        return list(out, arguments.json).map(|()| End::Well);
+        return list(out, arguments.json).map(|()| true);
     }
     let cores = available_parallelism().map_or(1, usize::from);
     let plan = Plan {
@@ -158,7 +188,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         capacity: arguments.capacity as usize,
         producers: arguments.producers.map_or(4 * cores as u64, u64::from),
         readers: arguments.readers.into(),
-        stop: Stop::listen()?,
+        stop: Stop::listen().map_err(io::Error::other)?,
     };
     let chosen = |phase: &&Phase| arguments.phases.is_empty() || arguments.phases.iter().any(|name| name == phase.name);
     let phases: Vec<&Phase> = PHASES.iter().filter(chosen).collect();
@@ -204,14 +234,19 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let stopped = plan.stop.is_asked();
     let report = Report { stopped, in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
-        shown(write_json(out, &report))?;
+        write_json(out, &report)?;
     } else {
-        shown(writeln!(out, "\n{}", report.verdict()))?;
+        writeln!(out, "\n{}", report.verdict())?;
     }
-    Ok(if report.in_order && !stopped { End::Well } else { End::WithProblems })
+    Ok(report.in_order && !stopped)
 }
 
-fn list(out: &mut impl Write, json: bool) -> Fallible<()> {
+fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+fn list(out: &mut impl Write, json: bool) -> io::Result<()> {
     if json {
         write_json(out, &PHASES.to_vec())?;
     } else {

@@ -1,8 +1,8 @@
 //! Timestamps as they should not be.
 
-use super::sample::Sample;
-use super::scene::{KEYS, Outcome, Plan, Scene};
-use super::team::team;
+use crate::sample::Sample;
+use crate::scene::{KEYS, Outcome, Plan, Scene};
+use crate::team::team;
 use slipring::{Order, Store};
 use std::ops::RangeInclusive;
 

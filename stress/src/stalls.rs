@@ -1,9 +1,9 @@
 //! Threads that stand still, each where it hurts most, and the others that must not.
 
-use super::sample::Sample;
-use super::scene::{KEYS, Outcome, Plan, Scene, has_failed};
-use super::suspend::Suspendable;
-use super::team::team;
+use crate::sample::Sample;
+use crate::scene::{KEYS, Outcome, Plan, Scene, has_failed};
+use crate::suspend::Suspendable;
+use crate::team::team;
 use slipring::{OnFull, Stats, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
