@@ -55,8 +55,8 @@
 //!   no finer order. A run is at most 256 pushes, and ends at the indexer's next pass: every half to two milliseconds under
 //!   traffic, unless hooks take longer. In a [manual](Builder::manual) store it ends at the next [`step`](Store::step).
 //!
-//! How these are checked is in the README; how to use the store well is in the [`guide`], what can be asked and at what cost in
-//! [`answers`].
+//! `docs/DESIGN.md` says how these are kept, and `docs/VERIFICATION.md` how they are checked. How to
+//! use the store well is in the [`guide`]; what can be asked, and at what cost, in [`answers`].
 //!
 //! # Features
 //!
@@ -89,6 +89,11 @@ pub mod guide {}
 
 #[doc = include_str!("answers.md")]
 pub mod answers {}
+
+/// Runs the examples of the README as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(loom)]
 #[doc(hidden)]

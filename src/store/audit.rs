@@ -33,7 +33,7 @@ impl std::ops::Add for Audit {
 #[error("shard {shard}: {what} (invariant {invariant})")]
 #[non_exhaustive]
 pub struct Breach {
-    /// The invariant's number in the README's list.
+    /// The invariant's number in `docs/DESIGN.md`.
     pub invariant: u8,
     /// The shard.
     pub shard: usize,
