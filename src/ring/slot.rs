@@ -6,7 +6,7 @@
 use super::places::{Aside, Places};
 use super::route::Class;
 use super::token::{Cursor, Tenure};
-use crate::reserve::{Zeroed, reserve, reserve_zeroed};
+use crate::reserve::{Reserved, Zeroed, reserve, reserve_zeroed};
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
@@ -186,7 +186,7 @@ pub(crate) enum Taken<T> {
 
 /// The slots of one shard.
 pub(crate) struct Slots<T: Signal> {
-    heads: Box<[Head<T::Indexes>]>,
+    heads: Reserved<Head<T::Indexes>>,
     payloads: Box<[Cell<MaybeUninit<T>>]>,
     /// Places of the ring. What is left of the slots is spare.
     places: usize,
