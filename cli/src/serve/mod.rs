@@ -143,6 +143,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .merge(tail::routes(stopped))
         .merge(own::routes())
         .fallback(own::not_found)
+        .method_not_allowed_fallback(own::not_so)
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
     let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
