@@ -86,3 +86,22 @@ fn a_foreign_name_is_refused_wherever_it_stands() {
         assert!(matches!(answer.status, 400 | 403), "{head}: {answer}");
     }
 }
+
+#[test]
+fn who_speaks_tls_is_told() {
+    let server = Server::start(&[]);
+    // The beginning of a client's greeting.
+    let hello = [&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], &[7; 64]].concat();
+    for address in [server.http, server.grpc] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&hello).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let told = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        refused(&server) == 2
+    });
+    assert!(told, "{}", refused(&server));
+    let (_, log) = server.stop();
+    assert!(log.contains("this is no HTTP") && log.contains("TLS"), "{log}");
+}
