@@ -61,6 +61,17 @@ fn numbers_that_readers_would_round_are_texts() {
     assert_eq!(view(&Value::Int(1 << 53)), json!(1u64 << 53));
     assert_eq!(view(&Value::Int((1 << 53) + 1)), json!("9007199254740993"));
     assert_eq!(view(&Value::Int(i64::MIN)), json!("-9223372036854775808"));
+    let far = (1u64 << 53) + 1;
+    let long = Span::builder().start_unix_nanos(AT - far).end_unix_nanos(AT).build();
+    let trace = Trace::assemble(TraceId::from(7), vec![long]);
+    assert_eq!(view(&trace.summary())["duration"], json!("9007199254740993"));
+    assert_eq!(view(&trace)["spans"][0]["self_time"], json!("9007199254740993"));
+    let histogram = Histogram { count: far, bucket_counts: [far, 1].into(), ..Histogram::default() };
+    let shown = view(&histogram);
+    assert_eq!(
+        (&shown["count"], &shown["bucket_counts"]),
+        (&json!("9007199254740993"), &json!(["9007199254740993", 1]))
+    );
 }
 
 #[test]

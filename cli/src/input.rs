@@ -33,8 +33,27 @@ pub struct Requests {
     number: u64,
     form: Form,
     ended: bool,
-    /// A line that was read, and belongs to the next request.
-    next: Option<Vec<u8>>,
+    /// Whether the requests are elements of a list, as `jq --slurp` writes it.
+    in_list: bool,
+    /// What was read of a line, and belongs to the next request.
+    next: Option<Line>,
+}
+
+/// A line from some byte on.
+struct Line {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Line {
+    fn text(&self) -> &[u8] {
+        &self.bytes[self.from..]
+    }
+
+    fn into_text(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.from);
+        self.bytes
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,60 +127,94 @@ impl Requests {
             // A mark that some editors put before a text.
             reader.consume(3);
         }
-        let form = form_of(reader.fill_buf()?);
-        Ok(Self { reader, number: 0, form, ended: false, next: None })
+        let start = reader.fill_buf()?;
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            let what = "this is UTF-16, as some shells write it; give UTF-8";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let form = form_of(start);
+        let in_list =
+            start.trim_ascii_start().strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
+        Ok(Self { reader, number: 0, form, ended: false, in_list, next: None })
     }
 
-    /// The next line that is not blank, and whether it is too long to be kept.
-    fn line(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
+    /// The next line in which there is something, from there on, and whether it is too long to be
+    /// kept.
+    fn line(&mut self) -> io::Result<Option<(Line, bool)>> {
         if let Some(line) = self.next.take() {
             return Ok(Some((line, false)));
         }
         loop {
-            let mut line = Vec::new();
-            let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut line)? as u64;
+            let mut bytes = Vec::new();
+            let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut bytes)? as u64;
             if read == 0 {
                 return Ok(None);
             }
             self.number += 1;
-            if read > LONGEST && line.last() != Some(&b'\n') {
+            let is_too_long = read > LONGEST && bytes.last() != Some(&b'\n');
+            if is_too_long {
                 self.reader.skip_until(b'\n')?;
-                return Ok(Some((line, true)));
             }
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some((line, false)));
+            if is_too_long || !bytes.iter().all(|&byte| self.is_between(byte)) {
+                return Ok(Some((Line { bytes, from: 0 }, is_too_long)));
             }
         }
     }
 
+    /// Whether this may stand between requests.
+    fn is_between(&self, byte: u8) -> bool {
+        /// What begins each text of a sequence (RFC 7464).
+        const RECORD_SEPARATOR: u8 = 0x1e;
+        byte.is_ascii_whitespace() || byte == RECORD_SEPARATOR || self.in_list && matches!(byte, b'[' | b',' | b']')
+    }
+
     /// A request in JSON, and the line in which it begins.
     fn json(&mut self) -> io::Result<Option<(u64, Body)>> {
-        let Some((line, too_long_a_line)) = self.line()? else { return Ok(None) };
+        let Some((mut line, too_long_a_line)) = self.line()? else { return Ok(None) };
         let first = self.number;
         if too_long_a_line {
             return Ok(Some((first, Body::Damaged(too_long()))));
         }
-        // A brace alone begins one of many lines, if the next goes on inside of it.
-        let is_open =
-            matches!(line.trim_ascii(), b"{") && matches!(self.reader.fill_buf()?.first(), Some(b' ' | b'\t' | b'"'));
-        if !is_open {
-            return Ok(Some((first, Body::Json(line))));
+        line.from += line.text().iter().take_while(|&&byte| self.is_between(byte)).count();
+        if !line.text().starts_with(b"{") {
+            return Ok(Some((first, Body::Json(line.into_text()))));
         }
-        let (mut document, mut nesting) = (line, Nesting::default());
-        nesting.follow(&document);
-        while nesting.depth > 0 {
-            let Some((line, too_long_a_line)) = self.line()? else { break };
-            if document.len() as u64 + line.len() as u64 > LONGEST || too_long_a_line {
+        let (mut document, mut nesting, mut is_indented) = (Vec::new(), Nesting::default(), false);
+        loop {
+            let end = nesting.follow(line.text());
+            let rest =
+                end.map_or(0, |end| line.text()[end..].iter().take_while(|&&byte| self.is_between(byte)).count());
+            let next = end.map(|end| line.from + end + rest);
+            match (end, next.and_then(|next| line.bytes.get(next))) {
+                (Some(end), Some(b'{')) => {
+                    document.extend(&line.text()[..end]);
+                    self.next = next.map(|from| Line { from, ..line });
+                    break;
+                }
+                (Some(end), None) if self.in_list => {
+                    document.extend(&line.text()[..end]);
+                    break;
+                }
+                _ if document.is_empty() => document = line.into_text(),
+                _ => document.extend(line.text()),
+            }
+            // A line that ends in a text, or closed more than it opened, is damaged; others do not
+            // suffer from it.
+            if end.is_some() || nesting.depth == 0 || nesting.in_text {
+                break;
+            }
+            let Some((more, too_long_a_line)) = self.line()? else { break };
+            if document.len() as u64 + more.text().len() as u64 > LONGEST || too_long_a_line {
                 self.ended = true;
                 return Ok(Some((first, Body::Damaged(format!("{}; the rest of the file is left out", too_long())))));
             }
-            if line.starts_with(b"{") {
-                // The next one begins, so this one is not whole.
-                self.next = Some(line);
+            if begins_anew(more.text(), is_indented, nesting.last) {
+                // So this one is not whole.
+                self.next = Some(more);
                 break;
             }
-            nesting.follow(&line);
-            document.extend(line);
+            is_indented |= more.text().starts_with(b" ") || more.text().starts_with(b"\t");
+            line = more;
         }
         Ok(Some((first, Body::Json(document))))
     }
@@ -229,26 +282,49 @@ impl Requests {
     }
 }
 
+/// Whether a line begins a request though the one before has not ended: one that says so, or an
+/// object where none can be. `before` is the last character of the one before.
+fn begins_anew(line: &[u8], is_indented: bool, before: u8) -> bool {
+    const FIRST: [&[u8]; 3] = [b"\"resourceSpans\"", b"\"resourceLogs\"", b"\"resourceMetrics\""];
+    let Some(inside) = line.strip_prefix(b"{") else { return false };
+    let inside = inside.trim_ascii_start();
+    is_indented || !matches!(before, b'[' | b':' | b',') || FIRST.iter().any(|first| inside.starts_with(first))
+}
+
 /// How deep a text in JSON is inside of its objects.
 #[derive(Default)]
 struct Nesting {
     depth: u64,
     in_text: bool,
     is_escaped: bool,
+    /// The last character that is no space.
+    last: u8,
 }
 
 impl Nesting {
-    fn follow(&mut self, text: &[u8]) {
-        for &byte in text {
+    /// Returns where the outermost object has ended, if it has.
+    fn follow(&mut self, text: &[u8]) -> Option<usize> {
+        for (at, &byte) in text.iter().enumerate() {
             match (self.in_text, byte) {
                 (true, _) if std::mem::take(&mut self.is_escaped) => {}
                 (true, b'\\') => self.is_escaped = true,
                 (_, b'"') => self.in_text = !self.in_text,
                 (false, b'{') => self.depth += 1,
-                (false, b'}') => self.depth = self.depth.saturating_sub(1),
+                (false, b'}') => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                // A line's end.
+                (true, b'\n') => return None,
                 _ => {}
             }
+            if !byte.is_ascii_whitespace() {
+                self.last = byte;
+            }
         }
+        None
     }
 }
 
@@ -313,10 +389,47 @@ mod tests {
         let found = read(format!("{one}{{}}\n{one}\n{{\"c\":1}}\n{one}").as_bytes());
         let expected = [(1, one), (6, "{}\n"), (7, one), (13, "{\"c\":1}\n"), (14, one)];
         assert_eq!(found, expected.map(|(line, text)| (line, Ok(text.as_bytes().to_vec()))));
+        // Indented by nothing, by one line only, several in a line, elements of a list, in a
+        // sequence.
+        let flat = "{\n\"a\": [\n{\n\"b\": 1\n},\n{}\n]\n}\n";
+        let half = "{\"resourceSpans\": [\n{\"resource\":{}},\n{}\n]}\n";
+        let bodies = |file: &str| {
+            let texts = read(file.as_bytes()).into_iter().map(|(_, body)| String::from_utf8(body.unwrap()).unwrap());
+            texts.map(|text| text.trim().to_owned()).collect::<Vec<_>>()
+        };
+        for file in [format!("{flat}{flat}"), format!("{half}{half}")] {
+            assert_eq!(bodies(&file), [file[..file.len() / 2].trim(); 2]);
+        }
+        for file in [
+            "{\"a\":1}{\"a\":1}",
+            "{\"a\":1} {\"a\":1}\n",
+            "{\"a\":1}\r{\"a\":1}\r",
+            "[{\"a\":1},{\"a\":1}]\n",
+            "[\n{\"a\":1},\n{\"a\":1}\n]\n",
+            "[\n  {\"a\":1}\n  ,\n  {\"a\":1}\n]",
+            "\u{1e}{\"a\":1}\n\u{1e}{\"a\":1}\n",
+        ] {
+            assert_eq!(bodies(file), ["{\"a\":1}"; 2], "{file:?}");
+        }
+        let many = "{}".repeat(100_000);
+        assert_eq!(read(many.as_bytes()).len(), 100_000, "in no more than linear time");
+        // A request that was cut off costs only itself, wherever that was.
+        let whole = "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"name\":\"a{b\"}]}]}]}";
+        for cut in 1..whole.len() {
+            let found = read(format!("{}\n{whole}\n{whole}", &whole[..cut]).as_bytes());
+            assert_eq!(found.len(), 3, "{cut}: {found:?}");
+        }
         // One that has no end costs only itself.
         let found = read(format!("{{\n  \"a\": {{\n{one}").as_bytes());
         assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(found[1].1, Ok(one.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn utf_16_is_told() {
+        let text: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let wrong = Requests::of(io::Cursor::new(text)).err().expect("it is refused");
+        assert!(wrong.to_string().contains("UTF-16"), "{wrong}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What stores will take, what the machine has, and what goes back to it.
 
+use crate::text::mebibytes;
+use serde::Serialize;
 use slipring::Signal;
-use std::fs;
+use std::{fmt, fs};
 
 /// Bytes that the engine notes of each record, in its slot and in its indexes, and a little to spare.
 const NOTED: u64 = 128;
@@ -21,6 +23,32 @@ pub fn of_machine() -> Option<u64> {
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let given = limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()).min();
     machine.into_iter().chain(given).min()
+}
+
+/// What of this process is in memory, in bytes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Resident {
+    resident_bytes: u64,
+    most_resident_bytes: u64,
+}
+
+impl Resident {
+    /// `None` where the system does not say.
+    pub fn now() -> Option<Self> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+        };
+        Some(Self { resident_bytes: bytes("VmRSS:")?, most_resident_bytes: bytes("VmHWM:")? })
+    }
+}
+
+impl fmt::Display for Resident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [now, most] = [self.resident_bytes, self.most_resident_bytes].map(mebibytes);
+        write!(f, "{now} now, {most} at most")
+    }
 }
 
 /// Gives free memory back to the system, where the allocator keeps it otherwise.

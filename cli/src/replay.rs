@@ -4,7 +4,7 @@ use crate::input::{Body, Item, Requests};
 use crate::report::{FileReport, Problem, Replayed, Report};
 use crate::stop::Stop;
 use crate::text::{rate, thousands, write_json};
-use crate::{End, Fallible, Keeping, shown};
+use crate::{End, Fallible, Keeping, memory, shown};
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -76,8 +76,8 @@ const MOST: usize = 2_000_000;
 /// Problems that are told one by one.
 const TOLD: usize = 20;
 
-/// Requests that wait to be parsed.
-const WAITING: usize = 256;
+/// Requests that wait to be parsed: few, since each may be large.
+const WAITING: usize = 8;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let reads_input = arguments.files.iter().any(|file| file.as_os_str() == "-");
@@ -90,6 +90,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let started = Instant::now();
     let replayed = replay(arguments, &telemetry, &sizes, &stop)?;
     telemetry.flush()?;
+    memory::give_back();
     let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed(), stop.is_asked())))?;
     let out = &mut io::stdout().lock();
     if arguments.json {

@@ -1,6 +1,7 @@
 //! What is in the stores: for a person to read, or in JSON.
 
 use crate::Fallible;
+use crate::memory::Resident;
 use crate::text::{counted, mebibytes, milliseconds, printable, rate, thousands};
 use serde::Serialize;
 use slipring::otlp::Rejected;
@@ -26,6 +27,8 @@ pub struct Report {
     #[serde(flatten)]
     replayed: Option<Replayed>,
     stats: TelemetryStats,
+    /// What was really used of what the stores have reserved, and whatever else took memory.
+    memory: Option<Resident>,
     indexes: Vec<Index>,
     slowest_traces: Vec<TraceSummary>,
     failing_traces: Vec<TraceSummary>,
@@ -156,6 +159,7 @@ impl Report {
         let conserved = [&stats.traces, &stats.logs, &stats.metrics].iter().all(|stats| conserves(stats));
         Ok(Self {
             replayed,
+            memory: Resident::now(),
             indexes: [indexes(telemetry.traces())?, indexes(telemetry.logs())?, indexes(telemetry.metrics())?]
                 .into_iter()
                 .flatten()
@@ -183,6 +187,9 @@ impl Report {
             replayed.print(out)?;
         }
         print_stats(out, [&self.stats.traces, &self.stats.logs, &self.stats.metrics])?;
+        if let Some(memory) = &self.memory {
+            writeln!(out, "\nThe process took {memory}; slots and indexes take memory as they are used")?;
+        }
         for index in self.indexes.iter().filter(|index| index.distinct > 0) {
             let (signal, name, distinct) = (index.signal, index.index, thousands(index.distinct));
             writeln!(out, "\n{signal}s by {name}, {distinct} distinct")?;

@@ -2,21 +2,80 @@
 
 use crate::Fallible;
 use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{Formatter, PrettyFormatter};
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
-/// As JSON, with a line's end.
+/// As JSON, with a line's end. What would steer a terminal is escaped in texts: to a reader of JSON
+/// that is the same.
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new())))?;
     Ok(writeln!(out)?)
+}
+
+/// Lays JSON out over lines, and escapes in texts what JSON itself does not.
+struct Escaping(PrettyFormatter<'static>);
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while let Some((at, steering)) = rest.char_indices().find(|(_, one)| is_steering(*one)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            steering.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            rest = &rest[at + steering.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
+}
+
+/// Whether a terminal would not show it, but heed it: controls, marks of direction, ends of lines,
+/// and what has no width. Not what joins letters or parts them, which some scripts need.
+fn is_steering(one: char) -> bool {
+    one.is_control()
+        || matches!(one, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(one, '\u{61c}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A text that somebody else wrote, for a terminal: what would steer it, or change the order in which it is read, is escaped.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let is_steering = |one: char| {
-        one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.chars().any(is_steering) {
         return Cow::Borrowed(text);
     }
@@ -59,6 +118,19 @@ mod tests {
         assert_eq!(counted(1, "span") + ", " + &counted(2_000, "log record"), "1 span, 2,000 log records");
         assert_eq!(printable("na\u{ef}ve \u{1f600}"), "na\u{ef}ve \u{1f600}");
         assert_eq!(printable("\x1b[2J\u{9b}x\u{202e}\n\t"), "\\u{1b}[2J\\u{9b}x\\u{202e}\\n\\t");
+        assert_eq!(printable("a\u{200b}b\u{feff}c\u{200d}d"), "a\\u{200b}b\\u{feff}c\u{200d}d");
         assert_eq!(rate(10, Duration::from_millis(500)), 20);
+    }
+
+    #[test]
+    fn json_is_the_same_and_steers_no_terminal() {
+        let texts = ["a\u{1b}[31m\u{202e}\u{85}b\u{2028}", "\u{e0041}", "na\u{ef}ve \u{1f600} \"\\"];
+        let value = serde_json::json!({ texts[0]: texts, "empty": [], "number": 1.5 });
+        let mut out = Vec::new();
+        write_json(&mut out, &value).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), value);
+        assert!(!out.chars().any(|one| is_steering(one) && one != '\n'), "{out:?}");
+        assert!(out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains('\u{1f600}'), "{out}");
     }
 }

@@ -277,3 +277,15 @@ fn equal_problems_are_told_once() {
     let told = text.lines().filter(|line| line.contains("binary:")).count();
     assert!(told <= 3 && text.contains("like it"), "{text}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_says_what_memory_was_really_used() {
+    let file = demo("memory");
+    let report = report(&[file.to_str().unwrap()]);
+    let bytes = |name: &str| report["memory"][name].as_u64().unwrap();
+    let (now, most) = (bytes("resident_bytes"), bytes("most_resident_bytes"));
+    assert!(0 < now && now <= most, "{}", report["memory"]);
+    let printed = run(&["replay", file.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("The process took "));
+}

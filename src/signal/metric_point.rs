@@ -185,7 +185,7 @@ impl MetricPoint {
         }
     }
 
-    fn number_value(&self) -> Option<Number> {
+    pub(crate) fn number_value(&self) -> Option<Number> {
         if self.head.shape != Shape::Number {
             return None;
         }

@@ -29,6 +29,23 @@ pub(super) fn whole<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok,
     if in_text { serializer.collect_str(number) } else { serializer.serialize_i64(*number) }
 }
 
+/// The same, of what is not below 0.
+pub(crate) fn count<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let in_text = serializer.is_human_readable() && *number > EXACT;
+    if in_text { serializer.collect_str(number) } else { serializer.serialize_u64(*number) }
+}
+
+pub(super) fn counts<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Each(u64);
+
+    impl Serialize for Each {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            count(&self.0, serializer)
+        }
+    }
+    serializer.collect_seq(counts.iter().map(|&number| Each(number)))
+}
+
 /// `"NaN"`, `"Infinity"` and `"-Infinity"`, for which JSON has no numbers.
 pub(crate) fn double<S: Serializer>(double: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *double {

@@ -40,6 +40,7 @@ pub enum Number {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Histogram {
     /// Measurements.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
     /// Their sum, if they can't be negative.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
@@ -51,6 +52,7 @@ pub struct Histogram {
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
     /// Measurements in each bucket: one more than there are bounds, or none at all.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::counts"))]
     pub bucket_counts: Box<[u64]>,
     /// Each bucket's upper bound, itself included, growing; the last bucket has none.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::doubles"))]
@@ -62,6 +64,7 @@ pub struct Histogram {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ExponentialHistogram {
     /// Measurements.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
     /// Their sum, if they can't be negative.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
@@ -75,6 +78,7 @@ pub struct ExponentialHistogram {
     /// How fine the buckets are: each step doubles their number.
     pub scale: i32,
     /// Measurements that are zero, or as near to it as `zero_threshold` says.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub zero_count: u64,
     /// How far from zero a measurement counts as zero.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
@@ -93,6 +97,7 @@ pub struct Buckets {
     /// `b^(i+1)`.
     pub offset: i32,
     /// Measurements in each bucket.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::counts"))]
     pub bucket_counts: Box<[u64]>,
 }
 
@@ -101,6 +106,7 @@ pub struct Buckets {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {
     /// Measurements.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
     /// Their sum.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]

@@ -28,7 +28,7 @@ impl<T: Signal> Builder<T> {
     }
 
     /// How many records the store keeps; the signal's own default if not given. From one more on, each push evicts the oldest of its
-    /// shard. Memory for all of them is reserved at once: see the crate's page on sizing.
+    /// shard. Memory for all of them is reserved at once, and taken as they come: see the crate's page on sizing.
     pub fn capacity(mut self, records: usize) -> Self {
         self.settings.capacity = records;
         self

@@ -128,6 +128,14 @@ impl Asked {
         for (at, (given, value)) in parameters.iter().enumerate() {
             let (name, sign) = Sign::of(given);
             if let Some(index) = indexes.as_ref().iter().find(|index| **index == name) {
+                let value = match (sign, value.split_at_checked(1)) {
+                    // As other languages write it; no one's name begins so.
+                    (Sign::Is, Some(("=", value))) => value,
+                    (Sign::Is, Some(("~", pattern))) => {
+                        return Err(format!("{given}={value}: write {name}~={pattern} for a pattern"));
+                    }
+                    _ => value,
+                };
                 asked.by_key::<T>(index, sign, value).map_err(|what| format!("{given}={value}: {what}"))?;
                 continue;
             }
@@ -205,7 +213,11 @@ impl Asked {
             "min_duration" => self.duration.0 = Some(duration(value)?),
             "max_duration" => self.duration.1 = Some(duration(value)?),
             "event" => self.events.push(sign.on(value)?),
-            "min_severity" => self.min_severity = Some(severity(value)?),
+            "min_severity" => {
+                let named = severity(value)?;
+                let least = Some(named).filter(|least| (0..=Severity::FATAL4.0).contains(&least.0));
+                self.min_severity = Some(least.ok_or("give a name, such as WARN, or a number from 1 to 24")?);
+            }
             // A body's = takes a pattern, too: few know a whole one.
             "body" => self.bodies.push(if sign == Sign::Is { pattern(value)? } else { sign.on(value)? }),
             other => unreachable!("{other} is a known parameter"),
@@ -256,7 +268,9 @@ impl Asked {
 fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
     let indexes = T::INDEXES;
     let known: Vec<&str> = indexes.as_ref().iter().chain(&COMMON).chain(T::OWN).chain(more).copied().collect();
-    format!("there is no parameter {name}; there are {}", known.join(", "))
+    // Without an = after it, a sign is taken for a part of the name.
+    let instead = name.split_once('~').map(|(name, pattern)| format!("; for a pattern write {name}~={pattern}"));
+    format!("there is no parameter {name}; there are {}{}", known.join(", "), instead.unwrap_or_default())
 }
 
 /// The keys that a value stands for: of a severity's level, four.
@@ -277,6 +291,9 @@ fn keys_of(index: &str, value: &str) -> Result<Vec<KeyBuf>, String> {
 /// A trace's id as its tools write it: in either case, with dashes, or without the zeros that it begins with.
 pub fn trace_id(text: &str) -> Result<TraceId, String> {
     let digits: String = text.trim().chars().filter(|&digit| digit != '-').collect();
+    if let Some(wrong) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
+        return Err(format!("an id has {wrong:?}, which is no hexadecimal digit"));
+    }
     let id = if digits.is_empty() { digits } else { format!("{digits:0>32}") };
     let id: TraceId = id.parse().map_err(|error| format!("{error}"))?;
     if id.is_zero() {
@@ -323,6 +340,8 @@ mod tests {
             ("trace~", "5*", "no text"),
             ("service", "", "unknown_service"),
             ("name~", "\\", "backslash"),
+            ("name", "~GET*", "write name~=GET*"),
+            ("name~GET*", "", "write name~=GET*"),
             ("since", "100", "of what?"),
             ("min_duration", "100", "100ms"),
             ("since!", "1m", "takes nothing but since=value"),
@@ -369,6 +388,7 @@ mod tests {
 
     #[test]
     fn keys_take_signs() {
+        assert_eq!(read::<Span>(&[("service", "=a")]).unwrap().keys, [("service", vec![KeyBuf::Text("a".into())])]);
         let asked = read::<Span>(&[("service!", "a"), ("service!", "b"), ("name~", "GET*"), ("name!~", "*x")]).unwrap();
         assert_eq!(asked.unwanted, [("service", vec![KeyBuf::Text("a".into()), KeyBuf::Text("b".into())])]);
         assert_eq!(asked.alike, [("name", Match::like("GET*")), ("name", !Match::like("*x"))]);
@@ -385,6 +405,9 @@ mod tests {
         assert_eq!(keys("error"), ["17", "18", "19", "20"]);
         assert_eq!((keys("ERROR2"), keys("17")), (vec!["18".to_owned()], vec!["17".to_owned()]));
         assert!(read::<LogRecord>(&[("severity", "0")]).unwrap_err().contains("1 to 24"));
+        for beyond in ["25", "-1"] {
+            assert!(read::<LogRecord>(&[("min_severity", beyond)]).unwrap_err().contains("1 to 24"), "{beyond}");
+        }
         assert!(read::<MetricPoint>(&[("type", "foo")]).unwrap_err().contains("gauge, sum"));
     }
 

@@ -123,6 +123,11 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
 /// A name that stands for itself; not one that looks as if something else was meant, which no record has.
 fn plain(name: &str, level: Option<Level>) -> Result<&str, String> {
     let name = name.trim();
+    if name.starts_with('!') {
+        return Err(format!(
+            "one ! asks that a name is not there; an attribute {name} is written in \"double quotes\""
+        ));
+    }
     if let Some((what, rest)) = name.split_once(':') {
         let levels = LEVELS.join(", ");
         return Err(format!(
@@ -204,6 +209,7 @@ mod tests {
             ("code=<5", "write <="),
             ("path=~/api.*", ".eq.~"),
             ("!code=5", "code!="),
+            ("!!code", "one ! asks"),
             ("size>=big", "no number"),
             ("", "give [level:]name"),
             ("=x", "give [level:]name"),

@@ -31,9 +31,10 @@ pub async fn only_ours(State(app): State<Arc<App>>, request: Request, next: Next
     if !app.access.cors.is_empty() {
         return next.run(request).await;
     }
-    let named = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    let host = named.or_else(|| request.uri().host()).map(without_port);
-    if let Some(host) = host.filter(|host| !is_ours(host, &app.access.hosts)) {
+    // Both, if a request says both: nobody who asks us names another in one of them.
+    let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    let mut hosts = named.chain(request.uri().host()).map(without_port);
+    if let Some(host) = hosts.find(|host| !is_ours(host, &app.access.hosts)) {
         let what = format!("this server is not {host:?}; call it by its address, or start it with --allow-host {host}");
         let refusal = app.refuse(Refusal::Foreign(what), request.extensions().get().copied());
         return (refusal.status(), Json(serde_json::json!({ "error": refusal.what() }))).into_response();

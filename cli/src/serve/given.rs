@@ -4,8 +4,10 @@ use super::api::Problem;
 use axum::RequestExt;
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::Method;
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use std::convert::Infallible;
+use std::fmt;
 
 /// Bytes that the body of a question may have; a URL may have about as many.
 const MOST: usize = 64 << 10;
@@ -16,6 +18,33 @@ pub struct Given(Result<Vec<(String, String)>, Problem>);
 impl Given {
     pub fn read(self) -> Result<Vec<(String, String)>, Problem> {
         self.0
+    }
+}
+
+/// The members of an object, each as often as it is there: a map would keep one, and the answer be
+/// to another question.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = object.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Each)
     }
 }
 
@@ -39,11 +68,17 @@ async fn parameters(mut request: Request) -> Result<Vec<(String, String)>, Probl
     if body.is_empty() {
         return Ok(parameters);
     }
-    let members: Map<String, Value> = serde_json::from_slice(&body)
+    let Members(members) = serde_json::from_slice(&body)
         .map_err(|error| Problem::Bad(format!("the body is no JSON object of parameters: {error}")))?;
     for (name, value) in members {
         match value {
             Value::Array(values) => {
+                if values.is_empty() {
+                    // Of none of these there would be none.
+                    return Err(Problem::Bad(format!(
+                        "{name}: the list is empty; leave it out, or give one or several"
+                    )));
+                }
                 for value in values {
                     parameters.push((name.clone(), single(&name, value)?));
                 }

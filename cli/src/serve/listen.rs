@@ -92,7 +92,15 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 }
 
 /// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
-pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+///
+/// `tell` is told what peers sent that speak something else than HTTP.
+pub async fn run(
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+    tell: impl Fn(From, String) + Clone + Send + 'static,
+    mut stopped: watch::Receiver<bool>,
+) {
     let builder = builder(limits);
     let places = Arc::new(Semaphore::new(limits.connections.into()));
     let mut room = Room { places: Arc::clone(&places), peers: Vec::new() };
@@ -112,10 +120,13 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
         };
         let Some(place) = room.place(&mut stopped).await else { break };
         let peer = room.enter(limits);
-        let (builder, routes, stopped) = (builder.clone(), routes.clone(), stopped.clone());
+        let (builder, routes, tell, stopped) = (builder.clone(), routes.clone(), tell.clone(), stopped.clone());
         tokio::spawn(async move {
-            serve(&builder, stream, From(from), peer, routes, limits, stopped).await;
+            let wrong = serve(&builder, stream, From(from), peer, routes, limits, stopped).await;
             drop(place);
+            if let Some(wrong) = wrong {
+                tell(From(from), wrong);
+            }
         });
     }
     drop(listener);
@@ -124,7 +135,8 @@ pub async fn run(listener: TcpListener, routes: Router, limits: Limits, mut stop
     }
 }
 
-/// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to leave.
+/// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to
+/// leave. Returns what is wrong with what the peer said, if that is no HTTP.
 async fn serve(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
@@ -133,7 +145,7 @@ async fn serve(
     routes: Router,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
-) {
+) -> Option<String> {
     let socket = Socket::new(stream);
     let stream = TokioIo::new(Timed::new(socket.clone(), limits.timeout, Arc::clone(&peer)));
     let service = {
@@ -153,10 +165,10 @@ async fn serve(
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!("a connection ended: {error}");
-                }
-                return;
+                let error = ended.err()?;
+                tracing::debug!("a connection ended: {error}");
+                let is_no_http = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+                return is_no_http.then(|| error.to_string());
             }
             () = peer.asked_to_leave(), if leaving.is_none() => {
                 // It seemed to be idle, but it may be we who had not come to read what it has said.
@@ -181,13 +193,13 @@ async fn serve(
                     false => limits.timeout,
                 };
                 if leaving.is_some_and(|since| since.elapsed() >= may_stay) && peer.idle_since().is_some() {
-                    return;
+                    return None;
                 }
             }
             _ = looks.tick() => {
                 if peer.leaves_unread(limits.timeout) {
                     tracing::debug!("a connection is cut off: its peer does not take the answers that it asked for");
-                    return;
+                    return None;
                 }
             }
         }

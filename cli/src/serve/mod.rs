@@ -143,6 +143,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .merge(tail::routes(stopped))
         .merge(own::routes())
         .fallback(own::not_found)
+        .method_not_allowed_fallback(own::not_so)
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
     let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
@@ -197,9 +198,17 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
         health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
     let of_grpc = grpc::routes(Arc::clone(app)).route_service("/grpc.health.v1.Health/{method}", health_service);
+    let tell = {
+        let app = Arc::clone(app);
+        move |from, wrong| {
+            let what =
+                format!("this is no HTTP: {wrong}; a sender that speaks TLS is to be given http://, not https://");
+            app.refuse(app::Refusal::Malformed(what), Some(from));
+        }
+    };
     let servers = [
-        tokio::spawn(listen::run(grpc, of_grpc, limits, stopped.clone())),
-        tokio::spawn(listen::run(http, of_http, limits, stopped)),
+        tokio::spawn(listen::run(grpc, of_grpc, limits, tell.clone(), stopped.clone())),
+        tokio::spawn(listen::run(http, of_http, limits, tell, stopped)),
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");

@@ -6,7 +6,7 @@ use super::grpc::is_grpc;
 use super::process;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -34,7 +34,22 @@ pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Respons
         "there is nothing at {}; GET /api lists the questions, OTLP goes to /v1/traces, /v1/logs, /v1/metrics",
         request.uri().path()
     );
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        // Somebody's telemetry, most likely, which goes nowhere.
+        app.refuse(Refusal::Unsupported(what.clone()), sender(&request.into_parts().0));
+    }
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": what }))).into_response()
+}
+
+/// Where there is something, but not for this method.
+pub async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let what = match path.strip_prefix("/v1/") {
+        Some(_) => format!("{method} {path}: telemetry comes by POST; GET /api lists what can be asked for"),
+        None => format!("{method} {path}: ask by GET"),
+    };
+    let refusal = app.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
+    (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "error": refusal.what() }))).into_response()
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {

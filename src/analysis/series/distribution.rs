@@ -177,10 +177,15 @@ impl Distribution {
 impl Bucket {
     /// The value so far up in it, from 0 to 1.
     fn at(&self, share: f64) -> f64 {
-        if self.by_factor && self.low != 0.0 && self.high.is_finite() {
-            return self.low * (self.high / self.low).powf(share);
+        // What has no bound on one side counts as the other.
+        match (self.low.is_finite(), self.high.is_finite()) {
+            (true, true) if self.by_factor && self.low != 0.0 && self.high != 0.0 => {
+                self.low * (self.high / self.low).powf(share)
+            }
+            (true, true) => self.low + (self.high - self.low) * share,
+            (false, true) => self.high,
+            (_, false) => self.low,
         }
-        if self.high.is_finite() { self.low + (self.high - self.low) * share } else { self.low }
     }
 }
 

@@ -77,6 +77,11 @@ impl Exponential {
 
 /// Where the bucket of this number begins.
 pub(super) fn bound(number: i64, scale: i32) -> f64 {
+    if number == 0 {
+        // At scales that no sender has, the factor is infinite, and nothing times that is not a
+        // number.
+        return 1.0;
+    }
     (number as f64 * (-f64::from(scale)).exp2()).exp2()
 }
 

@@ -1,5 +1,6 @@
 //! Series: a metric's points, put together again by what they are about.
 
+mod amount;
 mod distribution;
 mod exponential;
 mod writers;
@@ -42,7 +43,9 @@ pub struct Series {
     pub source: Source,
     /// What tells it from the metric's other series, by name.
     pub attributes: Attributes,
-    /// Its points by time; of redelivered ones, with the same times, the last that came. At least one.
+    /// Its points by time. At least one. Of several with the same times the last that came; of a
+    /// delta series each, since what they measured adds up, but those that are equal in all once,
+    /// which were delivered again.
     pub points: Vec<MetricPoint>,
 }
 
@@ -168,6 +171,13 @@ impl Series {
 
     fn put_in_order(&mut self) {
         let times = |point: &MetricPoint| (point.time_unix_nanos(), point.start_unix_nanos());
+        if self.temporality() == Some(Temporality::Delta) {
+            // What two tell of one stretch of time adds up, unless it is the same twice.
+            let amount = |point: &MetricPoint| (point.count(), point.number().map(f64::to_bits));
+            self.points.sort_by_cached_key(|point| (times(point), amount(point)));
+            self.points.dedup_by(|one, before| times(one) == times(before) && one.value() == before.value());
+            return;
+        }
         // Stable: of one time, the last that came stands last, and is the one that stays.
         self.points.sort_by_key(times);
         self.points.reverse();
@@ -202,13 +212,14 @@ impl Series {
     ///
     /// - the first point tells nothing, since what it counts came before;
     /// - one that starts after the point before, or, if the series only ever grows, has less than that, in all or in a bucket of a
-    ///   histogram, has started anew, and grown by its new value;
+    ///   histogram, or other buckets, has started anew, and grown by its new value;
     /// - points with another start that is before the point before are another writer's, whose own points continue each other. Starts that
     ///   differ by up to a second are one, unless what they count falls;
     /// - a point whose start is its own time begins a sequence of which the start is not known, and adds nothing, as OpenTelemetry's data
     ///   model has it.
     ///
-    /// Points of cumulative series whose own time is not known (0) are left out.
+    /// Points of cumulative series whose own time is not known (0) are left out, and of every
+    /// series those whose value is NaN or infinite.
     pub fn increments(&self) -> Vec<Increment> {
         match self.temporality() {
             Some(Temporality::Delta) => {
@@ -217,19 +228,18 @@ impl Series {
                     let (start, to) = (one.point.start_unix_nanos(), one.time());
                     let from = if start > 0 && start < to { Some(start) } else { before };
                     before = Some(to).filter(|&to| to > 0);
-                    Increment { from: from.filter(|_| to > 0), to, amount: one.amount }
+                    Increment { from: from.filter(|_| to > 0), to, amount: one.amount.as_double() }
                 };
                 self.recorded().filter_map(Reading::of).map(increment).collect()
             }
             Some(Temporality::Cumulative) => {
                 let readings: Vec<Reading<'_>> = self.timed().collect();
                 let increment = |step| {
-                    let (before, at, already) = match step {
-                        Step::Grown { before, at } => (before, at, readings[before].amount),
-                        Step::Anew { before, at } => (before, at, 0.0),
+                    let (before, at, amount) = match step {
+                        Step::Grown { before, at } => (before, at, readings[at].amount.since(readings[before].amount)),
+                        Step::Anew { before, at } => (before, at, readings[at].amount.as_double()),
                     };
-                    let (one, other) = (&readings[before], &readings[at]);
-                    Increment { from: Some(one.time()), to: other.time(), amount: other.amount - already }
+                    Increment { from: Some(readings[before].time()), to: readings[at].time(), amount }
                 };
                 writers::steps(&readings, self.only_grows()).into_iter().map(increment).collect()
             }

@@ -3,8 +3,9 @@
 //! A series should have one writer at a time. Where several processes say the same of themselves it has more, and their points
 //! interleave: each is told by the start from which it counts. (OpenTelemetry's data model calls this overlap.)
 
+use super::amount::Amount;
 use super::distribution::Distribution;
-use crate::signal::{MetricPoint, PointValue};
+use crate::signal::MetricPoint;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Starts that lie no farther apart, in nanoseconds, are one that its sender works out anew for each point.
@@ -13,8 +14,8 @@ const JITTER: u64 = 1_000_000_000;
 /// A point of known time that can be compared with others of its kind.
 pub(super) struct Reading<'a> {
     pub(super) point: &'a MetricPoint,
-    /// What grows: a sum's value, a histogram's count.
-    pub(super) amount: f64,
+    /// What grows.
+    pub(super) amount: Amount,
     pub(super) spread: Option<Distribution>,
 }
 
@@ -39,11 +40,7 @@ enum Start {
 impl<'a> Reading<'a> {
     pub(super) fn of(point: &'a MetricPoint) -> Option<Self> {
         let value = point.value();
-        let amount = match &value {
-            PointValue::Histogram(histogram) => histogram.count as f64,
-            PointValue::ExponentialHistogram(histogram) => histogram.count as f64,
-            _ => point.number()?,
-        };
+        let amount = Amount::of(point, &value)?;
         Some(Self { point, amount, spread: Distribution::of(&value) })
     }
 
@@ -61,13 +58,14 @@ impl<'a> Reading<'a> {
         self.point.time_unix_nanos()
     }
 
-    /// Whether this can't continue the other, if what they count only grows: it has less, in all or in a bucket.
+    /// Whether this can't continue the other, if what they count only grows: it has less, in all or
+    /// in a bucket, or its buckets are others. (As Prometheus detects resets.)
     fn fell_since(&self, before: &Self) -> bool {
         let bucket_fell = || {
             let spreads = self.spread.as_ref().zip(before.spread.as_ref());
-            spreads.is_some_and(|(after, before)| after.minus(before) == Some(None))
+            spreads.is_some_and(|(after, before)| !matches!(after.minus(before), Some(Some(_))))
         };
-        self.amount < before.amount || bucket_fell()
+        self.amount.since(before.amount) < 0.0 || bucket_fell()
     }
 }
 

@@ -93,9 +93,11 @@ impl Query<'_, Span> {
     ///   callee is then a virtual node, named by `peer.service`, `server.address`, `network.peer.address`, `db.namespace`,
     ///   `db.system.name` or `messaging.system`, or by their former names. If a service has that name, it is that service.
     ///
-    /// (As the service graphs of Grafana Tempo and of OpenTelemetry's Collector have it.) Whether a callee has a span is looked up in the
-    /// whole store, also if the query asks for a part of it. Copies no span; O(n log n) in the spans found, with some 110 bytes for each
-    /// while it runs.
+    /// (As the service graphs of Grafana Tempo and of OpenTelemetry's Collector have it, but for
+    /// one node of theirs: a root that is a server's span is called by `user` there. Nobody tells
+    /// of that caller here, so there is none.) Whether a callee has a span is looked up in the
+    /// whole store, also if the query asks for a part of it. Copies no span; O(n log n) in the
+    /// spans found, with some 110 bytes for each while it runs.
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
@@ -143,7 +145,7 @@ impl Query<'_, Span> {
             seen.iter().zip(&matched).filter(|(_, matched)| !**matched).map(|(one, _)| one).collect();
         lonely.retain(|one| one.peer.is_some());
         if !whole && !lonely.is_empty() {
-            let found = called_elsewhere(Query::new(engine), &lonely)?;
+            let found = drawing.called_elsewhere(Query::new(engine), &lonely)?;
             lonely.retain(|one| !found.contains(&(one.kin.trace, one.kin.id)));
         }
         drawing.add_virtual(&lonely);
@@ -152,30 +154,6 @@ impl Query<'_, Span> {
         let (services, calls) = drawing.done();
         Ok(ServiceGraph { services, calls, unlinked, report })
     }
-}
-
-/// Which of these callers have a callee's span in the store that was not asked for.
-fn called_elsewhere(all: Query<'_, Span>, lonely: &[&Seen]) -> Result<HashSet<(TraceId, SpanId)>, QueryError> {
-    let asked: HashSet<(TraceId, SpanId)> = lonely.iter().map(|one| (one.kin.trace, one.kin.id)).collect();
-    let mut found = HashSet::new();
-    all.for_each_unordered(|_, span| {
-        let side = Side::of(span.kind());
-        let mut note = |trace, id| {
-            if asked.contains(&(trace, id)) {
-                found.insert((trace, id));
-            }
-        };
-        if side != Side::Neither {
-            span.parent_span_id().into_iter().for_each(|parent| note(span.trace_id(), parent));
-        }
-        if side == Side::Callee {
-            note(span.trace_id(), span.span_id());
-        }
-        if span.kind() == SpanKind::Consumer {
-            span.links().iter().for_each(|link| note(link.trace_id(), link.span_id()));
-        }
-    })?;
-    Ok(found)
 }
 
 /// A graph that is being drawn: nodes by number, services first, then peers.
@@ -245,6 +223,39 @@ impl Drawing {
             linked.into_iter().filter(|&by| by != place && Some(by) != parent).for_each(|by| answers(self, one, by));
         }
         matched
+    }
+
+    /// Which of these callers have a callee's span in the store that was not asked for.
+    fn called_elsewhere(
+        &self,
+        all: Query<'_, Span>,
+        lonely: &[&Seen],
+    ) -> Result<HashSet<(TraceId, SpanId)>, QueryError> {
+        let asked: HashMap<(TraceId, SpanId), u32> =
+            lonely.iter().map(|one| ((one.kin.trace, one.kin.id), one.kin.service)).collect();
+        let mut found = HashSet::new();
+        all.for_each_unordered(|_, span| {
+            let side = Side::of(span.kind());
+            let is_of = |service: u32| {
+                let (namespace, name) = service_identity(span);
+                let known = &self.nodes[service as usize];
+                (&*known.namespace, &*known.service) == (namespace, name)
+            };
+            let mut note = |trace, id, answers: bool| match asked.get(&(trace, id)) {
+                Some(&caller) if answers || !is_of(caller) => _ = found.insert((trace, id)),
+                _ => {}
+            };
+            if let Some(parent) = span.parent_span_id() {
+                note(span.trace_id(), parent, side != Side::Neither);
+            }
+            if side == Side::Callee {
+                note(span.trace_id(), span.span_id(), true);
+            }
+            if span.kind() == SpanKind::Consumer {
+                span.links().iter().for_each(|link| note(link.trace_id(), link.span_id(), true));
+            }
+        })?;
+        Ok(found)
     }
 
     /// The calls of which only the caller tells.

@@ -16,5 +16,6 @@ pub struct TraceSpan {
     /// Whether it names a parent that is not here.
     pub orphan: bool,
     /// How long it did what no child of its did meanwhile, in nanoseconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::count"))]
     pub self_time: u64,
 }

@@ -26,6 +26,7 @@ pub struct TraceSummary {
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub start_unix_nanos: u64,
     /// From there to the last span's end, in nanoseconds; 0 if no time of it is known.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::count"))]
     pub duration: u64,
     /// Its spans, redelivered ones once.
     pub spans: u64,

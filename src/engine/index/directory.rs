@@ -13,7 +13,7 @@
 use super::fingerprint::NO_KEY;
 use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::reserve::{Zeroed, reserve_zeroed};
+use crate::sync::reserve::{Reserved, Zeroed, reserve_zeroed};
 use crate::sync::{AtomicU64, Ordering, Tally, own, prefetch_to_write};
 use std::collections::TryReserveError;
 
@@ -40,10 +40,10 @@ unsafe impl Zeroed for Line {
 
 #[derive(Debug)]
 pub(crate) struct Directory {
-    lines: Box<[Line]>,
+    lines: Reserved<Line>,
     /// For each line, how many keys have passed it over; the writer's own notes. One that has reached the greatest number stays
     /// there: the line then keeps its tombstones.
-    passed: Box<[Tally]>,
+    passed: Reserved<Tally>,
     /// Bits of a word that say the place.
     place_bits: u32,
 }

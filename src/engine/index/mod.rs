@@ -12,7 +12,7 @@ use crate::engine::ring::{Head, Slots};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::reserve::{Zeroed, reserve_zeroed};
+use crate::sync::reserve::{Reserved, Zeroed, reserve_zeroed};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, own};
 use blocks::Blocks;
 use directory::Directory;
@@ -46,11 +46,11 @@ pub(crate) struct Index<T: Signal> {
     pub(crate) passed_to: Count,
     /// Steps of the holder, so that others see that it gets on.
     beat: Count,
-    links: Box<[Links<T::Indexes>]>,
+    links: Reserved<Links<T::Indexes>>,
     /// For each place, of how many keys its record is the newest; once it has been evicted, the number of the
     /// [reason](crate::EvictReason). Apart from the heads and small, so that entering a record does not touch the head of the one
     /// before it, nor evicting one its own.
-    pub(crate) leads: Box<[Tally]>,
+    pub(crate) leads: Reserved<Tally>,
     directories: Box<[Directory]>,
     pub(crate) blocks: Blocks,
     /// Keys of the first index that have left.

@@ -8,7 +8,7 @@ use super::meta::RecordMeta;
 use super::slot_map::{Quarantined, SlotMap};
 use crate::signal::{Indexes, Signal};
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::reserve::{Zeroed, reserve, reserve_zeroed};
+use crate::sync::reserve::{Reserved, Zeroed, reserve, reserve_zeroed};
 use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
@@ -167,7 +167,7 @@ pub(crate) enum Taken<T> {
 
 /// The slots of one shard.
 pub(crate) struct Slots<T: Signal> {
-    heads: Box<[Head<T::Indexes>]>,
+    heads: Reserved<Head<T::Indexes>>,
     payloads: Box<[Cell<MaybeUninit<T>>]>,
     /// SlotMap of the ring. What is left of the slots is spare.
     places: usize,
