@@ -4,7 +4,8 @@ use super::known::Known;
 use super::records::{self, Record};
 use super::{Kind, Rejected, Request};
 use crate::signal::body::{self, At, Body};
-use crate::signal::source::{Draft, Source};
+use crate::signal::draft::{Draft, Layout};
+use crate::signal::source::Source;
 use crate::signal::{LogRecord, MetricPoint, Span};
 use bytes::Bytes;
 
@@ -107,10 +108,10 @@ impl<'a> Reading<'a> {
     }
 
     /// What records share: the same as before, if it was seen before.
-    pub(super) fn source(&self, draft: &Draft, origin: Option<&Source>) -> Source {
+    pub(super) fn source(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         match self.known {
-            Some(known) => known.find(draft, origin),
-            None => draft.share(origin),
+            Some(known) => known.find(draft, layout, origin),
+            None => draft.share(layout, origin),
         }
     }
 

@@ -193,7 +193,7 @@ impl Desk {
         chunk.used += 1;
         chunk.filled += bytes.len();
         if !chunk.source.as_ref().is_some_and(|last| last.same(source)) {
-            chunk.sources += source.heap_bytes();
+            chunk.sources += source.bytes_beside(chunk.source.as_ref());
             chunk.source = Some(source.clone());
         }
         Some((chunk.body.clone(), at))

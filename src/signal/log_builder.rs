@@ -136,7 +136,7 @@ impl<'a> LogBuilder<'a> {
         writer.number(2, self.severity.0 as i64 as u64);
         writer.bytes(3, self.severity_text.as_bytes());
         if let Some(body) = self.body {
-            writer.nested(5, |writer| body.write(writer));
+            writer.nested(5, |writer| body.write(0, writer));
         }
         writer.0.extend_from_slice(&self.attributes);
         writer.number(7, self.dropped.into());

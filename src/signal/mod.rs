@@ -3,7 +3,9 @@
 #[macro_use]
 mod view;
 
+mod attributes_ref;
 pub(crate) mod body;
+pub(crate) mod draft;
 mod id;
 mod key;
 mod list_ref;
@@ -26,6 +28,7 @@ mod span_parts;
 mod value;
 mod value_ref;
 
+pub use attributes_ref::{AttributeRef, AttributesIter, AttributesRef, ValuesIter, ValuesRef};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use key::{Key, KeyBuf};
 pub use list_ref::{ListIter, ListRef};
@@ -48,7 +51,7 @@ pub use span_builder::SpanBuilder;
 pub use span_kind::{SpanKind, StatusCode, StatusRef};
 pub use span_parts::{SpanEvent, SpanEventRef, SpanEvents, SpanLink, SpanLinkRef, SpanLinks};
 pub use value::{Attributes, KeyValue, Value};
-pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValueRef, ValuesIter, ValuesRef};
+pub use value_ref::ValueRef;
 
 use crate::error::QueryError;
 use crate::sync::{AtomicU32, AtomicU64};

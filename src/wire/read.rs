@@ -1,5 +1,13 @@
 //! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged ends a message.
 
+use super::depth::GROUPS;
+use smallvec::SmallVec;
+
+/// Returns whether a field can have this number.
+pub(super) fn is_number(number: u64) -> bool {
+    (1..1 << 29).contains(&number)
+}
+
 /// The fields of a message, in the order in which they lie.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fields<'a>(&'a [u8]);
@@ -114,11 +122,14 @@ impl<'a> Fields<'a> {
         Some(*bytes)
     }
 
-    /// Passes over a group whose start has been read, as deep as `most` groups nest.
-    pub(super) fn pass_group(&mut self, number: u64, most: usize) -> Option<()> {
-        let mut open = vec![number];
+    /// Passes over a group whose start has been read.
+    pub(super) fn pass_group(&mut self, number: u64) -> Option<()> {
+        let mut open = SmallVec::<[u64; GROUPS]>::from_slice(&[number]);
         while let Some(&innermost) = open.last() {
             let key = self.varint()?;
+            if !is_number(key >> 3) {
+                return None;
+            }
             match key & 7 {
                 0 => drop(self.varint()?),
                 1 => drop(self.array::<8>()?),
@@ -126,7 +137,7 @@ impl<'a> Fields<'a> {
                     let length = self.varint()?;
                     self.take(length)?;
                 }
-                3 if open.len() < most => open.push(key >> 3),
+                3 if open.len() < GROUPS => open.push(key >> 3),
                 4 if key >> 3 == innermost => drop(open.pop()),
                 5 => drop(self.array::<4>()?),
                 _ => return None,
@@ -150,7 +161,7 @@ impl<'a> Iterator for Fields<'a> {
                 Raw::Bytes(self.take(length)?)
             }
             3 => {
-                self.pass_group(key >> 3, usize::MAX)?;
+                self.pass_group(key >> 3)?;
                 Raw::Group
             }
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
