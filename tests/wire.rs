@@ -4,8 +4,8 @@
 
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
 use prost::Message;
-use slipring::otlp::{Encoding, Kind, Request, write};
 use slipring::Telemetry;
+use slipring::otlp::{Encoding, Kind, Request, write};
 use std::time::{Duration, Instant};
 
 fn varint(mut number: u64) -> Vec<u8> {
@@ -199,7 +199,11 @@ fn other_wire_types_are_refused_where_prost_refuses_them() {
             differential(&shown, Traces, &field(1, &field_of));
             differential(&shown, Traces, &field(1, &[field(2, &field(2, &span(b""))), field_of.clone()].concat()));
             differential(&shown, Traces, &field(1, &field(1, &field_of)));
-            differential(&shown, Traces, &field(1, &field(2, &[field(2, &span(b"")), field_of.clone()].concat())));
+            // An empty span has no ids.
+            if at != 2 {
+                let scope = [field(2, &span(b"")), field_of.clone()].concat();
+                differential(&shown, Traces, &field(1, &field(2, &scope)));
+            }
             differential(&shown, Logs, &in_scope(&field_of));
             differential(&shown, Logs, &in_scope(&field(5, &field_of)));
             differential(&shown, Logs, &in_scope(&field(6, &field_of)));
@@ -232,7 +236,10 @@ fn damaged_framing_is_refused_where_prost_refuses_it() {
     for length in 1..=12 {
         for last in [0, 1, 2, 0x7f] {
             cases.push((format!("a varint of {length}, {last}"), [key(6, 0), long(length, last)].concat()));
-            cases.push((format!("a length of {length}, {last}"), [key(5, 2), long(length, last), vec![b'a'; 9]].concat()));
+            cases.push((
+                format!("a length of {length}, {last}"),
+                [key(5, 2), long(length, last), vec![b'a'; 9]].concat(),
+            ));
             cases.push((format!("a key of {length}, {last}"), [long(length, last), vec![0; 16]].concat()));
         }
     }
@@ -277,7 +284,11 @@ fn no_text_is_taken_that_is_none() {
     }
     let enclosed = field(2, &field(2, &span(b"")));
     differential("a schema", Kind::Traces, &field(1, &[enclosed.clone(), field(3, bad)].concat()));
-    differential("a schema that another follows", Kind::Traces, &field(1, &[field(3, bad), enclosed, field(3, b"")].concat()));
+    differential(
+        "a schema that another follows",
+        Kind::Traces,
+        &field(1, &[field(3, bad), enclosed, field(3, b"")].concat()),
+    );
     for at in [1, 2] {
         let scope = [field(1, &field(at, bad)), field(2, &span(b""))].concat();
         differential("in a scope", Kind::Traces, &field(1, &field(2, &scope)));
@@ -360,56 +371,68 @@ fn defaults_that_were_written_come_out_again() {
     }
 }
 
-fn best(mut run: impl FnMut()) -> Duration {
+/// A request of one large resource, and of as many scopes as take the same number of bytes.
+fn scopes_of_a_large_resource(size: usize) -> Vec<u8> {
+    let resource = field(1, &field(1, &attribute("a", &field(1, &vec![b'x'; size]))));
+    let scope =
+        |at: usize| field(2, &[field(1, &field(1, format!("{at:06}").as_bytes())), field(2, &span(b""))].concat());
+    field(1, &[resource, (0..size / 44).flat_map(scope).collect()].concat())
+}
+
+/// A resource is held once, however many scopes it has.
+#[test]
+fn many_scopes_share_one_large_resource() {
+    let body = scopes_of_a_large_resource(200_000);
+    let telemetry = Telemetry::builder().traces(10_000).build().unwrap();
+    let bare = telemetry.traces().stats().data_memory_bytes;
+    assert!(telemetry.take_from(Kind::Traces, Encoding::Protobuf, &body).unwrap().is_empty());
+    let held = telemetry.traces().stats().data_memory_bytes - bare;
+    assert!(held < 8 * body.len() as u64, "{held} bytes for a request of {}", body.len());
+}
+
+/// The least time of three for a request of so many bytes to be taken and given out again.
+fn time(kind: Kind, body: Vec<u8>) -> Duration {
+    let body = bytes::Bytes::from(body);
     let timed = |()| {
         let start = Instant::now();
-        run();
+        let telemetry = Telemetry::builder().build().unwrap();
+        telemetry.ingest(kind, Encoding::Protobuf, body.clone()).unwrap();
+        match kind {
+            Kind::Metrics => drop(telemetry.metrics().query().collect().unwrap().to_otlp(Encoding::Protobuf)),
+            _ => {
+                let answer = telemetry.traces().query().collect().unwrap();
+                answer.to_otlp(Encoding::Protobuf);
+                answer.records.iter().take(10).for_each(|span| drop(serde_json::to_vec(span).unwrap()));
+            }
+        }
         start.elapsed()
     };
     [(); 3].map(timed).into_iter().min().unwrap()
 }
 
-/// Ten times the bytes cost about ten times the time. Half of each request is what the other half shares.
+/// Ten times the bytes cost about ten times the time.
 #[test]
+#[ignore = "it measures time: run it alone"]
 fn no_request_costs_more_than_its_bytes() {
-    let scopes = |size: usize| {
-        let resource = field(1, &field(1, &attribute("a", &field(1, &vec![b'x'; size]))));
-        let scopes = (0..size / 40).map(|at| {
-            field(2, &[field(1, &field(1, &at.to_le_bytes()[..3].iter().map(|byte| byte & 0x7f).collect::<Vec<_>>())), field(2, &span(b""))].concat())
-        });
-        field(1, &[vec![resource], scopes.collect()].concat().concat())
-    };
-    let attributes = |size: usize| in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)));
-    let twice = |size: usize| in_scope(&span(&[field(5, b"a"), field(9, &attribute("a", b""))].concat().repeat(size / 8)));
-    let resources = |size: usize| field(1, &[field(1, b""), field(2, &field(2, &span(b"")))].concat()).repeat(size / 36);
-    let data = |size: usize| metric(&field(5, &point(1)).repeat(size / 22));
-    let groups = |size: usize| in_scope(&span(&group(99, b"").repeat(size / 4)));
-    let cases: [(&str, Kind, &dyn Fn(usize) -> Vec<u8>); 6] = [
-        ("scopes of a large resource", Kind::Traces, &scopes),
-        ("equal attributes", Kind::Traces, &attributes),
-        ("fields given twice", Kind::Traces, &twice),
-        ("resources", Kind::Traces, &resources),
-        ("gauges of a metric", Kind::Metrics, &data),
-        ("groups", Kind::Traces, &groups),
+    let named = |number: usize| field(9, &attribute(&number.to_string(), b""));
+    let cases: [(&str, Kind, &dyn Fn(usize) -> Vec<u8>); 8] = [
+        ("scopes of a large resource", Kind::Traces, &scopes_of_a_large_resource),
+        ("equal attributes", Kind::Traces, &|size| in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)))),
+        ("attributes", Kind::Traces, &|size| in_scope(&span(&(0..size / 12).flat_map(named).collect::<Vec<_>>()))),
+        ("fields given twice", Kind::Traces, &|size| {
+            in_scope(&span(&[field(5, b"a"), named(1)].concat().repeat(size / 10)))
+        }),
+        ("statuses given twice", Kind::Traces, &|size| in_scope(&span(&field(15, &field(2, b"a")).repeat(size / 5)))),
+        ("resources", Kind::Traces, &|size| {
+            field(1, &[field(1, b""), field(2, &field(2, &span(b"")))].concat()).repeat(size / 36)
+        }),
+        ("gauges of a metric", Kind::Metrics, &|size| metric(&field(5, &point(1)).repeat(size / 22))),
+        ("groups", Kind::Traces, &|size| in_scope(&span(&group(99, b"").repeat(size / 4)))),
     ];
     for (what, kind, make) in cases {
-        let time = |size: usize| {
-            let body = bytes::Bytes::from(make(size));
-            best(|| {
-                let telemetry = Telemetry::builder().build().unwrap();
-                telemetry.ingest(kind, Encoding::Protobuf, body.clone()).unwrap();
-                match kind {
-                    Kind::Metrics => drop(telemetry.metrics().query().collect().unwrap().to_otlp(Encoding::Protobuf)),
-                    _ => {
-                        let answer = telemetry.traces().query().collect().unwrap();
-                        answer.to_otlp(Encoding::Protobuf);
-                        answer.records.iter().take(10).for_each(|span| drop(serde_json::to_vec(span).unwrap()));
-                    }
-                }
-            })
-        };
-        let (one, ten) = (time(30_000), time(300_000));
+        let (one, ten) = (time(kind, make(100_000)), time(kind, make(1_000_000)));
         let ratio = ten.as_secs_f64() / one.as_secs_f64();
         println!("{what}: {one:?}, {ten:?}, {ratio:.1}");
+        assert!(ratio < 30.0, "{what}: {ratio:.1}");
     }
 }

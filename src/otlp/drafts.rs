@@ -56,11 +56,10 @@ fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing
         let element = element?;
         let bytes = element.raw.bytes();
         match element.number {
-            2 => {
-                if !std::mem::replace(&mut seen, true) {
-                    envelope.before = draft.since(start);
-                    start = draft.bytes.len();
-                }
+            2 if !seen => {
+                seen = true;
+                envelope.before = draft.since(start);
+                start = draft.bytes.len();
             }
             // Several are merged: their fields are those of one.
             1 if messages > 1 => several.extend_from_slice(bytes),
@@ -111,12 +110,7 @@ pub(super) fn resource(draft: &mut Draft, of: &[u8], reading: &Reading<'_>) -> R
 }
 
 /// Makes a source of a `ScopeSpans`, or what it is called for other signals, of this resource.
-pub(super) fn scope(
-    draft: &mut Draft,
-    resource: &Source,
-    of: &[u8],
-    reading: &Reading<'_>,
-) -> Result<Source, String> {
+pub(super) fn scope(draft: &mut Draft, resource: &Source, of: &[u8], reading: &Reading<'_>) -> Result<Source, String> {
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
     let envelope = enclose(draft, of, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
@@ -135,7 +129,7 @@ pub(super) struct OfMetric {
     pub(super) metadata: Vec<KeyValue>,
 }
 
-/// Numbers of a metric's field that hold data.
+/// Returns whether a metric's field of this number holds its data.
 pub(super) fn is_data(number: u32) -> bool {
     matches!(number, 5 | 7 | 9 | 10 | 11)
 }
@@ -232,7 +226,7 @@ pub(super) fn metric(
     Ok(reading.source(draft, Layout::Metric(parts), Some(scope)))
 }
 
-/// Where the name lies.
+/// Finds the name.
 fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     for part in parts {
         let bytes = draft.at(part);

@@ -11,10 +11,13 @@ use std::sync::Arc;
 /// Sources that a table knows at most.
 const SLOTS: usize = 1024;
 
+/// Slots that a source may lie in.
+const WAYS: usize = 4;
+
 /// Finds sources again, so that a thousand small requests of one process share its resource.
 ///
-/// It holds none of them: a source goes with its last record. One that finds its slot taken takes it. Nobody waits: of two
-/// threads that bring the same new source at once, each may make its own.
+/// It holds none of them: a source goes with its last record. A new one takes a slot of one that has gone, or else of any.
+/// Nobody waits: of two threads that bring the same new source at once, each may make its own.
 pub(crate) struct Known {
     slots: Box<[ArcSwapOption<Slot>]>,
     state: RandomState,
@@ -35,14 +38,24 @@ impl Known {
     /// Returns the source with these bytes, within this one: one that somebody holds, or a new one. O(bytes of the draft).
     pub(super) fn find(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         let hash = self.state.hash_one((origin.map(Source::address), &draft.bytes));
-        let slot = &self.slots[hash as usize % SLOTS];
-        let known = slot.load().as_ref().filter(|slot| slot.hash == hash).and_then(|slot| slot.source.upgrade());
-        if let Some(known) = known.map(Source::of_shared)
-            && known.is_of(draft, layout, origin)
-        {
-            return known;
+        let (row, _) = self.slots.as_chunks::<WAYS>();
+        let row = &row[hash as usize % row.len()];
+        let mut free = None;
+        for slot in row {
+            let known = slot.load();
+            match known.as_ref().filter(|known| known.source.is_held()) {
+                Some(known) if known.hash == hash => {
+                    let source = known.source.upgrade().map(Source::of_shared);
+                    if let Some(source) = source.filter(|source| source.is_of(draft, layout, origin)) {
+                        return source;
+                    }
+                }
+                Some(_) => {}
+                None => free = Some(slot),
+            }
         }
         let source = draft.share(layout, origin);
+        let slot = free.unwrap_or(&row[(hash >> 32) as usize % WAYS]);
         slot.store(Some(Arc::new(Slot { hash, source: source.shared().downgrade() })));
         source
     }

@@ -6,24 +6,25 @@
 use super::Kind;
 use super::drafts::{self, data_of, elements};
 use super::reading::{Lies, Reading};
+use crate::signal::body;
 use crate::signal::draft::Draft;
 use crate::signal::source::Source;
 use crate::wire::{Elements, Raw};
 
-/// The messages in the fields of this number, up to some damage.
+/// Iterates over the messages in the fields of this number, up to some damage.
 fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     let elements = elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
     elements.map(|element| element.raw.bytes())
 }
 
-/// The number of points in a metric's data.
+/// Counts the points in a metric's data.
 fn points_in(data: &[u8]) -> u64 {
     // What comes after some damage can't be counted.
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
     elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).count() as u64
 }
 
-/// The number of its records, or of its points where it is one of metrics.
+/// Counts a record as one, and a metric as its points.
 fn records_in(kind: Kind, record: &[u8]) -> u64 {
     if kind != Kind::Metrics {
         return 1;
@@ -45,15 +46,16 @@ fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
     messages(resource, 2).map(|scope| records_in_scope(kind, scope)).sum::<u64>().max(1)
 }
 
-pub(super) fn read(kind: Kind, body: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
+pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
     // All of it, before anything is taken.
-    elements(body, 1).try_for_each(|element| element.map(|_| ()))?;
-    let mut draft = Draft::default();
-    for resource in messages(body, 1) {
+    elements(request, 1).try_for_each(|element| element.map(|_| ()))?;
+    let mut draft = Draft { bytes: body::borrow_buffer() };
+    for resource in messages(request, 1) {
         if let Err(wrong) = read_resource(kind, resource, &mut draft, reading) {
             reading.reject(records_in_resource(kind, resource), &wrong);
         }
     }
+    body::return_buffer(draft.bytes);
     Ok(())
 }
 

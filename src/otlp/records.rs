@@ -58,7 +58,7 @@ fn checked<H: Copy>(
     }
 }
 
-/// An id that has to be there.
+/// Checks an id that has to be there.
 fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     match <[u8; N]>::try_from(bytes) {
         Ok(id) if id == [0; N] => Err(format!("{field} is all zero")),
@@ -67,7 +67,8 @@ fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Why a span's ids are not sound: those of its trace and its own have to be there, that of its parent may be all zero.
+/// Returns why a span's ids are not sound. Its trace's and its own have to be there; its parent's
+/// may be all zero.
 #[cold]
 fn wrong_ids(span: &[u8]) -> Result<(), String> {
     let id = |number| field_of(span, number).map_or(&[][..], Raw::bytes);

@@ -12,7 +12,7 @@ pub trait Exported: Signal + sealed::Exported {}
 
 impl<T: Signal + sealed::Exported> Exported for T {}
 
-mod sealed {
+pub(super) mod sealed {
     use super::Source;
 
     /// Writes records that belong to one request.
@@ -22,13 +22,14 @@ mod sealed {
         fn source(&self) -> &Source;
         /// Appends records of one scope.
         fn write(records: &[&Self], bytes: &mut Vec<u8>);
-        /// Each record, or each metric of them.
+        /// Encodes each record, or each metric of them.
         fn json(records: &[&Self]) -> Vec<serde_json::Value>;
     }
 }
 
 impl<T: Exported> Answer<T> {
-    /// The records as an OTLP export request: what was taken from one, byte for byte, under what it shares. O(bytes).
+    /// Encodes the records as an OTLP export request: what was taken from one comes out byte for
+    /// byte, under what it shares. O(bytes).
     ///
     /// ```
     /// use slipring::otlp::{Encoding, Kind, Request};
@@ -46,7 +47,7 @@ impl<T: Exported> Answer<T> {
     }
 }
 
-/// Records as an OTLP export request; see [`Answer::to_otlp`].
+/// Encodes records as an OTLP export request; see [`Answer::to_otlp`].
 pub fn write<'a, T: Exported>(records: impl IntoIterator<Item = &'a T>, encoding: Encoding) -> Vec<u8> {
     let records: Vec<&T> = records.into_iter().collect();
     match encoding {
@@ -64,7 +65,7 @@ fn around(part: &Source) -> (&[u8], &[u8]) {
     (part.at(envelope.before), part.at(envelope.after))
 }
 
-/// Records by what they have in common, in the order of the first with each.
+/// Groups records by what they have in common, in the order of the first with each.
 fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
     let mut groups: Vec<Vec<&T>> = Vec::new();
     let mut known: HashMap<K, usize> = HashMap::new();
@@ -78,7 +79,7 @@ fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T
     groups
 }
 
-/// Records by their sources, and these by their resources: lists of what has one resource, of what has one scope.
+/// Groups records by their resources, and those of one resource by their scopes.
 fn by_resource_and_scope<'a, T: Exported>(records: &[&'a T]) -> Vec<Vec<Vec<&'a T>>> {
     let by_part = grouped(records, |record| record.source().scope_part().address());
     let by_part: Vec<&Vec<&T>> = by_part.iter().collect();
@@ -136,7 +137,7 @@ fn write_logs(logs: &[&LogRecord], writer: &mut Writer<'_>) {
     write_plainly(logs, LogRecord::bytes, writer);
 }
 
-/// Points by their metrics.
+/// Groups points by their metrics.
 fn by_metric<'a>(points: &[&'a MetricPoint]) -> Vec<Vec<&'a MetricPoint>> {
     let by_source = grouped(points, |point| point.source().address());
     let firsts: Vec<&Vec<&MetricPoint>> = by_source.iter().collect();

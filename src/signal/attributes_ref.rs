@@ -65,7 +65,7 @@ enum Iter<W, O> {
 }
 
 impl<'a> ValuesRef<'a> {
-    /// Of an `ArrayValue`.
+    /// Reads an `ArrayValue`.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self(Values::Wire(message))
     }
@@ -78,13 +78,13 @@ impl<'a> ValuesRef<'a> {
     pub(super) fn write(self, depth: usize, writer: &mut Writer<'_>) {
         match self.0 {
             Values::Wire(message) => writer.0.extend_from_slice(message),
-            Values::Owned(values) => values
-                .iter()
-                .for_each(|value| writer.nested(1, |writer| ValueRef::from(value).write(depth, writer))),
+            Values::Owned(values) => {
+                values.iter().for_each(|value| writer.nested(1, |writer| ValueRef::from(value).write(depth, writer)))
+            }
         }
     }
 
-    /// The values.
+    /// Iterates over the values.
     pub fn iter(self) -> ValuesIter<'a> {
         ValuesIter(match self.0 {
             Values::Wire(message) => Iter::Wire(Fields::of(message)),
@@ -92,24 +92,24 @@ impl<'a> ValuesRef<'a> {
         })
     }
 
-    /// How many there are. O(values).
+    /// Returns the number of them. O(values).
     pub fn len(self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(self) -> bool {
         self.iter().next().is_none()
     }
 }
 
 impl<'a> AttributesRef<'a> {
-    /// Those in the field of this number of a message.
+    /// Reads the fields of this number in a message.
     pub(crate) fn of(message: &'a [u8], number: u32) -> Self {
         Self(List::Wire(message, number))
     }
 
-    /// The attributes.
+    /// Iterates over the attributes.
     pub fn iter(self) -> AttributesIter<'a> {
         AttributesIter(match self.0 {
             List::Wire(message, number) => Iter::Wire((Fields::of(message), number)),
@@ -117,12 +117,13 @@ impl<'a> AttributesRef<'a> {
         })
     }
 
-    /// The first value of this name. O(attributes).
+    /// Returns the first value of this name. O(attributes).
     pub fn get(self, name: &str) -> Option<ValueRef<'a>> {
         self.named(name).next()
     }
 
-    /// The values of this name: one, unless the sender repeated it. O(attributes); other values are passed over unread.
+    /// Iterates over the values of this name: one, unless the sender repeated it. O(attributes);
+    /// other values are passed over unread.
     pub fn named<'n>(self, name: &'n str) -> impl Iterator<Item = ValueRef<'a>> + use<'a, 'n> {
         let (wire, owned) = match self.0 {
             List::Wire(message, number) => (Fields::of(message), (number, [].iter())),
@@ -137,7 +138,7 @@ impl<'a> AttributesRef<'a> {
         wire.chain(owned.filter(move |one| &*one.key == name).map(|one| ValueRef::from(&one.value)))
     }
 
-    /// How many there are. O(attributes).
+    /// Returns the number of them. O(attributes).
     pub fn len(self) -> usize {
         match self.0 {
             List::Wire(message, number) => Fields::of(message).filter(|field| field.number == number).count(),
@@ -145,7 +146,7 @@ impl<'a> AttributesRef<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(self) -> bool {
         match self.0 {
             List::Wire(message, number) => field_of(message, number).is_none(),
@@ -153,7 +154,8 @@ impl<'a> AttributesRef<'a> {
         }
     }
 
-    /// The same attributes, owned. O(bytes), with an allocation for the list and for each name, text and list in it.
+    /// Copies them into [`Attributes`]. O(bytes), with an allocation for the list and for each
+    /// name, text and list in it.
     pub fn to_attributes(self) -> Attributes {
         self.iter().map(|one| KeyValue { key: one.key.into(), value: one.value.to_value() }).collect()
     }
@@ -163,7 +165,7 @@ impl<'a> AttributesRef<'a> {
         self.write_within(0, number, writer);
     }
 
-    /// The same, in lists and maps that count so much: see [`ValueRef::write`].
+    /// Writes them within lists and maps that count so much: see [`ValueRef::write`].
     pub(super) fn write_within(self, depth: usize, number: u32, writer: &mut Writer<'_>) {
         match self.0 {
             List::Wire(message, from) => Fields::of(message)
@@ -189,7 +191,7 @@ impl AttributeRef<'_> {
     }
 }
 
-/// The value in a `KeyValue`.
+/// Reads the value of a `KeyValue`.
 fn value_of(entry: &[u8]) -> ValueRef<'_> {
     field_of(entry, 2).map_or(ValueRef::Empty, |value| ValueRef::of(value.bytes()))
 }

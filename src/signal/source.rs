@@ -245,7 +245,8 @@ impl Group {
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         let same_resource = || self.resource_part().same(other.resource_part()) || self.resource() == other.resource();
-        let same_scope = || self.scope_part().same(other.scope_part()) || (self.scope() == other.scope() && same_resource());
+        let same_scope =
+            || self.scope_part().same(other.scope_part()) || (self.scope() == other.scope() && same_resource());
         self.same(other) || (self.metric() == other.metric() && same_scope())
     }
 }

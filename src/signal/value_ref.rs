@@ -31,7 +31,7 @@ pub enum ValueRef<'a> {
 }
 
 impl<'a> ValueRef<'a> {
-    /// Of an `AnyValue`.
+    /// Reads an `AnyValue`.
     pub(crate) fn of(message: &'a [u8]) -> Self {
         for field in Fields::of(message) {
             return match field.number {
@@ -49,7 +49,7 @@ impl<'a> ValueRef<'a> {
         ValueRef::Empty
     }
 
-    /// The text, if this is [`Text`](ValueRef::Text).
+    /// Returns the text, if this is [`Text`](ValueRef::Text).
     pub fn as_str(self) -> Option<&'a str> {
         match self {
             ValueRef::Text(text) => Some(text),
@@ -57,7 +57,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The same value, owned. O(bytes), with an allocation for each text and list.
+    /// Copies it into a [`Value`]. O(bytes), with an allocation for each text and list.
     pub fn to_value(self) -> Value {
         match self {
             ValueRef::Empty => Value::Empty,
@@ -226,4 +226,3 @@ impl serde::Serialize for ValueRef<'_> {
         }
     }
 }
-

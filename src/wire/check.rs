@@ -140,7 +140,7 @@ fn no_varint(bytes: &[u8]) -> Wrong {
     if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) { Wrong::Underflow } else { Wrong::Varint }
 }
 
-/// The next field, of which there is at least a byte.
+/// Reads the next field, which has at least a byte.
 #[inline(always)]
 pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
     let key = varint(fields)?;

@@ -65,18 +65,18 @@ impl<'a> Fields<'a> {
         Self(message)
     }
 
-    /// Packed numbers, up to one that is none.
+    /// Iterates over packed numbers, up to one that is none.
     pub(crate) fn varints(mut self) -> impl Iterator<Item = u64> {
         std::iter::from_fn(move || self.varint())
     }
 
-    /// What lies behind the fields that were read.
+    /// Returns what lies behind the fields that were read.
     #[cfg(feature = "otlp")]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
 
-    /// The first field of this number: after a check, the only one.
+    /// Returns the first field of this number; of a checked message, the only one.
     #[inline]
     pub(crate) fn only(mut self, number: u32) -> Option<Raw<'a>> {
         self.by_ref().find(|field| field.number == number).map(|field| field.raw)
@@ -171,7 +171,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The only field of this number in a message.
+/// Returns the only field of this number in a checked message.
 #[inline]
 pub(crate) fn field_of(message: &[u8], number: u32) -> Option<Raw<'_>> {
     Fields::of(message).only(number)

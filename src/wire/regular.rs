@@ -76,4 +76,3 @@ fn write(schema: &'static Schema, message: &[u8], writer: &mut Writer<'_>) {
         }
     }
 }
-

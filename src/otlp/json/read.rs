@@ -137,9 +137,9 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
         reading.reject((list.len() as u64).max(1), wrong);
     }
     let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
-    let resource = resource.map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
-        drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading)
-    });
+    let resource = resource
+        .map_err(|wrong| format!("resource: {wrong}"))
+        .and_then(|resource| drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading));
     for raw in scopes.into_iter().flatten() {
         if let Err(wrong) = read_scope(kind, raw, &mut draft, &resource, reading) {
             reading.reject(1, &wrong);
