@@ -37,12 +37,13 @@ fn double() -> impl Strategy<Value = f64> {
 }
 
 /// Empty, of other alphabets, of a length that takes two bytes to write.
-fn text() -> impl Strategy<Value = Box<str>> {
+fn text() -> BoxedStrategy<Box<str>> {
     prop_oneof![
         3 => "[a-c]{0,2}".prop_map(String::into_boxed_str),
         1 => "\\PC{0,12}".prop_map(String::into_boxed_str),
         1 => (120..300_usize).prop_map(|length| "x".repeat(length).into()),
     ]
+    .boxed()
 }
 
 fn trace_id() -> impl Strategy<Value = TraceId> {
@@ -53,7 +54,7 @@ fn span_id() -> impl Strategy<Value = SpanId> {
     prop_oneof![Just(SpanId::default()), any::<u64>().prop_map(SpanId::from)]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Empty),
         any::<bool>().prop_map(Value::Bool),
@@ -68,14 +69,15 @@ fn value() -> impl Strategy<Value = Value> {
             vec((text(), inner), 0..4).prop_map(|entries| Value::Map(entries.into_iter().collect())),
         ]
     })
+    .boxed()
 }
 
 /// Names repeat.
-fn attributes() -> impl Strategy<Value = Attributes> {
-    vec((text(), value()), 0..4).prop_map(|attributes| attributes.into_iter().collect())
+fn attributes() -> BoxedStrategy<Attributes> {
+    vec((text(), value()), 0..4).prop_map(|attributes| attributes.into_iter().collect()).boxed()
 }
 
-fn resource_and_scope() -> impl Strategy<Value = (Resource, Scope)> {
+fn resource_and_scope() -> BoxedStrategy<(Resource, Scope)> {
     let entity = (text(), text(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(|(schema_url, kind, ids, others)| {
         EntityRef { schema_url, kind, id_keys: ids.into(), description_keys: others.into() }
     });
@@ -85,9 +87,11 @@ fn resource_and_scope() -> impl Strategy<Value = (Resource, Scope)> {
             resource.with_schema_url(url).with_entity_refs(entities)
         });
     let scope = (text(), text(), attributes(), small(), text());
-    (resource, scope).prop_map(|(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
-        (resource, Scope { name, version, attributes, dropped_attributes_count, schema_url })
-    })
+    (resource, scope)
+        .prop_map(|(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
+            (resource, Scope { name, version, attributes, dropped_attributes_count, schema_url })
+        })
+        .boxed()
 }
 
 fn any_value(value: &Value) -> AnyValue {
@@ -204,7 +208,7 @@ fn buckets() -> impl Strategy<Value = Buckets> {
 }
 
 /// What is measured, and a kind of metric that it suits.
-fn measured() -> impl Strategy<Value = (MetricKind, PointValue)> {
+fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
     let temporality =
         || prop_oneof![Just(Temporality::Unspecified), Just(Temporality::Delta), Just(Temporality::Cumulative)];
     let number = || prop_oneof![2 => number().prop_map(PointValue::from), 1 => Just(PointValue::Empty)];
@@ -244,6 +248,7 @@ fn measured() -> impl Strategy<Value = (MetricKind, PointValue)> {
             (MetricKind::Summary, Summary { count, sum, quantiles: quantiles.into() }.into())
         }),
     ]
+    .boxed()
 }
 
 fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {

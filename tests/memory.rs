@@ -196,10 +196,10 @@ fn a_span_on_the_way_in_allocates_hardly_anything() {
     take(bodies);
     let before = ALLOCATIONS.load(SeqCst);
     take(counted);
-    // The indexer's are among them.
+    // The engine's are among them: it takes evicted records out of their slots some twenty-five at a time, into a list.
     let each = (ALLOCATIONS.load(SeqCst) - before) as f64 / (100.0 * 512.0);
     println!("{each:.4} allocations a span");
-    assert!(each < 0.05, "{each:.4} allocations a span");
+    assert!(each < 0.06, "{each:.4} allocations a span");
 }
 
 /// What the statistics say of records that are ranges of requests is what the allocator gave.
@@ -215,9 +215,11 @@ fn requests_are_counted_as_they_are_held() {
         telemetry.traces().flush().unwrap();
         while telemetry.traces().step() {}
         let said = [telemetry.traces().stats(), telemetry.logs().stats(), telemetry.metrics().stats()];
-        let said: u64 = said.iter().map(|stats| stats.total_memory_bytes as u64).sum();
+        let said: u64 = said.iter().map(|stats| stats.total_memory_bytes).sum();
         let allocated = BYTES.load(SeqCst) - before;
-        println!("{round}: {said} {allocated}");
+        let off = said.abs_diff(allocated) as f64 / allocated as f64;
+        println!("{round}: {said} said, {allocated} allocated");
+        assert!(off < 0.05, "{said} said, {allocated} allocated, {:.1} % off", off * 100.0);
     }
 }
 

@@ -211,7 +211,7 @@ fn other_wire_types_are_refused_where_prost_refuses_them() {
                 differential(&shown, Metrics, &metric(&field(tag, &[point(1), field_of.clone()].concat())));
                 differential(&shown, Metrics, &metric(&field(tag, &field(1, &field_of))));
             }
-            if at != 1 && !(at >= 5 && at <= 11) {
+            if at != 1 && !(5..=11).contains(&at) {
                 differential(&shown, Metrics, &metric(&[field_of.clone(), field(5, &point(1))].concat()));
             } else {
                 // Of a metric that has only damaged data, prost's refusal is told.
@@ -415,7 +415,8 @@ fn time(kind: Kind, body: Vec<u8>) -> Duration {
 #[ignore = "it measures time: run it alone"]
 fn no_request_costs_more_than_its_bytes() {
     let named = |number: usize| field(9, &attribute(&number.to_string(), b""));
-    let cases: [(&str, Kind, &dyn Fn(usize) -> Vec<u8>); 8] = [
+    type Make<'a> = &'a dyn Fn(usize) -> Vec<u8>;
+    let cases: [(&str, Kind, Make<'_>); 8] = [
         ("scopes of a large resource", Kind::Traces, &scopes_of_a_large_resource),
         ("equal attributes", Kind::Traces, &|size| in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)))),
         ("attributes", Kind::Traces, &|size| in_scope(&span(&(0..size / 12).flat_map(named).collect::<Vec<_>>()))),

@@ -3,7 +3,7 @@
 use crate::signal::WeakPart;
 use crate::signal::draft::{Draft, Layout};
 use crate::signal::source::{Group, Source};
-use arc_swap::ArcSwapOption;
+use crate::sync::ArcSwapOption;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

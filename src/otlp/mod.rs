@@ -201,13 +201,13 @@ impl Telemetry {
     /// Takes a request as it came: in protobuf, its records stay ranges of its bytes. O(bytes). It may wait for room, as
     /// [`Store::push_batch`] does.
     ///
-    /// Every record is checked completely first. A request between 4 and 128 KiB is kept without copying it, if at least four
+    /// Every record is checked completely first. A request between 4 and 256 KiB is kept without copying it, if at least four
     /// fifths of it are records, as long as one of its records is. Of others, the records' bytes are copied, in pieces of at
-    /// most 128 KiB, so that no record keeps more than that. JSON is written anew as protobuf.
+    /// most 256 KiB, so that no record keeps more than that. JSON is written anew as protobuf.
     ///
     /// Each record that is stored counts its own bytes ([`heap_bytes`](Signal::heap_bytes)); what encloses them counts once, as
     /// long as one of them is held. Of a piece whose oldest records were evicted, their bytes are held and no longer counted:
-    /// at most 128 KiB for each shard, unless somebody else holds its records. A `Vec` or a buffer with room to spare holds
+    /// at most 256 KiB for each shard, unless somebody else holds its records. A `Vec` or a buffer with room to spare holds
     /// more than its length, and that is not counted either: give a boxed slice where that matters.
     ///
     /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected; a resource, a scope or a

@@ -18,7 +18,7 @@ const DELIVERED: usize = 512;
 /// Records stay in a request of so many bytes. Of a shorter one they are copied, since its bytes may be a part of a larger
 /// buffer. Of a longer one they are copied in pieces of at most so many bytes: one that is held for long keeps that much.
 const SHORT: usize = 4 << 10;
-const LONG: usize = 128 << 10;
+const LONG: usize = 256 << 10;
 
 /// Bytes of records that were written anew, after which they are delivered.
 const WRITTEN: usize = 256 << 10;

@@ -9,6 +9,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SpanEvent {
     /// When it happened, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// What happened.
     pub name: Box<str>,

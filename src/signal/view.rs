@@ -85,7 +85,7 @@ macro_rules! record {
             /// [`source`](Self::source). A few allocations.
             ///
             /// A record that somebody holds (an answer, a bookmark's reader, the stream of evictions) keeps more than its own
-            /// bytes: all of a request between 4 and 128 KiB, most of which is records, or else a piece of at most 128 KiB of
+            /// bytes: all of a request between 4 and 256 KiB, most of which is records, or else a piece of at most 256 KiB of
             /// one; of records that were built, or came few at a time, a chunk of at most 16 KiB and what its records share.
             /// Who holds few records for long holds copies.
             /// A [class of its own](crate::Builder::class) does so by itself.

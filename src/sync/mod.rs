@@ -9,6 +9,8 @@ pub(crate) mod fault;
 mod foreign;
 mod snapshot;
 
+#[cfg(feature = "otlp")]
+pub(crate) use arc_swap::ArcSwapOption;
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use event::Event;
 #[cfg(loom)]
