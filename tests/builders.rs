@@ -168,7 +168,7 @@ macro_rules! comes_back {
             let request = Request::read(Kind::$kind, encoding, &body).unwrap();
             assert!(request.rejected.is_empty(), "{}", request.rejected);
             if encoding == Encoding::Protobuf {
-                assert_eq!(request.$records, [$record.clone()]);
+                assert_eq!(request.$records, std::slice::from_ref($record));
                 assert_eq!(request.$records[0].bytes(), $record.bytes());
             }
         }
