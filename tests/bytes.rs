@@ -161,19 +161,19 @@ fn source() -> Source {
     Source::new(&Resource::new([("service.name", "cart")]), &Scope::default())
 }
 
-/// A request of a thousand logs, of which one is an error.
-fn mostly_well() -> Vec<u8> {
+/// A request of so many logs, of which one is an error.
+fn mostly_well(count: u64) -> Vec<u8> {
     let source = source();
     let log = |number: u64| {
-        let severity = if number == 500 { Severity::ERROR } else { Severity::INFO };
+        let severity = if number == count / 2 { Severity::ERROR } else { Severity::INFO };
         LogRecord::builder().source(&source).severity(severity).body("x".repeat(1_000).as_str()).build()
     };
-    write(&(0..1_000).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
+    write(&(0..count).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
 }
 
 #[test]
 fn a_kept_error_does_not_pin_its_request() {
-    let body = bytes::Bytes::from(mostly_well());
+    let body = bytes::Bytes::from(mostly_well(100));
     let logs = Store::builder().capacity(200).error_class(50).shards(1).manual().build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
     let bare = telemetry.logs().stats().data_memory_bytes;
@@ -189,7 +189,7 @@ fn a_kept_error_does_not_pin_its_request() {
 
 #[test]
 fn a_detached_record_is_equal_and_alone() {
-    let body = bytes::Bytes::from(mostly_well());
+    let body = bytes::Bytes::from(mostly_well(100));
     let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
     telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
     let one = telemetry.logs().query().severity_at_least(Severity::ERROR).collect().unwrap().records.remove(0);
@@ -199,6 +199,43 @@ fn a_detached_record_is_equal_and_alone() {
     drop((one, telemetry));
     assert!(body.is_unique());
     assert_eq!(alone.body().unwrap().as_str().map(str::len), Some(1_000));
+}
+
+/// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their request; copies do not.
+#[test]
+fn what_is_held_for_long_can_be_detached() {
+    let body = bytes::Bytes::from(mostly_well(100));
+    let logs: Store<LogRecord> = Store::builder().capacity(200).shards(1).manual().build().unwrap();
+    let evictions = logs.evictions(4_000).unwrap();
+    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let logs = telemetry.logs();
+    let bookmark = logs.bookmark();
+    telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
+    let answer = logs.query().collect().unwrap();
+    let read = logs.query().since(&bookmark).collect().unwrap();
+    (0..2_000).for_each(|_| logs.push(LogRecord::default()).map(drop).unwrap());
+    logs.flush().unwrap();
+    while logs.step() {}
+    let evicted: Vec<LogRecord> = std::iter::from_fn(|| evictions.try_recv()).map(|one| one.record).collect();
+    let mut copies = Vec::new();
+    for held in [answer.records, read.records, evicted] {
+        assert!(!body.is_unique(), "records that are held keep their request");
+        copies.extend(held.iter().filter(|log| log.body().is_some()).map(LogRecord::detached));
+    }
+    assert!(body.is_unique(), "copies do not");
+    assert_eq!(copies.len(), 300);
+}
+
+/// Of a long request, a record that is held keeps a piece.
+#[test]
+fn no_record_keeps_a_long_request() {
+    let body = bytes::Bytes::from(mostly_well(1_000));
+    let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
+    telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
+    assert!(body.is_unique());
+    let logs = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap().records;
+    assert!(logs == Request::read(Kind::Logs, Encoding::Protobuf, &body).unwrap().logs);
+    assert_eq!(write(&logs, Encoding::Protobuf), body);
 }
 
 /// A resource of which a thousand small requests come is there once.

@@ -47,8 +47,10 @@ fn what_is_no_number_in_json_is_a_text() {
 #[test]
 fn numbers_that_readers_would_round_are_texts() {
     let event = SpanEvent { time_unix_nanos: AT, ..SpanEvent::default() };
+    let owned = view(&event);
     let span = Span::builder().start_unix_nanos(AT).end_unix_nanos(AT + 1).events(&[event]).build();
     let shown = view(&span);
+    assert_eq!(shown["events"][0], owned, "borrowed or owned, it is serialised alike");
     let at = json!(AT.to_string());
     assert_eq!([&shown["start_unix_nanos"], &shown["events"][0]["time_unix_nanos"]], [&at, &at]);
     let log = view(&LogRecord::builder().time_unix_nanos(AT).observed_unix_nanos(AT).build());

@@ -157,6 +157,72 @@ fn stores_come_and_go() {
     assert!(left < 64 * 1024, "{left} bytes are left of 100 stores");
 }
 
+/// Requests of 512 spans, encoded by nobody that is counted later.
+#[cfg(feature = "otlp")]
+fn requests(count: usize) -> Vec<bytes::Bytes> {
+    use slipring::otlp::{Encoding, write};
+    let mut shop = Shop::new(7);
+    let mut spans = Vec::new();
+    while spans.len() < count * 512 {
+        spans.extend(shop.trace());
+    }
+    spans
+        .chunks_exact(512)
+        .take(count)
+        .map(|spans| write(spans, Encoding::Protobuf).into_boxed_slice().into())
+        .collect()
+}
+
+#[cfg(feature = "otlp")]
+fn manual_telemetry(spans: usize) -> slipring::Telemetry {
+    let traces = Store::builder().capacity(spans).manual().build().unwrap();
+    let logs = Store::builder().capacity(1_000).manual().build().unwrap();
+    slipring::Telemetry::new(traces, logs, Store::builder().capacity(1_000).manual().build().unwrap())
+}
+
+/// A request of 512 spans allocates for itself and for what its spans share, not for each span.
+#[cfg(feature = "otlp")]
+fn a_span_on_the_way_in_allocates_hardly_anything() {
+    use slipring::otlp::{Encoding, Kind};
+    let telemetry = slipring::Telemetry::builder().traces(10_000).build().unwrap();
+    let take = |bodies: Vec<bytes::Bytes>| {
+        for body in bodies {
+            assert!(telemetry.ingest(Kind::Traces, Encoding::Protobuf, body).unwrap().is_empty());
+        }
+        telemetry.traces().flush().unwrap();
+    };
+    let mut bodies = requests(200);
+    let counted = bodies.split_off(100);
+    take(bodies);
+    let before = ALLOCATIONS.load(SeqCst);
+    take(counted);
+    // The engine's are among them: it takes evicted records out of their slots some twenty-five at a time, into a list.
+    let each = (ALLOCATIONS.load(SeqCst) - before) as f64 / (100.0 * 512.0);
+    println!("{each:.4} allocations a span");
+    assert!(each < 0.06, "{each:.4} allocations a span");
+}
+
+/// What the statistics say of records that are ranges of requests is what the allocator gave.
+#[cfg(feature = "otlp")]
+fn requests_are_counted_as_they_are_held() {
+    use slipring::otlp::{Encoding, Kind};
+    let before = BYTES.load(SeqCst);
+    let telemetry = manual_telemetry(10_000);
+    for round in 0..4 {
+        for body in requests(30) {
+            telemetry.ingest(Kind::Traces, Encoding::Protobuf, body).unwrap();
+        }
+        telemetry.traces().flush().unwrap();
+        while telemetry.traces().step() {}
+        let said = [telemetry.traces().stats(), telemetry.logs().stats(), telemetry.metrics().stats()];
+        let said: u64 = said.iter().map(|stats| stats.total_memory_bytes).sum();
+        let allocated = BYTES.load(SeqCst) - before;
+        let off = said.abs_diff(allocated) as f64 / allocated as f64;
+        println!("{round}: {said} said, {allocated} allocated");
+        assert!(off < 0.05, "{said} said, {allocated} allocated, {:.1} % off", off * 100.0);
+    }
+}
+
 /// Stores are large beside the chunks that this thread has begun: those belong to no store.
 #[test]
 fn memory_is_what_was_asked_for() {
@@ -165,6 +231,10 @@ fn memory_is_what_was_asked_for() {
     statistics_agree::<MetricPoint>(10_000, "metrics", Shop::metrics);
     a_push_allocates_nothing(4_000, FixedSpans::new(1));
     a_push_allocates_nothing(20_000, FixedLogs::new(1));
+    #[cfg(feature = "otlp")]
+    a_span_on_the_way_in_allocates_hardly_anything();
+    #[cfg(feature = "otlp")]
+    requests_are_counted_as_they_are_held();
     cardinality_leaves_no_trace();
     stores_come_and_go();
 }

@@ -1,74 +1,82 @@
 //! What encloses records, put together for them to share: resources, scopes, metrics.
 //!
-//! Whatever encloses records is kept as it came, fields that nobody knows included; of a resource, a scope or a schema that is
-//! there several times, the last. What is not regular is decoded and encoded again.
+//! Whatever encloses records is kept as it came, fields that the protocol does not know included. Resources, scopes and data
+//! of metrics that are given several times are merged, as protobuf has it; of a schema, the last one counts. What is not
+//! regular is rewritten.
 
 use super::reading::Reading;
-use super::records::anew;
-use crate::signal::source::{Draft, Envelope, MetricParts, Part};
+use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
 use crate::signal::{MetricKind, Source, Temporality};
 use crate::wire::schema::{self, Schema};
-use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check};
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message;
+use std::borrow::Cow;
 
 /// What a resource or a scope is called, and how it is checked.
 struct Enclosing {
     name: &'static str,
     schema: &'static Schema,
-    anew: fn(&[u8]) -> Result<Vec<u8>, String>,
 }
 
-/// The fields of what encloses records, each of which lies in bytes where three should.
-pub(super) fn elements(message: &[u8]) -> impl Iterator<Item = Result<Element<'_>, String>> {
-    Elements::of(message).map(|element| {
+/// Iterates over the fields of a request or of what encloses records. Those with a number up to `known` have to be bytes.
+pub(super) fn elements(message: &[u8], known: u32) -> impl Iterator<Item = Result<Element<'_>, String>> {
+    Elements::of(message).map(move |element| {
         let element = element.map_err(|wrong| wrong.to_string())?;
         match element.raw {
             Raw::Bytes(_) => Ok(element),
-            _ if element.number > 3 => Ok(element),
-            _ => Err(format!("field {} has another wire type than the protocol's", element.number)),
+            _ if element.number > known => Ok(element),
+            _ => Err(other_type(element.number)),
         }
     })
 }
 
-/// Appends what encloses records, but for these (in field 2).
+fn other_type(number: u32) -> String {
+    format!("field {number} has another wire type than the protocol's")
+}
+
+/// Writes what encloses records, without these (in field 2).
 fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing) -> Result<Envelope, String> {
+    draft.clear();
     let (mut last, mut last_url) = (usize::MAX, usize::MAX);
-    for element in elements(of) {
+    let (mut messages, mut several) = (0, Vec::new());
+    for element in elements(of, 3) {
         let element = element?;
         match element.number {
-            1 => last = element.start,
+            1 => (last, messages) = (element.start, messages + 1),
+            3 if std::str::from_utf8(element.raw.bytes()).is_err() => return Err("schemaUrl is no UTF-8".to_owned()),
             3 => last_url = element.start,
             _ => {}
         }
     }
     let mut envelope = Envelope::default();
-    let mut start = draft.bytes.len();
+    let mut start = 0;
     let mut seen = false;
-    for element in elements(of) {
+    for element in elements(of, 3) {
         let element = element?;
         let bytes = element.raw.bytes();
         match element.number {
-            2 => {
-                if !std::mem::replace(&mut seen, true) {
-                    envelope.before = draft.since(start);
-                    start = draft.bytes.len();
-                }
+            2 if !seen => {
+                seen = true;
+                envelope.before = draft.since(start);
+                start = draft.bytes.len();
             }
+            // Several are merged: their fields are those of one.
+            1 if messages > 1 => several.extend_from_slice(bytes),
+            _ => {}
+        }
+        match element.number {
             1 if element.start == last => {
+                let bytes = if messages > 1 { &several } else { bytes };
                 reading.check("it", bytes.len()).map_err(|wrong| format!("{}: {wrong}", what.name))?;
                 envelope.message = message(draft, bytes, what).map_err(|wrong| format!("{}: {wrong}", what.name))?;
             }
             3 if element.start == last_url => {
-                if std::str::from_utf8(bytes).is_err() {
-                    return Err("schemaUrl is no UTF-8".to_owned());
-                }
                 reading.check("schemaUrl", bytes.len())?;
                 let field = draft.part(&of[element.start..element.end]);
                 envelope.schema_url = draft.within(field, element.end - element.start - bytes.len(), bytes.len());
             }
-            1 | 3 => {}
+            1..=3 => {}
             _ => drop(draft.part(&of[element.start..element.end])),
         }
     }
@@ -80,13 +88,13 @@ fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing
     Ok(envelope)
 }
 
-/// Appends a resource or a scope, as field 1; where the message itself lies.
+/// Appends a resource or a scope, as field 1, and returns where the message itself lies.
 fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, String> {
     let written;
     let bytes = match check(what.schema, bytes, |_| ()).map_err(|wrong| wrong.to_string())? {
         Checked::Regular => bytes,
         Checked::Irregular => {
-            written = (what.anew)(bytes)?;
+            written = regular(what.schema, bytes);
             &written
         }
     };
@@ -94,21 +102,18 @@ fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, St
     Ok(draft.since(draft.bytes.len() - bytes.len()))
 }
 
-/// Begins with a `ResourceSpans`, or what it is called for other signals.
-pub(super) fn resource(draft: &mut Draft, of: &[u8], reading: &Reading<'_>) -> Result<(), String> {
-    draft.clear();
-    let what = Enclosing { name: "resource", schema: &schema::RESOURCE, anew: anew::<Resource> };
-    draft.layout.resource = enclose(draft, of, reading, &what)?;
-    draft.find_service();
-    Ok(())
+/// Makes a source of a `ResourceSpans`, or what it is called for other signals.
+pub(super) fn resource(draft: &mut Draft, of: &[u8], reading: &Reading<'_>) -> Result<Source, String> {
+    let what = Enclosing { name: "resource", schema: &schema::RESOURCE };
+    let envelope = enclose(draft, of, reading, &what)?;
+    Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
-/// Goes on with a `ScopeSpans`, or what it is called for other signals, after a resource of so many bytes.
-pub(super) fn scope(draft: &mut Draft, resource: usize, of: &[u8], reading: &Reading<'_>) -> Result<(), String> {
-    draft.bytes.truncate(resource);
-    let what = Enclosing { name: "scope", schema: &schema::SCOPE, anew: anew::<InstrumentationScope> };
-    draft.layout.scope = enclose(draft, of, reading, &what)?;
-    Ok(())
+/// Makes a source of a `ScopeSpans`, or what it is called for other signals, of this resource.
+pub(super) fn scope(draft: &mut Draft, resource: &Source, of: &[u8], reading: &Reading<'_>) -> Result<Source, String> {
+    let what = Enclosing { name: "scope", schema: &schema::SCOPE };
+    let envelope = enclose(draft, of, reading, &what)?;
+    Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
 }
 
 /// `Metric`, but for its data.
@@ -124,37 +129,66 @@ pub(super) struct OfMetric {
     pub(super) metadata: Vec<KeyValue>,
 }
 
-/// Numbers of a metric's field that hold data.
+/// Returns whether a metric's field of this number holds its data.
 pub(super) fn is_data(number: u32) -> bool {
     matches!(number, 5 | 7 | 9 | 10 | 11)
 }
 
-/// A metric's data, if it has some: the number of its field, and what is in it. Of several, the last.
-pub(super) fn data_of(metric: &[u8]) -> Result<Option<(u32, &[u8])>, String> {
-    let mut data = None;
-    for element in elements(metric) {
-        let element = element?;
-        if let (true, Raw::Bytes(bytes)) = (is_data(element.number), element.raw) {
-            data = Some((element.number, bytes));
+/// A metric's data: one field, or several that are merged.
+pub(super) struct Data<'a> {
+    /// The number of its field.
+    pub(super) tag: u32,
+    metric: &'a [u8],
+    /// Where the first of the fields begins, and how many there are.
+    start: usize,
+    fields: usize,
+}
+
+/// Returns a metric's data, if it has some. Of several types, the last one counts.
+pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
+    let mut data: Option<Data<'_>> = None;
+    for element in elements(metric, 3) {
+        let Element { number: tag, raw, start, .. } = element?;
+        match (is_data(tag), raw, &mut data) {
+            (false, ..) => {}
+            (true, Raw::Bytes(_), Some(known)) if known.tag == tag => known.fields += 1,
+            (true, Raw::Bytes(_), _) => data = Some(Data { tag, metric, start, fields: 1 }),
+            _ => return Err(other_type(tag)),
         }
     }
     Ok(data)
 }
 
-/// What the points of a metric share, with its data as [`data_of`] has it.
+impl<'a> Data<'a> {
+    /// Iterates over the fields.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (tag, start) = (self.tag, self.start);
+        let elements = Elements::of(self.metric).flatten();
+        elements.filter(move |one| one.number == tag && one.start >= start).map(|one| one.raw.bytes())
+    }
+
+    /// Returns the fields as one.
+    pub(super) fn merged(&self) -> Cow<'a, [u8]> {
+        match self.fields {
+            1 => self.pieces().next().unwrap_or_default().into(),
+            _ => self.pieces().collect::<Vec<_>>().concat().into(),
+        }
+    }
+}
+
+/// Makes a source of a metric with this data, in this scope.
 pub(super) fn metric(
     draft: &mut Draft,
     metric: &[u8],
     (tag, data): (u32, &[u8]),
-    origin: &Source,
+    scope: &Source,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     reading.check("metric", metric.len() - data.len())?;
     draft.clear();
-    let mut checked = check(&schema::METRIC, metric, |_| ()).map_err(|wrong| wrong.to_string())?;
-    let mut start = draft.bytes.len();
-    let (mut before, mut described) = (None, false);
-    for element in elements(metric) {
+    let (mut before, mut described, mut divided) = (None, false, false);
+    let mut start = 0;
+    for element in elements(metric, 3) {
         let element = element?;
         if is_data(element.number) {
             if before.is_none() {
@@ -164,32 +198,35 @@ pub(super) fn metric(
             continue;
         }
         if element.number == 12 {
-            // Metadata on both sides of the data would have to be looked for on both.
-            if before.is_some() && described {
-                checked = Checked::Irregular;
-            }
+            divided |= before.is_some() && described;
             described |= before.is_none();
         }
         draft.part(&metric[element.start..element.end]);
     }
-    let mut after = draft.since(start);
-    let mut before = before.unwrap_or_default();
-    if checked == Checked::Irregular {
-        let of = OfMetric::decode(metric).map_err(|error| error.to_string())?;
+    let checked = check(&schema::METRIC, &draft.bytes, |_| ()).map_err(|wrong| wrong.to_string())?;
+    let (mut before, mut after) = (before.unwrap_or_default(), draft.since(start));
+    // Metadata on both sides of the data would have to be looked for on both.
+    if checked == Checked::Irregular || divided {
+        let written = regular(&schema::METRIC, &draft.bytes);
         draft.clear();
-        let metadata = OfMetric { metadata: of.metadata.clone(), ..OfMetric::default() };
-        before = draft.part(&OfMetric { metadata: Vec::new(), ..of }.encode_to_vec());
-        after = draft.part(&metadata.encode_to_vec());
+        for metadata in [false, true] {
+            for element in Elements::of(&written).flatten().filter(|one| (one.number == 12) == metadata) {
+                draft.part(&written[element.start..element.end]);
+            }
+            if !metadata {
+                before = draft.since(0);
+            }
+        }
+        after = draft.since(before.range().end);
     }
-    let (rest, temporality, monotonic) = aggregation(draft, data)?;
+    let (rest, temporality, monotonic) = aggregation(draft, tag, data)?;
     let kind = MetricKind::from_wire(tag, temporality, monotonic).unwrap_or(MetricKind::Gauge);
     let name = name_in(draft, [before, after]);
     let parts = MetricParts { before, after, tag, data: rest, kind, name };
-    draft.set_metric(parts);
-    Ok(reading.source(draft, Some(origin)))
+    Ok(reading.source(draft, Layout::Metric(parts), Some(scope)))
 }
 
-/// Where the name lies.
+/// Finds the name.
 fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     for part in parts {
         let bytes = draft.at(part);
@@ -202,30 +239,40 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     Part::default()
 }
 
-/// Appends what `Gauge`, `Sum` and so on have beside their points; and what that says.
-fn aggregation(draft: &mut Draft, data: &[u8]) -> Result<(Part, Temporality, bool), String> {
-    let (mut temporality, mut monotonic, mut others) = (0, 0, false);
-    let mut wrong = false;
+/// Appends what `Gauge`, `Sum` and so on have beside their points, and returns what it says.
+fn aggregation(draft: &mut Draft, tag: u32, data: &[u8]) -> Result<(Part, Temporality, bool), String> {
+    let (mut temporality, mut monotonic) = (0, 0);
+    let (mut alone, mut wrong) = (true, false);
     let see = |field: Field<'_>| match (field.number, field.raw) {
         (1, Raw::Bytes(_)) => {}
         (1, _) => wrong = true,
-        (2, raw) => temporality = raw.number(),
-        (3, raw) => monotonic = raw.number(),
-        _ => others = true,
+        (number, raw) => {
+            alone = false;
+            match number {
+                2 => temporality = raw.number(),
+                3 => monotonic = raw.number(),
+                _ => {}
+            }
+        }
     };
-    let checked = check(&schema::DATA, data, see).map_err(|wrong| wrong.to_string())?;
+    let schema = schema::data(tag);
+    let checked = check(schema, data, see).map_err(|wrong| wrong.to_string())?;
     if wrong {
-        return Err("field 1 has another wire type than the protocol's".to_owned());
+        return Err(other_type(1));
     }
     let start = draft.bytes.len();
-    if checked == Checked::Regular && others {
+    if !alone {
+        let written;
+        let data = match checked {
+            Checked::Regular => data,
+            Checked::Irregular => {
+                written = regular(schema, data);
+                &written
+            }
+        };
         for element in Elements::of(data).flatten().filter(|element| element.number != 1) {
             draft.part(&data[element.start..element.end]);
         }
-    } else {
-        let mut writer = Writer(&mut draft.bytes);
-        writer.number(2, temporality);
-        writer.number(3, monotonic);
     }
     let temporality = Temporality::from_number(temporality as i32).unwrap_or_default();
     Ok((draft.since(start), temporality, monotonic != 0))

@@ -1,48 +1,62 @@
 //! Sources that were seen before, found again by their bytes.
 
 use crate::signal::WeakPart;
-use crate::signal::source::{Draft, Group, Source};
+use crate::signal::draft::{Draft, Layout};
+use crate::signal::source::{Group, Source};
+use crate::sync::ArcSwapOption;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Sources that a table knows at most.
 const SLOTS: usize = 1024;
 
-/// Finds sources again, so that a thousand small requests of one process share its resource. It holds none of them: a source
-/// goes with its last record. One that finds its slot taken takes it.
+/// Slots that a source may lie in.
+const WAYS: usize = 4;
+
+/// Finds sources again, so that a thousand small requests of one process share its resource.
+///
+/// It holds none of them: a source goes with its last record. A new one takes a slot of one that has gone, or else of any.
+/// Nobody waits: of two threads that bring the same new source at once, each may make its own.
 pub(crate) struct Known {
-    slots: Box<[Mutex<Slot>]>,
+    slots: Box<[ArcSwapOption<Slot>]>,
     state: RandomState,
 }
 
-#[derive(Default)]
 struct Slot {
     hash: u64,
-    source: Option<WeakPart<Group>>,
+    source: WeakPart<Group>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Mutex::default()).collect(), state: RandomState::new() }
+        Self { slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(), state: RandomState::new() }
     }
 }
 
 impl Known {
-    /// The source with these bytes: one that somebody holds, or a new one. O(bytes).
-    pub(super) fn find(&self, draft: &Draft, origin: Option<&Source>) -> Source {
-        let place = origin.map(|origin| std::ptr::from_ref(&**origin.shared()) as usize);
-        let hash = self.state.hash_one((place, &draft.bytes));
-        let slot = &self.slots[hash as usize % SLOTS];
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = slot.source.as_ref().filter(|_| slot.hash == hash).and_then(WeakPart::upgrade);
-        if let Some(known) = known.map(Source::of_shared)
-            && known.is_of(draft, origin)
-        {
-            return known;
+    /// Returns the source with these bytes, within this one: one that somebody holds, or a new one. O(bytes of the draft).
+    pub(super) fn find(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
+        let hash = self.state.hash_one((origin.map(Source::address), &draft.bytes));
+        let (row, _) = self.slots.as_chunks::<WAYS>();
+        let row = &row[hash as usize % row.len()];
+        let mut free = None;
+        for slot in row {
+            let known = slot.load();
+            match known.as_ref().filter(|known| known.source.is_held()) {
+                Some(known) if known.hash == hash => {
+                    let source = known.source.upgrade().map(Source::of_shared);
+                    if let Some(source) = source.filter(|source| source.is_of(draft, layout, origin)) {
+                        return source;
+                    }
+                }
+                Some(_) => {}
+                None => free = Some(slot),
+            }
         }
-        let source = draft.share(origin);
-        *slot = Slot { hash, source: Some(source.shared().downgrade()) };
+        let source = draft.share(layout, origin);
+        let slot = free.unwrap_or(&row[(hash >> 32) as usize % WAYS]);
+        slot.store(Some(Arc::new(Slot { hash, source: source.shared().downgrade() })));
         source
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! [`Store::trace`]: crate::Store::trace
 
+mod decoded;
 mod drafts;
 mod gzip;
 mod json;
@@ -30,6 +31,8 @@ mod sdk;
 
 pub use gzip::{GunzipError, gunzip};
 pub(crate) use known::Known;
+/// The protocol's own messages, of the crate `opentelemetry-proto`: what `to_proto` of a record returns.
+pub use opentelemetry_proto::tonic as proto;
 pub use rejected::Rejected;
 pub use requests::{Exported, write};
 #[cfg(feature = "opentelemetry")]
@@ -64,7 +67,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As paths have it.
+    /// Returns its name, as paths have it.
     fn name(self) -> &'static str {
         match self {
             Kind::Traces => "traces",
@@ -73,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// What a request in JSON carries its records in.
+    /// Returns the name of the field that carries records in JSON.
     fn container(self) -> &'static str {
         match self {
             Kind::Traces => "resourceSpans",
@@ -156,12 +159,12 @@ impl Request {
         Ok(whole)
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.spans.len() + self.logs.len() + self.points.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -195,11 +198,17 @@ fn read(
 }
 
 impl Telemetry {
-    /// Takes a request as it came, without copying it: in protobuf, its records stay ranges of its bytes. O(bytes). It may wait for
-    /// room, as [`Store::push_batch`] does.
+    /// Takes a request as it came: in protobuf, its records stay ranges of its bytes. O(bytes). It may wait for room, as
+    /// [`Store::push_batch`] does.
     ///
-    /// Every record is checked completely first. A request is kept while one of its records is; where most of it is no records,
-    /// or they are few, the records' bytes are copied out of it, so that it is not kept. JSON is written anew as protobuf.
+    /// Every record is checked completely first. A request between 4 and 256 KiB is kept without copying it, if at least four
+    /// fifths of it are records, as long as one of its records is. Of others, the records' bytes are copied, in pieces of at
+    /// most 256 KiB, so that no record keeps more than that. JSON is written anew as protobuf.
+    ///
+    /// Each record that is stored counts its own bytes ([`heap_bytes`](Signal::heap_bytes)); what encloses them counts once, as
+    /// long as one of them is held. Of a piece whose oldest records were evicted, their bytes are held and no longer counted:
+    /// at most 256 KiB for each shard, unless somebody else holds its records. A `Vec` or a buffer with room to spare holds
+    /// more than its length, and that is not counted either: give a boxed slice where that matters.
     ///
     /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected; a resource, a scope or a
     /// metric that is larger, with its records.

@@ -6,29 +6,36 @@
 use super::Kind;
 use super::drafts::{self, data_of, elements};
 use super::reading::{Lies, Reading};
-use crate::signal::source::{Draft, Source};
+use crate::signal::body;
+use crate::signal::draft::Draft;
+use crate::signal::source::Source;
 use crate::wire::{Elements, Raw};
 
-/// The messages in the fields of this number, up to some damage.
+/// Iterates over the messages in the fields of this number, up to some damage.
 fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    let elements = elements(of).map_while(Result::ok).filter(move |element| element.number == number);
+    let elements = elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
     elements.map(|element| element.raw.bytes())
 }
 
-/// The number of points in a metric's data.
+/// Counts the points in a metric's data.
 fn points_in(data: &[u8]) -> u64 {
     // What comes after some damage can't be counted.
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
     elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).count() as u64
 }
 
-/// The number of its records, or of its points where it is one of metrics.
+/// Counts a record as one, and a metric as its points.
 fn records_in(kind: Kind, record: &[u8]) -> u64 {
     if kind != Kind::Metrics {
         return 1;
     }
-    let data = elements(record).map_while(Result::ok).filter(|element| drafts::is_data(element.number)).last();
-    data.map_or(0, |data| points_in(data.raw.bytes())).max(1)
+    let data = elements(record, 3).map_while(Result::ok).filter(|element| drafts::is_data(element.number));
+    // Data of another type replaces what came before it.
+    let (_, points) = data.fold((0, 0), |(tag, points), data| {
+        let before = if data.number == tag { points } else { 0 };
+        (data.number, before + points_in(data.raw.bytes()))
+    });
+    points.max(1)
 }
 
 fn records_in_scope(kind: Kind, scope: &[u8]) -> u64 {
@@ -39,23 +46,23 @@ fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
     messages(resource, 2).map(|scope| records_in_scope(kind, scope)).sum::<u64>().max(1)
 }
 
-pub(super) fn read(kind: Kind, body: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
+pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
     // All of it, before anything is taken.
-    elements(body).try_for_each(|element| element.map(|_| ()))?;
-    let mut drafts = [Draft::default(), Draft::default()];
-    for resource in messages(body, 1) {
-        if let Err(wrong) = read_resource(kind, resource, &mut drafts, reading) {
+    elements(request, 1).try_for_each(|element| element.map(|_| ()))?;
+    let mut draft = Draft { bytes: body::borrow_buffer() };
+    for resource in messages(request, 1) {
+        if let Err(wrong) = read_resource(kind, resource, &mut draft, reading) {
             reading.reject(records_in_resource(kind, resource), &wrong);
         }
     }
+    body::return_buffer(draft.bytes);
     Ok(())
 }
 
-fn read_resource(kind: Kind, of: &[u8], drafts: &mut [Draft; 2], reading: &mut Reading<'_>) -> Result<(), String> {
-    drafts::resource(&mut drafts[0], of, reading)?;
-    let resource = drafts[0].bytes.len();
+fn read_resource(kind: Kind, of: &[u8], draft: &mut Draft, reading: &mut Reading<'_>) -> Result<(), String> {
+    let resource = drafts::resource(draft, of, reading)?;
     for scope in messages(of, 2) {
-        if let Err(wrong) = read_scope(kind, scope, resource, drafts, reading) {
+        if let Err(wrong) = read_scope(kind, scope, &resource, draft, reading) {
             reading.reject(records_in_scope(kind, scope), &wrong);
         }
     }
@@ -65,15 +72,14 @@ fn read_resource(kind: Kind, of: &[u8], drafts: &mut [Draft; 2], reading: &mut R
 fn read_scope(
     kind: Kind,
     of: &[u8],
-    resource: usize,
-    [draft, of_metric]: &mut [Draft; 2],
+    resource: &Source,
+    draft: &mut Draft,
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
-    drafts::scope(draft, resource, of, reading)?;
-    let source = reading.source(draft, None);
+    let source = drafts::scope(draft, resource, of, reading)?;
     for record in messages(of, 2) {
         let read = match kind {
-            Kind::Metrics => read_metric(record, &source, of_metric, reading),
+            Kind::Metrics => read_metric(record, &source, draft, reading),
             _ => reading.record(kind, Lies::InRequest(record), &source),
         };
         if let Err(wrong) = read {
@@ -84,15 +90,14 @@ fn read_scope(
 }
 
 fn read_metric(record: &[u8], origin: &Source, draft: &mut Draft, reading: &mut Reading<'_>) -> Result<(), String> {
-    let data = data_of(record)?;
-    let Some((tag, points)) = data else {
+    let Some(data) = data_of(record)? else {
         // Nothing is lost, but what is damaged is told.
         let empty = drafts::metric(draft, record, (5, &[]), origin, reading);
         return empty.map(|_| ());
     };
-    let source = drafts::metric(draft, record, (tag, points), origin, reading)?;
-    for point in messages(points, 1) {
-        if let Err(wrong) = reading.point(tag, Lies::InRequest(point), &source) {
+    let source = drafts::metric(draft, record, (data.tag, &data.merged()), origin, reading)?;
+    for point in data.pieces().flat_map(|piece| messages(piece, 1)) {
+        if let Err(wrong) = reading.point(data.tag, Lies::InRequest(point), &source) {
             reading.reject(1, &wrong);
         }
     }

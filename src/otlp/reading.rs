@@ -4,7 +4,8 @@ use super::known::Known;
 use super::records::{self, Record};
 use super::{Kind, Rejected, Request};
 use crate::signal::body::{self, At, Body};
-use crate::signal::source::{Draft, Source};
+use crate::signal::draft::{Draft, Layout};
+use crate::signal::source::Source;
 use crate::signal::{LogRecord, MetricPoint, Span};
 use bytes::Bytes;
 
@@ -13,6 +14,11 @@ const NOTE: usize = 72;
 
 /// Records that are delivered together at least, where a request is not wanted whole.
 const DELIVERED: usize = 512;
+
+/// Records stay in a request of so many bytes. Of a shorter one they are copied, since its bytes may be a part of a larger
+/// buffer. Of a longer one they are copied in pieces of at most so many bytes: one that is held for long keeps that much.
+const SHORT: usize = 4 << 10;
+const LONG: usize = 256 << 10;
 
 /// Bytes of records that were written anew, after which they are delivered.
 const WRITTEN: usize = 256 << 10;
@@ -106,11 +112,11 @@ impl<'a> Reading<'a> {
         if bytes <= self.largest { Ok(()) } else { Err(self.too_large(what)) }
     }
 
-    /// What records share: the same as before, if it was seen before.
-    pub(super) fn source(&self, draft: &Draft, origin: Option<&Source>) -> Source {
+    /// Returns a source with these bytes: the same as before, if it was seen before.
+    pub(super) fn source(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         match self.known {
-            Some(known) => known.find(draft, origin),
-            None => draft.share(origin),
+            Some(known) => known.find(draft, layout, origin),
+            None => draft.share(layout, origin),
         }
     }
 
@@ -164,6 +170,11 @@ impl<'a> Reading<'a> {
 }
 
 fn note<T: Record>(window: &mut Window<T>, body: &Bytes, head: T::Head, lies: Lies<'_>, source: &Source) {
+    if window.notes.is_empty() {
+        // So many records, most requests of this size have.
+        window.notes.reserve((body.len() / 128).min(DELIVERED));
+        window.sources.reserve((body.len() / 1_024).clamp(1, 64));
+    }
     if !window.sources.last().is_some_and(|last| last.same(source)) {
         window.sources.push(source.clone());
     }
@@ -181,20 +192,17 @@ fn note<T: Record>(window: &mut Window<T>, body: &Bytes, head: T::Head, lies: Li
 }
 
 impl<T: Record> Window<T> {
-    /// Makes records of what was noted. Where most of the request is records, they stay in it; of others, the bytes of the
-    /// records are copied.
+    /// Makes records of what was noted. They stay in their request where that is worth it; otherwise their bytes are copied.
     fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>) -> Vec<T> {
         /// With so few, a body of their own costs more than places in the thread's chunk.
         const FEW: usize = 16;
-        let notes = std::mem::take(&mut self.notes);
-        let sources = std::mem::take(&mut self.sources);
-        let written = std::mem::take(&mut self.written);
-        let bytes = std::mem::take(&mut self.bytes);
-        if let Some(whole) = whole
-            && written.is_empty()
-            && (whole.len() - bytes) * 4 <= bytes
-            && notes.len() >= FEW / 4
-        {
+        let window = std::mem::take(self);
+        let Window { notes, sources, written, bytes } = window;
+        // Bytes of a short request may be a part of a larger buffer.
+        let stays = |whole: &&Bytes| {
+            written.is_empty() && (SHORT..=LONG).contains(&whole.len()) && (whole.len() - bytes) * 4 <= bytes
+        };
+        if let Some(whole) = whole.filter(stays) {
             let body = Body::whole(whole.clone(), sources.into(), bytes);
             return notes.into_iter().map(|(head, note)| T::of(head, body.clone(), note.at)).collect();
         }
@@ -202,21 +210,35 @@ impl<T: Record> Window<T> {
             let from: &[u8] = if note.in_request { request } else { &written };
             &from[note.at.start as usize..][..note.at.length as usize]
         };
-        if notes.len() < FEW {
-            let keep = |(head, note): (T::Head, Note)| {
-                let (body, at) = body::keep(T::OF, lies(&note), &sources[note.at.number as usize]);
-                T::of(head, body, at)
-            };
-            return notes.into_iter().map(keep).collect();
+        let mut records = Vec::with_capacity(notes.len());
+        let mut rest = &notes[..];
+        while !rest.is_empty() {
+            let (mut count, mut bytes) = (0, 0);
+            while count < rest.len() && (count == 0 || bytes + lies(&rest[count].1).len() <= LONG) {
+                bytes += lies(&rest[count].1).len();
+                count += 1;
+            }
+            let (piece, others) = rest.split_at(count);
+            rest = others;
+            if count < FEW {
+                records.extend(piece.iter().map(|(head, note)| {
+                    let (body, at) = body::keep(T::OF, lies(note), &sources[note.at.number as usize]);
+                    T::of(*head, body, at)
+                }));
+                continue;
+            }
+            let numbers = piece[0].1.at.number..=piece[count - 1].1.at.number;
+            let of_piece = &sources[*numbers.start() as usize..=*numbers.end() as usize];
+            let mut copied = Vec::with_capacity(bytes);
+            piece.iter().for_each(|(_, note)| copied.extend_from_slice(lies(note)));
+            let body = Body::whole(copied.into(), of_piece.into(), bytes);
+            let mut start = 0;
+            records.extend(piece.iter().map(|(head, note)| {
+                let at = At { number: note.at.number - numbers.start(), start, length: note.at.length };
+                start += at.length;
+                T::of(*head, body.clone(), at)
+            }));
         }
-        let mut copied = Vec::with_capacity(bytes);
-        let mut notes = notes;
-        for (_, note) in &mut notes {
-            let start = copied.len() as u32;
-            copied.extend_from_slice(lies(note));
-            note.at.start = start;
-        }
-        let body = Body::whole(copied.into(), sources.into(), bytes);
-        notes.into_iter().map(|(head, note)| T::of(head, body.clone(), note.at)).collect()
+        records
     }
 }

@@ -1,16 +1,14 @@
 //! Records are checked, completely, when they come in.
 //!
-//! A record is kept as it came, fields that nobody knows included. One that is not regular (see [`wire`](crate::wire)) is
-//! decoded and encoded again, by `prost`, so that it means to our readers what it means to others.
+//! A record is kept as it came, fields that the protocol does not know included. One that is not regular (see
+//! [`wire`](crate::wire)) is rewritten, so that it means to our readers what it means to others.
 
 use super::reading::Lies;
 use crate::signal::body::{At, Body, Of};
 use crate::signal::metric_point::Shape;
 use crate::signal::{self, LogRecord, MetricPoint, Shared, Signal, Span};
 use crate::wire::schema::{self, Schema};
-use crate::wire::{Checked, Field, Raw, check, field_of};
-use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
-use prost::Message;
+use crate::wire::{Checked, Field, Raw, check, field_of, regular};
 use std::cell::Cell;
 
 /// A record that is a range of a body.
@@ -39,11 +37,6 @@ record!(Span, span, Spans);
 record!(LogRecord, log, Logs);
 record!(MetricPoint, metric_point, Points);
 
-/// Decodes and encodes again.
-pub(super) fn anew<M: Message + Default>(message: &[u8]) -> Result<Vec<u8>, String> {
-    M::decode(message).map(|message| message.encode_to_vec()).map_err(|error| error.to_string())
-}
-
 /// Checks a message, makes it regular, and hands it on with what `see` made of its fields.
 #[inline(always)]
 fn checked<H: Copy>(
@@ -51,14 +44,13 @@ fn checked<H: Copy>(
     lies: Lies<'_>,
     head: H,
     see: impl Fn(&mut H, Field<'_>),
-    anew: impl Fn(&[u8]) -> Result<Vec<u8>, String>,
     take: impl FnOnce(H, Lies<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut found = head;
     match check(schema, lies.bytes(), |field| see(&mut found, field)).map_err(|wrong| wrong.to_string())? {
         Checked::Regular => take(found, lies),
         Checked::Irregular => {
-            let written = anew(lies.bytes())?;
+            let written = regular(schema, lies.bytes());
             let mut found = head;
             check(schema, &written, |field| see(&mut found, field)).map_err(|wrong| wrong.to_string())?;
             take(found, Lies::Elsewhere(&written))
@@ -66,7 +58,7 @@ fn checked<H: Copy>(
     }
 }
 
-/// An id that has to be there.
+/// Checks an id that has to be there.
 fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     match <[u8; N]>::try_from(bytes) {
         Ok(id) if id == [0; N] => Err(format!("{field} is all zero")),
@@ -75,7 +67,8 @@ fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Why a span's ids are not sound: those of its trace and its own have to be there, that of its parent may be all zero.
+/// Returns why a span's ids are not sound. Its trace's and its own have to be there; its parent's
+/// may be all zero.
 #[cold]
 fn wrong_ids(span: &[u8]) -> Result<(), String> {
     let id = |number| field_of(span, number).map_or(&[][..], Raw::bytes);
@@ -95,7 +88,7 @@ pub(super) fn span(lies: Lies<'_>, take: impl FnOnce(signal::span::Head, Lies<'_
         }
         head.see(field);
     };
-    checked(&schema::SPAN, lies, signal::span::Head::default(), see, anew::<trace::Span>, |head, lies| {
+    checked(&schema::SPAN, lies, signal::span::Head::default(), see, |head, lies| {
         if !head.has_ids() || !parent_is_sound.get() {
             wrong_ids(lies.bytes())?;
         }
@@ -106,7 +99,7 @@ pub(super) fn span(lies: Lies<'_>, take: impl FnOnce(signal::span::Head, Lies<'_
 
 pub(super) fn log(lies: Lies<'_>, take: impl FnOnce(signal::log::Head, Lies<'_>)) -> Result<(), String> {
     let see = |head: &mut signal::log::Head, field: Field<'_>| head.see(field);
-    checked(&schema::LOG, lies, signal::log::Head::default(), see, anew::<logs::LogRecord>, |head, lies| {
+    checked(&schema::LOG, lies, signal::log::Head::default(), see, |head, lies| {
         take(head, lies);
         Ok(())
     })
@@ -118,15 +111,14 @@ pub(super) fn point(
     take: impl FnOnce(signal::metric_point::Head, Lies<'_>),
 ) -> Result<(), String> {
     let shape = Shape::of(tag);
-    type Anew = fn(&[u8]) -> Result<Vec<u8>, String>;
-    let (schema, anew): (_, Anew) = match shape {
-        Shape::Number => (&schema::NUMBER, anew::<metrics::NumberDataPoint>),
-        Shape::Histogram => (&schema::HISTOGRAM, anew::<metrics::HistogramDataPoint>),
-        Shape::Exponential => (&schema::EXPONENTIAL, anew::<metrics::ExponentialHistogramDataPoint>),
-        Shape::Summary => (&schema::SUMMARY, anew::<metrics::SummaryDataPoint>),
+    let schema = match shape {
+        Shape::Number => &schema::NUMBER,
+        Shape::Histogram => &schema::HISTOGRAM,
+        Shape::Exponential => &schema::EXPONENTIAL,
+        Shape::Summary => &schema::SUMMARY,
     };
     let see = |head: &mut signal::metric_point::Head, field: Field<'_>| head.see(field);
-    checked(schema, lies, signal::metric_point::Head::of(shape), see, anew, |head, lies| {
+    checked(schema, lies, signal::metric_point::Head::of(shape), see, |head, lies| {
         take(head, lies);
         Ok(())
     })

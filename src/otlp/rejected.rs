@@ -10,7 +10,7 @@ const MOST_REASONS: usize = 8;
 /// Characters of a reason at either end; what lies between them is left out.
 const REASON_END: usize = 100;
 
-/// A reason without its middle, if it is long: a foreign name may be.
+/// Leaves out a reason's middle if it is long, as a foreign name may be.
 fn shortened(reason: &str) -> Option<String> {
     // So is nearly each, and a request of nothing but nonsense brings half a million of them in a MiB.
     if reason.len() <= 2 * REASON_END {
@@ -29,23 +29,23 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// How many.
+    /// Returns the number of records that were rejected.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Whether there were none.
+    /// Returns whether there were none.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Why, with how many records each: the first few reasons that occurred.
+    /// Iterates over the first few reasons, each with its number of records.
     pub fn reasons(&self) -> impl Iterator<Item = (&str, u64)> {
         self.reasons.iter().map(|(reason, records)| (&**reason, *records))
     }
 
-    /// The response to a request of this kind: empty if all was taken, else the protocol's *partial success*, with the number of
-    /// rejected records and why.
+    /// Encodes the response to a request of this kind: empty if all was taken, else the protocol's
+    /// *partial success*, with the number of rejected records and why.
     pub fn to_response(&self, kind: Kind, encoding: Encoding) -> Vec<u8> {
         let name = match kind {
             Kind::Traces => "rejectedSpans",

@@ -2,7 +2,7 @@
 
 use super::{Encoding, json};
 use crate::query::Answer;
-use crate::signal::source::Envelope;
+use crate::signal::draft::{Envelope, Layout};
 use crate::signal::{LogRecord, MetricPoint, Signal, Source, Span};
 use crate::wire::Writer;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ pub trait Exported: Signal + sealed::Exported {}
 
 impl<T: Signal + sealed::Exported> Exported for T {}
 
-mod sealed {
+pub(super) mod sealed {
     use super::Source;
 
     /// Writes records that belong to one request.
@@ -22,13 +22,14 @@ mod sealed {
         fn source(&self) -> &Source;
         /// Appends records of one scope.
         fn write(records: &[&Self], bytes: &mut Vec<u8>);
-        /// Each record, or each metric of them.
+        /// Encodes each record, or each metric of them.
         fn json(records: &[&Self]) -> Vec<serde_json::Value>;
     }
 }
 
 impl<T: Exported> Answer<T> {
-    /// The records as an OTLP export request: what was taken from one, byte for byte, under what it shares. O(bytes).
+    /// Encodes the records as an OTLP export request: what was taken from one comes out byte for
+    /// byte, under what it shares. O(bytes).
     ///
     /// ```
     /// use slipring::otlp::{Encoding, Kind, Request};
@@ -46,7 +47,7 @@ impl<T: Exported> Answer<T> {
     }
 }
 
-/// Records as an OTLP export request; see [`Answer::to_otlp`].
+/// Encodes records as an OTLP export request; see [`Answer::to_otlp`].
 pub fn write<'a, T: Exported>(records: impl IntoIterator<Item = &'a T>, encoding: Encoding) -> Vec<u8> {
     let records: Vec<&T> = records.into_iter().collect();
     match encoding {
@@ -55,22 +56,16 @@ pub fn write<'a, T: Exported>(records: impl IntoIterator<Item = &'a T>, encoding
     }
 }
 
-/// What is written before and after what an envelope encloses.
-fn around(source: &Source, of: impl Fn(&Source) -> Envelope) -> (&[u8], &[u8]) {
-    let origin = source.origin();
-    let envelope = of(origin);
-    (origin.at(envelope.before), origin.at(envelope.after))
+/// Returns what is written before and after what a resource or a scope encloses.
+fn around(part: &Source) -> (&[u8], &[u8]) {
+    let envelope = match part.layout() {
+        Layout::Resource { of, .. } | Layout::Scope(of) => *of,
+        Layout::Metric(_) => Envelope::default(),
+    };
+    (part.at(envelope.before), part.at(envelope.after))
 }
 
-fn resource_of(source: &Source) -> (&[u8], &[u8]) {
-    around(source, |origin| origin.layout().resource)
-}
-
-fn scope_of(source: &Source) -> (&[u8], &[u8]) {
-    around(source, |origin| origin.layout().scope)
-}
-
-/// Records by what they have in common, in the order of the first with each.
+/// Groups records by what they have in common, in the order of the first with each.
 fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
     let mut groups: Vec<Vec<&T>> = Vec::new();
     let mut known: HashMap<K, usize> = HashMap::new();
@@ -84,15 +79,18 @@ fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T
     groups
 }
 
-/// Records by their sources, and these by their resources: lists of what has one resource, of what has one scope.
+/// Groups records by their resources, and those of one resource by their scopes.
 fn by_resource_and_scope<'a, T: Exported>(records: &[&'a T]) -> Vec<Vec<Vec<&'a T>>> {
-    // Most records of one resource have one and the same source, which is told by its address.
-    let by_source = grouped(records, |record| std::ptr::from_ref(&**record.source().origin().shared()) as usize);
-    let firsts: Vec<&Vec<&T>> = by_source.iter().collect();
-    let by_resource = grouped(&firsts, |records| resource_of(records[0].source()));
-    let scopes = |sources: Vec<&Vec<&'a T>>| {
-        let by_scope = grouped(&sources, |records| scope_of(records[0].source()));
-        by_scope.into_iter().map(|sources| sources.into_iter().flatten().copied().collect()).collect()
+    let by_part = grouped(records, |record| record.source().scope_part().address());
+    let by_part: Vec<&Vec<&T>> = by_part.iter().collect();
+    // Bytes are compared once for each resource, not for each of its scopes.
+    let by_resource_part = grouped(&by_part, |records| records[0].source().resource_part().address());
+    let by_resource_part: Vec<&Vec<&Vec<&T>>> = by_resource_part.iter().collect();
+    let by_resource = grouped(&by_resource_part, |parts| around(parts[0][0].source().resource_part()));
+    let scopes = |parts: Vec<&Vec<&Vec<&'a T>>>| {
+        let parts: Vec<&Vec<&T>> = parts.into_iter().flatten().copied().collect();
+        let by_scope = grouped(&parts, |records| around(records[0].source().scope_part()));
+        by_scope.into_iter().map(|parts| parts.into_iter().flatten().copied().collect()).collect()
     };
     by_resource.into_iter().map(scopes).collect()
 }
@@ -102,11 +100,11 @@ fn protobuf<T: Exported>(records: &[&T]) -> Vec<u8> {
     let mut writer = Writer(&mut bytes);
     for scopes in by_resource_and_scope(records) {
         writer.nested(1, |writer| {
-            let (before, after) = resource_of(scopes[0][0].source());
+            let (before, after) = around(scopes[0][0].source().resource_part());
             writer.0.extend_from_slice(before);
             for records in &scopes {
                 writer.nested(2, |writer| {
-                    let (before, after) = scope_of(records[0].source());
+                    let (before, after) = around(records[0].source().scope_part());
                     writer.0.extend_from_slice(before);
                     T::write(records, writer.0);
                     writer.0.extend_from_slice(after);
@@ -139,13 +137,13 @@ fn write_logs(logs: &[&LogRecord], writer: &mut Writer<'_>) {
     write_plainly(logs, LogRecord::bytes, writer);
 }
 
-/// Points by their metrics.
+/// Groups points by their metrics.
 fn by_metric<'a>(points: &[&'a MetricPoint]) -> Vec<Vec<&'a MetricPoint>> {
-    let by_source = grouped(points, |point| std::ptr::from_ref(&**point.source().shared()) as usize);
+    let by_source = grouped(points, |point| point.source().address());
     let firsts: Vec<&Vec<&MetricPoint>> = by_source.iter().collect();
     let by_bytes = grouped(&firsts, |points| {
         let source = points[0].source();
-        let metric = source.layout().metric;
+        let metric = source.metric_parts();
         metric.map(|parts| (parts.tag, [parts.before, parts.after, parts.data].map(|part| source.at(part))))
     });
     by_bytes.into_iter().map(|sources| sources.into_iter().flatten().copied().collect()).collect()
@@ -155,7 +153,7 @@ fn write_points(points: &[&MetricPoint], writer: &mut Writer<'_>) {
     for points in by_metric(points) {
         writer.nested(2, |writer| {
             let source = points[0].source();
-            let parts = source.layout().metric;
+            let parts = source.metric_parts();
             writer.0.extend_from_slice(parts.map_or(&[], |parts| source.at(parts.before)));
             writer.nested(parts.map_or(5, |parts| parts.tag), |writer| {
                 points.iter().for_each(|point| writer.always_bytes(1, point.bytes()));

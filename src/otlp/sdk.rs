@@ -92,7 +92,7 @@ impl PushMetricExporter for Exporter {
         Ok(())
     }
 
-    /// Cumulative: a reader who comes late misses nothing.
+    /// Returns `Cumulative`: a reader who comes late misses nothing.
     fn temporality(&self) -> Temporality {
         Temporality::Cumulative
     }

@@ -41,20 +41,20 @@ pub(crate) struct At {
 const COUNTERS: usize = 32;
 
 impl Body {
-    /// A body whose records take so many of its bytes.
+    /// Makes a body whose records take so many of its bytes.
     pub(crate) fn whole(bytes: Bytes, sources: Box<[Source]>, records: usize) -> Shared<Self> {
         let beside = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
         Shared::with_heap_bytes(Body::Whole { bytes, sources }, beside)
     }
 
-    /// A body of one record.
+    /// Makes a body of one record.
     pub(crate) fn alone(bytes: &[u8], source: &Source) -> (Shared<Self>, At) {
         let at = At { number: 0, start: 0, length: bytes.len() as u32 };
         let sources = Box::new([source.clone()]);
         (Self::whole(Bytes::copy_from_slice(bytes), sources, bytes.len()), at)
     }
 
-    /// A record's bytes.
+    /// Returns a record's bytes.
     #[inline]
     pub(crate) fn bytes(&self, at: At) -> &[u8] {
         match self {
@@ -65,7 +65,7 @@ impl Body {
         }
     }
 
-    /// A record's source.
+    /// Returns a record's source.
     #[inline]
     pub(crate) fn source(&self, at: At) -> &Source {
         match self {
@@ -130,12 +130,12 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
-/// A list to write into, empty.
+/// Lends an empty buffer to write into.
 pub(crate) fn borrow_buffer() -> Vec<u8> {
     DESK.try_with(|desk| desk.try_borrow_mut().ok()?.spare.pop()).ok().flatten().unwrap_or_default()
 }
 
-/// Gives a list back, so that the next record needs no allocation.
+/// Takes a buffer back, so that the next record needs no allocation.
 pub(crate) fn return_buffer(mut buffer: Vec<u8>) {
     const SPARE: usize = 4;
     if buffer.capacity() == 0 || buffer.capacity() > MOST / 4 {
@@ -193,7 +193,7 @@ impl Desk {
         chunk.used += 1;
         chunk.filled += bytes.len();
         if !chunk.source.as_ref().is_some_and(|last| last.same(source)) {
-            chunk.sources += source.heap_bytes();
+            chunk.sources += source.bytes_beside(chunk.source.as_ref());
             chunk.source = Some(source.clone());
         }
         Some((chunk.body.clone(), at))
@@ -209,7 +209,8 @@ impl Chunk {
         Self { body, room: BytesMut::with_capacity(room), used: 0, filled: 0, source: None, sources: 0 }
     }
 
-    /// How large the next one should be: places, and room. What is left over here is wasted.
+    /// Ends the chunk, counts the room left over as wasted, and returns how large the next one
+    /// should be: places, and room.
     fn end(self) -> (usize, usize) {
         self.body.add_heap_bytes(self.left());
         (self.used + self.used / 8 + 1, self.filled + self.filled / 16)

@@ -53,19 +53,19 @@ pub enum ParseIdError {
 macro_rules! id {
     ($id:ident, $bytes:literal, $integer:ty) => {
         impl $id {
-            /// The id's bytes, in the order in which they travel.
+            /// Returns the id's bytes, in the order in which they travel.
             pub fn to_bytes(self) -> [u8; $bytes] {
                 self.0
             }
 
-            /// Whether this is the id that names nothing.
+            /// Returns whether the id is all zero, and so names nothing.
             pub fn is_zero(self) -> bool {
                 self.0 == [0; $bytes]
             }
         }
 
         impl $id {
-            /// The id in a field, unless it has another length or is all zero.
+            /// Reads the id in a field, unless it has another length or is all zero.
             pub(crate) fn of_wire(field: Option<Raw<'_>>) -> Option<Self> {
                 let id = Self(field?.bytes().try_into().ok()?);
                 (!id.is_zero()).then_some(id)
@@ -124,7 +124,7 @@ id!(TraceId, 16, u128);
 id!(SpanId, 8, u64);
 
 impl TraceId {
-    /// The id as an index key; the id that names nothing is no key.
+    /// Returns the id as an index key; an id that is all zero is none.
     pub(super) fn key(self) -> Option<Key<'static>> {
         (!self.is_zero()).then(|| self.into())
     }

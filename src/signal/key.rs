@@ -44,7 +44,7 @@ impl Key<'_> {
 }
 
 impl KeyBuf {
-    /// The same key, borrowed.
+    /// Borrows the key.
     pub fn as_key(&self) -> Key<'_> {
         match self {
             KeyBuf::Int(number) => Key::Int(*number),

@@ -25,22 +25,22 @@ impl<'a, T: From<&'a [u8]>> ListRef<'a, T> {
         Self { message, number, of: PhantomData }
     }
 
-    /// The parts, in the order in which they came.
+    /// Iterates over the parts, in the order in which they came.
     pub fn iter(self) -> ListIter<'a, T> {
         ListIter { fields: Fields::of(self.message), number: self.number, of: PhantomData }
     }
 
-    /// How many there are. O(bytes of the record).
+    /// Returns the number of them. O(bytes of the record).
     pub fn len(self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(self) -> bool {
         field_of(self.message, self.number).is_none()
     }
 
-    /// The first, if there is one.
+    /// Returns the first part, if there is one.
     pub fn first(self) -> Option<T> {
         self.iter().next()
     }

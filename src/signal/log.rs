@@ -74,57 +74,61 @@ impl LogRecord {
         LogBuilder::from_log(self)
     }
 
-    /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes); its timestamp is O(1).
+    /// Returns the time at which it happened, in nanoseconds since the Unix epoch; 0 if unknown.
+    /// O(bytes); its [`timestamp`](Signal::timestamp) is O(1).
     pub fn time_unix_nanos(&self) -> u64 {
         self.number_of(1)
     }
 
-    /// When a collector first saw it, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes).
+    /// Returns the time at which a collector first saw it, in nanoseconds since the Unix epoch; 0
+    /// if unknown. O(bytes).
     pub fn observed_unix_nanos(&self) -> u64 {
         self.number_of(11)
     }
 
-    /// How grave it is; the protocol's `severity_number`.
+    /// Returns its severity: the protocol's `severity_number`.
     pub fn severity(&self) -> Severity {
         self.head.severity
     }
 
-    /// How grave it is, in the source's own words; empty if not said. O(bytes).
+    /// Returns its severity in the source's own words; empty if not said. O(bytes).
     pub fn severity_text(&self) -> &str {
         self.text(3)
     }
 
-    /// What it says: text, or something with a structure. O(bytes).
+    /// Returns what it says: text, or a value with a structure. O(bytes).
     pub fn body(&self) -> Option<ValueRef<'_>> {
         self.field(5).map(|value| ValueRef::of(value.bytes()))
     }
 
-    /// What else is known of it.
+    /// Returns the attributes.
     pub fn attributes(&self) -> AttributesRef<'_> {
         AttributesRef::of(self.bytes(), 6)
     }
 
-    /// Attributes that were discarded before they came here. O(bytes).
+    /// Returns the number of attributes that were discarded before the record came here. O(bytes).
     pub fn dropped_attributes_count(&self) -> u32 {
         self.number_of(7) as u32
     }
 
-    /// Bits 0 to 7: W3C's trace flags. The others are reserved, and kept as they came. O(bytes).
+    /// Returns the flags. Bits 0 to 7 are W3C's trace flags. The others are reserved, and kept as
+    /// they came. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(8) as u32
     }
 
-    /// The trace during which it was written.
+    /// Returns the trace during which it was written, if there was one.
     pub fn trace_id(&self) -> Option<TraceId> {
         Some(self.head.trace_id).filter(|id| !id.is_zero())
     }
 
-    /// The span during which it was written. O(bytes).
+    /// Returns the span during which it was written, if there was one. O(bytes).
     pub fn span_id(&self) -> Option<SpanId> {
         SpanId::of_wire(self.field(10))
     }
 
-    /// What kind of event it is, which fixes what its body and attributes mean; empty if it is no such event. O(bytes).
+    /// Returns the name of its kind of event, which fixes what its body and attributes mean; empty
+    /// if it is no such event. O(bytes).
     pub fn event_name(&self) -> &str {
         self.text(12)
     }
@@ -172,7 +176,7 @@ impl Signal for LogRecord {
         u64::from_le_bytes(self.head.time)
     }
 
-    /// From [`Severity::ERROR`] on.
+    /// Returns whether its severity is [`Severity::ERROR`] or graver.
     fn is_error(&self) -> bool {
         self.head.severity >= Severity::ERROR
     }

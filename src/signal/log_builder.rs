@@ -1,9 +1,9 @@
 //! Writing log records.
 
-use super::body;
+use super::body::Of;
 use super::log::{Head, LogRecord};
-use super::{AttributeRef, AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
-use crate::wire::{Fields, Writer};
+use super::written::Written;
+use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
 use std::borrow::Cow;
 
 /// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for some hundred records, none for
@@ -22,18 +22,18 @@ pub struct LogBuilder<'a> {
     trace_id: TraceId,
     span_id: SpanId,
     event_name: Cow<'a, str>,
-    attributes: Vec<u8>,
+    attributes: Written,
 }
 
 impl<'a> LogBuilder<'a> {
     pub(super) fn new() -> Self {
-        Self { attributes: body::borrow_buffer(), ..Self::default() }
+        Self::default()
     }
 
     /// Starts from another record: see [`LogRecord::to_builder`].
     pub(super) fn from_log(log: &'a LogRecord) -> Self {
-        let mut attributes = body::borrow_buffer();
-        log.attributes().write(6, &mut Writer(&mut attributes));
+        let mut attributes = Written::default();
+        attributes.attributes(6, log.attributes());
         Self {
             source: Some(log.source().clone()),
             time: log.time_unix_nanos(),
@@ -56,31 +56,31 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// See [`LogRecord::time_unix_nanos`].
+    /// Sets the time: see [`LogRecord::time_unix_nanos`].
     pub fn time_unix_nanos(mut self, time: u64) -> Self {
         self.time = time;
         self
     }
 
-    /// See [`LogRecord::observed_unix_nanos`].
+    /// Sets the time at which a collector saw it: see [`LogRecord::observed_unix_nanos`].
     pub fn observed_unix_nanos(mut self, time: u64) -> Self {
         self.observed = time;
         self
     }
 
-    /// See [`LogRecord::severity`].
+    /// Sets the severity: see [`LogRecord::severity`].
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// See [`LogRecord::severity_text`].
+    /// Sets the severity in the source's own words: see [`LogRecord::severity_text`].
     pub fn severity_text(mut self, text: impl Into<Cow<'a, str>>) -> Self {
         self.severity_text = text.into();
         self
     }
 
-    /// See [`LogRecord::body`].
+    /// Sets what it says: see [`LogRecord::body`].
     pub fn body(mut self, body: impl Into<ValueRef<'a>>) -> Self {
         self.body = Some(body.into());
         self
@@ -88,41 +88,41 @@ impl<'a> LogBuilder<'a> {
 
     /// Adds an attribute.
     pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
-        AttributeRef { key, value: value.into() }.write(6, &mut Writer(&mut self.attributes));
+        self.attributes.attribute(6, key, value);
         self
     }
 
     /// Adds attributes.
     pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
-        attributes.into().write(6, &mut Writer(&mut self.attributes));
+        self.attributes.attributes(6, attributes);
         self
     }
 
-    /// See [`LogRecord::dropped_attributes_count`].
+    /// Sets how many attributes were discarded: see [`LogRecord::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped = count;
         self
     }
 
-    /// See [`LogRecord::flags`].
+    /// Sets the flags: see [`LogRecord::flags`].
     pub fn flags(mut self, flags: u32) -> Self {
         self.flags = flags;
         self
     }
 
-    /// See [`LogRecord::trace_id`]; all zero for none.
+    /// Sets the trace: see [`LogRecord::trace_id`]; all zero for none.
     pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
         self.trace_id = id.into();
         self
     }
 
-    /// See [`LogRecord::span_id`]; all zero for none.
+    /// Sets the span: see [`LogRecord::span_id`]; all zero for none.
     pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
         self.span_id = id.into();
         self
     }
 
-    /// See [`LogRecord::event_name`].
+    /// Sets the event's name: see [`LogRecord::event_name`].
     pub fn event_name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.event_name = name.into();
         self
@@ -130,15 +130,15 @@ impl<'a> LogBuilder<'a> {
 
     /// Builds the log record. O(bytes).
     pub fn build(self) -> LogRecord {
-        let mut bytes = body::borrow_buffer();
-        let mut writer = Writer(&mut bytes);
+        let mut written = Written::default();
+        let mut writer = written.writer();
         writer.fixed64(1, self.time);
         writer.number(2, self.severity.0 as i64 as u64);
         writer.bytes(3, self.severity_text.as_bytes());
         if let Some(body) = self.body {
-            writer.nested(5, |writer| body.write(writer));
+            writer.nested(5, |writer| body.write(0, writer));
         }
-        writer.0.extend_from_slice(&self.attributes);
+        self.attributes.append_to(&mut writer);
         writer.number(7, self.dropped.into());
         writer.fixed32(8, self.flags);
         writer.id(9, &self.trace_id.to_bytes());
@@ -146,11 +146,8 @@ impl<'a> LogBuilder<'a> {
         writer.fixed64(11, self.observed);
         writer.bytes(12, self.event_name.as_bytes());
         let mut head = Head::default();
-        Fields::of(&bytes).for_each(|field| head.see(field));
-        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
-        let (body, at) = body::keep(body::Of::Logs, &bytes, source);
-        body::return_buffer(bytes);
-        body::return_buffer(self.attributes);
+        written.fields().for_each(|field| head.see(field));
+        let (body, at) = written.keep(Of::Logs, self.source.as_ref());
         LogRecord::of(head, body, at)
     }
 }

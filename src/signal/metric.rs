@@ -62,7 +62,7 @@ pub enum Temporality {
 }
 
 impl Metric {
-    /// A metric without description, unit and metadata.
+    /// Makes a metric without description, unit and metadata.
     pub fn new(name: impl Into<Box<str>>, kind: MetricKind) -> Self {
         let (description, unit) = Default::default();
         Self { name: name.into(), description, unit, metadata: Attributes::default(), kind }
@@ -73,7 +73,7 @@ impl MetricKind {
     /// All types' names.
     pub(crate) const NAMES: [&str; 5] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
 
-    /// The number of the data's field, the temporality, and whether a sum only ever grows.
+    /// Returns the number of the data's field, the temporality, and whether a sum is monotonic.
     pub(crate) fn on_the_wire(self) -> (u32, Temporality, bool) {
         match self {
             MetricKind::Gauge => (5, Temporality::Unspecified, false),
@@ -84,7 +84,7 @@ impl MetricKind {
         }
     }
 
-    /// What [`on_the_wire`](Self::on_the_wire) gave.
+    /// Returns the kind for which [`on_the_wire`](Self::on_the_wire) gives these.
     #[cfg(feature = "otlp")]
     pub(crate) fn from_wire(tag: u32, temporality: Temporality, monotonic: bool) -> Option<Self> {
         Some(match tag {
@@ -97,7 +97,7 @@ impl MetricKind {
         })
     }
 
-    /// The type's name, as the index by type has it.
+    /// Returns the type's name, as the index by type has it.
     pub fn name(self) -> &'static str {
         match self {
             MetricKind::Gauge => "gauge",
@@ -110,12 +110,12 @@ impl MetricKind {
 }
 
 impl Temporality {
-    /// The temporality with this number in the protocol, if it is one.
+    /// Returns the temporality with this number in the protocol, if there is one.
     pub fn from_number(number: i32) -> Option<Self> {
         [Self::Unspecified, Self::Delta, Self::Cumulative].into_iter().find(|one| one.number() == number)
     }
 
-    /// Its number in the protocol.
+    /// Returns its number in the protocol.
     pub fn number(self) -> i32 {
         self as i32
     }
@@ -132,7 +132,7 @@ pub struct MetricRef<'a> {
 }
 
 impl<'a> MetricRef<'a> {
-    /// Its name, such as `http.server.request.duration`. O(1).
+    /// Returns its name, such as `http.server.request.duration`. O(1).
     pub fn name(self) -> &'a str {
         self.name
     }
@@ -142,29 +142,29 @@ impl<'a> MetricRef<'a> {
         found.map_or("", Raw::text)
     }
 
-    /// What it measures, for a person to read.
+    /// Returns what it measures, for a person to read.
     pub fn description(self) -> &'a str {
         self.field(2)
     }
 
-    /// The unit of its values, in UCUM, such as `By` or `s`.
+    /// Returns the unit of its values, in UCUM, such as `By` or `s`.
     pub fn unit(self) -> &'a str {
         self.field(3)
     }
 
-    /// What else is known of the metric, as against its points.
+    /// Returns the attributes of the metric itself, not of its points.
     pub fn metadata(self) -> AttributesRef<'a> {
         // One writer writes all of it on one side of the data.
         let after = AttributesRef::of(self.after, 12);
         if after.is_empty() { AttributesRef::of(self.before, 12) } else { after }
     }
 
-    /// Its type, and how its points add up. O(1).
+    /// Returns its type, and how its points add up. O(1).
     pub fn kind(self) -> MetricKind {
         self.kind
     }
 
-    /// The same metric, owned.
+    /// Copies it into a [`Metric`]. O(bytes).
     pub fn to_metric(self) -> Metric {
         Metric {
             name: self.name.into(),

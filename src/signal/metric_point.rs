@@ -70,7 +70,7 @@ pub(super) struct Numbers {
 }
 
 impl Shape {
-    /// The shape of the points in a metric's field of this number.
+    /// Returns the shape of the points in a metric's field of this number.
     pub(crate) fn of(tag: u32) -> Self {
         match tag {
             9 => Shape::Histogram,
@@ -117,38 +117,41 @@ impl MetricPoint {
         PointBuilder::from_point(self)
     }
 
-    /// The metric it is a point of.
+    /// Returns the metric that it is a point of.
     pub fn metric(&self) -> MetricRef<'_> {
         self.source().metric()
     }
 
-    /// Which of the metric's series it belongs to.
+    /// Returns the attributes: they name the metric's series that it belongs to.
     pub fn attributes(&self) -> AttributesRef<'_> {
         AttributesRef::of(self.bytes(), self.head.shape.numbers().attributes)
     }
 
-    /// Since when it is counted, in nanoseconds since the Unix epoch; 0 if unknown. O(bytes).
+    /// Returns the time since which it is counted, in nanoseconds since the Unix epoch; 0 if
+    /// unknown. O(bytes).
     pub fn start_unix_nanos(&self) -> u64 {
         self.number_of(2)
     }
 
-    /// When it was measured, in nanoseconds since the Unix epoch.
+    /// Returns the time at which it was measured, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.time)
     }
 
-    /// Bit 0: [no value was recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
+    /// Returns the flags. Bit 0 says that [no value was
+    /// recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
     /// came. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(self.head.shape.numbers().flags) as u32
     }
 
-    /// Single measurements that went into it. A summary has none in the protocol.
+    /// Returns the exemplars: single measurements that went into it. A summary has none.
     pub fn exemplars(&self) -> Exemplars<'_> {
         Exemplars::of(self.bytes(), self.head.shape.numbers().exemplars)
     }
 
-    /// What was measured. O(bytes), and allocates for histograms and summaries; a [`number`](MetricPoint::number) is had for less.
+    /// Returns what was measured. O(bytes). It allocates for histograms and summaries;
+    /// [`number`](MetricPoint::number) does not.
     pub fn value(&self) -> PointValue {
         let long = |number| self.number_of(number);
         let double = |number| self.field(number).map(Raw::double);
@@ -192,7 +195,7 @@ impl MetricPoint {
         number_in(self.bytes(), 4)
     }
 
-    /// Its value, if it is a number: of a gauge or a sum. O(bytes).
+    /// Returns its value if it is a number, of a gauge or a sum. O(bytes).
     pub fn number(&self) -> Option<f64> {
         self.number_value().map(|number| match number {
             Number::Int(value) => value as f64,
@@ -200,18 +203,20 @@ impl MetricPoint {
         })
     }
 
-    /// Its count, if it is a histogram or a summary. O(bytes).
+    /// Returns its count if it is a histogram or a summary. O(bytes).
     pub fn count(&self) -> Option<u64> {
         (self.head.shape != Shape::Number).then(|| self.number_of(4))
     }
 
-    /// Whether the source says that it has nothing to say here: the series was there before and is not now. O(bytes).
+    /// Returns whether the source marks the series as gone: it was there before and is not now.
+    /// O(bytes).
     pub fn has_no_recorded_value(&self) -> bool {
         self.flags() & 1 != 0
     }
 }
 
-/// The number in a point or an exemplar: as a double, or as an integer in field 6.
+/// Returns the number in a point or an exemplar: a double in the field of this number, or an
+/// integer in field 6.
 pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
     Fields::of(message).find_map(|field| match field.number {
         number if number == double => Some(Number::Double(field.raw.double())),
@@ -220,7 +225,7 @@ pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
     })
 }
 
-/// Packed numbers of eight bytes.
+/// Iterates over packed numbers of eight bytes.
 fn fixed(field: Option<Raw<'_>>) -> impl Iterator<Item = u64> {
     let (numbers, _) = field.map_or(&[][..], Raw::bytes).as_chunks::<8>();
     numbers.iter().map(|number| u64::from_le_bytes(*number))

@@ -3,7 +3,9 @@
 #[macro_use]
 mod view;
 
+mod attributes_ref;
 pub(crate) mod body;
+pub(crate) mod draft;
 mod id;
 mod key;
 mod list_ref;
@@ -25,7 +27,9 @@ mod span_kind;
 mod span_parts;
 mod value;
 mod value_ref;
+mod written;
 
+pub use attributes_ref::{AttributeRef, AttributesIter, AttributesRef, ValuesIter, ValuesRef};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use key::{Key, KeyBuf};
 pub use list_ref::{ListIter, ListRef};
@@ -48,7 +52,7 @@ pub use span_builder::SpanBuilder;
 pub use span_kind::{SpanKind, StatusCode, StatusRef};
 pub use span_parts::{SpanEvent, SpanEventRef, SpanEvents, SpanLink, SpanLinkRef, SpanLinks};
 pub use value::{Attributes, KeyValue, Value};
-pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValueRef, ValuesIter, ValuesRef};
+pub use value_ref::ValueRef;
 
 use crate::error::QueryError;
 use crate::sync::{AtomicU32, AtomicU64};
@@ -92,35 +96,39 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// together, such as traces, let it be the first: [`Report::partial`](crate::Report::partial) then knows more.
     const INDEXES: Self::Indexes;
 
-    /// The record's key in the index with this number (below N), or `None` if it has none there.
+    /// Returns the record's key in the index with this number (below N), or `None` if it has none
+    /// there.
     fn key(&self, index: usize) -> Option<Key<'_>>;
 
     /// How many records a store of them keeps unless its builder is told.
     const DEFAULT_CAPACITY: usize = 10_000;
 
-    /// For a key that no record can have in the index with this number, what to give instead, such as "a number"; `None` if one can.
-    /// Queries refuse such a key, which would find nothing.
+    /// Returns what to give instead of a key that no record can have in the index with this number,
+    /// such as "a number"; `None` for other keys. Queries refuse such a key, which would find
+    /// nothing.
     fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
         let _ = (index, key);
         None
     }
 
-    /// When it happened, in nanoseconds since the Unix epoch; 0 if unknown.
+    /// Returns the time at which it happened, in nanoseconds since the Unix epoch; 0 if unknown.
     fn timestamp(&self) -> u64;
 
-    /// Heap bytes that this record alone owns, as requested from the allocator (capacities, not lengths).
-    /// What lies in [`Shared`] parts is not its own.
+    /// Returns the heap bytes that this record alone owns, as requested from the allocator
+    /// (capacities, not lengths). What lies in [`Shared`] parts is not its own.
     fn heap_bytes(&self) -> usize {
         0
     }
 
-    /// Whether it is about something that went wrong; [`Builder::error_class`](crate::Builder::error_class) keeps what is.
+    /// Returns whether it is about something that went wrong;
+    /// [`Builder::error_class`](crate::Builder::error_class) keeps what is.
     fn is_error(&self) -> bool {
         false
     }
 
-    /// Lets go of what it keeps only because of how it came, such as the request that it is a range of: called on the pushing thread
-    /// before a record enters a class of its own ([`Builder::class`](crate::Builder::class)), which keeps few of many for long.
+    /// Drops what the record keeps only because of how it came, such as the request that it is a
+    /// range of. The pushing thread calls it before a record enters a class of its own
+    /// ([`Builder::class`](crate::Builder::class)), which keeps few of many for long.
     fn detach(&mut self) {}
 
     /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
@@ -172,13 +180,13 @@ pub(crate) mod sealed {
     }
 }
 
-/// What to give for a trace instead of a key of another kind.
+/// Returns what to give for a trace instead of a key of another kind.
 fn no_trace(key: Key<'_>) -> Option<&'static str> {
     let is_id = matches!(key, Key::Id(_));
     (!is_id).then_some("a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
 }
 
-/// What to give for a service or a name instead of a key of another kind, or of nothing.
+/// Returns what to give for a service or a name instead of a key of another kind, or of nothing.
 fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
     let is_text = matches!(key, Key::Text(text) if !text.is_empty());
     (!is_text).then_some(instead)
@@ -186,7 +194,7 @@ fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
 
 const NO_SERVICE: &str = "a service's name; records without one are found by \"unknown_service\"";
 
-/// The number of the index with this name.
+/// Returns the number of the index with this name.
 pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {
     let names = T::INDEXES;
     let known: &[&'static str] = names.as_ref();

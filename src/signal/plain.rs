@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 /// Beyond that many readers, JavaScript's among them, round whole numbers.
 const EXACT: u64 = 1 << 53;
 
-/// Nanoseconds since the Unix epoch: in text, since they lie beyond what is exact.
+/// Writes nanoseconds since the Unix epoch: as text, since they lie beyond what is exact.
 pub(crate) fn nanos<S: Serializer>(nanos: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() { serializer.collect_str(nanos) } else { serializer.serialize_u64(*nanos) }
 }
@@ -23,7 +23,7 @@ pub(crate) fn range<S: Serializer>(times: &std::ops::Range<u64>, serializer: S) 
     Range { start: Nanos(times.start), end: Nanos(times.end) }.serialize(serializer)
 }
 
-/// In text, if it lies beyond what is exact.
+/// Writes a whole number: as text if it lies beyond what is exact.
 pub(super) fn whole<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     let in_text = serializer.is_human_readable() && number.unsigned_abs() > EXACT;
     if in_text { serializer.collect_str(number) } else { serializer.serialize_i64(*number) }
@@ -46,7 +46,7 @@ pub(super) fn counts<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::
     serializer.collect_seq(counts.iter().map(|&number| Each(number)))
 }
 
-/// `"NaN"`, `"Infinity"` and `"-Infinity"`, for which JSON has no numbers.
+/// Writes a double: as `"NaN"`, `"Infinity"` and `"-Infinity"` where JSON has no number.
 pub(crate) fn double<S: Serializer>(double: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *double {
         number if number.is_finite() || !serializer.is_human_readable() => serializer.serialize_f64(number),

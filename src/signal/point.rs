@@ -155,32 +155,32 @@ impl<'a> From<&'a [u8]> for ExemplarRef<'a> {
 }
 
 impl<'a> ExemplarRef<'a> {
-    /// Attributes of the measurement that are not the series' own.
+    /// Returns attributes of the measurement that are not the series' own.
     pub fn filtered_attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.0, 7)
     }
 
-    /// When it was measured, in nanoseconds since the Unix epoch.
+    /// Returns the time at which it was measured, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(self) -> u64 {
         field_of(self.0, 2).map_or(0, Raw::number)
     }
 
-    /// What was measured; an exemplar without it is invalid in the protocol.
+    /// Returns what was measured; an exemplar without it is invalid in the protocol.
     pub fn value(self) -> Option<Number> {
         number_in(self.0, 3)
     }
 
-    /// The span during which it was measured.
+    /// Returns the span during which it was measured.
     pub fn span_id(self) -> Option<SpanId> {
         SpanId::of_wire(field_of(self.0, 4))
     }
 
-    /// The trace during which it was measured.
+    /// Returns the trace during which it was measured.
     pub fn trace_id(self) -> Option<TraceId> {
         TraceId::of_wire(field_of(self.0, 5))
     }
 
-    /// The same exemplar, owned.
+    /// Copies it into an [`Exemplar`]. O(bytes).
     pub fn to_exemplar(self) -> Exemplar {
         Exemplar {
             filtered_attributes: self.filtered_attributes().to_attributes(),

@@ -1,10 +1,12 @@
 //! Writing metric points.
 
-use super::body;
+use super::body::Of;
+use super::metric::MetricKind;
 use super::metric_point::{Head, MetricPoint, Shape};
 use super::point::{Buckets, Exemplar, Number, PointValue};
-use super::{AttributeRef, AttributesRef, Source, ValueRef};
-use crate::wire::{Fields, Writer};
+use super::written::Written;
+use super::{AttributesRef, Source, ValueRef};
+use crate::wire::Writer;
 use std::borrow::Cow;
 
 /// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for some hundred points, none for
@@ -18,12 +20,12 @@ pub struct PointBuilder<'a> {
     flags: u32,
     value: Cow<'a, PointValue>,
     /// Attributes as field 1, exemplars as field 2: what their numbers are depends on the metric.
-    lists: Vec<u8>,
+    lists: Written,
 }
 
 impl<'a> PointBuilder<'a> {
     pub(super) fn new() -> Self {
-        Self { lists: body::borrow_buffer(), ..Self::default() }
+        Self::default()
     }
 
     /// Starts from another point: see [`MetricPoint::to_builder`].
@@ -45,19 +47,19 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// See [`MetricPoint::start_unix_nanos`].
+    /// Sets the start: see [`MetricPoint::start_unix_nanos`].
     pub fn start_unix_nanos(mut self, time: u64) -> Self {
         self.start = time;
         self
     }
 
-    /// See [`MetricPoint::time_unix_nanos`].
+    /// Sets the time: see [`MetricPoint::time_unix_nanos`].
     pub fn time_unix_nanos(mut self, time: u64) -> Self {
         self.time = time;
         self
     }
 
-    /// See [`MetricPoint::flags`].
+    /// Sets the flags: see [`MetricPoint::flags`].
     pub fn flags(mut self, flags: u32) -> Self {
         self.flags = flags;
         self
@@ -77,19 +79,19 @@ impl<'a> PointBuilder<'a> {
 
     /// Adds an attribute.
     pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
-        AttributeRef { key, value: value.into() }.write(1, &mut Writer(&mut self.lists));
+        self.lists.attribute(1, key, value);
         self
     }
 
     /// Adds attributes.
     pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
-        attributes.into().write(1, &mut Writer(&mut self.lists));
+        self.lists.attributes(1, attributes);
         self
     }
 
     /// Adds a measurement that went into the point. A summary has none.
     pub fn exemplar(mut self, exemplar: &Exemplar) -> Self {
-        Writer(&mut self.lists).nested(2, |writer| exemplar.write(writer));
+        self.lists.writer().nested(2, |writer| exemplar.write(writer));
         self
     }
 
@@ -100,26 +102,23 @@ impl<'a> PointBuilder<'a> {
 
     /// Builds the point. O(bytes).
     pub fn build(self) -> MetricPoint {
-        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
-        let shape = Shape::of(source.metric().kind().on_the_wire().0);
+        let kind = self.source.as_ref().map_or(MetricKind::Gauge, Source::metric_kind);
+        let shape = Shape::of(kind.on_the_wire().0);
         let numbers = shape.numbers();
-        let mut bytes = body::borrow_buffer();
-        let mut writer = Writer(&mut bytes);
-        let lists = |from: u32, to: u32, writer: &mut Writer<'_>| {
-            let list = Fields::of(&self.lists).filter(|field| field.number == from && to > 0);
-            list.for_each(|field| writer.always_bytes(to, field.raw.bytes()));
-        };
+        let mut written = Written::default();
+        let mut writer = written.writer();
         writer.fixed64(2, self.start);
         writer.fixed64(3, self.time);
         write_value(&self.value, shape, &mut writer);
-        lists(1, numbers.attributes, &mut writer);
-        lists(2, numbers.exemplars, &mut writer);
+        written.copy(self.lists.fields(), &[(1, numbers.attributes)]);
+        if numbers.exemplars > 0 {
+            written.copy(self.lists.fields(), &[(2, numbers.exemplars)]);
+        }
+        let mut writer = written.writer();
         writer.number(numbers.flags, self.flags.into());
         let mut head = Head::of(shape);
-        Fields::of(&bytes).for_each(|field| head.see(field));
-        let (body, at) = body::keep(body::Of::Points, &bytes, source);
-        body::return_buffer(bytes);
-        body::return_buffer(self.lists);
+        written.fields().for_each(|field| head.see(field));
+        let (body, at) = written.keep(Of::Points, self.source.as_ref());
         MetricPoint::of(head, body, at)
     }
 }

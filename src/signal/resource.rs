@@ -61,7 +61,7 @@ pub struct Scope {
 }
 
 impl Resource {
-    /// A resource with these attributes.
+    /// Makes a resource with these attributes.
     pub fn new(attributes: impl Into<Attributes>) -> Self {
         Self { attributes: attributes.into(), ..Self::default() }
     }
@@ -84,22 +84,22 @@ impl Resource {
         Self { entity_refs: entity_refs.into(), ..self }
     }
 
-    /// What the process says about itself.
+    /// Returns the attributes.
     pub fn attributes(&self) -> &Attributes {
         &self.attributes
     }
 
-    /// Attributes that were discarded before they came here.
+    /// Returns the number of attributes that were discarded before the record came here.
     pub fn dropped_attributes_count(&self) -> u32 {
         self.dropped_attributes_count
     }
 
-    /// The schema that the attributes follow; empty if unknown.
+    /// Returns the schema that the attributes follow; empty if unknown.
     pub fn schema_url(&self) -> &str {
         &self.schema_url
     }
 
-    /// Which entities the attributes are about.
+    /// Returns the entities that the attributes are about.
     pub fn entity_refs(&self) -> &[EntityRef] {
         &self.entity_refs
     }
@@ -137,33 +137,40 @@ pub struct ResourceRef<'a> {
 }
 
 impl<'a> ResourceRef<'a> {
-    /// What the process says about itself.
+    /// Returns the encoded message: the protocol's, as it came. Its schema travels [beside](Self::schema_url) it. O(1).
+    pub fn bytes(self) -> &'a [u8] {
+        self.message
+    }
+
+    /// Returns the attributes.
     pub fn attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.message, 1)
     }
 
-    /// The value of the first `service.name`, unless it is empty or no text. O(attributes); a record's own `service` is O(1).
+    /// Returns the value of the first `service.name`, unless it is empty or no text. O(attributes);
+    /// a record's own `service` is O(1).
     pub fn service(self) -> Option<&'a str> {
         self.attributes().get("service.name")?.as_str().filter(|name| !name.is_empty())
     }
 
-    /// The value of the first `service.namespace`, unless it is empty or no text: services of one name in two namespaces are two.
-    /// O(attributes); a record's own `service_namespace` is O(1).
+    /// Returns the value of the first `service.namespace`, unless it is empty or no text: services
+    /// of one name in two namespaces are two. O(attributes); a record's own `service_namespace` is
+    /// O(1).
     pub fn service_namespace(self) -> Option<&'a str> {
         self.attributes().get("service.namespace")?.as_str().filter(|name| !name.is_empty())
     }
 
-    /// Attributes that were discarded before they came here.
+    /// Returns the number of attributes that were discarded before the record came here.
     pub fn dropped_attributes_count(self) -> u32 {
         field_of(self.message, 2).map_or(0, Raw::number) as u32
     }
 
-    /// The schema that the attributes follow; empty if unknown.
+    /// Returns the schema that the attributes follow; empty if unknown.
     pub fn schema_url(self) -> &'a str {
         self.schema_url
     }
 
-    /// Which entities the attributes are about. Allocates them.
+    /// Returns the entities that the attributes are about. Allocates them.
     pub fn entity_refs(self) -> Vec<EntityRef> {
         let entities = Fields::of(self.message).filter(|field| field.number == 3);
         let text = |message, number| field_of(message, number).map_or("", Raw::text).into();
@@ -180,7 +187,7 @@ impl<'a> ResourceRef<'a> {
         entities.map(|field| entity(field.raw.bytes())).collect()
     }
 
-    /// The same resource, owned.
+    /// Copies it into a [`Resource`]. O(bytes).
     pub fn to_resource(self) -> Resource {
         Resource::new(self.attributes().to_attributes())
             .with_dropped_attributes_count(self.dropped_attributes_count())
@@ -197,32 +204,37 @@ pub struct ScopeRef<'a> {
 }
 
 impl<'a> ScopeRef<'a> {
-    /// The library's name; empty if unknown.
+    /// Returns the encoded message: the protocol's, as it came. Its schema travels [beside](Self::schema_url) it. O(1).
+    pub fn bytes(self) -> &'a [u8] {
+        self.message
+    }
+
+    /// Returns the library's name; empty if unknown.
     pub fn name(self) -> &'a str {
         field_of(self.message, 1).map_or("", Raw::text)
     }
 
-    /// Its version; empty if unknown.
+    /// Returns the library's version; empty if unknown.
     pub fn version(self) -> &'a str {
         field_of(self.message, 2).map_or("", Raw::text)
     }
 
-    /// What else is known of it.
+    /// Returns the attributes.
     pub fn attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.message, 3)
     }
 
-    /// Attributes that were discarded before they came here.
+    /// Returns the number of attributes that were discarded before the record came here.
     pub fn dropped_attributes_count(self) -> u32 {
         field_of(self.message, 4).map_or(0, Raw::number) as u32
     }
 
-    /// The schema of the scope and of its records; empty if unknown.
+    /// Returns the schema of the scope and of its records; empty if unknown.
     pub fn schema_url(self) -> &'a str {
         self.schema_url
     }
 
-    /// The same scope, owned.
+    /// Copies it into a [`Scope`]. O(bytes).
     pub fn to_scope(self) -> Scope {
         Scope {
             name: self.name().into(),

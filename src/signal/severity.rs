@@ -63,13 +63,14 @@ impl Severity {
     /// Not said.
     pub const UNSPECIFIED: Self = Self(0);
 
-    /// Its name, such as `INFO` or `ERROR3`; `None` for numbers that the protocol gives no meaning.
+    /// Returns its name, such as `INFO` or `ERROR3`; `None` for numbers that the protocol gives no
+    /// meaning.
     pub fn name(self) -> Option<&'static str> {
         let index = usize::try_from(self.0).ok()?.checked_sub(1)?;
         NAMES.get(index).copied()
     }
 
-    /// The one of this name, in either case.
+    /// Returns the severity of this name, in either case.
     ///
     /// ```
     /// use slipring::Severity;
@@ -82,7 +83,8 @@ impl Severity {
         Some(Self(index as i32 + 1))
     }
 
-    /// The least grave of its level of four: `ERROR3` is of the level `ERROR`. A number without a name is its own.
+    /// Returns the least grave of its level of four: `ERROR3` is of the level `ERROR`. A number
+    /// without a name is its own.
     pub fn level(self) -> Self {
         if self.name().is_some() { Self((self.0 - 1) / 4 * 4 + 1) } else { self }
     }

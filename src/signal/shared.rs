@@ -50,7 +50,7 @@ impl<T> Shared<T> {
         self.charge_once(ledger);
     }
 
-    /// The same; whether this was the call that did.
+    /// Charges as [`charge`](Self::charge) does, and returns whether this was the call that did.
     #[inline]
     pub(crate) fn charge_once(&self, ledger: &Ledger) -> bool {
         let part = &*self.0;
@@ -66,18 +66,18 @@ impl<T> Shared<T> {
         true
     }
 
-    /// Bytes that this part takes on the heap, its counters included.
+    /// Returns the bytes that this part takes on the heap, its counters included.
     pub fn heap_bytes(&self) -> usize {
         self.0.bytes
     }
 
-    /// A handle that does not keep the part.
+    /// Returns a handle that does not keep the part.
     #[cfg(feature = "otlp")]
     pub(crate) fn downgrade(&self) -> WeakPart<T> {
         WeakPart(Arc::downgrade(&self.0))
     }
 
-    /// Whether both are the same part, not only equal ones.
+    /// Returns whether both are the same part, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -89,14 +89,19 @@ pub(crate) struct WeakPart<T>(Weak<Part<T>>);
 
 #[cfg(feature = "otlp")]
 impl<T> WeakPart<T> {
-    /// The part, if somebody still holds it.
+    /// Returns whether somebody still holds the part.
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Returns the part, if somebody still holds it.
     pub(crate) fn upgrade(&self) -> Option<Shared<T>> {
         self.0.upgrade().map(Shared)
     }
 }
 
 impl Ledger {
-    /// Bytes charged and not yet freed.
+    /// Returns the bytes charged and not yet freed.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -59,7 +59,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether it names its trace and itself.
+    /// Returns whether it names its trace and itself.
     #[cfg(feature = "otlp")]
     pub(crate) fn has_ids(&self) -> bool {
         !self.trace_id.is_zero() && !self.span_id.is_zero()
@@ -96,110 +96,113 @@ impl Span {
         SpanBuilder::from_span(self)
     }
 
-    /// Which trace it belongs to; all zero if to none.
+    /// Returns the trace that it belongs to; all zero if to none.
     pub fn trace_id(&self) -> TraceId {
         self.head.trace_id
     }
 
-    /// Which span of the trace it is.
+    /// Returns its own id within the trace.
     pub fn span_id(&self) -> SpanId {
         self.head.span_id
     }
 
-    /// The span that caused it; `None` for a root.
+    /// Returns the span that caused it; `None` for a root.
     pub fn parent_span_id(&self) -> Option<SpanId> {
         Some(self.head.parent_span_id).filter(|id| !id.is_zero())
     }
 
-    /// W3C trace context's `tracestate`; empty if there is none. O(bytes).
+    /// Returns W3C trace context's `tracestate`; empty if there is none. O(bytes).
     pub fn trace_state(&self) -> &str {
         self.text(3)
     }
 
-    /// Bits 0 to 7: W3C's [trace flags](Span::trace_flags). Bits 8 and 9: whether the
-    /// [parent is remote](Span::parent_is_remote). The others are reserved, and kept as they came. O(bytes).
+    /// Returns the flags. Bits 0 to 7 are W3C's [trace flags](Span::trace_flags); bits 8 and 9 say
+    /// whether the [parent is remote](Span::parent_is_remote). The others are reserved, and kept as
+    /// they came. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(16) as u32
     }
 
-    /// What is done, such as `GET /cart`. As good as O(1): writers put it in front.
+    /// Returns its name, such as `GET /cart`. O(bytes before it): known writers put it in front.
     pub fn name(&self) -> &str {
         self.text(5)
     }
 
-    /// How it stands to its parent and its children.
+    /// Returns how it relates to its parent and its children.
     pub fn kind(&self) -> SpanKind {
         self.head.kind
     }
 
-    /// When it began, in nanoseconds since the Unix epoch; 0 if unknown.
+    /// Returns its start, in nanoseconds since the Unix epoch; 0 if unknown.
     pub fn start_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.start)
     }
 
-    /// When it ended, in nanoseconds since the Unix epoch; 0 if unknown, as of one that is not over.
+    /// Returns its end, in nanoseconds since the Unix epoch; 0 if unknown, as of a span that has
+    /// not ended.
     pub fn end_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.end)
     }
 
-    /// What else is known of it.
+    /// Returns the attributes.
     pub fn attributes(&self) -> AttributesRef<'_> {
         AttributesRef::of(self.bytes(), 9)
     }
 
-    /// Attributes that were discarded before they came here. O(bytes).
+    /// Returns the number of attributes that were discarded before the record came here. O(bytes).
     pub fn dropped_attributes_count(&self) -> u32 {
         self.number_of(10) as u32
     }
 
-    /// What happened during it.
+    /// Returns its events.
     pub fn events(&self) -> SpanEvents<'_> {
         SpanEvents::of(self.bytes(), 11)
     }
 
-    /// Events that were discarded before they came here. O(bytes).
+    /// Returns the number of events that were discarded before the record came here. O(bytes).
     pub fn dropped_events_count(&self) -> u32 {
         self.number_of(12) as u32
     }
 
-    /// Spans that it has to do with, of this trace or of others.
+    /// Returns its links: to spans of this trace or of others.
     pub fn links(&self) -> SpanLinks<'_> {
         SpanLinks::of(self.bytes(), 13)
     }
 
-    /// Links that were discarded before they came here. O(bytes).
+    /// Returns the number of links that were discarded before the record came here. O(bytes).
     pub fn dropped_links_count(&self) -> u32 {
         self.number_of(14) as u32
     }
 
-    /// How it ended. O(bytes), for the message.
+    /// Returns its status. O(bytes), for the message.
     pub fn status(&self) -> StatusRef<'_> {
         let message = self.field(15).and_then(|status| field_of(status.bytes(), 2));
         StatusRef { code: self.head.status, message: message.map_or("", Raw::text) }
     }
 
-    /// How it ended, without a message.
+    /// Returns its status without the message.
     pub fn status_code(&self) -> StatusCode {
         self.head.status
     }
 
-    /// How long it took, in nanoseconds; 0 if its start or its end is not known, or if its clock went backwards.
+    /// Returns its duration, in nanoseconds; 0 if its start or its end is not known, or if its
+    /// clock went backwards.
     pub fn duration(&self) -> u64 {
         self.known_duration().unwrap_or(0)
     }
 
-    /// How long it took, in nanoseconds; `None` if its start or its end is not known.
+    /// Returns its duration, in nanoseconds; `None` if its start or its end is not known.
     pub(crate) fn known_duration(&self) -> Option<u64> {
         let (start, end) = (self.start_unix_nanos(), self.end_unix_nanos());
         (start > 0 && end > 0).then(|| end.saturating_sub(start))
     }
 
-    /// W3C's trace flags: bit 0 says that the trace is sampled. O(bytes).
+    /// Returns W3C's trace flags: bit 0 says that the trace is sampled. O(bytes).
     pub fn trace_flags(&self) -> u8 {
         self.flags() as u8
     }
 
-    /// Whether the parent is in another process; `None` if that is not known. O(bytes).
+    /// Returns whether the parent is in another process; `None` if that is not known. O(bytes).
     pub fn parent_is_remote(&self) -> Option<bool> {
         let flags = self.flags();
         (flags & 0x100 != 0).then_some(flags & 0x200 != 0)
@@ -242,7 +245,7 @@ impl Signal for Span {
         self.start_unix_nanos()
     }
 
-    /// If its status says so.
+    /// Returns whether its status is an error.
     fn is_error(&self) -> bool {
         self.head.status == StatusCode::Error
     }

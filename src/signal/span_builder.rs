@@ -1,11 +1,10 @@
 //! Writing spans.
 
-use super::body;
+use super::body::Of;
 use super::span::{Head, Span};
-use super::{
-    AttributeRef, AttributesRef, Source, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, ValueRef,
-};
-use crate::wire::{Fields, Writer};
+use super::written::Written;
+use super::{AttributesRef, Source, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, ValueRef};
+use crate::wire::Fields;
 use std::borrow::Cow;
 
 /// Writes a [`Span`], field by field, into a chunk that the thread fills: an allocation for some hundred spans, none for each.
@@ -29,19 +28,18 @@ pub struct SpanBuilder<'a> {
     code: StatusCode,
     message: Cow<'a, str>,
     /// Attributes, events and links.
-    lists: Vec<u8>,
+    lists: Written,
 }
 
 impl<'a> SpanBuilder<'a> {
     pub(super) fn new() -> Self {
-        Self { lists: body::borrow_buffer(), ..Self::default() }
+        Self::default()
     }
 
     /// Starts from another span: see [`Span::to_builder`].
     pub(super) fn from_span(span: &'a Span) -> Self {
-        let mut lists = body::borrow_buffer();
-        let kept = Fields::of(span.bytes()).filter(|field| matches!(field.number, 9 | 11 | 13));
-        kept.for_each(|field| Writer(&mut lists).always_bytes(field.number, field.raw.bytes()));
+        let mut lists = Written::default();
+        lists.copy(Fields::of(span.bytes()), &[(9, 9), (11, 11), (13, 13)]);
         let status = span.status();
         Self {
             source: Some(span.source().clone()),
@@ -67,55 +65,55 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// See [`Span::trace_id`].
+    /// Sets the trace: see [`Span::trace_id`].
     pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
         self.trace_id = id.into();
         self
     }
 
-    /// See [`Span::span_id`].
+    /// Sets the span: see [`Span::span_id`].
     pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
         self.span_id = id.into();
         self
     }
 
-    /// See [`Span::parent_span_id`]; `None` for a root.
+    /// Sets the parent: see [`Span::parent_span_id`]; `None` for a root.
     pub fn parent_span_id(mut self, id: impl Into<Option<SpanId>>) -> Self {
         self.parent_span_id = id.into().unwrap_or_default();
         self
     }
 
-    /// See [`Span::trace_state`].
+    /// Sets W3C trace context's `tracestate`: see [`Span::trace_state`].
     pub fn trace_state(mut self, state: impl Into<Cow<'a, str>>) -> Self {
         self.trace_state = state.into();
         self
     }
 
-    /// See [`Span::flags`].
+    /// Sets the flags: see [`Span::flags`].
     pub fn flags(mut self, flags: u32) -> Self {
         self.flags = flags;
         self
     }
 
-    /// See [`Span::name`].
+    /// Sets the name: see [`Span::name`].
     pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// See [`Span::kind`].
+    /// Sets the kind: see [`Span::kind`].
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// See [`Span::start_unix_nanos`].
+    /// Sets the start: see [`Span::start_unix_nanos`].
     pub fn start_unix_nanos(mut self, time: u64) -> Self {
         self.start = time;
         self
     }
 
-    /// See [`Span::end_unix_nanos`].
+    /// Sets the end: see [`Span::end_unix_nanos`].
     pub fn end_unix_nanos(mut self, time: u64) -> Self {
         self.end = time;
         self
@@ -123,17 +121,17 @@ impl<'a> SpanBuilder<'a> {
 
     /// Adds an attribute.
     pub fn attribute<'v>(mut self, key: &str, value: impl Into<ValueRef<'v>>) -> Self {
-        AttributeRef { key, value: value.into() }.write(9, &mut Writer(&mut self.lists));
+        self.lists.attribute(9, key, value);
         self
     }
 
     /// Adds attributes.
     pub fn attributes<'v>(mut self, attributes: impl Into<AttributesRef<'v>>) -> Self {
-        attributes.into().write(9, &mut Writer(&mut self.lists));
+        self.lists.attributes(9, attributes);
         self
     }
 
-    /// See [`Span::dropped_attributes_count`].
+    /// Sets how many attributes were discarded: see [`Span::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped[0] = count;
         self
@@ -141,7 +139,7 @@ impl<'a> SpanBuilder<'a> {
 
     /// Adds an event.
     pub fn event(mut self, event: &SpanEvent) -> Self {
-        Writer(&mut self.lists).nested(11, |writer| event.write(writer));
+        self.lists.writer().nested(11, |writer| event.write(writer));
         self
     }
 
@@ -150,7 +148,7 @@ impl<'a> SpanBuilder<'a> {
         events.into_iter().fold(self, |builder, event| builder.event(event))
     }
 
-    /// See [`Span::dropped_events_count`].
+    /// Sets how many events were discarded: see [`Span::dropped_events_count`].
     pub fn dropped_events_count(mut self, count: u32) -> Self {
         self.dropped[1] = count;
         self
@@ -158,7 +156,7 @@ impl<'a> SpanBuilder<'a> {
 
     /// Adds a link.
     pub fn link(mut self, link: &SpanLink) -> Self {
-        Writer(&mut self.lists).nested(13, |writer| link.write(writer));
+        self.lists.writer().nested(13, |writer| link.write(writer));
         self
     }
 
@@ -169,20 +167,19 @@ impl<'a> SpanBuilder<'a> {
 
     /// Leaves out the links that were given so far.
     pub fn without_links(mut self) -> Self {
-        let mut kept = body::borrow_buffer();
-        let fields = Fields::of(&self.lists).filter(|field| field.number != 13);
-        fields.for_each(|field| Writer(&mut kept).always_bytes(field.number, field.raw.bytes()));
-        body::return_buffer(std::mem::replace(&mut self.lists, kept));
+        let mut kept = Written::default();
+        kept.copy(self.lists.fields(), &[(9, 9), (11, 11)]);
+        self.lists = kept;
         self
     }
 
-    /// See [`Span::dropped_links_count`].
+    /// Sets how many links were discarded: see [`Span::dropped_links_count`].
     pub fn dropped_links_count(mut self, count: u32) -> Self {
         self.dropped[2] = count;
         self
     }
 
-    /// See [`Span::status`].
+    /// Sets the status: see [`Span::status`].
     pub fn status(mut self, code: StatusCode, message: impl Into<Cow<'a, str>>) -> Self {
         (self.code, self.message) = (code, message.into());
         self
@@ -190,8 +187,8 @@ impl<'a> SpanBuilder<'a> {
 
     /// Builds the span. O(bytes).
     pub fn build(self) -> Span {
-        let mut bytes = body::borrow_buffer();
-        let mut writer = Writer(&mut bytes);
+        let mut written = Written::default();
+        let mut writer = written.writer();
         writer.id(1, &self.trace_id.to_bytes());
         writer.id(2, &self.span_id.to_bytes());
         writer.bytes(3, self.trace_state.as_bytes());
@@ -200,7 +197,7 @@ impl<'a> SpanBuilder<'a> {
         writer.number(6, self.kind as u64);
         writer.fixed64(7, self.start);
         writer.fixed64(8, self.end);
-        writer.0.extend_from_slice(&self.lists);
+        self.lists.append_to(&mut writer);
         let [attributes, events, links] = self.dropped.map(u64::from);
         writer.number(10, attributes);
         writer.number(12, events);
@@ -213,11 +210,8 @@ impl<'a> SpanBuilder<'a> {
         }
         writer.fixed32(16, self.flags);
         let mut head = Head::default();
-        Fields::of(&bytes).for_each(|field| head.see(field));
-        let source = self.source.as_ref().unwrap_or_else(|| Source::unknown());
-        let (body, at) = body::keep(body::Of::Spans, &bytes, source);
-        body::return_buffer(bytes);
-        body::return_buffer(self.lists);
+        written.fields().for_each(|field| head.see(field));
+        let (body, at) = written.keep(Of::Spans, self.source.as_ref());
         Span::of(head, body, at)
     }
 }

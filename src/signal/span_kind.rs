@@ -45,26 +45,26 @@ pub struct StatusRef<'a> {
 }
 
 impl SpanKind {
-    /// The kind with this number in the protocol, if it is one.
+    /// Returns the kind with this number in the protocol, if there is one.
     pub fn from_number(number: i32) -> Option<Self> {
         use SpanKind::*;
         let kinds = [Unspecified, Internal, Server, Client, Producer, Consumer];
         kinds.into_iter().find(|kind| kind.number() == number)
     }
 
-    /// Its number in the protocol.
+    /// Returns its number in the protocol.
     pub fn number(self) -> i32 {
         self as i32
     }
 }
 
 impl StatusCode {
-    /// The code with this number in the protocol, if it is one.
+    /// Returns the code with this number in the protocol, if there is one.
     pub fn from_number(number: i32) -> Option<Self> {
         [Self::Unset, Self::Ok, Self::Error].into_iter().find(|code| code.number() == number)
     }
 
-    /// Its number in the protocol.
+    /// Returns its number in the protocol.
     pub fn number(self) -> i32 {
         self as i32
     }

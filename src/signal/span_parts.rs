@@ -9,6 +9,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SpanEvent {
     /// When it happened, in nanoseconds since the Unix epoch.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
     /// What happened.
     pub name: Box<str>,
@@ -67,54 +68,54 @@ fn number(message: &[u8], number: u32) -> u64 {
 }
 
 impl<'a> SpanEventRef<'a> {
-    /// When it happened, in nanoseconds since the Unix epoch.
+    /// Returns the time at which it happened, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(self) -> u64 {
         number(self.0, 1)
     }
 
-    /// What happened.
+    /// Returns what happened.
     pub fn name(self) -> &'a str {
         field_of(self.0, 2).map_or("", Raw::text)
     }
 
-    /// What else is known of it.
+    /// Returns the attributes.
     pub fn attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.0, 3)
     }
 
-    /// Attributes that were discarded before they came here.
+    /// Returns the number of attributes that were discarded before the record came here.
     pub fn dropped_attributes_count(self) -> u32 {
         number(self.0, 4) as u32
     }
 }
 
 impl<'a> SpanLinkRef<'a> {
-    /// The trace linked to; all zero if the link's is none.
+    /// Returns the trace linked to; all zero if the link's is none.
     pub fn trace_id(self) -> TraceId {
         TraceId::of_wire(field_of(self.0, 1)).unwrap_or_default()
     }
 
-    /// The span linked to; all zero if the link's is none.
+    /// Returns the span linked to; all zero if the link's is none.
     pub fn span_id(self) -> SpanId {
         SpanId::of_wire(field_of(self.0, 2)).unwrap_or_default()
     }
 
-    /// The linked span's `tracestate`; empty if there is none.
+    /// Returns the linked span's `tracestate`; empty if there is none.
     pub fn trace_state(self) -> &'a str {
         field_of(self.0, 3).map_or("", Raw::text)
     }
 
-    /// What else is known of the link.
+    /// Returns the attributes.
     pub fn attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.0, 4)
     }
 
-    /// Attributes that were discarded before they came here.
+    /// Returns the number of attributes that were discarded before the record came here.
     pub fn dropped_attributes_count(self) -> u32 {
         number(self.0, 5) as u32
     }
 
-    /// The linked span's flags, laid out as [`Span::flags`](crate::Span::flags) are.
+    /// Returns the linked span's flags, laid out as [`Span::flags`](crate::Span::flags) are.
     pub fn flags(self) -> u32 {
         number(self.0, 6) as u32
     }

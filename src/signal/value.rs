@@ -67,7 +67,7 @@ pub struct KeyValue {
 pub struct Attributes(Box<[KeyValue]>);
 
 impl Value {
-    /// The text, if this is [`Text`](Value::Text).
+    /// Returns the text, if this is [`Text`](Value::Text).
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -140,19 +140,20 @@ impl From<Attributes> for Value {
 }
 
 impl KeyValue {
-    /// A named value.
+    /// Makes a named value.
     pub fn new(key: impl Into<Box<str>>, value: impl Into<Value>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
 }
 
 impl Attributes {
-    /// The first value of this name. O(attributes); lists are short, and a scan beats a map of them.
+    /// Returns the first value of this name. O(attributes); lists are short, and a scan beats a map
+    /// of them.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|attribute| *attribute.key == *key).map(|attribute| &attribute.value)
     }
 
-    /// The attributes as a `Vec`, to be changed and turned back. Allocates nothing.
+    /// Converts it into a `Vec`, to be changed and converted back. It allocates nothing.
     pub fn into_vec(self) -> Vec<KeyValue> {
         self.0.into_vec()
     }

@@ -50,38 +50,45 @@ macro_rules! record {
                 Self { head, body, at }
             }
 
-            /// The record's own bytes, as they came: the protocol's message. O(1).
+            /// Returns the record's own bytes, as they came: the protocol's message. O(1).
             pub fn bytes(&self) -> &[u8] {
                 self.body.bytes(self.at)
             }
 
-            /// Where it comes from: what it shares with others. A clone of it costs one atomic increment.
+            /// Returns what it shares with other records. A clone of that costs one atomic
+            /// increment.
             pub fn source(&self) -> &Source {
                 self.body.source(self.at)
             }
 
-            /// The process that it is of.
+            /// Returns its resource: what the process says about itself.
             pub fn resource(&self) -> ResourceRef<'_> {
                 self.source().resource()
             }
 
-            /// The library that it is of.
+            /// Returns its scope: the library that made it.
             pub fn scope(&self) -> ScopeRef<'_> {
                 self.source().scope()
             }
 
-            /// The name of the service: its resource's, or `unknown_service`. O(1).
+            /// Returns the name of the service: its resource's, or `unknown_service`. O(1).
             pub fn service(&self) -> &str {
                 self.source().service()
             }
 
-            /// The service's namespace; empty if there is none. O(1).
+            /// Returns the service's namespace; empty if there is none. O(1).
             pub fn service_namespace(&self) -> &str {
                 self.source().service_namespace()
             }
 
-            /// A copy that keeps nothing of the request it came in, for those who keep some records for long: it owns its bytes,
-            /// and shares only its [`source`](Self::source). A few allocations.
+            /// Copies the record out of what it came in: the copy owns its bytes, and shares only its
+            /// [`source`](Self::source). A few allocations.
+            ///
+            /// A record that somebody holds (an answer, a bookmark's reader, the stream of evictions) keeps more than its own
+            /// bytes: all of a request between 4 and 256 KiB, most of which is records, or else a piece of at most 256 KiB of
+            /// one; of records that were built, or came few at a time, a chunk of at most 16 KiB and what its records share.
+            /// Who holds few records for long holds copies.
+            /// A [class of its own](crate::Builder::class) does so by itself.
             pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }

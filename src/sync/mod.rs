@@ -10,6 +10,8 @@ mod foreign;
 pub(crate) mod reserve;
 mod snapshot;
 
+#[cfg(feature = "otlp")]
+pub(crate) use arc_swap::ArcSwapOption;
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use event_count::EventCount;
 #[cfg(loom)]

@@ -1,18 +1,13 @@
 //! Checking a message against its schema: all of it, once, so that whoever reads it cannot fail.
 //!
-//! A message is accepted if `prost` accepts it, and if values in it nest no deeper than [`DEEPEST`]. A message is *regular* if
-//! no field that should be there once comes twice, and if lists of numbers are packed and in one piece; all known writers
-//! write so. Of a regular message, readers may take the first field that they find.
+//! A message is accepted if `prost` accepts it, and if it nests no deeper than [`depth`](super::depth) allows. A message is *regular* if no field that should be there once comes twice, and if lists of numbers
+//! are packed and in one piece; all known writers write so. Of a regular message, readers may take the first field that they
+//! find.
 
-use super::read::{Field, Fields, Raw};
+use super::depth::DEEPEST;
+use super::read::{Field, Fields, Raw, is_number};
 use super::schema::{NUMBERS, Schema, Type};
 use std::fmt;
-
-/// How deep values may nest: less than what either encoding can carry, so that what comes in by one goes out by the other.
-const DEEPEST: usize = 32;
-
-/// How deep groups that nobody knows may nest.
-const DEEPEST_GROUP: usize = 100;
 
 /// Why bytes are no message of their kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +30,7 @@ impl fmt::Display for Wrong {
             Wrong::WireType(number) => write!(f, "field {number} has another wire type than the protocol's"),
             Wrong::Group => f.write_str("a group without its end, an end without its group, or groups nested too deep"),
             Wrong::Utf8 => f.write_str("a text is no UTF-8"),
-            Wrong::TooDeep => write!(f, "recursion limit reached: a value nests more than {DEEPEST} deep"),
+            Wrong::TooDeep => f.write_str("recursion limit reached: a value nests more than 32 lists or 28 maps deep"),
         }
     }
 }
@@ -74,7 +69,7 @@ fn walk<'a>(
     while !fields.rest().is_empty() {
         let field = next(&mut fields)?;
         let Field { number, raw } = field;
-        let known = schema.fields.get(number as usize).copied().unwrap_or(Type::Unknown);
+        let known = schema.type_of(number);
         let mut once = true;
         match (known, raw) {
             (Type::Unknown, _) => {
@@ -122,7 +117,7 @@ fn walk<'a>(
 const _: () = assert!(NUMBERS <= 32);
 
 fn inner(schema: &'static Schema, message: &[u8], depth: usize, regular: &mut bool) -> Result<(), Wrong> {
-    let depth = depth + usize::from(schema.nests);
+    let depth = depth + schema.nests;
     if schema.value && depth > DEEPEST {
         return Err(Wrong::TooDeep);
     }
@@ -145,12 +140,12 @@ fn no_varint(bytes: &[u8]) -> Wrong {
     if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) { Wrong::Underflow } else { Wrong::Varint }
 }
 
-/// The next field, of which there is at least a byte.
+/// Reads the next field, which has at least a byte.
 #[inline(always)]
 pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
     let key = varint(fields)?;
     let number = key >> 3;
-    if number == 0 || number >= 1 << 29 {
+    if !is_number(number) {
         return Err(Wrong::Tag);
     }
     let raw = match key & 7 {
@@ -161,7 +156,7 @@ pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
             Raw::Bytes(fields.take(length).ok_or(Wrong::Underflow)?)
         }
         3 => {
-            fields.pass_group(number, DEEPEST_GROUP).ok_or(Wrong::Group)?;
+            fields.pass_group(number).ok_or(Wrong::Group)?;
             Raw::Group
         }
         4 => return Err(Wrong::Group),

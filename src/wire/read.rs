@@ -1,5 +1,13 @@
 //! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged ends a message.
 
+use super::depth::GROUPS;
+use smallvec::SmallVec;
+
+/// Returns whether a field can have this number.
+pub(super) fn is_number(number: u64) -> bool {
+    (1..1 << 29).contains(&number)
+}
+
 /// The fields of a message, in the order in which they lie.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fields<'a>(&'a [u8]);
@@ -57,18 +65,18 @@ impl<'a> Fields<'a> {
         Self(message)
     }
 
-    /// Packed numbers, up to one that is none.
+    /// Iterates over packed numbers, up to one that is none.
     pub(crate) fn varints(mut self) -> impl Iterator<Item = u64> {
         std::iter::from_fn(move || self.varint())
     }
 
-    /// What lies behind the fields that were read.
+    /// Returns what lies behind the fields that were read.
     #[cfg(feature = "otlp")]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
 
-    /// The first field of this number: after a check, the only one.
+    /// Returns the first field of this number; of a checked message, the only one.
     #[inline]
     pub(crate) fn only(mut self, number: u32) -> Option<Raw<'a>> {
         self.by_ref().find(|field| field.number == number).map(|field| field.raw)
@@ -114,11 +122,14 @@ impl<'a> Fields<'a> {
         Some(*bytes)
     }
 
-    /// Passes over a group whose start has been read, as deep as `most` groups nest.
-    pub(super) fn pass_group(&mut self, number: u64, most: usize) -> Option<()> {
-        let mut open = vec![number];
+    /// Passes over a group whose start has been read.
+    pub(super) fn pass_group(&mut self, number: u64) -> Option<()> {
+        let mut open = SmallVec::<[u64; GROUPS]>::from_slice(&[number]);
         while let Some(&innermost) = open.last() {
             let key = self.varint()?;
+            if !is_number(key >> 3) {
+                return None;
+            }
             match key & 7 {
                 0 => drop(self.varint()?),
                 1 => drop(self.array::<8>()?),
@@ -126,7 +137,7 @@ impl<'a> Fields<'a> {
                     let length = self.varint()?;
                     self.take(length)?;
                 }
-                3 if open.len() < most => open.push(key >> 3),
+                3 if open.len() < GROUPS => open.push(key >> 3),
                 4 if key >> 3 == innermost => drop(open.pop()),
                 5 => drop(self.array::<4>()?),
                 _ => return None,
@@ -150,7 +161,7 @@ impl<'a> Iterator for Fields<'a> {
                 Raw::Bytes(self.take(length)?)
             }
             3 => {
-                self.pass_group(key >> 3, usize::MAX)?;
+                self.pass_group(key >> 3)?;
                 Raw::Group
             }
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
@@ -160,7 +171,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The only field of this number in a message.
+/// Returns the only field of this number in a checked message.
 #[inline]
 pub(crate) fn field_of(message: &[u8], number: u32) -> Option<Raw<'_>> {
     Fields::of(message).only(number)

@@ -2,6 +2,8 @@
 //!
 //! After opentelemetry-proto 1.8 and the profiles' additions to values. A test compares each with `prost`'s decoder.
 
+use super::depth;
+
 /// A message's fields by their numbers, and what is counted when it is entered.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -9,8 +11,8 @@ pub(crate) struct Schema {
     pub(super) fields: [Type; NUMBERS],
     /// Fields of one `oneof`, as bits of their numbers.
     pub(super) one_of: u32,
-    /// Whether it is a list in a value, so that values in it lie one deeper.
-    pub(super) nests: bool,
+    /// What it counts for the values in it: see [`depth`](super::depth).
+    pub(super) nests: usize,
     /// Whether it is a value.
     pub(super) value: bool,
 }
@@ -52,16 +54,27 @@ const fn of<const N: usize>(known: [(usize, Type); N]) -> Schema {
         fields[known[at].0] = known[at].1;
         at += 1;
     }
-    Schema { fields, one_of: 0, nests: false, value: false }
+    Schema { fields, one_of: 0, nests: 0, value: false }
 }
 
 impl Schema {
+    /// Returns the type of the field with this number.
+    #[inline(always)]
+    pub(super) fn type_of(&self, number: u32) -> Type {
+        self.fields.get(number as usize).copied().unwrap_or(Type::Unknown)
+    }
+
+    /// Returns whether the field with this number belongs to the `oneof`.
+    pub(super) fn is_member(&self, number: u32) -> bool {
+        (number as usize) < NUMBERS && self.one_of & 1 << number != 0
+    }
+
     const fn with_one_of(self, one_of: u32) -> Self {
         Self { one_of, ..self }
     }
 
-    const fn that_nests(self) -> Self {
-        Self { nests: true, ..self }
+    const fn that_nests(self, nests: usize) -> Self {
+        Self { nests, ..self }
     }
 }
 
@@ -81,8 +94,8 @@ pub(crate) static ANY_VALUE: Schema = Schema {
     ])
     .with_one_of(0x1fe)
 };
-static ARRAY: Schema = of([(1, Many(&ANY_VALUE))]).that_nests();
-static LIST: Schema = of([(1, Many(&KEY_VALUE))]).that_nests();
+static ARRAY: Schema = of([(1, Many(&ANY_VALUE))]).that_nests(depth::LIST);
+static LIST: Schema = of([(1, Many(&KEY_VALUE))]).that_nests(depth::MAP);
 pub(crate) static KEY_VALUE: Schema = of([(1, Text), (2, Message(&ANY_VALUE)), (3, Varint)]);
 
 pub(crate) static RESOURCE: Schema = of([(1, Many(&KEY_VALUE)), (2, Varint), (3, Many(&ENTITY))]);
@@ -127,8 +140,20 @@ pub(crate) static LOG: Schema = of([
 
 /// `Metric`, but for its data.
 pub(crate) static METRIC: Schema = of([(1, Text), (2, Text), (3, Text), (12, Many(&KEY_VALUE))]);
-/// `Gauge`, `Sum`, and so on, but for their points. A `bool` is one of a sum only.
-pub(crate) static DATA: Schema = of([(2, Varint), (3, Varint)]);
+
+/// Returns the schema of what a metric holds in the field of this number, without its points.
+pub(crate) fn data(tag: u32) -> &'static Schema {
+    match tag {
+        7 => &SUM,
+        9 | 10 => &DISTRIBUTION,
+        _ => &PLAIN,
+    }
+}
+static SUM: Schema = of([(2, Varint), (3, Varint)]);
+/// `Histogram` and `ExponentialHistogram`.
+static DISTRIBUTION: Schema = of([(2, Varint)]);
+/// `Gauge` and `Summary`.
+static PLAIN: Schema = of([]);
 
 pub(crate) static NUMBER: Schema = of([
     (2, Fixed64),

@@ -24,7 +24,7 @@ impl Writer<'_> {
         self.varint((number << 3 | wire).into());
     }
 
-    /// An unsigned number, or a signed one cast to 64 bits.
+    /// Writes an unsigned number, or a signed one cast to 64 bits.
     pub(crate) fn number(&mut self, number: u32, value: u64) {
         if value != 0 {
             self.always_number(number, value);
@@ -36,7 +36,7 @@ impl Writer<'_> {
         self.varint(value);
     }
 
-    /// `sint32`.
+    /// Writes an `sint32`.
     pub(crate) fn zigzag(&mut self, number: u32, value: i32) {
         self.number(number, ((value << 1) ^ (value >> 31)) as u32 as u64);
     }
@@ -71,7 +71,7 @@ impl Writer<'_> {
         self.0.extend_from_slice(bytes);
     }
 
-    /// An id; one that names nothing is left out.
+    /// Writes an id; one that is all zero is left out.
     pub(crate) fn id(&mut self, number: u32, bytes: &[u8]) {
         if bytes.iter().any(|byte| *byte != 0) {
             self.always_bytes(number, bytes);
@@ -86,7 +86,8 @@ impl Writer<'_> {
         Nested(self.0.len())
     }
 
-    /// O(1) for a message below 128 bytes; a longer one is moved to make room for its length.
+    /// Ends a message. O(1) for one below 128 bytes; a longer one is moved to make room for its
+    /// length.
     pub(crate) fn end(&mut self, nested: Nested) {
         let Nested(start) = nested;
         let mut length = self.0.len() - start;

@@ -7,7 +7,8 @@ use super::bare;
 use super::envelope::{Envelope, OfMetric, OfResource, OfScope, Raw, envelope, records_in, records_in_resource};
 use super::fields::{self, Fields, Wrong};
 use super::surrogates;
-use crate::signal::source::{Draft, Source};
+use crate::signal::draft::Draft;
+use crate::signal::source::Source;
 use crate::wire::Writer;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -136,10 +137,9 @@ fn read_resource(kind: Kind, raw: Raw<'_>, reading: &mut Reading<'_>) -> Result<
         reading.reject((list.len() as u64).max(1), wrong);
     }
     let resource = of.resource.map(|raw| message(raw, reading, resource)).transpose();
-    let resource = resource.map_err(|wrong| format!("resource: {wrong}")).and_then(|resource| {
-        drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading)?;
-        Ok(draft.bytes.len())
-    });
+    let resource = resource
+        .map_err(|wrong| format!("resource: {wrong}"))
+        .and_then(|resource| drafts::resource(&mut draft, &enclosing(resource, of.schema_url), reading));
     for raw in scopes.into_iter().flatten() {
         if let Err(wrong) = read_scope(kind, raw, &mut draft, &resource, reading) {
             reading.reject(1, &wrong);
@@ -152,7 +152,7 @@ fn read_scope(
     kind: Kind,
     raw: Raw<'_>,
     draft: &mut Draft,
-    resource: &Result<usize, Wrong>,
+    resource: &Result<Source, Wrong>,
     reading: &mut Reading<'_>,
 ) -> Result<(), Wrong> {
     let of: OfScope<'_> = envelope(raw).map_err(|wrong| format!("scope: {wrong}"))?;
@@ -168,11 +168,10 @@ fn read_scope(
         );
     }
     let list = list.unwrap_or_default();
-    let source = resource.clone().and_then(|resource| {
+    let source = resource.as_ref().map_err(Wrong::clone).and_then(|resource| {
         let scope = of.scope.map(|raw| message(raw, reading, scope)).transpose();
         let scope = scope.map_err(|wrong| format!("scope: {wrong}"))?;
-        drafts::scope(draft, resource, &enclosing(scope, of.schema_url), reading)?;
-        Ok(reading.source(draft, None))
+        drafts::scope(draft, resource, &enclosing(scope, of.schema_url), reading)
     });
     match source {
         Ok(source) => list.into_iter().for_each(|raw| read_record(kind, raw, &source, reading)),
