@@ -9,7 +9,7 @@ use super::schema::{NUMBERS, Schema, Type};
 use std::fmt;
 
 /// How deep values may nest: less than what either encoding can carry, so that what comes in by one goes out by the other.
-const DEEPEST: usize = 32;
+pub(crate) const DEEPEST: usize = 32;
 
 /// How deep groups that nobody knows may nest.
 const DEEPEST_GROUP: usize = 100;

@@ -14,7 +14,7 @@ pub(crate) mod schema;
 mod write;
 
 #[cfg(feature = "otlp")]
-pub(crate) use check::{Checked, Wrong, check};
+pub(crate) use check::{Checked, DEEPEST, Wrong, check};
 #[cfg(feature = "otlp")]
 pub(crate) use read::{Element, Elements};
 pub(crate) use read::{Field, Fields, Raw, field_of};

@@ -5,11 +5,15 @@
 //! other way round except in some fields, and one bad field costs the whole request.
 
 mod bare;
-mod envelope;
-mod fields;
+mod container;
+mod message;
 mod read;
+mod record;
+mod scalar;
+mod schema;
 mod surrogates;
+mod visit;
 mod write;
 
-pub(super) use read::read;
+pub(super) use read::{Read, read};
 pub(super) use write::{log, metric, of_resource, of_scope, request, span};
