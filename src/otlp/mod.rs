@@ -147,9 +147,9 @@ impl Request {
     fn read_whole(kind: Option<Kind>, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
         let mut whole = Request::default();
         let mut deliver = |part: Request| {
-            whole.spans.extend(part.spans);
-            whole.logs.extend(part.logs);
-            whole.points.extend(part.points);
+            join(&mut whole.spans, part.spans);
+            join(&mut whole.logs, part.logs);
+            join(&mut whole.points, part.points);
             whole.rejected.merge(&part.rejected);
         };
         match (encoding, kind) {
@@ -171,6 +171,11 @@ impl Request {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Appends records; the first are not moved.
+fn join<T>(all: &mut Vec<T>, some: Vec<T>) {
+    if all.is_empty() { *all = some } else { all.extend(some) }
 }
 
 /// What is done with the records of a request, a part of them at a time.

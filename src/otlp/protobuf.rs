@@ -15,11 +15,10 @@ fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     elements.map(|element| element.raw.bytes())
 }
 
-/// The number of points in a metric's data.
-fn points_in(data: &[u8]) -> u64 {
-    // What comes after some damage can't be counted.
+/// The points in a metric's data, up to some damage. Beside them lie numbers, before or after.
+fn points_in(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
-    elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).count() as u64
+    elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).map(|element| element.raw.bytes())
 }
 
 /// The number of its records, or of its points where it is one of metrics.
@@ -28,7 +27,7 @@ fn records_in(kind: Kind, record: &[u8]) -> u64 {
         return 1;
     }
     let data = elements(record).map_while(Result::ok).filter(|element| drafts::is_data(element.number)).last();
-    data.map_or(0, |data| points_in(data.raw.bytes())).max(1)
+    data.map_or(0, |data| points_in(data.raw.bytes()).count() as u64).max(1)
 }
 
 fn records_in_scope(kind: Kind, scope: &[u8]) -> u64 {
@@ -91,7 +90,7 @@ fn read_metric(record: &[u8], origin: &Source, draft: &mut Draft, reading: &mut 
         return empty.map(|_| ());
     };
     let source = drafts::metric(draft, record, (tag, points), origin, reading)?;
-    for point in messages(points, 1) {
+    for point in points_in(points) {
         if let Err(wrong) = reading.point(tag, Lies::InRequest(point), &source) {
             reading.reject(1, &wrong);
         }
