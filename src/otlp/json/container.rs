@@ -122,7 +122,7 @@ struct Enclosed<'a> {
 }
 
 impl Enclosed<'_> {
-    fn is_none(self) -> u64 {
+    fn rejected_as_none(self) -> u64 {
         // What can't be taken apart can't be counted either.
         self.rejected.add(1, &format!("{}: something else instead of an object", self.what.name()));
         1
@@ -133,12 +133,12 @@ impl<'de> Take<'de> for Enclosed<'_> {
     type Out = u64;
 
     fn scalar<E: Error>(self, _: Scalar<'_>) -> Result<u64, E> {
-        Ok(self.is_none())
+        Ok(self.rejected_as_none())
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
         pass_list(list)?;
-        Ok(self.is_none())
+        Ok(self.rejected_as_none())
     }
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<u64, A::Error> {
@@ -223,7 +223,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn is_none(self, what: &str) -> Result<bool, Wrong> {
+    fn rejected_as_none(self, what: &str) -> Result<bool, Wrong> {
         Err(format!("{}: {what} instead of a list", self.what.lists()[0]))
     }
 }
@@ -234,7 +234,7 @@ impl<'de> Take<'de> for List<'_> {
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(false),
-            other => self.is_none(other.kind()),
+            other => self.rejected_as_none(other.kind()),
         })
     }
 
@@ -258,7 +258,7 @@ impl<'de> Take<'de> for List<'_> {
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
         pass_object(object)?;
-        Ok(self.is_none("an object"))
+        Ok(self.rejected_as_none("an object"))
     }
 }
 

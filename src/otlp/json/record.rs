@@ -16,7 +16,7 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn is_no_metric(self) -> u64 {
+    fn rejected_as_none(self) -> u64 {
         self.rejected.add(1, "something else instead of an object");
         1
     }
@@ -36,14 +36,14 @@ impl<'de> Take<'de> for Record<'_> {
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<u64, E> {
         match self.message() {
             Some(message) => One { number: 2, message, written: self.written, rejected: self.rejected }.scalar(scalar),
-            None => Ok(self.is_no_metric()),
+            None => Ok(self.rejected_as_none()),
         }
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
         match self.message() {
             Some(message) => One { number: 2, message, written: self.written, rejected: self.rejected }.list(list),
-            None => pass_list(list).map(|()| self.is_no_metric()),
+            None => pass_list(list).map(|()| self.rejected_as_none()),
         }
     }
 
