@@ -342,6 +342,12 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             ]),
             Read { records: 0, rejected: 3, why: "UTF-8" },
         ),
+        (
+            "a sum that says what it is before its points",
+            Kind::Metrics,
+            of_records(&[&field(7, &[&[0x10, 2, 0x18, 1][..], &field(1, &[]), &field(1, &[])].concat())]),
+            fine(2),
+        ),
     ]
 }
 
@@ -460,12 +466,12 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         |empty: Vec<Json>| json!({ "attributes": empty }),
         |resource: Json, logs: Json| json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": logs }] }] }),
     );
-    // As text they are shorter than what is allowed: what counts are values.
+    // What counts are the bytes that it has in protobuf, not those of its text.
     for (body, rejected) in [
-        (of_resource(json!({}), json!([log(empty(2_600)), {}])), 1),
-        (of_resource(json!({}), json!([{ "attributes": vec![json!([[[[]]]]); 1_000] }, {}])), 1),
+        (of_resource(json!({}), json!([log(empty(5_001)), {}])), 1),
+        (of_resource(json!({}), json!([{ "body": { "stringValue": "x".repeat(10_000) } }, {}])), 1),
         (of_resource(json!({ "attributes": [{ "key": "k".repeat(11_000) }] }), json!([{}, {}])), 2),
-        (of_resource(log(empty(2_600)), json!([{}, {}])), 2),
+        (of_resource(log(empty(5_001)), json!([{}, {}])), 2),
     ] {
         let (records, why) = take(Kind::Logs, Encoding::Json, body.to_string().as_bytes());
         assert_eq!(records, rejected, "{why}");
@@ -474,11 +480,13 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
     // Commas in a text are none, and what is long as text may be short as a record.
     let text = of_resource(json!({}), json!([{ "body": { "stringValue": "\",:".repeat(3_000) } }]));
     assert_eq!(take(Kind::Logs, Encoding::Json, text.to_string().as_bytes()).0, 0);
+    let short = of_resource(json!({}), json!([log(empty(4_900))]));
+    assert_eq!(take(Kind::Logs, Encoding::Json, short.to_string().as_bytes()).0, 0);
     // Without a bound all of it is taken, as it was.
-    let body = of_resource(json!({}), json!([log(empty(2_600)), {}])).to_string();
+    let body = of_resource(json!({}), json!([log(empty(5_001)), {}])).to_string();
     assert_eq!(Request::read(Kind::Logs, Encoding::Json, body.as_bytes()).unwrap().len(), 2);
     let stats = telemetry.stats();
-    assert_eq!((stats.logs.count, stats.metrics.count), (4, 1));
+    assert_eq!((stats.logs.count, stats.metrics.count), (5, 1));
 }
 
 fn of_empty_logs(count: usize) -> Vec<u8> {

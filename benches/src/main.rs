@@ -56,6 +56,8 @@ enum Command {
     Growth,
     /// OTLP requests until they can be asked for, beside prost with locks and maps
     Otlp,
+    /// The program: `serve` with four clients over HTTP, `replay` of JSON lines; build it first
+    Program,
     /// Bytes of index by record, allocations by push, resident memory over time
     Memory,
     /// What a store with nothing to do costs, and how soon it wakes
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         Command::Growth => &[parts::growth::run],
         Command::Memory => &[parts::memory::run],
         Command::Otlp => &[parts::otlp::run],
+        Command::Program => &[parts::program::run],
         Command::Idle => &[parts::idle::run],
         Command::Soak => &[parts::soak::run],
         Command::Check => {

@@ -9,8 +9,6 @@ use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
 use crate::signal::{MetricKind, Source, Temporality};
 use crate::wire::schema::{self, Schema};
 use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use prost::Message;
 use std::borrow::Cow;
 
 /// What a resource or a scope is called, and how it is checked.
@@ -114,19 +112,6 @@ pub(super) fn scope(draft: &mut Draft, resource: &Source, of: &[u8], reading: &R
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
     let envelope = enclose(draft, of, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
-}
-
-/// `Metric`, but for its data.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct OfMetric {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    #[prost(string, tag = "2")]
-    pub(super) description: String,
-    #[prost(string, tag = "3")]
-    pub(super) unit: String,
-    #[prost(message, repeated, tag = "12")]
-    pub(super) metadata: Vec<KeyValue>,
 }
 
 /// Returns whether a metric's field of this number holds its data.

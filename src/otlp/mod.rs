@@ -2,7 +2,7 @@
 //!
 //! The way in: a request is gone through where it lies (`protobuf`), each record is checked by itself, completely (`records`),
 //! what encloses records is found once (`drafts`, `known`), and the records stay ranges of the request's bytes (`reading`).
-//! JSON is written anew as protobuf first, record by record (`json`). One that is malformed costs only itself.
+//! JSON is written anew as a request in protobuf first (`json`). One that is malformed costs only itself.
 //!
 //! The way out: records are put under what they share again, as the bytes that they are (`requests`).
 //!
@@ -136,7 +136,7 @@ impl Request {
     /// # Errors
     /// [`OtlpError`] if it can't be taken apart.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
-        Self::read_whole(Some(kind), encoding, &Bytes::copy_from_slice(body))
+        Self::read_whole(Some(kind), encoding, body)
     }
 
     /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
@@ -144,18 +144,24 @@ impl Request {
     /// # Errors
     /// As [`read`](Request::read); also if it carries nothing that is known.
     pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
-        Self::read_whole(None, Encoding::Json, &Bytes::copy_from_slice(body))
+        Self::read_whole(None, Encoding::Json, body)
     }
 
-    fn read_whole(kind: Option<Kind>, encoding: Encoding, body: &Bytes) -> Result<Self, OtlpError> {
+    fn read_whole(kind: Option<Kind>, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
         let mut whole = Request::default();
         let mut deliver = |part: Request| {
-            whole.spans.extend(part.spans);
-            whole.logs.extend(part.logs);
-            whole.points.extend(part.points);
+            join(&mut whole.spans, part.spans);
+            join(&mut whole.logs, part.logs);
+            join(&mut whole.points, part.points);
             whole.rejected.merge(&part.rejected);
         };
-        read(kind, encoding, body, usize::MAX, None, &mut deliver)?;
+        match (encoding, kind) {
+            (Encoding::Protobuf, Some(kind)) => {
+                let body = Bytes::copy_from_slice(body);
+                read(kind, &body, usize::MAX, None, Rejected::default(), &mut deliver)?;
+            }
+            _ => read_json(kind, body, usize::MAX, None, &mut deliver)?,
+        }
         Ok(whole)
     }
 
@@ -170,31 +176,54 @@ impl Request {
     }
 }
 
+/// Appends records; the first are not moved.
+fn join<T>(all: &mut Vec<T>, some: Vec<T>) {
+    if all.is_empty() { *all = some } else { all.extend(some) }
+}
+
+/// What is done with the records of a request, a part of them at a time.
+type Deliver<'a> = &'a mut dyn FnMut(Request);
+
 fn read(
-    kind: Option<Kind>,
-    encoding: Encoding,
+    kind: Kind,
     body: &Bytes,
     largest: usize,
     known: Option<&Known>,
-    deliver: &mut dyn FnMut(Request),
+    rejected: Rejected,
+    deliver: Deliver<'_>,
 ) -> Result<(), OtlpError> {
-    let wrong = |what: String| OtlpError { encoding, what };
-    if u32::try_from(body.len()).is_err() {
-        return Err(wrong("it has 4 GiB or more".to_owned()));
+    let wrong = |what: String| OtlpError { encoding: Encoding::Protobuf, what };
+    is_countable(body).map_err(wrong)?;
+    let mut reading = Reading::new(body.clone(), largest, known, deliver);
+    reading.rejected = rejected;
+    protobuf::read(kind, body, &mut reading).map_err(wrong)?;
+    reading.finish();
+    Ok(())
+}
+
+/// The same of a request in JSON, which is written anew as protobuf first; one of no kind says itself what it carries.
+fn read_json(
+    kind: Option<Kind>,
+    body: &[u8],
+    largest: usize,
+    known: Option<&Known>,
+    deliver: Deliver<'_>,
+) -> Result<(), OtlpError> {
+    let wrong = |what: String| OtlpError { encoding: Encoding::Json, what };
+    is_countable(body).map_err(wrong)?;
+    let json::Read { requests, mut rejected } = json::read(kind, body).map_err(wrong)?;
+    for (kind, request) in requests {
+        let request = Bytes::from(request.into_boxed_slice());
+        read(kind, &request, largest, known, std::mem::take(&mut rejected), deliver)?;
     }
-    match (encoding, kind) {
-        (Encoding::Protobuf, Some(kind)) => {
-            let mut reading = Reading::new(body.clone(), largest, known, deliver);
-            protobuf::read(kind, body, &mut reading).map_err(wrong)?;
-            reading.finish();
-        }
-        _ => {
-            let mut reading = Reading::new(Bytes::new(), largest, known, deliver);
-            json::read(kind, body, &mut reading).map_err(wrong)?;
-            reading.finish();
-        }
+    if !rejected.is_empty() {
+        deliver(Request { rejected, ..Request::default() });
     }
     Ok(())
+}
+
+fn is_countable(body: &[u8]) -> Result<(), String> {
+    u32::try_from(body.len()).map(|_| ()).map_err(|_| "it has 4 GiB or more".to_owned())
 }
 
 impl Telemetry {
@@ -236,7 +265,11 @@ impl Telemetry {
             Kind::Logs => self.logs().largest_record(),
             Kind::Metrics => self.metrics().largest_record(),
         };
-        read(Some(kind), encoding, &body.into(), largest, Some(self.known(kind)), &mut deliver)?;
+        let (body, known) = (body.into(), Some(self.known(kind)));
+        match encoding {
+            Encoding::Protobuf => read(kind, &body, largest, known, Rejected::default(), &mut deliver)?,
+            Encoding::Json => read_json(Some(kind), &body, largest, known, &mut deliver)?,
+        }
         Ok(all)
     }
 

@@ -17,11 +17,10 @@ fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     elements.map(|element| element.raw.bytes())
 }
 
-/// Counts the points in a metric's data.
-fn points_in(data: &[u8]) -> u64 {
-    // What comes after some damage can't be counted.
+/// The points in a metric's data, up to some damage. Beside them lie numbers, before or after.
+fn points_in(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
-    elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).count() as u64
+    elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).map(|element| element.raw.bytes())
 }
 
 /// Counts a record as one, and a metric as its points.
@@ -33,7 +32,7 @@ fn records_in(kind: Kind, record: &[u8]) -> u64 {
     // Data of another type replaces what came before it.
     let (_, points) = data.fold((0, 0), |(tag, points), data| {
         let before = if data.number == tag { points } else { 0 };
-        (data.number, before + points_in(data.raw.bytes()))
+        (data.number, before + points_in(data.raw.bytes()).count() as u64)
     });
     points.max(1)
 }
@@ -96,7 +95,7 @@ fn read_metric(record: &[u8], origin: &Source, draft: &mut Draft, reading: &mut 
         return empty.map(|_| ());
     };
     let source = drafts::metric(draft, record, (data.tag, &data.merged()), origin, reading)?;
-    for point in data.pieces().flat_map(|piece| messages(piece, 1)) {
+    for point in data.pieces().flat_map(points_in) {
         if let Err(wrong) = reading.point(data.tag, Lies::InRequest(point), &source) {
             reading.reject(1, &wrong);
         }

@@ -10,6 +10,7 @@ pub mod latency;
 pub mod lookups;
 pub mod memory;
 pub mod otlp;
+pub mod program;
 pub mod queries;
 pub mod soak;
 pub mod targets;

@@ -13,15 +13,29 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Requests, and how many records they have.
-struct Load {
-    name: String,
-    kind: Kind,
-    bodies: Vec<Bytes>,
-    records: usize,
+pub(super) struct Load {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) bodies: Vec<Bytes>,
+    pub(super) records: usize,
 }
 
 const KINDS: [(Kind, &str, usize); 3] =
     [(Kind::Traces, "spans", 10_000), (Kind::Logs, "logs", 50_000), (Kind::Metrics, "points", 100_000)];
+
+/// Where real telemetry lies: where `SLIPRING_CORPUS` points, or beside the project.
+fn folder() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    std::env::var_os("SLIPRING_CORPUS").map_or_else(beside, PathBuf::from).join("otlp")
+}
+
+/// Its files, as far as there are any.
+pub(super) fn corpus() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder()).into_iter().flatten().flatten().map(|file| file.path());
+    let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
+    files.sort();
+    files
+}
 
 fn encoded(kind: Kind, request: &Request) -> Bytes {
     Bytes::from(match kind {
@@ -42,21 +56,19 @@ impl Load {
     }
 
     /// Real telemetry: where `SLIPRING_CORPUS` points, or beside the project.
-    fn corpus(kind: Kind, what: &str) -> Option<Self> {
-        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-        let folder = std::env::var_os("SLIPRING_CORPUS").map_or_else(beside, PathBuf::from).join("otlp");
+    pub(super) fn corpus(kind: Kind, what: &str) -> Option<Self> {
         let files = match kind {
             Kind::Traces => &["shop_traces.jsonl", "train_traces.jsonl"][..],
             Kind::Logs => &["shop_logs.jsonl", "train_logs.jsonl"],
             Kind::Metrics => &["shop_metrics.jsonl"],
         };
-        let texts: Vec<Vec<u8>> = files.iter().filter_map(|file| std::fs::read(folder.join(file)).ok()).collect();
+        let texts: Vec<Vec<u8>> = files.iter().filter_map(|file| std::fs::read(folder().join(file)).ok()).collect();
         let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
         Self::of(format!("real {what}"), kind, lines.filter_map(|line| Request::read_json(line).ok()))
     }
 
     /// What the generator makes.
-    fn made(kind: Kind, what: &str) -> Option<Self> {
+    pub(super) fn made(kind: Kind, what: &str) -> Option<Self> {
         let mut shop = Shop::new(1);
         let requests = (0..40).map(|_| {
             let mut request = Request::default();

@@ -44,8 +44,8 @@ use tower::ServiceExt;
 /// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
 ///
 /// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in; for each of two requests a core that
-/// are being decoded `--max-body`, twice that if they are packed twice, 8 MiB more if by zstd, up to sixteen times that if they are lists
-/// of nothing in JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen answers, each with its
+/// are being decoded `--max-body`, twice that if they are packed twice, 8 MiB more if by zstd, up to eight times that if they are lists
+/// of numbers in JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen answers, each with its
 /// records and their JSON, at most those of a full store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some
 /// buffers for each connection, 128 KiB or 32 KiB for each of a hundred streams.
 #[derive(Debug, Args)]

@@ -32,21 +32,6 @@ pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// About how many values a text in JSON has, names of fields among them: what commas and colons part, and lists begin. O(bytes).
-pub(super) fn values(text: &[u8]) -> usize {
-    let (mut values, mut in_string, mut escaped) = (0, false, false);
-    for &byte in text {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b',' | b':' | b'[' if !in_string => values += 1,
-            _ => {}
-        }
-    }
-    values
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

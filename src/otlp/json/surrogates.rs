@@ -1,5 +1,6 @@
 //! Halves of UTF-16's pairs that stand alone, as JavaScript and Windows write them where a text was cut.
 
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// What an escape such as `\ud83d` says, if one begins here.
@@ -12,7 +13,7 @@ fn escaped(text: &[u8]) -> Option<u16> {
 pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(text);
     let mut at = 0;
-    while let Some(next) = text[at..].iter().position(|&byte| byte == b'\\') {
+    while let Some(next) = memchr(b'\\', &text[at..]) {
         at += next;
         at += match escaped(&text[at..]) {
             Some(0xd800..=0xdbff) if matches!(escaped(&text[at + 6..]), Some(0xdc00..=0xdfff)) => 12,

@@ -1,0 +1,258 @@
+//! OTLP's messages as JSON has them: what each field is called, its number in protobuf, and what it holds.
+
+use crate::wire::depth;
+use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
+
+/// A message's fields, in the order of their numbers, as writers have them.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) fields: &'static [Field],
+    /// How much deeper values in it lie: see `wire::depth`.
+    pub(super) nests: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) number: u32,
+    pub(super) of: Of,
+    pub(super) presence: Presence,
+}
+
+/// Whether a field is written that has its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is left out.
+    Implicit,
+    /// It is written.
+    Explicit,
+    /// It is written, and no other field of the message's `oneof` is. Of several, the lowest rank stays.
+    OneOf(u8),
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of {
+    Text,
+    /// An id in hexadecimal digits.
+    Id,
+    /// An id in hexadecimal digits; a text that is none does not count.
+    LenientId,
+    /// Bytes in base64.
+    Bytes,
+    Bool,
+    Double,
+    Whole(Whole),
+    /// A number that has a name, which is read, too.
+    Named(fn(&str) -> Option<i32>),
+    Message(&'static Message),
+    Many(&'static Message),
+    Texts,
+    Doubles,
+    Wholes(Whole),
+}
+
+/// How a whole number is written, and so how large it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whole {
+    /// `uint32`.
+    U32,
+    /// `uint64`.
+    U64,
+    /// `int32` and enums.
+    I32,
+    /// `int64`.
+    I64,
+    /// `sint32`.
+    Zigzag,
+    Fixed32,
+    Fixed64,
+    /// `sfixed64`.
+    SignedFixed64,
+}
+
+use Of::{Bool, Bytes, Double, Doubles, Id, LenientId, Many, Named, Text, Texts, Wholes};
+use Whole::{Fixed32, Fixed64, I64, SignedFixed64, U32, U64, Zigzag};
+
+const fn field(name: &'static str, number: u32, of: Of) -> Field {
+    Field { name, number, of, presence: Presence::Implicit }
+}
+
+const fn optional(name: &'static str, number: u32, of: Of) -> Field {
+    Field { name, number, of, presence: Presence::Explicit }
+}
+
+const fn one_of(rank: u8, name: &'static str, number: u32, of: Of) -> Field {
+    Field { name, number, of, presence: Presence::OneOf(rank) }
+}
+
+const fn whole(name: &'static str, number: u32, whole: Whole) -> Field {
+    field(name, number, Of::Whole(whole))
+}
+
+const fn message(fields: &'static [Field]) -> Message {
+    Message { fields, nests: 0 }
+}
+
+pub(super) static VALUE: Message = message(&[
+    one_of(0, "stringValue", 1, Text),
+    one_of(3, "boolValue", 2, Bool),
+    one_of(1, "intValue", 3, Of::Whole(I64)),
+    one_of(2, "doubleValue", 4, Double),
+    one_of(4, "arrayValue", 5, Of::Message(&ARRAY)),
+    one_of(5, "kvlistValue", 6, Of::Message(&LIST)),
+    one_of(6, "bytesValue", 7, Bytes),
+]);
+static ARRAY: Message = Message { fields: &[field("values", 1, Many(&VALUE))], nests: depth::LIST };
+static LIST: Message = Message { fields: &[field("values", 1, Many(&KEY_VALUE))], nests: depth::MAP };
+pub(super) static KEY_VALUE: Message = message(&[field("key", 1, Text), field("value", 2, Of::Message(&VALUE))]);
+
+/// The resource of a `ResourceSpans`, the scope of a `ScopeSpans`, and the schema's URL of both.
+pub(super) static OF_RESOURCE: Field = field("resource", 1, Of::Message(&RESOURCE));
+pub(super) static OF_SCOPE: Field = field("scope", 1, Of::Message(&SCOPE));
+pub(super) static SCHEMA_URL: Field = field("schemaUrl", 3, Text);
+
+static RESOURCE: Message = message(&[
+    field("attributes", 1, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 2, U32),
+    field("entityRefs", 3, Many(&ENTITY)),
+]);
+static ENTITY: Message = message(&[
+    field("schemaUrl", 1, Text),
+    field("type", 2, Text),
+    field("idKeys", 3, Texts),
+    field("descriptionKeys", 4, Texts),
+]);
+static SCOPE: Message = message(&[
+    field("name", 1, Text),
+    field("version", 2, Text),
+    field("attributes", 3, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 4, U32),
+]);
+
+pub(super) static SPAN: Message = message(&[
+    field("traceId", 1, Id),
+    field("spanId", 2, Id),
+    field("traceState", 3, Text),
+    field("parentSpanId", 4, Id),
+    field("name", 5, Text),
+    field("kind", 6, Named(|name| SpanKind::from_str_name(name).map(|kind| kind as i32))),
+    whole("startTimeUnixNano", 7, Fixed64),
+    whole("endTimeUnixNano", 8, Fixed64),
+    field("attributes", 9, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 10, U32),
+    field("events", 11, Many(&EVENT)),
+    whole("droppedEventsCount", 12, U32),
+    field("links", 13, Many(&LINK)),
+    whole("droppedLinksCount", 14, U32),
+    field("status", 15, Of::Message(&STATUS)),
+    whole("flags", 16, Fixed32),
+]);
+static EVENT: Message = message(&[
+    whole("timeUnixNano", 1, Fixed64),
+    field("name", 2, Text),
+    field("attributes", 3, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 4, U32),
+]);
+static LINK: Message = message(&[
+    field("traceId", 1, LenientId),
+    field("spanId", 2, LenientId),
+    field("traceState", 3, Text),
+    field("attributes", 4, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 5, U32),
+    whole("flags", 6, Fixed32),
+]);
+static STATUS: Message = message(&[
+    field("message", 2, Text),
+    field("code", 3, Named(|name| StatusCode::from_str_name(name).map(|code| code as i32))),
+]);
+
+pub(super) static LOG: Message = message(&[
+    whole("timeUnixNano", 1, Fixed64),
+    field("severityNumber", 2, Named(|name| SeverityNumber::from_str_name(name).map(|severity| severity as i32))),
+    field("severityText", 3, Text),
+    field("body", 5, Of::Message(&VALUE)),
+    field("attributes", 6, Many(&KEY_VALUE)),
+    whole("droppedAttributesCount", 7, U32),
+    whole("flags", 8, Fixed32),
+    field("traceId", 9, LenientId),
+    field("spanId", 10, LenientId),
+    whole("observedTimeUnixNano", 11, Fixed64),
+    field("eventName", 12, Text),
+]);
+
+/// `Metric`, but for its data.
+pub(super) static METRIC: Message = message(&[
+    field("name", 1, Text),
+    field("description", 2, Text),
+    field("unit", 3, Text),
+    field("metadata", 12, Many(&KEY_VALUE)),
+]);
+
+const TEMPORALITY: Field =
+    field("aggregationTemporality", 2, Named(|name| AggregationTemporality::from_str_name(name).map(|one| one as i32)));
+
+/// `Sum`, `Histogram` and `ExponentialHistogram`, but for their points. A `Gauge` and a `Summary` have no more than these.
+pub(super) static SUM: Message = message(&[TEMPORALITY, field("isMonotonic", 3, Bool)]);
+pub(super) static HISTOGRAMS: Message = message(&[TEMPORALITY]);
+pub(super) static PLAIN: Message = message(&[]);
+
+pub(super) static NUMBER: Message = message(&[
+    whole("startTimeUnixNano", 2, Fixed64),
+    whole("timeUnixNano", 3, Fixed64),
+    one_of(0, "asDouble", 4, Double),
+    field("exemplars", 5, Many(&EXEMPLAR)),
+    one_of(1, "asInt", 6, Of::Whole(SignedFixed64)),
+    field("attributes", 7, Many(&KEY_VALUE)),
+    whole("flags", 8, U32),
+]);
+pub(super) static HISTOGRAM: Message = message(&[
+    whole("startTimeUnixNano", 2, Fixed64),
+    whole("timeUnixNano", 3, Fixed64),
+    whole("count", 4, Fixed64),
+    optional("sum", 5, Double),
+    field("bucketCounts", 6, Wholes(Fixed64)),
+    field("explicitBounds", 7, Doubles),
+    field("exemplars", 8, Many(&EXEMPLAR)),
+    field("attributes", 9, Many(&KEY_VALUE)),
+    whole("flags", 10, U32),
+    optional("min", 11, Double),
+    optional("max", 12, Double),
+]);
+pub(super) static EXPONENTIAL: Message = message(&[
+    field("attributes", 1, Many(&KEY_VALUE)),
+    whole("startTimeUnixNano", 2, Fixed64),
+    whole("timeUnixNano", 3, Fixed64),
+    whole("count", 4, Fixed64),
+    optional("sum", 5, Double),
+    whole("scale", 6, Zigzag),
+    whole("zeroCount", 7, Fixed64),
+    field("positive", 8, Of::Message(&BUCKETS)),
+    field("negative", 9, Of::Message(&BUCKETS)),
+    whole("flags", 10, U32),
+    field("exemplars", 11, Many(&EXEMPLAR)),
+    optional("min", 12, Double),
+    optional("max", 13, Double),
+    field("zeroThreshold", 14, Double),
+]);
+static BUCKETS: Message = message(&[whole("offset", 1, Zigzag), field("bucketCounts", 2, Wholes(U64))]);
+pub(super) static SUMMARY: Message = message(&[
+    whole("startTimeUnixNano", 2, Fixed64),
+    whole("timeUnixNano", 3, Fixed64),
+    whole("count", 4, Fixed64),
+    field("sum", 5, Double),
+    field("quantileValues", 6, Many(&QUANTILE)),
+    field("attributes", 7, Many(&KEY_VALUE)),
+    whole("flags", 8, U32),
+]);
+static QUANTILE: Message = message(&[field("quantile", 1, Double), field("value", 2, Double)]);
+static EXEMPLAR: Message = message(&[
+    whole("timeUnixNano", 2, Fixed64),
+    one_of(0, "asDouble", 3, Double),
+    field("spanId", 4, LenientId),
+    field("traceId", 5, LenientId),
+    one_of(1, "asInt", 6, Of::Whole(SignedFixed64)),
+    field("filteredAttributes", 7, Many(&KEY_VALUE)),
+]);

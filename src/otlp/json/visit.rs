@@ -1,0 +1,110 @@
+//! Going through JSON value by value with whatever parser `serde` has one for: no value is built.
+
+use super::scalar::Scalar;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Takes one value, of whatever type it is.
+///
+/// An error of the parser's means that the text is no JSON, or that it is no request. What costs only a part of the request is
+/// part of the output, and all of the value has been read then.
+pub(super) trait Take<'de>: Sized {
+    type Out;
+
+    fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E>;
+
+    fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Out, A::Error>;
+
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error>;
+}
+
+/// Lets a value be taken.
+pub(super) struct Via<T>(pub(super) T);
+
+impl<'de, T: Take<'de>> DeserializeSeed<'de> for Via<T> {
+    type Value = T::Out;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Out, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Take<'de>> Visitor<'de> for Via<T> {
+    type Value = T::Out;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value in JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Null)
+    }
+
+    fn visit_bool<E: Error>(self, boolean: bool) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Bool(boolean))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Signed(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Double(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T::Out, E> {
+        self.0.scalar(Scalar::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T::Out, A::Error> {
+        self.0.list(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T::Out, A::Error> {
+        self.0.object(object)
+    }
+}
+
+/// Looks a name up; `None` for one that is not known.
+pub(super) struct Name<F>(pub(super) F);
+
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
+    type Value = R;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<R, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<R, E> {
+        Ok((self.0)(name))
+    }
+}
+
+/// Passes over the value of a name that was read.
+pub(super) fn pass<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Error> {
+    object.next_value::<IgnoredAny>().map(|_| ())
+}
+
+/// Passes over the rest of an object.
+pub(super) fn pass_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
+    while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// Passes over the rest of a list.
+pub(super) fn pass_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
