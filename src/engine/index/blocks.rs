@@ -41,7 +41,7 @@ impl Blocks {
     /// Adds the times of consecutive records, from sequence `first` on.
     ///
     /// Only the holder of the indexer lock calls this, before it raises `indexed`.
-    pub(crate) fn enter(&self, first: u64, times: impl ExactSizeIterator<Item = u64>) {
+    pub(crate) fn add(&self, first: u64, times: impl ExactSizeIterator<Item = u64>) {
         let mut times = times;
         let mut sequence = first;
         while times.len() > 0 {
@@ -102,7 +102,7 @@ mod tests {
         let (mut at, mut portion) = (0, 1);
         while at < times.len() {
             let until = (at + portion).min(times.len());
-            blocks.enter(at as u64, times[at..until].iter().copied());
+            blocks.add(at as u64, times[at..until].iter().copied());
             (at, portion) = (until, portion % 97 + 1);
             let last = (at - 1) as u64 / BLOCK;
             for block in last.saturating_sub(1)..=last {
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(blocks.count(), 12);
         assert_eq!(blocks.bytes(), 12 * 16);
         // One time for each block.
-        blocks.enter(0, (0..640_u32).map(|sequence| u64::from(sequence) / BLOCK * 10));
+        blocks.add(0, (0..640_u32).map(|sequence| u64::from(sequence) / BLOCK * 10));
         let in_blocks = |from, to, times| blocks.records_in(from, to, &times);
         assert_eq!(in_blocks(0, 640, 0..=u64::MAX), 640);
         assert_eq!(in_blocks(0, 640, 30..=49), 2 * BLOCK);
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(in_blocks(64, 128, 0..=u64::MAX), BLOCK);
         assert_eq!(in_blocks(130, 600, 20..=60), 5 * BLOCK);
         // A block is used again.
-        blocks.enter(768, [7].into_iter());
+        blocks.add(768, [7].into_iter());
         assert_eq!(blocks.times(0), 7..=7);
     }
 }

@@ -20,11 +20,11 @@ use super::fingerprint::NO_KEY;
 use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Zeroed, reserve_zeroed};
-use crate::sync::{AtomicU64, Ordering, Tally, own, prefetch_to_write};
+use crate::sync::{AtomicU64, Ordering, Tally, load_as_writer, prefetch_to_write};
 use std::collections::TryReserveError;
 
 const EMPTY: u64 = 0;
-const TOMB: u64 = 1;
+const TOMBSTONE: u64 = 1;
 
 /// Number of words in a line.
 const LINE: usize = if cfg!(loom) { 2 } else { 8 };
@@ -33,7 +33,7 @@ const LINE: usize = if cfg!(loom) { 2 } else { 8 };
 ///
 /// Where keys are many, a line is full by chance. With five keys for eight words, one line in
 /// fifteen is full; with four, as in a ring whose indexer keeps up, one in fifty.
-const KEYS_A_LINE: usize = if cfg!(loom) { 1 } else { 5 };
+const KEYS_PER_LINE: usize = if cfg!(loom) { 1 } else { 5 };
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -52,7 +52,7 @@ pub(crate) struct Directory {
     lines: Box<[Line]>,
     /// For each line, how many keys have overflowed it. Only the writer reads this. A counter that
     /// has reached its greatest value stays there, and its line keeps its tombstones.
-    passed: Box<[Tally]>,
+    overflows: Box<[Tally]>,
     /// Number of low bits of a word that hold the place.
     place_bits: u32,
 }
@@ -71,37 +71,37 @@ fn first(words: [u64; LINE], holds: impl Fn(u64) -> bool) -> Option<usize> {
 
 impl Line {
     #[inline(always)]
-    fn words(&self, look: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
-        std::array::from_fn(|at| look(&self.0[at]))
+    fn words(&self, load: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
+        std::array::from_fn(|at| load(&self.0[at]))
     }
 }
 
 impl Directory {
     /// Creates a directory for a ring of this many places.
     pub(crate) fn new(places: usize) -> Result<Self, TryReserveError> {
-        let lines = places.div_ceil(KEYS_A_LINE) + 1;
+        let lines = places.div_ceil(KEYS_PER_LINE) + 1;
         Ok(Self {
             lines: reserve_zeroed(lines)?,
-            passed: reserve_zeroed(lines)?,
+            overflows: reserve_zeroed(lines)?,
             place_bits: usize::BITS - places.leading_zeros(),
         })
     }
 
     /// Returns the bytes of the table, whether or not they have been touched.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.lines) + size_of_val(&*self.passed)
+        size_of_val(&*self.lines) + size_of_val(&*self.overflows)
     }
 
     /// Removes all entries, before the index is put into use again.
     pub(super) fn clear(&self) {
-        for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| own(word) != EMPTY) {
+        for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| load_as_writer(word) != EMPTY) {
             word.store(EMPTY, Ordering::Relaxed);
         }
-        self.passed.iter().for_each(|passed| passed.set(0));
+        self.overflows.iter().for_each(|overflows| overflows.set(0));
     }
 
     /// Returns the tag of a fingerprint, in its position. It differs from that of `EMPTY` and
-    /// `TOMB`.
+    /// `TOMBSTONE`.
     #[inline(always)]
     fn tag(&self, print: u64) -> u64 {
         print >> self.place_bits << self.place_bits | 1 << 63
@@ -132,10 +132,10 @@ impl Directory {
 
     /// Finds the word with the fingerprint's tag, and returns its line, its position there, and it.
     #[inline(always)]
-    fn find(&self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
+    fn find(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
         let (tag, mut line) = (self.tag(print), self.home(print));
         for _ in 0..self.lines.len() {
-            let words = self.lines[line].words(&look);
+            let words = self.lines[line].words(&load);
             if let Some(at) = first(words, |word| word >> self.place_bits == tag >> self.place_bits) {
                 return Some((line, at, words[at]));
             }
@@ -154,15 +154,15 @@ impl Directory {
     /// evicted since. Wait-free: at most one pass over the table.
     #[inline]
     pub(crate) fn newest(&self, print: u64) -> Option<usize> {
-        // Acquire pairs with the Releases in `enter` and `add`: a reader that sees a place sees the
-        // link of the record there. It also pairs with the Releases in `take_out` and `unpass`.
+        // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees the
+        // link of the record there. It also pairs with the Releases in `remove_word` and `undo_overflow`.
         self.find(print, |word| word.load(Ordering::Acquire)).map(|(_, _, word)| self.place(word))
     }
 
     /// Returns the place of every entry.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
         let words = self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
-        words.filter(|&word| word > TOMB).map(|word| self.place(word))
+        words.filter(|&word| word > TOMBSTONE).map(|word| self.place(word))
     }
 
     /// Prefetches the home lines of these fingerprints, if the table is too large for near caches.
@@ -180,9 +180,9 @@ impl Directory {
     /// `link` is called with the place of the former newest record, if there is one. It runs before
     /// any reader can find the new record in this directory.
     #[inline]
-    pub(crate) fn enter(&self, print: u64, place: usize, link: impl FnOnce(Option<usize>)) {
+    pub(crate) fn insert(&self, print: u64, place: usize, link: impl FnOnce(Option<usize>)) {
         let word = self.tag(print) | place as u64;
-        match self.find(print, own) {
+        match self.find(print, load_as_writer) {
             Some((line, at, before)) => {
                 link(Some(self.place(before)));
                 // Release pairs with the Acquire in `newest`: the link is written before.
@@ -198,13 +198,13 @@ impl Directory {
     fn add(&self, print: u64, word: u64) {
         let mut line = self.home(print);
         for _ in 0..self.lines.len() {
-            if let Some(at) = first(self.lines[line].words(own), |found| found <= TOMB) {
-                // Release pairs with the Acquire in `newest`, as in `enter`.
+            if let Some(at) = first(self.lines[line].words(load_as_writer), |found| found <= TOMBSTONE) {
+                // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
                 return;
             }
-            let passed = &self.passed[line];
-            passed.set(passed.get().saturating_add(1));
+            let overflows = &self.overflows[line];
+            overflows.set(overflows.get().saturating_add(1));
             line = self.after(line);
         }
         // There are more words than places, so the table is never full for the current holder of
@@ -220,10 +220,10 @@ impl Directory {
         if print == NO_KEY {
             return false;
         }
-        match self.find(print, own) {
+        match self.find(print, load_as_writer) {
             Some((line, at, word)) if self.place(word) == place => {
                 if !planted(Fault::EntryNotRemoved) {
-                    self.take_out(print, line, at);
+                    self.remove_word(print, line, at);
                 }
                 true
             }
@@ -233,30 +233,30 @@ impl Directory {
 
     #[inline]
     /// Removes a word, and the key from the counts of the lines that it has overflowed.
-    fn take_out(&self, print: u64, line: usize, at: usize) {
+    fn remove_word(&self, print: u64, line: usize, at: usize) {
         // Release pairs with the Acquire in `newest`. A reader may follow a word to a slot that
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
         // see that the word is gone.
-        let gone = if self.passed[line].get() == 0 { EMPTY } else { TOMB };
+        let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
         self.lines[line].0[at].store(gone, Ordering::Release);
         let mut before = self.home(print);
         while before != line {
-            self.unpass(before);
+            self.undo_overflow(before);
             before = self.after(before);
         }
     }
 
     /// Counts that a key which has overflowed the line was removed.
     #[cold]
-    fn unpass(&self, line: usize) {
-        let passed = &self.passed[line];
-        if passed.get() == u8::MAX {
+    fn undo_overflow(&self, line: usize) {
+        let overflows = &self.overflows[line];
+        if overflows.get() == u8::MAX {
             return;
         }
-        passed.set(passed.get() - 1);
-        if passed.get() == 0 {
-            for word in self.lines[line].0.iter().filter(|word| own(word) == TOMB) {
-                // Release pairs with the Acquire in `newest`, as in `take_out`: a reader may find
+        overflows.set(overflows.get() - 1);
+        if overflows.get() == 0 {
+            for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
+                // Release pairs with the Acquire in `newest`, as in `remove_word`: a reader may find
                 // this in place of the removed key.
                 word.store(EMPTY, Ordering::Release);
             }
@@ -276,22 +276,25 @@ mod tests {
             assert_eq!(directory.newest(print), model.get(&print).copied(), "{print:#x}");
         }
         let mut places: Vec<usize> = directory.places().collect();
-        let mut right: Vec<usize> = model.values().copied().collect();
+        let mut expected: Vec<usize> = model.values().copied().collect();
         places.sort_unstable();
-        right.sort_unstable();
-        assert_eq!(places, right);
-        let mut passed = vec![0; directory.lines.len()];
+        expected.sort_unstable();
+        assert_eq!(places, expected);
+        let mut overflows = vec![0; directory.lines.len()];
         for &print in model.keys() {
-            let (mut line, end) = (directory.home(print), directory.find(print, own).unwrap().0);
+            let (mut line, end) = (directory.home(print), directory.find(print, load_as_writer).unwrap().0);
             while line != end {
-                passed[line] += 1;
+                overflows[line] += 1;
                 line = directory.after(line);
             }
         }
-        for (line, &passed) in passed.iter().enumerate() {
-            assert_eq!(directory.passed[line].get(), passed);
-            let words = directory.lines[line].words(own);
-            assert!(if passed > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMB) }, "{passed} {words:?}");
+        for (line, &overflows) in overflows.iter().enumerate() {
+            assert_eq!(directory.overflows[line].get(), overflows);
+            let words = directory.lines[line].words(load_as_writer);
+            assert!(
+                if overflows > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMBSTONE) },
+                "{overflows} {words:?}"
+            );
         }
     }
 
@@ -311,7 +314,7 @@ mod tests {
                 let print = all[key];
                 if insert {
                     let before = model.insert(print, key);
-                    directory.enter(print, key, |found| assert_eq!(found, before));
+                    directory.insert(print, key, |found| assert_eq!(found, before));
                 } else {
                     assert!(!directory.remove(print, places + 1), "another record is the newest: its entry stays");
                     assert_eq!(directory.remove(print, key), model.remove(&print).is_some());
@@ -328,13 +331,13 @@ mod tests {
         for places in [1, 2, 7, 8, 100, 10_000] {
             let directory = Directory::new(places).unwrap();
             let print = |place: usize| (place as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 2;
-            (0..places).for_each(|place| directory.enter(print(place), place, |before| assert_eq!(before, None)));
+            (0..places).for_each(|place| directory.insert(print(place), place, |before| assert_eq!(before, None)));
             assert!((0..places).all(|place| directory.newest(print(place)) == Some(place)));
             assert_eq!(directory.places().count(), places);
             assert!(directory.bytes() >= places * 8);
             assert!((0..places).all(|place| directory.remove(print(place), place)));
             assert_eq!(directory.places().count(), 0);
-            assert!(directory.passed.iter().all(|passed| passed.get() == 0));
+            assert!(directory.overflows.iter().all(|overflows| overflows.get() == 0));
         }
     }
 }

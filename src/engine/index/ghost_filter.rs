@@ -44,15 +44,15 @@ impl GhostFilter {
 
     /// Adds a fingerprint. Only the holder of the indexer lock calls this.
     #[inline]
-    pub(crate) fn note(&self, print: u64) {
-        let (place, rest) = self.place(print);
-        place.store(rest, Ordering::Relaxed);
+    pub(crate) fn insert(&self, print: u64) {
+        let (place, value) = self.place(print);
+        place.store(value, Ordering::Relaxed);
     }
 
     /// Returns whether the fingerprint was added and not overwritten since.
-    pub(crate) fn knows(&self, print: u64) -> bool {
-        let (place, rest) = self.place(print);
-        place.load(Ordering::Relaxed) == rest
+    pub(crate) fn contains(&self, print: u64) -> bool {
+        let (place, value) = self.place(print);
+        place.load(Ordering::Relaxed) == value
     }
 }
 
@@ -62,22 +62,22 @@ mod tests {
 
     #[test]
     fn the_filter_contains_recent_keys_and_no_others() {
-        let departed = GhostFilter::new(1_000).unwrap();
+        let filter = GhostFilter::new(1_000).unwrap();
         let print = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (1..=10_000).for_each(|number| departed.note(print(number)));
-        assert!(departed.knows(print(10_000)));
-        let known = (9_900..=10_000).filter(|&number| departed.knows(print(number))).count();
+        (1..=10_000).for_each(|number| filter.insert(print(number)));
+        assert!(filter.contains(print(10_000)));
+        let known = (9_900..=10_000).filter(|&number| filter.contains(print(number))).count();
         assert!(known > 80, "{known}");
-        assert!((10_001..20_000).all(|number| !departed.knows(print(number))));
+        assert!((10_001..20_000).all(|number| !filter.contains(print(number))));
     }
 
     #[test]
     fn an_empty_filter_contains_no_key() {
-        let departed = GhostFilter::new(1_000).unwrap();
-        assert_eq!(departed.bytes(), 512 * 4);
+        let filter = GhostFilter::new(1_000).unwrap();
+        assert_eq!(filter.bytes(), 512 * 4);
         // No fingerprint's value equals that of an empty place.
-        assert!((0..8).all(|high| !departed.knows(high << 32 | 5)));
-        departed.note(1 << 32 | 5);
-        assert!(departed.knows(1 << 32 | 5) && !departed.knows(3 << 32 | 5) && !departed.knows(1 << 32 | 6));
+        assert!((0..8).all(|high| !filter.contains(high << 32 | 5)));
+        filter.insert(1 << 32 | 5);
+        assert!(filter.contains(1 << 32 | 5) && !filter.contains(3 << 32 | 5) && !filter.contains(1 << 32 | 6));
     }
 }

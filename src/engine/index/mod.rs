@@ -16,14 +16,14 @@ use crate::signal::Signal;
 use crate::signal::sealed::Indexes;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Zeroed, reserve_zeroed};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, own};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, load_as_writer};
 use blocks::Blocks;
 use directory::Directory;
 use ghost_filter::GhostFilter;
 use std::collections::TryReserveError;
 
-/// Marks the place of a sequence that was skipped; see [`Index::pass_over`].
-pub(crate) const PASSED_OVER: u8 = u8::MAX;
+/// Marks the place of a sequence that was skipped; see [`Index::skip`].
+pub(crate) const SKIPPED: u8 = u8::MAX;
 
 /// For each index, the distance back to the record before this one with the same key. 0 if there
 /// was none.
@@ -51,16 +51,16 @@ pub(crate) struct Index<T: Signal> {
     pub(crate) heap: Count,
     /// The end of the last sequence that was skipped, because it was unpublished when its turn
     /// came.
-    pub(crate) passed_to: Count,
+    pub(crate) skipped_to: Count,
     /// Counts the holder's steps, so that other threads can tell whether it makes progress.
-    beat: Count,
+    heartbeats: Count,
     links: Box<[Links<T::Indexes>]>,
     /// For each place, how many directory entries point to its record. Once the record was evicted,
     /// the number of its [reason](crate::EvictReason).
     ///
     /// Kept apart from the heads and small: indexing a record then does not touch the head of the
     /// record before it, and evicting a record does not touch its own.
-    pub(crate) leads: Box<[Tally]>,
+    pub(crate) entry_counts: Box<[Tally]>,
     directories: Box<[Directory]>,
     pub(crate) blocks: Blocks,
     /// Keys of the first index whose last record was evicted lately.
@@ -78,10 +78,10 @@ impl<T: Signal> Index<T> {
         Ok(Self {
             indexed: CachePadded::new(AtomicU64::new(0)),
             heap: Count::default(),
-            passed_to: Count::default(),
-            beat: Count::default(),
+            skipped_to: Count::default(),
+            heartbeats: Count::default(),
             links: reserve_zeroed(places)?,
-            leads: reserve_zeroed(places)?,
+            entry_counts: reserve_zeroed(places)?,
             directories: directories.into_boxed_slice(),
             blocks: Blocks::new(places)?,
             ghosts: GhostFilter::new(places)?,
@@ -96,7 +96,7 @@ impl<T: Signal> Index<T> {
         self.directories.iter().for_each(Directory::clear);
         self.ghosts.clear();
         self.heap.set(0);
-        self.passed_to.set(from);
+        self.skipped_to.set(from);
         self.indexed.store(from, Ordering::Release);
     }
 
@@ -109,26 +109,26 @@ impl<T: Signal> Index<T> {
     }
 
     /// Returns the same as [`indexed`](Self::indexed), for the holder of the indexer lock.
-    pub(crate) fn own_indexed(&self) -> u64 {
-        own(&self.indexed)
+    pub(crate) fn indexed_as_writer(&self) -> u64 {
+        load_as_writer(&self.indexed)
     }
 
     /// Raises `indexed`. The holder of the indexer lock has indexed everything below.
     pub(crate) fn set_indexed(&self, indexed: u64) {
-        debug_assert!(indexed >= own(&self.indexed));
+        debug_assert!(indexed >= load_as_writer(&self.indexed));
         // Release pairs with the Acquire in `indexed`.
         self.indexed.store(indexed, weaken(Ordering::Release, Fault::IndexedRelaxed));
-        self.beat.set(self.beat.get() + 1);
+        self.heartbeats.set(self.heartbeats.get() + 1);
     }
 
     /// Returns the number of heartbeats.
-    pub(crate) fn beats(&self) -> u64 {
-        self.beat.get()
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.heartbeats.get()
     }
 
     /// Shows that the holder of the indexer lock makes progress.
-    pub(crate) fn beat(&self) {
-        self.beat.set(self.beat.get() + 1);
+    pub(crate) fn heartbeat(&self) {
+        self.heartbeats.set(self.heartbeats.get() + 1);
     }
 
     /// Returns the bytes of the directory of an index.
@@ -138,7 +138,7 @@ impl<T: Signal> Index<T> {
 
     /// Returns the bytes of everything but the directories.
     pub(crate) fn other_bytes(&self) -> usize {
-        size_of_val(&*self.links) + size_of_val(&*self.leads) + self.blocks.bytes() + self.ghosts.bytes()
+        size_of_val(&*self.links) + size_of_val(&*self.entry_counts) + self.blocks.bytes() + self.ghosts.bytes()
     }
 
     // --- readers ---
@@ -203,74 +203,73 @@ impl<T: Signal> Index<T> {
 
     /// Indexes records from this place and sequence on, one index after the other, and adds them to
     /// their time blocks.
-    pub(crate) fn enter(&self, slots: &Slots<T>, place: usize, heads: &[Head<T::Indexes>], first: u64) {
-        // Pairs with the Acquire fences in `Head::look` and in scans. The caller has acquired the
+    pub(crate) fn insert(&self, slots: &Slots<T>, place: usize, heads: &[Head<T::Indexes>], first: u64) {
+        // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired the
         // heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
         fence(Ordering::Release);
         let places = slots.places();
-        let leads = &self.leads[place..place + heads.len()];
-        leads.iter().for_each(|leads| leads.set(T::Indexes::COUNT as u8));
+        let counts = &self.entry_counts[place..place + heads.len()];
+        counts.iter().for_each(|count| count.set(T::Indexes::COUNT as u8));
         for (index, directory) in self.directories.iter().enumerate() {
             directory.prefetch(heads.iter().map(|head| head.print(index)));
             for (at, head) in (place..).zip(heads) {
                 let print = head.print(index);
-                let leads_no_more = |place: usize| {
+                let remove_entry = |place: usize| {
                     // If the lock was taken over in the middle of this, the heads may be those of
                     // other records by now, so the count may wrap.
-                    let leads = &self.leads[place];
-                    leads.set(leads.get().wrapping_sub(1));
+                    let count = &self.entry_counts[place];
+                    count.set(count.get().wrapping_sub(1));
                 };
                 if print == NO_KEY {
-                    leads_no_more(at);
+                    remove_entry(at);
                     continue;
                 }
-                directory.enter(print, at, |before| {
+                directory.insert(print, at, |before| {
                     let distance = before.map_or(0, |before| {
-                        leads_no_more(before);
+                        remove_entry(before);
                         if before < at { at - before } else { at + places as usize - before }
                     });
-                    // Relaxed: readers get here through the word that `Directory::enter` stores
+                    // Relaxed: readers get here through the word that `Directory::insert` stores
                     // with Release.
                     self.link_cell(at, index).store(distance as u32, Ordering::Relaxed);
                 });
             }
         }
-        self.blocks.enter(first, heads.iter().map(Head::time));
+        self.blocks.add(first, heads.iter().map(Head::time));
     }
 
     /// Skips a sequence that was not published when its turn came.
-    pub(crate) fn pass_over(&self, place: usize, sequence: u64) {
-        self.leads[place].set(PASSED_OVER);
-        self.blocks.enter(sequence, std::iter::once(0));
-        self.passed_to.set(sequence + 1);
+    pub(crate) fn skip(&self, place: usize, sequence: u64) {
+        self.entry_counts[place].set(SKIPPED);
+        self.blocks.add(sequence, std::iter::once(0));
+        self.skipped_to.set(sequence + 1);
     }
 
     /// Removes the directory entries that point to these records, from this place and sequence on.
     ///
     /// Most records have no such entry, and their heads are not read.
-    pub(crate) fn leave(&self, place: usize, heads: &[Head<T::Indexes>]) {
-        const MOST: usize = 64;
-        debug_assert!(heads.len() <= MOST);
+    pub(crate) fn remove(&self, place: usize, heads: &[Head<T::Indexes>]) {
+        const MAX_RECORDS: usize = 64;
+        debug_assert!(heads.len() <= MAX_RECORDS);
         // Which records have entries can't be predicted, so they are selected without branches.
-        let (mut leading, mut count) = ([0; MOST], 0);
-        for (number, leads) in self.leads[place..].iter().take(heads.len()).enumerate() {
-            leading[count] = number;
-            count += usize::from(leads.get() > 0 && leads.get() != PASSED_OVER);
+        let (mut with_entries, mut count) = ([0; MAX_RECORDS], 0);
+        for (number, entries) in self.entry_counts[place..].iter().take(heads.len()).enumerate() {
+            with_entries[count] = number;
+            count += usize::from(entries.get() > 0 && entries.get() != SKIPPED);
         }
-        let leading = &leading[..count];
+        let with_entries = &with_entries[..count];
         for (index, directory) in self.directories.iter().enumerate() {
-            directory.prefetch(leading.iter().map(|&number| heads[number].print(index)));
+            directory.prefetch(with_entries.iter().map(|&number| heads[number].print(index)));
         }
-        for &number in leading {
-            let leads = &self.leads[place + number];
-            let mut left = leads.get();
+        for &number in with_entries {
+            let mut entries = self.entry_counts[place + number].get();
             for (index, directory) in self.directories.iter().enumerate() {
                 let print = heads[number].print(index);
-                if left > 0 && directory.remove(print, place + number) {
-                    left -= 1;
+                if entries > 0 && directory.remove(print, place + number) {
+                    entries -= 1;
                     if index == 0 {
-                        self.ghosts.note(print);
+                        self.ghosts.insert(print);
                     }
                 }
             }

@@ -30,7 +30,7 @@ pub(crate) struct IndexerLock(AtomicU64);
 
 /// A value of the lock's word that was read while the lock was held.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held(u64);
+pub(crate) struct HeldWord(u64);
 
 impl IndexerLock {
     const HELD: u64 = 1;
@@ -50,9 +50,9 @@ impl IndexerLock {
 
     /// Acquires the lock if it is free, and returns the term and the number of its index.
     /// Wait-free.
-    pub(crate) fn try_take(&self) -> Option<(Term, usize)> {
+    pub(crate) fn try_lock(&self) -> Option<(Term, usize)> {
         let word = if cfg!(loom) { self.0.load(Ordering::Acquire) } else { self.0.load(Ordering::Relaxed) };
-        // Acquire pairs with the Release in `give_back`: the next holder sees all that the last one
+        // Acquire pairs with the Release in `unlock`: the next holder sees all that the last one
         // has done.
         let taken = word & Self::HELD == 0
             && self.0.compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
@@ -60,16 +60,16 @@ impl IndexerLock {
     }
 
     /// Returns the lock's word if the lock is held.
-    pub(crate) fn held(&self) -> Option<Held> {
+    pub(crate) fn held_word(&self) -> Option<HeldWord> {
         let word = self.0.load(Ordering::Relaxed);
-        (word & Self::HELD != 0).then_some(Held(word))
+        (word & Self::HELD != 0).then_some(HeldWord(word))
     }
 
     /// Takes the lock over from a stalled holder, for a thread that writes the index of this
     /// number.
     ///
     /// Returns `None` if the lock's word has changed since `from` was read.
-    pub(crate) fn take_over(&self, from: Held, index: usize) -> Option<Term> {
+    pub(crate) fn take_over(&self, from: HeldWord, index: usize) -> Option<Term> {
         let next = Term(Self::term(from.0).0 + 1);
         let word = Self::word(next, index) | Self::HELD;
         // Release pairs with the Acquire in `is_held_by`. Acquire pairs with the Releases of
@@ -85,9 +85,9 @@ impl IndexerLock {
     }
 
     /// Unlocks. Returns false if another thread has taken the lock over.
-    pub(crate) fn give_back(&self, term: Term, index: usize) -> bool {
+    pub(crate) fn unlock(&self, term: Term, index: usize) -> bool {
         let free = Self::word(term, index);
-        // Release pairs with the Acquire in `try_take`.
+        // Release pairs with the Acquire in `try_lock`.
         self.0.compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
@@ -123,7 +123,7 @@ impl Cursor {
 
     /// Returns the cursor's sequence without ordering, for the holder of the indexer lock and where
     /// an outdated value suffices.
-    pub(crate) fn own(&self) -> u64 {
+    pub(crate) fn get_relaxed(&self) -> u64 {
         Self::sequence(self.0.load(Ordering::Relaxed))
     }
 
@@ -164,19 +164,19 @@ mod tests {
 
     #[test]
     fn a_holder_whose_term_has_ended_moves_no_cursor() {
-        let (token, cursor) = (IndexerLock::new(), Cursor::new());
-        let (first, _) = token.try_take().unwrap();
-        assert!(token.try_take().is_none() && token.is_held_by(first));
+        let (lock, cursor) = (IndexerLock::new(), Cursor::new());
+        let (first, _) = lock.try_lock().unwrap();
+        assert!(lock.try_lock().is_none() && lock.is_held_by(first));
         assert!(cursor.advance(0, 5, first, Ordering::Release));
-        let seen = token.held().unwrap();
-        let second = token.take_over(seen, 3).unwrap();
-        assert!(token.take_over(seen, 4).is_none() && !token.is_held_by(first) && token.is_held_by(second));
+        let seen = lock.held_word().unwrap();
+        let second = lock.take_over(seen, 3).unwrap();
+        assert!(lock.take_over(seen, 4).is_none() && !lock.is_held_by(first) && lock.is_held_by(second));
         assert!(cursor.advance(5, 6, first, Ordering::Release), "the cursor is not adopted yet");
         assert_eq!(cursor.adopt(second, || true), Some(6));
         assert!(!cursor.advance(6, 7, first, Ordering::Release) && cursor.get() == 6);
-        assert_eq!(cursor.adopt(first, || token.is_held_by(first)), None);
-        assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.own() == 7);
-        assert!(!token.give_back(first, 0) && token.give_back(second, 3) && token.held().is_none());
-        assert_eq!(token.try_take(), Some((second, 3)), "a term ends only by a takeover");
+        assert_eq!(cursor.adopt(first, || lock.is_held_by(first)), None);
+        assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.get_relaxed() == 7);
+        assert!(!lock.unlock(first, 0) && lock.unlock(second, 3) && lock.held_word().is_none());
+        assert_eq!(lock.try_lock(), Some((second, 3)), "a term ends only by a takeover");
     }
 }

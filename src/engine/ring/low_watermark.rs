@@ -14,18 +14,18 @@ use crate::sync::{AtomicU64, Count, Ordering};
 use std::ops::Range;
 
 /// Numbers of evicted records by reason.
-pub(crate) type Departures = [u64; EvictReason::ALL.len()];
+pub(crate) type EvictionCounts = [u64; EvictReason::ALL.len()];
 
 #[derive(Debug)]
 pub(crate) struct LowWatermark {
     /// The watermark: no record below it is visible.
-    at: AtomicU64,
-    /// The greatest sequence that a `clear` has raised the watermark to.
+    watermark: AtomicU64,
+    /// Records below this sequence were pushed before the store was last cleared.
     cleared: AtomicU64,
     /// Words of [`Note`]s. A note below `evicted` may be overwritten.
     notes: [AtomicU64; WATERMARK_NOTES],
     /// Numbers of evicted records by reason. Their total is the `evicted` cursor's.
-    departed: [Count; EvictReason::ALL.len()],
+    evicted: [Count; EvictReason::ALL.len()],
 }
 
 /// A reason and the sequence up to which it applies.
@@ -55,10 +55,10 @@ impl Note {
 impl Default for LowWatermark {
     fn default() -> Self {
         Self {
-            at: AtomicU64::new(0),
+            watermark: AtomicU64::new(0),
             cleared: AtomicU64::new(0),
             notes: std::array::from_fn(|_| AtomicU64::new(0)),
-            departed: Default::default(),
+            evicted: Default::default(),
         }
     }
 }
@@ -68,7 +68,7 @@ impl LowWatermark {
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         // Acquire pairs with the Release in `raise`: the notes of the reasons are visible.
-        self.at.load(Ordering::Acquire)
+        self.watermark.load(Ordering::Acquire)
     }
 
     /// Returns whether the store has been cleared since the record of this sequence was pushed.
@@ -85,19 +85,19 @@ impl LowWatermark {
         }
         if to > low {
             if low > self.get().max(evicted) {
-                self.note(Note::new(low, EvictReason::Capacity), None, evicted);
+                self.put_note(Note::new(low, EvictReason::Capacity), None, evicted);
             }
-            self.note(Note::new(to, reason), Some(Note::new(low, reason)), evicted);
+            self.put_note(Note::new(to, reason), Some(Note::new(low, reason)), evicted);
         }
         // Release pairs with the Acquire in `get`.
-        self.at.fetch_max(to, Ordering::Release);
+        self.watermark.fetch_max(to, Ordering::Release);
     }
 
     /// Stores a note in place of `before`, if that is there, or of one that is below `evicted`.
     ///
     /// If there is no such place, the newest note is extended to the new note's end and keeps its
     /// own reason.
-    fn note(&self, note: Note, before: Option<Note>, evicted: u64) {
+    fn put_note(&self, note: Note, before: Option<Note>, evicted: u64) {
         loop {
             let words = self.notes.each_ref().map(|word| Note(word.load(Ordering::Relaxed)));
             let find = |test: &dyn Fn(Note) -> bool| words.iter().position(|&word| test(word));
@@ -123,35 +123,35 @@ impl LowWatermark {
     }
 
     /// Returns the reason that applies at this sequence, and where it ends.
-    fn next(&self, at: u64) -> (EvictReason, u64) {
+    fn reason_at(&self, at: u64) -> (EvictReason, u64) {
         let notes = self.notes.iter().map(|word| Note(word.load(Ordering::Relaxed)));
         let next = notes.filter(|note| note.end() > at).min();
         next.map_or((EvictReason::Capacity, u64::MAX), |note| (note.reason(), note.end()))
     }
 
-    /// Calls `tell` for each part of a range that is being evicted, with the part's reason.
-    pub(crate) fn tell(&self, range: Range<u64>, mut tell: impl FnMut(Range<u64>, EvictReason)) {
+    /// Calls `visit` for each part of a range that is being evicted, with the part's reason.
+    pub(crate) fn for_each_part(&self, range: Range<u64>, mut visit: impl FnMut(Range<u64>, EvictReason)) {
         let mut at = range.start;
         while at < range.end {
             // Most records are above the watermark and are evicted for capacity.
-            let (reason, end) = if self.get() <= at { (EvictReason::Capacity, u64::MAX) } else { self.next(at) };
+            let (reason, end) = if self.get() <= at { (EvictReason::Capacity, u64::MAX) } else { self.reason_at(at) };
             let end = end.min(range.end);
-            tell(at..end, reason);
+            visit(at..end, reason);
             at = end;
         }
     }
 
     /// Counts evicted records. The caller has raised the `evicted` cursor past them.
-    pub(crate) fn depart(&self, reason: EvictReason, records: u64) {
-        self.departed[reason as usize].add(records);
+    pub(crate) fn count_evicted(&self, reason: EvictReason, records: u64) {
+        self.evicted[reason as usize].add(records);
     }
 
     /// Returns how many records were evicted by reason, with the range `due` counted as evicted.
-    pub(crate) fn departures(&self, due: Range<u64>) -> Departures {
-        let mut departures = Departures::default();
-        departures.iter_mut().zip(&self.departed).for_each(|(count, departed)| *count = departed.get());
-        self.tell(due, |part, reason| departures[reason as usize] += part.end - part.start);
-        departures
+    pub(crate) fn eviction_counts(&self, due: Range<u64>) -> EvictionCounts {
+        let mut counts = EvictionCounts::default();
+        counts.iter_mut().zip(&self.evicted).for_each(|(count, evicted)| *count = evicted.get());
+        self.for_each_part(due, |part, reason| counts[reason as usize] += part.end - part.start);
+        counts
     }
 }
 
@@ -162,48 +162,48 @@ mod tests {
 
     #[test]
     fn each_part_of_a_range_has_its_own_reason() {
-        let floor = LowWatermark::default();
-        floor.raise(4, Age, 0, 0);
-        floor.raise(6, Age, 4, 0);
-        floor.raise(8, Bytes, 6, 0);
-        let told = |range| {
-            let mut told = Vec::new();
-            floor.tell(range, |part, reason| told.push((part, reason)));
-            told
+        let watermark = LowWatermark::default();
+        watermark.raise(4, Age, 0, 0);
+        watermark.raise(6, Age, 4, 0);
+        watermark.raise(8, Bytes, 6, 0);
+        let parts = |range| {
+            let mut parts = Vec::new();
+            watermark.for_each_part(range, |part, reason| parts.push((part, reason)));
+            parts
         };
-        assert_eq!(told(0..3), [(0..3, Age)]);
-        assert_eq!(told(3..10), [(3..6, Age), (6..8, Bytes), (8..10, Capacity)], "a range spans notes");
-        assert_eq!(floor.departures(0..9), [1, 0, 6, 2]);
-        floor.depart(Age, 6);
-        floor.depart(Bytes, 2);
-        assert_eq!(floor.departures(8..9), [1, 0, 6, 2]);
-        floor.raise(12, Bytes, 10, 8);
-        assert_eq!(told(8..13), [(8..10, Capacity), (10..12, Bytes), (12..13, Capacity)]);
-        floor.raise(12, Cleared, 12, 8);
-        assert_eq!(floor.get(), 12);
+        assert_eq!(parts(0..3), [(0..3, Age)]);
+        assert_eq!(parts(3..10), [(3..6, Age), (6..8, Bytes), (8..10, Capacity)], "a range spans notes");
+        assert_eq!(watermark.eviction_counts(0..9), [1, 0, 6, 2]);
+        watermark.count_evicted(Age, 6);
+        watermark.count_evicted(Bytes, 2);
+        assert_eq!(watermark.eviction_counts(8..9), [1, 0, 6, 2]);
+        watermark.raise(12, Bytes, 10, 8);
+        assert_eq!(parts(8..13), [(8..10, Capacity), (10..12, Bytes), (12..13, Capacity)]);
+        watermark.raise(12, Cleared, 12, 8);
+        assert_eq!(watermark.get(), 12);
     }
 
     #[test]
     fn records_between_two_raises_count_as_evicted_for_capacity() {
-        let floor = LowWatermark::default();
-        floor.raise(1, Cleared, 0, 0);
-        floor.raise(4, Cleared, 3, 0);
-        assert_eq!(floor.departures(0..4), [2, 2, 0, 0]);
+        let watermark = LowWatermark::default();
+        watermark.raise(1, Cleared, 0, 0);
+        watermark.raise(4, Cleared, 3, 0);
+        assert_eq!(watermark.eviction_counts(0..4), [2, 2, 0, 0]);
     }
 
     #[test]
     fn a_raise_without_room_for_a_note_counts_under_the_last_reason() {
-        let floor = LowWatermark::default();
+        let watermark = LowWatermark::default();
         let reasons = [Age, Cleared];
         for end in 1..=WATERMARK_NOTES as u64 + 9 {
-            floor.raise(end, reasons[(end % 2) as usize], end - 1, 0);
+            watermark.raise(end, reasons[(end % 2) as usize], end - 1, 0);
         }
-        let departures = floor.departures(0..WATERMARK_NOTES as u64 + 9);
-        assert_eq!(departures.iter().sum::<u64>(), WATERMARK_NOTES as u64 + 9);
-        assert_eq!(departures[Age as usize].max(departures[Cleared as usize]), WATERMARK_NOTES as u64 / 2 + 9);
-        floor.raise(100, Age, WATERMARK_NOTES as u64 + 9, 60);
+        let counts = watermark.eviction_counts(0..WATERMARK_NOTES as u64 + 9);
+        assert_eq!(counts.iter().sum::<u64>(), WATERMARK_NOTES as u64 + 9);
+        assert_eq!(counts[Age as usize].max(counts[Cleared as usize]), WATERMARK_NOTES as u64 / 2 + 9);
+        watermark.raise(100, Age, WATERMARK_NOTES as u64 + 9, 60);
         assert_eq!(
-            floor.departures(WATERMARK_NOTES as u64 + 9..100)[Age as usize],
+            watermark.eviction_counts(WATERMARK_NOTES as u64 + 9..100)[Age as usize],
             100 - WATERMARK_NOTES as u64 - 9,
             "there is room again"
         );
@@ -211,11 +211,11 @@ mod tests {
 
     #[test]
     fn a_clear_is_remembered_beside_other_reasons() {
-        let floor = LowWatermark::default();
-        floor.raise(5, Age, 0, 0);
-        assert!(!floor.has_cleared(0));
-        floor.raise(3, Cleared, 5, 0);
-        assert_eq!(floor.get(), 5);
-        assert!(floor.has_cleared(2) && !floor.has_cleared(3));
+        let watermark = LowWatermark::default();
+        watermark.raise(5, Age, 0, 0);
+        assert!(!watermark.has_cleared(0));
+        watermark.raise(3, Cleared, 5, 0);
+        assert_eq!(watermark.get(), 5);
+        assert!(watermark.has_cleared(2) && !watermark.has_cleared(3));
     }
 }

@@ -50,20 +50,20 @@ pub(crate) struct Pinner<'a> {
 /// The pinned slots of one shard.
 pub(crate) type Pinned = SmallVec<[usize; 8]>;
 
-per_thread!(BEGIN: Cell<usize> = Cell::new(usize::MAX));
+per_thread!(FIRST_WORDS: Cell<usize> = Cell::new(usize::MAX));
 
 /// Returns where this thread begins its search for free words, so that threads do not contend.
-fn begin() -> usize {
+fn first_words() -> usize {
     static THREADS: crate::sync::Count = crate::sync::Count::new();
     if cfg!(loom) {
         // Each execution of a model has to repeat the one before.
         return 0;
     }
-    BEGIN.with(|begin| {
-        if begin.get() == usize::MAX {
-            begin.set(THREADS.next() as usize);
+    FIRST_WORDS.with(|first| {
+        if first.get() == usize::MAX {
+            first.set(THREADS.next() as usize);
         }
-        begin.get()
+        first.get()
     })
 }
 
@@ -73,10 +73,10 @@ fn word_of(shard: usize, slot: usize) -> u64 {
 
 impl Pins {
     pub(crate) fn new() -> Self {
-        Self::with(FIRST_PIN_BLOCK)
+        Self::with_readers(FIRST_PIN_BLOCK)
     }
 
-    fn with(readers: usize) -> Self {
+    fn with_readers(readers: usize) -> Self {
         Self {
             readers: (0..readers).map(|_| Words::default()).collect(),
             busy: AtomicU32::new(0),
@@ -85,13 +85,13 @@ impl Pins {
     }
 
     /// Registers a reader. Lock-free. Allocates a block if the existing ones are full.
-    pub(crate) fn enter(&self) -> Pinner<'_> {
+    pub(crate) fn register(&self) -> Pinner<'_> {
         if let Some(words) = self.free_words() {
             return Pinner { words, busy: None };
         }
         let mut block = self;
         loop {
-            block = block.following();
+            block = block.next_block();
             // The SeqCst fence in `Pinner::confirm` orders this increment, as it orders the pins,
             // before the reader's load of `evicted`. It pairs with the fence in `scan`: a scan that
             // finds the count 0 and skips this block has fenced before, so the reader then sees
@@ -105,8 +105,8 @@ impl Pins {
     }
 
     fn free_words(&self) -> Option<&Words> {
-        let (before, behind) = self.readers.split_at(begin() % self.readers.len());
-        behind.iter().chain(before).find(|words| {
+        let (before, after) = self.readers.split_at(first_words() % self.readers.len());
+        after.iter().chain(before).find(|words| {
             let first = &words.0[0];
             // Acquire pairs with the Release in `Pinner::drop`: the former owner's reads happen
             // before this one's.
@@ -116,21 +116,21 @@ impl Pins {
     }
 
     /// Returns the next block, and appends one if there is none.
-    fn following(&self) -> &Self {
+    fn next_block(&self) -> &Self {
         // Acquire pairs with the Release below: the block is initialised.
         let mut next = self.next.load(Ordering::Acquire);
         if next.is_null() {
-            let made = Box::into_raw(Box::new(Self::with(2 * self.readers.len())));
+            let new_block = Box::into_raw(Box::new(Self::with_readers(2 * self.readers.len())));
             // Release pairs with the Acquire loads of `next`. That a scan sees the link in time
             // follows from the SeqCst fences in `Pinner::confirm` and `scan`: the link precedes the
             // reader's fence.
             let linked = weaken(Ordering::AcqRel, Fault::LinkRelaxed);
-            match self.next.compare_exchange(ptr::null_mut(), made, linked, Ordering::Acquire) {
-                Ok(_) => next = made,
+            match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire) {
+                Ok(_) => next = new_block,
                 Err(other) => {
-                    // SAFETY: `made` comes from `Box::into_raw` above. It was not linked, so no
+                    // SAFETY: `new_block` comes from `Box::into_raw` above. It was not linked, so no
                     // other thread has seen it.
-                    drop(unsafe { Box::from_raw(made) });
+                    drop(unsafe { Box::from_raw(new_block) });
                     next = other;
                 }
             }
@@ -152,11 +152,11 @@ impl Pins {
         if planted(Fault::PinsNotScanned) {
             return pinned;
         }
-        self.find(shard, &mut pinned);
+        self.scan_block(shard, &mut pinned);
         let mut block = self;
         loop {
-            // Acquire pairs with the Release in `following`.
-            // SAFETY: As in `following`, a linked block lives until `Pins::drop`. The pointer is
+            // Acquire pairs with the Release in `next_block`.
+            // SAFETY: As in `next_block`, a linked block lives until `Pins::drop`. The pointer is
             // null while there is no further block.
             let next = unsafe { block.next.load(Ordering::Acquire).as_ref() };
             let Some(next) = next.filter(|_| !planted(Fault::FirstBlockOnly)) else { return pinned };
@@ -164,12 +164,12 @@ impl Pins {
             // Acquire pairs with the Release in `Pinner::drop`: the reads of readers that have left
             // this block happen before the scan returns.
             if block.busy.load(Ordering::Acquire) > 0 {
-                block.find(shard, &mut pinned);
+                block.scan_block(shard, &mut pinned);
             }
         }
     }
 
-    fn find(&self, shard: usize, pinned: &mut Pinned) {
+    fn scan_block(&self, shard: usize, pinned: &mut Pinned) {
         for words in &self.readers {
             // Acquire, here and below, pairs with the Releases in `Pinner`: reads under a pin that
             // was moved or cleared happen before the scan returns.
@@ -189,7 +189,7 @@ impl Pins {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        // SAFETY: As in `following`, a linked block lives until `Pins::drop`.
+        // SAFETY: As in `next_block`, a linked block lives until `Pins::drop`.
         let next = unsafe { self.next.load(Ordering::Acquire).as_ref() };
         size_of_val(&*self.readers) + next.map_or(0, |block| size_of::<Self>() + block.bytes())
     }
@@ -201,7 +201,7 @@ impl Pinner<'_> {
     /// The pin takes effect once it is [confirmed](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, slot: usize) {
-        // Release pairs with the Acquire in `find`: what was read under the former pin is read
+        // Release pairs with the Acquire in `scan_block`: what was read under the former pin is read
         // before a scan finds the word changed.
         let release = weaken(Ordering::Release, Fault::PinMovedRelaxed);
         self.words.0[word].store(word_of(shard, slot), release);
@@ -217,7 +217,7 @@ impl Pinner<'_> {
     /// Releases the slot that this word pins.
     #[inline]
     pub(crate) fn unpin(&self, word: usize) {
-        // Release pairs with the Acquire in `find`, as in `pin`.
+        // Release pairs with the Acquire in `scan_block`, as in `pin`.
         self.words.0[word].store(IDLE, weaken(Ordering::Release, Fault::PinClearedRelaxed));
     }
 }
@@ -228,7 +228,7 @@ impl Drop for Pinner<'_> {
         for word in self.words.0[1..].iter().filter(|word| word.load(Ordering::Relaxed) != 0) {
             word.store(0, Ordering::Release);
         }
-        // Release pairs with the Acquire in `free_words` and in `find`.
+        // Release pairs with the Acquire in `free_words` and in `scan_block`.
         self.words.0[0].store(0, weaken(Ordering::Release, Fault::PinClearedRelaxed));
         if let Some(busy) = self.busy {
             // Release pairs with the Acquire in `scan`.
@@ -262,7 +262,7 @@ mod tests {
     fn a_scan_finds_the_pins_of_its_shard_until_they_are_released() {
         let pins = Pins::new();
         assert!(pins.scan(0).is_empty());
-        let reader = pins.enter();
+        let reader = pins.register();
         reader.pin(0, 3, 7);
         reader.pin(5, 3, 0);
         reader.pin(2, 1, 9);
@@ -279,12 +279,12 @@ mod tests {
         let pins = Pins::new();
         let before = pins.bytes();
         let many = |readers: usize| {
-            let enter = |slot| {
-                let reader = pins.enter();
+            let register = |slot| {
+                let reader = pins.register();
                 reader.pin(0, 0, slot);
                 reader
             };
-            (0..readers).map(enter).collect::<Vec<_>>()
+            (0..readers).map(register).collect::<Vec<_>>()
         };
         let readers = many(FIRST_PIN_BLOCK);
         assert_eq!((pins.scan(0).len(), pins.bytes()), (FIRST_PIN_BLOCK, before));

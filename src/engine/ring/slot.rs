@@ -21,34 +21,34 @@ use std::sync::Arc;
 /// |---|---|---|
 /// | 0 | no record yet, or one is being written | the claim's owner |
 /// | `s + 1` | sequence `s` is published | the claim's owner |
-/// | `s + 1`, `TAKEN` | the record is being moved out | the thread that reclaims it |
-/// | `s + 1`, `DONE` | the record has been moved out | the same thread |
+/// | `s + 1`, `MOVING` | the record is being moved out | the thread that reclaims it |
+/// | `s + 1`, `MOVED` | the record has been moved out | the same thread |
 ///
-/// The reclaiming thread sets `TAKEN` by a compare-and-swap. A record is therefore moved out once,
+/// The reclaiming thread sets `MOVING` by a compare-and-swap. A record is therefore moved out once,
 /// even if a stalled thread wakes up and goes on with work that others have done in the meantime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Generation(u64);
 
 impl Generation {
-    const TAKEN: u64 = 1 << 63;
-    const DONE: u64 = 1 << 62;
+    const MOVING: u64 = 1 << 63;
+    const MOVED: u64 = 1 << 62;
     const BUSY: Self = Self(0);
 
     fn published(sequence: u64) -> Self {
         Self(sequence + 1)
     }
 
-    fn taken(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::TAKEN)
+    fn moving(sequence: u64) -> Self {
+        Self((sequence + 1) | Self::MOVING)
     }
 
-    fn done(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::DONE)
+    fn moved(sequence: u64) -> Self {
+        Self((sequence + 1) | Self::MOVED)
     }
 
     /// Returns the sequence that is published, if any.
     fn sequence(self) -> Option<u64> {
-        if self.0 & (Self::TAKEN | Self::DONE) == 0 { self.0.checked_sub(1) } else { None }
+        if self.0 & (Self::MOVING | Self::MOVED) == 0 { self.0.checked_sub(1) } else { None }
     }
 }
 
@@ -57,7 +57,7 @@ impl Generation {
 /// The head is a seqlock (Hans Boehm, *Can Seqlocks Get Along with Programming Language Memory
 /// Models?*, 2012). The producer stores generation 0, writes the other words, and stores the new
 /// generation. A reader without a pin reads the generation before and after the other words; see
-/// [`look`](Head::look).
+/// [`try_read`](Head::try_read).
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Head<I: Indexes> {
@@ -90,8 +90,8 @@ impl<I: Indexes> Head<I> {
     #[inline]
     fn generation(&self) -> Generation {
         // Acquire pairs with the Release in `Slots::write`: a thread that sees the generation sees
-        // the record and the head's other words. It also pairs with the Release in `Slots::take`: a
-        // thread that sees `DONE` may write the slot.
+        // the record and the head's other words. It also pairs with the Release in `Slots::move_out`: a
+        // thread that sees `MOVED` may write the slot.
         Generation(self.generation.load(Ordering::Acquire))
     }
 
@@ -107,14 +107,14 @@ impl<I: Indexes> Head<I> {
         self.generation().sequence()
     }
 
-    /// Returns what `look` reads from the head, if the slot holds this sequence before and after.
+    /// Returns what `read` loads from the head, if the slot holds this sequence before and after.
     #[inline]
-    pub(crate) fn look<R>(&self, sequence: u64, look: impl FnOnce(&Self) -> R) -> Option<R> {
+    pub(crate) fn try_read<R>(&self, sequence: u64, read: impl FnOnce(&Self) -> R) -> Option<R> {
         if !self.holds(sequence) {
             return None;
         }
-        let found = look(self);
-        // Pairs with the Release fence in `Slots::write`: if `look` has read a word of the slot's
+        let found = read(self);
+        // Pairs with the Release fence in `Slots::write`: if `read` has loaded a word of the slot's
         // next record, this thread sees generation 0, or a later one, below.
         fence(Ordering::Acquire);
         let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;
@@ -150,24 +150,24 @@ impl<I: Indexes> Head<I> {
 const LINE: usize = 64;
 
 /// Returns how many cache lines of a record are prefetched.
-const fn lines(record: usize) -> usize {
+const fn prefetched_lines(record: usize) -> usize {
     let lines = record.div_ceil(LINE);
     if lines < 8 { lines } else { 8 }
 }
 
 /// Returns how many slots ahead of the current one a producer prefetches: about a kibibyte.
-const fn ahead(record: usize) -> usize {
+const fn prefetch_distance(record: usize) -> usize {
     1 + 1024 / (record + LINE)
 }
 
 /// The result of an attempt to move a record out of its slot.
-pub(crate) enum Taken<T> {
+pub(crate) enum MoveOut<T> {
     /// The record was moved out.
     Record(T),
     /// Another thread has moved the record out before. The slot is free.
-    Before,
+    AlreadyMoved,
     /// The record is not published yet, or another thread is moving it out.
-    NotYet,
+    Unavailable,
 }
 
 /// The slots of one shard.
@@ -179,7 +179,7 @@ pub(crate) struct Slots<T: Signal> {
     /// 1 while the slot map is not the identity or some slot is quarantined, else 0.
     moved: Cursor,
     /// The slot map.
-    serving: Snapshot<SlotMap>,
+    map: Snapshot<SlotMap>,
 }
 
 // SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
@@ -201,7 +201,7 @@ impl<T: Signal> Slots<T> {
             payloads: reserve(count, || Cell::new(MaybeUninit::uninit()))?,
             places,
             moved: Cursor::new(),
-            serving: Snapshot::new(SlotMap::new(places, spares)),
+            map: Snapshot::new(SlotMap::new(places, spares)),
         })
     }
 
@@ -226,7 +226,7 @@ impl<T: Signal> Slots<T> {
 
     // --- places and slots ---
 
-    /// Returns the place of a sequence. This divides, so hot loops use [`forth`](Self::forth).
+    /// Returns the place of a sequence. This divides, so hot loops use [`place_after`](Self::place_after).
     #[inline]
     pub(crate) fn place(&self, sequence: u64) -> usize {
         (sequence % self.places()) as usize
@@ -234,14 +234,14 @@ impl<T: Signal> Slots<T> {
 
     /// Returns the place `places` places after this one. `places` is less than the ring's length.
     #[inline]
-    pub(crate) fn forth(&self, place: usize, places: u64) -> usize {
-        let on = place + places as usize;
-        if on >= self.places { on - self.places } else { on }
+    pub(crate) fn place_after(&self, place: usize, places: u64) -> usize {
+        let next = place + places as usize;
+        if next >= self.places { next - self.places } else { next }
     }
 
     /// Returns the place `places` places before this one. `places` is less than the ring's length.
     #[inline]
-    pub(crate) fn back(&self, place: usize, places: u64) -> usize {
+    pub(crate) fn place_before(&self, place: usize, places: u64) -> usize {
         place.checked_sub(places as usize).unwrap_or_else(|| place + self.places - places as usize)
     }
 
@@ -257,7 +257,7 @@ impl<T: Signal> Slots<T> {
 
     /// Returns the number of quarantined slots.
     pub(crate) fn count_quarantined(&self) -> usize {
-        if self.any_moved() { self.serving.load().quarantined().len() } else { 0 }
+        if self.any_moved() { self.map.load().quarantined().len() } else { 0 }
     }
 
     /// Returns whether any slot is quarantined.
@@ -268,32 +268,32 @@ impl<T: Signal> Slots<T> {
     /// Returns the slot that serves a place now.
     #[inline]
     pub(crate) fn slot(&self, place: usize) -> usize {
-        if self.any_moved() { self.moved_to(place) } else { place }
+        if self.any_moved() { self.mapped_slot(place) } else { place }
     }
 
     #[cold]
-    fn moved_to(&self, place: usize) -> usize {
-        self.serving.load().slot(place)
+    fn mapped_slot(&self, place: usize) -> usize {
+        self.map.load().slot(place)
     }
 
     /// Returns how many consecutive places from this one on, at most `most`, use their own slots.
     #[inline]
-    pub(crate) fn own_from(&self, place: usize, most: u64) -> u64 {
-        if self.any_moved() { self.serving.load().own_from(place, most) } else { most }
+    pub(crate) fn own_slot_run(&self, place: usize, most: u64) -> u64 {
+        if self.any_moved() { self.map.load().own_slot_run(place, most) } else { most }
     }
 
     /// Returns the current slot map, for the holder of the indexer lock.
-    pub(crate) fn serving(&self) -> Arc<SlotMap> {
-        Arc::clone(&self.serving.load())
+    pub(crate) fn slot_map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.map.load())
     }
 
     /// Replaces the slot map if it still is `before`, and returns whether it was.
     ///
     /// The caller holds the indexer lock and has not yet raised `reclaimed` over the places that
     /// move.
-    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap, term: Term) -> bool {
-        let (was_moved, is_moved) = (u64::from(!before.is_plain()), u64::from(!places.is_plain()));
-        let replaced = self.serving.replace(before, places);
+    pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap, term: Term) -> bool {
+        let (was_moved, is_moved) = (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
+        let replaced = self.map.replace(before, map);
         if replaced && was_moved != is_moved {
             // This fails if the lock was taken over. The new holder has then updated the word.
             self.moved.advance(was_moved, is_moved, term, Ordering::Release);
@@ -304,12 +304,12 @@ impl<T: Signal> Slots<T> {
     /// Renews the slot map, so that no holder of an earlier term can replace it any more.
     ///
     /// Returns `None` if `is_held` says that this term has ended too.
-    pub(crate) fn adopt_places(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
-        self.serving.update(SlotMap::clone);
-        let noted = self.moved.adopt(term, is_held)?;
-        let moved = u64::from(!self.serving.load().is_plain());
-        if noted != moved {
-            self.moved.advance(noted, moved, term, Ordering::Release);
+    pub(crate) fn adopt_slot_map(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
+        self.map.update(SlotMap::clone);
+        let adopted = self.moved.adopt(term, is_held)?;
+        let moved = u64::from(!self.map.load().is_identity());
+        if adopted != moved {
+            self.moved.advance(adopted, moved, term, Ordering::Release);
         }
         Some(())
     }
@@ -332,7 +332,7 @@ impl<T: Signal> Slots<T> {
         let mut place = self.place(range.start);
         range.map(move |sequence| {
             let head = &self.heads[self.slot(place)];
-            place = self.forth(place, 1);
+            place = self.place_after(place, 1);
             (sequence, head)
         })
     }
@@ -350,9 +350,9 @@ impl<T: Signal> Slots<T> {
     /// The slice has at least one and at most `most` heads. It ends where the slots of consecutive
     /// sequences are not adjacent.
     #[inline]
-    pub(crate) fn run(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
+    pub(crate) fn adjacent_heads(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
         let place = self.place(sequence);
-        match self.own_from(place, most.min((self.places - place) as u64)) as usize {
+        match self.own_slot_run(place, most.min((self.places - place) as u64)) as usize {
             0 => (place, std::slice::from_ref(&self.heads[self.slot(place)])),
             count => (place, &self.heads[place..place + count]),
         }
@@ -370,10 +370,10 @@ impl<T: Signal> Slots<T> {
     /// its end the hint is wasted.
     #[inline(always)]
     pub(crate) fn prefetch_ahead(&self, slot: usize) {
-        let slot = slot + const { ahead(size_of::<T>()) };
+        let slot = slot + const { prefetch_distance(size_of::<T>()) };
         prefetch_to_write(self.heads.as_ptr().wrapping_add(slot));
         let start: *const u8 = self.payloads.as_ptr().wrapping_add(slot).cast();
-        for line in 0..const { lines(size_of::<T>()) } {
+        for line in 0..const { prefetched_lines(size_of::<T>()) } {
             prefetch_to_write(start.wrapping_add(line * LINE));
         }
     }
@@ -382,7 +382,7 @@ impl<T: Signal> Slots<T> {
     #[inline]
     pub(crate) fn prefetch_payload(&self, slot: usize) {
         let start: *const u8 = (&raw const self.payloads[slot]).cast();
-        for line in 0..const { lines(size_of::<T>()) } {
+        for line in 0..const { prefetched_lines(size_of::<T>()) } {
             prefetch(start.wrapping_add(line * LINE));
         }
     }
@@ -403,7 +403,7 @@ impl<T: Signal> Slots<T> {
         // Release pairs with the Acquire in `Head::generation`: a thread that finds the slot busy
         // sees that its former record was evicted.
         head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
-        // Pairs with the Acquire fence in `Head::look`: a reader that sees one of the stores below
+        // Pairs with the Acquire fence in `Head::try_read`: a reader that sees one of the stores below
         // also sees the store above. On x86-64 this is no instruction.
         fence(Ordering::Release);
         payload.with_mut(|payload| {
@@ -447,13 +447,13 @@ impl<T: Signal> Slots<T> {
     /// `evicted` was raised past the sequence, and a scan of the pins after that did not find the
     /// slot. No thread therefore reads the record, now or later.
     #[inline]
-    pub(crate) unsafe fn take(&self, slot: usize, sequence: u64) -> Taken<T> {
+    pub(crate) unsafe fn move_out(&self, slot: usize, sequence: u64) -> MoveOut<T> {
         let generation = &self.heads[slot].generation;
-        let (published, taken) = (Generation::published(sequence).0, Generation::taken(sequence).0);
+        let (published, moving) = (Generation::published(sequence).0, Generation::moving(sequence).0);
         // Acquire pairs with the Release in `write`, and on failure with the Release below. Release
         // pairs with the Acquire in `Head::generation`: a thread that finds the record being moved
         // out sees that its index entries are gone.
-        match generation.compare_exchange(published, taken, Ordering::AcqRel, Ordering::Acquire) {
+        match generation.compare_exchange(published, moving, Ordering::AcqRel, Ordering::Acquire) {
             result if result.is_ok() || planted(Fault::TakenTwice) => {
                 let record = self.payloads[slot].with_mut(|payload| {
                     // SAFETY: The record was published, hence initialised. By the contract no
@@ -463,23 +463,23 @@ impl<T: Signal> Slots<T> {
                 });
                 // Release pairs with the Acquire in `Head::generation`: a thread that finds this
                 // value may write the slot.
-                generation.store(Generation::done(sequence).0, Ordering::Release);
-                Taken::Record(record)
+                generation.store(Generation::moved(sequence).0, Ordering::Release);
+                MoveOut::Record(record)
             }
-            Err(found) if found == Generation::done(sequence).0 => Taken::Before,
-            _ => Taken::NotYet,
+            Err(found) if found == Generation::moved(sequence).0 => MoveOut::AlreadyMoved,
+            _ => MoveOut::Unavailable,
         }
     }
 
     /// Drops the published records of these sequences, and those in quarantined slots.
     pub(crate) fn clear(&mut self, sequences: std::ops::Range<u64>, mut guarded: impl FnMut(&mut dyn FnMut())) {
-        let places = self.serving();
-        let aside = places.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
+        let map = self.slot_map();
+        let quarantined = map.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
         let within = sequences.map(|sequence| (self.slot(self.place(sequence)), sequence));
-        for (slot, sequence) in within.chain(aside) {
+        for (slot, sequence) in within.chain(quarantined) {
             guarded(&mut || {
                 // SAFETY: `&mut self` shows that no other thread has access to these slots.
-                let record = unsafe { self.take(slot, sequence) };
+                let record = unsafe { self.move_out(slot, sequence) };
                 drop(record);
             });
         }
@@ -487,17 +487,17 @@ impl<T: Signal> Slots<T> {
 
     /// Returns whether this sequence's slot is free once no reader has pinned it.
     ///
-    /// For records that need no drop. Records that do are moved out by [`take`](Self::take).
+    /// For records that need no drop. Records that do are moved out by [`move_out`](Self::move_out).
     pub(crate) fn is_free(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
-        generation == Generation::published(sequence) || generation == Generation::done(sequence)
+        generation == Generation::published(sequence) || generation == Generation::moved(sequence)
     }
 
     /// Returns whether this sequence's record has been moved out of its slot, or is being moved
     /// out.
-    pub(crate) fn is_taken(&self, slot: usize, sequence: u64) -> bool {
+    pub(crate) fn is_moved_out(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
-        generation == Generation::taken(sequence) || generation == Generation::done(sequence)
+        generation == Generation::moving(sequence) || generation == Generation::moved(sequence)
     }
 }
 
@@ -507,7 +507,7 @@ mod tests {
 
     #[test]
     fn prefetching_covers_eight_lines_at_most_and_runs_a_kibibyte_ahead() {
-        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(lines), [1, 1, 2, 3, 7, 8, 8, 8]);
-        assert_eq!([0, 64, 184, 960, 4_096].map(ahead), [17, 9, 5, 2, 1]);
+        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(prefetched_lines), [1, 1, 2, 3, 7, 8, 8, 8]);
+        assert_eq!([0, 64, 184, 960, 4_096].map(prefetch_distance), [17, 9, 5, 2, 1]);
     }
 }

@@ -8,7 +8,7 @@
 //! own slot at its next turn after that.
 //!
 //! That an entry of a ring names its slot, so that a stalled entry is skipped while its payload
-//! stays with its owner, is the idea of SCQ (Ruslan Nikolaev, *A Scalable, Portable, and
+//! keeps with its owner, is the idea of SCQ (Ruslan Nikolaev, *A Scalable, Portable, and
 //! Memory-Efficient Lock-Free FIFO Queue*, DISC 2019) and wCQ (Ruslan Nikolaev and Binoy Ravindran,
 //! *wCQ: A Fast Wait-Free Queue with Bounded Memory Usage*, SPAA 2022). This map names only the
 //! exceptions, so that pushes and lookups pay nothing while no slot is quarantined.
@@ -45,7 +45,7 @@ impl SlotMap {
     }
 
     /// Returns whether each place is served by its own slot and no slot is quarantined.
-    pub(crate) fn is_plain(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.moved.is_empty() && self.quarantined.is_empty()
     }
 
@@ -60,17 +60,17 @@ impl SlotMap {
     }
 
     /// Returns how many consecutive places from this one on, at most `most`, use their own slots.
-    pub(crate) fn own_from(&self, place: usize, most: u64) -> u64 {
-        let ahead = |moved: &(usize, usize)| (moved.0 + self.places - place) % self.places;
-        self.moved.iter().map(|moved| ahead(moved) as u64).fold(most, u64::min)
+    pub(crate) fn own_slot_run(&self, place: usize, most: u64) -> u64 {
+        let distance = |moved: &(usize, usize)| (moved.0 + self.places - place) % self.places;
+        self.moved.iter().map(|moved| distance(moved) as u64).fold(most, u64::min)
     }
 
     /// Quarantines the slot that serves a place and lets another slot serve the place.
     ///
     /// Returns false if there is no other slot for it.
-    pub(crate) fn quarantine(&mut self, place: usize, aside: Quarantined) -> bool {
-        let is_own = aside.slot == place;
-        if !is_own && !self.holds_aside(place) {
+    pub(crate) fn quarantine(&mut self, place: usize, quarantined: Quarantined) -> bool {
+        let is_own = quarantined.slot == place;
+        if !is_own && !self.is_slot_quarantined(place) {
             self.moved.retain(|moved| moved.0 != place);
         } else if let Some(spare) = self.free.pop() {
             self.moved.retain(|moved| moved.0 != place);
@@ -78,25 +78,25 @@ impl SlotMap {
         } else {
             return false;
         }
-        self.quarantined.push(aside);
+        self.quarantined.push(quarantined);
         true
     }
 
-    fn holds_aside(&self, slot: usize) -> bool {
-        self.quarantined.iter().any(|aside| aside.slot == slot)
+    fn is_slot_quarantined(&self, slot: usize) -> bool {
+        self.quarantined.iter().any(|one| one.slot == slot)
     }
 
     /// Returns whether the slot of this sequence is quarantined.
     pub(crate) fn is_quarantined(&self, sequence: u64) -> bool {
-        self.quarantined.iter().any(|aside| aside.sequence == sequence)
+        self.quarantined.iter().any(|one| one.sequence == sequence)
     }
 
     /// Lets a place be served by its own slot again, if that is not quarantined.
     ///
     /// The place's present slot is free. Returns whether anything changed.
-    pub(crate) fn go_home(&mut self, place: usize) -> bool {
+    pub(crate) fn restore(&mut self, place: usize) -> bool {
         let Some(at) = self.moved.iter().position(|moved| moved.0 == place) else { return false };
-        if self.holds_aside(place) {
+        if self.is_slot_quarantined(place) {
             return false;
         }
         let (_, spare) = self.moved.swap_remove(at);
@@ -110,12 +110,12 @@ impl SlotMap {
     pub(crate) fn retain_quarantined(&mut self, mut keep: impl FnMut(Quarantined) -> bool) -> bool {
         let before = self.quarantined.len();
         let (places, free) = (self.places, &mut self.free);
-        self.quarantined.retain(|aside| {
-            let stays = keep(*aside);
-            if !stays && aside.slot >= places {
-                free.push(aside.slot);
+        self.quarantined.retain(|quarantined| {
+            let keeps = keep(*quarantined);
+            if !keeps && quarantined.slot >= places {
+                free.push(quarantined.slot);
             }
-            stays
+            keeps
         });
         self.quarantined.len() < before
     }
@@ -133,16 +133,16 @@ mod tests {
     #[test]
     fn a_spare_slot_serves_a_place_until_the_places_own_slot_is_free() {
         let mut places = SlotMap::new(4, 2);
-        assert!(places.is_plain());
+        assert!(places.is_identity());
         assert!(places.quarantine(1, quarantined(1, 1)));
         let spare = places.slot(1);
-        assert!(spare >= 4 && places.slot(0) == 0 && !places.is_plain());
-        assert_eq!([places.own_from(0, 9), places.own_from(1, 9), places.own_from(2, 2)], [1, 0, 2]);
-        assert_eq!(places.own_from(3, 9), 2, "the run wraps around the ring");
-        assert!(!places.go_home(1), "the place's own slot is quarantined");
+        assert!(spare >= 4 && places.slot(0) == 0 && !places.is_identity());
+        assert_eq!([places.own_slot_run(0, 9), places.own_slot_run(1, 9), places.own_slot_run(2, 2)], [1, 0, 2]);
+        assert_eq!(places.own_slot_run(3, 9), 2, "the run wraps around the ring");
+        assert!(!places.restore(1), "the place's own slot is quarantined");
         assert!(places.retain_quarantined(|_| false));
         assert_eq!(places.slot(1), spare, "the place moves at its next turn");
-        assert!(places.go_home(1) && places.is_plain() && !places.go_home(1));
+        assert!(places.restore(1) && places.is_identity() && !places.restore(1));
     }
 
     #[test]
@@ -156,11 +156,11 @@ mod tests {
         assert!(!places.quarantine(1, quarantined(second, 9)), "there are only two spare slots");
         assert_eq!((places.slot(1), places.quarantined().len()), (second, 2));
         // The first quarantined slot is freed: the place's own slot can replace the second spare.
-        assert!(places.retain_quarantined(|aside| aside.slot != 1));
+        assert!(places.retain_quarantined(|quarantined| quarantined.slot != 1));
         assert!(places.quarantine(1, quarantined(second, 9)));
         assert_eq!(places.slot(1), 1);
-        assert!(!places.is_plain(), "two spare slots are quarantined");
-        assert!(places.retain_quarantined(|_| false) && places.is_plain());
+        assert!(!places.is_identity(), "two spare slots are quarantined");
+        assert!(places.retain_quarantined(|_| false) && places.is_identity());
         assert!(
             places.quarantine(0, quarantined(0, 12)) && places.quarantine(3, quarantined(3, 15)),
             "both spares are free again"

@@ -21,32 +21,32 @@ pub(crate) struct ByteBudget {
     /// The bytes that records may keep.
     pub(crate) most: u64,
     /// The bytes of records that are claimed, or about to be, and not reclaimed.
-    taken: CachePadded<AtomicU64>,
+    reserved: CachePadded<AtomicU64>,
 }
 
 impl ByteBudget {
     pub(super) fn new(most: u64) -> Self {
-        Self { most, taken: CachePadded::new(AtomicU64::new(0)) }
+        Self { most, reserved: CachePadded::new(AtomicU64::new(0)) }
     }
 
     /// Returns the bytes that are reserved.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
     }
 
     /// Returns how many reserved bytes stop further reservations.
-    fn end(&self) -> u64 {
+    fn reserve_limit(&self) -> u64 {
         self.most.saturating_add((self.most / 4).max(1))
     }
 
     /// Returns whether a reservation would succeed.
     pub(crate) fn has_room(&self) -> bool {
-        self.taken() < self.end()
+        self.reserved() < self.reserve_limit()
     }
 
     /// Returns whether few bytes are left to be reserved.
     pub(crate) fn is_short(&self) -> bool {
-        self.taken() >= self.most.saturating_add(self.most / 8)
+        self.reserved() >= self.most.saturating_add(self.most / 8)
     }
 
     /// Reserves bytes if any are left.
@@ -57,14 +57,14 @@ impl ByteBudget {
         // Relaxed: only the number counts, and a producer that finds no bytes left checks again
         // after a fence (`EventCount`). The bytes are not added and subtracted again on failure,
         // because other threads would count them in the meantime.
-        let take = |taken: u64| (taken < self.end()).then(|| taken.saturating_add(bytes));
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        let add = |reserved: u64| (reserved < self.reserve_limit()).then(|| reserved.saturating_add(bytes));
+        self.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
     /// Releases bytes, and returns whether that makes reservations possible again.
     pub(crate) fn release(&self, bytes: u64) -> bool {
-        let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
-        before >= self.end() && before - bytes < self.end()
+        let before = self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        before >= self.reserve_limit() && before - bytes < self.reserve_limit()
     }
 }
 
@@ -126,12 +126,12 @@ mod tests {
         assert!(budget.has_room() && budget.is_short(), "one of ten bytes is left");
         assert!(budget.try_reserve(5), "one reservation may exceed the limit");
         assert!(!budget.has_room() && !budget.try_reserve(1));
-        assert_eq!(budget.taken(), 14);
+        assert_eq!(budget.reserved(), 14);
         assert!(!budget.release(4) && !budget.has_room(), "ten of ten bytes are reserved");
         assert!(budget.release(1) && budget.has_room(), "one byte is left again");
         assert!(!budget.release(1) && !budget.is_short());
-        let least = ByteBudget::new(0);
-        assert!(least.try_reserve(1) && !least.try_reserve(1), "a budget of 0 admits one record");
+        let empty = ByteBudget::new(0);
+        assert!(empty.try_reserve(1) && !empty.try_reserve(1), "a budget of 0 admits one record");
     }
 
     #[test]
@@ -144,16 +144,16 @@ mod tests {
         let admission = MeteredBytes { metas: &metas, freed: || freed.set(freed.get() + 1) };
         let bytes = metas[0].bytes();
         assert_eq!(
-            (admission.try_reserve(shard.byte_budget.as_ref(), 3), budget.taken()),
+            (admission.try_reserve(shard.byte_budget.as_ref(), 3), budget.reserved()),
             (3, 3 * bytes),
             "of those that are asked for"
         );
         admission.release(shard.byte_budget.as_ref(), 3);
-        assert_eq!((budget.taken(), freed.get()), (0, 0));
+        assert_eq!((budget.reserved(), freed.get()), (0, 0));
         let all = admission.try_reserve(shard.byte_budget.as_ref(), 40);
         assert!(all < 40 && !budget.has_room());
         admission.release(shard.byte_budget.as_ref(), all);
-        assert_eq!((budget.taken(), freed.get()), (0, 1));
+        assert_eq!((budget.reserved(), freed.get()), (0, 1));
         assert_eq!(NoBudget.try_reserve(None, 40), 40);
     }
 }

@@ -27,14 +27,14 @@ pub(super) struct IndexPool<T: Signal> {
     /// The indexes after the first, null until they are needed.
     others: [AtomicPtr<Index<T>>; INDEXES_PER_SHARD - 1],
     /// For each index, 1 while it is in use or a stalled holder may still write it.
-    taken: [AtomicU32; INDEXES_PER_SHARD],
+    leased: [AtomicU32; INDEXES_PER_SHARD],
 }
 
 /// Allocates an index.
 ///
 /// Not inlined, so that the index does not pass through the callers' stack frames.
 #[inline(never)]
-fn made<T: Signal>(places: usize) -> Result<Box<Index<T>>, TryReserveError> {
+fn new_index<T: Signal>(places: usize) -> Result<Box<Index<T>>, TryReserveError> {
     Index::new(places).map(Box::new)
 }
 
@@ -42,10 +42,10 @@ impl<T: Signal> IndexPool<T> {
     pub(super) fn new(places: usize) -> Result<Self, TryReserveError> {
         Ok(Self {
             current: AtomicU64::new(0),
-            first: made(places)?,
-            blank: made(1)?,
+            first: new_index(places)?,
+            blank: new_index(1)?,
             others: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            taken: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
+            leased: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
         })
     }
 
@@ -86,13 +86,13 @@ impl<T: Signal> IndexPool<T> {
     ///
     /// Returns `None` if all indexes are in use or there is no memory for another.
     pub(super) fn lease(&self, places: usize) -> Option<(&Index<T>, usize)> {
-        let take = |taken: &AtomicU32| {
+        let take = |leased: &AtomicU32| {
             // Acquire pairs with the Release in `retire`: the former holder writes no more.
-            taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            leased.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
         };
-        let number = self.taken.iter().position(take)?;
+        let number = self.leased.iter().position(take)?;
         if number > 0 && self.others[number - 1].load(Ordering::Acquire).is_null() {
-            let Ok(index) = made(places) else {
+            let Ok(index) = new_index(places) else {
                 self.retire(number);
                 return None;
             };
@@ -105,7 +105,7 @@ impl<T: Signal> IndexPool<T> {
     /// Returns an index to the pool. Its former user writes it no more.
     pub(super) fn retire(&self, number: usize) {
         // Release pairs with the Acquire in `lease`.
-        self.taken[number].store(0, Ordering::Release);
+        self.leased[number].store(0, Ordering::Release);
     }
 
     /// Puts an index into use, after `begin` has initialised it from the former index.

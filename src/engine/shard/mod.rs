@@ -12,11 +12,11 @@ pub(crate) use byte_budget::{Admission, ByteBudget, MeteredBytes, NoBudget};
 use crate::engine::index::Index;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy::caught;
-use crate::engine::ring::{Cursor, Departures, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
+use crate::engine::ring::{Cursor, EvictionCounts, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, CachePadded, Ordering, look_before_swap};
+use crate::sync::{AtomicU64, CachePadded, Ordering, load_before_cas};
 use index_pool::IndexPool;
 use std::collections::TryReserveError;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) struct Shard<T: Signal> {
     low_watermark: LowWatermark,
     /// The byte budget, in stores that bound the bytes of their records.
     pub(crate) byte_budget: Option<ByteBudget>,
-    token: CachePadded<IndexerLock>,
+    indexer_lock: CachePadded<IndexerLock>,
     indexes: IndexPool<T>,
     pub(crate) slots: Slots<T>,
     capacity: u64,
@@ -75,7 +75,7 @@ impl<T: Signal> Shard<T> {
             evicted: CachePadded::new(Cursor::new()),
             low_watermark: LowWatermark::default(),
             byte_budget: bytes.map(ByteBudget::new),
-            token: CachePadded::new(IndexerLock::new()),
+            indexer_lock: CachePadded::new(IndexerLock::new()),
             indexes: IndexPool::new(places)?,
             slots: Slots::new(places, spares)?,
             capacity: capacity as u64,
@@ -93,7 +93,7 @@ impl<T: Signal> Shard<T> {
     pub(crate) fn claimed_word(&self) -> Claimed {
         // Acquire pairs with the Release in `claim`: the producers of earlier claims took their
         // stamps before; see `Router`.
-        Claimed(look_before_swap(&self.claimed))
+        Claimed(load_before_cas(&self.claimed))
     }
 
     /// Claims the sequences `[from, from + count)`.
@@ -168,14 +168,14 @@ impl<T: Signal> Shard<T> {
     pub(crate) fn published_before(&self, stamp: u64) -> u64 {
         let (mut from, claimed) = (self.indexed(), self.claimed());
         let evicted = self.evicted();
-        let stamp_of = |sequence: u64| self.slots.head(sequence).look(sequence, Head::stamp);
+        let stamp_of = |sequence: u64| self.slots.head(sequence).try_read(sequence, Head::stamp);
         // Records may have been indexed since the caller took the stamp.
         while from > evicted && stamp_of(from - 1).is_some_and(|found| found >= stamp) {
             from -= 1;
         }
         // An unpublished record that is not visible any more is no obstacle.
         from = from.max(self.low(claimed).min(claimed));
-        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head.look(*sequence, Head::stamp) {
+        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head.try_read(*sequence, Head::stamp) {
             Some(found) => found < stamp,
             None => *sequence < self.evicted() || planted(Fault::BookmarkAtClaimed),
         };
@@ -203,28 +203,28 @@ impl<T: Signal> Shard<T> {
     ///
     /// The total is exact for one moment. While records are being evicted, some that left for
     /// another reason may still count as evicted for capacity.
-    pub(crate) fn balance(&self) -> (u64, Departures) {
+    pub(crate) fn claimed_and_evicted(&self) -> (u64, EvictionCounts) {
         let evicted = self.evicted();
         let claimed = self.claimed();
         let low = self.low(claimed).min(claimed);
-        let mut departures = self.low_watermark.departures(evicted.min(low)..low);
+        let mut counts = self.low_watermark.eviction_counts(evicted.min(low)..low);
         let capacity = EvictReason::Capacity as usize;
-        departures[capacity] = 0;
+        counts[capacity] = 0;
         let mut left = low;
-        for departures in &mut departures {
-            *departures = left.min(*departures);
-            left -= *departures;
+        for count in &mut counts {
+            *count = left.min(*count);
+            left -= *count;
         }
-        departures[capacity] = left;
-        (claimed, departures)
+        counts[capacity] = left;
+        (claimed, counts)
     }
 
     /// Returns the sequence below which nothing is visible once the claimed cursor has reached
     /// `claimed`, however far the indexer lags.
     #[inline]
     pub(crate) fn low(&self, claimed: u64) -> u64 {
-        let floor = if planted(Fault::WatermarkIgnored) { 0 } else { self.low_watermark.get() };
-        claimed.saturating_sub(self.capacity).max(floor)
+        let watermark = if planted(Fault::WatermarkIgnored) { 0 } else { self.low_watermark.get() };
+        claimed.saturating_sub(self.capacity).max(watermark)
     }
 
     /// Returns how many records the shard can hold beyond its capacity until they are reclaimed.
@@ -244,7 +244,7 @@ impl<T: Signal> Shard<T> {
     }
 
     /// Returns the bytes of indexed records that are not evicted, in their slots and on the heap.
-    pub(crate) fn kept(&self) -> u64 {
+    pub(crate) fn kept_bytes(&self) -> u64 {
         let (index, _) = self.index();
         index.heap.get() + index.indexed().saturating_sub(self.evicted()) * size_of::<T>() as u64
     }
@@ -258,8 +258,9 @@ impl<T: Signal> Shard<T> {
         }
         let (index, _) = self.index();
         let (evicted, indexed) = (self.evicted(), index.indexed().min(claimed));
-        let heap_of =
-            |range| self.slots.heads(range).filter_map(|(sequence, head)| head.look(sequence, Head::heap)).sum::<u64>();
+        let heap_of = |range| {
+            self.slots.heads(range).filter_map(|(sequence, head)| head.try_read(sequence, Head::heap)).sum::<u64>()
+        };
         heap_of(self.reclaimed()..evicted) + index.heap.get() + heap_of(indexed.max(evicted).min(claimed)..claimed)
     }
 
@@ -278,8 +279,8 @@ impl<T: Signal> Shard<T> {
     }
 
     /// Returns whether the indexed records that are not evicted exceed the byte budget.
-    pub(crate) fn is_over_share(&self) -> bool {
-        self.byte_budget.as_ref().is_some_and(|budget| self.kept() > budget.most)
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.byte_budget.as_ref().is_some_and(|budget| self.kept_bytes() > budget.most)
     }
 
     /// Returns whether everything claimed is indexed, everything due is evicted, and everything
@@ -290,7 +291,7 @@ impl<T: Signal> Shard<T> {
             && self.evicted() >= self.low(claimed)
             && self.reclaimed() == self.evicted()
             && !self.slots.any_quarantined()
-            && !self.is_over_share()
+            && !self.is_over_budget()
     }
 
     /// Makes all records invisible that were claimed so far, and due for eviction.
@@ -334,17 +335,17 @@ impl<T: Signal> Shard<T> {
 
     /// Acquires the indexer lock if it is free. Wait-free.
     pub(crate) fn try_lock_indexer(&self) -> Option<IndexerGuard<'_, T>> {
-        let (term, number) = self.token.try_take()?;
+        let (term, number) = self.indexer_lock.try_lock()?;
         Some(IndexerGuard { shard: self, index: self.indexes.get(number), number, term })
     }
 
     /// Returns the heartbeats of the holder of the indexer lock, if it is held.
     ///
     /// A holder that has the same count on two calls has made no progress between them.
-    pub(crate) fn beats(&self) -> Option<u64> {
-        self.token.held()?;
+    pub(crate) fn heartbeats(&self) -> Option<u64> {
+        self.indexer_lock.held_word()?;
         let (index, word) = self.index();
-        Some(index.beats().wrapping_add(word << 32))
+        Some(index.heartbeats().wrapping_add(word << 32))
     }
 
     /// Takes the indexer lock over from a stalled holder. O(places of the ring).
@@ -352,26 +353,26 @@ impl<T: Signal> Shard<T> {
     /// Returns `None` if the holder has woken up, if there is no memory for another index, or if as
     /// many holders are stalled as the pool has indexes for.
     pub(crate) fn take_over(&self) -> Option<IndexerGuard<'_, T>> {
-        let held = self.token.held()?;
+        let held = self.indexer_lock.held_word()?;
         let (index, number) = self.indexes.lease(self.slots.places() as usize)?;
-        let Some(term) = self.token.take_over(held, number) else {
+        let Some(term) = self.indexer_lock.take_over(held, number) else {
             self.indexes.retire(number);
             return None;
         };
         // From here on dropping the guard unlocks, or returns the index to the pool.
-        let owner = IndexerGuard { shard: self, index, number, term };
-        let is_held = || self.token.is_held_by(term);
+        let guard = IndexerGuard { shard: self, index, number, term };
+        let is_held = || self.indexer_lock.is_held_by(term);
         let evicted = self.evicted.adopt(term, is_held)?;
         let reclaimed = self.reclaimed.adopt(term, is_held)?;
-        self.slots.adopt_places(term, is_held)?;
+        self.slots.adopt_slot_map(term, is_held)?;
         self.indexes.replace(term, number, is_held, |before| {
             index.begin(evicted);
             for sequence in reclaimed..evicted {
                 let place = self.slots.place(sequence);
-                index.leads[place].set(before.leads.get(place).map_or(0, crate::sync::Tally::get));
+                index.entry_counts[place].set(before.entry_counts.get(place).map_or(0, crate::sync::Tally::get));
             }
         })?;
-        Some(owner)
+        Some(guard)
     }
 }
 
@@ -392,25 +393,25 @@ impl<'a, T: Signal> IndexerGuard<'a, T> {
 
     /// Returns the `evicted` cursor, which only this holder moves.
     pub(crate) fn evicted(&self) -> u64 {
-        self.shard.evicted.own()
+        self.shard.evicted.get_relaxed()
     }
 
     /// Returns the `reclaimed` cursor, which only this holder moves.
     pub(crate) fn reclaimed(&self) -> u64 {
-        self.shard.reclaimed.own()
+        self.shard.reclaimed.get_relaxed()
     }
 
     /// Returns whether the lock has not been taken over.
     pub(crate) fn is_current(&self) -> bool {
-        self.shard.token.is_held_by(self.term)
+        self.shard.indexer_lock.is_held_by(self.term)
     }
 
     /// Replaces the slot map if it still is `before` and the lock has not been taken over, and
     /// returns whether it did. The caller moves the `reclaimed` cursor afterwards.
-    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap) -> bool {
+    pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap) -> bool {
         // The check comes after `before` was read: a thread that takes the lock over renews the
         // slot map after that, and the replacement then fails.
-        self.is_current() && self.shard.slots.serve(before, places, self.term)
+        self.is_current() && self.shard.slots.replace_slot_map(before, map, self.term)
     }
 
     /// Notes for each record of a range why it is evicted, and moves the `evicted` cursor past
@@ -419,30 +420,30 @@ impl<'a, T: Signal> IndexerGuard<'a, T> {
     /// The caller has removed the records' directory entries. Returns false if the lock was taken
     /// over.
     pub(crate) fn evict(&self, from: u64, to: u64) -> bool {
-        debug_assert!(to <= self.index.own_indexed());
+        debug_assert!(to <= self.index.indexed_as_writer());
         let shard = self.shard;
-        let mut departed = Departures::default();
+        let mut counts = EvictionCounts::default();
         let mut place = shard.slots.place(from);
-        shard.low_watermark.tell(from..to, |part, reason| {
-            departed[reason as usize] += part.end - part.start;
+        shard.low_watermark.for_each_part(from..to, |part, reason| {
+            counts[reason as usize] += part.end - part.start;
             for _ in part {
-                self.index.leads[place].set(reason as u8);
-                place = shard.slots.forth(place, 1);
+                self.index.entry_counts[place].set(reason as u8);
+                place = shard.slots.place_after(place, 1);
             }
         });
         // Release pairs with the Acquire in `Shard::evicted`. Against pins, the SeqCst fence in
         // `Pins::scan` orders this store.
         let evicted = shard.evicted.advance(from, to, self.term, Ordering::Release);
         if evicted {
-            let counted = EvictReason::ALL.into_iter().zip(departed).filter(|&(_, records)| records > 0);
-            counted.for_each(|(reason, records)| shard.low_watermark.depart(reason, records));
+            let counted = EvictReason::ALL.into_iter().zip(counts).filter(|&(_, records)| records > 0);
+            counted.for_each(|(reason, records)| shard.low_watermark.count_evicted(reason, records));
         }
         evicted
     }
 
     /// Returns why an evicted record was evicted. Valid until its place is indexed again.
     pub(crate) fn reason(&self, place: usize) -> EvictReason {
-        EvictReason::numbered(self.index.leads[place].get())
+        EvictReason::numbered(self.index.entry_counts[place].get())
     }
 
     /// Moves the `reclaimed` cursor: the slots of sequences below it are free.
@@ -458,7 +459,7 @@ impl<'a, T: Signal> IndexerGuard<'a, T> {
 
 impl<T: Signal> Drop for IndexerGuard<'_, T> {
     fn drop(&mut self) {
-        if !self.shard.token.give_back(self.term, self.number) {
+        if !self.shard.indexer_lock.unlock(self.term, self.number) {
             self.shard.indexes.retire(self.number);
         }
     }
@@ -512,9 +513,9 @@ mod tests {
         assert!(shard.has_room_or_is_closed() && !shard.is_short_of_bytes());
         assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
         assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot is free");
-        let owner = shard.try_lock_indexer().unwrap();
-        owner.index.set_indexed(3);
-        assert!(owner.evict(0, 1) && owner.reclaim(0, 1));
+        let guard = shard.try_lock_indexer().unwrap();
+        guard.index.set_indexed(3);
+        assert!(guard.evict(0, 1) && guard.reclaim(0, 1));
         assert!(shard.has_room_or_is_closed());
         assert!(shard.byte_budget.as_ref().unwrap().try_reserve(10));
         assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte is left");
@@ -528,14 +529,14 @@ mod tests {
         let shard = Shard::<LogRecord>::new(2, 2, 0, Some(2 * size + 8)).unwrap();
         assert!(shard.is_settled());
         assert!(shard.claim(0, 3) && !shard.is_settled(), "three records are not indexed");
-        let owner = shard.try_lock_indexer().unwrap();
-        owner.index.set_indexed(3);
+        let guard = shard.try_lock_indexer().unwrap();
+        guard.index.set_indexed(3);
         assert!(!shard.is_settled(), "one record is due for eviction");
-        assert!(owner.evict(0, 1) && !shard.is_settled(), "one record is not reclaimed");
-        assert!(owner.reclaim(0, 1) && shard.is_settled());
-        owner.index.heap.set(9);
+        assert!(guard.evict(0, 1) && !shard.is_settled(), "one record is not reclaimed");
+        assert!(guard.reclaim(0, 1) && shard.is_settled());
+        guard.index.heap.set(9);
         assert!(!shard.is_settled(), "the records exceed the byte budget");
-        owner.index.heap.set(8);
+        guard.index.heap.set(8);
         assert!(shard.is_settled());
     }
 
@@ -554,21 +555,21 @@ mod tests {
     fn a_holder_whose_lock_was_taken_over_moves_no_cursor() {
         let shard = Shard::<LogRecord>::new(4, 4, 2, None).unwrap();
         assert!(shard.claim(0, 4) && shard.take_over().is_none(), "the lock is not held");
-        let sleeper = shard.try_lock_indexer().unwrap();
-        sleeper.index.set_indexed(3);
-        assert!(sleeper.evict(0, 2) && sleeper.reclaim(0, 1));
-        let other = shard.take_over().unwrap();
-        assert!(shard.try_lock_indexer().is_none() && !sleeper.is_current() && other.is_current());
-        assert_eq!((other.reclaimed(), other.evicted(), shard.indexed()), (1, 2, 2));
-        sleeper.index.set_indexed(4);
-        assert!(!sleeper.evict(2, 3) && !sleeper.reclaim(1, 2));
-        other.index.set_indexed(4);
-        assert!(other.evict(2, 3) && other.reclaim(1, 3));
-        drop(sleeper);
+        let stalled = shard.try_lock_indexer().unwrap();
+        stalled.index.set_indexed(3);
+        assert!(stalled.evict(0, 2) && stalled.reclaim(0, 1));
+        let successor = shard.take_over().unwrap();
+        assert!(shard.try_lock_indexer().is_none() && !stalled.is_current() && successor.is_current());
+        assert_eq!((successor.reclaimed(), successor.evicted(), shard.indexed()), (1, 2, 2));
+        stalled.index.set_indexed(4);
+        assert!(!stalled.evict(2, 3) && !stalled.reclaim(1, 2));
+        successor.index.set_indexed(4);
+        assert!(successor.evict(2, 3) && successor.reclaim(1, 3));
+        drop(stalled);
         assert!(shard.try_lock_indexer().is_none());
-        drop(other);
+        drop(successor);
         let again = shard.try_lock_indexer().unwrap();
-        assert_eq!((again.index.own_indexed(), again.evicted(), again.reclaimed()), (4, 3, 3));
+        assert_eq!((again.index.indexed_as_writer(), again.evicted(), again.reclaimed()), (4, 3, 3));
         assert!(shard.take_over().is_some(), "the first holder's index is free again");
     }
 }
