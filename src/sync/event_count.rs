@@ -1,6 +1,6 @@
 //! An event count: threads and tasks sleep until a condition that other threads change is true.
 //!
-//! The algorithm is that of Dmitry Vyukov's event count, as known from
+//! The algorithm is that of the event counts of Dmitry Vyukov (1024cores.net), as known from
 //! [folly](https://github.com/facebook/folly/blob/main/folly/synchronization/EventCount.h).
 //! A notifier advances an epoch. A waiter reads the epoch, checks its condition, and sleeps only if
 //! the epoch has not changed since. Two things differ from folly's:
@@ -127,7 +127,8 @@ impl EventCount {
         }
     }
 
-    /// Sleeps while the epoch equals `epoch`, for at most `remaining`, and returns the epoch found then.
+    /// Sleeps while the epoch equals `epoch`, for at most `remaining`, and returns the epoch found
+    /// then.
     ///
     /// May also wake spuriously.
     fn sleep(&self, epoch: u64, remaining: Option<Duration>) -> u64 {

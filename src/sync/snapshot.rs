@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// A value that is only ever replaced as a whole. Readers never wait.
 ///
 /// This is `arc_swap::ArcSwap`. Under `--cfg loom` one of std's locks stands in for it. loom
-/// explores the accesses of neither. What a snapshot holds never changes, so only the replacement
-/// counts.
+/// explores the accesses of neither. A value in a snapshot never changes; only the snapshot's
+/// pointer does.
 #[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct Snapshot<T>(arc_swap::ArcSwap<T>);

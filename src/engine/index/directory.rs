@@ -95,6 +95,8 @@ impl Directory {
     /// Removes all entries, before the index is put into use again.
     pub(super) fn clear(&self) {
         for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| load_as_writer(word) != EMPTY) {
+            // Relaxed: `IndexPool::replace` publishes the cleared index with Release, and its fence
+            // makes readers of the former use notice.
             word.store(EMPTY, Ordering::Relaxed);
         }
         self.overflows.iter().for_each(|overflows| overflows.set(0));
@@ -130,7 +132,8 @@ impl Directory {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// Finds the word with the fingerprint's tag, and returns its line, its position there, and it.
+    /// Finds the word with the fingerprint's tag, and returns its line, its position there, and the
+    /// word.
     #[inline(always)]
     fn find(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
         let (tag, mut line) = (self.tag(print), self.home(print));
@@ -154,8 +157,9 @@ impl Directory {
     /// evicted since. Wait-free: at most one pass over the table.
     #[inline]
     pub(crate) fn newest(&self, print: u64) -> Option<usize> {
-        // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees the
-        // link of the record there. It also pairs with the Releases in `remove_word` and `undo_overflow`.
+        // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
+        // the link of the record there. It also pairs with the Releases in `remove_word` and
+        // `undo_overflow`.
         self.find(print, |word| word.load(Ordering::Acquire)).map(|(_, _, word)| self.place(word))
     }
 
@@ -231,8 +235,8 @@ impl Directory {
         }
     }
 
-    #[inline]
     /// Removes a word, and the key from the counts of the lines that it has overflowed.
+    #[inline]
     fn remove_word(&self, print: u64, line: usize, at: usize) {
         // Release pairs with the Acquire in `newest`. A reader may follow a word to a slot that
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
@@ -256,8 +260,8 @@ impl Directory {
         overflows.set(overflows.get() - 1);
         if overflows.get() == 0 {
             for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
-                // Release pairs with the Acquire in `newest`, as in `remove_word`: a reader may find
-                // this in place of the removed key.
+                // Release pairs with the Acquire in `newest`, as in `remove_word`: a reader may
+                // find this in place of the removed key.
                 word.store(EMPTY, Ordering::Release);
             }
         }

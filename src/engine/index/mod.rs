@@ -97,6 +97,7 @@ impl<T: Signal> Index<T> {
         self.ghosts.clear();
         self.heap.set(0);
         self.skipped_to.set(from);
+        // Release pairs with the Acquire in `indexed`.
         self.indexed.store(from, Ordering::Release);
     }
 
@@ -204,8 +205,8 @@ impl<T: Signal> Index<T> {
     /// Indexes records from this place and sequence on, one index after the other, and adds them to
     /// their time blocks.
     pub(crate) fn insert(&self, slots: &Slots<T>, place: usize, heads: &[Head<T::Indexes>], first: u64) {
-        // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired the
-        // heads, and through them that the former records of these slots were evicted. A reader
+        // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
+        // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
         fence(Ordering::Release);
         let places = slots.places();

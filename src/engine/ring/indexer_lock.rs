@@ -1,8 +1,8 @@
 //! The indexer lock: the right to index, evict and reclaim in a shard.
 //!
-//! There is one holder at a time, and no thread ever waits for the lock. Another thread takes it
-//! over from a stalled holder, which starts the next [`Term`]. A stalled holder that wakes up can't
-//! do harm: it changes shared words by compare-and-swaps that name its own term, or that expect a
+//! There is one holder at a time, and no thread ever waits for the lock. A thread may take it over
+//! from a stalled holder. That starts the next [`Term`]. A stalled holder that wakes up can't do
+//! harm: it changes shared words by compare-and-swaps that name its own term, or that expect a
 //! value which its successor has replaced. These fail.
 
 use crate::sync::fault::{Fault, planted};
@@ -114,8 +114,8 @@ impl Cursor {
         word & ((1 << Self::BITS) - 1)
     }
 
-    #[inline]
     /// Returns the sequence that the cursor has reached.
+    #[inline]
     pub(crate) fn get(&self) -> u64 {
         // Acquire pairs with the Release in `advance`.
         Self::sequence(self.0.load(Ordering::Acquire))

@@ -16,6 +16,7 @@ use std::ops::Range;
 /// Numbers of evicted records by reason.
 pub(crate) type EvictionCounts = [u64; EvictReason::ALL.len()];
 
+/// The low watermark of one shard.
 #[derive(Debug)]
 pub(crate) struct LowWatermark {
     /// The watermark: no record below it is visible.

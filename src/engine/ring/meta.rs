@@ -5,8 +5,8 @@ use crate::signal::Signal;
 /// Selects the group of shards that a record may go to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Class {
-    #[default]
     /// Records that the builder's predicate has not selected.
+    #[default]
     Rest,
     /// Records that the builder's predicate has selected.
     Picked,
@@ -16,8 +16,11 @@ pub(crate) enum Class {
 /// the publication (invariant 5).
 pub(crate) struct RecordMeta<T: Signal> {
     pub(crate) class: Class,
+    /// The fingerprints of the record's keys, 0 for an index in which it has none.
     pub(crate) prints: <T::Indexes as crate::signal::sealed::Indexes>::Prints,
+    /// The record's own timestamp.
     pub(crate) time: u64,
+    /// The record's own heap bytes, at most `u32::MAX`.
     pub(crate) heap: u32,
 }
 

@@ -100,6 +100,8 @@ impl Pins {
             if let Some(words) = block.free_words() {
                 return Pinner { words, busy: Some(&block.busy) };
             }
+            // This block is full. The reader has pinned nothing here, so no store has to be
+            // ordered.
             block.busy.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -128,8 +130,8 @@ impl Pins {
             match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire) {
                 Ok(_) => next = new_block,
                 Err(other) => {
-                    // SAFETY: `new_block` comes from `Box::into_raw` above. It was not linked, so no
-                    // other thread has seen it.
+                    // SAFETY: `new_block` comes from `Box::into_raw` above. It was not linked, so
+                    // no other thread has seen it.
                     drop(unsafe { Box::from_raw(new_block) });
                     next = other;
                 }
@@ -201,8 +203,8 @@ impl Pinner<'_> {
     /// The pin takes effect once it is [confirmed](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, slot: usize) {
-        // Release pairs with the Acquire in `scan_block`: what was read under the former pin is read
-        // before a scan finds the word changed.
+        // Release pairs with the Acquire in `scan_block`: what was read under the former pin is
+        // read before a scan finds the word changed.
         let release = weaken(Ordering::Release, Fault::PinMovedRelaxed);
         self.words.0[word].store(word_of(shard, slot), release);
     }

@@ -72,8 +72,7 @@ pub(crate) struct Head<I: Indexes> {
     heap: AtomicU32,
 }
 
-// SAFETY: All fields are atomic integers. Zero bytes are a valid value of them: 0, as `zeroed`
-// returns.
+// SAFETY: All fields are atomic integers, whose zero bytes are the value 0, as `zeroed` returns.
 unsafe impl<I: Indexes> Zeroed for Head<I> {
     fn zeroed() -> Self {
         Self {
@@ -90,8 +89,8 @@ impl<I: Indexes> Head<I> {
     #[inline]
     fn generation(&self) -> Generation {
         // Acquire pairs with the Release in `Slots::write`: a thread that sees the generation sees
-        // the record and the head's other words. It also pairs with the Release in `Slots::move_out`: a
-        // thread that sees `MOVED` may write the slot.
+        // the record and the head's other words. It also pairs with the Release in
+        // `Slots::move_out`: a thread that sees `MOVED` may write the slot.
         Generation(self.generation.load(Ordering::Acquire))
     }
 
@@ -176,7 +175,7 @@ pub(crate) struct Slots<T: Signal> {
     payloads: Box<[Cell<MaybeUninit<T>>]>,
     /// Number of places of the ring. The slots beyond it are spare.
     places: usize,
-    /// 1 while the slot map is not the identity or some slot is quarantined, else 0.
+    /// 1 while the slot map is not the identity, else 0. Stored with Release for `any_moved`.
     moved: Cursor,
     /// The slot map.
     map: Snapshot<SlotMap>,
@@ -184,7 +183,7 @@ pub(crate) struct Slots<T: Signal> {
 
 // SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
 // the owner of a claim writes it while the slot is free (see `write`), readers read it under a pin
-// (see `read`), and one thread moves it out, which the generation word elects (see `take`).
+// (see `read`), and one thread moves it out, which the generation word elects (see `move_out`).
 // `engine::shard` upholds the callers' side. `T` is `Send` and `Sync`, so a record may cross
 // threads in each of these ways.
 unsafe impl<T: Signal> Sync for Slots<T> {}
@@ -226,7 +225,7 @@ impl<T: Signal> Slots<T> {
 
     // --- places and slots ---
 
-    /// Returns the place of a sequence. This divides, so hot loops use [`place_after`](Self::place_after).
+    /// Returns the place of a sequence. This divides; hot loops use [`Self::place_after`].
     #[inline]
     pub(crate) fn place(&self, sequence: u64) -> usize {
         (sequence % self.places()) as usize
@@ -248,10 +247,10 @@ impl<T: Signal> Slots<T> {
     /// Returns whether a place may be served by another slot than its own.
     #[inline]
     pub(crate) fn any_moved(&self) -> bool {
-        // Relaxed would suffice. A place moves before its next sequence can be claimed
-        // (`Shard::limit`). A thread that knows of that claim has acquired the limit, and so sees
-        // the move. For other threads the result is of no consequence, because the slot's
-        // generation tells them that it holds another sequence.
+        // `Cursor::get` acquires, but Relaxed would suffice. A place moves before its next sequence
+        // can be claimed (see `Shard::limit`). A thread that knows of that claim has acquired the
+        // limit, and so sees the move. For other threads the result is of no consequence, because
+        // the slot's generation tells them that it holds another sequence.
         self.moved.get() != 0
     }
 
@@ -289,8 +288,7 @@ impl<T: Signal> Slots<T> {
 
     /// Replaces the slot map if it still is `before`, and returns whether it was.
     ///
-    /// The caller holds the indexer lock and has not yet raised `reclaimed` over the places that
-    /// move.
+    /// The caller holds the indexer lock. It has not yet raised `reclaimed` over the moved places.
     pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap, term: Term) -> bool {
         let (was_moved, is_moved) = (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
         let replaced = self.map.replace(before, map);
@@ -301,9 +299,8 @@ impl<T: Signal> Slots<T> {
         replaced
     }
 
-    /// Renews the slot map, so that no holder of an earlier term can replace it any more.
-    ///
-    /// Returns `None` if `is_held` says that this term has ended too.
+    /// Renews the slot map, so that no holder of an earlier term can replace it any more. Returns
+    /// `None` if `is_held` says that this term has ended too.
     pub(crate) fn adopt_slot_map(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
         self.map.update(SlotMap::clone);
         let adopted = self.moved.adopt(term, is_held)?;
@@ -344,11 +341,9 @@ impl<T: Signal> Slots<T> {
         size_of::<T>() as u64 + head.heap()
     }
 
-    /// Returns the place of a sequence, and the heads of this and the following sequences as a
-    /// slice.
+    /// Returns the place of a sequence, and a slice of 1 to `most` heads from this sequence on.
     ///
-    /// The slice has at least one and at most `most` heads. It ends where the slots of consecutive
-    /// sequences are not adjacent.
+    /// The slice ends where the slots of consecutive sequences are not adjacent.
     #[inline]
     pub(crate) fn adjacent_heads(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
         let place = self.place(sequence);
@@ -364,10 +359,8 @@ impl<T: Signal> Slots<T> {
         self.heads.iter().skip(place).take(count).for_each(|head| prefetch(head));
     }
 
-    /// Prefetches, for writing, a slot at some distance behind this one.
-    ///
-    /// The distance does not wrap around the ring: its first slots are not prefetched, and beyond
-    /// its end the hint is wasted.
+    /// Prefetches, for writing, a slot at some distance behind this one. The distance does not wrap
+    /// around the ring: beyond its end, the hint is wasted.
     #[inline(always)]
     pub(crate) fn prefetch_ahead(&self, slot: usize) {
         let slot = slot + const { prefetch_distance(size_of::<T>()) };
@@ -392,19 +385,18 @@ impl<T: Signal> Slots<T> {
     /// Writes a record to its slot and publishes it.
     ///
     /// # Safety
-    /// - The caller owns the claim on `sequence` and calls this once for it.
-    /// - `slot` served the sequence's place when the limit allowed the claim.
-    ///
-    /// The slot is then free (`claimed ≤ reclaimed + P`), and no other thread accesses its payload
-    /// before the generation is published.
+    /// The caller owns the claim on `sequence` and calls this once for it. `slot` served the
+    /// sequence's place when the limit allowed the claim. The slot is then free (`claimed ≤
+    /// reclaimed + P`), and no other thread accesses its payload before the generation is
+    /// published.
     #[inline(always)]
     pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, meta: &RecordMeta<T>) {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         // Release pairs with the Acquire in `Head::generation`: a thread that finds the slot busy
         // sees that its former record was evicted.
         head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
-        // Pairs with the Acquire fence in `Head::try_read`: a reader that sees one of the stores below
-        // also sees the store above. On x86-64 this is no instruction.
+        // Pairs with the Acquire fence in `Head::try_read`: a reader that sees one of the stores
+        // below also sees the store above. On x86-64 this is no instruction.
         fence(Ordering::Release);
         payload.with_mut(|payload| {
             // SAFETY: By the contract only this thread accesses the payload. Its former record has
@@ -417,8 +409,7 @@ impl<T: Signal> Slots<T> {
         for (cell, &print) in head.prints.as_ref().iter().zip(meta.prints.as_ref()) {
             cell.store(print, Ordering::Relaxed);
         }
-        // Release pairs with the Acquire in `Head::generation`: the record and the head are
-        // visible.
+        // Release pairs with the Acquire in `Head::generation`: record and head are visible.
         let release = weaken(Ordering::Release, Fault::PublishRelaxed);
         head.generation.store(Generation::published(sequence).0, release);
     }
@@ -427,11 +418,8 @@ impl<T: Signal> Slots<T> {
     ///
     /// # Safety
     /// The slot's head has shown that it holds the sequence, and the record can't be moved out
-    /// while `f` runs, for one of two reasons:
-    ///
-    /// - The caller has pinned the slot, confirmed the pin, and then read an `evicted` that is not
-    ///   above the sequence.
-    /// - The caller has exclusive access to the ring.
+    /// while `f` runs. Either the caller has pinned the slot, confirmed the pin, and then read an
+    /// `evicted` that is not above the sequence, or it has exclusive access to the ring.
     #[inline]
     pub(crate) unsafe fn read<R>(&self, slot: usize, f: impl FnOnce(&T) -> R) -> R {
         self.payloads[slot].with(|payload| {
@@ -485,16 +473,14 @@ impl<T: Signal> Slots<T> {
         }
     }
 
-    /// Returns whether this sequence's slot is free once no reader has pinned it.
-    ///
-    /// For records that need no drop. Records that do are moved out by [`move_out`](Self::move_out).
+    /// Returns whether this sequence's slot is free once no reader has pinned it. For records that
+    /// need no drop; others are moved out by [`Self::move_out`].
     pub(crate) fn is_free(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
         generation == Generation::published(sequence) || generation == Generation::moved(sequence)
     }
 
-    /// Returns whether this sequence's record has been moved out of its slot, or is being moved
-    /// out.
+    /// Returns whether this sequence's record is being moved out of its slot, or has been.
     pub(crate) fn is_moved_out(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
         generation == Generation::moving(sequence) || generation == Generation::moved(sequence)

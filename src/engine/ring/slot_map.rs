@@ -8,7 +8,7 @@
 //! own slot at its next turn after that.
 //!
 //! That an entry of a ring names its slot, so that a stalled entry is skipped while its payload
-//! keeps with its owner, is the idea of SCQ (Ruslan Nikolaev, *A Scalable, Portable, and
+//! stays with its owner, is the idea of SCQ (Ruslan Nikolaev, *A Scalable, Portable, and
 //! Memory-Efficient Lock-Free FIFO Queue*, DISC 2019) and wCQ (Ruslan Nikolaev and Binoy Ravindran,
 //! *wCQ: A Fast Wait-Free Queue with Bounded Memory Usage*, SPAA 2022). This map names only the
 //! exceptions, so that pushes and lookups pay nothing while no slot is quarantined.
@@ -29,6 +29,7 @@ pub(crate) struct Quarantined {
     pub(crate) shown: bool,
 }
 
+/// The slot map of one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct SlotMap {
     places: usize,

@@ -51,8 +51,8 @@ impl ByteBudget {
 
     /// Reserves bytes if any are left.
     ///
-    /// One reservation may exceed the limit, so that the rest of other records does not keep a
-    /// large record out.
+    /// One reservation may exceed the limit. Otherwise small records that leave only a few bytes
+    /// would keep a large record out.
     pub(super) fn try_reserve(&self, bytes: u64) -> bool {
         // Relaxed: only the number counts, and a producer that finds no bytes left checks again
         // after a fence (`EventCount`). The bytes are not added and subtracted again on failure,

@@ -18,7 +18,9 @@ const NUMBER_BITS: u32 = 8;
 /// The number of the blank index.
 const BLANK: usize = (1 << NUMBER_BITS) - 1;
 
+/// The indexes of one shard.
 pub(super) struct IndexPool<T: Signal> {
+    /// Which index is in use: its number, and above it the term that put it into use.
     current: AtomicU64,
     first: Box<Index<T>>,
     /// An index without entries, for readers that come while another index is put into use. To them
@@ -120,6 +122,8 @@ impl<T: Signal> IndexPool<T> {
     ) -> Option<()> {
         let blank = term.number() << NUMBER_BITS | BLANK as u64;
         let before = loop {
+            // Acquire pairs with the Release of the former term's `replace`: `begin` may read the
+            // former index.
             let before = self.current.load(Ordering::Acquire);
             if !is_held() {
                 return None;
@@ -141,6 +145,7 @@ impl<T: Signal> IndexPool<T> {
     pub(super) fn for_each(&self, mut visit: impl FnMut(&Index<T>)) {
         visit(&self.first);
         for (number, other) in self.others.iter().enumerate() {
+            // Acquire pairs with the Release in `lease`.
             if !other.load(Ordering::Acquire).is_null() {
                 visit(self.get(number + 1));
             }
@@ -151,6 +156,7 @@ impl<T: Signal> IndexPool<T> {
 impl<T: Signal> Drop for IndexPool<T> {
     fn drop(&mut self) {
         for other in &self.others {
+            // Relaxed: `&mut self` has ordered everything before.
             let other = other.load(Ordering::Relaxed);
             if !other.is_null() {
                 // SAFETY: The pointer comes from `Box::into_raw` in `lease`, and `&mut self` shows

@@ -119,6 +119,7 @@ impl<T: Signal> Shard<T> {
 
     /// Returns whether a claim would succeed, or would be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
+        // Acquire pairs with the Release in `claim`.
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
         claimed.is_closed()
             || claimed.sequence() < self.limit() && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
@@ -135,7 +136,7 @@ impl<T: Signal> Shard<T> {
         Claimed(self.claimed.fetch_and(!Claimed::PARKED, Ordering::AcqRel)).is_parked()
     }
 
-    // --- anyone ---
+    // --- any thread ---
 
     /// Returns the number of sequences handed out so far.
     #[inline]
@@ -323,6 +324,7 @@ impl<T: Signal> Shard<T> {
     /// Returns false if there is something to index. The caller looks for other work once more
     /// before it sleeps; see [`take_parked_mark`](Self::take_parked_mark).
     pub(crate) fn mark_parked(&self) -> bool {
+        // Acquire pairs with the Release in `claim`. AcqRel pairs with that in `take_parked_mark`.
         let claimed = self.claimed.load(Ordering::Acquire);
         self.indexed() == Claimed(claimed).sequence()
             && self
