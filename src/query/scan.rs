@@ -99,7 +99,7 @@ fn is_beside<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u64) -
     if plan.times == ANY_TIME || view.index.blocks.may_hold(sequence, &plan.times) {
         return false;
     }
-    // Pairs with the Release fence in `Index::enter`: if the block was that of later records, they see that this has left.
+    // Pairs with the Release fence in `Index::insert`: if the block was that of later records, they see that this has left.
     fence(Ordering::Acquire);
     sequence >= view.shard().evicted()
 }
