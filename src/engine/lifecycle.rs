@@ -26,7 +26,7 @@ impl<T: Signal> Engine<T> {
         for (number, shard) in self.shards.iter().enumerate() {
             let claimed = shard.claimed();
             // Asked anew each time: what goes for its bytes is known once it is indexed.
-            let due = || shard.is_over_share() || shard.evicted() < shard.low(claimed).min(claimed);
+            let due = || shard.is_over_budget() || shard.evicted() < shard.low(claimed).min(claimed);
             let backoff = crossbeam_utils::Backoff::new();
             while shard.indexed() < claimed || due() {
                 if self.catch_up(number) {
@@ -91,7 +91,7 @@ impl<T: Signal> Engine<T> {
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
         drop(owners);
-        let gone = || self.shards.iter().map(|shard| shard.balance().1.iter().sum::<u64>()).sum::<u64>();
+        let gone = || self.shards.iter().map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>()).sum::<u64>();
         let before = gone();
         self.shards.iter().for_each(Shard::clear);
         self.work_off();

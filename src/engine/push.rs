@@ -239,7 +239,7 @@ impl<T: Signal> Engine<T> {
             // (invariants 3 and 5).
             unsafe { slots.write(slot, sequence, claim.stamp, record, meta) };
             slots.prefetch_ahead(slot);
-            slot = slots.forth(slot, 1);
+            slot = slots.place_after(slot, 1);
             sequence += 1;
         }
         debug_assert_eq!(sequence, claim.first + claim.count);

@@ -295,7 +295,7 @@ impl Router {
             // The run ends where another slot serves a place than its own; that one it claims alone. Which slot serves a place is
             // settled before the limit lets its sequence be claimed.
             let place = shard.slots.place(next);
-            let own = shard.slots.own_from(place, limit.saturating_sub(next));
+            let own = shard.slots.own_slot_run(place, limit.saturating_sub(next));
             let limit = limit.min(next + own.max(1));
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
             let count = if count == 0 { 0 } else { admission.try_reserve(shard.byte_budget.as_ref(), count) };
@@ -360,7 +360,7 @@ impl Run {
         let (first, slot) = (self.next.get(), self.slot.get());
         self.next.set(first + count);
         self.left.set(self.left.get() - count);
-        self.slot.set(shard.slots.forth(slot, count));
+        self.slot.set(shard.slots.place_after(slot, count));
         Claim { shard: self.shard.get(), first, slot, count, stamp: self.stamp.get() }
     }
 }

@@ -153,7 +153,7 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn try_lock_indexer(&self, number: usize, takes_over: bool) -> Option<IndexerGuard<'_, T>> {
         let shard = &self.shards[number];
         shard.try_lock_indexer().or_else(|| {
-            let beats = shard.beats().filter(|_| takes_over)?;
+            let beats = shard.heartbeats().filter(|_| takes_over)?;
             let owner = self.patience[number].is_out(beats).then(|| shard.take_over()).flatten();
             self.counts.takeovers.add(u64::from(owner.is_some()));
             owner

@@ -81,8 +81,9 @@ enum Look {
 /// Looks at a head. What is not published, and was not evicted, is none of the query's records.
 #[inline(always)]
 fn look<T: Signal>(shard: &Shard<T>, sequence: u64, head: &Head<T::Indexes>, plan: &Plan<'_, T>) -> Look {
-    let admitted = head
-        .look(sequence, |head| plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() }));
+    let admitted = head.try_read(sequence, |head| {
+        plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() })
+    });
     match admitted {
         Some(Some(step)) => Look::Admitted(step),
         Some(None) => Look::Other,
@@ -98,7 +99,7 @@ fn is_beside<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u64) -
     if plan.times == ANY_TIME || view.index.blocks.may_hold(sequence, &plan.times) {
         return false;
     }
-    // Pairs with the Release fence in `Index::enter`: if the block was that of later records, they see that this has left.
+    // Pairs with the Release fence in `Index::insert`: if the block was that of later records, they see that this has left.
     fence(Ordering::Acquire);
     sequence >= view.shard().evicted()
 }
@@ -205,7 +206,7 @@ impl<'a, T: Signal> Scan<'a, T> {
 
     /// Whether the links of the index that leads are known to have led to records that had been evicted before.
     pub(super) fn is_partial(&self) -> bool {
-        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.knows(chain.print);
+        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.contains(chain.print);
         match &self.way {
             Way::Up(_) => false,
             Way::Down(down) => {
@@ -270,7 +271,7 @@ impl Down {
                 place = slots.place(self.at);
                 continue;
             }
-            place = slots.back(place, 1);
+            place = slots.place_before(place, 1);
             *looked_at += 1;
             match look(view.shard(), sequence, slots.head_at(slots.slot(place)), plan) {
                 Look::Admitted(step) => {
@@ -304,7 +305,7 @@ impl Down {
             }
             *looked_at += 1;
             let place = slots.place(sequence);
-            let found = slots.head_at(slots.slot(place)).look(sequence, |head| {
+            let found = slots.head_at(slots.slot(place)).try_read(sequence, |head| {
                 let step = Step { sequence, stamp: head.stamp(), time: head.time() };
                 let is_of_chain = head.print(self.index) == chain.print;
                 let admitted = is_of_chain && (plan.is_simple() || plan.admits(head));
@@ -352,7 +353,7 @@ impl Up {
                 }
                 Look::Other => {
                     self.at = sequence + 1;
-                    place = slots.forth(place, 1);
+                    place = slots.place_after(place, 1);
                 }
                 Look::Evicted(evicted) => {
                     let to = evicted.min(view.claimed);

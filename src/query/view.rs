@@ -65,7 +65,7 @@ impl<'a, T: Signal> View<'a, T> {
     /// What `look` finds in the head of a sequence; `None` if it is not published, or not there any more.
     #[inline]
     pub(crate) fn look<R>(&self, sequence: u64, look: impl FnOnce(&Head<T::Indexes>) -> R) -> Option<R> {
-        self.shard.slots.head(sequence).look(sequence, look)
+        self.shard.slots.head(sequence).try_read(sequence, look)
     }
 
     /// Whether one of these records has a head like that, or can't be looked at any more and may have had. O(1): of many
@@ -102,7 +102,7 @@ pub(crate) struct Pin {
 impl<'a, T: Signal> Reader<'a, T> {
     pub(crate) fn new(engine: &'a Engine<T>) -> Self {
         let inside = reentrancy::enter();
-        Self { engine, pinner: engine.pins.enter(), _inside: inside }
+        Self { engine, pinner: engine.pins.register(), _inside: inside }
     }
 
     /// Pins a record that has been claimed, in place of what this word pinned. There are [`PINS_PER_READER`] words. It counts once it is

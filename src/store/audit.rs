@@ -1,6 +1,6 @@
 //! The audit: every index and slot of a store, held against its records.
 
-use crate::engine::index::{Index, NO_KEY, PASSED_OVER};
+use crate::engine::index::{Index, NO_KEY, SKIPPED};
 use crate::engine::reentrancy;
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
@@ -103,11 +103,11 @@ impl<T: Signal> Auditor<'_, T> {
     }
 
     fn indexed(&self) -> u64 {
-        self.index.own_indexed()
+        self.index.indexed_as_writer()
     }
 
     fn is_passed_over(&self, sequence: u64) -> bool {
-        self.index.leads[self.shard.slots.place(sequence)].get() == PASSED_OVER
+        self.index.entry_counts[self.shard.slots.place(sequence)].get() == SKIPPED
     }
 
     fn breach(&self, invariant: u8, what: String) -> Breach {
@@ -146,7 +146,7 @@ impl<T: Signal> Auditor<'_, T> {
                 return Err(self.breach(2, format!("the block of record {sequence} does not reach to its time")));
             }
             if sequence.is_multiple_of(64) {
-                self.index.beat();
+                self.index.heartbeat();
             }
         }
         let counted = self.index.heap.get();
@@ -154,7 +154,7 @@ impl<T: Signal> Auditor<'_, T> {
             return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
         }
         if let Some(budget) = &shard.byte_budget {
-            let (kept, taken) = (shard.kept(), budget.taken());
+            let (kept, taken) = (shard.kept_bytes(), budget.reserved());
             if kept > taken {
                 return Err(self.breach(4, format!("records keep {kept} bytes, {taken} are counted as taken")));
             }
@@ -174,7 +174,7 @@ impl<T: Signal> Auditor<'_, T> {
                 continue;
             }
             if sequence.is_multiple_of(64) {
-                self.index.beat();
+                self.index.heartbeat();
             }
             let print = head.print(index);
             let print_of = |record: &T| record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key));
@@ -203,9 +203,9 @@ impl<T: Signal> Auditor<'_, T> {
     /// Checks of how many keys each record says that it is the newest.
     fn leads(&self, right: &HashMap<u64, u8>) -> Result<(), Breach> {
         for sequence in self.owner.evicted()..self.indexed() {
-            let said = self.index.leads[self.shard.slots.place(sequence)].get();
+            let said = self.index.entry_counts[self.shard.slots.place(sequence)].get();
             let right = right.get(&sequence).copied().unwrap_or(0);
-            if said != right && said != PASSED_OVER {
+            if said != right && said != SKIPPED {
                 let what = format!("record {sequence} counts as the newest of {said} keys, it is that of {right}");
                 return Err(self.breach(1, what));
             }

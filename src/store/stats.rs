@@ -1,7 +1,7 @@
 //! What a store says about itself.
 
 use crate::engine::ages::Ages;
-use crate::engine::ring::{Class, Departures};
+use crate::engine::ring::{Class, EvictionCounts};
 use crate::engine::state::Engine;
 use crate::query;
 use crate::signal::Signal;
@@ -107,7 +107,7 @@ pub struct RejectedCounts {
 }
 
 impl EvictedCounts {
-    fn of([capacity, cleared, age, bytes]: Departures) -> Self {
+    fn of([capacity, cleared, age, bytes]: EvictionCounts) -> Self {
         Self { capacity, cleared, age, bytes }
     }
 
@@ -159,7 +159,7 @@ impl Stats {
         let picked = engine.router.shards_of(Class::Picked);
         let mut class = (!picked.is_empty()).then(ClassStats::default);
         for (number, shard) in engine.shards.iter().enumerate() {
-            let (claimed, departures) = shard.balance();
+            let (claimed, departures) = shard.claimed_and_evicted();
             let departures = EvictedCounts::of(departures);
             taken += claimed;
             evicted += departures;

@@ -1,42 +1,52 @@
-//! Sleeping until something that other threads change becomes true.
+//! An event count: threads and tasks sleep until a condition that other threads change is true.
 //!
-//! An event count, as known from [folly](https://github.com/facebook/folly/blob/main/folly/synchronization/EventCount.h):
-//! notifiers advance an epoch, and a waiter sleeps only while the epoch is the one that it read before it looked. Here the
-//! epoch stands still while nobody waits, so that a notifier then pays a fence and a load; and tasks wait beside threads.
+//! The algorithm is that of the event counts of Dmitry Vyukov (1024cores.net), as known from
+//! [folly](https://github.com/facebook/folly/blob/main/folly/synchronization/EventCount.h).
+//! A notifier advances an epoch. A waiter reads the epoch, checks its condition, and sleeps only if
+//! the epoch has not changed since. Two things differ from folly's:
+//!
+//! - The epoch advances only while a waiter is registered, so that a notifier without waiters pays
+//!   one fence and one load.
+//! - Tasks (wakers) wait beside threads.
 //!
 //! # No wake-up is lost
 //!
-//! A thread that waits registers, reads the epoch, fences, looks at its condition, and compares the epoch again under the
-//! lock before it sleeps. A notifier changes something, fences, and looks at the register; if somebody is there, it
-//! advances the epoch under the lock and then signals.
+//! A waiting thread registers, reads the epoch, executes a `SeqCst` fence, checks its condition,
+//! and compares the epoch again under the lock before it sleeps. A notifier changes the state that
+//! the condition reads, executes a `SeqCst` fence, and reads the number of registered waiters. If
+//! there are any, it advances the epoch under the lock and then signals. The two fences form the
+//! store-buffering (Dekker) pattern, so at least one side sees the other's write:
 //!
-//! - If the notifier's fence comes first, the waiter's look sees the change.
-//! - If the waiter's fence comes first, the notifier sees the waiter registered, and advances the epoch. If it takes the lock
-//!   before the waiter compares, the waiter sees the new epoch and looks again. If it takes the lock afterwards, the waiter
-//!   sleeps already and hears the signal.
-//! - If the waiter read an epoch that the notifier had advanced, its look sees the change: the notifier's fence stands before
-//!   the advance, the waiter's fence after the read.
+//! - If the notifier's fence comes first, the waiter's check sees the change.
+//! - If the waiter's fence comes first, the notifier sees the waiter registered and advances the
+//!   epoch. If it locks before the waiter compares, the waiter sees the new epoch and checks again.
+//!   If it locks afterwards, the waiter is already asleep and receives the signal.
+//! - If the waiter read an epoch that the notifier had already advanced, its check sees the change:
+//!   the notifier's fence precedes the advance, and the waiter's fence follows the read.
 //!
-//! A task registers by leaving its waker in a list under the lock, fences, and looks. A notifier takes the whole list under the
-//! lock. If it does so before the task has registered, the task's look sees the change, by the lock; if afterwards, it
-//! finds the waker and wakes the task, which looks again.
+//! A task registers by inserting its waker into a list under the lock, executes the fence, and
+//! checks its condition. A notifier takes the whole list under the lock. If it does so before the
+//! task has registered, the lock orders the change before the task's check. If it does so
+//! afterwards, it finds the waker and wakes the task, which checks again.
 //!
 //! # No foreign code runs under the lock
 //!
-//! Wakers are foreign code, and a condition may take long. While the lock is held, this module changes the epoch and the
-//! list, and does nothing else:
+//! Wakers are foreign code, and evaluating a condition may take long. While this module holds the
+//! lock, it changes the epoch and the list of wakers and does nothing else:
 //!
-//! - [`EventCount::poll`] clones the waker before it takes the lock, and moves the clone into the list. It drops the waker that the
-//!   clone replaces after it has given the lock back.
-//! - [`EventCount::leave`] moves the waker out of the list, and drops it after it has given the lock back.
-//! - [`EventCount::notify`] moves all wakers out of the list, and wakes them after it has given the lock back.
-//! - [`EventCount::wait`] and [`EventCount::poll`] look at the condition without the lock.
+//! - [`EventCount::poll`] clones the waker before it locks and moves the clone into the list. It
+//!   drops the waker that the clone replaces after it has unlocked.
+//! - [`EventCount::leave`] moves the waker out of the list and drops it after it has unlocked.
+//! - [`EventCount::notify`] moves all wakers out of the list and wakes them after it has unlocked.
+//! - [`EventCount::wait`] and [`EventCount::poll`] evaluate the condition without the lock.
 //!
-//! So a waker may call any of these again, whatever it is doing. A waker that panics when it is woken or dropped is caught and
-//! counted, and the others are woken all the same. One that panics when it is cloned is counted, has changed nothing, and
-//! goes on to panic in whoever polls, because that task could not be woken.
+//! A waker may therefore call any of these methods again. A panic of a waker that is woken or
+//! dropped is caught and counted, and the other wakers are woken all the same. A panic of a waker
+//! that is cloned is counted and then propagates from `poll`, because that task could not be woken
+//! later. It has changed nothing by then.
 //!
-//! A [`Ticket`] has one place in the list. So there are never more wakers than followers and pushes that wait.
+//! A [`Ticket`] occupies at most one place in the list. The list is therefore never longer than the
+//! number of followers and pushes that wait.
 
 use super::fault::{self, Fault, planted};
 use super::{AtomicU32, AtomicU64, CachePadded, Count, Mutex, Ordering, lock};
@@ -46,36 +56,36 @@ use loom::sync::Condvar;
 use std::sync::Condvar;
 use std::time::{Duration, Instant};
 
-/// Something that threads and tasks wait for; see the module's text.
+/// An event count that threads and tasks wait on; see the [module documentation](self).
 #[derive(Debug)]
 pub(crate) struct EventCount {
     register: CachePadded<Register>,
     lock: Mutex<Tasks>,
     changed: Condvar,
-    /// Panics of wakers.
+    /// Number of panics of wakers.
     panics: Count,
 }
 
-/// What waiters and notifiers know of each other.
+/// The words that waiters and notifiers exchange.
 #[derive(Debug)]
 struct Register {
-    /// Threads and tasks that wait.
+    /// Number of threads and tasks that wait.
     waiting: AtomicU32,
-    /// Advances, under the lock, with each notice that found somebody waiting.
+    /// Advances, under the lock, with each notification that found a waiter.
     epoch: AtomicU64,
 }
 
-/// The tasks among the waiters, each under a number of its own, in the order in which they came.
+/// The wakers of waiting tasks by ticket number, that is, in order of registration.
 #[derive(Debug, Default)]
 struct Tasks {
     #[cfg(feature = "async")]
     wakers: std::collections::BTreeMap<u64, std::task::Waker>,
     #[cfg(feature = "async")]
-    numbers: u64,
+    last_number: u64,
 }
 
-/// A thread's place in the register; given back when dropped.
-struct Waiting<'a>(&'a AtomicU32);
+/// A thread's registration, which is withdrawn when this value is dropped.
+struct Registration<'a>(&'a AtomicU32);
 
 impl EventCount {
     pub(crate) fn new() -> Self {
@@ -87,42 +97,48 @@ impl EventCount {
         }
     }
 
-    /// How many wakers have panicked when they were cloned, woken or dropped.
+    /// Returns how many times a waker has panicked when it was cloned, woken or dropped.
     pub(crate) fn caught_panics(&self) -> u64 {
         self.panics.get()
     }
 
-    /// Sleeps until `ready` answers, or until the deadline.
+    /// Blocks until `ready` returns a value or the deadline passes.
     pub(crate) fn wait<R>(&self, deadline: Option<Instant>, mut ready: impl FnMut() -> Option<R>) -> Option<R> {
         self.register.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.register.waiting);
+        let _registration = Registration(&self.register.waiting);
         let mut epoch = self.register.epoch.load(Ordering::Relaxed);
-        // Pairs with the fence in `notify`: see the module's text. One fence will do for all looks, because this thread stays
-        // registered.
+        // SeqCst. Pairs with the fence in `notify` (store-buffering pattern; see the module
+        // documentation). One fence serves every check below, because this thread stays registered.
         fault::fence(Fault::WaitWithoutFence);
-        // loom has no time; there a waiter that nobody wakes is a deadlock, which is what the models are to find.
+        // loom has no time. Without a deadline, a waiter that is never woken is a deadlock, which
+        // is what the models are to find.
         let deadline = deadline.filter(|_| !cfg!(loom));
-        let mut look = !planted(Fault::WaitWithoutLook);
+        let mut check = !planted(Fault::WaitWithoutLook);
         loop {
-            if look && let Some(result) = ready() {
+            if check && let Some(result) = ready() {
                 return Some(result);
             }
-            look = true;
-            let left = match deadline {
+            check = true;
+            let remaining = match deadline {
                 None => None,
                 Some(deadline) => Some(deadline.checked_duration_since(Instant::now())?),
             };
-            epoch = self.sleep(epoch, left);
+            epoch = self.sleep(epoch, remaining);
         }
     }
 
-    /// Sleeps while the epoch is this one, for this long at most, and says which it is then. It may also wake for no reason.
-    fn sleep(&self, epoch: u64, left: Option<Duration>) -> u64 {
+    /// Sleeps while the epoch equals `epoch`, for at most `remaining`, and returns the epoch found
+    /// then.
+    ///
+    /// May also wake spuriously.
+    fn sleep(&self, epoch: u64, remaining: Option<Duration>) -> u64 {
         let mut guard = lock(&self.lock);
         if self.register.epoch.load(Ordering::Relaxed) == epoch {
-            guard = match left {
+            guard = match remaining {
                 None => self.changed.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner()),
-                Some(left) => self.changed.wait_timeout(guard, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
+                Some(remaining) => {
+                    self.changed.wait_timeout(guard, remaining).unwrap_or_else(|poisoned| poisoned.into_inner()).0
+                }
             };
         }
         let now = self.register.epoch.load(Ordering::Relaxed);
@@ -130,10 +146,13 @@ impl EventCount {
         now
     }
 
-    /// Wakes the waiters, after a change that may be what they wait for. Runs their wakers; never unwinds.
+    /// Wakes all waiters, after a change that their conditions may depend on.
+    ///
+    /// Runs the wakers of waiting tasks. Never unwinds.
     #[inline]
     pub(crate) fn notify(&self) {
-        // Pairs with the fences in `wait` and `poll`: see the module's text.
+        // SeqCst. Pairs with the fences in `wait` and `poll` (store-buffering pattern; see the
+        // module documentation).
         fault::fence(Fault::NotifyWithoutFence);
         if self.register.waiting.load(Ordering::Relaxed) != 0 {
             self.wake();
@@ -148,7 +167,7 @@ impl EventCount {
             self.register.epoch.fetch_add(1, Ordering::Relaxed);
         }
         #[cfg(feature = "async")]
-        let wakers = self.take_all(&mut tasks);
+        let wakers = self.take_wakers(&mut tasks);
         drop(tasks);
         self.changed.notify_all();
         #[cfg(feature = "async")]
@@ -156,7 +175,7 @@ impl EventCount {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Registration<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -173,28 +192,30 @@ mod tasks {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::task::{Context, Poll, Waker};
 
-    /// A task's place among an event's waiters, once it has one.
+    /// A task's registration with an event count, if it has one.
     #[derive(Debug, Default)]
     pub(crate) struct Ticket(Option<u64>);
 
     impl EventCount {
-        /// Whether `ready` answers; if not, the task is woken by the next `notify`, unless it [leaves](EventCount::leave) before. May
-        /// be asked again at any time.
+        /// Returns the value of `ready`, or registers the task for the next `notify` if there is
+        /// none.
+        ///
+        /// May be called again at any time. [`EventCount::leave`] withdraws the registration.
         ///
         /// # Panics
-        /// If the waker does when it is cloned. Nothing has changed then.
+        /// Panics if cloning the waker does. Nothing has changed in that case.
         pub(crate) fn poll<R>(
             &self,
             ticket: &mut Ticket,
             context: &mut Context<'_>,
             mut ready: impl FnMut() -> Option<R>,
         ) -> Poll<R> {
-            let waker = self.clone_of(context.waker());
+            let waker = self.clone_waker(context.waker());
             let replaced = {
                 let mut tasks = lock(&self.lock);
                 let number = *ticket.0.get_or_insert_with(|| {
-                    tasks.numbers += 1;
-                    tasks.numbers
+                    tasks.last_number += 1;
+                    tasks.last_number
                 });
                 let replaced = tasks.wakers.insert(number, waker);
                 if replaced.is_none() {
@@ -203,7 +224,8 @@ mod tasks {
                 replaced
             };
             self.guarded(|| drop(replaced));
-            // Pairs with the fence in `notify`: see the module's text.
+            // SeqCst. Pairs with the fence in `notify` (store-buffering pattern; see the module
+            // documentation).
             fault::fence(Fault::WaitWithoutFence);
             if planted(Fault::WaitWithoutLook) {
                 return Poll::Pending;
@@ -217,7 +239,7 @@ mod tasks {
             }
         }
 
-        /// The task waits no more. Drops its waker; never unwinds.
+        /// Withdraws the task's registration and drops its waker. Never unwinds.
         pub(crate) fn leave(&self, ticket: &mut Ticket) {
             let Some(number) = ticket.0.take() else { return };
             let waker = {
@@ -231,14 +253,14 @@ mod tasks {
             self.guarded(|| drop(waker));
         }
 
-        /// Takes the wakers out of the list, under the lock.
-        pub(super) fn take_all(&self, tasks: &mut Tasks) -> BTreeMap<u64, Waker> {
+        /// Moves all wakers out of the list. The caller holds the lock.
+        pub(super) fn take_wakers(&self, tasks: &mut Tasks) -> BTreeMap<u64, Waker> {
             let wakers = std::mem::take(&mut tasks.wakers);
             self.register.waiting.fetch_sub(wakers.len() as u32, Ordering::Relaxed);
             wakers
         }
 
-        /// Wakes tasks, in the order in which they came. Not under the lock.
+        /// Wakes tasks in order of registration. The caller does not hold the lock.
         pub(super) fn wake_all(&self, wakers: BTreeMap<u64, Waker>) {
             let locked = planted(Fault::WakeUnderLock).then(|| lock(&self.lock));
             for waker in wakers.into_values() {
@@ -251,7 +273,7 @@ mod tasks {
             drop(locked);
         }
 
-        fn clone_of(&self, waker: &Waker) -> Waker {
+        fn clone_waker(&self, waker: &Waker) -> Waker {
             let locked = planted(Fault::CloneUnderLock).then(|| lock(&self.lock));
             let clone = catch_unwind(AssertUnwindSafe(|| waker.clone()));
             drop(locked);
@@ -269,7 +291,7 @@ mod tasks {
     }
 
     impl Drop for EventCount {
-        /// Drops the wakers of tasks that have been forgotten, each by itself: one that panics does not keep the others.
+        /// Drops the remaining wakers one by one, so that a panic of one does not leak the others.
         fn drop(&mut self) {
             let tasks = self.lock.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             let wakers = std::mem::take(&mut tasks.wakers);
@@ -278,16 +300,16 @@ mod tasks {
     }
 }
 
-/// An event by itself, for the loom models.
+/// An event count by itself, for the loom models.
 #[cfg(loom)]
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct ModelEvent(EventCount);
 
 #[cfg(loom)]
-#[allow(missing_docs, reason = "as the event's own")]
+#[allow(missing_docs, reason = "these methods are those of `EventCount`")]
 impl ModelEvent {
-    #[allow(clippy::new_without_default, reason = "a model makes it")]
+    #[allow(clippy::new_without_default, reason = "only models create one")]
     pub fn new() -> Self {
         Self(EventCount::new())
     }
@@ -300,7 +322,7 @@ impl ModelEvent {
         self.0.notify();
     }
 
-    /// Waits as a task does that runs in this future.
+    /// Waits as a task, until `ready` returns true.
     #[cfg(feature = "async")]
     pub async fn wait_as_task(&self, mut ready: impl FnMut() -> bool) {
         let mut ticket = Ticket::default();
@@ -314,34 +336,35 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// Panics unless this returns within a time that is long enough on any machine.
+    /// Panics unless `run` returns within a time that is long enough on any machine.
     fn returns(run: impl FnOnce() + Send + 'static) {
-        let (done, came) = mpsc::channel();
+        let (done, finished) = mpsc::channel();
         std::thread::spawn(move || {
             run();
             done.send(()).unwrap();
         });
-        came.recv_timeout(Duration::from_secs(20)).expect("it returns");
+        finished.recv_timeout(Duration::from_secs(20)).expect("the closure returns in time");
     }
 
     #[test]
-    fn a_condition_is_looked_at_without_the_lock() {
+    fn a_condition_is_evaluated_without_the_lock() {
         returns(|| {
             let event = EventCount::new();
-            let mut looks = 0;
-            let looked = event.wait(None, || {
-                looks += 1;
-                // Advances the epoch that this thread has read, so that it looks again and does not sleep.
+            let mut checks = 0;
+            let found = event.wait(None, || {
+                checks += 1;
+                // Advances the epoch that this thread has read: it checks again instead of
+                // sleeping.
                 event.notify();
-                (looks == 3).then_some(looks)
+                (checks == 3).then_some(checks)
             });
-            assert_eq!(looked, Some(3));
+            assert_eq!(found, Some(3));
             assert_eq!(event.register.waiting.load(Ordering::Relaxed), 0);
         });
     }
 
     #[test]
-    fn a_deadline_holds_also_while_notices_keep_coming() {
+    fn a_deadline_holds_while_notifications_keep_coming() {
         returns(|| {
             let event = EventCount::new();
             let until = Instant::now() + Duration::from_millis(5);
@@ -352,12 +375,12 @@ mod tests {
                 }),
                 None
             );
-            assert_eq!(event.wait(Some(until), || Some(1)), Some(1), "it looks once in any case");
+            assert_eq!(event.wait(Some(until), || Some(1)), Some(1), "an expired wait checks once");
         });
     }
 
     #[test]
-    fn the_epoch_stands_still_while_nobody_waits() {
+    fn the_epoch_does_not_advance_without_waiters() {
         let event = EventCount::new();
         event.notify();
         assert_eq!(event.register.epoch.load(Ordering::Relaxed), 0);
@@ -365,11 +388,11 @@ mod tests {
 
     #[cfg(feature = "async")]
     #[test]
-    fn a_condition_that_panics_leaves_no_waiter_behind() {
+    fn a_panicking_condition_leaves_no_waiter_registered() {
         use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
         let event = EventCount::new();
-        let panics = || -> Option<()> { resume_unwind(Box::new("a condition panics")) };
+        let panics = || -> Option<()> { resume_unwind(Box::new("the condition panics")) };
         assert!(catch_unwind(AssertUnwindSafe(|| event.wait(None, panics))).is_err());
         let mut ticket = Ticket::default();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -1,7 +1,8 @@
-//! Faults planted for the loom models: each weakens one ordering or skips one check, to show that a model notices.
+//! Faults planted for the loom models. Each weakens one ordering or skips one step, to show that a
+//! model notices.
 //!
-//! They exist under `--cfg loom` only, and for the stress program under `--cfg slipring_faults` (`ci/planted`); in a normal build
-//! `planted` is a constant `false` and the code folds away.
+//! They exist under `--cfg loom`, and for the stress program under `--cfg slipring_faults`
+//! (`ci/planted`). In a normal build [`planted`] is a constant `false`, which the compiler removes.
 
 use super::Ordering;
 
@@ -9,7 +10,7 @@ macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
-        #[allow(dead_code, reason = "a normal build plants none")]
+        #[allow(dead_code, reason = "a normal build plants no fault")]
         pub(crate) enum Fault {
             $($(#[$doc])* $name,)*
         }
@@ -27,101 +28,103 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The generation word is published without Release.
+    /// A producer publishes a slot's generation word without Release.
     PublishRelaxed,
-    /// A slot is said to be busy without Release.
+    /// A producer marks a slot as busy without Release.
     BusyRelaxed,
-    /// A reader does not fence between its pins and its look at `evicted`.
+    /// A reader does not fence between pinning slots and reading `evicted`.
     ReaderWithoutFence,
-    /// A reader does not look at `evicted` again after it has pinned a record.
+    /// A reader does not read `evicted` again after it has pinned a slot.
     ReaderWithoutReload,
-    /// A reader moves a pin without Release.
+    /// A reader moves a pin to another slot without Release.
     PinMovedRelaxed,
     /// A reader clears a pin without Release.
     PinClearedRelaxed,
-    /// The token holder does not fence between `evicted` and its look at the pins.
+    /// The indexer lock's holder does not fence between raising `evicted` and scanning the pins.
     HolderWithoutFence,
-    /// The token holder looks at the first block of pins only.
+    /// The indexer lock's holder scans the first block of pins only.
     FirstBlockOnly,
-    /// A new block of pins is linked without Release.
+    /// A reader links a new block of pins without Release.
     LinkRelaxed,
-    /// `reclaimed` is raised without Release.
+    /// The indexer lock's holder raises `reclaimed` without Release.
     ReclaimedRelaxed,
-    /// A walk goes on below the visible window.
+    /// A scan goes on below the visible window.
     ScanWithoutWindow,
-    /// The last record of a key leaves its directory entry behind.
+    /// Evicting the last record of a key leaves its directory entry behind.
     EntryNotRemoved,
-    /// The indexer parks without a last look at the cursors.
+    /// The indexer parks without checking the cursors once more.
     ParkWithoutLook,
-    /// A query reads its directory before `indexed`.
+    /// A query reads a directory before it reads `indexed`.
     DirectoryBeforeIndexed,
-    /// A newer record of a key is entered in the directory without Release.
+    /// The indexer lock's holder enters a key's newer record in the directory without Release.
     RaisedRelaxed,
-    /// A query does not say that a record was evicted after it had found its head.
+    /// A query does not report that a record was evicted after the query had found its head.
     GoneUnsaid,
-    /// A query from a bookmark on does not count what left before it looked into the directory.
+    /// A query from a bookmark does not count what was evicted before it read the directory.
     LeftUncounted,
-    /// A bookmark stands at the claims, be they published or not.
+    /// A bookmark is placed at the claimed cursor, whether or not the claims are published.
     BookmarkAtClaimed,
-    /// Who goes to another class keeps the stamp that he had here.
+    /// A producer that changes to another class keeps the stamp of its former class.
     ClassKeepsStamp,
-    /// What goes for its bytes is evicted without being made invisible before.
+    /// Records are evicted for the byte limit without being made invisible first.
     ByteLimitUnseen,
-    /// Taking a stamp publishes nothing.
+    /// A producer takes a stamp without Release.
     StampRelaxed,
-    /// A walk shows what the tail has shown.
+    /// A scan returns records that the scan of the unindexed tail has already returned.
     ScanRepeatsTail,
-    /// `indexed` is raised without Release.
+    /// The indexer lock's holder raises `indexed` without Release.
     IndexedRelaxed,
-    /// A lookup does not look at the floor that `clear` raised.
+    /// A lookup ignores the low watermark that `clear` raised.
     WatermarkIgnored,
-    /// `clear` sends no notice.
+    /// `clear` does not notify the indexer.
     ClearWithoutNotice,
-    /// Who claims in a shard that is marked wakes nobody.
+    /// A producer that claims in a shard with a parked indexer does not wake the indexer.
     ClaimWithoutWake,
-    /// Whoever reclaims does not look for pins.
+    /// Reclaiming does not scan the pins.
     PinsNotScanned,
-    /// A record is moved out without looking whether somebody else has.
+    /// A record is moved out although another thread has already moved it out.
     TakenTwice,
-    /// Whoever takes a token over leaves the cursors to the sleeper.
+    /// A thread that takes over the indexer lock does not adopt the cursors from the stalled
+    /// holder.
     CursorsNotAdopted,
-    /// What is not published is passed over before its turn to leave has come.
+    /// The indexer skips an unpublished sequence before that sequence is due for eviction.
     PassedOverTooSoon,
-    /// A reader does not look whether an entry has changed while it was followed.
+    /// A reader does not check whether a directory entry has changed while it followed the entry.
     EntryFollowedBlindly,
-    /// A reader does not look at a slot's generation again after it has read the head.
+    /// A reader does not check a slot's generation again after it has read the head.
     HeadLookedAtOnce,
-    /// What a record's bytes took is not given back.
+    /// The bytes of a dropped record are not returned to the byte budget.
     BytesNotGivenBack,
     /// Shutdown leaves the shards open.
     ShardNotClosed,
-    /// Who waits does not look again after registering.
+    /// A waiter does not check its condition again after it has registered.
     WaitWithoutLook,
-    /// Who waits does not fence between registering and its look.
+    /// A waiter does not fence between registering and checking its condition.
     WaitWithoutFence,
-    /// Who changes what others wait for does not fence before it looks whether anybody does.
+    /// A notifier does not fence between its change and reading the number of waiters.
     NotifyWithoutFence,
-    /// Who wakes does not advance the epoch.
+    /// A notifier does not advance the epoch.
     EpochStands,
-    /// A waker that panics is not caught.
+    /// A panic of a waker is not caught.
     WakeUnguarded,
-    /// A waker is woken under the event's lock.
+    /// A waker is woken under the event count's lock.
     WakeUnderLock,
-    /// A waker is cloned under the event's lock.
+    /// A waker is cloned under the event count's lock.
     CloneUnderLock,
-    /// Who raises `reclaimed` wakes nobody.
+    /// A thread that raises `reclaimed` does not notify waiting producers.
     ReclaimWithoutWake,
-    /// Who indexes wakes nobody.
+    /// A thread that indexes records does not notify followers.
     IndexWithoutWake,
-    /// Shutdown wakes no waiter.
+    /// Shutdown does not notify waiters.
     ShutdownWithoutWake,
 }
 
+/// Returns whether the process runs with this fault, which `SLIPRING_FAULT` names.
 #[cfg(any(loom, slipring_faults))]
 pub(crate) fn planted(fault: Fault) -> bool {
     use std::sync::OnceLock;
 
-    /// The whole process runs with one fault, or with none.
+    /// The fault that the whole process runs with, if any.
     static PLANTED: OnceLock<Option<Fault>> = OnceLock::new();
     let planted = PLANTED.get_or_init(|| {
         let name = std::env::var("SLIPRING_FAULT").ok()?;
@@ -130,19 +133,20 @@ pub(crate) fn planted(fault: Fault) -> bool {
     *planted == Some(fault)
 }
 
+/// Returns false: a normal build plants no fault.
 #[cfg(not(any(loom, slipring_faults)))]
 #[inline(always)]
 pub(crate) const fn planted(_: Fault) -> bool {
     false
 }
 
-/// The ordering, or Relaxed where the fault is planted.
+/// Returns `ordering`, or Relaxed if the fault is planted.
 #[inline(always)]
 pub(crate) fn weaken(ordering: Ordering, fault: Fault) -> Ordering {
     if planted(fault) { Ordering::Relaxed } else { ordering }
 }
 
-/// A `SeqCst` fence, or none where the fault is planted.
+/// Executes a `SeqCst` fence, unless the fault is planted.
 #[inline(always)]
 pub(crate) fn fence(fault: Fault) {
     if !planted(fault) {

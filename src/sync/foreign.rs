@@ -1,9 +1,11 @@
-//! Running foreign code: catching what it throws.
+//! Running foreign code and catching its panics.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs foreign code; `None` if it panicked. Never unwinds itself, not even if the panic's payload panics when dropped.
+/// Runs foreign code and returns its result, or `None` if it panicked.
+///
+/// Never unwinds, not even if the panic's payload panics when it is dropped.
 #[inline(always)]
 pub(crate) fn caught<R>(foreign: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(foreign)) {
@@ -15,10 +17,11 @@ pub(crate) fn caught<R>(foreign: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
+/// Drops a panic's payload. If that panics too, leaks the second payload.
 #[cold]
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Dropping that one might go on like this for ever.
+        // Dropping the second payload might panic again, and so on without end.
         std::mem::forget(worse);
     }
 }

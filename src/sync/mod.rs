@@ -1,8 +1,11 @@
-//! The only door to std's, crossbeam's, arc-swap's and loom's concurrency: everything above imports from here, so that
+//! The crate's only source of concurrency primitives.
+//!
+//! Everything above imports std's, crossbeam's, arc-swap's and loom's primitives from here, so that
 //! the loom models run the shipped code.
 //!
-//! Under `--cfg loom`, atomics, cells, locks and threads are loom's; `Snapshot` and timed waits have loom-made
-//! stand-ins. The planted faults in [`fault`] exist only there.
+//! Under `--cfg loom`, atomics, cells, locks and threads are loom's. [`Snapshot`] and timed waits
+//! have stand-ins there. The planted faults in [`fault`] exist only under loom and in the stress
+//! program.
 
 mod event_count;
 pub(crate) mod fault;
@@ -31,12 +34,15 @@ pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, f
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
-/// Takes a lock that is held for a moment and never while user code runs; so what a panic left behind is sound.
+/// Locks a mutex and ignores poisoning.
+///
+/// These mutexes are held for a moment and never while user code runs, so what a panic leaves
+/// behind is consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Takes a lock, as [`lock`] does, unless somebody has it.
+/// Locks a mutex as [`lock`] does, or returns `None` if another thread holds it.
 pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),
@@ -45,13 +51,14 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// A thread-local with a constant for a start, so that reaching it costs no check and no destructor.
+/// Declares a thread-local with a constant initial value, so that an access needs neither a check
+/// for initialisation nor a destructor.
 macro_rules! per_thread {
-    ($name:ident: $type:ty = $start:expr) => {
+    ($name:ident: $type:ty = $init:expr) => {
         #[cfg(not(loom))]
-        std::thread_local! { static $name: $type = const { $start }; }
+        std::thread_local! { static $name: $type = const { $init }; }
         #[cfg(loom)]
-        loom::thread_local! { static $name: $type = $start; }
+        loom::thread_local! { static $name: $type = $init; }
     };
 }
 pub(crate) use per_thread;
@@ -74,7 +81,9 @@ pub(crate) mod thread {
         loom::thread::Builder::new().name(name).spawn(run)
     }
 
-    /// Sleeps until unparked, or this long. Under loom, where there is no time, it only lets others run.
+    /// Blocks until the thread is unparked or the time has passed.
+    ///
+    /// loom has no time; under loom this only yields.
     #[cfg(not(loom))]
     pub(crate) fn park_timeout(timeout: Duration) {
         std::thread::park_timeout(timeout);
@@ -85,7 +94,7 @@ pub(crate) mod thread {
         yield_now();
     }
 
-    /// Sleeps this long, whoever unparks. Under loom it only lets others run.
+    /// Blocks for this long, whether or not the thread is unparked. Under loom it only yields.
     pub(crate) fn sleep(length: Duration) {
         #[cfg(not(loom))]
         std::thread::sleep(length);
@@ -94,8 +103,10 @@ pub(crate) mod thread {
     }
 }
 
-/// A number that orders nothing: a statistic, or a note that the token holder keeps for the next one. std's also under
-/// loom, which so need not explore it.
+/// A relaxed counter that orders no other access.
+///
+/// Used for statistics, and for values that one holder of the indexer lock leaves to the next. It
+/// is std's atomic under loom as well, so that loom need not explore it.
 #[derive(Debug, Default)]
 pub(crate) struct Count(std::sync::atomic::AtomicU64);
 
@@ -114,29 +125,31 @@ impl Count {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// Subtracts `by`.
     #[inline]
-    pub(crate) fn take_off(&self, by: u64) {
+    pub(crate) fn sub(&self, by: u64) {
         self.0.fetch_sub(by, Ordering::Relaxed);
     }
 
-    /// For a number with a single writer at a time.
+    /// Stores a value. There may be only one writer at a time.
     #[inline]
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Counts one on and gives the number before: unique among callers.
+    /// Increments the counter and returns its former value, which no other caller gets.
     #[inline]
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// A small note that the token holder keeps for the next one; see [`Count`].
+/// A relaxed one-byte value that one holder of the indexer lock leaves to the next; see [`Count`].
 #[derive(Debug, Default)]
 pub(crate) struct Tally(std::sync::atomic::AtomicU8);
 
-// SAFETY: an atomic integer, for which zero bytes are the value 0.
+// SAFETY: The only field is an atomic integer. Zero bytes are a valid value of it: 0, as `zeroed`
+// returns.
 unsafe impl crate::sync::reserve::Zeroed for Tally {
     fn zeroed() -> Self {
         Self::default()
@@ -155,33 +168,38 @@ impl Tally {
     }
 }
 
-/// A look at a word by the one thread that may write it now.
+/// Loads a word of which the caller is the only writer at this time.
 ///
-/// loom remembers only the last access to a word when it looks for races to explore, so a writer's own load just before
-/// its store would hide other threads' loads before that. There this look is no access at all.
+/// For the races that it explores, loom remembers only the last access to a word. A writer's own
+/// load just before its store would hide the loads of other threads before it. Under loom this load
+/// is therefore not an access at all.
 #[inline(always)]
-pub(crate) fn own(word: &AtomicU64) -> u64 {
+pub(crate) fn load_as_writer(word: &AtomicU64) -> u64 {
     #[cfg(not(loom))]
     return word.load(Ordering::Relaxed);
-    // SAFETY: nobody else writes the word meanwhile; loom checks that.
+    // SAFETY: By the caller's contract no other thread writes the word during this load. loom
+    // checks that.
     #[cfg(loom)]
     unsafe {
         word.unsync_load()
     }
 }
 
-/// An Acquire look at a word that this thread is about to change by a compare-and-swap.
+/// Loads a word with Acquire that the caller is about to change by a compare-and-swap.
 ///
-/// Under loom it is a swap that fails, for the reason given at [`own`]: exploring treats it as a write.
+/// Under loom this is a compare-and-swap that fails, so that loom treats it as a write. The reason
+/// is the one given at [`load_as_writer`].
 #[inline(always)]
-pub(crate) fn look_before_swap(word: &AtomicU64) -> u64 {
+pub(crate) fn load_before_cas(word: &AtomicU64) -> u64 {
     #[cfg(not(loom))]
     return word.load(Ordering::Acquire);
     #[cfg(loom)]
     word.compare_exchange(u64::MAX, u64::MAX, Ordering::AcqRel, Ordering::Acquire).unwrap_or_else(|found| found)
 }
 
-/// A place whose accesses are licensed by the ring's protocol; entered only through closures, so that loom sees each.
+/// A cell that the ring's protocol guards.
+///
+/// Its content is accessed only through closures, so that loom sees each access.
 #[derive(Debug)]
 pub(crate) struct Cell<T>(#[cfg(loom)] loom::cell::UnsafeCell<T>, #[cfg(not(loom))] std::cell::UnsafeCell<T>);
 
@@ -213,20 +231,21 @@ impl<T> Cell<T> {
     }
 }
 
-/// A hint to fetch the line at an address, by one instruction of each architecture.
+/// Defines a function that asks the processor to fetch a cache line, by one instruction of each
+/// architecture.
 macro_rules! prefetch {
     ($(#[$doc:meta])* $name:ident, $x86_64:literal, $aarch64:literal) => {
         $(#[$doc])*
         #[inline(always)]
         pub(crate) fn $name<T>(at: *const T) {
             #[cfg(all(target_arch = "x86_64", not(loom)))]
-            // SAFETY: a prefetch is a hint; it reads nothing into the program and cannot fault, whatever the address.
-            // Processors of this architecture that do not know it take it for no operation.
+            // SAFETY: A prefetch is a hint. It has no effect on the program's state and cannot
+            // fault, whatever the address. Processors that lack the instruction execute a no-op.
             unsafe {
                 std::arch::asm!(concat!($x86_64, " [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
             }
             #[cfg(all(target_arch = "aarch64", not(loom)))]
-            // SAFETY: as above.
+            // SAFETY: As above.
             unsafe {
                 std::arch::asm!(concat!("prfm ", $aarch64, ", [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
             }
@@ -237,14 +256,15 @@ macro_rules! prefetch {
 }
 
 prefetch! {
-    /// Asks the processor to fetch the line at this address, to be written to; never faults.
+    /// Fetches the cache line at this address for writing. Never faults.
     ///
-    /// An atomic read-modify-write waits until the stores before it have got hold of their lines, so whoever claims after he
-    /// has written waits for the lines of what he wrote.
+    /// An atomic read-modify-write waits until the stores before it have obtained their cache
+    /// lines. Without the prefetch, a producer's next claim waits for the lines of the record that
+    /// it has just written.
     prefetch_to_write, "prefetchw", "pstl1keep"
 }
 
 prefetch! {
-    /// Asks the processor to fetch the line at this address, to be read; never faults.
+    /// Fetches the cache line at this address for reading. Never faults.
     prefetch, "prefetcht0", "pldl1keep"
 }

@@ -1,4 +1,6 @@
-//! Memory that a store takes when it is built: if the system has none, that is an error, not the end of the program.
+//! Fallible allocation of the arrays that a store is built from.
+//!
+//! If the system has no memory for them, building the store returns an error and does not abort.
 
 use std::collections::TryReserveError;
 #[cfg(not(loom))]
@@ -8,7 +10,7 @@ use std::ops::Deref;
 #[cfg(not(loom))]
 use std::sync::atomic::AtomicU64;
 
-/// So many of what `make` makes.
+/// Allocates a slice of `count` values that `make` produces.
 pub(crate) fn reserve<T>(count: usize, make: impl FnMut() -> T) -> Result<Box<[T]>, TryReserveError> {
     let mut all = Vec::new();
     all.try_reserve_exact(count)?;
@@ -16,21 +18,23 @@ pub(crate) fn reserve<T>(count: usize, make: impl FnMut() -> T) -> Result<Box<[T
     Ok(all.into_boxed_slice())
 }
 
-/// What zero bytes stand for, so that a large array of it costs no memory until it is touched.
+/// A type whose zero value is all zero bytes, so that a large array of it uses no memory until it
+/// is touched.
 ///
 /// # Safety
-/// It is made of atomic integers alone, of which a value of zero bytes is what `zeroed` makes.
+/// The type consists of atomic integers alone. All zero bytes are a valid value of it, and
+/// [`zeroed`](Self::zeroed) returns that value.
 pub(crate) unsafe trait Zeroed: Sized {
-    /// The value of zero bytes.
+    /// Returns the value whose bytes are all zero.
     #[cfg_attr(not(loom), expect(dead_code, reason = "zero bytes are it"))]
     fn zeroed() -> Self;
 }
 
-/// Values that were zeroed by the system, in pages that it hands out as they are touched.
+/// A slice of zeroed values in pages that the system supplies on first use.
 ///
-/// An allocator does so only for what needs no great alignment: of lines of a cache it would write
-/// each byte itself, and so touch all of them at once. So they lie in words, of which there are
-/// some more than it takes, from the first suitable one on.
+/// An allocator asks the system for zeroed pages only where little alignment is needed. For values
+/// that are aligned to a cache line it would write each byte itself, and so touch every page at
+/// once. So the values lie in a slice of words, from the first word on that is aligned for them.
 #[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct Reserved<T> {
@@ -50,14 +54,18 @@ impl<T: Zeroed> Deref for Reserved<T> {
     fn deref(&self) -> &[T] {
         let first = self.words.as_ptr().cast::<u8>();
         let first = first.wrapping_add(first.addr().wrapping_neg() % align_of::<T>()).cast::<T>();
-        // SAFETY: from there on, so many fit into the words (see `reserve_zeroed`). Words are
-        // atomic, so they may be written by way of a shared reference; they began as zero bytes,
-        // and nothing else looks at them. They are atomics of such a `T` by the trait's contract.
+        // SAFETY: `reserve_zeroed` allocated enough words for `count` values from `first` on. The
+        // words are atomic, so they may be written through a shared reference. They began as zero
+        // bytes, which are valid values of `T` by the contract of `Zeroed`, and only this slice
+        // gives access to them.
         unsafe { std::slice::from_raw_parts(first, self.count) }
     }
 }
 
-/// So many zeroed values. This takes no time, and memory only as it is used.
+/// Allocates a slice of `count` zeroed values.
+///
+/// The system supplies zeroed pages on first use, so this takes constant time, and memory only as
+/// the slice is used.
 #[cfg(not(loom))]
 pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, TryReserveError> {
     use std::alloc::{Layout, alloc_zeroed};
@@ -67,13 +75,14 @@ pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, Try
     let none = || AtomicU64::new(0);
     let words = match Layout::array::<AtomicU64>(words) {
         Ok(layout) => {
-            // SAFETY: the layout is not of size zero. Zero bytes are a valid `AtomicU64`, and the
-            // slice takes over the allocation with the layout that it was made with.
+            // SAFETY: The layout's size is not zero, as `alloc_zeroed` requires. Zero bytes are a
+            // valid `AtomicU64`. The box takes over the allocation with the layout that it was made
+            // with, since that is the layout of an `[AtomicU64]` of this length.
             let zeroed = unsafe {
                 let start = alloc_zeroed(layout).cast::<AtomicU64>();
                 (!start.is_null()).then(|| Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, words)))
             };
-            // The second try gives the error that names what was asked for.
+            // On failure, `reserve` is tried for its error, which names the size asked for.
             zeroed.map_or_else(|| reserve(words, none), Ok)
         }
         Err(_) => reserve(words, none),
@@ -81,7 +90,7 @@ pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, Try
     Ok(Reserved { words: words?, count, of: PhantomData })
 }
 
-/// loom's atomics are no plain words.
+/// Allocates a slice of `count` zeroed values one by one, since loom's atomics are not plain words.
 #[cfg(loom)]
 pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, TryReserveError> {
     reserve(count, T::zeroed)

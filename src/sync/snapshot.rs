@@ -1,8 +1,12 @@
-//! What changes seldom and is read always: hooks, the eviction stream.
+//! [`Snapshot`]: values that are read often and replaced rarely, such as hooks and the slot map.
 
 use std::sync::Arc;
 
-/// A value that is replaced whole; readers never wait. arc-swap, which loom cannot see, has a plain lock for stand-in there: no model is about hooks, and what a snapshot holds never changes.
+/// A value that is only ever replaced as a whole. Readers never wait.
+///
+/// This is `arc_swap::ArcSwap`. Under `--cfg loom` one of std's locks stands in for it. loom
+/// explores the accesses of neither. A value in a snapshot never changes; only the snapshot's
+/// pointer does.
 #[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct Snapshot<T>(arc_swap::ArcSwap<T>);
@@ -13,17 +17,19 @@ impl<T> Snapshot<T> {
         Self(arc_swap::ArcSwap::from_pointee(value))
     }
 
-    /// The value as it is now; one atomic load and a thread-local debt.
+    /// Returns the current value. Costs one atomic load and a thread-local debt slot.
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
         self.0.load()
     }
 
-    /// Replaces the value by a changed copy; `change` may run several times if others change it meanwhile.
+    /// Replaces the value by a changed copy.
+    ///
+    /// `change` runs again whenever another thread has replaced the value in the meantime.
     pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {
         self.0.rcu(|value| change(value));
     }
 
-    /// Replaces the value if it is still this one; whether it was.
+    /// Replaces the value if it still is `before`, and returns whether it was.
     pub(crate) fn replace(&self, before: &Arc<T>, value: T) -> bool {
         let found = self.0.compare_and_swap(before, Arc::new(value));
         Arc::ptr_eq(&found, before)

@@ -1,37 +1,46 @@
-//! A directory: which place of the ring holds the newest record of a key. One writer at a time; readers never wait.
+//! A directory: a hash table from a key's fingerprint to the place of the newest record with that
+//! key.
 //!
-//! Open addressing over atomic words that never move, in lines of eight. A word has the place, and above it what of the
-//! fingerprint tells its key from the others in its line. So an entry changes in one store, and no reader sees half of one.
-//! A ring has no more keys than slots, so the table has room for all of them from the start: it never grows, moves or is
-//! freed. Its pages are zeroed by the system when they are first used.
+//! It has one writer at a time, and readers never wait.
 //!
-//! A key lives in its home line or, where that was full, in one of the lines after it. Each line counts the keys that have
-//! passed it over. A search looks at whole lines and ends at the first that has an empty word. So a removed word becomes empty
-//! only if no key has passed its line over; else it becomes a tombstone, until the last such key has left. A reader that is
-//! searching meanwhile misses nothing in either case.
+//! The table uses open addressing over atomic words, in lines of eight. A word holds a place, and
+//! above it the tag: the bits of the fingerprint that tell its key from others in the same line. An
+//! entry therefore changes in one store, and no reader sees half of one. A ring has no more keys
+//! than slots, and the table has room for that many from the start. It never grows, moves or is
+//! freed before its index. The system zeroes its pages on first use.
+//!
+//! A key is in its home line or, if that was full, in one of the lines after it. Each line counts
+//! the keys that have overflowed it, as in F14 (Nathan Bronson and Xiao Shi, *Open-sourcing F14 for
+//! faster, more memory-efficient hash tables*, 2019). A search reads whole lines and ends at the
+//! first line that has an empty word. A removed word may therefore become empty only if no key has
+//! overflowed its line. Otherwise it becomes a tombstone until the last such key is removed. In
+//! either case a concurrent search misses no key.
 
 use super::fingerprint::NO_KEY;
 use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Reserved, Zeroed, reserve_zeroed};
-use crate::sync::{AtomicU64, Ordering, Tally, own, prefetch_to_write};
+use crate::sync::{AtomicU64, Ordering, Tally, load_as_writer, prefetch_to_write};
 use std::collections::TryReserveError;
 
 const EMPTY: u64 = 0;
-const TOMB: u64 = 1;
+const TOMBSTONE: u64 = 1;
 
-/// Words in a line.
+/// Number of words in a line.
 const LINE: usize = if cfg!(loom) { 2 } else { 8 };
 
-/// Keys for which there is a line. A line is full by chance where keys are many; at five in eight of its words one in fifteen is, at
-/// four, which a ring that keeps up has, one in fifty.
-const KEYS_A_LINE: usize = if cfg!(loom) { 1 } else { 5 };
+/// Number of keys for each line of the table.
+///
+/// Where keys are many, a line is full by chance. With five keys for eight words, one line in
+/// fifteen is full; with four, as in a ring whose indexer keeps up, one in fifty.
+const KEYS_PER_LINE: usize = if cfg!(loom) { 1 } else { 5 };
 
 #[derive(Debug)]
 #[repr(align(64))]
 struct Line([AtomicU64; LINE]);
 
-// SAFETY: atomic integers, for which zero bytes are the value 0.
+// SAFETY: The only field is an array of atomic integers. Zero bytes are a valid value of it: all
+// `EMPTY`, which is 0, as `zeroed` returns.
 unsafe impl Zeroed for Line {
     fn zeroed() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::new(EMPTY)))
@@ -41,14 +50,16 @@ unsafe impl Zeroed for Line {
 #[derive(Debug)]
 pub(crate) struct Directory {
     lines: Reserved<Line>,
-    /// For each line, how many keys have passed it over; the writer's own notes. One that has reached the greatest number stays
-    /// there: the line then keeps its tombstones.
-    passed: Reserved<Tally>,
-    /// Bits of a word that say the place.
+    /// For each line, how many keys have overflowed it. Only the writer reads this. A counter that
+    /// has reached its greatest value stays there, and its line keeps its tombstones.
+    overflows: Reserved<Tally>,
+    /// Number of low bits of a word that hold the place.
     place_bits: u32,
 }
 
-/// The first of a line's words for which this holds. Nobody can foretell which one that is, so there is no branch for each.
+/// Returns the first of a line's words for which `holds` is true.
+///
+/// Which one that is can't be predicted, so the loop has no branches.
 #[inline(always)]
 fn first(words: [u64; LINE], holds: impl Fn(u64) -> bool) -> Option<usize> {
     let mut hits = 0;
@@ -60,36 +71,39 @@ fn first(words: [u64; LINE], holds: impl Fn(u64) -> bool) -> Option<usize> {
 
 impl Line {
     #[inline(always)]
-    fn words(&self, look: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
-        std::array::from_fn(|at| look(&self.0[at]))
+    fn words(&self, load: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
+        std::array::from_fn(|at| load(&self.0[at]))
     }
 }
 
 impl Directory {
-    /// For a ring of so many places.
+    /// Creates a directory for a ring of this many places.
     pub(crate) fn new(places: usize) -> Result<Self, TryReserveError> {
-        let lines = places.div_ceil(KEYS_A_LINE) + 1;
+        let lines = places.div_ceil(KEYS_PER_LINE) + 1;
         Ok(Self {
             lines: reserve_zeroed(lines)?,
-            passed: reserve_zeroed(lines)?,
+            overflows: reserve_zeroed(lines)?,
             place_bits: usize::BITS - places.leading_zeros(),
         })
     }
 
-    /// Bytes of the table, used or not.
+    /// Returns the bytes of the table, whether or not they have been touched.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.lines) + size_of_val(&*self.passed)
+        size_of_val(&*self.lines) + size_of_val(&*self.overflows)
     }
 
-    /// Forgets everything. For whoever takes an index into use.
+    /// Removes all entries, before the index is put into use again.
     pub(super) fn clear(&self) {
-        for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| own(word) != EMPTY) {
+        for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| load_as_writer(word) != EMPTY) {
+            // Relaxed: `IndexPool::replace` publishes the cleared index with Release, and its fence
+            // makes readers of the former use notice.
             word.store(EMPTY, Ordering::Relaxed);
         }
-        self.passed.iter().for_each(|passed| passed.set(0));
+        self.overflows.iter().for_each(|overflows| overflows.set(0));
     }
 
-    /// The part of a word that tells a fingerprint: never that of an empty word or a tombstone.
+    /// Returns the tag of a fingerprint, in its position. It differs from that of `EMPTY` and
+    /// `TOMBSTONE`.
     #[inline(always)]
     fn tag(&self, print: u64) -> u64 {
         print >> self.place_bits << self.place_bits | 1 << 63
@@ -100,30 +114,31 @@ impl Directory {
         (word & ((1 << self.place_bits) - 1)) as usize
     }
 
-    /// The number of the fingerprint's home line: by those of its bits that the tag leaves out.
+    /// Returns the fingerprint's home line, which the bits that the tag leaves out select.
     #[inline(always)]
     fn home(&self, print: u64) -> usize {
         let bits = u128::from(print.rotate_right(self.place_bits));
         ((bits * self.lines.len() as u128) >> 64) as usize
     }
 
-    /// What an entry is known by: its home line and its tag.
+    /// Returns what identifies the fingerprint's entry: its home line and its tag.
     pub(super) fn entry_of(&self, print: u64) -> (usize, u64) {
         (self.home(print), self.tag(print))
     }
 
-    /// The line after this one.
+    /// Returns the line after this one, around the end of the table.
     #[inline]
     fn after(&self, line: usize) -> usize {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// Which word has the fingerprint's tag: the number of its line, its number there, and the word.
+    /// Finds the word with the fingerprint's tag, and returns its line, its position there, and the
+    /// word.
     #[inline(always)]
-    fn find(&self, print: u64, look: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
+    fn find(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
         let (tag, mut line) = (self.tag(print), self.home(print));
         for _ in 0..self.lines.len() {
-            let words = self.lines[line].words(&look);
+            let words = self.lines[line].words(&load);
             if let Some(at) = first(words, |word| word >> self.place_bits == tag >> self.place_bits) {
                 return Some((line, at, words[at]));
             }
@@ -135,22 +150,26 @@ impl Directory {
         None
     }
 
-    /// The place of the newest record with this fingerprint, or with another that has the same tag and line. What was indexed
-    /// before the caller's Acquire look at `indexed` is found, unless it has been evicted since. Wait-free: at most one turn
-    /// around the table.
+    /// Returns the place of the newest record with this fingerprint, or with another one that has
+    /// the same tag and home line.
+    ///
+    /// Finds what was indexed before the caller's Acquire load of `indexed`, unless it has been
+    /// evicted since. Wait-free: at most one pass over the table.
     #[inline]
     pub(crate) fn newest(&self, print: u64) -> Option<usize> {
-        // Acquire pairs with the Releases in `raise` and `add`: who sees a place here sees the link of the record there.
+        // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
+        // the link of the record there. It also pairs with the Releases in `remove_word` and
+        // `undo_overflow`.
         self.find(print, |word| word.load(Ordering::Acquire)).map(|(_, _, word)| self.place(word))
     }
 
-    /// The place of every entry.
+    /// Returns the place of every entry.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
         let words = self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
-        words.filter(|&word| word > TOMB).map(|word| self.place(word))
+        words.filter(|&word| word > TOMBSTONE).map(|word| self.place(word))
     }
 
-    /// Fetches the lines where searches for these fingerprints begin, if they are not near anyway.
+    /// Prefetches the home lines of these fingerprints, if the table is too large for near caches.
     #[inline]
     pub(crate) fn prefetch(&self, prints: impl Iterator<Item = u64>) {
         if self.lines.len() > NEAR_LINES {
@@ -160,15 +179,17 @@ impl Directory {
 
     // --- the writer ---
 
-    /// Enters the newest record of a fingerprint. The place of the one before it is handed to `link`, which runs before any
-    /// reader can come to the new one by this directory; `None` if there is none.
+    /// Inserts the newest record of a fingerprint.
+    ///
+    /// `link` is called with the place of the former newest record, if there is one. It runs before
+    /// any reader can find the new record in this directory.
     #[inline]
-    pub(crate) fn enter(&self, print: u64, place: usize, link: impl FnOnce(Option<usize>)) {
+    pub(crate) fn insert(&self, print: u64, place: usize, link: impl FnOnce(Option<usize>)) {
         let word = self.tag(print) | place as u64;
-        match self.find(print, own) {
+        match self.find(print, load_as_writer) {
             Some((line, at, before)) => {
                 link(Some(self.place(before)));
-                // Release pairs with the Acquire in `newest`: the link was written before.
+                // Release pairs with the Acquire in `newest`: the link is written before.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
             }
             None => {
@@ -177,33 +198,36 @@ impl Directory {
             }
         }
     }
-
+    /// Adds a word for a fingerprint that has none.
     fn add(&self, print: u64, word: u64) {
         let mut line = self.home(print);
         for _ in 0..self.lines.len() {
-            if let Some(at) = first(self.lines[line].words(own), |found| found <= TOMB) {
-                // Release pairs with the Acquire in `newest`, as above.
+            if let Some(at) = first(self.lines[line].words(load_as_writer), |found| found <= TOMBSTONE) {
+                // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
                 return;
             }
-            let passed = &self.passed[line];
-            passed.set(passed.get().saturating_add(1));
+            let overflows = &self.overflows[line];
+            overflows.set(overflows.get().saturating_add(1));
             line = self.after(line);
         }
-        // There are more words than places. Only a holder that was relieved, and does not know it yet, gets here: what it writes
-        // is not used any more.
+        // There are more words than places, so the table is never full for the current holder of
+        // the indexer lock. A holder whose lock was taken over can get here. What it writes is not
+        // used.
     }
 
-    /// Takes a fingerprint out if the record at this place, which is being evicted, is its newest; whether it was.
+    /// Removes a fingerprint if its newest record is the one at this place, which is being evicted.
+    ///
+    /// Returns whether it was.
     #[inline]
     pub(crate) fn remove(&self, print: u64, place: usize) -> bool {
         if print == NO_KEY {
             return false;
         }
-        match self.find(print, own) {
+        match self.find(print, load_as_writer) {
             Some((line, at, word)) if self.place(word) == place => {
                 if !planted(Fault::EntryNotRemoved) {
-                    self.take_out(print, line, at);
+                    self.remove_word(print, line, at);
                 }
                 true
             }
@@ -211,30 +235,33 @@ impl Directory {
         }
     }
 
+    /// Removes a word, and the key from the counts of the lines that it has overflowed.
     #[inline]
-    fn take_out(&self, print: u64, line: usize, at: usize) {
-        // Release: a reader that finds another key's record by a word that it has read looks again (`Index::newest`), and then
-        // must see that the word is gone.
-        let gone = if self.passed[line].get() == 0 { EMPTY } else { TOMB };
+    fn remove_word(&self, print: u64, line: usize, at: usize) {
+        // Release pairs with the Acquire in `newest`. A reader may follow a word to a slot that
+        // holds another key's record by now. It then searches again (`Index::newest`) and has to
+        // see that the word is gone.
+        let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
         self.lines[line].0[at].store(gone, Ordering::Release);
         let mut before = self.home(print);
         while before != line {
-            self.unpass(before);
+            self.undo_overflow(before);
             before = self.after(before);
         }
     }
 
-    /// A key that has passed the line over has left.
+    /// Counts that a key which has overflowed the line was removed.
     #[cold]
-    fn unpass(&self, line: usize) {
-        let passed = &self.passed[line];
-        if passed.get() == u8::MAX {
+    fn undo_overflow(&self, line: usize) {
+        let overflows = &self.overflows[line];
+        if overflows.get() == u8::MAX {
             return;
         }
-        passed.set(passed.get() - 1);
-        if passed.get() == 0 {
-            for word in self.lines[line].0.iter().filter(|word| own(word) == TOMB) {
-                // Release: as in `take_out`, for whoever finds this in place of the key that was there.
+        overflows.set(overflows.get() - 1);
+        if overflows.get() == 0 {
+            for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
+                // Release pairs with the Acquire in `newest`, as in `remove_word`: a reader may
+                // find this in place of the removed key.
                 word.store(EMPTY, Ordering::Release);
             }
         }
@@ -247,35 +274,39 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    /// What the table must be by its own description, whatever was done to it.
+    /// Checks the table against a model and against the module documentation.
     fn check(directory: &Directory, model: &HashMap<u64, usize>, all: &[u64]) {
         for &print in all {
             assert_eq!(directory.newest(print), model.get(&print).copied(), "{print:#x}");
         }
         let mut places: Vec<usize> = directory.places().collect();
-        let mut right: Vec<usize> = model.values().copied().collect();
+        let mut expected: Vec<usize> = model.values().copied().collect();
         places.sort_unstable();
-        right.sort_unstable();
-        assert_eq!(places, right);
-        let mut passed = vec![0; directory.lines.len()];
+        expected.sort_unstable();
+        assert_eq!(places, expected);
+        let mut overflows = vec![0; directory.lines.len()];
         for &print in model.keys() {
-            let (mut line, end) = (directory.home(print), directory.find(print, own).unwrap().0);
+            let (mut line, end) = (directory.home(print), directory.find(print, load_as_writer).unwrap().0);
             while line != end {
-                passed[line] += 1;
+                overflows[line] += 1;
                 line = directory.after(line);
             }
         }
-        for (line, &passed) in passed.iter().enumerate() {
-            assert_eq!(directory.passed[line].get(), passed);
-            let words = directory.lines[line].words(own);
-            assert!(if passed > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMB) }, "{passed} {words:?}");
+        for (line, &overflows) in overflows.iter().enumerate() {
+            assert_eq!(directory.overflows[line].get(), overflows);
+            let words = directory.lines[line].words(load_as_writer);
+            assert!(
+                if overflows > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMBSTONE) },
+                "{overflows} {words:?}"
+            );
         }
     }
 
     proptest! {
-        /// Few homes, the last ones of the table, so that keys flow over line after line and around its end.
+        /// The keys have only the last three lines as homes, so that they overflow line after line
+        /// and around the table's end.
         #[test]
-        fn crowded_lines_flow_over_and_around_and_lose_no_key(
+        fn overflowing_lines_lose_no_key(
             steps in prop::collection::vec((0..60_usize, any::<bool>()), 1..400),
         ) {
             let places = 60;
@@ -287,9 +318,9 @@ mod tests {
                 let print = all[key];
                 if insert {
                     let before = model.insert(print, key);
-                    directory.enter(print, key, |found| assert_eq!(found, before));
+                    directory.insert(print, key, |found| assert_eq!(found, before));
                 } else {
-                    assert!(!directory.remove(print, places + 1), "another is its newest: it stays");
+                    assert!(!directory.remove(print, places + 1), "another record is the newest: its entry stays");
                     assert_eq!(directory.remove(print, key), model.remove(&print).is_some());
                 }
                 check(&directory, &model, &all);
@@ -300,17 +331,17 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_a_full_ring_has_its_word() {
+    fn a_full_ring_has_an_entry_for_every_key() {
         for places in [1, 2, 7, 8, 100, 10_000] {
             let directory = Directory::new(places).unwrap();
             let print = |place: usize| (place as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 2;
-            (0..places).for_each(|place| directory.enter(print(place), place, |before| assert_eq!(before, None)));
+            (0..places).for_each(|place| directory.insert(print(place), place, |before| assert_eq!(before, None)));
             assert!((0..places).all(|place| directory.newest(print(place)) == Some(place)));
             assert_eq!(directory.places().count(), places);
             assert!(directory.bytes() >= places * 8);
             assert!((0..places).all(|place| directory.remove(print(place), place)));
             assert_eq!(directory.places().count(), 0);
-            assert!(directory.passed.iter().all(|passed| passed.get() == 0));
+            assert!(directory.overflows.iter().all(|overflows| overflows.get() == 0));
         }
     }
 }

@@ -1,38 +1,45 @@
-//! Keyed 64-bit hashes that stand for keys in slots and directories.
+//! Fingerprints: keyed 64-bit hashes that stand for keys in slots and directories.
 //!
-//! Senders choose keys: trace ids, service names, span names. Whoever can predict fingerprints can send keys that all have
-//! one, and each lookup then looks at all of them. So the hash function is the standard library's SipHash-1-3, which
-//! [`HashMap`](std::collections::HashMap) documents as resistant against HashDoS, and each store has keys of its own from
-//! the process's random state. SipHash: Aumasson and Bernstein, *SipHash: a fast short-input PRF*, 2012.
+//! Senders choose keys: trace ids, service names, span names. A sender that can predict
+//! fingerprints can send many keys with the same one, and each lookup then examines all of them.
+//! The hash function is therefore the standard library's SipHash-1-3, which
+//! [`HashMap`](std::collections::HashMap) documents as resistant against HashDoS (Jean-Philippe
+//! Aumasson and Daniel J. Bernstein, *SipHash: a fast short-input PRF*, 2012). Each store has its
+//! own hash keys, from the process's random state.
 //!
-//! Fingerprints are never shown to anybody outside of the store.
+//! Fingerprints are never shown outside the store.
 
 use crate::signal::Key;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 
-/// The store's hash function. A fingerprint only narrows a search down: lookups compare the keys themselves.
+/// The store's hash function.
+///
+/// A fingerprint only narrows a search down: lookups compare the keys themselves.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprints {
-    /// One for each kind of key, so that a text and a number with the same bytes are as independent as any two keys.
+    /// One hasher for each kind of key, so that a text and a number with the same bytes hash
+    /// independently.
     kinds: [DefaultHasher; 4],
     mask: u64,
 }
 
-/// Stands where a record has no key.
+/// The fingerprint of a record without a key.
 pub(crate) const NO_KEY: u64 = 0;
 
-/// Values that are no fingerprint: `NO_KEY`, and directory cells use 1 for "was here once".
+/// The number of values that are no fingerprint: 0 is `NO_KEY`, and 1 is a directory's tombstone.
 pub(crate) const RESERVED: u64 = 2;
 
 impl Fingerprints {
-    /// Keys the hash function with the process's random state. `bits` narrows the fingerprints, so that tests meet
-    /// collisions.
+    /// Creates a hash function whose keys come from the process's random state.
+    ///
+    /// `bits` is the width of the fingerprints. Tests use few, so that collisions occur.
     pub(crate) fn random(bits: u32) -> Self {
-        // Each state has keys of its own.
+        // Each random state has its own keys.
         Self::new(std::array::from_fn(|_| RandomState::new().build_hasher()), bits)
     }
 
-    /// Keys the hash function with a seed that anybody may know: for models and tests, which have to repeat themselves.
+    /// Creates a hash function with a known seed, for models and tests, which have to be
+    /// repeatable.
     pub(crate) fn fixed(seed: u64, bits: u32) -> Self {
         let kind = |number: usize| {
             let mut hasher = DefaultHasher::new();
@@ -47,13 +54,15 @@ impl Fingerprints {
         Self { kinds, mask: u64::MAX >> (64 - bits.clamp(1, 64)) }
     }
 
-    /// Whether two keys may well share a fingerprint. At full width, the chance that any two of n keys do is at most n²/2⁶¹,
-    /// whoever chooses them: slots and directories keep at least 60 bits.
+    /// Returns whether two keys are likely to share a fingerprint.
+    ///
+    /// At full width, the probability that any two of `n` keys do is at most `n²/2⁶¹`, even for
+    /// keys that an adversary chooses: slots and directories keep at least 60 bits.
     pub(crate) fn narrow(&self) -> bool {
         self.mask != u64::MAX
     }
 
-    /// The key's fingerprint: never 0 or 1. O(length of the key).
+    /// Returns the key's fingerprint, which is never 0 or 1. O(length of the key).
     #[inline(always)]
     pub(crate) fn of(&self, key: Key<'_>) -> u64 {
         let [int, id, text, bytes] = &self.kinds;
@@ -93,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn seeds_make_different_fingerprints() {
+    fn different_seeds_give_different_fingerprints() {
         let key = Key::Text("cart");
         assert_ne!(Fingerprints::fixed(1, 64).of(key), Fingerprints::fixed(2, 64).of(key));
     }
 
     #[test]
-    fn each_store_has_keys_of_its_own() {
+    fn each_store_has_its_own_hash_keys() {
         let (one, other) = (Fingerprints::random(64), Fingerprints::random(64));
         for key in [Key::Int(7), Key::Id(7), Key::Text("cart"), Key::Bytes(b"cart")] {
             assert_ne!(one.of(key), other.of(key));
@@ -107,9 +116,9 @@ mod tests {
         }
     }
 
-    /// Each kind has hash keys of its own, random or not.
+    /// Holds for random hash keys and for fixed ones.
     #[test]
-    fn keys_of_different_kinds_with_the_same_bytes_have_fingerprints_of_their_own() {
+    fn keys_of_different_kinds_with_the_same_bytes_have_different_fingerprints() {
         for prints in [Fingerprints::random(64), Fingerprints::fixed(0, 64)] {
             let number = u64::from_le_bytes(*b"abcdefgh");
             let alike = [Key::Int(number), Key::Text("abcdefgh"), Key::Bytes(b"abcdefgh")];
@@ -120,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_narrowed_is_narrow() {
+    fn only_fingerprints_of_fewer_than_64_bits_are_narrow() {
         assert!(!Fingerprints::fixed(1, 64).narrow() && !Fingerprints::fixed(1, 100).narrow());
         assert!(Fingerprints::fixed(1, 63).narrow() && Fingerprints::fixed(1, 0).narrow());
     }

@@ -101,7 +101,8 @@ mod tests {
         engine.age_out(|| at(100));
         assert_eq!((notes(), engine.ages_next()), (2, Some(at(6_400))));
         engine.age_out(|| at(6_399));
-        let gone = || engine.shards.iter().map(|shard| shard.balance().1[EvictReason::Age as usize]).sum::<u64>();
+        let gone =
+            || engine.shards.iter().map(|shard| shard.claimed_and_evicted().1[EvictReason::Age as usize]).sum::<u64>();
         assert_eq!((notes(), gone()), (2, 0));
         engine.age_out(|| at(6_400));
         assert_eq!((notes(), gone(), engine.ages_next()), (1, 1, Some(at(6_500))));

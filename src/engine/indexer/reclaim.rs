@@ -4,7 +4,7 @@ use super::work::Work;
 use crate::engine::evictions::{Outlet, Sinks};
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
-use crate::engine::ring::{Pinner, Quarantined, SlotMap, Slots, Taken};
+use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
 use crate::engine::shard::IndexerGuard;
 use crate::engine::state::Engine;
 use crate::engine::tuning::{PINS_PER_READER, RECLAIM_BATCH};
@@ -73,7 +73,7 @@ impl<T: Signal> Engine<T> {
         let pinned = self.pins.scan(number);
         let mut changed: Option<(Arc<SlotMap>, SlotMap)> = None;
         let begin = || {
-            let places = slots.serving();
+            let places = slots.slot_map();
             let new = SlotMap::clone(&places);
             (places, new)
         };
@@ -91,13 +91,13 @@ impl<T: Signal> Engine<T> {
                     || match takes {
                         false => !slots.is_free(slot, sequence),
                         // SAFETY: the record was evicted before it was set aside, and no pin names its slot (invariant 1).
-                        true => match unsafe { slots.take(slot, sequence) } {
-                            Taken::Record(record) => {
+                        true => match unsafe { slots.move_out(slot, sequence) } {
+                            MoveOut::Record(record) => {
                                 reclaimed.taken.push(Gone { sequence, reason, record, shown });
                                 false
                             }
-                            Taken::Before => false,
-                            Taken::NotYet => true,
+                            MoveOut::AlreadyMoved => false,
+                            MoveOut::Unavailable => true,
                         },
                     };
                 if !stays {
@@ -108,7 +108,7 @@ impl<T: Signal> Engine<T> {
         }
         let mut place = slots.place(from);
         // Where nothing stands in the way, and nothing has to be taken, slots need not be looked at.
-        let plain = !takes && changed.is_none() && pinned.is_empty() && from >= owner.index.passed_to.get();
+        let plain = !takes && changed.is_none() && pinned.is_empty() && from >= owner.index.skipped_to.get();
         if plain && shard.byte_budget.is_none() {
             reclaimed.to = to;
         }
@@ -122,14 +122,14 @@ impl<T: Signal> Engine<T> {
                     && match takes {
                         false => plain || slots.is_free(slot, sequence),
                         // SAFETY: evicted, and no pin names its slot (invariant 1).
-                        true => match unsafe { slots.take(slot, sequence) } {
-                            Taken::Record(record) => {
+                        true => match unsafe { slots.move_out(slot, sequence) } {
+                            MoveOut::Record(record) => {
                                 let reason = owner.reason(place);
                                 reclaimed.taken.push(Gone { sequence, reason, record, shown: false });
                                 true
                             }
-                            Taken::Before => true,
-                            Taken::NotYet => false,
+                            MoveOut::AlreadyMoved => true,
+                            MoveOut::Unavailable => false,
                         },
                     };
             if is_quarantined {
@@ -139,7 +139,7 @@ impl<T: Signal> Engine<T> {
                     freed += Slots::<T>::bytes_of(slots.head_at(slot));
                 }
                 if let Some((_, places)) = &mut changed {
-                    is_changed |= places.go_home(place);
+                    is_changed |= places.restore(place);
                 }
             } else {
                 let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
@@ -153,12 +153,12 @@ impl<T: Signal> Engine<T> {
                     reclaimed.to_show.push(aside);
                 }
             }
-            place = slots.forth(place, 1);
+            place = slots.place_after(place, 1);
             reclaimed.to += 1;
         }
         if !reclaimed.to_show.is_empty() {
             // Readers have pinned these slots, and may let go before hooks have seen the records.
-            let pinner = self.pins.enter();
+            let pinner = self.pins.register();
             for (word, aside) in reclaimed.to_show.iter().enumerate() {
                 pinner.pin(word, number, aside.slot);
             }
@@ -167,7 +167,7 @@ impl<T: Signal> Engine<T> {
         }
         // Whoever takes_over this holder either is seen here, or sees the pins when it scans them.
         let served = match changed {
-            Some((before, places)) if is_changed => owner.serve(&before, places),
+            Some((before, places)) if is_changed => owner.replace_slot_map(&before, places),
             _ => true,
         };
         if !served {
@@ -221,8 +221,9 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn count_missed_in_quarantine(&self) {
         let sinks = self.sinks.load();
         for shard in &self.shards {
-            let places = shard.slots.serving();
-            let held = places.quarantined().iter().filter(|aside| !shard.slots.is_taken(aside.slot, aside.sequence));
+            let places = shard.slots.slot_map();
+            let held =
+                places.quarantined().iter().filter(|aside| !shard.slots.is_moved_out(aside.slot, aside.sequence));
             held.for_each(|_| sinks.stream.iter().for_each(Outlet::miss));
         }
         self.guarded(|| drop(sinks));

@@ -6,7 +6,7 @@
 
 use super::reclaim::{Reclaimed, owns_heap};
 use super::work::{Moved, Work};
-use crate::engine::index::PASSED_OVER;
+use crate::engine::index::SKIPPED;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy;
 use crate::engine::ring::Head;
@@ -27,7 +27,7 @@ impl<T: Signal> Engine<T> {
         // The token goes back before this thread leaves, also if something unwinds.
         let (_inside, owner) = (reentrancy::enter(), owner);
         let shard = owner.shard();
-        let before = (owner.index.own_indexed(), owner.evicted(), owner.reclaimed());
+        let before = (owner.index.indexed_as_writer(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
         let indexed = index(&owner, claimed, claimed.min(before.0 + 2 * work.evict));
         let most = indexed.min(before.1 + work.evict);
@@ -42,7 +42,7 @@ impl<T: Signal> Engine<T> {
         self.showing.add(u64::from(shows));
         taken.into_iter().for_each(|gone| self.release(number, gone, &sinks));
         to_show.into_iter().for_each(|aside| self.run_hooks_in_place(number, aside, &sinks));
-        self.showing.take_off(u64::from(shows));
+        self.showing.sub(u64::from(shows));
         drop(pinner);
         if let Some(budget) = &shard.byte_budget
             && freed > 0
@@ -65,9 +65,9 @@ impl<T: Signal> Engine<T> {
 fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let slots = &shard.slots;
-    let mut done = index.own_indexed();
+    let mut done = index.indexed_as_writer();
     while done < to {
-        let (place, heads) = slots.run(done, INDEX_CHUNK.min(to - done));
+        let (place, heads) = slots.adjacent_heads(done, INDEX_CHUNK.min(to - done));
         // Not beyond what has been claimed: those heads belong to whoever will push there.
         let next = done + heads.len() as u64;
         slots.prefetch_heads(place + heads.len(), INDEX_CHUNK.min(to - next) as usize);
@@ -80,11 +80,11 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
             if !due || room > shard.slack() / 2 {
                 break;
             }
-            index.pass_over(place, done);
+            index.skip(place, done);
             done += 1;
         } else {
             let heads = &heads[..published];
-            index.enter(slots, place, heads, done);
+            index.insert(slots, place, heads, done);
             done += published as u64;
             if counts_heap(shard) {
                 index.heap.set(index.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
@@ -109,12 +109,12 @@ fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64,
     let shard = owner.shard();
     let Some(budget) = &shard.byte_budget else { return low };
     let evicted = owner.evicted();
-    let (mut kept, mut at) = (shard.kept(), evicted);
+    let (mut kept, mut at) = (shard.kept_bytes(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
         if sequence >= low.max(crowding) && kept <= budget.most {
             break;
         }
-        if owner.index.leads[shard.slots.place(sequence)].get() != PASSED_OVER {
+        if owner.index.entry_counts[shard.slots.place(sequence)].get() != SKIPPED {
             kept = kept.saturating_sub(head.heap());
         }
         kept = kept.saturating_sub(size_of::<T>() as u64);
@@ -134,14 +134,14 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let (mut done, mut heap) = (from, 0);
     while done < to {
-        let (place, heads) = shard.slots.run(done, INDEX_CHUNK.min(to - done));
+        let (place, heads) = shard.slots.adjacent_heads(done, INDEX_CHUNK.min(to - done));
         if counts_heap(shard) {
-            let entered = index.leads[place..].iter().zip(heads).filter(|(leads, _)| leads.get() != PASSED_OVER);
+            let entered = index.entry_counts[place..].iter().zip(heads).filter(|(leads, _)| leads.get() != SKIPPED);
             heap += entered.map(|(_, head)| head.heap()).sum::<u64>();
         }
-        index.leave(place, heads);
+        index.remove(place, heads);
         done += heads.len() as u64;
-        index.beat();
+        index.heartbeat();
         if !owner.is_current() {
             return from;
         }
@@ -268,10 +268,10 @@ mod tests {
             engine.step(0, Work::ALL);
         }
         assert_eq!((shard.claimed(), shard.evicted(), shard.indexed()), (104, 96, 104));
-        assert_eq!(shard.slots.serving().quarantined().len(), 1);
+        assert_eq!(shard.slots.slot_map().quarantined().len(), 1);
         engine.publish(stalled, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 0));
-        assert!(shard.slots.serving().quarantined().is_empty(), "what was published too late is dropped");
+        assert!(shard.slots.slot_map().quarantined().is_empty(), "what was published too late is dropped");
         engine.push_some(40);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert!(!shard.slots.any_moved(), "the place has its own slot again");
@@ -290,9 +290,9 @@ mod tests {
             engine.shards[0].evicted()
         });
         assert_eq!(read, Some(100));
-        assert_eq!(engine.shards[0].slots.serving().quarantined().len(), 1);
+        assert_eq!(engine.shards[0].slots.slot_map().quarantined().len(), 1);
         engine.step(0, Work::ALL);
-        assert!(engine.shards[0].slots.serving().quarantined().is_empty());
+        assert!(engine.shards[0].slots.slot_map().quarantined().is_empty());
     }
 
     proptest::proptest! {

@@ -1,13 +1,16 @@
-//! The right to index, evict and reclaim in a shard: one holder at a time, and nobody waits for it.
+//! The indexer lock: the right to index, evict and reclaim in a shard.
 //!
-//! A holder that falls asleep can be relieved: somebody else takes the token over, under the next number. Whatever the
-//! sleeper still does to what the shard shares, it does by a compare-and-swap that names its own number, or a word that its
-//! successor has replaced; so it fails.
+//! There is one holder at a time, and no thread ever waits for the lock. A thread may take it over
+//! from a stalled holder. That starts the next [`Term`]. A stalled holder that wakes up can't do
+//! harm: it changes shared words by compare-and-swaps that name its own term, or that expect a
+//! value which its successor has replaced. These fail.
 
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A number of tenures, counted modulo 256 where it shares a word with a sequence.
+/// The number of a holder's term, which starts when the lock is taken over.
+///
+/// It is counted modulo 256 where it shares a word with a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Term(u64);
 
@@ -17,14 +20,17 @@ impl Term {
     }
 }
 
-/// One word: in the lowest bit whether the token is held, above it the number of the index that its holder writes, above that how
-/// often it has been taken over. So whoever takes the token knows in the same instant which index is its own.
+/// The lock's word.
+///
+/// The lowest bit says whether the lock is held. The next eight bits hold the number of the index
+/// that the holder writes, and the rest the term. A thread that acquires the lock therefore learns
+/// in the same step which index it writes.
 #[derive(Debug)]
 pub(crate) struct IndexerLock(AtomicU64);
 
-/// A token that was seen in somebody's hands.
+/// A value of the lock's word that was read while the lock was held.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held(u64);
+pub(crate) struct HeldWord(u64);
 
 impl IndexerLock {
     const HELD: u64 = 1;
@@ -42,49 +48,58 @@ impl IndexerLock {
         Term(word >> (1 + Self::INDEX_BITS))
     }
 
-    /// Takes the token if it is free, with the number of its index. Wait-free.
-    pub(crate) fn try_take(&self) -> Option<(Term, usize)> {
+    /// Acquires the lock if it is free, and returns the term and the number of its index.
+    /// Wait-free.
+    pub(crate) fn try_lock(&self) -> Option<(Term, usize)> {
         let word = if cfg!(loom) { self.0.load(Ordering::Acquire) } else { self.0.load(Ordering::Relaxed) };
-        // Acquire pairs with the Release in `give_back`: the next holder sees all that the last one did.
+        // Acquire pairs with the Release in `unlock`: the next holder sees all that the last one
+        // has done.
         let taken = word & Self::HELD == 0
             && self.0.compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
         taken.then_some((Self::term(word), (word >> 1) as usize & ((1 << Self::INDEX_BITS) - 1)))
     }
 
-    /// The token as it is, if somebody holds it.
-    pub(crate) fn held(&self) -> Option<Held> {
+    /// Returns the lock's word if the lock is held.
+    pub(crate) fn held_word(&self) -> Option<HeldWord> {
         let word = self.0.load(Ordering::Relaxed);
-        (word & Self::HELD != 0).then_some(Held(word))
+        (word & Self::HELD != 0).then_some(HeldWord(word))
     }
 
-    /// Takes the token away from its holder, who sleeps, for somebody who writes the index of this number.
-    pub(crate) fn take_over(&self, from: Held, index: usize) -> Option<Term> {
+    /// Takes the lock over from a stalled holder, for a thread that writes the index of this
+    /// number.
+    ///
+    /// Returns `None` if the lock's word has changed since `from` was read.
+    pub(crate) fn take_over(&self, from: HeldWord, index: usize) -> Option<Term> {
         let next = Term(Self::term(from.0).0 + 1);
         let word = Self::word(next, index) | Self::HELD;
-        // Release pairs with the Acquire in `is_held_by`; Acquire: with the Releases of earlier holders.
+        // Release pairs with the Acquire in `is_held_by`. Acquire pairs with the Releases of
+        // earlier holders.
         self.0.compare_exchange(from.0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok().then_some(next)
     }
 
-    /// Whether this term has not ended.
+    /// Returns whether the lock is held in this term.
     pub(crate) fn is_held_by(&self, term: Term) -> bool {
+        // Acquire pairs with the Release in `take_over`.
         let word = self.0.load(Ordering::Acquire);
         word & Self::HELD != 0 && Self::term(word) == term
     }
 
-    /// Gives the token back; false if somebody has taken it over.
-    pub(crate) fn give_back(&self, term: Term, index: usize) -> bool {
+    /// Unlocks. Returns false if another thread has taken the lock over.
+    pub(crate) fn unlock(&self, term: Term, index: usize) -> bool {
         let free = Self::word(term, index);
-        // Release pairs with the Acquire in `try_take`.
+        // Release pairs with the Acquire in `try_lock`.
         self.0.compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
-/// A cursor that only the token holder moves: a sequence, and above it the number of the term that may move it.
+/// A cursor that only the holder of the indexer lock moves.
+///
+/// The word holds a sequence, and above it the term that may move it.
 #[derive(Debug)]
 pub(crate) struct Cursor(AtomicU64);
 
 impl Cursor {
-    /// Sequences have 56 bits: at a hundred million records a second they last for twenty years.
+    /// Bits of a sequence. At a hundred million records a second, 56 bits last for twenty years.
     const BITS: u32 = 56;
 
     pub(crate) fn new() -> Self {
@@ -99,27 +114,34 @@ impl Cursor {
         word & ((1 << Self::BITS) - 1)
     }
 
+    /// Returns the sequence that the cursor has reached.
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         // Acquire pairs with the Release in `advance`.
         Self::sequence(self.0.load(Ordering::Acquire))
     }
 
-    /// For the token holder, and where an old answer does.
-    pub(crate) fn own(&self) -> u64 {
+    /// Returns the cursor's sequence without ordering, for the holder of the indexer lock and where
+    /// an outdated value suffices.
+    pub(crate) fn get_relaxed(&self) -> u64 {
         Self::sequence(self.0.load(Ordering::Relaxed))
     }
 
-    /// Moves the cursor on; false if the term has ended.
+    /// Moves the cursor from one sequence to another, in the order that the caller names.
+    ///
+    /// Returns false if the term has ended.
     pub(crate) fn advance(&self, from: u64, to: u64, term: Term, order: Ordering) -> bool {
         self.0.compare_exchange(Self::word(from, term), Self::word(to, term), order, Ordering::Relaxed).is_ok()
     }
 
-    /// Makes the cursor this term's, so that no earlier one moves it any more, and says where it stands; `None` if `is_current`
-    /// says that this term has ended too.
+    /// Makes the cursor this term's and returns its sequence. Holders of earlier terms can't move
+    /// it any more.
+    ///
+    /// Returns `None` if `is_current` says that this term has ended too.
     pub(crate) fn adopt(&self, term: Term, is_current: impl Fn() -> bool) -> Option<u64> {
         loop {
-            // Acquire pairs with the Release in `advance`: what the sleeper had done by then is seen.
+            // Acquire pairs with the Release in `advance`: what the stalled holder had done by then
+            // is visible.
             let word = self.0.load(Ordering::Acquire);
             if !is_current() {
                 return None;
@@ -141,20 +163,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_relieved_moves_nothing_any_more() {
-        let (token, cursor) = (IndexerLock::new(), Cursor::new());
-        let (first, _) = token.try_take().unwrap();
-        assert!(token.try_take().is_none() && token.is_held_by(first));
+    fn a_holder_whose_term_has_ended_moves_no_cursor() {
+        let (lock, cursor) = (IndexerLock::new(), Cursor::new());
+        let (first, _) = lock.try_lock().unwrap();
+        assert!(lock.try_lock().is_none() && lock.is_held_by(first));
         assert!(cursor.advance(0, 5, first, Ordering::Release));
-        let seen = token.held().unwrap();
-        let second = token.take_over(seen, 3).unwrap();
-        assert!(token.take_over(seen, 4).is_none() && !token.is_held_by(first) && token.is_held_by(second));
-        assert!(cursor.advance(5, 6, first, Ordering::Release), "until its successor adopts it");
+        let seen = lock.held_word().unwrap();
+        let second = lock.take_over(seen, 3).unwrap();
+        assert!(lock.take_over(seen, 4).is_none() && !lock.is_held_by(first) && lock.is_held_by(second));
+        assert!(cursor.advance(5, 6, first, Ordering::Release), "the cursor is not adopted yet");
         assert_eq!(cursor.adopt(second, || true), Some(6));
         assert!(!cursor.advance(6, 7, first, Ordering::Release) && cursor.get() == 6);
-        assert_eq!(cursor.adopt(first, || token.is_held_by(first)), None);
-        assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.own() == 7);
-        assert!(!token.give_back(first, 0) && token.give_back(second, 3) && token.held().is_none());
-        assert_eq!(token.try_take(), Some((second, 3)), "the same term: nobody was relieved");
+        assert_eq!(cursor.adopt(first, || lock.is_held_by(first)), None);
+        assert!(cursor.advance(6, 7, second, Ordering::Release) && cursor.get_relaxed() == 7);
+        assert!(!lock.unlock(first, 0) && lock.unlock(second, 3) && lock.held_word().is_none());
+        assert_eq!(lock.try_lock(), Some((second, 3)), "a term ends only by a takeover");
     }
 }

@@ -8,8 +8,8 @@ mod slot;
 mod slot_map;
 
 pub(crate) use indexer_lock::{Cursor, IndexerLock, Term};
-pub(crate) use low_watermark::{Departures, LowWatermark};
+pub(crate) use low_watermark::{EvictionCounts, LowWatermark};
 pub(crate) use meta::{Class, RecordMeta};
 pub(crate) use pins::{Pinner, Pins};
-pub(crate) use slot::{Head, Slots, Taken};
+pub(crate) use slot::{Head, MoveOut, Slots};
 pub(crate) use slot_map::{Quarantined, SlotMap};

@@ -1,11 +1,15 @@
-//! Pins: what a reader looks at is not moved out of its slot.
+//! Pins: a record whose slot a reader has pinned is not moved out of that slot.
 //!
-//! Hazard pointers (Michael, 2004). A reader stores the slot's number in a word of its own, fences, and looks at `evicted`.
-//! Whoever reclaims raises `evicted`, fences, and scans the words. If the reader's fence comes first, the scan finds the pin,
-//! and the slot is set aside. If the other's comes first, the reader sees that the record has been evicted, and leaves it alone.
+//! Pins are hazard pointers (Maged Michael, *Hazard Pointers: Safe Memory Reclamation for Lock-Free
+//! Objects*, 2004). A reader stores the slot's number in a word that it owns, executes a `SeqCst`
+//! fence, and reads `evicted`. The thread that reclaims raises `evicted`, executes a `SeqCst`
+//! fence, and scans the words. This is the store-buffering (Dekker) pattern, so one side sees the
+//! other's store. If the reader's fence comes first, the scan finds the pin, and the slot is
+//! quarantined. If the reclaimer's fence comes first, the reader sees that the record was evicted
+//! and does not read it.
 //!
-//! A reader may pin up to [`PINS_PER_READER`] slots, with one fence for all of them. Walking an index takes no pins: heads are atomics,
-//! and are validated by their generation.
+//! A reader pins up to [`PINS_PER_READER`] slots with one fence. Walking an index takes no pins:
+//! heads are atomics, and their generation validates what was read.
 
 use crate::engine::tuning::{FIRST_PIN_BLOCK, PINS_PER_READER};
 use crate::sync::fault::{self, Fault, planted, weaken};
@@ -14,49 +18,52 @@ use smallvec::SmallVec;
 use std::cell::Cell;
 use std::ptr;
 
-/// A word that pins nothing, of a reader that is there.
+/// The word of a registered reader that pins nothing.
 const IDLE: u64 = 1;
 
-/// The words of a reader; the first is 0 while there is none.
+/// The words of one reader. The first is 0 while no reader owns them.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Words([AtomicU64; PINS_PER_READER]);
 
-/// The pins of one store. Blocks are added when more readers come at once than ever before, and freed with the store: memory is
-/// bounded by the most readers that ever looked at the store at one time. Whoever reclaims passes over blocks without readers.
+/// The pins of one store: a linked list of blocks.
+///
+/// A block is appended when more readers are registered at once than ever before. Blocks are freed
+/// with the store, so memory is bounded by the greatest number of readers at one time. A scan skips
+/// blocks without readers.
 #[derive(Debug)]
 pub(crate) struct Pins {
     readers: Box<[Words]>,
-    /// Readers that are, or are about to be, in this block; not counted in the first.
+    /// Number of readers that are in this block or are about to be. Not counted in the first block.
     busy: AtomicU32,
     next: AtomicPtr<Pins>,
 }
 
-/// A reader's words, its own until dropped.
+/// A registered reader, which owns its words until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pinner<'a> {
     words: &'a Words,
-    /// The count of the words' block, if it has one.
+    /// The reader count of the words' block, unless that is the first.
     busy: Option<&'a AtomicU32>,
 }
 
-/// Slots of one shard that are pinned.
+/// The pinned slots of one shard.
 pub(crate) type Pinned = SmallVec<[usize; 8]>;
 
-per_thread!(BEGIN: Cell<usize> = Cell::new(usize::MAX));
+per_thread!(FIRST_WORDS: Cell<usize> = Cell::new(usize::MAX));
 
-/// Where this thread begins to look for words, so that threads do not meet there.
-fn begin() -> usize {
+/// Returns where this thread begins its search for free words, so that threads do not contend.
+fn first_words() -> usize {
     static THREADS: crate::sync::Count = crate::sync::Count::new();
     if cfg!(loom) {
-        // Each execution of a model must be like the one before.
+        // Each execution of a model has to repeat the one before.
         return 0;
     }
-    BEGIN.with(|begin| {
-        if begin.get() == usize::MAX {
-            begin.set(THREADS.next() as usize);
+    FIRST_WORDS.with(|first| {
+        if first.get() == usize::MAX {
+            first.set(THREADS.next() as usize);
         }
-        begin.get()
+        first.get()
     })
 }
 
@@ -66,10 +73,10 @@ fn word_of(shard: usize, slot: usize) -> u64 {
 
 impl Pins {
     pub(crate) fn new() -> Self {
-        Self::with(FIRST_PIN_BLOCK)
+        Self::with_readers(FIRST_PIN_BLOCK)
     }
 
-    fn with(readers: usize) -> Self {
+    fn with_readers(readers: usize) -> Self {
         Self {
             readers: (0..readers).map(|_| Words::default()).collect(),
             busy: AtomicU32::new(0),
@@ -77,83 +84,97 @@ impl Pins {
         }
     }
 
-    /// Takes words that nobody has. Lock-free; allocates if all are taken.
-    pub(crate) fn enter(&self) -> Pinner<'_> {
+    /// Registers a reader. Lock-free. Allocates a block if the existing ones are full.
+    pub(crate) fn register(&self) -> Pinner<'_> {
         if let Some(words) = self.free_words() {
             return Pinner { words, busy: None };
         }
         let mut block = self;
         loop {
-            block = block.following();
-            // The fence in `Pinner::confirm` orders this, as it does the pins, against the look at `evicted`: who passes over
-            // this block has fenced before, and then `evicted` is seen raised.
+            block = block.next_block();
+            // The SeqCst fence in `Pinner::confirm` orders this increment, as it orders the pins,
+            // before the reader's load of `evicted`. It pairs with the fence in `scan`: a scan that
+            // finds the count 0 and skips this block has fenced before, so the reader then sees
+            // `evicted` raised.
             block.busy.fetch_add(1, Ordering::AcqRel);
             if let Some(words) = block.free_words() {
                 return Pinner { words, busy: Some(&block.busy) };
             }
+            // This block is full. The reader has pinned nothing here, so no store has to be
+            // ordered.
             block.busy.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     fn free_words(&self) -> Option<&Words> {
-        let (before, behind) = self.readers.split_at(begin() % self.readers.len());
-        behind.iter().chain(before).find(|words| {
+        let (before, after) = self.readers.split_at(first_words() % self.readers.len());
+        after.iter().chain(before).find(|words| {
             let first = &words.0[0];
-            // Acquire pairs with the Release in `drop`: the former owner's reads come before this one's.
+            // Acquire pairs with the Release in `Pinner::drop`: the former owner's reads happen
+            // before this one's.
             (cfg!(loom) || first.load(Ordering::Relaxed) == 0)
                 && first.compare_exchange(0, IDLE, Ordering::Acquire, Ordering::Relaxed).is_ok()
         })
     }
 
-    /// The block after this one, made now if there is none.
-    fn following(&self) -> &Self {
-        // Acquire pairs with the Release below: the block's words are set up.
+    /// Returns the next block, and appends one if there is none.
+    fn next_block(&self) -> &Self {
+        // Acquire pairs with the Release below: the block is initialised.
         let mut next = self.next.load(Ordering::Acquire);
         if next.is_null() {
-            let made = Box::into_raw(Box::new(Self::with(2 * self.readers.len())));
-            // Release pairs with the Acquire loads of `next`. That whoever reclaims sees the link in time is due to the fences
-            // that the module's text names: the link comes before the reader's fence.
+            let new_block = Box::into_raw(Box::new(Self::with_readers(2 * self.readers.len())));
+            // Release pairs with the Acquire loads of `next`. That a scan sees the link in time
+            // follows from the SeqCst fences in `Pinner::confirm` and `scan`: the link precedes the
+            // reader's fence.
             let linked = weaken(Ordering::AcqRel, Fault::LinkRelaxed);
-            match self.next.compare_exchange(ptr::null_mut(), made, linked, Ordering::Acquire) {
-                Ok(_) => next = made,
+            match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire) {
+                Ok(_) => next = new_block,
                 Err(other) => {
-                    // SAFETY: it comes from `Box::into_raw` above, and nobody else has seen it.
-                    drop(unsafe { Box::from_raw(made) });
+                    // SAFETY: `new_block` comes from `Box::into_raw` above. It was not linked, so
+                    // no other thread has seen it.
+                    drop(unsafe { Box::from_raw(new_block) });
                     next = other;
                 }
             }
         }
-        // SAFETY: a linked block is freed only by `drop`, which has `&mut self`: there are as many as readers at once need, and
-        // they stay (invariant 4).
+        // SAFETY: A block that was linked is freed only by `Pins::drop`, which has `&mut self`
+        // (bounded memory, invariant 4), so it lives as long as this borrow. The Acquire that
+        // loaded the pointer makes its content visible.
         unsafe { &*next }
     }
 
-    /// The slots of this shard that are pinned, for whoever has raised `evicted` before: others are not read any more.
+    /// Returns the slots of a shard that are pinned.
+    ///
+    /// The caller has raised `evicted` before. Slots of evicted records that are not returned here
+    /// are not read any more.
     pub(crate) fn scan(&self, shard: usize) -> Pinned {
-        // Pairs with the fence in `Pinner::confirm`.
+        // SeqCst. Pairs with the fence in `Pinner::confirm`.
         fault::fence(Fault::HolderWithoutFence);
         let mut pinned = Pinned::new();
         if planted(Fault::PinsNotScanned) {
             return pinned;
         }
-        self.find(shard, &mut pinned);
+        self.scan_block(shard, &mut pinned);
         let mut block = self;
         loop {
-            // Acquire pairs with the Release in `following`.
-            // SAFETY: as there (invariant 4); null while there is no further block.
+            // Acquire pairs with the Release in `next_block`.
+            // SAFETY: As in `next_block`, a linked block lives until `Pins::drop`. The pointer is
+            // null while there is no further block.
             let next = unsafe { block.next.load(Ordering::Acquire).as_ref() };
             let Some(next) = next.filter(|_| !planted(Fault::FirstBlockOnly)) else { return pinned };
             block = next;
-            // Acquire pairs with the Release in `Pinner::drop`: the reads of those who have left are over.
+            // Acquire pairs with the Release in `Pinner::drop`: the reads of readers that have left
+            // this block happen before the scan returns.
             if block.busy.load(Ordering::Acquire) > 0 {
-                block.find(shard, &mut pinned);
+                block.scan_block(shard, &mut pinned);
             }
         }
     }
 
-    fn find(&self, shard: usize, pinned: &mut Pinned) {
+    fn scan_block(&self, shard: usize, pinned: &mut Pinned) {
         for words in &self.readers {
-            // Acquire, here and below, pairs with the Releases in `Pinner`: reads under a pin that is gone are over.
+            // Acquire, here and below, pairs with the Releases in `Pinner`: reads under a pin that
+            // was moved or cleared happen before the scan returns.
             let mut word = words.0[0].load(Ordering::Acquire);
             if word == 0 {
                 continue;
@@ -170,43 +191,46 @@ impl Pins {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        // SAFETY: as in `following` (invariant 4).
+        // SAFETY: As in `next_block`, a linked block lives until `Pins::drop`.
         let next = unsafe { self.next.load(Ordering::Acquire).as_ref() };
         size_of_val(&*self.readers) + next.map_or(0, |block| size_of::<Self>() + block.bytes())
     }
 }
 
 impl Pinner<'_> {
-    /// Pins a slot in place of what this word pinned. It counts once it is [confirmed](Self::confirm).
+    /// Pins a slot, and releases the slot that this word pinned before.
+    ///
+    /// The pin takes effect once it is [confirmed](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, slot: usize) {
-        // Release pairs with the Acquire in `find`: what was read under the former pin was read before.
+        // Release pairs with the Acquire in `scan_block`: what was read under the former pin is
+        // read before a scan finds the word changed.
         let release = weaken(Ordering::Release, Fault::PinMovedRelaxed);
         self.words.0[word].store(word_of(shard, slot), release);
     }
 
-    /// Orders the pins before the looks at `evicted` that follow.
+    /// Orders the pins before the loads of `evicted` that follow.
     #[inline]
     pub(crate) fn confirm(&self) {
-        // Pairs with the fence in `scan`.
+        // SeqCst. Pairs with the fence in `Pins::scan`.
         fault::fence(Fault::ReaderWithoutFence);
     }
 
-    /// Lets go of what this word pinned.
+    /// Releases the slot that this word pins.
     #[inline]
     pub(crate) fn unpin(&self, word: usize) {
-        // Release: as in `pin`.
+        // Release pairs with the Acquire in `scan_block`, as in `pin`.
         self.words.0[word].store(IDLE, weaken(Ordering::Release, Fault::PinClearedRelaxed));
     }
 }
 
 impl Drop for Pinner<'_> {
     fn drop(&mut self) {
-        // The first word last: while it is 0, nobody looks at the others.
+        // The first word is cleared last: while it is 0, a scan does not read the others.
         for word in self.words.0[1..].iter().filter(|word| word.load(Ordering::Relaxed) != 0) {
             word.store(0, Ordering::Release);
         }
-        // Release pairs with the Acquire in `free_words`, and in `find`.
+        // Release pairs with the Acquire in `free_words` and in `scan_block`.
         self.words.0[0].store(0, weaken(Ordering::Release, Fault::PinClearedRelaxed));
         if let Some(busy) = self.busy {
             // Release pairs with the Acquire in `scan`.
@@ -223,8 +247,9 @@ impl Drop for Pins {
             if block.is_null() {
                 return;
             }
-            // SAFETY: linked blocks come from `Box::into_raw` and nobody else has this chain any more (invariant 4). Taking each
-            // one's successor out first keeps the drop from recursing.
+            // SAFETY: Linked blocks come from `Box::into_raw`, and `&mut self` shows that no other
+            // thread has this list any more. Each block is unlinked from its predecessor before it
+            // is freed, so it is freed once. Unlinking also keeps this drop from recursing.
             let mut block = unsafe { Box::from_raw(block) };
             next = std::mem::replace(&mut block.next, AtomicPtr::new(ptr::null_mut()));
         }
@@ -236,10 +261,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pins_are_found_in_their_shard_until_they_are_let_go() {
+    fn a_scan_finds_the_pins_of_its_shard_until_they_are_released() {
         let pins = Pins::new();
         assert!(pins.scan(0).is_empty());
-        let reader = pins.enter();
+        let reader = pins.register();
         reader.pin(0, 3, 7);
         reader.pin(5, 3, 0);
         reader.pin(2, 1, 9);
@@ -252,16 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn blocks_grow_with_the_most_readers_at_once_and_are_passed_over_when_they_are_empty() {
+    fn blocks_grow_with_the_most_readers_at_once_and_are_reused() {
         let pins = Pins::new();
         let before = pins.bytes();
         let many = |readers: usize| {
-            let enter = |slot| {
-                let reader = pins.enter();
+            let register = |slot| {
+                let reader = pins.register();
                 reader.pin(0, 0, slot);
                 reader
             };
-            (0..readers).map(enter).collect::<Vec<_>>()
+            (0..readers).map(register).collect::<Vec<_>>()
         };
         let readers = many(FIRST_PIN_BLOCK);
         assert_eq!((pins.scan(0).len(), pins.bytes()), (FIRST_PIN_BLOCK, before));
@@ -272,6 +297,6 @@ mod tests {
         drop((readers, more));
         assert!(pins.scan(0).is_empty());
         drop(many(4 * FIRST_PIN_BLOCK));
-        assert_eq!(pins.bytes(), grown, "those that were there are taken again");
+        assert_eq!(pins.bytes(), grown, "existing blocks are used again");
     }
 }

@@ -1,7 +1,8 @@
-//! Slots: a head for the engine, one cache line, and the record itself apart from it.
+//! Slots: a head of one cache line with what the engine needs, and the record apart from it.
 //!
-//! A shard hands out sequences. Sequence `s` belongs to *place* `s % P` of the ring. As a rule the slot of that number
-//! serves the place. While somebody sleeps over a slot, a spare one serves its place: see [`SlotMap`].
+//! A shard hands out sequences. Sequence `s` belongs to *place* `s % P` of the ring of `P` places.
+//! As a rule a place is served by the slot of the same number. While that slot is quarantined, a
+//! spare slot serves the place; see [`SlotMap`].
 
 use super::indexer_lock::{Cursor, Term};
 use super::meta::RecordMeta;
@@ -14,62 +15,64 @@ use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-/// A slot's generation word: which sequence it holds, and what has become of that record.
+/// A slot's generation word: the sequence that the slot holds, and the state of that record.
 ///
-/// | word | meaning | who writes it |
+/// | word | meaning | writer |
 /// |---|---|---|
-/// | 0 | nothing yet, or a record is being written | the claim's owner |
+/// | 0 | no record yet, or one is being written | the claim's owner |
 /// | `s + 1` | sequence `s` is published | the claim's owner |
-/// | `s + 1`, `TAKEN` | its record is being moved out | whoever reclaims it, by a compare-and-swap |
-/// | `s + 1`, `DONE` | its record has been moved out | the same |
+/// | `s + 1`, `MOVING` | the record is being moved out | the thread that reclaims it |
+/// | `s + 1`, `MOVED` | the record has been moved out | the same thread |
 ///
-/// The compare-and-swap decides who takes a record, so it is taken once, also if a sleeper wakes up and goes on with work that
-/// others have done meanwhile.
+/// The reclaiming thread sets `MOVING` by a compare-and-swap. A record is therefore moved out once,
+/// even if a stalled thread wakes up and goes on with work that others have done in the meantime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Generation(u64);
 
 impl Generation {
-    const TAKEN: u64 = 1 << 63;
-    const DONE: u64 = 1 << 62;
+    const MOVING: u64 = 1 << 63;
+    const MOVED: u64 = 1 << 62;
     const BUSY: Self = Self(0);
 
     fn published(sequence: u64) -> Self {
         Self(sequence + 1)
     }
 
-    fn taken(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::TAKEN)
+    fn moving(sequence: u64) -> Self {
+        Self((sequence + 1) | Self::MOVING)
     }
 
-    fn done(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::DONE)
+    fn moved(sequence: u64) -> Self {
+        Self((sequence + 1) | Self::MOVED)
     }
 
-    /// The sequence that is published, if one is.
+    /// Returns the sequence that is published, if any.
     fn sequence(self) -> Option<u64> {
-        if self.0 & (Self::TAKEN | Self::DONE) == 0 { self.0.checked_sub(1) } else { None }
+        if self.0 & (Self::MOVING | Self::MOVED) == 0 { self.0.checked_sub(1) } else { None }
     }
 }
 
-/// What the engine needs to know of a record, in one line of 64 bytes for up to four indexes.
+/// What the engine knows of a record: one cache line of 64 bytes for up to four indexes.
 ///
-/// A seqlock: the producer sets the generation to 0, writes the other words, and stores the generation. Whoever reads them
-/// without a pin reads the generation before and after ([`look`](Head::look)).
+/// The head is a seqlock (Hans Boehm, *Can Seqlocks Get Along with Programming Language Memory
+/// Models?*, 2012). The producer stores generation 0, writes the other words, and stores the new
+/// generation. A reader without a pin reads the generation before and after the other words; see
+/// [`try_read`](Head::try_read).
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Head<I: Indexes> {
     generation: AtomicU64,
-    /// Arrival: the stamp of the run in which the record was pushed.
+    /// The record's arrival: the stamp of the run in which it was pushed.
     stamp: AtomicU64,
     /// The record's own timestamp.
     time: AtomicU64,
-    /// Fingerprints of its keys, 0 where it has none.
+    /// The fingerprints of the record's keys, 0 for an index in which it has none.
     prints: I::PrintCells,
     /// The record's own heap bytes, at most `u32::MAX`.
     heap: AtomicU32,
 }
 
-// SAFETY: atomic integers, for which zero bytes are the value 0.
+// SAFETY: All fields are atomic integers, whose zero bytes are the value 0, as `zeroed` returns.
 unsafe impl<I: Indexes> Zeroed for Head<I> {
     fn zeroed() -> Self {
         Self {
@@ -85,38 +88,39 @@ unsafe impl<I: Indexes> Zeroed for Head<I> {
 impl<I: Indexes> Head<I> {
     #[inline]
     fn generation(&self) -> Generation {
-        // Acquire pairs with the Release in `Slots::write`: who sees the generation sees the record and the head's other words.
-        // It also pairs with the Release in `Slots::take`: who sees `DONE` may write the slot.
+        // Acquire pairs with the Release in `Slots::write`: a thread that sees the generation sees
+        // the record and the head's other words. It also pairs with the Release in
+        // `Slots::move_out`: a thread that sees `MOVED` may write the slot.
         Generation(self.generation.load(Ordering::Acquire))
     }
 
-    /// Whether this very sequence is published here.
+    /// Returns whether this slot holds the published record of exactly this sequence.
     #[inline]
     pub(crate) fn holds(&self, sequence: u64) -> bool {
         self.generation() == Generation::published(sequence)
     }
 
-    /// The sequence that is published here now, if one is.
+    /// Returns the sequence that is published in this slot now, if any.
     #[inline]
     pub(crate) fn sequence(&self) -> Option<u64> {
         self.generation().sequence()
     }
 
-    /// What `look` finds in the head of this very sequence; `None` if the slot does not hold it, or not any more.
+    /// Returns what `read` loads from the head, if the slot holds this sequence before and after.
     #[inline]
-    pub(crate) fn look<R>(&self, sequence: u64, look: impl FnOnce(&Self) -> R) -> Option<R> {
+    pub(crate) fn try_read<R>(&self, sequence: u64, read: impl FnOnce(&Self) -> R) -> Option<R> {
         if !self.holds(sequence) {
             return None;
         }
-        let found = look(self);
-        // Pairs with the Release fence in `Slots::write`: if `look` has read a word of the slot's next record, this thread
-        // sees the 0, or a later generation, below.
+        let found = read(self);
+        // Pairs with the Release fence in `Slots::write`: if `read` has loaded a word of the slot's
+        // next record, this thread sees generation 0, or a later one, below.
         fence(Ordering::Acquire);
         let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;
         if still || planted(Fault::HeadLookedAtOnce) {
             return Some(found);
         }
-        // Acquires what `generation` would have: the caller finds that the record has been evicted.
+        // Acquire, as in `generation`: the caller is to see that the record was evicted.
         fence(Ordering::Acquire);
         None
     }
@@ -144,48 +148,51 @@ impl<I: Indexes> Head<I> {
 
 const LINE: usize = 64;
 
-/// Lines of a record that are fetched ahead.
-const fn lines(record: usize) -> usize {
+/// Returns how many cache lines of a record are prefetched.
+const fn prefetched_lines(record: usize) -> usize {
     let lines = record.div_ceil(LINE);
     if lines < 8 { lines } else { 8 }
 }
 
-/// How many slots ahead of the one being filled: about a kibibyte.
-const fn ahead(record: usize) -> usize {
+/// Returns how many slots ahead of the current one a producer prefetches: about a kibibyte.
+const fn prefetch_distance(record: usize) -> usize {
     1 + 1024 / (record + LINE)
 }
 
-/// What came of an attempt to take a record out of its slot.
-pub(crate) enum Taken<T> {
-    /// The record.
+/// The result of an attempt to move a record out of its slot.
+pub(crate) enum MoveOut<T> {
+    /// The record was moved out.
     Record(T),
-    /// Somebody else has taken it, and is done: the slot is free.
-    Before,
-    /// It is not published yet, or is being moved out by somebody else.
-    NotYet,
+    /// Another thread has moved the record out before. The slot is free.
+    AlreadyMoved,
+    /// The record is not published yet, or another thread is moving it out.
+    Unavailable,
 }
 
 /// The slots of one shard.
 pub(crate) struct Slots<T: Signal> {
     heads: Reserved<Head<T::Indexes>>,
     payloads: Box<[Cell<MaybeUninit<T>>]>,
-    /// SlotMap of the ring. What is left of the slots is spare.
+    /// Number of places of the ring. The slots beyond it are spare.
     places: usize,
-    /// 1 while some place is served by another slot than its own, or somebody sleeps over a slot.
+    /// 1 while the slot map is not the identity, else 0. Stored with Release for `any_moved`.
     moved: Cursor,
-    serving: Snapshot<SlotMap>,
+    /// The slot map.
+    map: Snapshot<SlotMap>,
 }
 
-// SAFETY: heads are atomics. A payload is written by the one owner of its claim, read under a pin (see `read`) and
-// moved out by whoever wins its generation, and `ring::shard` keeps these apart (invariants 1 and 3); `T` is `Send` and `Sync`,
-// so it may cross threads in each of these ways.
+// SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
+// the owner of a claim writes it while the slot is free (see `write`), readers read it under a pin
+// (see `read`), and one thread moves it out, which the generation word elects (see `move_out`).
+// `engine::shard` upholds the callers' side. `T` is `Send` and `Sync`, so a record may cross
+// threads in each of these ways.
 unsafe impl<T: Signal> Sync for Slots<T> {}
 
-// SAFETY: the slots own their records, each once (invariant 3), and `T` is `Send`.
+// SAFETY: The slots own each of their records once (invariant 3), and `T` is `Send`.
 unsafe impl<T: Signal> Send for Slots<T> {}
 
 impl<T: Signal> Slots<T> {
-    /// A ring of so many places, and as many spare slots beside it as is said.
+    /// Creates a ring of `places` places, with `spares` spare slots.
     pub(crate) fn new(places: usize, spares: usize) -> Result<Self, TryReserveError> {
         let count = places + spares;
         Ok(Self {
@@ -193,17 +200,17 @@ impl<T: Signal> Slots<T> {
             payloads: reserve(count, || Cell::new(MaybeUninit::uninit()))?,
             places,
             moved: Cursor::new(),
-            serving: Snapshot::new(SlotMap::new(places, spares)),
+            map: Snapshot::new(SlotMap::new(places, spares)),
         })
     }
 
-    /// How many places the ring has.
+    /// Returns the number of places of the ring.
     #[inline]
     pub(crate) fn places(&self) -> u64 {
         self.places as u64
     }
 
-    /// How many slots there are, the spare ones included.
+    /// Returns the number of slots, spare ones included.
     pub(crate) fn count(&self) -> usize {
         self.heads.len()
     }
@@ -218,85 +225,88 @@ impl<T: Signal> Slots<T> {
 
     // --- places and slots ---
 
-    /// The place of a sequence. A division; walk with care in hot loops.
+    /// Returns the place of a sequence. This divides; hot loops use [`Self::place_after`].
     #[inline]
     pub(crate) fn place(&self, sequence: u64) -> usize {
         (sequence % self.places()) as usize
     }
 
-    /// The place so many places on; fewer than there are.
+    /// Returns the place `places` places after this one. `places` is less than the ring's length.
     #[inline]
-    pub(crate) fn forth(&self, place: usize, places: u64) -> usize {
-        let on = place + places as usize;
-        if on >= self.places { on - self.places } else { on }
+    pub(crate) fn place_after(&self, place: usize, places: u64) -> usize {
+        let next = place + places as usize;
+        if next >= self.places { next - self.places } else { next }
     }
 
-    /// The place so many places back; fewer than there are.
+    /// Returns the place `places` places before this one. `places` is less than the ring's length.
     #[inline]
-    pub(crate) fn back(&self, place: usize, places: u64) -> usize {
+    pub(crate) fn place_before(&self, place: usize, places: u64) -> usize {
         place.checked_sub(places as usize).unwrap_or_else(|| place + self.places - places as usize)
     }
 
-    /// Whether some place may be served by another slot than its own.
+    /// Returns whether a place may be served by another slot than its own.
     #[inline]
     pub(crate) fn any_moved(&self) -> bool {
-        // Relaxed would do: a place moves before the sequence that it then serves may be claimed (`Shard::limit`). Whoever knows that
-        // this sequence was claimed has acquired that, and sees the move. What others see here is of no consequence: the slot's
-        // generation tells them that it holds another sequence.
+        // `Cursor::get` acquires, but Relaxed would suffice. A place moves before its next sequence
+        // can be claimed (see `Shard::limit`). A thread that knows of that claim has acquired the
+        // limit, and so sees the move. For other threads the result is of no consequence, because
+        // the slot's generation tells them that it holds another sequence.
         self.moved.get() != 0
     }
 
-    /// How many slots somebody sleeps over.
+    /// Returns the number of quarantined slots.
     pub(crate) fn count_quarantined(&self) -> usize {
-        if self.any_moved() { self.serving.load().quarantined().len() } else { 0 }
+        if self.any_moved() { self.map.load().quarantined().len() } else { 0 }
     }
 
-    /// Whether somebody sleeps over a slot.
+    /// Returns whether any slot is quarantined.
     pub(crate) fn any_quarantined(&self) -> bool {
         self.count_quarantined() > 0
     }
 
-    /// The slot that serves a place now.
+    /// Returns the slot that serves a place now.
     #[inline]
     pub(crate) fn slot(&self, place: usize) -> usize {
-        if self.any_moved() { self.moved_to(place) } else { place }
+        if self.any_moved() { self.mapped_slot(place) } else { place }
     }
 
     #[cold]
-    fn moved_to(&self, place: usize) -> usize {
-        self.serving.load().slot(place)
+    fn mapped_slot(&self, place: usize) -> usize {
+        self.map.load().slot(place)
     }
 
-    /// How many places from this one on, at most so many, are served by their own slots.
+    /// Returns how many consecutive places from this one on, at most `most`, use their own slots.
     #[inline]
-    pub(crate) fn own_from(&self, place: usize, most: u64) -> u64 {
-        if self.any_moved() { self.serving.load().own_from(place, most) } else { most }
+    pub(crate) fn own_slot_run(&self, place: usize, most: u64) -> u64 {
+        if self.any_moved() { self.map.load().own_slot_run(place, most) } else { most }
     }
 
-    /// Who serves which place now; for the token holder.
-    pub(crate) fn serving(&self) -> Arc<SlotMap> {
-        Arc::clone(&self.serving.load())
+    /// Returns the current slot map, for the holder of the indexer lock.
+    pub(crate) fn slot_map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.map.load())
     }
 
-    /// Replaces who serves which place, if that is still what it was; whether it was. For the token holder, before it raises the
-    /// limit.
-    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap, term: Term) -> bool {
-        let (was_moved, is_moved) = (u64::from(!before.is_plain()), u64::from(!places.is_plain()));
-        let replaced = self.serving.replace(before, places);
+    /// Replaces the slot map if it still is `before`, and returns whether it was.
+    ///
+    /// The caller holds the indexer lock. It has not yet raised `reclaimed` over the moved places.
+    pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap, term: Term) -> bool {
+        let (was_moved, is_moved) = (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
+        let replaced = self.map.replace(before, map);
         if replaced && was_moved != is_moved {
-            // Where this fails, the holder has been relieved, and its successor has noted it.
+            // This fails if the lock was taken over. The new holder has then updated the word.
             self.moved.advance(was_moved, is_moved, term, Ordering::Release);
         }
         replaced
     }
 
-    /// Makes sure that whoever has looked at who serves which place before this, in an earlier term, can't replace it any more.
-    pub(crate) fn adopt_places(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
-        self.serving.update(SlotMap::clone);
-        let noted = self.moved.adopt(term, is_held)?;
-        let moved = u64::from(!self.serving.load().is_plain());
-        if noted != moved {
-            self.moved.advance(noted, moved, term, Ordering::Release);
+    /// Renews the slot map, so that no holder of an earlier term can replace it any more. Returns
+    /// `None` if `is_held` says that this term has ended too.
+    pub(crate) fn adopt_slot_map(&self, term: Term, is_held: impl Fn() -> bool) -> Option<()> {
+        self.map.update(SlotMap::clone);
+        let adopted = self.moved.adopt(term, is_held)?;
+        let moved = u64::from(!self.map.load().is_identity());
+        if adopted != moved {
+            self.moved.advance(adopted, moved, term, Ordering::Release);
         }
         Some(())
     }
@@ -313,77 +323,84 @@ impl<T: Signal> Slots<T> {
         &self.heads[self.slot(self.place(sequence))]
     }
 
-    /// The heads of a range of sequences, in order, without a division for each.
+    /// Returns the heads of a range of sequences in order, without a division for each.
     #[inline]
     pub(crate) fn heads(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
         let mut place = self.place(range.start);
         range.map(move |sequence| {
             let head = &self.heads[self.slot(place)];
-            place = self.forth(place, 1);
+            place = self.place_after(place, 1);
             (sequence, head)
         })
     }
 
-    /// Bytes of a record with this head, in its slot and on the heap; as [`RecordMeta::bytes`] had them.
+    /// Returns the bytes of a record with this head, in its slot and on the heap.
+    ///
+    /// The result equals that of [`RecordMeta::bytes`] at the time of the push.
     pub(crate) fn bytes_of(head: &Head<T::Indexes>) -> u64 {
         size_of::<T>() as u64 + head.heap()
     }
 
-    /// The place of a sequence, and the heads of that one and of those after it whose slots lie behind one another, at most so
-    /// many; one at least.
+    /// Returns the place of a sequence, and a slice of 1 to `most` heads from this sequence on.
+    ///
+    /// The slice ends where the slots of consecutive sequences are not adjacent.
     #[inline]
-    pub(crate) fn run(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
+    pub(crate) fn adjacent_heads(&self, sequence: u64, most: u64) -> (usize, &[Head<T::Indexes>]) {
         let place = self.place(sequence);
-        match self.own_from(place, most.min((self.places - place) as u64)) as usize {
+        match self.own_slot_run(place, most.min((self.places - place) as u64)) as usize {
             0 => (place, std::slice::from_ref(&self.heads[self.slot(place)])),
             count => (place, &self.heads[place..place + count]),
         }
     }
 
-    /// Fetches heads that the caller is about to read, from this place on, as far as the ring goes.
+    /// Prefetches heads for reading, from this place to at most the end of the ring.
     #[inline]
     pub(crate) fn prefetch_heads(&self, place: usize, count: usize) {
         self.heads.iter().skip(place).take(count).for_each(|head| prefetch(head));
     }
 
-    /// Fetches a slot some way on from this one, which the caller is going to fill soon. Where the ring begins again, some
-    /// slots are left out, and what lies behind it is fetched for nothing.
+    /// Prefetches, for writing, a slot at some distance behind this one. The distance does not wrap
+    /// around the ring: beyond its end, the hint is wasted.
     #[inline(always)]
     pub(crate) fn prefetch_ahead(&self, slot: usize) {
-        let slot = slot + const { ahead(size_of::<T>()) };
+        let slot = slot + const { prefetch_distance(size_of::<T>()) };
         prefetch_to_write(self.heads.as_ptr().wrapping_add(slot));
         let start: *const u8 = self.payloads.as_ptr().wrapping_add(slot).cast();
-        for line in 0..const { lines(size_of::<T>()) } {
+        for line in 0..const { prefetched_lines(size_of::<T>()) } {
             prefetch_to_write(start.wrapping_add(line * LINE));
         }
     }
 
-    /// Fetches a record's first lines, to be read.
+    /// Prefetches a record's first lines for reading.
     #[inline]
     pub(crate) fn prefetch_payload(&self, slot: usize) {
         let start: *const u8 = (&raw const self.payloads[slot]).cast();
-        for line in 0..const { lines(size_of::<T>()) } {
+        for line in 0..const { prefetched_lines(size_of::<T>()) } {
             prefetch(start.wrapping_add(line * LINE));
         }
     }
 
     // --- records ---
 
-    /// Puts a record in its slot and publishes it.
+    /// Writes a record to its slot and publishes it.
     ///
     /// # Safety
-    /// The caller owns the claim on `sequence`. `slot` served the sequence's place when the limit let it claim. It calls this
-    /// once. Then the slot is free (`claimed ≤ reclaimed + P`), and nobody else touches the payload until the generation says so.
+    /// The caller owns the claim on `sequence` and calls this once for it. `slot` served the
+    /// sequence's place when the limit allowed the claim. The slot is then free (`claimed ≤
+    /// reclaimed + P`), and no other thread accesses its payload before the generation is
+    /// published.
     #[inline(always)]
     pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, meta: &RecordMeta<T>) {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
-        // Release pairs with the Acquire in `Head::generation`: who finds the slot busy sees that its former record was evicted.
+        // Release pairs with the Acquire in `Head::generation`: a thread that finds the slot busy
+        // sees that its former record was evicted.
         head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
-        // Pairs with the Acquire fence in `Head::look`, which says why. On x86-64 it is no instruction.
+        // Pairs with the Acquire fence in `Head::try_read`: a reader that sees one of the stores
+        // below also sees the store above. On x86-64 this is no instruction.
         fence(Ordering::Release);
         payload.with_mut(|payload| {
-            // SAFETY: by the contract above this thread alone may touch the payload, and what it held has been dropped
-            // (invariants 1 and 3).
+            // SAFETY: By the contract only this thread accesses the payload. Its former record has
+            // been moved out or needs no drop (invariants 1 and 3).
             unsafe { (*payload).write(record) };
         });
         head.stamp.store(stamp, Ordering::Relaxed);
@@ -392,75 +409,81 @@ impl<T: Signal> Slots<T> {
         for (cell, &print) in head.prints.as_ref().iter().zip(meta.prints.as_ref()) {
             cell.store(print, Ordering::Relaxed);
         }
-        // Release pairs with the Acquire in `Head::generation`.
+        // Release pairs with the Acquire in `Head::generation`: record and head are visible.
         let release = weaken(Ordering::Release, Fault::PublishRelaxed);
         head.generation.store(Generation::published(sequence).0, release);
     }
 
-    /// Reads a record in place.
+    /// Calls `f` with a record in its slot.
     ///
     /// # Safety
-    /// The slot's head has said that it holds the sequence, and the record can't be moved out while `f` runs: the caller has
-    /// pinned the slot, and a look at `evicted` after that found it at or below the sequence; or the caller has the whole ring.
+    /// The slot's head has shown that it holds the sequence, and the record can't be moved out
+    /// while `f` runs. Either the caller has pinned the slot, confirmed the pin, and then read an
+    /// `evicted` that is not above the sequence, or it has exclusive access to the ring.
     #[inline]
     pub(crate) unsafe fn read<R>(&self, slot: usize, f: impl FnOnce(&T) -> R) -> R {
         self.payloads[slot].with(|payload| {
-            // SAFETY: published, so initialised and visible; not moved out, so neither dropped nor written (invariant 1).
+            // SAFETY: The record is published, hence initialised and visible. By the contract it is
+            // not moved out meanwhile, hence neither dropped nor overwritten (invariant 1).
             f(unsafe { (*payload).assume_init_ref() })
         })
     }
 
-    /// Moves the record of this sequence out of its slot, unless somebody else has, or does.
+    /// Moves the record of a sequence out of its slot, unless another thread does or has done so.
     ///
     /// # Safety
-    /// `evicted` has been raised past the sequence, and a scan of the pins after that did not find the slot: so nobody reads it,
-    /// or ever will.
+    /// `evicted` was raised past the sequence, and a scan of the pins after that did not find the
+    /// slot. No thread therefore reads the record, now or later.
     #[inline]
-    pub(crate) unsafe fn take(&self, slot: usize, sequence: u64) -> Taken<T> {
+    pub(crate) unsafe fn move_out(&self, slot: usize, sequence: u64) -> MoveOut<T> {
         let generation = &self.heads[slot].generation;
-        let (published, taken) = (Generation::published(sequence).0, Generation::taken(sequence).0);
-        // Acquire pairs with the Release in `write`, and on failure with the one below. Release pairs with the Acquire in
-        // `Head::generation`: who finds the record being taken knows that its entries have left.
-        match generation.compare_exchange(published, taken, Ordering::AcqRel, Ordering::Acquire) {
+        let (published, moving) = (Generation::published(sequence).0, Generation::moving(sequence).0);
+        // Acquire pairs with the Release in `write`, and on failure with the Release below. Release
+        // pairs with the Acquire in `Head::generation`: a thread that finds the record being moved
+        // out sees that its index entries are gone.
+        match generation.compare_exchange(published, moving, Ordering::AcqRel, Ordering::Acquire) {
             result if result.is_ok() || planted(Fault::TakenTwice) => {
                 let record = self.payloads[slot].with_mut(|payload| {
-                    // SAFETY: initialised, because published; by the contract above nobody reads it, and the swap has made
-                    // this thread the only one that moves it out (invariants 1 and 3).
+                    // SAFETY: The record was published, hence initialised. By the contract no
+                    // thread reads it. The compare-and-swap has elected this thread as the only one
+                    // that moves it out (invariants 1 and 3).
                     unsafe { (*payload).assume_init_read() }
                 });
-                // Release pairs with the Acquire in `Head::generation`: whoever finds this may write the slot.
-                generation.store(Generation::done(sequence).0, Ordering::Release);
-                Taken::Record(record)
+                // Release pairs with the Acquire in `Head::generation`: a thread that finds this
+                // value may write the slot.
+                generation.store(Generation::moved(sequence).0, Ordering::Release);
+                MoveOut::Record(record)
             }
-            Err(found) if found == Generation::done(sequence).0 => Taken::Before,
-            _ => Taken::NotYet,
+            Err(found) if found == Generation::moved(sequence).0 => MoveOut::AlreadyMoved,
+            _ => MoveOut::Unavailable,
         }
     }
 
-    /// Drops what is published of these sequences, and in slots that were set aside.
+    /// Drops the published records of these sequences, and those in quarantined slots.
     pub(crate) fn clear(&mut self, sequences: std::ops::Range<u64>, mut guarded: impl FnMut(&mut dyn FnMut())) {
-        let places = self.serving();
-        let aside = places.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
+        let map = self.slot_map();
+        let quarantined = map.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
         let within = sequences.map(|sequence| (self.slot(self.place(sequence)), sequence));
-        for (slot, sequence) in within.chain(aside) {
+        for (slot, sequence) in within.chain(quarantined) {
             guarded(&mut || {
-                // SAFETY: nobody else has these slots any more.
-                let record = unsafe { self.take(slot, sequence) };
+                // SAFETY: `&mut self` shows that no other thread has access to these slots.
+                let record = unsafe { self.move_out(slot, sequence) };
                 drop(record);
             });
         }
     }
 
-    /// Whether the slot of this sequence is free once nobody reads it, where records need no drop; see [`take`](Self::take).
+    /// Returns whether this sequence's slot is free once no reader has pinned it. For records that
+    /// need no drop; others are moved out by [`Self::move_out`].
     pub(crate) fn is_free(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
-        generation == Generation::published(sequence) || generation == Generation::done(sequence)
+        generation == Generation::published(sequence) || generation == Generation::moved(sequence)
     }
 
-    /// Whether the record of this sequence has been moved out of its slot, or is being.
-    pub(crate) fn is_taken(&self, slot: usize, sequence: u64) -> bool {
+    /// Returns whether this sequence's record is being moved out of its slot, or has been.
+    pub(crate) fn is_moved_out(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
-        generation == Generation::taken(sequence) || generation == Generation::done(sequence)
+        generation == Generation::moving(sequence) || generation == Generation::moved(sequence)
     }
 }
 
@@ -469,8 +492,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_fetched_whole_unless_it_is_large_and_about_a_kibibyte_ahead() {
-        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(lines), [1, 1, 2, 3, 7, 8, 8, 8]);
-        assert_eq!([0, 64, 184, 960, 4_096].map(ahead), [17, 9, 5, 2, 1]);
+    fn prefetching_covers_eight_lines_at_most_and_runs_a_kibibyte_ahead() {
+        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(prefetched_lines), [1, 1, 2, 3, 7, 8, 8, 8]);
+        assert_eq!([0, 64, 184, 960, 4_096].map(prefetch_distance), [17, 9, 5, 2, 1]);
     }
 }

@@ -1,9 +1,16 @@
-//! A shard's share of a store's bytes, where these are bounded.
+//! A shard's byte budget, in stores that bound the bytes of their records.
 //!
-//! Of the bytes of indexed records the token holder evicts the oldest for as long as they are too many. So what is kept is known when
-//! it is indexed, not when it is claimed. What has been claimed and not reclaimed yet, indexed or not, has a bound of its own, a
-//! quarter more: its bytes are taken just before the claim and given back when it is reclaimed. A producer that finds none left
-//! in a shard does what it does where no slot is left. It never waits with bytes in hand.
+//! Two limits apply:
+//!
+//! - The bytes of records that are indexed and not evicted. While they exceed the budget, the
+//!   holder of the indexer lock evicts the oldest records. What a shard keeps is therefore decided
+//!   when records are indexed, not when they are claimed.
+//! - The bytes of records that are claimed and not reclaimed, indexed or not. This limit is a
+//!   quarter higher. A producer reserves a record's bytes just before the claim, and they are
+//!   released when the record is reclaimed.
+//!
+//! A producer that can't reserve bytes in a shard does what it does if no slot is free there. It
+//! never waits while it holds a reservation.
 
 use crate::engine::ring::RecordMeta;
 use crate::signal::Signal;
@@ -11,61 +18,65 @@ use crate::sync::{AtomicU64, CachePadded, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct ByteBudget {
-    /// Bytes that records may keep.
+    /// The bytes that records may keep.
     pub(crate) most: u64,
-    /// Bytes of records that have been, or are just being, claimed, and are not reclaimed.
-    taken: CachePadded<AtomicU64>,
+    /// The bytes of records that are claimed, or about to be, and not reclaimed.
+    reserved: CachePadded<AtomicU64>,
 }
 
 impl ByteBudget {
     pub(super) fn new(most: u64) -> Self {
-        Self { most, taken: CachePadded::new(AtomicU64::new(0)) }
+        Self { most, reserved: CachePadded::new(AtomicU64::new(0)) }
     }
 
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    /// Returns the bytes that are reserved.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
     }
 
-    /// From here on nothing more is taken.
-    fn end(&self) -> u64 {
+    /// Returns how many reserved bytes stop further reservations.
+    fn reserve_limit(&self) -> u64 {
         self.most.saturating_add((self.most / 4).max(1))
     }
 
-    /// Whether anything can be taken.
+    /// Returns whether a reservation would succeed.
     pub(crate) fn has_room(&self) -> bool {
-        self.taken() < self.end()
+        self.reserved() < self.reserve_limit()
     }
 
-    /// Whether there is little left to be taken.
+    /// Returns whether few bytes are left to be reserved.
     pub(crate) fn is_short(&self) -> bool {
-        self.taken() >= self.most.saturating_add(self.most / 8)
+        self.reserved() >= self.most.saturating_add(self.most / 8)
     }
 
-    /// Takes these bytes if any are left at all: then it may go beyond the end, once, so that a large record is not kept out by
-    /// what others leave.
+    /// Reserves bytes if any are left.
+    ///
+    /// One reservation may exceed the limit. Otherwise small records that leave only a few bytes
+    /// would keep a large record out.
     pub(super) fn try_reserve(&self, bytes: u64) -> bool {
-        // Relaxed: only the number counts, and whoever finds none left looks again after a fence (`EventCount`). Not added and taken
-        // away again, which others would see as bytes that are there.
-        let take = |taken: u64| (taken < self.end()).then(|| taken.saturating_add(bytes));
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        // Relaxed: only the number counts, and a producer that finds no bytes left checks again
+        // after a fence (`EventCount`). The bytes are not added and subtracted again on failure,
+        // because other threads would count them in the meantime.
+        let add = |reserved: u64| (reserved < self.reserve_limit()).then(|| reserved.saturating_add(bytes));
+        self.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
-    /// Gives bytes back; whether there were none left before.
+    /// Releases bytes, and returns whether that makes reservations possible again.
     pub(crate) fn release(&self, bytes: u64) -> bool {
-        let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
-        before >= self.end() && before - bytes < self.end()
+        let before = self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        before >= self.reserve_limit() && before - bytes < self.reserve_limit()
     }
 }
 
-/// What a claim has to have beside slots.
+/// What a claim needs beside slots.
 pub(crate) trait Admission {
-    /// Takes what the first of the records need, of so many at the most; for how many there was enough.
+    /// Reserves what the first of at most `records` records need, and returns for how many.
     fn try_reserve(&self, budget: Option<&ByteBudget>, records: u64) -> u64;
-    /// Gives back what was taken for so many, none of which was claimed.
+    /// Releases what was reserved for this many records, none of which was claimed.
     fn release(&self, budget: Option<&ByteBudget>, records: u64);
 }
 
-/// Slots alone.
+/// Admission by slots alone.
 pub(crate) struct NoBudget;
 
 impl Admission for NoBudget {
@@ -78,10 +89,10 @@ impl Admission for NoBudget {
     fn release(&self, _: Option<&ByteBudget>, _: u64) {}
 }
 
-/// The bytes of these records, in a store that bounds them.
+/// Admission by the bytes of these records, in a store that bounds them.
 pub(crate) struct MeteredBytes<'a, T: Signal, F> {
     pub(crate) metas: &'a [RecordMeta<T>],
-    /// Called when bytes were given back where none had been left.
+    /// Called when a release makes reservations possible again.
     pub(crate) freed: F,
 }
 
@@ -108,23 +119,23 @@ mod tests {
     use crate::store::Builder;
 
     #[test]
-    fn bytes_are_taken_while_any_are_left_and_given_back_once() {
+    fn bytes_are_reserved_while_any_are_left_and_released_once() {
         let budget = ByteBudget::new(8);
         assert!(budget.has_room() && !budget.is_short());
         assert!(budget.try_reserve(9));
-        assert!(budget.has_room() && budget.is_short(), "one of ten is left");
-        assert!(budget.try_reserve(5), "it may go beyond, once");
+        assert!(budget.has_room() && budget.is_short(), "one of ten bytes is left");
+        assert!(budget.try_reserve(5), "one reservation may exceed the limit");
         assert!(!budget.has_room() && !budget.try_reserve(1));
-        assert_eq!(budget.taken(), 14);
-        assert!(!budget.release(4) && !budget.has_room(), "ten of ten are taken");
-        assert!(budget.release(1) && budget.has_room(), "some are left again");
+        assert_eq!(budget.reserved(), 14);
+        assert!(!budget.release(4) && !budget.has_room(), "ten of ten bytes are reserved");
+        assert!(budget.release(1) && budget.has_room(), "one byte is left again");
         assert!(!budget.release(1) && !budget.is_short());
-        let least = ByteBudget::new(0);
-        assert!(least.try_reserve(1) && !least.try_reserve(1), "at least one record is let in");
+        let empty = ByteBudget::new(0);
+        assert!(empty.try_reserve(1) && !empty.try_reserve(1), "a budget of 0 admits one record");
     }
 
     #[test]
-    fn what_was_taken_for_a_claim_that_failed_is_given_back() {
+    fn bytes_reserved_for_a_failed_claim_are_released() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
         let shard = &engine.shards[0];
         let budget = shard.byte_budget.as_ref().unwrap();
@@ -133,16 +144,16 @@ mod tests {
         let admission = MeteredBytes { metas: &metas, freed: || freed.set(freed.get() + 1) };
         let bytes = metas[0].bytes();
         assert_eq!(
-            (admission.try_reserve(shard.byte_budget.as_ref(), 3), budget.taken()),
+            (admission.try_reserve(shard.byte_budget.as_ref(), 3), budget.reserved()),
             (3, 3 * bytes),
             "of those that are asked for"
         );
         admission.release(shard.byte_budget.as_ref(), 3);
-        assert_eq!((budget.taken(), freed.get()), (0, 0));
+        assert_eq!((budget.reserved(), freed.get()), (0, 0));
         let all = admission.try_reserve(shard.byte_budget.as_ref(), 40);
         assert!(all < 40 && !budget.has_room());
         admission.release(shard.byte_budget.as_ref(), all);
-        assert_eq!((budget.taken(), freed.get()), (0, 1));
+        assert_eq!((budget.reserved(), freed.get()), (0, 1));
         assert_eq!(NoBudget.try_reserve(None, 40), 40);
     }
 }

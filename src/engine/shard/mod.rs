@@ -1,7 +1,8 @@
 //! A shard: its slots, its index, and the cursors over them.
 //!
-//! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, each only ever growing. Visible is what is published at or
-//! above `max(evicted, floor, claimed − capacity)`.
+//! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`, where `P` is the number of places in
+//! the ring. Each cursor only grows. A record is visible if it is published and its sequence is not
+//! below `max(evicted, low watermark, claimed − capacity)`.
 
 mod byte_budget;
 mod index_pool;
@@ -11,17 +12,19 @@ pub(crate) use byte_budget::{Admission, ByteBudget, MeteredBytes, NoBudget};
 use crate::engine::index::Index;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy::caught;
-use crate::engine::ring::{Cursor, Departures, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
+use crate::engine::ring::{Cursor, EvictionCounts, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::{AtomicU64, CachePadded, Ordering, look_before_swap};
+use crate::sync::{AtomicU64, CachePadded, Ordering, load_before_cas};
 use index_pool::IndexPool;
 use std::collections::TryReserveError;
 use std::sync::Arc;
 
-/// The word of the `claimed` cursor: sequences handed out; and in the top bits whether the shard is closed, and whether the
-/// indexer sleeps until somebody claims.
+/// The word of the `claimed` cursor.
+///
+/// It holds the number of sequences handed out. The two top bits say whether the shard is closed,
+/// and whether the indexer is parked until a producer claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claimed(u64);
 
@@ -48,16 +51,16 @@ pub(crate) struct Shard<T: Signal> {
     reclaimed: CachePadded<Cursor>,
     evicted: CachePadded<Cursor>,
     low_watermark: LowWatermark,
-    /// If bytes are bounded.
+    /// The byte budget, in stores that bound the bytes of their records.
     pub(crate) byte_budget: Option<ByteBudget>,
-    token: CachePadded<IndexerLock>,
+    indexer_lock: CachePadded<IndexerLock>,
     indexes: IndexPool<T>,
     pub(crate) slots: Slots<T>,
     capacity: u64,
 }
 
 impl<T: Signal> Shard<T> {
-    /// `bytes` is how many its records may keep, if that is bounded.
+    /// Creates a shard. Its records may keep `bytes` bytes, if that is bounded.
     pub(crate) fn new(
         capacity: usize,
         slack: usize,
@@ -72,7 +75,7 @@ impl<T: Signal> Shard<T> {
             evicted: CachePadded::new(Cursor::new()),
             low_watermark: LowWatermark::default(),
             byte_budget: bytes.map(ByteBudget::new),
-            token: CachePadded::new(IndexerLock::new()),
+            indexer_lock: CachePadded::new(IndexerLock::new()),
             indexes: IndexPool::new(places)?,
             slots: Slots::new(places, spares)?,
             capacity: capacity as u64,
@@ -85,59 +88,72 @@ impl<T: Signal> Shard<T> {
 
     // --- producers ---
 
+    /// Returns the claimed word, for a producer that is about to claim.
     #[inline]
     pub(crate) fn claimed_word(&self) -> Claimed {
-        // Acquire: whoever claimed before this has taken its stamp before; see `Router`.
-        Claimed(look_before_swap(&self.claimed))
+        // Acquire pairs with the Release in `claim`: the producers of earlier claims took their
+        // stamps before; see `Router`.
+        Claimed(load_before_cas(&self.claimed))
     }
 
-    /// Hands out `[from, from + count)` if nothing was handed out since `from`, the shard is open, and the indexer is awake. The
-    /// caller knows that there is room: `from + count ≤ limit()`.
+    /// Claims the sequences `[from, from + count)`.
+    ///
+    /// Fails if sequences from `from` on were claimed already, if the shard is closed, or if the
+    /// indexer is parked. The caller has checked that there is room: `from + count ≤ limit()`.
     #[inline]
     pub(crate) fn claim(&self, from: u64, count: u64) -> bool {
-        // Release pairs with the Acquire of later claims and of `claimed`: stamps do not fall, and whoever sees a claim sees
-        // what its owner had seen of the limit. Acquire: see `claimed_word`.
+        // Release pairs with the Acquire of later claims and of `claimed`. Stamps therefore never
+        // decrease along sequences, and a thread that sees a claim sees what its producer has seen
+        // of the limit. For Acquire see `claimed_word`.
         self.claimed.compare_exchange(from, from + count, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Up to where sequences may be handed out. It only grows, so an old answer is a safe one.
+    /// Returns the sequence up to which claims are allowed. It only grows, so an outdated value is
+    /// safe.
     #[inline]
     pub(crate) fn limit(&self) -> u64 {
-        // It acquires: the former records of these slots are gone, and which slots serve their places is settled.
+        // `Cursor::get` acquires: the former records of the slots below the limit are gone, and
+        // their places' slots are final.
         self.reclaimed.get() + self.slots.places()
     }
 
-    /// Whether a claim would succeed or be refused for good.
+    /// Returns whether a claim would succeed, or would be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
+        // Acquire pairs with the Release in `claim`.
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
         claimed.is_closed()
             || claimed.sequence() < self.limit() && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
     }
 
-    /// Lets the indexer know that there is something to do; whether it sleeps, and has to be woken.
+    /// Clears the parked mark, and returns whether it was set: the caller then has to wake the
+    /// indexer.
     ///
-    /// The indexer marks this word and then looks whether there is anything to do. Both are read-modify-writes of one word, so
-    /// one comes first. If this does, the indexer's acquires it, and finds the work. If the mark does, this finds it.
+    /// Called after a change that gives the indexer work. The indexer sets the mark and then looks
+    /// for work. Both are read-modify-writes of one word, so one comes first. If this one does, the
+    /// indexer's acquires it, and the indexer finds the work. If the indexer's does, this one finds
+    /// the mark.
     pub(crate) fn take_parked_mark(&self) -> bool {
         Claimed(self.claimed.fetch_and(!Claimed::PARKED, Ordering::AcqRel)).is_parked()
     }
 
-    // --- anyone ---
+    // --- any thread ---
 
-    /// Sequences handed out so far.
+    /// Returns the number of sequences handed out so far.
     #[inline]
     pub(crate) fn claimed(&self) -> u64 {
         // Acquire pairs with the Release in `claim`.
         Claimed(self.claimed.load(Ordering::Acquire)).sequence()
     }
 
-    /// The index that is in use now, and a word that changes when another is.
+    /// Returns the index in use, and a word that identifies it for
+    /// [`is_current`](Self::is_current).
     #[inline]
     pub(crate) fn index(&self) -> (&Index<T>, u64) {
         self.indexes.current()
     }
 
-    /// Whether the index that was in use then still is, after looks at it.
+    /// Returns whether the index in use is still the one of this word. Called after reading that
+    /// index.
     pub(crate) fn is_current(&self, word: u64) -> bool {
         self.indexes.is_current(word)
     }
@@ -147,19 +163,20 @@ impl<T: Signal> Shard<T> {
         self.index().0.indexed()
     }
 
-    /// The first sequence whose record is not in place yet, or of a run with this stamp or a later one. O(records not yet
-    /// indexed).
+    /// Returns the first sequence whose record is unpublished, or whose stamp is `stamp` or later.
+    ///
+    /// Sequences that are no longer visible are skipped. O(records not yet indexed).
     pub(crate) fn published_before(&self, stamp: u64) -> u64 {
         let (mut from, claimed) = (self.indexed(), self.claimed());
         let evicted = self.evicted();
-        let stamp_of = |sequence: u64| self.slots.head(sequence).look(sequence, Head::stamp);
-        // What has been indexed while the caller was on its way here.
+        let stamp_of = |sequence: u64| self.slots.head(sequence).try_read(sequence, Head::stamp);
+        // Records may have been indexed since the caller took the stamp.
         while from > evicted && stamp_of(from - 1).is_some_and(|found| found >= stamp) {
             from -= 1;
         }
-        // What has left does not hold the cut back.
+        // An unpublished record that is not visible any more is no obstacle.
         from = from.max(self.low(claimed).min(claimed));
-        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head.look(*sequence, Head::stamp) {
+        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head.try_read(*sequence, Head::stamp) {
             Some(found) => found < stamp,
             None => *sequence < self.evicted() || planted(Fault::BookmarkAtClaimed),
         };
@@ -177,125 +194,137 @@ impl<T: Signal> Shard<T> {
         self.reclaimed.get()
     }
 
-    /// Whether the store has been cleared since this sequence was there.
+    /// Returns whether the store has been cleared since the record of this sequence was pushed.
     pub(crate) fn has_cleared(&self, sequence: u64) -> bool {
         self.low_watermark.has_cleared(sequence)
     }
 
-    /// Sequences handed out, those of them that have left, and these by reason. The total is of one moment. While records are
-    /// evicted, some may not count by their own reason yet, and count as gone for the capacity.
-    pub(crate) fn balance(&self) -> (u64, Departures) {
+    /// Returns how many sequences were handed out, and how many of their records are no longer
+    /// visible, by reason.
+    ///
+    /// The total is exact for one moment. While records are being evicted, some that left for
+    /// another reason may still count as evicted for capacity.
+    pub(crate) fn claimed_and_evicted(&self) -> (u64, EvictionCounts) {
         let evicted = self.evicted();
         let claimed = self.claimed();
         let low = self.low(claimed).min(claimed);
-        let mut departures = self.low_watermark.departures(evicted.min(low)..low);
+        let mut counts = self.low_watermark.eviction_counts(evicted.min(low)..low);
         let capacity = EvictReason::Capacity as usize;
-        departures[capacity] = 0;
+        counts[capacity] = 0;
         let mut left = low;
-        for departures in &mut departures {
-            *departures = left.min(*departures);
-            left -= *departures;
+        for count in &mut counts {
+            *count = left.min(*count);
+            left -= *count;
         }
-        departures[capacity] = left;
-        (claimed, departures)
+        counts[capacity] = left;
+        (claimed, counts)
     }
 
-    /// Below this, nothing is visible once `claimed` has been reached, however far the indexer lags.
+    /// Returns the sequence below which nothing is visible once the claimed cursor has reached
+    /// `claimed`, however far the indexer lags.
     #[inline]
     pub(crate) fn low(&self, claimed: u64) -> u64 {
-        let floor = if planted(Fault::WatermarkIgnored) { 0 } else { self.low_watermark.get() };
-        claimed.saturating_sub(self.capacity).max(floor)
+        let watermark = if planted(Fault::WatermarkIgnored) { 0 } else { self.low_watermark.get() };
+        claimed.saturating_sub(self.capacity).max(watermark)
     }
 
-    /// How many records it may hold beyond its capacity, until they are reclaimed.
+    /// Returns how many records the shard can hold beyond its capacity until they are reclaimed.
     pub(crate) fn slack(&self) -> u64 {
         self.slots.places() - self.capacity
     }
 
-    /// Whether there are visible records, or some that are just being pushed.
+    /// Returns whether any records are visible or just being pushed.
     pub(crate) fn has_records(&self) -> bool {
         let claimed = self.claimed();
         self.low(claimed) < claimed
     }
 
-    /// Whether few of its bytes are left, where these are bounded.
+    /// Returns whether little of the byte budget is left, if there is one.
     pub(crate) fn is_short_of_bytes(&self) -> bool {
         self.byte_budget.as_ref().is_some_and(ByteBudget::is_short)
     }
 
-    /// Bytes of the records that are indexed and not evicted, in their slots and on the heap.
-    pub(crate) fn kept(&self) -> u64 {
+    /// Returns the bytes of indexed records that are not evicted, in their slots and on the heap.
+    pub(crate) fn kept_bytes(&self) -> u64 {
         let (index, _) = self.index();
         index.heap.get() + index.indexed().saturating_sub(self.evicted()) * size_of::<T>() as u64
     }
 
-    /// Own heap bytes of the records that are in their slots. O(records that are evicted and not reclaimed, or not indexed).
+    /// Returns the heap bytes of all records that are in their slots.
+    ///
+    /// O(records that are evicted and not reclaimed, or not indexed).
     pub(crate) fn heap(&self, claimed: u64) -> u64 {
         if !std::mem::needs_drop::<T>() {
             return 0;
         }
         let (index, _) = self.index();
         let (evicted, indexed) = (self.evicted(), index.indexed().min(claimed));
-        let heap_of =
-            |range| self.slots.heads(range).filter_map(|(sequence, head)| head.look(sequence, Head::heap)).sum::<u64>();
+        let heap_of = |range| {
+            self.slots.heads(range).filter_map(|(sequence, head)| head.try_read(sequence, Head::heap)).sum::<u64>()
+        };
         heap_of(self.reclaimed()..evicted) + index.heap.get() + heap_of(indexed.max(evicted).min(claimed)..claimed)
     }
 
-    /// Bytes of the directories of an index.
+    /// Returns the bytes of the directories of the index with this number, in all copies.
     pub(crate) fn directory_bytes(&self, number: usize) -> usize {
         let mut bytes = 0;
         self.indexes.for_each(|index| bytes += index.directory_bytes(number));
         bytes
     }
 
-    /// Bytes of what else the indexes are made of.
+    /// Returns the bytes of everything in the indexes that is not a directory.
     pub(crate) fn other_index_bytes(&self) -> usize {
         let mut bytes = 0;
         self.indexes.for_each(|index| bytes += index.other_bytes());
         bytes
     }
 
-    /// Whether what is indexed and not evicted takes more bytes than its share.
-    pub(crate) fn is_over_share(&self) -> bool {
-        self.byte_budget.as_ref().is_some_and(|budget| self.kept() > budget.most)
+    /// Returns whether the indexed records that are not evicted exceed the byte budget.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.byte_budget.as_ref().is_some_and(|budget| self.kept_bytes() > budget.most)
     }
 
-    /// Whether everything claimed is indexed, everything due is evicted, and everything evicted is reclaimed.
+    /// Returns whether everything claimed is indexed, everything due is evicted, and everything
+    /// evicted is reclaimed.
     pub(crate) fn is_settled(&self) -> bool {
         let claimed = self.claimed();
         self.indexed() == claimed
             && self.evicted() >= self.low(claimed)
             && self.reclaimed() == self.evicted()
             && !self.slots.any_quarantined()
-            && !self.is_over_share()
+            && !self.is_over_budget()
     }
 
-    /// Raises the floor to all that has been handed out: not visible any more, from now on.
+    /// Makes all records invisible that were claimed so far, and due for eviction.
     pub(crate) fn clear(&self) {
         self.raise_low_watermark(self.claimed(), EvictReason::Cleared);
     }
 
-    /// Makes what lies below this sequence invisible from now on, and due for eviction.
+    /// Makes the records below this sequence invisible, and due for eviction for `reason`.
     pub(crate) fn raise_low_watermark(&self, to: u64, reason: EvictReason) {
         let evicted = self.evicted();
         self.low_watermark.raise(to, reason, self.low(self.claimed()).max(evicted), evicted);
     }
 
-    /// Hands out nothing more; whether the indexer sleeps, and has to be woken.
+    /// Closes the shard to claims, and returns whether the caller has to wake the indexer.
     pub(crate) fn close(&self) -> bool {
         if planted(Fault::ShardNotClosed) {
             return false;
         }
-        // The indexer is woken as by `take_parked_mark`, and for the same reason.
+        // The indexer sees the closed bit or is woken, by the argument of `take_parked_mark`.
         self.claimed.fetch_or(Claimed::CLOSED, Ordering::AcqRel);
         self.take_parked_mark()
     }
 
     // --- the indexer ---
 
-    /// Marks the shard: whoever claims, raises the floor or closes it from now on wakes the indexer. False if there is something
-    /// to do. The caller looks again whether there is before it sleeps; see [`take_parked_mark`](Self::take_parked_mark).
+    /// Sets the parked mark: a thread that claims, raises the low watermark or closes the shard
+    /// from now on wakes the indexer.
+    ///
+    /// Returns false if there is something to index. The caller looks for other work once more
+    /// before it sleeps; see [`take_parked_mark`](Self::take_parked_mark).
     pub(crate) fn mark_parked(&self) -> bool {
+        // Acquire pairs with the Release in `claim`. AcqRel pairs with that in `take_parked_mark`.
         let claimed = self.claimed.load(Ordering::Acquire);
         self.indexed() == Claimed(claimed).sequence()
             && self
@@ -304,48 +333,54 @@ impl<T: Signal> Shard<T> {
                 .is_ok()
     }
 
-    // --- the token holder ---
+    // --- the holder of the indexer lock ---
 
-    /// Takes the token if it is free. Wait-free.
+    /// Acquires the indexer lock if it is free. Wait-free.
     pub(crate) fn try_lock_indexer(&self) -> Option<IndexerGuard<'_, T>> {
-        let (term, number) = self.token.try_take()?;
+        let (term, number) = self.indexer_lock.try_lock()?;
         Some(IndexerGuard { shard: self, index: self.indexes.get(number), number, term })
     }
 
-    /// The beats of whoever holds the token, if somebody does: two that are equal tell that it does not get on.
-    pub(crate) fn beats(&self) -> Option<u64> {
-        self.token.held()?;
+    /// Returns the heartbeats of the holder of the indexer lock, if it is held.
+    ///
+    /// A holder that has the same count on two calls has made no progress between them.
+    pub(crate) fn heartbeats(&self) -> Option<u64> {
+        self.indexer_lock.held_word()?;
         let (index, word) = self.index();
-        Some(index.beats().wrapping_add(word << 32))
+        Some(index.heartbeats().wrapping_add(word << 32))
     }
 
-    /// Takes the token over from a holder that sleeps. `None` if it has woken, or if there is no memory for another index, or if
-    /// as many sleep as there may be. O(places of the ring).
+    /// Takes the indexer lock over from a stalled holder. O(places of the ring).
+    ///
+    /// Returns `None` if the holder has woken up, if there is no memory for another index, or if as
+    /// many holders are stalled as the pool has indexes for.
     pub(crate) fn take_over(&self) -> Option<IndexerGuard<'_, T>> {
-        let held = self.token.held()?;
+        let held = self.indexer_lock.held_word()?;
         let (index, number) = self.indexes.lease(self.slots.places() as usize)?;
-        let Some(term) = self.token.take_over(held, number) else {
+        let Some(term) = self.indexer_lock.take_over(held, number) else {
             self.indexes.retire(number);
             return None;
         };
-        // It is given back, or the index is, whatever happens.
-        let owner = IndexerGuard { shard: self, index, number, term };
-        let is_held = || self.token.is_held_by(term);
+        // From here on dropping the guard unlocks, or returns the index to the pool.
+        let guard = IndexerGuard { shard: self, index, number, term };
+        let is_held = || self.indexer_lock.is_held_by(term);
         let evicted = self.evicted.adopt(term, is_held)?;
         let reclaimed = self.reclaimed.adopt(term, is_held)?;
-        self.slots.adopt_places(term, is_held)?;
+        self.slots.adopt_slot_map(term, is_held)?;
         self.indexes.replace(term, number, is_held, |before| {
             index.begin(evicted);
             for sequence in reclaimed..evicted {
                 let place = self.slots.place(sequence);
-                index.leads[place].set(before.leads.get(place).map_or(0, crate::sync::Tally::get));
+                index.entry_counts[place].set(before.entry_counts.get(place).map_or(0, crate::sync::Tally::get));
             }
         })?;
-        Some(owner)
+        Some(guard)
     }
 }
 
-/// The right to index, evict and reclaim in a shard; given back when dropped, also by a panic.
+/// The indexer lock, held: the right to index, evict and reclaim in a shard.
+///
+/// Dropping the guard unlocks, also when a panic unwinds.
 pub(crate) struct IndexerGuard<'a, T: Signal> {
     shard: &'a Shard<T>,
     pub(crate) index: &'a Index<T>,
@@ -358,55 +393,64 @@ impl<'a, T: Signal> IndexerGuard<'a, T> {
         self.shard
     }
 
+    /// Returns the `evicted` cursor, which only this holder moves.
     pub(crate) fn evicted(&self) -> u64 {
-        self.shard.evicted.own()
+        self.shard.evicted.get_relaxed()
     }
 
+    /// Returns the `reclaimed` cursor, which only this holder moves.
     pub(crate) fn reclaimed(&self) -> u64 {
-        self.shard.reclaimed.own()
+        self.shard.reclaimed.get_relaxed()
     }
 
-    /// Whether nobody has taken the token over.
+    /// Returns whether the lock has not been taken over.
     pub(crate) fn is_current(&self) -> bool {
-        self.shard.token.is_held_by(self.term)
+        self.shard.indexer_lock.is_held_by(self.term)
     }
 
-    /// Replaces who serves which place, if that is still what it was and nobody has taken the token over; whether it did. Before the
-    /// cursor is moved.
-    pub(crate) fn serve(&self, before: &Arc<SlotMap>, places: SlotMap) -> bool {
-        // Not before `before` was looked at: whoever takes the token over renews the places after that.
-        self.is_current() && self.shard.slots.serve(before, places, self.term)
+    /// Replaces the slot map if it still is `before` and the lock has not been taken over, and
+    /// returns whether it did. The caller moves the `reclaimed` cursor afterwards.
+    pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap) -> bool {
+        // The check comes after `before` was read: a thread that takes the lock over renews the
+        // slot map after that, and the replacement then fails.
+        self.is_current() && self.shard.slots.replace_slot_map(before, map, self.term)
     }
 
-    /// Notes for each record of a range that is being evicted, and leads no key any more, why it leaves; and moves the cursor.
-    /// False if the token has been taken over.
+    /// Notes for each record of a range why it is evicted, and moves the `evicted` cursor past
+    /// them.
+    ///
+    /// The caller has removed the records' directory entries. Returns false if the lock was taken
+    /// over.
     pub(crate) fn evict(&self, from: u64, to: u64) -> bool {
-        debug_assert!(to <= self.index.own_indexed());
+        debug_assert!(to <= self.index.indexed_as_writer());
         let shard = self.shard;
-        let mut departed = Departures::default();
+        let mut counts = EvictionCounts::default();
         let mut place = shard.slots.place(from);
-        shard.low_watermark.tell(from..to, |part, reason| {
-            departed[reason as usize] += part.end - part.start;
+        shard.low_watermark.for_each_part(from..to, |part, reason| {
+            counts[reason as usize] += part.end - part.start;
             for _ in part {
-                self.index.leads[place].set(reason as u8);
-                place = shard.slots.forth(place, 1);
+                self.index.entry_counts[place].set(reason as u8);
+                place = shard.slots.place_after(place, 1);
             }
         });
-        // Release pairs with the Acquire in `Shard::evicted`; the barrier against pins is the fence in `Pins::scan`.
+        // Release pairs with the Acquire in `Shard::evicted`. Against pins, the SeqCst fence in
+        // `Pins::scan` orders this store.
         let evicted = shard.evicted.advance(from, to, self.term, Ordering::Release);
         if evicted {
-            let counted = EvictReason::ALL.into_iter().zip(departed).filter(|&(_, records)| records > 0);
-            counted.for_each(|(reason, records)| shard.low_watermark.depart(reason, records));
+            let counted = EvictReason::ALL.into_iter().zip(counts).filter(|&(_, records)| records > 0);
+            counted.for_each(|(reason, records)| shard.low_watermark.count_evicted(reason, records));
         }
         evicted
     }
 
-    /// Why an evicted record has left; until its place is entered again.
+    /// Returns why an evicted record was evicted. Valid until its place is indexed again.
     pub(crate) fn reason(&self, place: usize) -> EvictReason {
-        EvictReason::numbered(self.index.leads[place].get())
+        EvictReason::numbered(self.index.entry_counts[place].get())
     }
 
-    /// Moves the cursor: what lies below is free. False if the token has been taken over.
+    /// Moves the `reclaimed` cursor: the slots of sequences below it are free.
+    ///
+    /// Returns false if the lock was taken over.
     pub(crate) fn reclaim(&self, from: u64, to: u64) -> bool {
         debug_assert!(to <= self.evicted());
         // Release pairs with the Acquire in `Shard::limit`.
@@ -417,7 +461,7 @@ impl<'a, T: Signal> IndexerGuard<'a, T> {
 
 impl<T: Signal> Drop for IndexerGuard<'_, T> {
     fn drop(&mut self) {
-        if !self.shard.token.give_back(self.term, self.number) {
+        if !self.shard.indexer_lock.unlock(self.term, self.number) {
             self.shard.indexes.retire(self.number);
         }
     }
@@ -427,7 +471,7 @@ impl<T: Signal> Drop for Shard<T> {
     fn drop(&mut self) {
         if std::mem::needs_drop::<T>() {
             let left = self.reclaimed()..self.claimed();
-            // A panicking drop must not keep the others from being dropped.
+            // A panic in one record's drop must not leak the others.
             self.slots.clear(left, |drop| {
                 let _ = caught(drop);
             });
@@ -450,7 +494,7 @@ mod tests {
     use crate::store::Builder;
 
     #[test]
-    fn what_was_published_before_a_stamp_is_found_also_below_what_is_indexed() {
+    fn published_before_finds_the_cut_among_indexed_records_too() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
         let shard = &engine.shards[0];
         let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
@@ -462,72 +506,72 @@ mod tests {
         assert_eq!((shard.indexed(), before()), (5, [0, 3, 5]));
         engine.push_some(7);
         engine.settle();
-        assert_eq!((shard.evicted(), before()), (4, [4, 4, 8]), "as far as there is something; runs end by themselves");
+        assert_eq!((shard.evicted(), before()), (4, [4, 4, 8]), "evicted records are skipped; a full run ends itself");
     }
 
     #[test]
-    fn who_awaits_room_is_told_of_slots_and_bytes_and_of_the_end() {
+    fn has_room_or_is_closed_depends_on_slots_bytes_and_closing() {
         let shard = Shard::<LogRecord>::new(2, 1, 0, Some(8)).unwrap();
         assert!(shard.has_room_or_is_closed() && !shard.is_short_of_bytes());
         assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
-        assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot");
-        let owner = shard.try_lock_indexer().unwrap();
-        owner.index.set_indexed(3);
-        assert!(owner.evict(0, 1) && owner.reclaim(0, 1));
+        assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot is free");
+        let guard = shard.try_lock_indexer().unwrap();
+        guard.index.set_indexed(3);
+        assert!(guard.evict(0, 1) && guard.reclaim(0, 1));
         assert!(shard.has_room_or_is_closed());
         assert!(shard.byte_budget.as_ref().unwrap().try_reserve(10));
-        assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte");
-        assert!(!shard.close(), "nobody sleeps");
+        assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte is left");
+        assert!(!shard.close(), "the indexer is not parked");
         assert!(shard.has_room_or_is_closed());
     }
 
     #[test]
-    fn a_shard_is_settled_once_nothing_is_left_to_be_done() {
+    fn a_shard_is_settled_once_no_work_is_left() {
         let size = size_of::<LogRecord>() as u64;
         let shard = Shard::<LogRecord>::new(2, 2, 0, Some(2 * size + 8)).unwrap();
         assert!(shard.is_settled());
-        assert!(shard.claim(0, 3) && !shard.is_settled(), "not indexed");
-        let owner = shard.try_lock_indexer().unwrap();
-        owner.index.set_indexed(3);
-        assert!(!shard.is_settled(), "one is due");
-        assert!(owner.evict(0, 1) && !shard.is_settled(), "not reclaimed");
-        assert!(owner.reclaim(0, 1) && shard.is_settled());
-        owner.index.heap.set(9);
-        assert!(!shard.is_settled(), "too many bytes");
-        owner.index.heap.set(8);
+        assert!(shard.claim(0, 3) && !shard.is_settled(), "three records are not indexed");
+        let guard = shard.try_lock_indexer().unwrap();
+        guard.index.set_indexed(3);
+        assert!(!shard.is_settled(), "one record is due for eviction");
+        assert!(guard.evict(0, 1) && !shard.is_settled(), "one record is not reclaimed");
+        assert!(guard.reclaim(0, 1) && shard.is_settled());
+        guard.index.heap.set(9);
+        assert!(!shard.is_settled(), "the records exceed the byte budget");
+        guard.index.heap.set(8);
         assert!(shard.is_settled());
     }
 
     #[test]
-    fn whoever_finds_the_indexer_parked_is_told_once() {
+    fn the_parked_mark_is_taken_once() {
         let shard = Shard::<LogRecord>::new(2, 2, 0, None).unwrap();
         assert!(!shard.take_parked_mark());
-        assert!(shard.mark_parked() && !shard.claim(0, 1), "a claim finds the mark");
+        assert!(shard.mark_parked() && !shard.claim(0, 1), "a claim fails at the mark");
         assert!(shard.take_parked_mark() && !shard.take_parked_mark() && shard.claim(0, 1));
-        assert!(!shard.mark_parked(), "one is not indexed");
+        assert!(!shard.mark_parked(), "one record is not indexed");
         shard.try_lock_indexer().unwrap().index.set_indexed(1);
         assert!(shard.mark_parked() && shard.close() && !shard.close());
     }
 
     #[test]
-    fn a_token_is_taken_over_from_a_sleeper_whose_work_counts_no_more() {
+    fn a_holder_whose_lock_was_taken_over_moves_no_cursor() {
         let shard = Shard::<LogRecord>::new(4, 4, 2, None).unwrap();
-        assert!(shard.claim(0, 4) && shard.take_over().is_none(), "nobody has it");
-        let sleeper = shard.try_lock_indexer().unwrap();
-        sleeper.index.set_indexed(3);
-        assert!(sleeper.evict(0, 2) && sleeper.reclaim(0, 1));
-        let other = shard.take_over().unwrap();
-        assert!(shard.try_lock_indexer().is_none() && !sleeper.is_current() && other.is_current());
-        assert_eq!((other.reclaimed(), other.evicted(), shard.indexed()), (1, 2, 2));
-        sleeper.index.set_indexed(4);
-        assert!(!sleeper.evict(2, 3) && !sleeper.reclaim(1, 2));
-        other.index.set_indexed(4);
-        assert!(other.evict(2, 3) && other.reclaim(1, 3));
-        drop(sleeper);
+        assert!(shard.claim(0, 4) && shard.take_over().is_none(), "the lock is not held");
+        let stalled = shard.try_lock_indexer().unwrap();
+        stalled.index.set_indexed(3);
+        assert!(stalled.evict(0, 2) && stalled.reclaim(0, 1));
+        let successor = shard.take_over().unwrap();
+        assert!(shard.try_lock_indexer().is_none() && !stalled.is_current() && successor.is_current());
+        assert_eq!((successor.reclaimed(), successor.evicted(), shard.indexed()), (1, 2, 2));
+        stalled.index.set_indexed(4);
+        assert!(!stalled.evict(2, 3) && !stalled.reclaim(1, 2));
+        successor.index.set_indexed(4);
+        assert!(successor.evict(2, 3) && successor.reclaim(1, 3));
+        drop(stalled);
         assert!(shard.try_lock_indexer().is_none());
-        drop(other);
+        drop(successor);
         let again = shard.try_lock_indexer().unwrap();
-        assert_eq!((again.index.own_indexed(), again.evicted(), again.reclaimed()), (4, 3, 3));
-        assert!(shard.take_over().is_some(), "the sleeper's index is free again");
+        assert_eq!((again.index.indexed_as_writer(), again.evicted(), again.reclaimed()), (4, 3, 3));
+        assert!(shard.take_over().is_some(), "the first holder's index is free again");
     }
 }
