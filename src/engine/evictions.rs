@@ -46,7 +46,7 @@ impl<T> Sinks<T> {
         Self { closed: true, ..Self::default() }
     }
 
-    /// Whether no hook and no subscriber would see an evicted record.
+    /// Returns whether no hook and no subscriber would see an evicted record.
     pub(crate) fn is_empty(&self) -> bool {
         self.hooks.is_empty() && self.stream.as_ref().is_none_or(StreamSender::is_abandoned)
     }
@@ -82,7 +82,7 @@ struct StreamCounts {
 }
 
 impl<T> StreamSender<T> {
-    /// Whether the subscriber has dropped its end.
+    /// Returns whether the subscriber has dropped its end.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.counts.abandoned.load(Ordering::Relaxed) != 0
     }

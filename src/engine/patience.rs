@@ -22,8 +22,8 @@ impl StallDetector {
         Self { limit, created: Instant::now(), seen: Count::default(), since: Count::default() }
     }
 
-    /// Whether `progress` has been the same for at least the limit, as far as calls of this method
-    /// have seen.
+    /// Returns whether `progress` has been the same for at least the limit, as far as calls of this
+    /// method have seen.
     pub(crate) fn is_stalled(&self, progress: u64) -> bool {
         let Some(limit) = self.limit else { return false };
         let now = self.created.elapsed().as_nanos() as u64;

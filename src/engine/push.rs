@@ -162,8 +162,8 @@ impl<T: Signal> Engine<T> {
         claim().or_else(|refused| self.wait_for_room(class, on_full, refused, claim))
     }
 
-    /// Whether a push of this class may find room now, or would be refused because the store is
-    /// closed.
+    /// Returns whether a push of this class may find room now, or would be refused because the
+    /// store is closed.
     pub(crate) fn may_have_room(&self, class: Class) -> bool {
         self.shards[self.router.shards_of(class)].iter().any(Shard::has_room_or_is_closed)
     }

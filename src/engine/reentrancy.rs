@@ -30,7 +30,7 @@ pub(crate) fn enter() -> Guard {
     Guard(PhantomData)
 }
 
-/// Whether this thread is inside the engine.
+/// Returns whether this thread is inside the engine.
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.with(|depth| depth.get() != 0)

@@ -12,7 +12,7 @@
 //! last [`MOST_DEBT`] runs of that lack are made up for, and the rest is **forgiven**: the store
 //! keeps the newest records, not equally many of all time.
 //!
-//! A producer that loses its shard's claim to another producer stays on the shard with a new stamp:
+//! A producer that finds that another one has claimed on its shard stays there, with a new stamp:
 //! its run ends soon, and the two producers' next turns differ. A producer that finds its shard
 //! full tries to make room there. If that fails, it goes on to the next shard.
 //!
@@ -211,8 +211,8 @@ impl Router {
         self.stamps.load(Ordering::Acquire)
     }
 
-    /// Whether the shard that this thread pushed to last had little room when the run began, or is
-    /// short of bytes now.
+    /// Returns whether the shard that this thread pushed to last had little room when the run
+    /// began, or is short of bytes now.
     pub(crate) fn is_short<T: Signal>(&self, shards: &[Shard<T>], class: Class) -> bool {
         let group = self.group(class);
         let run = group.run();

@@ -23,7 +23,7 @@ pub(crate) struct ClassPredicate<T>(pub(crate) Arc<Predicate<T>>);
 pub(crate) type Predicate<T> = dyn Fn(&T) -> bool + Send + Sync;
 
 impl<T> ClassPredicate<T> {
-    /// Whether the record belongs to the class.
+    /// Returns whether the record belongs to the class.
     pub(crate) fn matches(&self, record: &T) -> bool {
         (self.0)(record)
     }

@@ -146,12 +146,12 @@ impl<T: Signal> Engine<T> {
             .map_or(usize::MAX, |&most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// Whether the parts shared by records take more bytes than allowed.
+    /// Returns whether the parts shared by records take more bytes than allowed.
     pub(crate) fn shared_parts_over_limit(&self) -> bool {
         self.ledger.bytes() > self.max_shared_bytes
     }
 
-    /// Whether the indexer has nothing to do in this shard.
+    /// Returns whether the indexer has nothing to do in this shard.
     pub(crate) fn is_settled(&self, shard: &Shard<T>) -> bool {
         shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shared_parts_over_limit())
     }
@@ -179,8 +179,8 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Whether at least half of a shard's room beyond its capacity is in use, or its bytes or those
-    /// of the shared parts are short.
+    /// Returns whether at least half of a shard's room beyond its capacity is in use, or its bytes
+    /// or those of the shared parts are short.
     pub(crate) fn is_short_of_room(&self, shard: &Shard<T>) -> bool {
         let room = (shard.reclaimed() + shard.slots.places()).saturating_sub(shard.claimed());
         room <= shard.slack() / 2 || shard.is_short_of_bytes() || self.shared_parts_over_limit()
@@ -194,7 +194,7 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Whether the store is being shut down.
+    /// Returns whether the store is being shut down.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire) != 0
     }

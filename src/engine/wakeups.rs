@@ -61,7 +61,7 @@ impl Wakeups {
         self.producers.add(1);
     }
 
-    /// Whether producers keep every core busy, so that the indexer leaves its work to them.
+    /// Returns whether producers keep every core busy, so that the indexer leaves its work to them.
     #[inline]
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded.get() != 0

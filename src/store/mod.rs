@@ -341,7 +341,7 @@ impl<T: Signal> Store<T> {
             .sum()
     }
 
-    /// Whether the store holds no records.
+    /// Returns whether the store holds no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -62,12 +62,12 @@ impl<T: Signal> Engine<T> {
         note.into_iter().chain(oldest).min()
     }
 
-    /// Whether records have been claimed since the note.
+    /// Returns whether records have been claimed since the note.
     fn has_grown(&self, since: &Note) -> bool {
         self.shards.iter().zip(&since.claimed).any(|(shard, &claimed)| shard.claimed() > claimed)
     }
 
-    /// Whether any shard has visible records.
+    /// Returns whether any shard has visible records.
     fn has_records(&self) -> bool {
         self.shards.iter().any(Shard::has_records)
     }

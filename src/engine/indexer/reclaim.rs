@@ -41,7 +41,7 @@ pub(super) struct Reclaimed<'a, T> {
 }
 
 impl<T> Reclaimed<'_, T> {
-    /// Whether there is no room for another record.
+    /// Returns whether there is no room for another record.
     fn is_full(&self) -> bool {
         self.removed.len() == self.removed.capacity()
     }
@@ -254,7 +254,7 @@ fn most_moved_out<T>(wanted: u64) -> u64 {
     wanted.min(fitting)
 }
 
-/// Whether dropping a record does anything.
+/// Returns whether dropping a record does anything.
 pub(super) const fn owns_heap<T>() -> bool {
     std::mem::needs_drop::<T>()
 }

@@ -109,7 +109,7 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     done
 }
 
-/// Whether the heap bytes of records are counted.
+/// Returns whether the heap bytes of records are counted.
 fn counts_heap<T: Signal>(shard: &Shard<T>) -> bool {
     owns_heap::<T>() || shard.byte_budget.is_some()
 }

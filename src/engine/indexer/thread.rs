@@ -107,7 +107,7 @@ impl Pace {
         Self { cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64), claimed: 0 }
     }
 
-    /// Whether to leave the work of this pass to producers. Publishes the decision to them.
+    /// Returns whether to leave the work of this pass to producers. Publishes the decision to them.
     fn leaves_work_to_producers<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
         let claimed = engine.shards.iter().map(Shard::claimed).sum();
         let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);

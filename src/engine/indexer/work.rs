@@ -55,7 +55,7 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// Whether any cursor has moved.
+    /// Returns whether any cursor has moved.
     pub(crate) fn any(self) -> bool {
         self != Self::default()
     }
