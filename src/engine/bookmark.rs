@@ -74,8 +74,8 @@ impl<T: Signal> Engine<T> {
             return Err(WaitError::Reentrant);
         }
         let ready = || self.has_news_since(bookmark);
-        let turn = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
-        let until = [deadline, turn].into_iter().flatten().min();
+        let next_look = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
+        let until = [deadline, next_look].into_iter().flatten().min();
         match self.arrivals.wait(until, ready) {
             None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Err(WaitError::Timeout),
             _ => Ok(()),

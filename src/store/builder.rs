@@ -12,7 +12,8 @@ use std::time::Duration;
 /// ```
 /// use slipring::{OnFull, Span, Store};
 ///
-/// let store: Store<Span> = Store::builder().capacity(50_000).shards(4).on_full(OnFull::Reject).build()?;
+/// let builder = Store::<Span>::builder().capacity(50_000).shards(4).on_full(OnFull::Reject);
+/// let store = builder.build()?;
 /// assert_eq!(store.capacity(), 50_000);
 /// # Ok::<(), slipring::BuildError>(())
 /// ```
@@ -112,7 +113,8 @@ impl<T: Signal> Builder<T> {
     /// ```
     /// use slipring::{EvictReason, LogRecord, Store};
     ///
-    /// let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(1).max_bytes(100_000).build()?;
+    /// let builder = Store::<LogRecord>::builder().capacity(1_000).shards(1).max_bytes(100_000);
+    /// let logs = builder.build()?;
     /// for _ in 0..100 {
     ///     logs.push(LogRecord::builder().body(&"x".repeat(10_000)).build())?;
     /// }

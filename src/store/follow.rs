@@ -44,7 +44,8 @@ impl<T: Signal> Store<T> {
     /// let mut errors = logs.follow(|query| query.severity_at_least(Severity::ERROR))?;
     ///
     /// logs.push(LogRecord::builder().severity(Severity::INFO).build())?;
-    /// assert!(errors.recv_timeout(Duration::from_millis(5)).is_err(), "the record does not match");
+    /// let waited = errors.recv_timeout(Duration::from_millis(5));
+    /// assert!(waited.is_err(), "the record does not match");
     /// logs.push(LogRecord::builder().severity(Severity::FATAL).build())?;
     /// let news = errors.recv()?.expect("the store is open");
     /// assert_eq!((news.len(), news.report.missed), (1, 0));

@@ -410,7 +410,8 @@ impl<T: Signal> Store<T> {
 
     /// Empties the store: from now on, no query sees what was pushed before. The records are
     /// evicted in the background, through hooks and stream, with the reason `Cleared`. O(shards).
-    /// Never blocks.
+    /// Never blocks: it only retries if another thread clears, or evicts by age or bytes, at the
+    /// same moment.
     pub fn clear(&self) {
         self.engine.clear();
     }

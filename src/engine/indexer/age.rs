@@ -108,12 +108,12 @@ mod tests {
         engine.age_out(|| at(100));
         assert_eq!((notes(), engine.next_age_deadline()), (2, Some(at(6_400))));
         engine.age_out(|| at(6_399));
-        let gone = || engine.shards.iter().map(|shard| shard.balance().1[EvictReason::Age as usize]).sum::<u64>();
-        assert_eq!((notes(), gone()), (2, 0));
+        let aged_out = || engine.shards.iter().map(|shard| shard.balance().1[EvictReason::Age as usize]).sum::<u64>();
+        assert_eq!((notes(), aged_out()), (2, 0));
         engine.age_out(|| at(6_400));
-        assert_eq!((notes(), gone(), engine.next_age_deadline()), (1, 1, Some(at(6_500))));
+        assert_eq!((notes(), aged_out(), engine.next_age_deadline()), (1, 1, Some(at(6_500))));
         engine.age_out(|| at(6_500));
-        assert_eq!((notes(), gone()), (0, 2));
+        assert_eq!((notes(), aged_out()), (0, 2));
         // One expired note is kept for reuse.
         let capacity = lock(&ages.notes).queue.capacity();
         assert_eq!(ages.bytes(), capacity * size_of::<Note>() + 3 * size_of::<u64>());

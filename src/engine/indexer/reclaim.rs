@@ -82,13 +82,13 @@ impl<T: Signal> Engine<T> {
         let to = if lacks_memory { to.min(from + 1) } else { to };
         let pinned = self.pins.scan(number);
         let mut changed: Option<(Arc<SlotMap>, SlotMap)> = None;
-        let begin = || {
+        let copy_slot_map = || {
             let places = slots.serving();
             let new = SlotMap::clone(&places);
             (places, new)
         };
         if slots.any_moved() {
-            changed = Some(begin());
+            changed = Some(copy_slot_map());
         }
         // Bytes of the records that leave quarantine, and of those that the cursor passes.
         let (mut freed_quarantined, mut freed) = (0, 0);
@@ -157,7 +157,7 @@ impl<T: Signal> Engine<T> {
             } else {
                 let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
                 let entry = Quarantined { slot, sequence, reason: owner.reason(place), shown };
-                let (_, places) = changed.get_or_insert_with(begin);
+                let (_, places) = changed.get_or_insert_with(copy_slot_map);
                 if shown && reclaimed.for_hooks.len() == PINS_PER_READER || !places.quarantine(place, entry) {
                     break;
                 }
@@ -179,7 +179,7 @@ impl<T: Signal> Engine<T> {
             pinner.confirm();
             reclaimed.pinner = Some(pinner);
         }
-        // A thread that moves_out this lock over either changes the slot map first, so that `serve`
+        // A thread that takes this lock over either changes the slot map first, so that `serve`
         // fails, or scans the pins after they were set.
         let served = match changed {
             Some((before, places)) if is_changed => owner.serve(&before, places),
