@@ -13,7 +13,9 @@ pub(crate) struct StallDetector {
     /// The longest time without progress. `None`: no limit.
     limit: Option<Duration>,
     created: Instant,
+    /// The progress seen last, plus one.
     seen: Count,
+    /// When that was seen first, in nanoseconds since `created`.
     since: Count,
 }
 

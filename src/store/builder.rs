@@ -131,11 +131,11 @@ impl<T: Signal> Builder<T> {
     /// Sets how long a record may stay, counted from its push. Then it is evicted with the reason
     /// [`Age`](crate::EvictReason::Age). By default there is no limit.
     ///
-    /// A record never leaves early. It leaves late by at most a sixty-fourth part of this time,
-    /// some milliseconds, and the time that hooks take for some hundred records. In a manual store,
-    /// [`step`](Store::step) applies the limit, and a record's age counts from the first step that
-    /// finds the record. A push costs nothing for it. The thread of an idle store wakes when
-    /// something is due.
+    /// This limit never evicts a record early. It evicts a record late by at most a sixty-fourth
+    /// part of this time, some milliseconds, and the time that hooks take for some hundred records.
+    /// In a manual store, [`step`](Store::step) applies the limit, and a record's age counts from
+    /// the first step that finds the record. A push costs nothing for it. The thread of an idle
+    /// store wakes when something is due.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};

@@ -2,8 +2,8 @@
 //!
 //! Records carry no time of arrival. Instead the indexer notes from time to time how far the
 //! shards' claims have got. Once such a note is as old as a record may be, everything below it is
-//! evicted. So a record never leaves early. It leaves late by at most the time between two notes
-//! plus the time between two looks at them.
+//! evicted. So no record is evicted by age early. One is evicted late by at most the time between
+//! two notes plus the time between two looks at them.
 
 use crate::engine::ages::{Ages, Note, Notes};
 use crate::engine::reason::EvictReason;

@@ -1,4 +1,5 @@
 //! How much a step may do, depending on who takes it, and how much it did.
+
 use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, RECLAIM_BATCH, STEP_BATCH};
 
 /// The most that a step may do, in records.
