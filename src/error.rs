@@ -1,131 +1,132 @@
-//! Errors: each says what was wrong and what to do, and hands back what it would not take.
+//! Errors: each says what was wrong and what to do, and returns what was rejected.
 
 use std::fmt;
 use thiserror::Error;
 
-/// Why [`Builder::build`](crate::Builder::build) made no store.
+/// Why [`Builder::build`](crate::Builder::build) failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A store holds at least one record.
+    /// The capacity is 0. A store holds at least one record.
     #[error("capacity is 0; give the number of records to keep, at least 1")]
     NoCapacity,
-    /// Who names the second could not be told from who names the first.
+    /// Two indexes have the same name, so a query could not address the second.
     #[error("the signal {signal:?} has two indexes {name:?}; give each a name of its own in `Signal::INDEXES`")]
     TwoIndexes {
-        /// What one record is called.
+        /// The signal's name for one record.
         signal: &'static str,
-        /// The name.
+        /// The name that occurs twice.
         name: &'static str,
     },
-    /// Each shard holds at least one record.
+    /// There are no shards, or more than records, or too many. Each shard holds at least one
+    /// record.
     #[error("{shards} shards for a capacity of {capacity} records; give 1 to {capacity} shards (at most {most})")]
     Shards {
-        /// What was asked for.
+        /// The number of shards asked for.
         shards: usize,
         /// The store's capacity, in records.
         capacity: usize,
         /// The most shards that a store may have.
         most: usize,
     },
-    /// A class of its own leaves at least one record for the rest.
-    #[error("a class of {records} records in a capacity of {capacity}; give it 1 to {} of them", .capacity - 1)]
+    /// The class of its own is empty, or leaves nothing of the capacity for the other records.
+    #[error("a class of {records} records does not fit into a capacity of {capacity}; give it 1 to {} records", .capacity - 1)]
     Class {
-        /// What was asked for.
+        /// The number of records asked for.
         records: usize,
         /// The store's capacity, in records.
         capacity: usize,
     },
-    /// Each shard keeps at least the bytes of one record.
-    #[error("{bytes} bytes would not hold one record in each shard; give at least {least}, or fewer shards")]
+    /// The byte limit is too small. Each shard keeps at least the bytes of one record.
+    #[error("{bytes} bytes do not hold one record in each shard; give at least {least}, or use fewer shards")]
     NoBytes {
-        /// What was asked for.
+        /// The number of bytes asked for.
         bytes: usize,
-        /// What would do.
+        /// The fewest bytes that suffice.
         least: usize,
     },
-    /// No record would stay.
-    #[error("a record may stay for no time at all; give `max_age` a time, or leave it out")]
+    /// The greatest age of a record is zero, so no record would stay.
+    #[error("`max_age` is zero, so no record would stay; give it a longer time, or leave it out")]
     NoAge,
     /// The slots would not fit into the address space, or a shard would have 2³¹ slots or more.
-    #[error(
-        "capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or spread it over more shards"
-    )]
+    #[error("capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or use more shards")]
     TooLarge {
         /// The store's capacity, in records.
         capacity: usize,
         /// Bytes of one record in its slot.
         record_bytes: usize,
     },
-    /// The system gave no memory for the slots.
-    #[error(
-        "there is no memory for {capacity} records of {record_bytes} bytes and what the engine notes of each; lower the capacity"
-    )]
+    /// The system has no memory for the slots.
+    #[error("there is no memory for {capacity} records of {record_bytes} bytes and their indexes; lower the capacity")]
     Memory {
         /// The store's capacity, in records.
         capacity: usize,
         /// Bytes of one record in its slot.
         record_bytes: usize,
     },
-    /// The system gave no thread for the indexer.
+    /// The system could not start the indexer thread.
     #[error("the indexer's thread could not be started: {0}; free some threads, or build the store with `manual()`")]
     Thread(String),
 }
 
-/// Why a push put nothing into the store.
+/// Why a push put no record into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No slot was free, or no bytes were where these are bounded, and the push may not wait: the store rejects when full, or the
-    /// caller holds what others wait for (it is inside a hook or a visit).
+    /// No slot was free, or the byte limit was reached, and the push may not wait: the store
+    /// rejects when full, the call was `try_push`, or it was made inside a hook or a visit.
     #[error(
-        "no slot is free, or no bytes are; push again later, let the store wait (`OnFull::Wait`), or look for a reader that sleeps"
+        "no slot is free, or the byte limit is reached; push again later, let the store wait (`OnFull::Wait`), or look for a suspended reader"
     )]
     Full,
     /// The store was shut down.
-    #[error("the store is shut down; nothing enters it any more")]
+    #[error("the store is shut down and accepts no more records")]
     Closed,
-    /// A method of the record's [`Signal`](crate::Signal) implementation panicked, or the predicate of a class.
-    #[error("the record's `key`, `timestamp`, `heap_bytes` or `charge`, or the class's predicate, panicked; mend that")]
-    Panicked,
-    /// The record alone takes more bytes than the store was told that one may.
+    /// A method of the record's [`Signal`](crate::Signal) implementation panicked, or the predicate
+    /// of a class.
     #[error(
-        "the record takes {bytes} bytes, at most {most} are allowed; make it smaller, or raise `max_record_bytes` or `max_bytes`"
+        "the record's `key`, `timestamp`, `heap_bytes` or `charge`, or the class's predicate, panicked; fix that method"
+    )]
+    Panicked,
+    /// The record alone takes more bytes than the store allows for one record.
+    #[error(
+        "the record takes {bytes} bytes, but at most {most} are allowed; make it smaller, or raise `max_record_bytes` or `max_bytes`"
     )]
     TooLarge {
-        /// Bytes in its slot and on the heap.
+        /// Bytes of the record, in its slot and on the heap.
         bytes: u64,
-        /// What the builder was told, or, of `max_bytes`, the share of a shard.
+        /// The most bytes allowed: `max_record_bytes`, or one shard's part of `max_bytes`.
         most: u64,
     },
 }
 
-/// A push that put nothing into the store, and the record that it would not take.
+/// A push that put nothing into the store, and the rejected record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushError<T> {
-    /// The record, untouched.
+    /// The rejected record, unchanged except for what [`Signal::detach`](crate::Signal::detach) and
+    /// [`Signal::charge`](crate::Signal::charge) did.
     pub record: T,
-    /// Why it was not taken.
+    /// Why the record was rejected.
     pub reason: Rejection,
 }
 
 impl<T> PushError<T> {
-    /// The record back.
+    /// Returns the rejected record.
     pub fn into_record(self) -> T {
         self.record
     }
 }
 
-/// A batch of which some records were not taken.
+/// A batch of which some records were rejected.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchError<T> {
     /// How many records of the batch are in the store.
     pub accepted: usize,
-    /// The others, in their order.
+    /// The rejected records, in their order.
     pub rejected: Vec<T>,
-    /// Why the last of them was not taken.
+    /// Why the last of them was rejected.
     pub reason: Rejection,
 }
 
@@ -145,7 +146,7 @@ impl<T> From<BatchError<T>> for Rejection {
 
 macro_rules! without_record {
     ($name:ident, $self:ident, $f:ident, $text:expr) => {
-        // By hand: a record need not be `Debug` for its error to be one.
+        // Not derived, because a record need not be `Debug` for its error to be.
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&$self, $f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 $text
@@ -166,31 +167,31 @@ macro_rules! without_record {
     };
 }
 
-without_record!(PushError, self, f, write!(f, "the record was not taken: {}", self.reason));
+without_record!(PushError, self, f, write!(f, "the record was rejected: {}", self.reason));
 without_record!(
     BatchError,
     self,
     f,
     write!(
         f,
-        "{} of {} records in the batch were not taken: {}",
+        "{} of {} records in the batch were rejected: {}",
         self.rejected.len(),
         self.accepted + self.rejected.len(),
         self.reason
     )
 );
 
-/// Why a position gave no record.
+/// Why there is no record at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GetError {
     /// The record was there and has been evicted.
     #[error("the record has been evicted")]
     Evicted,
-    /// The store has been cleared or shut down since that record, or one before it, was there.
-    #[error("the store has been cleared since")]
+    /// The store was cleared or shut down after the record was pushed.
+    #[error("the record was in the store before it was cleared")]
     Cleared,
-    /// The position is handed out, its record not in place yet: its push is still running.
+    /// The position is claimed, but its record is not in place yet: its push is still running.
     #[error("the record's push has not finished")]
     Pending,
     /// No record ever had this position in this store.
@@ -198,41 +199,42 @@ pub enum GetError {
     Unknown,
 }
 
-/// Why a query can't mean anything.
+/// Why a query is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum QueryError {
     /// The signal has no such index.
     #[error("there is no index {name:?}; this signal has {known:?}")]
     UnknownIndex {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// What there is.
+        /// The names of the signal's indexes.
         known: Vec<&'static str>,
     },
-    /// No record can have such a key in this index: it is of another kind, or names nothing that there is.
+    /// No record can have such a key in this index: the key has another type, or is not one of the
+    /// index's values.
     #[error("no {signal} has the key {key} in the index {index:?}; give {instead}")]
     WrongKey {
-        /// What one record is called.
+        /// The signal's name for one record.
         signal: &'static str,
-        /// The index.
+        /// The name of the index.
         index: &'static str,
-        /// What was asked for.
+        /// The key asked for.
         key: String,
         /// What to give instead.
         instead: &'static str,
     },
-    /// The range is the wrong way round.
+    /// The range ends before it starts.
     #[error("a range of {what}s from {start} to {end} ends before it starts; exchange the two")]
     EndsBeforeStart {
-        /// Of what it is one: `time`, `duration`.
+        /// What the range is of: `time`, `duration`.
         what: &'static str,
-        /// Where it starts, in nanoseconds.
+        /// The range's start, in nanoseconds.
         start: u64,
-        /// Where it ends, in nanoseconds.
+        /// The range's end, in nanoseconds.
         end: u64,
     },
-    /// A `\` stands before a character that needs none, or before nothing.
+    /// A `\` in the pattern stands before a character that needs no escape, or at the end.
     #[error(
         "the pattern {pattern:?} has a backslash {}; only `*`, `?` and the backslash itself are to be escaped",
         .found.map_or("at its end".to_owned(), |found| format!("before {found:?}"))
@@ -240,17 +242,18 @@ pub enum QueryError {
     BadPattern {
         /// The pattern.
         pattern: String,
-        /// What comes after the backslash.
+        /// The character after the backslash.
         found: Option<char>,
     },
-    /// What ends at a bookmark, goes on from a cursor, or has a limit of 0 can't be followed.
-    #[error("a query with `until`, `after` or a limit of 0 can't be followed; leave that out")]
+    /// The query cannot be followed, because it ends at a bookmark, continues from a cursor, or has
+    /// a limit of 0.
+    #[error("a query with `until`, `after` or a limit of 0 cannot be followed; leave that out")]
     EndsSomewhere,
-    /// No number is above or below NaN.
-    #[error("a number is compared with NaN, which is neither above nor below any; give a number")]
+    /// A number is compared with NaN. No number is above or below it.
+    #[error("a number is compared with NaN, which is neither above nor below any number; give a number")]
     NotANumber,
     /// The bookmark or the cursor was made by another store, or by one that is gone.
-    #[error("the bookmark or cursor belongs to another store; use one that this store gave")]
+    #[error("the bookmark or cursor belongs to another store; use one that this store returned")]
     OtherStore,
 }
 
@@ -258,43 +261,44 @@ pub enum QueryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BookmarkError {
-    /// So many names are kept already.
+    /// The greatest number of names is in use already.
     #[error("{most} bookmarks have names already; forget one first")]
     TooMany {
-        /// How many names are kept at the most.
+        /// The greatest number of names.
         most: usize,
     },
 }
 
-/// Why a call that waits for the engine did not.
+/// Why a call that waits for the engine did not wait, or gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The caller holds what the engine needs to go on: it is inside a hook, a visit, or another call of the engine's.
-    #[error("called from inside a hook or a visit, which the engine itself would have to wait for; call it elsewhere")]
+    /// The caller holds what the engine needs to make progress: it is inside a hook, a visit, or
+    /// another call of the engine's.
+    #[error("called inside a hook or a visit, which the engine would have to wait for; call it elsewhere")]
     Reentrant,
-    /// The time given is over.
-    #[error("the time is over, and what was waited for has not come; a push that stalls half-way can be in the way")]
+    /// The time limit is over.
+    #[error("the time limit is over; a push that has stalled before it published its record may be the cause")]
     Timeout,
 }
 
-/// Why [`Store::evictions`](crate::Store::evictions) gave no stream.
+/// Why [`Store::evictions`](crate::Store::evictions) returned no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// A store has one stream of evicted records at a time.
-    #[error("this store's evictions have a stream already; drop that one first")]
+    /// The store has a stream already. A store has one stream of evicted records at a time.
+    #[error("this store has a stream of evictions already; drop that one first")]
     Taken,
     /// The store was shut down.
-    #[error("the store is shut down; nothing is evicted any more")]
+    #[error("the store is shut down; it evicts nothing any more")]
     Closed,
     /// The buffer would not fit into the address space.
-    #[error("a stream with room for {0} records would not fit into memory; give fewer")]
+    #[error("a stream that buffers {0} records does not fit into memory; give a smaller buffer")]
     TooLarge(usize),
     /// The caller holds what the store's end would wait for: it is inside a hook or a visit.
-    #[error("called from inside a hook or a visit, which the store's end would have to wait for; call it elsewhere")]
+    #[error("called inside a hook or a visit, which the store's end would have to wait for; call it elsewhere")]
     Reentrant,
-    /// A stream buffers at least one record.
-    #[error("a stream of 0 records could carry none; give at least 1")]
+    /// The buffer size is 0. A stream buffers at least one record.
+    #[error("a stream that buffers 0 records delivers none; give at least 1")]
     NoCapacity,
 }

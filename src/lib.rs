@@ -1,5 +1,6 @@
-//! A lock-free, bounded, in-memory store for observability signals: spans, log records, metric points, or a type of your
-//! own. Many threads write it at full speed while others look records up by trace, service, severity, name or type.
+//! A lock-free, bounded, in-memory store for observability signals: spans, log records, metric
+//! points, or a type of your own. Many threads write to it at full speed while others look records
+//! up by trace, service, severity, name or type.
 //!
 //! ```
 //! use slipring::{Resource, Scope, Source, Span, Store, TraceId};
@@ -19,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # The data's way
+//! # How data flows
 //!
 //! ```text
 //!  producers ──push──► shard's ring ──notice──► indexer ──insert, evict──► directories and links
@@ -29,44 +30,60 @@
 //!                                    └──► hooks, stream, drop
 //! ```
 //!
-//! One number names a record: its **sequence** in its shard. In a shard with `P` **places**, sequence `s` belongs to place
-//! `s % P`. A **slot** serves the place, and its **generation** word says which sequence is published there. That is the place's own
-//! slot, as a rule; while somebody sleeps over it, a spare one serves the place. Four cursors, each only
-//! ever growing, say how far things are: `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`. A record is visible
-//! from its publishing until `capacity` newer ones have been claimed in its shard, at every instant and however far the
-//! indexer lags. An index is a **directory** from a key's fingerprint to the place of the newest record with it, and a **link**
-//! for each place to the one before; a walk stops at the first sequence that is not visible any more, so a link into the evicted
-//! part is never followed.
+//! A record is named by its shard and its **sequence** there. In a shard with `P` **places**,
+//! sequence `s` belongs to place `s % P`. Each place is served by a **slot**, whose **generation**
+//! word says which sequence is published there. That is usually the place's own slot. While a
+//! suspended thread holds that slot, a spare slot serves the place.
 //!
-//! A walk reads slots' heads and holds nothing back. A reader **pins** the few slots whose records it is about to look at, and what is
-//! pinned is not moved out of its slot.
+//! Each shard has four cursors, which only grow:
+//! `reclaimed ≤ evicted ≤ indexed ≤ claimed ≤ reclaimed + P`. A record is visible from its
+//! publication until `capacity` newer records have been claimed in its shard. That holds at every
+//! instant, however far the indexer lags.
+//!
+//! An index consists of a **directory**, which maps a key's fingerprint to the place of the newest
+//! record with that key, and of a **link** for each place to the record with the same key before
+//! it. A walk along the links stops at the first sequence that is no longer visible, so it never
+//! follows a link into the evicted part. It reads slots' heads and holds nothing back.
+//!
+//! A reader **pins** the few slots whose records it is about to read. A pinned record is not moved
+//! out of its slot. Pins are hazard pointers (Michael, *Hazard Pointers: Safe Memory Reclamation
+//! for Lock-Free Objects*, 2004).
 //!
 //! # Consistency
 //!
-//! - **No index entry outlives its slot.** Before a slot is written again, no walk reaches the record it held.
-//! - **Answers don't lag.** A query shows every record whose push returned before it began, and only records that carry the
-//!   key and were in the store at some moment of the query. If eviction cut into it meanwhile, the answer says so.
-//! - **A position means one record for good**: [`Store::get`] gives that record or an error, never another.
-//! - **Conservation**: offered = held + evicted + rejected, exactly, whatever the schedule; each record is dropped or
-//!   handed on exactly once.
-//! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or with a slow reader.
-//! - **No thread's sleep stops another**, for as many sleepers as there are [spare slots](Builder::spare_slots).
-//! - **Order**: records of one thread keep their order. Records of several threads are ordered by runs, and runs that overlap have
-//!   no finer order. A run is at most 256 pushes, and ends at the indexer's next pass: every half to two milliseconds under
-//!   traffic, unless hooks take longer. In a [manual](Builder::manual) store it ends at the next [`step`](Store::step).
+//! - **No index entry outlives its slot.** Before a slot is written again, no walk reaches the
+//!   record that it held.
+//! - **Answers don't lag.** A query shows every record whose push returned before the query began.
+//!   It shows only records that carry the key and were in the store at some moment of the query. If
+//!   eviction removed matching records meanwhile, the answer says so.
+//! - **A position means one record forever**: [`Store::get`] returns that record or an error, never
+//!   another record.
+//! - **Conservation**: offered = held + evicted + rejected, exactly, whatever the schedule. Each
+//!   record is dropped or handed on exactly once.
+//! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or
+//!   with a slow reader.
+//! - **A suspended thread does not stop others**, for as many suspended threads as there are [spare
+//!   slots](Builder::spare_slots).
+//! - **Order**: the records of one thread keep their order. Records of several threads are ordered
+//!   by runs, and runs that overlap have no finer order. A run is at most 256 pushes, and ends at
+//!   the indexer's next pass: every half to two milliseconds under traffic, unless hooks take
+//!   longer. In a [manual](Builder::manual) store it ends at the next [`step`](Store::step).
 //!
-//! `docs/DESIGN.md` says how these are kept, and `docs/VERIFICATION.md` how they are checked. How to
-//! use the store well is in the [`guide`]; what can be asked, and at what cost, in [`answers`].
+//! `docs/DESIGN.md` says how these guarantees are kept, and `docs/VERIFICATION.md` how they are
+//! checked. The [`guide`] says how to use the store well, and [`answers`] what can be asked and at
+//! what cost.
 //!
 //! # Features
 //!
-//! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals; `Deserialize` too for
-//!   positions, bookmarks and cursors.
-//! - `async`: followers are streams, and pushes can be awaited; for any executor.
-//! - `otlp`: export requests of OpenTelemetry's protocol, in protobuf and JSON, to records and back ([`otlp`]).
+//! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals.
+//!   Also `Deserialize` for positions, bookmarks and cursors.
+//! - `async`: followers are streams, and pushes can be awaited, with any executor.
+//! - `otlp`: converts export requests of the OpenTelemetry protocol, in protobuf and JSON, to
+//!   records and back ([`otlp`]).
 //! - `opentelemetry`: exporters for OpenTelemetry's Rust SDK ([`otlp::Exporter`](crate::otlp)).
-//! - `rayon`: [`Query`]s that several threads answer at once.
-//! - `tracing`: a flight recorder of the own process's last spans and events, from the `tracing` crate.
+//! - `rayon`: [`Query`]s that several threads execute at once.
+//! - `tracing`: a flight recorder of this process's last spans and events, from the `tracing`
+//!   crate.
 
 #![deny(missing_docs)]
 

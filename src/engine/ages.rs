@@ -1,28 +1,29 @@
-//! Notes of how many records had been claimed when: what eviction by age goes by.
+//! Notes of how many records had been claimed at which time. Eviction by age reads them.
 
 use crate::sync::{Count, Mutex};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long records may stay, and notes of how many there were when.
+/// The longest time that a record may stay, and the notes that show when it is over.
 #[derive(Debug)]
 pub(crate) struct Ages {
-    pub(crate) most: Duration,
-    /// Whoever finds it locked leaves the notes to whoever has it: nobody waits here.
+    pub(crate) max_age: Duration,
+    /// A thread that finds this locked skips the work, because the holder does it. No thread blocks
+    /// here.
     pub(crate) notes: Mutex<Notes>,
-    /// Bytes that the notes have on the heap.
+    /// Heap bytes of the notes.
     pub(crate) bytes: Count,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// Oldest first.
-    pub(crate) taken: VecDeque<Note>,
-    /// A note that is not needed any more, for the next one's use.
+    /// The notes in use, oldest first.
+    pub(crate) queue: VecDeque<Note>,
+    /// An expired note. The next note reuses its memory.
     pub(crate) spare: Option<Note>,
 }
 
-/// How many records had been claimed in each shard at some time.
+/// How many records each shard had claimed at one time.
 #[derive(Debug)]
 pub(crate) struct Note {
     pub(crate) at: Instant,
@@ -30,19 +31,20 @@ pub(crate) struct Note {
 }
 
 impl Ages {
-    pub(crate) fn new(most: Duration) -> Self {
-        Self { most, notes: Mutex::new(Notes::default()), bytes: Count::default() }
+    pub(crate) fn new(max_age: Duration) -> Self {
+        Self { max_age, notes: Mutex::new(Notes::default()), bytes: Count::default() }
     }
 
-    /// Bytes on the heap.
+    /// Returns the heap bytes of the notes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.get() as usize
     }
 }
 
 impl Notes {
+    /// Computes the heap bytes of the notes.
     pub(crate) fn bytes(&self) -> usize {
-        let each: usize = self.taken.iter().chain(&self.spare).map(|note| size_of_val(&*note.claimed)).sum();
-        self.taken.capacity() * size_of::<Note>() + each
+        let claims: usize = self.queue.iter().chain(&self.spare).map(|note| size_of_val(&*note.claimed)).sum();
+        self.queue.capacity() * size_of::<Note>() + claims
     }
 }

@@ -7,11 +7,14 @@ use crate::error::WaitError;
 use crate::signal::Signal;
 use std::time::Instant;
 
-/// A cut through a store: everything that arrived before it, and everything after.
+/// A cut through a store: it separates the records that arrived before it from those that arrive
+/// after it.
 ///
-/// In each shard it stands at the first record whose push had not finished, so that none is lost to it: a record that was pushed
-/// beside one whose push stalls comes after the cut, though it was visible already. Where no push stalls it keeps each thread's order:
-/// what comes before it comes with all that its thread had pushed earlier.
+/// In each shard the cut stands at the first record whose push had not finished, so a follower that
+/// starts from the bookmark loses no record. If a push stalls, records that were pushed beside it
+/// come after the cut, although queries could already see them. If no push stalls, the cut respects
+/// each thread's order: a record comes before the cut only together with all that its thread had
+/// pushed earlier.
 ///
 /// ```
 /// use slipring::{LogRecord, Store};
@@ -29,7 +32,8 @@ use std::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is small, holds nothing back, and can be kept for as long as one likes: what was evicted since is counted.
+/// A bookmark is small and holds nothing back. You can keep it for as long as you like: records
+/// that are evicted in the meantime are counted as missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bookmark {
@@ -39,36 +43,39 @@ pub struct Bookmark {
 }
 
 impl Bookmark {
-    /// The cut as it is now. O(shards + records not yet indexed).
+    /// Returns the cut as it is now. O(shards + records not yet indexed).
     pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
         Self { store: engine.identity, next: engine.cut().collect() }
     }
 
-    /// The cut before everything.
+    /// Returns the cut before all records.
     pub(crate) fn beginning<T: Signal>(engine: &Engine<T>) -> Self {
         Self { store: engine.identity, next: engine.shards.iter().map(|_| 0).collect() }
     }
 }
 
 impl<T: Signal> Engine<T> {
-    /// For each shard, the first sequence after a cut through the store as it is now.
+    /// Returns, for each shard, the first sequence after a cut through the store as it is now.
     pub(crate) fn cut(&self) -> impl Iterator<Item = u64> {
-        // The clock first: whatever run is seen to have begun has all that its thread pushed before it seen as well.
-        let now = self.router.stamps_given();
+        // Read the stamp counter before the shards. A run whose stamp is below this value began
+        // after its thread had published all that it pushed before the run, so the shards read
+        // below show those records too.
+        let now = self.router.next_stamp();
         self.shards.iter().map(move |shard| shard.published_before(now))
     }
 
     /// Sleeps until something has been published after the bookmark, or the store is shut down.
     ///
-    /// Whoever indexes wakes it, so producers pay nothing. What is published is indexed before long, by the thread if by nobody
-    /// else; without a thread it looks for itself now and then.
+    /// A thread that indexes records wakes the sleeper, so producers pay nothing for it. The
+    /// indexer thread indexes published records soon if no other thread does. In a store without an
+    /// indexer thread, the sleeper looks for itself every [`WAIT_AT_MOST`].
     pub(crate) fn wait_for_arrivals(&self, bookmark: &Bookmark, deadline: Option<Instant>) -> Result<(), WaitError> {
         if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
         let ready = || self.has_news_since(bookmark);
-        let turn = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
-        let until = [deadline, turn].into_iter().flatten().min();
+        let next_look = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
+        let until = [deadline, next_look].into_iter().flatten().min();
         match self.arrivals.wait(until, ready) {
             None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Err(WaitError::Timeout),
             _ => Ok(()),
@@ -80,7 +87,8 @@ impl<T: Signal> Engine<T> {
         (self.is_stopping() || news()).then_some(())
     }
 
-    /// Lets a task wait as `wait_for_arrivals` does, until `look` answers. It looks once.
+    /// Registers a task that waits as `wait_for_arrivals` does, until `look` returns something.
+    /// Calls `look` once.
     #[cfg(feature = "async")]
     pub(crate) fn poll_arrivals<R>(
         &self,
@@ -91,6 +99,7 @@ impl<T: Signal> Engine<T> {
         self.arrivals.poll(ticket, context, look)
     }
 
+    /// Withdraws a task's registration.
     #[cfg(feature = "async")]
     pub(crate) fn forget_task(&self, ticket: &mut crate::sync::Ticket) {
         self.arrivals.leave(ticket);

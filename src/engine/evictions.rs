@@ -9,85 +9,96 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
+/// A user's callback for evicted records.
 pub(crate) type Hook<T> = dyn Fn(Position, &T, EvictReason) + Send + Sync;
 
-/// What wants to see evicted records; replaced whole, see `sync::Snapshot`.
+/// The hooks and the stream that receive evicted records. A change replaces the whole value, see
+/// `sync::Snapshot`.
 pub(crate) struct Sinks<T> {
     pub(crate) hooks: Vec<Arc<Hook<T>>>,
-    pub(crate) stream: Option<Outlet<T>>,
-    /// The store has ended: nothing enters here any more.
+    pub(crate) stream: Option<StreamSender<T>>,
+    /// Whether the store has ended. No hook or stream is added after that.
     pub(crate) closed: bool,
-    /// Whether they also get what is left in the store at its end.
-    pub(crate) drains: bool,
+    /// Whether the sinks also receive the records that are still in the store when it ends.
+    pub(crate) drain_at_end: bool,
 }
 
 impl<T> Default for Sinks<T> {
     fn default() -> Self {
-        Self { hooks: Vec::new(), stream: None, closed: false, drains: false }
+        Self { hooks: Vec::new(), stream: None, closed: false, drain_at_end: false }
     }
 }
 
 impl<T> Clone for Sinks<T> {
     fn clone(&self) -> Self {
-        Self { hooks: self.hooks.clone(), stream: self.stream.clone(), closed: self.closed, drains: self.drains }
+        Self {
+            hooks: self.hooks.clone(),
+            stream: self.stream.clone(),
+            closed: self.closed,
+            drain_at_end: self.drain_at_end,
+        }
     }
 }
 
 impl<T> Sinks<T> {
-    /// Without hooks or stream, for good.
+    /// Returns sinks without hooks or a stream, to which none can be added.
     pub(crate) fn closed() -> Self {
         Self { closed: true, ..Self::default() }
     }
 
+    /// Returns whether no hook and no subscriber would see an evicted record.
     pub(crate) fn is_empty(&self) -> bool {
-        self.hooks.is_empty() && self.stream.as_ref().is_none_or(Outlet::is_abandoned)
+        self.hooks.is_empty() && self.stream.as_ref().is_none_or(StreamSender::is_abandoned)
     }
 }
 
 impl<T> Sinks<T> {
-    /// Bytes that a stream's buffer takes.
+    /// Returns the bytes of the stream's buffer.
     pub(crate) fn bytes(&self) -> usize {
-        // Each place of the buffer has a word of its own beside the record.
+        // Each entry of the channel's buffer holds one word beside the record.
         let each = size_of::<Evicted<T>>() + size_of::<usize>();
-        self.stream.as_ref().map_or(0, |outlet| outlet.buffer * each)
+        self.stream.as_ref().map_or(0, |sender| sender.buffer * each)
     }
 }
 
-/// The engine's end of a stream.
-pub(crate) struct Outlet<T> {
+/// The engine's end of a stream of evicted records.
+pub(crate) struct StreamSender<T> {
     buffer: usize,
     sender: SyncSender<Evicted<T>>,
-    tally: Arc<Tally>,
+    counts: Arc<StreamCounts>,
 }
 
-impl<T> Clone for Outlet<T> {
+impl<T> Clone for StreamSender<T> {
     fn clone(&self) -> Self {
-        Self { buffer: self.buffer, sender: self.sender.clone(), tally: Arc::clone(&self.tally) }
+        Self { buffer: self.buffer, sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
     }
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct StreamCounts {
     missed: AtomicU64,
-    /// 1 once the subscriber has gone.
+    /// 1 once the subscriber has dropped its end.
     abandoned: AtomicU64,
 }
 
-impl<T> Outlet<T> {
+impl<T> StreamSender<T> {
+    /// Returns whether the subscriber has dropped its end.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.tally.abandoned.load(Ordering::Relaxed) != 0
+        self.counts.abandoned.load(Ordering::Relaxed) != 0
     }
 
-    /// Counts a record that the subscriber does not get.
+    /// Counts one record that the subscriber does not receive.
     pub(crate) fn miss(&self) {
-        self.miss_many(1);
+        self.count_missed(1);
     }
 
-    pub(crate) fn miss_many(&self, records: u64) {
-        self.tally.missed.fetch_add(records, Ordering::Relaxed);
+    /// Counts records that the subscriber does not receive.
+    pub(crate) fn count_missed(&self, records: u64) {
+        self.counts.missed.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Hands the record on, or gives it back if the subscriber is slow (which is counted) or gone.
+    /// Sends the record to the subscriber. Returns it if the buffer is full, which counts as
+    /// missed, or if the subscriber is gone.
     pub(crate) fn send(&self, position: Position, record: T, reason: EvictReason) -> Option<T> {
         match self.sender.try_send(Evicted { position, record, reason }) {
             Ok(()) => None,
@@ -104,49 +115,53 @@ impl<T> Outlet<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evicted<T> {
-    /// Where it was.
+    /// The record's position in the store.
     pub position: Position,
     /// The record itself.
     pub record: T,
-    /// Why it left.
+    /// Why the record left.
     pub reason: EvictReason,
 }
 
 /// The records that a store evicts, by value, in the order in which each shard evicts them.
 ///
-/// It ends when the store is shut down. Dropping it lets the store drop its evicted records again.
+/// The stream ends when the store is shut down. After the stream is dropped, the store drops
+/// evicted records itself again.
 #[derive(Debug)]
 pub struct Evictions<T> {
     receiver: Receiver<Evicted<T>>,
-    tally: Arc<Tally>,
+    counts: Arc<StreamCounts>,
 }
 
-/// A stream of `buffer` records: the engine's end and the subscriber's.
-pub(crate) fn stream<T>(buffer: usize) -> (Outlet<T>, Evictions<T>) {
+/// Creates a stream that buffers `buffer` records. Returns the engine's end and the subscriber's
+/// end.
+pub(crate) fn stream<T>(buffer: usize) -> (StreamSender<T>, Evictions<T>) {
     let (sender, receiver) = sync_channel(buffer);
-    let tally = Arc::new(Tally::default());
-    (Outlet { buffer, sender, tally: Arc::clone(&tally) }, Evictions { receiver, tally })
+    let counts = Arc::new(StreamCounts::default());
+    (StreamSender { buffer, sender, counts: Arc::clone(&counts) }, Evictions { receiver, counts })
 }
 
 impl<T> Evictions<T> {
-    /// The next one; waits for it. `None` once the store is shut down and the buffer empty.
+    /// Returns the next record, and waits until there is one. Returns `None` once the store is shut
+    /// down and the buffer is empty.
     ///
     /// # Errors
-    /// [`WaitError::Reentrant`] inside a hook or a visit, if there is none in the buffer: the engine might have to wait for this thread
-    /// before it evicts another.
+    /// [`WaitError::Reentrant`] inside a hook or a visit, if the buffer is empty: the engine might
+    /// have to wait for this thread before it can evict another record.
     pub fn recv(&self) -> Result<Option<Evicted<T>>, WaitError> {
         self.recv_with(|| self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected))
     }
 
-    /// As [`recv`](Evictions::recv), for this long at most.
+    /// Like [`recv`](Evictions::recv), but waits no longer than `timeout`.
     ///
     /// # Errors
-    /// Also [`WaitError::Timeout`].
+    /// [`WaitError::Timeout`] if nothing came in time, and the errors of `recv`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Evicted<T>>, WaitError> {
         self.recv_with(|| self.receiver.recv_timeout(timeout))
     }
 
-    /// The next one from the buffer, or, outside, from `wait`.
+    /// Returns the next record from the buffer. If the buffer is empty and the thread is not inside
+    /// the engine, calls `wait`.
     fn recv_with(
         &self,
         wait: impl FnOnce() -> Result<Evicted<T>, RecvTimeoutError>,
@@ -164,23 +179,25 @@ impl<T> Evictions<T> {
         }
     }
 
-    /// The next one, if there is one now.
+    /// Returns the next record if the buffer holds one. Never waits.
     pub fn try_recv(&self) -> Option<Evicted<T>> {
         self.receiver.try_recv().ok()
     }
 
-    /// Records that were evicted and did not get here since the stream was opened, exactly: its buffer was full, a reader was still
-    /// looking at them when the store shut down, or they were in the store then, which [`Store::drain`](crate::Store::drain) hands out.
+    /// Returns how many evicted records this stream has not received since it was opened. The count
+    /// is exact. A record is missed if the buffer was full, if a reader was still looking at the
+    /// record when the store shut down, or if the record was still in the store then.
+    /// [`Store::drain`](crate::Store::drain) hands those records out instead.
     pub fn missed(&self) -> u64 {
-        self.tally.missed.load(Ordering::Relaxed)
+        self.counts.missed.load(Ordering::Relaxed)
     }
 }
 
 impl<T> Iterator for Evictions<T> {
     type Item = Evicted<T>;
 
-    /// As [`Evictions::recv`]. Guard a hook or a visit it gives what is in the buffer, and then `None` although more may come:
-    /// outside it goes on.
+    /// Like [`Evictions::recv`]. Inside a hook or a visit it returns what is in the buffer, and
+    /// then `None` although more may come. Outside, iteration can go on after that.
     fn next(&mut self) -> Option<Evicted<T>> {
         self.recv().ok().flatten()
     }
@@ -188,6 +205,6 @@ impl<T> Iterator for Evictions<T> {
 
 impl<T> Drop for Evictions<T> {
     fn drop(&mut self) {
-        self.tally.abandoned.store(1, Ordering::Relaxed);
+        self.counts.abandoned.store(1, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,5 @@
-//! An engine without a store around it, and without a thread, for unit tests of the parts.
+//! Constructors and shortcuts for unit tests: an engine without a [`Store`](crate::Store) and
+//! without an indexer thread.
 
 use crate::engine::index::Fingerprints;
 use crate::engine::indexer::{Moved, Work};
@@ -8,15 +9,18 @@ use crate::signal::Signal;
 use crate::store::Builder;
 
 impl<T: Signal> Engine<T> {
+    /// Builds an engine with fixed hash keys.
     pub(crate) fn of(config: &Builder<T>) -> Self {
         let settings = &config.settings;
         let fingerprints = Fingerprints::fixed(0, settings.fingerprint_bits);
-        Self::new(settings, settings.layouts().expect("it is in order"), fingerprints, 0).expect("there is memory")
+        Self::new(settings, settings.layouts().expect("the settings are valid"), fingerprints, 0)
+            .expect("the slots can be allocated")
     }
 
+    /// Pushes one record, which must be accepted.
     pub(crate) fn push(&self, mut record: T) {
-        let meta = self.meta(&mut record).expect("its keys are sound");
-        let claim = self.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("there is room");
+        let meta = self.meta(&mut record).expect("the record's methods do not panic");
+        let claim = self.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
         self.publish(claim, record, &meta);
     }
 
@@ -27,7 +31,7 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// With a hook that looks at nothing.
+    /// Adds a hook that does nothing.
     pub(crate) fn hook(&self) {
         self.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
@@ -38,7 +42,7 @@ impl<T: Signal> Engine<T> {
 }
 
 impl Engine<crate::LogRecord> {
-    /// Pushes so many that are all alike.
+    /// Pushes `records` default records.
     pub(crate) fn push_some(&self, records: u64) {
         (0..records).for_each(|_| self.push(crate::LogRecord::default()));
     }

@@ -1,4 +1,4 @@
-//! Flushing, clearing and ending a store.
+//! Flushing, clearing and shutting down a store.
 
 use crate::engine::evictions::Sinks;
 use crate::engine::indexer::{Moved, Work};
@@ -13,26 +13,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<T: Signal> Engine<T> {
-    /// Applies all work that can be done in a shard now, without running user code; whether any was.
+    /// Indexes and evicts what can be indexed and evicted in a shard now, without running user
+    /// code. Returns whether anything moved.
     fn catch_up(&self, shard: usize) -> bool {
         self.step(shard, Work::FLUSH).is_some_and(|moved| moved.any())
     }
 
-    /// Waits until everything claimed before is indexed and every eviction due by then is applied.
+    /// Waits until everything that was claimed before the call is indexed and every eviction due by
+    /// then is applied.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
         if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
         for (number, shard) in self.shards.iter().enumerate() {
             let claimed = shard.claimed();
-            // Asked anew each time: what goes for its bytes is known once it is indexed.
+            // Evaluated in each round: which records exceed the byte budget is known only once they
+            // are indexed.
             let due = || shard.is_over_budget() || shard.evicted() < shard.low(claimed).min(claimed);
             let backoff = crossbeam_utils::Backoff::new();
             while shard.indexed() < claimed || due() {
                 if self.catch_up(number) {
                     continue;
                 }
-                // Somebody else has the token, or a push has not finished.
+                // Another thread holds the indexer lock, or a push has not finished.
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     return Err(WaitError::Timeout);
                 }
@@ -46,7 +49,7 @@ impl<T: Signal> Engine<T> {
         Ok(())
     }
 
-    /// Makes everything that is in the store now invisible at once, and due for eviction.
+    /// Makes all records that are in the store now invisible at once, and due for eviction.
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             shard.clear();
@@ -56,10 +59,11 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// No push enters from now on; the indexer is told to finish.
+    /// Refuses all pushes from now on, and tells the indexer thread to finish.
     pub(crate) fn close(&self) {
-        // Release pairs with the Acquire in `is_stopping`. The indexer that parks sees it, or is woken by the first shard that
-        // closes: see `Shard::take_parked_mark`.
+        // Release pairs with the Acquire in `is_stopping`. An indexer that is about to park either
+        // sees this flag, or is woken through the mark of the first shard that closes: see
+        // `Shard::take_parked_mark`.
         self.stopping.store(1, Ordering::Release);
         for shard in &self.shards {
             if shard.close() {
@@ -68,48 +72,53 @@ impl<T: Signal> Engine<T> {
         }
         self.wakeups.hurry();
         if !planted(Fault::ShutdownWithoutWake) {
-            // Wakers run inside, wherever they do: they may push, and not wait.
+            // Wakers always run inside the re-entrancy guard: they may push, but they may not wait.
             let _inside = reentrancy::enter();
             self.room.notify();
             self.arrivals.notify();
         }
     }
 
-    /// The end: applies what is due, ends hooks and streams, and drops every record that no reader is looking at. The
-    /// rest goes with the last handle.
+    /// Ends the store: applies all work that is due, removes hooks and stream, and drops every
+    /// record that no reader has pinned. The remaining records are dropped with the last handle.
     pub(crate) fn finish(&self) {
-        // Also for what hooks have captured: its drop is user code, and must not wait for this thread.
+        // The guard also covers the drop of what hooks have captured: it is user code, and must not
+        // wait for this thread.
         let _inside = reentrancy::enter();
-        self.work_off();
-        if self.sinks.load().drains {
+        self.step_until_idle();
+        if self.sinks.load().drain_at_end {
             self.shards.iter().for_each(Shard::clear);
-            self.work_off();
+            self.step_until_idle();
         }
-        // All tokens together, so that nobody hands on what is counted as missed here.
-        let owners: Vec<_> = (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
+        // Holds the indexer locks of all shards at once, so that no other thread hands on a record
+        // that is counted as missed here.
+        let guards: Vec<_> = (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
         self.count_missed_in_quarantine();
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
-        drop(owners);
-        let gone = || self.shards.iter().map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>()).sum::<u64>();
-        let before = gone();
+        drop(guards);
+        let departed =
+            || self.shards.iter().map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>()).sum::<u64>();
+        let before = departed();
         self.shards.iter().for_each(Shard::clear);
-        self.work_off();
-        // The stream does not get what was left. Counted before it ends, so that who sees its end sees the count.
-        sinks.stream.iter().for_each(|outlet| outlet.miss_many(gone() - before));
-        // Users' code, and no token is held.
+        self.step_until_idle();
+        // The stream does not receive the remaining records. They are counted before the stream
+        // ends, so that a subscriber that sees the end also sees the count.
+        sinks.stream.iter().for_each(|sender| sender.count_missed(departed() - before));
+        // This may drop user code's captures. No indexer lock is held here.
         self.guarded(|| drop(sinks));
     }
 
-    /// Lets go of hooks and stream, for good.
+    /// Removes hooks and stream, and refuses new ones.
     pub(crate) fn end_sinks(&self) {
         self.guarded(|| self.sinks.update(|_| Sinks::closed()));
     }
 
-    /// Steps until nothing moves any more.
-    fn work_off(&self) {
+    /// Steps in every shard until nothing moves any more.
+    fn step_until_idle(&self) {
         for number in 0..self.shards.len() {
-            // Whoever has the token now will not keep it.
+            // `None` means that another thread holds the indexer lock. It releases the lock soon,
+            // or is taken over.
             while self.step(number, Work::ALL).is_none_or(Moved::any) {
                 thread::yield_now();
             }

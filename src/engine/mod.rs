@@ -1,15 +1,16 @@
 //! The engine: rings of slots, the indexes over them, and the work that keeps both consistent.
 //!
-//! Imports run one way, from the last line of this list to the first:
+//! Imports run one way: a layer may import only from the layers listed before it.
 //!
-//! 1. [`tuning`], `position`, `reason`, `reentrancy`: constants, names of records, why they leave, the guard around foreign code.
+//! 1. [`tuning`], `position`, `reason`, `reentrancy`: constants, the names of records, the reasons
+//!    for eviction, and the re-entrancy guard around user code.
 //! 2. [`ring`]: slots and their heads, pins, and the words that several threads share.
 //! 3. [`index`]: directories, links and blocks over the slots of one ring.
 //! 4. [`shard`]: a ring with its indexes and cursors.
-//! 5. [`router`]: which shard a producer pushes to.
+//! 5. [`router`]: chooses the shard that a producer pushes to.
 //! 6. [`state`]: what all threads of a store share.
 //! 7. [`indexer`]: indexing, evicting and reclaiming, as methods of that state.
-//! 8. `push`, `lifecycle`: how records get in, and how a store is flushed, cleared and ended.
+//! 8. `push`, `lifecycle`: how records enter, and how a store is flushed, cleared and shut down.
 
 pub(crate) mod ages;
 pub(crate) mod bookmark;

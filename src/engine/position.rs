@@ -1,10 +1,11 @@
-//! Positions: names of records.
+//! Positions: the names of records.
 
 use std::fmt;
 
-/// Names one record of a store for good: asked for after the record has gone, it answers so, and never with another.
+/// The permanent name of one record in a store. After the record has left, a lookup by its position
+/// returns an error, never another record.
 ///
-/// It costs 16 bytes and is meaningful in the store that gave it only.
+/// A position takes 16 bytes. It is meaningful only in the store that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Position {
@@ -13,16 +14,18 @@ pub struct Position {
 }
 
 impl Position {
+    /// Names the record with this sequence in this shard.
     pub(crate) fn new(shard: usize, sequence: u64) -> Self {
         Self { shard: shard as u32, sequence }
     }
 
-    /// Which shard the record went to.
+    /// Returns the number of the record's shard.
     pub fn shard(self) -> usize {
         self.shard as usize
     }
 
-    /// The record's number in its shard, from 0, in the order of arrival there.
+    /// Returns the record's number in its shard. Numbers count from 0, in the order of arrival
+    /// there.
     pub fn sequence(self) -> u64 {
         self.sequence
     }

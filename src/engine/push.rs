@@ -1,4 +1,4 @@
-//! How a record gets in: its keys are worked out, slots are claimed, the record is written and published.
+//! Pushing: computes a record's keys, claims slots, then writes and publishes the record.
 
 use crate::engine::index::NO_KEY;
 use crate::engine::indexer::Work;
@@ -14,21 +14,25 @@ use crate::signal::{Key, Signal};
 use crate::sync::Ordering;
 use std::time::Instant;
 
-/// Where the last text in each index lay, and its fingerprint: records of one source have one and the same text.
+/// For each index, the address and the fingerprint of the last text key. Records of one source
+/// share the text, so its fingerprint is computed once.
 #[derive(Default)]
 pub(crate) struct PrintCache([((usize, usize), u64); 4]);
 
 impl<T: Signal> Engine<T> {
-    /// What the engine needs to know of a record, worked out before anything is claimed (invariant 5).
+    /// Computes what the engine needs to know of a record. This runs user code, so it happens
+    /// before anything is claimed (invariant 5).
     #[inline(always)]
     pub(crate) fn meta(&self, record: &mut T) -> Result<RecordMeta<T>, Rejection> {
         self.meta_of(record, |_, key| self.fingerprints.of(key))
     }
 
-    /// The same, of one record of many that are all still there: a text that lies where the one before it lay is the same text.
+    /// Like [`meta`](Self::meta), for one record of a batch whose records are all still alive: a
+    /// text key at the address of the previous one is the same text, so its cached fingerprint is
+    /// used.
     #[inline(always)]
-    pub(crate) fn meta_next(&self, record: &mut T, told: &mut PrintCache) -> Result<RecordMeta<T>, Rejection> {
-        self.meta_of(record, |index, key| match (key, told.0.get_mut(index)) {
+    pub(crate) fn meta_next(&self, record: &mut T, cache: &mut PrintCache) -> Result<RecordMeta<T>, Rejection> {
+        self.meta_of(record, |index, key| match (key, cache.0.get_mut(index)) {
             (Key::Text(text), Some(last)) => {
                 let place = (text.as_ptr() as usize, text.len());
                 if last.0 != place {
@@ -48,11 +52,11 @@ impl<T: Signal> Engine<T> {
     ) -> Result<RecordMeta<T>, Rejection> {
         let mut meta: RecordMeta<T> = RecordMeta::new();
         let mut bytes = size_of::<T>() as u64;
-        // Filled in place: a result handed out of the catch would be written and read again.
+        // Filled in place: a value returned through the catch would be written and read once more.
         let filled = self.guarded(|| {
             if !self.plain
-                && let Some(picks) = &self.picks
-                && picks.pick(record)
+                && let Some(predicate) = &self.class_predicate
+                && predicate.matches(record)
             {
                 meta.class = Class::Picked;
                 record.detach();
@@ -67,7 +71,7 @@ impl<T: Signal> Engine<T> {
             meta.heap = u32::try_from(heap).unwrap_or(u32::MAX);
             bytes = bytes.saturating_add(heap);
         });
-        let most = self.largest[meta.class as usize];
+        let most = self.max_record_bytes[meta.class as usize];
         match filled {
             None => Err(Rejection::Panicked),
             Some(()) if bytes > most => Err(Rejection::TooLarge { bytes, most }),
@@ -86,39 +90,42 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Claims slots for the first of these records, and for some behind it, in the way that the policy has it.
+    /// Claims slots for the first of these records, and for some of those behind it. If there is no
+    /// room, proceeds as `on_full` says.
     #[inline(always)]
     pub(crate) fn claim(&self, metas: &[RecordMeta<T>], on_full: OnFull) -> Result<Claim, Rejection> {
         if self.plain {
             self.claim_with(Class::Rest, metas.len(), &NoBudget, on_full)
         } else {
-            self.claim_as_kept(metas, on_full)
+            self.claim_metered(metas, on_full)
         }
     }
 
-    /// Where what is kept depends on more than numbers.
+    /// Claims in a store that has a byte limit or a class of its own.
     #[inline(never)]
-    fn claim_as_kept(&self, metas: &[RecordMeta<T>], on_full: OnFull) -> Result<Claim, Rejection> {
+    fn claim_metered(&self, metas: &[RecordMeta<T>], on_full: OnFull) -> Result<Claim, Rejection> {
         let class = metas[0].class;
         let wanted = metas.iter().take_while(|meta| meta.class == class).count();
         let metas = &metas[..wanted];
-        // Release pairs with the Acquire in `tell_of_freed`. They are told there: wakers never run between claim and publish
-        // (invariant 5).
+        // Release pairs with the Acquire in `notify_freed_bytes`. Waiters are notified there and
+        // not here, because wakers must not run between claim and publish (invariant 5).
         let freed = || self.freed.store(1, Ordering::Release);
         self.claim_with(class, wanted, &MeteredBytes { metas, freed }, on_full)
     }
 
-    /// Wakes who waits for room, if a claim has given back bytes where none had been left. Not with a claim in hand.
+    /// Wakes producers that wait for room, if a claim has released bytes to a budget that had none
+    /// left. The caller must not hold an unpublished claim.
     #[inline]
-    fn tell_of_freed(&self) {
-        // Acquire pairs with the Release in `claim_as_kept`: whoever is told sees the bytes, also if another thread tells it.
+    fn notify_freed_bytes(&self) {
+        // Acquire pairs with the Release in `claim_metered`: a woken producer sees the released
+        // bytes, also if another thread than the releasing one notifies it.
         if !self.plain && self.freed.load(Ordering::Relaxed) != 0 && self.freed.swap(0, Ordering::Acquire) != 0 {
             let _inside = reentrancy::enter();
             self.room.notify();
         }
     }
 
-    /// Claims up to `wanted` slots, and what else they need.
+    /// Claims up to `wanted` slots and reserves what the records need beside them.
     #[inline(always)]
     fn claim_with(
         &self,
@@ -142,8 +149,9 @@ impl<T: Signal> Engine<T> {
         admission: &impl Admission,
         on_full: OnFull,
     ) -> Result<Claim, Rejection> {
-        // Once a run is often enough: a run is short beside a ring's slack. Not with a claim in hand: waking another thread may
-        // cost this one its core, and what it has not published stalls its shard.
+        // Once per run is often enough, because a run is short beside a ring's slack. This happens
+        // before the claim: waking another thread may cost this one its core, and an unpublished
+        // claim stalls its shard.
         if self.router.is_short(&self.shards, class) && !self.wakeups.is_crowded() {
             self.wakeups.hurry();
         }
@@ -154,13 +162,17 @@ impl<T: Signal> Engine<T> {
         claim().or_else(|refused| self.wait_for_room(class, on_full, refused, claim))
     }
 
-    /// Whether a push of this class may find room now, or be refused for good.
+    /// Returns whether a push of this class may find room now, or would be refused because the
+    /// store is closed.
     pub(crate) fn may_have_room(&self, class: Class) -> bool {
         self.shards[self.router.shards_of(class)].iter().any(Shard::has_room_or_is_closed)
     }
 
-    /// Tries again and again, in the way that the policy has it. The store is closed; or there is no room, because somebody else
-    /// holds the tokens, or more threads sleep over slots than there are spare ones.
+    /// Retries a claim until it succeeds, or is refused as `on_full` and the re-entrancy guard
+    /// demand.
+    ///
+    /// A claim fails if the store is closed, or if there is no room: another thread holds the
+    /// indexer locks, or more threads are suspended over slots than there are spare slots.
     #[cold]
     fn wait_for_room(
         &self,
@@ -172,7 +184,7 @@ impl<T: Signal> Engine<T> {
         let backoff = crossbeam_utils::Backoff::new();
         let mut waited = false;
         loop {
-            self.tell_of_freed();
+            self.notify_freed_bytes();
             if refused == NoClaim::Closed {
                 return Err(Rejection::Closed);
             }
@@ -192,21 +204,24 @@ impl<T: Signal> Engine<T> {
             }
             match claim() {
                 Ok(claim) => return Ok(claim),
-                Err(again) => refused = again,
+                Err(next) => refused = next,
             }
         }
     }
 
-    /// Indexes, evicts and reclaims a small batch for the indexer; whether that made room.
+    /// Indexes, evicts and reclaims a small batch in place of the indexer. Returns whether that
+    /// made room.
     #[cold]
     fn assist(&self, shard: usize) -> bool {
         if reentrancy::is_inside() {
             return false;
         }
-        // Hooks and streams see what is evicted on the indexer's thread, if there is one and it does not sleep. One that takes its
-        // time in a hook does not sleep: the hook would keep the producer as well.
-        let sleeps = || self.showing.get() == 0 && self.patience[self.shards.len()].is_out(self.wakeups.tick());
-        let work = if !self.threaded || sleeps() { Work::ASSIST_ALL } else { Work::ASSIST };
+        // If there is an indexer thread and it is not suspended, hooks and streams receive evicted
+        // records on that thread. An indexer thread that is running a slow hook does not count as
+        // suspended: a producer that ran the hook would be held up by it as well.
+        let indexer_is_suspended =
+            || self.running_hooks.get() == 0 && self.stall_detectors[self.shards.len()].is_stalled(self.wakeups.tick());
+        let work = if !self.threaded || indexer_is_suspended() { Work::ASSIST_ALL } else { Work::ASSIST };
         let Some(moved) = self.step(shard, work) else { return false };
         if moved.reclaimed > 0 {
             self.counts.assists.add(1);
@@ -214,36 +229,37 @@ impl<T: Signal> Engine<T> {
         moved.reclaimed > 0
     }
 
-    /// Puts a record into the slot of a claim of one, and says so.
+    /// Writes a record into the slot of a claim of one, and publishes it.
     #[inline(always)]
     pub(crate) fn publish(&self, claim: Claim, record: T, meta: &RecordMeta<T>) {
         debug_assert_eq!(claim.count, 1);
         let slots = &self.shards[claim.shard].slots;
-        // SAFETY: the router has given this thread the claim, which is below the shard's limit; its one sequence is
-        // written once, here (invariant 3), and no user code runs in between (invariant 5).
+        // SAFETY: the router gave this claim to this thread alone, and the claim lies below the
+        // shard's limit, so the slot is free. The claim's one sequence is written once, here
+        // (invariant 3). No user code runs between claim and publish (invariant 5).
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, meta) };
         slots.prefetch_ahead(claim.slot);
-        self.tell_of_freed();
+        self.notify_freed_bytes();
         self.reclaim_after_push(claim.shard, claim.first + 1, 1);
     }
 
-    /// Puts records into the slots of a claim, in order, and says so. There must be as many as the claim counts, and as many
-    /// entries in `metas`.
+    /// Writes records into the slots of a claim, in order, and publishes each. Both `records` and
+    /// `metas` must hold at least as many entries as the claim counts.
     #[inline]
     pub(crate) fn publish_all(&self, claim: Claim, records: &mut std::vec::IntoIter<T>, metas: &[RecordMeta<T>]) {
         let slots = &self.shards[claim.shard].slots;
         let (mut slot, mut sequence) = (claim.slot, claim.first);
         for meta in &metas[..claim.count as usize] {
-            let record = records.next().expect("a batch has a record for each meta");
-            // SAFETY: as in `publish`; there are no more entries in `metas` than the claim counts, and each sequence is written once
-            // (invariants 3 and 5).
+            let record = records.next().expect("there is a record for each entry of `metas`");
+            // SAFETY: as in `publish`. The loop visits no more entries than the claim counts, and
+            // each sequence is written once (invariants 3 and 5).
             unsafe { slots.write(slot, sequence, claim.stamp, record, meta) };
             slots.prefetch_ahead(slot);
             slot = slots.place_after(slot, 1);
             sequence += 1;
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
-        self.tell_of_freed();
+        self.notify_freed_bytes();
         self.reclaim_after_push(claim.shard, sequence, claim.count);
     }
 }
@@ -256,13 +272,13 @@ mod tests {
 
     #[cfg(feature = "async")]
     #[test]
-    fn who_waits_for_room_is_told_of_bytes_that_a_claim_gave_back_once_the_record_is_published() {
+    fn a_claim_that_releases_bytes_wakes_waiting_tasks_only_after_it_has_published() {
         use std::sync::atomic::AtomicU64;
         use std::sync::{Arc, OnceLock};
         use std::task::{Context, Wake, Waker};
 
-        struct Looks(OnceLock<Arc<Engine<LogRecord>>>, AtomicU64);
-        impl Wake for Looks {
+        struct CountingWaker(OnceLock<Arc<Engine<LogRecord>>>, AtomicU64);
+        impl Wake for CountingWaker {
             fn wake(self: Arc<Self>) {
                 let engine = self.0.get().unwrap();
                 assert!(reentrancy::is_inside());
@@ -272,33 +288,33 @@ mod tests {
         }
 
         let engine = Arc::new(Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
-        let looks = Arc::new(Looks(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
-        let woken = || (looks.1.load(Ordering::Relaxed), engine.caught_panics());
-        let waker = Waker::from(Arc::clone(&looks));
+        let counting = Arc::new(CountingWaker(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
+        let wakes_and_panics = || (counting.1.load(Ordering::Relaxed), engine.caught_panics());
+        let waker = Waker::from(Arc::clone(&counting));
         let mut ticket = Default::default();
         let mut register =
             || assert!(engine.room.poll(&mut ticket, &mut Context::from_waker(&waker), || None::<()>).is_pending());
         register();
         engine.push_some(1);
-        assert_eq!(woken(), (0, 0));
+        assert_eq!(wakes_and_panics(), (0, 0));
         engine.freed.store(1, Ordering::Relaxed);
         engine.push_some(1);
-        assert_eq!(woken(), (1, 0));
+        assert_eq!(wakes_and_panics(), (1, 0));
         register();
         engine.push_some(1);
-        assert_eq!(woken(), (1, 0), "they are told once");
+        assert_eq!(wakes_and_panics(), (1, 0), "released bytes are notified once");
         engine.freed.store(1, Ordering::Relaxed);
         let metas = [0, 1].map(|_| engine.meta(&mut LogRecord::default()).unwrap());
         let claim = engine.claim(&metas, OnFull::Reject).unwrap();
-        assert_eq!(woken(), (1, 0), "not with a claim in hand");
+        assert_eq!(wakes_and_panics(), (1, 0), "no notification while a claim is unpublished");
         engine.publish_all(claim, &mut vec![LogRecord::default(); 2].into_iter(), &metas);
-        assert_eq!(woken(), (2, 0));
+        assert_eq!(wakes_and_panics(), (2, 0));
         register();
         engine.freed.store(1, Ordering::Relaxed);
         engine.close();
         register();
         assert_eq!(engine.claim(&metas, OnFull::Reject).unwrap_err(), Rejection::Closed);
-        assert_eq!(woken(), (4, 0), "by the end, and who finds no room tells it too");
+        assert_eq!(wakes_and_panics(), (4, 0), "closing notifies, and so does a push that finds no room");
         engine.room.leave(&mut ticket);
     }
 }

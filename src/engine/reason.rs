@@ -1,4 +1,4 @@
-//! Why records leave.
+//! The reasons for which records leave a store.
 
 use std::fmt;
 
@@ -8,21 +8,23 @@ use std::fmt;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum EvictReason {
-    /// Newer ones took its place: the store, or the record's [class](crate::Builder::class), keeps so many.
+    /// Newer records took its place: the store, or the record's [class](crate::Builder::class),
+    /// keeps only so many records.
     #[default]
     Capacity,
     /// The store was cleared or shut down.
     Cleared,
-    /// It had been in the store for as long as [one may](crate::Builder::max_age).
+    /// It had been in the store for the [longest time allowed](crate::Builder::max_age).
     Age,
-    /// Newer ones took its bytes: the store keeps [so many](crate::Builder::max_bytes).
+    /// Newer records took its bytes: the store keeps only [so many
+    /// bytes](crate::Builder::max_bytes).
     Bytes,
 }
 
 impl EvictReason {
     pub(crate) const ALL: [Self; 4] = [Self::Capacity, Self::Cleared, Self::Age, Self::Bytes];
 
-    /// The reason that was kept as this number.
+    /// Returns the reason whose discriminant is `number`.
     pub(crate) fn numbered(number: u8) -> Self {
         Self::ALL.get(usize::from(number)).copied().unwrap_or_default()
     }

@@ -1,11 +1,13 @@
-//! Whether this thread is inside the engine, and what it does as soon as it no longer is.
+//! The re-entrancy guard: it knows whether this thread is inside the engine, and runs deferred work
+//! when the thread leaves.
 //!
-//! A thread that holds a token or a pin, or runs foreign code for the engine, of whatever store, must never wait for the
-//! engine (invariant 6): it could be waiting for itself, or two stores for each other. What has to wait is done when the thread
-//! leaves, see [`later`].
+//! A thread that holds an indexer lock or a pin, or that runs user code for the engine of any
+//! store, must never wait for the engine (invariant 6). It could be waiting for itself, or two
+//! stores could be waiting for each other. Work that has to wait is deferred until the thread
+//! leaves, see [`defer`].
 //!
-//! Whoever holds a token, a pin or a lock enters before it takes that, and leaves after it has given it back. So a thread
-//! that leaves holds nothing of the engine's.
+//! A thread enters before it acquires an indexer lock, a pin or a mutex, and leaves after it has
+//! released it. So a thread that leaves holds nothing of the engine's.
 
 pub(crate) use crate::sync::caught;
 use crate::sync::per_thread;
@@ -13,43 +15,47 @@ use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
 per_thread!(DEPTH: Cell<u32> = Cell::new(0));
-per_thread!(LATER: RefCell<Vec<Box<dyn FnOnce()>>> = RefCell::new(Vec::new()));
+per_thread!(DEFERRED: RefCell<Vec<Box<dyn FnOnce()>>> = RefCell::new(Vec::new()));
 
-/// A bit in `DEPTH`, beside the number of entrances: there is something in `LATER`.
+/// A bit in `DEPTH`, beside the number of nested guards. It is set while `DEFERRED` holds work.
 const DUE: u32 = 1 << 31;
 
-/// While it lives, this thread is inside.
+/// While a guard lives, its thread counts as inside the engine.
 pub(crate) struct Guard(PhantomData<*const ()>);
 
+/// Marks this thread as inside the engine until the guard is dropped. Guards nest.
 #[inline]
 pub(crate) fn enter() -> Guard {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     Guard(PhantomData)
 }
 
+/// Returns whether this thread is inside the engine.
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.with(|depth| depth.get() != 0)
 }
 
-/// Runs this as soon as the thread, which is inside, leaves. It still counts as inside then, but holds nothing, so that this may
-/// wait for other threads. A panic is dropped.
+/// Defers `run` until this thread, which must be inside the engine, leaves its outermost guard. The
+/// thread still counts as inside while `run` runs, but it holds nothing, so `run` may wait for
+/// other threads. A panic of `run` is caught and dropped.
 ///
-/// Returns false, and drops it, if the thread is ending and has no place for it any more.
+/// Returns false, and drops `run`, if the thread is ending and its thread-locals are gone.
 pub(crate) fn defer(run: impl FnOnce() + 'static) -> bool {
     debug_assert!(is_inside());
-    let kept = LATER.try_with(|later| later.borrow_mut().push(Box::new(run))).is_ok();
-    if kept {
+    let queued = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(Box::new(run))).is_ok();
+    if queued {
         DEPTH.with(|depth| depth.set(depth.get() | DUE));
     }
-    kept
+    queued
 }
 
-/// Runs what was to be run later, and what that leaves to be run later, one after the other: however long the chain, the
-/// stack stays as it is. Then the thread is outside.
+/// Runs the deferred work, and the work that this defers in turn, one after the other. It loops
+/// rather than recurses, so the stack does not grow with the length of the chain. Then it marks the
+/// thread as outside.
 #[cold]
 fn run_all() {
-    let next = || LATER.try_with(|later| std::mem::take(&mut *later.borrow_mut())).unwrap_or_default();
+    let next = || DEFERRED.try_with(|deferred| std::mem::take(&mut *deferred.borrow_mut())).unwrap_or_default();
     loop {
         let due = next();
         if due.is_empty() {
@@ -82,26 +88,26 @@ mod tests {
     use std::rc::Rc;
 
     #[test]
-    fn what_is_left_for_later_runs_when_the_outermost_is_left() {
-        let said = Rc::new(RefCell::new(Vec::new()));
-        let say = |what: &'static str| {
-            let said = Rc::clone(&said);
-            move || said.borrow_mut().push((what, is_inside()))
+    fn deferred_work_runs_in_order_when_the_outermost_guard_is_dropped() {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let record = |what: &'static str| {
+            let log = Rc::clone(&log);
+            move || log.borrow_mut().push((what, is_inside()))
         };
         let outer = enter();
         let inner = enter();
-        let (first, second) = (say("first"), say("third"));
+        let (first, second) = (record("first"), record("third"));
         assert!(defer(move || {
             first();
             drop(enter());
             assert!(defer(second));
-            std::panic::resume_unwind(Box::new("it is dropped"));
+            std::panic::resume_unwind(Box::new("this panic is caught"));
         }));
-        assert!(defer(say("second")));
+        assert!(defer(record("second")));
         drop(inner);
-        assert!(said.borrow().is_empty());
+        assert!(log.borrow().is_empty());
         drop(outer);
-        assert_eq!(*said.borrow(), [("first", true), ("second", true), ("third", true)]);
+        assert_eq!(*log.borrow(), [("first", true), ("second", true), ("third", true)]);
         assert!(!is_inside());
     }
 }

@@ -1,24 +1,31 @@
-//! Routing: which shard a producer pushes to, and with which stamp.
+//! Routing: chooses the shard that a producer pushes to, and the stamp of its records.
 //!
-//! A producer stays on one shard for a **run** of pushes. Then it takes a **turn** from a counter that all producers of the route
-//! share; turns go round the shards. So each shard gets the same number of runs, whoever pushes them, and all of the capacity
-//! serves even a single producer.
+//! A producer stays on one shard for a **run** of pushes. Then it takes a **turn** from a counter
+//! that all producers of the shard group share. Turns go round the shards. So each shard receives
+//! the same number of runs, whichever thread pushes them, and the whole capacity serves even a
+//! single producer.
 //!
-//! Not every run is as long as the others: a thread ends in the middle of one, or finds its shard full. So whoever takes a turn
-//! also looks at one other shard, another one in each round. If that shard lacks a run or more against the shard whose turn it
-//! is, the producer goes there instead. A shard that a sleeping reader kept full lacks much more. Only the last [`MOST_DEBT`]
-//! runs of that are made up for, and the rest is **forgiven**: the store keeps the newest records, not equally many of all time.
+//! Runs are not all equally long: a thread may end in the middle of one, or find its shard full. So
+//! a producer that takes a turn also compares its shard with one other shard, a different one in
+//! each round. If the other shard lacks at least one run against the shard whose turn it is, the
+//! producer goes there instead. A shard that a suspended reader kept full lacks much more. Only the
+//! last [`MOST_DEBT`] runs of that lack are made up for, and the rest is **forgiven**: the store
+//! keeps the newest records, not equally many of all time.
 //!
-//! A producer that finds another one on its shard stays, with a new stamp: its run ends soon, and their next turns differ. A
-//! producer that finds its shard full tries to make room there; if that fails it goes on to the next shard.
+//! A producer that finds that another one has claimed on its shard stays there, with a new stamp:
+//! its run ends soon, and the two producers' next turns differ. A producer that finds its shard
+//! full tries to make room there. If that fails, it goes on to the next shard.
 //!
-//! A run carries a **stamp** from one store-wide counter. Arrival order is (stamp, sequence). Within a shard stamps never
-//! fall as sequences rise: a producer reads `claimed` first, takes its stamp then, and claims only if `claimed` has not
-//! moved; so whoever claimed before it took a smaller stamp before. A run also takes a new stamp at each tick of the
-//! indexer, so that a thread that pushes rarely is not filed under the time of its first push.
+//! A run carries a **stamp** from one store-wide counter. Arrival order is (stamp, sequence).
+//! Within a shard, stamps never fall as sequences rise. A producer reads `claimed` first, then
+//! takes its stamp, and its claim succeeds only if `claimed` has not moved since. So the producer
+//! of the claim before it had taken its own, smaller, stamp earlier. A run also takes a new stamp
+//! at each tick of the indexer, so that the records of a thread that pushes rarely are not filed
+//! under the time of its first push.
 //!
-//! Shards may belong to two **classes**, each with routes of its own. All have the same counter, and who goes from one class to the
-//! other ends its run there, so that each thread's records keep their order.
+//! Shards may belong to two **classes**, each with a shard group of its own. Both draw their stamps
+//! from the same counter. A thread that changes from one class to the other ends its run in the
+//! first, so that its records keep their order.
 
 use crate::engine::ring::Class;
 use crate::engine::shard::{Admission, Shard};
@@ -30,20 +37,23 @@ use crate::sync::{AtomicU64, CachePadded, Count, Ordering, per_thread};
 use std::cell::Cell;
 use std::ops::Range;
 
-/// A thread's run on one route. Fields are set one by one, so that a push touches only those that change.
+/// A thread's run in one shard group. Each field is a cell of its own, so that a push writes only
+/// those that change.
 struct Run {
-    /// 0: none.
-    route: Cell<u64>,
+    /// The number of the shard group, or 0 for no run.
+    group: Cell<u64>,
     shard: Cell<usize>,
     /// Records until the run ends.
     left: Cell<u64>,
-    /// The sequence after its last claim; if the shard's cursor is elsewhere, somebody else has been there.
+    /// The sequence after the run's last claim. If the shard's cursor is elsewhere, another
+    /// producer has claimed there since.
     next: Cell<u64>,
     /// The slot of `next`.
     slot: Cell<usize>,
-    /// An old answer of `Shard::limit`, which is a safe one; `NO_LIMIT` while there is no claim to go on from.
+    /// An earlier result of `Shard::limit`. The limit only grows, so an old one is safe. `NO_LIMIT`
+    /// while there is no claim to continue from.
     limit: Cell<u64>,
-    /// Room that its shard had when the run, or its stamp, began.
+    /// The room that the shard had when the run, or its current stamp, began.
     room: Cell<u64>,
     stamp: Cell<u64>,
     tick: Cell<u64>,
@@ -53,7 +63,7 @@ const NO_LIMIT: u64 = 0;
 
 per_thread!(RUNS: [Run; REMEMBERED_RUNS] = [const { Run::none() }; REMEMBERED_RUNS]);
 
-/// Sequences that this thread owns and must publish, each once.
+/// Sequences that belong to this thread, which must publish each of them once.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Claim {
@@ -65,7 +75,7 @@ pub(crate) struct Claim {
     pub(crate) stamp: u64,
 }
 
-/// Why nothing was claimed.
+/// Why a claim failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoClaim {
     /// No shard has room, and none could be made.
@@ -74,7 +84,7 @@ pub(crate) enum NoClaim {
     Closed,
 }
 
-/// A store's routing: the counter of stamps, and a route for each class.
+/// A store's routing: the counter of stamps, and a shard group for each class.
 #[derive(Debug)]
 pub(crate) struct Router {
     rest: ShardGroup,
@@ -82,28 +92,31 @@ pub(crate) struct Router {
     stamps: CachePadded<AtomicU64>,
 }
 
-/// The way to the shards of a class.
+/// The shards of one class, and how producers take turns on them.
 #[derive(Debug)]
 pub(crate) struct ShardGroup {
-    /// Unique in the process.
+    /// Unique in the process, and never 0.
     number: u64,
     shards: Range<usize>,
     run: u64,
-    /// With less room than this in a shard, the indexer is woken from its nap.
-    /// Half the slack. Never to wake it made no difference to rates on two busy cores, and to wake it each time cost 4 to 27 %.
+    /// A producer whose shard has less room than this ends the indexer's nap.
+    ///
+    /// Half the slack. Measured: never to end the nap early made no difference to rates on two busy
+    /// cores, and to end it each time cost 4 to 27 %.
     hurry_below: u64,
-    /// For each shard, records that it lacks and that nobody makes up for.
+    /// For each shard, the records that it lacks and that are not made up for.
     forgiven: Box<[Count]>,
     turns: CachePadded<Count>,
 }
 
 impl ShardGroup {
-    /// To these shards; `run` is how many records a producer pushes to one before it takes its next turn, `slack` for how many
-    /// each has room beside its capacity.
+    /// Creates a group of these shards. `run` is the number of records that a producer pushes to
+    /// one shard before it takes its next turn. `slack` is the room that each shard has beside its
+    /// capacity.
     pub(crate) fn new(shards: Range<usize>, run: usize, slack: usize) -> Self {
-        static ROUTES: Count = Count::new();
+        static GROUPS: Count = Count::new();
         Self {
-            number: ROUTES.next() + 1,
+            number: GROUPS.next() + 1,
             forgiven: shards.clone().map(|_| Count::default()).collect(),
             shards,
             run: run as u64,
@@ -112,16 +125,19 @@ impl ShardGroup {
         }
     }
 
-    /// This thread's run here, or on a route that shares its place.
+    /// Returns this thread's remembered run at this group's place. It may belong to another group
+    /// that shares the place.
     #[inline(always)]
     fn run(&self) -> &Run {
         let runs: *const [Run; REMEMBERED_RUNS] = RUNS.with(std::ptr::from_ref);
-        // SAFETY: a thread-local without a destructor lives as long as its thread, which is here; and `Run` is not `Sync`, so
-        // the reference stays here. Going on inside `with` would take the push's words through memory.
+        // SAFETY: a thread-local without a destructor lives as long as its thread, which is the
+        // calling one. `Run` is not `Sync`, so the reference stays on this thread. Continuing
+        // inside `with` instead would move the push's words through memory.
         unsafe { &(&*runs)[self.number as usize % REMEMBERED_RUNS] }
     }
 
-    /// Begins a run on the shard whose turn it is, or on another that lacks a run or more against it.
+    /// Begins a run on the shard whose turn it is, or on the compared shard if that lacks a run or
+    /// more.
     fn take_turn<T: Signal>(&self, run: &Run, shards: &[Shard<T>]) {
         let (turn, count) = (self.turns.next() as usize, self.shards.len());
         let shard_at = |place: usize| self.shards.start + place % count;
@@ -140,16 +156,18 @@ impl ShardGroup {
             run.shard.set(other);
         }
         if lacks > most {
-            // Set, not added: of two threads that forgive the same debt at once, each sets about the same.
+            // Set, not added: two threads that forgive the same debt at once set about the same
+            // value.
             forgiven(other).set((level_here - most).saturating_sub(shards[other].claimed()));
         }
     }
 
-    /// Ends this thread's run, if there is one: the next push has a new stamp.
+    /// Ends this thread's run in this group, if there is one, so that its next push here takes a
+    /// new stamp.
     #[cold]
     fn end_run(&self) {
         let run = self.run();
-        if run.route.get() == self.number && !planted(Fault::ClassKeepsStamp) {
+        if run.group.get() == self.number && !planted(Fault::ClassKeepsStamp) {
             run.limit.set(NO_LIMIT);
         }
     }
@@ -160,23 +178,24 @@ impl Router {
         Self { rest, picked, stamps: CachePadded::new(AtomicU64::new(0)) }
     }
 
-    /// The shards of a class.
+    /// Returns the shards of a class.
     pub(crate) fn shards_of(&self, class: Class) -> Range<usize> {
         match class {
             Class::Rest => self.rest.shards.clone(),
-            Class::Picked => self.picked.as_ref().map_or(0..0, |route| route.shards.clone()),
+            Class::Picked => self.picked.as_ref().map_or(0..0, |group| group.shards.clone()),
         }
     }
 
+    /// Returns the shard group of a class.
     #[inline(always)]
-    fn route(&self, class: Class) -> &ShardGroup {
+    fn group(&self, class: Class) -> &ShardGroup {
         match (class, &self.picked) {
-            (Class::Picked, Some(route)) => route,
+            (Class::Picked, Some(group)) => group,
             _ => &self.rest,
         }
     }
 
-    /// After a claim of this class.
+    /// Ends this thread's run in the other class, after a claim of this class.
     #[inline(always)]
     fn end_other_run(&self, class: Class) {
         if let Some(picked) = &self.picked {
@@ -185,21 +204,24 @@ impl Router {
         }
     }
 
-    /// Every run that has begun has a stamp below this. A thread's records below a stamp that was asked for here have all been
-    /// published by then, but for those of its last run.
-    pub(crate) fn stamps_given(&self) -> u64 {
+    /// Returns the next stamp. Every run that has begun has a stamp below it. All that a thread
+    /// pushed before the last of its runs with a stamp below this value is published and visible to
+    /// the caller.
+    pub(crate) fn next_stamp(&self) -> u64 {
         self.stamps.load(Ordering::Acquire)
     }
 
-    /// Whether there was little room where this thread pushed last, when its run began, or is little now of bytes.
+    /// Returns whether the shard that this thread pushed to last had little room when the run
+    /// began, or is short of bytes now.
     pub(crate) fn is_short<T: Signal>(&self, shards: &[Shard<T>], class: Class) -> bool {
-        let route = self.route(class);
-        let run = route.run();
-        run.route.get() == route.number
-            && (run.room.get() < route.hurry_below || shards[run.shard.get()].is_short_of_bytes())
+        let group = self.group(class);
+        let run = group.run();
+        run.group.get() == group.number
+            && (run.room.get() < group.hurry_below || shards[run.shard.get()].is_short_of_bytes())
     }
 
-    /// Claims up to `wanted` sequences on this thread's run, if nothing stands against it.
+    /// Claims up to `wanted` sequences on this thread's current run. Returns `None` if that takes
+    /// the slow path.
     #[inline(always)]
     pub(crate) fn claim<T: Signal>(
         &self,
@@ -209,11 +231,11 @@ impl Router {
         admission: &impl Admission,
         tick: u64,
     ) -> Option<Claim> {
-        let route = self.route(class);
-        let run = route.run();
+        let group = self.group(class);
+        let run = group.run();
         let next = run.next.get();
         let count = wanted.min(run.left.get()).min(run.limit.get().saturating_sub(next));
-        if count == 0 || run.route.get() != route.number || run.tick.get() != tick {
+        if count == 0 || run.group.get() != group.number || run.tick.get() != tick {
             return None;
         }
         let shard = &shards[run.shard.get()];
@@ -226,11 +248,12 @@ impl Router {
             return None;
         }
         self.end_other_run(class);
-        Some(run.take(count, shard))
+        Some(run.advance(count, shard))
     }
 
-    /// The same with a new stamp, on the shard whose turn it is if the run has ended. Lock-free while some shard has room.
-    /// `make_room` is called with the number of a full shard and says whether it got anywhere.
+    /// Claims with a new stamp. If the run has ended, claims on the shard whose turn it is.
+    /// Lock-free while some shard has room. Calls `make_room` with the number of a full shard; it
+    /// returns whether it made room.
     #[cold]
     #[inline(never)]
     pub(crate) fn claim_slow<T: Signal>(
@@ -242,14 +265,13 @@ impl Router {
         wakeups: &Wakeups,
         make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (route, tick) = (self.route(class), wakeups.tick());
-        // Each thread once, whatever classes it pushes to.
-        let has_entered =
-            |route: &ShardGroup| route.run().route.get() == route.number && route.run().tick.get() == tick;
-        if !has_entered(&self.rest) && !self.picked.as_ref().is_some_and(has_entered) {
-            wakeups.enter();
+        let (group, tick) = (self.group(class), wakeups.tick());
+        // Counts each thread once per tick, whichever classes it pushes to.
+        let is_counted = |group: &ShardGroup| group.run().group.get() == group.number && group.run().tick.get() == tick;
+        if !is_counted(&self.rest) && !self.picked.as_ref().is_some_and(is_counted) {
+            wakeups.count_producer();
         }
-        let claim = self.claim_on_new_run(shards, route, wanted, admission, wakeups, make_room);
+        let claim = self.claim_on_new_run(shards, group, wanted, admission, wakeups, make_room);
         if claim.is_ok() {
             self.end_other_run(class);
         }
@@ -259,23 +281,24 @@ impl Router {
     fn claim_on_new_run<T: Signal>(
         &self,
         shards: &[Shard<T>],
-        route: &ShardGroup,
+        group: &ShardGroup,
         wanted: u64,
         admission: &impl Admission,
         wakeups: &Wakeups,
         mut make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (run, tick) = (route.run(), wakeups.tick());
+        let (run, tick) = (group.run(), wakeups.tick());
         let mut full = 0;
-        // Each shard twice: somebody else may have held the token at the first try.
-        while full < 2 * route.shards.len() {
-            // Looked at in each round: `make_room` runs drops, which are user code and may push, here or elsewhere.
-            if run.route.get() != route.number {
-                run.route.set(route.number);
+        // Tries each shard twice: another thread may have held the indexer lock at the first try.
+        while full < 2 * group.shards.len() {
+            // Checked in each round: `make_room` runs drops, which are user code and may push, to
+            // this store or another.
+            if run.group.get() != group.number {
+                run.group.set(group.number);
                 run.room.set(u64::MAX);
-                route.take_turn(run, shards);
+                group.take_turn(run, shards);
             } else if run.left.get() == 0 {
-                route.take_turn(run, shards);
+                group.take_turn(run, shards);
             }
             run.limit.set(NO_LIMIT);
             let number = run.shard.get();
@@ -285,39 +308,44 @@ impl Router {
                 return Err(NoClaim::Closed);
             }
             if claimed.is_parked() {
-                // Not with a claim in hand: waking another thread may cost this one its core.
+                // Wakes before the claim: waking another thread may cost this one its core.
                 if shard.take_parked_mark() && !planted(Fault::ClaimWithoutWake) {
                     wakeups.wake();
                 }
                 continue;
             }
             let (next, limit) = (claimed.sequence(), shard.limit());
-            // The run ends where another slot serves a place than its own; that one it claims alone. Which slot serves a place is
-            // settled before the limit lets its sequence be claimed.
+            // The run ends before a place that is served by another slot than its own. A claim at
+            // such a place takes that place alone. Which slot serves a place is settled before the
+            // limit lets its sequence be claimed.
             let place = shard.slots.place(next);
-            let own = shard.slots.own_slot_run(place, limit.saturating_sub(next));
-            let limit = limit.min(next + own.max(1));
+            let until_moved = shard.slots.own_slot_run(place, limit.saturating_sub(next));
+            let limit = limit.min(next + until_moved.max(1));
             let count = wanted.min(run.left.get()).min(limit.saturating_sub(next));
             let count = if count == 0 { 0 } else { admission.try_reserve(shard.byte_budget.as_ref(), count) };
             if count == 0 {
                 if !make_room(number) {
                     full += 1;
-                    if run.route.get() != route.number {
-                        // User code in there has pushed to another store.
+                    if run.group.get() != group.number {
+                        // User code in `make_room` has pushed to another store.
                         continue;
                     }
-                    // By the circle, not by turns: others take turns too, and then it might not come to every shard.
-                    run.shard.set(if number + 1 == route.shards.end { route.shards.start } else { number + 1 });
-                    run.left.set(route.run);
+                    // Goes round the shards instead of taking a turn: other threads take turns too,
+                    // and this thread might never reach some shard.
+                    run.shard.set(if number + 1 == group.shards.end { group.shards.start } else { number + 1 });
+                    run.left.set(group.run);
                 }
                 continue;
             }
-            // What orders stamps against claims is in the module's text.
-            // Release pairs with the Acquire in `stamps_given`. If this comes first, whoever looks there sees all that this thread
-            // has published before, and may count this run in; if the look comes first, this run's stamp is not below what it
-            // found, and the run is left out.
+            // The module's text says why stamps never fall as sequences rise.
+            //
+            // Release pairs with the Acquire in `next_stamp`. If this increment comes first, a
+            // thread that reads the counter sees all that this thread has published before, and may
+            // count this run in. If the read comes first, this run's stamp is not below the value
+            // read, and the run is left out.
             let stamp = self.stamps.fetch_add(1, weaken(Ordering::Release, Fault::StampRelaxed));
-            // Not after the claim: if this thread slept in between, another slot might serve the place by then.
+            // Reads the slot before the claim: if this thread were suspended in between, another
+            // slot might serve the place by then.
             let slot = shard.slots.slot(place);
             if shard.claim(next, count) {
                 run.next.set(next);
@@ -326,13 +354,14 @@ impl Router {
                 run.room.set(limit - next);
                 run.stamp.set(stamp);
                 run.tick.set(tick);
-                return Ok(run.take(count, shard));
+                return Ok(run.advance(count, shard));
             }
             admission.release(shard.byte_budget.as_ref(), count);
             full = 0;
         }
-        if run.route.get() == route.number {
-            // User code in `make_room` may have pushed here, before this went on to another shard.
+        if run.group.get() == group.number {
+            // User code in `make_room` may have pushed to this store before this thread went on to
+            // another shard. The run's limit belongs to that claim.
             run.limit.set(NO_LIMIT);
         }
         Err(NoClaim::Full)
@@ -342,7 +371,7 @@ impl Router {
 impl Run {
     const fn none() -> Self {
         Self {
-            route: Cell::new(0),
+            group: Cell::new(0),
             shard: Cell::new(0),
             left: Cell::new(0),
             next: Cell::new(0),
@@ -354,9 +383,10 @@ impl Run {
         }
     }
 
-    /// What has just been claimed.
+    /// Moves the run past `count` sequences that have just been claimed, and returns them as a
+    /// claim.
     #[inline(always)]
-    fn take<T: Signal>(&self, count: u64, shard: &Shard<T>) -> Claim {
+    fn advance<T: Signal>(&self, count: u64, shard: &Shard<T>) -> Claim {
         let (first, slot) = (self.next.get(), self.slot.get());
         self.next.set(first + count);
         self.left.set(self.left.get() - count);
@@ -375,20 +405,22 @@ mod tests {
 
     const TICK: u64 = 0;
 
-    /// Shards with so many slots each, and a way to them in runs of so many.
+    /// Creates one shard for each entry of `slots`, with that many slots, and a router over them
+    /// with runs of `run` records.
     fn ring(run: usize, slots: &[usize]) -> (Shards, Router) {
         let shards = slots.iter().map(|slots| Shard::new(slots - 1, 1, 0, None).unwrap()).collect();
-        let route = ShardGroup::new(0..slots.len(), run, 1);
-        (shards, Router::new(route, None))
+        let group = ShardGroup::new(0..slots.len(), run, 1);
+        (shards, Router::new(group, None))
     }
 
-    /// As a push claims.
+    /// Claims one sequence, as a push does.
     fn claim(shards: &Shards, router: &Router, admission: &impl Admission) -> Result<Claim, NoClaim> {
         let here = router.claim(shards, Class::Rest, 1, admission, TICK);
         here.map_or_else(|| router.claim_slow(shards, Class::Rest, 1, admission, &Wakeups::new(), |_| false), Ok)
     }
 
-    /// Takes a sequence of a shard itself, just before the producer does, so many times.
+    /// An admission that claims a sequence of the shard itself, just before the producer does. It
+    /// does so as often as its count says.
     struct Rival<'a>(&'a Shard<LogRecord>, Cell<u64>);
 
     impl Admission for Rival<'_> {
@@ -410,11 +442,11 @@ mod tests {
         let stamped: Vec<_> = claims.iter().map(|claim| (claim.shard, claim.stamp)).collect();
         let expected: Vec<_> = [0, 1, 0, 1, 0].into_iter().zip(0..).flat_map(|run| [run; 3]).collect();
         assert_eq!(stamped, expected);
-        assert_eq!(router.stamps_given(), 5);
+        assert_eq!(router.next_stamp(), 5);
     }
 
     #[test]
-    fn who_finds_no_room_tries_each_shard_twice() {
+    fn a_claim_that_finds_no_room_tries_each_shard_twice() {
         let (shards, router) = ring(8, &[8, 8, 8]);
         shards.iter().for_each(|shard| assert!(shard.claim(0, 8)));
         let mut tried = Vec::new();
@@ -427,23 +459,23 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_alone_stays_with_a_new_stamp() {
+    fn a_producer_with_a_rival_stays_on_its_shard_with_a_new_stamp() {
         let (shards, router) = ring(4, &[64, 64]);
         let claims = |rivals| {
             let claim = claim(&shards, &router, &Rival(&shards[0], Cell::new(rivals))).unwrap();
             (claim.shard, claim.first, claim.stamp)
         };
         assert_eq!(claims(1), (0, 1, 1));
-        // The fast way's failure takes no stamp, each later one does.
+        // A failed claim on the fast path takes no stamp, each later attempt takes one.
         assert_eq!(claims(3), (0, 5, 4));
-        // Without a race, but somebody has been there since.
+        // No race, but another producer has claimed since.
         assert!(shards[0].claim(6, 1));
         assert_eq!((claims(0), claims(0)), ((0, 7, 5), (0, 8, 5)));
-        assert_eq!(claims(0), (1, 0, 6), "the run had four records");
+        assert_eq!(claims(0), (1, 0, 6), "a run has four records");
     }
 
     #[test]
-    fn a_shard_that_lacks_much_gets_some_runs_and_the_rest_is_forgiven() {
+    fn a_shard_that_lacks_much_gets_the_most_debt_in_runs_and_the_rest_is_forgiven() {
         let (shards, router) = ring(2, &[4_000, 4_000]);
         let run = || {
             let claims = [(); 2].map(|()| claim(&shards, &router, &NoBudget).unwrap().shard);
@@ -452,15 +484,15 @@ mod tests {
         };
         assert!(shards[1].claim(0, 1_000));
         let runs: Vec<usize> = (0..12).map(|_| run()).collect();
-        assert_eq!(runs, [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1], "four more than its own");
-        // The turn is that of shard 0, which now has a run and a half more than the other.
+        assert_eq!(runs, [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1], "four runs more than its own turns");
+        // It is the turn of shard 0, which now has one and a half runs more than shard 1.
         assert!(shards[0].claim(shards[0].claimed(), 5));
-        assert_eq!([run(), run(), run(), run()], [1, 1, 0, 1], "one more");
+        assert_eq!([run(), run(), run(), run()], [1, 1, 0, 1], "one run more than its own turns");
     }
 
     /// Threads that end after one push, and whose turns all fall to one shard.
     #[test]
-    fn short_lives_starve_no_shard() {
+    fn threads_that_end_after_one_push_starve_no_shard() {
         const RUN: usize = 4;
         for count in 2..=4 {
             let (shards, router) = ring(RUN, &vec![20_000; count]);
@@ -476,14 +508,15 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_user_code_left_behind_is_not_gone_on_from_in_another_shard() {
+    fn a_run_does_not_continue_in_another_shard_from_a_claim_made_inside_make_room() {
         let (shards, router) = ring(8, &[8, 9]);
         assert!((0..17).all(|_| claim(&shards, &router, &NoBudget).is_ok()));
         let mut calls = 0;
         let inside = Cell::new(None);
         let make_room = |_| {
             calls += 1;
-            // At the last try there is room in the smaller shard, and the record that is dropped there pushes.
+            // At the last try the smaller shard gets room, and a record that is dropped there
+            // pushes.
             if calls == 4 {
                 let owner = shards[0].try_lock_indexer().unwrap();
                 owner.index.set_indexed(8);
@@ -494,67 +527,68 @@ mod tests {
         };
         let outside = router.claim_slow(&shards, Class::Rest, 1, &NoBudget, &Wakeups::new(), make_room);
         assert_eq!(outside.unwrap_err(), NoClaim::Full);
-        let inside = inside.get().expect("there was room");
+        let inside = inside.get().expect("the nested push finds room");
         assert_eq!((calls, inside.shard, inside.first), (4, 0, 8));
-        // The run is on the larger shard now, whose next sequence has the number of the smaller one's, and no slot.
+        // The run is on the larger shard now. Its next sequence equals the smaller shard's, and it
+        // is at its limit.
         assert_eq!((shards[0].claimed(), shards[1].claimed(), shards[1].limit()), (9, 9, 9));
         assert!(router.claim(&shards, Class::Rest, 1, &NoBudget, TICK).is_none());
     }
 
     #[test]
-    fn a_thread_enters_once_in_a_tick_whatever_it_pushes() {
+    fn a_thread_is_counted_once_per_tick_whichever_classes_it_pushes_to() {
         let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
-        let route = |number| ShardGroup::new(number..number + 1, 2, 1);
-        let router = Router::new(route(0), Some(route(1)));
+        let group = |number| ShardGroup::new(number..number + 1, 2, 1);
+        let router = Router::new(group(0), Some(group(1)));
         let wakeups = Wakeups::new();
         let claim = |class| router.claim_slow(&shards, class, 1, &NoBudget, &wakeups, |_| false).unwrap();
         let _ = (claim(Class::Rest), claim(Class::Picked), claim(Class::Rest));
-        assert_eq!(wakeups.take_entered(), 1);
-        wakeups.tick_on();
+        assert_eq!(wakeups.take_producer_count(), 1);
+        wakeups.advance_tick();
         let _ = (claim(Class::Picked), claim(Class::Rest));
-        assert_eq!(wakeups.take_entered(), 1);
+        assert_eq!(wakeups.take_producer_count(), 1);
     }
 
     #[test]
-    fn who_goes_to_the_other_class_has_a_new_stamp_there_and_back() {
+    fn changing_the_class_takes_a_new_stamp_in_each_direction() {
         let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
-        let route = |number| ShardGroup::new(number..number + 1, 8, 1);
-        let router = Router::new(route(0), Some(route(1)));
+        let group = |number| ShardGroup::new(number..number + 1, 8, 1);
+        let router = Router::new(group(0), Some(group(1)));
         let classes = [Class::Rest, Class::Rest, Class::Picked, Class::Picked, Class::Rest, Class::Rest, Class::Picked];
         let claims = classes.map(|class| {
             let here = router.claim(&shards, class, 1, &NoBudget, TICK);
-            let anew = || router.claim_slow(&shards, class, 1, &NoBudget, &Wakeups::new(), |_| false).unwrap();
-            let claim = here.unwrap_or_else(anew);
+            let slow = || router.claim_slow(&shards, class, 1, &NoBudget, &Wakeups::new(), |_| false).unwrap();
+            let claim = here.unwrap_or_else(slow);
             (claim.shard, claim.stamp)
         });
         assert_eq!(claims, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 2), (0, 2), (1, 3)]);
     }
 
     #[test]
-    fn room_is_short_where_this_thread_has_found_it_so() {
+    fn room_counts_as_short_only_if_this_thread_has_found_it_so() {
         let shards: Shards = vec![Shard::new(8, 8, 0, None).unwrap()];
         let [router, other] = [(); 2].map(|()| Router::new(ShardGroup::new(0..1, 1, 8), None));
         let is_short = |router: &Router| router.is_short(&shards, Class::Rest);
-        assert!(!is_short(&router), "it has not been here");
+        assert!(!is_short(&router), "the thread has not pushed here yet");
         let mut short = Vec::new();
         for _ in 0..16 {
             assert!(claim(&shards, &router, &NoBudget).is_ok());
             short.push(is_short(&router));
         }
-        assert_eq!(short.iter().position(|&short| short), Some(13), "with less than half of the slack");
+        assert_eq!(short.iter().position(|&short| short), Some(13), "less than half of the slack is left");
         assert!(!is_short(&other));
     }
 
     #[test]
-    fn a_thread_has_places_for_the_runs_of_any_number_of_routes() {
+    fn groups_that_share_a_place_do_not_use_each_others_runs() {
         let shards: Shards = vec![Shard::new(63, 1, 0, None).unwrap()];
         for _ in 0..=REMEMBERED_RUNS * REMEMBERED_RUNS {
             let router = Router::new(ShardGroup::new(0..1, 8, 1), None);
             assert!(
                 router.claim(&shards, Class::Rest, 1, &NoBudget, TICK).is_none(),
-                "another's run is none of its own"
+                "the remembered run belongs to another group"
             );
-            let _ = router.route(Class::Rest).run();
+            let _ = router.group(Class::Rest).run();
         }
     }
 }

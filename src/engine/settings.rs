@@ -1,4 +1,4 @@
-//! What a store was told by its builder, and the numbers that follow from it.
+//! What a store's builder was told, and the numbers that follow from it.
 
 use crate::engine::tuning::{MAX_RUN, MOST_SHARDS, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER};
 use crate::error::BuildError;
@@ -10,44 +10,45 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFull {
-    /// It waits, asleep after a short spin, until a slot is free.
+    /// The push waits until a slot is free. It spins for a short time, then sleeps.
     #[default]
     Wait,
-    /// It hands the record back as [`Rejection::Full`](crate::Rejection::Full).
+    /// The push returns the record with [`Rejection::Full`](crate::Rejection::Full).
     Reject,
 }
 
-/// A predicate on records, shared.
-pub(crate) struct Picks<T>(pub(crate) Arc<Predicate<T>>);
+/// A shared predicate that decides which records belong to a class.
+pub(crate) struct ClassPredicate<T>(pub(crate) Arc<Predicate<T>>);
 
 pub(crate) type Predicate<T> = dyn Fn(&T) -> bool + Send + Sync;
 
-impl<T> Picks<T> {
-    pub(crate) fn pick(&self, record: &T) -> bool {
+impl<T> ClassPredicate<T> {
+    /// Returns whether the record belongs to the class.
+    pub(crate) fn matches(&self, record: &T) -> bool {
         (self.0)(record)
     }
 }
 
-impl<T> Clone for Picks<T> {
+impl<T> Clone for ClassPredicate<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> std::fmt::Debug for Picks<T> {
+impl<T> std::fmt::Debug for ClassPredicate<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Picks(..)")
+        f.write_str("ClassPredicate(..)")
     }
 }
 
-/// What a store was told.
+/// The settings of a store, as its builder was told them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings<T> {
     pub(crate) capacity: usize,
-    /// `None`: by the number of cores.
+    /// `None`: chosen by the number of cores.
     pub(crate) shards: Option<usize>,
     pub(crate) on_full: OnFull,
-    /// Whether there is no indexer thread.
+    /// Whether the store has no indexer thread.
     pub(crate) manual: bool,
     pub(crate) fingerprint_bits: u32,
     pub(crate) slack: Option<usize>,
@@ -56,8 +57,8 @@ pub(crate) struct Settings<T> {
     pub(crate) max_record_bytes: Option<usize>,
     pub(crate) max_bytes: Option<usize>,
     pub(crate) max_age: Option<Duration>,
-    /// A class of its own: how many records it keeps, and what goes there.
-    pub(crate) class: Option<(usize, Picks<T>)>,
+    /// The class of its own, if there is one: how many records it keeps, and which belong to it.
+    pub(crate) class: Option<(usize, ClassPredicate<T>)>,
 }
 
 impl<T: Signal> Settings<T> {
@@ -78,7 +79,7 @@ impl<T: Signal> Settings<T> {
         }
     }
 
-    /// The split of the capacity over classes and shards, checked.
+    /// Checks the settings, and splits the capacity over classes and shards.
     pub(crate) fn layouts(&self) -> Result<Layouts, BuildError> {
         let capacity = self.capacity;
         if capacity == 0 {
@@ -108,12 +109,13 @@ impl<T: Signal> Settings<T> {
         Ok(Layouts { rest, picked })
     }
 
-    /// What of the bytes that records may keep is for a shard of this capacity.
+    /// Returns the part of the byte limit that belongs to a shard of this capacity.
     pub(crate) fn byte_budget(&self, capacity: usize) -> Option<u64> {
         let share = |bytes| bytes as u128 * capacity as u128 / self.capacity as u128;
         self.max_bytes.map(|bytes| share(bytes) as u64)
     }
 
+    /// Splits a class's capacity over shards.
     fn layout(&self, capacity: usize, shards: Option<usize>) -> Result<Layout, BuildError> {
         let shards = shards.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -148,7 +150,7 @@ pub(crate) struct Layouts {
 /// How a class's capacity is split over shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Records in each shard, but for the first `larger` ones, which have one more.
+    /// The capacity of each shard. The first `larger` shards hold one record more.
     pub(crate) base: usize,
     pub(crate) larger: usize,
     pub(crate) shards: usize,
@@ -157,14 +159,15 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The capacity of each shard.
+    /// Returns the capacity of each shard.
     pub(crate) fn capacities(self) -> impl Iterator<Item = usize> {
         (0..self.shards).map(move |shard| self.base + usize::from(shard < self.larger))
     }
 }
 
-/// The longest run that divides a shard's capacity, so that runs fill the shards evenly. At most a thirty-second part of it where
-/// that is not too short: with several shards, the records that are kept are the newest ones up to some runs.
+/// Returns the length of a run: the longest one that divides a shard's capacity, so that runs fill
+/// the shards evenly. It is at most a thirty-second part of that capacity where that is not too
+/// short, because with several shards the records kept are the newest ones only up to some runs.
 fn run_length(capacity: usize) -> usize {
     let longest = MAX_RUN.min(capacity / 32).max(MAX_RUN.div_ceil(4)).min(capacity);
     (longest / 4..=longest).rev().find(|&run| run > 0 && capacity.is_multiple_of(run)).unwrap_or(longest.div_ceil(2))
@@ -188,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn runs_divide_what_they_fill() {
+    fn run_lengths_divide_the_capacity() {
         for (capacity, run) in [(2_500, 50), (12_500, 250), (4_096, 128), (3, 3), (1, 1), (1_009, 32), (10_007, 128)] {
             assert_eq!(run_length(capacity), run, "{capacity}");
         }
     }
 
     #[test]
-    fn impossible_numbers_are_refused_with_advice() {
+    fn invalid_settings_are_refused_with_advice() {
         let build =
             |capacity, shards| Builder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap_err();
         assert_eq!(build(0, 1), BuildError::NoCapacity);

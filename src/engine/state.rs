@@ -3,11 +3,11 @@
 use crate::engine::ages::Ages;
 use crate::engine::evictions::Sinks;
 use crate::engine::index::Fingerprints;
-use crate::engine::patience::Patience;
+use crate::engine::patience::StallDetector;
 use crate::engine::reentrancy::caught;
 use crate::engine::ring::{Class, Pins};
 use crate::engine::router::{Router, ShardGroup};
-use crate::engine::settings::{Layout, Layouts, OnFull, Picks, Settings};
+use crate::engine::settings::{ClassPredicate, Layout, Layouts, OnFull, Settings};
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::wakeups::Wakeups;
 use crate::signal::{Ledger, Signal};
@@ -15,46 +15,50 @@ use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
 
+/// The shared state of one store.
 pub(crate) struct Engine<T: Signal> {
     pub(crate) shards: Box<[Shard<T>]>,
     pub(crate) router: Router,
     pub(crate) wakeups: Wakeups,
-    /// What readers look at.
+    /// The slots that readers have pinned.
     pub(crate) pins: Pins,
-    /// How long whoever holds the token of a shard may sleep; for each shard, and the last for the indexer's thread.
-    pub(crate) patience: Box<[Patience]>,
+    /// Detect suspended threads: for each shard the holder of its indexer lock, and last the
+    /// indexer thread.
+    pub(crate) stall_detectors: Box<[StallDetector]>,
     pub(crate) fingerprints: Fingerprints,
-    /// Tells bookmarks and cursors of this store from others'.
+    /// Distinguishes this store's bookmarks and cursors from those of other stores.
     pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
-    /// Threads that run hooks now.
-    pub(crate) showing: Count,
-    /// Room in a shard, or the end of the store.
+    /// The number of threads that are running hooks.
+    pub(crate) running_hooks: Count,
+    /// Notified when a shard has gained room, and when the store ends. Producers wait on it.
     pub(crate) room: EventCount,
-    /// Records that have been indexed, or the end of the store.
+    /// Notified when records have been indexed, and when the store ends. Followers wait on it.
     pub(crate) arrivals: EventCount,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
-    /// 1 once a claim has given bytes back where none had been left, until those are told who wait for room.
+    /// 1 from when a claim has released bytes to a budget that had none left, until the producers
+    /// that wait for room are notified.
     pub(crate) freed: AtomicU32,
     /// 1 once the store is being shut down.
     pub(crate) stopping: AtomicU32,
     pub(crate) on_full: OnFull,
-    /// The most bytes that one record may take, by its class.
-    pub(crate) largest: [u64; 2],
-    /// If age is bounded.
+    /// For each class, the most bytes that one record may take.
+    pub(crate) max_record_bytes: [u64; 2],
+    /// Present if the age of records is limited.
     pub(crate) ages: Option<Ages>,
-    /// If there is a class of its own for what this picks.
-    pub(crate) picks: Option<Picks<T>>,
-    /// Bytes that the parts which records share may take.
-    pub(crate) most_shared: usize,
-    /// Whether there is neither a bound on bytes nor such a class, so that pushes look at this only.
+    /// Present if the store has a class of its own: picks the records that belong there.
+    pub(crate) class_predicate: Option<ClassPredicate<T>>,
+    /// The most bytes that the parts shared by records may take.
+    pub(crate) max_shared_bytes: usize,
+    /// Whether the store has neither a byte limit nor a class of its own. A push checks this one
+    /// flag for both.
     pub(crate) plain: bool,
-    /// Whether an indexer thread does the work.
+    /// Whether the store has an indexer thread.
     pub(crate) threaded: bool,
 }
 
-/// Events that are seldom enough to be counted one by one.
+/// Counts of rare events.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counts {
@@ -69,6 +73,7 @@ pub(crate) struct Counts {
 }
 
 impl<T: Signal> Engine<T> {
+    /// Allocates the shards and the shared words of a store.
     pub(crate) fn new(
         config: &Settings<T>,
         layouts: Layouts,
@@ -79,27 +84,27 @@ impl<T: Signal> Engine<T> {
             let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.byte_budget(capacity));
             layout.capacities().map(new)
         };
-        let route =
+        let group =
             |first: usize, layout: Layout| ShardGroup::new(first..first + layout.shards, layout.run, layout.slack);
         let picked = layouts.picked;
-        let largest = |layout: Layout| {
+        let max_of = |layout: Layout| {
             let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);
-            // Heap bytes are kept in 32 bits.
+            // A record's heap bytes are stored in 32 bits.
             let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
             config.byte_budget(layout.base).map_or(largest, |budget| budget.min(sized).min(largest))
         };
         let shards: Box<[_]> =
             shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?;
         Ok(Self {
-            patience: (0..=shards.len()).map(|_| Patience::new(config.patience)).collect(),
+            stall_detectors: (0..=shards.len()).map(|_| StallDetector::new(config.patience)).collect(),
             pins: Pins::new(),
             shards,
-            router: Router::new(route(0, layouts.rest), picked.map(|layout| route(layouts.rest.shards, layout))),
+            router: Router::new(group(0, layouts.rest), picked.map(|layout| group(layouts.rest.shards, layout))),
             wakeups: Wakeups::new(),
             fingerprints,
             identity,
             sinks: Snapshot::new(Sinks::default()),
-            showing: Count::default(),
+            running_hooks: Count::default(),
             room: EventCount::new(),
             arrivals: EventCount::new(),
             ledger: Ledger::default(),
@@ -107,16 +112,16 @@ impl<T: Signal> Engine<T> {
             freed: AtomicU32::new(0),
             stopping: AtomicU32::new(0),
             on_full: config.on_full,
-            largest: [largest(layouts.rest), picked.map_or(u64::MAX, largest)],
+            max_record_bytes: [max_of(layouts.rest), picked.map_or(u64::MAX, max_of)],
             ages: config.max_age.map(Ages::new),
-            most_shared: config.max_bytes.unwrap_or(usize::MAX),
+            max_shared_bytes: config.max_bytes.unwrap_or(usize::MAX),
             plain: config.max_bytes.is_none() && config.class.is_none(),
-            picks: config.class.as_ref().map(|(_, picks)| picks.clone()),
+            class_predicate: config.class.as_ref().map(|(_, predicate)| predicate.clone()),
             threaded: !config.manual,
         })
     }
 
-    /// Runs user code; a panic is caught and counted.
+    /// Runs user code. A panic is caught and counted, and `None` returned.
     #[inline(always)]
     pub(crate) fn guarded<R>(&self, user_code: impl FnOnce() -> R) -> Option<R> {
         let result = caught(user_code);
@@ -126,65 +131,70 @@ impl<T: Signal> Engine<T> {
         result
     }
 
-    /// Panics of user code, wakers included, that were caught.
+    /// Returns how many panics of user code, wakers included, were caught.
     pub(crate) fn caught_panics(&self) -> u64 {
         self.counts.panics.get() + self.room.caught_panics() + self.arrivals.caught_panics()
     }
 
-    /// The most bytes of a record that is taken, of whatever class.
+    /// Returns the most bytes that a record of any class may take.
     #[cfg(feature = "otlp")]
     pub(crate) fn largest_record(&self) -> usize {
         let classes = if self.router.shards_of(Class::Picked).is_empty() { 1 } else { 2 };
-        self.largest[..classes].iter().max().map_or(usize::MAX, |&most| usize::try_from(most).unwrap_or(usize::MAX))
+        self.max_record_bytes[..classes]
+            .iter()
+            .max()
+            .map_or(usize::MAX, |&most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// Whether the parts that records share take more bytes than they may.
-    pub(crate) fn shares_too_much(&self) -> bool {
-        self.ledger.bytes() > self.most_shared
+    /// Returns whether the parts shared by records take more bytes than allowed.
+    pub(crate) fn shared_parts_over_limit(&self) -> bool {
+        self.ledger.bytes() > self.max_shared_bytes
     }
 
-    /// Whether there is nothing for the indexer to do in this shard.
+    /// Returns whether the indexer has nothing to do in this shard.
     pub(crate) fn is_settled(&self, shard: &Shard<T>) -> bool {
-        shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shares_too_much())
+        shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shared_parts_over_limit())
     }
 
-    /// Takes the token of a shard. If somebody holds it who has not got on for some time, and `takes_over` says so, it is taken
-    /// over from there: whoever holds it sleeps.
+    /// Takes the indexer lock of a shard if it is free. With `takes_over`, also takes it over from
+    /// a holder that has made no progress for some time and so counts as suspended.
     pub(crate) fn try_lock_indexer(&self, number: usize, takes_over: bool) -> Option<IndexerGuard<'_, T>> {
         let shard = &self.shards[number];
         shard.try_lock_indexer().or_else(|| {
             let beats = shard.heartbeats().filter(|_| takes_over)?;
-            let owner = self.patience[number].is_out(beats).then(|| shard.take_over()).flatten();
-            self.counts.takeovers.add(u64::from(owner.is_some()));
-            owner
+            let guard = self.stall_detectors[number].is_stalled(beats).then(|| shard.take_over()).flatten();
+            self.counts.takeovers.add(u64::from(guard.is_some()));
+            guard
         })
     }
 
-    /// Takes the token of a shard as soon as its holder gives it back, or is relieved. Never on a path that a push or a lookup
-    /// takes: for the audit and the store's end.
+    /// Takes the indexer lock of a shard, and waits until its holder releases it or can be taken
+    /// over from. Only the audit and the store's end call this. Pushes and lookups never do.
     pub(crate) fn lock_indexer(&self, number: usize) -> IndexerGuard<'_, T> {
         loop {
             match self.try_lock_indexer(number, true) {
-                Some(owner) => return owner,
+                Some(guard) => return guard,
                 None => thread::yield_now(),
             }
         }
     }
 
-    /// Whether half of a shard's room beyond its capacity, or of its bytes, is in use.
+    /// Returns whether at least half of a shard's room beyond its capacity is in use, or its bytes
+    /// or those of the shared parts are short.
     pub(crate) fn is_short_of_room(&self, shard: &Shard<T>) -> bool {
         let room = (shard.reclaimed() + shard.slots.places()).saturating_sub(shard.claimed());
-        room <= shard.slack() / 2 || shard.is_short_of_bytes() || self.shares_too_much()
+        room <= shard.slack() / 2 || shard.is_short_of_bytes() || self.shared_parts_over_limit()
     }
 
-    /// Says that records have been indexed, and so published.
+    /// Wakes followers if records have been indexed, and so published.
     #[inline]
-    pub(crate) fn tell_of_arrivals(&self, indexed: u64) {
+    pub(crate) fn notify_arrivals(&self, indexed: u64) {
         if indexed > 0 && !planted(Fault::IndexWithoutWake) {
             self.arrivals.notify();
         }
     }
 
+    /// Returns whether the store is being shut down.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire) != 0
     }

@@ -1,11 +1,12 @@
-//! Every constant that trades one cost against another, in one place.
+//! All constants that trade one cost against another.
 //!
-//! Each says what it is for and what it was measured to be worth. Where no measurement is named, none has been taken: the value is a
-//! guess that has caused no complaint. Models use small values, so that few steps reach every case.
+//! Each says what it is for and what it was measured to be worth. Where no measurement is named,
+//! none has been taken, and the value is a guess that has caused no complaint. Under loom the
+//! constants are small, so that a model reaches every case in few steps.
 
 use std::time::Duration;
 
-/// Picks the smaller value for models.
+/// Picks `in_models` under loom, and `usual` otherwise.
 const fn sized(usual: u64, in_models: u64) -> u64 {
     if cfg!(loom) { in_models } else { usual }
 }
@@ -15,65 +16,72 @@ const fn sized(usual: u64, in_models: u64) -> u64 {
 /// The most shards that a store may have.
 pub(crate) const MOST_SHARDS: usize = 1024;
 
-/// The fewest records in a shard, unless the builder is told how many shards there are.
+/// The fewest records in a shard, unless the builder sets the number of shards.
 ///
-/// Measured: with 2,048, a store of 10,000 records had four shards. Sixteen producers on sixteen cores then pushed a fifth of what
-/// they push to nineteen shards.
+/// Measured: with 2,048, a store of 10,000 records had four shards. Sixteen producers on sixteen
+/// cores then pushed a fifth of what they push to nineteen shards.
 pub(crate) const SHARD_AT_LEAST: usize = 512;
 
-/// Spare slots of a shard, unless the builder is told.
+/// Spare slots of a shard, unless the builder sets their number.
 ///
-/// A suspended producer takes one slot, a suspended batch up to [`PUSH_CHUNK`], a suspended reader up to [`PINS_PER_READER`]. So 48
-/// slots outlast three batches or six readers at once.
+/// A suspended producer occupies one slot, a suspended batch up to [`PUSH_CHUNK`], and a suspended
+/// reader up to [`PINS_PER_READER`]. So 48 slots outlast three batches or six readers at once.
 pub(crate) const SPARE_SLOTS: usize = 48;
 
-/// Indexes of a shard: one in use, and one for each holder of the indexer lock that was relieved and still sleeps.
+/// Indexes of a shard: one in use, and one for each suspended holder whose indexer lock was taken
+/// over.
 pub(crate) const INDEXES_PER_SHARD: usize = sized(16, 2) as usize;
 
-/// Records of a time block: a scan for a range of time skips whole blocks.
+/// Records of a time block. A scan for a time range skips whole blocks.
 pub(crate) const BLOCK: u64 = sized(64, 2);
 
 /// Lines of a directory that fits into the nearer caches: 32 KiB. A larger directory is prefetched.
 pub(crate) const NEAR_LINES: usize = 512;
 
-/// Raises of the low watermark that are told apart by reason while their records wait for eviction. A further raise counts under the
-/// reason of the last one.
+/// Raises of the low watermark whose reasons are kept apart while their records wait for eviction.
+/// A further raise counts under the reason of the last one.
 pub(crate) const WATERMARK_NOTES: usize = sized(64, 4) as usize;
 
-/// Notes of the claims that are taken while a record may grow old. A record leaves at most one part in so many too late.
+/// Notes of the claims that are taken while a record reaches its greatest age. A record leaves late
+/// by at most one part in this number.
 pub(crate) const AGE_NOTES: u32 = 64;
 
 // --- producers ---
 
-/// The longest run: records that a producer pushes to one shard before it goes on to the next. What is pushed together stays
-/// together, so a trace has an entry in one shard's index and not in each.
+/// The longest run: records that a producer pushes to one shard before it goes on to the next.
+/// Records that are pushed together stay together, so a trace usually has an entry in one shard's
+/// index and not in each.
 ///
-/// Measured: against runs of 250, a processor second took 0.94 to 0.97 times as many log records of 184 bytes in runs of 125, and
-/// 0.85 in runs of 50 (50,000 kept in four shards, one and two producers).
+/// Measured: against runs of 250, a processor second took 0.94 to 0.97 times as many log records of
+/// 184 bytes in runs of 125, and 0.85 in runs of 50 (50,000 kept in four shards, one and two
+/// producers).
 pub(crate) const MAX_RUN: usize = sized(256, 2) as usize;
 
 /// Runs that a shard may lack and still be given later. What it lacks beyond them is forgiven.
 ///
-/// Of `S` shards, `m` may lack so many runs after a stall. The others then get `4m(S - m) / S` runs less than their part: at most
-/// `S`, as many as the store promises. Simulated: eight shards, a steady producer that takes six turns, then two threads that end
-/// after one push take one each. Of the newest 10,000 records, 22 runs of 50 were missing with 2, and 4 with 4.
+/// Of `S` shards, `m` may lack this many runs after a stall. The others then get `4m(S - m) / S`
+/// runs less than their part, which is at most `S`, as many as the store promises. Simulated: eight
+/// shards, and in turn a steady producer that takes six turns and two threads that take one each
+/// and end after one push. Of the newest 10,000 records, 22 runs of 50 were missing with a debt of
+/// 2, and 4 with a debt of 4.
 pub(crate) const MOST_DEBT: u64 = 4;
 
-/// Shard groups whose runs a thread remembers. Of those whose numbers are equal modulo this, it remembers the last.
+/// Shard groups whose runs a thread remembers. Of the groups whose numbers are equal modulo this,
+/// it remembers the last one used.
 ///
-/// Measured: a thread that pushed to six stores in turn reached 0.91 to 0.96 of its speed with 8 places, 0.86 to 0.90 with 4, and
-/// 0.82 to 0.90 with one.
+/// Measured: a thread that pushed to six stores in turn reached 0.91 to 0.96 of its speed with 8
+/// places, 0.86 to 0.90 with 4, and 0.82 to 0.90 with one.
 pub(crate) const REMEMBERED_RUNS: usize = 16;
 
 /// Records of a batch that are prepared and claimed together.
 pub(crate) const PUSH_CHUNK: usize = sized(16, 2) as usize;
 
-/// How long a producer or follower sleeps before it looks for itself, in case nobody is there to wake it: a store without a thread,
-/// or a reader that has unpinned a slot.
+/// How long a producer or follower sleeps before it looks for itself. Some events wake no sleeper:
+/// new records in a store without an indexer thread, and a reader that unpins a slot.
 pub(crate) const WAIT_AT_MOST: Duration = Duration::from_millis(1);
 
-/// Evicted records that need a drop and that a producer drops, for every [`RECLAIM_EVERY`] records that it pushes. An allocator is
-/// fastest where the thread that allocated a record frees it.
+/// Evicted records with a destructor that a producer drops, for every [`RECLAIM_EVERY`] records
+/// that it pushes. An allocator is fastest where the thread that allocated a record frees it.
 pub(crate) const RECLAIM_BATCH: u64 = sized(16, 1);
 
 /// See [`RECLAIM_BATCH`]. A power of two.
@@ -81,20 +89,22 @@ pub(crate) const RECLAIM_EVERY: u64 = sized(8, 1);
 
 // --- the indexer ---
 
-/// Records that one step evicts, and half of those that it indexes, on the indexer's thread.
+/// Records that one step of the indexer thread evicts. It indexes up to twice as many.
 pub(crate) const STEP_BATCH: u64 = sized(256, 1);
 
-/// The same for a producer that found its ring full, and for a reader: this bounds what they add to a push or a lookup.
+/// The same for a producer that finds its ring full, and for a reader. It limits what a step adds
+/// to a push or a lookup.
 pub(crate) const ASSIST_BATCH: u64 = sized(128, 1);
 
 /// Records that one step moves out of their slots to be dropped.
 pub(crate) const DROP_BATCH: u64 = sized(32, 1);
 
-/// Records that one step evicts because shared parts take too many bytes: their parts go with the last record that holds them, so
-/// it is soon known whether that was enough.
+/// Records that one step evicts because shared parts take too many bytes. A part is freed with the
+/// last record that holds it, so small batches soon show whether enough was freed.
 pub(crate) const BYTE_LIMIT_BATCH: u64 = sized(16, 1);
 
-/// Records that are entered into one index before the next index's turn. Their heads stay in the nearest cache meanwhile.
+/// Records that are entered into one index before the next index's turn. Their heads stay in the
+/// nearest cache meanwhile.
 pub(crate) const INDEX_CHUNK: u64 = 64;
 
 /// The indexer's nap between two passes.
@@ -112,19 +122,22 @@ pub(crate) const CROWDED_NAP: Duration = Duration::from_millis(2);
 /// Rounds over the shards between two ticks of the coarse clock.
 pub(crate) const ROUNDS: u32 = 16;
 
-/// How long the holder of an indexer lock may stand still before another thread takes the lock over. A scheduler rarely keeps a
-/// thread from its core for so long, and taking over costs as much as indexing a shard anew.
+/// How long the holder of an indexer lock may stand still before another thread takes the lock
+/// over. A scheduler rarely keeps a thread off its core for so long, and taking over costs as much
+/// as indexing a shard anew.
 pub(crate) const STALLED_AFTER: Duration = Duration::from_millis(20);
 
 // --- readers ---
 
-/// Slots that a reader pins at a time: one fence serves all of them.
+/// Slots that a reader pins at a time. One fence serves all of them.
 pub(crate) const PINS_PER_READER: usize = sized(8, 2) as usize;
 
-/// Readers that the first block of pins has room for. Each further block has room for twice as many as the one before.
+/// Readers that the first block of pins has room for. Each further block has room for twice as many
+/// as the one before.
 pub(crate) const FIRST_PIN_BLOCK: usize = sized(8, 1) as usize;
 
-/// Records that are not indexed yet and that a reader looks through. If there are more, it indexes some first.
+/// Records not yet indexed that a reader looks through. If there are more, the reader indexes some
+/// first.
 pub(crate) const UNINDEXED_TAIL: u64 = sized(24, 2);
 
 /// Records that a reader looks through to find out whether an answer was cut.
@@ -133,7 +146,8 @@ pub(crate) const LOOK_AT_MOST: u64 = 256;
 /// Records of one key and shard that the planner looks at to estimate how many there are.
 pub(crate) const SAMPLED: u64 = 4;
 
-/// Where sorted stretches are shorter than this on average, or than there are of them, sorting costs no more than merging.
+/// If sorted stretches are on average shorter than this, or shorter than their number, sorting
+/// costs no more than merging.
 pub(crate) const FEW_SHARDS: usize = 8;
 
 /// Records of a shard that one of several threads looks at in one go.

@@ -1,30 +1,34 @@
 //! The eviction-notice channel: tells the indexer that a shard has moved.
 //!
-//! Wakeups coalesce, and the cursors say how far a shard has moved. So the channel never fills, and a producer never waits on
-//! it. While there is traffic the indexer naps on a timer, and needs no notice. Before it parks it marks the `claimed` word of
-//! every shard. A producer's claim finds the mark in the word that it changes anyway, so a push pays nothing for the channel.
-//! Why no notice is lost is said at [`Shard::take_parked_mark`](crate::engine::ring::Shard::take_parked_mark).
+//! Wakeups coalesce, and the cursors say how far a shard has moved. So the channel never fills up,
+//! and a producer never waits on it. While there is traffic, the indexer naps on a timer and needs
+//! no notice. Before it parks, it marks the `claimed` word of every shard. A producer's claim finds
+//! the mark in the word that it changes anyway, so a push pays nothing for the channel.
+//! [`Shard::take_parked_mark`](crate::engine::shard::Shard::take_parked_mark) says why no notice is
+//! lost.
 
 use crate::sync::thread::{self, Thread};
 use crate::sync::{AtomicU32, Count, Ordering};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// The state of the indexer thread's sleep, and its coarse clock.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Wakeups {
-    /// Passes of the indexer over its shards; a coarse clock for producers.
+    /// Passes of the indexer over its shards. Producers read it as a coarse clock.
     tick: Count,
-    /// Threads that have pushed since the last tick, each counted once, at least.
-    entered: Count,
+    /// Threads that have pushed since the last tick. Each is counted at least once.
+    producers: Count,
     /// 1 while the indexer leaves its work to producers.
     crowded: Count,
-    /// How often the indexer was woken.
+    /// How often the indexer was woken from parking.
     sent: Count,
-    /// 1 once somebody has woken the indexer that is parked, or about to be.
+    /// 1 once a thread has woken the indexer that is parked, or about to be.
     woken: AtomicU32,
     /// 1 while the indexer naps.
     napping: AtomicU32,
+    /// The indexer thread.
     sleeper: OnceLock<Thread>,
 }
 
@@ -32,7 +36,7 @@ impl Wakeups {
     pub(crate) fn new() -> Self {
         Self {
             tick: Count::default(),
-            entered: Count::default(),
+            producers: Count::default(),
             crowded: Count::default(),
             sent: Count::default(),
             woken: AtomicU32::new(0),
@@ -41,27 +45,29 @@ impl Wakeups {
         }
     }
 
+    /// Returns the coarse clock's current tick.
     #[inline]
     pub(crate) fn tick(&self) -> u64 {
         self.tick.get()
     }
 
+    /// Returns how often the indexer was woken from parking.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
 
-    /// A thread pushes for the first time since the last tick.
-    pub(crate) fn enter(&self) {
-        self.entered.add(1);
+    /// Counts a thread that pushes for the first time since the last tick.
+    pub(crate) fn count_producer(&self) {
+        self.producers.add(1);
     }
 
-    /// Whether producers keep every core busy, so that the indexer leaves its work to them.
+    /// Returns whether producers keep every core busy, so that the indexer leaves its work to them.
     #[inline]
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded.get() != 0
     }
 
-    /// Wakes the indexer; for whoever has taken the mark of a shard away.
+    /// Wakes the parked indexer. The caller has taken away a shard's parked mark.
     #[cold]
     pub(crate) fn wake(&self) {
         self.sent.add(1);
@@ -76,8 +82,8 @@ impl Wakeups {
         }
     }
 
-    /// Ends the indexer's nap: a ring is nearly full, or somebody waits for the indexer. If this misses a nap that is just
-    /// beginning, the nap's own end does.
+    /// Ends the indexer's nap, because a ring is nearly full or a thread waits for the indexer. A
+    /// nap that is just beginning may be missed; it ends by its timer.
     #[inline]
     pub(crate) fn hurry(&self) {
         if self.napping.load(Ordering::Relaxed) != 0 && self.napping.swap(0, Ordering::Relaxed) != 0 {
@@ -87,18 +93,20 @@ impl Wakeups {
 
     // --- the indexer's side ---
 
-    /// Lets the coarse clock go on. One thread at a time, or a tick is lost, which does no harm.
-    pub(crate) fn tick_on(&self) {
+    /// Advances the coarse clock. Two threads that do this at once may lose a tick, which is
+    /// harmless.
+    pub(crate) fn advance_tick(&self) {
         self.tick.set(self.tick.get() + 1);
     }
 
-    /// How many threads have pushed since this was asked last.
-    pub(crate) fn take_entered(&self) -> u64 {
-        let entered = self.entered.get();
-        self.entered.set(0);
-        entered
+    /// Returns how many threads have pushed since the last call, and resets the count.
+    pub(crate) fn take_producer_count(&self) -> u64 {
+        let producers = self.producers.get();
+        self.producers.set(0);
+        producers
     }
 
+    /// Sets whether the indexer leaves its work to producers.
     pub(crate) fn set_crowded(&self, crowded: bool) {
         self.crowded.set(u64::from(crowded));
     }
@@ -108,20 +116,21 @@ impl Wakeups {
         let _ = self.sleeper.set(thread::current());
     }
 
-    /// Sleeps for this long, or until hurried; whether it was.
+    /// Sleeps for `length`, or until [`hurry`](Self::hurry) ends the nap. Returns whether it did.
     pub(crate) fn nap(&self, length: Duration) -> bool {
         self.napping.store(1, Ordering::Relaxed);
         thread::park_timeout(length);
         self.napping.swap(0, Ordering::Relaxed) == 0
     }
 
-    /// Before the shards are marked.
-    pub(crate) fn begin_to_park(&self) {
-        // Relaxed: who wakes has taken a mark that is set after this.
+    /// Forgets earlier wakeups. The indexer calls this before it marks the shards.
+    pub(crate) fn prepare_to_park(&self) {
+        // Relaxed: a thread that wakes the indexer has first taken a mark that is set after this
+        // store. The mark's release/acquire pair orders the two stores.
         self.woken.store(0, Ordering::Relaxed);
     }
 
-    /// Sleeps until somebody wakes this thread, or until then.
+    /// Sleeps until another thread wakes the indexer, or until the given time.
     pub(crate) fn park(&self, until: Option<Instant>) {
         // Acquire pairs with the Release in `wake`.
         while self.woken.load(Ordering::Acquire) == 0 {

@@ -74,7 +74,7 @@ impl<'a, T: Signal> Execution<'a, T> {
             return self.nothing();
         }
         // Before it looks at anything: whoever is inside does no work for others.
-        (0..shards.len()).for_each(|number| self.engine.spare_a_tail(number));
+        (0..shards.len()).for_each(|number| self.engine.index_long_tail(number));
         let begun: SmallVec<[u64; 8]> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
         let driving = self.plan.driving_index(self.engine, self.window(&begun));
         // By arrival, walks find records in the order in which they are shown, unless links lead, which lead down.

@@ -93,7 +93,7 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
         let mut known: HashMap<u64, KeyBuf, OfPrints> = HashMap::default();
-        (0..engine.shards.len()).for_each(|number| engine.spare_a_tail(number));
+        (0..engine.shards.len()).for_each(|number| engine.index_long_tail(number));
         let reader = Reader::new(engine);
         for (number, shard) in engine.shards.iter().enumerate() {
             carriers(&View::open(shard), index, |print, sequence| {

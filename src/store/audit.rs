@@ -1,4 +1,4 @@
-//! The audit: every index and slot of a store, held against its records.
+//! The audit: checks every index and slot of a store against its records.
 
 use crate::engine::index::{Index, NO_KEY, SKIPPED};
 use crate::engine::reentrancy;
@@ -9,7 +9,7 @@ use crate::signal::Signal;
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
-/// What an audit without a breach has looked at.
+/// What a successful audit has checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -28,34 +28,37 @@ impl std::ops::Add for Audit {
     }
 }
 
-/// The first place where a store's content contradicts an invariant.
+/// The first place where a store's content violates an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("shard {shard}: {what} (invariant {invariant})")]
 #[non_exhaustive]
 pub struct Breach {
-    /// The invariant's number in `docs/DESIGN.md`.
+    /// The invariant's number in the README's list.
     pub invariant: u8,
-    /// The shard.
+    /// The number of the shard.
     pub shard: usize,
     /// What is wrong there.
     pub what: String,
 }
 
-/// Why an audit did not end well.
+/// Why an audit failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AuditError {
-    /// The store is broken: a defect of slipring's, or a record whose keys change while it is stored.
+    /// The store is broken. Either slipring has a defect, or a record's keys changed while it was
+    /// stored.
     #[error(transparent)]
     Breach(#[from] Breach),
-    /// Called inside a hook or a visit.
-    #[error("called from inside a hook or a visit, which the audit would have to wait for; call it elsewhere")]
+    /// The audit was called inside a hook or a visit.
+    #[error("called inside a hook or a visit, which the audit would have to wait for; call it elsewhere")]
     Reentrant,
 }
 
-/// What one directory should hold for each entry that fingerprints may have: the newest sequence with it.
+/// What one directory should hold: for each entry that fingerprints may have, the newest sequence
+/// with that entry.
 type Expected = HashMap<(usize, u64), u64>;
 
+/// Checks one shard after the other, each under its indexer lock.
 pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
     if reentrancy::is_inside() {
         return Err(AuditError::Reentrant);
@@ -64,12 +67,13 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     for number in 0..engine.shards.len() {
         loop {
             let inside = reentrancy::enter();
-            let owner = engine.lock_indexer(number);
-            let checked = Auditor { engine, shard: owner.shard(), index: owner.index, owner: &owner, number }.check();
-            // Whoever was relieved has looked at what others were changing.
-            let is_current = owner.is_current();
-            // The token goes back before this thread leaves.
-            drop((owner, inside));
+            let guard = engine.lock_indexer(number);
+            let checked = Auditor { engine, shard: guard.shard(), index: guard.index, guard: &guard, number }.check();
+            // If the lock was taken over meanwhile, the check has looked at words that another
+            // thread was changing, and counts for nothing.
+            let is_current = guard.is_current();
+            // The lock is released before this thread leaves the re-entrancy guard.
+            drop((guard, inside));
             if is_current {
                 audit = audit + checked?;
                 break;
@@ -79,27 +83,29 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     Ok(audit)
 }
 
+/// Checks one shard.
 struct Auditor<'a, T: Signal> {
     engine: &'a Engine<T>,
     shard: &'a Shard<T>,
     index: &'a Index<T>,
-    owner: &'a IndexerGuard<'a, T>,
+    guard: &'a IndexerGuard<'a, T>,
     number: usize,
 }
 
 impl<T: Signal> Auditor<'_, T> {
-    /// With the token in hand, everything but `claimed`, the floor and what is published beyond `indexed` stands still.
+    /// Checks everything. While this thread holds the indexer lock, only `claimed`, the low
+    /// watermark, and what is published beyond `indexed` change.
     fn check(&self) -> Result<Audit, Breach> {
-        let mut leads = HashMap::new();
-        self.cursors()?;
-        self.slots()?;
+        let mut newest_counts = HashMap::new();
+        self.check_cursors()?;
+        self.check_slots()?;
         let mut entries = 0;
         for index in 0..T::INDEXES.as_ref().len() {
-            entries += self.index(index, &mut leads)?;
+            entries += self.check_index(index, &mut newest_counts)?;
         }
-        self.leads(&leads)?;
-        // Whoever was relieved counts for nothing.
-        Ok(Audit { records: self.indexed().saturating_sub(self.owner.evicted()), entries })
+        self.check_newest_counts(&newest_counts)?;
+        // The cursors may be in any order if the lock was taken over. The result is discarded then.
+        Ok(Audit { records: self.indexed().saturating_sub(self.guard.evicted()), entries })
     }
 
     fn indexed(&self) -> u64 {
@@ -114,9 +120,10 @@ impl<T: Signal> Auditor<'_, T> {
         Breach { invariant, shard: self.number, what }
     }
 
-    fn cursors(&self) -> Result<(), Breach> {
+    /// Checks the order of the cursors, and that no more records are visible than the capacity.
+    fn check_cursors(&self) -> Result<(), Breach> {
         let shard = self.shard;
-        let (reclaimed, evicted, indexed) = (self.owner.reclaimed(), self.owner.evicted(), self.indexed());
+        let (reclaimed, evicted, indexed) = (self.guard.reclaimed(), self.guard.evicted(), self.indexed());
         let claimed = shard.claimed();
         let end = reclaimed + shard.slots.places();
         if !(reclaimed <= evicted && evicted <= indexed && indexed <= claimed && claimed <= end) {
@@ -130,20 +137,22 @@ impl<T: Signal> Auditor<'_, T> {
         Ok(())
     }
 
-    fn slots(&self) -> Result<(), Breach> {
+    /// Checks that each indexed record is in its slot, and that blocks and byte counts agree with
+    /// the records.
+    fn check_slots(&self) -> Result<(), Breach> {
         let shard = self.shard;
-        let evicted = self.owner.evicted();
+        let evicted = self.guard.evicted();
         let mut heap = 0;
         for (sequence, head) in shard.slots.heads(evicted..self.indexed()) {
             if self.is_passed_over(sequence) {
                 continue;
             }
             if !head.holds(sequence) {
-                return Err(self.breach(1, format!("sequence {sequence} is indexed, and its slot holds another")));
+                return Err(self.breach(1, format!("sequence {sequence} is indexed, but its slot holds another")));
             }
             heap += head.heap();
             if !self.index.blocks.times(sequence).contains(&head.time()) {
-                return Err(self.breach(2, format!("the block of record {sequence} does not reach to its time")));
+                return Err(self.breach(2, format!("the time of record {sequence} lies outside its block's range")));
             }
             if sequence.is_multiple_of(64) {
                 self.index.heartbeat();
@@ -151,22 +160,24 @@ impl<T: Signal> Auditor<'_, T> {
         }
         let counted = self.index.heap.get();
         if (std::mem::needs_drop::<T>() || shard.byte_budget.is_some()) && heap != counted {
-            return Err(self.breach(4, format!("{counted} heap bytes are counted, records have {heap}")));
+            return Err(self.breach(4, format!("{counted} heap bytes are counted, but the records have {heap}")));
         }
         if let Some(budget) = &shard.byte_budget {
             let (kept, taken) = (shard.kept_bytes(), budget.reserved());
             if kept > taken {
-                return Err(self.breach(4, format!("records keep {kept} bytes, {taken} are counted as taken")));
+                return Err(self.breach(4, format!("records keep {kept} bytes, but only {taken} are reserved")));
             }
         }
         Ok(())
     }
 
-    fn index(&self, index: usize, leads: &mut HashMap<u64, u8>) -> Result<u64, Breach> {
+    /// Checks the keys and the links of one index. Counts in `newest_counts` for how many keys each
+    /// record is the newest.
+    fn check_index(&self, index: usize, newest_counts: &mut HashMap<u64, u8>) -> Result<u64, Breach> {
         let shard = self.shard;
         let names = T::INDEXES;
         let name = names.as_ref()[index];
-        let evicted = self.owner.evicted();
+        let evicted = self.guard.evicted();
         let reader = Reader::new(self.engine);
         let mut expected = Expected::new();
         for (sequence, head) in shard.slots.heads(evicted..self.indexed()) {
@@ -188,32 +199,37 @@ impl<T: Signal> Auditor<'_, T> {
             }
             let link = self.index.link(shard.slots.place(sequence), index);
             let before = expected.insert(self.index.entry_of(index, print), sequence);
-            let wanted = before.map_or(0, |before| sequence - before);
-            // The first one's predecessor has been evicted: its link leads out of the window, or nowhere.
-            let leads_out = before.is_none() && link <= sequence && sequence - link < evicted;
-            if link != wanted && !leads_out {
-                let what = format!("index {name}: record {sequence} links back by {link}, not by {wanted}");
+            let expected_link = before.map_or(0, |before| sequence - before);
+            // The predecessor of the first record of a key has been evicted: the link leads out of
+            // the window, or nowhere.
+            let leads_outside = before.is_none() && link <= sequence && sequence - link < evicted;
+            if link != expected_link && !leads_outside {
+                let what = format!("index {name}: record {sequence} links back by {link}, not by {expected_link}");
                 return Err(self.breach(2, what));
             }
         }
-        expected.values().for_each(|&newest| *leads.entry(newest).or_default() += 1);
-        self.directory(index, name, expected)
+        expected.values().for_each(|&newest| *newest_counts.entry(newest).or_default() += 1);
+        self.check_directory(index, name, expected)
     }
 
-    /// Checks of how many keys each record says that it is the newest.
-    fn leads(&self, right: &HashMap<u64, u8>) -> Result<(), Breach> {
-        for sequence in self.owner.evicted()..self.indexed() {
-            let said = self.index.entry_counts[self.shard.slots.place(sequence)].get();
-            let right = right.get(&sequence).copied().unwrap_or(0);
-            if said != right && said != SKIPPED {
-                let what = format!("record {sequence} counts as the newest of {said} keys, it is that of {right}");
+    /// Checks the number of keys for which each record counts as the newest.
+    fn check_newest_counts(&self, expected: &HashMap<u64, u8>) -> Result<(), Breach> {
+        for sequence in self.guard.evicted()..self.indexed() {
+            let counted = self.index.entry_counts[self.shard.slots.place(sequence)].get();
+            let expected = expected.get(&sequence).copied().unwrap_or(0);
+            if counted != expected && counted != SKIPPED {
+                let what = format!(
+                    "record {sequence} counts as the newest of {counted} keys, but is the newest of {expected}"
+                );
                 return Err(self.breach(1, what));
             }
         }
         Ok(())
     }
 
-    fn directory(&self, index: usize, name: &str, expected: Expected) -> Result<u64, Breach> {
+    /// Checks that each directory entry leads to the newest record of a key, and that no key lacks
+    /// an entry.
+    fn check_directory(&self, index: usize, name: &str, expected: Expected) -> Result<u64, Breach> {
         let mut expected: HashSet<usize> =
             expected.into_values().map(|newest| self.shard.slots.place(newest)).collect();
         let mut entries = 0;

@@ -1,4 +1,4 @@
-//! Pushing from tasks.
+//! Pushing from async tasks.
 
 use crate::Position;
 use crate::engine::settings::OnFull;
@@ -10,24 +10,25 @@ use crate::sync::Ticket;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A push that waits for room without its thread; made by [`Store::push_async`].
+/// A push that waits for room without blocking its thread. Created by [`Store::push_async`].
 ///
-/// Dropped before it is ready, it pushes nothing and drops the record.
+/// If it is dropped before it is ready, nothing is pushed and the record is dropped.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct PushFuture<'a, T: Signal> {
     engine: &'a Engine<T>,
     record: Option<T>,
     ticket: Ticket,
-    /// Whether it has been counted as one that waited.
+    /// Whether this push has been counted as one that waited.
     waited: bool,
 }
 
 impl<T: Signal> Store<T> {
-    /// As [`push`](Store::push), but where that would block its thread, the task waits: until a slot is free, whatever the
-    /// builder was told of full rings. With room it is ready at once.
+    /// Pushes like [`push`](Store::push). Where `push` would block its thread, the task waits until
+    /// a slot is free, whatever the builder's [`OnFull`](crate::OnFull) says. With room, the future
+    /// is ready at its first poll.
     ///
-    /// In a manual store somebody has to step for there to be room. Guard a hook or a visit it does not wait for itself: it is
-    /// pending until the slot is free.
+    /// In a manual store, some thread has to step to make room. Inside a hook or a visit, polling
+    /// never blocks: the future is pending until a slot is free.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -38,20 +39,21 @@ impl<T: Signal> Store<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Its waker may be woken by whoever makes room: a thread that pushes or steps, or the indexer's. It runs as a hook does: it may
-    /// push, but not wait, and a panic of it is caught and counted.
+    /// The waker may be woken by any thread that makes room: one that pushes or steps, or the
+    /// indexer thread. The waker runs under the same rules as a hook: it may push, but not wait,
+    /// and its panics are caught and counted.
     ///
     /// # Errors
-    /// As `push`, but for a full ring.
+    /// The errors of `push`, except [`Rejection::Full`].
     ///
     /// # Panics
-    /// A poll does if its waker panics when it is cloned, because it could not be woken.
+    /// Polling panics if the waker panics when it is cloned, because the task could not be woken.
     pub fn push_async(&self, record: T) -> PushFuture<'_, T> {
         PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default(), waited: false }
     }
 }
 
-// The record is moved out by value, never pinned.
+// The record is never pinned: it is moved out by value.
 impl<T: Signal> Unpin for PushFuture<'_, T> {}
 
 impl<T: Signal> Future for PushFuture<'_, T> {
@@ -60,7 +62,7 @@ impl<T: Signal> Future for PushFuture<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
-        let meta = engine.meta(record.as_mut().expect("a future that was ready is not polled again"));
+        let meta = engine.meta(record.as_mut().expect("the future is not polled after it was ready"));
         let mut push = || {
             let claimed = match &meta {
                 Ok(meta) => engine.claim(std::slice::from_ref(meta), OnFull::Reject).map(|claim| (claim, meta)),
@@ -68,15 +70,16 @@ impl<T: Signal> Future for PushFuture<'_, T> {
             };
             match claimed {
                 Ok((claim, meta)) => {
-                    engine.publish(claim, record.take().expect("as above"), meta);
+                    engine.publish(claim, record.take().expect("the record is pushed once"), meta);
                     Some(Ok(Position::new(claim.shard, claim.first)))
                 }
                 Err(Rejection::Full) => None,
                 Err(reason) => Some(Err(reason)),
             }
         };
-        // Once registered it tries once: when there is room later it is told. So its waker is cloned once, and dropped after the
-        // record is published.
+        // `poll` registers the waker once and then tries once more. If room comes later, the waker
+        // is woken. So the waker is cloned at most once per poll, and dropped after the record is
+        // published.
         let pushed = match push() {
             Some(pushed) => {
                 engine.room.leave(ticket);
@@ -92,7 +95,7 @@ impl<T: Signal> Future for PushFuture<'_, T> {
         };
         Poll::Ready(pushed.map_err(|reason| {
             engine.reject(reason, 1);
-            PushError { record: record.take().expect("it was not pushed"), reason }
+            PushError { record: record.take().expect("a refused record is still here"), reason }
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! The builder of a store.
 
-use crate::engine::settings::{OnFull, Picks, Settings};
+use crate::engine::settings::{ClassPredicate, OnFull, Settings};
 use crate::error::BuildError;
 use crate::signal::Signal;
 use crate::store::Store;
@@ -12,7 +12,8 @@ use std::time::Duration;
 /// ```
 /// use slipring::{OnFull, Span, Store};
 ///
-/// let store: Store<Span> = Store::builder().capacity(50_000).shards(4).on_full(OnFull::Reject).build()?;
+/// let builder = Store::<Span>::builder().capacity(50_000).shards(4).on_full(OnFull::Reject);
+/// let store = builder.build()?;
 /// assert_eq!(store.capacity(), 50_000);
 /// # Ok::<(), slipring::BuildError>(())
 /// ```
@@ -27,45 +28,51 @@ impl<T: Signal> Builder<T> {
         Self { settings: Settings::new() }
     }
 
-    /// How many records the store keeps; the signal's own default if not given. From one more on, each push evicts the oldest of its
-    /// shard. Memory for all of them is reserved at once, and taken as they come: see the crate's page on sizing.
+    /// Sets how many records the store keeps. The default is the signal's own. Once that many
+    /// records are in the store, each push evicts the oldest record of its shard. Memory for all
+    /// records is reserved at once, and used as they arrive: see the [guide](crate::guide).
     pub fn capacity(mut self, records: usize) -> Self {
         self.settings.capacity = records;
         self
     }
 
-    /// How many shards the capacity is split over, to ±1 record. If not given, two for each core, but none with fewer
-    /// than 512 records, so that small stores have one.
+    /// Sets how many shards the capacity is split over, to ±1 record. The default is two for each
+    /// core, but none with fewer than 512 records, so small stores have one.
     ///
-    /// Producers contend where there are more of them at once than shards: each shard takes one at full speed. A lookup
-    /// asks all shards, at some 0.2 µs each.
+    /// Each shard takes one producer at full speed. Producers contend if more of them push at once
+    /// than there are shards. A lookup asks all shards, at some 0.2 µs each.
     ///
-    /// A [class](Builder::class) of its own has shards of its own beside these.
+    /// A [class](Builder::class) of its own has its own shards beside these.
     ///
-    /// One shard is exact: it keeps the newest `capacity` records and no other. With several, each keeps the newest of
-    /// what was pushed to it: of the newest `capacity`, at most a run is missing for each shard and each producer. A run is at
-    /// most a thirty-second part of a shard, or 64 records where that is more, and never more than 256. A shard in which a reader or a push
-    /// sleeps for long takes no records once it is full; the store makes up for that within `capacity` pushes.
+    /// With one shard, retention is exact: the store keeps the newest `capacity` records and no
+    /// others. With several shards, each keeps the newest of the records that were pushed to it.
+    /// Then, of the newest `capacity` records, at most one run is missing for each shard and each
+    /// producer. A run is at most a thirty-second part of a shard, or 64 records where that is
+    /// more, and never more than 256. A shard in which a reader or a push is suspended for long
+    /// takes no records once it is full. The store makes up for that within `capacity` pushes.
     pub fn shards(mut self, shards: usize) -> Self {
         self.settings.shards = Some(shards);
         self
     }
 
-    /// What [`Store::push`] does when no slot is free; by default it waits.
+    /// Sets what [`Store::push`] does when no slot is free. By default it waits.
     pub fn on_full(mut self, policy: OnFull) -> Self {
         self.settings.on_full = policy;
         self
     }
 
-    /// A store without an indexer thread: [`Store::step`] does its work, and so does a push that finds no room. Answers
-    /// are the same at every instant; only memory of evicted records and hooks wait for a step.
+    /// Builds a store without an indexer thread. [`Store::step`] does the indexer's work, and so
+    /// does a push that finds no room. Answers are the same at every instant. Only hooks, and the
+    /// memory of evicted records, wait for a step.
     pub fn manual(mut self) -> Self {
         self.settings.manual = true;
         self
     }
 
-    /// The most bytes that one record may take, in its slot and by its own [`heap_bytes`](Signal::heap_bytes); larger ones are handed
-    /// back as [`Rejection::TooLarge`](crate::Rejection::TooLarge), and counted. Any size, if not given.
+    /// Sets the most bytes that one record may take: its slot plus its own
+    /// [`heap_bytes`](Signal::heap_bytes). Larger records are handed back with
+    /// [`Rejection::TooLarge`](crate::Rejection::TooLarge), and counted. By default there is no
+    /// limit.
     ///
     /// ```
     /// use slipring::{LogRecord, Rejection, Store};
@@ -74,7 +81,7 @@ impl<T: Signal> Builder<T> {
     /// let large = LogRecord::builder().body(&"x".repeat(1_000)).build();
     /// let refused = logs.push(large).unwrap_err();
     /// assert!(matches!(refused.reason, Rejection::TooLarge { bytes: 1_001.., most: 1_024 }));
-    /// assert!(refused.record.body().is_some(), "it is handed back");
+    /// assert!(refused.record.body().is_some(), "the record is handed back");
     /// # Ok::<(), slipring::BuildError>(())
     /// ```
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
@@ -82,26 +89,32 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// The most bytes that records may keep, in their slots and by their own [`heap_bytes`](Signal::heap_bytes), beside the bound on
-    /// their number: from then on the oldest of a shard go, with the reason [`Bytes`](crate::EvictReason::Bytes). Any number, if not
-    /// given.
+    /// Limits the bytes that records may keep, in addition to their number: their slots plus their
+    /// own [`heap_bytes`](Signal::heap_bytes). Above the limit, the oldest records of a shard are
+    /// evicted with the reason [`Bytes`](crate::EvictReason::Bytes). By default there is no limit.
     ///
-    /// Each shard has its share, by its capacity. It is applied as records are indexed: within a millisecond or so, or by
-    /// [`flush`](Store::flush). Until then, and until what was evicted is reclaimed, a shard's records may take a quarter more, and one
-    /// record; where no more is left a push finds no room, as where no slot is. A record that alone takes more than a shard's
-    /// share, or more than 4 GiB of heap, is [too large](crate::Rejection::TooLarge): with a class of its own, or with many shards,
-    /// that is a small part of all. Memory for the slots of all of the capacity is reserved all the same.
+    /// Each shard gets a part of the limit in proportion to its capacity. The limit is applied as
+    /// records are indexed: within a millisecond or so, or by [`flush`](Store::flush). Until then,
+    /// and until evicted records are reclaimed, a shard's records may take a quarter more, plus one
+    /// record. When that is used up, a push finds no room, as if no slot were free.
     ///
-    /// What lies in [`Shared`](crate::Shared) parts is not counted here, but has the same bound of its own: while the parts that this
-    /// store's records brought take more, the oldest records of each shard go, few at a time, until enough of the parts have gone with
-    /// them. So parts that take more while others hold them leave no room for records.
+    /// A record that alone takes more than its shard's part, or more than 4 GiB of heap, is [too
+    /// large](crate::Rejection::TooLarge). With a class of its own, or with many shards, that part
+    /// is small. Memory for all slots of the capacity is reserved regardless of this limit.
     ///
-    /// A push costs one more atomic operation then.
+    /// The contents of [`Shared`](crate::Shared) parts do not count here. They have a limit of
+    /// their own, of the same size. While the parts that this store's records brought take more,
+    /// the oldest records of each shard are evicted, a few at a time, until enough parts have been
+    /// freed with them. So parts that exceed the limit while something else holds them leave no
+    /// room for records.
+    ///
+    /// With this limit, a push costs one more atomic operation.
     ///
     /// ```
     /// use slipring::{EvictReason, LogRecord, Store};
     ///
-    /// let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(1).max_bytes(100_000).build()?;
+    /// let builder = Store::<LogRecord>::builder().capacity(1_000).shards(1).max_bytes(100_000);
+    /// let logs = builder.build()?;
     /// for _ in 0..100 {
     ///     logs.push(LogRecord::builder().body(&"x".repeat(10_000)).build())?;
     /// }
@@ -115,12 +128,14 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// How long a record may stay, counted from its push; then it goes, with the reason [`Age`](crate::EvictReason::Age). For ever,
-    /// if not given.
+    /// Sets how long a record may stay, counted from its push. Then it is evicted with the reason
+    /// [`Age`](crate::EvictReason::Age). By default there is no limit.
     ///
-    /// It goes no sooner; and later by a sixty-fourth part at most, some milliseconds, and what hooks take for some hundred records.
-    /// In a manual store, [`step`](Store::step) lets records grow old: they count from the first step that finds them. A push
-    /// costs nothing for it; the thread of an idle store wakes when something is due.
+    /// This limit never evicts a record early. It evicts a record late by at most a sixty-fourth
+    /// part of this time, some milliseconds, and the time that hooks take for some hundred records.
+    /// In a manual store, [`step`](Store::step) applies the limit, and a record's age counts from
+    /// the first step that finds the record. A push costs nothing for it. The thread of an idle
+    /// store wakes when something is due.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -139,8 +154,9 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// A class of its own for errors, with room for so many `records` of the capacity: what is [an error](Signal::is_error) goes
-    /// there, and outlives the flood of the rest. Spans and log records can be errors; metric points are none.
+    /// Reserves `records` of the capacity for errors, in a class of their own. Records that are
+    /// [errors](Signal::is_error) go there, so that a flood of other records does not evict them.
+    /// Spans and log records can be errors, metric points cannot.
     ///
     /// ```
     /// use slipring::{LogRecord, Severity, Store};
@@ -158,27 +174,32 @@ impl<T: Signal> Builder<T> {
         self.class(records, T::is_error)
     }
 
-    /// As [`error_class`](Builder::error_class), for the records that `picks` picks; it runs on the pushing thread, before the record
-    /// enters the ring, and must not block. A store has one such class.
+    /// Like [`error_class`](Builder::error_class), for the records for which `picks` returns true.
+    /// `picks` runs on the pushing thread, before the record enters the ring, and must not block. A
+    /// store has at most one such class.
     ///
-    /// Everything else is as without it: a record's order, what queries see, how positions are told. A thread that pushes now to
-    /// one class, now to the other, begins a run each time, which costs as much as another push.
+    /// Everything else is the same as without a class: the order of records, what queries see, and
+    /// how positions are named. A thread that alternates between the classes begins a new run each
+    /// time, which costs as much as another push.
     pub fn class(mut self, records: usize, picks: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
-        self.settings.class = Some((records, Picks(Arc::new(picks))));
+        self.settings.class = Some((records, ClassPredicate(Arc::new(picks))));
         self
     }
 
-    /// For tests: narrow fingerprints, so that keys collide.
+    /// For tests: sets narrow fingerprints, so that keys collide.
     #[doc(hidden)]
     pub fn fingerprint_bits(mut self, bits: u32) -> Self {
         self.settings.fingerprint_bits = bits;
         self
     }
 
-    /// Sets how many spare slots each shard has; 48 if not given. A spare slot stands in for one that somebody sleeps over: a producer
-    /// suspended between its claim and its publish, a reader that keeps a record, a thread suspended while it moves a record out.
-    /// Pushes and lookups of others go on for as many such slots. A push claims one slot, a batch up to 16; a query pins up to 8
-    /// records. Each spare slot takes memory once it is needed.
+    /// Sets how many spare slots each shard has. The default is 48.
+    ///
+    /// A spare slot replaces one that a suspended thread holds: a producer suspended between its
+    /// claim and its publish, a reader that keeps a record pinned, or a thread suspended while it
+    /// moves a record out. Other threads' pushes and lookups go on while spare slots are left. A
+    /// push claims one slot, a batch up to 16, and a query pins up to 8 records. A spare slot takes
+    /// memory only once it is used.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -191,14 +212,15 @@ impl<T: Signal> Builder<T> {
         self
     }
 
-    /// For tests: how long a thread that does a shard's work may stand still before others take the work over; `None`: for ever.
+    /// For tests: sets how long a thread that does a shard's work may stand still before other
+    /// threads take the work over. `None`: for ever.
     #[doc(hidden)]
     pub fn patience(mut self, lasts: Option<Duration>) -> Self {
         self.settings.patience = lasts;
         self
     }
 
-    /// For tests: slots beyond the capacity in each shard.
+    /// For tests: sets how many slots each shard has beyond its capacity.
     #[doc(hidden)]
     pub fn slack(mut self, slots: usize) -> Self {
         self.settings.slack = Some(slots);
@@ -208,15 +230,17 @@ impl<T: Signal> Builder<T> {
     /// Builds the store and starts its indexer thread.
     ///
     /// # Errors
-    /// If the numbers can't be: capacity 0, more shards than records, a class that leaves nothing for the rest, bytes that would not hold
-    /// a record, no age at all, sizes that overflow. If the thread can't start.
+    /// [`BuildError`] if the settings are invalid: capacity 0, more shards than records, a class
+    /// that leaves nothing for the other records, a byte limit below one record, a greatest age of
+    /// zero, two indexes with one name, or sizes that overflow. Also if there is no memory for the
+    /// slots, or the thread cannot start.
     pub fn build(self) -> Result<Store<T>, BuildError> {
         Store::new(&self.settings)
     }
 }
 
 impl<T: Signal> Store<T> {
-    /// Starts describing a store.
+    /// Starts building a store.
     pub fn builder() -> Builder<T> {
         Builder::new()
     }

@@ -1,4 +1,4 @@
-//! Following: what arrives in a store, as it arrives.
+//! Following: receiving a store's records as they arrive.
 
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
@@ -9,32 +9,32 @@ use crate::store::Store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Asks for what is followed.
-type Ask<T> = dyn for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync;
+/// Adds the conditions of a follower to a query.
+type AddConditions<T> = dyn for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync;
 
-/// Sleeps until something arrives that a query asks for, and gives it: each record once, in the order of arrival, as a
-/// [`Bookmark`] has it from one time to the next.
+/// Receives the records that arrive in a store and meet a query's conditions: each record once, in
+/// the order of arrival, with the guarantees of a [`Bookmark`].
 ///
-/// It holds nothing back: what is evicted before it gets there is missed, and counted. It does not keep the store from being
-/// shut down, and ends with it.
+/// A follower holds nothing back: records that are evicted before it gets to them are missed, and
+/// counted. A follower does not keep its store from being shut down, and ends with the store.
 pub struct Follower<T: Signal> {
-    reader: Reader<T>,
+    state: FollowerState<T>,
     #[cfg(feature = "async")]
     ticket: crate::sync::Ticket,
 }
 
-/// A follower but for its waiting.
-struct Reader<T: Signal> {
+/// A follower's state, without its registration for wakeups.
+struct FollowerState<T: Signal> {
     engine: Arc<Engine<T>>,
-    ask: Box<Ask<T>>,
+    ask: Box<AddConditions<T>>,
     bookmark: Bookmark,
-    /// Records that were missed, and not told yet.
+    /// Records that were missed and not yet reported.
     missed: u64,
 }
 
 impl<T: Signal> Store<T> {
-    /// Follows what arrives from now on and meets the conditions that `ask` adds to a query. Its limit, if it sets one, is how many
-    /// records come at a time.
+    /// Follows the records that arrive from now on and meet the conditions that `ask` adds to a
+    /// query. A limit that `ask` sets is the number of records that are received at a time.
     ///
     /// ```
     /// use slipring::{LogRecord, Severity, Store};
@@ -44,7 +44,8 @@ impl<T: Signal> Store<T> {
     /// let mut errors = logs.follow(|query| query.severity_at_least(Severity::ERROR))?;
     ///
     /// logs.push(LogRecord::builder().severity(Severity::INFO).build())?;
-    /// assert!(errors.recv_timeout(Duration::from_millis(5)).is_err(), "nothing that is asked for");
+    /// let waited = errors.recv_timeout(Duration::from_millis(5));
+    /// assert!(waited.is_err(), "the record does not match");
     /// logs.push(LogRecord::builder().severity(Severity::FATAL).build())?;
     /// let news = errors.recv()?.expect("the store is open");
     /// assert_eq!((news.len(), news.report.missed), (1, 0));
@@ -52,10 +53,10 @@ impl<T: Signal> Store<T> {
     /// ```
     ///
     /// # Errors
-    /// [`QueryError`] if the query can't mean anything, or [ends somewhere](QueryError::EndsSomewhere).
+    /// [`QueryError`] if the query is invalid, or [ends somewhere](QueryError::EndsSomewhere).
     ///
     /// # Panics
-    /// The follower's calls do, if `ask` later makes a query that can't be asked.
+    /// Calls of the follower panic if `ask` later returns an invalid query.
     pub fn follow(
         &self,
         ask: impl for<'q> Fn(Query<'q, T>) -> Query<'q, T> + Send + Sync + 'static,
@@ -63,10 +64,12 @@ impl<T: Signal> Store<T> {
         self.follow_from(self.bookmark(), ask)
     }
 
-    /// As [`follow`](Store::follow), from a bookmark on: [`beginning`](Store::beginning) gives first what is there.
+    /// Like [`follow`](Store::follow), but starts from a bookmark. With
+    /// [`beginning`](Store::beginning), the follower first receives what is in the store.
     ///
     /// # Errors
-    /// As there; [`QueryError::OtherStore`] if the bookmark is another store's.
+    /// The errors of `follow`, and [`QueryError::OtherStore`] if the bookmark belongs to another
+    /// store.
     pub fn follow_from(
         &self,
         bookmark: Bookmark,
@@ -74,18 +77,20 @@ impl<T: Signal> Store<T> {
     ) -> Result<Follower<T>, QueryError> {
         ask(self.query()).since(&bookmark).can_be_followed()?;
         Ok(Follower {
-            reader: Reader { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 },
+            state: FollowerState { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 },
             #[cfg(feature = "async")]
             ticket: Default::default(),
         })
     }
 }
 
-impl<T: Signal + Clone> Reader<T> {
+impl<T: Signal + Clone> FollowerState<T> {
+    /// Runs the query from the bookmark, and moves the bookmark on. Returns what was found, if
+    /// anything.
     fn read(&mut self) -> Option<Answer<T>> {
         let query = (self.ask)(Query::new(&self.engine)).since(&self.bookmark).order(Order::Oldest);
-        let mut news = query.collect().expect("it was asked before");
-        self.bookmark.clone_from(news.report.bookmark.as_ref().expect("a query since a bookmark gives the next"));
+        let mut news = query.collect().expect("the query was valid when the follower was created");
+        self.bookmark.clone_from(news.report.bookmark.as_ref().expect("a query since a bookmark returns the next one"));
         self.missed += news.report.missed;
         if news.is_empty() {
             return None;
@@ -94,24 +99,26 @@ impl<T: Signal + Clone> Reader<T> {
         Some(news)
     }
 
-    /// What has arrived, or `Some(None)` if nothing has and nothing will.
+    /// Returns what has arrived, or `Some(None)` if nothing has and the store is shut down.
     fn read_or_end(&mut self) -> Option<Option<Answer<T>>> {
-        let stops = self.engine.is_stopping();
+        let is_stopping = self.engine.is_stopping();
         let news = self.read();
-        (news.is_some() || stops).then_some(news)
+        (news.is_some() || is_stopping).then_some(news)
     }
 }
 
 impl<T: Signal + Clone> Follower<T> {
-    /// What has arrived since the last time, if anything has. Never waits.
+    /// Returns what has arrived since the last call, if anything has. Never waits.
     pub fn try_recv(&mut self) -> Option<Answer<T>> {
-        self.reader.read()
+        self.state.read()
     }
 
-    /// What has arrived since the last time; sleeps until there is something. `None` once the store is shut down.
+    /// Returns what has arrived since the last call, and sleeps until there is something. Returns
+    /// `None` once the store is shut down.
     ///
-    /// It is woken when the indexer has got there: within a millisecond or two. In a manual store somebody has to step, or it looks for
-    /// itself every millisecond.
+    /// The follower is woken when the indexer has got to the new records: within a millisecond or
+    /// two. In a manual store it is woken when some thread steps; otherwise it looks for itself
+    /// every millisecond.
     ///
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit.
@@ -119,47 +126,51 @@ impl<T: Signal + Clone> Follower<T> {
         self.recv_until(None)
     }
 
-    /// As [`recv`](Follower::recv), for this long at most.
+    /// Like [`recv`](Follower::recv), but waits no longer than `timeout`.
     ///
     /// # Errors
-    /// Also [`WaitError::Timeout`].
+    /// [`WaitError::Timeout`] if nothing came in time, and the errors of `recv`.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Answer<T>>, WaitError> {
         self.recv_until(Instant::now().checked_add(timeout))
     }
 
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Answer<T>>, WaitError> {
-        let reader = &mut self.reader;
+        let state = &mut self.state;
         loop {
-            if let Some(news) = reader.read_or_end() {
+            if let Some(news) = state.read_or_end() {
                 return Ok(news);
             }
-            // Also if more and more comes that is not asked for.
+            // Checked in each round, so that the wait also ends while records keep arriving that do
+            // not match.
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(WaitError::Timeout);
             }
-            reader.engine.wait_for_arrivals(&reader.bookmark, deadline)?;
+            state.engine.wait_for_arrivals(&state.bookmark, deadline)?;
         }
     }
 }
 
 impl<T: Signal> Follower<T> {
-    /// Where it has got to: another one can go on from there.
+    /// Returns the bookmark up to which this follower has received. Another follower can start from
+    /// it.
     pub fn bookmark(&self) -> &Bookmark {
-        &self.reader.bookmark
+        &self.state.bookmark
     }
 
-    /// Records that were evicted before it got to them since it last gave some, asked for or not. [`try_recv`](Follower::try_recv) and
-    /// the others tell it with the next ones that they give.
+    /// Returns how many records, matching or not, were evicted before the follower got to them,
+    /// since it last returned some. [`try_recv`](Follower::try_recv) and the other receiving
+    /// methods report this number with the next records that they return.
     pub fn missed(&self) -> u64 {
-        self.reader.missed
+        self.state.missed
     }
 }
 
-/// What arrives, as a stream: it ends once the store is shut down. Waking costs what it does for a thread; in a manual store
-/// somebody has to step.
+/// A stream of what arrives. It ends once the store is shut down. To wake a task costs the indexer
+/// what it costs to wake a thread. In a manual store, some thread has to step.
 ///
-/// A waker is woken by whoever indexes what has arrived. It runs as a hook does: it may push, but not wait, and a panic of it is
-/// caught and counted. A poll panics if its waker does when it is cloned, because it could not be woken.
+/// The waker is woken by the thread that indexes the new records. It runs under the same rules as a
+/// hook: it may push, but not wait, and its panics are caught and counted. Polling panics if the
+/// waker panics when it is cloned, because the task could not be woken.
 ///
 /// ```
 /// use futures::StreamExt;
@@ -183,22 +194,23 @@ impl<T: Signal + Clone> futures_core::Stream for Follower<T> {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Answer<T>>> {
-        let Self { reader, ticket } = &mut *self;
-        if let Some(news) = reader.read_or_end() {
-            reader.engine.forget_task(ticket);
+        let Self { state, ticket } = &mut *self;
+        if let Some(news) = state.read_or_end() {
+            state.engine.forget_task(ticket);
             return std::task::Poll::Ready(news);
         }
-        // Once registered it looks once: of whatever comes later it is told. So its waker is cloned once, and a poll ends also
-        // if more and more comes that is not asked for.
-        let engine = Arc::clone(&reader.engine);
-        engine.poll_arrivals(ticket, context, || reader.read_or_end())
+        // `poll_arrivals` registers the waker once and then looks once more. If anything comes
+        // later, the waker is woken. So the waker is cloned at most once per poll, and a poll also
+        // ends while records keep arriving that do not match.
+        let engine = Arc::clone(&state.engine);
+        engine.poll_arrivals(ticket, context, || state.read_or_end())
     }
 }
 
 #[cfg(feature = "async")]
 impl<T: Signal> Drop for Follower<T> {
     fn drop(&mut self) {
-        self.reader.engine.forget_task(&mut self.ticket);
+        self.state.engine.forget_task(&mut self.ticket);
     }
 }
 
@@ -206,7 +218,7 @@ impl<T: Signal> std::fmt::Debug for Follower<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Follower")
             .field("signal", &T::NAME)
-            .field("bookmark", &self.reader.bookmark)
+            .field("bookmark", &self.state.bookmark)
             .finish_non_exhaustive()
     }
 }

@@ -38,7 +38,8 @@ use std::time::{Duration, Instant};
 
 /// A bounded store of one kind of record, written and read by any number of threads.
 ///
-/// A handle: clones share the store, and the last one dropped shuts it down. `Send` and `Sync`.
+/// A `Store` is a handle: clones share the store, and dropping the last one shuts it down. It is
+/// `Send` and `Sync`.
 ///
 /// ```
 /// use slipring::{Key, Span, Store, TraceId};
@@ -56,22 +57,24 @@ pub struct Store<T: Signal> {
     handle: Arc<Handle<T>>,
 }
 
-/// A handle that does not keep its store from shutting down; for hooks, which the store itself owns.
+/// A handle that does not keep its store from shutting down. Hooks that need their store keep one,
+/// because the store owns the hooks.
 pub struct WeakStore<T: Signal> {
     engine: Weak<Engine<T>>,
     handle: Weak<Handle<T>>,
 }
 
-/// What all handles share: dropped with the last of them.
+/// What all handles share. Dropping it, with the last handle, shuts the store down.
 struct Handle<T: Signal> {
     engine: Arc<Engine<T>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<T: Signal> Store<T> {
+    /// Builds the engine and starts its indexer thread.
     pub(crate) fn new(config: &Settings<T>) -> Result<Self, BuildError> {
         let layouts = config.layouts()?;
-        // Loom runs a model many times, each as the last.
+        // Loom runs a model many times, and each run must be the same. So nothing is random there.
         let (fingerprints, identity) = if cfg!(loom) {
             (Fingerprints::fixed(0, config.fingerprint_bits), 0)
         } else {
@@ -94,29 +97,32 @@ impl<T: Signal> Store<T> {
 
     // --- writing ---
 
-    /// Puts a record into the store, and evicts the oldest of its shard if that is full. The record is visible to every
-    /// query that begins after this returns.
+    /// Puts a record into the store, and evicts the oldest record of its shard if that is full. The
+    /// record is visible to every query that begins after this returns.
     ///
-    /// Where records own memory, every eighth push also drops up to sixteen evicted ones, as long as no hook or stream sees
-    /// them: memory is freed by the thread that goes on allocating it. What pushes leave, the indexer drops within some
-    /// milliseconds.
+    /// If records own memory, every eighth push also drops up to sixteen evicted records, unless a
+    /// hook or a stream receives them: the thread that frees the memory then often is the one that
+    /// allocates it again. The indexer drops what pushes leave within some milliseconds.
     ///
-    /// Progress: lock-free while there is room, without an allocation. Without room it does a small batch of the
-    /// indexer's work itself; if that does not help (a sleeping reader, a stalled push, a hook that takes its time), it
-    /// waits or hands the record back, as the builder was told. Guard a hook or a visit it never waits.
+    /// Progress: lock-free and without an allocation while there is room. Without room, the push
+    /// does a small batch of the indexer's work itself. If that makes no room (because of a
+    /// suspended reader, a stalled push or a slow hook), the push waits or hands the record back,
+    /// as the builder's [`OnFull`] says. Inside a hook or a visit it never waits.
     ///
     /// # Errors
-    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store is shut down, the record's own
-    /// methods panicked, or it is [too large](Builder::max_record_bytes).
+    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store
+    /// is shut down, the record's own methods panicked, or the record is [too
+    /// large](Builder::max_record_bytes).
     #[inline]
     pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
         self.push_with(record, self.engine.on_full)
     }
 
-    /// As [`push`](Store::push), but never waits.
+    /// Pushes like [`push`](Store::push), but never waits.
     ///
     /// # Errors
-    /// As `push`; [`Rejection::Full`] whatever the builder was told.
+    /// The errors of `push`. If there is no room, [`Rejection::Full`], whatever the builder's
+    /// [`OnFull`] says.
     #[inline]
     pub fn try_push(&self, record: T) -> Result<Position, PushError<T>> {
         self.push_with(record, OnFull::Reject)
@@ -138,20 +144,22 @@ impl<T: Signal> Store<T> {
         }
     }
 
+    /// Counts a rejected record and hands it back.
     #[cold]
     fn refuse(&self, record: T, reason: Rejection) -> Result<Position, PushError<T>> {
         self.engine.reject(reason, 1);
         Err(PushError { record, reason })
     }
 
-    /// Puts many records into the store, in order: cheaper than one at a time, because slots are claimed several at once.
-    /// Says how many there were.
+    /// Puts many records into the store, in order. Returns how many there were. A batch is cheaper
+    /// than single pushes, because it claims several slots at once.
     ///
     /// Progress: as for [`push`](Store::push), for each claim.
     ///
     /// # Errors
-    /// [`BatchError`] hands back the records that were not taken. If the ring is full or the store closed, these are all
-    /// from the first refused on; a record whose own methods panic, or that is too large, is handed back alone.
+    /// [`BatchError`] hands back the records that were rejected. If the ring is full or the store
+    /// closed, these are all records from the first rejected one on. A record whose own methods
+    /// panic, or that is too large, is handed back alone.
     pub fn push_batch(&self, batch: Vec<T>) -> Result<usize, BatchError<T>> {
         let engine = &*self.engine;
         let mut rest = batch.into_iter();
@@ -159,9 +167,9 @@ impl<T: Signal> Store<T> {
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
             let mut metas: [RecordMeta<T>; PUSH_CHUNK] = std::array::from_fn(|_| RecordMeta::new());
-            let (mut usable, mut unusable, mut told) = (0, None, PrintCache::default());
+            let (mut usable, mut unusable, mut cache) = (0, None, PrintCache::default());
             for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
-                match engine.meta_next(record, &mut told) {
+                match engine.meta_next(record, &mut cache) {
                     Ok(made) => *meta = made,
                     Err(reason) => {
                         unusable = Some(reason);
@@ -217,7 +225,7 @@ impl<T: Signal> Store<T> {
         Query::new(&self.engine)
     }
 
-    /// The most bytes of a record that is taken.
+    /// Returns the most bytes that a record may take.
     #[cfg(feature = "otlp")]
     pub(crate) fn largest_record(&self) -> usize {
         self.engine.largest_record()
@@ -231,22 +239,24 @@ impl<T: Signal> Store<T> {
         Arc::clone(&self.engine)
     }
 
-    /// A cut through the store as it is now; a query can ask for what came [since](Query::since), or
-    /// [before](Query::until). O(shards + records not yet indexed).
+    /// Returns a cut through the store as it is now. A query can ask for the records
+    /// [since](Query::since) a bookmark, or [until](Query::until) it. O(shards + records not yet
+    /// indexed).
     pub fn bookmark(&self) -> Bookmark {
         Bookmark::of(&self.engine)
     }
 
-    /// The cut before everything that was ever pushed: a query since then misses what has been evicted, and counts it.
+    /// Returns the cut before everything that was ever pushed. A query since this cut counts
+    /// evicted records as missed.
     pub fn beginning(&self) -> Bookmark {
         Bookmark::beginning(&self.engine)
     }
 
-    /// The record at a position, copied. It is this very record or an error, never another. O(1). Lock-free but for the
-    /// clone.
+    /// Returns a copy of the record at a position. It is always that record or an error, never
+    /// another record. O(1). Lock-free except for the clone.
     ///
     /// # Errors
-    /// [`GetError`] says why there is none.
+    /// [`GetError`] says why there is no record.
     pub fn get(&self, position: Position) -> Result<T, GetError>
     where
         T: Clone,
@@ -254,11 +264,12 @@ impl<T: Signal> Store<T> {
         self.visit(position, T::clone)
     }
 
-    /// Shows the record at a position to `visit`, in place. While it runs, the record's slot is not reused; a spare one
-    /// serves its place. `visit` may push (without waiting) but not flush or shut down.
+    /// Calls `visit` with the record at a position, in place. While `visit` runs, the record's slot
+    /// is not reused; a spare slot serves its place. `visit` may push, which does not wait there,
+    /// but it may not flush or shut down.
     ///
     /// # Errors
-    /// As [`get`](Store::get).
+    /// The errors of [`get`](Store::get).
     pub fn visit<R>(&self, position: Position, visit: impl FnOnce(&T) -> R) -> Result<R, GetError> {
         let sequence = position.sequence();
         let shard = self.engine.shards.get(position.shard()).ok_or(GetError::Unknown)?;
@@ -279,12 +290,14 @@ impl<T: Signal> Store<T> {
         })
     }
 
-    /// The distinct keys of an index, in order: the services, the span names. O(keys + records pushed since the indexer's
-    /// last pass); it looks at one record for each key and shard.
+    /// Returns the distinct keys of an index, in order: the services, the span names. O(keys +
+    /// records pushed since the indexer's last pass). It looks at one record for each key and
+    /// shard.
     ///
-    /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share one, and that one of the two is
-    /// missing here, is at most n²/2⁶¹: below one in two million for a million keys. A sender who chooses the keys cannot raise it,
-    /// because each store draws its hash keys at random.
+    /// Keys are distinguished by keyed hashes of at least 60 bits. The chance that two of n keys
+    /// share a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two
+    /// million for a million keys. A sender who chooses the keys cannot raise it, because each
+    /// store draws its hash keys at random.
     ///
     /// ```
     /// use slipring::{Severity, Store, LogRecord};
@@ -301,11 +314,13 @@ impl<T: Signal> Store<T> {
         Ok(query::list_keys(&self.engine, index_named::<T>(index)?))
     }
 
-    /// The distinct keys of an index with their numbers of records, the most frequent first; ties by key. O(records): it
-    /// looks at each slot's head, and at one record for each key. [`distinct`](Store::distinct) does not count.
+    /// Returns the distinct keys of an index with their numbers of records, the most frequent
+    /// first, ties by key. O(records): it looks at each slot's head, and at one record for each
+    /// key. [`distinct`](Store::distinct) does not count.
     ///
-    /// Keys are told apart as by [`distinct`](Store::distinct): with a chance of at most n²/2⁶¹, two of n keys are listed as one,
-    /// with the sum of their numbers. To count by the keys themselves, [`group`](Query::group) by the index; it reads each record.
+    /// Keys are distinguished as by [`distinct`](Store::distinct). With a chance of at most n²/2⁶¹,
+    /// two of n keys are listed as one, with the sum of their numbers. To count by the keys
+    /// themselves, [`group`](Query::group) by the index, which reads each record.
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
@@ -313,7 +328,8 @@ impl<T: Signal> Store<T> {
         Ok(query::count_keys(&self.engine, index_named::<T>(index)?))
     }
 
-    /// Records in the store, those whose push is just finishing included. O(shards).
+    /// Returns the number of records in the store, including those whose push is about to finish.
+    /// O(shards).
     pub fn len(&self) -> usize {
         self.engine
             .shards
@@ -325,33 +341,35 @@ impl<T: Signal> Store<T> {
             .sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether the store holds no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many records the store keeps.
+    /// Returns how many records the store keeps.
     pub fn capacity(&self) -> usize {
         self.engine.shards.iter().map(|shard| shard.capacity() as usize).sum()
     }
 
-    /// How many shards they are split over.
+    /// Returns how many shards the capacity is split over.
     pub fn shards(&self) -> usize {
         self.engine.shards.len()
     }
 
-    /// Counts, sizes and health. O(distinct keys of every index + records not yet indexed), with allocations: about
-    /// 0.1 ms for ten thousand spans in a thousand traces. It waits for nobody. Counts are exact at one instant in each shard;
-    /// while others push, the numbers of distinct keys may be off by what changes meanwhile.
+    /// Returns the store's counts, sizes and health. O(distinct keys of every index + records not
+    /// yet indexed), with allocations: about 0.1 ms for ten thousand spans in a thousand traces.
+    /// Never waits. The counts of each shard are exact at one instant. While other threads push,
+    /// the numbers of distinct keys may be off by what changes meanwhile.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.engine)
     }
 
     // --- upkeep ---
 
-    /// Returns when everything pushed before is indexed and every eviction due by then is applied. It takes part in the
-    /// work; it waits for pushes that have begun, not for readers; and, where an index finds no memory to grow, until there is some.
-    /// Queries need no flush: they never lag.
+    /// Waits until everything pushed before the call is indexed and every eviction due by then is
+    /// applied. The calling thread takes part in the work. It waits for pushes that have begun, and
+    /// not for readers. If an index cannot get memory to grow, it waits until there is some.
+    /// Queries need no flush, because they never lag.
     ///
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit.
@@ -359,29 +377,30 @@ impl<T: Signal> Store<T> {
         self.engine.flush(None)
     }
 
-    /// As [`flush`](Store::flush), for this long at most.
+    /// Like [`flush`](Store::flush), but waits no longer than `timeout`.
     ///
     /// # Errors
-    /// Also [`WaitError::Timeout`].
+    /// [`WaitError::Timeout`] if the time is over, and the errors of `flush`.
     pub fn flush_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         self.engine.flush(Instant::now().checked_add(timeout))
     }
 
-    /// Does one batch of the indexer's work in each shard, and says whether there was any. In a store that was built
-    /// [`manual`](Builder::manual) this is what keeps it going, hooks run here; in others it only helps the indexer's
-    /// thread. Guard a hook or a visit it does nothing.
+    /// Does one batch of the indexer's work in each shard. Returns whether there was any. A store
+    /// that was built [`manual`](Builder::manual) depends on these calls, and runs its hooks in
+    /// them. In other stores a call only helps the indexer thread. Inside a hook or a visit it does
+    /// nothing.
     pub fn step(&self) -> bool {
         self.step_at(Instant::now)
     }
 
-    /// For tests: as [`step`](Store::step), at some time.
+    /// For tests: steps like [`step`](Store::step), with `now` as its clock.
     #[doc(hidden)]
     pub fn step_at(&self, now: impl Fn() -> Instant) -> bool {
         if reentrancy::is_inside() {
             return false;
         }
         if !self.engine.threaded {
-            self.engine.wakeups.tick_on();
+            self.engine.wakeups.advance_tick();
         }
         self.engine.age_out(now);
         let work = if self.engine.threaded { Work::FLUSH } else { Work::ALL };
@@ -389,19 +408,27 @@ impl<T: Signal> Store<T> {
             .fold(false, |any, shard| self.engine.step(shard, work).is_some_and(|moved| moved.any()) | any)
     }
 
-    /// Empties the store: from now on no query sees what was pushed before. Evicts in the background, through hooks and
-    /// stream, with the reason `cleared`. O(shards); waits for nobody, but for a moment in which somebody else counts, clears or evicts.
+    /// Empties the store: from now on, no query sees what was pushed before. The records are
+    /// evicted in the background, through hooks and stream, with the reason `Cleared`. O(shards).
+    /// Never blocks: it only retries if another thread clears, or evicts by age or bytes, at the
+    /// same moment.
     pub fn clear(&self) {
         self.engine.clear();
     }
 
-    /// Calls `hook` for each record that is evicted from now on, with the reason, before its slot is reused, on an indexer thread (in a
-    /// manual store: on the thread that steps, or that pushes and finds no room). Hooks stay as long as the store.
+    /// Calls `hook` for each record that is evicted from now on, with the reason, before the
+    /// record's slot is reused. In a store with an indexer thread, hooks run on that thread, or on
+    /// one that needs room while the indexer thread is suspended. In a manual store they run on the
+    /// thread that steps, or that pushes and finds no room. A hook stays as long as the store.
     ///
-    /// A slow hook slows eviction down, and in the end pushes. A hook may push, also into its own store, and is never
-    /// made to wait there; use [`downgrade`](Store::downgrade) for a handle to keep in a hook. A panic is caught and
-    /// counted. No hook runs for the records that are still in the store when it shuts down. What was evicted before and a
-    /// reader still looks at, it sees too; called inside a hook or a visit, perhaps more of what was evicted just before.
+    /// A slow hook slows eviction down, and in the end pushes. A hook may push, also into its own
+    /// store, and its pushes never wait. Use [`downgrade`](Store::downgrade) for a handle to keep
+    /// in a hook. A hook's panic is caught and counted.
+    ///
+    /// No hook runs for the records that are still in the store when it shuts down. A new hook may
+    /// see a record that was evicted before the call, if a reader still has it pinned. If
+    /// `on_evict` is called inside a hook or a visit, the new hook may also see other records that
+    /// were evicted just before.
     pub fn on_evict(&self, hook: impl Fn(Position, &T, EvictReason) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
         self.engine.reclaim_everywhere();
@@ -414,16 +441,18 @@ impl<T: Signal> Store<T> {
         });
     }
 
-    /// A stream of the records that are evicted from now on, by value, with room for `buffer` of them. A store has one at
-    /// a time. What a slow subscriber has no room for is dropped and counted.
+    /// Opens a stream of the records that are evicted from now on, by value, with a buffer of
+    /// `buffer` records. A store has one stream at a time. Records for which a slow subscriber
+    /// leaves no room are dropped and counted.
     ///
     /// # Errors
-    /// [`StreamError`] if there is one already, if the store is shut down, or for a buffer of 0 or beyond memory.
+    /// [`StreamError`] if there is a stream already, if the store is shut down, or if the buffer is
+    /// 0 or does not fit into memory.
     pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
         self.open_stream(buffer, false)
     }
 
-    fn open_stream(&self, buffer: usize, drains: bool) -> Result<Evictions<T>, StreamError> {
+    fn open_stream(&self, buffer: usize, drain_at_end: bool) -> Result<Evictions<T>, StreamError> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
         }
@@ -431,7 +460,7 @@ impl<T: Signal> Store<T> {
             return Err(StreamError::TooLarge(buffer));
         }
         self.engine.reclaim_everywhere();
-        let (outlet, evictions) = evictions::stream(buffer);
+        let (sender, evictions) = evictions::stream(buffer);
         let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
@@ -440,8 +469,8 @@ impl<T: Signal> Store<T> {
             } else if sinks.stream.as_ref().is_some_and(|stream| !stream.is_abandoned()) {
                 Err(StreamError::Taken)
             } else {
-                sinks.stream = Some(outlet.clone());
-                sinks.drains |= drains;
+                sinks.stream = Some(sender.clone());
+                sinks.drain_at_end |= drain_at_end;
                 Ok(())
             };
             sinks
@@ -449,27 +478,32 @@ impl<T: Signal> Store<T> {
         opened.map(|()| evictions)
     }
 
-    /// Walks every slot and every index and checks them against the records and the invariants: that every index entry
-    /// leads to live records with its key, in order, all of them and no other, and that cursors and byte counts agree.
+    /// Checks every slot and every index against the records and the invariants. Every index entry
+    /// must lead to all live records with its key and to no others, in order, and cursors and byte
+    /// counts must agree.
     ///
-    /// May be called at any time, under load. O(records × indexes) for one shard after the other; meanwhile that shard is
-    /// neither indexed nor reclaimed, so pushes to it may find it full. Waits for whoever is indexing it.
+    /// May be called at any time, under load. O(records × indexes), for one shard after the other.
+    /// Meanwhile that shard is neither indexed nor reclaimed, so pushes to it may find it full.
+    /// Waits for the thread that is indexing the shard.
     ///
     /// # Errors
-    /// [`AuditError::Breach`] names the first breach; [`AuditError::Reentrant`] inside a hook or a visit.
+    /// [`AuditError::Breach`] names the first breach. [`AuditError::Reentrant`] inside a hook or a
+    /// visit.
     pub fn audit(&self) -> Result<Audit, AuditError> {
         audit::audit(&self.engine)
     }
 
-    /// Ends the store, for all handles: pushes are refused from now on, waiting ones return, what is due is evicted
-    /// (through hooks and stream), streams end, the indexer's thread is joined, and every record is dropped, except those
-    /// that a reader is looking at, which go with the last handle. Calling it again does nothing. A stream of evictions counts the
-    /// records that were still in the store as [missed](Evictions::missed); [`drain`](Store::drain) hands them out instead.
+    /// Ends the store, for all handles. From now on pushes are refused, and waiting pushes return.
+    /// What is due is evicted, through hooks and stream. Streams end, the indexer thread is joined,
+    /// and every record is dropped. Records that a reader has pinned are dropped with the last
+    /// handle. Another call does nothing. A stream of evictions counts the records that were still
+    /// in the store as [missed](Evictions::missed); [`drain`](Store::drain) hands them out instead.
     ///
-    /// Waits for the indexer's thread, and so for hooks that are running.
+    /// Waits for the indexer thread, and so for hooks that are running.
     ///
     /// # Errors
-    /// [`WaitError::Reentrant`] inside a hook or a visit: there it would wait for itself. Nothing is shut down then.
+    /// [`WaitError::Reentrant`] inside a hook or a visit, where the call would wait for its own
+    /// thread. Nothing is shut down then.
     pub fn shutdown(&self) -> Result<(), WaitError> {
         if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
@@ -478,9 +512,10 @@ impl<T: Signal> Store<T> {
         Ok(())
     }
 
-    /// Ends the store, as [`shutdown`](Store::shutdown) does, and hands out the records that are in it, by value and with their positions:
-    /// the oldest first in each shard, after those that were evicted and had not left yet. Hooks see them, too. Of those that a reader
-    /// is looking at the stream says how many it [missed](Evictions::missed).
+    /// Ends the store like [`shutdown`](Store::shutdown), and hands out the records that are in it,
+    /// by value and with their positions. In each shard, records that were evicted and not yet
+    /// reclaimed come first, then the others, the oldest first. Hooks see them, too. Records that a
+    /// reader has pinned are not handed out; the stream counts them as [missed](Evictions::missed).
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -492,11 +527,11 @@ impl<T: Signal> Store<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Allocates room for as many records as the store has slots.
+    /// Allocates a buffer for as many records as the store has slots.
     ///
     /// # Errors
-    /// [`StreamError`] if the store has a stream of evictions already or is shut down, and inside a hook or a visit. Nothing is shut down
-    /// then.
+    /// [`StreamError`] if the store has a stream of evictions already or is shut down, and inside a
+    /// hook or a visit. Nothing is shut down then.
     pub fn drain(&self) -> Result<Evictions<T>, StreamError> {
         if reentrancy::is_inside() {
             return Err(StreamError::Reentrant);
@@ -507,14 +542,14 @@ impl<T: Signal> Store<T> {
         Ok(evictions)
     }
 
-    /// A handle that does not keep the store alive.
+    /// Returns a handle that does not keep the store alive.
     pub fn downgrade(&self) -> WeakStore<T> {
         WeakStore { engine: Arc::downgrade(&self.engine), handle: Arc::downgrade(&self.handle) }
     }
 }
 
 impl<T: Signal> WeakStore<T> {
-    /// The store, unless its last handle is gone.
+    /// Returns the store, unless its last handle is gone.
     pub fn upgrade(&self) -> Option<Store<T>> {
         let handle = self.handle.upgrade()?;
         Some(Store { engine: self.engine.upgrade()?, handle })
@@ -522,15 +557,17 @@ impl<T: Signal> WeakStore<T> {
 }
 
 impl<T: Signal> Handle<T> {
-    /// Closes the store and waits for its end. The caller is not inside.
+    /// Closes the store and waits for its end. The calling thread must not be inside the engine.
     fn end(&self) {
         self.engine.close();
-        // Left after the lock: what hooks leave for later does not run under it.
+        // Dropped after the mutex guard: work that hooks have deferred does not run under the
+        // mutex.
         let _inside = reentrancy::enter();
-        // Held while joining, so that a second caller also returns after the end.
+        // Held while joining, so that a second caller also returns only after the end.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
-            // The thread catches what user code throws; should it have died all the same, its end is done here.
+            // The indexer thread catches panics of user code. If it has panicked all the same, this
+            // thread ends the store.
             if thread.join().is_err() {
                 self.engine.finish();
             }
@@ -543,10 +580,13 @@ impl<T: Signal> Handle<T> {
 impl<T: Signal> Drop for Handle<T> {
     fn drop(&mut self) {
         if reentrancy::is_inside() {
-            // In a hook, perhaps on the indexer's own thread: it ends by itself.
+            // This thread is in a hook, and may be the indexer thread. The indexer thread ends the
+            // store by itself.
             self.engine.close();
             if !self.engine.threaded {
-                // Nobody else will do it, and what hooks have captured may hold the engine. Here it could wait for this thread.
+                // No other thread will end the store, and what hooks have captured may keep the
+                // engine alive. The end might wait for this thread, so it is deferred until the
+                // thread has left.
                 let engine = Arc::clone(&self.engine);
                 let finish = move || {
                     let _ = engine.guarded(|| engine.finish());
@@ -573,20 +613,21 @@ impl<T: Signal> Clone for WeakStore<T> {
     }
 }
 
-/// Pushes in chunks of some hundred, until the iterator ends or the store is shut down. Records that are refused are dropped, and counted as rejected; use
-/// [`Store::push_batch`] to have them back.
+/// Pushes the records in chunks of 256, until the iterator ends or the store is shut down. Records
+/// that are refused are dropped, and counted as rejected. Use [`Store::push_batch`] to get them
+/// back.
 impl<T: Signal> Extend<T> for Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         (&*self).extend(records);
     }
 }
 
-/// As for [`Store`] itself.
+/// The same as for [`Store`] by value.
 impl<T: Signal> Extend<T> for &Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         let mut records = records.into_iter().fuse();
         loop {
-            // The iterator is user code: it has run before anything is claimed (invariant 5).
+            // The iterator is user code: it runs before anything is claimed (invariant 5).
             let chunk: Vec<T> = records.by_ref().take(256).collect();
             if chunk.is_empty() || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed) {
                 return;

@@ -1,4 +1,4 @@
-//! What a store says about itself.
+//! A store's statistics.
 
 use crate::engine::ages::Ages;
 use crate::engine::ring::{Class, EvictionCounts};
@@ -6,71 +6,73 @@ use crate::engine::state::Engine;
 use crate::query;
 use crate::signal::Signal;
 
-/// A store's counts, sizes and health, as [`Store::stats`](crate::Store::stats) found them.
+/// A store's counts, sizes and health, at the time of [`Store::stats`](crate::Store::stats).
 ///
-/// `offered = count + evicted.total() + rejected.total()`, always. Serialised, the counts that depend on the signal are
-/// named after it: `span_count`, `trace_index_entries`.
+/// `offered = count + evicted.total() + rejected.total()`, always. In serialised form, the counts
+/// that depend on the signal are named after it: `span_count`, `trace_index_entries`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// What the store holds: `span`, `log`, `metric`.
+    /// The signal that the store holds: `span`, `log`, `metric`.
     pub signal: &'static str,
-    /// How many records it keeps.
+    /// How many records the store keeps.
     pub capacity: u64,
-    /// How many it holds now.
+    /// How many records it holds now.
     pub count: u64,
     /// Its indexes, in the signal's order.
     pub indexes: Vec<IndexStats>,
     /// Bytes of slot heads, links, blocks and directories.
     pub index_memory_bytes: u64,
-    /// Bytes of slots, of what records own on the heap (evicted ones until they are reclaimed), and of shared parts, once.
+    /// Bytes of slots, of what records own on the heap (including evicted records until they are
+    /// reclaimed), and of shared parts, each counted once.
     pub data_memory_bytes: u64,
-    /// All of the engine's bytes: index, data, cursors, pins, a stream's buffer.
+    /// All bytes of the engine: index, data, cursors, pins, and a stream's buffer.
     pub total_memory_bytes: u64,
-    /// Records that were pushed, taken or not.
+    /// Records that were pushed, accepted or rejected.
     pub offered: u64,
-    /// Records that have left.
+    /// Records that have left the store.
     pub evicted: EvictedCounts,
-    /// Of all this, what belongs to the [class](crate::Builder::class) of its own, if there is one.
+    /// The part of these numbers that belongs to the [class](crate::Builder::class) of its own, if
+    /// there is one.
     pub class: Option<ClassStats>,
-    /// Records that were not taken.
+    /// Records that were rejected.
     pub rejected: RejectedCounts,
     /// Pushes that found no room and waited.
     pub waits: u64,
     /// Batches of the indexer's work that producers did.
     pub assists: u64,
-    /// How often a thread that slept in the middle of a shard's work was relieved.
+    /// How often an indexer lock was taken over from a suspended holder.
     pub takeovers: u64,
-    /// Records pushed and not yet indexed. Queries see them all the same.
+    /// Records that are pushed and not yet indexed. Queries see them all the same.
     pub indexer_lag: u64,
-    /// Wakeups sent to the indexer that did not meet one under way.
+    /// Wakeups sent to the indexer. One that coalesces with an earlier one is not counted.
     pub notices: u64,
-    /// Panics caught in hooks, key functions and drops.
+    /// Panics caught in user code: hooks, key functions, drops and wakers.
     pub caught_panics: u64,
 }
 
-/// What a store's class of its own holds.
+/// The counts of a store's class of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ClassStats {
     /// How many records it keeps.
     pub capacity: u64,
-    /// How many it holds now.
+    /// How many records it holds now.
     pub count: u64,
-    /// Records of it that have left.
+    /// Records of the class that have left.
     pub evicted: EvictedCounts,
 }
 
-/// One index of a store.
+/// The statistics of one index of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct IndexStats {
-    /// Its name.
+    /// The index's name.
     pub name: &'static str,
-    /// Distinct keys in it now. They are told apart by keyed hashes of at least 60 bits: with a chance of at most n²/2⁶¹, n keys
-    /// count as fewer.
+    /// Distinct keys in the index now. Keys are distinguished by keyed hashes of at least 60 bits.
+    /// With a chance of at most n²/2⁶¹, n keys count as fewer.
     pub entries: u64,
     /// Bytes of its directories.
     pub directory_bytes: u64,
@@ -81,28 +83,28 @@ pub struct IndexStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EvictedCounts {
-    /// Newer ones took their place.
+    /// Newer records took their place.
     pub capacity: u64,
     /// The store was cleared or shut down.
     pub cleared: u64,
-    /// They had been there for as long as one may.
+    /// They had been in the store for the longest time allowed.
     pub age: u64,
-    /// Newer ones took their bytes.
+    /// Newer records took their bytes.
     pub bytes: u64,
 }
 
-/// Records that were not taken, by reason.
+/// Records that were rejected, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RejectedCounts {
-    /// No slot was free and the push could not wait.
+    /// No slot was free, and the push could not wait.
     pub full: u64,
     /// The store was shut down.
     pub closed: u64,
     /// The record's own methods panicked.
     pub panicked: u64,
-    /// The record was larger than one may be.
+    /// The record was larger than one record may be.
     pub too_large: u64,
 }
 
@@ -111,7 +113,7 @@ impl EvictedCounts {
         Self { capacity, cleared, age, bytes }
     }
 
-    /// All of them.
+    /// Returns the sum over all reasons.
     pub fn total(self) -> u64 {
         self.capacity + self.cleared + self.age + self.bytes
     }
@@ -136,13 +138,14 @@ impl std::ops::AddAssign for RejectedCounts {
 }
 
 impl RejectedCounts {
-    /// All of them.
+    /// Returns the sum over all reasons.
     pub fn total(self) -> u64 {
         self.full + self.closed + self.panicked + self.too_large
     }
 }
 
 impl Stats {
+    /// Collects the statistics of an engine.
     pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
         let names = T::INDEXES;
         let names: &[&'static str] = names.as_ref();
@@ -168,7 +171,7 @@ impl Stats {
                 class.count += claimed - departures.total();
                 class.evicted += departures;
             }
-            // Read at another moment: at most a ring behind.
+            // Read at another moment than `claimed`, so it is clamped. It lags by at most a ring.
             let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.places()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
@@ -211,7 +214,7 @@ impl Stats {
         }
     }
 
-    /// The index of this name.
+    /// Returns the statistics of the index with this name.
     pub fn index(&self, name: &str) -> Option<&IndexStats> {
         self.indexes.iter().find(|index| index.name == name)
     }

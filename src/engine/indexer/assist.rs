@@ -1,4 +1,4 @@
-//! What producers and readers do of the indexer's work.
+//! The parts of the indexer's work that producers and readers do.
 
 use super::reclaim::owns_heap;
 use super::work::Work;
@@ -8,17 +8,19 @@ use crate::engine::tuning::{RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL};
 use crate::signal::Signal;
 
 impl<T: Signal> Engine<T> {
-    /// Lets go of some evicted records of a shard, for a producer that has pushed so many there, up to a sequence. Where
-    /// records own memory, who pushes frees some: often in the thread that allocated it, which is what allocators are fast
-    /// at. Never waits; does nothing where hooks or a stream see records.
+    /// Drops some evicted records of a shard, for a producer that has just pushed `pushed` records
+    /// there, up to the sequence `pushed_to`. If records own memory, producers free some of it:
+    /// often on the thread that allocated it, which allocators are fast at. Never waits. Does
+    /// nothing while hooks or a stream receive evicted records.
     #[inline(always)]
     pub(crate) fn reclaim_after_push(&self, number: usize, pushed_to: u64, pushed: u64) {
-        // Whether a multiple of `RECLAIM_EVERY` was passed.
+        // Whether the push has passed a multiple of `RECLAIM_EVERY`.
         if owns_heap::<T>() && pushed_to % RECLAIM_EVERY < pushed {
             self.reclaim_some(number, RECLAIM_BATCH * pushed.div_ceil(RECLAIM_EVERY));
         }
     }
 
+    /// Reclaims up to `most` evicted records of a shard.
     #[cold]
     #[inline(never)]
     fn reclaim_some(&self, number: usize, most: u64) {
@@ -28,8 +30,9 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Lets go of what has been evicted in every shard, before hooks or a stream see what is evicted from then on. Guard, where
-    /// drops would run within others' code, it does nothing.
+    /// Reclaims everything that has been evicted in every shard, so that a new hook or stream sees
+    /// only what is evicted from then on. Inside the re-entrancy guard it does nothing, because
+    /// drops would run inside other code.
     pub(crate) fn reclaim_everywhere(&self) {
         if reentrancy::is_inside() {
             return;
@@ -42,9 +45,10 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Indexes some records of a shard for a reader, who would have to look through all that are not. To look through a few
-    /// costs less. Never waits; does nothing if somebody else is at it.
-    pub(crate) fn spare_a_tail(&self, number: usize) {
+    /// Indexes some records of a shard for a reader, if more than [`UNINDEXED_TAIL`] are not
+    /// indexed. The reader would have to look through all of those; looking through a few costs
+    /// less than indexing them. Never waits. Does nothing if another thread holds the indexer lock.
+    pub(crate) fn index_long_tail(&self, number: usize) {
         let shard = &self.shards[number];
         if shard.indexed() + UNINDEXED_TAIL < shard.claimed() && !reentrancy::is_inside() {
             self.step(number, Work::READ);

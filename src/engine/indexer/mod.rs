@@ -1,4 +1,5 @@
-//! The indexer: the step that indexes, evicts and reclaims in one shard, and the thread that takes it again and again.
+//! The indexer: the step that indexes, evicts and reclaims in one shard, and the thread that
+//! repeats it.
 
 mod age;
 mod assist;

@@ -1,7 +1,8 @@
-//! Reclaiming: records that were evicted leave their slots, hooks see them, and they are dropped or handed on.
+//! Reclaiming: evicted records leave their slots, hooks see them, and they are dropped or handed
+//! on.
 
 use super::work::Work;
-use crate::engine::evictions::{Outlet, Sinks};
+use crate::engine::evictions::{Sinks, StreamSender};
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
 use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
@@ -12,35 +13,43 @@ use crate::signal::Signal;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Records that have left their slots, and hooks have not seen.
-pub(super) type Outbox<T> = SmallVec<[Gone<T>; 1]>;
+/// Records that have been moved out of their slots and not yet released.
+pub(super) type RemovedRecords<T> = SmallVec<[RemovedRecord<T>; 1]>;
 
-pub(super) struct Gone<T> {
+/// A record that has been moved out of its slot.
+pub(super) struct RemovedRecord<T> {
     sequence: u64,
     reason: EvictReason,
     record: T,
-    shown: bool,
+    /// Whether hooks have seen the record already.
+    hooks_ran: bool,
 }
 
-/// What reclaiming has come to.
+/// The result of reclaiming.
 pub(super) struct Reclaimed<'a, T> {
+    /// How far the `reclaimed` cursor got.
     pub(super) to: u64,
-    pub(super) taken: Outbox<T>,
-    /// Records that stay in their slots, which are pinned, until hooks have seen them.
-    pub(super) to_show: SmallVec<[Quarantined; PINS_PER_READER]>,
+    pub(super) removed: RemovedRecords<T>,
+    /// Records that stay in their quarantined slots. Hooks see them there, under a pin of this
+    /// thread.
+    pub(super) for_hooks: SmallVec<[Quarantined; PINS_PER_READER]>,
+    /// Holds the pins of the slots in `for_hooks`.
     pub(super) pinner: Option<Pinner<'a>>,
-    /// Bytes of what has left, to be given back once it has been dropped.
+    /// Bytes of the records that have left, to be released to the byte budget once the records are
+    /// dropped.
     pub(super) freed: u64,
 }
 
 impl<T> Reclaimed<'_, T> {
+    /// Returns whether there is no room for another record.
     fn is_full(&self) -> bool {
-        self.taken.len() == self.taken.capacity()
+        self.removed.len() == self.removed.capacity()
     }
 }
 
 impl<T: Signal> Engine<T> {
-    /// Frees the slots of evicted records that no reader may be looking at, and sets the others aside.
+    /// Frees the slots of evicted records that no reader has pinned, and quarantines the other
+    /// slots.
     pub(super) fn reclaim(
         &self,
         owner: &IndexerGuard<'_, T>,
@@ -50,50 +59,52 @@ impl<T: Signal> Engine<T> {
     ) -> Reclaimed<'_, T> {
         let (shard, from) = (owner.shard(), owner.reclaimed());
         let slots = &shard.slots;
-        let takes = owns_heap::<T>() || !sinks.is_empty();
-        let most = match takes {
-            _ if !sinks.is_empty() && !work.shows => 0,
-            true if sinks.is_empty() => most_taken::<T>(work.drops),
-            // Hooks and the stream see what is evicted without delay.
-            true => most_taken::<T>(work.drops.max(RECLAIM_BATCH)),
+        let moves_out = owns_heap::<T>() || !sinks.is_empty();
+        let most = match moves_out {
+            _ if !sinks.is_empty() && !work.runs_hooks => 0,
+            true if sinks.is_empty() => most_moved_out::<T>(work.drops),
+            // Hooks and the stream receive evicted records without delay.
+            true => most_moved_out::<T>(work.drops.max(RECLAIM_BATCH)),
             false => work.reclaim,
         };
-        // Of a holder that was relieved, the one cursor may be older than the other.
+        // The cursors of a holder whose lock was taken over may be from different moments:
+        // `evicted` may be below `reclaimed`.
         let to = owner.evicted().min(from.saturating_add(most)).max(from);
         let mut reclaimed =
-            Reclaimed { to: from, taken: Outbox::new(), to_show: SmallVec::new(), pinner: None, freed: 0 };
-        let aside = if most > 0 { slots.count_quarantined() } else { 0 };
-        if from == to && aside == 0 {
+            Reclaimed { to: from, removed: RemovedRecords::new(), for_hooks: SmallVec::new(), pinner: None, freed: 0 };
+        let quarantined = if most > 0 { slots.count_quarantined() } else { 0 };
+        if from == to && quarantined == 0 {
             return reclaimed;
         }
-        // Without memory for more, one record goes at a time.
-        let room = (to - from) as usize + aside;
-        let is_short = takes && reclaimed.taken.try_reserve(room).is_err();
-        let to = if is_short { to.min(from + 1) } else { to };
+        // If no memory can be had for the list, one record goes at a time.
+        let room = (to - from) as usize + quarantined;
+        let lacks_memory = moves_out && reclaimed.removed.try_reserve(room).is_err();
+        let to = if lacks_memory { to.min(from + 1) } else { to };
         let pinned = self.pins.scan(number);
         let mut changed: Option<(Arc<SlotMap>, SlotMap)> = None;
-        let begin = || {
+        let copy_slot_map = || {
             let places = slots.slot_map();
             let new = SlotMap::clone(&places);
             (places, new)
         };
         if slots.any_moved() {
-            changed = Some(begin());
+            changed = Some(copy_slot_map());
         }
-        // Bytes of what was aside, and of what the cursor passes.
+        // Bytes of the records that leave quarantine, and of those that the cursor passes.
         let (mut freed_quarantined, mut freed) = (0, 0);
         let mut is_changed = false;
         if let Some((_, places)) = &mut changed {
-            is_changed |= places.retain_quarantined(|aside| {
-                let Quarantined { slot, sequence, reason, shown } = aside;
-                let stays = takes && reclaimed.is_full()
+            is_changed |= places.retain_quarantined(|entry| {
+                let Quarantined { slot, sequence, reason, shown } = entry;
+                let stays = moves_out && reclaimed.is_full()
                     || pinned.contains(&slot)
-                    || match takes {
+                    || match moves_out {
                         false => !slots.is_free(slot, sequence),
-                        // SAFETY: the record was evicted before it was set aside, and no pin names its slot (invariant 1).
+                        // SAFETY: the record was evicted before its slot was quarantined, and the
+                        // scan found no pin on the slot (invariant 1).
                         true => match unsafe { slots.move_out(slot, sequence) } {
                             MoveOut::Record(record) => {
-                                reclaimed.taken.push(Gone { sequence, reason, record, shown });
+                                reclaimed.removed.push(RemovedRecord { sequence, reason, record, hooks_ran: shown });
                                 false
                             }
                             MoveOut::AlreadyMoved => false,
@@ -107,25 +118,27 @@ impl<T: Signal> Engine<T> {
             });
         }
         let mut place = slots.place(from);
-        // Where nothing stands in the way, and nothing has to be taken, slots need not be looked at.
-        let plain = !takes && changed.is_none() && pinned.is_empty() && from >= owner.index.skipped_to.get();
-        if plain && shard.byte_budget.is_none() {
+        // If every place is served by its own slot, no pin is set, and no record has to be moved
+        // out, the slots need not be looked at.
+        let skips_slots = !moves_out && changed.is_none() && pinned.is_empty() && from >= owner.index.skipped_to.get();
+        if skips_slots && shard.byte_budget.is_none() {
             reclaimed.to = to;
         }
-        while reclaimed.to < to && !(takes && reclaimed.is_full()) {
+        while reclaimed.to < to && !(moves_out && reclaimed.is_full()) {
             let sequence = reclaimed.to;
             let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
-            // Whoever was relieved may have set it aside.
+            // An earlier holder, whose lock was taken over, may have quarantined the slot.
             let is_quarantined = changed.as_ref().is_some_and(|(_, places)| places.is_quarantined(sequence));
             let is_free = is_quarantined
                 || !pinned.contains(&slot)
-                    && match takes {
-                        false => plain || slots.is_free(slot, sequence),
-                        // SAFETY: evicted, and no pin names its slot (invariant 1).
+                    && match moves_out {
+                        false => skips_slots || slots.is_free(slot, sequence),
+                        // SAFETY: the record is evicted, and the scan found no pin on its slot
+                        // (invariant 1).
                         true => match unsafe { slots.move_out(slot, sequence) } {
                             MoveOut::Record(record) => {
                                 let reason = owner.reason(place);
-                                reclaimed.taken.push(Gone { sequence, reason, record, shown: false });
+                                reclaimed.removed.push(RemovedRecord { sequence, reason, record, hooks_ran: false });
                                 true
                             }
                             MoveOut::AlreadyMoved => true,
@@ -133,7 +146,7 @@ impl<T: Signal> Engine<T> {
                         },
                     };
             if is_quarantined {
-                // Nothing is left to be done.
+                // The quarantined slot is dealt with above.
             } else if is_free {
                 if shard.byte_budget.is_some() {
                     freed += Slots::<T>::bytes_of(slots.head_at(slot));
@@ -143,35 +156,37 @@ impl<T: Signal> Engine<T> {
                 }
             } else {
                 let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
-                let aside = Quarantined { slot, sequence, reason: owner.reason(place), shown };
-                let (_, places) = changed.get_or_insert_with(begin);
-                if shown && reclaimed.to_show.len() == PINS_PER_READER || !places.quarantine(place, aside) {
+                let entry = Quarantined { slot, sequence, reason: owner.reason(place), shown };
+                let (_, places) = changed.get_or_insert_with(copy_slot_map);
+                if shown && reclaimed.for_hooks.len() == PINS_PER_READER || !places.quarantine(place, entry) {
                     break;
                 }
                 is_changed = true;
                 if shown {
-                    reclaimed.to_show.push(aside);
+                    reclaimed.for_hooks.push(entry);
                 }
             }
             place = slots.place_after(place, 1);
             reclaimed.to += 1;
         }
-        if !reclaimed.to_show.is_empty() {
-            // Readers have pinned these slots, and may let go before hooks have seen the records.
+        if !reclaimed.for_hooks.is_empty() {
+            // Readers have pinned these slots, and may unpin them before hooks have seen the
+            // records.
             let pinner = self.pins.register();
-            for (word, aside) in reclaimed.to_show.iter().enumerate() {
-                pinner.pin(word, number, aside.slot);
+            for (word, entry) in reclaimed.for_hooks.iter().enumerate() {
+                pinner.pin(word, number, entry.slot);
             }
             pinner.confirm();
             reclaimed.pinner = Some(pinner);
         }
-        // Whoever takes_over this holder either is seen here, or sees the pins when it scans them.
+        // A thread that takes this lock over either changes the slot map first, so that `serve`
+        // fails, or scans the pins after they were set.
         let served = match changed {
             Some((before, places)) if is_changed => owner.replace_slot_map(&before, places),
             _ => true,
         };
         if !served {
-            reclaimed.to_show.clear();
+            reclaimed.for_hooks.clear();
             (reclaimed.to, freed_quarantined) = (from, 0);
         }
         if reclaimed.to == from || !owner.reclaim(from, reclaimed.to) {
@@ -181,16 +196,17 @@ impl<T: Signal> Engine<T> {
         reclaimed
     }
 
-    /// Shows a record that has left its slot to the hooks, and hands it on or drops it, once, whatever panics.
-    pub(super) fn release(&self, number: usize, gone: Gone<T>, sinks: &Sinks<T>) {
-        let Gone { sequence, reason, record, shown } = gone;
+    /// Hands a record that has left its slot to the hooks, then to the stream, or drops it. It is
+    /// released exactly once, even if user code panics.
+    pub(super) fn release(&self, number: usize, removed: RemovedRecord<T>, sinks: &Sinks<T>) {
+        let RemovedRecord { sequence, reason, record, hooks_ran } = removed;
         let position = Position::new(number, sequence);
-        if !shown {
+        if !hooks_ran {
             self.run_hooks(position, &record, reason, sinks);
         }
         match &sinks.stream {
-            Some(outlet) if !outlet.is_abandoned() => {
-                let refused = outlet.send(position, record, reason);
+            Some(sender) if !sender.is_abandoned() => {
+                let refused = sender.send(position, record, reason);
                 self.guarded(|| drop(refused));
             }
             _ => {
@@ -199,17 +215,19 @@ impl<T: Signal> Engine<T> {
         }
     }
 
+    /// Runs all hooks on a record.
     fn run_hooks(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
         for hook in &sinks.hooks {
             self.guarded(|| hook(position, record, reason));
         }
     }
 
-    /// Shows hooks a record that was set aside, in place.
-    pub(super) fn run_hooks_in_place(&self, number: usize, aside: Quarantined, sinks: &Sinks<T>) {
-        let Quarantined { slot, sequence, reason, .. } = aside;
-        // SAFETY: it is published; this thread pinned its slot while it held the token and the record was in place, so whoever
-        // took the token after that finds the pin (invariant 1).
+    /// Runs the hooks on a record in its quarantined slot.
+    pub(super) fn run_hooks_in_place(&self, number: usize, entry: Quarantined, sinks: &Sinks<T>) {
+        let Quarantined { slot, sequence, reason, .. } = entry;
+        // SAFETY: the record is published. This thread pinned its slot while it held the indexer
+        // lock and the record was in place, so every later holder of the lock finds the pin
+        // (invariant 1).
         unsafe {
             self.shards[number]
                 .slots
@@ -217,26 +235,27 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Counts the records that a stream does not get, because a reader looks at them when the store ends.
+    /// Counts the records that a stream does not receive because a reader has pinned them when the
+    /// store ends.
     pub(crate) fn count_missed_in_quarantine(&self) {
         let sinks = self.sinks.load();
         for shard in &self.shards {
             let places = shard.slots.slot_map();
             let held =
-                places.quarantined().iter().filter(|aside| !shard.slots.is_moved_out(aside.slot, aside.sequence));
-            held.for_each(|_| sinks.stream.iter().for_each(Outlet::miss));
+                places.quarantined().iter().filter(|entry| !shard.slots.is_moved_out(entry.slot, entry.sequence));
+            held.for_each(|_| sinks.stream.iter().for_each(StreamSender::miss));
         }
         self.guarded(|| drop(sinks));
     }
 }
 
-/// How many records are moved out at a time: 64 KiB of them at most, and one at least.
-fn most_taken<T>(wanted: u64) -> u64 {
+/// Returns how many records are moved out at a time: at most 64 KiB of them, and at least one.
+fn most_moved_out<T>(wanted: u64) -> u64 {
     let fitting = (65_536 / size_of::<T>().max(1)).max(1) as u64;
     wanted.min(fitting)
 }
 
-/// Whether dropping a record does anything.
+/// Returns whether dropping a record does anything.
 pub(super) const fn owns_heap<T>() -> bool {
     std::mem::needs_drop::<T>()
 }

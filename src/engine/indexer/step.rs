@@ -1,8 +1,10 @@
-//! One step in one shard: index what is published, evict what is due, reclaim what no reader looks at.
+//! One step in one shard: index what is published, evict what is due, reclaim what no reader has
+//! pinned.
 //!
-//! Whoever takes it holds the shard's token: the indexer's thread, a producer that found the ring full or drops what it has
-//! evicted, a reader that found many records not indexed, or a `flush`. No code of users runs meanwhile: records are moved out of
-//! their slots, and hooks and drops see them after the token has been given back.
+//! The thread that steps holds the shard's indexer lock. It is the indexer thread, a producer that
+//! found its ring full or drops evicted records after a push, a reader that found many records not
+//! indexed, or a caller of `flush`. No user code runs under the lock: records are moved out of
+//! their slots, and hooks and drops see them after the lock has been released.
 
 use super::reclaim::{Reclaimed, owns_heap};
 use super::work::{Moved, Work};
@@ -17,43 +19,49 @@ use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 
 impl<T: Signal> Engine<T> {
-    /// Takes a step in a shard; `None` if somebody else is at it. Lock-free but for hooks and drops, which are the user's.
+    /// Takes a step in a shard. Returns `None` if another thread holds the indexer lock. Lock-free
+    /// except for hooks and drops, which are user code.
     pub(crate) fn step(&self, number: usize, work: Work) -> Option<Moved> {
         let owner = self.try_lock_indexer(number, work.takes_over)?;
         Some(self.work(owner, number, work))
     }
 
+    /// Does the work of a step under the indexer lock, then releases the lock and runs user code.
     fn work(&self, owner: IndexerGuard<'_, T>, number: usize, work: Work) -> Moved {
-        // The token goes back before this thread leaves, also if something unwinds.
+        // Drops in reverse order: the lock is released before this thread leaves the re-entrancy
+        // guard, also if something unwinds.
         let (_inside, owner) = (reentrancy::enter(), owner);
         let shard = owner.shard();
         let before = (owner.index.indexed_as_writer(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
         let indexed = index(&owner, claimed, claimed.min(before.0 + 2 * work.evict));
         let most = indexed.min(before.1 + work.evict);
-        // Parts go with the last record that holds them: no more is evicted for them than will soon tell whether that was enough.
-        let crowding = if work.evict > 0 && self.shares_too_much() { before.2 + BYTE_LIMIT_BATCH } else { 0 };
-        let low = enforce_byte_limit(&owner, shard.low(claimed), most, crowding);
+        // A shared part is freed with the last record that holds it. So only a small batch is
+        // evicted for shared parts before it is known whether that was enough.
+        let shared_limit_end =
+            if work.evict > 0 && self.shared_parts_over_limit() { before.2 + BYTE_LIMIT_BATCH } else { 0 };
+        let low = enforce_byte_limit(&owner, shard.low(claimed), most, shared_limit_end);
         let evicted = evict(&owner, before.1, low.min(most));
         let sinks = self.sinks.load();
-        let Reclaimed { to: reclaimed, taken, to_show, pinner, freed } = self.reclaim(&owner, number, work, &sinks);
+        let Reclaimed { to: reclaimed, removed, for_hooks, pinner, freed } = self.reclaim(&owner, number, work, &sinks);
         drop(owner);
-        let shows = !sinks.is_empty() && (!taken.is_empty() || !to_show.is_empty());
-        self.showing.add(u64::from(shows));
-        taken.into_iter().for_each(|gone| self.release(number, gone, &sinks));
-        to_show.into_iter().for_each(|aside| self.run_hooks_in_place(number, aside, &sinks));
-        self.showing.sub(u64::from(shows));
+        let has_hook_work = !sinks.is_empty() && (!removed.is_empty() || !for_hooks.is_empty());
+        self.running_hooks.add(u64::from(has_hook_work));
+        removed.into_iter().for_each(|record| self.release(number, record, &sinks));
+        for_hooks.into_iter().for_each(|entry| self.run_hooks_in_place(number, entry, &sinks));
+        self.running_hooks.sub(u64::from(has_hook_work));
         drop(pinner);
         if let Some(budget) = &shard.byte_budget
             && freed > 0
             && !planted(Fault::BytesNotGivenBack)
         {
-            // Waiters are told below.
+            // The notification below wakes the waiters.
             budget.release(freed);
         }
-        // This may be the last holder of hooks that were replaced meanwhile, and what they captured is user code.
+        // This may be the last reference to hooks that were replaced meanwhile, and what they
+        // captured is user code.
         self.guarded(|| drop(sinks));
-        self.tell_of_arrivals(indexed - before.0);
+        self.notify_arrivals(indexed - before.0);
         if reclaimed > before.2 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }
@@ -61,20 +69,23 @@ impl<T: Signal> Engine<T> {
     }
 }
 
-/// Enters published records into every index, in order, up to another or the first that is not published yet; how far that got.
+/// Enters published records into every index, in order, up to `to` or the first record that is not
+/// published. Returns how far it got.
 fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let slots = &shard.slots;
     let mut done = index.indexed_as_writer();
     while done < to {
         let (place, heads) = slots.adjacent_heads(done, INDEX_CHUNK.min(to - done));
-        // Not beyond what has been claimed: those heads belong to whoever will push there.
+        // Do not go beyond what has been claimed: the heads there belong to the producers that will
+        // claim them.
         let next = done + heads.len() as u64;
         slots.prefetch_heads(place + heads.len(), INDEX_CHUNK.min(to - next) as usize);
         let mut sequences = done..;
         let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
         if published == 0 {
-            // A producer sleeps there. What it has claimed is passed over once its turn to leave has come and its room is needed.
+            // A producer is suspended between claim and publish. Its sequence is passed over once
+            // it is due for eviction and its room is needed.
             let room = (owner.reclaimed() + slots.places()).saturating_sub(claimed);
             let due = done < shard.low(claimed) || planted(Fault::PassedOverTooSoon);
             if !due || room > shard.slack() / 2 {
@@ -98,20 +109,21 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     done
 }
 
-/// Whether the heap bytes of records are counted.
+/// Returns whether the heap bytes of records are counted.
 fn counts_heap<T: Signal>(shard: &Shard<T>) -> bool {
     owns_heap::<T>() || shard.byte_budget.is_some()
 }
 
-/// Raises the floor above the oldest records for as long as those that are kept take more than the shard's share of bytes, or lie
-/// below `crowding`, but not beyond `to`; where the visible window begins then.
-fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64, crowding: u64) -> u64 {
+/// Raises the low watermark above the oldest records while the records kept take more than the
+/// shard's byte budget, and above all records below `shared_limit_end`, but not beyond `to`.
+/// Returns where the visible window begins then.
+fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64, shared_limit_end: u64) -> u64 {
     let shard = owner.shard();
     let Some(budget) = &shard.byte_budget else { return low };
     let evicted = owner.evicted();
     let (mut kept, mut at) = (shard.kept_bytes(), evicted);
     for (sequence, head) in shard.slots.heads(evicted..to.max(evicted)) {
-        if sequence >= low.max(crowding) && kept <= budget.most {
+        if sequence >= low.max(shared_limit_end) && kept <= budget.most {
             break;
         }
         if owner.index.entry_counts[shard.slots.place(sequence)].get() != SKIPPED {
@@ -126,7 +138,7 @@ fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64,
     low.max(at)
 }
 
-/// Takes records whose turn has come out of every index; how far that got.
+/// Removes records that are due from every index. Returns how far it got.
 fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
     if to <= from {
         return from;
@@ -161,7 +173,8 @@ mod tests {
     use crate::signal::LogRecord;
     use crate::store::Builder;
 
-    /// An engine of one shard for eight records, with a thread as far as it knows.
+    /// Creates an engine of one shard for eight records. Its settings say that it has an indexer
+    /// thread, but none runs.
     fn engine_for_eight(slack: usize) -> Engine<LogRecord> {
         Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4))
     }
@@ -171,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_are_left_to_producers_and_to_whoever_has_nothing_else_to_do() {
+    fn each_kind_of_work_drops_as_many_records_as_it_may() {
         let engine = engine_for_eight(60);
         engine.push_some(60);
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
@@ -206,37 +219,37 @@ mod tests {
     }
 
     #[test]
-    fn records_without_a_drop_are_reclaimed_by_whoever_comes() {
+    fn records_without_a_destructor_are_reclaimed_by_any_step() {
         let engine = Engine::of(&Builder::<Plain>::new().capacity(8).slack(100).shards(1));
         (0..60).for_each(|_| engine.push(Plain));
         assert_eq!(engine.step(0, Work::ASSIST), moved(60, 52, 52));
     }
 
     #[test]
-    fn who_pushes_drops_some_records_for_every_eight_that_he_has_pushed() {
+    fn a_producer_drops_a_batch_of_records_for_every_eight_that_it_pushes() {
         let engine = engine_for_eight(200);
         engine.push_some(108);
         engine.settle();
         let shard = &engine.shards[0];
-        let tidied = |pushed_to, pushed| {
+        let reclaimed_after = |pushed_to, pushed| {
             let before = shard.reclaimed();
             engine.reclaim_after_push(0, pushed_to, pushed);
             shard.reclaimed() - before
         };
-        assert_eq!(tidied(9, 1), 0);
-        assert_eq!(tidied(8, 1), RECLAIM_BATCH);
-        assert_eq!(tidied(20, 4), 0, "sixteen was reached before");
-        assert_eq!(tidied(20, 5), RECLAIM_BATCH);
-        assert_eq!(tidied(40, 9), 2 * RECLAIM_BATCH);
+        assert_eq!(reclaimed_after(9, 1), 0);
+        assert_eq!(reclaimed_after(8, 1), RECLAIM_BATCH);
+        assert_eq!(reclaimed_after(20, 4), 0, "the push has not passed a multiple of eight");
+        assert_eq!(reclaimed_after(20, 5), RECLAIM_BATCH);
+        assert_eq!(reclaimed_after(40, 9), 2 * RECLAIM_BATCH);
         let inside = reentrancy::enter();
-        assert_eq!(tidied(48, 1), 0);
+        assert_eq!(reclaimed_after(48, 1), 0);
         drop(inside);
-        assert_eq!((shard.evicted() - shard.reclaimed(), tidied(64, 64)), (36, 36));
-        assert_eq!(tidied(72, 8), 0, "there are no more");
+        assert_eq!((shard.evicted() - shard.reclaimed(), reclaimed_after(64, 64)), (36, 36));
+        assert_eq!(reclaimed_after(72, 8), 0, "no evicted record is left");
     }
 
     #[test]
-    fn with_hooks_the_indexer_drops_records_and_at_once() {
+    fn with_hooks_only_the_indexer_drops_records_and_without_delay() {
         let engine = engine_for_eight(200);
         engine.hook();
         engine.push_some(18);
@@ -250,35 +263,35 @@ mod tests {
         engine: &Engine<T>,
         record: &mut T,
     ) -> (crate::engine::router::Claim, crate::engine::ring::RecordMeta<T>) {
-        let meta = engine.meta(record).expect("its keys are sound");
-        let claim = engine.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("there is room");
+        let meta = engine.meta(record).expect("the record's methods do not panic");
+        let claim = engine.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
         (claim, meta)
     }
 
     #[test]
-    fn a_producer_that_sleeps_loses_its_record_and_nobody_elses() {
+    fn a_producer_suspended_between_claim_and_publish_loses_only_its_own_record() {
         let engine = engine_for_eight(8);
         let shard = &engine.shards[0];
         engine.push_some(3);
         let mut record = LogRecord::builder().trace_id(7).build();
-        let (stalled, meta) = claim(&engine, &mut record);
-        // Several times around the ring.
+        let (stalled_claim, meta) = claim(&engine, &mut record);
+        // Push several times around the ring.
         for _ in 0..100 {
             engine.push_some(1);
             engine.step(0, Work::ALL);
         }
         assert_eq!((shard.claimed(), shard.evicted(), shard.indexed()), (104, 96, 104));
         assert_eq!(shard.slots.slot_map().quarantined().len(), 1);
-        engine.publish(stalled, record, &meta);
+        engine.publish(stalled_claim, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 0));
-        assert!(shard.slots.slot_map().quarantined().is_empty(), "what was published too late is dropped");
+        assert!(shard.slots.slot_map().quarantined().is_empty(), "the record that was published too late is dropped");
         engine.push_some(40);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert!(!shard.slots.any_moved(), "the place has its own slot again");
     }
 
     #[test]
-    fn readers_that_sleep_keep_their_records_and_nobody_elses() {
+    fn a_suspended_reader_keeps_only_the_record_that_it_has_pinned() {
         let engine = engine_for_eight(8);
         engine.push_some(8);
         let reader = crate::query::Reader::new(&engine);
@@ -296,9 +309,10 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Producers that sleep with claims, readers that sleep over records, and steps of every kind, in any order.
+        /// Producers suspended with claims, readers suspended over records, and steps of every
+        /// kind, in any order.
         #[test]
-        fn sleepers_leave_no_trace_in_the_index(
+        fn stalls_leave_no_trace_in_the_index(
             actions in proptest::collection::vec((0..10_u8, 0..40_u64), 1..600),
             slack in 1..12_usize,
             spares in 0..6_usize,
@@ -306,23 +320,23 @@ mod tests {
             let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
             let engine = Engine::of(&config);
             let of_trace = |trace: u64| LogRecord::builder().trace_id(u128::from(trace % 12 + 1)).build();
-            let mut asleep = std::collections::VecDeque::new();
+            let mut stalled = std::collections::VecDeque::new();
             let mut pushed = 0;
             for (action, number) in actions {
                 match action {
                     0..5 => {
                         let mut record = of_trace(number);
-                        let meta = engine.meta(&mut record).expect("its keys are sound");
+                        let meta = engine.meta(&mut record).expect("the record's methods do not panic");
                         if let Ok(claim) = engine.claim(std::slice::from_ref(&meta), OnFull::Reject) {
                             pushed += 1;
-                            if number % 5 == 0 && asleep.len() < 4 {
-                                asleep.push_back((claim, record, meta));
+                            if number % 5 == 0 && stalled.len() < 4 {
+                                stalled.push_back((claim, record, meta));
                             } else {
                                 engine.publish(claim, record, &meta);
                             }
                         }
                     }
-                    5 => if let Some((claim, record, meta)) = asleep.pop_front() {
+                    5 => if let Some((claim, record, meta)) = stalled.pop_front() {
                         engine.publish(claim, record, &meta);
                     },
                     6 => drop(engine.step(0, Work::ASSIST)),
@@ -332,7 +346,7 @@ mod tests {
                 let audited = crate::store::audit::audit(&engine);
                 proptest::prop_assert!(audited.is_ok(), "{audited:?}");
             }
-            asleep.into_iter().for_each(|(claim, record, meta)| engine.publish(claim, record, &meta));
+            stalled.into_iter().for_each(|(claim, record, meta)| engine.publish(claim, record, &meta));
             while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
             let shard = &engine.shards[0];
             proptest::prop_assert_eq!((shard.claimed(), shard.indexed(), shard.slots.any_quarantined()), (pushed, pushed, false));
@@ -340,20 +354,20 @@ mod tests {
     }
 
     #[test]
-    fn where_no_slot_is_left_to_spare_the_ring_waits_for_the_sleeper() {
+    fn without_a_spare_slot_the_ring_waits_for_the_suspended_producer() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
         engine.push_some(3);
         let mut record = LogRecord::default();
-        let (stalled, meta) = claim(&engine, &mut record);
+        let (stalled_claim, meta) = claim(&engine, &mut record);
         engine.push_some(12);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert_eq!(engine.shards[0].reclaimed(), 3);
-        engine.publish(stalled, record, &meta);
+        engine.publish(stalled_claim, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 5));
     }
 
     #[test]
-    fn what_has_moved_has_moved_by_whatever_cursor() {
+    fn any_cursor_that_has_moved_counts() {
         assert!(!Moved::default().any());
         let moved = [(1, 0, 0), (0, 1, 0), (0, 0, 1)];
         assert!(moved.into_iter().all(|(indexed, evicted, reclaimed)| Moved { indexed, evicted, reclaimed }.any()));

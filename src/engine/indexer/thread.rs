@@ -1,7 +1,9 @@
-//! The background thread: it naps on a timer while there is traffic, parks when there is none, and ends with the store.
+//! The indexer thread: it naps on a timer while there is traffic, parks when there is none, and
+//! ends with the store.
 //!
-//! Waking it for every record would take a producer's core for a scheduler slice each time, and answers do not lag
-//! anyway; so it is woken early only when parked, or when a ring is nearly full.
+//! To wake it for every record would take a producer's core for a scheduler slice each time.
+//! Answers do not lag without that, because readers look through records that are not indexed. So
+//! the thread is woken early only when it is parked, or when a ring is nearly full.
 
 use super::{Moved, Work};
 use crate::engine::shard::Shard;
@@ -12,18 +14,19 @@ use crate::sync::fault::{Fault, planted};
 use crate::sync::thread;
 use std::time::{Duration, Instant};
 
-/// Runs until the store stops, and ends it.
+/// Runs rounds until the store stops, then ends the store.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.wakeups.attach();
     let mut rounds = Rounds { idle: 0, pace: Pace::new(), hurried: false };
-    until_stopped(engine, || rounds.next(engine));
-    // As for a round. What the first try has done is not done again.
+    run_until_stopped(engine, || rounds.next(engine));
+    // A panic is caught as in a round. The second attempt does not repeat what the first has done.
     let _ = engine.guarded(|| engine.finish()).or_else(|| engine.guarded(|| engine.finish()));
 }
 
-/// Takes round after round until the store stops. Foreign code is caught where it is called, so that no round should unwind; one
-/// that does all the same is counted, and costs a nap that nobody cuts short, because the next may do the same.
-fn until_stopped<T: Signal>(engine: &Engine<T>, mut round: impl FnMut()) {
+/// Runs round after round until the store stops. User code's panics are caught where it is called,
+/// so no round should unwind. If one does, the panic is counted, and the thread sleeps for the
+/// longest nap, which nothing cuts short, because the next round may do the same.
+fn run_until_stopped<T: Signal>(engine: &Engine<T>, mut round: impl FnMut()) {
     while !engine.is_stopping() {
         if engine.guarded(&mut round).is_none() {
             thread::sleep(nap_after(u32::MAX));
@@ -31,9 +34,9 @@ fn until_stopped<T: Signal>(engine: &Engine<T>, mut round: impl FnMut()) {
     }
 }
 
-/// What the thread keeps from one round to the next.
+/// What the thread carries from one round to the next.
 struct Rounds {
-    /// Rounds without work.
+    /// Consecutive rounds without work.
     idle: u32,
     pace: Pace,
     /// Whether the last nap was cut short.
@@ -41,19 +44,20 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Makes a pass, and naps or parks as is called for.
+    /// Makes a pass over the shards, then naps or parks.
     fn next<T: Signal>(&mut self, engine: &Engine<T>) {
-        engine.wakeups.tick_on();
+        engine.wakeups.advance_tick();
         engine.age_out(Instant::now);
-        if self.pace.leaves(engine) && !self.hurried {
-            // Not idle, and nothing to do for it.
+        if self.pace.leaves_work_to_producers(engine) && !self.hurried {
+            // The thread is not idle, but it has nothing to do itself.
             self.idle = 0;
             self.hurried = engine.wakeups.nap(CROWDED_NAP);
             return;
         } else if pass(engine, self.idle > 0) {
             self.idle = 0;
-            if engine.shares_too_much() {
-                // Few records go at a time: on to the next.
+            if engine.shared_parts_over_limit() {
+                // A step evicts only few records for shared parts, so the next round begins at
+                // once.
                 return;
             }
         } else {
@@ -66,15 +70,15 @@ impl Rounds {
     }
 }
 
-/// Sleeps until there is something to do; false, and at once, if there is.
+/// Sleeps until there is something to do. If there is already, returns false at once.
 fn park<T: Signal>(engine: &Engine<T>) -> bool {
-    engine.wakeups.begin_to_park();
+    engine.wakeups.prepare_to_park();
     let marked = engine.shards.iter().all(Shard::mark_parked);
-    // Not before the marks: see `Shard::take_parked_mark`.
+    // Look for work only after the marks are set: see `Shard::take_parked_mark`.
     let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
     let parks = marked && (planted(Fault::ParkWithoutLook) || settled());
     if parks {
-        engine.wakeups.park(engine.ages_next());
+        engine.wakeups.park(engine.next_age_deadline());
     }
     for shard in &engine.shards {
         shard.take_parked_mark();
@@ -82,16 +86,17 @@ fn park<T: Signal>(engine: &Engine<T>) -> bool {
     parks
 }
 
-/// The nap after so many passes without work.
+/// Returns the length of the nap after `idle` passes without work.
 fn nap_after(idle: u32) -> Duration {
     NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(NAP_DOUBLINGS))
 }
 
-/// Whether the indexer should take a core.
+/// Decides whether the indexer thread should take a core.
 ///
-/// While producers keep all of them busy and fill the rings faster than naps pass, they do its work when they find a ring
-/// full, and do it better: what they index is in their own core's caches, and a core that this thread took would be one
-/// of theirs. The rings are full then, but what producers index stays close behind what they push.
+/// While producers keep all cores busy and fill their rings faster than naps pass, they do the
+/// indexer's work when they find a ring full. They do it better: the records that they index are in
+/// their own core's caches, and this thread would take one of their cores. The rings are full then,
+/// but indexing stays close behind the pushes.
 struct Pace {
     cores: u64,
     claimed: u64,
@@ -102,33 +107,34 @@ impl Pace {
         Self { cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64), claimed: 0 }
     }
 
-    /// Whether to leave the work of this pass to producers. They see that it does.
-    fn leaves<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
+    /// Returns whether to leave the work of this pass to producers. Publishes the decision to them.
+    fn leaves_work_to_producers<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
         let claimed = engine.shards.iter().map(Shard::claimed).sum();
         let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
-        let crowded = engine.wakeups.take_entered() >= self.cores
+        let crowded = engine.wakeups.take_producer_count() >= self.cores
             && arrived >= engine.shards.iter().map(Shard::slack).sum::<u64>() / 4
             && engine.sinks.load().is_empty()
-            // Producers evict for want of slots, not for what records share.
-            && !engine.shares_too_much();
+            // Producers evict when they find no slot, not when shared parts are too large.
+            && !engine.shared_parts_over_limit();
         engine.wakeups.set_crowded(crowded);
         crowded
     }
 }
 
-/// Works off every shard that is not settled; whether there was anything to do.
+/// Steps in every shard that is not settled. Returns whether there was anything to do.
 ///
-/// Records that take time to drop are dropped by producers as they push. This thread drops them if it had nothing to do in its last
-/// pass, or if they take half of the slack.
+/// Records that take time to drop are dropped by producers as they push. This thread drops them
+/// only if it had nothing to do in its last pass, or if they take half of the slack.
 fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
-    let mut any = false;
+    let mut any_moved = false;
     for round in 0..ROUNDS {
         let mut moved = false;
-        // One step each in turn, so that a shard whose hooks take long does not keep the others waiting.
+        // One step for each shard in turn, so that a shard with slow hooks does not delay the
+        // others.
         for (number, shard) in engine.shards.iter().enumerate() {
             if !engine.is_settled(shard) {
                 if round > 0 {
-                    // Hooks may take long.
+                    // Hooks in the earlier rounds may have taken long.
                     engine.age_out(Instant::now);
                 }
                 let drops = was_idle || engine.is_short_of_room(shard);
@@ -138,9 +144,9 @@ fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
         if !moved {
             break;
         }
-        any = true;
+        any_moved = true;
     }
-    any
+    any_moved
 }
 
 #[cfg(all(test, not(loom)))]
@@ -151,26 +157,26 @@ mod tests {
     use crate::{Resource, Scope, Source};
 
     #[test]
-    fn work_is_left_to_producers_on_every_core_who_fill_the_rings() {
+    fn work_is_left_to_producers_that_use_every_core_and_fill_the_rings() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20));
         let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
         let mut pace = Pace { cores: 2, claimed: 0 };
         let mut leaves = |threads: u64, records| {
             engine.push_some(records);
-            engine.wakeups.take_entered();
-            (0..threads).for_each(|_| engine.wakeups.enter());
-            let leaves = pace.leaves(&engine);
-            assert_eq!(engine.wakeups.is_crowded(), leaves, "they are told");
+            engine.wakeups.take_producer_count();
+            (0..threads).for_each(|_| engine.wakeups.count_producer());
+            let leaves = pace.leaves_work_to_producers(&engine);
+            assert_eq!(engine.wakeups.is_crowded(), leaves, "producers see the decision");
             leaves
         };
         assert!(leaves(2, enough));
-        assert!(!leaves(2, enough - 1), "what came before does not count again");
+        assert!(!leaves(2, enough - 1), "earlier records do not count again");
         assert!(!leaves(1, enough));
         assert!(leaves(3, enough));
         assert!(!leaves(2, 0));
         let large = Source::new(&Resource::new([("name", "x".repeat(2 << 20))]), &Scope::default());
         large.charge(&engine.ledger);
-        assert!(!leaves(2, enough), "they do not evict for what records share");
+        assert!(!leaves(2, enough), "producers do not evict because of shared parts");
         drop(large);
         assert!(leaves(2, enough));
         engine.hook();
@@ -178,21 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn naps_grow_while_something_holds_a_shard_up() {
+    fn naps_grow_with_the_number_of_idle_passes() {
         let naps = [0, 1, 16, 17, 18, 20, 21, 22, u32::MAX].map(|idle| nap_after(idle).as_micros());
         assert_eq!(naps, [500, 500, 500, 1_000, 2_000, 8_000, 16_000, 16_000, 16_000]);
     }
 
     #[test]
-    fn a_round_that_unwinds_is_counted_and_others_follow() {
+    fn a_round_that_unwinds_is_counted_and_more_rounds_follow() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
         let mut rounds = 0;
-        until_stopped(&engine, || {
+        run_until_stopped(&engine, || {
             rounds += 1;
             if rounds == 4 {
                 engine.close();
             } else {
-                std::panic::resume_unwind(Box::new("whatever it is"));
+                std::panic::resume_unwind(Box::new("a round unwinds"));
             }
         });
         assert_eq!((rounds, engine.caught_panics()), (4, 3));
@@ -209,34 +215,38 @@ mod tests {
     }
 
     #[test]
-    fn records_are_dropped_when_there_is_nothing_else_to_do_or_little_room() {
+    fn the_thread_drops_records_when_it_was_idle_or_room_is_short() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).slack(40).shards(1));
         let shard = &engine.shards[0];
         engine.push_some(110);
         assert!(pass(&engine, false));
-        assert_eq!((shard.evicted(), shard.reclaimed()), (10, 0), "a producer may drop them");
+        assert_eq!((shard.evicted(), shard.reclaimed()), (10, 0), "the drops are left to producers");
         assert!(!pass(&engine, false) && pass(&engine, true));
         assert_eq!(shard.reclaimed(), 10);
         engine.push_some(20);
         assert!(pass(&engine, false));
-        assert_eq!((shard.evicted(), shard.reclaimed()), (30, 30), "they take half of the slack");
+        assert_eq!(
+            (shard.evicted(), shard.reclaimed()),
+            (30, 30),
+            "they take half of the slack, so the thread drops them"
+        );
     }
 
     #[test]
-    fn without_traffic_it_parks_and_a_push_or_the_end_wakes_it() {
+    fn the_thread_parks_without_traffic_and_a_push_or_the_end_wakes_it() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
-        let comes = |what: &dyn Fn() -> bool| {
-            let given_up = Instant::now() + Duration::from_secs(60);
-            while !what() && Instant::now() < given_up {
+        let happens = |condition: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !condition() && Instant::now() < deadline {
                 std::thread::yield_now();
             }
-            what()
+            condition()
         };
         std::thread::scope(|scope| {
             let indexer = scope.spawn(|| run(&engine));
-            let parked = comes(&|| engine.shards[0].is_parked());
+            let parked = happens(&|| engine.shards[0].is_parked());
             engine.push_some(1);
-            let indexed = comes(&|| engine.shards[0].indexed() == 1 && engine.shards[0].is_parked());
+            let indexed = happens(&|| engine.shards[0].indexed() == 1 && engine.shards[0].is_parked());
             engine.close();
             indexer.join().unwrap();
             assert!(parked && indexed);

@@ -1,41 +1,49 @@
-//! How much a step may do, by who takes it, and how much it did.
+//! How much a step may do, depending on who takes it, and how much it did.
+
 use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, RECLAIM_BATCH, STEP_BATCH};
 
-/// What a step may do at most, in records.
+/// The most that a step may do, in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Work {
-    /// Indexes twice as many as it evicts, so that whoever keeps a full ring going also catches up: otherwise the lag would stay
-    /// what it was when the ring filled up, and lookups would have a long tail to look through.
+    /// Records to evict. A step indexes up to twice as many. So a producer that keeps a full ring
+    /// going also catches up with indexing. Otherwise the lag would stay what it was when the ring
+    /// filled up, and lookups would have a long tail of records to look through.
     pub(crate) evict: u64,
-    /// Reclaims so many, where that takes no code of users: records need no drop, and no hook or stream sees them.
+    /// Records to reclaim, if that runs no user code: records need no drop, and no hook or stream
+    /// receives them.
     pub(super) reclaim: u64,
-    /// The same where it takes such code.
+    /// Records to reclaim, if that runs user code.
     pub(super) drops: u64,
-    /// Whether hooks and a stream may see records here.
-    pub(super) shows: bool,
-    /// Whether it takes_over a holder that sleeps.
+    /// Whether this step may hand records to hooks and the stream.
+    pub(super) runs_hooks: bool,
+    /// Whether this step may take over from a suspended holder of the indexer lock.
     pub(super) takes_over: bool,
 }
 
 impl Work {
-    /// Everything, in large batches: for the indexer's thread, and for whoever steps where there is none.
+    /// Everything, in large batches: for the indexer thread, and for a caller that steps a store
+    /// without one.
     pub(crate) const ALL: Self =
-        Self { evict: STEP_BATCH, reclaim: STEP_BATCH, drops: DROP_BATCH, shows: true, takes_over: true };
-    /// All but drops, which are left to producers: allocators are fast where the thread that allocated a record frees it.
+        Self { evict: STEP_BATCH, reclaim: STEP_BATCH, drops: DROP_BATCH, runs_hooks: true, takes_over: true };
+    /// Everything except drops, which are left to producers. An allocator is fastest where the
+    /// thread that allocated a record frees it.
     pub(crate) const NO_DROPS: Self = Self { drops: 0, ..Self::ALL };
-    /// Nothing that takes code of users.
-    pub(crate) const FLUSH: Self = Self { drops: 0, shows: false, ..Self::ALL };
-    /// Some indexing, by a reader that would have to look through what is not indexed.
-    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, shows: false, takes_over: false };
+    /// Nothing that runs user code.
+    pub(crate) const FLUSH: Self = Self { drops: 0, runs_hooks: false, ..Self::ALL };
+    /// Some indexing, by a reader that would otherwise have to look through the records not yet
+    /// indexed.
+    pub(crate) const READ: Self =
+        Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, runs_hooks: false, takes_over: false };
     /// A small batch, by a producer that has found no room.
     pub(crate) const ASSIST: Self =
-        Self { evict: ASSIST_BATCH, reclaim: STEP_BATCH, drops: RECLAIM_BATCH, shows: false, takes_over: true };
-    /// The same where the indexer's thread sleeps, or does not exist.
-    pub(crate) const ASSIST_ALL: Self = Self { shows: true, ..Self::ASSIST };
+        Self { evict: ASSIST_BATCH, reclaim: STEP_BATCH, drops: RECLAIM_BATCH, runs_hooks: false, takes_over: true };
+    /// The same as [`ASSIST`](Self::ASSIST), including hooks: for when the indexer thread is
+    /// suspended or does not exist.
+    pub(crate) const ASSIST_ALL: Self = Self { runs_hooks: true, ..Self::ASSIST };
 
-    /// Lets go of so many records that have been evicted.
+    /// Reclaims up to `drops` records that have been evicted, and does nothing else.
     pub(crate) const fn reclaim_some(drops: u64) -> Self {
-        Self { evict: 0, reclaim: 0, drops, shows: false, takes_over: false }
+        Self { evict: 0, reclaim: 0, drops, runs_hooks: false, takes_over: false }
     }
 }
 
@@ -48,6 +56,7 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
+    /// Returns whether any cursor has moved.
     pub(crate) fn any(self) -> bool {
         self != Self::default()
     }

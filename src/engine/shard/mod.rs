@@ -499,7 +499,7 @@ mod tests {
         let shard = &engine.shards[0];
         let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
         engine.push_some(3);
-        engine.wakeups.tick_on();
+        engine.wakeups.advance_tick();
         engine.push_some(2);
         assert_eq!(before(), [0, 3, 5]);
         engine.settle();
