@@ -130,7 +130,7 @@ impl Telemetry {
     /// Calls [`Store::flush`] on each store.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::flush`].
     pub fn flush(&self) -> Result<(), WaitError> {
         self.traces.flush()?;
         self.logs.flush()?;
@@ -140,7 +140,7 @@ impl Telemetry {
     /// Calls [`Store::flush_timeout`] on each store. The timeout covers all three calls.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::flush_timeout`].
     pub fn flush_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         let started = Instant::now();
         self.traces.flush_timeout(timeout)?;
