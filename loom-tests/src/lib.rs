@@ -1,9 +1,10 @@
 //! Shared by the models: a small record, bounds on the exploration, and the check that a planted
 //! fault is caught.
 //!
-//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for every interleaving
-//! and every stale read that the memory model allows, up to a number of preemptions. `SLIPRING_PREEMPTIONS` overrides
-//! that number for the deep runs.
+//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for
+//! every interleaving and every stale read that the memory model allows, up to a number of
+//! preemptions. The environment variable `SLIPRING_PREEMPTIONS` overrides that number for the deep
+//! runs.
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;

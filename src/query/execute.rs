@@ -35,7 +35,7 @@ pub(super) struct Execution<'a, T: Signal> {
 
 /// Receives a query's records.
 pub(super) trait Visitor<T> {
-    /// Announces an upper bound on the number of records, so that the visitor can reserve room.
+    /// Suggests for how many records to reserve room. More may follow.
     fn expect(&mut self, records: usize);
     fn visit(&mut self, position: Position, record: &T);
 }

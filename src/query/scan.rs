@@ -44,6 +44,7 @@ enum Direction {
     Up(Up),
 }
 
+/// The state of a scan newest first.
 struct Down {
     /// Everything at or above has been scanned slot by slot, down to `links_from`.
     at: u64,
@@ -68,6 +69,7 @@ struct Chain {
     continues_evicted: bool,
 }
 
+/// The state of a scan oldest first, slot by slot.
 struct Up {
     at: u64,
     /// Sequences that were evicted before the scan reached them.

@@ -137,8 +137,8 @@ impl<'a, T: Signal> Reader<'a, T> {
         let is_there = (planted(Fault::ReaderWithoutReload) || sequence >= shard.evicted())
             && shard.slots.head_at(slot).holds(sequence);
         // SAFETY: invariant 1. `holds` saw the record published. It was not evicted at a moment
-        // after the pin had taken effect, so a thread that evicts it later scans the pins, finds this
-        // one, and leaves the record in its slot.
+        // after the pin had taken effect, so a thread that evicts it later scans the pins, finds
+        // this one, and leaves the record in its slot.
         let result = is_there.then(|| unsafe { shard.slots.read(slot, f) });
         self.pinner.unpin(word);
         result

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use writers::{Reading, Step, steps};
 
-/// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
+/// The points of one metric that carry the same attributes and come from the same source, in order
+/// of time.
 ///
 /// ```
 /// use slipring::{Metric, MetricKind, MetricPoint, Source, Store, Temporality};

@@ -132,7 +132,8 @@ impl Pass<'_> {
         match self.readings[at].start() {
             Start::Known(start) => self.step_with_start(at, self.starts[&start]),
             Start::Unknown => {
-                // Continue the writer of the last such point or, failing that, of the previous point.
+                // Continue the writer of the last such point or, without one, of the previous
+                // point.
                 let writer = self.without_start.or(self.newest);
                 self.without_start = Some(writer.unwrap_or(self.writers.len()));
                 self.continue_writer(writer, at, None)

@@ -136,8 +136,8 @@ fn first_of_cycle(from: usize, parents: &[Option<usize>]) -> usize {
 }
 
 impl Trace {
-    /// Assembles spans that do not come from a store, in whatever order they are remaining. All of them
-    /// are taken as spans of this trace; their own trace ids are ignored.
+    /// Assembles spans that do not come from a store, in whatever order. All of them are taken as
+    /// spans of this trace; their own trace ids are ignored.
     pub fn assemble(trace_id: TraceId, spans: Vec<Span>) -> Self {
         let before = spans.len();
         let spans = sorted_without_duplicates(spans);

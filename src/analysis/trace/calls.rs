@@ -88,7 +88,8 @@ impl Query<'_, Span> {
     /// Returns which service called which, how often, with how many errors and how fast. A call is
     ///
     /// - a span whose parent is a span of another service,
-    /// - a consumer's span that is linked to a span of another service, as those of a batch of messages are,
+    /// - a consumer's span that is linked to a span of another service, as those of a batch of
+    ///   messages are,
     /// - a client's or a producer's span without a child of another service, if its attributes name
     ///   the callee. The callee is then a virtual node, named by `peer.service`, `server.address`,
     ///   `network.peer.address`, `db.namespace`, `db.system.name` or `messaging.system`, or by the
