@@ -1,8 +1,10 @@
-//! What the models share: a small record, bounds, and the check that a planted fault is caught.
+//! Shared by the models: a small record, bounds on the exploration, and the check that a planted
+//! fault is caught.
 //!
-//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for every interleaving
-//! and every stale read that the memory model allows, up to a number of preemptions. `SLIPRING_PREEMPTIONS` overrides
-//! that number for the deep runs.
+//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for
+//! every interleaving and every stale read that the memory model allows, up to a number of
+//! preemptions. The environment variable `SLIPRING_PREEMPTIONS` overrides that number for the deep
+//! runs.
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// A record with one key, or none for 0, and a body that must never be another record's.
+/// A record with one key (none for 0), and a body that must never be another record's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub key: u64,
@@ -20,14 +22,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record whose body is told by its key and its number.
+    /// Creates a record whose body is determined by its key and number.
     pub fn new(key: u64, number: u64) -> Self {
         Self { key, body: Box::new(key * 100 + number) }
     }
 
     /// Panics unless key and body belong together.
     pub fn check(&self) {
-        assert_eq!(*self.body / 100, self.key, "a torn or foreign record");
+        assert_eq!(*self.body / 100, self.key, "a torn record, or another record's body");
     }
 }
 
@@ -45,28 +47,28 @@ impl Signal for Record {
     }
 }
 
-/// A store of one shard without a thread of its own, as small as the model allows.
+/// Returns a builder for a store with one shard and without a thread, as small as the model allows.
 pub fn small(capacity: usize, slack: usize) -> Builder<Record> {
     Store::builder().capacity(capacity).shards(1).slack(slack).manual()
 }
 
-/// The bodies' numbers that a lookup of the key gives, newest first; each record is checked.
+/// Looks up a key and returns the numbers in the records' bodies, newest first. Checks each record.
 pub fn lookup(store: &Store<Record>, key: u64) -> Vec<u64> {
     let mut numbers = Vec::new();
     let query = store.query().key("key", key);
     query
         .for_each(|_, record| {
             record.check();
-            assert_eq!(record.key, key, "another key's record");
+            assert_eq!(record.key, key, "a record with another key");
             numbers.push(*record.body % 100);
         })
         .unwrap();
     numbers
 }
 
-/// Puts in records of the keys 1 and 2, and starts a thread that pushes one of the key 3 and steps: the first one has to go, if the
-/// store has no room for three.
-pub fn push_a_third(store: &Store<Record>) -> thread::JoinHandle<()> {
+/// Pushes records with the keys 1 and 2, and starts a thread that pushes one with the key 3 and
+/// steps. If the store has no room for three, the first one is evicted.
+pub fn push_a_third_record(store: &Store<Record>) -> thread::JoinHandle<()> {
     (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
     store.flush().unwrap();
     let store = store.clone();
@@ -76,8 +78,9 @@ pub fn push_a_third(store: &Store<Record>) -> thread::JoinHandle<()> {
     })
 }
 
-/// A thread that pushes two records, which finds no room for the second one before somebody else reclaims: under a mark, until it
-/// has started. Steps until it is done.
+/// Starts a thread that pushes two records, and steps until it is done. The thread finds no room
+/// for the second one before another thread reclaims: this thread holds a pin until the pushes have
+/// started.
 pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Record) + Send + 'static) {
     let first = store.push(Record::new(1, 0)).unwrap();
     let done = Arc::new(AtomicBool::new(false));
@@ -89,7 +92,8 @@ pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Re
         })
     });
     let producer = started.unwrap();
-    // A step that is refused, because the producer has the token, does not count: it may have seen the mark.
+    // Yield also after a refused step: the producer held the indexer lock, and may have seen the
+    // pin.
     while !done.load(Ordering::Acquire) {
         store.step();
         thread::yield_now();
@@ -100,9 +104,10 @@ pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Re
     assert_eq!(store.len(), 1);
 }
 
-/// Explores the model and prints how many executions that took. One execution proves nothing: it must be more.
+/// Explores a model and prints the number of executions. A single execution proves nothing, so
+/// there must be more.
 pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    // Of this model alone: others run beside it.
+    // Counts this model's executions only: others run at the same time.
     let executions = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&executions);
     let started = Instant::now();
@@ -129,13 +134,14 @@ pub const RACE: &str = "Causality violation";
 /// What loom says when threads wait for each other without sleeping.
 pub const LIVELOCK: &str = "Model exceeded maximum number of branches";
 
-/// Runs a model of this test binary again, in a process with the fault planted, and panics unless it fails there, and with
-/// these words.
+/// Runs a model of this test binary again, in a process with the fault planted. Panics unless the
+/// model fails there with a message that contains `how`.
 pub fn assert_caught(fault: &str, model: &str, how: &str) {
     assert_caught_at(None, fault, model, how);
 }
 
-/// The same for a fault that shows at so many preemptions, and not at those with which the model runs every day.
+/// Like `assert_caught`, for a fault that shows only at this number of preemptions, not at the
+/// model's usual number.
 pub fn assert_caught_at(preemptions: impl Into<Option<usize>>, fault: &str, model: &str, how: &str) {
     let preemptions = preemptions.into().map(|preemptions| ("SLIPRING_PREEMPTIONS", preemptions.to_string()));
     let run = Command::new(std::env::current_exe().expect("this test has a path"))

@@ -1,4 +1,5 @@
-//! A word of a directory's line changes hands, and a key leaves and comes back, while a reader is on its way to it.
+//! A word of a directory line is reused for another key, and a key leaves and comes back, while a
+//! reader looks for it.
 
 use loom::thread;
 use slipring::{Key, Signal, Store};
@@ -28,24 +29,24 @@ fn model(key: u64, second: u64, third: u64, bits: u32) {
             found.push(*record.body % 100);
         })
         .unwrap();
-    assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
-    // What had left before the query began is told as such.
-    assert!(found.contains(&0) || report.cut || report.partial, "lost without a word: {found:?} {report:?}");
+    assert!(found.is_sorted_by(|a, b| a > b), "found twice or out of order: {found:?}");
+    // Records evicted before the query began must be reported as such.
+    assert!(found.contains(&0) || report.cut || report.partial, "lost without being reported: {found:?} {report:?}");
     other.join().unwrap();
     store.flush().unwrap();
     store.audit().unwrap();
 }
 
 #[test]
-fn a_word_changes_hands() {
+fn a_directory_word_is_reused() {
     for (key, second, third, bits) in [(1, 2, 3, 64), (1, 3, 2, 3), (4, 5, 6, 3), (2, 7, 5, 2)] {
         explore(&format!("cells {key} {second} {third} {bits}"), 1, move || model(key, second, third, bits));
     }
 }
 
-/// The slot of the only record is written again while a reader is about to look at its head.
+/// The slot of the only record is overwritten while a reader is about to look at its head.
 #[test]
-fn a_slot_is_written_again() {
+fn a_slot_is_overwritten() {
     explore("written again", 1, || {
         let store = small(1, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -55,7 +56,8 @@ fn a_slot_is_written_again() {
             thread::spawn(move || {
                 store.push(Record::new(2, 0)).unwrap();
                 store.step();
-                // Another one than who evicted: so nothing but what it stores tells the reader of that.
+                // The overwriting thread is not the evicting one, so only what it stores tells the
+                // reader of the eviction.
                 let last = thread::spawn({
                     let store = store.clone();
                     move || drop(store.try_push(Record::new(2, 1)))
@@ -65,7 +67,7 @@ fn a_slot_is_written_again() {
         };
         let query = store.query().since(&store.beginning()).key("key", 1_u64);
         let report = query.for_each(|_, record| assert_eq!(*record, Record::new(1, 0))).unwrap();
-        assert!(report.shown + report.missed > 0, "lost without a word: {report:?}");
+        assert!(report.shown + report.missed > 0, "lost without being reported: {report:?}");
         other.join().unwrap();
     });
 }
@@ -114,7 +116,7 @@ fn two_indexes_agree_at_every_instant() {
                 found += 1;
             })
             .unwrap();
-        assert!(found > 0 || report.cut || report.partial, "lost without a word: {report:?}");
+        assert!(found > 0 || report.cut || report.partial, "lost without being reported: {report:?}");
         other.join().unwrap();
         store.flush().unwrap();
         store.audit().unwrap();
@@ -123,8 +125,8 @@ fn two_indexes_agree_at_every_instant() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("EntryFollowedBlindly", "a_word_changes_hands", "lost without a word");
+    assert_caught("EntryFollowedBlindly", "a_directory_word_is_reused", "lost without being reported");
     for fault in ["BusyRelaxed", "HeadLookedAtOnce"] {
-        assert_caught_at(2, fault, "a_slot_is_written_again", "lost without a word");
+        assert_caught_at(2, fault, "a_slot_is_overwritten", "lost without being reported");
     }
 }

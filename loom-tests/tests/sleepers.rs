@@ -1,15 +1,16 @@
-//! Whoever sleeps over a slot, or with a shard's token, stops nobody, and loses at most what it holds. The sleeper's work is
-//! taken over at every point where it can be interrupted.
+//! A thread that stalls with a claimed or pinned slot, or with the indexer lock, stops no other
+//! thread, and loses at most what it holds. Other threads take over from it at every point where it
+//! can be interrupted.
 
 use loom::thread;
 use slipring::{Store, WaitError};
 use slipring_loom_tests::{LIVELOCK, Record, assert_caught, explore, lookup, small};
 use std::time::Duration;
 
-/// What loom says when a record is moved that somebody looks at.
+/// What loom says when a record is moved while another thread reads it.
 const READING: &str = "currently reading from cell";
 
-/// Nothing is lost or counted twice, and the indexes agree with what is held.
+/// Checks that nothing is lost or counted twice, and that the indexes agree with the records.
 fn check(store: &Store<Record>, offered: u64) {
     store.flush().unwrap();
     store.audit().unwrap();
@@ -19,10 +20,10 @@ fn check(store: &Store<Record>, offered: u64) {
 }
 
 #[test]
-fn a_producer_that_sleeps_with_a_claim_is_passed_over() {
+fn a_producer_that_stalls_with_a_claim_is_passed_over() {
     explore("claims", 2, || {
         let store = small(1, 1).spare_slots(2).build().unwrap();
-        let sleeper = {
+        let stalled = {
             let store = store.clone();
             thread::spawn(move || {
                 let _ = store.try_push(Record::new(1, 0));
@@ -30,12 +31,12 @@ fn a_producer_that_sleeps_with_a_claim_is_passed_over() {
         };
         let mut accepted = 0;
         for number in 0..2 {
-            // Whatever the other does, there is room, unless it holds the token.
+            // There is room whatever the other thread does, unless it holds the indexer lock.
             accepted += u32::from(store.try_push(Record::new(2, number)).is_ok());
             store.step();
         }
         assert!(accepted > 0);
-        sleeper.join().unwrap();
+        stalled.join().unwrap();
         check(&store, 3);
         while store.step() {}
         assert_eq!(lookup(&store, 1).len() + lookup(&store, 2).len(), store.len());
@@ -43,7 +44,7 @@ fn a_producer_that_sleeps_with_a_claim_is_passed_over() {
 }
 
 #[test]
-fn a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on() {
+fn a_stalled_reader_keeps_its_record_while_the_ring_advances() {
     explore("visits", 2, || {
         let store = small(1, 1).spare_slots(1).build().unwrap();
         let first = store.push(Record::new(1, 0)).unwrap();
@@ -66,9 +67,9 @@ fn a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on() {
     });
 }
 
-/// This thread takes a step. Another one takes the work over wherever this one stands.
+/// This thread steps. Another thread takes over from it, wherever this one stands.
 #[test]
-fn a_holder_that_sleeps_is_relieved() {
+fn another_thread_takes_over_from_a_stalled_lock_holder() {
     explore("relief", 2, || {
         let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -76,14 +77,15 @@ fn a_holder_that_sleeps_is_relieved() {
         let other = {
             let store = store.clone();
             thread::spawn(move || {
-                // The first finds that somebody has the token, the next that he does not get on.
+                // The first step finds the indexer lock held, the next that its holder makes no
+                // progress.
                 (0..3).for_each(|_| _ = store.step());
                 u64::from(store.try_push(Record::new(1, 2)).is_ok())
             })
         };
         store.step();
         let found = lookup(&store, 1);
-        assert!(found.is_sorted_by(|a, b| a > b), "twice or out of order: {found:?}");
+        assert!(found.is_sorted_by(|a, b| a > b), "found twice or out of order: {found:?}");
         let newest = 1 + other.join().unwrap();
         store.flush().unwrap();
         store.audit().unwrap();
@@ -93,7 +95,7 @@ fn a_holder_that_sleeps_is_relieved() {
 }
 
 #[test]
-fn a_reader_is_not_misled_by_an_index_that_is_used_again() {
+fn a_reader_is_not_misled_by_a_reused_index() {
     explore("index used again", 1, || {
         let store = small(2, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -110,14 +112,14 @@ fn a_reader_is_not_misled_by_an_index_that_is_used_again() {
         store.step();
         let mut found = Vec::new();
         let report = store.query().key("key", 2_u64).for_each(|_, record| found.push(*record.body)).unwrap();
-        assert!(found == [200] || report.cut || report.partial, "lost without a word: {found:?} {report:?}");
+        assert!(found == [200] || report.cut || report.partial, "lost without being reported: {found:?} {report:?}");
         worker.join().unwrap();
         check(&store, 3);
     });
 }
 
 #[test]
-fn a_store_ends_while_a_reader_looks_at_its_record() {
+fn a_store_shuts_down_while_a_reader_looks_at_its_record() {
     explore("end", 2, || {
         let store = small(1, 1).spare_slots(1).build().unwrap();
         let first = store.push(Record::new(1, 0)).unwrap();
@@ -140,8 +142,8 @@ fn a_store_ends_while_a_reader_looks_at_its_record() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("TakenTwice", "a_holder_that_sleeps_is_relieved", "double free");
-    assert_caught("CursorsNotAdopted", "a_holder_that_sleeps_is_relieved", LIVELOCK);
-    assert_caught("PinsNotScanned", "a_reader_that_sleeps_keeps_its_record_while_the_ring_goes_on", READING);
-    assert_caught("PassedOverTooSoon", "a_producer_that_sleeps_with_a_claim_is_passed_over", "left == right");
+    assert_caught("TakenTwice", "another_thread_takes_over_from_a_stalled_lock_holder", "double free");
+    assert_caught("CursorsNotAdopted", "another_thread_takes_over_from_a_stalled_lock_holder", LIVELOCK);
+    assert_caught("PinsNotScanned", "a_stalled_reader_keeps_its_record_while_the_ring_advances", READING);
+    assert_caught("PassedOverTooSoon", "a_producer_that_stalls_with_a_claim_is_passed_over", "left == right");
 }

@@ -1,5 +1,5 @@
-//! Producer, indexer and reader at once under a pin; hooks and streams that come while records leave; producers that race for
-//! bytes.
+//! A producer, an indexer and a pinned reader at once; hooks and streams that are added while
+//! records are evicted; producers that compete for bytes.
 
 use loom::thread;
 use slipring::{EvictReason, Store};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
-fn producer_indexer_and_reader_meet() {
+fn a_producer_an_indexer_and_a_reader_run_at_once() {
     explore("roles", 1, || {
         let store = small(1, 1).spare_slots(1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -36,7 +36,7 @@ fn producer_indexer_and_reader_meet() {
 }
 
 #[test]
-fn a_hook_and_a_stream_come_while_records_leave() {
+fn a_hook_and_a_stream_are_added_during_evictions() {
     explore("hooks come", 2, || {
         let store = small(1, 2).build().unwrap();
         (0..2).for_each(|number| store.push(Record::new(1, number)).map(drop).unwrap());
@@ -57,7 +57,8 @@ fn a_hook_and_a_stream_come_while_records_leave() {
         store.push(Record::new(1, 2)).unwrap();
         stepper.join().unwrap();
         while store.step() {}
-        // The first may have left before they came. The second leaves after.
+        // The first record may have been evicted before the hook and the stream were added. The
+        // second is evicted after.
         let streamed = std::iter::from_fn(|| stream.try_recv()).count();
         assert!((1..=2).contains(&seen.load(Ordering::Relaxed)) && (1..=2).contains(&streamed));
         assert_eq!(stream.missed(), 0);
@@ -66,10 +67,10 @@ fn a_hook_and_a_stream_come_while_records_leave() {
 }
 
 #[test]
-fn producers_race_for_bytes() {
+fn producers_compete_for_bytes() {
     explore("bytes", 2, || {
         let size = size_of::<Record>();
-        // One record is kept, and one more is let in until that has left.
+        // The store keeps one record, and admits one more until the first has been dropped.
         let store: Store<Record> =
             Store::builder().capacity(2).shards(1).slack(2).manual().max_bytes(2 * size).build().unwrap();
         let producers: Vec<_> = (1..=2)
@@ -87,7 +88,7 @@ fn producers_race_for_bytes() {
         store.audit().unwrap();
         let stats = store.stats();
         assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
-        // All that was taken has been given back: there is room for one more.
+        // All bytes of the budget have been given back: there is room for one more record.
         store.clear();
         while store.step() {}
         store.push(Record::new(4, 0)).unwrap();
@@ -96,5 +97,5 @@ fn producers_race_for_bytes() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("BytesNotGivenBack", "producers_race_for_bytes", DEADLOCK);
+    assert_caught("BytesNotGivenBack", "producers_compete_for_bytes", DEADLOCK);
 }

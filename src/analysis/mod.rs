@@ -1,4 +1,5 @@
-//! Answers made of many records: traces and what calls what, and series of metric points.
+//! Results computed from many records: assembled traces, the service graph, and series of metric
+//! points.
 
 pub(crate) mod series;
 pub(crate) mod trace;

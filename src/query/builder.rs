@@ -1,4 +1,4 @@
-//! Asking: the query that users build.
+//! The query builder that users call.
 
 use super::execute::{Each, Execution, Visitor};
 use super::filter::{Attributed, Level};
@@ -12,12 +12,15 @@ use crate::error::QueryError;
 use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
 use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 
-/// A question to a store, made by [`Store::query`](crate::Store::query): conditions, all of which a record must meet, an order,
-/// and a limit. Without conditions it asks for everything.
+/// A query over a store: conditions that a record must all meet, an order, and a limit.
 ///
-/// It answers what was published before it began, and only records that meet the conditions and were in the store at some moment
-/// of the query: the records' own keys are compared, not their hashes. It never waits, for writers or for other readers; but who
-/// indexes a batch on the way, while somebody follows the store, wakes him under a lock that is held for a moment.
+/// Created by [`Store::query`](crate::Store::query). Without conditions it selects every record.
+///
+/// A query returns records that were published before it began. Each of them meets the conditions
+/// and was in the store at some moment while the query ran. Conditions compare the records' own
+/// keys, not their hashes. A query never waits, neither for producers nor for other readers. While
+/// followers exist, a query that indexes a batch on the way also wakes them; it holds a lock
+/// briefly to do so.
 ///
 /// ```
 /// use slipring::{Level, Match, Order, Span, StatusCode, Store};
@@ -38,17 +41,21 @@ use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 ///
 /// # What it costs
 ///
-/// Of the conditions by key the rarest leads, as far as the newest records tell: the query follows that index's links, and looks at
-/// nothing else. O(records with its keys + records pushed since the indexer's last pass + shards); about a microsecond for a trace
-/// of eight spans. The other keys and the time range are checked on the slots' heads; everything else takes a look at the record.
-/// Without a key, or where it costs less, slot after slot is looked at, and a time range leaves out blocks of 64 records that
-/// hold no such time. [`Report::looked_at`] says what it was.
+/// One key condition drives the query: the one whose keys are rarest, judging by their newest
+/// records. The query follows that index's links and looks at nothing else. That is O(records with
+/// these keys + records pushed since the indexer's last pass + shards), or about a microsecond for
+/// a trace of eight spans. Other key conditions and the time range are checked on slot heads. All
+/// other conditions read the record itself. Without a key condition, or where it costs less, the
+/// query scans slot by slot. With a time range, a scan skips blocks of 64 records that hold no time
+/// in the range. [`Report::looked_at`] is the number of heads that the query looked at.
 ///
-/// Who finds many records that are not indexed yet indexes a small batch of them, unless somebody else is at it: the next query then
-/// has less to look through. [`collect`](Query::collect) clones each record, which for spans with many attributes costs far more than
-/// finding it: prefer [`for_each`](Query::for_each).
+/// A query that finds many unindexed records first indexes a small batch of them, unless another
+/// thread is doing so; later queries then have fewer to scan. [`collect`](Query::collect) clones
+/// each record. For spans with many attributes the clone costs far more than the search, so prefer
+/// [`for_each`](Query::for_each).
 ///
-/// While it runs it holds back the reuse of slots in one shard at a time, from the record in hand (and a margin below it) upwards.
+/// A query pins up to eight records at a time, those that it is about to show, and prevents the
+/// reuse of their slots. It holds nothing else back.
 #[must_use]
 pub struct Query<'a, T: Signal> {
     engine: &'a Engine<T>,
@@ -58,10 +65,11 @@ pub struct Query<'a, T: Signal> {
     bounds: Option<Box<[Range<u64>]>>,
     after: Option<Cursor>,
     follows: bool,
-    /// Whether it ends somewhere, by a bookmark or because it is a page's continuation, so that it can't be followed.
+    /// Whether the query has an end (a bookmark, or the snapshot that a page continues), so that it
+    /// cannot be followed.
     ends: bool,
-    /// The first thing that can't mean anything.
-    wrong: Option<QueryError>,
+    /// The first error in the query's conditions, reported when the query runs.
+    invalid: Option<QueryError>,
 }
 
 impl<'a, T: Signal> Query<'a, T> {
@@ -76,7 +84,7 @@ impl<'a, T: Signal> Query<'a, T> {
             after: None,
             follows: false,
             ends: false,
-            wrong: None,
+            invalid: None,
         }
     }
 
@@ -84,28 +92,29 @@ impl<'a, T: Signal> Query<'a, T> {
         self.engine
     }
 
-    /// Whether it asks for everything that the store holds.
+    /// Returns whether the query selects everything that the store holds.
     pub(crate) fn asks_for_all(&self) -> bool {
         let Plan { keys, times, tests } = &self.plan;
         let all = keys.is_empty() && tests.is_empty() && *times == (0..=u64::MAX);
         all && self.limit == usize::MAX && self.bounds.is_none() && self.after.is_none()
     }
 
-    fn fails(mut self, error: QueryError) -> Self {
-        self.wrong.get_or_insert(error);
+    fn fail(mut self, error: QueryError) -> Self {
+        self.invalid.get_or_insert(error);
         self
     }
 
     // --- conditions ---
 
-    /// Only records with this key in the index of this name, exactly. Numbers are `u64`: `.key("worker", 2_u64)`. A key that no record
-    /// can have there, because it is of another kind, is an [error](QueryError::WrongKey).
+    /// Keeps records with exactly this key in the named index. Numbers are `u64`: `.key("worker",
+    /// 2_u64)`. A key of a kind that the index never holds is an [error](QueryError::WrongKey).
     #[inline]
     pub fn key<'k>(self, index: &str, key: impl Into<Key<'k>>) -> Self {
         self.any_of(index, [key])
     }
 
-    /// Only records with one of these keys in the index of this name. Of no keys, there are none.
+    /// Keeps records with one of these keys in the named index. An empty list of keys selects
+    /// nothing.
     #[inline]
     pub fn any_of<'k, K: Into<Key<'k>>>(mut self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
         match index_named::<T>(index) {
@@ -113,8 +122,8 @@ impl<'a, T: Signal> Query<'a, T> {
                 let mut wanted = KeyPredicate::new(index);
                 for key in keys {
                     let key = key.into();
-                    if let Some(instead) = T::wrong_key(index, key) {
-                        return self.fails(wrong_key::<T>(index, key, instead));
+                    if let Some(expected) = T::wrong_key(index, key) {
+                        return self.fail(wrong_key::<T>(index, key, expected));
                     }
                     wanted.add(self.engine.fingerprints.of(key), key);
                 }
@@ -122,22 +131,22 @@ impl<'a, T: Signal> Query<'a, T> {
                 self.plan.keys.push(wanted);
                 self
             }
-            Err(error) => self.fails(error),
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Only records that have none of these keys in the index of this name. The index does not help: each record that meets the other
-    /// conditions is looked at.
+    /// Keeps records that have none of these keys in the named index. The index does not speed this
+    /// up: the query reads each record that meets the other conditions.
     pub fn none_of<'k, K: Into<Key<'k>>>(self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
         let index = match index_named::<T>(index) {
             Ok(index) => index,
-            Err(error) => return self.fails(error),
+            Err(error) => return self.fail(error),
         };
         let mut unwanted: Vec<KeyBuf> = Vec::new();
         for key in keys {
             let key = key.into();
-            if let Some(instead) = T::wrong_key(index, key) {
-                return self.fails(wrong_key::<T>(index, key, instead));
+            if let Some(expected) = T::wrong_key(index, key) {
+                return self.fail(wrong_key::<T>(index, key, expected));
             }
             unwanted.push(key.to_owned());
         }
@@ -146,8 +155,8 @@ impl<'a, T: Signal> Query<'a, T> {
         self.filter(move |record| !record.key(index).is_some_and(&is_unwanted))
     }
 
-    /// Only records whose key in the index of this name is such, as by a pattern. The index does not help: each record that meets the
-    /// other conditions is looked at.
+    /// Keeps records whose key in the named index matches, for example by a pattern. The index does
+    /// not speed this up: the query reads each record that meets the other conditions.
     ///
     /// ```
     /// use slipring::{Match, Span, Store};
@@ -159,12 +168,12 @@ impl<'a, T: Signal> Query<'a, T> {
     /// ```
     pub fn key_matches(self, index: &str, value: Match) -> Self {
         match index_named::<T>(index).and_then(|index| Ok((index, value.compile()?))) {
-            Ok((index, test)) => self.filter(move |record| test.wants_key(record.key(index))),
-            Err(error) => self.fails(error),
+            Ok((index, test)) => self.filter(move |record| test.accepts_key(record.key(index))),
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Only records whose timestamp lies in this range, in nanoseconds since the Unix epoch.
+    /// Keeps records whose timestamp lies in this range, in nanoseconds since the Unix epoch.
     pub fn between(mut self, times: impl RangeBounds<u64>) -> Self {
         match inclusive("time", &times) {
             Ok(times) => {
@@ -172,24 +181,26 @@ impl<'a, T: Signal> Query<'a, T> {
                 self.plan.times = *start..=*end;
                 self
             }
-            Err(error) => self.fails(error),
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Only records of which this is true. It runs where they lie: it should be quick. If it panics, so does the query.
+    /// Keeps records for which `test` returns true. `test` runs on the record in place, so it
+    /// should be quick. If it panics, so does the query.
     pub fn filter(mut self, test: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
         self.plan.tests.push(Box::new(test));
         self
     }
 
-    /// Only what arrived after the bookmark, [oldest](Order::Oldest) first unless another order is asked for. The
-    /// [`Report`] says how much of it was evicted unseen, and gives the bookmark from which to go on.
+    /// Keeps records that arrived after the bookmark. The order becomes [oldest](Order::Oldest)
+    /// first unless another one is set. The [`Report`] says how many of these records were evicted
+    /// unseen, and holds the bookmark from which to continue.
     pub fn since(mut self, bookmark: &Bookmark) -> Self {
         self.follows = true;
         self.bounded(bookmark, |bounds, at| bounds.start = bounds.start.max(at))
     }
 
-    /// Only what arrived before the bookmark.
+    /// Keeps records that arrived before the bookmark.
     pub fn until(mut self, bookmark: &Bookmark) -> Self {
         self.ends = true;
         self.bounded(bookmark, |bounds, at| bounds.end = bounds.end.min(at))
@@ -198,45 +209,47 @@ impl<'a, T: Signal> Query<'a, T> {
     fn bounded(mut self, bookmark: &Bookmark, bound: impl Fn(&mut Range<u64>, u64)) -> Self {
         let shards = self.engine.shards.len();
         if bookmark.store != self.engine.identity || bookmark.next.len() != shards {
-            return self.fails(QueryError::OtherStore);
+            return self.fail(QueryError::OtherStore);
         }
         let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; shards].into());
         bounds.iter_mut().zip(&bookmark.next).for_each(|(bounds, &at)| bound(bounds, at));
         self
     }
 
-    /// Goes on where a page of the same query ended, in the order of that page.
+    /// Continues where a page of the same query ended, in that page's order.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         if cursor.store != self.engine.identity || cursor.left.len() != self.engine.shards.len() {
-            return self.fails(QueryError::OtherStore);
+            return self.fail(QueryError::OtherStore);
         }
         self.ends = true;
         self.after = Some(cursor.clone());
         self
     }
 
-    // --- what of it ---
+    // --- order and limit ---
 
-    /// In this order; the limit keeps what comes first. [`Newest`](Order::Newest) unless told otherwise.
+    /// Sets the order. The limit keeps the records that come first in it. The default is
+    /// [`Newest`](Order::Newest).
     pub fn order(mut self, order: Order) -> Self {
         self.order = Some(order);
         self
     }
 
-    /// At most this many records. [`Report::next`] says where the next ones are.
+    /// Sets the most records to return. [`Report::next`] says where the next page begins.
     #[inline]
     pub fn limit(mut self, records: usize) -> Self {
         self.limit = records;
         self
     }
 
-    // --- ends ---
+    // --- running the query ---
 
-    /// The records, copied out.
+    /// Runs the query and returns clones of the records.
     ///
     /// # Errors
-    /// [`QueryError`] if the query can't mean anything: it names an index that the signal has not, a range that ends before it
-    /// starts, a pattern that is none, a bookmark or a cursor of another store.
+    /// Returns [`QueryError`] if the query is invalid: it names an index that the signal does not
+    /// have, a range that ends before it starts, a malformed pattern, or a bookmark or cursor of
+    /// another store.
     pub fn collect(self) -> Result<Answer<T>, QueryError>
     where
         T: Clone,
@@ -246,10 +259,11 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(Answer { records: copies.records, positions: copies.positions, report })
     }
 
-    /// Shows each record to `visit`, in place.
+    /// Runs the query and calls `visit` with each record, in place.
     ///
-    /// `visit` should be quick: while it runs, slots of one shard are not reused. It may push (a push does not wait there)
-    /// but not flush or shut down. If it panics, so does this call.
+    /// `visit` should be quick: while it runs, the slots of up to eight records cannot be reused.
+    /// It may push (such a push does not wait) but must not flush or shut down. If it panics, so
+    /// does this call.
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
@@ -258,21 +272,23 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(self.execution()?.run(&mut Each(visit)))
     }
 
-    /// Whether it can be asked again and again from where it ended.
+    /// Checks that the query is valid and has no end, so that a follower can repeat it from where
+    /// it ended.
     pub(crate) fn can_be_followed(mut self) -> Result<(), QueryError> {
         if self.ends || self.limit == 0 {
-            self = self.fails(QueryError::EndsSomewhere);
+            self = self.fail(QueryError::EndsSomewhere);
         }
         self.execution().map(drop)
     }
 
-    /// As `for_each`, but in no order, if there is no limit: shard by shard, as they are found, which costs less.
+    /// Like `for_each`, but without a limit the records come in no particular order: shard by
+    /// shard, as the scans find them, which costs less.
     pub(crate) fn for_each_unordered(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
-        let search = Execution { unordered: true, ..self.execution()? };
-        Ok(search.run(&mut Each(visit)))
+        let execution = Execution { unordered: true, ..self.execution()? };
+        Ok(execution.run(&mut Each(visit)))
     }
 
-    /// How many there are. Copies nothing.
+    /// Runs the query and returns the number of records. Copies nothing.
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
@@ -281,19 +297,20 @@ impl<'a, T: Signal> Query<'a, T> {
     }
 
     pub(super) fn execution(mut self) -> Result<Execution<'a, T>, QueryError> {
-        if let Some(error) = self.wrong {
+        if let Some(error) = self.invalid {
             return Err(error);
         }
         let mut order = self.order.unwrap_or(if self.follows { Order::Oldest } else { Order::Newest });
         let mut last = None;
         if self.follows {
-            // What is being published comes with the next bookmark, and whatever comes after it in its shard.
+            // Stop at the cut: a record that is being published now, and everything after it in its
+            // shard, comes with the next bookmark.
             let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
             bounds.zip(self.engine.cut()).for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
         }
-        let counts = self.follows || self.after.is_some();
-        if let Some(Cursor { order: wanted, left, last: shown, .. }) = self.after {
-            (order, last) = (wanted, shown);
+        let counts_missed = self.follows || self.after.is_some();
+        if let Some(Cursor { order: page_order, left, last: last_shown, .. }) = self.after {
+            (order, last) = (page_order, last_shown);
             let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; left.len()].into());
             for (bounds, &(start, end)) in bounds.iter_mut().zip(&left) {
                 *bounds = bounds.start.max(start)..bounds.end.min(end);
@@ -301,68 +318,72 @@ impl<'a, T: Signal> Query<'a, T> {
         }
         let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
         bounds.zip(&self.engine.shards).for_each(|(bounds, shard)| {
-            // Bookmarks and cursors can be read from anywhere.
+            // Deserialized bookmarks and cursors may hold any number, so clamp them to what was
+            // claimed.
             bounds.start = bounds.start.min(shard.claimed());
             bounds.end = bounds.end.max(bounds.start);
         });
         let Self { engine, plan, limit, bounds, follows, .. } = self;
-        Ok(Execution { engine, plan, order, limit, bounds, last, follows, counts, unordered: false })
+        Ok(Execution { engine, plan, order, limit, bounds, last, follows, counts_missed, unordered: false })
     }
 }
 
-/// What may be asked of records with attributes.
+/// Conditions on attributes.
 impl<T: Signal + Attributed> Query<'_, T> {
-    /// Only records with such an attribute, at whatever level: their own, their resource's, their scope's, an event's, a
-    /// link's or an exemplar's. Of a [negation](Match::Not): only records that have the attribute somewhere, and nowhere so.
+    /// Keeps records with an attribute of this name that matches, at any level: the record's own
+    /// attributes, those of its resource, its scope, an event, a link or an exemplar. A
+    /// [negation](Match::Not) keeps records that have the attribute at some level and match it at
+    /// none.
     pub fn attribute(self, name: impl Into<Box<str>>, value: Match) -> Self {
         self.with_attribute(None, name.into(), value)
     }
 
-    /// Only records with such an attribute at this level.
+    /// Keeps records with an attribute of this name that matches, at this level.
     pub fn attribute_at(self, level: Level, name: impl Into<Box<str>>, value: Match) -> Self {
         self.with_attribute(Some(level), name.into(), value)
     }
 
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| test.wants(|fits| record.any_value(level, &name, fits))),
-            Err(error) => self.fails(error),
+            Ok(test) => self.filter(move |record| test.accepts(|fits| record.any_value(level, &name, fits))),
+            Err(error) => self.fail(error),
         }
     }
 }
 
-/// What may be asked of spans.
+/// Conditions on spans.
 impl Query<'_, Span> {
-    /// Only spans that took so long, in nanoseconds. A span whose start or end is not known took no time that can be told, and is left
-    /// out unless any time will do.
+    /// Keeps spans whose duration lies in this range, in nanoseconds. A span without a known start
+    /// or end has no known duration, and is kept only if the range is unbounded.
     pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
         match inclusive("duration", &nanoseconds) {
             Ok(range) if range == (0..=u64::MAX) => self,
             Ok(range) => self.filter(move |span| span.known_duration().is_some_and(|took| range.contains(&took))),
-            Err(error) => self.fails(error),
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Only spans with an event whose name is such; of a [negation](Match::Not), only spans with events, none of which has such a name.
+    /// Keeps spans with an event whose name matches. A [negation](Match::Not) keeps spans that have
+    /// events, none of which matches.
     pub fn event(self, name: Match) -> Self {
         match name.compile() {
-            Ok(test) => {
-                self.filter(move |span| test.wants(|fits| span.events().iter().any(|event| fits(event.name().into()))))
-            }
-            Err(error) => self.fails(error),
+            Ok(test) => self
+                .filter(move |span| test.accepts(|fits| span.events().iter().any(|event| fits(event.name().into())))),
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Only spans with this status.
+    /// Keeps spans with this status.
     pub fn status(self, code: StatusCode) -> Self {
         self.filter(move |span| span.status_code() == code)
     }
 }
 
-/// What may be asked of log records.
+/// Conditions on log records.
 impl Query<'_, LogRecord> {
-    /// Only records at least as grave: with a severity from this number to 24. By the index, for any severity above
-    /// [`UNSPECIFIED`](Severity::UNSPECIFIED); below, records whose severity was not said count too.
+    /// Keeps records of at least this severity, up to number 24. The index answers this for any
+    /// severity above [`UNSPECIFIED`](Severity::UNSPECIFIED). At or below it, the query reads each
+    /// record, and records without a severity are kept too.
     pub fn severity_at_least(self, severity: Severity) -> Self {
         if severity <= Severity::UNSPECIFIED {
             return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
@@ -370,11 +391,11 @@ impl Query<'_, LogRecord> {
         self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
     }
 
-    /// Only records whose body is such.
+    /// Keeps records whose body matches.
     pub fn body(self, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| test.wants(|fits| record.body().is_some_and(fits))),
-            Err(error) => self.fails(error),
+            Ok(test) => self.filter(move |record| test.accepts(|fits| record.body().is_some_and(fits))),
+            Err(error) => self.fail(error),
         }
     }
 }
@@ -392,7 +413,7 @@ impl<T: Signal> std::fmt::Debug for Query<'_, T> {
     }
 }
 
-/// Copies what it is shown.
+/// A visitor that clones each record.
 struct Copies<T> {
     records: Vec<T>,
     positions: Vec<Position>,
@@ -411,12 +432,13 @@ impl<T: Clone> Visitor<T> for Copies<T> {
 }
 
 #[cold]
-fn wrong_key<T: Signal>(index: usize, key: Key<'_>, instead: &'static str) -> QueryError {
+fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> QueryError {
     let index = T::INDEXES.as_ref()[index];
-    QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead }
+    QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead: expected }
 }
 
-/// A range with both its ends. One that holds nothing may be asked for, one that ends before it starts not.
+/// Converts a range to an inclusive one. An empty range is valid; one that ends before it starts is
+/// an error.
 fn inclusive(what: &'static str, range: &impl RangeBounds<u64>) -> Result<RangeInclusive<u64>, QueryError> {
     let (start, starts_after) = match range.start_bound() {
         Bound::Unbounded => (0, false),
@@ -436,5 +458,5 @@ fn inclusive(what: &'static str, range: &impl RangeBounds<u64>) -> Result<RangeI
     Ok(first.zip(last).map_or(EMPTY, |(first, last)| first..=last))
 }
 
-#[expect(clippy::reversed_empty_ranges, reason = "it is meant to hold nothing")]
+#[expect(clippy::reversed_empty_ranges, reason = "the range is empty on purpose")]
 const EMPTY: RangeInclusive<u64> = 1..=0;

@@ -1,4 +1,4 @@
-//! Answering: the walks over all shards, merged into the query's order.
+//! Query execution: one scan per shard, merged into the query's order.
 
 use super::merge::sort_down;
 use super::plan::Plan;
@@ -14,32 +14,33 @@ use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// A query that can be answered.
+/// A validated query, ready to run.
 pub(super) struct Execution<'a, T: Signal> {
     pub(super) engine: &'a Engine<T>,
     pub(super) plan: Plan<'a, T>,
     pub(super) order: Order,
     pub(super) limit: usize,
-    /// The part of each shard that is asked for, if not all of it.
+    /// The sequences of each shard that the query covers; `None` means all of them.
     pub(super) bounds: Option<Box<[Range<u64>]>>,
-    /// By time: the last record that was shown.
+    /// For orders by time: the last record shown by the page before this one.
     pub(super) last: Option<Found>,
-    /// Whether it goes on from a bookmark.
+    /// Whether the query continues from a bookmark.
     pub(super) follows: bool,
-    /// Whether what is missed is counted: from where a bookmark or a page was.
-    pub(super) counts: bool,
-    /// Whether the order of what is shown does not matter.
+    /// Whether evicted records that the query covers are counted as missed: it continues from a
+    /// bookmark or a page.
+    pub(super) counts_missed: bool,
+    /// Whether records may be shown in any order.
     pub(super) unordered: bool,
 }
 
-/// Who is shown records.
+/// Receives a query's records.
 pub(super) trait Visitor<T> {
-    /// How many there will be at the most.
+    /// Suggests for how many records to reserve room. More may follow.
     fn expect(&mut self, records: usize);
     fn visit(&mut self, position: Position, record: &T);
 }
 
-/// A closure that is shown records.
+/// A closure as a visitor.
 pub(super) struct Each<F>(pub(super) F);
 
 impl<T, F: FnMut(Position, &T)> Visitor<T> for Each<F> {
@@ -50,35 +51,39 @@ impl<T, F: FnMut(Position, &T)> Visitor<T> for Each<F> {
     }
 }
 
-/// One shard's part in a search.
+/// One shard's part in a query.
 struct Part<'a, T: Signal> {
     shard: usize,
     scan: Scan<'a, T>,
-    /// Records that the scan has found and that are not shown yet, the next one last.
+    /// Records that the scan has found and that are not shown yet. The next one is last.
     ahead: SmallVec<[Step; PINS_PER_READER]>,
-    /// What of the bounds the next page has to look at: all of it, until something is shown.
+    /// The sequences that the next page has to look at: all of the bounds, until something is
+    /// shown.
     left: Range<u64>,
-    /// Whether records were found that are not to be shown, because of the limit.
-    held_back: bool,
+    /// Whether the scan found records that the limit kept from being shown.
+    withheld: bool,
 }
 
 type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
-/// Records in the order in which they are to be shown, pinned together.
+/// Records in the order in which they will be shown, pinned together.
 type Batch = SmallVec<[(Found, Pin); PINS_PER_READER]>;
 
 impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
         let shards = &self.engine.shards;
         if self.limit == 0 {
-            return self.nothing();
+            return self.limit_zero();
         }
-        // Before it looks at anything: whoever is inside does no work for others.
+        // Index the unindexed tails now: a thread inside the engine, as this one is once it has a
+        // `Reader`, does no indexing.
         (0..shards.len()).for_each(|number| self.engine.index_long_tail(number));
         let begun: SmallVec<[u64; 8]> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
         let driving = self.plan.driving_index(self.engine, self.window(&begun));
-        // By arrival, walks find records in the order in which they are shown, unless links lead, which lead down.
-        let as_walked = match self.order {
+        // Scans find records in arrival order, so that an order by arrival needs no sort. The
+        // exception is oldest first with a driving index: links lead only from newer to older
+        // records.
+        let in_scan_order = match self.order {
             Order::Newest => true,
             Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
@@ -87,7 +92,7 @@ impl<'a, T: Signal> Execution<'a, T> {
             begun.iter().enumerate().map(|(number, &low)| self.part(number, low, driving)).collect();
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
-        let last = if as_walked {
+        let last = if in_scan_order {
             self.merge(&mut parts, &reader, visitor, &mut report)
         } else {
             self.sort(&mut parts, &reader, visitor, &mut report)
@@ -97,16 +102,16 @@ impl<'a, T: Signal> Execution<'a, T> {
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
         if self.limit < usize::MAX || self.bounds.is_some() {
-            self.say_where_it_ended(&mut report, &mut parts, last);
+            self.report_end(&mut report, &mut parts, last);
         }
         report
     }
 
-    /// What a limit of 0 lets through; the next page has it all.
-    fn nothing(&self) -> Report {
+    /// Returns the report for a limit of 0: nothing was shown, and the next page covers everything.
+    fn limit_zero(&self) -> Report {
         let left = self.engine.shards.iter().enumerate().map(|(number, shard)| {
             let (bounds, claimed) = (self.bounds_of(number), shard.claimed());
-            let start = if self.counts { bounds.start } else { bounds.start.max(shard.low(claimed)) };
+            let start = if self.counts_missed { bounds.start } else { bounds.start.max(shard.low(claimed)) };
             (start, bounds.end.min(claimed).max(start))
         });
         let next = Cursor { store: self.engine.identity, order: self.order, left: left.collect(), last: self.last };
@@ -114,7 +119,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         Report { next: Some(next), bookmark, ..Report::default() }
     }
 
-    /// How many records are asked for, if not all.
+    /// Returns the number of records in the query's bounds, if it has bounds.
     fn window(&self, begun: &[u64]) -> Option<u64> {
         let each = |((bounds, low), shard): ((&Range<u64>, &u64), &crate::engine::shard::Shard<T>)| {
             bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
@@ -122,6 +127,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
     }
 
+    /// Starts the scan of one shard. `low` is where its visible window begins.
     fn part(&self, number: usize, low: u64, driving: Option<usize>) -> Part<'a, T> {
         let shard = &self.engine.shards[number];
         let bounds = self.bounds_of(number);
@@ -130,10 +136,11 @@ impl<'a, T: Signal> Execution<'a, T> {
         } else {
             Scan::down(shard, low, &bounds, &self.plan, driving)
         };
-        let start = if self.counts { bounds.start } else { low.max(bounds.start) };
-        Part { shard: number, left: start..scan.end().max(start), scan, ahead: SmallVec::new(), held_back: false }
+        let start = if self.counts_missed { bounds.start } else { low.max(bounds.start) };
+        Part { shard: number, left: start..scan.end().max(start), scan, ahead: SmallVec::new(), withheld: false }
     }
 
+    /// Returns whether `one` precedes `other` in the query's order.
     fn comes_before(&self, one: &Found, other: &Found) -> bool {
         if self.order.is_upward() { one < other } else { one > other }
     }
@@ -143,7 +150,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         Found { time: if self.order.is_by_time() { time } else { 0 }, stamp, sequence, shard }
     }
 
-    /// Walks all shards at once and shows what they find, each time the next in the order of arrival; which was the last.
+    /// Runs the scans of all shards side by side and shows the records in order of arrival. Returns
+    /// the last record shown.
     fn merge(
         &self,
         parts: &mut [Part<'a, T>],
@@ -151,7 +159,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> Option<Found> {
-        // As many of each shard as will be needed of it, if the newest are spread evenly.
+        // Read ahead in each shard by the share of the limit that falls to it if the newest records
+        // are spread evenly.
         let ahead = (self.limit / parts.len()).saturating_add(1).min(PINS_PER_READER);
         for (number, part) in parts.iter_mut().enumerate() {
             self.fill(number, part, ahead);
@@ -176,9 +185,9 @@ impl<'a, T: Signal> Execution<'a, T> {
             reader.confirm();
             for &(found, pin) in &batch {
                 if shown == self.limit {
-                    parts[found.shard].held_back = true;
+                    parts[found.shard].withheld = true;
                 } else {
-                    if self.run_hooks(found, pin, reader, visitor, report) {
+                    if self.show(found, pin, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -187,12 +196,12 @@ impl<'a, T: Signal> Execution<'a, T> {
             }
         }
         for part in parts {
-            part.held_back |= !part.ahead.is_empty();
+            part.withheld |= !part.ahead.is_empty();
         }
         last
     }
 
-    /// Finds the next records of a shard, and fetches them.
+    /// Collects the next records of a shard, and prefetches their payloads.
     fn fill(&self, number: usize, part: &mut Part<'a, T>, most: usize) {
         let slots = &self.engine.shards[number].slots;
         while part.ahead.len() < most
@@ -204,7 +213,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         part.ahead.reverse();
     }
 
-    /// Takes the record that is next of all that the walks have found.
+    /// Removes and returns the record that comes first among those that the scans have found.
     fn take_next(&self, parts: &mut [Part<'a, T>], ahead: usize) -> Option<Found> {
         let mut next: Option<Found> = None;
         for (number, part) in parts.iter().enumerate() {
@@ -225,7 +234,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         next
     }
 
-    /// Finds all that there is, puts it in order, and shows what comes first; which was the last that was shown.
+    /// Collects all records, sorts them, and shows those that come first. Returns the last record
+    /// shown.
     fn sort(
         &self,
         parts: &mut [Part<'a, T>],
@@ -242,7 +252,8 @@ impl<'a, T: Signal> Execution<'a, T> {
                 }
             }
         }
-        // Stretches that go up are taken for such that go down, from the other end.
+        // `sort_down` merges descending runs. An upward scan yields ascending ones, so reverse
+        // before and after.
         if self.order.is_upward() {
             all.reverse();
         }
@@ -255,7 +266,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         let mut shown = 0;
         for found in all.chunks(PINS_PER_READER) {
             if shown == self.limit {
-                found.iter().for_each(|found| parts[found.shard].held_back = true);
+                found.iter().for_each(|found| parts[found.shard].withheld = true);
                 continue;
             }
             let pin = |(word, found): (usize, &Found)| (*found, reader.pin(word, found.shard, found.sequence));
@@ -263,9 +274,9 @@ impl<'a, T: Signal> Execution<'a, T> {
             reader.confirm();
             for (found, pin) in batch {
                 if shown == self.limit {
-                    parts[found.shard].held_back = true;
+                    parts[found.shard].withheld = true;
                 } else {
-                    if self.run_hooks(found, pin, reader, visitor, report) {
+                    if self.show(found, pin, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -278,9 +289,9 @@ impl<'a, T: Signal> Execution<'a, T> {
         last
     }
 
-    /// Shows a record, if it meets the conditions; whether it did.
+    /// Shows a pinned record to the visitor if it meets the conditions. Returns whether it did.
     #[inline]
-    fn run_hooks(
+    fn show(
         &self,
         found: Found,
         pin: Pin,
@@ -299,22 +310,25 @@ impl<'a, T: Signal> Execution<'a, T> {
             Some(shown) => report.shown += u64::from(shown),
             None => {
                 report.cut |= !planted(Fault::GoneUnsaid);
-                report.missed += u64::from(self.counts);
+                report.missed += u64::from(self.counts_missed);
             }
         }
         shown == Some(true)
     }
 
-    /// Whether what a scan has lost, if anything, is none of the answer's. What a scan down lost is older than all that it found, so
-    /// it is missed only if the answer reaches that far.
+    /// Returns whether the answer is complete even if this part's scan lost records. Records that a
+    /// downward scan lost are older than all that it found. So a newest-first answer with a limit
+    /// misses them only if it reaches that far down.
     fn is_whole(&self, part: &Part<'a, T>, last: Option<Found>) -> bool {
-        let goes_on = part.held_back || part.scan.goes_on();
+        let more_below = part.withheld || part.scan.may_continue();
         self.order == Order::Newest
             && self.limit < usize::MAX
-            && (goes_on || last.is_some_and(|last| part.reached(last)))
+            && (more_below || last.is_some_and(|last| part.reached(last)))
     }
 
-    /// By arrival: what is left of a part once this sequence has been shown, or was found not to be there any more.
+    /// For orders by arrival: removes this sequence and all before it, in the query's direction,
+    /// from what is left for the next page. Called once the record has been shown, or was found to
+    /// be evicted.
     fn has_passed(&self, part: &mut Part<'a, T>, sequence: u64) {
         if self.order.is_upward() {
             part.left.start = part.left.start.max(sequence + 1);
@@ -323,13 +337,13 @@ impl<'a, T: Signal> Execution<'a, T> {
         }
     }
 
-    /// What was missed, and where the next page begins.
-    fn say_where_it_ended(&self, report: &mut Report, parts: &mut [Part<'a, T>], last: Option<Found>) {
-        let mut goes_on = false;
+    /// Fills in the number of missed records, the next page's cursor and the next bookmark.
+    fn report_end(&self, report: &mut Report, parts: &mut [Part<'a, T>], last: Option<Found>) {
+        let mut has_next_page = false;
         for (number, part) in parts.iter_mut().enumerate() {
-            let open = part.held_back || part.scan.goes_on();
-            goes_on |= open;
-            let start = self.counts.then(|| self.bounds_of(number).start);
+            let open = part.withheld || part.scan.may_continue();
+            has_next_page |= open;
+            let start = self.counts_missed.then(|| self.bounds_of(number).start);
             let evicted = part.scan.evicted_below();
             let missed_to = match self.order {
                 Order::Latest | Order::Earliest => {
@@ -353,7 +367,7 @@ impl<'a, T: Signal> Execution<'a, T> {
                 report.missed += missed_to.saturating_sub(start) + between;
             }
         }
-        if goes_on {
+        if has_next_page {
             let left = parts.iter().map(|part| (part.left.start, part.left.end)).collect();
             let last = last.filter(|_| self.order.is_by_time());
             report.next = Some(Cursor { store: self.engine.identity, order: self.order, left, last });
@@ -362,17 +376,17 @@ impl<'a, T: Signal> Execution<'a, T> {
     }
 
     fn bookmark(&self, next: impl FnMut(usize) -> u64) -> Option<Bookmark> {
-        let goes_on = self.follows && self.order == Order::Oldest;
+        let gives_bookmark = self.follows && self.order == Order::Oldest;
         let bookmark =
             || Bookmark { store: self.engine.identity, next: (0..self.engine.shards.len()).map(next).collect() };
-        goes_on.then(bookmark)
+        gives_bookmark.then(bookmark)
     }
 
     pub(super) fn bounds_of(&self, number: usize) -> Range<u64> {
         self.bounds.as_ref().map_or(0..u64::MAX, |bounds| bounds[number].clone())
     }
 
-    /// Shows what a scan through one shard finds, in no order with others'; how many that were.
+    /// Shows the records of one scan, in scan order. Returns how many were shown.
     #[cfg(feature = "rayon")]
     pub(super) fn each(&self, number: usize, scan: &mut Scan<'_, T>, mut visit: impl FnMut(Position, &T)) -> u64 {
         let reader = Reader::new(self.engine);
@@ -391,14 +405,14 @@ impl<'a, T: Signal> Execution<'a, T> {
             }
             reader.confirm();
             for (found, pin) in batch {
-                self.run_hooks(found, pin, &reader, &mut visitor, &mut report);
+                self.show(found, pin, &reader, &mut visitor, &mut report);
             }
         }
     }
 }
 
 impl<T: Signal> Part<'_, T> {
-    /// Whether the last record that was found here is the last of the answer.
+    /// Returns whether the answer's last record is the last one found in this part.
     fn reached(&self, last: Found) -> bool {
         self.shard == last.shard && self.ahead.is_empty() && self.left.end <= last.sequence
     }
@@ -414,7 +428,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    /// The time of what is pushed while a query goes on.
+    /// The timestamp of records that are pushed while a query runs.
     const LATE: u64 = 1;
 
     fn push(engine: &Engine<LogRecord>, records: u64) {
@@ -425,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_before_the_walk_comes_to_it_is_said() {
+    fn records_evicted_ahead_of_the_scan_are_reported_as_cut() {
         for shards in [1, 2] {
             let config = Builder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
             let all = 4_000 * shards as u64;
@@ -434,30 +448,30 @@ mod tests {
             {
                 let engine = Engine::of(&config);
                 push(&engine, all);
-                let ask = |leaving: u64| {
+                let run = |pushed_meanwhile: u64| {
                     let first = Cell::new(true);
                     let visit = |_: Position, _: &LogRecord| {
                         if first.replace(false) {
-                            push(&engine, leaving);
+                            push(&engine, pushed_meanwhile);
                         }
                     };
                     let query = Query::new(&engine).order(order);
                     let query = if by_key { query.key("trace", TraceId::from(7)) } else { query };
                     query.for_each(visit).unwrap()
                 };
-                let whole = ask(0);
+                let whole = run(0);
                 assert_eq!((whole.shown, whole.cut), (all, false));
-                let report = ask(all * 3 / 4);
+                let report = run(all * 3 / 4);
                 assert!(report.cut && report.shown < all, "{shards} {order:?} {by_key}: {report:?}");
-                let whole = ask(0);
+                let whole = run(0);
                 assert_eq!((whole.shown, whole.cut), (all, false));
             }
         }
     }
 
     #[test]
-    fn what_left_below_the_limit_is_none_of_the_answers() {
-        let ask = |limit| {
+    fn evictions_below_the_limit_do_not_cut_the_answer() {
+        let run = |limit| {
             let engine = Engine::of(&Builder::<LogRecord>::new().capacity(4_000).slack(4_000).shards(1).manual());
             push(&engine, 4_000);
             let first = Cell::new(true);
@@ -469,11 +483,15 @@ mod tests {
             let report = Query::new(&engine).limit(limit).for_each(visit).unwrap();
             (report.shown, report.cut)
         };
-        assert_eq!(ask(10), (10, false));
-        assert_eq!(ask(3_999), (1_000, true), "it holds nothing back");
+        assert_eq!(run(10), (10, false));
+        assert_eq!(
+            run(3_999),
+            (1_000, true),
+            "a query does not hold back the eviction of records that it has yet to reach"
+        );
     }
 
-    /// An engine with a shard for 4,000 records, and one for 1,000 errors.
+    /// Returns an engine with a shard for 4,000 records, and one for 1,000 errors.
     fn two_shards() -> Engine<LogRecord> {
         Engine::of(&Builder::<LogRecord>::new().capacity(5_000).slack(4_000).shards(1).error_class(1_000).manual())
     }
@@ -485,8 +503,10 @@ mod tests {
         engine.settle();
     }
 
-    /// Asks for six of the newest records. The first plain one that is looked at is one of the answers; at the second all others
-    /// are written over, of which none is asked for. How many were shown, and whether some were lost.
+    /// Queries the six newest records that a filter accepts: all errors, and the first record of
+    /// another severity that it sees. At the second one the filter pushes 3,999 records, which the
+    /// query does not cover and which overwrite all others. Returns the number of records shown and
+    /// whether the answer was cut.
     fn lose_all_but_one(engine: &Engine<LogRecord>) -> (u64, bool) {
         let seen = AtomicU64::new(0);
         let filter = |record: &LogRecord| {
@@ -504,19 +524,27 @@ mod tests {
     }
 
     #[test]
-    fn what_one_shard_lost_is_missed_if_the_answer_reaches_as_far() {
+    fn evictions_in_one_shard_cut_the_answer_only_if_it_reaches_that_far() {
         let engine = two_shards();
         push_to(&engine, Severity::ERROR, 0, 1_000);
         push_to(&engine, Severity::INFO, 0, 4_000);
-        assert_eq!(lose_all_but_one(&engine), (6, true), "what left came before the errors that are shown");
+        assert_eq!(
+            lose_all_but_one(&engine),
+            (6, true),
+            "the evicted records are newer than the errors that are shown"
+        );
         let engine = two_shards();
         push_to(&engine, Severity::INFO, 0, 4_000);
         push_to(&engine, Severity::ERROR, 0, 1_000);
-        assert_eq!(lose_all_but_one(&engine), (6, false), "what left came after them");
+        assert_eq!(
+            lose_all_but_one(&engine),
+            (6, false),
+            "the evicted records are older than the errors that are shown"
+        );
     }
 
     #[test]
-    fn what_left_a_shard_while_a_query_was_in_another_is_missed() {
+    fn evictions_in_a_later_shard_cut_the_answer() {
         let engine = two_shards();
         push_to(&engine, Severity::INFO, 0, 4_000);
         push_to(&engine, Severity::ERROR, 0, 1_000);
@@ -531,14 +559,14 @@ mod tests {
         assert_eq!(
             (report.shown, report.cut),
             (4_001, true),
-            "the one in hand and all others are still there, but the errors are not"
+            "the pinned error and all other records are still there, but the remaining errors are not"
         );
         let report = Query::new(&engine).limit(10_000).for_each(|_, _| ()).unwrap();
         assert_eq!((report.shown, report.cut), (5_000, false));
     }
 
     #[test]
-    fn what_leaves_before_a_walk_upwards_comes_to_it_is_counted() {
+    fn records_evicted_ahead_of_an_upward_scan_are_counted_as_missed() {
         let engine = two_shards();
         let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
         push_to(&engine, Severity::INFO, 0, 4_000);
@@ -553,20 +581,20 @@ mod tests {
         let query = Query::new(&engine).since(&bookmark).order(Order::Oldest).filter(filter).limit(1_000);
         let mut shown = Vec::new();
         let report = query.for_each(|position, _| shown.push(position.sequence())).unwrap();
-        assert_eq!(shown, std::iter::once(0).chain(2_000..2_999).collect::<Vec<_>>(), "the one in hand stays");
+        assert_eq!(shown, std::iter::once(0).chain(2_000..2_999).collect::<Vec<_>>(), "the pinned record stays");
         assert_eq!((report.cut, report.missed), (true, 1_999));
     }
 
     #[test]
-    fn few_records_are_looked_at_rather_than_links_followed() {
+    fn few_records_are_scanned_rather_than_links_followed() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(1_000).shards(1).manual());
         push(&engine, 500);
         let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
         push(&engine, 3);
-        let ask = || Query::new(&engine).key("trace", TraceId::from(7));
-        let report = ask().since(&bookmark).for_each(|_, _| ()).unwrap();
+        let by_trace = || Query::new(&engine).key("trace", TraceId::from(7));
+        let report = by_trace().since(&bookmark).for_each(|_, _| ()).unwrap();
         assert_eq!((report.shown, report.led_by, report.looked_at), (3, None, 3));
-        let report = ask().for_each(|_, _| ()).unwrap();
+        let report = by_trace().for_each(|_, _| ()).unwrap();
         assert_eq!((report.shown, report.led_by, report.looked_at), (503, Some("trace"), 503));
     }
 }

@@ -1,39 +1,41 @@
-//! Where attributes are.
+//! Attributes and the levels at which records hold them.
 
 use crate::signal::{AttributesRef, LogRecord, MetricPoint, Span, ValueRef};
 
-/// Where an attribute may be.
+/// The place at which a record holds an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Level {
-    /// The record's own.
+    /// The record's own attributes.
     Record,
-    /// Its resource's.
+    /// The resource's attributes.
     Resource,
-    /// Its scope's.
+    /// The scope's attributes.
     Scope,
-    /// One of a span's events'.
+    /// The attributes of a span's events.
     Event,
-    /// One of a span's links'.
+    /// The attributes of a span's links.
     Link,
-    /// One of a metric point's exemplars'.
+    /// The filtered attributes of a metric point's exemplars.
     Exemplar,
 }
 
 impl Level {
-    /// All of them, in the order in which they are looked through.
+    /// All levels, in the order in which they are searched.
     pub const ALL: [Self; 6] = [Self::Record, Self::Resource, Self::Scope, Self::Event, Self::Link, Self::Exemplar];
 }
 
 /// A record with attributes.
 ///
-/// Implement it for a type of your own, and queries can ask for its attributes.
+/// Implement it for your own type to use attribute conditions in queries.
 pub trait Attributed {
-    /// Calls `visit` with each list of attributes at this level, until it answers true; whether it did.
+    /// Calls `visit` with each list of attributes at this level until it returns true. Returns
+    /// whether it did.
     fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool;
 
-    /// Whether an attribute of this name, at this level or at any, has a value that `test` wants. O(attributes); values of others
-    /// are passed over unread.
+    /// Returns whether `test` accepts the value of an attribute of this name, at this level or,
+    /// with `None`, at any. O(attributes). Values of other attributes are skipped without being
+    /// decoded.
     fn any_value(&self, level: Option<Level>, name: &str, test: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
         let mut any = |level| self.any_list(level, &mut |list| list.named(name).any(&mut *test));
         match level {
@@ -42,7 +44,8 @@ pub trait Attributed {
         }
     }
 
-    /// The first attribute of this name, at this level or at any, as `read` reads it.
+    /// Calls `read` with the first value of an attribute of this name, at this level or, with
+    /// `None`, at any. Returns its result.
     fn read_attribute<R>(&self, level: Option<Level>, name: &str, read: impl FnOnce(ValueRef<'_>) -> R) -> Option<R>
     where
         Self: Sized,

@@ -7,13 +7,13 @@ use crate::error::QueryError;
 use crate::signal::{KeyBuf, Signal, index_named};
 use std::collections::HashMap;
 
-/// What groups are made by.
+/// The property by which records are grouped.
 pub struct By<'a, T>(Result<Read<'a, T>, QueryError>);
 
 type Read<'a, T> = Box<dyn Fn(&T) -> Option<KeyBuf> + 'a>;
 
 impl<'a, T: Signal> By<'a, T> {
-    /// By the key in the index of this name.
+    /// Groups by the key in the named index.
     pub fn index(name: &str) -> Self {
         By(index_named::<T>(name).map(|index| {
             let read = move |record: &T| record.key(index).map(|key| key.to_owned());
@@ -21,47 +21,48 @@ impl<'a, T: Signal> By<'a, T> {
         }))
     }
 
-    /// By whatever `read` says of a record.
+    /// Groups by what `read` returns for a record.
     pub fn reading(read: impl Fn(&T) -> Option<KeyBuf> + 'a) -> Self {
         By(Ok(Box::new(read)))
     }
 }
 
 impl<'a, T: Signal + Attributed> By<'a, T> {
-    /// By the first attribute of this name, at this level or at any; by how it reads, so that the number 200 and the text
-    /// `200` are one group.
+    /// Groups by the first attribute of this name, at this level or, with `None`, at any. Values
+    /// group by how they are displayed: the number 200 and the text `200` form one group.
     pub fn attribute(level: Option<Level>, name: impl Into<Box<str>>) -> Self {
         let name = name.into();
         Self::reading(move |record| record.read_attribute(level, &name, |value| KeyBuf::Text(value.to_string().into())))
     }
 }
 
-/// The groups of a query's records.
+/// The groups of a query's records, returned by [`Query::group`](crate::Query::group).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Groups {
-    /// The largest first; of equal ones by key.
+    /// The groups, largest first; groups of equal size by key.
     pub groups: Vec<Group>,
     /// How the query went.
     pub report: Report,
 }
 
-/// Records that have something in common, and what was measured of them.
+/// Records that share a key, and their measurements.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Group {
-    /// What they have in common; `None` for those that have it not.
+    /// The key that the records share; `None` for records without one.
     pub key: Option<KeyBuf>,
-    /// How many there are.
+    /// The number of records.
     pub count: u64,
-    /// The measurements, in order, without NaN.
+    /// The measurements, sorted, without NaN.
     values: Vec<f64>,
 }
 
 impl<T: Signal> Query<'_, T> {
-    /// Counts the query's records by group, and keeps `measure` of each, where it has one: a duration, a value. Copies no record;
-    /// O(records looked at) and eight bytes for each measurement.
+    /// Counts the query's records by group, and keeps what `measure` returns for each, such as a
+    /// duration or a value. Copies no record. O(records looked at), with eight bytes for each
+    /// measurement.
     ///
     /// ```
     /// use slipring::{By, Span, Store};
@@ -77,7 +78,8 @@ impl<T: Signal> Query<'_, T> {
     /// ```
     ///
     /// # Errors
-    /// As [`collect`](Query::collect); [`QueryError::UnknownIndex`] also for groups by an index that there is not.
+    /// As [`collect`](Query::collect). Also [`QueryError::UnknownIndex`] if `by` names an index
+    /// that the signal does not have.
     pub fn group(self, by: By<'_, T>, measure: impl Fn(&T) -> Option<f64>) -> Result<Groups, QueryError> {
         let read = by.0?;
         let mut found: HashMap<Option<KeyBuf>, Group> = HashMap::new();
@@ -98,50 +100,51 @@ impl<T: Signal> Query<'_, T> {
     }
 }
 
-/// Of values in order, the least one that so large a share of them does not exceed.
+/// Returns the least of these sorted values that is not exceeded by this share of them.
 pub(crate) fn nearest_rank<V: Copy>(values: &[V], share: f64) -> Option<V> {
     let rank = (share.clamp(0.0, 1.0) * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied()
 }
 
 impl Group {
-    /// How many were measured.
+    /// Returns the number of measurements.
     pub fn measured(&self) -> usize {
         self.values.len()
     }
 
-    /// The least measurement.
+    /// Returns the least measurement.
     pub fn min(&self) -> Option<f64> {
         self.values.first().copied()
     }
 
-    /// The greatest measurement.
+    /// Returns the greatest measurement.
     pub fn max(&self) -> Option<f64> {
         self.values.last().copied()
     }
 
-    /// All measurements together.
+    /// Returns the sum of the measurements.
     pub fn sum(&self) -> f64 {
         self.values.iter().sum()
     }
 
-    /// Their mean.
+    /// Returns the mean of the measurements.
     pub fn mean(&self) -> Option<f64> {
         (!self.values.is_empty()).then(|| self.sum() / self.values.len() as f64)
     }
 
-    /// The least measurement that so large a share of them does not exceed, from 0 to 1: exact, by nearest rank. O(1).
+    /// Returns the least measurement that this share of the measurements (from 0 to 1) does not
+    /// exceed: exact, by nearest rank. O(1).
     pub fn quantile(&self, share: f64) -> Option<f64> {
         nearest_rank(&self.values, share)
     }
 
-    /// All measurements, in order.
+    /// Returns the measurements, sorted.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 }
 
-/// With min, max, mean and three quantiles in place of the measurements.
+/// Serializes min, max, mean and three quantiles in place of the measurements.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Group {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

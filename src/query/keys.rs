@@ -9,25 +9,27 @@ use crate::signal::{KeyBuf, Signal};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A key and how many records of the store carry it.
+/// A key and the number of the store's records that carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct KeyCount {
     /// The key.
     pub key: KeyBuf,
-    /// Records with it.
+    /// The number of records with this key.
     pub count: u64,
 }
 
-/// Spreads fingerprints, which are keyed hashes already: whoever cannot choose fingerprints cannot choose these.
+/// A hasher for fingerprints. They are keyed hashes already: a sender that cannot choose
+/// fingerprints cannot choose these hashes either.
 #[derive(Default)]
 struct Spread(u64);
 
 impl Hasher for Spread {
     fn write_u64(&mut self, print: u64) {
-        // Not as they are: directories list them in the order of some of their bits, and a map that grows would take them in
-        // with its buckets in that order (rust-lang/rust#36481).
+        // Fingerprints must not be used unchanged. Directories list them in the order of some of
+        // their bits. A map that grows would take them in with its buckets in that order, which
+        // makes insertion quadratic (rust-lang/rust#36481).
         self.0 = print.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
     }
 
@@ -40,15 +42,16 @@ impl Hasher for Spread {
     }
 }
 
-type OfPrints = BuildHasherDefault<Spread>;
+type FingerprintHash = BuildHasherDefault<Spread>;
 
-/// Every key of an index with its count, the most frequent first.
+/// Returns every key of an index with its count, most frequent first.
 ///
-/// Records are told apart by fingerprint, and one record of each gives the key. The chance that any two of n keys share a
-/// fingerprint is at most n²/2⁶¹. Narrow fingerprints are not trusted; then each record is asked.
+/// Records are grouped by fingerprint, and one record of each group gives the key. The chance that
+/// any two of n keys share a fingerprint is at most n²/2⁶¹. If fingerprints are configured to be
+/// narrow, the key of each record is read instead.
 pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyCount> {
     let narrow = engine.fingerprints.narrow();
-    let mut by_print: HashMap<u64, KeyCount, OfPrints> = HashMap::default();
+    let mut by_print: HashMap<u64, KeyCount, FingerprintHash> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
     let all = Plan::everything();
     let reader = Reader::new(engine);
@@ -76,9 +79,10 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     counts
 }
 
-/// How many distinct fingerprints an index holds now, without waiting for the indexer. O(keys + lag).
+/// Returns the number of distinct fingerprints that an index holds now, without waiting for the
+/// indexer. O(keys + lag).
 pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
-    let mut prints: HashSet<u64, OfPrints> = HashSet::default();
+    let mut prints: HashSet<u64, FingerprintHash> = HashSet::default();
     for shard in &engine.shards {
         carriers(&View::open(shard), index, |print, _| {
             prints.insert(print);
@@ -87,12 +91,13 @@ pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
     prints.len() as u64
 }
 
-/// Every key of an index, in order, without counts. Fingerprints are trusted as by [`count_keys`].
+/// Returns every key of an index, sorted, without counts. Trusts fingerprints as [`count_keys`]
+/// does.
 pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
     let mut keys: Vec<KeyBuf> = if engine.fingerprints.narrow() {
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
-        let mut known: HashMap<u64, KeyBuf, OfPrints> = HashMap::default();
+        let mut known: HashMap<u64, KeyBuf, FingerprintHash> = HashMap::default();
         (0..engine.shards.len()).for_each(|number| engine.index_long_tail(number));
         let reader = Reader::new(engine);
         for (number, shard) in engine.shards.iter().enumerate() {
@@ -109,7 +114,8 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
     keys
 }
 
-/// Visits a visible record of each key: what the directory has, and what is not indexed yet. Some keys come twice.
+/// Calls `visit` with the fingerprint and sequence of a visible record of each key: from the
+/// directory, and from the unindexed tail. May visit a key more than once.
 fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) {
     let indexed = view.index.newest_of_all(&view.shard().slots, index).filter(|&newest| newest >= view.low);
     let tail = view.low.max(view.indexed)..view.claimed;

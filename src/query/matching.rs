@@ -1,4 +1,4 @@
-//! Conditions on values.
+//! Conditions on attribute values, keys and bodies.
 
 use super::pattern::{Part, is_like, parts_of};
 use crate::error::QueryError;
@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::ops::Bound;
 
-/// What a value must be like.
+/// A condition on a value.
 ///
-/// A value that holds others fits if one of these does: an array by any of its elements, a map by any of its values, however deep. What
-/// is no text is compared as it is displayed: `5*` is like 503.
+/// A value that holds others matches if one of them does: an array if any of its elements matches,
+/// a map if any of its values does, at any depth. Conditions on text compare other values as they
+/// are displayed: `5*` matches 503.
 ///
 /// ```
 /// use slipring::{Match, Value};
@@ -27,22 +28,23 @@ use std::ops::Bound;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Match {
-    /// It is there, whatever it is.
+    /// The value exists.
     Has,
-    /// It equals this value; whole numbers and others are compared as numbers.
+    /// The value equals this one. Integers and doubles compare as numbers.
     Equals(Value),
-    /// It reads like this when displayed: `200` is the number and the text.
+    /// The value is displayed as this text: `200` matches both the number and the text.
     Reads(Box<str>),
-    /// It is a number between these.
+    /// The value is a number between these bounds.
     Number(Bound<f64>, Bound<f64>),
-    /// It contains this text when displayed.
+    /// The displayed value contains this text.
     Contains(Box<str>),
-    /// It starts with this text when displayed.
+    /// The displayed value starts with this text.
     StartsWith(Box<str>),
-    /// It fits this pattern as a whole when displayed: `*` stands for any characters, `?` for one, and `\` before one of these three for
-    /// that character itself.
+    /// The whole displayed value matches this pattern: `*` stands for any characters, `?` for one,
+    /// and `\` makes the `*`, `?` or `\` after it literal.
     Like(Box<str>),
-    /// It is there, and is not like that: no value of this name is. `!` makes it. Of [`Has`](Match::Has): it is not there.
+    /// A value of this name exists, and none matches the inner condition. Created by the operator
+    /// `!`. The negation of [`Has`](Match::Has) means that no value exists.
     Not(Box<Match>),
 }
 
@@ -68,22 +70,22 @@ impl Match {
         Match::Reads(text.into())
     }
 
-    /// A number not below this one.
+    /// Matches numbers not below this one.
     pub fn at_least(number: f64) -> Self {
         Match::Number(Bound::Included(number), Bound::Unbounded)
     }
 
-    /// A number not above this one.
+    /// Matches numbers not above this one.
     pub fn at_most(number: f64) -> Self {
         Match::Number(Bound::Unbounded, Bound::Included(number))
     }
 
-    /// A number above this one.
+    /// Matches numbers above this one.
     pub fn above(number: f64) -> Self {
         Match::Number(Bound::Excluded(number), Bound::Unbounded)
     }
 
-    /// A number below this one.
+    /// Matches numbers below this one.
     pub fn below(number: f64) -> Self {
         Match::Number(Bound::Unbounded, Bound::Excluded(number))
     }
@@ -103,15 +105,17 @@ impl Match {
         Match::Like(pattern.into())
     }
 
-    /// It is not there.
+    /// Matches if no value exists.
     pub fn absent() -> Self {
         !Match::Has
     }
 
-    /// Whether a value is like that. O(length of what it displays; times that of a pattern with several `*`).
+    /// Returns whether a value matches. O(length of the displayed value); with several `*` in a
+    /// pattern, times the pattern's length.
     ///
     /// # Errors
-    /// [`QueryError::BadPattern`] if the pattern is none; [`QueryError::NotANumber`] if a bound is NaN.
+    /// [`QueryError::BadPattern`] if the pattern is malformed; [`QueryError::NotANumber`] if a
+    /// bound is NaN.
     pub fn fits<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<bool, QueryError> {
         let compiled = self.clone().compile()?;
         Ok(compiled.fits(value.into()) != compiled.negated)
@@ -137,10 +141,10 @@ impl Match {
     }
 }
 
-/// A [`Match`] that means something.
+/// A validated [`Match`].
 pub(super) struct Compiled {
     test: Test,
-    /// Whether what fits is what is not wanted.
+    /// Whether the condition is negated: values that pass `test` are unwanted.
     pub(super) negated: bool,
 }
 
@@ -150,8 +154,9 @@ enum Test {
 }
 
 impl Compiled {
-    /// Whether a record is wanted, by all of its values of the name in question.
-    pub(super) fn wants(&self, any_value: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> bool) -> bool) -> bool {
+    /// Returns whether a record meets the condition, given all of its values of the name in
+    /// question.
+    pub(super) fn accepts(&self, any_value: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> bool) -> bool) -> bool {
         if !self.negated {
             return any_value(&mut |value| self.fits(value));
         }
@@ -166,8 +171,8 @@ impl Compiled {
         is_there && !fits
     }
 
-    /// As `wants`, of a record's key in an index.
-    pub(super) fn wants_key(&self, key: Option<Key<'_>>) -> bool {
+    /// Like `accepts`, for a record's key in an index.
+    pub(super) fn accepts_key(&self, key: Option<Key<'_>>) -> bool {
         let fits = key.is_some_and(|key| match key {
             Key::Text(text) => self.fits_text(text),
             Key::Int(number) => self.fits(i64::try_from(number).map_or(ValueRef::Double(number as f64), ValueRef::Int)),
@@ -177,7 +182,8 @@ impl Compiled {
         if self.negated { may_be && !fits } else { fits }
     }
 
-    /// Without regard to whether that is wanted. Recurses as deep as the value nests.
+    /// Returns whether a value passes the test, regardless of negation. Recurses as deep as the
+    /// value nests.
     fn fits(&self, value: ValueRef<'_>) -> bool {
         match value {
             ValueRef::Array(values) => self.fits_whole(value) || values.iter().any(|value| self.fits(value)),
@@ -186,7 +192,7 @@ impl Compiled {
         }
     }
 
-    /// What holds others is compared as a whole only where that needs no text of it.
+    /// Tests an array or map as a whole. Only the tests that need no text of it apply.
     fn fits_whole(&self, value: ValueRef<'_>) -> bool {
         match &self.test {
             Test::Plain(Match::Has) => true,
@@ -223,7 +229,7 @@ impl Compiled {
     }
 }
 
-/// A value as it is displayed. Allocates for what is no text.
+/// Returns a value as it is displayed. Allocates unless it is a text, a boolean or empty.
 fn displayed(value: ValueRef<'_>) -> Cow<'_, str> {
     match value {
         ValueRef::Empty => Cow::Borrowed(""),
@@ -242,14 +248,15 @@ fn within(number: f64, least: Bound<f64>, most: Bound<f64>) -> bool {
 fn equal(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
     match (one, other) {
         (ValueRef::Int(whole), ValueRef::Double(number)) | (ValueRef::Double(number), ValueRef::Int(whole)) => {
-            // Beyond 2⁵³ not every whole number is a double.
+            // Above 2⁵³ not every integer is a double, so the conversion must round-trip.
             whole as f64 == number && number < 9_223_372_036_854_775_808.0 && number as i64 == whole
         }
         _ => one == other,
     }
 }
 
-/// Whether a value, displayed, is this text. Displays it into nothing.
+/// Returns whether a value is displayed as this text. Compares while formatting, without
+/// allocating.
 fn reads(value: ValueRef<'_>, text: &str) -> bool {
     struct Rest<'t>(&'t str);
     impl Write for Rest<'_> {
@@ -285,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_fits_by_what_it_displays() {
+    fn other_values_match_text_conditions_as_they_are_displayed() {
         assert!(fits(Match::like("5*"), 503) && fits(Match::like("?.5"), 7.5) && fits(Match::like("t*"), true));
         assert!(
             fits(Match::contains("0"), 503)
@@ -297,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_others_fits_by_any_of_them() {
+    fn arrays_and_maps_match_if_any_value_in_them_does() {
         let body = Value::Map([("message", Value::from("payment failed")), ("code", 503.into())].into());
         let deep = Value::from(vec![Value::from("text/html"), vec![body.clone()].into()]);
         for value in [&body, &deep] {
@@ -314,15 +321,15 @@ mod tests {
                 assert!(fits(wanted.clone(), value.clone()), "{wanted:?}");
                 assert!(!fits(!wanted.clone(), value.clone()), "{wanted:?}");
             }
-            assert!(!fits(Match::like("message"), value.clone()), "names are not values");
+            assert!(!fits(Match::like("message"), value.clone()), "names in a map are not values");
             assert!(!fits(Match::above(503.0), value.clone()));
         }
-        assert!(fits(Match::equals(body.clone()), deep), "the whole is one of its own");
-        assert!(!fits(Match::like("*"), Value::Array([].into())), "there is nothing in it");
+        assert!(fits(Match::equals(body.clone()), deep), "the map is an element of the array");
+        assert!(!fits(Match::like("*"), Value::Array([].into())), "an empty array holds no value");
     }
 
     #[test]
-    fn not_not_is_what_it_was() {
+    fn a_double_negation_is_the_original_condition() {
         assert_eq!(!!Match::reads("a"), Match::reads("a"));
         assert_eq!(Match::absent().fits(1), Ok(false));
         let twice = Match::Not(Match::Not(Match::reads("1").into()).into());

@@ -1,28 +1,28 @@
-//! Putting in order what comes in stretches that are in order already: as a rule, one or two for each shard.
+//! Sorting of records that come in runs that are sorted already: usually one or two runs per shard.
 
 use super::result::Found;
 use crate::engine::tuning::FEW_SHARDS;
 use std::collections::BinaryHeap;
 
-/// Puts these in order, the greatest first. Costs three comparisons each, and some for every time that another stretch's turn
-/// comes; and as much memory again, until it is done.
+/// Sorts the records, greatest first. Takes three comparisons per record, plus a few whenever the
+/// merge switches to another run, and temporarily as much memory again.
 pub(super) fn sort_down(found: &mut Vec<Found>) {
-    let stretches = 1 + found.windows(2).filter(|pair| pair[0] < pair[1]).count();
-    if stretches == 1 {
+    let runs = 1 + found.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    if runs == 1 {
         return;
     }
-    if found.len() / stretches < FEW_SHARDS.max(stretches) {
+    if found.len() / runs < FEW_SHARDS.max(runs) {
         return found.sort_unstable_by(|one, other| other.cmp(one));
     }
     // Slices are ordered by their first elements.
-    let mut stretches: BinaryHeap<&[Found]> = found.chunk_by(|one, next| one >= next).collect();
+    let mut runs: BinaryHeap<&[Found]> = found.chunk_by(|one, next| one >= next).collect();
     let mut merged = Vec::with_capacity(found.len());
-    while let Some(stretch) = stretches.pop() {
-        let overtaken = stretches.peek().and_then(|other| stretch.iter().position(|one| *one < other[0]));
-        let (ahead, behind) = stretch.split_at(overtaken.unwrap_or(stretch.len()));
+    while let Some(run) = runs.pop() {
+        let overtaken = runs.peek().and_then(|other| run.iter().position(|one| *one < other[0]));
+        let (ahead, behind) = run.split_at(overtaken.unwrap_or(run.len()));
         merged.extend_from_slice(ahead);
         if !behind.is_empty() {
-            stretches.push(behind);
+            runs.push(behind);
         }
     }
     *found = merged;
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn few_and_many_stretches_are_put_in_order() {
+    fn few_and_many_runs_are_sorted() {
         is_sorted(&[]);
         is_sorted(&[1]);
         is_sorted(&[1, 2]);
@@ -62,15 +62,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_put_in_order(
-            stretches in prop::collection::vec(prop::collection::vec(0..1_000_u64, 0..100), 0..8),
+        fn any_input_is_sorted(
+            runs in prop::collection::vec(prop::collection::vec(0..1_000_u64, 0..100), 0..8),
             goes_down: bool,
         ) {
-            let ordered = stretches.into_iter().flat_map(|mut stretch| {
+            let ordered = runs.into_iter().flat_map(|mut run| {
                 if goes_down {
-                    stretch.sort_unstable_by(|one, other| other.cmp(one));
+                    run.sort_unstable_by(|one, other| other.cmp(one));
                 }
-                stretch
+                run
             });
             is_sorted(&ordered.collect::<Vec<_>>());
         }

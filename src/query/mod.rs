@@ -1,4 +1,8 @@
-//! Reading: a view of one shard, walks through it, and the queries made of them.
+//! The read path: views of a shard, scans over it, and the queries built on them.
+//!
+//! Layers, from the bottom up: `view` (what a reader sees of one shard, and pinned reads), `scan`
+//! (visible records of one shard in one direction), `execute` (all shards, merged into the query's
+//! order), `builder` (the public [`Query`]).
 
 mod builder;
 mod execute;

@@ -1,4 +1,4 @@
-//! Scans by several threads at once.
+//! Queries that run on several threads at once.
 
 use super::builder::Query;
 use super::execute::Execution;
@@ -11,19 +11,20 @@ use crate::signal::Signal;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// A part of one shard.
+/// A range of one shard's sequences, scanned by one thread.
 struct Portion {
     shard: usize,
     sequences: Range<u64>,
 }
 
 impl<T: Signal> Query<'_, T> {
-    /// Shows each record to `visit`, in place, on all of rayon's threads at once and in no order; how many there were. For
-    /// conditions that no index answers, over many records: slot after slot is looked at, whatever keys are asked for.
+    /// Calls `visit` with each record, in place, on all of rayon's threads at once and in no order.
+    /// Returns the number of records. Meant for conditions that no index answers, over many
+    /// records: it scans slot by slot, whatever keys the query names.
     ///
-    /// Where a query's limit or order matters, use [`for_each`](Query::for_each): here they are not looked at. What is evicted
-    /// before a thread comes to it is not shown, and not told. Each thread keeps the slots of
-    /// a few records from being reused at a time.
+    /// Ignores the query's limit and order; where they matter, use [`for_each`](Query::for_each).
+    /// Records that are evicted before a thread reaches them are skipped without being reported.
+    /// Each thread pins up to eight records at a time.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -42,34 +43,35 @@ impl<T: Signal> Query<'_, T> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn par_for_each(self, visit: impl Fn(Position, &T) + Sync) -> Result<usize, QueryError> {
-        let search = self.order(Order::Oldest).limit(usize::MAX).execution()?;
-        Ok(portions(&search).into_par_iter().map(|portion| scan(&search, &portion, &visit)).sum())
+        let execution = self.order(Order::Oldest).limit(usize::MAX).execution()?;
+        Ok(portions(&execution).into_par_iter().map(|portion| scan(&execution, &portion, &visit)).sum())
     }
 
-    /// The records, copied out by all of rayon's threads, in the order of arrival in each shard, one shard after the other. As
-    /// [`par_for_each`](Query::par_for_each) otherwise.
+    /// Runs the query on all of rayon's threads and returns clones of the records: in order of
+    /// arrival within each shard, one shard after the other. Otherwise like
+    /// [`par_for_each`](Query::par_for_each).
     ///
     /// # Errors
-    /// As there.
+    /// As [`collect`](Query::collect).
     pub fn par_collect(self) -> Result<Vec<T>, QueryError>
     where
         T: Clone,
     {
-        let search = self.order(Order::Oldest).limit(usize::MAX).execution()?;
+        let execution = self.order(Order::Oldest).limit(usize::MAX).execution()?;
         let copy = |portion: Portion| {
             let mut copies = Vec::new();
-            scan(&search, &portion, |_, record: &T| copies.push(record.clone()));
+            scan(&execution, &portion, |_, record: &T| copies.push(record.clone()));
             copies
         };
-        Ok(portions(&search).into_par_iter().flat_map_iter(copy).collect())
+        Ok(portions(&execution).into_par_iter().flat_map_iter(copy).collect())
     }
 }
 
-fn portions<T: Signal>(search: &Execution<'_, T>) -> Vec<Portion> {
+fn portions<T: Signal>(execution: &Execution<'_, T>) -> Vec<Portion> {
     let mut portions = Vec::new();
-    for (number, shard) in search.engine.shards.iter().enumerate() {
+    for (number, shard) in execution.engine.shards.iter().enumerate() {
         let claimed = shard.claimed();
-        let bounds = search.bounds_of(number);
+        let bounds = execution.bounds_of(number);
         let (mut at, end) = (shard.low(claimed).max(bounds.start), claimed.min(bounds.end));
         while at < end {
             let until = ((at / PARALLEL_PORTION + 1) * PARALLEL_PORTION).min(end);
@@ -80,10 +82,10 @@ fn portions<T: Signal>(search: &Execution<'_, T>) -> Vec<Portion> {
     portions
 }
 
-fn scan<T: Signal>(search: &Execution<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
-    let shard = &search.engine.shards[portion.shard];
+fn scan<T: Signal>(execution: &Execution<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
+    let shard = &execution.engine.shards[portion.shard];
     let mut scan = Scan::up(shard, portion.sequences.start, &portion.sequences);
-    search.each(portion.shard, &mut scan, visit) as usize
+    execution.each(portion.shard, &mut scan, visit) as usize
 }
 
 #[cfg(all(test, not(loom)))]
@@ -93,17 +95,17 @@ mod tests {
     use crate::signal::LogRecord;
 
     #[test]
-    fn shards_are_cut_where_their_portions_meet() {
+    fn portions_end_at_multiples_of_their_size() {
         let capacity = (3 * PARALLEL_PORTION) as usize;
         let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
-        let cut = || {
-            let search = store.query().execution().unwrap();
-            portions(&search).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
+        let ranges = || {
+            let execution = store.query().execution().unwrap();
+            portions(&execution).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
         };
-        assert_eq!(cut(), []);
-        assert_eq!(PARALLEL_PORTION, 4_096, "whole blocks, and enough of them for a thread to go there");
+        assert_eq!(ranges(), []);
+        assert_eq!(PARALLEL_PORTION, 4_096, "a portion is whole blocks, enough to pay for a thread");
         store.push_batch(vec![LogRecord::default(); capacity + 5]).unwrap();
         let ends = [5, PARALLEL_PORTION, 2 * PARALLEL_PORTION, 3 * PARALLEL_PORTION, 3 * PARALLEL_PORTION + 5];
-        assert_eq!(cut(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());
+        assert_eq!(ranges(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());
     }
 }

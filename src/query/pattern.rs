@@ -1,13 +1,13 @@
-//! Patterns with `*` and `?`.
+//! Patterns with the wildcards `*` and `?`.
 
 use crate::error::QueryError;
 
-/// A part of a pattern.
+/// One element of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    This(char),
-    AnyOne,
-    AnyMany,
+    Literal(char),
+    AnyChar,
+    AnyRun,
 }
 
 pub(super) fn parts_of(pattern: &str) -> Result<Vec<Part>, QueryError> {
@@ -15,33 +15,36 @@ pub(super) fn parts_of(pattern: &str) -> Result<Vec<Part>, QueryError> {
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
         parts.push(match character {
-            '*' => Part::AnyMany,
-            '?' => Part::AnyOne,
+            '*' => Part::AnyRun,
+            '?' => Part::AnyChar,
             '\\' => match characters.next() {
-                Some(escaped @ ('*' | '?' | '\\')) => Part::This(escaped),
+                Some(escaped @ ('*' | '?' | '\\')) => Part::Literal(escaped),
                 found => return Err(QueryError::BadPattern { pattern: pattern.to_owned(), found }),
             },
-            other => Part::This(other),
+            other => Part::Literal(other),
         });
     }
     Ok(parts)
 }
 
-/// Tries the shortest run for each `*`, and a longer one for the last of them where the rest does not fit: an earlier one needs
-/// no second try, since whatever it would take the last one can take too.
+/// Returns whether the pattern matches the whole text.
+///
+/// Tries the shortest run for each `*`, and a longer run for the last `*` seen when the rest does
+/// not match. Earlier `*`s need no second try: the last one can take whatever a longer run of
+/// theirs would take.
 pub(super) fn is_like(text: &str, parts: &[Part]) -> bool {
     let (mut part, mut rest) = (0, text.chars());
     let mut retry = None;
     loop {
         let before = rest.clone();
         let fits = match (parts.get(part), rest.next()) {
-            (Some(Part::AnyMany), _) => {
+            (Some(Part::AnyRun), _) => {
                 rest = before.clone();
                 retry = Some((part + 1, before));
                 true
             }
-            (Some(Part::AnyOne), Some(_)) => true,
-            (Some(Part::This(wanted)), Some(found)) => *wanted == found,
+            (Some(Part::AnyChar), Some(_)) => true,
+            (Some(Part::Literal(wanted)), Some(found)) => *wanted == found,
             (None, None) => return true,
             _ => false,
         };
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_fit_as_a_whole() {
+    fn a_pattern_matches_the_whole_text() {
         for (pattern, text, fits) in [
             ("", "", true),
             ("", "a", false),
@@ -91,27 +94,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_says_why() {
+    fn an_invalid_pattern_is_an_error_that_says_why() {
         let wrong = |pattern: &str| Match::like(pattern).fits(&Value::Empty).unwrap_err().to_string();
         assert!(wrong("a\\").contains("at its end"), "{}", wrong("a\\"));
         assert!(wrong("\\n").contains("'n'"), "{}", wrong("\\n"));
         assert_eq!(Match::above(f64::NAN).fits(&Value::Int(1)), Err(QueryError::NotANumber));
     }
 
-    /// By trying everything.
+    /// Reference implementation by exhaustive search.
     fn is_like_slowly(text: &[char], parts: &[Part]) -> bool {
         match (parts, text) {
             ([], _) => text.is_empty(),
-            ([Part::AnyMany, parts @ ..], _) => (0..=text.len()).any(|taken| is_like_slowly(&text[taken..], parts)),
-            ([Part::AnyOne, parts @ ..], [_, text @ ..]) => is_like_slowly(text, parts),
-            ([Part::This(wanted), parts @ ..], [found, text @ ..]) => wanted == found && is_like_slowly(text, parts),
+            ([Part::AnyRun, parts @ ..], _) => (0..=text.len()).any(|taken| is_like_slowly(&text[taken..], parts)),
+            ([Part::AnyChar, parts @ ..], [_, text @ ..]) => is_like_slowly(text, parts),
+            ([Part::Literal(wanted), parts @ ..], [found, text @ ..]) => wanted == found && is_like_slowly(text, parts),
             (_, []) => false,
         }
     }
 
     proptest! {
         #[test]
-        fn patterns_fit_what_trying_everything_fits(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
+        fn a_pattern_matches_what_an_exhaustive_search_matches(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
             let parts = parts_of(&pattern).unwrap();
             prop_assert_eq!(is_like(&text, &parts), is_like_slowly(&text.chars().collect::<Vec<_>>(), &parts));
         }

@@ -1,4 +1,4 @@
-//! What a query asks of a record, and which of its conditions leads.
+//! A query's conditions, and the choice of the index that drives it.
 
 use super::view::View;
 use crate::engine::ring::Head;
@@ -8,26 +8,26 @@ use crate::signal::{Key, KeyBuf, Signal};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
 
-/// A condition that only the record itself can answer.
+/// A condition that needs the record itself; the slot's head is not enough.
 pub(super) type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
 
-/// The keys of which a record must carry one, in one index.
+/// The keys accepted in one index. A record must carry one of them.
 #[derive(Debug)]
 pub(super) struct KeyPredicate {
     pub(super) index: usize,
     keys: SmallVec<[KeyBuf; 1]>,
-    /// Their fingerprints, each once: two keys may share one.
+    /// The keys' fingerprints, without duplicates: two keys may share one.
     pub(super) prints: SmallVec<[u64; 1]>,
 }
 
-/// All conditions of a query. A record must meet each.
+/// All conditions of a query. A record must meet each of them.
 pub(super) struct Plan<'a, T> {
     pub(super) keys: SmallVec<[KeyPredicate; 1]>,
     pub(super) times: RangeInclusive<u64>,
     pub(super) tests: Vec<Test<'a, T>>,
 }
 
-/// All there is.
+/// The range of every timestamp: no time condition.
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
 
 impl KeyPredicate {
@@ -40,7 +40,7 @@ impl KeyPredicate {
         self.prints.push(print);
     }
 
-    /// After the last was added.
+    /// Sorts the keys for binary search. Call after the last `add`.
     pub(super) fn finish(&mut self) {
         if self.keys.len() > 1 {
             self.keys.sort_unstable();
@@ -50,7 +50,7 @@ impl KeyPredicate {
     }
 
     #[inline]
-    fn has(&self, print: u64) -> bool {
+    fn accepts(&self, print: u64) -> bool {
         match &self.prints[..] {
             [one] => *one == print,
             prints => prints.binary_search(&print).is_ok(),
@@ -67,33 +67,35 @@ impl KeyPredicate {
 }
 
 impl<T: Signal> Plan<'_, T> {
-    /// Without conditions.
+    /// A plan without conditions: it accepts every record.
     pub(super) fn everything() -> Self {
         Self { keys: SmallVec::new(), times: ANY_TIME, tests: Vec::new() }
     }
 
-    /// Whether the record in a slot may be asked for, as far as its head says.
+    /// Returns whether the head alone allows the record to match: it has an accepted fingerprint in
+    /// each index and a timestamp in the range.
     #[inline]
     pub(super) fn admits(&self, head: &Head<T::Indexes>) -> bool {
-        self.keys.iter().all(|wanted| wanted.has(head.print(wanted.index)))
+        self.keys.iter().all(|wanted| wanted.accepts(head.print(wanted.index)))
             && (self.times == ANY_TIME || self.times.contains(&head.time()))
     }
 
-    /// Whether a head with one of these keys is admitted for that alone.
+    /// Returns whether one key condition is all that a head is tested for.
     #[inline]
     pub(super) fn is_simple(&self) -> bool {
         self.keys.len() == 1 && self.times == ANY_TIME
     }
 
-    /// Whether a record that its head admits is one that is asked for.
+    /// Returns whether a record whose head was admitted meets every condition.
     #[inline]
     pub(super) fn meets(&self, engine: &Engine<T>, record: &T) -> bool {
         self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
             && self.tests.iter().all(|test| test(record))
     }
 
-    /// Which index leads a query over so many records: the one whose keys are the rarest, as far as their newest records
-    /// tell; or none, if looking at every head costs less.
+    /// Chooses the key condition that drives the query: the one with the fewest records by
+    /// [`estimate`], or `None` if scanning the heads costs less. `window` is the number of records
+    /// in the query's bounds, if it has any. The result is a position in `keys`.
     pub(super) fn driving_index(&self, engine: &Engine<T>, window: Option<u64>) -> Option<usize> {
         if self.is_simple() && window.is_none() {
             return Some(0);
@@ -110,7 +112,8 @@ impl<T: Signal> Plan<'_, T> {
         Some(number)
     }
 
-    /// Heads that a scan for the query's time looks at, about: of no consequence but for speed, so no mark is set.
+    /// Estimates how many heads a scan for the query's time range looks at. The result affects
+    /// speed only, so nothing is pinned for it.
     fn heads_in_time(&self, engine: &Engine<T>) -> u64 {
         let of = |shard: &crate::engine::shard::Shard<T>| {
             shard.index().0.blocks.records_in(shard.evicted(), shard.indexed(), &self.times)
@@ -119,7 +122,8 @@ impl<T: Signal> Plan<'_, T> {
     }
 }
 
-/// How many records carry one of these keys, guessed from how close together the newest of them lie.
+/// Estimates how many records carry one of these keys, from how close together the newest of them
+/// lie.
 fn estimate<T: Signal>(engine: &Engine<T>, wanted: &KeyPredicate) -> u64 {
     let each = |shard| wanted.prints.iter().map(move |&print| (shard, print));
     engine.shards.iter().flat_map(each).map(|(shard, print)| sample(View::open(shard), wanted.index, print)).sum()
@@ -159,7 +163,8 @@ mod tests {
         }
     }
 
-    /// An engine with 256 records, all indexed, each with its number for a time and the trace that is said.
+    /// Returns an engine with 256 indexed records. Each has its number as its timestamp, and the
+    /// trace that `trace` returns for it.
     fn engine(trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual());
         push(&engine, 0..256, trace);
@@ -173,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn rare_keys_are_counted_and_frequent_ones_guessed() {
+    fn rare_keys_are_counted_and_frequent_ones_estimated() {
         let often = engine(|number| if number < 2 { 1 } else { 2 + u128::from(number % 2) });
         assert_eq!([1, 2, 3, 4].map(|trace| estimated(&often, trace)), [2, 128, 128, 0]);
-        // The newest five of them span fourteen records.
+        // The newest five span fourteen records.
         let newest = engine(|number| if [241, 244, 247, 251, 255].contains(&number) { 5 } else { 6 });
         assert_eq!(estimated(&newest, 5), 256 * 4 / 14);
         let lagging = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
@@ -184,11 +189,11 @@ mod tests {
         push(&lagging, 4..8, |_| 2);
         lagging.settle();
         push(&lagging, 8..12, |_| 2);
-        assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "what is out of sight does not count");
+        assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "evicted records do not count");
     }
 
     #[test]
-    fn the_rarest_key_leads_unless_looking_at_all_costs_less() {
+    fn the_rarest_key_drives_unless_a_scan_costs_less() {
         let engine = engine(|number| match number {
             7 | 8 => 1,
             241 | 244 | 247 | 251 | 255 => 5,
@@ -199,17 +204,17 @@ mod tests {
             |query: Query<'_, LogRecord>, window| query.execution().unwrap().plan.driving_index(&engine, window);
         assert_eq!(driving(trace(1), None), Some(0));
         assert_eq!(driving(trace(1), Some(3)), Some(0));
-        assert_eq!(driving(trace(1), Some(2)), None, "no more records are asked for than carry the key");
+        assert_eq!(driving(trace(1), Some(2)), None, "the bounds hold no more records than carry the key");
         assert_eq!(driving(trace(6).key("trace", TraceId::from(1)), None), Some(1));
         assert_eq!(driving(Query::new(&engine), None), None);
-        // A look at each block, and at the records of the one that holds the time.
+        // One look at each block, and at the records of the one block that holds the time.
         let looks = 64 + engine.shards[0].index().0.blocks.count();
         assert_eq!((looks, estimated(&engine, 5)), (73, 73));
-        assert_eq!(driving(trace(5).between(64..128), None), Some(0), "it costs no less");
+        assert_eq!(driving(trace(5).between(64..128), None), Some(0), "a scan costs the same");
         assert_eq!(driving(trace(6).between(64..128), None), None);
-        assert_eq!(driving(trace(6).between(1..), None), Some(0), "all blocks hold the time");
+        assert_eq!(driving(trace(6).between(1..), None), Some(0), "all blocks hold a time in the range");
         assert_eq!(driving(trace(1).between(64..128), None), Some(0));
         let many = Query::new(&engine).any_of("trace", [6, 6, 5].map(|number: u128| TraceId::from(number)));
-        assert_eq!(driving(many, Some(10_000)), Some(0), "there is no time to go by");
+        assert_eq!(driving(many, Some(10_000)), Some(0), "without a time range no block is skipped");
     }
 }

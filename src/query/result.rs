@@ -1,20 +1,23 @@
-//! What queries answer, and how they go on.
+//! A query's results: answers, reports and cursors.
 
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 
-/// In which order a query shows records, and which of them a limit keeps: the first.
+/// The order in which a query shows records. A limit keeps the first ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Order {
-    /// By arrival, the newest first.
+    /// By arrival, newest first.
     #[default]
     Newest,
-    /// By arrival, the oldest first. Where an index leads, all that it leads to is found before the first is shown.
+    /// By arrival, oldest first. If an index drives the query, it finds all matches before it shows
+    /// the first.
     Oldest,
-    /// By timestamp, the latest first; of one time, the newest. All matches are found before the first is shown.
+    /// By timestamp, latest first; among equal timestamps, newest first. The query finds all
+    /// matches before it shows the first.
     Latest,
-    /// By timestamp, the earliest first; of one time, the oldest. All matches are found before the first is shown.
+    /// By timestamp, earliest first; among equal timestamps, oldest first. The query finds all
+    /// matches before it shows the first.
     Earliest,
 }
 
@@ -28,14 +31,14 @@ impl Order {
     }
 }
 
-/// What a query found.
+/// The records that a query found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Answer<T> {
     /// The records, in the query's order.
     pub records: Vec<T>,
-    /// Where each of them is.
+    /// The position of each record.
     pub positions: Vec<Position>,
     /// How the query went.
     pub report: Report,
@@ -46,49 +49,54 @@ pub struct Answer<T> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
-    /// Records that were shown.
+    /// The number of records shown.
     pub shown: u64,
-    /// Whether records that belong here were, or may have been, evicted while the query ran, before it came to them.
+    /// Whether matching records were, or may have been, evicted while the query ran, before it
+    /// reached them.
     pub cut: bool,
-    /// For a query from a bookmark or a cursor on: how many records of what it covers have been evicted since the bookmark
-    /// or the cursor was made and before this query came to them, asked for or not. Exact by arrival; by time, those that
-    /// pages before this one have shown count too. 0 for other queries.
+    /// For a query that continues from a bookmark or a cursor: the number of records in its range,
+    /// matching or not, that were evicted after the bookmark or cursor was made and before the
+    /// query reached them. Exact for orders by arrival. For orders by time, records that earlier
+    /// pages have shown count too. 0 for other queries.
     pub missed: u64,
-    /// Where the next page begins, if the limit may have left something.
+    /// The cursor of the next page, if the limit may have left records.
     pub next: Option<Cursor>,
-    /// For a query from a bookmark on, [oldest](Order::Oldest) first: the bookmark from which to go on.
+    /// For a query since a bookmark, [oldest](Order::Oldest) first: the bookmark from which to
+    /// continue.
     pub bookmark: Option<Bookmark>,
-    /// Whether records that the query asks for are known to have been evicted before it began, by the index that led: the oldest
-    /// that it found leads to one that is gone, or, if that is the signal's first index, a shard remembers that all of its records
-    /// with the key have left. False where nothing is known, as when no index led or the limit was reached before.
+    /// Whether matching records are known to have been evicted before the query began. The driving
+    /// index knows this if the oldest record that it led to links to an evicted one. For the
+    /// signal's first index, a shard also remembers keys whose records were all evicted. False
+    /// where nothing is known: no index drove the query, or it ended at the limit before.
     pub partial: bool,
-    /// The index that led; `None` if slot after slot was looked at.
+    /// The index that drove the query; `None` if it scanned slot by slot.
     pub led_by: Option<&'static str>,
-    /// How many records were looked at, that is, their slots' heads: the query's cost, apart from what it showed.
+    /// How many slot heads the query looked at: its cost, apart from the records that it showed.
     pub looked_at: u64,
 }
 
-/// Where a query's next page begins.
+/// The place where a query's next page begins.
 ///
-/// It belongs to the store, the conditions and the order of the query that gave it; give the same query to
-/// [`Query::after`](crate::Query::after). What has come in since the first page does not show. It is small, holds nothing back, and
-/// can be kept for as long as one likes: what was evicted meanwhile is counted.
+/// A cursor belongs to the store, conditions and order of the query that returned it; pass it to
+/// [`Query::after`](crate::Query::after) on the same query. Pages do not include records that
+/// arrived after the first page was read. A cursor is small, holds nothing back, and stays valid:
+/// records that were evicted meanwhile are counted as missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Cursor {
     pub(super) store: u64,
     pub(super) order: Order,
-    /// For each shard, the sequences that are left.
+    /// For each shard, the sequences that are left to look at.
     pub(super) left: Box<[(u64, u64)]>,
-    /// By time: the last record that was shown.
+    /// For orders by time: the last record shown.
     pub(super) last: Option<Found>,
 }
 
-/// A record that a walk has found, ordered as it is to be shown: by time, or by arrival alone.
+/// A record that a scan has found. Its order is the query's: by time, or by arrival alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Found {
-    /// 0 in orders by arrival.
+    /// The record's timestamp, or 0 in orders by arrival.
     pub(super) time: u64,
     pub(super) stamp: u64,
     pub(super) sequence: u64,
@@ -96,22 +104,22 @@ pub(super) struct Found {
 }
 
 impl<T> Answer<T> {
-    /// The number of records.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether nothing was found.
+    /// Returns whether the answer holds no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The records alone.
+    /// Returns the records without their positions.
     pub fn into_records(self) -> Vec<T> {
         self.records
     }
 
-    /// The records, borrowed.
+    /// Iterates over the records.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.records.iter()
     }

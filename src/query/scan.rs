@@ -1,4 +1,5 @@
-//! A scan through one shard: every visible record that a query's conditions admit, in one direction, some at a time.
+//! A scan of one shard: every visible record that a query's plan admits, in one direction, one at a
+//! time.
 
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
@@ -12,7 +13,7 @@ use smallvec::SmallVec;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-/// A record that a scan has found, by its head. It may have left since.
+/// A record that a scan has found by its head. It may have been evicted since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) sequence: u64,
@@ -20,65 +21,71 @@ pub(super) struct Step {
     pub(super) time: u64,
 }
 
-/// Finds visible sequences in one shard that a [`Plan`] admits. It reads heads alone, and holds nothing back.
+/// Finds the visible sequences of one shard that a [`Plan`] admits. A scan reads heads only and
+/// pins nothing.
 ///
-/// Downwards, tail and links meet at `indexed` as it was when the view was opened: what lies above is found by looking at
-/// each slot, what lies below by the directory and the links, or, if no index leads, by looking on. So nothing is found
-/// twice or not at all, however far the indexer gets meanwhile.
+/// A downward scan has two parts, which meet at `indexed` as it was when the view was opened.
+/// Above, the unindexed tail is scanned slot by slot. Below, the scan follows the directory and the
+/// links or, without a driving index, continues slot by slot. So it finds no record twice and
+/// misses none, however far the indexer gets meanwhile.
 pub(super) struct Scan<'a, T: Signal> {
     view: View<'a, T>,
-    /// Where the window began when the query did, and when the directory had been read.
+    /// Where the visible window began when the query did (`since`), and when the directory had been
+    /// read (`low`).
     since: u64,
     low: u64,
-    way: Way,
-    /// Heads looked at.
+    direction: Direction,
+    /// Number of heads looked at.
     pub(super) looked_at: u64,
 }
 
-enum Way {
+enum Direction {
     Down(Down),
     Up(Up),
 }
 
+/// The state of a scan newest first.
 struct Down {
-    /// What lies at or above has been looked at, slot by slot, down to `links_from`.
+    /// Everything at or above has been scanned slot by slot, down to `links_from`.
     at: u64,
     links_from: u64,
     index: usize,
     chains: SmallVec<[Chain; 1]>,
-    /// Of several chains, those that go on, by where.
+    /// With several chains: those that continue, ordered by their next sequence.
     order: BinaryHeap<(u64, usize)>,
-    /// How far eviction had got when the scan found that it had overtaken it.
+    /// How far eviction had got when the scan found that it had been overtaken.
     lost: Option<u64>,
 }
 
-/// The records with one fingerprint, newest first, as the links lead to them.
+/// The records with one fingerprint, newest first, as the links connect them.
 struct Chain {
     print: u64,
     next: Option<u64>,
-    /// The links lead to everything with the fingerprint from here on.
+    /// The chain covers every record with the fingerprint from this sequence on.
     reached: u64,
-    /// As for the whole scan.
+    /// How far eviction had got when the next record of the chain was found evicted.
     lost: Option<u64>,
-    /// The links lead on to what was evicted before.
-    leads_on: bool,
+    /// Whether the chain continues to records that were evicted before the scan began.
+    continues_evicted: bool,
 }
 
+/// The state of a scan oldest first, slot by slot.
 struct Up {
     at: u64,
-    /// What was evicted before the scan came to it.
+    /// Sequences that were evicted before the scan reached them.
     gaps: SmallVec<[Range<u64>; 1]>,
 }
 
-/// What a look at one head has come to.
+/// The outcome of a look at one head.
 enum Look {
     Admitted(Step),
     Other,
-    /// It was evicted, with all below this sequence.
+    /// The record was evicted, as was everything below this sequence.
     Evicted(u64),
 }
 
-/// Looks at a head. What is not published, and was not evicted, is none of the query's records.
+/// Looks at a head. A sequence that is neither published nor evicted is not part of the query:
+/// [`Look::Other`].
 #[inline(always)]
 fn look<T: Signal>(shard: &Shard<T>, sequence: u64, head: &Head<T::Indexes>, plan: &Plan<'_, T>) -> Look {
     let admitted = head.try_read(sequence, |head| {
@@ -94,19 +101,21 @@ fn look<T: Signal>(shard: &Shard<T>, sequence: u64, head: &Head<T::Indexes>, pla
     }
 }
 
-/// Whether a block holds no record of the query's time, and is still there to say so.
-fn is_beside<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u64) -> bool {
+/// Returns whether a block can be skipped: its summary rules out the query's time range, and the
+/// summary was still that block's when it was read.
+fn can_skip_block<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u64) -> bool {
     if plan.times == ANY_TIME || view.index.blocks.may_hold(sequence, &plan.times) {
         return false;
     }
-    // Pairs with the Release fence in `Index::insert`: if the block was that of later records, they see that this has left.
+    // Pairs with the Release fence in `Index::insert`. If the summary read above was that of a later
+    // block, the look at `evicted` sees that this block's records have been evicted.
     fence(Ordering::Acquire);
     sequence >= view.shard().evicted()
 }
 
 impl<'a, T: Signal> Scan<'a, T> {
-    /// Newest first, through this part of the shard. `since` is where the visible window began when the query did; `driving`
-    /// the number of the condition that leads.
+    /// Starts a scan newest first, within these bounds. `since` is where the visible window began
+    /// when the query did. `driving` is the number of the plan's driving key condition.
     pub(super) fn down(
         shard: &'a Shard<T>,
         since: u64,
@@ -115,16 +124,16 @@ impl<'a, T: Signal> Scan<'a, T> {
         driving: Option<usize>,
     ) -> Self {
         let mut view = View::open(shard);
-        // The directory first, so that little can be evicted between the view's beginning and this; then how far eviction
-        // had got at the most when it was read.
+        // Read the directory right after opening the view, so that little can be evicted in
+        // between. Then note how far eviction can have got by the time the directory was read.
         let (index, chains) = match driving {
             None => (0, SmallVec::new()),
             Some(driving) => {
                 let key = &plan.keys[driving];
                 let index = key.index;
-                // What left before it was indexed, the links do not know of.
+                // The links do not connect records that were evicted before they were indexed.
                 let unlinked = view.indexed.min(view.low)..view.low;
-                let left = |print| {
+                let evicted_unindexed = |print| {
                     unlinked.clone().any(|sequence| view.look(sequence, |head| head.print(index)) == Some(print))
                 };
                 let chain = |print| Chain {
@@ -132,7 +141,7 @@ impl<'a, T: Signal> Scan<'a, T> {
                     next: view.newest(index, print),
                     reached: view.claimed.min(bounds.end),
                     lost: None,
-                    leads_on: left(print),
+                    continues_evicted: evicted_unindexed(print),
                 };
                 let chains = match key.prints[..] {
                     [print] => SmallVec::from_buf([chain(print)]),
@@ -147,54 +156,59 @@ impl<'a, T: Signal> Scan<'a, T> {
         }
         view.narrow(bounds);
         let links_from = if driving.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
-        let going_on = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
-        let order =
-            if chains.len() > 1 { chains.iter().enumerate().filter_map(going_on).collect() } else { BinaryHeap::new() };
+        let continuing = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
+        let order = if chains.len() > 1 {
+            chains.iter().enumerate().filter_map(continuing).collect()
+        } else {
+            BinaryHeap::new()
+        };
         let down = Down { at: view.claimed, links_from, index, chains, order, lost: None };
-        Self { view, since: since.max(bounds.start), low, way: Way::Down(down), looked_at: 0 }
+        Self { view, since: since.max(bounds.start), low, direction: Direction::Down(down), looked_at: 0 }
     }
 
-    /// Oldest first, slot by slot.
+    /// Starts a scan oldest first, slot by slot, within these bounds.
     pub(super) fn up(shard: &'a Shard<T>, since: u64, bounds: &Range<u64>) -> Self {
         let since = since.max(bounds.start);
         let mut view = View::open(shard);
         view.narrow(bounds);
         let (low, at) = (view.low, view.low.min(view.claimed));
-        Self { view, since, low, way: Way::Up(Up { at, gaps: SmallVec::new() }), looked_at: 0 }
+        Self { view, since, low, direction: Direction::Up(Up { at, gaps: SmallVec::new() }), looked_at: 0 }
     }
 
-    /// The next one.
+    /// Returns the next record.
     #[inline]
     pub(super) fn next(&mut self, plan: &Plan<'_, T>) -> Option<Step> {
-        let Self { view, way, looked_at, .. } = self;
-        match way {
-            Way::Down(down) => down.next(view, plan, looked_at),
-            Way::Up(up) => up.next(view, plan, looked_at),
+        let Self { view, direction, looked_at, .. } = self;
+        match direction {
+            Direction::Down(down) => down.next(view, plan, looked_at),
+            Direction::Up(up) => up.next(view, plan, looked_at),
         }
     }
 
-    /// Whether there may be more to find.
-    pub(super) fn goes_on(&self) -> bool {
-        match &self.way {
-            Way::Down(down) => {
+    /// Returns whether there may be more records to find.
+    pub(super) fn may_continue(&self) -> bool {
+        match &self.direction {
+            Direction::Down(down) => {
                 down.at > down.links_from && down.lost.is_none() || down.chains.iter().any(|chain| chain.next.is_some())
             }
-            Way::Up(up) => up.at < self.view.claimed,
+            Direction::Up(up) => up.at < self.view.claimed,
         }
     }
 
-    /// The sequence after the newest that is looked at.
+    /// Returns the end of the scanned range: one past its newest sequence.
     pub(super) fn end(&self) -> u64 {
         self.view.claimed
     }
 
-    /// Everything below this had been evicted before the scan came to it, and nothing above it but for gaps.
+    /// Returns the sequence below which everything had been evicted before the scan reached it. At
+    /// or above it, only gaps were.
     pub(super) fn evicted_below(&self) -> u64 {
         let low = self.view.low;
-        let evicted = match &self.way {
-            Way::Up(_) => low,
-            Way::Down(down) => {
-                // What left between the view's beginning and the look into the directory, the links do not lead to.
+        let evicted = match &self.direction {
+            Direction::Up(_) => low,
+            Direction::Down(down) => {
+                // Links do not lead to records that were evicted between opening the view and
+                // reading the directory.
                 let before = if planted(Fault::LeftUncounted) { low } else { self.low };
                 let chain = |chain: &Chain| chain.lost.unwrap_or(before).min(chain.reached);
                 let lost = down.lost.map(|evicted| evicted.min(down.at));
@@ -204,39 +218,42 @@ impl<'a, T: Signal> Scan<'a, T> {
         evicted.min(self.view.claimed)
     }
 
-    /// Whether the links of the index that leads are known to have led to records that had been evicted before.
+    /// Returns whether the driving index is known to have led to records that were evicted before
+    /// the scan began: a chain continues to one, or the ghost filter of the signal's first index
+    /// remembers the key.
     pub(super) fn is_partial(&self) -> bool {
-        let departed = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.contains(chain.print);
-        match &self.way {
-            Way::Up(_) => false,
-            Way::Down(down) => {
-                down.chains.iter().any(|chain| chain.leads_on || chain.lost.is_some() || departed(down, chain))
-            }
+        let ghost_known = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.contains(chain.print);
+        match &self.direction {
+            Direction::Up(_) => false,
+            Direction::Down(down) => down
+                .chains
+                .iter()
+                .any(|chain| chain.continues_evicted || chain.lost.is_some() || ghost_known(down, chain)),
         }
     }
 
-    /// How many records below this one lie in gaps.
+    /// Returns how many sequences below this one lie in gaps.
     pub(super) fn gaps_below(&self, sequence: u64) -> u64 {
-        match &self.way {
-            Way::Up(up) => up.gaps.iter().filter(|gap| gap.end <= sequence).map(|gap| gap.end - gap.start).sum(),
-            Way::Down(_) => 0,
+        match &self.direction {
+            Direction::Up(up) => up.gaps.iter().filter(|gap| gap.end <= sequence).map(|gap| gap.end - gap.start).sum(),
+            Direction::Down(_) => 0,
         }
     }
 
-    /// Whether records that were visible when the query began were, or may have been, evicted before the scan came to them.
-    /// Of a scan that does not go on.
+    /// Returns whether records that were visible when the query began were, or may have been,
+    /// evicted before the scan reached them. Call it once the scan has ended.
     pub(super) fn is_cut(&self, plan: &Plan<'_, T>) -> bool {
-        let Self { view, since, low, way, .. } = self;
-        // If another index took the place of this one, what it led to is not known.
+        let Self { view, since, low, direction, .. } = self;
+        // If a takeover replaced this index, its links may have led anywhere.
         !view.is_current()
-            || match way {
-                Way::Up(up) => !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head)),
-                Way::Down(down) if down.chains.is_empty() => {
+            || match direction {
+                Direction::Up(up) => !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head)),
+                Direction::Down(down) if down.chains.is_empty() => {
                     down.lost.is_some() || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
                 }
-                // Below what the links led to, a key may have been evicted altogether, and even have come back, before the
-                // directory was read.
-                Way::Down(down) => {
+                // Below the end of a chain, all records of the key may have been evicted, and new
+                // ones indexed, before the directory was read.
+                Direction::Down(down) => {
                     down.lost.is_some()
                         || down.chains.iter().any(|chain| {
                             let carries =
@@ -260,13 +277,13 @@ impl Down {
         self.follow(view, plan, looked_at)
     }
 
-    /// Looks at slot after slot.
+    /// Scans the unindexed tail slot by slot, or everything if no index drives.
     fn scan<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
         let slots = &view.shard().slots;
         let mut place = slots.place(self.at);
         while self.at > self.links_from {
             let sequence = self.at - 1;
-            if (sequence + 1).is_multiple_of(BLOCK) && sequence < view.indexed && is_beside(view, plan, sequence) {
+            if (sequence + 1).is_multiple_of(BLOCK) && sequence < view.indexed && can_skip_block(view, plan, sequence) {
                 self.at = (sequence / BLOCK * BLOCK).max(self.links_from);
                 place = slots.place(self.at);
                 continue;
@@ -288,19 +305,19 @@ impl Down {
         None
     }
 
-    /// Follows the links.
+    /// Follows the chains' links.
     #[inline(always)]
     fn follow<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
         let slots = &view.shard().slots;
         loop {
-            // The newest of all. One chain is the rule, some the exception.
+            // Take the chain whose next record is newest. Usually there is only one chain.
             let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
             let chain = self.chains.get_mut(number)?;
             let sequence = chain.next?;
             if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
                 chain.reached = view.low;
                 chain.next = None;
-                chain.leads_on = sequence < view.oldest;
+                chain.continues_evicted = sequence < view.oldest;
                 continue;
             }
             *looked_at += 1;
@@ -321,7 +338,7 @@ impl Down {
             if let Some(next) = chain.next.filter(|_| self.chains.len() > 1) {
                 self.order.push((next, number));
             }
-            // What lies above has been looked at already, or lies above the bounds.
+            // Records above `links_from` have been scanned already, or lie outside the bounds.
             let is_new = sequence < self.links_from || planted(Fault::ScanRepeatsTail);
             if is_new && admitted {
                 return Some(step);
@@ -339,7 +356,7 @@ impl Up {
             let end = (sequence / BLOCK + 1) * BLOCK;
             if sequence.is_multiple_of(BLOCK)
                 && end <= view.indexed.min(view.claimed)
-                && is_beside(view, plan, sequence)
+                && can_skip_block(view, plan, sequence)
             {
                 self.at = end;
                 place = slots.place(end);
@@ -376,8 +393,9 @@ mod tests {
     use crate::signal::LogRecord;
     use crate::store::Builder;
 
-    /// Twelve records in a shard for eight, of which none is indexed: the first four are not visible any more, and still there. Each
-    /// has its number for a time and, of those named, the trace 7.
+    /// Returns an engine with twelve unindexed records in a shard for eight: the first four are no
+    /// longer visible but still in their slots. Each record has its number as its timestamp. Those
+    /// named in `of_trace` belong to trace 7.
     fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
         let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
         let engine = Engine::of(&config);
@@ -388,7 +406,8 @@ mod tests {
         engine
     }
 
-    /// What a scan finds, and whether it was cut, if the query began when this was the oldest visible record.
+    /// Runs a scan for a query that began when `since` was the oldest visible record. Returns the
+    /// sequences found and whether the scan was cut.
     fn scan(engine: &Engine<LogRecord>, up: bool, driving: Option<usize>, since: u64) -> (Vec<u64>, bool) {
         let plan = Query::new(engine).key("trace", TraceId::from(7)).between(1..).execution().unwrap().plan;
         let all = 0..u64::MAX;
@@ -399,58 +418,55 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_is_cut_if_what_left_since_the_query_began_was_asked_for() {
+    fn a_scan_is_cut_if_a_matching_record_was_evicted_since_the_query_began() {
         for (up, driving) in [(true, None), (false, None), (false, Some(0))] {
-            let ask = |of_trace: &[u64], since| scan(&engine(of_trace), up, driving, since);
-            let (mut found, cut) = ask(&[3, 5, 11], 0);
+            let run = |of_trace: &[u64], since| scan(&engine(of_trace), up, driving, since);
+            let (mut found, cut) = run(&[3, 5, 11], 0);
             found.sort_unstable();
-            assert_eq!((found, cut), (vec![5, 11], true), "3 had been there");
-            assert!(!ask(&[3, 5], 4).1, "3 had not");
-            assert!(ask(&[3, 5], 3).1);
-            assert!(!ask(&[0, 5], 0).1, "0 is of another time, and 1 to 3 are of another trace");
-            assert!(!ask(&[5], 0).1);
+            assert_eq!((found, cut), (vec![5, 11], true), "3 was visible when the query began");
+            assert!(!run(&[3, 5], 4).1, "3 was not");
+            assert!(run(&[3, 5], 3).1);
+            assert!(!run(&[0, 5], 0).1, "0 has another time, and 1 to 3 have another trace");
+            assert!(!run(&[5], 0).1);
         }
     }
 
     #[test]
-    fn an_answer_is_partial_if_the_keys_own_records_have_left() {
+    fn an_answer_is_partial_if_records_of_the_key_were_evicted() {
         let is_partial_from = |engine: &Engine<LogRecord>, driving, from| {
             let plan = Query::new(engine).key("trace", TraceId::from(7)).execution().unwrap().plan;
             let mut scan = Scan::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, driving);
             while scan.next(&plan).is_some() {}
             assert!(
-                !matches!(&scan.way, Way::Down(down) if !down.order.is_empty()),
-                "one chain has no turns to wait for"
+                !matches!(&scan.direction, Direction::Down(down) if !down.order.is_empty()),
+                "a single chain needs no order"
             );
             scan.is_partial()
         };
         let is_partial = |engine: &Engine<LogRecord>, driving| is_partial_from(engine, driving, 0);
-        assert!(is_partial(&engine(&[3, 5]), Some(0)), "before it was indexed");
-        assert!(!is_partial(&engine(&[4, 5]), Some(0)), "others have");
-        assert!(!is_partial(&engine(&[3, 5]), None), "nothing is known without links");
+        assert!(is_partial(&engine(&[3, 5]), Some(0)), "3 was evicted before it was indexed");
+        assert!(!is_partial(&engine(&[4, 5]), Some(0)), "only records of another key were evicted");
+        assert!(!is_partial(&engine(&[3, 5]), None), "without a driving index nothing is known");
         let settled = |of_trace: &[u64]| {
             let engine = engine(of_trace);
             engine.settle();
             engine
         };
-        assert!(is_partial(&settled(&[0, 1, 2]), Some(0)), "all of them");
-        assert!(is_partial(&settled(&[3, 5]), Some(0)), "one of them");
+        assert!(is_partial(&settled(&[0, 1, 2]), Some(0)), "all of the key's records were evicted");
+        assert!(is_partial(&settled(&[3, 5]), Some(0)), "one of the key's records was evicted");
         assert!(!is_partial(&settled(&[4, 5]), Some(0)));
         assert!(!is_partial(&settled(&[]), Some(0)));
-        assert!(
-            !is_partial_from(&settled(&[4, 5]), Some(0), 5),
-            "one is older than what is asked for, but still there"
-        );
+        assert!(!is_partial_from(&settled(&[4, 5]), Some(0), 5), "4 is older than the bounds, but not evicted");
         assert!(is_partial_from(&settled(&[3, 5]), Some(0), 5));
     }
 
     #[test]
-    fn blocks_are_left_out_by_their_times_only_once_they_are_indexed() {
+    fn blocks_are_skipped_by_time_only_once_they_are_indexed() {
         let config = Builder::<LogRecord>::new().capacity(1_000).shards(1).manual();
         let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
             engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
         };
-        let ask = |engine: &Engine<LogRecord>, up, time: u64| {
+        let run = |engine: &Engine<LogRecord>, up, time: u64| {
             let plan = Query::new(engine).between(time..=time).execution().unwrap().plan;
             let all = 0..u64::MAX;
             let shard = &engine.shards[0];
@@ -459,20 +475,20 @@ mod tests {
             (found, scan.looked_at)
         };
         for up in [true, false] {
-            // The last record of a block comes late, and is of another time.
+            // The last record of a block arrives late, and with another time.
             let engine = Engine::of(&config);
             (0..BLOCK - 1).for_each(|_| push(&engine, 1));
             engine.settle();
             push(&engine, 2);
-            assert_eq!(ask(&engine, up, 2), (1, BLOCK));
+            assert_eq!(run(&engine, up, 2), (1, BLOCK));
             engine.settle();
-            assert_eq!(ask(&engine, up, 2), (1, BLOCK));
-            assert_eq!(ask(&engine, up, 3), (0, 0), "no block has such a time");
+            assert_eq!(run(&engine, up, 2), (1, BLOCK));
+            assert_eq!(run(&engine, up, 3), (0, 0), "no block holds the time");
             (0..2 * BLOCK + 5).for_each(|_| push(&engine, 4));
             engine.settle();
-            // Blocks that are there in part are looked at.
-            assert_eq!(ask(&engine, up, 2), (1, BLOCK + 5));
-            assert_eq!(ask(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));
+            // Blocks that are only partly filled or visible are scanned.
+            assert_eq!(run(&engine, up, 2), (1, BLOCK + 5));
+            assert_eq!(run(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A reader's view of one shard, and the right to look at records in place.
+//! A reader's view of one shard, and pinned reads of records in place.
 
 use crate::engine::index::Index;
 use crate::engine::reentrancy::{self, Guard};
@@ -10,15 +10,16 @@ use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::ops::Range;
 
-/// What a reader sees of a shard, fixed when it is opened, but for what is evicted meanwhile. It holds nothing back.
+/// A snapshot of a shard's cursors: the range of sequences that a reader sees. The range is fixed
+/// when the view is opened; records in it may be evicted meanwhile. A view pins nothing.
 pub(crate) struct View<'a, T: Signal> {
     shard: &'a Shard<T>,
     pub(crate) index: &'a Index<T>,
-    /// Tells whether `index` is still in use.
+    /// The index pool's word when the view was opened; tells whether `index` is still in use.
     word: u64,
-    /// Visible were `[low, claimed)`; of these the directories knew `[low, indexed)` at least.
+    /// The visible range was `[low, claimed)`. The directories covered at least `[low, indexed)`.
     pub(crate) low: u64,
-    /// `low`, whatever bounds were set.
+    /// `low` before any bounds were applied.
     pub(crate) oldest: u64,
     pub(crate) indexed: u64,
     pub(crate) claimed: u64,
@@ -26,8 +27,9 @@ pub(crate) struct View<'a, T: Signal> {
 
 impl<'a, T: Signal> View<'a, T> {
     pub(crate) fn open(shard: &'a Shard<T>) -> Self {
-        // In this order: `indexed` before `claimed`, so that the tail [indexed, claimed) leaves no gap; and both before any
-        // directory, so that what lies below `indexed` is in it.
+        // The order of these loads matters. `indexed` comes before `claimed`, so that the unindexed
+        // tail `[indexed, claimed)` has no gap. Both come before any read of a directory, so that
+        // everything below `indexed` is in it.
         let (index, word) = shard.index();
         let evicted = shard.evicted();
         let indexed = index.indexed();
@@ -36,7 +38,7 @@ impl<'a, T: Signal> View<'a, T> {
         Self { shard, index, word, low, oldest: low, indexed, claimed }
     }
 
-    /// Leaves out what lies beyond these bounds.
+    /// Restricts the view to these bounds.
     pub(crate) fn narrow(&mut self, bounds: &Range<u64>) {
         self.claimed = self.claimed.min(bounds.end);
         self.low = self.low.max(bounds.start);
@@ -46,30 +48,33 @@ impl<'a, T: Signal> View<'a, T> {
         self.shard
     }
 
-    /// Whether the index was in use all the time. Asked after looks at it.
+    /// Returns whether the view's index is still in use. If so after reads of the index, it was in
+    /// use during all of them.
     pub(crate) fn is_current(&self) -> bool {
         self.shard.is_current(self.word)
     }
 
-    /// Where the window begins by now. Asked after a directory has been read, it is above every eviction that the
-    /// directory reflected: the evictor read `claimed` and the floor before it took the entry out.
+    /// Returns where the visible window begins now. Called after a directory was read, it is above
+    /// every eviction that the read reflected: the evictor loaded `claimed` and the low watermark
+    /// before it removed the entry.
     pub(crate) fn low_now(&self) -> u64 {
         self.shard.low(self.shard.claimed()).min(self.claimed)
     }
 
-    /// The newest record with this fingerprint, by the index.
+    /// Returns the newest record with this fingerprint that the index holds.
     pub(crate) fn newest(&self, index: usize, print: u64) -> Option<u64> {
         self.index.newest(&self.shard.slots, index, print)
     }
 
-    /// What `look` finds in the head of a sequence; `None` if it is not published, or not there any more.
+    /// Returns what `look` reads from the head of a sequence; `None` if the sequence is not
+    /// published, or no longer in its slot.
     #[inline]
     pub(crate) fn look<R>(&self, sequence: u64, look: impl FnOnce(&Head<T::Indexes>) -> R) -> Option<R> {
         self.shard.slots.head(sequence).try_read(sequence, look)
     }
 
-    /// Whether one of these records has a head like that, or can't be looked at any more and may have had. O(1): of many
-    /// records it says so unseen.
+    /// Returns whether `admits` accepts the head of one of these records, or may have accepted one
+    /// that can no longer be read. O(1): for a long range it returns true unseen.
     pub(crate) fn admitted_one(&self, range: Range<u64>, admits: impl Fn(&Head<T::Indexes>) -> bool) -> bool {
         if range.is_empty() {
             return false;
@@ -77,13 +82,14 @@ impl<'a, T: Signal> View<'a, T> {
         range.end - range.start > LOOK_AT_MOST
             || range.into_iter().any(|sequence| match self.look(sequence, &admits) {
                 Some(admitted) => admitted,
-                // What was never published has not been there.
+                // A sequence that was never published held no record to lose.
                 None => sequence < self.shard.evicted(),
             })
     }
 }
 
-/// The right to look at records of a store in place, a few at a time. While it lives, this thread is inside.
+/// The right to read records of a store in place, a few at a time. While it lives, this thread
+/// counts as inside the engine.
 pub(crate) struct Reader<'a, T: Signal> {
     engine: &'a Engine<T>,
     pinner: Pinner<'a>,
@@ -105,8 +111,8 @@ impl<'a, T: Signal> Reader<'a, T> {
         Self { engine, pinner: engine.pins.register(), _inside: inside }
     }
 
-    /// Pins a record that has been claimed, in place of what this word pinned. There are [`PINS_PER_READER`] words. It counts once it is
-    /// [confirmed](Self::confirm).
+    /// Pins the slot of a claimed sequence in this word, replacing what the word pinned. There are
+    /// [`PINS_PER_READER`] words. The pin takes effect with [`confirm`](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, sequence: u64) -> Pin {
         debug_assert!(word < PINS_PER_READER);
@@ -116,27 +122,29 @@ impl<'a, T: Signal> Reader<'a, T> {
         Pin { word, shard, slot, sequence }
     }
 
-    /// To be called after pins, and before looks at what they pin.
+    /// Makes the pins set so far effective, with one fence. Call it after `pin` and before `read`.
     #[inline]
     pub(crate) fn confirm(&self) {
         self.pinner.confirm();
     }
 
-    /// Shows a record to `f`, in place, if it is published and was not evicted before it was pinned; and lets go of it.
+    /// Calls `f` with the pinned record, in place, if it is published and was not evicted before
+    /// the pin took effect. Then unpins it.
     #[inline]
     pub(crate) fn read<R>(&self, pin: Pin, f: impl FnOnce(&T) -> R) -> Option<R> {
         let Pin { word, shard, slot, sequence } = pin;
         let shard = &self.engine.shards[shard];
         let is_there = (planted(Fault::ReaderWithoutReload) || sequence >= shard.evicted())
             && shard.slots.head_at(slot).holds(sequence);
-        // SAFETY: published; pinned, and not evicted at a moment after that: whoever evicts it finds the pin, and does not move the
-        // record out of its slot (invariant 1).
+        // SAFETY: invariant 1. `holds` saw the record published. It was not evicted at a moment
+        // after the pin had taken effect, so a thread that evicts it later scans the pins, finds
+        // this one, and leaves the record in its slot.
         let result = is_there.then(|| unsafe { shard.slots.read(slot, f) });
         self.pinner.unpin(word);
         result
     }
 
-    /// Pins and shows one record.
+    /// Pins one record and calls `f` with it.
     #[inline]
     pub(crate) fn read_one<R>(&self, shard: usize, sequence: u64, f: impl FnOnce(&T) -> R) -> Option<R> {
         let pin = self.pin(0, shard, sequence);
@@ -152,7 +160,7 @@ mod tests {
     use crate::store::Builder;
 
     #[test]
-    fn whether_one_was_lost_is_found_out_by_looking_at_few_and_assumed_of_many() {
+    fn a_lost_record_is_looked_for_in_short_ranges_and_assumed_in_long_ones() {
         let config = Builder::<LogRecord>::new().capacity(600).slack(8).shards(1).manual();
         let engine = Engine::of(&config);
         let push = |times: Range<u64>| {
@@ -164,19 +172,19 @@ mod tests {
         engine.settle();
         let view = View::open(&engine.shards[0]);
         assert_eq!((view.low, view.claimed), (8, 608));
-        assert!(!view.admitted_one(100..100, |_| true), "there is none");
+        assert!(!view.admitted_one(100..100, |_| true), "the range is empty");
         assert!(!view.admitted_one(100..356, |_| false));
-        assert!(view.admitted_one(100..357, |_| false), "who knows");
+        assert!(view.admitted_one(100..357, |_| false), "the range is too long to look at");
         assert!(view.admitted_one(100..200, |head| head.time() == 199));
         assert!(!view.admitted_one(100..199, |head| head.time() == 199));
-        assert!(!view.admitted_one(7..12, |_| false), "it has left, but is still there to be asked");
+        assert!(!view.admitted_one(7..12, |_| false), "7 was evicted, but its head can still be read");
         push(608..612);
-        assert!(view.admitted_one(3..12, |_| false), "one is written over");
-        assert!(!view.admitted_one(608..620, |_| false), "what is not there has not been lost");
+        assert!(view.admitted_one(3..12, |_| false), "a slot of the range was overwritten");
+        assert!(!view.admitted_one(608..620, |_| false), "sequences that were never published were not lost");
     }
 
     #[test]
-    fn records_are_read_while_they_are_pinned_and_not_after_they_were_evicted() {
+    fn a_pinned_record_is_read_unless_it_was_evicted() {
         let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         engine.push_some(8);
         let reader = Reader::new(&engine);
@@ -186,7 +194,7 @@ mod tests {
         assert_eq!(reader.read(pins[0], |_| engine.pins.scan(0).len()), Some(2));
         assert_eq!(engine.pins.scan(0).len(), 1);
         engine.settle();
-        assert!(reader.read(pins[1], |_| ()).is_none(), "evicted before it was looked at");
+        assert!(reader.read(pins[1], |_| ()).is_none(), "evicted before it was read");
         assert!(reader.read_one(0, 20, |_| ()).is_none(), "not published");
         assert!(reader.read_one(0, 11, |_| ()).is_some() && engine.pins.scan(0).is_empty());
     }

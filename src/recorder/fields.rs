@@ -1,11 +1,11 @@
-//! What a span or an event says.
+//! The fields of a span or an event.
 
 use crate::signal::{KeyValue, Value};
 use std::fmt;
 use tracing::Metadata;
 use tracing::field::{Field, Visit};
 
-/// The fields, as values.
+/// Collected fields, as attribute values.
 #[derive(Default)]
 pub(super) struct Fields {
     pub(super) message: Option<Value>,
@@ -21,14 +21,15 @@ impl Fields {
         }
     }
 
-    /// A span has no body: what is called a message is a field like others.
+    /// Moves `message` to the other fields. A span has no body, so its message is a field like any
+    /// other.
     pub(super) fn keep_message(&mut self) {
         let message = self.message.take().map(|value| KeyValue { key: "message".into(), value });
         self.others.extend(message);
     }
 
-    /// Where in the code it is.
-    pub(super) fn place(&mut self, metadata: &Metadata<'_>) {
+    /// Adds the location in the source code.
+    pub(super) fn add_location(&mut self, metadata: &Metadata<'_>) {
         let mut add = |key: &str, value: Value| self.others.push(KeyValue { key: key.into(), value });
         add("code.namespace", Value::Text(metadata.target().into()));
         if let Some(file) = metadata.file() {

@@ -1,4 +1,5 @@
-//! A flight recorder: the last spans and events of the own process, from the `tracing` crate.
+//! A flight recorder: the last spans and events of this process, collected from the `tracing`
+//! crate.
 
 mod fields;
 mod open;
@@ -28,12 +29,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-/// A layer for `tracing` subscribers that keeps the last spans and events of this process in a [`Telemetry`]: spans as spans once
-/// they close, events as log records at once, in the trace of the span that they happen in.
+/// A layer for `tracing` subscribers that keeps the last spans and events of this process in a
+/// [`Telemetry`]. A span is stored as a span when it closes. An event is stored at once, as a log
+/// record in the trace of its span.
 ///
-/// A span and an event cost some allocations each, for their fields. It never waits: where a ring is full for a moment, the record is
-/// dropped, and counted as rejected. Spans that are still open are not in it, but their events are; [`open_spans`] tells them, and a dump
-/// has them, too.
+/// Each span or event costs a few allocations, for its fields. The recorder never waits: if a ring
+/// is full for a moment, the record is dropped and counted as rejected. Open spans are not in the
+/// store, but their events are. [`open_spans`] returns them, and a dump includes them.
 ///
 /// [`open_spans`]: FlightRecorder::open_spans
 ///
@@ -65,63 +67,72 @@ pub struct FlightRecorder {
     open: Arc<OpenSpans>,
 }
 
-/// Ids that differ from others' and among each other.
+/// A generator of unique ids, seeded at random.
 #[derive(Debug)]
 struct Ids {
     seed: RandomState,
-    given: AtomicU64,
+    next: AtomicU64,
 }
 
 impl Ids {
     fn next(&self) -> u64 {
-        // Hashes of different numbers are hardly ever 0.
-        self.seed.hash_one(self.given.fetch_add(1, Ordering::Relaxed)).max(1)
+        // A zero id would mean none; a hash is hardly ever 0.
+        self.seed.hash_one(self.next.fetch_add(1, Ordering::Relaxed)).max(1)
     }
 }
 
 impl FlightRecorder {
-    /// For a service of this name, with stores of the default capacities: 10,000 spans, 50,000 events.
+    /// Creates a recorder for a service of this name, with stores of the default capacities: 10,000
+    /// spans, 50,000 events.
     ///
     /// # Errors
-    /// [`BuildError::Thread`] if the stores' threads can't start.
+    /// [`BuildError::Thread`] if the stores' threads cannot be started.
     pub fn new(service: impl Into<Box<str>>) -> Result<Self, BuildError> {
-        // Nothing comes here for metrics.
+        // The recorder stores no metrics.
         Ok(Self::keeping(service, &Telemetry::builder().metrics(1).build()?))
     }
 
-    /// For a service of this name, into these stores.
+    /// Creates a recorder for a service of this name that records into these stores.
     pub fn keeping(service: impl Into<Box<str>>, telemetry: &Telemetry) -> Self {
         let resource = Resource::new([("service.name", Value::Text(service.into()))]);
         let scope = Scope { name: "tracing".into(), ..Scope::default() };
-        let ids = Ids { seed: RandomState::new(), given: AtomicU64::new(0) };
+        let ids = Ids { seed: RandomState::new(), next: AtomicU64::new(0) };
         let (telemetry, ids, open) = (telemetry.clone(), Arc::new(ids), Arc::default());
         Self { telemetry, source: Source::new(&resource, &scope), ids, open }
     }
 
-    /// What it keeps, to be asked.
+    /// Returns the stores that hold the recorded spans and events.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// The spans that have begun and not ended, the first to begin first. Each has the end 0, which says that it is not known, and the
-    /// attribute `slipring.open`. O(n log n) in their number.
+    /// Returns the spans that have begun and not ended, by start. Each has the end 0, which means
+    /// that it is not known, and the attribute `slipring.open`. O(n log n) in their number.
     pub fn open_spans(&self) -> Vec<Span> {
         let mut open: Vec<Span> = self.open.all().into_iter().map(|one| self.span(one, 0)).collect();
         open.sort_by_key(|span| (span.start_unix_nanos(), span.span_id()));
         open
     }
 
-    /// Writes what is kept, oldest first, and the spans that are open, as OTLP/JSON lines, for `slipring replay` or any other reader of
-    /// OTLP. It may be called at any time; what comes in meanwhile may be in it or not.
+    /// Writes the stored records, oldest first, and the open spans as lines of OTLP/JSON, for
+    /// `slipring replay` or any other reader of OTLP. May be called at any time. Records that
+    /// arrive meanwhile may or may not be included.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// Returns the errors of `out`.
     pub fn dump(&self, mut out: impl Write) -> io::Result<()> {
-        /// Records in a line.
+        /// The number of records in a line.
         const LINE: usize = 256;
-        // Before those that have ended: one that ends meanwhile is among both.
+        // List the open spans before the stored ones. A span that ends meanwhile may then be in
+        // both lists, but not in neither.
         let mut open = self.open_spans();
-        let spans = self.telemetry.traces().query().order(crate::Order::Oldest).collect().expect("it can be asked");
+        let spans = self
+            .telemetry
+            .traces()
+            .query()
+            .order(crate::Order::Oldest)
+            .collect()
+            .expect("a query without conditions is valid");
         let mut spans = spans.records;
         let ended: HashSet<SpanId> = spans.iter().map(Span::span_id).collect();
         open.retain(|span| !ended.contains(&span.span_id()));
@@ -130,7 +141,13 @@ impl FlightRecorder {
             out.write_all(&write(spans, Encoding::Json))?;
             out.write_all(b"\n")?;
         }
-        let logs = self.telemetry.logs().query().order(crate::Order::Oldest).collect().expect("it can be asked");
+        let logs = self
+            .telemetry
+            .logs()
+            .query()
+            .order(crate::Order::Oldest)
+            .collect()
+            .expect("a query without conditions is valid");
         for logs in logs.records.chunks(LINE) {
             out.write_all(&write(logs, Encoding::Json))?;
             out.write_all(b"\n")?;
@@ -138,9 +155,9 @@ impl FlightRecorder {
         out.flush()
     }
 
-    /// From now on, whenever a thread panics: records the panic as an event, in the span that it happens in, with the thread's name and a
-    /// backtrace, marks that span as failed, and dumps into this file, which is written over. Then what was to be done on a panic before
-    /// is done.
+    /// Installs a panic hook that records and dumps. Whenever a thread panics, the hook records the
+    /// panic as an event in the current span, with the thread's name and a backtrace, and marks
+    /// that span as failed. Then it dumps to this file, replacing it, and calls the previous hook.
     ///
     /// ```no_run
     /// use slipring::FlightRecorder;
@@ -164,14 +181,14 @@ impl FlightRecorder {
         }));
     }
 
-    /// In the span in which this thread is.
+    /// Records a panic in this thread's current span.
     fn record_panic(&self, panic: &PanicHookInfo<'_>) {
-        /// Bytes of a backtrace that are kept.
-        const TRACE: usize = 32 << 10;
+        /// The most bytes of a backtrace that are kept.
+        const MOST_BACKTRACE: usize = 32 << 10;
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let text = text.unwrap_or("a payload that is no text");
+        let text = text.unwrap_or("a payload that is not a string");
         let mut attributes = Vec::new();
         let mut add = |key: &str, value: &str| attributes.push(KeyValue::new(key, value));
         if let Some(location) = panic.location() {
@@ -179,13 +196,14 @@ impl FlightRecorder {
         }
         let thread = thread::current();
         add("thread.name", thread.name().unwrap_or("unnamed"));
-        // Semantic conventions have numbers for threads, Rust has none on its stable side.
+        // The semantic conventions use a number for `thread.id`, which stable Rust does not
+        // provide.
         add("thread.id", &format!("{:?}", thread.id()));
         add("exception.type", "panic");
         add("exception.message", text);
         let mut backtrace = Backtrace::force_capture().to_string();
-        let end = backtrace.char_indices().map(|(at, _)| at).take_while(|&at| at <= TRACE).last().unwrap_or(0);
-        if backtrace.len() > TRACE {
+        let end = backtrace.char_indices().map(|(at, _)| at).take_while(|&at| at <= MOST_BACKTRACE).last().unwrap_or(0);
+        if backtrace.len() > MOST_BACKTRACE {
             backtrace.truncate(end);
         }
         add("exception.stacktrace", &backtrace);
@@ -197,24 +215,25 @@ impl FlightRecorder {
         self.record(log.build());
     }
 
-    /// A file is there whole or not at all; of several threads that panic, one after the other writes it.
+    /// Dumps to a file, which appears complete or not at all. If several threads panic, one writes
+    /// after the other.
     fn dump_into(&self, path: &Path) -> io::Result<()> {
-        static ONE: Mutex<()> = Mutex::new(());
-        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        static LOCK: Mutex<()> = Mutex::new(());
+        let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(".unfinished");
         self.dump(BufWriter::new(File::create(&unfinished)?))?;
         std::fs::rename(&unfinished, path)
     }
 
-    /// Something that happens now, in this span.
+    /// Starts a log record of an event that happens now, in this span.
     fn log<'a>(&self, ids: Option<(TraceId, SpanId)>, severity: Severity) -> LogBuilder<'a> {
         let (time, (trace, span)) = (now(), ids.unwrap_or_default());
         let log = LogRecord::builder().source(&self.source).time_unix_nanos(time).observed_unix_nanos(time);
         log.severity(severity).trace_id(trace).span_id(span)
     }
 
-    /// A span that ended then, or, with the end 0, is open.
+    /// Builds a span from its properties. With the end 0, it is marked as open.
     fn span(&self, open: Open, end_unix_nanos: u64) -> Span {
         let code = if open.failed { StatusCode::Error } else { StatusCode::Unset };
         let span = Span::builder()
@@ -233,7 +252,7 @@ impl FlightRecorder {
     }
 
     fn record(&self, log: LogRecord) {
-        // What finds no room is counted there.
+        // A record that finds no room is counted as rejected.
         let _ = self.telemetry.logs().try_push(log);
     }
 }
@@ -242,33 +261,33 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
-/// What a span's extensions hold: its ids, by which the rest is found.
+/// The ids stored in a span's extensions, by which the recorder finds the rest.
 #[derive(Clone, Copy)]
-struct Known(TraceId, SpanId);
+struct SpanIds(TraceId, SpanId);
 
-fn known<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<Known> {
-    span.extensions().get::<Known>().copied()
+fn ids_of<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<SpanIds> {
+    span.extensions().get::<SpanIds>().copied()
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     fn on_new_span(&self, new: &NewSpan<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let parent = span.parent().and_then(|parent| known(&parent));
+        let parent = span.parent().and_then(|parent| ids_of(&parent));
         let (high, low) = (self.ids.next(), self.ids.next());
-        // Users' code, which may panic.
+        // `record` runs users' code, which may panic.
         let mut fields = Fields::default();
         new.record(&mut fields);
         fields.keep_message();
-        fields.place(new.metadata());
+        fields.add_location(new.metadata());
         let new_trace = || (u128::from(high) << 64 | u128::from(low)).into();
-        let trace_id = parent.map_or_else(new_trace, |Known(trace, _)| trace);
+        let trace_id = parent.map_or_else(new_trace, |SpanIds(trace, _)| trace);
         let span_id = self.ids.next().into();
-        span.extensions_mut().insert(Known(trace_id, span_id));
+        span.extensions_mut().insert(SpanIds(trace_id, span_id));
         self.open.add(Open {
             name: span.name(),
             trace_id,
             span_id,
-            parent: parent.map(|Known(_, span)| span),
+            parent: parent.map(|SpanIds(_, span)| span),
             started: now(),
             fields: fields.others,
             links: Vec::new(),
@@ -277,19 +296,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(Known(trace, span)) = context.span(id).and_then(|span| known(&span)) {
+        if let Some(SpanIds(trace, span)) = context.span(id).and_then(|span| ids_of(&span)) {
             self.open.enter(trace, span);
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(Known(_, span)) = context.span(id).and_then(|span| known(&span)) {
+        if let Some(SpanIds(_, span)) = context.span(id).and_then(|span| ids_of(&span)) {
             self.open.exit(span);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(Known(_, span)) = context.span(id).and_then(|span| known(&span)) else { return };
+        let Some(SpanIds(_, span)) = context.span(id).and_then(|span| ids_of(&span)) else { return };
         let mut fields = Fields::default();
         values.record(&mut fields);
         fields.keep_message();
@@ -304,21 +323,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
-        let of = |id| context.span(id).and_then(|span| known(&span));
-        let (Some(Known(_, span)), Some(Known(trace_id, span_id))) = (of(id), of(follows)) else { return };
+        let of = |id| context.span(id).and_then(|span| ids_of(&span));
+        let (Some(SpanIds(_, span)), Some(SpanIds(trace_id, span_id))) = (of(id), of(follows)) else { return };
         self.open.change(span, |open| open.links.push(SpanLink { trace_id, span_id, ..SpanLink::default() }));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        fields.place(event.metadata());
+        fields.add_location(event.metadata());
         let level = *event.metadata().level();
-        let ids = context.event_span(event).and_then(|span| known(&span));
-        if let Some(Known(_, span)) = ids.filter(|_| level == Level::ERROR) {
+        let ids = context.event_span(event).and_then(|span| ids_of(&span));
+        if let Some(SpanIds(_, span)) = ids.filter(|_| level == Level::ERROR) {
             self.open.change(span, |open| open.failed = true);
         }
-        let ids = ids.map(|Known(trace, span)| (trace, span));
+        let ids = ids.map(|SpanIds(trace, span)| (trace, span));
         let log = self.log(ids, severity(level)).severity_text(level.as_str()).attributes(&fields.others[..]);
         self.record(match &fields.message {
             Some(message) => log.body(message).build(),
@@ -327,7 +346,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(Known(_, span)) = context.span(&id).and_then(|span| known(&span)) else { return };
+        let Some(SpanIds(_, span)) = context.span(&id).and_then(|span| ids_of(&span)) else { return };
         if let Some(open) = self.open.remove(span) {
             let closed = self.span(open, now());
             let _ = self.telemetry.traces().try_push(closed);

@@ -1,14 +1,15 @@
-//! Spans that are open, and in which of them each thread is.
+//! Open spans, and the spans that each thread has entered.
 
 use crate::signal::{KeyValue, SpanId, SpanLink, TraceId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Tables by the spans' ids, so that threads seldom meet.
+/// The number of tables. Spans are spread over them by id, so that threads seldom contend for a
+/// lock.
 const TABLES: usize = 16;
 
-/// What is known of a span that is open.
+/// The properties of an open span.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) name: &'static str,
@@ -25,12 +26,13 @@ pub(super) struct Open {
 pub(super) struct OpenSpans([Mutex<HashMap<SpanId, Open>>; TABLES]);
 
 thread_local! {
-    /// The spans in which this thread is, the innermost last, each with the recorder whose it is.
+    /// The spans that this thread has entered, innermost last, each with the address of its
+    /// recorder's table.
     static ENTERED: RefCell<Vec<(usize, TraceId, SpanId)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl OpenSpans {
-    /// No code of users runs under it, and it is held for a moment.
+    /// Locks a span's table. No user code runs under the lock, and it is held briefly.
     fn table(&self, span: SpanId) -> MutexGuard<'_, HashMap<SpanId, Open>> {
         self.0[u64::from(span) as usize % TABLES].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,19 +59,19 @@ impl OpenSpans {
     }
 
     pub(super) fn enter(&self, trace: TraceId, span: SpanId) {
-        // A thread that is ending is in none.
+        // The thread-local is gone while a thread ends; the thread is then in no span.
         let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((self.address(), trace, span)));
     }
 
     pub(super) fn exit(&self, span: SpanId) {
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
-            let place = entered.iter().rposition(|(recorder, _, known)| (*recorder, *known) == (self.address(), span));
-            place.map(|place| entered.remove(place));
+            let index = entered.iter().rposition(|(recorder, _, known)| (*recorder, *known) == (self.address(), span));
+            index.map(|index| entered.remove(index));
         });
     }
 
-    /// The innermost span in which this thread is.
+    /// Returns the innermost span that this thread has entered.
     pub(super) fn entered(&self) -> Option<(TraceId, SpanId)> {
         let innermost = |entered: &RefCell<Vec<(usize, TraceId, SpanId)>>| {
             let entered = entered.try_borrow().ok()?;

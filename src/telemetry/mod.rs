@@ -1,4 +1,4 @@
-//! The three signals' stores together.
+//! The stores of all three signals together.
 
 mod together;
 
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// A store of spans, one of log records and one of metric points.
 ///
-/// A handle, like each [`Store`] in it: clones share the stores.
+/// A cheap handle, like each [`Store`] in it: clones share the stores.
 ///
 /// ```
 /// use slipring::Telemetry;
@@ -31,7 +31,7 @@ pub struct Telemetry {
     logs: Store<LogRecord>,
     metrics: Store<MetricPoint>,
     named: Arc<together::Named>,
-    /// Sources that were seen before, of each kind.
+    /// For each kind, the sources that were decoded before, to be shared.
     #[cfg(feature = "otlp")]
     known: Arc<[crate::otlp::Known; 3]>,
 }
@@ -53,18 +53,19 @@ pub struct TelemetryBuilder {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TelemetryStats {
-    /// Of the spans.
+    /// Statistics of the spans.
     pub traces: Stats,
-    /// Of the log records.
+    /// Statistics of the log records.
     pub logs: Stats,
-    /// Of the metric points.
+    /// Statistics of the metric points.
     pub metrics: Stats,
-    /// All bytes of all three.
+    /// The total memory of all three stores, in bytes.
     pub total_memory_bytes: u64,
 }
 
 impl Telemetry {
-    /// Starts with the default capacities: 10,000 spans, 50,000 log records, 100,000 metric points.
+    /// Returns a builder with the default capacities: 10,000 spans, 50,000 log records, 100,000
+    /// metric points.
     pub fn builder() -> TelemetryBuilder {
         TelemetryBuilder {
             traces: Span::DEFAULT_CAPACITY,
@@ -76,7 +77,8 @@ impl Telemetry {
         }
     }
 
-    /// Of three stores that are there already, each built as it is to be: with a class for errors, a bound on bytes.
+    /// Creates a `Telemetry` from three existing stores, each built with options of its own, such
+    /// as a class for errors or a byte limit.
     ///
     /// ```
     /// use slipring::{Store, Telemetry};
@@ -103,42 +105,42 @@ impl Telemetry {
         &self.known[kind as usize]
     }
 
-    /// The spans.
+    /// Returns the store of spans.
     pub fn traces(&self) -> &Store<Span> {
         &self.traces
     }
 
-    /// The log records.
+    /// Returns the store of log records.
     pub fn logs(&self) -> &Store<LogRecord> {
         &self.logs
     }
 
-    /// The metric points.
+    /// Returns the store of metric points.
     pub fn metrics(&self) -> &Store<MetricPoint> {
         &self.metrics
     }
 
-    /// [`Store::stats`] of each.
+    /// Returns [`Store::stats`] of each store.
     pub fn stats(&self) -> TelemetryStats {
         let (traces, logs, metrics) = (self.traces.stats(), self.logs.stats(), self.metrics.stats());
         let total_memory_bytes = traces.total_memory_bytes + logs.total_memory_bytes + metrics.total_memory_bytes;
         TelemetryStats { traces, logs, metrics, total_memory_bytes }
     }
 
-    /// [`Store::flush`] of each.
+    /// Calls [`Store::flush`] on each store.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::flush`].
     pub fn flush(&self) -> Result<(), WaitError> {
         self.traces.flush()?;
         self.logs.flush()?;
         self.metrics.flush()
     }
 
-    /// [`Store::flush_timeout`] of each, for this long in all.
+    /// Calls [`Store::flush_timeout`] on each store. The timeout covers all three calls.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::flush_timeout`].
     pub fn flush_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
         let started = Instant::now();
         self.traces.flush_timeout(timeout)?;
@@ -146,25 +148,26 @@ impl Telemetry {
         self.metrics.flush_timeout(timeout.saturating_sub(started.elapsed()))
     }
 
-    /// [`Store::clear`] of each, one after the other.
+    /// Calls [`Store::clear`] on each store, one after the other.
     pub fn clear(&self) {
         self.traces.clear();
         self.logs.clear();
         self.metrics.clear();
     }
 
-    /// [`Store::audit`] of each; the sums.
+    /// Calls [`Store::audit`] on each store. Returns the sums.
     ///
     /// # Errors
-    /// As there, of the first store that has a breach.
+    /// As [`Store::audit`], for the first store that breaks an invariant.
     pub fn audit(&self) -> Result<Audit, AuditError> {
         Ok(self.traces.audit()? + self.logs.audit()? + self.metrics.audit()?)
     }
 
-    /// [`Store::shutdown`] of each.
+    /// Calls [`Store::shutdown`] on each store.
     ///
     /// # Errors
-    /// As there; then none is shut down.
+    /// As [`Store::shutdown`]. The call is refused before the first store is shut down, so then
+    /// none is.
     pub fn shutdown(&self) -> Result<(), WaitError> {
         self.traces.shutdown()?;
         self.logs.shutdown()?;
@@ -173,19 +176,19 @@ impl Telemetry {
 }
 
 impl TelemetryBuilder {
-    /// How many spans to keep.
+    /// Sets how many spans to keep.
     pub fn traces(mut self, spans: usize) -> Self {
         self.traces = spans;
         self
     }
 
-    /// How many log records to keep.
+    /// Sets how many log records to keep.
     pub fn logs(mut self, records: usize) -> Self {
         self.logs = records;
         self
     }
 
-    /// How many metric points to keep.
+    /// Sets how many metric points to keep.
     pub fn metrics(mut self, points: usize) -> Self {
         self.metrics = points;
         self
@@ -197,7 +200,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`Builder::max_age`](crate::Builder::max_age); the same for all three.
+    /// See [`Builder::max_age`](crate::Builder::max_age). The age applies to all three stores.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -212,7 +215,7 @@ impl TelemetryBuilder {
     /// Builds the three stores.
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::Builder::build), for the first store that can't be.
+    /// As [`Builder::build`](crate::Builder::build), for the first store that cannot be built.
     pub fn build(self) -> Result<Telemetry, BuildError> {
         Ok(Telemetry::new(self.store(self.traces)?, self.store(self.logs)?, self.store(self.metrics)?))
     }

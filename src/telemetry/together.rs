@@ -1,4 +1,4 @@
-//! What the three stores know together.
+//! Queries over all three stores, and named bookmarks.
 
 use super::Telemetry;
 use crate::analysis::trace::Trace;
@@ -14,25 +14,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TraceTelemetry {
-    /// Its spans, assembled; `None` if there are none.
+    /// The trace's spans, assembled; `None` if there are none.
     pub trace: Option<Trace>,
-    /// What was logged during it, by time.
+    /// The log records of the trace, by time.
     pub logs: Vec<LogRecord>,
-    /// Measurements that point at it, by time.
+    /// The exemplars that point at the trace, by time.
     pub exemplars: Vec<PointedExemplar>,
 }
 
-/// An exemplar, and what it is one of.
+/// An exemplar and its metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PointedExemplar {
-    /// The metric that was measured, and who measured it.
+    /// The metric and the source that measured it.
     pub source: Source,
     /// The measurement.
     pub exemplar: Exemplar,
 }
 
-/// With the metric and the resource in place of the source.
+/// Serializes the metric and the resource in place of the source.
 #[cfg(feature = "serde")]
 impl serde::Serialize for PointedExemplar {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -46,53 +46,54 @@ impl serde::Serialize for PointedExemplar {
     }
 }
 
-/// A service and how much the stores hold of it.
+/// A service and the number of records that the stores hold of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ServiceCounts {
-    /// Its name.
+    /// The service's name.
     pub service: Box<str>,
-    /// Spans of it.
+    /// The number of its spans.
     pub spans: u64,
-    /// Log records of it.
+    /// The number of its log records.
     pub logs: u64,
-    /// Metric points of it.
+    /// The number of its metric points.
     pub metrics: u64,
 }
 
-/// A cut through all three stores, one after the other; see [`Bookmark`].
+/// A cut through all three stores, taken one after the other; see [`Bookmark`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TelemetryBookmark {
-    /// Through the spans.
+    /// The cut through the spans.
     pub traces: Bookmark,
-    /// Through the log records.
+    /// The cut through the log records.
     pub logs: Bookmark,
-    /// Through the metric points.
+    /// The cut through the metric points.
     pub metrics: Bookmark,
 }
 
-/// What has arrived in the three stores since a bookmark, each in the order of arrival.
+/// The records that have arrived in the three stores since a bookmark, each in order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TelemetryNews {
-    /// Spans. How many were evicted unseen is in the report, here and below.
+    /// New spans. The report of this and of the other answers says how many were evicted unseen.
     pub traces: Answer<Span>,
-    /// Log records.
+    /// New log records.
     pub logs: Answer<LogRecord>,
-    /// Metric points.
+    /// New metric points.
     pub metrics: Answer<MetricPoint>,
-    /// From where to go on.
+    /// The bookmark from which to continue.
     pub bookmark: TelemetryBookmark,
 }
 
-/// Bookmarks that have names. Few: [`MOST_NAMES`].
+/// The named bookmarks, at most [`MOST_NAMES`].
 #[derive(Debug, Default)]
 pub(super) struct Named(Mutex<BTreeMap<Box<str>, TelemetryBookmark>>);
 
-/// Names that a [`Telemetry`] keeps at the most, so that whoever names bookmarks without end does not fill the memory.
+/// The most names that a [`Telemetry`] keeps, so that a caller that names bookmarks without end
+/// cannot fill the memory.
 const MOST_NAMES: usize = 1024;
 
 impl Named {
@@ -102,12 +103,13 @@ impl Named {
 }
 
 impl Telemetry {
-    /// Everything of one trace: its spans, what was logged during it, and the exemplars that point at it. The first two by
-    /// their indexes; exemplars have none, so every metric point is looked at.
+    /// Returns everything that the stores hold of one trace: its spans, its log records, and the
+    /// exemplars that point at it. Spans and log records are found by their indexes. Exemplars have
+    /// no index, so every metric point is looked at.
     pub fn trace(&self, id: impl Into<TraceId>) -> TraceTelemetry {
         let id = id.into();
         let mut logs = self.logs().query().key("trace", id).collect().expect("logs have this index").into_records();
-        // Oldest arrival first, and by time where that is known.
+        // Sort by time; the stable sort keeps equal times in order of arrival.
         logs.reverse();
         logs.sort_by_key(crate::Signal::timestamp);
         let mut exemplars = Vec::new();
@@ -120,12 +122,12 @@ impl Telemetry {
             };
             exemplars.extend(point.exemplars().iter().filter(points_at).map(exemplar));
         });
-        collected.expect("a query without an index is one");
+        collected.expect("a query without an index is valid");
         exemplars.sort_by_key(|one| one.exemplar.time_unix_nanos);
         TraceTelemetry { trace: self.traces().trace(id), logs, exemplars }
     }
 
-    /// The services that any store holds something of, by name. O(records), without copies.
+    /// Returns the services of which any store holds records, by name. O(records), without copies.
     pub fn services(&self) -> Vec<ServiceCounts> {
         let mut found: BTreeMap<Box<str>, ServiceCounts> = BTreeMap::new();
         let mut add = |counts: Result<Vec<KeyCount>, QueryError>, field: fn(&mut ServiceCounts) -> &mut u64| {
@@ -141,7 +143,7 @@ impl Telemetry {
         found.into_values().collect()
     }
 
-    /// A cut through the three stores as they are now.
+    /// Returns a cut through the three stores as they are now.
     pub fn bookmark(&self) -> TelemetryBookmark {
         TelemetryBookmark {
             traces: self.traces().bookmark(),
@@ -150,7 +152,7 @@ impl Telemetry {
         }
     }
 
-    /// Everything that has arrived since a bookmark.
+    /// Returns everything that has arrived since a bookmark.
     ///
     /// ```
     /// use slipring::{LogRecord, Telemetry};
@@ -180,16 +182,17 @@ impl Telemetry {
         Ok(TelemetryNews { traces, logs, metrics, bookmark })
     }
 
-    /// Keeps a bookmark under a name, for all handles; one that had the name is replaced, and given back.
+    /// Stores a bookmark under a name, visible to all handles. Returns the bookmark that had this
+    /// name before.
     ///
     /// # Errors
-    /// [`BookmarkError::TooMany`] if 1,024 other names are kept already.
+    /// [`BookmarkError::TooMany`] if 1,024 other names are stored already.
     pub fn name_bookmark(
         &self,
         name: impl Into<Box<str>>,
         bookmark: TelemetryBookmark,
     ) -> Result<Option<TelemetryBookmark>, BookmarkError> {
-        // Before the lock: it is the caller's code (invariant 5).
+        // Convert before locking: `into` may be the caller's code, which must not run under a lock.
         let name = name.into();
         let mut named = self.named.lock();
         if named.len() >= MOST_NAMES && !named.contains_key(&name) {
@@ -198,17 +201,17 @@ impl Telemetry {
         Ok(named.insert(name, bookmark))
     }
 
-    /// The bookmark with this name.
+    /// Returns the bookmark with this name.
     pub fn bookmark_named(&self, name: &str) -> Option<TelemetryBookmark> {
         self.named.lock().get(name).cloned()
     }
 
-    /// The names of bookmarks, in order.
+    /// Returns the names of all bookmarks, sorted.
     pub fn bookmark_names(&self) -> Vec<Box<str>> {
         self.named.lock().keys().cloned().collect()
     }
 
-    /// Forgets the bookmark with this name, and gives it back.
+    /// Removes the bookmark with this name and returns it.
     pub fn forget_bookmark(&self, name: &str) -> Option<TelemetryBookmark> {
         self.named.lock().remove(name)
     }

@@ -1,20 +1,20 @@
-//! What histograms tell: how measurements are spread.
+//! The distribution of measurements that histograms describe.
 
 use super::exponential::{Exponential, bound};
 use crate::signal::{Buckets, ExponentialHistogram, Histogram, PointValue};
 
-/// How measurements are spread, as one or more histogram points tell.
+/// The distribution of measurements that one or more histogram points describe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     spread: Spread,
-    /// No measurement lies outside of these, if they are known.
+    /// Bounds on all measurements, if known.
     min: Option<f64>,
     max: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Spread {
-    /// Counts below each bound, itself included, and above the last.
+    /// Counts up to and including each bound, and above the last one.
     Explicit {
         bounds: Box<[f64]>,
         counts: Vec<u64>,
@@ -22,25 +22,27 @@ enum Spread {
     Exponential(Exponential),
 }
 
-/// Some measurements between two values, and how those between lie.
+/// A number of measurements between two values.
 struct Bucket {
     low: f64,
     high: f64,
     count: u64,
-    /// Whether its bounds are a factor apart, and what lies between is spread by it.
-    by_factor: bool,
+    /// Whether the bucket is exponential: measurements in it are taken to be spread evenly by order
+    /// of magnitude.
+    exponential: bool,
 }
 
 impl Distribution {
-    /// What one point tells; `None` if it is no histogram, or one without buckets, or with another number of bounds than suits them. One
-    /// that measured nothing needs none.
+    /// Returns the distribution of one point. `None` if it is no histogram, has no buckets, or has
+    /// a number of bounds that does not fit its buckets. A histogram that measured nothing needs no
+    /// buckets.
     pub fn of(value: &PointValue) -> Option<Self> {
         let one = match value {
             PointValue::Histogram(histogram) => Self::of_explicit(histogram)?,
             PointValue::ExponentialHistogram(histogram) => Self::of_exponential(histogram),
             _ => return None,
         };
-        // What is not a number is no bound that could be told.
+        // A bound that is not finite says nothing.
         let finite = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
         Some(Self { min: finite(one.min), max: finite(one.max), ..one })
     }
@@ -69,7 +71,7 @@ impl Distribution {
         Self { spread, min: histogram.min, max: histogram.max }
     }
 
-    /// How many measurements there are.
+    /// Returns the number of measurements.
     pub fn count(&self) -> u64 {
         self.buckets().iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.count))
     }
@@ -81,8 +83,8 @@ impl Distribution {
         }
     }
 
-    /// Both together; `None` if their bounds differ. Exponential ones always fit: the finer is made as coarse as the other. One that
-    /// holds nothing changes nothing.
+    /// Adds two distributions; `None` if their bounds differ. Exponential ones always fit: the
+    /// finer is brought to the coarser scale. An empty distribution changes nothing.
     pub(super) fn plus(self, other: &Self) -> Option<Self> {
         if other.is_empty() {
             return Some(self);
@@ -97,8 +99,8 @@ impl Distribution {
         Some(Self { spread: spread?, min, max })
     }
 
-    /// What came since another one, of which this is said to be the continuation: `Some(None)` if it can't be, because a bucket has
-    /// fewer than before; `None` if their bounds differ.
+    /// Subtracts an earlier distribution that this one continues. Returns `Some(None)` if it cannot
+    /// be a continuation because a bucket decreased, and `None` if the bounds differ.
     pub(super) fn minus(&self, before: &Self) -> Option<Option<Self>> {
         if before.is_empty() {
             return Some(Some(self.clone()));
@@ -110,10 +112,12 @@ impl Distribution {
         Some(spread.map(|spread| Self { spread, min: self.min, max: self.max }))
     }
 
-    /// The value that so large a share of the measurements does not exceed, from 0 to 1; `None` if there are none.
+    /// Returns the value that this share of the measurements, from 0 to 1, does not exceed; `None`
+    /// if there are no measurements.
     ///
-    /// Within a bucket, measurements are taken to be spread evenly, or, in exponential ones, evenly by order of magnitude. What has no
-    /// bound counts as its nearest one. (As Prometheus has it.)
+    /// Within a bucket, measurements are taken to be spread evenly; within an exponential one,
+    /// evenly by order of magnitude. In a bucket that lacks a bound, all are taken to lie at the
+    /// bound that it has. Prometheus does the same.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let buckets = self.buckets();
         let wanted = share.clamp(0.0, 1.0) * self.count() as f64;
@@ -133,7 +137,7 @@ impl Distribution {
         Some(self.max.map_or(value, |max| value.min(max)))
     }
 
-    /// From the least on.
+    /// Returns the buckets in ascending order.
     fn buckets(&self) -> Vec<Bucket> {
         match &self.spread {
             Spread::Explicit { bounds, counts } => {
@@ -141,10 +145,11 @@ impl Distribution {
                 let bucket = |(at, &count): (usize, &u64)| {
                     let above = bound(at);
                     let below = if at > 0 { bound(at - 1) } else { None };
-                    // The first bucket reaches down to 0, or has no lower bound; the last has no upper one.
+                    // The first bucket has no lower bound, or reaches down to 0. The last has no
+                    // upper bound.
                     let low = below.or(self.min).or(above.map(|above| above.min(0.0))).unwrap_or(0.0);
                     let high = above.or(self.max).unwrap_or(low);
-                    Bucket { low: low.min(high), high, count, by_factor: false }
+                    Bucket { low: low.min(high), high, count, exponential: false }
                 };
                 counts.iter().enumerate().map(bucket).collect()
             }
@@ -154,19 +159,19 @@ impl Distribution {
                     low: -bound(number + 1),
                     high: -bound(number),
                     count,
-                    by_factor: true,
+                    exponential: true,
                 });
                 let zero = Bucket {
                     low: if negative.is_empty() { 0.0 } else { -threshold },
                     high: if positive.is_empty() { 0.0 } else { *threshold },
                     count: *zeros,
-                    by_factor: false,
+                    exponential: false,
                 };
                 let above = positive.iter().map(|(&number, &count)| Bucket {
                     low: bound(number),
                     high: bound(number + 1),
                     count,
-                    by_factor: true,
+                    exponential: true,
                 });
                 below.chain([zero]).chain(above).collect()
             }
@@ -175,11 +180,11 @@ impl Distribution {
 }
 
 impl Bucket {
-    /// The value so far up in it, from 0 to 1.
+    /// Returns the value at this fraction of the bucket, from 0 to 1.
     fn at(&self, share: f64) -> f64 {
-        // What has no bound on one side counts as the other.
+        // A bucket without a bound on one side counts as its other bound.
         match (self.low.is_finite(), self.high.is_finite()) {
-            (true, true) if self.by_factor && self.low != 0.0 && self.high != 0.0 => {
+            (true, true) if self.exponential && self.low != 0.0 && self.high != 0.0 => {
                 self.low * (self.high / self.low).powf(share)
             }
             (true, true) => self.low + (self.high - self.low) * share,
@@ -190,7 +195,8 @@ impl Bucket {
 }
 
 impl Spread {
-    /// Bucket by bucket; `None` if the buckets don't suit each other, `Some(None)` if they can't be combined.
+    /// Combines both bucket by bucket. Returns `None` if the bounds differ, and `Some(None)` if
+    /// `by` fails for a bucket.
     fn combine(self, other: &Self, by: impl Fn(u64, u64) -> Option<u64>) -> Option<Option<Self>> {
         match (self, other) {
             (Spread::Explicit { bounds, counts }, Spread::Explicit { bounds: others, counts: other })
@@ -230,12 +236,16 @@ mod tests {
         let quantiles = [0.0, 0.125, 0.25, 0.375, 0.5, 0.9, 1.0].map(|share| spread.quantile(share).unwrap());
         assert_eq!(quantiles, [0.0, 5.0, 10.0, 15.0, 20.0, 40.0, 40.0]);
         assert_eq!(explicit(&[10.0], &[0, 0]).quantile(0.5), None);
-        assert_eq!(explicit(&[], &[3]).quantile(0.5), Some(0.0), "one bucket without bounds tells nothing");
+        assert_eq!(
+            explicit(&[], &[3]).quantile(0.5),
+            Some(0.0),
+            "a single bucket without bounds says nothing about its values"
+        );
         assert_eq!(explicit(&[-5.0, 5.0], &[2, 0, 0]).quantile(0.5), Some(-5.0));
     }
 
     #[test]
-    fn what_has_no_bound_ends_at_the_greatest_and_the_least() {
+    fn buckets_without_a_bound_end_at_the_minimum_and_maximum() {
         let value = Histogram {
             explicit_bounds: [10.0].into(),
             bucket_counts: [2, 2].into(),
@@ -261,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_finer_is_made_as_coarse_as_the_other() {
+    fn adding_brings_the_finer_histogram_to_the_coarser_scale() {
         // Scale 1 has factor √2: buckets 0 and 1 are scale 0's bucket 0, -1 and -2 its bucket -1.
         let fine = exponential(1, -2, &[1, 2, 3, 4], 1);
         let both = fine.plus(&exponential(0, -1, &[10, 20], 2)).unwrap();
@@ -273,8 +283,8 @@ mod tests {
     fn a_continuation_has_no_fewer_in_any_bucket() {
         let (before, after) = (explicit(&[1.0], &[2, 3]), explicit(&[1.0], &[2, 5]));
         assert_eq!(after.minus(&before), Some(Some(explicit(&[1.0], &[0, 2]))));
-        assert_eq!(before.minus(&after), Some(None), "it has started anew");
-        assert_eq!(after.minus(&explicit(&[2.0], &[1, 0])), None, "other bounds");
+        assert_eq!(before.minus(&after), Some(None), "the counter was reset");
+        assert_eq!(after.minus(&explicit(&[2.0], &[1, 0])), None, "the bounds differ");
         assert_eq!(after.plus(&exponential(0, 0, &[1], 0)), None);
     }
 }

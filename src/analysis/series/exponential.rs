@@ -1,10 +1,10 @@
-//! Buckets whose bounds grow by a factor, and how two sets of them are made alike.
+//! Exponential buckets, and how two sets of them are brought to the same scale.
 
 use std::collections::BTreeMap;
 
 pub(super) type Numbered = BTreeMap<i64, u64>;
 
-/// Counts by the number of the bucket. No bucket is there that holds nothing.
+/// Counts by bucket number. Empty buckets are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Exponential {
     pub(super) scale: i32,
@@ -15,9 +15,9 @@ pub(super) struct Exponential {
 }
 
 impl Exponential {
-    /// Both with the coarser scale and the wider zero bucket. What holds nothing decides nothing: the scale of one that has zeros only,
-    /// and the threshold of one that has none.
-    fn alike(mut one: Self, mut other: Self) -> (Self, Self) {
+    /// Brings both to the coarser scale and the wider zero bucket. Empty parts are ignored: the
+    /// scale of a histogram without buckets, and the threshold of one without zeros.
+    fn align(mut one: Self, mut other: Self) -> (Self, Self) {
         let scale = match (one.has_buckets(), other.has_buckets()) {
             (true, false) => one.scale,
             (false, true) => other.scale,
@@ -29,7 +29,8 @@ impl Exponential {
             this.positive = coarser(&this.positive, this.scale, scale);
             this.negative = coarser(&this.negative, this.scale, scale);
             this.scale = scale;
-            // A bucket that the threshold lies in goes into the zero bucket whole. (As Prometheus has it.)
+            // A bucket that contains the threshold goes into the zero bucket whole, as in
+            // Prometheus.
             for side in [&this.positive, &this.negative] {
                 let within = |number: &i64| bound(*number, scale) < wider && wider < bound(*number + 1, scale);
                 if let Some(number) = side.keys().copied().find(within) {
@@ -50,9 +51,9 @@ impl Exponential {
         (one, other)
     }
 
-    /// Bucket by bucket; `None` if two can't be combined.
+    /// Combines both bucket by bucket; `None` if `by` fails for one.
     pub(super) fn combine(self, other: Self, by: impl Fn(u64, u64) -> Option<u64>) -> Option<Self> {
-        let (one, other) = Self::alike(self, other);
+        let (one, other) = Self::align(self, other);
         let each = |mut one: Numbered, other: Numbered| {
             for (number, count) in other {
                 let sum = by(one.get(&number).copied().unwrap_or(0), count)?;
@@ -75,7 +76,7 @@ impl Exponential {
     }
 }
 
-/// Where the bucket of this number begins.
+/// Returns the lower bound of a bucket.
 pub(super) fn bound(number: i64, scale: i32) -> f64 {
     if number == 0 {
         // At scales that no sender has, the factor is infinite, and nothing times that is not a
@@ -85,7 +86,7 @@ pub(super) fn bound(number: i64, scale: i32) -> f64 {
     (number as f64 * (-f64::from(scale)).exp2()).exp2()
 }
 
-/// Buckets of one scale as those of a coarser one: each step down puts two together.
+/// Merges buckets into those of a coarser scale. Each scale down puts two buckets together.
 pub(super) fn coarser(buckets: &Numbered, from: i32, to: i32) -> Numbered {
     let steps = (i64::from(from) - i64::from(to)).min(63);
     let mut coarse = Numbered::new();

@@ -1,4 +1,4 @@
-//! Series: a metric's points, put together again by what they are about.
+//! Metric series, assembled from points.
 
 mod amount;
 mod distribution;
@@ -14,9 +14,10 @@ use crate::signal::{
 pub use distribution::Distribution;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use writers::{Reading, Step};
+use writers::{Reading, Step, steps};
 
-/// The points of one metric that carry the same attributes and come from the same source, in the order of their times.
+/// The points of one metric that carry the same attributes and come from the same source, in order
+/// of time.
 ///
 /// ```
 /// use slipring::{Metric, MetricKind, MetricPoint, Source, Store, Temporality};
@@ -39,33 +40,34 @@ use writers::{Reading, Step};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Series {
-    /// The metric, and who measured it: as its first point has it.
+    /// The metric and its source, taken from the series' first point.
     pub source: Source,
-    /// What tells it from the metric's other series, by name.
+    /// The attributes that distinguish it from the metric's other series, sorted by name.
     pub attributes: Attributes,
-    /// Its points by time. At least one. Of several with the same times the last that came; of a
-    /// delta series each, since what they measured adds up, but those that are equal in all once,
-    /// which were delivered again.
+    /// Its points by time. Never empty.
+    ///
+    /// Of several points with the same times, the last to arrive is kept. A delta series keeps each
+    /// of them, since their values add up, but a redelivered point with the same value only once.
     pub points: Vec<MetricPoint>,
 }
 
-/// By how much a counter grew between two times.
+/// The growth of a counter between two times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Increment {
-    /// From when on it was counted, in nanoseconds since the Unix epoch, if that is known.
+    /// The start of the interval, in nanoseconds since the Unix epoch, if it is known.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::option_nanos"))]
     pub from: Option<u64>,
-    /// Until when, in nanoseconds since the Unix epoch.
+    /// The end of the interval, in nanoseconds since the Unix epoch.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub to: u64,
-    /// By how much.
+    /// The growth.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::double"))]
     pub amount: f64,
 }
 
-/// With the metric, the resource and the scope in place of the source.
+/// Serializes the metric, the resource and the scope in place of the source.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Series {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -82,7 +84,7 @@ impl serde::Serialize for Series {
 }
 
 impl Increment {
-    /// How fast, by the second, if it is known how long it took and that was not nothing.
+    /// Returns the growth per second, if the interval is known and not empty.
     pub fn per_second(&self) -> Option<f64> {
         per_second(self.amount, self.from?, self.to)
     }
@@ -93,8 +95,8 @@ fn per_second(amount: f64, from: u64, to: u64) -> Option<f64> {
 }
 
 impl Query<'_, MetricPoint> {
-    /// The series that the query's points make up, in the order of their names, and then of their attributes and sources. Copies the
-    /// points. O(n log n).
+    /// Returns the series that the query's points form, sorted by name, then by attributes and
+    /// source. Copies the points. O(n log n).
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
@@ -103,7 +105,7 @@ impl Query<'_, MetricPoint> {
     }
 }
 
-/// A hash of what a series is known by.
+/// Returns a hash of the properties that identify a series.
 fn identity(state: &RandomState, point: &MetricPoint, attributes: &Attributes) -> u64 {
     let (metric, scope) = (point.metric(), point.scope());
     let metric = (metric.name(), metric.unit(), metric.kind());
@@ -112,19 +114,20 @@ fn identity(state: &RandomState, point: &MetricPoint, attributes: &Attributes) -
 }
 
 impl Series {
-    /// Sorts points, the oldest arrival first, into their series: for points from elsewhere than a store.
+    /// Groups points that do not come from a store into series. The points must be in order of
+    /// arrival, oldest first.
     pub fn assemble(points: Vec<MetricPoint>) -> Vec<Self> {
         let state = RandomState::default();
         let mut all: Vec<Self> = Vec::new();
-        // Those with one hash: one, as a rule.
+        // Series by the hash of their identity; usually one for each hash.
         let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
         for point in points {
-            let attributes = by_name(point.attributes());
-            let alike = by_hash.entry(identity(&state, &point, &attributes)).or_default();
-            let known = alike.iter().copied().find(|&number| all[number].is_of(&point, &attributes));
+            let attributes = sorted_by_name(point.attributes());
+            let same_hash = by_hash.entry(identity(&state, &point, &attributes)).or_default();
+            let known = same_hash.iter().copied().find(|&number| all[number].contains(&point, &attributes));
             let number = known.unwrap_or_else(|| {
                 let (source, attributes) = (point.source().clone(), attributes.clone());
-                alike.push(all.len());
+                same_hash.push(all.len());
                 all.push(Self { source, attributes, points: Vec::new() });
                 all.len() - 1
             });
@@ -140,23 +143,23 @@ impl Series {
         all
     }
 
-    /// The metric.
+    /// Returns the metric.
     pub fn metric(&self) -> MetricRef<'_> {
         self.source.metric()
     }
 
-    /// The process that measured it.
+    /// Returns the resource that measured the metric.
     pub fn resource(&self) -> ResourceRef<'_> {
         self.source.resource()
     }
 
-    /// The library that measured it.
+    /// Returns the instrumentation scope that measured the metric.
     pub fn scope(&self) -> ScopeRef<'_> {
         self.source.scope()
     }
 
-    /// Whether a point belongs here.
-    fn is_of(&self, point: &MetricPoint, attributes: &Attributes) -> bool {
+    /// Returns whether a point belongs to this series.
+    fn contains(&self, point: &MetricPoint, attributes: &Attributes) -> bool {
         if self.attributes != *attributes {
             return false;
         }
@@ -172,20 +175,21 @@ impl Series {
     fn put_in_order(&mut self) {
         let times = |point: &MetricPoint| (point.time_unix_nanos(), point.start_unix_nanos());
         if self.temporality() == Some(Temporality::Delta) {
-            // What two tell of one stretch of time adds up, unless it is the same twice.
+            // Points of one stretch of time add up, unless the same point was delivered twice.
             let amount = |point: &MetricPoint| (point.count(), point.number().map(f64::to_bits));
             self.points.sort_by_cached_key(|point| (times(point), amount(point)));
             self.points.dedup_by(|one, before| times(one) == times(before) && one.value() == before.value());
             return;
         }
-        // Stable: of one time, the last that came stands last, and is the one that stays.
+        // The sort is stable, so the last point to arrive stands last among points with equal
+        // times. Reversing makes `dedup` keep it.
         self.points.sort_by_key(times);
         self.points.reverse();
         self.points.dedup_by_key(|point| times(point));
         self.points.reverse();
     }
 
-    /// The newest point that has a value.
+    /// Returns the newest point that has a value.
     pub fn last(&self) -> Option<&MetricPoint> {
         self.recorded().next_back()
     }
@@ -205,21 +209,23 @@ impl Series {
         }
     }
 
-    /// By how much it grew from point to point: of a sum its value, of a histogram its count. Empty for gauges, for summaries, and if
-    /// the source does not say what it counts from.
+    /// Returns the growth from point to point: of a sum's value, or of a histogram's count. Empty
+    /// for gauges, for summaries, and if the source does not state the temporality.
     ///
-    /// Of a delta series every point counts. Of a cumulative one
+    /// In a delta series every point counts. In a cumulative series:
     ///
-    /// - the first point tells nothing, since what it counts came before;
-    /// - one that starts after the point before, or, if the series only ever grows, has less than that, in all or in a bucket of a
-    ///   histogram, or other buckets, has started anew, and grown by its new value;
-    /// - points with another start that is before the point before are another writer's, whose own points continue each other. Starts that
-    ///   differ by up to a second are one, unless what they count falls;
-    /// - a point whose start is its own time begins a sequence of which the start is not known, and adds nothing, as OpenTelemetry's data
-    ///   model has it.
+    /// - The first point yields nothing, since what it counts came before.
+    /// - A point resets the count if it starts after the previous point's time. In a monotonic
+    ///   series, it also does if it has less than the previous point, in all or in one bucket of a
+    ///   histogram, or if it has other buckets. Then it has grown by its new value.
+    /// - Points with a different start, one before the previous point's time, belong to another
+    ///   writer, whose points continue each other. Starts that differ by up to a second count as
+    ///   equal, unless the count decreases between them.
+    /// - A point whose start equals its own time begins a sequence with an unknown start, and adds
+    ///   nothing, as OpenTelemetry's data model specifies.
     ///
-    /// Points of cumulative series whose own time is not known (0) are left out, and of every
-    /// series those whose value is NaN or infinite.
+    /// Points of cumulative series without a time (0) are left out. So are points of every series
+    /// whose value is NaN or infinite.
     pub fn increments(&self) -> Vec<Increment> {
         match self.temporality() {
             Some(Temporality::Delta) => {
@@ -236,27 +242,28 @@ impl Series {
                 let readings: Vec<Reading<'_>> = self.timed().collect();
                 let increment = |step| {
                     let (before, at, amount) = match step {
-                        Step::Grown { before, at } => (before, at, readings[at].amount.since(readings[before].amount)),
-                        Step::Anew { before, at } => (before, at, readings[at].amount.as_double()),
+                        Step::Growth { before, at } => (before, at, readings[at].amount.since(readings[before].amount)),
+                        Step::Reset { before, at } => (before, at, readings[at].amount.as_double()),
                     };
                     Increment { from: Some(readings[before].time()), to: readings[at].time(), amount }
                 };
-                writers::steps(&readings, self.only_grows()).into_iter().map(increment).collect()
+                steps(&readings, self.is_monotonic()).into_iter().map(increment).collect()
             }
             _ => Vec::new(),
         }
     }
 
-    /// Points with a value and a time.
+    /// Iterates over the points with a value and a time.
     fn timed(&self) -> impl Iterator<Item = Reading<'_>> {
         self.recorded().filter(|point| point.time_unix_nanos() > 0).filter_map(Reading::of)
     }
 
-    fn only_grows(&self) -> bool {
+    fn is_monotonic(&self) -> bool {
         !matches!(self.metric().kind(), MetricKind::Sum { monotonic: false, .. })
     }
 
-    /// How fast it grew over all of its points, by the second; `None` where [`increments`](Series::increments) tell nothing.
+    /// Returns the growth per second over all points; `None` if [`increments`](Series::increments)
+    /// has no known interval.
     pub fn rate(&self) -> Option<f64> {
         let increments = self.increments();
         let from = increments.iter().filter_map(|one| one.from).min()?;
@@ -265,37 +272,40 @@ impl Series {
         per_second(known.map(|one| one.amount).sum(), from, to)
     }
 
-    /// What its points measured, all together: of a cumulative series what came in meanwhile, as its
-    /// [`increments`](Series::increments) have it, or, if it has one point only, up to that. `None` if it is no histogram, or one whose
-    /// buckets change on the way. A point that measured nothing changes nothing, whatever its buckets.
+    /// Returns the distribution of everything that the points measured. For a cumulative series,
+    /// that is what was added between its points, as [`increments`](Series::increments) counts it;
+    /// with a single point, it is everything up to that point. `None` if the metric is no
+    /// histogram, or if its buckets change on the way. Points that measured nothing are ignored,
+    /// whatever their buckets.
     pub fn distribution(&self) -> Option<Distribution> {
-        let together = |mut all: std::vec::IntoIter<Distribution>| {
+        let sum_of = |mut all: std::vec::IntoIter<Distribution>| {
             let first = all.next()?;
             all.try_fold(first, |sum, next| sum.plus(&next))
         };
         let measured = || self.recorded().filter_map(|point| Distribution::of(&point.value()));
         match self.temporality()? {
-            Temporality::Delta => together(measured().collect::<Vec<_>>().into_iter()),
+            Temporality::Delta => sum_of(measured().collect::<Vec<_>>().into_iter()),
             Temporality::Cumulative => {
                 let readings: Vec<Reading<'_>> = self.timed().filter(|one| one.spread.is_some()).collect();
                 let spread = |at: usize| readings[at].spread.as_ref();
                 let grown = |step| match step {
-                    Step::Grown { before, at } => spread(at)?.minus(spread(before)?)?,
-                    Step::Anew { at, .. } => spread(at).cloned(),
+                    Step::Growth { before, at } => spread(at)?.minus(spread(before)?)?,
+                    Step::Reset { at, .. } => spread(at).cloned(),
                 };
-                let steps = writers::steps(&readings, true);
+                let steps = steps(&readings, true);
                 if steps.is_empty() {
-                    return together(measured().collect::<Vec<_>>().into_iter());
+                    return sum_of(measured().collect::<Vec<_>>().into_iter());
                 }
                 let grown: Option<Vec<Distribution>> = steps.into_iter().map(grown).collect();
-                together(grown?.into_iter())
+                sum_of(grown?.into_iter())
             }
             Temporality::Unspecified => None,
         }
     }
 
-    /// The value that so large a share of what was measured does not exceed, from 0 to 1: of histograms by their
-    /// [`distribution`](Series::distribution), of a summary the last point's, if that has the very quantile.
+    /// Returns the value that this share of the measurements, from 0 to 1, does not exceed.
+    /// Histograms use their [`distribution`](Series::distribution). A summary returns the last
+    /// point's value for exactly this quantile, if the point has it.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         if let (MetricKind::Summary, Some(PointValue::Summary(summary))) =
             (self.metric().kind(), self.last().map(MetricPoint::value))
@@ -306,8 +316,8 @@ impl Series {
     }
 }
 
-/// In the order of their names, so that the same in another order are the same.
-fn by_name(attributes: AttributesRef<'_>) -> Attributes {
+/// Sorts attributes by name, so that equal sets in a different order compare equal.
+fn sorted_by_name(attributes: AttributesRef<'_>) -> Attributes {
     let mut sorted: Vec<KeyValue> = attributes.to_attributes().into_vec();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
     sorted.into()

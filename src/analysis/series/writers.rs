@@ -1,40 +1,43 @@
-//! Which points of a cumulative series continue which.
+//! Finds which points of a cumulative series continue which.
 //!
-//! A series should have one writer at a time. Where several processes say the same of themselves it has more, and their points
-//! interleave: each is told by the start from which it counts. (OpenTelemetry's data model calls this overlap.)
+//! A series should have one writer at a time. If several processes report the same series, their
+//! points interleave. Each writer is identified by the start time from which it counts.
+//! OpenTelemetry's data model calls this overlap.
 
 use super::amount::Amount;
 use super::distribution::Distribution;
 use crate::signal::MetricPoint;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Starts that lie no farther apart, in nanoseconds, are one that its sender works out anew for each point.
+/// Starts that are at most this many nanoseconds apart may be one: some senders recompute their
+/// start for each point.
 const JITTER: u64 = 1_000_000_000;
 
-/// A point of known time that can be compared with others of its kind.
+/// A point with a known time and a value that can be compared with others of its kind.
 pub(super) struct Reading<'a> {
     pub(super) point: &'a MetricPoint,
-    /// What grows.
+    /// The quantity that grows: a sum's value or a histogram's count.
     pub(super) amount: Amount,
     pub(super) spread: Option<Distribution>,
 }
 
-/// What a point adds to the ones before it, all by their places.
+/// What a point adds to an earlier one. Both are indices into the readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It continues `before`.
-    Grown { before: usize, at: usize },
-    /// It counts from 0, since `before` or later.
-    Anew { before: usize, at: usize },
+    /// It continues `before`, and adds the difference.
+    Growth { before: usize, at: usize },
+    /// It counts from 0, starting at or after `before`.
+    Reset { before: usize, at: usize },
 }
 
-/// Since when a point counts, as far as it says.
+/// The time from which a point says that it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
     Known(u64),
     Unknown,
-    /// The start is the point's own time: the first of a sequence whose start is not known. What it counts came before.
-    Here(u64),
+    /// The start equals the point's own time: the first point of a sequence with an unknown start.
+    /// Everything that it counts came before.
+    AtPoint(u64),
 }
 
 impl<'a> Reading<'a> {
@@ -49,7 +52,7 @@ impl<'a> Reading<'a> {
         match start {
             0 => Start::Unknown,
             _ if start < time => Start::Known(start),
-            _ if start == time => Start::Here(start),
+            _ if start == time => Start::AtPoint(start),
             _ => Start::Unknown,
         }
     }
@@ -58,63 +61,65 @@ impl<'a> Reading<'a> {
         self.point.time_unix_nanos()
     }
 
-    /// Whether this can't continue the other, if what they count only grows: it has less, in all or
-    /// in a bucket, or its buckets are others. (As Prometheus detects resets.)
-    fn fell_since(&self, before: &Self) -> bool {
-        let bucket_fell = || {
+    /// Returns whether the count decreased since `before`, in all or in one bucket, or whether the
+    /// buckets are others. Then this point cannot continue it in a monotonic series. Prometheus
+    /// detects resets in the same way.
+    fn decreased_since(&self, before: &Self) -> bool {
+        let bucket_decreased = || {
             let spreads = self.spread.as_ref().zip(before.spread.as_ref());
             spreads.is_some_and(|(after, before)| !matches!(after.minus(before), Some(Some(_))))
         };
-        self.amount.since(before.amount) < 0.0 || bucket_fell()
+        self.amount.since(before.amount) < 0.0 || bucket_decreased()
     }
 }
 
-/// A writer, by its newest point.
+/// A writer, with its newest point.
 struct Writer {
     last: usize,
     start: Option<u64>,
 }
 
-/// Goes through the points in the order of their times.
+/// A pass over the points in order of time.
 struct Pass<'a> {
     readings: &'a [Reading<'a>],
-    only_grows: bool,
-    /// Of each known start the one that stands for it and for those that are but jitter.
+    monotonic: bool,
+    /// For each known start, the start that represents it and all that differ from it by jitter
+    /// only.
     starts: HashMap<u64, u64>,
-    /// Where each start is seen for the last time.
+    /// The last point with each start.
     last_seen: HashMap<u64, usize>,
     writers: Vec<Writer>,
     by_start: HashMap<u64, usize>,
-    /// The writers by the times of their newest points.
+    /// The writers, ordered by the times of their newest points.
     by_time: BTreeSet<(u64, usize)>,
     /// The writer of points without a start, and that of points that start at their own times.
-    nameless: Option<usize>,
-    here: Option<usize>,
-    /// The writer of the point before.
+    without_start: Option<usize>,
+    at_point: Option<usize>,
+    /// The writer of the previous point.
     newest: Option<usize>,
 }
 
-/// What each point adds, in the order of their times, in which they must come. A writer's first point adds nothing, unless it began
-/// after another's last. O(n log n).
-pub(super) fn steps(readings: &[Reading<'_>], only_grows: bool) -> Vec<Step> {
-    let starts = without_jitter(readings, only_grows);
+/// Returns what each point adds. The readings must be sorted by time. A writer's first point adds
+/// nothing, unless it started after another writer's last point. O(n log n).
+pub(super) fn steps(readings: &[Reading<'_>], monotonic: bool) -> Vec<Step> {
+    let starts = group_starts(readings, monotonic);
     let known = readings.iter().enumerate().filter_map(|(at, one)| match one.start() {
         Start::Known(start) => Some((starts[&start], at)),
-        Start::Here(start) => Some((*starts.get(&start).unwrap_or(&start), at)),
+        Start::AtPoint(start) => Some((*starts.get(&start).unwrap_or(&start), at)),
         Start::Unknown => None,
     });
     let last_seen = known.collect();
     let (writers, by_start, by_time) = Default::default();
     let mut pass = Pass {
         readings,
-        only_grows,
+        monotonic,
         starts,
         last_seen,
         writers,
         by_start,
         by_time,
-        nameless: None,
-        here: None,
+        without_start: None,
+        at_point: None,
         newest: None,
     };
     (0..readings.len()).filter_map(|at| pass.step(at)).collect()
@@ -123,51 +128,54 @@ pub(super) fn steps(readings: &[Reading<'_>], only_grows: bool) -> Vec<Step> {
 impl Pass<'_> {
     fn step(&mut self, at: usize) -> Option<Step> {
         match self.readings[at].start() {
-            Start::Known(start) => self.known(at, self.starts[&start]),
+            Start::Known(start) => self.step_with_start(at, self.starts[&start]),
             Start::Unknown => {
-                // What does not say since when it counts continues whatever came before.
-                let writer = self.nameless.or(self.newest);
-                self.nameless = Some(writer.unwrap_or(self.writers.len()));
-                self.goes_on(writer, at, None)
+                // Continue the writer of the last such point or, without one, of the previous
+                // point.
+                let writer = self.without_start.or(self.newest);
+                self.without_start = Some(writer.unwrap_or(self.writers.len()));
+                self.continue_writer(writer, at, None)
             }
-            Start::Here(start) => {
-                let here = self.here.filter(|&writer| {
-                    // One that says so of each point knows no starts.
-                    matches!(self.readings[self.writers[writer].last].start(), Start::Here(_))
+            Start::AtPoint(start) => {
+                let writer = self.at_point.filter(|&writer| {
+                    // If the writer's last point was like this too, the writer never knows its
+                    // start.
+                    matches!(self.readings[self.writers[writer].last].start(), Start::AtPoint(_))
                 });
-                self.here = Some(here.unwrap_or(self.writers.len()));
-                self.by_start.insert(*self.starts.get(&start).unwrap_or(&start), self.here?);
-                self.goes_on(here, at, Some(start))
+                self.at_point = Some(writer.unwrap_or(self.writers.len()));
+                self.by_start.insert(*self.starts.get(&start).unwrap_or(&start), self.at_point?);
+                self.continue_writer(writer, at, Some(start))
             }
         }
     }
 
-    fn known(&mut self, at: usize, start: u64) -> Option<Step> {
+    fn step_with_start(&mut self, at: usize, start: u64) -> Option<Step> {
         let own = self.by_start.get(&start).copied();
         if let Some(writer) = own {
             let Writer { last, start: since } = self.writers[writer];
             let began_since = self.readings[at].point.start_unix_nanos() >= self.readings[last].time();
             if since.is_some_and(|since| self.readings[at].point.start_unix_nanos() <= since) || !began_since {
-                return self.goes_on(own, at, Some(self.readings[at].point.start_unix_nanos()));
+                return self.continue_writer(own, at, Some(self.readings[at].point.start_unix_nanos()));
             }
         }
-        // It began after the newest point of some writer: that one's successor.
+        // It started after some writer's newest point, so it succeeds that writer.
         let raw = self.readings[at].point.start_unix_nanos();
         let ended = self.by_time.range(..=(raw, usize::MAX)).next_back().map(|&(_, writer)| self.writers[writer].last);
-        let continued = if ended.is_none() { self.moved(at, raw) } else { None };
+        let continued = if ended.is_none() { self.restated(at, raw) } else { None };
         self.by_start.insert(start, continued.unwrap_or(self.writers.len()));
         match ended {
             Some(before) => {
                 self.add(at, Some(raw));
-                Some(Step::Anew { before, at })
+                Some(Step::Reset { before, at })
             }
-            None => self.goes_on(continued, at, Some(raw)),
+            None => self.continue_writer(continued, at, Some(raw)),
         }
     }
 
-    /// The writer of the point before, if it looks as if only what it says of its start had changed: it says the former no more, and
-    /// the new one differs by less than the time between.
-    fn moved(&self, at: usize, start: u64) -> Option<usize> {
+    /// Returns the writer of the previous point if it seems to have only restated its start: no
+    /// later point has the former start, and the two starts differ by no more than the time between
+    /// the points.
+    fn restated(&self, at: usize, start: u64) -> Option<usize> {
         let before = at.checked_sub(1)?;
         let writer = self.newest?;
         let (one, other) = (&self.readings[before], &self.readings[at]);
@@ -177,13 +185,13 @@ impl Pass<'_> {
                 gone && former.abs_diff(start) <= other.time() - one.time()
             }
             Start::Unknown => true,
-            Start::Here(_) => false,
+            Start::AtPoint(_) => false,
         };
-        (near && !other.fell_since(one)).then_some(writer)
+        (near && !other.decreased_since(one)).then_some(writer)
     }
 
-    /// The next point of a writer; of a new one, if there is none.
-    fn goes_on(&mut self, writer: Option<usize>, at: usize, start: Option<u64>) -> Option<Step> {
+    /// Adds a point to a writer; to a new one, if `writer` is `None`.
+    fn continue_writer(&mut self, writer: Option<usize>, at: usize, start: Option<u64>) -> Option<Step> {
         let Some(writer) = writer else {
             self.add(at, start);
             return None;
@@ -194,8 +202,8 @@ impl Pass<'_> {
         let since = start.or(self.writers[writer].start);
         self.writers[writer] = Writer { last: at, start: since };
         self.newest = Some(writer);
-        let anew = self.only_grows && self.readings[at].fell_since(&self.readings[before]);
-        Some(if anew { Step::Anew { before, at } } else { Step::Grown { before, at } })
+        let resets = self.monotonic && self.readings[at].decreased_since(&self.readings[before]);
+        Some(if resets { Step::Reset { before, at } } else { Step::Growth { before, at } })
     }
 
     fn add(&mut self, at: usize, start: Option<u64>) {
@@ -205,9 +213,10 @@ impl Pass<'_> {
     }
 }
 
-/// For each known start the least of those that are one with it: neighbours within the jitter, between whose points nothing falls.
-/// Where something does, they are several writers that began together.
-fn without_jitter(readings: &[Reading<'_>], only_grows: bool) -> HashMap<u64, u64> {
+/// Returns, for each known start, the least start of its group: neighbours within the jitter. If
+/// the count decreases between points of a group, the group is several writers that started
+/// together, and is split.
+fn group_starts(readings: &[Reading<'_>], monotonic: bool) -> HashMap<u64, u64> {
     let known = readings.iter().filter_map(|one| match one.start() {
         Start::Known(start) => Some((start, one)),
         _ => None,
@@ -223,11 +232,11 @@ fn without_jitter(readings: &[Reading<'_>], only_grows: bool) -> HashMap<u64, u6
     for (start, one) in known {
         let group = near[&start];
         let before = last.insert(group, one);
-        let fell = before.is_some_and(|before| {
+        let decreased = before.is_some_and(|before| {
             let other = before.point.start_unix_nanos() != start;
-            only_grows && other && start < before.time() && one.fell_since(before)
+            monotonic && other && start < before.time() && one.decreased_since(before)
         });
-        if fell {
+        if decreased {
             several.insert(group);
         }
     }

@@ -1,6 +1,6 @@
-//! One trace from its spans, in whatever order they came.
+//! Assembles a trace from its spans, in whatever order they arrived.
 
-use super::parents::{self, Kin};
+use super::parents::{self, SpanKey};
 use super::path::{self, PathSegment};
 use super::span::TraceSpan;
 use crate::engine::state::Engine;
@@ -11,14 +11,17 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-/// A trace: its spans in the order of a waterfall, each after its parent, siblings by their start.
+/// A trace: its spans in the order of a waterfall chart, each after its parent, siblings by start.
 ///
-/// Nothing is asked of the spans, and in which order they came makes no difference. One whose parent is not here (an orphan), and one
-/// of several roots, stands at the top like the root; parents that lead in a circle are cut where the first of the circle began.
+/// Any spans can be assembled, and their order of arrival makes no difference. An orphan (a span
+/// whose parent is not in the store) and each of several roots stand at the top level like the
+/// root. A cycle of parents is cut at the span that began first.
 ///
-/// At-least-once delivery brings a span more than once. Spans with the same id, service, kind, name and start are one; the one that
-/// ended last is shown. Spans that have only the id in common are not: in some systems, such as Zipkin's, the client's span and the
-/// server's share one. The server's then stands under the client's, and what names the id as its parent under the one of its own service.
+/// At-least-once delivery can bring a span more than once. Spans with the same id, service, kind,
+/// name and start are taken as one, and the one that ended last is kept. Spans that share only the
+/// id are different spans: in some systems, such as Zipkin's, the client's span and the server's
+/// share one. The server's span then becomes a child of the client's. A span that names the id as
+/// its parent becomes a child of the one of its own service.
 ///
 /// ```
 /// use slipring::{Span, SpanId, Store, TraceId};
@@ -42,21 +45,22 @@ use std::ops::Range;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Trace {
-    /// Its id.
+    /// The trace's id.
     pub trace_id: TraceId,
-    /// Its spans, each after its parent.
+    /// The trace's spans, each after its parent.
     pub spans: Vec<TraceSpan>,
-    /// Spans that were left out because they were delivered before: with the id, service, kind, name and start of another.
+    /// The number of spans left out as redelivered: another span has the same id, service, kind,
+    /// name and start.
     pub duplicates: u64,
-    /// Whether spans of it are known to have been evicted. Of those that lie in one shard with some that are left, that is always
-    /// known; a shard that has let all of its spans of the trace go remembers that for about as long as it keeps other
-    /// records.
+    /// Whether spans of the trace are known to have been evicted. This is always known if a shard
+    /// still holds other spans of the trace. A shard that evicted all of them remembers that for
+    /// about as long as it keeps other records.
     pub partial: bool,
 }
 
 impl Store<Span> {
-    /// A trace, assembled from the spans that the store holds of it; `None` if there are none. Copies them. O(n log n) in
-    /// their number, beside the query.
+    /// Returns a trace, assembled from the spans that the store holds of it; `None` if it holds
+    /// none. Copies the spans. O(n log n) in their number, plus the query.
     pub fn trace(&self, id: impl Into<TraceId>) -> Option<Trace> {
         trace_of(self.engine(), id.into())
     }
@@ -69,17 +73,18 @@ pub(super) fn trace_of(engine: &Engine<Span>, id: TraceId) -> Option<Trace> {
     (!spans.is_empty()).then(|| Trace { partial, ..Trace::assemble(id, spans) })
 }
 
-/// How spans of one trace hang together: indices into the list that was given.
+/// The tree of one trace's spans, as indices into a list of spans.
 struct Shape {
-    /// Each after its parent.
+    /// The spans, each after its parent.
     order: Vec<usize>,
-    /// By index in `order`.
+    /// Each span's parent, as an index into `order`.
     parents: Vec<Option<usize>>,
     depths: Vec<u32>,
 }
 
 impl Shape {
-    /// From each one's parent, in a list that is in the order of their starts. O(n), however deep they nest.
+    /// Builds the tree from each span's parent. The list must be sorted by start. O(n), however
+    /// deep the spans nest.
     fn of(parents: &[Option<usize>]) -> Self {
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); parents.len()];
         let mut tops = Vec::new();
@@ -91,13 +96,13 @@ impl Shape {
         }
         let mut shape = Self { order: Vec::new(), parents: Vec::new(), depths: Vec::new() };
         let mut placed = vec![false; parents.len()];
-        let tops_known = tops.len();
+        let top_count = tops.len();
         for (turn, top) in tops.into_iter().chain(0..parents.len()).enumerate() {
             if placed[top] {
                 continue;
             }
-            // What no top leads to hangs on a circle.
-            let top = if turn < tops_known { top } else { first_of_circle(top, parents) };
+            // A span that no top-level span leads to hangs on a cycle.
+            let top = if turn < top_count { top } else { first_of_cycle(top, parents) };
             let mut open = vec![(top, None, 0)];
             while let Some((number, parent, depth)) = open.pop() {
                 if std::mem::replace(&mut placed[number], true) {
@@ -114,10 +119,10 @@ impl Shape {
     }
 }
 
-/// The first to begin of the circle into which a span's ancestors lead.
-fn first_of_circle(from: usize, parents: &[Option<usize>]) -> usize {
-    let above = |number: usize| parents[number].expect("it would be a top otherwise");
-    // One goes twice as fast as the other: where they meet is on the circle (Floyd).
+/// Returns the span that began first on the cycle that a span's ancestors form.
+fn first_of_cycle(from: usize, parents: &[Option<usize>]) -> usize {
+    let above = |number: usize| parents[number].expect("a span without a parent is a top-level span");
+    // Floyd's cycle detection: the place where the slow and the fast pointer meet is on the cycle.
     let (mut slow, mut fast) = (above(from), above(above(from)));
     while slow != fast {
         (slow, fast) = (above(slow), above(above(fast)));
@@ -131,18 +136,18 @@ fn first_of_circle(from: usize, parents: &[Option<usize>]) -> usize {
 }
 
 impl Trace {
-    /// Puts spans of one trace together, in whatever order they come: for spans from elsewhere than a store. They are not
-    /// asked for their trace ids.
+    /// Assembles spans that do not come from a store, in whatever order. All of them are taken as
+    /// spans of this trace; their own trace ids are ignored.
     pub fn assemble(trace_id: TraceId, spans: Vec<Span>) -> Self {
         let before = spans.len();
-        let spans = in_order_and_once(spans);
+        let spans = sorted_without_duplicates(spans);
         let duplicates = (before - spans.len()) as u64;
         let mut services = HashMap::new();
-        let kin: Vec<Kin> = spans
+        let keys: Vec<SpanKey> = spans
             .iter()
             .map(|span| {
                 let next = services.len() as u32;
-                Kin {
+                SpanKey {
                     trace: TraceId::from(ONE_TRACE),
                     id: span.span_id(),
                     parent: span.parent_span_id(),
@@ -152,13 +157,13 @@ impl Trace {
                 }
             })
             .collect();
-        let shape = Shape::of(&parents::of(&kin, |one| *one));
-        let mut given: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
-        let mut placed: Vec<TraceSpan> = Vec::with_capacity(given.len());
+        let shape = Shape::of(&parents::of(&keys, |one| *one));
+        let mut remaining: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
+        let mut placed: Vec<TraceSpan> = Vec::with_capacity(remaining.len());
         for (place, &number) in shape.order.iter().enumerate() {
-            let span = given[number].take().expect("each span has one place");
+            let span = remaining[number].take().expect("each span is placed once");
             let parent = shape.parents[place];
-            let orphan = parent.is_none() && names_a_parent(&span);
+            let orphan = parent.is_none() && has_parent_id(&span);
             placed.push(TraceSpan { span, parent, depth: shape.depths[place], orphan, self_time: 0 });
         }
         let mut trace = Self { trace_id, spans: placed, duplicates, partial: false };
@@ -166,8 +171,8 @@ impl Trace {
         trace
     }
 
-    /// The span at the top: the first root to begin, or, without a root, the first orphan. A trace has spans, so there is
-    /// one, unless it was assembled from none.
+    /// Returns the first root to begin or, without a root, the first orphan. `None` only if the
+    /// trace was assembled from no spans.
     pub fn root(&self) -> Option<&TraceSpan> {
         self.root_place().map(|place| &self.spans[place])
     }
@@ -178,8 +183,9 @@ impl Trace {
         root.map(|(place, _)| place)
     }
 
-    /// From its first span's start to the last one's end, in nanoseconds since the Unix epoch. A time that is not known (0) takes no
-    /// part; if no start is known, it is the first end.
+    /// Returns the time from the first span's start to the last span's end, in nanoseconds since
+    /// the Unix epoch. Unknown times (0) are ignored. If no start is known, the range begins at the
+    /// first end.
     pub fn times(&self) -> Range<u64> {
         let known = |times: Range<u64>| (times != (0..0)).then_some(times);
         let starts = self.spans.iter().map(|one| one.span.start_unix_nanos()).filter(|&start| start > 0);
@@ -189,18 +195,18 @@ impl Trace {
         start..end.max(start)
     }
 
-    /// How long it took in all, in nanoseconds: the length of its [`times`](Trace::times).
+    /// Returns the trace's duration in nanoseconds: the length of its [`times`](Trace::times).
     pub fn duration(&self) -> u64 {
         let times = self.times();
         times.end - times.start
     }
 
-    /// Its spans that failed.
+    /// Iterates over the spans that failed.
     pub fn errors(&self) -> impl Iterator<Item = &TraceSpan> {
         self.spans.iter().filter(|one| one.span.is_error())
     }
 
-    /// The services that took part, with their numbers of spans.
+    /// Returns the services that took part, with their numbers of spans.
     pub fn services(&self) -> BTreeMap<&str, u64> {
         let mut services = BTreeMap::new();
         for one in &self.spans {
@@ -209,46 +215,51 @@ impl Trace {
         services
     }
 
-    /// The chain of spans that the root's duration is made of: shorten one of these segments, and the whole becomes shorter, as far
-    /// as its times tell. In order of time; together they are as long as the root.
+    /// Returns the segments that make up the root's duration, in order of time. As far as the
+    /// spans' times tell, shortening one of them shortens the trace. Together they are as long as
+    /// the root.
     ///
-    /// It goes back from the root's end: whichever child ended last before that moment was waited for; what lies between is the
-    /// span's own. (The way in which Jaeger finds it.) O(n log n).
+    /// Goes back from the root's end. The child that ended last before the current moment was
+    /// waited for, and the time after its end is the span's own. Jaeger finds critical paths the
+    /// same way. O(n log n).
     pub fn critical_path(&self) -> Vec<PathSegment> {
         self.root_place().map(|root| path::critical(&self.spans, root)).unwrap_or_default()
     }
 }
 
-/// For spans that are all of one trace, whatever they say.
+/// The trace id used while assembling, since the spans' own are ignored.
 const ONE_TRACE: u128 = 1;
 
-pub(super) fn names_a_parent(span: &Span) -> bool {
+pub(super) fn has_parent_id(span: &Span) -> bool {
     span.parent_span_id().is_some_and(|parent| !parent.is_zero())
 }
 
-/// What tells a service from others: its namespace, empty if it has none, and its name.
+/// Returns what identifies a service: its namespace, empty if it has none, and its name.
 pub(super) fn service_identity(span: &Span) -> (&str, &str) {
     (span.service_namespace(), span.service())
 }
 
-/// What a span is known by: two that agree are one, which was delivered twice.
+/// Returns what identifies a span. Two spans with equal identities are one span that was delivered
+/// twice.
 fn identity(span: &Span) -> (u64, SpanId, SpanKind, (&str, &str), &str) {
     (path::times(span).start, span.span_id(), span.kind(), service_identity(span), span.name())
 }
 
-/// Which of two that are one is told: the one that knows more. Equal only if they are the same in all.
-fn fuller(a: &Span, b: &Span) -> Ordering {
+/// Orders duplicates of a span by how much they know; the greatest is kept. Equal only if the spans
+/// are equal.
+fn more_complete(a: &Span, b: &Span) -> Ordering {
     let known = |span: &Span| {
         let lists = span.attributes().len() + span.events().len() + span.links().len();
         (span.end_unix_nanos(), span.status_code(), lists, span.parent_span_id())
     };
-    let in_all = || if a == b { Ordering::Equal } else { format!("{a:?}").cmp(&format!("{b:?}")) };
-    known(a).cmp(&known(b)).then_with(in_all)
+    let by_everything = || if a == b { Ordering::Equal } else { format!("{a:?}").cmp(&format!("{b:?}")) };
+    known(a).cmp(&known(b)).then_with(by_everything)
 }
 
-/// Spans in the order of their starts, and each once, whatever order they came in.
-fn in_order_and_once(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_by(|a, b| identity(a).cmp(&identity(b)).then_with(|| fuller(b, a)));
+/// Sorts spans by start and removes duplicates. The result does not depend on the order of the
+/// input.
+fn sorted_without_duplicates(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_by(|a, b| identity(a).cmp(&identity(b)).then_with(|| more_complete(b, a)));
     spans.dedup_by(|one, before| !one.span_id().is_zero() && identity(one) == identity(before));
     spans
 }

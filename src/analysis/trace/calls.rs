@@ -1,8 +1,8 @@
-//! Who calls whom: how it is found.
+//! Derives the service graph from spans.
 
 use super::assembly::service_identity;
 use super::graph::{NodeKind, ServiceCall, ServiceGraph, ServiceNode};
-use super::parents::{self, Kin, Side};
+use super::parents::{self, Side, SpanKey};
 use super::{path, peer};
 use crate::error::QueryError;
 use crate::query::Query;
@@ -11,42 +11,42 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-/// A span, as far as it matters here.
-struct Seen {
-    kin: Kin,
-    /// Its name's hash.
+/// The properties of a span that the graph needs.
+struct GraphSpan {
+    key: SpanKey,
+    /// The hash of its name.
     name: u64,
     end: u64,
     duration: Option<u64>,
     failed: bool,
-    /// Who it says that it called: that one's number.
+    /// The number of the peer that its attributes name as the callee.
     peer: Option<u32>,
-    /// Its turn, by which its links are found.
-    turn: u32,
+    /// Its number in the order of visits, by which its links are found.
+    visit: u32,
 }
 
-impl Seen {
+impl GraphSpan {
     fn side(&self) -> Side {
-        Side::of(self.kin.kind)
+        Side::of(self.key.kind)
     }
 
     fn is_named(&self) -> bool {
-        !self.kin.trace.is_zero() && !self.kin.id.is_zero()
+        !self.key.trace.is_zero() && !self.key.id.is_zero()
     }
 
-    /// What it is known by; see `assembly`.
+    /// Returns the span's identity, as in `assembly`.
     fn identity(&self) -> (TraceId, SpanId, Reverse<Side>, u32, SpanKind, u64, u64) {
-        let Kin { trace, id, service, kind, start, .. } = self.kin;
+        let SpanKey { trace, id, service, kind, start, .. } = self.key;
         (trace, id, Reverse(self.side()), service, kind, start, self.name)
     }
 }
 
-/// Names and their numbers.
+/// Numbers for names.
 #[derive(Default)]
 struct Names {
-    /// By namespace and name.
+    /// Services by namespace and name.
     services: HashMap<Box<str>, HashMap<Box<str>, u32>>,
-    /// Who was called, as callers name them.
+    /// Callees by the name that callers give them.
     peers: HashMap<Box<str>, u32>,
     kinds: Vec<NodeKind>,
     next_service: u32,
@@ -57,7 +57,7 @@ impl Names {
         if !self.services.contains_key(namespace) {
             self.services.insert(namespace.into(), HashMap::new());
         }
-        let names = self.services.get_mut(namespace).expect("it is there now");
+        let names = self.services.get_mut(namespace).expect("the namespace was just inserted");
         if let Some(&number) = names.get(name) {
             return number;
         }
@@ -77,7 +77,7 @@ impl Names {
                 next
             }
         };
-        // Of what several say the one that says most, whoever came first.
+        // If callers disagree, keep the most specific kind, whatever the order of the spans.
         let known = &mut self.kinds[number as usize];
         *known = kind.max(*known);
         number
@@ -85,19 +85,23 @@ impl Names {
 }
 
 impl Query<'_, Span> {
-    /// Who called whom, how often, with how many errors and how fast. A call is
+    /// Returns which service called which, how often, with how many errors and how fast. A call is
     ///
-    /// - a span whose parent is another service's,
-    /// - a consumer's span that is linked to a span of another service, as those of a batch of messages are,
-    /// - a client's or a producer's span under which there is no span of another service, if its attributes say whom it called: the
-    ///   callee is then a virtual node, named by `peer.service`, `server.address`, `network.peer.address`, `db.namespace`,
-    ///   `db.system.name` or `messaging.system`, or by their former names. If a service has that name, it is that service.
+    /// - a span whose parent is a span of another service,
+    /// - a consumer's span that is linked to a span of another service, as those of a batch of
+    ///   messages are,
+    /// - a client's or a producer's span without a child of another service, if its attributes name
+    ///   the callee. The callee is then a virtual node, named by `peer.service`, `server.address`,
+    ///   `network.peer.address`, `db.namespace`, `db.system.name` or `messaging.system`, or by the
+    ///   former names of these. If a service has that name, the call goes to that service.
     ///
-    /// (As the service graphs of Grafana Tempo and of OpenTelemetry's Collector have it, but for
-    /// one node of theirs: a root that is a server's span is called by `user` there. Nobody tells
-    /// of that caller here, so there is none.) Whether a callee has a span is looked up in the
-    /// whole store, also if the query asks for a part of it. Copies no span; O(n log n) in the
-    /// spans found, with some 110 bytes for each while it runs.
+    /// The service graphs of Grafana Tempo and of the OpenTelemetry Collector use the same rules, but
+    /// for one: they draw a node `user` that calls each root span of a server. No span here names
+    /// that caller, so this graph has no such node.
+    ///
+    /// Whether a callee has a span is looked up in the whole store, even if the query covers only a
+    /// part of it. Copies no span. O(n log n) in the number of spans found, with about 110 bytes
+    /// for each while it runs.
     ///
     /// # Errors
     /// As [`collect`](Query::collect).
@@ -106,15 +110,15 @@ impl Query<'_, Span> {
         let engine = self.engine();
         let state = RandomState::new();
         let mut names = Names::default();
-        let mut seen: Vec<Seen> = Vec::new();
-        // By the turn of the consumer.
+        let mut seen: Vec<GraphSpan> = Vec::new();
+        // Sorted by the consumer's visit.
         let mut links: Vec<(u32, TraceId, SpanId)> = Vec::new();
         let report = self.for_each_unordered(|_, span| {
-            let turn = seen.len() as u32;
+            let visit = seen.len() as u32;
             if span.kind() == SpanKind::Consumer {
-                links.extend(span.links().iter().map(|link| (turn, link.trace_id(), link.span_id())));
+                links.extend(span.links().iter().map(|link| (visit, link.trace_id(), link.span_id())));
             }
-            let kin = Kin {
+            let key = SpanKey {
                 trace: span.trace_id(),
                 id: span.span_id(),
                 parent: span.parent_span_id().filter(|parent| !parent.is_zero()),
@@ -123,49 +127,50 @@ impl Query<'_, Span> {
                 start: path::times(span).start,
             };
             let called = if Side::of(span.kind()) == Side::Caller { peer::of(span) } else { None };
-            seen.push(Seen {
-                kin,
+            seen.push(GraphSpan {
+                key,
                 name: state.hash_one(span.name()),
                 end: span.end_unix_nanos(),
                 duration: span.known_duration(),
                 failed: span.is_error(),
                 peer: called.map(|(name, kind)| names.peer(&name, kind)),
-                turn,
+                visit,
             });
         })?;
-        // Callers first of those with one id; of redelivered spans the fullest.
-        let knows = |one: &Seen| Reverse((one.end, one.failed, one.peer.is_some(), one.kin.parent));
-        seen.sort_unstable_by_key(|one| (one.identity(), knows(one)));
+        // Among spans with one id callers come first; among redelivered ones, the most complete.
+        let completeness = |one: &GraphSpan| Reverse((one.end, one.failed, one.peer.is_some(), one.key.parent));
+        seen.sort_unstable_by_key(|one| (one.identity(), completeness(one)));
         seen.dedup_by(|one, before| one.is_named() && one.identity() == before.identity());
-        let parents = parents::of(&seen, |one| one.kin);
-        let mut drawing = Drawing::of(names);
-        drawing.add_spans(&seen);
-        let matched = drawing.add_calls(&seen, &parents, &links);
-        let mut lonely: Vec<&Seen> =
+        let parents = parents::of(&seen, |one| one.key);
+        let mut builder = GraphBuilder::of(names);
+        builder.add_spans(&seen);
+        let matched = builder.add_calls(&seen, &parents, &links);
+        let mut unanswered: Vec<&GraphSpan> =
             seen.iter().zip(&matched).filter(|(_, matched)| !**matched).map(|(one, _)| one).collect();
-        lonely.retain(|one| one.peer.is_some());
-        if !whole && !lonely.is_empty() {
-            let found = drawing.called_elsewhere(Query::new(engine), &lonely)?;
-            lonely.retain(|one| !found.contains(&(one.kin.trace, one.kin.id)));
+        unanswered.retain(|one| one.peer.is_some());
+        if !whole && !unanswered.is_empty() {
+            let found = builder.called_elsewhere(Query::new(engine), &unanswered)?;
+            unanswered.retain(|one| !found.contains(&(one.key.trace, one.key.id)));
         }
-        drawing.add_virtual(&lonely);
-        let without_parent = |(one, parent): &(&Seen, &Option<usize>)| one.kin.parent.is_some() && parent.is_none();
+        builder.add_virtual(&unanswered);
+        let without_parent =
+            |(one, parent): &(&GraphSpan, &Option<usize>)| one.key.parent.is_some() && parent.is_none();
         let unlinked = seen.iter().zip(&parents).filter(without_parent).count() as u64;
-        let (services, calls) = drawing.done();
+        let (services, calls) = builder.finish();
         Ok(ServiceGraph { services, calls, unlinked, report })
     }
 }
 
-/// A graph that is being drawn: nodes by number, services first, then peers.
-struct Drawing {
+/// A service graph under construction. Nodes are numbered: services first, then peers.
+struct GraphBuilder {
     nodes: Vec<ServiceNode>,
-    /// Services by name and namespace.
+    /// The numbers of services by name and namespace.
     by_name: BTreeMap<(Box<str>, Box<str>), usize>,
     services: usize,
     calls: BTreeMap<(usize, usize), ServiceCall>,
 }
 
-impl Drawing {
+impl GraphBuilder {
     fn of(names: Names) -> Self {
         let Names { services, peers, kinds, next_service } = names;
         let node = |service, namespace, kind| ServiceNode { service, namespace, kind, spans: 0, errors: 0 };
@@ -186,25 +191,31 @@ impl Drawing {
         Self { nodes, by_name, services: services_len, calls: BTreeMap::new() }
     }
 
-    fn add_spans(&mut self, seen: &[Seen]) {
+    fn add_spans(&mut self, seen: &[GraphSpan]) {
         for one in seen {
-            let node = &mut self.nodes[one.kin.service as usize];
+            let node = &mut self.nodes[one.key.service as usize];
             node.spans += 1;
             node.errors += u64::from(one.failed);
         }
     }
 
-    /// The calls of which both sides are there. Says of each span whether someone answers to it.
-    fn add_calls(&mut self, seen: &[Seen], parents: &[Option<usize>], links: &[(u32, TraceId, SpanId)]) -> Vec<bool> {
+    /// Adds the calls of which both sides have spans. Returns, for each span, whether another span
+    /// answers it.
+    fn add_calls(
+        &mut self,
+        seen: &[GraphSpan],
+        parents: &[Option<usize>],
+        links: &[(u32, TraceId, SpanId)],
+    ) -> Vec<bool> {
         let mut matched = vec![false; seen.len()];
-        let mut answers = |drawing: &mut Self, callee: &Seen, caller: usize| {
+        let mut answers = |builder: &mut Self, callee: &GraphSpan, caller: usize| {
             let by = &seen[caller];
-            let elsewhere = by.kin.service != callee.kin.service;
-            // A client's span under another of its own service makes the call that both tell of.
+            let elsewhere = by.key.service != callee.key.service;
+            // A client's span under another client's span of its own service reports the same call.
             matched[caller] |= elsewhere || callee.side() != Side::Neither;
             if elsewhere {
                 let failed = callee.failed || by.side() == Side::Caller && by.failed;
-                drawing.add(by.kin.service as usize, callee.kin.service as usize, failed, callee.duration, true);
+                builder.add(by.key.service as usize, callee.key.service as usize, failed, callee.duration, true);
             }
         };
         for (place, one) in seen.iter().enumerate() {
@@ -212,11 +223,11 @@ impl Drawing {
             if let Some(parent) = parent {
                 answers(self, one, parent);
             }
-            if one.kin.kind != SpanKind::Consumer {
+            if one.key.kind != SpanKind::Consumer {
                 continue;
             }
-            let from = links.partition_point(|(turn, ..)| *turn < one.turn);
-            let own = links[from..].iter().take_while(|(turn, ..)| *turn == one.turn);
+            let from = links.partition_point(|(visit, ..)| *visit < one.visit);
+            let own = links[from..].iter().take_while(|(visit, ..)| *visit == one.visit);
             let mut linked: Vec<usize> = own.filter_map(|&(_, trace, id)| place_of(seen, trace, id)).collect();
             linked.sort_unstable();
             linked.dedup();
@@ -225,17 +236,17 @@ impl Drawing {
         matched
     }
 
-    /// Which of these callers have a callee's span in the store that was not asked for.
+    /// Returns which of these callers have a callee's span elsewhere in the store.
     fn called_elsewhere(
         &self,
         all: Query<'_, Span>,
-        lonely: &[&Seen],
+        unanswered: &[&GraphSpan],
     ) -> Result<HashSet<(TraceId, SpanId)>, QueryError> {
         let asked: HashMap<(TraceId, SpanId), u32> =
-            lonely.iter().map(|one| ((one.kin.trace, one.kin.id), one.kin.service)).collect();
+            unanswered.iter().map(|one| ((one.key.trace, one.key.id), one.key.service)).collect();
         let mut found = HashSet::new();
         all.for_each_unordered(|_, span| {
-            let side = Side::of(span.kind());
+            let side = Side::of(span.keyd());
             let is_of = |service: u32| {
                 let (namespace, name) = service_identity(span);
                 let known = &self.nodes[service as usize];
@@ -251,18 +262,18 @@ impl Drawing {
             if side == Side::Callee {
                 note(span.trace_id(), span.span_id(), true);
             }
-            if span.kind() == SpanKind::Consumer {
+            if span.keyd() == SpanKind::Consumer {
                 span.links().iter().for_each(|link| note(link.trace_id(), link.span_id(), true));
             }
         })?;
         Ok(found)
     }
 
-    /// The calls of which only the caller tells.
-    fn add_virtual(&mut self, lonely: &[&Seen]) {
-        for one in lonely {
-            let caller = one.kin.service as usize;
-            let peer = self.services + one.peer.expect("those without were left out") as usize;
+    /// Adds the calls of which only the caller has a span.
+    fn add_virtual(&mut self, unanswered: &[&GraphSpan]) {
+        for one in unanswered {
+            let caller = one.key.service as usize;
+            let peer = self.services + one.peer.expect("callers without a peer were filtered out") as usize;
             let callee = self.service_named(&self.nodes[peer].service, &self.nodes[caller].namespace).unwrap_or(peer);
             if callee != caller {
                 self.add(caller, callee, one.failed, one.duration, false);
@@ -270,7 +281,8 @@ impl Drawing {
         }
     }
 
-    /// A service that is known by this name: in the caller's namespace, or in the first that has one.
+    /// Returns the service with this name: in the caller's namespace, or else in the first
+    /// namespace that has one.
     fn service_named(&self, name: &str, namespace: &str) -> Option<usize> {
         let from = (Box::from(name), Box::default());
         let same = self.by_name.get(&(Box::from(name), Box::from(namespace)));
@@ -296,10 +308,10 @@ impl Drawing {
         call.durations.extend(duration);
     }
 
-    fn done(self) -> (Vec<ServiceNode>, Vec<ServiceCall>) {
+    fn finish(self) -> (Vec<ServiceNode>, Vec<ServiceCall>) {
         let called: HashSet<usize> = self.calls.keys().map(|&(_, callee)| callee).collect();
         let numbered = self.nodes.into_iter().enumerate();
-        // What turned out to be a service, or to have an answer, is no node of its own.
+        // A peer that turned out to be a service, or whose span was found, gets no node of its own.
         let kept = numbered.filter(|(number, _)| *number < self.services || called.contains(number));
         let mut nodes: Vec<ServiceNode> = kept.map(|(_, node)| node).collect();
         nodes.sort_unstable_by(|a, b| (&a.service, &a.namespace).cmp(&(&b.service, &b.namespace)));
@@ -314,12 +326,12 @@ fn names(call: &ServiceCall) -> [&str; 4] {
     [&call.caller, &call.callee, &call.caller_namespace, &call.callee_namespace]
 }
 
-/// The span with this id; the caller's, if two share it.
-fn place_of(seen: &[Seen], trace: TraceId, id: SpanId) -> Option<usize> {
+/// Returns the index of the span with this id; the caller's span, if two share it.
+fn place_of(seen: &[GraphSpan], trace: TraceId, id: SpanId) -> Option<usize> {
     if trace.is_zero() || id.is_zero() {
         return None;
     }
-    let place = seen.partition_point(|one| (one.kin.trace, one.kin.id) < (trace, id));
+    let place = seen.partition_point(|one| (one.key.trace, one.key.id) < (trace, id));
     let found = seen.get(place)?;
-    ((found.kin.trace, found.kin.id) == (trace, id)).then_some(place)
+    ((found.key.trace, found.key.id) == (trace, id)).then_some(place)
 }

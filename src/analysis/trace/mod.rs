@@ -1,4 +1,4 @@
-//! Traces: spans put together again.
+//! Traces, their summaries, and the service graph, assembled from spans.
 
 mod assembly;
 mod calls;

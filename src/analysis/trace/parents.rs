@@ -1,24 +1,27 @@
-//! Which span is whose parent, also where spans share an id.
+//! Finds each span's parent, also where spans share an id.
 //!
-//! OpenTelemetry gives each span an id of its own. Zipkin, Envoy and Azure Functions let the two sides of a call share one: the client's
-//! span and the server's have the same id and, as a rule, name the same parent. The server's then hangs under the client's, and what
-//! names the id as its parent hangs under the one of its own service. (As Zipkin's `SpanNode` builds its trees.)
+//! OpenTelemetry gives each span its own id. Zipkin, Envoy and Azure Functions let the two sides of
+//! a call share one: the client's span and the server's have the same id and usually name the same
+//! parent. Then the server's span becomes a child of the client's. A span that names the shared id
+//! as its parent becomes a child of the span of its own service. Zipkin's `SpanNode` builds its
+//! trees the same way.
 
 use crate::signal::{SpanId, SpanKind, TraceId};
 
-/// What decides a span's place among others.
+/// The properties that decide a span's place among others.
 #[derive(Clone, Copy)]
-pub(super) struct Kin {
+pub(super) struct SpanKey {
     pub(super) trace: TraceId,
     pub(super) id: SpanId,
     pub(super) parent: Option<SpanId>,
-    /// Its service's number.
+    /// The number of its service.
     pub(super) service: u32,
     pub(super) kind: SpanKind,
     pub(super) start: u64,
 }
 
-/// On which side of a call a span stands. In the order in which spans of one id are taken for a parent: the innermost first.
+/// The side of a call on which a span stands. Ordered by preference as a parent among spans that
+/// share an id: the innermost first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
     Callee,
@@ -36,17 +39,18 @@ impl Side {
     }
 }
 
-impl Kin {
-    /// Whether others can name it. The ids that are zero name nothing.
+impl SpanKey {
+    /// Returns whether other spans can refer to it. A zero id refers to nothing.
     fn is_named(&self) -> bool {
         !self.trace.is_zero() && !self.id.is_zero()
     }
 }
 
-/// Of each span the place of its parent in the list; its own, if it names itself. O(n log n), also if all have one id. Where several
-/// suit equally, the first to begin is taken, and of those the first in the list.
-pub(super) fn of<T>(all: &[T], kin: impl Fn(&T) -> Kin) -> Vec<Option<usize>> {
-    let at = |place: &u32| kin(&all[*place as usize]);
+/// Returns, for each span, the index of its parent in the list; its own index if it names itself.
+/// O(n log n), even if all spans share one id. Among equally suitable parents the first to begin is
+/// taken, then the first in the list.
+pub(super) fn of<T>(all: &[T], key_of: impl Fn(&T) -> SpanKey) -> Vec<Option<usize>> {
+    let at = |place: &u32| key_of(&all[*place as usize]);
     let places = 0..u32::try_from(all.len()).expect("spans take more than a byte each");
     let mut by_id: Vec<u32> = places.filter(|place| at(place).is_named()).collect();
     by_id.sort_unstable_by_key(|place| {
@@ -59,20 +63,20 @@ pub(super) fn of<T>(all: &[T], kin: impl Fn(&T) -> Kin) -> Vec<Option<usize>> {
         (one.trace, one.id, one.service, Side::of(one.kind), one.start, *place)
     });
     let first = |id: SpanId, trace: TraceId, least: Side| {
-        let key = |one: Kin| (one.trace, one.id, Side::of(one.kind));
+        let key = |one: SpanKey| (one.trace, one.id, Side::of(one.kind));
         let found = *by_id.get(by_id.partition_point(|place| key(at(place)) < (trace, id, least)))?;
         ((at(&found).trace, at(&found).id) == (trace, id)).then_some(found as usize)
     };
     let of_service = |id: SpanId, trace: TraceId, service: u32| {
-        let key = |one: Kin| (one.trace, one.id, one.service);
+        let key = |one: SpanKey| (one.trace, one.id, one.service);
         let found = *by_service.get(by_service.partition_point(|place| key(at(place)) < (trace, id, service)))?;
         (key(at(&found)) == (trace, id, service)).then_some(found as usize)
     };
     let parent = |(place, one): (usize, &T)| {
-        let one = kin(one);
+        let one = key_of(one);
         let callee = Side::of(one.kind) == Side::Callee;
         if callee && one.is_named() {
-            // The other side of its call shares its id.
+            // The other side of the call shares its id.
             if let Some(caller) = first(one.id, one.trace, Side::Caller) {
                 return Some(caller);
             }
@@ -81,7 +85,7 @@ pub(super) fn of<T>(all: &[T], kin: impl Fn(&T) -> Kin) -> Vec<Option<usize>> {
         if parent == one.id {
             return Some(place);
         }
-        // A callee was called from elsewhere: its service tells nothing of its parent's.
+        // A callee was called by another service, so do not prefer a parent of its own service.
         let own = if callee { None } else { of_service(parent, one.trace, one.service) };
         own.or_else(|| first(parent, one.trace, Side::Callee))
     };

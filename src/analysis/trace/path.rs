@@ -1,22 +1,23 @@
-//! Where a trace's time went.
+//! Self times and critical paths.
 
 use super::span::TraceSpan;
 use crate::signal::Span;
 use std::ops::Range;
 
-/// A part of a trace's critical path.
+/// A segment of a trace's critical path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PathSegment {
-    /// Where in the trace's list the span is that was at work.
+    /// The index in [`Trace::spans`](crate::Trace::spans) of the span that was at work.
     pub span: usize,
-    /// When, in nanoseconds since the Unix epoch.
+    /// The segment's times, in nanoseconds since the Unix epoch.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::range"))]
     pub times: Range<u64>,
 }
 
-/// From when to when a span is known to have been at work: at its end only, if its start is not known, and the other way round.
+/// Returns the times during which a span is known to have been at work. If its start is not known,
+/// that is its end only, and the other way round.
 pub(super) fn times(span: &Span) -> Range<u64> {
     let start = if span.start_unix_nanos() > 0 { span.start_unix_nanos() } else { span.end_unix_nanos() };
     start..span.end_unix_nanos().max(start)
@@ -32,9 +33,9 @@ fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Each span's duration less what its children cover of it.
+/// Sets each span's self time: its duration minus the time that its children cover.
 pub(super) fn self_times(spans: &mut [TraceSpan]) {
-    // Siblings come in the order of their starts, so what they cover grows at its end only.
+    // Siblings are sorted by start, so the time that they cover grows only at its end.
     let mut covered: Vec<(u64, u64)> = spans.iter().map(|one| (times(&one.span).start, 0)).collect();
     for place in 0..spans.len() {
         let Some(parent) = spans[place].parent else { continue };
@@ -50,10 +51,10 @@ pub(super) fn self_times(spans: &mut [TraceSpan]) {
     }
 }
 
-/// The critical path of a span.
+/// Returns the critical path of a span.
 pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
     let mut children = children_of(spans);
-    // The one that ended last is looked at first.
+    // `pop` below must return the child that ended last.
     children.iter_mut().for_each(|children| children.sort_by_key(|&child| times(&spans[child].span).end));
     let mut path = Vec::new();
     let mut add = |span, times: Range<u64>| {
@@ -61,16 +62,17 @@ pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
             path.push(PathSegment { span, times });
         }
     };
-    // Spans that are under way: when those above waited for them, and what of that is not told yet.
+    // The stack of open spans: the times for which the spans above waited for each, and the part of
+    // them that no segment covers yet.
     let mut open = vec![(root, times(&spans[root].span), times(&spans[root].span))];
     while let Some((span, waited, left)) = open.last_mut() {
         let span = *span;
         match children[span].pop() {
             Some(child) => {
                 let whole = times(&spans[child].span);
-                // A child that ends after its parent was waited for counts up to there.
+                // A child counts only as long as its parent was waited for.
                 let one = whole.start.max(waited.start)..whole.end.min(waited.end);
-                // One that ended while a later one was waited for was not.
+                // A child that ended while a later sibling was still running was not waited for.
                 if !one.is_empty() && one.end <= left.end {
                     add(span, one.end..left.end);
                     left.end = one.start;

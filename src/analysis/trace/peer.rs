@@ -1,18 +1,19 @@
-//! What a caller's span tells of the one it called, where that one tells nothing itself.
+//! The callee that a caller's span names in its attributes, for callees without spans of their own.
 
 use super::graph::NodeKind;
 use crate::signal::{Span, SpanKind, ValueRef};
 use std::borrow::Cow;
 
-/// The attributes that name who was called, the surest first. (As Tempo and the Collector's service graph have them, with the names
-/// that the semantic conventions have given them since.)
+/// The attributes that name the callee, most reliable first. These are the ones that Tempo's and
+/// the OpenTelemetry Collector's service graphs use, plus the names that the semantic conventions
+/// have given them since.
 const NAMES: [&str; 5] =
     ["service.peer.name", "peer.service", "server.address", "net.peer.name", "network.peer.address"];
-/// Those that name a database, if nothing above does.
+/// The attributes that name a database, used if none of the above is set.
 const DATABASES: [&str; 4] = ["db.namespace", "db.name", "db.system.name", "db.system"];
 const MESSAGING: &str = "messaging.system";
 
-/// Who was called, and what it is; `None` if the span does not say.
+/// Returns the callee's name and kind, or `None` if the span does not name it.
 pub(super) fn of(span: &Span) -> Option<(Cow<'_, str>, NodeKind)> {
     let text = |name: &str| span.attributes().get(name).and_then(ValueRef::as_str).filter(|text| !text.is_empty());
     let database = DATABASES.iter().find_map(|name| text(name));

@@ -1,21 +1,21 @@
-//! A span in its place in a trace.
+//! A span with its place in a trace.
 
 use crate::signal::Span;
 
-/// A span in its place in a [`Trace`](crate::Trace).
+/// A span with its place in a [`Trace`](crate::Trace).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TraceSpan {
     /// The span.
     pub span: Span,
-    /// Where in the list its parent is.
+    /// The index of its parent in [`Trace::spans`](crate::Trace::spans).
     pub parent: Option<usize>,
-    /// How many ancestors it has here.
+    /// The number of its ancestors in the trace.
     pub depth: u32,
-    /// Whether it names a parent that is not here.
+    /// Whether it names a parent that is not in the trace.
     pub orphan: bool,
-    /// How long it did what no child of its did meanwhile, in nanoseconds.
+    /// The time that none of its children cover, in nanoseconds.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::count"))]
     pub self_time: u64,
 }

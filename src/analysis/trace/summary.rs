@@ -1,7 +1,7 @@
-//! Traces in a line each: the newest, the slowest, the failing.
+//! Trace summaries: the newest, the slowest, the failing traces.
 
 use super::Trace;
-use super::assembly::names_a_parent;
+use super::assembly::has_parent_id;
 use super::parents::Side;
 use super::path;
 use crate::error::QueryError;
@@ -9,37 +9,37 @@ use crate::query::Query;
 use crate::signal::{Span, SpanId, TraceId};
 use std::collections::{HashMap, HashSet};
 
-/// A trace in a line.
+/// A summary of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TraceSummary {
-    /// Its id.
+    /// The trace's id.
     pub trace_id: TraceId,
-    /// The service of its root, or, without a root, of its first orphan.
+    /// The service of the root or, without a root, of the first orphan.
     pub root_service: Box<str>,
-    /// That span's name.
+    /// The name of that span.
     pub root_name: Box<str>,
     /// Whether that span is a root.
     pub has_root: bool,
-    /// When its first span began, in nanoseconds since the Unix epoch; see [`Trace::times`].
+    /// The start of the first span, in nanoseconds since the Unix epoch; see [`Trace::times`].
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::nanos"))]
     pub start_unix_nanos: u64,
-    /// From there to the last span's end, in nanoseconds; 0 if no time of it is known.
+    /// The time from there to the last span's end, in nanoseconds; 0 if no time is known.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::count"))]
     pub duration: u64,
-    /// Its spans, redelivered ones once.
+    /// The number of spans. Redelivered spans count once.
     pub spans: u64,
-    /// Those that failed.
+    /// The number of spans that failed.
     pub errors: u64,
-    /// The services that took part, in order.
+    /// The services that took part, sorted.
     pub services: Vec<Box<str>>,
     /// See [`Trace::partial`].
     pub partial: bool,
 }
 
 impl Trace {
-    /// The trace in a line.
+    /// Returns a summary of the trace.
     pub fn summary(&self) -> TraceSummary {
         let root = self.root();
         let times = self.times();
@@ -58,18 +58,19 @@ impl Trace {
     }
 }
 
-/// In which order traces are told.
+/// The order in which traces are returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum TraceOrder {
-    /// The one that began last first.
+    /// By start, latest first.
     #[default]
     Newest,
-    /// The one that took longest first.
+    /// By duration, longest first.
     Slowest,
 }
 
-/// A question for whole traces, made by [`Query::traces`]: those that have a span which the query finds.
+/// A query for whole traces, created by [`Query::traces`]: those with at least one span that the
+/// query finds.
 ///
 /// ```
 /// use slipring::{Span, StatusCode, Store, TraceOrder};
@@ -81,7 +82,8 @@ pub enum TraceOrder {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Cost: the query's, then a look at every span of the store, without copies; the traces that are told are assembled.
+/// It costs as much as the query, plus a look at every span of the store, without copies. The
+/// traces that are returned are then assembled.
 #[derive(Debug)]
 #[must_use]
 pub struct TraceQuery<'a> {
@@ -93,21 +95,23 @@ pub struct TraceQuery<'a> {
     least_duration: u64,
 }
 
-/// What one look at every span tells of a trace.
+/// What one pass over all spans tells about a trace, without assembling it.
 #[derive(Default)]
-struct Sketch {
-    /// The least of the starts that are known, and the least and the greatest of all times that are.
+struct Preview {
+    /// The least known start, and the least and greatest of all known times.
     start: Option<u64>,
     times: Option<(u64, u64)>,
-    /// Its root, if there is one: service, name, id. Of several, or of one that came twice, only assembly can tell.
+    /// The root, if there is one: service, name, id. With several roots, or a root that was
+    /// delivered twice, only assembly can tell which one counts.
     root: Option<(Box<str>, Box<str>, SpanId)>,
-    several: bool,
-    /// A bit for each id that a caller's span has, by the id's last bits: a root that shares one may hang under it.
+    several_roots: bool,
+    /// A 64-bit set of the ids of callers' spans, by the ids' low bits. A root that shares an id
+    /// with a caller's span may become its child.
     callers: u64,
 }
 
 impl<'a> Query<'a, Span> {
-    /// The traces that have a span which the query finds, in a line each or whole.
+    /// Selects the traces with at least one span that the query finds, as summaries or whole.
     pub fn traces(self) -> TraceQuery<'a> {
         TraceQuery {
             query: self,
@@ -121,37 +125,37 @@ impl<'a> Query<'a, Span> {
 }
 
 impl TraceQuery<'_> {
-    /// In this order; [`Newest`](TraceOrder::Newest) unless told otherwise.
+    /// Sets the order. The default is [`Newest`](TraceOrder::Newest).
     pub fn order(mut self, order: TraceOrder) -> Self {
         self.order = order;
         self
     }
 
-    /// At most this many.
+    /// Sets the most traces to return.
     pub fn limit(mut self, traces: usize) -> Self {
         self.limit = traces;
         self
     }
 
-    /// Only traces whose root is this service's.
+    /// Keeps traces whose root belongs to this service.
     pub fn root_service(mut self, service: impl Into<Box<str>>) -> Self {
         self.root_service = Some(service.into());
         self
     }
 
-    /// Only traces whose root has this name.
+    /// Keeps traces whose root has this name.
     pub fn root_name(mut self, name: impl Into<Box<str>>) -> Self {
         self.root_name = Some(name.into());
         self
     }
 
-    /// Only traces that took at least so long in all, in nanoseconds.
+    /// Keeps traces that took at least this long, in nanoseconds.
     pub fn at_least(mut self, nanoseconds: u64) -> Self {
         self.least_duration = nanoseconds;
         self
     }
 
-    /// The traces' summaries.
+    /// Runs the query and returns the traces' summaries.
     ///
     /// # Errors
     /// As [`Query::collect`].
@@ -159,7 +163,7 @@ impl TraceQuery<'_> {
         Ok(self.assemble()?.iter().map(Trace::summary).collect())
     }
 
-    /// The traces themselves, assembled.
+    /// Runs the query and returns the traces, assembled.
     ///
     /// # Errors
     /// As [`Query::collect`].
@@ -171,7 +175,7 @@ impl TraceQuery<'_> {
             wanted.insert(span.trace_id());
         })?;
         wanted.remove(&TraceId::default());
-        let mut found: Vec<(TraceId, Sketch)> = sketch(Query::new(engine), &wanted)?.into_iter().collect();
+        let mut found: Vec<(TraceId, Preview)> = previews(Query::new(engine), &wanted)?.into_iter().collect();
         match order {
             TraceOrder::Newest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start()), *id)),
             TraceOrder::Slowest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.duration()), *id)),
@@ -181,38 +185,38 @@ impl TraceQuery<'_> {
                 && root_name.as_deref().is_none_or(|wanted| wanted == name)
         };
         let may_be_root = is_root.clone();
-        let wanted = move |(_, one): &(TraceId, Sketch)| {
+        let wanted = move |(_, one): &(TraceId, Preview)| {
             one.duration() >= least_duration && one.root().is_none_or(|(service, name)| may_be_root(service, name))
         };
-        let is_told = move |trace: &Trace| {
+        let matches = move |trace: &Trace| {
             let root = trace.root().is_some_and(|root| is_root(root.span.service(), root.span.name()));
             root && trace.duration() >= least_duration
         };
-        let mut told: Vec<Trace> = Vec::new();
-        for (id, sketch) in found.into_iter().filter(wanted) {
-            // A span that was redelivered with other times makes a sketch longer than its trace, never shorter: nothing that
-            // comes is slower than this.
+        let mut traces: Vec<Trace> = Vec::new();
+        for (id, preview) in found.into_iter().filter(wanted) {
+            // A span that was redelivered with other times can make a preview longer than its
+            // trace, but not shorter. So no later trace is slower than this preview.
             let enough = match order {
                 _ if limit == 0 => true,
-                TraceOrder::Newest => told.len() >= limit,
-                TraceOrder::Slowest => told.get(limit - 1).is_some_and(|last| last.duration() >= sketch.duration()),
+                TraceOrder::Newest => traces.len() >= limit,
+                TraceOrder::Slowest => traces.get(limit - 1).is_some_and(|last| last.duration() >= preview.duration()),
             };
             if enough {
                 break;
             }
-            let Some(trace) = super::assembly::trace_of(engine, id).filter(&is_told) else { continue };
-            told.push(trace);
+            let Some(trace) = super::assembly::trace_of(engine, id).filter(&matches) else { continue };
+            traces.push(trace);
             if order == TraceOrder::Slowest {
-                told.sort_by_key(|trace| std::cmp::Reverse(trace.duration()));
-                told.truncate(limit);
+                traces.sort_by_key(|trace| std::cmp::Reverse(trace.duration()));
+                traces.truncate(limit);
             }
         }
-        Ok(told)
+        Ok(traces)
     }
 }
 
-fn sketch(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Sketch>, QueryError> {
-    let mut found: HashMap<TraceId, Sketch> = HashMap::new();
+fn previews(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Preview>, QueryError> {
+    let mut found: HashMap<TraceId, Preview> = HashMap::new();
     all.for_each_unordered(|_, span| {
         if !wanted.contains(&span.trace_id()) {
             return;
@@ -229,8 +233,8 @@ fn sketch(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<Tra
         if Side::of(span.kind()) == Side::Caller {
             one.callers |= bit(span.span_id());
         }
-        if !names_a_parent(span) {
-            one.several |= one.root.is_some();
+        if !has_parent_id(span) {
+            one.several_roots |= one.root.is_some();
             one.root = Some((span.service().into(), span.name().into(), span.span_id()));
         }
     })?;
@@ -241,7 +245,7 @@ fn bit(id: SpanId) -> u64 {
     1 << (u64::from(id) % 64)
 }
 
-impl Sketch {
+impl Preview {
     fn start(&self) -> u64 {
         self.start.or(self.times.map(|(least, _)| least)).unwrap_or(0)
     }
@@ -250,10 +254,10 @@ impl Sketch {
         self.times.map_or(0, |(_, most)| most.saturating_sub(self.start()))
     }
 
-    /// Its root's service and name, if that can be told without assembling it.
+    /// Returns the root's service and name, if they are certain without assembling the trace.
     fn root(&self) -> Option<(&str, &str)> {
         let (service, name, _) =
-            self.root.as_ref().filter(|(_, _, id)| !self.several && self.callers & bit(*id) == 0)?;
+            self.root.as_ref().filter(|(_, _, id)| !self.several_roots && self.callers & bit(*id) == 0)?;
         Some((service, name))
     }
 }

@@ -1,5 +1,5 @@
-//! (g) Shutdown against push: each push is taken or handed back, nothing enters afterwards, every record is dropped once,
-//! and the indexer's thread ends.
+//! Shutdown concurrent with pushes. Each push is accepted or handed back, none is accepted
+//! afterwards, every record is dropped once, and the indexer's thread ends.
 
 use loom::thread;
 use slipring::{Key, Signal, Store};
@@ -7,7 +7,7 @@ use slipring_loom_tests::{assert_caught, explore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts its drops.
+/// A record that counts its drops.
 #[derive(Debug)]
 struct Dropped(Arc<AtomicUsize>);
 
@@ -31,7 +31,7 @@ impl Signal for Dropped {
     }
 }
 
-fn shut_down_against_a_push(manual: bool) {
+fn shut_down_during_a_push(manual: bool) {
     let drops = Arc::new(AtomicUsize::new(0));
     let record = || Dropped(Arc::clone(&drops));
     let builder = Store::builder().capacity(1).shards(1).slack(1);
@@ -42,9 +42,9 @@ fn shut_down_against_a_push(manual: bool) {
     };
     store.shutdown().unwrap();
     assert!(store.push(record()).is_err(), "the store is shut down");
-    let taken = producer.join().unwrap() as u64;
+    let accepted = producer.join().unwrap() as u64;
     let stats = store.stats();
-    assert_eq!((stats.offered, stats.rejected.closed), (3, 3 - taken));
+    assert_eq!((stats.offered, stats.rejected.closed), (3, 3 - accepted));
     assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
     drop(store);
     assert_eq!(drops.load(Ordering::Relaxed), 3);
@@ -52,12 +52,12 @@ fn shut_down_against_a_push(manual: bool) {
 
 #[test]
 fn each_record_is_dropped_once() {
-    explore("shutdown", 3, || shut_down_against_a_push(true));
+    explore("shutdown", 3, || shut_down_during_a_push(true));
 }
 
 #[test]
-fn the_thread_ends_too() {
-    explore("shutdown, with a thread", 1, || shut_down_against_a_push(false));
+fn the_indexers_thread_ends() {
+    explore("shutdown, with a thread", 1, || shut_down_during_a_push(false));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! (f) Clear against push and lookup: what was there before is gone at once for whoever cleared, nothing is counted twice,
-//! and the indexer hears of it.
+//! A clear concurrent with a push and a lookup. Records that were there before are gone at once for
+//! the clearing thread, no record is counted twice, and the indexer is woken.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -8,7 +8,7 @@ use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, exp
 use std::sync::Arc;
 
 #[test]
-fn what_was_cleared_is_gone_at_once() {
+fn cleared_records_are_gone_at_once() {
     explore("clear", 2, || {
         let store = small(2, 1).build().unwrap();
         let before = store.push(Record::new(1, 0)).unwrap();
@@ -39,7 +39,7 @@ fn what_was_cleared_is_gone_at_once() {
 }
 
 #[test]
-fn the_indexer_hears_of_a_clear() {
+fn a_clear_wakes_the_indexer() {
     explore("clear, with a thread", 2, || {
         let store: Store<Record> = Store::builder().capacity(2).shards(1).slack(1).build().unwrap();
         let count = Arc::new(AtomicUsize::new(0));
@@ -59,6 +59,6 @@ fn the_indexer_hears_of_a_clear() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("WatermarkIgnored", "what_was_cleared_is_gone_at_once", "contains(&0)");
-    assert_caught_at(3, "ClearWithoutNotice", "the_indexer_hears_of_a_clear", DEADLOCK);
+    assert_caught("WatermarkIgnored", "cleared_records_are_gone_at_once", "contains(&0)");
+    assert_caught_at(3, "ClearWithoutNotice", "a_clear_wakes_the_indexer", DEADLOCK);
 }

@@ -1,5 +1,6 @@
-//! The end of hooks and streams: what hooks had captured could deadlock or kill the indexer, records held by a reader's mark
-//! were dropped unseen, and sinks could be opened after the end and live on.
+//! Hooks and streams at shutdown. In an earlier version, values captured by hooks could deadlock or
+//! kill the indexer, records under a reader's pin were dropped without being shown to hooks, and
+//! sinks could be added after the shutdown.
 
 mod support;
 
@@ -22,13 +23,13 @@ struct ShutsDown(WeakStore<Counted>);
 impl Drop for ShutsDown {
     fn drop(&mut self) {
         if let Some(store) = self.0.upgrade() {
-            assert!(store.shutdown().is_err(), "the end is not waited for inside itself");
+            assert!(store.shutdown().is_err(), "a shutdown from within the shutdown is refused");
         }
     }
 }
 
 #[test]
-fn what_a_hook_captured_may_shut_the_store_down() {
+fn a_hooks_captured_value_may_shut_the_store_down() {
     for store in stores(4) {
         let captured = ShutsDown(store.downgrade());
         store.on_evict(move |_, _, _| {
@@ -41,11 +42,11 @@ fn what_a_hook_captured_may_shut_the_store_down() {
 }
 
 #[test]
-fn what_a_hook_captured_may_panic_when_dropped() {
+fn a_hooks_captured_value_may_panic_when_dropped() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
-            panic!("what a hook captured panics");
+            panic!("a hook's captured value panics");
         }
     }
     for store in stores(4) {
@@ -62,7 +63,7 @@ fn what_a_hook_captured_may_panic_when_dropped() {
 }
 
 #[test]
-fn hooks_see_what_a_reader_holds_back_at_the_end() {
+fn hooks_see_records_that_a_reader_holds_at_shutdown() {
     for store in stores(2) {
         let census = Census::new();
         let seen = Arc::new(AtomicU64::new(0));
@@ -86,18 +87,18 @@ fn hooks_see_what_a_reader_holds_back_at_the_end() {
             .unwrap();
         let streamed = std::iter::from_fn(|| stream.try_recv()).count();
         let missed = stream.missed();
-        assert_eq!(seen.load(Ordering::SeqCst), 3, "each that capacity evicted");
+        assert_eq!(seen.load(Ordering::SeqCst), 3, "every record that capacity evicted");
         drop(store);
         assert_eq!(
             (streamed, missed, census.alive()),
             (2, 3, 0),
-            "the one that is looked at is missed, and what was left"
+            "the stream misses the pinned record and those left at shutdown"
         );
     }
 }
 
 #[test]
-fn what_is_left_at_the_end_is_counted_as_missed_or_handed_out() {
+fn records_left_at_shutdown_are_counted_as_missed_or_drained() {
     for store in stores(64) {
         let census = Census::new();
         let stream = store.evictions(8).unwrap();
@@ -131,7 +132,7 @@ fn what_is_left_at_the_end_is_counted_as_missed_or_handed_out() {
 }
 
 #[test]
-fn nothing_is_opened_after_the_end() {
+fn no_sink_can_be_added_after_shutdown() {
     for store in stores(2) {
         store.shutdown().unwrap();
         let captured = Arc::new(());
@@ -140,7 +141,7 @@ fn nothing_is_opened_after_the_end() {
         store.on_evict(move |_, _, _| {
             let _ = (&kept, &own);
         });
-        assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run is let go");
+        assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run is dropped");
         assert_eq!(store.evictions(1).unwrap_err(), StreamError::Closed);
     }
 }

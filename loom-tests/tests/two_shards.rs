@@ -1,5 +1,5 @@
-//! (k) A query over two shards while both of them move, after it has begun: no record twice, none that stays is missing, and
-//! what was evicted meanwhile is said to be.
+//! A query over two shards while both change after it has begun. It finds no record twice and
+//! misses none that stays. If records were evicted meanwhile, the report says so.
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
@@ -7,9 +7,14 @@ use slipring::{Order, Query, Store};
 use slipring_loom_tests::{Record, assert_caught, explore};
 use std::sync::Arc;
 
-/// One record in each shard. Once the query looks at the first of them, each shard gets another, which evicts the first one
-/// there if there is no room for two; and the indexer works.
-fn two_shards_move(capacity: usize, limit: usize, ask: impl for<'q> Fn(Query<'q, Record>) -> Query<'q, Record>) {
+/// Runs a query over one record in each shard. Once the query looks at the first of them, each
+/// shard gets another record, which evicts the first one there if there is no room for two, and the
+/// indexer works.
+fn query_while_two_shards_change(
+    capacity: usize,
+    limit: usize,
+    build: impl for<'q> Fn(Query<'q, Record>) -> Query<'q, Record>,
+) {
     let store: Store<Record> = Store::builder().capacity(capacity).shards(2).slack(1).manual().build().unwrap();
     for shard in 0..2 {
         assert_eq!(store.push(Record::new(1, shard as u64)).unwrap().shard(), shard);
@@ -35,7 +40,7 @@ fn two_shards_move(capacity: usize, limit: usize, ask: impl for<'q> Fn(Query<'q,
         began.store(true, Ordering::Release);
         true
     };
-    let report = ask(store.query()).filter(begin).limit(limit).for_each(|_, record| {
+    let report = build(store.query()).filter(begin).limit(limit).for_each(|_, record| {
         record.check();
         found.push(*record.body % 100);
     });
@@ -43,28 +48,28 @@ fn two_shards_move(capacity: usize, limit: usize, ask: impl for<'q> Fn(Query<'q,
     found.sort_unstable();
     assert!(found.is_sorted_by(|a, b| a < b), "found twice: {found:?}");
     let missing = [0, 1].iter().any(|number| !found.contains(number));
-    assert!(!missing || cut, "lost without a word: {found:?}");
+    assert!(!missing || cut, "lost without being reported: {found:?}");
     assert!(capacity == 2 || !missing && !cut, "nothing is evicted: {found:?}");
     producer.join().unwrap();
     indexer.join().unwrap();
 }
 
 #[test]
-fn by_an_index() {
-    explore("two shards, by an index", 1, || two_shards_move(2, 10, |query| query.key("key", 1u64)));
+fn a_query_by_an_index_reports_evictions() {
+    explore("two shards, by an index", 1, || query_while_two_shards_change(2, 10, |query| query.key("key", 1u64)));
 }
 
 #[test]
-fn by_an_index_with_room() {
-    explore("two shards, with room", 2, || two_shards_move(4, 10, |query| query.key("key", 1u64)));
+fn a_query_by_an_index_finds_every_record_that_stays() {
+    explore("two shards, with room", 2, || query_while_two_shards_change(4, 10, |query| query.key("key", 1u64)));
 }
 
 #[test]
-fn slot_by_slot() {
-    explore("two shards, slot by slot", 1, || two_shards_move(2, 10, |query| query.order(Order::Oldest)));
+fn a_scan_slot_by_slot_reports_evictions() {
+    explore("two shards, slot by slot", 1, || query_while_two_shards_change(2, 10, |query| query.order(Order::Oldest)));
 }
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("GoneUnsaid", "by_an_index", "lost without a word");
+    assert_caught("GoneUnsaid", "a_query_by_an_index_reports_evictions", "lost without being reported");
 }

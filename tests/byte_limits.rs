@@ -1,14 +1,15 @@
-//! What a review of the bound on bytes found: it was one for the whole store, and waiting pushes held some of it.
+//! The byte limit applies per shard and class. In an earlier version it was one limit for the whole
+//! store, and waiting pushes held part of it.
 
 use slipring::{Key, OnFull, Rejection, Signal, Store};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// A record that says how much it has on the heap, and whether it is an error.
+/// A record that reports a given number of heap bytes, and whether it is an error.
 struct Sized {
     bytes: usize,
     error: bool,
-    /// So that dropping it does something.
+    /// Gives the record a destructor.
     _body: Box<u64>,
 }
 
@@ -44,11 +45,11 @@ impl Signal for Sized {
     }
 }
 
-/// Pushes from another thread, so that it is not inside; how many got in.
+/// Pushes from another thread, which is not inside a visit. Returns the number of records accepted.
 fn push_elsewhere(store: &Store<Sized>, records: usize, record: impl Fn() -> Sized + Send) -> usize {
     std::thread::scope(|scope| {
         let push = move || {
-            let get_in = |_: &usize| {
+            let accepted = |_: &usize| {
                 let deadline = Instant::now() + Duration::from_secs(5);
                 while store.try_push(record()).is_err() {
                     if Instant::now() > deadline {
@@ -58,23 +59,23 @@ fn push_elsewhere(store: &Store<Sized>, records: usize, record: impl Fn() -> Siz
                 }
                 true
             };
-            (0..records).take_while(get_in).count()
+            (0..records).take_while(accepted).count()
         };
         scope.spawn(push).join().unwrap()
     })
 }
 
 #[test]
-fn a_reader_that_sleeps_holds_back_the_bytes_of_one_shard() {
+fn a_stalled_reader_holds_the_bytes_of_one_shard_only() {
     let store: Store<Sized> =
         Store::builder().capacity(4_000).shards(4).spare_slots(0).max_bytes(1_000_000).build().unwrap();
     let first = store.push(Sized::of(900)).unwrap();
     let taken = store.visit(first, |_| push_elsewhere(&store, 10_000, || Sized::of(900))).unwrap();
-    assert_eq!(taken, 10_000, "others pass the reader by");
+    assert_eq!(taken, 10_000, "the pinned shard does not stop pushes to the others");
 }
 
 #[test]
-fn pushes_that_wait_in_one_class_hold_no_bytes_of_the_other() {
+fn pushes_that_wait_in_one_class_hold_no_bytes_of_another() {
     let builder = Store::builder().capacity(1_000).shards(1).spare_slots(0).max_bytes(1_000_000).error_class(10);
     let store: Store<Sized> = builder.build().unwrap();
     let first = store.push(Sized::error(0)).unwrap();
@@ -93,7 +94,7 @@ fn pushes_that_wait_in_one_class_hold_no_bytes_of_the_other() {
                 while store.stats().waits < 3 {
                     std::thread::yield_now();
                 }
-                assert_eq!(store.stats().waits, 3, "each push that waits is counted once");
+                assert_eq!(store.stats().waits, 3, "each waiting push is counted once");
                 assert_eq!(push_elsewhere(&store, 1_000, || Sized::of(500)), 1_000);
             })
             .unwrap();
@@ -101,7 +102,7 @@ fn pushes_that_wait_in_one_class_hold_no_bytes_of_the_other() {
 }
 
 #[test]
-fn a_record_beyond_what_heads_can_count_is_too_large() {
+fn a_record_larger_than_a_head_can_count_is_refused() {
     let store: Store<Sized> = Store::builder().capacity(100).shards(1).max_bytes(40 << 30).build().unwrap();
     let refused = store.push(Sized::of(8 << 30)).map_err(|error| error.reason).unwrap_err();
     assert!(matches!(refused, Rejection::TooLarge { .. }), "{refused}");
@@ -110,9 +111,10 @@ fn a_record_beyond_what_heads_can_count_is_too_large() {
     assert!(store.len() * (3 << 30) <= 40 << 30);
 }
 
-/// Whoever can't help himself, inside a visit, is served by the indexer, which does not let evicted records rest when bytes are short.
+/// A producer inside a visit cannot reclaim. The indexer does it instead, and does not leave
+/// evicted records in their slots while bytes are short.
 #[test]
-fn bytes_that_evicted_records_take_come_back_soon() {
+fn the_bytes_of_evicted_records_are_freed_soon() {
     let builder = Store::builder().capacity(100_000).shards(1).max_bytes(1_000_000).on_full(OnFull::Reject);
     let store: Store<Sized> = builder.build().unwrap();
     let other: Store<Sized> = Store::builder().build().unwrap();
@@ -170,6 +172,6 @@ fn tasks_that_wait_for_slots_do_not_wake_each_other() {
         };
         std::thread::scope(|scope| scope.spawn(wait).join().unwrap())
     });
-    // Reclaims that are under way may wake them once or twice.
-    assert!(polls.unwrap() < 10, "they keep each other awake");
+    // Reclaims under way may wake the tasks once or twice.
+    assert!(polls.unwrap() < 10, "the tasks keep waking each other");
 }

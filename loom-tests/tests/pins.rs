@@ -1,5 +1,5 @@
-//! (b) A reader under its pin walks an index while its records are evicted, reclaimed and overwritten: it never sees
-//! another key's record, a torn or a dropped one, nor more than the capacity.
+//! A reader with a pin walks an index while records are evicted, reclaimed and overwritten. It
+//! never sees another key's record, a torn or dropped one, or more records than the capacity.
 
 use loom::thread;
 use slipring::{Position, Store};
@@ -14,7 +14,8 @@ fn a_reader_sees_only_what_its_pin_protects() {
         let writer = {
             let store = store.clone();
             thread::spawn(move || {
-                // Each one evicts the record before it and, where no pin forbids it, is written over the one before that.
+                // Each push evicts the record before it and, unless a pin forbids it, overwrites
+                // the one before that.
                 for number in 1..3 {
                     let _ = store.try_push(Record::new(number % 2, number));
                     store.step();
@@ -38,7 +39,7 @@ fn a_walk_moves_its_pin_down() {
         let writer = {
             let store = store.clone();
             thread::spawn(move || {
-                // The first evicts the older record, the second is written over it.
+                // The first push evicts the older record, the second overwrites it.
                 store.push(Record::new(2, 0)).unwrap();
                 store.step();
                 let _ = store.try_push(Record::new(2, 1));
@@ -52,7 +53,7 @@ fn a_walk_moves_its_pin_down() {
 }
 
 #[test]
-fn a_walk_ends_at_the_window() {
+fn a_walk_ends_at_the_visible_window() {
     explore("window", 2, || {
         let store = small(1, 2).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -94,9 +95,9 @@ fn a_scan_moves_its_pin_up() {
     });
 }
 
-/// A store whose older record, of the key 1, is evicted by the third push and written over by the fourth, while somebody holds
-/// the only pin there is room for, at the younger one.
-fn under_the_first_pin(beside: impl FnOnce(&Store<Record>, Position)) {
+/// Runs `beside` while this thread holds the only pin of the first block, on the younger of two
+/// records. The older one has the key 1; the third push evicts it and the fourth overwrites it.
+fn while_holding_the_first_pin(beside: impl FnOnce(&Store<Record>, Position)) {
     let store = small(2, 1).build().unwrap();
     store.push(Record::new(1, 0)).unwrap();
     let younger = store.push(Record::new(2, 0)).unwrap();
@@ -105,7 +106,7 @@ fn under_the_first_pin(beside: impl FnOnce(&Store<Record>, Position)) {
     store.audit().unwrap();
 }
 
-fn write_over_the_older(store: &Store<Record>) -> thread::JoinHandle<()> {
+fn overwrite_the_older_record(store: &Store<Record>) -> thread::JoinHandle<()> {
     let store = store.clone();
     thread::spawn(move || {
         let _ = store.try_push(Record::new(3, 0));
@@ -115,10 +116,10 @@ fn write_over_the_older(store: &Store<Record>) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn a_pin_in_a_new_block_protects_as_well() {
+fn a_pin_in_a_new_block_protects_its_record() {
     explore("new block", 2, || {
-        under_the_first_pin(|store, _| {
-            let writer = write_over_the_older(store);
+        while_holding_the_first_pin(|store, _| {
+            let writer = overwrite_the_older_record(store);
             lookup(store, 1);
             writer.join().unwrap();
         });
@@ -126,10 +127,10 @@ fn a_pin_in_a_new_block_protects_as_well() {
 }
 
 #[test]
-fn readers_that_make_blocks_at_once_are_all_seen() {
+fn pins_in_blocks_added_concurrently_are_all_seen() {
     explore("new blocks", 1, || {
-        under_the_first_pin(|store, younger| {
-            let writer = write_over_the_older(store);
+        while_holding_the_first_pin(|store, younger| {
+            let writer = overwrite_the_older_record(store);
             let reader = {
                 let store = store.clone();
                 thread::spawn(move || store.visit(younger, Record::check).is_ok())
@@ -146,11 +147,11 @@ fn planted_faults_are_caught() {
     for fault in ["ReaderWithoutFence", "HolderWithoutFence", "PinClearedRelaxed"] {
         assert_caught(fault, "a_reader_sees_only_what_its_pin_protects", RACE);
     }
-    for model in ["a_pin_in_a_new_block_protects_as_well", "readers_that_make_blocks_at_once_are_all_seen"] {
+    for model in ["a_pin_in_a_new_block_protects_its_record", "pins_in_blocks_added_concurrently_are_all_seen"] {
         assert_caught("FirstBlockOnly", model, RACE);
         assert_caught("LinkRelaxed", model, RACE);
     }
     assert_caught("ReaderWithoutReload", "a_walk_moves_its_pin_down", RACE);
     assert_caught("PinMovedRelaxed", "a_scan_moves_its_pin_up", RACE);
-    assert_caught("ScanWithoutWindow", "a_walk_ends_at_the_window", "capacity is 1");
+    assert_caught("ScanWithoutWindow", "a_walk_ends_at_the_visible_window", "capacity is 1");
 }

@@ -1,11 +1,11 @@
-//! (d) A lookup while records are being indexed shows each published one once: tail and walk miss nothing and repeat
-//! nothing.
+//! A lookup while records are being indexed returns each published record once. The scan of the
+//! unindexed tail and the walk over the index miss nothing and repeat nothing.
 
 use loom::thread;
 use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
 
 #[test]
-fn each_published_record_shows_once() {
+fn each_published_record_is_found_once() {
     explore("tail and walk", 3, || {
         let store = small(4, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -28,7 +28,7 @@ fn each_published_record_shows_once() {
 }
 
 #[test]
-fn a_walk_passes_through_what_is_newer() {
+fn a_walk_passes_through_newer_entries() {
     explore("newer entries", 3, || {
         let store = small(4, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
@@ -46,7 +46,7 @@ fn a_walk_passes_through_what_is_newer() {
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
-        assert_caught(fault, "each_published_record_shows_once", "found: [");
+        assert_caught(fault, "each_published_record_is_found_once", "found: [");
     }
-    assert_caught("RaisedRelaxed", "a_walk_passes_through_what_is_newer", "left == right");
+    assert_caught("RaisedRelaxed", "a_walk_passes_through_newer_entries", "left == right");
 }

@@ -1,4 +1,5 @@
-//! (l) Who sleeps until something arrives is woken by whoever indexes it, and by shutdown.
+//! A follower that sleeps until a record arrives is woken by the thread that indexes the record,
+//! and by shutdown.
 
 use futures_core::Stream;
 use loom::future::block_on;
@@ -8,8 +9,9 @@ use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, pu
 use std::future::poll_fn;
 use std::pin::Pin;
 
-/// A follower of a key, while a record without it and one with it arrive and are indexed, is given the second.
-fn follow(receive: impl Fn(&mut Follower<Record>) -> Option<Answer<Record>>) {
+/// Follows a key while a record with another key and one with this key are pushed and indexed. The
+/// follower receives only the second.
+fn follow_a_key(receive: impl Fn(&mut Follower<Record>) -> Option<Answer<Record>>) {
     let store = small(4, 1).build().unwrap();
     let mut follower = store.follow(|query| query.key("key", 2u64)).unwrap();
     let producer = {
@@ -29,19 +31,19 @@ fn follow(receive: impl Fn(&mut Follower<Record>) -> Option<Answer<Record>>) {
 }
 
 #[test]
-fn what_arrives_wakes_who_follows() {
-    explore("arrival", 1, || follow(|follower| follower.recv().unwrap()));
+fn an_arrival_wakes_a_follower() {
+    explore("arrival", 1, || follow_a_key(|follower| follower.recv().unwrap()));
 }
 
 #[test]
-fn what_arrives_wakes_a_task() {
+fn an_arrival_wakes_a_following_task() {
     explore("arrival, for a task", 1, || {
-        follow(|follower| block_on(poll_fn(|context| Pin::new(&mut *follower).poll_next(context))));
+        follow_a_key(|follower| block_on(poll_fn(|context| Pin::new(&mut *follower).poll_next(context))));
     });
 }
 
 #[test]
-fn a_reclaim_wakes_a_task_that_pushes() {
+fn a_reclaim_wakes_a_pushing_task() {
     explore("room, for a task", 2, || {
         let store = small(1, 1).build().unwrap();
         push_without_room(&store, |store, record| block_on(store.push_async(record)).map(drop).unwrap());
@@ -49,7 +51,7 @@ fn a_reclaim_wakes_a_task_that_pushes() {
 }
 
 #[test]
-fn shutdown_wakes_who_follows() {
+fn shutdown_wakes_a_follower() {
     explore("following at shutdown", 2, || {
         let store = small(4, 1).build().unwrap();
         let mut follower = store.follow(|query| query).unwrap();
@@ -62,11 +64,11 @@ fn shutdown_wakes_who_follows() {
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["IndexWithoutWake", "WaitWithoutLook"] {
-        assert_caught(fault, "what_arrives_wakes_who_follows", DEADLOCK);
+        assert_caught(fault, "an_arrival_wakes_a_follower", DEADLOCK);
     }
     for fault in ["IndexWithoutWake", "WaitWithoutLook"] {
-        assert_caught(fault, "what_arrives_wakes_a_task", DEADLOCK);
+        assert_caught(fault, "an_arrival_wakes_a_following_task", DEADLOCK);
     }
-    assert_caught("ReclaimWithoutWake", "a_reclaim_wakes_a_task_that_pushes", LIVELOCK);
-    assert_caught("ShutdownWithoutWake", "shutdown_wakes_who_follows", DEADLOCK);
+    assert_caught("ReclaimWithoutWake", "a_reclaim_wakes_a_pushing_task", LIVELOCK);
+    assert_caught("ShutdownWithoutWake", "shutdown_wakes_a_follower", DEADLOCK);
 }

@@ -1,5 +1,5 @@
-//! A burst of new keys, more than a directory's tables had been sized for: the new table was filled before the old one's
-//! entries had been moved into it, and the indexer died.
+//! A burst of more new keys than a directory was sized for is indexed. In an earlier version the
+//! new table was filled before the old one's entries had been moved into it, and the indexer died.
 
 mod support;
 

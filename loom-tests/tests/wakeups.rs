@@ -1,8 +1,10 @@
-//! (c) Notices: whatever producers, the indexer and an assister with the token do to each other, after the last push
-//! everything gets indexed, every due eviction is applied, and a parked indexer wakes.
+//! Wake-ups of the indexer. However producers, the indexer and an assisting thread with the indexer
+//! lock interleave, after the last push everything is indexed, every due eviction is applied, and a
+//! parked indexer wakes.
 //!
-//! The store has a thread, and the main thread sleeps until its hook has run: an indexer that sleeps through a notice is
-//! a deadlock, one that gives a shard up spins until loom has had enough.
+//! The store has a thread, and the main thread sleeps until its eviction hook has run. An indexer
+//! that misses a wake-up is a deadlock. An indexer that gives a shard up spins until loom's branch
+//! limit ends the model.
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -14,7 +16,7 @@ fn threaded(capacity: usize, slack: usize) -> Builder<Record> {
     Store::builder().capacity(capacity).shards(1).slack(slack)
 }
 
-/// Makes the store's hook count evictions, and gives the wait for so many of them.
+/// Adds a hook that counts evictions, and returns a function that waits for a number of them.
 fn evictions(store: &Store<Record>) -> impl Fn(usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let (seen, waiter) = (Arc::clone(&count), thread::current());
@@ -31,7 +33,7 @@ fn evictions(store: &Store<Record>) -> impl Fn(usize) {
 }
 
 #[test]
-fn the_last_notice_is_not_lost() {
+fn the_wakeup_after_the_last_push_is_not_lost() {
     explore("notices", 1, || {
         let store = threaded(1, 2).build().unwrap();
         let wait_for = evictions(&store);
@@ -49,13 +51,14 @@ fn the_last_notice_is_not_lost() {
 }
 
 #[test]
-fn a_shard_whose_token_is_taken_is_not_given_up() {
+fn a_shard_whose_indexer_lock_is_held_is_visited_again() {
     explore("refused", 1, || {
         let store = threaded(1, 2).build().unwrap();
         let wait_for = evictions(&store);
         store.push(Record::new(1, 0)).unwrap();
         store.push(Record::new(2, 0)).unwrap();
-        // Takes the token, indexes and evicts, and leaves the reclaim, which runs the hook, to the indexer.
+        // Takes the indexer lock, indexes and evicts, and leaves the reclaim, which runs the hook,
+        // to the indexer's thread.
         store.step();
         wait_for(1);
         store.shutdown().unwrap();
@@ -64,6 +67,6 @@ fn a_shard_whose_token_is_taken_is_not_given_up() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("ClaimWithoutWake", "the_last_notice_is_not_lost", DEADLOCK);
-    assert_caught_at(2, "ParkWithoutLook", "the_last_notice_is_not_lost", DEADLOCK);
+    assert_caught("ClaimWithoutWake", "the_wakeup_after_the_last_push_is_not_lost", DEADLOCK);
+    assert_caught_at(2, "ParkWithoutLook", "the_wakeup_after_the_last_push_is_not_lost", DEADLOCK);
 }

@@ -1,5 +1,6 @@
-//! Records that own memory rest evicted for a while, so that producers may drop them: that must not show hooks what was evicted
-//! before they came. (That it costs no push its room is tested in `src/engine/indexer/step.rs`.)
+//! A hook does not see records that were evicted before it was added. Evicted records that own
+//! memory stay in their slots for a while, so that producers may drop them.
+//! `src/engine/indexer/step.rs` tests that this costs no push its room.
 
 use slipring::{Key, Signal, Store};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ impl Signal for Boxed {
 }
 
 #[test]
-fn a_hook_sees_nothing_that_was_evicted_before() {
+fn a_hook_does_not_see_records_evicted_before_it_was_added() {
     let store: Store<Boxed> = Store::builder().capacity(100).shards(1).build().unwrap();
     for number in 0..120 {
         store.push(Boxed(Box::new(number))).map_err(|error| error.reason).unwrap();

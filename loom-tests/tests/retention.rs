@@ -1,29 +1,32 @@
-//! (m) Eviction before a record's turn, by bytes, by age or by a clear: it is counted, every hook is told the reason by which,
-//! and who waits for bytes is woken.
+//! Eviction by bytes, by age or by a clear, before the capacity requires it. The eviction is
+//! counted, every hook is told the reason under which it is counted, and a producer that waits for
+//! bytes is woken.
 
 use loom::sync::Mutex;
 use loom::thread;
 use slipring::EvictReason;
-use slipring_loom_tests::{LIVELOCK, Record, assert_caught, explore, lookup, push_a_third, push_without_room, small};
+use slipring_loom_tests::{
+    LIVELOCK, Record, assert_caught, explore, lookup, push_a_third_record, push_without_room, small,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BYTES: usize = size_of::<Record>();
 
 #[test]
-fn who_waits_for_bytes_is_woken() {
+fn a_producer_that_waits_for_bytes_is_woken() {
     explore("bytes", 2, || {
         let store = small(4, 1).max_bytes(BYTES).build().unwrap();
         push_without_room(&store, |store, record| store.push(record).map(drop).unwrap());
     });
 }
 
-/// The only record of a key has to go, for its bytes, while a reader is on its way to it.
+/// The only record of a key is evicted for its bytes while a reader is on its way to it.
 #[test]
-fn what_goes_for_its_bytes_is_shown_or_counted() {
+fn a_record_evicted_for_its_bytes_is_shown_or_counted() {
     explore("cut by bytes", 2, || {
         let store = small(4, 1).max_bytes(2 * BYTES).build().unwrap();
-        let other = push_a_third(&store);
+        let other = push_a_third_record(&store);
         let news = store.query().since(&store.beginning()).key("key", 1u64);
         let report = news.for_each(|_, record| record.check()).unwrap();
         assert_eq!(report.shown + report.missed, 1, "neither shown nor counted");
@@ -34,16 +37,17 @@ fn what_goes_for_its_bytes_is_shown_or_counted() {
     });
 }
 
-/// Records go by capacity, by age and by a clear at once; hooks hear of each the reason by which it is counted.
+/// Records are evicted by capacity, by age and by a clear at the same time. Hooks are told the
+/// reason under which each is counted.
 #[test]
-fn hooks_hear_the_reason_that_is_counted() {
+fn hooks_are_told_the_reason_that_is_counted() {
     explore("reasons", 2, || {
         let store = small(1, 2).max_age(Duration::from_secs(1)).build().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let hears = Arc::clone(&heard);
+        let reasons = Arc::new(Mutex::new(Vec::new()));
+        let hook_reasons = Arc::clone(&reasons);
         store.on_evict(move |_, record: &Record, reason| {
             record.check();
-            hears.lock().unwrap().push(reason);
+            hook_reasons.lock().unwrap().push(reason);
         });
         let start = Instant::now();
         store.push(Record::new(1, 0)).unwrap();
@@ -63,23 +67,23 @@ fn hooks_hear_the_reason_that_is_counted() {
         store.clear();
         while store.step_at(|| start) {}
         let evicted = store.stats().evicted;
-        let heard = heard.lock().unwrap();
-        let of = |wanted| heard.iter().filter(|&&reason| reason == wanted).count() as u64;
+        let reasons = reasons.lock().unwrap();
+        let of = |wanted| reasons.iter().filter(|&&reason| reason == wanted).count() as u64;
         let counted = [evicted.capacity, evicted.cleared, evicted.age];
         let told = [EvictReason::Capacity, EvictReason::Cleared, EvictReason::Age].map(of);
-        assert_eq!(told, counted, "told another reason than is counted");
+        assert_eq!(told, counted, "hooks were told another reason than is counted");
         assert_eq!(evicted.total(), 2);
     });
 }
 
-/// A clear beside a push whose claim has the oldest leave by capacity.
+/// A clear concurrent with a push whose claim evicts the oldest record by capacity.
 #[test]
-fn whoever_clears_counts_only_what_has_not_left() {
+fn a_clear_counts_only_records_not_yet_evicted() {
     explore("told as counted", 3, || {
         let store = small(1, 2).build().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let hears = Arc::clone(&heard);
-        store.on_evict(move |_, _: &Record, reason| hears.lock().unwrap().push(reason));
+        let reasons = Arc::new(Mutex::new(Vec::new()));
+        let hook_reasons = Arc::clone(&reasons);
+        store.on_evict(move |_, _: &Record, reason| hook_reasons.lock().unwrap().push(reason));
         store.push(Record::new(1, 0)).unwrap();
         let clearer = {
             let store = store.clone();
@@ -91,22 +95,23 @@ fn whoever_clears_counts_only_what_has_not_left() {
         store.clear();
         while store.step() {}
         let evicted = store.stats().evicted;
-        let heard = heard.lock().unwrap();
+        let reasons = reasons.lock().unwrap();
         let told = [EvictReason::Capacity, EvictReason::Cleared]
-            .map(|wanted| heard.iter().filter(|&&reason| reason == wanted).count() as u64);
-        assert_eq!(told, [evicted.capacity, evicted.cleared], "told another reason than is counted");
+            .map(|wanted| reasons.iter().filter(|&&reason| reason == wanted).count() as u64);
+        assert_eq!(told, [evicted.capacity, evicted.cleared], "hooks were told another reason than is counted");
     });
 }
 
-/// A thread goes from one class to the other and back, beside one that does as well: its records keep their order.
+/// A thread pushes to one class, the other, and the first again, as does another thread. Each
+/// thread's records keep their order.
 #[test]
 fn classes_keep_a_threads_order() {
     explore("classes", 2, || {
-        // Large enough for runs of two.
+        // The capacity is large enough for runs of two.
         let store = small(65, 1).class(1, |record: &Record| *record.body % 100 == 1).build().unwrap();
         let push = |store: &slipring::Store<Record>, key| {
-            let places = [0, 1, 2].map(|number| store.push(Record::new(key, number)).unwrap().shard());
-            assert_eq!(places, [0, 1, 0]);
+            let shards = [0, 1, 2].map(|number| store.push(Record::new(key, number)).unwrap().shard());
+            assert_eq!(shards, [0, 1, 0]);
         };
         let other = {
             let store = store.clone();
@@ -123,8 +128,8 @@ fn classes_keep_a_threads_order() {
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["WaitWithoutLook", "ReclaimWithoutWake"] {
-        assert_caught(fault, "who_waits_for_bytes_is_woken", LIVELOCK);
+        assert_caught(fault, "a_producer_that_waits_for_bytes_is_woken", LIVELOCK);
     }
-    assert_caught("ByteLimitUnseen", "what_goes_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
+    assert_caught("ByteLimitUnseen", "a_record_evicted_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
     assert_caught("ClassKeepsStamp", "classes_keep_a_threads_order", "out of order");
 }

@@ -1,5 +1,5 @@
-//! (p) Wakers are foreign code. One that panics ends neither who steps nor the wait of others; one that pushes and polls when it
-//! is cloned, woken or dropped finds no lock held.
+//! Wakers are foreign code. A waker that panics ends neither the thread that steps nor the wait of
+//! others. A waker that pushes and polls when it is cloned, woken or dropped finds no lock held.
 
 #[path = "../../tests/support/foreign.rs"]
 #[allow(dead_code, reason = "these models use a part of it")]
@@ -29,7 +29,7 @@ fn push_and_step(store: &Store<Record>) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
     explore("a waker that panics", 2, || {
         let store = small(4, 1).build().unwrap();
         let (mut bad, mut good) = (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
@@ -43,26 +43,29 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
     });
 }
 
-/// What an executor may do that runs tasks when they are woken: it pushes, and polls another follower of the store.
-fn runs_tasks(store: &WeakStore<Record>) {
+/// Does what an executor may do that runs tasks when they are woken: pushes, and polls another
+/// follower of the store.
+fn run_tasks(store: &WeakStore<Record>) {
     let Some(store) = store.upgrade() else { return };
     let mut follower = store.follow(|query| query).unwrap();
     poll(&mut follower, Waker::noop());
     let _ = store.push(Record::new(2, 0));
-    // Not always what it has just pushed: a push that began before may not have finished.
+    // The poll may not find the record just pushed: a push that began earlier may not have
+    // finished.
     poll(&mut follower, Waker::noop());
 }
 
-fn wakers_that_run_tasks(tell: impl Fn(Foreign, WeakStore<Record>) -> Foreign) {
+fn follow_with_a_waker(configure: impl Fn(Foreign, WeakStore<Record>) -> Foreign) {
     let store = small(4, 1).build().unwrap();
-    let foreign = tell(Foreign::new(), store.downgrade());
+    let foreign = configure(Foreign::new(), store.downgrade());
     let mut follower = store.follow(|query| query.key("key", 1u64)).unwrap();
     let indexer = push_and_step(&store);
     let got = poll(&mut follower, &foreign.waker());
     indexer.join().unwrap();
-    // Its step was refused if it still saw the token with the task. A store's thread comes again, too.
+    // The indexer's step was refused if it saw the task's thread with the indexer lock. A store's
+    // own thread would step again, too.
     store.step();
-    assert!(got as u64 + foreign.woken() > 0, "it has come, or it is said that it has");
+    assert!(got as u64 + foreign.woken() > 0, "the record was received, or its arrival was announced");
     drop(follower);
     assert_eq!((foreign.alive(), store.stats().caught_panics), (0, 0));
     store.flush().unwrap();
@@ -72,27 +75,27 @@ fn wakers_that_run_tasks(tell: impl Fn(Foreign, WeakStore<Record>) -> Foreign) {
 #[test]
 fn a_waker_that_is_woken_may_push_and_poll() {
     explore("a waker that pushes when woken", 2, || {
-        wakers_that_run_tasks(|foreign, store| foreign.on_wake(move || runs_tasks(&store)));
+        follow_with_a_waker(|foreign, store| foreign.on_wake(move || run_tasks(&store)));
     });
 }
 
 #[test]
 fn a_waker_that_is_cloned_may_push_and_poll() {
     explore("a waker that pushes when cloned", 1, || {
-        wakers_that_run_tasks(|foreign, store| foreign.on_clone(move || runs_tasks(&store)));
+        follow_with_a_waker(|foreign, store| foreign.on_clone(move || run_tasks(&store)));
     });
 }
 
 #[test]
 fn a_waker_that_is_dropped_may_push_and_poll() {
     explore("a waker that pushes when dropped", 2, || {
-        wakers_that_run_tasks(|foreign, store| foreign.on_drop(move || runs_tasks(&store)));
+        follow_with_a_waker(|foreign, store| foreign.on_drop(move || run_tasks(&store)));
     });
 }
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("WakeUnguarded", "a_waker_that_panics_keeps_nobody_from_being_woken", "a waker panics");
+    assert_caught("WakeUnguarded", "a_waker_that_panics_does_not_keep_others_from_being_woken", "a waker panics");
     assert_caught("WakeUnderLock", "a_waker_that_is_woken_may_push_and_poll", DEADLOCK);
     assert_caught("CloneUnderLock", "a_waker_that_is_cloned_may_push_and_poll", DEADLOCK);
 }

@@ -1,12 +1,13 @@
-//! (a) Two producers lap each other and the indexer: no index entry outlives its slot, and each record is dropped once.
+//! Two producers lap each other and the indexer. No index entry outlives its slot, and each record
+//! is dropped once.
 
 use loom::thread;
 use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
-const MODEL: &str = "lapping_producers_leave_no_ghost";
+const MODEL: &str = "lapping_producers_leave_no_stale_entry";
 
 #[test]
-fn lapping_producers_leave_no_ghost() {
+fn lapping_producers_leave_no_stale_entry() {
     explore("lapping", 1, || {
         let store = small(1, 1).build().unwrap();
         let producers: Vec<_> = (1..=2)
@@ -14,7 +15,8 @@ fn lapping_producers_leave_no_ghost() {
                 let store = store.clone();
                 thread::spawn(move || {
                     for number in 0..2 {
-                        // Full is an answer here: the other producer may hold the token.
+                        // A push may fail with `Full`: the other producer may hold the indexer
+                        // lock.
                         let _ = store.try_push(Record::new(key, number));
                     }
                 })

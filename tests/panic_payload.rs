@@ -1,5 +1,6 @@
-//! A panic whose payload panics when dropped unwound through the reclaim, after the record had been dropped and before the
-//! cursor had moved: the next step dropped it again.
+//! A record is dropped once even if its drop panics with a payload that panics when dropped. In an
+//! earlier version the panic unwound through the reclaim, after the record had been dropped and
+//! before the cursor had moved, so the next step dropped it again.
 
 use slipring::{Key, Signal, Store};
 use std::panic::{panic_any, set_hook, take_hook};
@@ -42,7 +43,7 @@ impl Signal for Record {
 fn a_record_is_dropped_once_whatever_its_panic_carries() {
     set_hook(Box::new(|_| {}));
     let store: Store<Record> = Store::builder().capacity(1).shards(1).manual().build().unwrap();
-    // Its own drop must not be what is tested: what is refused goes back to the caller.
+    // Forget refused records, which go back to the caller: their drops are not under test.
     for _ in 0..4 {
         std::mem::forget(store.push(Record));
     }

@@ -1,5 +1,5 @@
-//! What a review of the first queries, traces and followers found. What left while a query was on its way to it is in the loom
-//! model (i).
+//! Edge cases of queries, followers and traces that earlier versions got wrong. Evictions ahead of
+//! a running query are modelled in `loom-tests/tests/cut_answers.rs`.
 
 mod support;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{Census, Counted};
 
 #[test]
-fn what_ends_somewhere_is_not_followed() {
+fn a_query_with_an_end_cannot_be_followed() {
     let store: Store<Counted> = Store::builder().capacity(32).build().unwrap();
     let census = Census::new();
     (0..3).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
@@ -21,7 +21,7 @@ fn what_ends_somewhere_is_not_followed() {
 }
 
 #[test]
-fn what_another_store_gave_is_refused() {
+fn a_cursor_or_bookmark_of_another_store_is_refused() {
     let census = Census::new();
     let [one, other] = [(); 2].map(|()| -> Store<Counted> { Store::builder().capacity(32).shards(2).build().unwrap() });
     (0..3).for_each(|number| one.push(Counted::new(&census, 1, number)).map(drop).unwrap());
@@ -31,16 +31,16 @@ fn what_another_store_gave_is_refused() {
     assert_eq!(other.query().since(&one.bookmark()).count(), Err(QueryError::OtherStore));
 }
 
-/// While more and more came that was not asked for, the time was not looked at.
+/// A follower once ignored its timeout while records kept arriving that its query rejects.
 #[test]
-fn a_follower_looks_at_the_time() {
+fn a_follower_times_out_while_rejected_records_keep_arriving() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(1_000).build().unwrap();
-    let slow = |_: &Counted| {
+    let reject_slowly = |_: &Counted| {
         thread::sleep(Duration::from_micros(20));
         false
     };
-    let mut follower = store.follow(move |query| query.filter(slow)).unwrap();
+    let mut follower = store.follow(move |query| query.filter(reject_slowly)).unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -48,18 +48,18 @@ fn a_follower_looks_at_the_time() {
                 store.push(Counted::new(&census, 1, 1)).map(drop).unwrap();
             }
         });
-        // Without the look it came back only after the producer had ended, which is never.
+        // Without the check, `recv_timeout` returned only after the producer had stopped, so never.
         assert_eq!(follower.recv_timeout(Duration::from_millis(20)).unwrap_err(), WaitError::Timeout);
         stop.store(true, Ordering::Relaxed);
     });
 }
 
-/// A filter ran under a pin of the collector that all stores share.
+/// Filters once ran under a pin of a garbage collector that all stores shared.
 #[test]
-fn a_sleeping_filter_holds_up_no_other_store() {
+fn a_filter_that_sleeps_delays_no_other_store() {
     let census = Census::new();
-    let asked: Store<Counted> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
-    (0..10).for_each(|number| asked.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+    let queried: Store<Counted> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
+    (0..10).for_each(|number| queried.push(Counted::new(&census, 1, number)).map(drop).unwrap());
     let other: Store<Counted> = Store::builder().capacity(5_000).shards(1).slack(64).build().unwrap();
     let (asleep, done) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -71,7 +71,7 @@ fn a_sleeping_filter_holds_up_no_other_store() {
                 }
                 true
             };
-            asked.query().filter(sleep).collect().unwrap()
+            queried.query().filter(sleep).collect().unwrap()
         });
         while !asleep.load(Ordering::Relaxed) {
             thread::yield_now();
@@ -113,14 +113,14 @@ fn traces(spans: Vec<Span>) -> Store<Span> {
 }
 
 #[test]
-fn of_roots_that_begin_together_the_one_that_is_shown_is_asked_for() {
+fn the_root_filter_uses_the_root_that_the_trace_shows() {
     let store = traces(vec![span(7, 1, None, 5, 10, "first"), span(7, 2, None, 5, 10, "second")]);
     let root = store.trace(7u128).unwrap().root().unwrap().span.service().to_owned();
     assert_eq!(store.query().traces().root_service(root).collect().unwrap().len(), 1);
 }
 
 #[test]
-fn a_redelivered_span_counts_once_for_its_traces_duration() {
+fn a_redelivered_span_counts_once_in_its_traces_duration() {
     let store = traces(vec![
         span(7, 1, None, 1, 11, "a"),
         span(7, 1, None, 1, 301, "a"),
@@ -134,7 +134,7 @@ fn a_redelivered_span_counts_once_for_its_traces_duration() {
 }
 
 #[test]
-fn spans_without_ids_are_each_one_and_nobodys_parents() {
+fn spans_without_ids_are_distinct_and_have_no_children() {
     let services = ["a", "b", "c"];
     let mut spans: Vec<Span> = services.iter().map(|service| span(7, 0, None, 0, 1, service)).collect();
     spans.push(span(7, 5, Some(0), 0, 1, "d"));
@@ -144,11 +144,11 @@ fn spans_without_ids_are_each_one_and_nobodys_parents() {
 }
 
 #[test]
-fn who_ended_while_another_was_waited_for_was_not_waited_for() {
+fn a_child_that_ends_before_a_later_sibling_is_not_on_the_critical_path() {
     let store = traces(vec![
         span(7, 1, None, 1, 100, "root"),
         span(7, 2, Some(1), 10, 90, "waited for"),
-        span(7, 3, Some(1), 5, 80, "not"),
+        span(7, 3, Some(1), 5, 80, "not waited for"),
     ]);
     let trace = store.trace(7u128).unwrap();
     let path: Vec<(&str, u64)> = trace

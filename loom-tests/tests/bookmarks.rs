@@ -1,5 +1,5 @@
-//! (j) A bookmark beside pushes: each record comes before it or after it, and none is lost to a claim that is not published
-//! yet.
+//! A bookmark taken during pushes. Each record lies before it or after it, and none is lost to a
+//! claim that is not published yet.
 
 use loom::thread;
 use slipring::{Bookmark, Query, Store};
@@ -15,13 +15,14 @@ fn numbers(query: Query<'_, Record>) -> Vec<u64> {
     numbers
 }
 
-/// What lies on this side of the bookmark now, and on the other once all is done, is everything.
-fn each_shows_on_one_side(store: &Store<Record>, bookmark: &Bookmark, finish: impl FnOnce()) {
+/// Checks that the records before the bookmark now, and those after it once all pushes are done,
+/// are all records.
+fn check_each_is_on_one_side(store: &Store<Record>, bookmark: &Bookmark, finish: impl FnOnce()) {
     let mut all = numbers(store.query().until(bookmark));
     finish();
     all.extend(numbers(store.query().since(bookmark)));
     all.sort_unstable();
-    assert_eq!(all, [0, 1, 2], "each on one side");
+    assert_eq!(all, [0, 1, 2], "each record on one side of the bookmark");
 }
 
 #[test]
@@ -34,12 +35,12 @@ fn each_record_is_on_one_side() {
             thread::spawn(move || store.push(Record::new(1, number)).map(drop).unwrap())
         });
         let bookmark = store.bookmark();
-        each_shows_on_one_side(&store, &bookmark, || producers.into_iter().for_each(|one| one.join().unwrap()));
+        check_each_is_on_one_side(&store, &bookmark, || producers.into_iter().for_each(|one| one.join().unwrap()));
     });
 }
 
 #[test]
-fn and_follows_on_without_a_gap() {
+fn the_next_bookmark_continues_without_a_gap() {
     explore("from bookmark to bookmark", 1, || {
         let store = small(4, 1).build().unwrap();
         let producer = {
@@ -51,25 +52,26 @@ fn and_follows_on_without_a_gap() {
             thread::spawn(move || store.step())
         };
         let first = store.query().since(&store.beginning()).collect().unwrap();
-        let bookmark = first.report.bookmark.expect("it follows");
+        let bookmark = first.report.bookmark.expect("a query since a bookmark returns the next one");
         producer.join().unwrap();
         indexer.join().unwrap();
         let mut all: Vec<u64> = first.records.iter().map(|record| *record.body % 100).collect();
         all.extend(numbers(store.query().since(&bookmark)));
-        assert_eq!(all, [0, 1, 2], "each on one side");
+        assert_eq!(all, [0, 1, 2], "each record on one side of the bookmark");
     });
 }
 
-/// One thread's records go to two shards: none of them comes before the bookmark without those before it.
+/// One thread's records go to two shards. None of them lies before the bookmark unless all earlier
+/// ones do.
 #[test]
-fn and_keeps_a_threads_order() {
+fn a_bookmark_keeps_a_threads_order() {
     explore("a thread's order", 3, || {
         let store: Store<Record> = Store::builder().capacity(4).shards(2).slack(1).manual().build().unwrap();
         let producer = {
             let store = store.clone();
             thread::spawn(move || {
-                let places = [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
-                assert!(places.iter().any(|&place| place != places[0]));
+                let shards = [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
+                assert!(shards.iter().any(|&shard| shard != shards[0]));
             })
         };
         let bookmark = store.bookmark();
@@ -82,6 +84,6 @@ fn and_keeps_a_threads_order() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("BookmarkAtClaimed", "each_record_is_on_one_side", "each on one side");
-    assert_caught("StampRelaxed", "and_keeps_a_threads_order", "out of order");
+    assert_caught("BookmarkAtClaimed", "each_record_is_on_one_side", "each record on one side of the bookmark");
+    assert_caught("StampRelaxed", "a_bookmark_keeps_a_threads_order", "out of order");
 }

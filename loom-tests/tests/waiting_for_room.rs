@@ -1,11 +1,11 @@
-//! (h) A producer that waits for room is woken by the reclaim that makes some, and by shutdown.
+//! A producer that waits for room is woken by the reclaim that makes room, and by shutdown.
 
 use loom::thread;
 use slipring::Rejection;
 use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
 
 #[test]
-fn a_reclaim_wakes_who_waits_for_room() {
+fn a_reclaim_wakes_a_waiting_producer() {
     explore("room", 2, || {
         let store = small(1, 1).build().unwrap();
         push_without_room(&store, |store, record| store.push(record).map(drop).unwrap());
@@ -13,7 +13,7 @@ fn a_reclaim_wakes_who_waits_for_room() {
 }
 
 #[test]
-fn shutdown_wakes_who_waits_for_room() {
+fn shutdown_wakes_a_waiting_producer() {
     explore("room at shutdown", 2, || {
         let store = small(1, 1).build().unwrap();
         let first = store.push(Record::new(1, 0)).unwrap();
@@ -40,7 +40,7 @@ fn shutdown_wakes_who_waits_for_room() {
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["WaitWithoutLook", "ReclaimWithoutWake"] {
-        assert_caught(fault, "a_reclaim_wakes_who_waits_for_room", LIVELOCK);
+        assert_caught(fault, "a_reclaim_wakes_a_waiting_producer", LIVELOCK);
     }
-    assert_caught("ShutdownWithoutWake", "shutdown_wakes_who_waits_for_room", DEADLOCK);
+    assert_caught("ShutdownWithoutWake", "shutdown_wakes_a_waiting_producer", DEADLOCK);
 }

@@ -1,4 +1,5 @@
-//! What was evicted from a later shard while a query was in an earlier one was lost without a word.
+//! Records that are evicted from a later shard while a query is in an earlier one are reported: the
+//! answer is marked as cut. An earlier version lost them silently.
 
 use slipring::{Key, Signal, Store};
 use std::cell::RefCell;
@@ -6,8 +7,8 @@ use std::cell::RefCell;
 type Once = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// Runs inside the first comparison of a key, that is, inside a query.
-    static INSIDE: RefCell<Option<Once>> = const { RefCell::new(None) };
+    /// Called at the first comparison of a key, and so inside a query.
+    static ON_FIRST_KEY: RefCell<Option<Once>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone)]
@@ -19,8 +20,8 @@ impl Signal for Record {
     const INDEXES: Self::Indexes = ["key"];
 
     fn key(&self, _: usize) -> Option<Key<'_>> {
-        if let Some(inside) = INSIDE.with(|inside| inside.borrow_mut().take()) {
-            inside();
+        if let Some(run) = ON_FIRST_KEY.with(|hook| hook.borrow_mut().take()) {
+            run();
         }
         Some(Key::Int(self.0))
     }
@@ -30,10 +31,12 @@ impl Signal for Record {
     }
 }
 
-/// The key's last record goes and another comes, between the query's beginning and its look at the directory.
+/// The key's last record is evicted and a new one is pushed, between the query's beginning and its
+/// read of the directory.
 #[test]
-fn a_key_that_came_back_does_not_hide_what_was_lost() {
-    // Without a limit keys are compared when records are shown, with one when they are found: the hook strikes there.
+fn a_key_that_came_back_does_not_hide_evicted_records() {
+    // Without a limit, keys are compared when records are shown; with one, when they are found. The
+    // hook runs there.
     [usize::MAX, 100].into_iter().for_each(lose_a_key_that_comes_back);
 }
 
@@ -44,7 +47,7 @@ fn lose_a_key_that_comes_back(limit: usize) {
     }
     store.flush().unwrap();
     let other = store.clone();
-    let come_back = move || {
+    let replace_records = move || {
         let writer = std::thread::spawn(move || {
             for key in [2, 1] {
                 for _ in 0..8 {
@@ -55,13 +58,13 @@ fn lose_a_key_that_comes_back(limit: usize) {
         });
         writer.join().unwrap();
     };
-    INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(come_back)));
+    ON_FIRST_KEY.with(|hook| *hook.borrow_mut() = Some(Box::new(replace_records)));
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
     assert!(answer.len() >= 8 || answer.report.cut, "found {}", answer.len());
 }
 
 #[test]
-fn a_query_over_shards_says_what_it_lost() {
+fn a_query_over_shards_reports_evicted_records() {
     [usize::MAX, 100].into_iter().for_each(lose_some_in_each_shard);
 }
 
@@ -82,9 +85,13 @@ fn lose_some_in_each_shard(limit: usize) {
         });
         writer.join().unwrap();
     };
-    INSIDE.with(|inside| *inside.borrow_mut() = Some(Box::new(overwrite)));
+    ON_FIRST_KEY.with(|hook| *hook.borrow_mut() = Some(Box::new(overwrite)));
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
     assert!(answer.len() == 4 || answer.report.cut, "found {}", answer.len());
     let answer = store.query().key("key", 1u64).limit(limit).collect().unwrap();
-    assert_eq!((answer.len(), answer.report.cut), (0, false), "what was gone before is no cut");
+    assert_eq!(
+        (answer.len(), answer.report.cut),
+        (0, false),
+        "records evicted before the query began do not cut the answer"
+    );
 }
