@@ -246,7 +246,7 @@ impl GraphBuilder {
             unanswered.iter().map(|one| ((one.key.trace, one.key.id), one.key.service)).collect();
         let mut found = HashSet::new();
         all.for_each_unordered(|_, span| {
-            let side = Side::of(span.keyd());
+            let side = Side::of(span.kind());
             let is_of = |service: u32| {
                 let (namespace, name) = service_identity(span);
                 let known = &self.nodes[service as usize];
@@ -262,7 +262,7 @@ impl GraphBuilder {
             if side == Side::Callee {
                 note(span.trace_id(), span.span_id(), true);
             }
-            if span.keyd() == SpanKind::Consumer {
+            if span.kind() == SpanKind::Consumer {
                 span.links().iter().for_each(|link| note(link.trace_id(), link.span_id(), true));
             }
         })?;
