@@ -3,9 +3,10 @@
 //! What lies between a request and its records is never decoded as a whole, nothing is allocated for it, and what is damaged
 //! in it costs only itself.
 
-use super::Kind;
 use super::drafts::{self, data_of, elements};
-use super::reading::{Lies, Reading};
+use super::kind::Kind;
+use super::lies::Lies;
+use super::reading::Reading;
 use crate::signal::body;
 use crate::signal::draft::Draft;
 use crate::signal::source::Source;

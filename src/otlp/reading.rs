@@ -1,8 +1,11 @@
 //! A request being read: what its records share, the records, and who takes them meanwhile.
 
+use super::kind::Kind;
 use super::known::Known;
+use super::lies::Lies;
 use super::records::{self, Record};
-use super::{Kind, Rejected, Request};
+use super::rejected::Rejected;
+use super::request::Request;
 use crate::signal::body::{self, At, Body};
 use crate::signal::draft::{Draft, Layout};
 use crate::signal::source::Source;
@@ -61,23 +64,6 @@ struct Note {
     at: At,
     /// In the request, or among what was written.
     in_request: bool,
-}
-
-/// The bytes of a record.
-#[derive(Clone, Copy)]
-pub(super) enum Lies<'b> {
-    /// In the request.
-    InRequest(&'b [u8]),
-    /// Elsewhere, for a moment.
-    Elsewhere(&'b [u8]),
-}
-
-impl<'b> Lies<'b> {
-    pub(super) fn bytes(self) -> &'b [u8] {
-        match self {
-            Lies::InRequest(bytes) | Lies::Elsewhere(bytes) => bytes,
-        }
-    }
 }
 
 impl<'a> Reading<'a> {

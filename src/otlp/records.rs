@@ -3,7 +3,7 @@
 //! A record is kept as it came, fields that the protocol does not know included. One that is not regular (see
 //! [`wire`](crate::wire)) is rewritten, so that it means to our readers what it means to others.
 
-use super::reading::Lies;
+use super::lies::Lies;
 use crate::signal::body::{At, Body, Of};
 use crate::signal::metric_point::Shape;
 use crate::signal::{self, LogRecord, MetricPoint, Shared, Signal, Span};

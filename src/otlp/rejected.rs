@@ -1,6 +1,6 @@
 //! What of a request was not taken, and the response that says so.
 
-use super::{Encoding, Kind};
+use super::kind::{Encoding, Kind};
 use prost::Message;
 use std::fmt;
 
@@ -69,7 +69,7 @@ impl Rejected {
         self.records += other.records - told;
     }
 
-    pub(super) fn add(&mut self, records: u64, reason: &str) {
+    pub(crate) fn add(&mut self, records: u64, reason: &str) {
         self.records += records;
         let cut = shortened(reason);
         let reason = cut.as_deref().unwrap_or(reason);

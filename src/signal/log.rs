@@ -1,7 +1,6 @@
 //! Log records, after OpenTelemetry's `LogRecord`.
 
 use super::body::{At, Body};
-use super::log_builder::LogBuilder;
 use super::{
     AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal, Source, SpanId, TraceId,
     ValueRef, no_text, no_trace,
@@ -64,16 +63,6 @@ impl Head {
 }
 
 impl LogRecord {
-    /// Begins a log record; what is not given is the protocol's default. See [`LogBuilder`].
-    pub fn builder<'a>() -> LogBuilder<'a> {
-        LogBuilder::new()
-    }
-
-    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
-    pub fn to_builder(&self) -> LogBuilder<'_> {
-        LogBuilder::from_log(self)
-    }
-
     /// Returns the time at which it happened, in nanoseconds since the Unix epoch; 0 if unknown.
     /// O(bytes); its [`timestamp`](Signal::timestamp) is O(1).
     pub fn time_unix_nanos(&self) -> u64 {

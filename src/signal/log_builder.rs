@@ -25,6 +25,18 @@ pub struct LogBuilder<'a> {
     attributes: Written,
 }
 
+impl LogRecord {
+    /// Begins a log record; what is not given is the protocol's default. See [`LogBuilder`].
+    pub fn builder<'a>() -> LogBuilder<'a> {
+        LogBuilder::new()
+    }
+
+    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    pub fn to_builder(&self) -> LogBuilder<'_> {
+        LogBuilder::from_log(self)
+    }
+}
+
 impl<'a> LogBuilder<'a> {
     pub(super) fn new() -> Self {
         Self::default()

@@ -1,8 +1,9 @@
 //! Metric points, after OpenTelemetry's data points.
 
 use super::body::{At, Body};
-use super::point::{Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
-use super::point_builder::PointBuilder;
+use super::point::{
+    Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary, number_in,
+};
 use super::{
     AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal,
     Source, no_text,
@@ -107,16 +108,6 @@ impl Head {
 }
 
 impl MetricPoint {
-    /// Begins a point; what is not given is the protocol's default. See [`PointBuilder`].
-    pub fn builder<'a>() -> PointBuilder<'a> {
-        PointBuilder::new()
-    }
-
-    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
-    pub fn to_builder(&self) -> PointBuilder<'_> {
-        PointBuilder::from_point(self)
-    }
-
     /// Returns the metric that it is a point of.
     pub fn metric(&self) -> MetricRef<'_> {
         self.source().metric()
@@ -213,16 +204,6 @@ impl MetricPoint {
     pub fn has_no_recorded_value(&self) -> bool {
         self.flags() & 1 != 0
     }
-}
-
-/// Returns the number in a point or an exemplar: a double in the field of this number, or an
-/// integer in field 6.
-pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
-    Fields::of(message).find_map(|field| match field.number {
-        number if number == double => Some(Number::Double(field.raw.double())),
-        6 => Some(Number::Int(field.raw.number() as i64)),
-        _ => None,
-    })
 }
 
 /// Iterates over packed numbers of eight bytes.

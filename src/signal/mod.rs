@@ -3,7 +3,6 @@
 #[macro_use]
 mod view;
 
-mod attributes_ref;
 pub(crate) mod body;
 pub(crate) mod draft;
 mod id;
@@ -29,7 +28,6 @@ mod value;
 mod value_ref;
 mod written;
 
-pub use attributes_ref::{AttributeRef, AttributesIter, AttributesRef, ValuesIter, ValuesRef};
 pub use id::{ParseIdError, SpanId, TraceId};
 pub use key::{Key, KeyBuf};
 pub use list_ref::{ListIter, ListRef};
@@ -53,6 +51,7 @@ pub use span_kind::{SpanKind, StatusCode, StatusRef};
 pub use span_parts::{SpanEvent, SpanEventRef, SpanEvents, SpanLink, SpanLinkRef, SpanLinks};
 pub use value::{Attributes, KeyValue, Value};
 pub use value_ref::ValueRef;
+pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValuesIter, ValuesRef};
 
 use crate::error::QueryError;
 use crate::sync::{AtomicU32, AtomicU64};

@@ -1,9 +1,8 @@
 //! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
 //! in this data model.
 
-use super::metric_point::number_in;
 use super::{Attributes, AttributesRef, SpanId, TraceId};
-use crate::wire::{Raw, field_of};
+use crate::wire::{Fields, Raw, field_of};
 use std::fmt;
 
 /// What a metric point measured. 16 bytes; what is larger is boxed.
@@ -307,6 +306,16 @@ impl Eq for Histogram {}
 impl Eq for ExponentialHistogram {}
 impl Eq for Summary {}
 impl Eq for Quantile {}
+
+/// Returns the number in a point or an exemplar: a double in the field of this number, or an
+/// integer in field 6.
+pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
+    Fields::of(message).find_map(|field| match field.number {
+        number if number == double => Some(Number::Double(field.raw.double())),
+        6 => Some(Number::Int(field.raw.number() as i64)),
+        _ => None,
+    })
+}
 
 #[cfg(test)]
 mod tests {

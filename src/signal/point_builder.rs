@@ -23,6 +23,18 @@ pub struct PointBuilder<'a> {
     lists: Written,
 }
 
+impl MetricPoint {
+    /// Begins a point; what is not given is the protocol's default. See [`PointBuilder`].
+    pub fn builder<'a>() -> PointBuilder<'a> {
+        PointBuilder::new()
+    }
+
+    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    pub fn to_builder(&self) -> PointBuilder<'_> {
+        PointBuilder::from_point(self)
+    }
+}
+
 impl<'a> PointBuilder<'a> {
     pub(super) fn new() -> Self {
         Self::default()

@@ -1,7 +1,6 @@
 //! Spans, after OpenTelemetry's `Span`.
 
 use super::body::{At, Body};
-use super::span_builder::SpanBuilder;
 use super::{
     AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents, SpanId,
     SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, no_text, no_trace,
@@ -85,17 +84,6 @@ impl Head {
 }
 
 impl Span {
-    /// Begins a span; what is not given is the protocol's default. See [`SpanBuilder`].
-    pub fn builder<'a>() -> SpanBuilder<'a> {
-        SpanBuilder::new()
-    }
-
-    /// Begins a span that is as this one, to be changed: for tests, and for processors. Fields that the protocol does not know
-    /// are left out. O(bytes).
-    pub fn to_builder(&self) -> SpanBuilder<'_> {
-        SpanBuilder::from_span(self)
-    }
-
     /// Returns the trace that it belongs to; all zero if to none.
     pub fn trace_id(&self) -> TraceId {
         self.head.trace_id

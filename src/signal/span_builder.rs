@@ -31,6 +31,19 @@ pub struct SpanBuilder<'a> {
     lists: Written,
 }
 
+impl Span {
+    /// Begins a span; what is not given is the protocol's default. See [`SpanBuilder`].
+    pub fn builder<'a>() -> SpanBuilder<'a> {
+        SpanBuilder::new()
+    }
+
+    /// Begins a span that is as this one, to be changed: for tests, and for processors. Fields that the protocol does not know
+    /// are left out. O(bytes).
+    pub fn to_builder(&self) -> SpanBuilder<'_> {
+        SpanBuilder::from_span(self)
+    }
+}
+
 impl<'a> SpanBuilder<'a> {
     pub(super) fn new() -> Self {
         Self::default()

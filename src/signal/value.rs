@@ -1,8 +1,6 @@
 //! Attribute values and lists of attributes.
 
-use super::{AttributesRef, ValueRef};
-use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::ops::Deref;
 
 /// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a profile's table of
@@ -73,27 +71,6 @@ impl Value {
             Value::Text(text) => Some(text),
             _ => None,
         }
-    }
-}
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        ValueRef::from(self) == ValueRef::from(other)
-    }
-}
-
-impl Eq for Value {}
-
-impl Hash for Value {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        ValueRef::from(self).hash(state);
-    }
-}
-
-/// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ValueRef::from(self).fmt(f)
     }
 }
 
@@ -197,20 +174,6 @@ impl<'a> IntoIterator for &'a Attributes {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
-    }
-}
-
-/// For a person to read: `{name=value, name=value}`.
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        AttributesRef::from(self).fmt(f)
-    }
-}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for Attributes {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        AttributesRef::from(self).serialize(serializer)
     }
 }
 

@@ -1,6 +1,13 @@
 //! The stores of all three signals together.
 
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "opentelemetry")]
+mod sdk;
 mod together;
+
+#[cfg(feature = "opentelemetry")]
+pub use sdk::Exporter;
 
 pub use together::{PointedExemplar, ServiceCounts, TelemetryBookmark, TelemetryNews, TraceTelemetry};
 

@@ -9,6 +9,8 @@
 #[cfg(feature = "otlp")]
 mod check;
 pub(crate) mod depth;
+#[cfg(feature = "otlp")]
+mod elements;
 mod read;
 #[cfg(feature = "otlp")]
 mod regular;
@@ -19,7 +21,7 @@ mod write;
 #[cfg(feature = "otlp")]
 pub(crate) use check::{Checked, Wrong, check};
 #[cfg(feature = "otlp")]
-pub(crate) use read::{Element, Elements};
+pub(crate) use elements::{Element, Elements};
 pub(crate) use read::{Field, Fields, Raw, field_of};
 #[cfg(feature = "otlp")]
 pub(crate) use regular::regular;

@@ -1,6 +1,7 @@
 //! Rewriting a message so that it is regular.
 
-use super::read::{Element, Elements, Raw};
+use super::elements::{Element, Elements};
+use super::read::Raw;
 use super::schema::{NUMBERS, Schema, Type};
 use super::write::Writer;
 

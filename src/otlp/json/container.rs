@@ -1,6 +1,7 @@
 //! What lies between a request and its records: resources, scopes, metrics. What is none costs its records, which are counted.
 
 use super::super::{Kind, Rejected};
+use super::counted::Counted;
 use super::message::{Value, Written};
 use super::record::Record;
 use super::scalar::{Scalar, Wrong};
@@ -198,20 +199,6 @@ impl<'de> Take<'de> for Enclosed<'_> {
             }
         }
         Ok(counted.records)
-    }
-}
-
-/// Records that were gone through, and what of them was none.
-#[derive(Default)]
-pub(super) struct Counted {
-    pub(super) records: u64,
-    pub(super) rejected: Rejected,
-}
-
-impl Counted {
-    pub(super) fn reject(&mut self, records: u64, wrong: &str) {
-        self.records += records;
-        self.rejected.add(records, wrong);
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod bare;
 mod container;
+mod counted;
 mod message;
 mod read;
 mod record;

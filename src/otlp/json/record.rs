@@ -1,7 +1,7 @@
 //! Records as elements of their scope: spans and log records as they are, metrics point by point.
 
 use super::super::{Kind, Rejected};
-use super::container::Counted;
+use super::counted::Counted;
 use super::message::{Fields, Value, Written, place};
 use super::scalar::{Scalar, Wrong};
 use super::schema::{self, Message};

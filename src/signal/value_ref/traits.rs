@@ -1,96 +1,11 @@
-//! Values, borrowed: from a record's bytes, or from a [`Value`].
+//! Borrowed values compare, hash, display and serialise as owned ones, and are made from them.
 
-use super::value::{Attributes, Value};
-use super::{AttributesRef, ValuesRef};
-use crate::wire::{Fields, Writer, depth};
+use super::{AttributeRef, AttributesIter, AttributesRef, List, ValueRef, ValuesIter, ValuesRef};
+use crate::signal::value::{Attributes, KeyValue, Value};
+#[cfg(feature = "serde")]
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-
-/// A value, borrowed from the record that holds it, or from a [`Value`]. Copying one costs nothing; reading one allocates nothing.
-///
-/// Equal, hashed, displayed and serialised as the [`Value`] of the same content is.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum ValueRef<'a> {
-    /// No value.
-    #[default]
-    Empty,
-    /// True or false.
-    Bool(bool),
-    /// A signed integer.
-    Int(i64),
-    /// A floating-point number.
-    Double(f64),
-    /// Text.
-    Text(&'a str),
-    /// Raw bytes.
-    Bytes(&'a [u8]),
-    /// A list of values.
-    Array(ValuesRef<'a>),
-    /// Values by name.
-    Map(AttributesRef<'a>),
-}
-
-impl<'a> ValueRef<'a> {
-    /// Reads an `AnyValue`.
-    pub(crate) fn of(message: &'a [u8]) -> Self {
-        for field in Fields::of(message) {
-            return match field.number {
-                1 => ValueRef::Text(field.raw.text()),
-                2 => ValueRef::Bool(field.raw.number() != 0),
-                3 => ValueRef::Int(field.raw.number() as i64),
-                4 => ValueRef::Double(field.raw.double()),
-                5 => ValueRef::Array(ValuesRef::of(field.raw.bytes())),
-                6 => ValueRef::Map(AttributesRef::of(field.raw.bytes(), 1)),
-                7 => ValueRef::Bytes(field.raw.bytes()),
-                8 => ValueRef::Empty,
-                _ => continue,
-            };
-        }
-        ValueRef::Empty
-    }
-
-    /// Returns the text, if this is [`Text`](ValueRef::Text).
-    pub fn as_str(self) -> Option<&'a str> {
-        match self {
-            ValueRef::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// Copies it into a [`Value`]. O(bytes), with an allocation for each text and list.
-    pub fn to_value(self) -> Value {
-        match self {
-            ValueRef::Empty => Value::Empty,
-            ValueRef::Bool(value) => Value::Bool(value),
-            ValueRef::Int(value) => Value::Int(value),
-            ValueRef::Double(value) => Value::Double(value),
-            ValueRef::Text(text) => Value::Text(text.into()),
-            ValueRef::Bytes(bytes) => Value::Bytes(bytes.into()),
-            ValueRef::Array(values) => Value::Array(values.iter().map(ValueRef::to_value).collect()),
-            ValueRef::Map(entries) => Value::Map(entries.to_attributes()),
-        }
-    }
-
-    /// Writes it as an `AnyValue`, without the key of the field that holds it. What lies in lists and maps that count so much
-    /// already is left empty if no reader would follow.
-    pub(crate) fn write(self, depth: usize, writer: &mut Writer<'_>) {
-        match self {
-            ValueRef::Empty => {}
-            ValueRef::Bool(value) => writer.always_number(2, value.into()),
-            ValueRef::Int(value) => writer.always_number(3, value as u64),
-            ValueRef::Double(value) => writer.always_fixed64(4, value.to_bits()),
-            ValueRef::Text(text) => writer.always_bytes(1, text.as_bytes()),
-            ValueRef::Bytes(bytes) => writer.always_bytes(7, bytes),
-            ValueRef::Array(values) if depth + depth::LIST <= depth::DEEPEST => {
-                writer.nested(5, |writer| values.write(depth + depth::LIST, writer));
-            }
-            ValueRef::Map(entries) if depth + depth::MAP <= depth::DEEPEST => {
-                writer.nested(6, |writer| entries.write_within(depth + depth::MAP, 1, writer));
-            }
-            ValueRef::Array(_) | ValueRef::Map(_) => {}
-        }
-    }
-}
 
 impl<'a> From<&'a Value> for ValueRef<'a> {
     fn from(value: &'a Value) -> Self {
@@ -217,12 +132,133 @@ impl serde::Serialize for ValueRef<'_> {
         match self {
             ValueRef::Empty => serializer.serialize_unit(),
             ValueRef::Bool(value) => serializer.serialize_bool(*value),
-            ValueRef::Int(value) => super::plain::whole(value, serializer),
-            ValueRef::Double(value) => super::plain::double(value, serializer),
+            ValueRef::Int(value) => crate::signal::plain::whole(value, serializer),
+            ValueRef::Double(value) => crate::signal::plain::double(value, serializer),
             ValueRef::Text(text) => serializer.serialize_str(text),
             ValueRef::Bytes(bytes) => bytes.serialize(serializer),
             ValueRef::Array(values) => serializer.collect_seq(values.iter()),
             ValueRef::Map(entries) => entries.serialize(serializer),
         }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        ValueRef::from(self) == ValueRef::from(other)
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ValueRef::from(self).hash(state);
+    }
+}
+
+/// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ValueRef::from(self).fmt(f)
+    }
+}
+
+impl<'a> From<&'a KeyValue> for AttributeRef<'a> {
+    fn from(one: &'a KeyValue) -> Self {
+        Self { key: &one.key, value: (&one.value).into() }
+    }
+}
+
+impl<'a> From<&'a Attributes> for AttributesRef<'a> {
+    fn from(attributes: &'a Attributes) -> Self {
+        Self(List::Owned(attributes))
+    }
+}
+
+impl<'a> From<&'a [KeyValue]> for AttributesRef<'a> {
+    fn from(attributes: &'a [KeyValue]) -> Self {
+        Self(List::Owned(attributes))
+    }
+}
+
+macro_rules! list {
+    ($list:ident) => {
+        impl PartialEq for $list<'_> {
+            fn eq(&self, other: &Self) -> bool {
+                self.iter().eq(other.iter())
+            }
+        }
+
+        impl Eq for $list<'_> {}
+
+        /// In a length's place stands an end, since the length is not known without going through the list.
+        impl Hash for $list<'_> {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.iter().for_each(|one| (true, one).hash(state));
+                state.write_u8(0);
+            }
+        }
+
+        impl fmt::Debug for $list<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.iter()).finish()
+            }
+        }
+    };
+}
+
+list!(ValuesRef);
+list!(AttributesRef);
+
+impl fmt::Debug for ValuesIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl fmt::Debug for AttributesIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+/// For a person to read: `{name=value, name=value}`.
+impl fmt::Display for AttributesRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (position, AttributeRef { key, value }) in self.iter().enumerate() {
+            write!(f, "{}{key}={value}", if position == 0 { "" } else { ", " })?;
+        }
+        f.write_str("}")
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for AttributesRef<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Up to so many, each is compared with each: that takes less than a table of them.
+        const FEW: usize = 16;
+        let is_repeated = |(place, name): (usize, &str)| self.iter().take(place).any(|other| other.key == name);
+        if self.iter().nth(FEW).is_none() && !self.iter().map(|one| one.key).enumerate().any(is_repeated) {
+            return serializer.collect_map(self.iter().map(|one| (one.key, one.value)));
+        }
+        // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
+        let last: HashMap<&str, usize> = self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
+        let each = self.iter().enumerate().filter(|(place, one)| last[one.key] == *place);
+        serializer.collect_map(each.map(|(_, one)| (one.key, one.value)))
+    }
+}
+
+/// For a person to read: `{name=value, name=value}`.
+impl fmt::Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        AttributesRef::from(self).fmt(f)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Attributes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        AttributesRef::from(self).serialize(serializer)
     }
 }

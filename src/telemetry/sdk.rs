@@ -1,7 +1,7 @@
 //! Exporters for OpenTelemetry's Rust SDK: a program's own telemetry into its own stores.
 
-use super::{Encoding, Kind};
-use crate::telemetry::Telemetry;
+use super::Telemetry;
+use crate::otlp::{Encoding, Kind};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogsData;
 use opentelemetry_proto::tonic::trace::v1::TracesData;

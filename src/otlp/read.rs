@@ -1,0 +1,99 @@
+//! Reading requests, in either encoding.
+
+use super::kind::{Encoding, Kind, OtlpError};
+use super::known::Known;
+use super::reading::Reading;
+use super::rejected::Rejected;
+use super::request::Request;
+use super::{json, protobuf};
+use bytes::Bytes;
+
+impl Request {
+    /// Reads a request of this kind. O(bytes).
+    ///
+    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose lists are named otherwise than the
+    /// protocol has it, such as `resource_spans`, are rejected, and counted. A short request can hold many
+    /// records: [`Telemetry::take_from`] takes them as they are read.
+    ///
+    /// # Errors
+    /// [`OtlpError`] if it can't be taken apart.
+    pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
+        Self::read_whole(Some(kind), encoding, body)
+    }
+
+    /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
+    ///
+    /// # Errors
+    /// As [`read`](Request::read); also if it carries nothing that is known.
+    pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
+        Self::read_whole(None, Encoding::Json, body)
+    }
+
+    fn read_whole(kind: Option<Kind>, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
+        let mut whole = Request::default();
+        let mut deliver = |part: Request| {
+            join(&mut whole.spans, part.spans);
+            join(&mut whole.logs, part.logs);
+            join(&mut whole.points, part.points);
+            whole.rejected.merge(&part.rejected);
+        };
+        match (encoding, kind) {
+            (Encoding::Protobuf, Some(kind)) => {
+                let body = Bytes::copy_from_slice(body);
+                read(kind, &body, usize::MAX, None, Rejected::default(), &mut deliver)?;
+            }
+            _ => read_json(kind, body, usize::MAX, None, &mut deliver)?,
+        }
+        Ok(whole)
+    }
+}
+
+/// Appends records; the first are not moved.
+fn join<T>(all: &mut Vec<T>, some: Vec<T>) {
+    if all.is_empty() { *all = some } else { all.extend(some) }
+}
+
+/// What is done with the records of a request, a part of them at a time.
+pub(crate) type Deliver<'a> = &'a mut dyn FnMut(Request);
+
+pub(crate) fn read(
+    kind: Kind,
+    body: &Bytes,
+    largest: usize,
+    known: Option<&Known>,
+    rejected: Rejected,
+    deliver: Deliver<'_>,
+) -> Result<(), OtlpError> {
+    let wrong = |what: String| OtlpError { encoding: Encoding::Protobuf, what };
+    is_countable(body).map_err(wrong)?;
+    let mut reading = Reading::new(body.clone(), largest, known, deliver);
+    reading.rejected = rejected;
+    protobuf::read(kind, body, &mut reading).map_err(wrong)?;
+    reading.finish();
+    Ok(())
+}
+
+/// The same of a request in JSON, which is written anew as protobuf first; one of no kind says itself what it carries.
+pub(crate) fn read_json(
+    kind: Option<Kind>,
+    body: &[u8],
+    largest: usize,
+    known: Option<&Known>,
+    deliver: Deliver<'_>,
+) -> Result<(), OtlpError> {
+    let wrong = |what: String| OtlpError { encoding: Encoding::Json, what };
+    is_countable(body).map_err(wrong)?;
+    let json::Read { requests, mut rejected } = json::read(kind, body).map_err(wrong)?;
+    for (kind, request) in requests {
+        let request = Bytes::from(request.into_boxed_slice());
+        read(kind, &request, largest, known, std::mem::take(&mut rejected), deliver)?;
+    }
+    if !rejected.is_empty() {
+        deliver(Request { rejected, ..Request::default() });
+    }
+    Ok(())
+}
+
+fn is_countable(body: &[u8]) -> Result<(), String> {
+    u32::try_from(body.len()).map(|_| ()).map_err(|_| "it has 4 GiB or more".to_owned())
+}

@@ -1,0 +1,51 @@
+//! The fields of a message that was not checked.
+
+use super::check::{Wrong, next};
+use super::read::{Field, Fields, Raw};
+
+/// The fields of a message that nobody has checked: as [`Fields`], but it says where they end too soon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elements<'a> {
+    fields: Fields<'a>,
+    whole: &'a [u8],
+}
+
+/// A field, and where it lies in its message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<'a> {
+    pub(crate) number: u32,
+    pub(crate) raw: Raw<'a>,
+    /// Where it begins, its key included.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
+        Self { fields: Fields::of(message), whole: message }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<Element<'a>, Wrong>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let before = self.fields;
+        if before.rest().is_empty() {
+            return None;
+        }
+        let start = self.whole.len() - before.rest().len();
+        match next(&mut self.fields) {
+            Ok(Field { number, raw }) => {
+                let end = self.whole.len() - self.fields.rest().len();
+                Some(Ok(Element { number, raw, start, end }))
+            }
+            Err(wrong) => {
+                self.fields = Fields::default();
+                Some(Err(wrong))
+            }
+        }
+    }
+}
