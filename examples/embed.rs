@@ -1,6 +1,7 @@
 //! A store of spans inside a program of one's own: `cargo run --example embed`.
 
-use slipring::{GetError, Resource, Scope, Source, Span, Store, TraceId};
+use slipring::error::GetError;
+use slipring::{Resource, Scope, Source, Span, Store, TraceId};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

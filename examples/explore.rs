@@ -3,10 +3,12 @@
 //!
 //! `cargo run --release --example explore -- [seconds to follow, 2 if not given]`
 
-use slipring::{
-    By, LogRecord, MetricKind, PathSegment, Series, Severity, StatusCode, Telemetry, Trace, TraceOrder, TraceSpan,
-    WaitError,
-};
+use slipring::error::WaitError;
+use slipring::metric::{MetricKind, Series};
+use slipring::query::By;
+use slipring::span::StatusCode;
+use slipring::trace::{PathSegment, Trace, TraceOrder, TraceSpan};
+use slipring::{LogRecord, Severity, Telemetry};
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Write};

@@ -8,8 +8,10 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use slipring::Telemetry;
 use slipring::otlp::Exporter;
-use slipring::{StatusCode, Telemetry, TraceOrder};
+use slipring::span::StatusCode;
+use slipring::trace::TraceOrder;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

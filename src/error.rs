@@ -1,9 +1,10 @@
 //! Errors: each says what was wrong and what to do, and returns what was rejected.
 
+pub use crate::signal::ParseIdError;
 use std::fmt;
 use thiserror::Error;
 
-/// Why [`Builder::build`](crate::Builder::build) failed.
+/// Why [`StoreBuilder::build`](crate::StoreBuilder::build) failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BuildError {

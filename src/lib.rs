@@ -63,11 +63,11 @@
 //! - **Bounded**: no queue, table or list grows with time, with the number of keys ever seen, or
 //!   with a slow reader.
 //! - **A suspended thread does not stop others**, for as many suspended threads as there are [spare
-//!   slots](Builder::spare_slots).
+//!   slots](StoreBuilder::spare_slots).
 //! - **Order**: the records of one thread keep their order. Records of several threads are ordered
 //!   by runs, and runs that overlap have no finer order. A run is at most 256 pushes, and ends at
 //!   the indexer's next pass: every half to two milliseconds under traffic, unless hooks take
-//!   longer. In a [manual](Builder::manual) store it ends at the next [`step`](Store::step).
+//!   longer. In a [manual](StoreBuilder::manual) store it ends at the next [`step`](Store::step).
 //!
 //! `docs/DESIGN.md` says how these guarantees are kept, and `docs/VERIFICATION.md` how they are
 //! checked. The [`guide`] says how to use the store well, and [`answers`] what can be asked and at
@@ -89,16 +89,16 @@
 
 mod analysis;
 mod engine;
-mod error;
+pub mod error;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-mod query;
+pub mod query;
 #[cfg(feature = "tracing")]
 mod recorder;
 mod signal;
-mod store;
+pub mod store;
 mod sync;
-mod telemetry;
+pub mod telemetry;
 mod wire;
 
 #[doc = include_str!("guide.md")]
@@ -107,7 +107,49 @@ pub mod guide {}
 #[doc = include_str!("answers.md")]
 pub mod answers {}
 
-/// Runs the examples of the README as tests.
+/// Attributes: names and values, owned and borrowed.
+pub mod attribute {
+    pub use crate::signal::{
+        AttributeRef, Attributes, AttributesIter, AttributesRef, KeyValue, ListIter, ListRef, ValueRef, ValuesIter,
+        ValuesRef,
+    };
+}
+
+/// The parts of a log record.
+pub mod log {
+    pub use crate::signal::LogBuilder;
+}
+
+/// Metrics, the parts of their points, and series of points.
+pub mod metric {
+    pub use crate::analysis::series::{Distribution, Increment, Series};
+    pub use crate::signal::{
+        Buckets, Exemplar, ExemplarRef, Exemplars, ExponentialHistogram, Histogram, Metric, MetricKind, MetricRef,
+        Number, PointBuilder, PointValue, Quantile, Summary, Temporality,
+    };
+}
+
+/// Resources and scopes, as records show them.
+pub mod resource {
+    pub use crate::signal::{EntityRef, ResourceRef, ScopeRef};
+}
+
+/// The parts of a span.
+pub mod span {
+    pub use crate::signal::{
+        SpanBuilder, SpanEvent, SpanEventRef, SpanEvents, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode,
+        StatusRef,
+    };
+}
+
+/// Traces that were assembled from their spans, and graphs of services.
+pub mod trace {
+    pub use crate::analysis::trace::{
+        NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
+        TraceSummary,
+    };
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
@@ -116,37 +158,15 @@ struct Readme;
 #[doc(hidden)]
 pub use sync::ModelEvent;
 
-pub use analysis::series::{Distribution, Increment, Series};
-pub use analysis::trace::{
-    NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
-    TraceSummary,
-};
 pub use engine::bookmark::Bookmark;
-pub use engine::evictions::{Evicted, Evictions};
 pub use engine::position::Position;
-pub use engine::reason::EvictReason;
 pub use engine::settings::OnFull;
-pub use error::{
-    BatchError, BookmarkError, BuildError, GetError, PushError, QueryError, Rejection, StreamError, WaitError,
-};
-pub use query::{Answer, Attributed, By, Cursor, Group, Groups, KeyCount, Level, Match, Order, Query, Report};
+pub use query::{Match, Order, Query};
 #[cfg(feature = "tracing")]
 pub use recorder::FlightRecorder;
 pub use signal::{
-    AttributeRef, Attributes, AttributesIter, AttributesRef, Buckets, EntityRef, Exemplar, ExemplarRef, Exemplars,
-    ExponentialHistogram, Histogram, Indexes, Key, KeyBuf, KeyValue, Ledger, ListIter, ListRef, LogBuilder, LogRecord,
-    Metric, MetricKind, MetricPoint, MetricRef, Number, ParseIdError, PointBuilder, PointValue, Quantile, Resource,
-    ResourceRef, Scope, ScopeRef, Severity, Shared, Signal, Source, Span, SpanBuilder, SpanEvent, SpanEventRef,
-    SpanEvents, SpanId, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode, StatusRef, Summary, Temporality,
-    TraceId, Value, ValueRef, ValuesIter, ValuesRef,
+    Indexes, Key, KeyBuf, Ledger, LogRecord, MetricPoint, Resource, Scope, Severity, Shared, Signal, Source, Span,
+    SpanId, TraceId, Value,
 };
-#[cfg(feature = "async")]
-pub use store::PushFuture;
-pub use store::{
-    Audit, AuditError, Breach, Builder, ClassStats, EvictedCounts, Follower, IndexStats, RejectedCounts, Stats, Store,
-    WeakStore,
-};
-pub use telemetry::{
-    PointedExemplar, ServiceCounts, Telemetry, TelemetryBookmark, TelemetryBuilder, TelemetryNews, TelemetryStats,
-    TraceTelemetry,
-};
+pub use store::{Store, StoreBuilder, WeakStore};
+pub use telemetry::{Telemetry, TelemetryBuilder};

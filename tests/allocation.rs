@@ -3,7 +3,8 @@
 //!
 //! One test, because the allocator is the whole process's.
 
-use slipring::{BuildError, Key, Signal, Store};
+use slipring::error::BuildError;
+use slipring::{Key, Signal, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

@@ -2,7 +2,8 @@
 
 mod support;
 
-use slipring::{OnFull, Rejection, Store};
+use slipring::error::Rejection;
+use slipring::{OnFull, Store};
 use support::{Census, Counted};
 
 #[test]
@@ -115,7 +116,8 @@ fn extend_takes_any_iterator() {
 
 #[test]
 fn what_is_too_large_is_handed_back_alone() {
-    use slipring::{LogRecord, Rejection, Signal as _};
+    use slipring::error::Rejection;
+    use slipring::{LogRecord, Signal as _};
 
     let own = size_of::<LogRecord>();
     let log = |bytes: usize| LogRecord::builder().event_name("x".repeat(bytes)).build();

@@ -2,7 +2,9 @@
 
 mod support;
 
-use slipring::{Bookmark, Cursor, Order, Query, QueryError, Store, WaitError};
+use slipring::error::{QueryError, WaitError};
+use slipring::query::Cursor;
+use slipring::{Bookmark, Order, Query, Store};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -16,7 +18,7 @@ fn push(store: &Store<Counted>, census: &std::sync::Arc<Census>, numbers: std::o
     numbers.for_each(|number| store.push(Counted::new(census, number % 2, number)).map(drop).unwrap());
 }
 
-fn numbers(answer: &slipring::Answer<Counted>) -> Vec<u64> {
+fn numbers(answer: &slipring::query::Answer<Counted>) -> Vec<u64> {
     answer.iter().map(|record| record.number).collect()
 }
 

@@ -5,15 +5,18 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
+use slipring::attribute::{Attributes, KeyValue};
+use slipring::metric::{
+    Buckets, Exemplar, ExponentialHistogram, Histogram, Metric, MetricKind, Number, PointValue, Quantile, Summary,
+    Temporality,
+};
 use slipring::otlp::proto::common::v1::{AnyValue, ArrayValue, KeyValueList, any_value};
 use slipring::otlp::proto::common::v1::{EntityRef as ProtoEntity, InstrumentationScope, KeyValue as ProtoKeyValue};
 use slipring::otlp::proto::{logs::v1 as logs, metrics::v1 as metrics, resource::v1 as resource, trace::v1 as trace};
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{
-    Attributes, Buckets, EntityRef, Exemplar, ExponentialHistogram, Histogram, KeyValue, LogRecord, Metric, MetricKind,
-    MetricPoint, Number, PointValue, Quantile, Resource, Scope, Severity, Source, Span, SpanEvent, SpanId, SpanKind,
-    SpanLink, StatusCode, Summary, Temporality, TraceId, Value,
-};
+use slipring::resource::EntityRef;
+use slipring::span::{SpanEvent, SpanKind, SpanLink, StatusCode};
+use slipring::{LogRecord, MetricPoint, Resource, Scope, Severity, Source, Span, SpanId, TraceId, Value};
 use std::fmt::Debug;
 
 fn whole() -> impl Strategy<Value = u64> {

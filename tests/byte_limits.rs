@@ -1,7 +1,8 @@
 //! The byte limit applies per shard and class. In an earlier version it was one limit for the whole
 //! store, and waiting pushes held part of it.
 
-use slipring::{Key, OnFull, Rejection, Signal, Store};
+use slipring::error::Rejection;
+use slipring::{Key, OnFull, Signal, Store};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,11 @@
 //! What may be asked of spans, log records and metric points beside their keys, and what is counted of the answers.
 
+use slipring::attribute::Attributes;
+use slipring::metric::{Exemplar, Metric, MetricKind};
+use slipring::query::{By, Level};
+use slipring::span::{SpanEvent, SpanLink};
 use slipring::{
-    Attributes, By, Exemplar, KeyBuf, Level, LogRecord, Match, Metric, MetricKind, MetricPoint, Query, Resource, Scope,
-    Severity, Signal, Source, Span, SpanEvent, SpanLink, Store, Value,
+    KeyBuf, LogRecord, Match, MetricPoint, Query, Resource, Scope, Severity, Signal, Source, Span, Store, Value,
 };
 use std::ops::Bound;
 
@@ -250,7 +253,7 @@ fn spans_are_found_by_their_events() {
 fn a_key_that_no_record_can_have_is_refused_with_what_to_give() {
     let (spans, logs) = (store_of(vec![Span::default()]), store_of(vec![LogRecord::default()]));
     let points = store_of(vec![MetricPoint::default()]);
-    let error = |found: Result<usize, slipring::QueryError>| found.unwrap_err().to_string();
+    let error = |found: Result<usize, slipring::error::QueryError>| found.unwrap_err().to_string();
     for (error, instead) in [
         (error(spans.query().key("trace", "00000000000000000000000000000007").count()), "TraceId"),
         (error(spans.query().key("trace", 7_u64).count()), "TraceId::from(7)"),

@@ -2,7 +2,8 @@
 
 mod support;
 
-use slipring::{GetError, Key, Rejection, Signal, Store, StreamError, WaitError};
+use slipring::error::{GetError, Rejection, StreamError, WaitError};
+use slipring::{Key, Signal, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;

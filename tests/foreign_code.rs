@@ -5,7 +5,8 @@
 mod support;
 
 use futures::Stream;
-use slipring::{Follower, Key, OnFull, Signal, Store};
+use slipring::store::Follower;
+use slipring::{Key, OnFull, Signal, Store};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;

@@ -129,5 +129,5 @@ fn wildcards_and_escapes_are_told_apart() {
     assert_eq!(like("query23-service", "same?"), [star]);
     assert_eq!(like("query23-service", "*different*"), [different]);
     let wrong = store.query().attribute("sameplacetag1", Match::like(r"same\"));
-    assert!(matches!(wrong.count(), Err(slipring::QueryError::BadPattern { found: None, .. })));
+    assert!(matches!(wrong.count(), Err(slipring::error::QueryError::BadPattern { found: None, .. })));
 }

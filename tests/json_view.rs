@@ -2,11 +2,12 @@
 #![cfg(feature = "otlp")]
 
 use serde_json::{Value as Json, json};
+use slipring::attribute::Attributes;
+use slipring::metric::{Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
 use slipring::otlp::{Encoding, Kind, Request};
-use slipring::{
-    Attributes, Exemplar, ExponentialHistogram, Histogram, LogRecord, MetricPoint, Number, PointValue, Quantile, Span,
-    SpanEvent, Summary, Trace, TraceId, Value,
-};
+use slipring::span::SpanEvent;
+use slipring::trace::Trace;
+use slipring::{LogRecord, MetricPoint, Span, TraceId, Value};
 
 const AT: u64 = 1_795_800_000_123_456_789;
 
@@ -86,6 +87,6 @@ fn halves_of_pairs_cost_no_record() {
     assert!(request.rejected.is_empty(), "{}", request.rejected);
     let span = &request.spans[0];
     assert_eq!((span.name(), span.start_unix_nanos()), ("cut \u{fffd}", 1_795_800_000_000_000_000));
-    assert_eq!(span.resource().attributes().get("a"), Some(slipring::ValueRef::from("\u{fffd}")));
+    assert_eq!(span.resource().attributes().get("a"), Some(slipring::attribute::ValueRef::from("\u{fffd}")));
     assert_eq!(span.start_unix_nanos(), span.end_unix_nanos());
 }

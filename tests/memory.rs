@@ -4,7 +4,8 @@
 
 use shop::Shop;
 use shop::fixed::{FixedLogs, FixedSpans};
-use slipring::{Key, LogRecord, MetricPoint, Signal, Span, Stats, Store};
+use slipring::store::Stats;
+use slipring::{Key, LogRecord, MetricPoint, Signal, Span, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

@@ -1,5 +1,9 @@
 //! Telemetry that is odd in a way in which senders are: what it comes to, from all sides.
 
+use slipring::attribute::*;
+use slipring::metric::*;
+use slipring::span::*;
+use slipring::trace::*;
 use slipring::*;
 
 const S: u64 = 1_000_000_000;

@@ -3,7 +3,8 @@
 
 use serde_json::{Value as Json, json};
 use slipring::otlp::{Encoding, Kind, Request, write};
-use slipring::{LogRecord, MetricPoint, Span, SpanEvent, Store, Telemetry, Value};
+use slipring::span::SpanEvent;
+use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
 /// What a request should come to: how many records, how many rejected, and words of the reason or the error.
 #[derive(Debug)]

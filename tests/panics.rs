@@ -2,7 +2,8 @@
 
 mod support;
 
-use slipring::{Rejection, Store};
+use slipring::Store;
+use slipring::error::Rejection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use support::{Census, Counted, Trouble};

@@ -3,7 +3,9 @@
 
 mod support;
 
-use slipring::{QueryError, Resource, Scope, Source, Span, SpanId, Store, TraceId, TraceOrder, WaitError};
+use slipring::error::{QueryError, WaitError};
+use slipring::trace::TraceOrder;
+use slipring::{Resource, Scope, Source, Span, SpanId, Store, TraceId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;

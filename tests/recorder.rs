@@ -1,8 +1,10 @@
 //! The flight recorder: spans and events of `tracing`, whole and in their traces.
 #![cfg(feature = "tracing")]
 
+use slipring::attribute::ValueRef;
 use slipring::otlp::Request;
-use slipring::{FlightRecorder, OnFull, Severity, Span, StatusCode, Store, Telemetry, Value, ValueRef};
+use slipring::span::StatusCode;
+use slipring::{FlightRecorder, OnFull, Severity, Span, Store, Telemetry, Value};
 use std::sync::Mutex;
 use tracing::field::Empty;
 use tracing::{debug, error, info, info_span, trace, warn};

@@ -2,9 +2,12 @@
 
 mod support;
 
+use slipring::attribute::{Attributes, KeyValue};
+use slipring::error::Rejection;
+use slipring::span::StatusCode;
+use slipring::store::EvictReason;
 use slipring::{
-    Attributes, EvictReason, Key, KeyValue, LogRecord, OnFull, Rejection, Resource, Scope, Severity, Signal, Source,
-    Span, StatusCode, Store, Telemetry, TraceId, Value,
+    Key, LogRecord, OnFull, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry, TraceId, Value,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

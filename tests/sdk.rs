@@ -9,8 +9,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use slipring::attribute::ValueRef;
+use slipring::metric::{MetricKind, PointValue, Temporality};
 use slipring::otlp::Exporter;
-use slipring::{MetricKind, PointValue, Severity, SpanKind, StatusCode, Telemetry, Temporality, ValueRef};
+use slipring::span::{SpanKind, StatusCode};
+use slipring::{Severity, Telemetry};
 
 #[test]
 fn every_signal_arrives_whole() {

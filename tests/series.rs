@@ -1,10 +1,11 @@
 //! Series of metric points: counters of both temporalities, resets, redelivery, histograms.
 
 use proptest::prelude::*;
-use slipring::{
-    Attributes, Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope,
-    Series, Source, Store, Summary, Temporality,
+use slipring::attribute::Attributes;
+use slipring::metric::{
+    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Summary, Temporality,
 };
+use slipring::{MetricPoint, Resource, Scope, Source, Store};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -143,7 +144,7 @@ fn quantiles_come_from_what_was_measured_meanwhile() {
 
 #[test]
 fn a_summary_has_the_quantiles_that_it_has() {
-    let quantiles = [slipring::Quantile { quantile: 0.99, value: 7.0 }].into();
+    let quantiles = [slipring::metric::Quantile { quantile: 0.99, value: 7.0 }].into();
     let series = one(vec![point(MetricKind::Summary, 0, 10, Summary { count: 3, sum: 9.0, quantiles })]);
     assert_eq!((series.quantile(0.99), series.quantile(0.5)), (Some(7.0), None));
 }

@@ -1,8 +1,7 @@
 //! Distributions put together: what holds nothing, or only zeros, changes nothing but the zeros.
 
-use slipring::{
-    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, MetricPoint, PointValue, Series, Source, Temporality,
-};
+use slipring::metric::{Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality};
+use slipring::{MetricPoint, Source};
 
 const SECOND: u64 = 1_000_000_000;
 

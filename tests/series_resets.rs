@@ -1,10 +1,8 @@
 //! When a counter has started anew, and when another writer only says the same of itself.
 
 use proptest::prelude::*;
-use slipring::{
-    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, MetricPoint, PointValue, Resource, Scope, Series,
-    Source, Temporality,
-};
+use slipring::metric::{Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality};
+use slipring::{MetricPoint, Resource, Scope, Source};
 
 const SECOND: u64 = 1_000_000_000;
 /// Where the tables' second 0 is.

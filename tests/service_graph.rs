@@ -1,9 +1,9 @@
 //! Who calls whom, where only one side tells of it, where one side failed, and where messages lie between.
 
-use slipring::{
-    Attributes, NodeKind, Resource, Scope, ServiceGraph, Source, Span, SpanId, SpanKind, SpanLink, StatusCode, Store,
-    TraceId, Value,
-};
+use slipring::attribute::Attributes;
+use slipring::span::{SpanKind, SpanLink, StatusCode};
+use slipring::trace::{NodeKind, ServiceGraph};
+use slipring::{Resource, Scope, Source, Span, SpanId, Store, TraceId, Value};
 
 fn span(service: &str, kind: SpanKind, trace: u128, id: u64, parent: u64) -> Span {
     in_namespace("", service, kind, trace, id, parent)
@@ -47,7 +47,7 @@ fn graph(spans: Vec<Span>) -> ServiceGraph {
 
 /// Caller, callee, calls, errors, calls that only the caller tells of.
 fn calls(graph: &ServiceGraph) -> Vec<(&str, &str, u64, u64, u64)> {
-    let call = |call: &'_ slipring::ServiceCall| (call.calls, call.errors, call.unmatched);
+    let call = |call: &'_ slipring::trace::ServiceCall| (call.calls, call.errors, call.unmatched);
     graph.calls.iter().map(|one| (&*one.caller, &*one.callee, call(one).0, call(one).1, call(one).2)).collect()
 }
 

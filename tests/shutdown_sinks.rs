@@ -4,7 +4,8 @@
 
 mod support;
 
-use slipring::{Store, StreamError, WeakStore};
+use slipring::error::StreamError;
+use slipring::{Store, WeakStore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;

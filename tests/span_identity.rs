@@ -1,6 +1,8 @@
 //! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a span again. In every order of arrival.
 
-use slipring::{Resource, Scope, Source, Span, SpanId, SpanKind, StatusCode, Store, Trace, TraceId, TraceOrder};
+use slipring::span::{SpanKind, StatusCode};
+use slipring::trace::{Trace, TraceOrder};
+use slipring::{Resource, Scope, Source, Span, SpanId, Store, TraceId};
 
 const TRACE: u128 = 7;
 

@@ -2,7 +2,8 @@
 
 mod support;
 
-use slipring::{Order, Query, Report, Store};
+use slipring::query::Report;
+use slipring::{Order, Query, Store};
 use support::{Census, Counted};
 
 const SIZES: [u64; 5] = [10, 100, 1_000, 10_000, 100_000];

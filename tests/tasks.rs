@@ -6,7 +6,8 @@ mod support;
 use futures::executor::block_on;
 use futures::future::{join, poll_immediate};
 use futures::stream::StreamExt;
-use slipring::{OnFull, Rejection, Store};
+use slipring::error::Rejection;
+use slipring::{OnFull, Store};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -70,7 +71,7 @@ fn streams_give_each_record_once_or_count_it() {
             store.shutdown().unwrap();
         })
     };
-    let sum = |stream: slipring::Follower<Counted>| {
+    let sum = |stream: slipring::store::Follower<Counted>| {
         stream.fold(0, async |sum, news| sum + news.len() as u64 + news.report.missed)
     };
     let (one, other) = block_on(join(sum(one), sum(other)));

@@ -1,9 +1,9 @@
 //! The three stores together.
 
-use slipring::{
-    Exemplar, LogRecord, MetricPoint, QueryError, Resource, Scope, Source, Span, SpanId, Telemetry, TelemetryBookmark,
-    TraceId,
-};
+use slipring::error::QueryError;
+use slipring::metric::Exemplar;
+use slipring::telemetry::TelemetryBookmark;
+use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, SpanId, Telemetry, TraceId};
 
 fn telemetry() -> Telemetry {
     Telemetry::builder().traces(10).logs(10).metrics(10).manual().build().unwrap()

@@ -1,7 +1,9 @@
 //! Traces: random trees delivered in any order, with losses and duplicates, against plain recomputations.
 
 use proptest::prelude::*;
-use slipring::{Resource, Scope, Source, Span, SpanId, StatusCode, Store, Trace, TraceId, TraceOrder, TraceSpan};
+use slipring::span::StatusCode;
+use slipring::trace::{Trace, TraceOrder, TraceSpan};
+use slipring::{Resource, Scope, Source, Span, SpanId, Store, TraceId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const TRACE: u128 = 7;
@@ -216,7 +218,7 @@ fn summaries_tell_what_is_newest_slowest_and_failing() {
     assert_eq!(first.services, ["cart".into(), "shop".into(), "stock".into()]);
     assert!(!all[0].has_root && &*all[0].root_name == "List");
 
-    let told = |query: slipring::TraceQuery<'_>| {
+    let told = |query: slipring::trace::TraceQuery<'_>| {
         query.collect().unwrap().iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>()
     };
     assert_eq!(told(store.query().traces().order(TraceOrder::Slowest)), [7, 8]);

@@ -4,7 +4,9 @@
 mod support;
 
 use futures::Stream;
-use slipring::{Answer, Follower, OnFull, Store};
+use slipring::query::Answer;
+use slipring::store::Follower;
+use slipring::{OnFull, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,7 +16,8 @@ mod units;
 pub use serve::{over_grpc, over_http};
 
 use clap::{Args, Parser, Subcommand};
-use slipring::{BuildError, LogRecord, MetricPoint, Span, Store, Telemetry};
+use slipring::error::BuildError;
+use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry};
 use std::process::ExitCode;
 use std::time::Duration;
 

@@ -5,10 +5,12 @@ use crate::memory::Resident;
 use crate::text::{counted, mebibytes, milliseconds, printable, rate, thousands};
 use serde::Serialize;
 use slipring::otlp::Rejected;
-use slipring::{
-    Audit, AuditError, KeyBuf, KeyCount, Query, Severity, Signal, Span, Stats, StatusCode, Store, Telemetry,
-    TelemetryStats, TraceOrder, TraceSummary,
-};
+use slipring::query::KeyCount;
+use slipring::span::StatusCode;
+use slipring::store::{Audit, AuditError, Stats};
+use slipring::telemetry::TelemetryStats;
+use slipring::trace::{TraceOrder, TraceSummary};
+use slipring::{KeyBuf, Query, Severity, Signal, Span, Store, Telemetry};
 use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::path::Path;

@@ -3,8 +3,9 @@
 
 mod support;
 
+use slipring::attribute::{Attributes, KeyValue};
 use slipring::otlp::{Encoding, write};
-use slipring::{Attributes, KeyValue, LogRecord, Resource, Scope, Severity, Source, Value};
+use slipring::{LogRecord, Resource, Scope, Severity, Source, Value};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -5,7 +5,8 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use slipring::{Evictions, Key, OnFull, Position, Signal, Store};
+use slipring::{Key, OnFull, Position, Signal, Store};
+use slipring::store::Evictions;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;

@@ -8,7 +8,7 @@
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
-use slipring::{Builder, Key, Signal, Store};
+use slipring::{StoreBuilder, Key, Signal, Store};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ impl Signal for Record {
 }
 
 /// Returns a builder for a store with one shard and without a thread, as small as the model allows.
-pub fn small(capacity: usize, slack: usize) -> Builder<Record> {
+pub fn small(capacity: usize, slack: usize) -> StoreBuilder<Record> {
     Store::builder().capacity(capacity).shards(1).slack(slack).manual()
 }
 

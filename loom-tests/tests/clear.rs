@@ -3,7 +3,8 @@
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use slipring::{GetError, Store};
+use slipring::Store;
+use slipring::error::GetError;
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, explore, lookup, small};
 use std::sync::Arc;
 

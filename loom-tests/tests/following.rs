@@ -4,7 +4,8 @@
 use futures_core::Stream;
 use loom::future::block_on;
 use loom::thread;
-use slipring::{Answer, Follower};
+use slipring::query::Answer;
+use slipring::store::Follower;
 use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
 use std::future::poll_fn;
 use std::pin::Pin;

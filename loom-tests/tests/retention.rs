@@ -4,7 +4,7 @@
 
 use loom::sync::Mutex;
 use loom::thread;
-use slipring::EvictReason;
+use slipring::store::EvictReason;
 use slipring_loom_tests::{
     LIVELOCK, Record, assert_caught, explore, lookup, push_a_third_record, push_without_room, small,
 };

@@ -3,7 +3,8 @@
 //! can be interrupted.
 
 use loom::thread;
-use slipring::{Store, WaitError};
+use slipring::Store;
+use slipring::error::WaitError;
 use slipring_loom_tests::{LIVELOCK, Record, assert_caught, explore, lookup, small};
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 //! records are evicted; producers that compete for bytes.
 
 use loom::thread;
-use slipring::{EvictReason, Store};
+use slipring::Store;
+use slipring::store::EvictReason;
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, lookup, small};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! A producer that waits for room is woken by the reclaim that makes room, and by shutdown.
 
 use loom::thread;
-use slipring::Rejection;
+use slipring::error::Rejection;
 use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
 
 #[test]

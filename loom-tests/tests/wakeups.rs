@@ -8,11 +8,11 @@
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use slipring::{Builder, Store};
+use slipring::{StoreBuilder, Store};
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, explore};
 use std::sync::Arc;
 
-fn threaded(capacity: usize, slack: usize) -> Builder<Record> {
+fn threaded(capacity: usize, slack: usize) -> StoreBuilder<Record> {
     Store::builder().capacity(capacity).shards(1).slack(slack)
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use slipring::{Attributes, SpanEvent, Value};
+use slipring::Value;
+use slipring::attribute::Attributes;
+use slipring::span::SpanEvent;
 
 use crate::plan::{Operation, Outside, Peer};
 use crate::rng::Rng;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use slipring::{Attributes, EntityRef, KeyValue, Resource, Scope, Source, Value};
+use slipring::attribute::{Attributes, KeyValue};
+use slipring::resource::EntityRef;
+use slipring::{Resource, Scope, Source, Value};
 
 use crate::rng::{Rng, mix};
 use crate::service::Service;

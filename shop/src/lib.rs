@@ -50,7 +50,8 @@ mod tests;
 
 use std::iter::repeat_with;
 
-use slipring::{LogRecord, MetricPoint, Span, SpanKind};
+use slipring::span::SpanKind;
+use slipring::{LogRecord, MetricPoint, Span};
 
 use fleet::Fleet;
 use ids::Ids;

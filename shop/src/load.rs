@@ -1,7 +1,9 @@
 //! Load for stores: prepared requests that are pushed again and again, each time in traces of their own.
 
 use crate::{Request, Shop};
-use slipring::{LogRecord, MetricPoint, Rejection, Signal, Span, SpanLink, SpanLinkRef, Store, Telemetry, TraceId};
+use slipring::error::Rejection;
+use slipring::span::{SpanLink, SpanLinkRef};
+use slipring::{LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly fill their store.

@@ -1,6 +1,9 @@
 //! What the services write to their logs while they make the spans of a trace.
 
-use slipring::{Attributes, LogBuilder, LogRecord, Severity, Span, SpanId, SpanKind, StatusCode, TraceId};
+use slipring::attribute::Attributes;
+use slipring::log::LogBuilder;
+use slipring::span::{SpanKind, StatusCode};
+use slipring::{LogRecord, Severity, Span, SpanId, TraceId};
 
 use crate::rng::Rng;
 use crate::skew::Skew;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use slipring::{Attributes, KeyValue, Value};
+use slipring::Value;
+use slipring::attribute::{Attributes, KeyValue};
 
 use crate::failure::Failure;
 use crate::plan::{Operation, Outside, Peer, Via};

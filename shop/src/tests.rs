@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use slipring::{LogRecord, PointValue, Severity, Span, SpanKind, StatusCode, ValueRef};
+use slipring::attribute::ValueRef;
+use slipring::metric::PointValue;
+use slipring::span::{SpanKind, StatusCode};
+use slipring::{LogRecord, Severity, Span};
 
 use super::{Request, SCRAPE_INTERVAL, START, Shop};
 

@@ -1,6 +1,7 @@
 //! What a trace is about: who came, and for what.
 
-use slipring::{Attributes, Value};
+use slipring::Value;
+use slipring::attribute::Attributes;
 
 use crate::rng::Rng;
 use crate::skew::Skew;

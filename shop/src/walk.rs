@@ -1,6 +1,8 @@
 //! Turns a planned operation into the spans of one trace.
 
-use slipring::{Attributes, Source, Span, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, Value};
+use slipring::attribute::Attributes;
+use slipring::span::{SpanEvent, SpanKind, SpanLink, StatusCode};
+use slipring::{Source, Span, SpanId, TraceId, Value};
 
 use crate::failure::{Failure, UNREACHABLE};
 use crate::fleet::{Fleet, Instance, Library};

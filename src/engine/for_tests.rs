@@ -6,11 +6,11 @@ use crate::engine::indexer::{Moved, Work};
 use crate::engine::settings::OnFull;
 use crate::engine::state::Engine;
 use crate::signal::Signal;
-use crate::store::Builder;
+use crate::store::StoreBuilder;
 
 impl<T: Signal> Engine<T> {
     /// Builds an engine with fixed hash keys.
-    pub(crate) fn of(config: &Builder<T>) -> Self {
+    pub(crate) fn of(config: &StoreBuilder<T>) -> Self {
         let settings = &config.settings;
         let fingerprints = Fingerprints::fixed(0, settings.fingerprint_bits);
         Self::new(settings, settings.layouts().expect("the settings are valid"), fingerprints, 0)

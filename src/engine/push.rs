@@ -268,7 +268,7 @@ impl<T: Signal> Engine<T> {
 mod tests {
     use super::*;
     use crate::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     #[cfg(feature = "async")]
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             }
         }
 
-        let engine = Arc::new(Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
+        let engine = Arc::new(Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
         let counting = Arc::new(CountingWaker(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
         let wakes_and_panics = || (counting.1.load(Ordering::Relaxed), engine.caught_panics());
         let waker = Waker::from(Arc::clone(&counting));

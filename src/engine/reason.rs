@@ -8,16 +8,16 @@ use std::fmt;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum EvictReason {
-    /// Newer records took its place: the store, or the record's [class](crate::Builder::class),
+    /// Newer records took its place: the store, or the record's [class](crate::StoreBuilder::class),
     /// keeps only so many records.
     #[default]
     Capacity,
     /// The store was cleared or shut down.
     Cleared,
-    /// It had been in the store for the [longest time allowed](crate::Builder::max_age).
+    /// It had been in the store for the [longest time allowed](crate::StoreBuilder::max_age).
     Age,
     /// Newer records took its bytes: the store keeps only [so many
-    /// bytes](crate::Builder::max_bytes).
+    /// bytes](crate::StoreBuilder::max_bytes).
     Bytes,
 }
 

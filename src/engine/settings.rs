@@ -13,7 +13,7 @@ pub enum OnFull {
     /// The push waits until a slot is free. It spins for a short time, then sleeps.
     #[default]
     Wait,
-    /// The push returns the record with [`Rejection::Full`](crate::Rejection::Full).
+    /// The push returns the record with [`Rejection::Full`](crate::error::Rejection::Full).
     Reject,
 }
 
@@ -177,12 +177,12 @@ fn run_length(capacity: usize) -> usize {
 mod tests {
     use super::*;
     use crate::signal::Span;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     #[test]
     fn a_capacity_is_split_to_within_one_record() {
         for (capacity, shards) in [(1, 1), (10, 3), (10_000, 4), (7, 7)] {
-            let layout = Builder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap().rest;
+            let layout = StoreBuilder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap().rest;
             let split: Vec<usize> = layout.capacities().collect();
             assert_eq!(split.len(), shards);
             assert_eq!(split.iter().sum::<usize>(), capacity);
@@ -199,14 +199,15 @@ mod tests {
 
     #[test]
     fn invalid_settings_are_refused_with_advice() {
-        let build =
-            |capacity, shards| Builder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap_err();
+        let build = |capacity, shards| {
+            StoreBuilder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap_err()
+        };
         assert_eq!(build(0, 1), BuildError::NoCapacity);
         assert!(build(3, 4).to_string().contains("1 to 3 shards"));
         assert!(build(3, 0).to_string().contains("0 shards"));
         assert!(matches!(build(usize::MAX, 1), BuildError::TooLarge { .. }));
         assert!(matches!(build(1 << 33, 2), BuildError::TooLarge { .. }));
-        let builder = Builder::<Span>::new().capacity(10);
+        let builder = StoreBuilder::<Span>::new().capacity(10);
         for records in [0, 10, 11] {
             assert!(
                 builder.clone().error_class(records).settings.layouts().unwrap_err().to_string().contains("1 to 9")

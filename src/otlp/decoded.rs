@@ -62,7 +62,8 @@ impl MetricPoint {
     ///
     /// ```
     /// use slipring::otlp::proto::metrics::v1::metric::Data;
-    /// use slipring::{Metric, MetricKind, MetricPoint, Source};
+    /// use slipring::{MetricPoint, Source};
+    /// use slipring::metric::{Metric, MetricKind};
     ///
     /// let source = Source::default().with_metric(&Metric::new("orders", MetricKind::Gauge));
     /// let metric = MetricPoint::builder().source(&source).value(3).build().to_proto();

@@ -23,7 +23,9 @@ use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 /// briefly to do so.
 ///
 /// ```
-/// use slipring::{Level, Match, Order, Span, StatusCode, Store};
+/// use slipring::{Match, Order, Span, Store};
+/// use slipring::query::Level;
+/// use slipring::span::StatusCode;
 ///
 /// let traces: Store<Span> = Store::builder().build()?;
 /// let slow_failures = traces

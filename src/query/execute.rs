@@ -424,7 +424,7 @@ mod tests {
     use crate::TraceId;
     use crate::query::builder::Query;
     use crate::signal::{LogRecord, Severity};
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
     use std::cell::Cell;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn records_evicted_ahead_of_the_scan_are_reported_as_cut() {
         for shards in [1, 2] {
-            let config = Builder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
+            let config = StoreBuilder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
             let all = 4_000 * shards as u64;
             for (order, by_key) in
                 [(Order::Newest, false), (Order::Newest, true), (Order::Oldest, false), (Order::Oldest, true)]
@@ -472,7 +472,7 @@ mod tests {
     #[test]
     fn evictions_below_the_limit_do_not_cut_the_answer() {
         let run = |limit| {
-            let engine = Engine::of(&Builder::<LogRecord>::new().capacity(4_000).slack(4_000).shards(1).manual());
+            let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(4_000).slack(4_000).shards(1).manual());
             push(&engine, 4_000);
             let first = Cell::new(true);
             let visit = |_: Position, _: &LogRecord| {
@@ -493,7 +493,7 @@ mod tests {
 
     /// Returns an engine with a shard for 4,000 records, and one for 1,000 errors.
     fn two_shards() -> Engine<LogRecord> {
-        Engine::of(&Builder::<LogRecord>::new().capacity(5_000).slack(4_000).shards(1).error_class(1_000).manual())
+        Engine::of(&StoreBuilder::<LogRecord>::new().capacity(5_000).slack(4_000).shards(1).error_class(1_000).manual())
     }
 
     fn push_to(engine: &Engine<LogRecord>, severity: Severity, time_unix_nanos: u64, records: u64) {
@@ -587,7 +587,7 @@ mod tests {
 
     #[test]
     fn few_records_are_scanned_rather_than_links_followed() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(1_000).shards(1).manual());
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(1_000).shards(1).manual());
         push(&engine, 500);
         let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
         push(&engine, 3);

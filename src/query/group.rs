@@ -65,7 +65,8 @@ impl<T: Signal> Query<'_, T> {
     /// measurement.
     ///
     /// ```
-    /// use slipring::{By, Span, Store};
+    /// use slipring::{Span, Store};
+    /// use slipring::query::By;
     ///
     /// let traces: Store<Span> = Store::builder().build()?;
     /// let span = |name: &'static str, took: u64| Span::builder().name(name).start_unix_nanos(1).end_unix_nanos(1 + took).build();

@@ -154,7 +154,7 @@ mod tests {
     use crate::TraceId;
     use crate::query::builder::Query;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     fn push(engine: &Engine<LogRecord>, times: std::ops::Range<u64>, trace: impl Fn(u64) -> u128) {
         for time_unix_nanos in times {
@@ -166,7 +166,7 @@ mod tests {
     /// Returns an engine with 256 indexed records. Each has its number as its timestamp, and the
     /// trace that `trace` returns for it.
     fn engine(trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual());
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual());
         push(&engine, 0..256, trace);
         engine.settle();
         engine
@@ -184,7 +184,7 @@ mod tests {
         // The newest five span fourteen records.
         let newest = engine(|number| if [241, 244, 247, 251, 255].contains(&number) { 5 } else { 6 });
         assert_eq!(estimated(&newest, 5), 256 * 4 / 14);
-        let lagging = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
+        let lagging = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         push(&lagging, 0..4, |_| 1);
         push(&lagging, 4..8, |_| 2);
         lagging.settle();

@@ -391,13 +391,13 @@ mod tests {
     use crate::engine::state::Engine;
     use crate::query::builder::Query;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     /// Returns an engine with twelve unindexed records in a shard for eight: the first four are no
     /// longer visible but still in their slots. Each record has its number as its timestamp. Those
     /// named in `of_trace` belong to trace 7.
     fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
-        let config = Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
+        let config = StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
         let engine = Engine::of(&config);
         for time_unix_nanos in 0..12 {
             let trace_id = TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 });
@@ -462,7 +462,7 @@ mod tests {
 
     #[test]
     fn blocks_are_skipped_by_time_only_once_they_are_indexed() {
-        let config = Builder::<LogRecord>::new().capacity(1_000).shards(1).manual();
+        let config = StoreBuilder::<LogRecord>::new().capacity(1_000).shards(1).manual();
         let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
             engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
         };

@@ -157,11 +157,11 @@ impl<'a, T: Signal> Reader<'a, T> {
 mod tests {
     use super::*;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     #[test]
     fn a_lost_record_is_looked_for_in_short_ranges_and_assumed_in_long_ones() {
-        let config = Builder::<LogRecord>::new().capacity(600).slack(8).shards(1).manual();
+        let config = StoreBuilder::<LogRecord>::new().capacity(600).slack(8).shards(1).manual();
         let engine = Engine::of(&config);
         let push = |times: Range<u64>| {
             for time_unix_nanos in times {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_pinned_record_is_read_unless_it_was_evicted() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         engine.push_some(8);
         let reader = Reader::new(&engine);
         let pins = [0, 1].map(|sequence| reader.pin(sequence as usize, 0, sequence));

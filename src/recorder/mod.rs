@@ -167,7 +167,7 @@ impl FlightRecorder {
     /// let recorder = FlightRecorder::new("bakery")?;
     /// tracing_subscriber::registry().with(recorder.clone()).init();
     /// recorder.dump_on_panic("last-words.jsonl");
-    /// # Ok::<(), slipring::BuildError>(())
+    /// # Ok::<(), slipring::error::BuildError>(())
     /// ```
     pub fn dump_on_panic(&self, path: impl Into<PathBuf>) {
         let (recorder, path, before) = (self.clone(), path.into(), std::panic::take_hook());

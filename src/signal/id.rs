@@ -16,7 +16,7 @@ use crate::wire::Raw;
 /// let id: TraceId = "4bf92f3577b34da6a3ce929d0e0e4736".parse()?;
 /// assert_eq!(u128::from(id), 0x4bf92f3577b34da6a3ce929d0e0e4736);
 /// assert_eq!("4BF9".parse::<TraceId>().unwrap_err().to_string(), "an id of 32 hexadecimal digits has 4");
-/// # Ok::<(), slipring::ParseIdError>(())
+/// # Ok::<(), slipring::error::ParseIdError>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId([u8; 16]);

@@ -7,7 +7,7 @@ use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
 use std::borrow::Cow;
 
 /// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for some hundred records, none for
-/// each. As a [`SpanBuilder`](crate::SpanBuilder) does for spans.
+/// each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct LogBuilder<'a> {

@@ -20,7 +20,8 @@ use std::fmt;
 /// `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`). Its timestamp is its time.
 ///
 /// ```
-/// use slipring::{Key, Metric, MetricKind, MetricPoint, Resource, Scope, Signal, Source};
+/// use slipring::{Key, MetricPoint, Resource, Scope, Signal, Source};
+/// use slipring::metric::{Metric, MetricKind};
 ///
 /// let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
 /// let memory = source.with_metric(&Metric { unit: "By".into(), ..Metric::new("process.memory.usage", MetricKind::Gauge) });

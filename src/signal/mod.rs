@@ -92,7 +92,7 @@ pub trait Signal: Send + Sync + Sized + 'static {
     type Indexes: Indexes;
 
     /// The names of the indexes, in the order of [`key`](Signal::key)'s argument. If one of them is of groups that belong
-    /// together, such as traces, let it be the first: [`Report::partial`](crate::Report::partial) then knows more.
+    /// together, such as traces, let it be the first: [`Report::partial`](crate::query::Report::partial) then knows more.
     const INDEXES: Self::Indexes;
 
     /// Returns the record's key in the index with this number (below N), or `None` if it has none
@@ -120,14 +120,14 @@ pub trait Signal: Send + Sync + Sized + 'static {
     }
 
     /// Returns whether it is about something that went wrong;
-    /// [`Builder::error_class`](crate::Builder::error_class) keeps what is.
+    /// [`StoreBuilder::error_class`](crate::StoreBuilder::error_class) keeps what is.
     fn is_error(&self) -> bool {
         false
     }
 
     /// Drops what the record keeps only because of how it came, such as the request that it is a
     /// range of. The pushing thread calls it before a record enters a class of its own
-    /// ([`Builder::class`](crate::Builder::class)), which keeps few of many for long.
+    /// ([`StoreBuilder::class`](crate::StoreBuilder::class)), which keeps few of many for long.
     fn detach(&mut self) {}
 
     /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's

@@ -10,7 +10,7 @@ use crate::wire::Writer;
 use std::borrow::Cow;
 
 /// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for some hundred points, none for
-/// each. As a [`SpanBuilder`](crate::SpanBuilder) does for spans.
+/// each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PointBuilder<'a> {
@@ -77,7 +77,7 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// Sets what was measured. It should suit the metric's [`kind`](crate::Metric::kind): one that does not is left out.
+    /// Sets what was measured. It should suit the metric's [`kind`](crate::metric::Metric::kind): one that does not is left out.
     pub fn value(mut self, value: impl Into<PointValue>) -> Self {
         self.value = Cow::Owned(value.into());
         self

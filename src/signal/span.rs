@@ -18,7 +18,8 @@ use std::fmt;
 /// `unknown_service`) and `name` (none if empty, which the protocol calls unknown). Its timestamp is its start.
 ///
 /// ```
-/// use slipring::{Key, Resource, Scope, Signal, Source, Span, SpanKind};
+/// use slipring::{Key, Resource, Scope, Signal, Source, Span};
+/// use slipring::span::SpanKind;
 ///
 /// let resource = Resource::new([("service.name", "cart")]);
 /// let source = Source::new(&resource, &Scope { name: "http-server".into(), ..Scope::default() });

@@ -54,7 +54,8 @@ pub struct KeyValue {
 /// if the `Vec` is full) or an array. Serialised as an object that has each name once, with its last value.
 ///
 /// ```
-/// use slipring::{Attributes, Value};
+/// use slipring::Value;
+/// use slipring::attribute::Attributes;
 ///
 /// let attributes = Attributes::from([("http.request.method", Value::from("GET")), ("retries", Value::from(2))]);
 /// assert_eq!(attributes.get("retries"), Some(&Value::Int(2)));

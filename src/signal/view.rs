@@ -88,7 +88,7 @@ macro_rules! record {
             /// bytes: all of a request between 4 and 256 KiB, most of which is records, or else a piece of at most 256 KiB of
             /// one; of records that were built, or came few at a time, a chunk of at most 16 KiB and what its records share.
             /// Who holds few records for long holds copies.
-            /// A [class of its own](crate::Builder::class) does so by itself.
+            /// A [class of its own](crate::StoreBuilder::class) does so by itself.
             pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }

@@ -15,15 +15,15 @@ use std::time::Duration;
 /// let builder = Store::<Span>::builder().capacity(50_000).shards(4).on_full(OnFull::Reject);
 /// let store = builder.build()?;
 /// assert_eq!(store.capacity(), 50_000);
-/// # Ok::<(), slipring::BuildError>(())
+/// # Ok::<(), slipring::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Builder<T> {
+pub struct StoreBuilder<T> {
     pub(crate) settings: Settings<T>,
 }
 
-impl<T: Signal> Builder<T> {
+impl<T: Signal> StoreBuilder<T> {
     pub(crate) fn new() -> Self {
         Self { settings: Settings::new() }
     }
@@ -42,7 +42,7 @@ impl<T: Signal> Builder<T> {
     /// Each shard takes one producer at full speed. Producers contend if more of them push at once
     /// than there are shards. A lookup asks all shards, at some 0.2 µs each.
     ///
-    /// A [class](Builder::class) of its own has its own shards beside these.
+    /// A [class](StoreBuilder::class) of its own has its own shards beside these.
     ///
     /// With one shard, retention is exact: the store keeps the newest `capacity` records and no
     /// others. With several shards, each keeps the newest of the records that were pushed to it.
@@ -71,18 +71,19 @@ impl<T: Signal> Builder<T> {
 
     /// Sets the most bytes that one record may take: its slot plus its own
     /// [`heap_bytes`](Signal::heap_bytes). Larger records are handed back with
-    /// [`Rejection::TooLarge`](crate::Rejection::TooLarge), and counted. By default there is no
+    /// [`Rejection::TooLarge`](crate::error::Rejection::TooLarge), and counted. By default there is no
     /// limit.
     ///
     /// ```
-    /// use slipring::{LogRecord, Rejection, Store};
+    /// use slipring::{LogRecord, Store};
+    /// use slipring::error::Rejection;
     ///
     /// let logs: Store<LogRecord> = Store::builder().max_record_bytes(1_024).build()?;
     /// let large = LogRecord::builder().body(&"x".repeat(1_000)).build();
     /// let refused = logs.push(large).unwrap_err();
     /// assert!(matches!(refused.reason, Rejection::TooLarge { bytes: 1_001.., most: 1_024 }));
     /// assert!(refused.record.body().is_some(), "the record is handed back");
-    /// # Ok::<(), slipring::BuildError>(())
+    /// # Ok::<(), slipring::error::BuildError>(())
     /// ```
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_record_bytes = Some(bytes);
@@ -91,7 +92,7 @@ impl<T: Signal> Builder<T> {
 
     /// Limits the bytes that records may keep, in addition to their number: their slots plus their
     /// own [`heap_bytes`](Signal::heap_bytes). Above the limit, the oldest records of a shard are
-    /// evicted with the reason [`Bytes`](crate::EvictReason::Bytes). By default there is no limit.
+    /// evicted with the reason [`Bytes`](crate::store::EvictReason::Bytes). By default there is no limit.
     ///
     /// Each shard gets a part of the limit in proportion to its capacity. The limit is applied as
     /// records are indexed: within a millisecond or so, or by [`flush`](Store::flush). Until then,
@@ -99,7 +100,7 @@ impl<T: Signal> Builder<T> {
     /// record. When that is used up, a push finds no room, as if no slot were free.
     ///
     /// A record that alone takes more than its shard's part, or more than 4 GiB of heap, is [too
-    /// large](crate::Rejection::TooLarge). With a class of its own, or with many shards, that part
+    /// large](crate::error::Rejection::TooLarge). With a class of its own, or with many shards, that part
     /// is small. Memory for all slots of the capacity is reserved regardless of this limit.
     ///
     /// The contents of [`Shared`](crate::Shared) parts do not count here. They have a limit of
@@ -111,7 +112,8 @@ impl<T: Signal> Builder<T> {
     /// With this limit, a push costs one more atomic operation.
     ///
     /// ```
-    /// use slipring::{EvictReason, LogRecord, Store};
+    /// use slipring::{LogRecord, Store};
+    /// use slipring::store::EvictReason;
     ///
     /// let builder = Store::<LogRecord>::builder().capacity(1_000).shards(1).max_bytes(100_000);
     /// let logs = builder.build()?;
@@ -129,7 +131,7 @@ impl<T: Signal> Builder<T> {
     }
 
     /// Sets how long a record may stay, counted from its push. Then it is evicted with the reason
-    /// [`Age`](crate::EvictReason::Age). By default there is no limit.
+    /// [`Age`](crate::store::EvictReason::Age). By default there is no limit.
     ///
     /// This limit never evicts a record early. It evicts a record late by at most a sixty-fourth
     /// part of this time, some milliseconds, and the time that hooks take for some hundred records.
@@ -174,7 +176,7 @@ impl<T: Signal> Builder<T> {
         self.class(records, T::is_error)
     }
 
-    /// Like [`error_class`](Builder::error_class), for the records for which `picks` returns true.
+    /// Like [`error_class`](StoreBuilder::error_class), for the records for which `picks` returns true.
     /// `picks` runs on the pushing thread, before the record enters the ring, and must not block. A
     /// store has at most one such class.
     ///
@@ -205,7 +207,7 @@ impl<T: Signal> Builder<T> {
     /// use slipring::{LogRecord, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().spare_slots(200).build()?;
-    /// # Ok::<(), slipring::BuildError>(())
+    /// # Ok::<(), slipring::error::BuildError>(())
     /// ```
     pub fn spare_slots(mut self, slots: usize) -> Self {
         self.settings.spares = slots;
@@ -241,7 +243,7 @@ impl<T: Signal> Builder<T> {
 
 impl<T: Signal> Store<T> {
     /// Starts building a store.
-    pub fn builder() -> Builder<T> {
-        Builder::new()
+    pub fn builder() -> StoreBuilder<T> {
+        StoreBuilder::new()
     }
 }

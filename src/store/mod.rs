@@ -7,20 +7,21 @@ mod builder;
 mod follow;
 mod stats;
 
+pub use crate::engine::evictions::{Evicted, Evictions};
+pub use crate::engine::reason::EvictReason;
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
 pub use awaiting::PushFuture;
-pub use builder::Builder;
+pub use builder::StoreBuilder;
 pub use follow::Follower;
 pub use stats::{ClassStats, EvictedCounts, IndexStats, RejectedCounts, Stats};
 
 use crate::engine::bookmark::Bookmark;
-use crate::engine::evictions::{self, Evicted, Evictions, Hook};
+use crate::engine::evictions::{self, Hook};
 use crate::engine::index::Fingerprints;
 use crate::engine::indexer::{self, Work};
 use crate::engine::position::Position;
 use crate::engine::push::PrintCache;
-use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy;
 use crate::engine::ring::RecordMeta;
 use crate::engine::settings::{OnFull, Settings};
@@ -112,7 +113,7 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store
     /// is shut down, the record's own methods panicked, or the record is [too
-    /// large](Builder::max_record_bytes).
+    /// large](StoreBuilder::max_record_bytes).
     #[inline]
     pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
         self.push_with(record, self.engine.on_full)
@@ -386,7 +387,7 @@ impl<T: Signal> Store<T> {
     }
 
     /// Does one batch of the indexer's work in each shard. Returns whether there was any. A store
-    /// that was built [`manual`](Builder::manual) depends on these calls, and runs its hooks in
+    /// that was built [`manual`](StoreBuilder::manual) depends on these calls, and runs its hooks in
     /// them. In other stores a call only helps the indexer thread. Inside a hook or a visit it does
     /// nothing.
     pub fn step(&self) -> bool {

@@ -32,7 +32,7 @@ pub struct Stats {
     pub offered: u64,
     /// Records that have left the store.
     pub evicted: EvictedCounts,
-    /// The part of these numbers that belongs to the [class](crate::Builder::class) of its own, if
+    /// The part of these numbers that belongs to the [class](crate::StoreBuilder::class) of its own, if
     /// there is one.
     pub class: Option<ClassStats>,
     /// Records that were rejected.
@@ -78,7 +78,7 @@ pub struct IndexStats {
     pub directory_bytes: u64,
 }
 
-/// Records that have left, by [reason](crate::EvictReason).
+/// Records that have left, by [reason](crate::store::EvictReason).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

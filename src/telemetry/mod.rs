@@ -94,7 +94,7 @@ impl Telemetry {
     /// let logs = Store::builder().max_bytes(64 << 20).build()?;
     /// let telemetry = Telemetry::new(traces, logs, Store::builder().build()?);
     /// assert_eq!(telemetry.traces().capacity(), 50_000);
-    /// # Ok::<(), slipring::BuildError>(())
+    /// # Ok::<(), slipring::error::BuildError>(())
     /// ```
     pub fn new(traces: Store<Span>, logs: Store<LogRecord>, metrics: Store<MetricPoint>) -> Self {
         Self {
@@ -201,19 +201,19 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`Builder::on_full`](crate::Builder::on_full).
+    /// See [`StoreBuilder::on_full`](crate::StoreBuilder::on_full).
     pub fn on_full(mut self, policy: OnFull) -> Self {
         self.on_full = policy;
         self
     }
 
-    /// See [`Builder::max_age`](crate::Builder::max_age). The age applies to all three stores.
+    /// See [`StoreBuilder::max_age`](crate::StoreBuilder::max_age). The age applies to all three stores.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// See [`Builder::manual`](crate::Builder::manual).
+    /// See [`StoreBuilder::manual`](crate::StoreBuilder::manual).
     pub fn manual(mut self) -> Self {
         self.manual = true;
         self
@@ -222,7 +222,7 @@ impl TelemetryBuilder {
     /// Builds the three stores.
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::Builder::build), for the first store that cannot be built.
+    /// As [`StoreBuilder::build`](crate::StoreBuilder::build), for the first store that cannot be built.
     pub fn build(self) -> Result<Telemetry, BuildError> {
         Ok(Telemetry::new(self.store(self.traces)?, self.store(self.logs)?, self.store(self.metrics)?))
     }

@@ -19,7 +19,7 @@ impl Telemetry {
     /// at most 256 KiB for each shard, unless somebody else holds its records. A `Vec` or a buffer with room to spare holds
     /// more than its length, and that is not counted either: give a boxed slice where that matters.
     ///
-    /// A record that is larger than [`max_record_bytes`](crate::Builder::max_record_bytes) is rejected; a resource, a scope or a
+    /// A record that is larger than [`max_record_bytes`](crate::StoreBuilder::max_record_bytes) is rejected; a resource, a scope or a
     /// metric that is larger, with its records.
     ///
     /// ```

@@ -3,14 +3,16 @@
 use crate::sample::Sample;
 use crate::scene::{KEYS, Outcome, Plan, Scene};
 use crate::team::team;
-use slipring::{Answer, Builder, By, Cursor, Follower, OnFull, Order, Store};
+use slipring::query::{Answer, By, Cursor};
+use slipring::store::Follower;
+use slipring::{OnFull, Order, Store, StoreBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-type Shape = fn(Builder<Sample>) -> Builder<Sample>;
+type Shape = fn(StoreBuilder<Sample>) -> StoreBuilder<Sample>;
 
 /// Whether somebody is told what leaves: hooks, subscribers. If not, whoever pushes lets records go as well, not the indexer alone.
 #[derive(Clone, Copy, PartialEq)]

@@ -3,7 +3,8 @@
 use crate::sample::{Sample, Trouble, injected, injections};
 use crate::scene::{KEYS, Outcome, Plan, Scene};
 use crate::team::team;
-use slipring::{BuildError, Store};
+use slipring::Store;
+use slipring::error::BuildError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

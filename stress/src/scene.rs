@@ -3,7 +3,9 @@
 use crate::sample::{Sample, alive};
 use crate::stop::Stop;
 use serde::{Serialize, Serializer};
-use slipring::{BuildError, Builder, EvictedCounts, RejectedCounts, Stats, Store};
+use slipring::error::BuildError;
+use slipring::store::{EvictedCounts, RejectedCounts, Stats};
+use slipring::{Store, StoreBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -131,7 +133,7 @@ pub struct Scene<const BODY: usize = 0> {
 }
 
 impl<const BODY: usize> Scene<BODY> {
-    pub fn new(builder: Builder<Sample<BODY>>) -> Result<Self, BuildError> {
+    pub fn new(builder: StoreBuilder<Sample<BODY>>) -> Result<Self, BuildError> {
         Ok(Self {
             store: builder.build()?,
             over: AtomicBool::new(false),

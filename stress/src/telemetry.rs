@@ -4,7 +4,8 @@ use crate::scene::{Outcome, Plan, has_failed};
 use crate::team::team;
 use shop::Shop;
 use shop::load::{self, Pool};
-use slipring::{Ledger, Signal, Store, Telemetry, TraceOrder};
+use slipring::trace::TraceOrder;
+use slipring::{Ledger, Signal, Store, Telemetry};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Requests that each producer prepares.

@@ -1,7 +1,9 @@
 //! Operations on a store, and a plain reference model that answers them by brute force. The property test and the fuzzer
 //! share them.
 
-use slipring::{Bookmark, EvictReason, GetError, Key, KeyBuf, Order, Position, Query, Signal, Store};
+use slipring::error::GetError;
+use slipring::store::EvictReason;
+use slipring::{Bookmark, Key, KeyBuf, Order, Position, Query, Signal, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -333,7 +335,7 @@ impl Pair {
                 let pushed = Record { number, ..self.record(1, 1, 1) };
                 match store.push(pushed.clone()) {
                     Ok(position) => taken.push((position, pushed)),
-                    Err(error) => assert_eq!(error.reason, slipring::Rejection::Full),
+                    Err(error) => assert_eq!(error.reason, slipring::error::Rejection::Full),
                 }
                 assert_eq!(*visited, record, "what is visited stays");
             }

@@ -3,8 +3,10 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
 use prost::Message;
+use slipring::attribute::{AttributesRef, ValueRef};
+use slipring::metric::{ExemplarRef, Number, PointValue};
 use slipring::otlp::{Encoding, Kind, Request};
-use slipring::{AttributesRef, ExemplarRef, LogRecord, MetricPoint, Number, PointValue, Span, ValueRef};
+use slipring::{LogRecord, MetricPoint, Span};
 
 fn same_value(view: ValueRef<'_>, wire: &AnyValue) {
     use any_value::Value;

@@ -5,10 +5,10 @@ use crate::clock::Ticks;
 use crate::process;
 use crate::report::{Better, Part, Shown, Table};
 use crate::workload::{ShopLogs, ShopPoints, ShopSpans, Workload};
-use slipring::{
-    By, Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, StatusCode, Store, TraceId,
-    TraceOrder,
-};
+use slipring::query::By;
+use slipring::span::StatusCode;
+use slipring::trace::TraceOrder;
+use slipring::{Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store, TraceId};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::ops::Range;
@@ -123,7 +123,7 @@ impl Facts {
         let keys = |index: &&'static str| store.keys(index).expect("it is one of the signal's").into_iter();
         let names = T::INDEXES;
         let names: &[&'static str] = names.as_ref();
-        let key = |key: Option<slipring::KeyCount>| key.expect("every index of the shop's has keys").key;
+        let key = |key: Option<slipring::query::KeyCount>| key.expect("every index of the shop's has keys").key;
         Self {
             common: names.iter().map(|name| key(keys(name).next())).collect(),
             rare: names.iter().map(|name| key(keys(name).next_back())).collect(),

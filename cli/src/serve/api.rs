@@ -13,11 +13,12 @@ use axum::{Json, Router};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::{Value, json};
+use slipring::metric::Series;
 use slipring::otlp::Encoding;
-use slipring::{
-    Answer, KeyCount, LogRecord, MetricPoint, PathSegment, Position, Series, ServiceCounts, Signal, Span, Store,
-    Telemetry, TraceOrder, TraceSummary, TraceTelemetry,
-};
+use slipring::query::{Answer, KeyCount};
+use slipring::telemetry::{ServiceCounts, TraceTelemetry};
+use slipring::trace::{PathSegment, TraceOrder, TraceSummary};
+use slipring::{LogRecord, MetricPoint, Position, Signal, Span, Store, Telemetry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,8 +249,8 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given
         if found.trace.is_none() && found.logs.is_empty() && found.exemplars.is_empty() {
             return Err(Problem::NotFound(format!("nothing is here of trace {trace_id}")));
         }
-        let critical_path = found.trace.as_ref().map(slipring::Trace::critical_path);
-        let summary = found.trace.as_ref().map(slipring::Trace::summary);
+        let critical_path = found.trace.as_ref().map(slipring::trace::Trace::critical_path);
+        let summary = found.trace.as_ref().map(slipring::trace::Trace::summary);
         Ok(Json(WholeTrace { found: &found, critical_path, summary }).into_response())
     })
     .await

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use slipring::otlp::Exported;
-use slipring::{
-    Attributed, Cursor, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, StatusCode, TraceId,
-};
+use slipring::query::{Attributed, Cursor};
+use slipring::span::StatusCode;
+use slipring::{KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, TraceId};
 
 /// Records of an answer where nothing else is said, and at the most.
 const LIMIT: usize = 100;

@@ -1,7 +1,8 @@
 //! Conditions on attributes and keys, as they stand in a URL.
 
 use serde::de::DeserializeOwned;
-use slipring::{Level, Match};
+use slipring::Match;
+use slipring::query::Level;
 
 /// Comparing costs a pattern's length for each character of a text.
 const LONGEST_PATTERN: usize = 256;

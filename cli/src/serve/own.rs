@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use slipring::Stats;
+use slipring::store::Stats;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use slipring::{Buckets, ExponentialHistogram, Histogram, PointValue, Quantile, Summary};
+use slipring::metric::{Buckets, ExponentialHistogram, Histogram, PointValue, Quantile, Summary};
 
 use super::Shape;
 use crate::rng::Rng;

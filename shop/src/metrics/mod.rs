@@ -3,10 +3,9 @@
 mod measure;
 mod table;
 
-use slipring::{
-    Attributes, Exemplar, KeyValue, Metric, MetricKind, MetricPoint, Number, PointValue, Source, SpanId, Temporality,
-    TraceId, Value,
-};
+use slipring::attribute::{Attributes, KeyValue};
+use slipring::metric::{Exemplar, Metric, MetricKind, Number, PointValue, Temporality};
+use slipring::{MetricPoint, Source, SpanId, TraceId, Value};
 
 use crate::fleet::{Fleet, Instance, Library};
 use crate::rng::Rng;

@@ -20,7 +20,8 @@ use writers::{Reading, Step, steps};
 /// of time.
 ///
 /// ```
-/// use slipring::{Metric, MetricKind, MetricPoint, Source, Store, Temporality};
+/// use slipring::{MetricPoint, Source, Store};
+/// use slipring::metric::{Metric, MetricKind, Temporality};
 ///
 /// let metrics: Store<MetricPoint> = Store::builder().build()?;
 /// let kind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };

@@ -9,7 +9,7 @@ use std::ops::Range;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PathSegment {
-    /// The index in [`Trace::spans`](crate::Trace::spans) of the span that was at work.
+    /// The index in [`Trace::spans`](crate::trace::Trace::spans) of the span that was at work.
     pub span: usize,
     /// The segment's times, in nanoseconds since the Unix epoch.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::signal::plain::range"))]

@@ -2,14 +2,14 @@
 
 use crate::signal::Span;
 
-/// A span with its place in a [`Trace`](crate::Trace).
+/// A span with its place in a [`Trace`](crate::trace::Trace).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TraceSpan {
     /// The span.
     pub span: Span,
-    /// The index of its parent in [`Trace::spans`](crate::Trace::spans).
+    /// The index of its parent in [`Trace::spans`](crate::trace::Trace::spans).
     pub parent: Option<usize>,
     /// The number of its ancestors in the trace.
     pub depth: u32,

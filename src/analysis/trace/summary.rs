@@ -73,7 +73,9 @@ pub enum TraceOrder {
 /// query finds.
 ///
 /// ```
-/// use slipring::{Span, StatusCode, Store, TraceOrder};
+/// use slipring::{Span, Store};
+/// use slipring::span::StatusCode;
+/// use slipring::trace::TraceOrder;
 ///
 /// let traces: Store<Span> = Store::builder().build()?;
 /// let slowest_failing =

@@ -56,7 +56,7 @@ pub(crate) struct Index<T: Signal> {
     heartbeats: Count,
     links: Reserved<Links<T::Indexes>>,
     /// For each place, how many directory entries point to its record. Once the record was evicted,
-    /// the number of its [reason](crate::EvictReason).
+    /// the number of its [reason](crate::store::EvictReason).
     ///
     /// Kept apart from the heads and small: indexing a record then does not touch the head of the
     /// record before it, and evicting a record does not touch its own.

@@ -77,14 +77,14 @@ impl<T: Signal> Engine<T> {
 mod tests {
     use super::*;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
     use crate::sync::lock;
     use std::time::Duration;
 
     #[test]
     fn notes_are_taken_and_expire_on_schedule() {
         let max_age = Duration::from_millis(6_400);
-        let config = Builder::<LogRecord>::new().capacity(100).shards(3).max_age(max_age);
+        let config = StoreBuilder::<LogRecord>::new().capacity(100).shards(3).max_age(max_age);
         let engine = Engine::of(&config);
         let push = || engine.push(LogRecord::default());
         let ages = engine.ages.as_ref().unwrap();

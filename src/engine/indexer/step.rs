@@ -171,12 +171,12 @@ mod tests {
     use crate::engine::settings::OnFull;
     use crate::engine::tuning::{ASSIST_BATCH, RECLAIM_BATCH, STEP_BATCH};
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     /// Creates an engine of one shard for eight records. Its settings say that it has an indexer
     /// thread, but none runs.
     fn engine_for_eight(slack: usize) -> Engine<LogRecord> {
-        Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4))
+        Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4))
     }
 
     fn moved(indexed: u64, evicted: u64, reclaimed: u64) -> Option<Moved> {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_reader_indexes_a_small_batch() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(1_000).shards(1));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(1_000).shards(1));
         engine.push_some(400);
         assert_eq!(engine.step(0, Work::READ), moved(2 * ASSIST_BATCH, 0, 0));
         assert_eq!(engine.step(0, Work::READ), moved(400 - 2 * ASSIST_BATCH, 0, 0));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn records_without_a_destructor_are_reclaimed_by_any_step() {
-        let engine = Engine::of(&Builder::<Plain>::new().capacity(8).slack(100).shards(1));
+        let engine = Engine::of(&StoreBuilder::<Plain>::new().capacity(8).slack(100).shards(1));
         (0..60).for_each(|_| engine.push(Plain));
         assert_eq!(engine.step(0, Work::ASSIST), moved(60, 52, 52));
     }
@@ -317,7 +317,7 @@ mod tests {
             slack in 1..12_usize,
             spares in 0..6_usize,
         ) {
-            let config = Builder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
+            let config = StoreBuilder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(spares);
             let engine = Engine::of(&config);
             let of_trace = |trace: u64| LogRecord::builder().trace_id(u128::from(trace % 12 + 1)).build();
             let mut stalled = std::collections::VecDeque::new();
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn without_a_spare_slot_the_ring_waits_for_the_suspended_producer() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
         engine.push_some(3);
         let mut record = LogRecord::default();
         let (stalled_claim, meta) = claim(&engine, &mut record);

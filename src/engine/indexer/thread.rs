@@ -153,12 +153,12 @@ fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
 mod tests {
     use super::*;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
     use crate::{Resource, Scope, Source};
 
     #[test]
     fn work_is_left_to_producers_that_use_every_core_and_fill_the_rings() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20));
         let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
         let mut pace = Pace { cores: 2, claimed: 0 };
         let mut leaves = |threads: u64, records| {
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_round_that_unwinds_is_counted_and_more_rounds_follow() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(100).shards(1));
         let mut rounds = 0;
         run_until_stopped(&engine, || {
             rounds += 1;
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_pass_takes_rounds_until_nothing_moves() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(5_000).shards(1));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(5_000).shards(1));
         engine.push_some(2_000);
         let pass = || pass(&engine, false);
         assert!(pass());
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_thread_drops_records_when_it_was_idle_or_room_is_short() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).slack(40).shards(1));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(100).slack(40).shards(1));
         let shard = &engine.shards[0];
         engine.push_some(110);
         assert!(pass(&engine, false));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_thread_parks_without_traffic_and_a_push_or_the_end_wakes_it() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(100).shards(1));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(100).shards(1));
         let happens = |condition: &dyn Fn() -> bool| {
             let deadline = Instant::now() + Duration::from_secs(60);
             while !condition() && Instant::now() < deadline {

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::engine::state::Engine;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     #[test]
     fn bytes_are_reserved_while_any_are_left_and_released_once() {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn bytes_reserved_for_a_failed_claim_are_released() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
         let shard = &engine.shards[0];
         let budget = shard.byte_budget.as_ref().unwrap();
         let metas: Vec<_> = (0..40).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();

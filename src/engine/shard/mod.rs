@@ -491,11 +491,11 @@ mod tests {
     use super::*;
     use crate::engine::state::Engine;
     use crate::signal::LogRecord;
-    use crate::store::Builder;
+    use crate::store::StoreBuilder;
 
     #[test]
     fn published_before_finds_the_cut_among_indexed_records_too() {
-        let engine = Engine::of(&Builder::<LogRecord>::new().capacity(8).shards(1).manual());
+        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).manual());
         let shard = &engine.shards[0];
         let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
         engine.push_some(3);

@@ -118,7 +118,8 @@ pub struct AttributeRef<'a> {
 /// A list is gone through from its start each time: O(attributes) to find one, which for the few that a record has is fast.
 ///
 /// ```
-/// use slipring::{LogRecord, ValueRef};
+/// use slipring::LogRecord;
+/// use slipring::attribute::ValueRef;
 ///
 /// let log = LogRecord::builder().attribute("disk", "sda1").attribute("used", 93).build();
 /// assert_eq!(log.attributes().get("used"), Some(ValueRef::Int(93)));
