@@ -43,7 +43,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..20_000_u64 {
         let queue = if number.is_multiple_of(7) { "invoices" } else { "mails" };
         let worker = (number % 100 != 0).then_some(number % 3);
-        jobs.push(Job { id: number.into(), queue: queue.to_owned(), worker, reported_unix_nanos: number * 1_000_000 })?;
+        jobs.push(Job {
+            id: number.into(),
+            queue: queue.to_owned(),
+            worker,
+            reported_unix_nanos: number * 1_000_000,
+        })?;
     }
 
     println!("The newest of worker 2:");
@@ -56,7 +61,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let stats = jobs.stats();
-    println!("{} of {} jobs held, {} bytes in all", stats.count, stats.offered, stats.total_memory_bytes);
+    println!(
+        "{} of {} jobs held, {} bytes in all",
+        stats.count, stats.offered, stats.total_memory_bytes
+    );
     println!("{}", serde_json::to_string_pretty(&stats)?);
     jobs.audit()?;
     Ok(())

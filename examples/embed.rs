@@ -22,13 +22,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(store.get(first)?.span_id(), 1.into());
 
     // Handles are cheap to clone, and any number of threads may push at once.
-    let producers = [("cart", 2..1_000), ("checkout", 1_000..2_000)].map(|(service, mut numbers)| {
-        let (store, source) = (store.clone(), source(service));
-        thread::spawn(move || {
-            // An error has the record in it, in case somebody wants it back; here nobody does.
-            numbers.try_for_each(|number| store.push(span(&source, number)).map(drop).map_err(|error| error.reason))
-        })
-    });
+    let producers =
+        [("cart", 2..1_000), ("checkout", 1_000..2_000)].map(|(service, mut numbers)| {
+            let (store, source) = (store.clone(), source(service));
+            thread::spawn(move || {
+                // An error has the record in it, in case somebody wants it back; here nobody does.
+                numbers.try_for_each(|number| {
+                    store.push(span(&source, number)).map(drop).map_err(|error| error.reason)
+                })
+            })
+        });
     for producer in producers {
         producer.join().expect("a producer does not panic")?;
     }
@@ -41,7 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(store.get(first), Err(GetError::Evicted));
 
     let stats = store.stats();
-    println!("{} of {} spans held, in {} bytes", stats.count, stats.offered, stats.total_memory_bytes);
+    println!(
+        "{} of {} spans held, in {} bytes",
+        stats.count, stats.offered, stats.total_memory_bytes
+    );
     // Once it is shut down, the hook has seen every span that made room for another.
     store.shutdown()?;
     println!("the hook saw {} spans leave", evicted.load(Ordering::Relaxed));
@@ -54,5 +60,10 @@ fn source(service: &str) -> Source {
 }
 
 fn span(source: &Source, number: u64) -> Span {
-    Span::builder().source(source).trace_id(u128::from(number / 10)).span_id(number).name("GET /cart").build()
+    Span::builder()
+        .source(source)
+        .trace_id(u128::from(number / 10))
+        .span_id(number)
+        .name("GET /cart")
+        .build()
 }

@@ -1,5 +1,5 @@
-//! What one can ask of the last minutes of telemetry: the slowest traces as waterfalls, errors by service, who calls whom, how fast a
-//! counter grows, and errors as they come.
+//! What one can ask of the last minutes of telemetry: the slowest traces as waterfalls, errors by
+//! service, who calls whom, how fast a counter grows, and errors as they come.
 //!
 //! `cargo run --release --example explore -- [seconds to follow, 2 if not given]`
 
@@ -36,7 +36,11 @@ fn main() -> ExitCode {
     match explore(Duration::from_secs_f64(seconds), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads this has seen enough.
-        Err(error) if error.downcast_ref().is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe) => {
+        Err(error)
+            if error
+                .downcast_ref()
+                .is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -52,7 +56,11 @@ fn explore(follow: Duration, out: &mut impl Write) -> Result<(), Box<dyn Error>>
     fill(&telemetry, &mut shop)?;
     let stats = telemetry.stats();
     let counts = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.count);
-    writeln!(out, "The shop's last {} spans, {} log records, {} metric points", counts[0], counts[1], counts[2])?;
+    writeln!(
+        out,
+        "The shop's last {} spans, {} log records, {} metric points",
+        counts[0], counts[1], counts[2]
+    )?;
 
     slowest_traces(&telemetry, out)?;
     errors_by_service(&telemetry, out)?;
@@ -85,7 +93,8 @@ fn heading(out: &mut impl Write, text: &str, started: Instant) -> io::Result<()>
 
 fn slowest_traces(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
-    let slowest = telemetry.traces().query().traces().order(TraceOrder::Slowest).limit(2).assemble()?;
+    let slowest =
+        telemetry.traces().query().traces().order(TraceOrder::Slowest).limit(2).assemble()?;
     heading(out, "The slowest traces", started)?;
     slowest.iter().try_for_each(|trace| waterfall(trace, out))?;
     Ok(())
@@ -118,14 +127,20 @@ fn waterfall(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         }
         let bar: String = bar.into_iter().collect();
         let failed = if one.span.status().code == StatusCode::Error { "✗" } else { " " };
-        let name = format!("{}{} {}", "  ".repeat(one.depth as usize), one.span.service(), one.span.name());
+        let name = format!(
+            "{}{} {}",
+            "  ".repeat(one.depth as usize),
+            one.span.service(),
+            one.span.name()
+        );
         writeln!(out, "  {bar} {failed} {name:.52} {}", milliseconds(one.span.duration()))?;
     }
     if trace.spans.len() > shown {
         writeln!(out, "  … and {} more", trace.spans.len() - shown)?;
     }
     let mut on_path: HashMap<usize, u64> = HashMap::new();
-    path.iter().for_each(|one| *on_path.entry(one.span).or_default() += one.times.end - one.times.start);
+    path.iter()
+        .for_each(|one| *on_path.entry(one.span).or_default() += one.times.end - one.times.start);
     if let Some((place, time)) = on_path.into_iter().max_by_key(|&(place, time)| (time, place)) {
         let span = &trace.spans[place].span;
         let (name, service) = (&span.name(), span.service());
@@ -153,7 +168,8 @@ fn service_graph(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<
     heading(out, "Who calls whom", started)?;
     writeln!(out, "  {:36}{:>8}{:>9}{:>12}{:>12}", "", "calls", "failed", "p50", "p99")?;
     for call in graph.calls.iter().take(12) {
-        let (who, failed) = (format!("{} → {}", call.caller, call.callee), call.error_rate() * 100.0);
+        let (who, failed) =
+            (format!("{} → {}", call.caller, call.callee), call.error_rate() * 100.0);
         let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(call.latency(share)));
         writeln!(out, "  {who:36}{:>8}{failed:>8.1}%{p50:>12}{p99:>12}", call.calls)?;
     }
@@ -163,15 +179,21 @@ fn service_graph(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<
 fn rates(telemetry: &Telemetry, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let counters = telemetry.metrics().query().key("type", "sum").series()?;
-    let grows = |one: &&Series| matches!(one.metric().kind(), MetricKind::Sum { monotonic: true, .. });
+    let grows =
+        |one: &&Series| matches!(one.metric().kind(), MetricKind::Sum { monotonic: true, .. });
     // The ones that grow fastest tell most.
-    let mut fastest: Vec<(&Series, f64)> =
-        counters.iter().filter(grows).filter_map(|one| Some((one, one.rate()?))).filter(|(_, r)| *r > 0.0).collect();
+    let mut fastest: Vec<(&Series, f64)> = counters
+        .iter()
+        .filter(grows)
+        .filter_map(|one| Some((one, one.rate()?)))
+        .filter(|(_, r)| *r > 0.0)
+        .collect();
     fastest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     fastest.dedup_by(|(a, _), (b, _)| a.metric().name() == b.metric().name());
     heading(out, "How fast counters grow, by the second", started)?;
     for (series, rate) in fastest.iter().take(4) {
-        let rates: Vec<f64> = series.increments().iter().filter_map(|one| one.per_second()).collect();
+        let rates: Vec<f64> =
+            series.increments().iter().filter_map(|one| one.per_second()).collect();
         let (name, unit) = (series.metric().name(), series.metric().unit());
         let service = series.resource().service().unwrap_or_default();
         writeln!(out, "  {:32} {rate:>14.1} {unit:10} {name} of {service}", sparkline(&rates))?;
@@ -222,7 +244,10 @@ fn new_errors(
         }
     }
     producer.join().expect("a shop does not panic");
-    writeln!(out, "  {seen} errors came, {missed} records were evicted before they were looked at")?;
+    writeln!(
+        out,
+        "  {seen} errors came, {missed} records were evicted before they were looked at"
+    )?;
     Ok(())
 }
 

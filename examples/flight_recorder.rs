@@ -1,6 +1,7 @@
 //! A program that keeps its own last spans and events, and when it panics leaves them in a file.
 //!
-//! `cargo run --release --example flight_recorder --features tracing -- FILE`, then `cargo run --release -- replay FILE`
+//! `cargo run --release --example flight_recorder --features tracing -- FILE`, then `cargo run
+//! --release -- replay FILE`
 
 use slipring::{FlightRecorder, Severity};
 use std::error::Error;
@@ -26,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::registry().with(recorder.clone()).init();
 
     let failed = (0..1_000).filter(|&loaf| bake(loaf).is_err()).count();
-    let errors = recorder.telemetry().logs().query().severity_at_least(Severity::ERROR).collect()?;
+    let errors =
+        recorder.telemetry().logs().query().severity_at_least(Severity::ERROR).collect()?;
     println!("{failed} loaves were not baked; the recorder has {} errors", errors.len());
     assert_eq!(errors.len(), failed);
 

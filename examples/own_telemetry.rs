@@ -1,4 +1,5 @@
-//! A program instrumented with OpenTelemetry's SDK that keeps its own recent telemetry, and asks it what was slow and what failed.
+//! A program instrumented with OpenTelemetry's SDK that keeps its own recent telemetry, and asks it
+//! what was slow and what failed.
 //!
 //! `cargo run --release --example own_telemetry --features opentelemetry`
 
@@ -19,8 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Beside the exporters that it has already, or alone.
     let exporter = Exporter::new(&telemetry);
     let resource = Resource::builder().with_service_name("baker").build();
-    let traces =
-        SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter.clone()).build();
+    let traces = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_batch_exporter(exporter.clone())
+        .build();
     let reader = PeriodicReader::builder(exporter).build();
     let metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
 
@@ -42,7 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     traces.force_flush()?;
     metrics.force_flush()?;
 
-    let slowest = telemetry.traces().query().traces().order(TraceOrder::Slowest).limit(3).collect()?;
+    let slowest =
+        telemetry.traces().query().traces().order(TraceOrder::Slowest).limit(3).collect()?;
     for trace in &slowest {
         println!(
             "{} of {}: {:.1} ms, {} spans",

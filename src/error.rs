@@ -12,7 +12,9 @@ pub enum BuildError {
     #[error("capacity is 0; give the number of records to keep, at least 1")]
     NoCapacity,
     /// Two indexes have the same name, so a query could not address the second.
-    #[error("the signal {signal:?} has two indexes {name:?}; give each a name of its own in `Signal::INDEXES`")]
+    #[error(
+        "the signal {signal:?} has two indexes {name:?}; give each a name of its own in `Signal::INDEXES`"
+    )]
     TwoIndexes {
         /// The signal's name for one record.
         signal: &'static str,
@@ -21,7 +23,9 @@ pub enum BuildError {
     },
     /// There are no shards, or more than records, or too many. Each shard holds at least one
     /// record.
-    #[error("{shards} shards for a capacity of {capacity} records; give 1 to {capacity} shards (at most {most})")]
+    #[error(
+        "{shards} shards for a capacity of {capacity} records; give 1 to {capacity} shards (at most {most})"
+    )]
     Shards {
         /// The number of shards asked for.
         shards: usize,
@@ -39,7 +43,9 @@ pub enum BuildError {
         capacity: usize,
     },
     /// The byte limit is too small. Each shard keeps at least the bytes of one record.
-    #[error("{bytes} bytes do not hold one record in each shard; give at least {least}, or use fewer shards")]
+    #[error(
+        "{bytes} bytes do not hold one record in each shard; give at least {least}, or use fewer shards"
+    )]
     NoBytes {
         /// The number of bytes asked for.
         bytes: usize,
@@ -50,7 +56,9 @@ pub enum BuildError {
     #[error("`max_age` is zero, so no record would stay; give it a longer time, or leave it out")]
     NoAge,
     /// The slots would not fit into the address space, or a shard would have 2³¹ slots or more.
-    #[error("capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or use more shards")]
+    #[error(
+        "capacity {capacity} with records of {record_bytes} bytes is too large; lower it, or use more shards"
+    )]
     TooLarge {
         /// The store's capacity, in records.
         capacity: usize,
@@ -58,7 +66,9 @@ pub enum BuildError {
         record_bytes: usize,
     },
     /// The system has no memory for the slots.
-    #[error("there is no memory for {capacity} records of {record_bytes} bytes and their indexes; lower the capacity")]
+    #[error(
+        "there is no memory for {capacity} records of {record_bytes} bytes and their indexes; lower the capacity"
+    )]
     Memory {
         /// The store's capacity, in records.
         capacity: usize,
@@ -66,7 +76,9 @@ pub enum BuildError {
         record_bytes: usize,
     },
     /// The system could not start the indexer thread.
-    #[error("the indexer's thread could not be started: {0}; free some threads, or build the store with `manual()`")]
+    #[error(
+        "the indexer's thread could not be started: {0}; free some threads, or build the store with `manual()`"
+    )]
     Thread(String),
 }
 
@@ -251,7 +263,9 @@ pub enum QueryError {
     #[error("a query with `until`, `after` or a limit of 0 cannot be followed; leave that out")]
     EndsSomewhere,
     /// A number is compared with NaN. No number is above or below it.
-    #[error("a number is compared with NaN, which is neither above nor below any number; give a number")]
+    #[error(
+        "a number is compared with NaN, which is neither above nor below any number; give a number"
+    )]
     NotANumber,
     /// The bookmark or the cursor was made by another store, or by one that is gone.
     #[error("the bookmark or cursor belongs to another store; use one that this store returned")]
@@ -276,10 +290,14 @@ pub enum BookmarkError {
 pub enum WaitError {
     /// The caller holds what the engine needs to make progress: it is inside a hook, a visit, or
     /// another call of the engine's.
-    #[error("called inside a hook or a visit, which the engine would have to wait for; call it elsewhere")]
+    #[error(
+        "called inside a hook or a visit, which the engine would have to wait for; call it elsewhere"
+    )]
     Reentrant,
     /// The time limit is over.
-    #[error("the time limit is over; a push that has stalled before it published its record may be the cause")]
+    #[error(
+        "the time limit is over; a push that has stalled before it published its record may be the cause"
+    )]
     Timeout,
 }
 
@@ -297,7 +315,9 @@ pub enum StreamError {
     #[error("a stream that buffers {0} records does not fit into memory; give a smaller buffer")]
     TooLarge(usize),
     /// The caller holds what the store's end would wait for: it is inside a hook or a visit.
-    #[error("called inside a hook or a visit, which the store's end would have to wait for; call it elsewhere")]
+    #[error(
+        "called inside a hook or a visit, which the store's end would have to wait for; call it elsewhere"
+    )]
     Reentrant,
     /// The buffer size is 0. A stream buffers at least one record.
     #[error("a stream that buffers 0 records delivers none; give at least 1")]

@@ -110,8 +110,8 @@ pub mod answers {}
 /// Attributes: names and values, owned and borrowed.
 pub mod attribute {
     pub use crate::signal::{
-        AttributeRef, Attributes, AttributesIter, AttributesRef, KeyValue, ListIter, ListRef, ValueRef, ValuesIter,
-        ValuesRef,
+        AttributeRef, Attributes, AttributesIter, AttributesRef, KeyValue, ListIter, ListRef,
+        ValueRef, ValuesIter, ValuesRef,
     };
 }
 
@@ -124,8 +124,8 @@ pub mod log {
 pub mod metric {
     pub use crate::analysis::series::{Distribution, Increment, Series};
     pub use crate::signal::{
-        Buckets, Exemplar, ExemplarRef, Exemplars, ExponentialHistogram, Histogram, Metric, MetricKind, MetricRef,
-        Number, PointBuilder, PointValue, Quantile, Summary, Temporality,
+        Buckets, Exemplar, ExemplarRef, Exemplars, ExponentialHistogram, Histogram, Metric,
+        MetricKind, MetricRef, Number, PointBuilder, PointValue, Quantile, Summary, Temporality,
     };
 }
 
@@ -137,16 +137,16 @@ pub mod resource {
 /// The parts of a span.
 pub mod span {
     pub use crate::signal::{
-        SpanBuilder, SpanEvent, SpanEventRef, SpanEvents, SpanKind, SpanLink, SpanLinkRef, SpanLinks, StatusCode,
-        StatusRef,
+        SpanBuilder, SpanEvent, SpanEventRef, SpanEvents, SpanKind, SpanLink, SpanLinkRef,
+        SpanLinks, StatusCode, StatusRef,
     };
 }
 
 /// Traces that were assembled from their spans, and graphs of services.
 pub mod trace {
     pub use crate::analysis::trace::{
-        NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder, TraceQuery, TraceSpan,
-        TraceSummary,
+        NodeKind, PathSegment, ServiceCall, ServiceGraph, ServiceNode, Trace, TraceOrder,
+        TraceQuery, TraceSpan, TraceSummary,
     };
 }
 
@@ -165,8 +165,8 @@ pub use query::{Match, Order, Query};
 #[cfg(feature = "tracing")]
 pub use recorder::FlightRecorder;
 pub use signal::{
-    Indexes, Key, KeyBuf, Ledger, LogRecord, MetricPoint, Resource, Scope, Severity, Shared, Signal, Source, Span,
-    SpanId, TraceId, Value,
+    Indexes, Key, KeyBuf, Ledger, LogRecord, MetricPoint, Resource, Scope, Severity, Shared,
+    Signal, Source, Span, SpanId, TraceId, Value,
 };
 pub use store::{Store, StoreBuilder, WeakStore};
 pub use telemetry::{Telemetry, TelemetryBuilder};

@@ -1,5 +1,6 @@
-//! Keys that a hostile sender chooses: built to collide in hash functions whose constants are public, or to differ in few
-//! places. Each list of keys is distinct, so a store has to tell all of them apart, and a lookup has to look at few records.
+//! Keys that a hostile sender chooses: built to collide in hash functions whose constants are
+//! public, or to differ in few places. Each list of keys is distinct, so a store has to tell all of
+//! them apart, and a lookup has to look at few records.
 
 use slipring::{Key, KeyBuf, LogRecord, Signal, Store, TraceId};
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ impl Signal for Sent {
 /// Keys of one list.
 const KEYS: u64 = 600;
 
-/// Constants of foldhash (digits of pi), wyhash, rapidhash and fxhash, as their sources publish them.
+/// Constants of foldhash (digits of pi), wyhash, rapidhash and fxhash, as their sources publish
+/// them.
 const PUBLISHED: [u64; 20] = [
     0x243f_6a88_85a3_08d3,
     0x1319_8a2e_0370_7344,
@@ -56,7 +58,8 @@ fn check(what: &str, keys: Vec<KeyBuf>) {
     assert_eq!(wanted.len(), keys.len(), "{what}: the list itself is of distinct keys");
     // One shard, in which every record of one fingerprint would hang on one chain; and three.
     for shards in [1, 3] {
-        let store: Store<Sent> = Store::builder().capacity(6 * keys.len()).shards(shards).manual().build().unwrap();
+        let store: Store<Sent> =
+            Store::builder().capacity(6 * keys.len()).shards(shards).manual().build().unwrap();
         for (number, key) in keys.iter().enumerate() {
             for _ in 0..times(number) {
                 store.push(Sent(key.clone())).map_err(|error| error.reason).unwrap();
@@ -64,14 +67,23 @@ fn check(what: &str, keys: Vec<KeyBuf>) {
         }
         store.flush().unwrap();
         assert_eq!(store.distinct("key").unwrap().len(), keys.len(), "{what}: distinct");
-        assert_eq!(store.stats().index("key").unwrap().entries, keys.len() as u64, "{what}: entries");
+        assert_eq!(
+            store.stats().index("key").unwrap().entries,
+            keys.len() as u64,
+            "{what}: entries"
+        );
         let counted = store.keys("key").unwrap();
-        let counted: BTreeMap<&KeyBuf, u64> = counted.iter().map(|one| (&one.key, one.count)).collect();
+        let counted: BTreeMap<&KeyBuf, u64> =
+            counted.iter().map(|one| (&one.key, one.count)).collect();
         assert_eq!(counted, wanted, "{what}: keys");
         for (number, key) in keys.iter().enumerate().step_by(7) {
             let found = store.query().key("key", key).showing_only(key);
             assert_eq!(found.0, times(number), "{what}: a lookup of {key:?}");
-            assert!(found.1 <= times(number) as u64, "{what}: a lookup of {key:?} looked at {} records", found.1);
+            assert!(
+                found.1 <= times(number) as u64,
+                "{what}: a lookup of {key:?} looked at {} records",
+                found.1
+            );
         }
         store.audit().unwrap();
     }
@@ -115,14 +127,21 @@ fn ids_that_a_folded_multiply_with_public_constants_makes_one() {
     // foldhash multiplies the high half, xored with this constant, by the low half: by zero.
     check("the prefix", (1..=KEYS).map(|low| id(0xc0ac_29b7_c97c_50dd, low)).collect());
     for constant in PUBLISHED {
-        check(&format!("high {constant:#x}"), (1..=KEYS / 10).map(|low| id(constant, scattered(low))).collect());
-        check(&format!("low {constant:#x}"), (1..=KEYS / 10).map(|high| id(scattered(high), constant)).collect());
+        check(
+            &format!("high {constant:#x}"),
+            (1..=KEYS / 10).map(|low| id(constant, scattered(low))).collect(),
+        );
+        check(
+            &format!("low {constant:#x}"),
+            (1..=KEYS / 10).map(|high| id(scattered(high), constant)).collect(),
+        );
     }
 }
 
 #[test]
 fn records_of_a_built_in_signal_with_these_trace_ids() {
-    let store: Store<LogRecord> = Store::builder().capacity(2 * KEYS as usize).shards(1).manual().build().unwrap();
+    let store: Store<LogRecord> =
+        Store::builder().capacity(2 * KEYS as usize).shards(1).manual().build().unwrap();
     let trace = |low: u64| TraceId::from(0xc0ac_29b7_c97c_50dd_u128 << 64 | u128::from(low));
     for low in 0..KEYS {
         store.push(LogRecord::builder().trace_id(trace(low)).build()).unwrap();
@@ -141,8 +160,14 @@ fn ids_and_numbers_that_differ_in_few_places() {
     check("high half", (0..KEYS).map(|high| id(high, 7)).collect());
     check("top bits", (0..KEYS).map(|high| id(high << 48, 0)).collect());
     check("halves alike", (0..KEYS).map(|both| id(scattered(both), scattered(both))).collect());
-    check("complements", (0..KEYS).map(|n| scattered(n / 2) ^ (n % 2).wrapping_neg()).map(|n| id(n, n)).collect());
-    check("numbers in their high bits", (0..KEYS).map(|number| KeyBuf::Int(number << 48)).collect());
+    check(
+        "complements",
+        (0..KEYS).map(|n| scattered(n / 2) ^ (n % 2).wrapping_neg()).map(|n| id(n, n)).collect(),
+    );
+    check(
+        "numbers in their high bits",
+        (0..KEYS).map(|number| KeyBuf::Int(number << 48)).collect(),
+    );
     check("numbers in their low bits", (0..KEYS).map(KeyBuf::Int).collect());
 }
 
@@ -190,7 +215,10 @@ fn keys_that_fnv_makes_one() {
                 seen.insert(hash, word.clone()).map(|before| (before, word, hash))
             })
             .unwrap();
-        texts = texts.iter().flat_map(|text| [format!("{text}{first}"), format!("{text}{second}")]).collect();
+        texts = texts
+            .iter()
+            .flat_map(|text| [format!("{text}{first}"), format!("{text}{second}")])
+            .collect();
         state = hash;
     }
     assert!(texts.iter().all(|text| fnv32_on(0x811c_9dc5, text.as_bytes()) == state));
@@ -203,7 +231,10 @@ fn bytes_that_a_folded_multiply_with_public_constants_makes_one() {
         for constant in [constant.to_le_bytes(), constant.to_be_bytes()] {
             let number = |number: u64| scattered(number).to_le_bytes();
             check("at the end", (0..KEYS / 20).map(|n| bytes(&[&number(n), &constant])).collect());
-            check("at the beginning", (0..KEYS / 20).map(|n| bytes(&[&constant, &number(n)])).collect());
+            check(
+                "at the beginning",
+                (0..KEYS / 20).map(|n| bytes(&[&constant, &number(n)])).collect(),
+            );
             let long = |n| bytes(&[&number(n), &constant, &constant, &number(n), &constant]);
             check("in a long one", (0..KEYS / 20).map(long).collect());
         }

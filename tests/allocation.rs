@@ -1,5 +1,5 @@
-//! Memory that the system does not give: a store that can't be built says so, one whose index can't grow looks through
-//! what is not indexed, and catches up when there is some again.
+//! Memory that the system does not give: a store that can't be built says so, one whose index can't
+//! grow looks through what is not indexed, and catches up when there is some again.
 //!
 //! One test, because the allocator is the whole process's.
 
@@ -94,7 +94,10 @@ fn a_store_without_memory_is_not_built() {
         match built {
             Ok(store) => break store,
             Err(error) => {
-                assert_eq!(error, BuildError::Memory { capacity: 20_000, record_bytes: size_of::<Sample>() });
+                assert_eq!(
+                    error,
+                    BuildError::Memory { capacity: 20_000, record_bytes: size_of::<Sample>() }
+                );
                 assert!(error.to_string().contains("lower the capacity"), "{error}");
             }
         }
@@ -121,7 +124,10 @@ fn an_index_needs_no_memory_once_the_store_is_built() {
         }
         store.flush().unwrap();
         LARGEST.store(usize::MAX, SeqCst);
-        assert!(REFUSED.load(SeqCst) > refused, "records are moved out of their slots one at a time then");
+        assert!(
+            REFUSED.load(SeqCst) > refused,
+            "records are moved out of their slots one at a time then"
+        );
         assert_eq!(store.stats().indexer_lag, 0);
         let found = |key: u64| store.query().key("key", key).count().unwrap();
         assert_eq!([0, 79_000, 81_000, 99_999].map(found), [0, 0, 1, 1]);

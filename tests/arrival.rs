@@ -31,14 +31,16 @@ fn each_threads_order_is_kept_over_shards() {
 #[test]
 fn one_producer_fills_all_shards_evenly() {
     let census = Census::new();
-    let store: Store<Counted> = Store::builder().capacity(8_000).shards(4).manual().build().unwrap();
+    let store: Store<Counted> =
+        Store::builder().capacity(8_000).shards(4).manual().build().unwrap();
     for number in 0..20_000 {
         store.push(Counted::new(&census, 1, number)).unwrap();
     }
     assert_eq!(store.len(), 8_000);
     let answer = store.query().key("key", 1u64).collect().unwrap();
     let oldest = answer.records.last().unwrap().number;
-    // Each shard keeps its newest quarter; runs of 50, a few for each of the other shards, make the difference.
+    // Each shard keeps its newest quarter; runs of 50, a few for each of the other shards, make the
+    // difference.
     assert!(oldest >= 12_000 - 3 * 3 * 50, "{oldest}");
     assert!(answer.iter().map(|record| record.number).is_sorted_by(|a, b| a > b));
 }
@@ -46,7 +48,8 @@ fn one_producer_fills_all_shards_evenly() {
 #[test]
 fn a_full_ring_rejects_or_hands_back() {
     let census = Census::new();
-    let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0).manual();
+    let builder =
+        Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0).manual();
     let store = builder.on_full(OnFull::Reject).build().unwrap();
     let first = store.push(Counted::new(&census, 1, 0)).unwrap();
     let refused = store.visit(first, |_| {
@@ -56,9 +59,13 @@ fn a_full_ring_rejects_or_hands_back() {
                 store.push(Counted::new(&census, 1, 2)).unwrap();
                 // The mark holds the first record's slot, and there are but three.
                 let one = store.push(Counted::new(&census, 1, 3)).unwrap_err();
-                let batch =
-                    store.push_batch(vec![Counted::new(&census, 1, 4), Counted::new(&census, 1, 5)]).unwrap_err();
-                assert_eq!((batch.accepted, batch.rejected.len(), batch.reason), (0, 2, Rejection::Full));
+                let batch = store
+                    .push_batch(vec![Counted::new(&census, 1, 4), Counted::new(&census, 1, 5)])
+                    .unwrap_err();
+                assert_eq!(
+                    (batch.accepted, batch.rejected.len(), batch.reason),
+                    (0, 2, Rejection::Full)
+                );
                 one
             });
             pushes.join().unwrap()
@@ -104,12 +111,15 @@ fn a_waiting_push_goes_on_when_the_reader_leaves() {
 #[test]
 fn extend_takes_any_iterator() {
     let census = Census::new();
-    let mut store: Store<Counted> = Store::builder().capacity(1_000).shards(1).manual().build().unwrap();
+    let mut store: Store<Counted> =
+        Store::builder().capacity(1_000).shards(1).manual().build().unwrap();
     store.extend((0..2_500).map(|number| Counted::new(&census, 7, number)));
     assert_eq!(store.len(), 1_000);
     assert_eq!(store.query().key("key", 7u64).count().unwrap(), 1_000);
     assert_eq!(store.query().key("number", 2_499u64).count().unwrap(), 1);
-    assert!(store.query().key("colour", 1u64).count().unwrap_err().to_string().contains("\"number\""));
+    assert!(
+        store.query().key("colour", 1u64).count().unwrap_err().to_string().contains("\"number\"")
+    );
     assert_eq!(store.query().count().unwrap(), 1_000);
     assert!(store.query().key("key", 7u64).limit(0).collect().unwrap().is_empty());
 }
@@ -123,16 +133,23 @@ fn what_is_too_large_is_handed_back_alone() {
     let log = |bytes: usize| LogRecord::builder().event_name("x".repeat(bytes)).build();
     // As it is encoded.
     let size = |bytes: usize| own + log(bytes).heap_bytes();
-    let logs: Store<LogRecord> = Store::builder().capacity(100).max_record_bytes(size(10)).manual().build().unwrap();
-    let reason = |bytes: usize| Rejection::TooLarge { bytes: size(bytes) as u64, most: size(10) as u64 };
+    let logs: Store<LogRecord> =
+        Store::builder().capacity(100).max_record_bytes(size(10)).manual().build().unwrap();
+    let reason =
+        |bytes: usize| Rejection::TooLarge { bytes: size(bytes) as u64, most: size(10) as u64 };
     assert!(logs.push(log(10)).is_ok());
     let refused = logs.try_push(log(11)).unwrap_err();
     assert_eq!((refused.reason, refused.record.event_name().len()), (reason(11), 11));
     // One of each kind in a batch that takes several chunks.
-    let refused = logs.push_batch((0..60).map(|number| log(if number % 20 == 19 { 12 + number } else { 3 })).collect());
+    let refused = logs.push_batch(
+        (0..60).map(|number| log(if number % 20 == 19 { 12 + number } else { 3 })).collect(),
+    );
     let refused = refused.unwrap_err();
     assert_eq!((refused.accepted, refused.rejected.len(), refused.reason), (57, 3, reason(71)));
     assert!(refused.rejected.iter().all(|log| log.event_name().len() > 10));
     let stats = logs.stats();
-    assert_eq!((stats.count, stats.rejected.too_large, stats.rejected.total(), stats.offered), (58, 4, 4, 62));
+    assert_eq!(
+        (stats.count, stats.rejected.too_large, stats.rejected.total(), stats.offered),
+        (58, 4, 4, 62)
+    );
 }

@@ -15,7 +15,8 @@ fn store(capacity: usize, shards: usize) -> (std::sync::Arc<Census>, Store<Count
 }
 
 fn push(store: &Store<Counted>, census: &std::sync::Arc<Census>, numbers: std::ops::Range<u64>) {
-    numbers.for_each(|number| store.push(Counted::new(census, number % 2, number)).map(drop).unwrap());
+    numbers
+        .for_each(|number| store.push(Counted::new(census, number % 2, number)).map(drop).unwrap());
 }
 
 fn numbers(answer: &slipring::query::Answer<Counted>) -> Vec<u64> {
@@ -31,10 +32,16 @@ fn what_is_evicted_between_pages_is_counted() {
         assert_eq!(numbers(&page), (0..10).collect::<Vec<_>>());
         // Of the fifteen that leave, some have not been shown.
         push(&store, &census, 30..45);
-        let gone = (10..30u64).filter(|&number| store.query().key("number", number).count().unwrap() == 0).count();
+        let gone = (10..30u64)
+            .filter(|&number| store.query().key("number", number).count().unwrap() == 0)
+            .count();
         let rest = store.query().after(&page.report.next.unwrap()).collect().unwrap();
         assert_eq!(rest.report.missed as usize, gone);
-        assert_eq!(rest.len() + rest.report.missed as usize, 20, "what has come in since the first page does not show");
+        assert_eq!(
+            rest.len() + rest.report.missed as usize,
+            20,
+            "what has come in since the first page does not show"
+        );
         assert!(rest.report.next.is_none());
     }
 }
@@ -46,7 +53,13 @@ fn pages_of_the_newest_end_where_eviction_has_got_to() {
     let page = store.query().key("key", 1u64).limit(5).collect().unwrap();
     assert_eq!(numbers(&page), [29, 27, 25, 23, 21]);
     push(&store, &census, 30..45);
-    let page = store.query().key("key", 1u64).after(&page.report.next.unwrap()).limit(5).collect().unwrap();
+    let page = store
+        .query()
+        .key("key", 1u64)
+        .after(&page.report.next.unwrap())
+        .limit(5)
+        .collect()
+        .unwrap();
     assert_eq!(numbers(&page), [19, 17, 15]);
     assert_eq!(page.report.missed, 15, "0 to 14, asked for or not");
 }
@@ -62,7 +75,8 @@ fn two_bookmarks_have_a_difference() {
     let between = store.query().since(&first).until(&second).collect().unwrap();
     assert_eq!(numbers(&between), (10..30).collect::<Vec<_>>());
     assert_eq!(between.report.bookmark, Some(second.clone()));
-    let newest = store.query().since(&first).until(&second).order(Order::Newest).limit(2).collect().unwrap();
+    let newest =
+        store.query().since(&first).until(&second).order(Order::Newest).limit(2).collect().unwrap();
     assert_eq!(numbers(&newest), [29, 28]);
     assert!(store.query().since(&second).until(&first).collect().unwrap().is_empty());
 }
@@ -85,7 +99,11 @@ fn a_limit_bounds_what_is_given_and_the_bookmark_goes_on_there() {
     assert_eq!(none.report.bookmark, Some(store.beginning()));
     for order in [Order::Newest, Order::Oldest, Order::Latest] {
         let none = store.query().order(order).limit(0).collect().unwrap();
-        assert_eq!(store.query().after(&none.report.next.unwrap()).count().unwrap(), 50, "the next page has it all");
+        assert_eq!(
+            store.query().after(&none.report.next.unwrap()).count().unwrap(),
+            50,
+            "the next page has it all"
+        );
     }
 }
 
@@ -109,7 +127,8 @@ fn forged_bookmarks_and_cursors_do_no_harm() {
         let page = store.query().limit(3).collect().unwrap().report.next.unwrap();
         let mut cursor = serde_json::to_value(page).unwrap();
         cursor["left"] = serde_json::json!([[next[0], next[1]], [next[1], next[0]]]);
-        cursor["last"] = serde_json::json!({ "time": next[0], "stamp": 0, "sequence": next[1], "shard": 1000 });
+        cursor["last"] =
+            serde_json::json!({ "time": next[0], "stamp": 0, "sequence": next[1], "shard": 1000 });
         for order in ["newest", "oldest", "latest", "earliest"] {
             cursor["order"] = serde_json::json!(order);
             let cursor: Cursor = serde_json::from_value(cursor.clone()).unwrap();

@@ -7,16 +7,22 @@ use proptest::prelude::*;
 use prost::Message;
 use slipring::attribute::{Attributes, KeyValue};
 use slipring::metric::{
-    Buckets, Exemplar, ExponentialHistogram, Histogram, Metric, MetricKind, Number, PointValue, Quantile, Summary,
-    Temporality,
+    Buckets, Exemplar, ExponentialHistogram, Histogram, Metric, MetricKind, Number, PointValue,
+    Quantile, Summary, Temporality,
 };
 use slipring::otlp::proto::common::v1::{AnyValue, ArrayValue, KeyValueList, any_value};
-use slipring::otlp::proto::common::v1::{EntityRef as ProtoEntity, InstrumentationScope, KeyValue as ProtoKeyValue};
-use slipring::otlp::proto::{logs::v1 as logs, metrics::v1 as metrics, resource::v1 as resource, trace::v1 as trace};
+use slipring::otlp::proto::common::v1::{
+    EntityRef as ProtoEntity, InstrumentationScope, KeyValue as ProtoKeyValue,
+};
+use slipring::otlp::proto::{
+    logs::v1 as logs, metrics::v1 as metrics, resource::v1 as resource, trace::v1 as trace,
+};
 use slipring::otlp::{Encoding, Kind, Request, write};
 use slipring::resource::EntityRef;
 use slipring::span::{SpanEvent, SpanKind, SpanLink, StatusCode};
-use slipring::{LogRecord, MetricPoint, Resource, Scope, Severity, Source, Span, SpanId, TraceId, Value};
+use slipring::{
+    LogRecord, MetricPoint, Resource, Scope, Severity, Source, Span, SpanId, TraceId, Value,
+};
 use std::fmt::Debug;
 
 fn whole() -> impl Strategy<Value = u64> {
@@ -61,7 +67,8 @@ fn value() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Empty),
         any::<bool>().prop_map(Value::Bool),
-        prop_oneof![Just(0), Just(-1), Just(i64::MIN), Just(i64::MAX), any::<i64>()].prop_map(Value::Int),
+        prop_oneof![Just(0), Just(-1), Just(i64::MIN), Just(i64::MAX), any::<i64>()]
+            .prop_map(Value::Int),
         double().prop_map(Value::Double),
         text().prop_map(Value::Text),
         vec(any::<u8>(), 0..4).prop_map(|bytes| Value::Bytes(bytes.into())),
@@ -69,7 +76,8 @@ fn value() -> BoxedStrategy<Value> {
     leaf.prop_recursive(4, 20, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(|values| Value::Array(values.into())),
-            vec((text(), inner), 0..4).prop_map(|entries| Value::Map(entries.into_iter().collect())),
+            vec((text(), inner), 0..4)
+                .prop_map(|entries| Value::Map(entries.into_iter().collect())),
         ]
     })
     .boxed()
@@ -81,19 +89,30 @@ fn attributes() -> BoxedStrategy<Attributes> {
 }
 
 fn resource_and_scope() -> BoxedStrategy<(Resource, Scope)> {
-    let entity = (text(), text(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(|(schema_url, kind, ids, others)| {
-        EntityRef { schema_url, kind, id_keys: ids.into(), description_keys: others.into() }
-    });
-    let resource =
-        (attributes(), small(), text(), vec(entity, 0..3)).prop_map(|(attributes, dropped, url, entities)| {
+    let entity = (text(), text(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(
+        |(schema_url, kind, ids, others)| EntityRef {
+            schema_url,
+            kind,
+            id_keys: ids.into(),
+            description_keys: others.into(),
+        },
+    );
+    let resource = (attributes(), small(), text(), vec(entity, 0..3)).prop_map(
+        |(attributes, dropped, url, entities)| {
             let resource = Resource::new(attributes).with_dropped_attributes_count(dropped);
             resource.with_schema_url(url).with_entity_refs(entities)
-        });
+        },
+    );
     let scope = (text(), text(), attributes(), small(), text());
     (resource, scope)
-        .prop_map(|(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
-            (resource, Scope { name, version, attributes, dropped_attributes_count, schema_url })
-        })
+        .prop_map(
+            |(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
+                (
+                    resource,
+                    Scope { name, version, attributes, dropped_attributes_count, schema_url },
+                )
+            },
+        )
         .boxed()
 }
 
@@ -105,10 +124,12 @@ fn any_value(value: &Value) -> AnyValue {
         Value::Double(value) => Some(any_value::Value::DoubleValue(*value)),
         Value::Text(text) => Some(any_value::Value::StringValue(text.to_string())),
         Value::Bytes(bytes) => Some(any_value::Value::BytesValue(bytes.to_vec())),
-        Value::Array(values) => {
-            Some(any_value::Value::ArrayValue(ArrayValue { values: values.iter().map(any_value).collect() }))
+        Value::Array(values) => Some(any_value::Value::ArrayValue(ArrayValue {
+            values: values.iter().map(any_value).collect(),
+        })),
+        Value::Map(entries) => {
+            Some(any_value::Value::KvlistValue(KeyValueList { values: key_values(entries) }))
         }
-        Value::Map(entries) => Some(any_value::Value::KvlistValue(KeyValueList { values: key_values(entries) })),
     };
     AnyValue { value }
 }
@@ -159,7 +180,10 @@ fn same_source(source: &Source, (of, scope): &(Resource, Scope)) {
         dropped_attributes_count: scope.dropped_attributes_count,
     };
     same(&source.scope().to_proto(), &expected);
-    assert_eq!((source.resource().schema_url(), source.scope().schema_url()), (of.schema_url(), &*scope.schema_url));
+    assert_eq!(
+        (source.resource().schema_url(), source.scope().schema_url()),
+        (of.schema_url(), &*scope.schema_url)
+    );
     assert_eq!((&source.resource().to_resource(), &source.scope().to_scope()), (of, scope));
 }
 
@@ -202,28 +226,43 @@ prop_compose! {
 }
 
 fn number() -> impl Strategy<Value = Number> {
-    prop_oneof![any::<i64>().prop_map(Number::Int), Just(Number::Int(0)), double().prop_map(Number::Double)]
+    prop_oneof![
+        any::<i64>().prop_map(Number::Int),
+        Just(Number::Int(0)),
+        double().prop_map(Number::Double)
+    ]
 }
 
 fn buckets() -> impl Strategy<Value = Buckets> {
     let offset = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    (offset, vec(whole(), 0..5)).prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
+    (offset, vec(whole(), 0..5))
+        .prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
 }
 
 /// What is measured, and a kind of metric that it suits.
 fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
-    let temporality =
-        || prop_oneof![Just(Temporality::Unspecified), Just(Temporality::Delta), Just(Temporality::Cumulative)];
-    let number = || prop_oneof![2 => number().prop_map(PointValue::from), 1 => Just(PointValue::Empty)];
+    let temporality = || {
+        prop_oneof![
+            Just(Temporality::Unspecified),
+            Just(Temporality::Delta),
+            Just(Temporality::Cumulative)
+        ]
+    };
+    let number =
+        || prop_oneof![2 => number().prop_map(PointValue::from), 1 => Just(PointValue::Empty)];
     let three = || [option::of(double()), option::of(double()), option::of(double())];
     let sum = (temporality(), any::<bool>(), number());
     let histogram = (temporality(), whole(), three(), vec(whole(), 0..5), vec(double(), 0..5));
     let scale = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    let exponential = (temporality(), whole(), three(), scale, whole(), double(), buckets(), buckets());
+    let exponential =
+        (temporality(), whole(), three(), scale, whole(), double(), buckets(), buckets());
     let quantile = (double(), double()).prop_map(|(quantile, value)| Quantile { quantile, value });
     prop_oneof![
         number().prop_map(|value| (MetricKind::Gauge, value)),
-        sum.prop_map(|(temporality, monotonic, value)| (MetricKind::Sum { temporality, monotonic }, value)),
+        sum.prop_map(|(temporality, monotonic, value)| (
+            MetricKind::Sum { temporality, monotonic },
+            value
+        )),
         histogram.prop_map(|(temporality, count, [sum, min, max], counts, bounds)| {
             let (bucket_counts, explicit_bounds) = (counts.into(), bounds.into());
             (
@@ -232,7 +271,16 @@ fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
             )
         }),
         exponential.prop_map(
-            |(temporality, count, [sum, min, max], scale, zero_count, zero_threshold, positive, negative)| {
+            |(
+                temporality,
+                count,
+                [sum, min, max],
+                scale,
+                zero_count,
+                zero_threshold,
+                positive,
+                negative,
+            )| {
                 let value = ExponentialHistogram {
                     count,
                     sum,
@@ -289,17 +337,27 @@ fn data(kind: MetricKind, value: &PointValue, point: Point) -> metrics::metric::
         (MetricKind::Gauge | MetricKind::Sum { .. }, value) => {
             let value = match value {
                 PointValue::Int(value) => Some(metrics::number_data_point::Value::AsInt(*value)),
-                PointValue::Double(value) => Some(metrics::number_data_point::Value::AsDouble(*value)),
+                PointValue::Double(value) => {
+                    Some(metrics::number_data_point::Value::AsDouble(*value))
+                }
                 _ => None,
             };
-            let one =
-                metrics::NumberDataPoint { attributes, start_time_unix_nano, time_unix_nano, exemplars, flags, value };
+            let one = metrics::NumberDataPoint {
+                attributes,
+                start_time_unix_nano,
+                time_unix_nano,
+                exemplars,
+                flags,
+                value,
+            };
             match kind {
-                MetricKind::Sum { temporality, monotonic } => metrics::metric::Data::Sum(metrics::Sum {
-                    data_points: vec![one],
-                    aggregation_temporality: temporality.number(),
-                    is_monotonic: monotonic,
-                }),
+                MetricKind::Sum { temporality, monotonic } => {
+                    metrics::metric::Data::Sum(metrics::Sum {
+                        data_points: vec![one],
+                        aggregation_temporality: temporality.number(),
+                        is_monotonic: monotonic,
+                    })
+                }
                 _ => metrics::metric::Data::Gauge(metrics::Gauge { data_points: vec![one] }),
             }
         }
@@ -318,9 +376,15 @@ fn data(kind: MetricKind, value: &PointValue, point: Point) -> metrics::metric::
                 max: value.max,
             };
             let aggregation_temporality = temporality.number();
-            metrics::metric::Data::Histogram(metrics::Histogram { data_points: vec![one], aggregation_temporality })
+            metrics::metric::Data::Histogram(metrics::Histogram {
+                data_points: vec![one],
+                aggregation_temporality,
+            })
         }
-        (MetricKind::ExponentialHistogram { temporality }, PointValue::ExponentialHistogram(value)) => {
+        (
+            MetricKind::ExponentialHistogram { temporality },
+            PointValue::ExponentialHistogram(value),
+        ) => {
             let one = metrics::ExponentialHistogramDataPoint {
                 attributes,
                 start_time_unix_nano,
@@ -504,7 +568,8 @@ proptest! {
     }
 }
 
-/// Builders write no record that cannot be read: values that nest too deep are left empty from there on.
+/// Builders write no record that cannot be read: values that nest too deep are left empty from
+/// there on.
 #[test]
 fn a_builder_writes_nothing_that_nests_too_deep() {
     let deep = (0..500).fold(Value::from(7), |inner, depth| match depth % 2 {
@@ -514,14 +579,22 @@ fn a_builder_writes_nothing_that_nests_too_deep() {
     let attributes = Attributes::from([("deep", deep.clone())]);
     let event = SpanEvent { attributes: attributes.clone(), ..SpanEvent::default() };
     let resource = Resource::new(attributes.clone());
-    let source = Source::new(&resource, &Scope { attributes: attributes.clone(), ..Scope::default() });
-    let span = Span::builder().source(&source).trace_id(1).span_id(1).event(&event).attribute("deep", &deep).build();
+    let source =
+        Source::new(&resource, &Scope { attributes: attributes.clone(), ..Scope::default() });
+    let span = Span::builder()
+        .source(&source)
+        .trace_id(1)
+        .span_id(1)
+        .event(&event)
+        .attribute("deep", &deep)
+        .build();
     comes_back!(Traces, spans, &span);
     assert_eq!(span.to_proto().events.len(), 1);
     assert_eq!(span.resource().to_proto().attributes.len(), 1);
     let metric = Metric { metadata: attributes.clone(), ..Metric::new("deep", MetricKind::Gauge) };
     let exemplar = Exemplar { filtered_attributes: attributes, ..Exemplar::default() };
-    let point = MetricPoint::builder().source(&source.with_metric(&metric)).exemplar(&exemplar).build();
+    let point =
+        MetricPoint::builder().source(&source.with_metric(&metric)).exemplar(&exemplar).build();
     comes_back!(Metrics, points, &point);
     let log = LogRecord::builder().body(&deep).build();
     comes_back!(Logs, logs, &log);

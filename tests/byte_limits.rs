@@ -47,7 +47,11 @@ impl Signal for Sized {
 }
 
 /// Pushes from another thread, which is not inside a visit. Returns the number of records accepted.
-fn push_elsewhere(store: &Store<Sized>, records: usize, record: impl Fn() -> Sized + Send) -> usize {
+fn push_elsewhere(
+    store: &Store<Sized>,
+    records: usize,
+    record: impl Fn() -> Sized + Send,
+) -> usize {
     std::thread::scope(|scope| {
         let push = move || {
             let accepted = |_: &usize| {
@@ -68,8 +72,13 @@ fn push_elsewhere(store: &Store<Sized>, records: usize, record: impl Fn() -> Siz
 
 #[test]
 fn a_stalled_reader_holds_the_bytes_of_one_shard_only() {
-    let store: Store<Sized> =
-        Store::builder().capacity(4_000).shards(4).spare_slots(0).max_bytes(1_000_000).build().unwrap();
+    let store: Store<Sized> = Store::builder()
+        .capacity(4_000)
+        .shards(4)
+        .spare_slots(0)
+        .max_bytes(1_000_000)
+        .build()
+        .unwrap();
     let first = store.push(Sized::of(900)).unwrap();
     let taken = store.visit(first, |_| push_elsewhere(&store, 10_000, || Sized::of(900))).unwrap();
     assert_eq!(taken, 10_000, "the pinned shard does not stop pushes to the others");
@@ -77,7 +86,12 @@ fn a_stalled_reader_holds_the_bytes_of_one_shard_only() {
 
 #[test]
 fn pushes_that_wait_in_one_class_hold_no_bytes_of_another() {
-    let builder = Store::builder().capacity(1_000).shards(1).spare_slots(0).max_bytes(1_000_000).error_class(10);
+    let builder = Store::builder()
+        .capacity(1_000)
+        .shards(1)
+        .spare_slots(0)
+        .max_bytes(1_000_000)
+        .error_class(10);
     let store: Store<Sized> = builder.build().unwrap();
     let first = store.push(Sized::error(0)).unwrap();
     let ready = Barrier::new(4);
@@ -88,7 +102,10 @@ fn pushes_that_wait_in_one_class_hold_no_bytes_of_another() {
                 for _ in 0..3 {
                     scope.spawn(|| {
                         ready.wait();
-                        store.push_batch((0..16).map(|_| Sized::error(9_000)).collect()).map_err(|e| e.reason).unwrap();
+                        store
+                            .push_batch((0..16).map(|_| Sized::error(9_000)).collect())
+                            .map_err(|e| e.reason)
+                            .unwrap();
                     });
                 }
                 ready.wait();
@@ -104,10 +121,13 @@ fn pushes_that_wait_in_one_class_hold_no_bytes_of_another() {
 
 #[test]
 fn a_record_larger_than_a_head_can_count_is_refused() {
-    let store: Store<Sized> = Store::builder().capacity(100).shards(1).max_bytes(40 << 30).build().unwrap();
+    let store: Store<Sized> =
+        Store::builder().capacity(100).shards(1).max_bytes(40 << 30).build().unwrap();
     let refused = store.push(Sized::of(8 << 30)).map_err(|error| error.reason).unwrap_err();
     assert!(matches!(refused, Rejection::TooLarge { .. }), "{refused}");
-    (0..50).for_each(|_| store.push(Sized::of(3 << 30)).map(drop).map_err(|error| error.reason).unwrap());
+    (0..50).for_each(|_| {
+        store.push(Sized::of(3 << 30)).map(drop).map_err(|error| error.reason).unwrap()
+    });
     store.flush().unwrap();
     assert!(store.len() * (3 << 30) <= 40 << 30);
 }
@@ -116,7 +136,8 @@ fn a_record_larger_than_a_head_can_count_is_refused() {
 /// evicted records in their slots while bytes are short.
 #[test]
 fn the_bytes_of_evicted_records_are_freed_soon() {
-    let builder = Store::builder().capacity(100_000).shards(1).max_bytes(1_000_000).on_full(OnFull::Reject);
+    let builder =
+        Store::builder().capacity(100_000).shards(1).max_bytes(1_000_000).on_full(OnFull::Reject);
     let store: Store<Sized> = builder.build().unwrap();
     let other: Store<Sized> = Store::builder().build().unwrap();
     let anything = other.push(Sized::of(0)).unwrap();
@@ -151,21 +172,30 @@ fn tasks_that_wait_for_slots_do_not_wake_each_other() {
         }
     }
 
-    let store: Store<Sized> =
-        Store::builder().capacity(4).slack(4).shards(1).spare_slots(0).max_bytes(1 << 30).build().unwrap();
+    let store: Store<Sized> = Store::builder()
+        .capacity(4)
+        .slack(4)
+        .shards(1)
+        .spare_slots(0)
+        .max_bytes(1 << 30)
+        .build()
+        .unwrap();
     let first = store.push(Sized::of(0)).unwrap();
     let polls = store.visit(first, |_| {
         let wait = || {
             while store.try_push(Sized::of(0)).is_ok() {}
             let tasks = [(); 2].map(|()| Arc::new(Woken::default()));
-            let [mut one, mut other] = [pin!(store.push_async(Sized::of(0))), pin!(store.push_async(Sized::of(0)))];
+            let [mut one, mut other] =
+                [pin!(store.push_async(Sized::of(0))), pin!(store.push_async(Sized::of(0)))];
             let mut polls = 0;
             for _ in 0..100 {
                 for (future, woken) in [&mut one, &mut other].into_iter().zip(&tasks) {
                     if polls < 2 || woken.0.swap(0, Ordering::SeqCst) > 0 {
                         polls += 1;
                         let waker = Waker::from(Arc::clone(woken));
-                        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                        assert!(
+                            future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+                        );
                     }
                 }
             }

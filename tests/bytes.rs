@@ -39,7 +39,11 @@ fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
         Just(Vec::new()),
         vec(0..4_u8, 1..6),
     ];
-    let bytes = if depth == 0 { bytes.boxed() } else { prop_oneof![1 => bytes, 2 => soup(depth - 1)].boxed() };
+    let bytes = if depth == 0 {
+        bytes.boxed()
+    } else {
+        prop_oneof![1 => bytes, 2 => soup(depth - 1)].boxed()
+    };
     let one = prop_oneof![
         2 => (number.clone(), prop_oneof![0..5_u64, any::<u64>()])
             .prop_map(|(number, value)| [varint(u64::from(number << 3)), varint(value)].concat()),
@@ -61,13 +65,18 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
         (Err(error), true) => panic!("it was taken, though: {error}"),
         (Ok(_), false) => {
             let why = request.rejected.to_string();
-            let by_rule =
-                ["Id has", "Id is all zero", "recursion limit", "1 record"].iter().any(|rule| why.contains(rule));
+            let by_rule = ["Id has", "Id is all zero", "recursion limit", "1 record"]
+                .iter()
+                .any(|rule| why.contains(rule));
             assert!(by_rule && !why.contains("underflow"), "it was refused: {why}");
         }
         _ => {}
     }
-    let bytes = request.spans.first().map(Span::bytes).or_else(|| request.logs.first().map(LogRecord::bytes));
+    let bytes = request
+        .spans
+        .first()
+        .map(Span::bytes)
+        .or_else(|| request.logs.first().map(LogRecord::bytes));
     if let Some(bytes) = bytes.or_else(|| request.points.first().map(|point| point.bytes())) {
         assert_eq!(format!("{:?}", M::decode(bytes).unwrap()), format!("{:?}", known.unwrap()));
     }
@@ -81,7 +90,10 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
         Kind::Metrics => write(&request.points, Encoding::Protobuf),
     };
     let again = Request::read(kind, Encoding::Protobuf, &out).unwrap();
-    assert_eq!((again.spans, again.logs, again.points), (request.spans, request.logs, request.points));
+    assert_eq!(
+        (again.spans, again.logs, again.points),
+        (request.spans, request.logs, request.points)
+    );
 }
 
 fn in_scope(record: &[u8]) -> Vec<u8> {
@@ -121,16 +133,27 @@ fn what_comes_out_is_what_came_in_byte_for_byte() {
     let unknown = [0xf8, 0x7f, 1];
     let span = [field(1, IDS[0]), field(2, IDS[1]), field(5, b"name"), unknown.to_vec()].concat();
     let resource = [field(1, &field(1, &field(1, b"key"))), field(100, b"new")].concat();
-    let scope = [field(1, &field(1, b"library")), field(2, &span), field(2, &span), field(3, b"url"), field(99, b"x")];
+    let scope = [
+        field(1, &field(1, b"library")),
+        field(2, &span),
+        field(2, &span),
+        field(3, b"url"),
+        field(99, b"x"),
+    ];
     let body = field(1, &[resource, field(2, &scope.concat()), field(3, b"url")].concat());
     let request = Request::read(Kind::Traces, Encoding::Protobuf, &body).unwrap();
     assert_eq!(request.spans.len(), 2);
     assert_eq!(write(&request.spans, Encoding::Protobuf), body);
 
-    let point = [field(7, &field(1, b"key")), vec![0x19, 1, 0, 0, 0, 0, 0, 0, 0], unknown.to_vec()].concat();
-    let data = [field(1, &point), field(1, &point), vec![0x10, 2, 0x18, 1], field(50, b"new")].concat();
-    let metric = [field(1, b"name"), field(3, b"By"), field(7, &data), field(12, &field(1, b"key"))].concat();
-    let body = field(1, &[field(1, b""), field(2, &[field(1, b""), field(2, &metric)].concat())].concat());
+    let point = [field(7, &field(1, b"key")), vec![0x19, 1, 0, 0, 0, 0, 0, 0, 0], unknown.to_vec()]
+        .concat();
+    let data =
+        [field(1, &point), field(1, &point), vec![0x10, 2, 0x18, 1], field(50, b"new")].concat();
+    let metric =
+        [field(1, b"name"), field(3, b"By"), field(7, &data), field(12, &field(1, b"key"))]
+            .concat();
+    let body =
+        field(1, &[field(1, b""), field(2, &[field(1, b""), field(2, &metric)].concat())].concat());
     let request = Request::read(Kind::Metrics, Encoding::Protobuf, &body).unwrap();
     assert_eq!(request.points.len(), 2);
     assert_eq!(write(&request.points, Encoding::Protobuf), body);
@@ -138,7 +161,9 @@ fn what_comes_out_is_what_came_in_byte_for_byte() {
 
 #[test]
 fn the_corpus_comes_out_byte_for_byte() {
-    for (name, kind) in [("shop_traces", Kind::Traces), ("shop_logs", Kind::Logs), ("shop_metrics", Kind::Metrics)] {
+    for (name, kind) in
+        [("shop_traces", Kind::Traces), ("shop_logs", Kind::Logs), ("shop_metrics", Kind::Metrics)]
+    {
         let Some(text) = corpus::read(&format!("otlp/{name}.jsonl")) else { return };
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).step_by(40) {
             let request = Request::read_json(line).unwrap();
@@ -166,7 +191,11 @@ fn mostly_well(count: u64) -> Vec<u8> {
     let source = source();
     let log = |number: u64| {
         let severity = if number == count / 2 { Severity::ERROR } else { Severity::INFO };
-        LogRecord::builder().source(&source).severity(severity).body("x".repeat(1_000).as_str()).build()
+        LogRecord::builder()
+            .source(&source)
+            .severity(severity)
+            .body("x".repeat(1_000).as_str())
+            .build()
     };
     write(&(0..count).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
 }
@@ -175,7 +204,8 @@ fn mostly_well(count: u64) -> Vec<u8> {
 fn a_kept_error_does_not_pin_its_request() {
     let body = bytes::Bytes::from(mostly_well(100));
     let logs = Store::builder().capacity(200).error_class(50).shards(1).manual().build().unwrap();
-    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let telemetry =
+        Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
     let bare = telemetry.logs().stats().data_memory_bytes;
     assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap().is_empty());
     assert!(!body.is_unique(), "the others stay in it");
@@ -192,7 +222,14 @@ fn a_detached_record_is_equal_and_alone() {
     let body = bytes::Bytes::from(mostly_well(100));
     let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
     telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
-    let one = telemetry.logs().query().severity_at_least(Severity::ERROR).collect().unwrap().records.remove(0);
+    let one = telemetry
+        .logs()
+        .query()
+        .severity_at_least(Severity::ERROR)
+        .collect()
+        .unwrap()
+        .records
+        .remove(0);
     let alone = one.detached();
     assert_eq!(alone, one);
     assert_eq!((alone.service(), alone.heap_bytes()), ("cart", one.heap_bytes()));
@@ -201,13 +238,15 @@ fn a_detached_record_is_equal_and_alone() {
     assert_eq!(alone.body().unwrap().as_str().map(str::len), Some(1_000));
 }
 
-/// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their request; copies do not.
+/// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their
+/// request; copies do not.
 #[test]
 fn what_is_held_for_long_can_be_detached() {
     let body = bytes::Bytes::from(mostly_well(100));
     let logs: Store<LogRecord> = Store::builder().capacity(200).shards(1).manual().build().unwrap();
     let evictions = logs.evictions(4_000).unwrap();
-    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let telemetry =
+        Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
     let logs = telemetry.logs();
     let bookmark = logs.bookmark();
     telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
@@ -216,7 +255,8 @@ fn what_is_held_for_long_can_be_detached() {
     (0..2_000).for_each(|_| logs.push(LogRecord::default()).map(drop).unwrap());
     logs.flush().unwrap();
     while logs.step() {}
-    let evicted: Vec<LogRecord> = std::iter::from_fn(|| evictions.try_recv()).map(|one| one.record).collect();
+    let evicted: Vec<LogRecord> =
+        std::iter::from_fn(|| evictions.try_recv()).map(|one| one.record).collect();
     let mut copies = Vec::new();
     for held in [answer.records, read.records, evicted] {
         assert!(!body.is_unique(), "records that are held keep their request");
@@ -242,7 +282,8 @@ fn no_record_keeps_a_long_request() {
 #[test]
 fn equal_sources_are_recognised() {
     let telemetry = Telemetry::builder().build().unwrap();
-    let one = write(&[LogRecord::builder().source(&source()).body("a").build()], Encoding::Protobuf);
+    let one =
+        write(&[LogRecord::builder().source(&source()).body("a").build()], Encoding::Protobuf);
     for _ in 0..10 {
         telemetry.take_from(Kind::Logs, Encoding::Protobuf, &one).unwrap();
     }

@@ -1,11 +1,13 @@
-//! What may be asked of spans, log records and metric points beside their keys, and what is counted of the answers.
+//! What may be asked of spans, log records and metric points beside their keys, and what is counted
+//! of the answers.
 
 use slipring::attribute::Attributes;
 use slipring::metric::{Exemplar, Metric, MetricKind};
 use slipring::query::{By, Level};
 use slipring::span::{SpanEvent, SpanLink};
 use slipring::{
-    KeyBuf, LogRecord, Match, MetricPoint, Query, Resource, Scope, Severity, Signal, Source, Span, Store, Value,
+    KeyBuf, LogRecord, Match, MetricPoint, Query, Resource, Scope, Severity, Signal, Source, Span,
+    Store, Value,
 };
 use std::ops::Bound;
 
@@ -30,14 +32,19 @@ fn source() -> Source {
 
 const NAMES: [&str; 6] = ["record", "resource", "scope", "event", "link", "exemplar"];
 
-/// Asks for each attribute, at every level and at any: a record has it where it is, if it has such a level.
+/// Asks for each attribute, at every level and at any: a record has it where it is, if it has such
+/// a level.
 macro_rules! each_level {
     ($records:expr, $has:expr) => {
         let store = store_of($records);
         for (level, name) in Level::ALL.into_iter().zip(NAMES) {
             let has = $has.contains(&level);
             let count = |query: Query<'_, _>| query.count().unwrap();
-            assert_eq!(count(store.query().attribute(name, Match::Has)), usize::from(has), "{name} at any level");
+            assert_eq!(
+                count(store.query().attribute(name, Match::Has)),
+                usize::from(has),
+                "{name} at any level"
+            );
             let places: Vec<Level> = Level::ALL
                 .into_iter()
                 .filter(|&at| count(store.query().attribute_at(at, name, Match::Has)) > 0)
@@ -48,7 +55,11 @@ macro_rules! each_level {
             assert_eq!(keys, [has.then(|| KeyBuf::Text(name.into()))]);
         }
         let by = store.query().group(By::attribute(None, "level"), |_| None).unwrap();
-        assert_eq!(by.groups[0].key, Some(KeyBuf::Text("record".into())), "the record's own comes first");
+        assert_eq!(
+            by.groups[0].key,
+            Some(KeyBuf::Text("record".into())),
+            "the record's own comes first"
+        );
     };
 }
 
@@ -57,10 +68,16 @@ fn attributes_are_found_at_each_level_of_a_span() {
     let span = Span::builder()
         .source(&source())
         .attributes(&at("record"))
-        .events(&[SpanEvent::default(), SpanEvent { attributes: at("event"), ..SpanEvent::default() }])
+        .events(&[
+            SpanEvent::default(),
+            SpanEvent { attributes: at("event"), ..SpanEvent::default() },
+        ])
         .links(&[SpanLink::default(), SpanLink { attributes: at("link"), ..SpanLink::default() }])
         .build();
-    each_level!(vec![span], [Level::Record, Level::Resource, Level::Scope, Level::Event, Level::Link]);
+    each_level!(
+        vec![span],
+        [Level::Record, Level::Resource, Level::Scope, Level::Event, Level::Link]
+    );
 }
 
 #[test]
@@ -94,12 +111,23 @@ fn a_record_without_such_an_attribute_is_not_found_by_it() {
 
 /// Which of these values fit.
 fn fitting(wanted: Match) -> Vec<usize> {
-    let values =
-        [Value::Empty, "a cart".into(), "cart 7".into(), 7.into(), Value::Double(7.0), Value::Double(7.5), true.into()];
+    let values = [
+        Value::Empty,
+        "a cart".into(),
+        "cart 7".into(),
+        7.into(),
+        Value::Double(7.0),
+        Value::Double(7.5),
+        true.into(),
+    ];
     let records = values.map(|value| LogRecord::builder().body(&value).build());
     let store = store_of(records.into());
     let mut found = Vec::new();
-    store.query().body(wanted).for_each(|position, _| found.push(position.sequence() as usize)).unwrap();
+    store
+        .query()
+        .body(wanted)
+        .for_each(|position, _| found.push(position.sequence() as usize))
+        .unwrap();
     found.sort_unstable();
     found
 }
@@ -134,9 +162,16 @@ fn a_record_without_a_body_fits_nothing() {
 
 #[test]
 fn severities_are_asked_for_from_one_upwards() {
-    let severities =
-        [Severity(-1), Severity::UNSPECIFIED, Severity::INFO, Severity::WARN, Severity::FATAL4, Severity(25)];
-    let store = store_of(severities.map(|severity| LogRecord::builder().severity(severity).build()).into());
+    let severities = [
+        Severity(-1),
+        Severity::UNSPECIFIED,
+        Severity::INFO,
+        Severity::WARN,
+        Severity::FATAL4,
+        Severity(25),
+    ];
+    let store =
+        store_of(severities.map(|severity| LogRecord::builder().severity(severity).build()).into());
     let count = |least| store.query().severity_at_least(least).count().unwrap();
     assert_eq!(count(Severity::WARN), 2);
     assert_eq!(count(Severity::INFO), 3);
@@ -151,20 +186,38 @@ fn severities_are_asked_for_from_one_upwards() {
 fn groups_keep_what_was_measured_but_no_nan() {
     let span = |name: &str, took: u64| {
         let (start_unix_nanos, end_unix_nanos) = (1, 1 + took);
-        Span::builder().name(name).start_unix_nanos(start_unix_nanos).end_unix_nanos(end_unix_nanos).build()
+        Span::builder()
+            .name(name)
+            .start_unix_nanos(start_unix_nanos)
+            .end_unix_nanos(end_unix_nanos)
+            .build()
     };
-    let store = store_of(vec![span("b", 4), span("a", 5), span("b", 2), span("b", 0), span("c", 3), span("b", 9)]);
+    let store = store_of(vec![
+        span("b", 4),
+        span("a", 5),
+        span("b", 2),
+        span("b", 0),
+        span("c", 3),
+        span("b", 9),
+    ]);
     let measure = |span: &Span| match span.duration() {
         0 => Some(f64::NAN),
         9 => None,
         nanoseconds => Some(nanoseconds as f64),
     };
     let groups = store.query().group(By::index("name"), measure).unwrap().groups;
-    let found: Vec<_> = groups.iter().map(|group| (group.key.clone(), group.count, group.values())).collect();
+    let found: Vec<_> =
+        groups.iter().map(|group| (group.key.clone(), group.count, group.values())).collect();
     let key = |name: &str| Some(KeyBuf::Text(name.into()));
-    assert_eq!(found, [(key("b"), 4, &[2.0, 4.0][..]), (key("a"), 1, &[5.0]), (key("c"), 1, &[3.0])]);
+    assert_eq!(
+        found,
+        [(key("b"), 4, &[2.0, 4.0][..]), (key("a"), 1, &[5.0]), (key("c"), 1, &[3.0])]
+    );
     let of_b = &groups[0];
-    assert_eq!((of_b.measured(), of_b.min(), of_b.max(), of_b.mean()), (2, Some(2.0), Some(4.0), Some(3.0)));
+    assert_eq!(
+        (of_b.measured(), of_b.min(), of_b.max(), of_b.mean()),
+        (2, Some(2.0), Some(4.0), Some(3.0))
+    );
 }
 
 #[test]
@@ -183,7 +236,10 @@ fn a_limit_is_one_for_all_shards() {
 fn what_is_asked_can_be_read_in_a_log() {
     let store = store_of(vec![Span::default()]);
     let query = format!("{:?}", store.query().key("service", "cart").limit(7));
-    assert!(query.contains("\"span\"") && query.contains("cart") && query.contains("limit: 7"), "{query}");
+    assert!(
+        query.contains("\"span\"") && query.contains("cart") && query.contains("limit: 7"),
+        "{query}"
+    );
     assert_eq!(format!("{:?}", By::<Span>::index("name")), "By(Ok(()))");
     assert!(format!("{:?}", By::<Span>::index("colour")).contains("colour"));
 }
@@ -211,23 +267,41 @@ fn a_negation_is_about_all_values_of_a_name() {
     assert_eq!(count(!Match::above(300.0)), 2);
     assert_eq!(count(Match::Has), 4);
     assert_eq!(count(Match::absent()), 1);
-    assert_eq!(store.query().attribute_at(Level::Record, "code", !Match::reads("200")).count(), Ok(2));
+    assert_eq!(
+        store.query().attribute_at(Level::Record, "code", !Match::reads("200")).count(),
+        Ok(2)
+    );
 }
 
 #[test]
 fn keys_can_be_matched_and_left_out() {
     let span = |service: &str, name: &'static str| {
-        Span::builder().source(&Source::new(&Resource::new([("service.name", service)]), &scope())).name(name).build()
+        Span::builder()
+            .source(&Source::new(&Resource::new([("service.name", service)]), &scope()))
+            .name(name)
+            .build()
     };
-    let store = store_of(vec![span("cart", "GET /"), span("cart-db", "SELECT"), span("shop", "GET /"), span("", "")]);
+    let store = store_of(vec![
+        span("cart", "GET /"),
+        span("cart-db", "SELECT"),
+        span("shop", "GET /"),
+        span("", ""),
+    ]);
     let count = |query: Query<'_, Span>| query.count().unwrap();
     assert_eq!(count(store.query().key_matches("service", Match::like("cart*"))), 2);
     assert_eq!(count(store.query().key_matches("service", !Match::like("cart*"))), 2);
-    assert_eq!(count(store.query().key_matches("name", Match::contains("GET")).key("service", "shop")), 1);
+    assert_eq!(
+        count(store.query().key_matches("name", Match::contains("GET")).key("service", "shop")),
+        1
+    );
     assert_eq!(count(store.query().key_matches("name", Match::absent())), 1);
     assert_eq!(count(store.query().key_matches("name", !Match::reads("GET /"))), 1);
     assert_eq!(count(store.query().none_of("service", ["cart", "shop"])), 2);
-    assert_eq!(count(store.query().none_of("name", ["GET /"])), 2, "who has no name has not that one");
+    assert_eq!(
+        count(store.query().none_of("name", ["GET /"])),
+        2,
+        "who has no name has not that one"
+    );
     assert!(store.query().key_matches("colour", Match::Has).count().is_err());
 }
 

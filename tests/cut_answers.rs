@@ -41,7 +41,8 @@ fn a_key_that_came_back_does_not_hide_evicted_records() {
 }
 
 fn lose_a_key_that_comes_back(limit: usize) {
-    let store: Store<Record> = Store::builder().capacity(8).slack(64).shards(2).manual().build().unwrap();
+    let store: Store<Record> =
+        Store::builder().capacity(8).slack(64).shards(2).manual().build().unwrap();
     for _ in 0..8 {
         store.push(Record(1)).unwrap();
     }
@@ -69,7 +70,8 @@ fn a_query_over_shards_reports_evicted_records() {
 }
 
 fn lose_some_in_each_shard(limit: usize) {
-    let store: Store<Record> = Store::builder().capacity(4).slack(8).shards(2).manual().build().unwrap();
+    let store: Store<Record> =
+        Store::builder().capacity(4).slack(8).shards(2).manual().build().unwrap();
     for _ in 0..4 {
         store.push(Record(1)).unwrap();
     }

@@ -22,11 +22,14 @@ fn a_hook_sees_each_evicted_record_before_its_slot_is_reused() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(8).shards(1).build().unwrap();
     let (sender, seen) = mpsc::channel();
-    store.on_evict(move |position, record, _| sender.send((position.sequence(), record.number)).unwrap());
+    store.on_evict(move |position, record, _| {
+        sender.send((position.sequence(), record.number)).unwrap()
+    });
     for number in 0..100 {
         store.push(Counted::new(&census, 1, number)).unwrap();
     }
-    let seen: Vec<_> = (0..92).map(|_| seen.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
+    let seen: Vec<_> =
+        (0..92).map(|_| seen.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
     assert!(seen.iter().copied().eq((0..92).map(|number| (number, number))));
 }
 
@@ -43,7 +46,8 @@ fn a_stream_gives_records_by_value_and_counts_what_it_missed() {
         settle(&store);
     }
     assert_eq!(evictions.missed(), 20);
-    let numbers: Vec<u64> = std::iter::from_fn(|| evictions.try_recv()).map(|evicted| evicted.record.number).collect();
+    let numbers: Vec<u64> =
+        std::iter::from_fn(|| evictions.try_recv()).map(|evicted| evicted.record.number).collect();
     assert!(numbers.into_iter().eq(0..10));
     assert_eq!(evictions.recv_timeout(Duration::from_millis(1)).unwrap_err(), WaitError::Timeout);
     assert_eq!(census.alive(), 4);
@@ -146,7 +150,8 @@ fn what_a_visit_looks_at_is_evicted_but_not_reclaimed() {
 fn clear_and_shutdown_account_for_every_record() {
     let census = Census::new();
     let store = manual(8);
-    let before: Vec<_> = (0..12).map(|n| store.push(Counted::new(&census, n % 3, n)).unwrap()).collect();
+    let before: Vec<_> =
+        (0..12).map(|n| store.push(Counted::new(&census, n % 3, n)).unwrap()).collect();
     store.clear();
     assert!(store.is_empty());
     assert_eq!(store.query().key("key", 1u64).count().unwrap(), 0);
@@ -164,10 +169,17 @@ fn clear_and_shutdown_account_for_every_record() {
     let refused = store.push(Counted::new(&census, 1, 13)).unwrap_err();
     assert_eq!((refused.reason, refused.record.number), (Rejection::Closed, 13));
     assert_eq!(store.get(after).unwrap_err(), GetError::Cleared);
-    let refused = store.push_batch(vec![refused.into_record(), Counted::new(&census, 1, 14)]).unwrap_err();
-    assert_eq!((refused.accepted, refused.rejected.len(), refused.reason), (0, 2, Rejection::Closed));
+    let refused =
+        store.push_batch(vec![refused.into_record(), Counted::new(&census, 1, 14)]).unwrap_err();
+    assert_eq!(
+        (refused.accepted, refused.rejected.len(), refused.reason),
+        (0, 2, Rejection::Closed)
+    );
     let stats = store.stats();
-    assert_eq!((stats.offered, stats.count, stats.evicted.total(), stats.rejected.closed), (16, 0, 13, 3));
+    assert_eq!(
+        (stats.offered, stats.count, stats.evicted.total(), stats.rejected.closed),
+        (16, 0, 13, 3)
+    );
     drop((refused, store));
     assert_eq!(census.alive(), 0);
 }
@@ -212,6 +224,9 @@ fn records_that_own_nothing_are_shown_and_handed_on_as_well() {
     assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4]);
     let stream = store.evictions(10).unwrap();
     push(9..11);
-    assert_eq!(std::iter::from_fn(|| stream.try_recv()).map(|one| one.record.0).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(
+        std::iter::from_fn(|| stream.try_recv()).map(|one| one.record.0).collect::<Vec<_>>(),
+        [5, 6]
+    );
     assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6]);
 }

@@ -1,5 +1,5 @@
-//! Keys, clones, drops, predicates, hooks and wakers that push, query, poll, panic and drop handles at any moment: nothing hangs,
-//! nothing is lost, and nothing is left behind.
+//! Keys, clones, drops, predicates, hooks and wakers that push, query, poll, panic and drop handles
+//! at any moment: nothing hangs, nothing is lost, and nothing is left behind.
 #![cfg(feature = "async")]
 
 mod support;
@@ -16,7 +16,8 @@ use std::task::Context;
 use std::time::Duration;
 use support::foreign::Foreign;
 
-/// One of so many times a piece of foreign code does something, and within that something, and so on, to this depth.
+/// One of so many times a piece of foreign code does something, and within that something, and so
+/// on, to this depth.
 const SELDOM: u64 = 8;
 const DEPTH: u32 = 3;
 
@@ -62,7 +63,11 @@ impl Clone for Wild {
     fn clone(&self) -> Self {
         act_sometimes(&self.world, false);
         self.alive.fetch_add(1, Ordering::SeqCst);
-        Self { number: self.number, world: Weak::clone(&self.world), alive: Arc::clone(&self.alive) }
+        Self {
+            number: self.number,
+            world: Weak::clone(&self.world),
+            alive: Arc::clone(&self.alive),
+        }
     }
 }
 
@@ -164,7 +169,8 @@ fn act(world: &Arc<World>) {
     }
 }
 
-/// Lets three threads, and whatever code they call, act at random; then looks whether everything is in order, and ends it.
+/// Lets three threads, and whatever code they call, act at random; then looks whether everything is
+/// in order, and ends it.
 fn run_wild(seed: u64) {
     let builder = Store::<Wild>::builder().capacity(16).shards(1 + seed as usize % 2).slack(4);
     let builder = if seed % 4 < 2 { builder.manual() } else { builder };
@@ -205,7 +211,8 @@ fn run_wild(seed: u64) {
         drop(std::mem::take(&mut *world.handles.lock().unwrap()));
         store.shutdown().unwrap();
     }
-    // Otherwise its end is as wild as its life, and the last handle may go anywhere, but in the indexer's own hands.
+    // Otherwise its end is as wild as its life, and the last handle may go anywhere, but in the
+    // indexer's own hands.
     drop(std::mem::take(&mut *world.handles.lock().unwrap()));
     drop(world);
     let mut left = 2_000;
@@ -218,7 +225,8 @@ fn run_wild(seed: u64) {
 
 #[test]
 fn foreign_code_may_do_anything_at_any_moment() {
-    let seeds = std::env::var("SLIPRING_SEEDS").map_or(48, |seeds| seeds.parse().expect("it is a number"));
+    let seeds =
+        std::env::var("SLIPRING_SEEDS").map_or(48, |seeds| seeds.parse().expect("it is a number"));
     static SEED: AtomicU64 = AtomicU64::new(0);
     let (done, came) = mpsc::channel();
     std::thread::spawn(move || {

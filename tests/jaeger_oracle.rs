@@ -1,4 +1,5 @@
-//! The 25 queries of Jaeger's storage integration test over its 32 traces, and wildcards over the fixtures that no query uses.
+//! The 25 queries of Jaeger's storage integration test over its 32 traces, and wildcards over the
+//! fixtures that no query uses.
 #![cfg(feature = "otlp")]
 
 #[path = "support/corpus.rs"]
@@ -84,8 +85,10 @@ fn value(json: serde_json::Value) -> Value {
 #[test]
 fn each_query_returns_the_traces_that_are_named() {
     let Some((store, names)) = fixtures() else { return };
-    let cases: Vec<Case> =
-        serde_json::from_slice(&corpus::read("golden/jaeger-storage-integration/queries.json").unwrap()).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(
+        &corpus::read("golden/jaeger-storage-integration/queries.json").unwrap(),
+    )
+    .unwrap();
     assert_eq!(cases.len(), 25);
     for Case { caption, query: asked, expected_fixtures } in cases {
         let mut query = store
@@ -111,7 +114,8 @@ fn each_query_returns_the_traces_that_are_named() {
 fn wildcards_and_escapes_are_told_apart() {
     let Some((store, names)) = fixtures() else { return };
     let like = |service: &str, pattern: &str| {
-        let query = store.query().key("service", service).attribute("sameplacetag1", Match::like(pattern));
+        let query =
+            store.query().key("service", service).attribute("sameplacetag1", Match::like(pattern));
         found(query, &names).into_iter().collect::<Vec<_>>()
     };
     let (one, other) = ("tags_wildcard_regex_1", "tags_wildcard_regex_2");
@@ -129,5 +133,8 @@ fn wildcards_and_escapes_are_told_apart() {
     assert_eq!(like("query23-service", "same?"), [star]);
     assert_eq!(like("query23-service", "*different*"), [different]);
     let wrong = store.query().attribute("sameplacetag1", Match::like(r"same\"));
-    assert!(matches!(wrong.count(), Err(slipring::error::QueryError::BadPattern { found: None, .. })));
+    assert!(matches!(
+        wrong.count(),
+        Err(slipring::error::QueryError::BadPattern { found: None, .. })
+    ));
 }

@@ -3,7 +3,9 @@
 
 use serde_json::{Value as Json, json};
 use slipring::attribute::Attributes;
-use slipring::metric::{Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary};
+use slipring::metric::{
+    Exemplar, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
+};
 use slipring::otlp::{Encoding, Kind, Request};
 use slipring::span::SpanEvent;
 use slipring::trace::Trace;
@@ -33,11 +35,25 @@ fn what_is_no_number_in_json_is_a_text() {
     for (double, text) in doubles.into_iter().zip(texts) {
         assert_eq!(view(&Value::Double(double)), text);
         assert_eq!(view(&PointValue::Double(double))["double"], text);
-        assert_eq!(view(&Exemplar { value: Some(Number::Double(double)), ..Exemplar::default() })["value"], text);
-        let bounds = Histogram { explicit_bounds: [double].into(), sum: Some(double), ..Histogram::default() };
+        assert_eq!(
+            view(&Exemplar { value: Some(Number::Double(double)), ..Exemplar::default() })["value"],
+            text
+        );
+        let bounds = Histogram {
+            explicit_bounds: [double].into(),
+            sum: Some(double),
+            ..Histogram::default()
+        };
         assert_eq!((&view(&bounds)["explicit_bounds"][0], &view(&bounds)["sum"]), (&text, &text));
-        let exponential = ExponentialHistogram { zero_threshold: double, min: Some(double), ..Default::default() };
-        assert_eq!((&view(&exponential)["zero_threshold"], &view(&exponential)["min"]), (&text, &text));
+        let exponential = ExponentialHistogram {
+            zero_threshold: double,
+            min: Some(double),
+            ..Default::default()
+        };
+        assert_eq!(
+            (&view(&exponential)["zero_threshold"], &view(&exponential)["min"]),
+            (&text, &text)
+        );
         let quantiles = [Quantile { quantile: double, value: double }].into();
         let summary = view(&Summary { sum: double, quantiles, count: 1 });
         assert_eq!((&summary["sum"], &summary["quantiles"][0]["value"]), (&text, &text));
@@ -69,7 +85,8 @@ fn numbers_that_readers_would_round_are_texts() {
     let trace = Trace::assemble(TraceId::from(7), vec![long]);
     assert_eq!(view(&trace.summary())["duration"], json!("9007199254740993"));
     assert_eq!(view(&trace)["spans"][0]["self_time"], json!("9007199254740993"));
-    let histogram = Histogram { count: far, bucket_counts: [far, 1].into(), ..Histogram::default() };
+    let histogram =
+        Histogram { count: far, bucket_counts: [far, 1].into(), ..Histogram::default() };
     let shown = view(&histogram);
     assert_eq!(
         (&shown["count"], &shown["bucket_counts"]),
@@ -87,6 +104,9 @@ fn halves_of_pairs_cost_no_record() {
     assert!(request.rejected.is_empty(), "{}", request.rejected);
     let span = &request.spans[0];
     assert_eq!((span.name(), span.start_unix_nanos()), ("cut \u{fffd}", 1_795_800_000_000_000_000));
-    assert_eq!(span.resource().attributes().get("a"), Some(slipring::attribute::ValueRef::from("\u{fffd}")));
+    assert_eq!(
+        span.resource().attributes().get("a"),
+        Some(slipring::attribute::ValueRef::from("\u{fffd}"))
+    );
     assert_eq!(span.start_unix_nanos(), span.end_unix_nanos());
 }

@@ -1,4 +1,5 @@
-//! A store's last handle may be dropped anywhere: inside a visit, a query or a hook, of this store or another.
+//! A store's last handle may be dropped anywhere: inside a visit, a query or a hook, of this store
+//! or another.
 
 mod support;
 
@@ -9,9 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Census, Counted};
 
-/// A store of two records that five were pushed to, whose hook holds a follower of the store itself; how often the hook ran;
-/// and a count that is alone once the hook is gone.
-fn store_that_keeps_itself(census: &Arc<Census>, manual: bool) -> (Store<Counted>, Arc<AtomicU64>, Arc<()>) {
+/// A store of two records that five were pushed to, whose hook holds a follower of the store
+/// itself; how often the hook ran; and a count that is alone once the hook is gone.
+fn store_that_keeps_itself(
+    census: &Arc<Census>,
+    manual: bool,
+) -> (Store<Counted>, Arc<AtomicU64>, Arc<()>) {
     let builder = Store::<Counted>::builder().capacity(2).shards(1).slack(8);
     let store = if manual { builder.manual() } else { builder }.build().unwrap();
     let (seen, freed) = (Arc::new(AtomicU64::new(0)), Arc::new(()));
@@ -125,7 +129,11 @@ fn dropped_while_a_visit_waits_for_another_thread_it_ends_there() {
             std::thread::scope(|scope| {
                 scope.spawn(|| drop(store));
             });
-            assert_eq!((Arc::strong_count(&freed), seen.load(Ordering::SeqCst)), (1, 3), "that thread is not inside");
+            assert_eq!(
+                (Arc::strong_count(&freed), seen.load(Ordering::SeqCst)),
+                (1, 3),
+                "that thread is not inside"
+            );
         })
         .unwrap();
 }

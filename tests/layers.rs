@@ -10,7 +10,8 @@ fn of_the_library() -> Imports {
     Imports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
-/// The folders and files at the top of `src` and of `src/engine`, each above those that it may import from.
+/// The folders and files at the top of `src` and of `src/engine`, each above those that it may
+/// import from.
 const LAYERS: [&str; 19] = [
     "sync",
     "error",
@@ -45,15 +46,22 @@ fn no_folders_import_from_each_other_in_a_circle() {
 
 #[test]
 fn no_layer_imports_from_one_above_it() {
-    let layer =
-        |module: &str| LAYERS.iter().position(|layer| module == *layer || module.starts_with(&format!("{layer}::")));
+    let layer = |module: &str| {
+        LAYERS
+            .iter()
+            .position(|layer| module == *layer || module.starts_with(&format!("{layer}::")))
+    };
     let imports = of_the_library();
-    let upward: Vec<_> =
-        imports.edges().filter(|(from, to)| layer(from).zip(layer(to)).is_some_and(|(from, to)| from < to)).collect();
+    let upward: Vec<_> = imports
+        .edges()
+        .filter(|(from, to)| layer(from).zip(layer(to)).is_some_and(|(from, to)| from < to))
+        .collect();
     assert_eq!(upward, [], "each pair imports from a layer above its own");
     let missing: Vec<_> = LAYERS
         .iter()
-        .filter(|layer| !imports.edges().any(|(from, to)| from.starts_with(*layer) || to.starts_with(*layer)))
+        .filter(|layer| {
+            !imports.edges().any(|(from, to)| from.starts_with(*layer) || to.starts_with(*layer))
+        })
         .collect();
     assert!(missing.is_empty(), "there is no such layer: {missing:?}");
 }
@@ -67,7 +75,10 @@ fn a_circle_through_a_re_export_is_found() {
         ("lib.rs", "mod inner; mod outer; pub use inner::Thing;"),
         ("inner/mod.rs", "mod part; pub use part::Thing;"),
         ("inner/part.rs", "pub struct Thing; fn up(_: crate::outer::Other) {}"),
-        ("outer.rs", "use crate::Thing; pub struct Other(Thing); #[cfg(test)] mod tests { use crate::inner::part; }"),
+        (
+            "outer.rs",
+            "use crate::Thing; pub struct Other(Thing); #[cfg(test)] mod tests { use crate::inner::part; }",
+        ),
     ] {
         std::fs::write(folder.join(file), text).unwrap();
     }

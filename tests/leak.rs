@@ -1,5 +1,5 @@
-//! The test of the design that slipring replaces, in its own terms: its ring overwrote records while its index maps kept
-//! pointing at them.
+//! The test of the design that slipring replaces, in its own terms: its ring overwrote records
+//! while its index maps kept pointing at them.
 
 use slipring::{KeyBuf, Resource, Scope, Source, Span, Store, TraceId};
 

@@ -1,4 +1,5 @@
-//! Memory: what the statistics say is what the allocator gave, a push allocates nothing, and nothing is left behind.
+//! Memory: what the statistics say is what the allocator gave, a push allocates nothing, and
+//! nothing is left behind.
 //!
 //! One test at a time, because the counting allocator is the whole process's.
 
@@ -54,8 +55,9 @@ fn within(stats: &Stats, allocated: u64, what: &str) {
     assert!(off < 0.05, "{what}: {said} said, {allocated} allocated, {:.1} % off", off * 100.0);
 }
 
-/// Fills a store to its capacity and far beyond, and compares each time. Each round has a shop of its own, gone before
-/// the bytes are counted, so that nothing but the store holds on to what records share.
+/// Fills a store to its capacity and far beyond, and compares each time. Each round has a shop of
+/// its own, gone before the bytes are counted, so that nothing but the store holds on to what
+/// records share.
 fn statistics_agree<T: Signal>(capacity: usize, what: &str, make: impl Fn(&mut Shop) -> Vec<T>) {
     let before = BYTES.load(SeqCst);
     let store: Store<T> = Store::builder().capacity(capacity).manual().build().unwrap();
@@ -77,7 +79,8 @@ fn statistics_agree<T: Signal>(capacity: usize, what: &str, make: impl Fn(&mut S
     while store.step() {}
     within(&store.stats(), BYTES.load(SeqCst) - before, &format!("{what}, cleared"));
     drop(store);
-    // The thread's own registration with the collector, and a retired table or two that wait for it.
+    // The thread's own registration with the collector, and a retired table or two that wait for
+    // it.
     let left = BYTES.load(SeqCst) as i64 - before as i64;
     assert!(left < 256 * 1024, "{what}: {left} bytes are left");
 }
@@ -94,7 +97,8 @@ fn a_push_allocates_nothing<T: Signal>(capacity: usize, records: impl Iterator<I
     let before = ALLOCATIONS.load(SeqCst);
     (0..2 * capacity).for_each(|_| push(&mut records));
     let grown = ALLOCATIONS.load(SeqCst) - before;
-    // What is left are tables that are replaced and the bags in which they wait: none of it grows with the pushes.
+    // What is left are tables that are replaced and the bags in which they wait: none of it grows
+    // with the pushes.
     assert!(grown * 100 < capacity as u64, "{grown} allocations in {} pushes", 2 * capacity);
 
     let threaded: Store<T> = Store::builder().capacity(capacity).build().unwrap();
@@ -178,7 +182,11 @@ fn requests(count: usize) -> Vec<bytes::Bytes> {
 fn manual_telemetry(spans: usize) -> slipring::Telemetry {
     let traces = Store::builder().capacity(spans).manual().build().unwrap();
     let logs = Store::builder().capacity(1_000).manual().build().unwrap();
-    slipring::Telemetry::new(traces, logs, Store::builder().capacity(1_000).manual().build().unwrap())
+    slipring::Telemetry::new(
+        traces,
+        logs,
+        Store::builder().capacity(1_000).manual().build().unwrap(),
+    )
 }
 
 /// A request of 512 spans allocates for itself and for what its spans share, not for each span.
@@ -197,7 +205,8 @@ fn a_span_on_the_way_in_allocates_hardly_anything() {
     take(bodies);
     let before = ALLOCATIONS.load(SeqCst);
     take(counted);
-    // The engine's are among them: it takes evicted records out of their slots some twenty-five at a time, into a list.
+    // The engine's are among them: it takes evicted records out of their slots some twenty-five at
+    // a time, into a list.
     let each = (ALLOCATIONS.load(SeqCst) - before) as f64 / (100.0 * 512.0);
     println!("{each:.4} allocations a span");
     assert!(each < 0.06, "{each:.4} allocations a span");
@@ -215,7 +224,8 @@ fn requests_are_counted_as_they_are_held() {
         }
         telemetry.traces().flush().unwrap();
         while telemetry.traces().step() {}
-        let said = [telemetry.traces().stats(), telemetry.logs().stats(), telemetry.metrics().stats()];
+        let said =
+            [telemetry.traces().stats(), telemetry.logs().stats(), telemetry.metrics().stats()];
         let said: u64 = said.iter().map(|stats| stats.total_memory_bytes).sum();
         let allocated = BYTES.load(SeqCst) - before;
         let off = said.abs_diff(allocated) as f64 / allocated as f64;

@@ -1,10 +1,12 @@
-//! What a store of several shards keeps: the newest records, to within some runs, whatever happened before.
+//! What a store of several shards keeps: the newest records, to within some runs, whatever happened
+//! before.
 
 use proptest::prelude::*;
 use slipring::{LogRecord, Position, Store};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// A producer on a thread of its own, which pushes when it is told to. One pushes at a time, so each run of a case does the same.
+/// A producer on a thread of its own, which pushes when it is told to. One pushes at a time, so
+/// each run of a case does the same.
 struct Producer {
     orders: Sender<(u64, u64)>,
     pushed: Receiver<Vec<Position>>,
@@ -52,17 +54,29 @@ fn longest_run(capacity: usize) -> usize {
     (capacity / 32).clamp(64, 256).min(capacity)
 }
 
-/// Pushes once more as many records as the store keeps; how many of those it lacks, and how many it may.
-fn lacks(shards: usize, capacity: usize, producers: usize, before: &[Stall], last: &[(usize, u64)]) -> (usize, usize) {
-    let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(shards).manual().build().unwrap();
+/// Pushes once more as many records as the store keeps; how many of those it lacks, and how many it
+/// may.
+fn lacks(
+    shards: usize,
+    capacity: usize,
+    producers: usize,
+    before: &[Stall],
+    last: &[(usize, u64)],
+) -> (usize, usize) {
+    let store: Store<LogRecord> =
+        Store::builder().capacity(capacity).shards(shards).manual().build().unwrap();
     std::thread::scope(|scope| {
         let producers: Vec<Producer> = (0..producers)
             .map(|_| {
                 let ((orders, ordered), (push, pushed), store) = (channel(), channel(), &store);
                 scope.spawn(move || {
                     for (records, time_unix_nanos) in ordered {
-                        let record = || LogRecord::builder().time_unix_nanos(time_unix_nanos).build();
-                        push.send((0..records).filter_map(|_| store.try_push(record()).ok()).collect()).unwrap();
+                        let record =
+                            || LogRecord::builder().time_unix_nanos(time_unix_nanos).build();
+                        push.send(
+                            (0..records).filter_map(|_| store.try_push(record()).ok()).collect(),
+                        )
+                        .unwrap();
                     }
                 });
                 Producer { orders, pushed }
@@ -75,11 +89,17 @@ fn lacks(shards: usize, capacity: usize, producers: usize, before: &[Stall], las
         };
         note(producer(0).push(2 * capacity as u64, 1));
         for Stall { shards, pushes } in before {
-            let sleepers: Vec<_> =
-                newest.iter().zip(shards).filter(|&(_, &sleeps)| sleeps).flat_map(|(p, _)| *p).collect();
+            let sleepers: Vec<_> = newest
+                .iter()
+                .zip(shards)
+                .filter(|&(_, &sleeps)| sleeps)
+                .flat_map(|(p, _)| *p)
+                .collect();
             let mut found_room = Vec::new();
             asleep(&store, &sleepers, &mut || {
-                pushes.iter().for_each(|&(number, records)| found_room.extend(producer(number).push(records, 1)));
+                pushes.iter().for_each(|&(number, records)| {
+                    found_room.extend(producer(number).push(records, 1))
+                });
             });
             found_room.into_iter().for_each(|position| newest[position.shard()] = Some(position));
         }
@@ -95,9 +115,11 @@ fn lacks(shards: usize, capacity: usize, producers: usize, before: &[Stall], las
     });
     store.audit().unwrap();
     let held = store.query().between(2..=2).count().unwrap();
-    // A run for each shard and for each producer. Of `S` shards, `m` lack four runs each after a stall, so that the others get
-    // `(S - m) * 4m / S` runs less than their part; that is `S` at the most. And each producer may be in the middle of a run.
-    let may_lack = if shards == 1 { 0 } else { (shards + producers) * longest_run(capacity / shards) };
+    // A run for each shard and for each producer. Of `S` shards, `m` lack four runs each after a
+    // stall, so that the others get `(S - m) * 4m / S` runs less than their part; that is `S` at
+    // the most. And each producer may be in the middle of a run.
+    let may_lack =
+        if shards == 1 { 0 } else { (shards + producers) * longest_run(capacity / shards) };
     (capacity - held, may_lack)
 }
 
@@ -127,7 +149,9 @@ fn a_reader_that_slept_for_long_costs_some_runs() {
 
 #[test]
 fn a_slow_producer_beside_a_fast_one_costs_some_runs() {
-    for (producers, last) in [(1, vec![(0, 10_000)]), (2, vec![(0, 100), (1, 1)]), (2, vec![(0, 149), (1, 1)])] {
+    for (producers, last) in
+        [(1, vec![(0, 10_000)]), (2, vec![(0, 100), (1, 1)]), (2, vec![(0, 149), (1, 1)])]
+    {
         let (lacks, _) = lacks(4, 10_000, producers, &[], &last);
         assert!(lacks <= (4 + producers) * 50, "{last:?}: {lacks}");
     }

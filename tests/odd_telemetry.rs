@@ -8,7 +8,13 @@ use slipring::*;
 
 const S: u64 = 1_000_000_000;
 
-fn exp(scale: i32, neg: (i32, &[u64]), pos: (i32, &[u64]), zeros: u64, th: f64) -> ExponentialHistogram {
+fn exp(
+    scale: i32,
+    neg: (i32, &[u64]),
+    pos: (i32, &[u64]),
+    zeros: u64,
+    th: f64,
+) -> ExponentialHistogram {
     ExponentialHistogram {
         count: neg.1.iter().sum::<u64>() + pos.1.iter().sum::<u64>() + zeros,
         scale,
@@ -45,7 +51,8 @@ fn series(kind: MetricKind, points: &[(u64, u64, PointValue)]) -> Series {
 }
 
 const CUM: MetricKind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
-const UPDOWN: MetricKind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: false };
+const UPDOWN: MetricKind =
+    MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: false };
 const DELTA: MetricKind = MetricKind::Sum { temporality: Temporality::Delta, monotonic: true };
 const CH: MetricKind = MetricKind::Histogram { temporality: Temporality::Cumulative };
 const DH: MetricKind = MetricKind::Histogram { temporality: Temporality::Delta };
@@ -53,7 +60,8 @@ const CE: MetricKind = MetricKind::ExponentialHistogram { temporality: Temporali
 const DE: MetricKind = MetricKind::ExponentialHistogram { temporality: Temporality::Delta };
 
 fn sums(kind: MetricKind, points: &[(u64, u64, f64)]) -> Series {
-    let points: Vec<_> = points.iter().map(|&(a, b, v)| (a * S, b * S, PointValue::Double(v))).collect();
+    let points: Vec<_> =
+        points.iter().map(|&(a, b, v)| (a * S, b * S, PointValue::Double(v))).collect();
     series(kind, &points)
 }
 
@@ -66,19 +74,28 @@ fn integers_beyond_doubles_are_counted_exactly() {
     let big = 1i64 << 60;
     let one = series(
         CUM,
-        &[(S, 2 * S, PointValue::Int(big)), (S, 3 * S, PointValue::Int(big + 1)), (S, 4 * S, PointValue::Int(big + 3))],
+        &[
+            (S, 2 * S, PointValue::Int(big)),
+            (S, 3 * S, PointValue::Int(big + 1)),
+            (S, 4 * S, PointValue::Int(big + 3)),
+        ],
     );
     assert_eq!(amounts(&one), [1.0, 2.0]);
-    let one = series(CUM, &[(S, 2 * S, PointValue::Int(big + 1)), (S, 3 * S, PointValue::Int(big))]);
+    let one =
+        series(CUM, &[(S, 2 * S, PointValue::Int(big + 1)), (S, 3 * S, PointValue::Int(big))]);
     assert_eq!(amounts(&one), [big as f64], "it fell by one");
-    let one = series(UPDOWN, &[(S, 2 * S, PointValue::Int(i64::MAX)), (S, 3 * S, PointValue::Int(i64::MIN))]);
+    let one = series(
+        UPDOWN,
+        &[(S, 2 * S, PointValue::Int(i64::MAX)), (S, 3 * S, PointValue::Int(i64::MIN))],
+    );
     assert_eq!(amounts(&one), [-(u64::MAX as f64)]);
 }
 
 #[test]
 fn what_is_no_number_takes_no_part() {
     let nan = f64::NAN;
-    let one = sums(CUM, &[(1, 2, 5.0), (1, 3, nan), (1, 4, 9.0), (1, 5, f64::INFINITY), (1, 6, 13.0)]);
+    let one =
+        sums(CUM, &[(1, 2, 5.0), (1, 3, nan), (1, 4, 9.0), (1, 5, f64::INFINITY), (1, 6, 13.0)]);
     assert_eq!(amounts(&one), [4.0, 4.0]);
     assert_eq!(one.rate(), Some(2.0));
     let one = sums(DELTA, &[(1, 2, 5.0), (2, 3, nan), (3, 4, 7.0)]);
@@ -143,8 +160,10 @@ fn the_greatest_buckets_have_an_end() {
 fn negative_buckets_mirror_positive_ones() {
     let counts: &[u64] = &[1, 5, 2, 9];
     for (scale, offset) in [(0, 0), (3, -7), (-2, 1), (5, 212)] {
-        let pos = series(DE, &[(S, 2 * S, exp(scale, (0, &[]), (offset, counts), 3, 0.001).into())]);
-        let neg = series(DE, &[(S, 2 * S, exp(scale, (offset, counts), (0, &[]), 3, 0.001).into())]);
+        let pos =
+            series(DE, &[(S, 2 * S, exp(scale, (0, &[]), (offset, counts), 3, 0.001).into())]);
+        let neg =
+            series(DE, &[(S, 2 * S, exp(scale, (offset, counts), (0, &[]), 3, 0.001).into())]);
         for share in [0.21, 0.4, 0.5, 0.77, 0.95] {
             let (a, b) = (pos.quantile(share).unwrap(), neg.quantile(1.0 - share).unwrap());
             assert!((a + b).abs() <= 1e-9 * a.abs(), "{scale} {offset} {share}: {a} {b}");
@@ -211,9 +230,15 @@ fn three_writers_and_jitter() {
 #[test]
 fn start_equals_time() {
     // OpenTelemetry: the first of an unknown start; then what follows counts from there.
-    let one = sums(CUM, &[(10, 10, 1000.0), (10, 20, 1005.0), (10, 30, 1010.0), (40, 40, 7.0), (40, 50, 9.0)]);
+    let one = sums(
+        CUM,
+        &[(10, 10, 1000.0), (10, 20, 1005.0), (10, 30, 1010.0), (40, 40, 7.0), (40, 50, 9.0)],
+    );
     assert_eq!(amounts(&one).iter().sum::<f64>(), 12.0);
-    let one = sums(CUM, &[(10, 10, 1000.0), (20, 20, 1005.0), (30, 30, 1010.0), (40, 40, 3.0), (50, 50, 4.0)]);
+    let one = sums(
+        CUM,
+        &[(10, 10, 1000.0), (20, 20, 1005.0), (30, 30, 1010.0), (40, 40, 3.0), (50, 50, 4.0)],
+    );
     assert!(amounts(&one).iter().sum::<f64>() <= 14.0, "{:?}", amounts(&one));
 }
 
@@ -224,7 +249,13 @@ fn res(ns: &str, service: &str) -> Source {
     )
 }
 
-fn span<'a>(source: &'a Source, kind: SpanKind, trace: u128, id: u64, parent: u64) -> SpanBuilder<'a> {
+fn span<'a>(
+    source: &'a Source,
+    kind: SpanKind,
+    trace: u128,
+    id: u64,
+    parent: u64,
+) -> SpanBuilder<'a> {
     Span::builder()
         .source(source)
         .trace_id(TraceId::from(trace))
@@ -275,7 +306,10 @@ fn a_callee_that_was_not_asked_for_is_not_virtual() {
     }
     let own = span(&a, SpanKind::Internal, 1, 3, 2).build();
     let store = store(vec![client, own]);
-    assert_eq!(edges(&store.query().key("service", "a").service_graph().unwrap()), ["/a>/elsewhere 1 0 1"]);
+    assert_eq!(
+        edges(&store.query().key("service", "a").service_graph().unwrap()),
+        ["/a>/elsewhere 1 0 1"]
+    );
 }
 
 #[test]
@@ -287,25 +321,36 @@ fn databases_batches_and_namespaces() {
             .attribute("db.namespace", name)
             .build()
     };
-    let graph =
-        store(vec![span(&shop, SpanKind::Server, 1, 1, 0).build(), db(2, "orders"), db(3, "orders"), db(4, "users")])
-            .query()
-            .service_graph()
-            .unwrap();
+    let graph = store(vec![
+        span(&shop, SpanKind::Server, 1, 1, 0).build(),
+        db(2, "orders"),
+        db(3, "orders"),
+        db(4, "users"),
+    ])
+    .query()
+    .service_graph()
+    .unwrap();
     assert_eq!(edges(&graph), ["shop/cart>/orders 2 0 2", "shop/cart>/users 1 0 1"]);
     // A batch's consumer answers three producers of two namespaces, one twice linked.
     let producer = |source: &Source, trace, id| {
-        span(source, SpanKind::Producer, trace, id, 0).attribute("messaging.system", "kafka").build()
+        span(source, SpanKind::Producer, trace, id, 0)
+            .attribute("messaging.system", "kafka")
+            .build()
     };
-    let link = |trace: u128, id: u64| SpanLink { trace_id: trace.into(), span_id: id.into(), ..SpanLink::default() };
+    let link = |trace: u128, id: u64| SpanLink {
+        trace_id: trace.into(),
+        span_id: id.into(),
+        ..SpanLink::default()
+    };
     let worker = res("", "worker");
     let consumer = span(&worker, SpanKind::Consumer, 9, 9, 0)
         .links(&[link(1, 2), link(1, 2), link(2, 2), link(3, 2), link(4, 4)])
         .build();
-    let graph = store(vec![producer(&shop, 1, 2), producer(&shop, 2, 2), producer(&lab, 3, 2), consumer])
-        .query()
-        .service_graph()
-        .unwrap();
+    let graph =
+        store(vec![producer(&shop, 1, 2), producer(&shop, 2, 2), producer(&lab, 3, 2), consumer])
+            .query()
+            .service_graph()
+            .unwrap();
     assert_eq!(edges(&graph), ["lab/cart>/worker 1 0 0", "shop/cart>/worker 2 0 0"]);
 }
 
@@ -313,8 +358,16 @@ fn databases_batches_and_namespaces() {
 fn redelivery_in_every_combination() {
     let (a, b) = (res("", "a"), res("", "b"));
     let client = span(&a, SpanKind::Client, 1, 2, 1).name("call").build();
-    let server = span(&b, SpanKind::Server, 1, 2, 1).name("call").start_unix_nanos(15).end_unix_nanos(25).build();
-    let child = span(&b, SpanKind::Internal, 1, 3, 2).name("in").start_unix_nanos(16).end_unix_nanos(20).build();
+    let server = span(&b, SpanKind::Server, 1, 2, 1)
+        .name("call")
+        .start_unix_nanos(15)
+        .end_unix_nanos(25)
+        .build();
+    let child = span(&b, SpanKind::Internal, 1, 3, 2)
+        .name("in")
+        .start_unix_nanos(16)
+        .end_unix_nanos(20)
+        .build();
     let open = client.to_builder().end_unix_nanos(0).build();
     let failed = server.to_builder().status(StatusCode::Error, "").build();
     let all = [client.clone(), client, server.clone(), server, child.clone(), child, open, failed];
@@ -351,7 +404,14 @@ fn redelivery_in_every_combination() {
 #[test]
 fn patterns_over_everything() {
     let nested = Value::Map(
-        [("a", Value::from(vec![Value::Bytes([0xde, 0xad].into()), Value::Map([("b", Value::Empty)].into())]))].into(),
+        [(
+            "a",
+            Value::from(vec![
+                Value::Bytes([0xde, 0xad].into()),
+                Value::Map([("b", Value::Empty)].into()),
+            ]),
+        )]
+        .into(),
     );
     for (wanted, fits) in [
         (Match::like("dead"), true),
@@ -370,8 +430,13 @@ fn patterns_over_everything() {
     assert_eq!((!Match::like("x*")).fits(&empty), Ok(true));
     assert_eq!(Match::reads("[]").fits(&empty), Ok(true));
     let logs: Store<LogRecord> = Store::builder().manual().build().unwrap();
-    logs.push(LogRecord::builder().body(&nested).attribute("codes", &Value::from(vec![Value::Int(503)])).build())
-        .unwrap();
+    logs.push(
+        LogRecord::builder()
+            .body(&nested)
+            .attribute("codes", &Value::from(vec![Value::Int(503)]))
+            .build(),
+    )
+    .unwrap();
     assert_eq!(logs.query().body(Match::like("dead")).count(), Ok(1));
     assert_eq!(logs.query().attribute("codes", Match::like("5*")).count(), Ok(1));
     assert_eq!(logs.query().attribute("codes", Match::at_least(500.0)).count(), Ok(1));

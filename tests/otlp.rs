@@ -22,7 +22,8 @@ fn requests(file: &str) -> Option<Vec<Request>> {
 
 /// A telemetry that holds all of these files.
 fn holding(files: &[&str]) -> Option<Telemetry> {
-    let telemetry = Telemetry::builder().traces(50_000).logs(10_000).metrics(200_000).build().unwrap();
+    let telemetry =
+        Telemetry::builder().traces(50_000).logs(10_000).metrics(200_000).build().unwrap();
     for file in files {
         for request in requests(file)? {
             let rejected = telemetry.take(request);
@@ -56,7 +57,8 @@ fn spans_are_what_was_counted_independently() {
         check_keys(store, "trace", &truth, "traces", "top_trace");
         check_keys(store, "service", &truth, "services", "top_service");
         check_keys(store, "name", &truth, "names", "top_name");
-        let mut ids: Vec<_> = store.query().collect().unwrap().iter().map(|span| span.span_id()).collect();
+        let mut ids: Vec<_> =
+            store.query().collect().unwrap().iter().map(|span| span.span_id()).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len() as u64, truth["distinct_span_ids"].as_u64().unwrap(), "{file}");
@@ -125,7 +127,11 @@ fn a_redelivered_span_is_kept_and_shown_once() {
     let Some(telemetry) = holding(&files) else { return };
     let truths = files.map(|file| truth(file).unwrap());
     let spans = truths.each_ref().map(|truth| truth["spans"].as_u64().unwrap());
-    assert_eq!(telemetry.traces().len() as u64, spans[0] + spans[1], "the store keeps what it is sent");
+    assert_eq!(
+        telemetry.traces().len() as u64,
+        spans[0] + spans[1],
+        "the store keeps what it is sent"
+    );
     let mut duplicates = 0;
     for key in telemetry.traces().keys("trace").unwrap() {
         let id = key.key.to_string().parse::<slipring::TraceId>().unwrap();
@@ -147,10 +153,13 @@ fn without_empty(value: Json) -> Json {
                 Json::Array(list) => !list.is_empty(),
                 Json::Object(fields) => !fields.is_empty(),
                 Json::String(text) => {
-                    !text.is_empty() && (text != "0" || matches!(name, "asInt" | "intValue")) || name.ends_with("Value")
+                    !text.is_empty() && (text != "0" || matches!(name, "asInt" | "intValue"))
+                        || name.ends_with("Value")
                 }
                 Json::Number(number) => {
-                    number.as_f64() != Some(0.0) || name.ends_with("Value") || name.starts_with("as")
+                    number.as_f64() != Some(0.0)
+                        || name.ends_with("Value")
+                        || name.starts_with("as")
                 }
                 Json::Bool(true) => true,
             };
@@ -162,7 +171,8 @@ fn without_empty(value: Json) -> Json {
     }
 }
 
-/// Every record of a request in JSON, with what it shares, and in no order: what grouping does not change.
+/// Every record of a request in JSON, with what it shares, and in no order: what grouping does not
+/// change.
 fn flat(request: &Json) -> Vec<String> {
     let mut all = Vec::new();
     let kinds = [
@@ -175,7 +185,12 @@ fn flat(request: &Json) -> Vec<String> {
         for resource in list(&request[resources]) {
             for scope in list(&resource[scopes]) {
                 for record in list(&scope[records]) {
-                    let shared = [&resource["resource"], &resource["schemaUrl"], &scope["scope"], &scope["schemaUrl"]];
+                    let shared = [
+                        &resource["resource"],
+                        &resource["schemaUrl"],
+                        &scope["scope"],
+                        &scope["schemaUrl"],
+                    ];
                     let mut points = Vec::new();
                     for data in ["gauge", "sum", "histogram", "exponentialHistogram", "summary"] {
                         for point in list(&record[data]["dataPoints"]) {
@@ -184,9 +199,11 @@ fn flat(request: &Json) -> Vec<String> {
                             points.push(metric);
                         }
                     }
-                    let records = if resources == "resourceMetrics" { points } else { vec![record] };
+                    let records =
+                        if resources == "resourceMetrics" { points } else { vec![record] };
                     for record in records {
-                        let whole = Json::Array(shared.into_iter().cloned().chain([record]).collect());
+                        let whole =
+                            Json::Array(shared.into_iter().cloned().chain([record]).collect());
                         all.push(without_empty(whole).to_string().replace("null", "{}"));
                     }
                 }
@@ -233,7 +250,8 @@ fn round_trips(request: &Request) -> [Request; 2] {
 
 /// Records in no order.
 fn sorted<T: serde::Serialize>(records: &[T]) -> Vec<String> {
-    let mut all: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+    let mut all: Vec<String> =
+        records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
     all.sort_unstable();
     all
 }
@@ -241,8 +259,17 @@ fn sorted<T: serde::Serialize>(records: &[T]) -> Vec<String> {
 #[test]
 fn what_goes_in_comes_out_equal() {
     let Some(examples) = corpus::path("golden/opentelemetry-proto") else { return };
-    let files = std::fs::read_dir(examples).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
-    let otlp = ["shop_logs", "train_logs", "train_traces", "train_traces_redelivered", "shop_traces", "shop_metrics"];
+    let files = std::fs::read_dir(examples)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let otlp = [
+        "shop_logs",
+        "train_logs",
+        "train_traces",
+        "train_traces_redelivered",
+        "shop_traces",
+        "shop_metrics",
+    ];
     let lines = otlp.into_iter().flat_map(|name| {
         let text = corpus::read(&format!("otlp/{name}.jsonl")).unwrap();
         // Some of each: all of them would take a debug build over a minute.

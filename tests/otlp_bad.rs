@@ -1,4 +1,5 @@
-//! Bad OTLP requests: what can be read is read, the rest is counted with a reason, and nothing else is disturbed.
+//! Bad OTLP requests: what can be read is read, the rest is counted with a reason, and nothing else
+//! is disturbed.
 #![cfg(feature = "otlp")]
 
 use serde_json::{Value as Json, json};
@@ -6,7 +7,8 @@ use slipring::otlp::{Encoding, Kind, Request, write};
 use slipring::span::SpanEvent;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
-/// What a request should come to: how many records, how many rejected, and words of the reason or the error.
+/// What a request should come to: how many records, how many rejected, and words of the reason or
+/// the error.
 #[derive(Debug)]
 enum Expected {
     Read { records: usize, rejected: u64, why: &'static str },
@@ -38,7 +40,9 @@ fn logs(logs: &[Json]) -> Vec<u8> {
 }
 
 fn metrics(metrics: &[Json]) -> Vec<u8> {
-    json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": metrics }] }] }).to_string().into_bytes()
+    json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": metrics }] }] })
+        .to_string()
+        .into_bytes()
 }
 
 /// One good span and a bad one.
@@ -56,11 +60,17 @@ const fn fine(records: usize) -> Expected {
 
 fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
     use Kind::{Logs, Metrics, Traces};
-    let nested = |depth: usize| format!("{}1{}", r#"{"arrayValue":{"values":["#.repeat(depth), "]}}".repeat(depth));
+    let nested = |depth: usize| {
+        format!("{}1{}", r#"{"arrayValue":{"values":["#.repeat(depth), "]}}".repeat(depth))
+    };
     let deep = |depth| {
-        let attribute = format!(r#"[{{"key":"deep","value":{}}}]"#, nested(depth).replace('1', r#"{"intValue":"1"}"#));
+        let attribute = format!(
+            r#"[{{"key":"deep","value":{}}}]"#,
+            nested(depth).replace('1', r#"{"intValue":"1"}"#)
+        );
         let bad = good().to_string().replacen('{', &format!(r#"{{"attributes":{attribute},"#), 1);
-        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{bad},{}]}}]}}]}}"#, good()).into_bytes()
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{bad},{}]}}]}}]}}"#, good())
+            .into_bytes()
     };
     let point = |fields: Json| json!({ "name": "m", "gauge": { "dataPoints": [fields, { "asInt": "1" }] } });
     vec![
@@ -69,34 +79,84 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ("null for a list", Traces, br#"{"resourceSpans":null}"#.to_vec(), fine(0)),
         ("no object", Traces, b"7".to_vec(), Refused { why: "invalid type" }),
         ("truncated", Traces, spans(&[good()])[..60].to_vec(), Refused { why: "EOF" }),
-        ("text after the end", Traces, [spans(&[good()]), b"}".to_vec()].concat(), Refused { why: "trailing" }),
-        ("no UTF-8", Traces, b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}".to_vec(), Refused { why: "unicode" }),
-        ("an object for a list", Traces, br#"{"resourceSpans":{}}"#.to_vec(), Refused { why: "invalid type" }),
-        ("another kind", Traces, logs(&[json!({})]), Read { records: 0, rejected: 1, why: "send them to /v1/logs" }),
-        ("fields that are not known", Traces, spans(&[span(json!({ "new": [1, { "a": null }] }))]), fine(1)),
-        ("a trace id too short", Traces, beside(span(json!({ "traceId": "5b8e" }))), one_bad("traceId has 2 bytes")),
-        ("a trace id too long", Traces, beside(span(json!({ "traceId": format!("{TRACE}00") }))), one_bad("17 bytes")),
+        (
+            "text after the end",
+            Traces,
+            [spans(&[good()]), b"}".to_vec()].concat(),
+            Refused { why: "trailing" },
+        ),
+        (
+            "no UTF-8",
+            Traces,
+            b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}".to_vec(),
+            Refused { why: "unicode" },
+        ),
+        (
+            "an object for a list",
+            Traces,
+            br#"{"resourceSpans":{}}"#.to_vec(),
+            Refused { why: "invalid type" },
+        ),
+        (
+            "another kind",
+            Traces,
+            logs(&[json!({})]),
+            Read { records: 0, rejected: 1, why: "send them to /v1/logs" },
+        ),
+        (
+            "fields that are not known",
+            Traces,
+            spans(&[span(json!({ "new": [1, { "a": null }] }))]),
+            fine(1),
+        ),
+        (
+            "a trace id too short",
+            Traces,
+            beside(span(json!({ "traceId": "5b8e" }))),
+            one_bad("traceId has 2 bytes"),
+        ),
+        (
+            "a trace id too long",
+            Traces,
+            beside(span(json!({ "traceId": format!("{TRACE}00") }))),
+            one_bad("17 bytes"),
+        ),
         (
             "an odd trace id",
             Traces,
             beside(span(json!({ "traceId": "5b8" }))),
             one_bad("traceId: \"5b8\" is no even number"),
         ),
-        ("no hexadecimal trace id", Traces, beside(span(json!({ "traceId": "x".repeat(32) }))), one_bad("traceId: ")),
+        (
+            "no hexadecimal trace id",
+            Traces,
+            beside(span(json!({ "traceId": "x".repeat(32) }))),
+            one_bad("traceId: "),
+        ),
         (
             "a trace id of zeros",
             Traces,
             beside(span(json!({ "traceId": "0".repeat(32) }))),
             one_bad("traceId is all zero"),
         ),
-        ("no span id", Traces, beside(span(json!({ "spanId": null }))), one_bad("spanId has 0 bytes")),
+        (
+            "no span id",
+            Traces,
+            beside(span(json!({ "spanId": null }))),
+            one_bad("spanId has 0 bytes"),
+        ),
         (
             "a parent id too short",
             Traces,
             beside(span(json!({ "parentSpanId": "00" }))),
             one_bad("parentSpanId has 1 byte"),
         ),
-        ("a parent id of zeros", Traces, spans(&[span(json!({ "parentSpanId": "0".repeat(16) }))]), fine(1)),
+        (
+            "a parent id of zeros",
+            Traces,
+            spans(&[span(json!({ "parentSpanId": "0".repeat(16) }))]),
+            fine(1),
+        ),
         (
             "a number for a name",
             Traces,
@@ -115,14 +175,24 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             beside(span(json!({ "startTimeUnixNano": "-1" }))),
             one_bad("-1 is out of range"),
         ),
-        ("a time too large", Traces, beside(span(json!({ "endTimeUnixNano": 1e20 }))), one_bad("endTimeUnixNano: ")),
+        (
+            "a time too large",
+            Traces,
+            beside(span(json!({ "endTimeUnixNano": 1e20 }))),
+            one_bad("endTimeUnixNano: "),
+        ),
         (
             "numbers for strings of numbers",
             Traces,
             spans(&[span(json!({ "startTimeUnixNano": 5, "flags": "1" }))]),
             fine(1),
         ),
-        ("a kind by its name", Traces, spans(&[span(json!({ "kind": "SPAN_KIND_SERVER" }))]), fine(1)),
+        (
+            "a kind by its name",
+            Traces,
+            spans(&[span(json!({ "kind": "SPAN_KIND_SERVER" }))]),
+            fine(1),
+        ),
         (
             "a kind of no known name",
             Traces,
@@ -182,8 +252,18 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
                 why: "resource: attributes: a number instead of a list (2); scope: a list",
             },
         ),
-        ("an id of a log that is no hexadecimal", Logs, logs(&[json!({ "traceId": "xyz", "spanId": "5b8" })]), fine(1)),
-        ("a link's id that is none", Traces, spans(&[span(json!({ "links": [{ "traceId": "xyz" }] }))]), fine(1)),
+        (
+            "an id of a log that is no hexadecimal",
+            Logs,
+            logs(&[json!({ "traceId": "xyz", "spanId": "5b8" })]),
+            fine(1),
+        ),
+        (
+            "a link's id that is none",
+            Traces,
+            spans(&[span(json!({ "links": [{ "traceId": "xyz" }] }))]),
+            fine(1),
+        ),
         (
             "an exemplar's id that is none",
             Metrics,
@@ -201,7 +281,11 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             ] })
             .to_string()
             .into(),
-            Read { records: 1, rejected: 4, why: "resource: something else instead of an object (2)" },
+            Read {
+                records: 1,
+                rejected: 4,
+                why: "resource: something else instead of an object (2)",
+            },
         ),
         (
             "a metric of three points with bad metadata",
@@ -215,18 +299,33 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         (
             "a metric of three points with a bad temporality",
             Metrics,
-            metrics(&[json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}, {}, {}] } })]),
+            metrics(&[
+                json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}, {}, {}] } }),
+            ]),
             Read { records: 0, rejected: 3, why: "aggregationTemporality" },
         ),
-        ("ids of a log that are none", Logs, logs(&[json!({ "traceId": "00", "spanId": "0".repeat(16) })]), fine(1)),
-        ("a log's id that is no text", Logs, logs(&[json!({ "traceId": 7 }), json!({})]), one_bad("traceId: a number")),
+        (
+            "ids of a log that are none",
+            Logs,
+            logs(&[json!({ "traceId": "00", "spanId": "0".repeat(16) })]),
+            fine(1),
+        ),
+        (
+            "a log's id that is no text",
+            Logs,
+            logs(&[json!({ "traceId": 7 }), json!({})]),
+            one_bad("traceId: a number"),
+        ),
         ("a severity beyond those known", Logs, logs(&[json!({ "severityNumber": 99 })]), fine(1)),
         ("a body of no known type", Logs, logs(&[json!({ "body": { "newValue": 1 } })]), fine(1)),
         ("a metric without data", Metrics, metrics(&[json!({ "name": "m" })]), fine(0)),
         (
             "NaN and infinities",
             Metrics,
-            metrics(&[point(json!({ "asDouble": "NaN" })), point(json!({ "asDouble": "-Infinity" }))]),
+            metrics(&[
+                point(json!({ "asDouble": "NaN" })),
+                point(json!({ "asDouble": "-Infinity" })),
+            ]),
             fine(4),
         ),
         (
@@ -238,13 +337,18 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         (
             "words for a count",
             Metrics,
-            metrics(&[json!({ "name": "m", "histogram": { "dataPoints": [{ "count": "few" }, {}] } })]),
+            metrics(&[
+                json!({ "name": "m", "histogram": { "dataPoints": [{ "count": "few" }, {}] } }),
+            ]),
             one_bad("count: "),
         ),
         (
             "a temporality of no known name",
             Metrics,
-            metrics(&[json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}] } }), point(json!({}))]),
+            metrics(&[
+                json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}] } }),
+                point(json!({})),
+            ]),
             Read { records: 2, rejected: 1, why: "aggregationTemporality" },
         ),
     ]
@@ -279,14 +383,26 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         let attribute = field(9, &[field(1, b"deep"), field(2, &inner)].concat());
         beside([record.clone(), attribute].concat())
     };
-    let giant =
-        good.to_builder().events(&[SpanEvent { name: "x".repeat(4 << 20).into(), ..SpanEvent::default() }]).build();
+    let giant = good
+        .to_builder()
+        .events(&[SpanEvent { name: "x".repeat(4 << 20).into(), ..SpanEvent::default() }])
+        .build();
     vec![
         ("nothing", Traces, vec![], fine(0)),
         ("what we write", Traces, whole.clone(), fine(1)),
         ("by hand", Traces, of_records(&[&record]), fine(1)),
-        ("truncated", Traces, whole[..whole.len() - 1].to_vec(), Refused { why: "buffer underflow" }),
-        ("a length beyond the end", Traces, vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f], Refused { why: "" }),
+        (
+            "truncated",
+            Traces,
+            whole[..whole.len() - 1].to_vec(),
+            Refused { why: "buffer underflow" },
+        ),
+        (
+            "a length beyond the end",
+            Traces,
+            vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f],
+            Refused { why: "" },
+        ),
         (
             "a length beyond 64 bits",
             Traces,
@@ -296,22 +412,42 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ("a field of number 0", Traces, vec![0x02, 0x00], Refused { why: "tag" }),
         ("another wire type", Traces, vec![0x08, 0x01], Refused { why: "wire type" }),
         ("JSON", Traces, br#"{"resourceSpans":[]}"#.to_vec(), Refused { why: "" }),
-        ("fields that are not known", Traces, beside([record.clone(), vec![0xf8, 0x7f, 1]].concat()), fine(2)),
+        (
+            "fields that are not known",
+            Traces,
+            beside([record.clone(), vec![0xf8, 0x7f, 1]].concat()),
+            fine(2),
+        ),
         (
             "no UTF-8 in a name",
             Traces,
             beside([trace.clone(), id.clone(), field(5, b"\xff")].concat()),
             one_bad("UTF-8"),
         ),
-        ("a truncated record", Traces, beside(record[..record.len() - 1].to_vec()), one_bad("buffer underflow")),
-        ("a wrong type in a record", Traces, beside([record.clone(), vec![0x28, 1]].concat()), one_bad("wire type")),
+        (
+            "a truncated record",
+            Traces,
+            beside(record[..record.len() - 1].to_vec()),
+            one_bad("buffer underflow"),
+        ),
+        (
+            "a wrong type in a record",
+            Traces,
+            beside([record.clone(), vec![0x28, 1]].concat()),
+            one_bad("wire type"),
+        ),
         (
             "a trace id too short",
             Traces,
             beside([field(1, &[1, 2]), id.clone()].concat()),
             one_bad("traceId has 2 bytes"),
         ),
-        ("a span id of zeros", Traces, beside([trace, field(2, &[0; 8])].concat()), one_bad("spanId is all zero")),
+        (
+            "a span id of zeros",
+            Traces,
+            beside([trace, field(2, &[0; 8])].concat()),
+            one_bad("spanId is all zero"),
+        ),
         ("nested twenty deep", Traces, nested(20), fine(2)),
         ("nested a thousand deep", Traces, nested(1_000), one_bad("recursion limit")),
         ("a giant name", Traces, write([&giant], Encoding::Protobuf), fine(1)),
@@ -326,27 +462,43 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         (
             "a schema without UTF-8 beside a good resource",
             Traces,
-            [field(1, &[field(3, b"\xff"), field(2, &field(2, &record))].concat()), of_records(&[&record])].concat(),
+            [
+                field(1, &[field(3, b"\xff"), field(2, &field(2, &record))].concat()),
+                of_records(&[&record]),
+            ]
+            .concat(),
             Read { records: 1, rejected: 1, why: "schemaUrl is no UTF-8" },
         ),
         (
             "a damaged scope beside a good one",
             Traces,
-            field(1, &[field(2, &[field(2, &record), vec![0x12, 9]].concat()), field(2, &field(2, &record))].concat()),
+            field(
+                1,
+                &[
+                    field(2, &[field(2, &record), vec![0x12, 9]].concat()),
+                    field(2, &field(2, &record)),
+                ]
+                .concat(),
+            ),
             Read { records: 1, rejected: 1, why: "buffer underflow" },
         ),
         (
             "a metric of three points with a name without UTF-8",
             Kind::Metrics,
-            of_records(&[
-                &[field(1, b"\xff"), field(5, &[field(1, &[]), field(1, &[]), field(1, &[])].concat())].concat()
-            ]),
+            of_records(&[&[
+                field(1, b"\xff"),
+                field(5, &[field(1, &[]), field(1, &[]), field(1, &[])].concat()),
+            ]
+            .concat()]),
             Read { records: 0, rejected: 3, why: "UTF-8" },
         ),
         (
             "a sum that says what it is before its points",
             Kind::Metrics,
-            of_records(&[&field(7, &[&[0x10, 2, 0x18, 1][..], &field(1, &[]), &field(1, &[])].concat())]),
+            of_records(&[&field(
+                7,
+                &[&[0x10, 2, 0x18, 1][..], &field(1, &[]), &field(1, &[])].concat(),
+            )]),
             fine(2),
         ),
     ]
@@ -368,24 +520,41 @@ fn each_bad_request_is_answered_as_it_should_be() {
                         "{name}: {}",
                         request.rejected
                     );
-                    assert!(request.rejected.to_string().contains(why), "{name}: {}", request.rejected);
+                    assert!(
+                        request.rejected.to_string().contains(why),
+                        "{name}: {}",
+                        request.rejected
+                    );
                     assert!(telemetry.take(request.clone()).records() == rejected, "{name}");
                 }
-                (Err(error), Refused { why }) => assert!(error.to_string().contains(why), "{name}: {error}"),
+                (Err(error), Refused { why }) => {
+                    assert!(error.to_string().contains(why), "{name}: {error}")
+                }
                 (found, expected) => panic!("{name}: {found:?} instead of {expected:?}"),
             }
         }
     }
     assert!(count >= 60, "{count} cases");
     telemetry.audit().unwrap();
-    let good = Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })])).unwrap();
+    let good =
+        Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })]))
+            .unwrap();
     assert!(telemetry.take(good).is_empty());
-    assert_eq!(telemetry.logs().query().filter(|log: &LogRecord| log.event_name() == "after all").count().unwrap(), 1);
+    assert_eq!(
+        telemetry
+            .logs()
+            .query()
+            .filter(|log: &LogRecord| log.event_name() == "after all")
+            .count()
+            .unwrap(),
+        1
+    );
 }
 
 #[test]
 fn reasons_are_bounded_and_records_are_all_counted() {
-    let bad: Vec<Json> = (0..100).map(|number| span(json!({ "startTimeUnixNano": format!("t{number}") }))).collect();
+    let bad: Vec<Json> =
+        (0..100).map(|number| span(json!({ "startTimeUnixNano": format!("t{number}") }))).collect();
     let request = Request::read(Kind::Traces, Encoding::Json, &spans(&bad)).unwrap();
     assert_eq!(request.rejected.records(), 100);
     assert!(request.rejected.reasons().count() <= 8);
@@ -396,14 +565,20 @@ fn reasons_are_bounded_and_records_are_all_counted() {
     assert_eq!(all.reasons().map(|(_, records)| records).sum::<u64>(), 16);
 }
 
-/// What comes in by one encoding goes out by the other: values nest no deeper than both can carry, and doubles stay what they are.
+/// What comes in by one encoding goes out by the other: values nest no deeper than both can carry,
+/// and doubles stay what they are.
 #[test]
 fn either_encoding_carries_what_the_other_brought() {
-    let nested = |depth: u32| (0..depth).fold(Value::Bool(true), |value, _| Value::Array([value].into()));
+    let nested =
+        |depth: u32| (0..depth).fold(Value::Bool(true), |value, _| Value::Array([value].into()));
     for depth in [0, 31, 32, 33, 45, 60] {
         let log = LogRecord::builder().body(&nested(depth)).build();
         let kept = log.body().is_some_and(|body| body == nested(depth));
-        assert_eq!(kept, depth <= 32, "what lies deeper than readers follow is left empty: {depth}");
+        assert_eq!(
+            kept,
+            depth <= 32,
+            "what lies deeper than readers follow is left empty: {depth}"
+        );
         for encoding in [Encoding::Protobuf, Encoding::Json] {
             let read = Request::read(Kind::Logs, encoding, &write([&log], encoding)).unwrap();
             assert_eq!(read.logs, std::slice::from_ref(&log), "{depth} by {encoding:?}");
@@ -414,7 +589,8 @@ fn either_encoding_carries_what_the_other_brought() {
         bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let double = f64::from_bits(bits);
         let log = LogRecord::builder().body(double).build();
-        let back = Request::read(Kind::Logs, Encoding::Json, &write([&log], Encoding::Json)).unwrap();
+        let back =
+            Request::read(Kind::Logs, Encoding::Json, &write([&log], Encoding::Json)).unwrap();
         assert!(back.logs == [log] || double.is_nan(), "{double}");
     }
 }
@@ -432,7 +608,8 @@ fn many_records_are_taken_as_they_are_read() {
     assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
 }
 
-/// What is too large however it is decoded is not decoded: it would take many times its bytes first.
+/// What is too large however it is decoded is not decoded: it would take many times its bytes
+/// first.
 #[test]
 fn what_is_too_large_by_its_encoding_costs_only_itself() {
     let logs = Store::<LogRecord>::builder().max_record_bytes(10_000).build().unwrap();
@@ -447,7 +624,9 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
     let resource = |empty: usize| field(1, &many(&[0x0a, 0], empty));
     let scope = |empty: usize| field(1, &many(&[0x1a, 0], empty));
     let point = |empty: usize| field(1, &many(&[0x3a, 0], empty));
-    let metric = |metadata: usize, points: &[u8]| field(2, &[field(5, points), many(&[0x62, 0], metadata)].concat());
+    let metric = |metadata: usize, points: &[u8]| {
+        field(2, &[field(5, points), many(&[0x62, 0], metadata)].concat())
+    };
     let of = |resource: Vec<u8>, scope: Vec<u8>, records: Vec<u8>| {
         field(1, &[resource, field(2, &[scope, records].concat())].concat())
     };
@@ -498,7 +677,8 @@ fn of_empty_logs(count: usize) -> Vec<u8> {
 fn what_a_store_rejects_is_told_with_the_rest() {
     let telemetry = Telemetry::builder().build().unwrap();
     telemetry.shutdown().unwrap();
-    let mut request = Request::read(Kind::Traces, Encoding::Json, &beside(span(json!({ "name": 7 })))).unwrap();
+    let mut request =
+        Request::read(Kind::Traces, Encoding::Json, &beside(span(json!({ "name": 7 })))).unwrap();
     request.logs.push(LogRecord::default());
     let rejected = telemetry.take(request);
     assert_eq!(rejected.records(), 3);

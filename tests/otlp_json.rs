@@ -11,12 +11,18 @@ fn read(kind: Kind, text: &str) -> Request {
 
 /// A request of one span with these fields.
 fn span(fields: &str) -> Request {
-    read(Kind::Traces, &format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{IDS}{fields}}}]}}]}}]}}"#))
+    read(
+        Kind::Traces,
+        &format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{IDS}{fields}}}]}}]}}]}}"#),
+    )
 }
 
 /// A request of one log record whose body is this.
 fn log(body: &str) -> Request {
-    read(Kind::Logs, &format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{body}}}]}}]}}]}}"#))
+    read(
+        Kind::Logs,
+        &format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{body}}}]}}]}}]}}"#),
+    )
 }
 
 #[test]
@@ -70,5 +76,8 @@ fn of_several_values_one_counts() {
         assert_eq!((read.rejected.records(), &read.logs), (0, &text.logs), "{body}");
     }
     let wrong = log(r#"{"boolValue":true,"intValue":"none"}"#);
-    assert_eq!(wrong.rejected.to_string(), "1 record rejected: body: intValue: \"none\" instead of a whole number");
+    assert_eq!(
+        wrong.rejected.to_string(),
+        "1 record rejected: body: intValue: \"none\" instead of a whole number"
+    );
 }

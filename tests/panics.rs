@@ -37,7 +37,10 @@ fn key_functions() {
     assert_eq!((error.reason, error.record.number), (Rejection::Panicked, 0));
     store.push(Counted::new(&census, 1, 1)).unwrap();
     let stats = store.stats();
-    assert_eq!((stats.caught_panics, stats.rejected.panicked, stats.count, stats.offered), (1, 1, 1, 2));
+    assert_eq!(
+        (stats.caught_panics, stats.rejected.panicked, stats.count, stats.offered),
+        (1, 1, 1, 2)
+    );
     store.audit().unwrap();
 }
 
@@ -52,7 +55,9 @@ fn batches() {
     assert_eq!((error.accepted, error.reason), (43, Rejection::Panicked));
     assert!(error.rejected.iter().map(|record| record.number).eq([3, 10, 17, 24, 31, 38, 45]));
     let found = store.query().key("key", 1u64).collect().unwrap();
-    assert!(found.iter().map(|record| record.number).eq((0..50).rev().filter(|number| number % 7 != 3)));
+    assert!(
+        found.iter().map(|record| record.number).eq((0..50).rev().filter(|number| number % 7 != 3))
+    );
     assert_eq!(store.stats().rejected.panicked, 7);
 }
 
@@ -70,7 +75,11 @@ fn hooks() {
     }
     while store.step() {}
     assert_eq!(store.stats().caught_panics, 9);
-    assert_eq!(second.load(std::sync::atomic::Ordering::SeqCst), 18, "the other hook runs all the same");
+    assert_eq!(
+        second.load(std::sync::atomic::Ordering::SeqCst),
+        18,
+        "the other hook runs all the same"
+    );
     store.audit().unwrap();
     drop(store);
     assert_eq!(census.alive(), 0);
@@ -100,7 +109,10 @@ fn visits() {
         store.push(Counted::new(&census, 1, number)).unwrap();
     }
     let visit = || store.query().key("key", 1u64).for_each(|_, _| panic!("a visitor that panics"));
-    assert!(catch_unwind(AssertUnwindSafe(visit)).is_err(), "a visitor's own panic is the visitor's");
+    assert!(
+        catch_unwind(AssertUnwindSafe(visit)).is_err(),
+        "a visitor's own panic is the visitor's"
+    );
     // Its mark is gone: what it looked at can be reclaimed, and this thread may wait again.
     for number in 2..10 {
         store.push(Counted::new(&census, 1, number)).unwrap();

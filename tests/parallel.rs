@@ -13,19 +13,29 @@ use support::{Census, Counted};
 fn several_threads_show_what_one_does() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(20_000).shards(3).build().unwrap();
-    store.push_batch((0..50_000).map(|number| Counted::new(&census, number % 7, number)).collect()).unwrap();
-    let ask = || store.query().any_of("key", [1u64, 4]).between(35_000..49_000).filter(|record| record.number % 5 != 0);
+    store
+        .push_batch((0..50_000).map(|number| Counted::new(&census, number % 7, number)).collect())
+        .unwrap();
+    let ask = || {
+        store
+            .query()
+            .any_of("key", [1u64, 4])
+            .between(35_000..49_000)
+            .filter(|record| record.number % 5 != 0)
+    };
     let one: Vec<u64> = ask().collect().unwrap().iter().map(|record| record.number).collect();
     assert!(one.len() > 2_000);
     let several = Mutex::new(Vec::new());
-    let shown = ask().par_for_each(|_, record| several.lock().unwrap().push(record.number)).unwrap();
+    let shown =
+        ask().par_for_each(|_, record| several.lock().unwrap().push(record.number)).unwrap();
     let mut several = several.into_inner().unwrap();
     assert_eq!(shown, several.len());
     let mut sorted = one.clone();
     sorted.sort_unstable();
     several.sort_unstable();
     assert_eq!(several, sorted);
-    let mut copies: Vec<u64> = ask().par_collect().unwrap().iter().map(|record| record.number).collect();
+    let mut copies: Vec<u64> =
+        ask().par_collect().unwrap().iter().map(|record| record.number).collect();
     copies.sort_unstable();
     assert_eq!(copies, sorted);
     assert!(store.query().key("colour", 1u64).par_for_each(|_, _| ()).is_err());
@@ -45,7 +55,8 @@ fn beside_producers_none_shows_twice() {
             }
         });
         for _ in 0..20 {
-            let mut numbers: Vec<u64> = store.query().par_collect().unwrap().iter().map(|one| one.number).collect();
+            let mut numbers: Vec<u64> =
+                store.query().par_collect().unwrap().iter().map(|one| one.number).collect();
             numbers.sort_unstable();
             assert!(numbers.is_sorted_by(|a, b| a < b));
         }

@@ -16,16 +16,24 @@ fn a_query_with_an_end_cannot_be_followed() {
     let store: Store<Counted> = Store::builder().capacity(32).build().unwrap();
     let census = Census::new();
     (0..3).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
-    let (end, page) = (store.bookmark(), store.query().limit(1).collect().unwrap().report.next.unwrap());
-    assert_eq!(store.follow(move |query| query.until(&end)).unwrap_err(), QueryError::EndsSomewhere);
-    assert_eq!(store.follow(move |query| query.after(&page)).unwrap_err(), QueryError::EndsSomewhere);
+    let (end, page) =
+        (store.bookmark(), store.query().limit(1).collect().unwrap().report.next.unwrap());
+    assert_eq!(
+        store.follow(move |query| query.until(&end)).unwrap_err(),
+        QueryError::EndsSomewhere
+    );
+    assert_eq!(
+        store.follow(move |query| query.after(&page)).unwrap_err(),
+        QueryError::EndsSomewhere
+    );
     assert_eq!(store.follow(|query| query.limit(0)).unwrap_err(), QueryError::EndsSomewhere);
 }
 
 #[test]
 fn a_cursor_or_bookmark_of_another_store_is_refused() {
     let census = Census::new();
-    let [one, other] = [(); 2].map(|()| -> Store<Counted> { Store::builder().capacity(32).shards(2).build().unwrap() });
+    let [one, other] = [(); 2]
+        .map(|()| -> Store<Counted> { Store::builder().capacity(32).shards(2).build().unwrap() });
     (0..3).for_each(|number| one.push(Counted::new(&census, 1, number)).map(drop).unwrap());
     let page = one.query().limit(1).collect().unwrap().report.next.unwrap();
     assert_eq!(one.query().after(&page).count(), Ok(2));
@@ -51,7 +59,10 @@ fn a_follower_times_out_while_rejected_records_keep_arriving() {
             }
         });
         // Without the check, `recv_timeout` returned only after the producer had stopped, so never.
-        assert_eq!(follower.recv_timeout(Duration::from_millis(20)).unwrap_err(), WaitError::Timeout);
+        assert_eq!(
+            follower.recv_timeout(Duration::from_millis(20)).unwrap_err(),
+            WaitError::Timeout
+        );
         stop.store(true, Ordering::Relaxed);
     });
 }
@@ -60,9 +71,11 @@ fn a_follower_times_out_while_rejected_records_keep_arriving() {
 #[test]
 fn a_filter_that_sleeps_delays_no_other_store() {
     let census = Census::new();
-    let queried: Store<Counted> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
+    let queried: Store<Counted> =
+        Store::builder().capacity(100).shards(2).manual().build().unwrap();
     (0..10).for_each(|number| queried.push(Counted::new(&census, 1, number)).map(drop).unwrap());
-    let other: Store<Counted> = Store::builder().capacity(5_000).shards(1).slack(64).build().unwrap();
+    let other: Store<Counted> =
+        Store::builder().capacity(5_000).shards(1).slack(64).build().unwrap();
     let (asleep, done) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -78,7 +91,8 @@ fn a_filter_that_sleeps_delays_no_other_store() {
         while !asleep.load(Ordering::Relaxed) {
             thread::yield_now();
         }
-        (0..20_000).for_each(|number| other.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+        (0..20_000)
+            .for_each(|number| other.push(Counted::new(&census, 1, number)).map(drop).unwrap());
         let flushed = other.flush_timeout(Duration::from_secs(20));
         done.store(true, Ordering::Relaxed);
         flushed.unwrap();
@@ -132,13 +146,17 @@ fn a_redelivered_span_counts_once_in_its_traces_duration() {
     ]);
     assert_eq!(store.query().traces().at_least(600).collect().unwrap(), []);
     let slowest = store.query().traces().order(TraceOrder::Slowest).limit(3).collect().unwrap();
-    assert_eq!(slowest.iter().map(|one| (one.duration, one.spans)).collect::<Vec<_>>(), [(500, 1), (400, 1), (300, 1)]);
+    assert_eq!(
+        slowest.iter().map(|one| (one.duration, one.spans)).collect::<Vec<_>>(),
+        [(500, 1), (400, 1), (300, 1)]
+    );
 }
 
 #[test]
 fn spans_without_ids_are_distinct_and_have_no_children() {
     let services = ["a", "b", "c"];
-    let mut spans: Vec<Span> = services.iter().map(|service| span(7, 0, None, 0, 1, service)).collect();
+    let mut spans: Vec<Span> =
+        services.iter().map(|service| span(7, 0, None, 0, 1, service)).collect();
     spans.push(span(7, 5, Some(0), 0, 1, "d"));
     let graph = traces(spans).query().service_graph().unwrap();
     assert_eq!(graph.services.iter().map(|one| one.spans).collect::<Vec<_>>(), [1; 4]);

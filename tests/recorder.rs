@@ -26,7 +26,14 @@ fn only(telemetry: &Telemetry, name: &str) -> Span {
 fn spans_and_events_are_whole_and_in_their_traces() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
-        let outer = info_span!("outer", message = "of a span", items = 3_u64, ready = true, user = "ann", late = Empty);
+        let outer = info_span!(
+            "outer",
+            message = "of a span",
+            items = 3_u64,
+            ready = true,
+            user = "ann",
+            late = Empty
+        );
         let before = info_span!(parent: None, "before");
         outer.follows_from(&before);
         drop(before);
@@ -42,29 +49,48 @@ fn spans_and_events_are_whole_and_in_their_traces() {
         drop(outer);
         warn!("on its own");
     });
-    let (outer, inner, before) = (only(&telemetry, "outer"), only(&telemetry, "inner"), only(&telemetry, "before"));
-    assert_eq!((inner.trace_id(), inner.parent_span_id()), (outer.trace_id(), Some(outer.span_id())));
+    let (outer, inner, before) =
+        (only(&telemetry, "outer"), only(&telemetry, "inner"), only(&telemetry, "before"));
+    assert_eq!(
+        (inner.trace_id(), inner.parent_span_id()),
+        (outer.trace_id(), Some(outer.span_id()))
+    );
     assert_ne!(before.trace_id(), outer.trace_id());
     assert_eq!(
         (outer.links().first().unwrap().trace_id(), outer.links().first().unwrap().span_id()),
         (before.trace_id(), before.span_id())
     );
     assert_eq!((outer.status().code, inner.status().code), (StatusCode::Unset, StatusCode::Error));
-    assert!(outer.start_unix_nanos() <= inner.start_unix_nanos() && inner.end_unix_nanos() <= outer.end_unix_nanos());
+    assert!(
+        outer.start_unix_nanos() <= inner.start_unix_nanos()
+            && inner.end_unix_nanos() <= outer.end_unix_nanos()
+    );
     let of_outer = |name| outer.attributes().get(name).map(ValueRef::to_value);
-    assert_eq!([of_outer("items"), of_outer("ready")], [Some(Value::Int(4)), Some(Value::Bool(true))]);
+    assert_eq!(
+        [of_outer("items"), of_outer("ready")],
+        [Some(Value::Int(4)), Some(Value::Bool(true))]
+    );
     assert_eq!([of_outer("user"), of_outer("late")], [Some("ann".into()), Some("recorded".into())]);
     assert_eq!(of_outer("message"), Some("of a span".into()));
     assert_eq!(of_outer("code.file.path"), Some(file!().into()));
 
     let events = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap();
     let levels: Vec<Severity> = events.iter().map(|event| event.severity()).collect();
-    assert_eq!(levels, [Severity::TRACE, Severity::DEBUG, Severity::INFO, Severity::ERROR, Severity::WARN]);
+    assert_eq!(
+        levels,
+        [Severity::TRACE, Severity::DEBUG, Severity::INFO, Severity::ERROR, Severity::WARN]
+    );
     let [_, _, message, broken, alone] = &events.records[..] else { unreachable!() };
     assert_eq!(message.body().and_then(ValueRef::as_str), Some("a message with 7"));
     assert_eq!(message.attributes().get("size"), Some(ValueRef::Double(1.5)));
-    assert_eq!((message.trace_id(), message.span_id()), (Some(outer.trace_id()), Some(outer.span_id())));
-    assert_eq!((broken.trace_id(), broken.span_id()), (Some(outer.trace_id()), Some(inner.span_id())));
+    assert_eq!(
+        (message.trace_id(), message.span_id()),
+        (Some(outer.trace_id()), Some(outer.span_id()))
+    );
+    assert_eq!(
+        (broken.trace_id(), broken.span_id()),
+        (Some(outer.trace_id()), Some(inner.span_id()))
+    );
     assert_eq!(broken.attributes().get("code"), Some(ValueRef::Int(-4)));
     assert_eq!(broken.attributes().get("cause").and_then(ValueRef::as_str), Some("Some(\"x\")"));
     assert_eq!((alone.trace_id(), alone.service()), (None, "test"));
@@ -87,14 +113,27 @@ fn a_dump_holds_everything_and_can_be_read_back() {
         .map(|line| Request::read_json(line).unwrap())
         .collect();
     let spans: Vec<Span> = lines.iter().flat_map(|request| request.spans.clone()).collect();
-    assert_eq!(spans, telemetry.traces().query().order(slipring::Order::Oldest).collect().unwrap().records);
+    assert_eq!(
+        spans,
+        telemetry.traces().query().order(slipring::Order::Oldest).collect().unwrap().records
+    );
     assert_eq!(lines.iter().map(|request| request.logs.len()).sum::<usize>(), 1_000);
 }
 
 #[test]
 fn it_never_waits_and_counts_what_found_no_room() {
-    let traces = Store::builder().capacity(4).shards(1).spare_slots(0).on_full(OnFull::Wait).build().unwrap();
-    let telemetry = Telemetry::new(traces, Store::builder().build().unwrap(), Store::builder().build().unwrap());
+    let traces = Store::builder()
+        .capacity(4)
+        .shards(1)
+        .spare_slots(0)
+        .on_full(OnFull::Wait)
+        .build()
+        .unwrap();
+    let telemetry = Telemetry::new(
+        traces,
+        Store::builder().build().unwrap(),
+        Store::builder().build().unwrap(),
+    );
     let first = telemetry.traces().push(Span::default()).unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);
     let subscriber = Mutex::new(Some(tracing_subscriber::registry().with(recorder)));
@@ -103,7 +142,9 @@ fn it_never_waits_and_counts_what_found_no_room() {
         .visit(first, |_| {
             let run = || {
                 let subscriber = subscriber.lock().unwrap().take().unwrap();
-                tracing::subscriber::with_default(subscriber, || (0..100).for_each(|_| drop(info_span!("step"))));
+                tracing::subscriber::with_default(subscriber, || {
+                    (0..100).for_each(|_| drop(info_span!("step")))
+                });
             };
             std::thread::scope(|scope| scope.spawn(run).join().unwrap());
         })
@@ -118,24 +159,34 @@ fn spans_that_are_open_are_in_a_dump_and_marked() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
         let recorder = FlightRecorder::keeping("inner", &Telemetry::builder().build().unwrap());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.clone()), || {
-            let outer = info_span!("outer", order = 7).entered();
-            let inner = info_span!("inner").entered();
-            let open = recorder.open_spans();
-            assert_eq!(open.iter().map(|span| span.name()).collect::<Vec<_>>(), ["outer", "inner"]);
-            assert_eq!((open[1].trace_id(), open[1].parent_span_id()), (open[0].trace_id(), Some(open[0].span_id())));
-            assert!(open.iter().all(|span| span.end_unix_nanos() == 0 && span.duration() == 0));
-            assert_eq!(open[0].attributes().get("slipring.open"), Some(ValueRef::Bool(true)));
-            assert_eq!(open[0].attributes().get("order"), Some(ValueRef::Int(7)));
-            drop(inner);
-            let mut dump = Vec::new();
-            recorder.dump(&mut dump).unwrap();
-            let spans = Request::read_json(&dump).unwrap().spans;
-            let names: Vec<(&str, bool)> = spans.iter().map(|span| (span.name(), span.end_unix_nanos() > 0)).collect();
-            assert_eq!(names, [("inner", true), ("outer", false)]);
-            drop(outer);
-            assert!(recorder.open_spans().is_empty());
-        });
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(recorder.clone()),
+            || {
+                let outer = info_span!("outer", order = 7).entered();
+                let inner = info_span!("inner").entered();
+                let open = recorder.open_spans();
+                assert_eq!(
+                    open.iter().map(|span| span.name()).collect::<Vec<_>>(),
+                    ["outer", "inner"]
+                );
+                assert_eq!(
+                    (open[1].trace_id(), open[1].parent_span_id()),
+                    (open[0].trace_id(), Some(open[0].span_id()))
+                );
+                assert!(open.iter().all(|span| span.end_unix_nanos() == 0 && span.duration() == 0));
+                assert_eq!(open[0].attributes().get("slipring.open"), Some(ValueRef::Bool(true)));
+                assert_eq!(open[0].attributes().get("order"), Some(ValueRef::Int(7)));
+                drop(inner);
+                let mut dump = Vec::new();
+                recorder.dump(&mut dump).unwrap();
+                let spans = Request::read_json(&dump).unwrap().spans;
+                let names: Vec<(&str, bool)> =
+                    spans.iter().map(|span| (span.name(), span.end_unix_nanos() > 0)).collect();
+                assert_eq!(names, [("inner", true), ("outer", false)]);
+                drop(outer);
+                assert!(recorder.open_spans().is_empty());
+            },
+        );
     });
     assert!(only_closed(&telemetry), "each recorder has its own");
 }
@@ -163,7 +214,8 @@ fn a_panic_leaves_a_dump() {
     // The hook is the whole process's: other tests' panics, were there any, would come here too.
     recorder.dump_on_panic(&file);
     let subscriber = tracing_subscriber::registry().with(recorder.clone());
-    let run = || tracing::subscriber::with_default(subscriber, || futures::executor::block_on(bake(7)));
+    let run =
+        || tracing::subscriber::with_default(subscriber, || futures::executor::block_on(bake(7)));
     let ran = std::thread::scope(|scope| {
         std::thread::Builder::new().name("oven".into()).spawn_scoped(scope, run).unwrap().join()
     });
@@ -181,12 +233,17 @@ fn a_panic_leaves_a_dump() {
     let dump = read();
     let event = dump.logs.last().unwrap();
     assert_eq!(event.body().and_then(ValueRef::as_str), Some("the oven is on fire"));
-    assert_eq!((event.severity(), event.attributes().get("panic.location").is_some()), (Severity::FATAL, true));
-    let text = |name: &str| event.attributes().get(name).and_then(ValueRef::as_str).unwrap_or_default();
+    assert_eq!(
+        (event.severity(), event.attributes().get("panic.location").is_some()),
+        (Severity::FATAL, true)
+    );
+    let text =
+        |name: &str| event.attributes().get(name).and_then(ValueRef::as_str).unwrap_or_default();
     assert_eq!((text("thread.name"), text("exception.message")), ("oven", "the oven is on fire"));
     assert!(text("exception.stacktrace").contains("recorder"), "{}", text("exception.stacktrace"));
 
-    let [bake, heat] = ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
+    let [bake, heat] =
+        ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
     assert_eq!((event.trace_id(), event.span_id()), (Some(heat.trace_id()), Some(heat.span_id())));
     assert_eq!((heat.trace_id(), heat.parent_span_id()), (bake.trace_id(), Some(bake.span_id())));
     assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "both are open");

@@ -1,4 +1,5 @@
-//! Nobody waits for himself: inside a hook or a visit, what would wait for the engine returns at once.
+//! Nobody waits for himself: inside a hook or a visit, what would wait for the engine returns at
+//! once.
 
 mod support;
 
@@ -29,8 +30,9 @@ fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
             store.push(Counted::new(&census, 1, 0)).unwrap();
             let second = store.push(Counted::new(&census, 1, 1)).unwrap();
             let third = store.push(Counted::new(&census, 1, 2)).unwrap();
-            let number =
-                |evicted: Option<slipring::store::Evicted<Counted>>| evicted.map(|evicted| evicted.record.number);
+            let number = |evicted: Option<slipring::store::Evicted<Counted>>| {
+                evicted.map(|evicted| evicted.record.number)
+            };
             store.step();
             assert_eq!(number(stream.recv_timeout(LONG).unwrap()), Some(0));
             assert_eq!(number(stream.recv().unwrap()), Some(1));

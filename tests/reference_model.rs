@@ -1,4 +1,5 @@
-//! The store against its reference model: after every call, every lookup answers alike and the invariants hold.
+//! The store against its reference model: after every call, every lookup answers alike and the
+//! invariants hold.
 
 mod model;
 
@@ -23,8 +24,16 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    (any::<u8>(), any::<[u8; 3]>(), any::<(u8, u8)>(), any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>()).prop_map(
-        |(conditions, keys, time, order, limit, since, until)| Ask {
+    (
+        any::<u8>(),
+        any::<[u8; 3]>(),
+        any::<(u8, u8)>(),
+        any::<u8>(),
+        any::<u8>(),
+        any::<u8>(),
+        any::<u8>(),
+    )
+        .prop_map(|(conditions, keys, time, order, limit, since, until)| Ask {
             conditions,
             keys,
             time,
@@ -32,23 +41,22 @@ fn ask() -> impl Strategy<Value = Ask> {
             limit,
             since,
             until,
-        },
-    )
+        })
 }
 
 fn shape(narrow: bool) -> impl Strategy<Value = Shape> {
-    (0u8..64, 0u8..4, 0u8..8, retention()).prop_map(move |(capacity, shards, slack, retention)| Shape {
-        capacity,
-        shards,
-        slack,
-        narrow,
-        retention,
+    (0u8..64, 0u8..4, 0u8..8, retention()).prop_map(move |(capacity, shards, slack, retention)| {
+        Shape { capacity, shards, slack, narrow, retention }
     })
 }
 
 fn retention() -> impl Strategy<Value = Retention> {
     let some = |most: u8| prop_oneof![Just(0), 1..most];
-    (some(64), some(5), some(16)).prop_map(|(bytes, hours, class)| Retention { bytes, hours, class })
+    (some(64), some(5), some(16)).prop_map(|(bytes, hours, class)| Retention {
+        bytes,
+        hours,
+        class,
+    })
 }
 
 /// Runs the calls again and again until the store has wrapped ten times.

@@ -7,7 +7,8 @@ use slipring::error::Rejection;
 use slipring::span::StatusCode;
 use slipring::store::EvictReason;
 use slipring::{
-    Key, LogRecord, OnFull, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry, TraceId, Value,
+    Key, LogRecord, OnFull, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry,
+    TraceId, Value,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -111,7 +112,8 @@ fn bytes_are_bounded_at_every_moment() {
     }
 }
 
-/// Whatever was taken for a push that then found no slot, or for a batch of which only a part did, is given back.
+/// Whatever was taken for a push that then found no slot, or for a batch of which only a part did,
+/// is given back.
 #[test]
 fn bytes_of_what_is_refused_are_given_back() {
     let census = Census::new();
@@ -145,11 +147,14 @@ fn bytes_of_what_is_refused_are_given_back() {
 fn bytes_of_shared_parts_are_bounded_too() {
     const MOST: usize = 1_000_000;
     const PART: usize = 50_000;
-    let logs: Store<LogRecord> = Store::builder().capacity(1_000).shards(2).max_bytes(MOST).build().unwrap();
+    let logs: Store<LogRecord> =
+        Store::builder().capacity(1_000).shards(2).max_bytes(MOST).build().unwrap();
     let bare = logs.stats().data_memory_bytes;
     let of_one_resource = || {
-        let attribute = KeyValue { key: "large".into(), value: Value::Text("x".repeat(PART).into()) };
-        let source = Source::new(&Resource::new(Attributes::from(vec![attribute])), &Scope::default());
+        let attribute =
+            KeyValue { key: "large".into(), value: Value::Text("x".repeat(PART).into()) };
+        let source =
+            Source::new(&Resource::new(Attributes::from(vec![attribute])), &Scope::default());
         let log = LogRecord::builder().source(&source).build();
         logs.push_batch(vec![log; 3]).unwrap();
     };
@@ -168,9 +173,14 @@ fn bytes_of_shared_parts_are_bounded_too() {
 
 #[test]
 fn a_record_too_large_for_its_share_is_refused() {
-    let store: Store<LogRecord> = Store::builder().capacity(100).shards(2).max_bytes(100_000).build().unwrap();
+    let store: Store<LogRecord> =
+        Store::builder().capacity(100).shards(2).max_bytes(100_000).build().unwrap();
     let refused = store.push(log(60_000)).unwrap_err();
-    assert!(matches!(refused.reason, Rejection::TooLarge { most: 50_000, .. }), "{:?}", refused.reason);
+    assert!(
+        matches!(refused.reason, Rejection::TooLarge { most: 50_000, .. }),
+        "{:?}",
+        refused.reason
+    );
     store.push(log(40_000)).unwrap();
     assert_eq!(store.stats().rejected.too_large, 1);
 }
@@ -210,7 +220,8 @@ fn old_records_go_though_nothing_arrives() {
     for round in 1..=3 {
         let pushed = Instant::now();
         store.push(log(10)).unwrap();
-        let gone = evictions.recv_timeout(Duration::from_secs(20)).unwrap().expect("the store is open");
+        let gone =
+            evictions.recv_timeout(Duration::from_secs(20)).unwrap().expect("the store is open");
         assert!(pushed.elapsed() >= AGE);
         assert_eq!(gone.reason, EvictReason::Age);
         assert!(store.is_empty());
@@ -229,7 +240,13 @@ fn of_a_steady_stream_the_last_while_is_there() {
     for number in 0..100 {
         store.push(LogRecord::builder().time_unix_nanos(number).build()).unwrap();
         store.step_at(|| start + quarter * number as u32);
-        let there: Vec<u64> = store.query().collect().unwrap().iter().map(|record| record.time_unix_nanos()).collect();
+        let there: Vec<u64> = store
+            .query()
+            .collect()
+            .unwrap()
+            .iter()
+            .map(|record| record.time_unix_nanos())
+            .collect();
         assert!(there.iter().copied().eq((0..=number).rev().take(4)), "{number}: {there:?}");
     }
 }
@@ -238,7 +255,8 @@ fn of_a_steady_stream_the_last_while_is_there() {
 #[test]
 fn no_record_goes_too_soon() {
     let (age, late) = (Duration::from_secs(10), Duration::from_secs(1));
-    let store: Store<LogRecord> = Store::builder().capacity(100).max_age(age).manual().build().unwrap();
+    let store: Store<LogRecord> =
+        Store::builder().capacity(100).max_age(age).manual().build().unwrap();
     let start = Instant::now();
     let looks = AtomicU64::new(0);
     store.step_at(|| {
@@ -257,7 +275,8 @@ fn no_record_goes_too_soon() {
 
 #[test]
 fn errors_outlive_the_flood() {
-    let store: Store<Span> = Store::builder().capacity(5_000).shards(4).error_class(500).build().unwrap();
+    let store: Store<Span> =
+        Store::builder().capacity(5_000).shards(4).error_class(500).build().unwrap();
     let failed = AtomicU64::new(0);
     let lost = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -269,7 +288,11 @@ fn errors_outlive_the_flood() {
                     failed.fetch_add(u64::from(fails), Ordering::Relaxed);
                     let code = if fails { StatusCode::Error } else { StatusCode::Ok };
                     let trace_id = TraceId::from(u128::from(thread + 1));
-                    let span = Span::builder().trace_id(trace_id).start_unix_nanos(number).status(code, "").build();
+                    let span = Span::builder()
+                        .trace_id(trace_id)
+                        .start_unix_nanos(number)
+                        .status(code, "")
+                        .build();
                     store.push(span).unwrap();
                 }
             });
@@ -278,8 +301,15 @@ fn errors_outlive_the_flood() {
         scope.spawn(|| {
             for _ in 0..200 {
                 for thread in 1..=3u64 {
-                    let trace = store.query().key("trace", TraceId::from(u128::from(thread))).collect().unwrap();
-                    if !trace.iter().is_sorted_by(|a, b| a.start_unix_nanos() > b.start_unix_nanos()) {
+                    let trace = store
+                        .query()
+                        .key("trace", TraceId::from(u128::from(thread)))
+                        .collect()
+                        .unwrap();
+                    if !trace
+                        .iter()
+                        .is_sorted_by(|a, b| a.start_unix_nanos() > b.start_unix_nanos())
+                    {
                         lost.lock().unwrap().push(thread);
                     }
                 }
@@ -304,7 +334,8 @@ fn errors_outlive_the_flood() {
 #[test]
 fn telemetry_is_made_of_stores_that_keep_as_they_are_told() {
     let logs = Store::builder().capacity(10).error_class(5).max_bytes(100_000).build().unwrap();
-    let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let telemetry =
+        Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
     telemetry.logs().push(LogRecord::builder().severity(Severity::FATAL).build()).unwrap();
     assert_eq!(telemetry.stats().logs.class.unwrap().count, 1);
     let telemetry = Telemetry::builder().max_age(Duration::from_millis(20)).build().unwrap();

@@ -1,9 +1,13 @@
 //! OpenTelemetry's Rust SDK into our stores: every signal, whole.
 #![cfg(feature = "opentelemetry")]
 
-use opentelemetry::logs::{AnyValue, LogRecord as _, Logger, LoggerProvider, Severity as SdkSeverity};
+use opentelemetry::logs::{
+    AnyValue, LogRecord as _, Logger, LoggerProvider, Severity as SdkSeverity,
+};
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry::trace::{Span as _, SpanKind as SdkSpanKind, Status, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    Span as _, SpanKind as SdkSpanKind, Status, TraceContextExt, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -19,11 +23,16 @@ use slipring::{Severity, Telemetry};
 fn every_signal_arrives_whole() {
     let telemetry = Telemetry::builder().build().unwrap();
     let exporter = Exporter::new(&telemetry);
-    let resource = Resource::builder().with_service_name("shop").with_attribute(KeyValue::new("zone", "b")).build();
+    let resource = Resource::builder()
+        .with_service_name("shop")
+        .with_attribute(KeyValue::new("zone", "b"))
+        .build();
     let scope = InstrumentationScope::builder("library").with_version("1.2").build();
 
-    let traces =
-        SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter.clone()).build();
+    let traces = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_batch_exporter(exporter.clone())
+        .build();
     let tracer = traces.tracer_with_scope(scope.clone());
     let parent = tracer.span_builder("parent").with_kind(SdkSpanKind::Server).start(&tracer);
     let context = Context::current_with_span(parent);
@@ -38,17 +47,31 @@ fn every_signal_arrives_whole() {
 
     let trace = telemetry.traces().trace(trace_id.to_bytes()).unwrap();
     let [parent, child] = &trace.spans[..] else { panic!("{trace:?}") };
-    assert_eq!((parent.span.name(), parent.span.kind(), parent.span.service()), ("parent", SpanKind::Server, "shop"));
+    assert_eq!(
+        (parent.span.name(), parent.span.kind(), parent.span.service()),
+        ("parent", SpanKind::Server, "shop")
+    );
     assert_eq!(child.span.parent_span_id(), Some(parent.span.span_id()));
     assert_eq!(child.span.attributes().get("items"), Some(ValueRef::Int(3)));
-    assert_eq!(child.span.events().first().unwrap().attributes().get("after"), Some(ValueRef::Double(1.5)));
-    assert_eq!((child.span.status().code, child.span.status().message), (StatusCode::Error, "out of stock"));
+    assert_eq!(
+        child.span.events().first().unwrap().attributes().get("after"),
+        Some(ValueRef::Double(1.5))
+    );
+    assert_eq!(
+        (child.span.status().code, child.span.status().message),
+        (StatusCode::Error, "out of stock")
+    );
     assert_eq!((child.span.scope().name(), child.span.scope().version()), ("library", "1.2"));
-    assert_eq!(child.span.resource().attributes().get("zone").and_then(ValueRef::as_str), Some("b"));
+    assert_eq!(
+        child.span.resource().attributes().get("zone").and_then(ValueRef::as_str),
+        Some("b")
+    );
     assert!(parent.span.source().same(child.span.source()), "what a batch shares is there once");
 
-    let logs =
-        SdkLoggerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter.clone()).build();
+    let logs = SdkLoggerProvider::builder()
+        .with_resource(resource.clone())
+        .with_batch_exporter(exporter.clone())
+        .build();
     let logger = logs.logger("library");
     let mut record = logger.create_log_record();
     record.set_severity_number(SdkSeverity::Warn);
@@ -71,7 +94,9 @@ fn every_signal_arrives_whole() {
     assert_eq!((orders.records[0].metric().kind(), orders.records[0].number()), (sum, Some(2.0)));
     let time = telemetry.metrics().query().key("name", "time").collect().unwrap();
     assert_eq!(time.records[0].metric().unit(), "ms");
-    assert!(matches!(&time.records[0].value(), PointValue::Histogram(value) if value.sum == Some(3.5)));
+    assert!(
+        matches!(&time.records[0].value(), PointValue::Histogram(value) if value.sum == Some(3.5))
+    );
     [traces.shutdown(), logs.shutdown(), metrics.shutdown()].into_iter().for_each(Result::unwrap);
     telemetry.audit().unwrap();
 }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use slipring::attribute::Attributes;
 use slipring::metric::{
-    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Summary, Temporality,
+    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Summary,
+    Temporality,
 };
 use slipring::{MetricPoint, Resource, Scope, Source, Store};
 
@@ -58,14 +59,29 @@ fn points_are_sorted_into_series_by_what_they_are_about() {
     let last = |one: &Series| one.last().and_then(MetricPoint::number).unwrap();
     let about: Vec<(&str, &str, usize, f64)> = series
         .iter()
-        .map(|one| (one.metric().name(), one.resource().service().unwrap(), one.attributes.len(), last(one)))
+        .map(|one| {
+            (
+                one.metric().name(),
+                one.resource().service().unwrap(),
+                one.attributes.len(),
+                last(one),
+            )
+        })
         .collect();
     assert_eq!(
         about,
-        [("a", "cart", 2, 4.0), ("a", "shop", 2, 3.0), ("a", "shop", 1, 5.0), ("b", "shop", 0, 1.0)],
+        [
+            ("a", "cart", 2, 4.0),
+            ("a", "shop", 2, 3.0),
+            ("a", "shop", 1, 5.0),
+            ("b", "shop", 0, 1.0)
+        ],
         "the same attributes in another order are the same, and of one time the last that came counts"
     );
-    assert!(series.iter().all(|one| one.increments().is_empty() && one.rate().is_none()), "gauges do not count");
+    assert!(
+        series.iter().all(|one| one.increments().is_empty() && one.rate().is_none()),
+        "gauges do not count"
+    );
     assert!(store.query().key("colour", 1u64).series().is_err());
 }
 
@@ -98,7 +114,8 @@ fn delta_counters_count_every_point() {
     ]);
     assert_eq!(rates(&series), [Some(0.5), Some(1.5)]);
     assert_eq!(series.rate(), Some(1.0));
-    let without_start = one(vec![point(of, 0, 20, PointValue::Int(5)), point(of, 0, 30, PointValue::Int(15))]);
+    let without_start =
+        one(vec![point(of, 0, 20, PointValue::Int(5)), point(of, 0, 30, PointValue::Int(15))]);
     assert_eq!(rates(&without_start), [None, Some(1.5)], "from the point before");
     let unsaid = one(vec![point(sum(Temporality::Unspecified), 1, 20, PointValue::Int(5))]);
     assert!(unsaid.increments().is_empty());
@@ -108,14 +125,23 @@ fn delta_counters_count_every_point() {
 fn what_was_not_recorded_is_left_out() {
     let of = sum(Temporality::Cumulative);
     let nothing = point(of, 1, 20, PointValue::Int(0)).to_builder().flags(1).build();
-    let series = one(vec![point(of, 1, 10, PointValue::Int(10)), nothing, point(of, 1, 30, PointValue::Int(30))]);
+    let series = one(vec![
+        point(of, 1, 10, PointValue::Int(10)),
+        nothing,
+        point(of, 1, 30, PointValue::Int(30)),
+    ]);
     assert_eq!(rates(&series), [Some(1.0)]);
     assert_eq!(series.last().unwrap().number(), Some(30.0));
 }
 
 fn histogram(counts: &[u64]) -> Histogram {
     let (count, bounds) = (counts.iter().sum(), [10.0, 20.0, 40.0]);
-    Histogram { count, bucket_counts: counts.into(), explicit_bounds: bounds.into(), ..Histogram::default() }
+    Histogram {
+        count,
+        bucket_counts: counts.into(),
+        explicit_bounds: bounds.into(),
+        ..Histogram::default()
+    }
 }
 
 #[test]
@@ -134,18 +160,26 @@ fn quantiles_come_from_what_was_measured_meanwhile() {
     assert_eq!(alone.quantile(0.5), Some(5.0), "one point tells what came up to it");
 
     let delta = MetricKind::Histogram { temporality: Temporality::Delta };
-    let series =
-        one(vec![point(delta, 1, 10, histogram(&[2, 0, 0, 0])), point(delta, 10, 20, histogram(&[0, 2, 0, 0]))]);
+    let series = one(vec![
+        point(delta, 1, 10, histogram(&[2, 0, 0, 0])),
+        point(delta, 10, 20, histogram(&[0, 2, 0, 0])),
+    ]);
     assert_eq!(series.quantile(0.5), Some(10.0));
-    let other = Histogram { explicit_bounds: [1.0].into(), bucket_counts: [1, 0].into(), ..Histogram::default() };
-    let series = one(vec![point(delta, 1, 10, histogram(&[2, 0, 0, 0])), point(delta, 10, 20, other)]);
+    let other = Histogram {
+        explicit_bounds: [1.0].into(),
+        bucket_counts: [1, 0].into(),
+        ..Histogram::default()
+    };
+    let series =
+        one(vec![point(delta, 1, 10, histogram(&[2, 0, 0, 0])), point(delta, 10, 20, other)]);
     assert_eq!(series.quantile(0.5), None, "its buckets change on the way");
 }
 
 #[test]
 fn a_summary_has_the_quantiles_that_it_has() {
     let quantiles = [slipring::metric::Quantile { quantile: 0.99, value: 7.0 }].into();
-    let series = one(vec![point(MetricKind::Summary, 0, 10, Summary { count: 3, sum: 9.0, quantiles })]);
+    let series =
+        one(vec![point(MetricKind::Summary, 0, 10, Summary { count: 3, sum: 9.0, quantiles })]);
     assert_eq!((series.quantile(0.99), series.quantile(0.5)), (Some(7.0), None));
 }
 

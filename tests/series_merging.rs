@@ -1,6 +1,8 @@
 //! Distributions put together: what holds nothing, or only zeros, changes nothing but the zeros.
 
-use slipring::metric::{Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality};
+use slipring::metric::{
+    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality,
+};
 use slipring::{MetricPoint, Source};
 
 const SECOND: u64 = 1_000_000_000;
@@ -14,7 +16,11 @@ fn series(temporality: Temporality, values: Vec<PointValue>) -> Series {
     let points = values.into_iter().enumerate().map(|(turn, value)| {
         MetricPoint::builder()
             .source(&source)
-            .start_unix_nanos(if temporality == Temporality::Delta { (10 + turn as u64) * SECOND } else { SECOND })
+            .start_unix_nanos(if temporality == Temporality::Delta {
+                (10 + turn as u64) * SECOND
+            } else {
+                SECOND
+            })
             .time_unix_nanos((11 + turn as u64) * SECOND)
             .value(value)
             .build()
@@ -24,10 +30,21 @@ fn series(temporality: Temporality, values: Vec<PointValue>) -> Series {
 
 fn explicit(bounds: &[f64], counts: &[u64]) -> Histogram {
     let count = counts.iter().sum();
-    Histogram { count, bucket_counts: counts.into(), explicit_bounds: bounds.into(), ..Histogram::default() }
+    Histogram {
+        count,
+        bucket_counts: counts.into(),
+        explicit_bounds: bounds.into(),
+        ..Histogram::default()
+    }
 }
 
-fn exponential(scale: i32, offset: i32, counts: &[u64], zeros: u64, threshold: f64) -> ExponentialHistogram {
+fn exponential(
+    scale: i32,
+    offset: i32,
+    counts: &[u64],
+    zeros: u64,
+    threshold: f64,
+) -> ExponentialHistogram {
     ExponentialHistogram {
         count: counts.iter().sum::<u64>() + zeros,
         scale,
@@ -60,7 +77,11 @@ fn neutral(temporality: Temporality, some: &[PointValue], nothing: Vec<PointValu
 
 #[test]
 fn an_empty_exponential_point_is_neutral() {
-    let low = ExponentialHistogram { min: Some(98.5), max: Some(101.0), ..exponential(5, 212, &[100], 0, 0.0) };
+    let low = ExponentialHistogram {
+        min: Some(98.5),
+        max: Some(101.0),
+        ..exponential(5, 212, &[100], 0, 0.0)
+    };
     let median = series(Temporality::Delta, vec![low.clone().into()]).quantile(0.5).unwrap();
     assert!((median - 99.7).abs() < 0.1, "{median}");
     let nothing = [
@@ -69,7 +90,11 @@ fn an_empty_exponential_point_is_neutral() {
         exponential(20, -7, &[0], 0, 50.0),
         exponential(0, 0, &[], 0, f64::NAN),
         ExponentialHistogram { min: Some(0.0), max: Some(0.0), ..Default::default() },
-        ExponentialHistogram { min: Some(f64::INFINITY), max: Some(f64::NEG_INFINITY), ..Default::default() },
+        ExponentialHistogram {
+            min: Some(f64::INFINITY),
+            max: Some(f64::NEG_INFINITY),
+            ..Default::default()
+        },
     ];
     let nothing: Vec<PointValue> = nothing.into_iter().map(PointValue::from).collect();
     neutral(Temporality::Delta, &[low.clone().into(), low.into()], nothing.clone());
@@ -85,20 +110,28 @@ fn an_empty_exponential_point_is_neutral() {
 #[test]
 fn an_empty_explicit_point_is_neutral() {
     let some = [explicit(&[10.0, 20.0], &[3, 4, 0]), explicit(&[10.0, 20.0], &[0, 1, 2])];
-    let some = some.map(|one| PointValue::from(Histogram { min: Some(2.0), max: Some(33.0), ..one }));
+    let some =
+        some.map(|one| PointValue::from(Histogram { min: Some(2.0), max: Some(33.0), ..one }));
     let nothing = [
         explicit(&[10.0, 20.0], &[0, 0, 0]),
         explicit(&[5.0], &[0, 0]),
         explicit(&[], &[0]),
         explicit(&[], &[]),
         explicit(&[1.0, 2.0], &[]),
-        Histogram { min: Some(f64::INFINITY), max: Some(f64::NEG_INFINITY), ..explicit(&[10.0, 20.0], &[0, 0, 0]) },
+        Histogram {
+            min: Some(f64::INFINITY),
+            max: Some(f64::NEG_INFINITY),
+            ..explicit(&[10.0, 20.0], &[0, 0, 0])
+        },
         Histogram { min: Some(0.0), max: Some(0.0), ..explicit(&[], &[]) },
     ];
     let nothing: Vec<PointValue> = nothing.into_iter().map(PointValue::from).collect();
     neutral(Temporality::Delta, &some, nothing.clone());
     for empty in nothing {
-        let grown = series(Temporality::Cumulative, vec![empty, explicit(&[10.0, 20.0], &[3, 4, 0]).into()]);
+        let grown = series(
+            Temporality::Cumulative,
+            vec![empty, explicit(&[10.0, 20.0], &[3, 4, 0]).into()],
+        );
         assert_eq!(grown.distribution().unwrap().count(), 7);
         assert_eq!(grown.quantile(1.0), Some(20.0));
     }
@@ -106,7 +139,11 @@ fn an_empty_explicit_point_is_neutral() {
 
 #[test]
 fn a_bound_that_is_no_number_is_not_known() {
-    let infinite = Histogram { min: Some(f64::INFINITY), max: Some(f64::NEG_INFINITY), ..explicit(&[10.0], &[4, 0]) };
+    let infinite = Histogram {
+        min: Some(f64::INFINITY),
+        max: Some(f64::NEG_INFINITY),
+        ..explicit(&[10.0], &[4, 0])
+    };
     assert_eq!(series(Temporality::Delta, vec![infinite.into()]).quantile(0.5), Some(5.0));
 }
 
@@ -115,8 +152,15 @@ fn only_zeros_change_neither_the_scale_nor_what_is_above() {
     let fine: PointValue = exponential(5, 212, &[100], 0, 0.0).into();
     let alone = series(Temporality::Delta, vec![fine.clone()]);
     for scale in [-10, 0, 5, 20] {
-        let with = series(Temporality::Delta, vec![fine.clone(), exponential(scale, 0, &[], 100, 0.0).into()]);
-        assert_eq!((with.quantile(0.25), with.quantile(0.75)), (Some(0.0), alone.quantile(0.5)), "{scale}");
+        let with = series(
+            Temporality::Delta,
+            vec![fine.clone(), exponential(scale, 0, &[], 100, 0.0).into()],
+        );
+        assert_eq!(
+            (with.quantile(0.25), with.quantile(0.75)),
+            (Some(0.0), alone.quantile(0.5)),
+            "{scale}"
+        );
     }
 }
 
@@ -132,7 +176,11 @@ fn the_wider_zero_bucket_takes_what_lies_in_it() {
     };
     assert_eq!(at(0.5), [6.0 / 8.0 * 0.5, 2.0, 16.0]);
     assert_eq!(at(2.0), [6.0 / 12.0 * 2.0, 2.0, 16.0]);
-    assert_eq!(at(3.0), [6.0 / 16.0 * 4.0, 12.0 / 16.0 * 4.0, 16.0], "the bucket that 3 lies in goes in whole");
+    assert_eq!(
+        at(3.0),
+        [6.0 / 16.0 * 4.0, 12.0 / 16.0 * 4.0, 16.0],
+        "the bucket that 3 lies in goes in whole"
+    );
     // A threshold of a point without zeros says nothing of anybody.
     let other = exponential(0, 3, &[8], 0, 6.0).into();
     let both = series(Temporality::Delta, vec![narrow.clone(), other]);
@@ -143,7 +191,11 @@ fn the_wider_zero_bucket_takes_what_lies_in_it() {
 fn a_zero_threshold_may_be_raised_and_lowered_between_cumulative_points() {
     let grown = |before: ExponentialHistogram, after: ExponentialHistogram| {
         let both = series(Temporality::Cumulative, vec![before.into(), after.into()]);
-        (both.increments()[0].amount, both.distribution().unwrap().count(), both.quantile(1.0).unwrap())
+        (
+            both.increments()[0].amount,
+            both.distribution().unwrap().count(),
+            both.quantile(1.0).unwrap(),
+        )
     };
     // Raised to 2: the five in (1, 2] are zeros now.
     let narrow = exponential(0, 0, &[5, 0, 1], 1, 0.0);
@@ -152,5 +204,8 @@ fn a_zero_threshold_may_be_raised_and_lowered_between_cumulative_points() {
     let wide = exponential(0, 2, &[1], 6, 2.0);
     assert_eq!(grown(wide, exponential(0, 0, &[3, 0, 2], 6, 0.0)), (4.0, 4, 8.0));
     // It fell, whatever the threshold.
-    assert_eq!(grown(exponential(0, 2, &[9], 6, 2.0), exponential(0, 0, &[0, 0, 2], 6, 0.0)).0, 8.0);
+    assert_eq!(
+        grown(exponential(0, 2, &[9], 6, 2.0), exponential(0, 0, &[0, 0, 2], 6, 0.0)).0,
+        8.0
+    );
 }

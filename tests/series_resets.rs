@@ -1,7 +1,9 @@
 //! When a counter has started anew, and when another writer only says the same of itself.
 
 use proptest::prelude::*;
-use slipring::metric::{Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality};
+use slipring::metric::{
+    Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality,
+};
 use slipring::{MetricPoint, Resource, Scope, Source};
 
 const SECOND: u64 = 1_000_000_000;
@@ -12,7 +14,12 @@ fn nanos(seconds: f64) -> u64 {
     (EPOCH as u64 * SECOND).saturating_add_signed((seconds * 1e9) as i64)
 }
 
-fn point(kind: MetricKind, start: Option<f64>, time: f64, value: impl Into<PointValue>) -> MetricPoint {
+fn point(
+    kind: MetricKind,
+    start: Option<f64>,
+    time: f64,
+    value: impl Into<PointValue>,
+) -> MetricPoint {
     let shop = Source::new(&Resource::new([("service.name", "shop")]), &Scope::default());
     let source = shop.with_metric(&Metric::new("orders", kind));
     MetricPoint::builder()
@@ -23,7 +30,8 @@ fn point(kind: MetricKind, start: Option<f64>, time: f64, value: impl Into<Point
         .build()
 }
 
-const COUNTER: MetricKind = MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
+const COUNTER: MetricKind =
+    MetricKind::Sum { temporality: Temporality::Cumulative, monotonic: true };
 
 fn one(points: Vec<MetricPoint>) -> Series {
     let mut backwards = points.clone();
@@ -36,7 +44,10 @@ fn one(points: Vec<MetricPoint>) -> Series {
 
 /// A counter of points `(start, time, value)`.
 fn counter(points: &[(f64, f64, i64)]) -> Series {
-    one(points.iter().map(|&(start, time, value)| point(COUNTER, Some(start), time, PointValue::Int(value))).collect())
+    one(points
+        .iter()
+        .map(|&(start, time, value)| point(COUNTER, Some(start), time, PointValue::Int(value)))
+        .collect())
 }
 
 fn grown(series: &Series) -> f64 {
@@ -57,7 +68,8 @@ fn writers_that_interleave_are_told_apart_by_their_starts() {
     let three: Vec<_> = (0..4)
         .flat_map(|turn| {
             let time = f64::from(turn) * 10.0;
-            [-1000.0, -999.0 + 400.0, -3.0].map(|start| (start, time, (-start) as i64 * 10 + i64::from(turn)))
+            [-1000.0, -999.0 + 400.0, -3.0]
+                .map(|start| (start, time, (-start) as i64 * 10 + i64::from(turn)))
         })
         .collect();
     assert_eq!(grown(&counter(&three)), 9.0);
@@ -93,16 +105,20 @@ fn a_start_before_the_point_before_is_no_reset() {
 fn starts_that_jitter_are_one() {
     for jitter in [0.001, 0.02, 0.4] {
         for signs in [[1.0, -1.0], [1.0, 0.0], [-1.0, -1.0]] {
-            let at = |turn: i32| (signs[turn as usize % 2] * jitter, f64::from(50 + turn), i64::from(50 + turn));
+            let at = |turn: i32| {
+                (signs[turn as usize % 2] * jitter, f64::from(50 + turn), i64::from(50 + turn))
+            };
             let series = counter(&(0..50).map(at).collect::<Vec<_>>());
             assert_eq!(series.rate(), Some(1.0), "{jitter} {signs:?}");
         }
     }
-    let drifting = (0..50).map(|turn| (f64::from(turn) * 0.001, f64::from(50 + turn), i64::from(50 + turn)));
+    let drifting =
+        (0..50).map(|turn| (f64::from(turn) * 0.001, f64::from(50 + turn), i64::from(50 + turn)));
     assert_eq!(counter(&drifting.collect::<Vec<_>>()).rate(), Some(1.0));
     // Replicas that began within the jitter are told apart by what they count.
-    let replicas: Vec<_> =
-        (0..10).flat_map(|turn| [(0.0, f64::from(turn + 1), 1000), (0.3, f64::from(turn + 1) + 0.5, 5)]).collect();
+    let replicas: Vec<_> = (0..10)
+        .flat_map(|turn| [(0.0, f64::from(turn + 1), 1000), (0.3, f64::from(turn + 1) + 0.5, 5)])
+        .collect();
     assert_eq!(grown(&counter(&replicas)), 0.0);
 }
 
@@ -118,9 +134,19 @@ fn a_start_after_the_point_before_is_a_reset() {
 
 #[test]
 fn a_start_that_is_the_points_own_time_is_not_known() {
-    let restarted = counter(&[(-1000.0, 0.0, 9000), (-1000.0, 10.0, 9010), (20.0, 20.0, 9020), (20.0, 30.0, 9030)]);
-    assert_eq!((grown(&restarted), restarted.rate()), (20.0, Some(20.0 / 30.0)), "the first adds nothing");
-    let always = counter(&[(0.0, 0.0, 9000), (10.0, 10.0, 9010), (20.0, 20.0, 9020), (30.0, 30.0, 5)]);
+    let restarted = counter(&[
+        (-1000.0, 0.0, 9000),
+        (-1000.0, 10.0, 9010),
+        (20.0, 20.0, 9020),
+        (20.0, 30.0, 9030),
+    ]);
+    assert_eq!(
+        (grown(&restarted), restarted.rate()),
+        (20.0, Some(20.0 / 30.0)),
+        "the first adds nothing"
+    );
+    let always =
+        counter(&[(0.0, 0.0, 9000), (10.0, 10.0, 9010), (20.0, 20.0, 9020), (30.0, 30.0, 5)]);
     assert_eq!(grown(&always), 10.0 + 10.0 + 5.0, "who always says so knows no starts");
     let fell = counter(&[(-1000.0, 10.0, 9010), (20.0, 20.0, 7), (20.0, 30.0, 9)]);
     assert_eq!(grown(&fell), 2.0);
@@ -135,8 +161,9 @@ fn without_starts_what_falls_has_started_anew() {
 
 #[test]
 fn a_point_whose_time_is_not_known_takes_no_part_in_rates() {
-    let mut points: Vec<MetricPoint> =
-        (0..4).map(|turn| point(COUNTER, Some(-5.0), f64::from(turn), PointValue::Int(turn.into()))).collect();
+    let mut points: Vec<MetricPoint> = (0..4)
+        .map(|turn| point(COUNTER, Some(-5.0), f64::from(turn), PointValue::Int(turn.into())))
+        .collect();
     points.push(points[0].clone().to_builder().time_unix_nanos(0).build());
     assert_eq!(one(points.clone()).rate(), Some(1.0));
     assert_eq!(one(points).last().unwrap().number(), Some(3.0));
@@ -152,7 +179,12 @@ const EXPLICIT: MetricKind = MetricKind::Histogram { temporality: Temporality::C
 
 fn explicit(bounds: &[f64], counts: &[u64]) -> Histogram {
     let count = counts.iter().sum();
-    Histogram { count, bucket_counts: counts.into(), explicit_bounds: bounds.into(), ..Histogram::default() }
+    Histogram {
+        count,
+        bucket_counts: counts.into(),
+        explicit_bounds: bounds.into(),
+        ..Histogram::default()
+    }
 }
 
 #[test]
@@ -173,13 +205,24 @@ fn a_histogram_of_which_a_bucket_falls_has_started_anew() {
         ..Default::default()
     };
     let of = |values: [ExponentialHistogram; 2]| {
-        let series =
-            one([0.0, 10.0].into_iter().zip(values).map(|(time, value)| point(kind, None, time, value)).collect());
+        let series = one([0.0, 10.0]
+            .into_iter()
+            .zip(values)
+            .map(|(time, value)| point(kind, None, time, value))
+            .collect());
         (grown(&series), series.distribution().unwrap().count())
     };
     assert_eq!(of([exponential(0, 0, &[5, 0], 0), exponential(0, 0, &[0, 9], 0)]), (9.0, 9));
-    assert_eq!(of([exponential(0, 0, &[0, 5], 3), exponential(0, 0, &[0, 9], 1)]), (10.0, 10), "zeros fell");
-    assert_eq!(of([exponential(1, 2, &[5, 1], 0), exponential(0, 1, &[9], 0)]), (3.0, 3), "a coarser scale is none");
+    assert_eq!(
+        of([exponential(0, 0, &[0, 5], 3), exponential(0, 0, &[0, 9], 1)]),
+        (10.0, 10),
+        "zeros fell"
+    );
+    assert_eq!(
+        of([exponential(1, 2, &[5, 1], 0), exponential(0, 1, &[9], 0)]),
+        (3.0, 3),
+        "a coarser scale is none"
+    );
 }
 
 #[test]
@@ -196,7 +239,8 @@ fn histograms_of_two_writers_are_told_apart() {
 }
 
 proptest! {
-    /// Writers with starts far apart, whose points interleave at will, grow by what each of them grows by.
+    /// Writers with starts far apart, whose points interleave at will, grow by what each of them
+    /// grows by.
     #[test]
     fn what_writers_count_adds_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
         let mut values = [1000i64, 3, 50_000, 400];

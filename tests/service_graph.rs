@@ -1,4 +1,5 @@
-//! Who calls whom, where only one side tells of it, where one side failed, and where messages lie between.
+//! Who calls whom, where only one side tells of it, where one side failed, and where messages lie
+//! between.
 
 use slipring::attribute::Attributes;
 use slipring::span::{SpanKind, SpanLink, StatusCode};
@@ -9,8 +10,16 @@ fn span(service: &str, kind: SpanKind, trace: u128, id: u64, parent: u64) -> Spa
     in_namespace("", service, kind, trace, id, parent)
 }
 
-fn in_namespace(namespace: &str, service: &str, kind: SpanKind, trace: u128, id: u64, parent: u64) -> Span {
-    let attributes = Attributes::from([("service.name", service), ("service.namespace", namespace)]);
+fn in_namespace(
+    namespace: &str,
+    service: &str,
+    kind: SpanKind,
+    trace: u128,
+    id: u64,
+    parent: u64,
+) -> Span {
+    let attributes =
+        Attributes::from([("service.name", service), ("service.namespace", namespace)]);
     let source = Source::new(&Resource::new(attributes), &Scope::default());
     Span::builder()
         .source(&source)
@@ -40,15 +49,23 @@ fn store(spans: Vec<Span>) -> Store<Span> {
 fn graph(spans: Vec<Span>) -> ServiceGraph {
     let mut backwards = spans.clone();
     backwards.reverse();
-    let (one, other) = [spans, backwards].map(|spans| store(spans).query().service_graph().unwrap()).into();
-    assert_eq!((&one.services, &one.calls, one.unlinked), (&other.services, &other.calls, other.unlinked));
+    let (one, other) =
+        [spans, backwards].map(|spans| store(spans).query().service_graph().unwrap()).into();
+    assert_eq!(
+        (&one.services, &one.calls, one.unlinked),
+        (&other.services, &other.calls, other.unlinked)
+    );
     one
 }
 
 /// Caller, callee, calls, errors, calls that only the caller tells of.
 fn calls(graph: &ServiceGraph) -> Vec<(&str, &str, u64, u64, u64)> {
     let call = |call: &'_ slipring::trace::ServiceCall| (call.calls, call.errors, call.unmatched);
-    graph.calls.iter().map(|one| (&*one.caller, &*one.callee, call(one).0, call(one).1, call(one).2)).collect()
+    graph
+        .calls
+        .iter()
+        .map(|one| (&*one.caller, &*one.callee, call(one).0, call(one).1, call(one).2))
+        .collect()
 }
 
 fn kind(graph: &ServiceGraph, name: &str) -> NodeKind {
@@ -73,10 +90,22 @@ fn who_has_no_spans_is_a_virtual_node() {
         ),
         (&[("db.system.name", text("postgresql"))], "postgresql", NodeKind::Database),
         (&[("db.system", text("mysql"))], "mysql", NodeKind::Database),
-        (&[("db.system.name", text("postgresql")), ("db.namespace", text("orders"))], "orders", NodeKind::Database),
-        (&[("db.name", text("orders")), ("server.address", text("db-1"))], "db-1", NodeKind::Database),
+        (
+            &[("db.system.name", text("postgresql")), ("db.namespace", text("orders"))],
+            "orders",
+            NodeKind::Database,
+        ),
+        (
+            &[("db.name", text("orders")), ("server.address", text("db-1"))],
+            "db-1",
+            NodeKind::Database,
+        ),
         (&[("messaging.system", text("kafka"))], "kafka", NodeKind::MessagingSystem),
-        (&[("server.address", text("h")), ("peer.service", text("payments"))], "payments", NodeKind::Virtual),
+        (
+            &[("server.address", text("h")), ("peer.service", text("payments"))],
+            "payments",
+            NodeKind::Virtual,
+        ),
     ];
     for (attributes, name, what) in cases {
         for by in [SpanKind::Client, SpanKind::Producer] {
@@ -89,7 +118,10 @@ fn who_has_no_spans_is_a_virtual_node() {
     }
     let says_nothing = graph(vec![span("shop", SpanKind::Client, 1, 2, 0)]);
     assert!(says_nothing.calls.is_empty() && says_nothing.services.len() == 1);
-    let no_caller = graph(vec![with(span("shop", SpanKind::Server, 1, 2, 0), &[("server.address", "me".into())])]);
+    let no_caller = graph(vec![with(
+        span("shop", SpanKind::Server, 1, 2, 0),
+        &[("server.address", "me".into())],
+    )]);
     assert!(no_caller.calls.is_empty(), "a server's own address");
 }
 
@@ -132,18 +164,31 @@ fn a_query_for_a_part_makes_no_virtual_nodes_of_the_rest() {
 
 #[test]
 fn an_error_on_either_side_counts_once() {
-    let timed_out = vec![failed(span("shop", SpanKind::Client, 1, 2, 0)), span("cart", SpanKind::Server, 1, 3, 2)];
+    let timed_out = vec![
+        failed(span("shop", SpanKind::Client, 1, 2, 0)),
+        span("cart", SpanKind::Server, 1, 3, 2),
+    ];
     assert_eq!(calls(&graph(timed_out)), [("shop", "cart", 1, 1, 0)]);
-    let both = vec![failed(span("shop", SpanKind::Client, 1, 2, 0)), failed(span("cart", SpanKind::Server, 1, 3, 2))];
+    let both = vec![
+        failed(span("shop", SpanKind::Client, 1, 2, 0)),
+        failed(span("cart", SpanKind::Server, 1, 3, 2)),
+    ];
     assert_eq!(calls(&graph(both)), [("shop", "cart", 1, 1, 0)]);
     // What the caller did otherwise is not the call.
-    let other = vec![failed(span("shop", SpanKind::Server, 1, 2, 0)), span("cart", SpanKind::Server, 1, 3, 2)];
+    let other = vec![
+        failed(span("shop", SpanKind::Server, 1, 2, 0)),
+        span("cart", SpanKind::Server, 1, 3, 2),
+    ];
     assert_eq!(calls(&graph(other)), [("shop", "cart", 1, 0, 0)]);
 }
 
 #[test]
 fn a_consumer_is_called_by_whom_it_is_linked_to() {
-    let link = |trace: u128, id: u64| SpanLink { trace_id: trace.into(), span_id: id.into(), ..SpanLink::default() };
+    let link = |trace: u128, id: u64| SpanLink {
+        trace_id: trace.into(),
+        span_id: id.into(),
+        ..SpanLink::default()
+    };
     let kafka: &[(&str, Value)] = &[("messaging.system", "kafka".into())];
     let batch = span("mailer", SpanKind::Consumer, 3, 5, 4)
         .to_builder()
@@ -158,7 +203,8 @@ fn a_consumer_is_called_by_whom_it_is_linked_to() {
         // Linked to its own parent: one message.
         span("audit", SpanKind::Consumer, 4, 6, 2).to_builder().links(&[link(4, 2)]).build(),
     ]);
-    let expected = [("shop", "mailer", 1, 0, 0), ("stock", "audit", 1, 0, 0), ("stock", "mailer", 1, 0, 0)];
+    let expected =
+        [("shop", "mailer", 1, 0, 0), ("stock", "audit", 1, 0, 0), ("stock", "mailer", 1, 0, 0)];
     assert_eq!(calls(&graph), expected);
     assert_eq!(graph.services.len(), 4, "no virtual node");
 }
@@ -169,10 +215,14 @@ fn services_of_one_name_in_two_namespaces_are_two() {
         in_namespace("blue", "cart", SpanKind::Client, 1, 2, 0),
         in_namespace("green", "cart", SpanKind::Server, 1, 3, 2),
     ]);
-    let nodes: Vec<(&str, &str)> = graph.services.iter().map(|node| (&*node.namespace, &*node.service)).collect();
+    let nodes: Vec<(&str, &str)> =
+        graph.services.iter().map(|node| (&*node.namespace, &*node.service)).collect();
     assert_eq!(nodes, [("blue", "cart"), ("green", "cart")]);
     let call = &graph.calls[0];
-    assert_eq!((&*call.caller_namespace, &*call.callee_namespace, call.calls), ("blue", "green", 1));
+    assert_eq!(
+        (&*call.caller_namespace, &*call.callee_namespace, call.calls),
+        ("blue", "green", 1)
+    );
 }
 
 #[test]

@@ -118,7 +118,8 @@ fn records_left_at_shutdown_are_counted_as_missed_or_drained() {
         store.on_evict(move |_, _, _| {
             hooked.fetch_add(1, Ordering::SeqCst);
         });
-        let places: Vec<_> = (0..50).map(|number| store.push(Counted::new(&census, 1, number)).unwrap()).collect();
+        let places: Vec<_> =
+            (0..50).map(|number| store.push(Counted::new(&census, 1, number)).unwrap()).collect();
         let inside = store.visit(places[0], |_| store.drain().unwrap_err()).unwrap();
         assert_eq!(inside, StreamError::Reentrant);
         let drained = store.drain().unwrap();

@@ -1,4 +1,5 @@
-//! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a span again. In every order of arrival.
+//! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a
+//! span again. In every order of arrival.
 
 use slipring::span::{SpanKind, StatusCode};
 use slipring::trace::{Trace, TraceOrder};
@@ -39,7 +40,13 @@ fn told(trace: &Trace) -> Told {
     let service = |place: usize| trace.spans[place].span.service().to_owned();
     let one = |place: usize| {
         let one = &trace.spans[place];
-        (service(place), one.span.span_id().into(), one.depth, one.parent.map(service), one.self_time)
+        (
+            service(place),
+            one.span.span_id().into(),
+            one.depth,
+            one.parent.map(service),
+            one.self_time,
+        )
     };
     (0..trace.spans.len()).map(one).collect()
 }
@@ -53,7 +60,8 @@ fn the_same_in_every_order(spans: &[Span]) -> (Trace, Store<Span>) {
         store.push_batch(spans).unwrap();
         let trace = store.trace(TRACE).unwrap();
         let graph = store.query().service_graph().unwrap();
-        let rest = (trace.summary(), trace.critical_path(), graph.services, graph.calls, graph.unlinked);
+        let rest =
+            (trace.summary(), trace.critical_path(), graph.services, graph.calls, graph.unlinked);
         match &first {
             None => first = Some((trace, rest)),
             Some(first) => assert_eq!((&first.0, &first.1), (&trace, &rest)),
@@ -65,7 +73,10 @@ fn the_same_in_every_order(spans: &[Span]) -> (Trace, Store<Span>) {
 
 fn calls(store: &Store<Span>) -> Vec<(String, String, u64, u64)> {
     let calls = store.query().service_graph().unwrap().calls;
-    calls.into_iter().map(|call| (call.caller.into(), call.callee.into(), call.calls, call.errors)).collect()
+    calls
+        .into_iter()
+        .map(|call| (call.caller.into(), call.callee.into(), call.calls, call.errors))
+        .collect()
 }
 
 fn edge(caller: &str, callee: &str, calls: u64, errors: u64) -> (String, String, u64, u64) {
@@ -135,8 +146,12 @@ fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
 #[test]
 fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
     let early = span("a", SpanKind::Server, 1, 0, 10, 0);
-    let whole = span("a", SpanKind::Server, 1, 0, 10, 50).to_builder().status(StatusCode::Error, "").build();
-    let (trace, store) = the_same_in_every_order(&[early, whole.clone(), whole.clone(), whole.clone()]);
+    let whole = span("a", SpanKind::Server, 1, 0, 10, 50)
+        .to_builder()
+        .status(StatusCode::Error, "")
+        .build();
+    let (trace, store) =
+        the_same_in_every_order(&[early, whole.clone(), whole.clone(), whole.clone()]);
     assert_eq!(trace.duplicates, 3);
     assert_eq!(trace.spans[0].span, whole);
     let graph = store.query().service_graph().unwrap();
@@ -161,7 +176,8 @@ fn spans_that_have_only_the_id_in_common_are_each_shown() {
 #[test]
 fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
     let many = 200_000;
-    let mut spans: Vec<Span> = (0..many).map(|n| span("a", SpanKind::Client, 2, 1, 1 + n, 1 << 30)).collect();
+    let mut spans: Vec<Span> =
+        (0..many).map(|n| span("a", SpanKind::Client, 2, 1, 1 + n, 1 << 30)).collect();
     spans.extend((0..many).map(|n| span("b", SpanKind::Server, 2, 1, 1 + n, 1 << 30)));
     spans.extend((0..many).map(|n| span("c", SpanKind::Internal, 3, 2, 1 + n, 1 << 30)));
     assert_eq!(Trace::assemble(TraceId::from(TRACE), spans).spans.len() as u64, 3 * many);
@@ -189,8 +205,13 @@ fn times_that_are_not_known_take_no_part() {
     assert_eq!(slowest.iter().map(|one| one.duration).collect::<Vec<_>>(), [200, 100]);
     assert_eq!(store.query().traces().at_least(201).collect().unwrap(), []);
     assert_eq!(store.query().duration(201..).count(), Ok(0));
-    assert_eq!(store.query().duration(..=300).count(), Ok(2), "how long the others took is not known");
+    assert_eq!(
+        store.query().duration(..=300).count(),
+        Ok(2),
+        "how long the others took is not known"
+    );
     assert_eq!(store.query().duration(..).count(), Ok(4));
-    let nothing_known = Trace::assemble(TraceId::from(TRACE), vec![span("a", SpanKind::Server, 1, 0, 0, 0)]);
+    let nothing_known =
+        Trace::assemble(TraceId::from(TRACE), vec![span("a", SpanKind::Server, 1, 0, 0, 0)]);
     assert_eq!((nothing_known.duration(), nothing_known.times()), (0, 0..0));
 }

@@ -1,4 +1,5 @@
-//! What an index, or a time range, spares: by records looked at, which repeats exactly, and not by time.
+//! What an index, or a time range, spares: by records looked at, which repeats exactly, and not by
+//! time.
 
 mod support;
 
@@ -8,10 +9,12 @@ use support::{Census, Counted};
 
 const SIZES: [u64; 5] = [10, 100, 1_000, 10_000, 100_000];
 
-/// `size` records whose number is unique and in the order of time, and whose key is one of seven; all indexed.
+/// `size` records whose number is unique and in the order of time, and whose key is one of seven;
+/// all indexed.
 fn store(size: u64) -> Store<Counted> {
     let census = Census::new();
-    let store: Store<Counted> = Store::builder().capacity(size as usize).shards(4).manual().build().unwrap();
+    let store: Store<Counted> =
+        Store::builder().capacity(size as usize).shards(4).manual().build().unwrap();
     for number in 0..size * 2 {
         store.push(Counted::new(&census, number % 7, number)).map(drop).unwrap();
     }
@@ -43,7 +46,8 @@ fn a_key_costs_what_carries_it() {
         let by_index = report(store.query().key("key", 3u64));
         let by_scan = scan(&store, |record| record.key == 3);
         assert_eq!(by_index.shown, by_scan.shown);
-        // In each shard the walk's last step may be to one that has been evicted; that one is not looked at.
+        // In each shard the walk's last step may be to one that has been evicted; that one is not
+        // looked at.
         assert_eq!(by_index.looked_at, by_index.shown, "{size}");
     }
 }
@@ -69,7 +73,11 @@ fn of_several_indexes_the_rarest_leads() {
             store.query().key("number", number).key("key", number % 7),
         ] {
             let found = report(query);
-            assert_eq!((found.shown, found.looked_at, found.led_by), (1, 1, Some("number")), "{size}");
+            assert_eq!(
+                (found.shown, found.looked_at, found.led_by),
+                (1, 1, Some("number")),
+                "{size}"
+            );
         }
     }
 }
@@ -81,7 +89,8 @@ fn a_narrow_range_of_time_leaves_out_most_blocks() {
         let (start, length) = (size + size / 3, size / 100);
         let by_time = report(store.query().between(start..start + length));
         assert_eq!(by_time.shown, length);
-        // Two blocks of 64 are there in part in each shard, and one run of pushes is not in the order of the others.
+        // Two blocks of 64 are there in part in each shard, and one run of pushes is not in the
+        // order of the others.
         assert!(by_time.looked_at <= length + 4 * 3 * 64, "{size}: {}", by_time.looked_at);
         // A common key does not lead where the range is narrower.
         let both = report(store.query().key("key", 3u64).between(start..start + length));
@@ -100,7 +109,8 @@ fn a_limit_costs_what_it_lets_through() {
         for order in [Order::Newest, Order::Oldest] {
             let page = report(store.query().order(order).limit(10));
             assert_eq!(page.shown, 10);
-            // Each shard gives its share of four, and those that hold the first give more, twice as much each time.
+            // Each shard gives its share of four, and those that hold the first give more, twice as
+            // much each time.
             assert!(page.looked_at <= 4 * 4 + 8 + 16 + 32, "{size} {order:?}: {}", page.looked_at);
         }
         let page = report(store.query().key("key", 3u64).limit(10));
@@ -117,8 +127,9 @@ fn news_cost_what_is_new() {
         let census = Census::new();
         let bookmark = store.bookmark();
         let new = 5;
-        (0..new)
-            .for_each(|number| store.push(Counted::new(&census, number % 7, 10 * size + number)).map(drop).unwrap());
+        (0..new).for_each(|number| {
+            store.push(Counted::new(&census, number % 7, 10 * size + number)).map(drop).unwrap()
+        });
         let news = report(store.query().since(&bookmark));
         assert_eq!((news.shown, news.looked_at, news.missed), (new, new, 0), "{size}");
         let of_a_key = report(store.query().since(&bookmark).key("key", 3u64));

@@ -1,4 +1,5 @@
-//! Threads of every kind at once, for some seconds (`SLIPRING_STRESS_SECONDS`), ending in conservation and the audit.
+//! Threads of every kind at once, for some seconds (`SLIPRING_STRESS_SECONDS`), ending in
+//! conservation and the audit.
 
 mod support;
 
@@ -50,10 +51,15 @@ fn stress(store: &Store<Counted>, hooked: bool) {
                 while running() {
                     key = (key + 1) % 7;
                     let answer = store.query().key("key", key).limit(50).collect().unwrap();
-                    assert!(answer.iter().all(|record| record.key == key && record.number % 7 == key));
+                    assert!(
+                        answer.iter().all(|record| record.key == key && record.number % 7 == key)
+                    );
                     for (position, record) in answer.positions.iter().zip(&answer.records) {
                         if let Ok(found) = store.get(*position) {
-                            assert_eq!(found.number, record.number, "a position never means another record");
+                            assert_eq!(
+                                found.number, record.number,
+                                "a position never means another record"
+                            );
                         }
                     }
                     assert!(store.len() <= store.capacity());
@@ -67,13 +73,20 @@ fn stress(store: &Store<Counted>, hooked: bool) {
                 rounds += 1;
                 if let Ok(stream) = store.evictions(100) {
                     std::thread::sleep(Duration::from_millis(3));
-                    let records = std::iter::from_fn(|| stream.try_recv()).map(|evicted| evicted.record.number % 7);
-                    streamed.fetch_add(records.filter(|key| *key < 7).count() as u64, Ordering::Relaxed);
+                    let records = std::iter::from_fn(|| stream.try_recv())
+                        .map(|evicted| evicted.record.number % 7);
+                    streamed.fetch_add(
+                        records.filter(|key| *key < 7).count() as u64,
+                        Ordering::Relaxed,
+                    );
                 }
                 store.audit().unwrap();
                 store.flush().unwrap();
                 let stats = store.stats();
-                assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+                assert_eq!(
+                    stats.offered,
+                    stats.count + stats.evicted.total() + stats.rejected.total()
+                );
                 if rounds % 8 == 1 {
                     store.clear();
                 }
@@ -83,9 +96,13 @@ fn stress(store: &Store<Counted>, hooked: bool) {
         let all_happened = || {
             let evicted = store.stats().evicted;
             let streamed = streamed.load(Ordering::Relaxed) > 0;
-            streamed && evicted.capacity > 0 && evicted.cleared > 0 && (!hooked || seen.load(Ordering::Relaxed) > 0)
+            streamed
+                && evicted.capacity > 0
+                && evicted.cleared > 0
+                && (!hooked || seen.load(Ordering::Relaxed) > 0)
         };
-        let (until, at_last) = (Instant::now() + seconds(), Instant::now() + Duration::from_secs(120));
+        let (until, at_last) =
+            (Instant::now() + seconds(), Instant::now() + Duration::from_secs(120));
         while Instant::now() < until || !all_happened() && Instant::now() < at_last {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -120,6 +137,7 @@ fn a_ring_with_hooks_that_rejects() {
 
 #[test]
 fn a_ring_without_a_thread_and_with_colliding_fingerprints() {
-    let store = Store::builder().capacity(500).shards(1).manual().fingerprint_bits(4).build().unwrap();
+    let store =
+        Store::builder().capacity(500).shards(1).manual().fingerprint_bits(4).build().unwrap();
     stress(&store, false);
 }

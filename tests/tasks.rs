@@ -16,8 +16,14 @@ use support::{Census, Counted};
 #[test]
 fn a_task_waits_for_room_and_is_woken() {
     let census = Census::new();
-    let store: Store<Counted> =
-        Store::builder().capacity(8).shards(1).slack(2).spare_slots(0).on_full(OnFull::Reject).build().unwrap();
+    let store: Store<Counted> = Store::builder()
+        .capacity(8)
+        .shards(1)
+        .slack(2)
+        .spare_slots(0)
+        .on_full(OnFull::Reject)
+        .build()
+        .unwrap();
     let first = store.push(Counted::new(&census, 1, 0)).map_err(|error| error.reason).unwrap();
     let (leave, left) = mpsc::channel::<()>();
     let (looking, looks) = mpsc::channel();
@@ -66,7 +72,8 @@ fn streams_give_each_record_once_or_count_it() {
     let producer = {
         let (store, census) = (store.clone(), census.clone());
         thread::spawn(move || {
-            (0..30_000).for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
+            (0..30_000)
+                .for_each(|number| store.push(Counted::new(&census, 1, number)).map(drop).unwrap());
             thread::sleep(Duration::from_millis(50));
             store.shutdown().unwrap();
         })

@@ -19,7 +19,8 @@ fn everything_of_one_trace_comes_from_all_three() {
     let id = TraceId::from(7);
     telemetry.traces().push(Span::builder().trace_id(id).span_id(SpanId::from(1)).build()).unwrap();
     for (trace, time) in [(7, 30), (8, 10), (7, 20)] {
-        let record = LogRecord::builder().trace_id(TraceId::from(trace)).time_unix_nanos(time).build();
+        let record =
+            LogRecord::builder().trace_id(TraceId::from(trace)).time_unix_nanos(time).build();
         telemetry.logs().push(record).unwrap();
     }
     let exemplar = |trace: u128, time_unix_nanos| Exemplar {
@@ -27,14 +28,19 @@ fn everything_of_one_trace_comes_from_all_three() {
         time_unix_nanos,
         ..Exemplar::default()
     };
-    for exemplars in [vec![exemplar(7, 2), exemplar(8, 3)], vec![exemplar(8, 1)], vec![exemplar(7, 1)]] {
+    for exemplars in
+        [vec![exemplar(7, 2), exemplar(8, 3)], vec![exemplar(8, 1)], vec![exemplar(7, 1)]]
+    {
         let point = MetricPoint::builder().source(&source("shop")).exemplars(&exemplars);
         telemetry.metrics().push(point.build()).unwrap();
     }
     let all = telemetry.trace(id);
     assert_eq!(all.trace.unwrap().spans.len(), 1);
     assert_eq!(all.logs.iter().map(|log| log.time_unix_nanos()).collect::<Vec<_>>(), [20, 30]);
-    assert_eq!(all.exemplars.iter().map(|one| one.exemplar.time_unix_nanos).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(
+        all.exemplars.iter().map(|one| one.exemplar.time_unix_nanos).collect::<Vec<_>>(),
+        [1, 2]
+    );
     let nothing = telemetry.trace(TraceId::from(9));
     assert!(nothing.trace.is_none() && nothing.logs.is_empty() && nothing.exemplars.is_empty());
 }
@@ -84,7 +90,10 @@ fn names_are_few() {
 fn a_bookmark_of_another_store_is_refused() {
     let (one, other) = (telemetry(), telemetry());
     assert_eq!(one.since(&other.bookmark()).unwrap_err(), QueryError::OtherStore);
-    assert_eq!(one.traces().follow_from(other.traces().bookmark(), |query| query).unwrap_err(), QueryError::OtherStore);
+    assert_eq!(
+        one.traces().follow_from(other.traces().bookmark(), |query| query).unwrap_err(),
+        QueryError::OtherStore
+    );
 }
 
 #[test]

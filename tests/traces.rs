@@ -1,4 +1,5 @@
-//! Traces: random trees delivered in any order, with losses and duplicates, against plain recomputations.
+//! Traces: random trees delivered in any order, with losses and duplicates, against plain
+//! recomputations.
 
 use proptest::prelude::*;
 use slipring::span::StatusCode;
@@ -18,7 +19,8 @@ fn span(id: u64, parent: Option<u64>, start: u64, end: u64) -> Span {
         .build()
 }
 
-/// Span `n` has the id `n + 1`; its parent is any span, itself included, or none, or one that never comes.
+/// Span `n` has the id `n + 1`; its parent is any span, itself included, or none, or one that never
+/// comes.
 fn spans() -> impl Strategy<Value = Vec<Span>> {
     let one = (0..24u64, 1..60u64, 0..40u64);
     prop::collection::vec(one, 1..20).prop_map(|spans| {
@@ -67,14 +69,20 @@ fn check(trace: &Trace, delivered: &[Span]) {
             }
         }
         let own = times(&one.span);
-        let idle = own.filter(|moment| !children(trace, place).any(|child| times(&child.span).contains(moment)));
+        let idle = own.filter(|moment| {
+            !children(trace, place).any(|child| times(&child.span).contains(moment))
+        });
         assert_eq!(one.self_time, idle.count() as u64);
     }
     let starts = |parent: Option<usize>| {
-        let siblings = trace.spans.iter().filter(move |one| one.parent == parent && parent.is_some());
+        let siblings =
+            trace.spans.iter().filter(move |one| one.parent == parent && parent.is_some());
         siblings.map(|one| one.span.start_unix_nanos()).collect::<Vec<_>>()
     };
-    assert!((0..trace.spans.len()).all(|place| starts(Some(place)).is_sorted()), "siblings by their start");
+    assert!(
+        (0..trace.spans.len()).all(|place| starts(Some(place)).is_sorted()),
+        "siblings by their start"
+    );
 }
 
 /// Whether its ancestors lead back to it.
@@ -104,7 +112,8 @@ fn check_path(trace: &Trace) {
         let ended_meanwhile = children(trace, segment.span)
             .filter(|child| child.span.start_unix_nanos() < child.span.end_unix_nanos())
             .any(|child| {
-                segment.times.start < child.span.end_unix_nanos() && child.span.end_unix_nanos() <= segment.times.end
+                segment.times.start < child.span.end_unix_nanos()
+                    && child.span.end_unix_nanos() <= segment.times.end
             });
         assert!(!ended_meanwhile, "a child was waited for: {segment:?}");
     }
@@ -158,7 +167,8 @@ fn at_most_partial(trace: &Trace, left: Vec<Span>) -> Trace {
 
 #[test]
 fn a_chain_of_a_hundred_thousand_is_no_problem() {
-    let chain = (0..100_000).map(|n| span(n + 1, (n > 0).then_some(n), n + 1, 300_001 - n)).collect();
+    let chain =
+        (0..100_000).map(|n| span(n + 1, (n > 0).then_some(n), n + 1, 300_001 - n)).collect();
     let trace = Trace::assemble(TraceId::from(TRACE), chain);
     assert_eq!(trace.spans.last().unwrap().depth, 99_999);
     assert_eq!(trace.critical_path().len(), 199_999);
@@ -213,7 +223,10 @@ fn summaries_tell_what_is_newest_slowest_and_failing() {
     let all = store.query().traces().collect().unwrap();
     assert_eq!(all.iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>(), [8, 7]);
     let first = &all[1];
-    assert_eq!((&*first.root_service, &*first.root_name, first.has_root), ("shop", "POST /cart", true));
+    assert_eq!(
+        (&*first.root_service, &*first.root_name, first.has_root),
+        ("shop", "POST /cart", true)
+    );
     assert_eq!((first.start_unix_nanos, first.duration, first.spans, first.errors), (10, 90, 3, 3));
     assert_eq!(first.services, ["cart".into(), "shop".into(), "stock".into()]);
     assert!(!all[0].has_root && &*all[0].root_name == "List");
@@ -233,10 +246,14 @@ fn summaries_tell_what_is_newest_slowest_and_failing() {
 #[test]
 fn the_service_graph_counts_each_call_once() {
     let graph = two_traces().query().service_graph().unwrap();
-    let calls: Vec<(&str, &str, u64, u64, u64)> =
-        graph.calls.iter().map(|c| (&*c.caller, &*c.callee, c.calls, c.errors, c.latency(0.5))).collect();
+    let calls: Vec<(&str, &str, u64, u64, u64)> = graph
+        .calls
+        .iter()
+        .map(|c| (&*c.caller, &*c.callee, c.calls, c.errors, c.latency(0.5)))
+        .collect();
     assert_eq!(calls, [("cart", "stock", 2, 1, 10), ("shop", "cart", 1, 1, 40)]);
-    let services: Vec<(&str, u64, u64)> = graph.services.iter().map(|s| (&*s.service, s.spans, s.errors)).collect();
+    let services: Vec<(&str, u64, u64)> =
+        graph.services.iter().map(|s| (&*s.service, s.spans, s.errors)).collect();
     assert_eq!(services, [("cart", 2, 1), ("shop", 1, 1), ("stock", 2, 1)]);
     assert_eq!(graph.unlinked, 1);
     assert_eq!(graph.calls[0].error_rate(), 0.5);

@@ -1,4 +1,5 @@
-//! Wakers are foreign code: one that panics, pushes, queries or drops handles harms neither the store nor its other waiters.
+//! Wakers are foreign code: one that panics, pushes, queries or drops handles harms neither the
+//! store nor its other waiters.
 #![cfg(feature = "async")]
 
 mod support;
@@ -54,7 +55,8 @@ fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
 #[test]
 fn a_waker_that_panics_does_not_end_the_indexer() {
     let census = Census::new();
-    let store: Store<Counted> = Store::builder().capacity(100).shards(1).on_full(OnFull::Reject).build().unwrap();
+    let store: Store<Counted> =
+        Store::builder().capacity(100).shards(1).on_full(OnFull::Reject).build().unwrap();
     let hooked = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&hooked);
     store.on_evict(move |_, _, _| {
@@ -118,7 +120,11 @@ fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
     assert_eq!((given_up, store.stats().caught_panics, bad.alive()), (2, 2, 1));
     while store.step() {}
     assert_eq!((bad.woken(), store.stats().caught_panics, bad.alive()), (1, 3, 0));
-    let pushed = waiting.unwrap().as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
+    let pushed = waiting
+        .unwrap()
+        .as_mut()
+        .poll(&mut Context::from_waker(std::task::Waker::noop()))
+        .is_ready();
     assert!(pushed);
 }
 
@@ -136,7 +142,8 @@ fn a_waker_that_panics_when_dropped_does_not_reach_who_drops_a_follower() {
 fn a_waker_that_panics_when_cloned_leaves_nothing_behind() {
     let census = Census::new();
     let store = manual(4);
-    let (mut one, mut other) = (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
+    let (mut one, mut other) =
+        (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
     let (bad, good) = (Foreign::new().on_clone(panic_quietly), Foreign::new());
     let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut one, &bad)));
     assert!(polled.is_err(), "who polls is told: the task could never be woken");
@@ -252,7 +259,10 @@ fn a_waker_may_drop_the_last_handle_or_try_to_shut_down() {
             let handle = Arc::clone(&handle);
             move || {
                 let store = handle.lock().unwrap().take();
-                assert!(store.as_ref().is_none_or(|store| store.shutdown().is_err()), "it would wait for itself");
+                assert!(
+                    store.as_ref().is_none_or(|store| store.shutdown().is_err()),
+                    "it would wait for itself"
+                );
                 drop(store);
             }
         });
@@ -287,7 +297,9 @@ fn a_waiter_has_one_waker_at_the_most() {
             while store.try_push(Counted::new(&census, 1, 1)).is_ok() {}
             let mut push = store.push_async(Counted::new(&census, 2, 0));
             for _ in 0..100 {
-                assert!(Pin::new(&mut push).poll(&mut Context::from_waker(&one.waker())).is_pending());
+                assert!(
+                    Pin::new(&mut push).poll(&mut Context::from_waker(&one.waker())).is_pending()
+                );
                 assert_eq!(one.alive(), 1);
             }
         })

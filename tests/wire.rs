@@ -1,5 +1,5 @@
-//! Hostile protobuf: what prost takes is taken with the same meaning, what it refuses is refused, and what comes out can be
-//! read by others. No request costs more than in proportion to its bytes.
+//! Hostile protobuf: what prost takes is taken with the same meaning, what it refuses is refused,
+//! and what comes out can be read by others. No request costs more than in proportion to its bytes.
 #![cfg(feature = "otlp")]
 
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
@@ -49,7 +49,11 @@ fn attribute(name: &str, value: &[u8]) -> Vec<u8> {
 /// A value in so many maps, or lists.
 fn nested(depth: usize, in_maps: bool) -> Vec<u8> {
     (0..depth).fold(number(3, 1), |value, _| {
-        if in_maps { field(6, &field(1, &attribute("a", &value))) } else { field(5, &field(1, &value)) }
+        if in_maps {
+            field(6, &field(1, &attribute("a", &value)))
+        } else {
+            field(5, &field(1, &value))
+        }
     })
 }
 
@@ -73,18 +77,23 @@ fn out(kind: Kind, request: &Request) -> Vec<u8> {
     }
 }
 
-/// What prost makes of a request, for a person to read; without what encloses no records, which has nothing to be kept with.
+/// What prost makes of a request, for a person to read; without what encloses no records, which has
+/// nothing to be kept with.
 fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
     Ok(match kind {
         Kind::Traces => {
             let mut data = trace::TracesData::decode(body)?;
-            data.resource_spans.iter_mut().for_each(|of| of.scope_spans.retain(|of| !of.spans.is_empty()));
+            data.resource_spans
+                .iter_mut()
+                .for_each(|of| of.scope_spans.retain(|of| !of.spans.is_empty()));
             data.resource_spans.retain(|of| !of.scope_spans.is_empty());
             format!("{data:#?}")
         }
         Kind::Logs => {
             let mut data = logs::LogsData::decode(body)?;
-            data.resource_logs.iter_mut().for_each(|of| of.scope_logs.retain(|of| !of.log_records.is_empty()));
+            data.resource_logs
+                .iter_mut()
+                .for_each(|of| of.scope_logs.retain(|of| !of.log_records.is_empty()));
             data.resource_logs.retain(|of| !of.scope_logs.is_empty());
             format!("{data:#?}")
         }
@@ -102,7 +111,9 @@ fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
             for of in data.resource_metrics.iter_mut().flat_map(|of| &mut of.scope_metrics) {
                 of.metrics.retain(|metric| !is_empty(metric));
             }
-            data.resource_metrics.iter_mut().for_each(|of| of.scope_metrics.retain(|of| !of.metrics.is_empty()));
+            data.resource_metrics
+                .iter_mut()
+                .for_each(|of| of.scope_metrics.retain(|of| !of.metrics.is_empty()));
             data.resource_metrics.retain(|of| !of.scope_metrics.is_empty());
             format!("{data:#?}")
         }
@@ -115,12 +126,19 @@ fn differential(what: &str, kind: Kind, body: &[u8]) {
     match (decoded(kind, body), request) {
         (Err(_), Err(_)) => {}
         (Err(error), Ok(request)) => {
-            assert!(!request.rejected.is_empty(), "{what}: prost refuses it ({error}), and it was taken");
+            assert!(
+                !request.rejected.is_empty(),
+                "{what}: prost refuses it ({error}), and it was taken"
+            );
             decoded(kind, &out(kind, &request)).unwrap();
         }
         (Ok(_), Err(error)) => panic!("{what}: prost takes it, and it was refused: {error}"),
         (Ok(expected), Ok(request)) => {
-            assert!(request.rejected.is_empty(), "{what}: prost takes it, and it was rejected: {}", request.rejected);
+            assert!(
+                request.rejected.is_empty(),
+                "{what}: prost takes it, and it was rejected: {}",
+                request.rejected
+            );
             let out = out(kind, &request);
             assert_eq!(decoded(kind, &out).unwrap(), expected, "{what}");
             let again = read(kind, &out);
@@ -142,15 +160,24 @@ fn what_is_given_twice_means_what_prost_makes_of_it() {
     use Kind::{Logs, Metrics, Traces};
     let resource = |name: &str| field(1, &field(1, &attribute(name, &field(1, b"x"))));
     let spans = field(2, &field(2, &span(b"")));
-    differential("two resources", Traces, &field(1, &[resource("a"), spans.clone(), resource("b")].concat()));
-    let scope = |fields: &[u8]| field(1, &field(2, &[fields.to_vec(), field(2, &span(b""))].concat()));
+    differential(
+        "two resources",
+        Traces,
+        &field(1, &[resource("a"), spans.clone(), resource("b")].concat()),
+    );
+    let scope =
+        |fields: &[u8]| field(1, &field(2, &[fields.to_vec(), field(2, &span(b""))].concat()));
     let two = [field(1, &field(1, b"name")), field(1, &field(2, b"version"))].concat();
     differential("two scopes", Traces, &scope(&two));
     differential("two schemas", Traces, &scope(&[field(3, b"one"), field(3, b"two")].concat()));
     let (one, other) = (field(2, b"message"), number(3, 2));
     let status = [field(15, &one), field(15, &other), field(15, b"")].concat();
     differential("two statuses", Traces, &in_scope(&span(&status)));
-    differential("two names", Traces, &in_scope(&span(&[field(5, b"one"), field(5, b"")].concat())));
+    differential(
+        "two names",
+        Traces,
+        &in_scope(&span(&[field(5, b"one"), field(5, b"")].concat())),
+    );
     let array = |value: u64| field(5, &field(1, &number(3, value)));
     for (what, value) in [
         ("two arrays", [array(1), array(2)].concat()),
@@ -162,22 +189,48 @@ fn what_is_given_twice_means_what_prost_makes_of_it() {
         differential(what, Logs, &in_scope(&field(5, &value)));
         differential(what, Logs, &in_scope(&[field(5, &value), field(5, &value)].concat()));
         differential(what, Traces, &in_scope(&span(&field(9, &attribute("a", &value)))));
-        differential(what, Traces, &in_scope(&span(&field(9, &[field(2, &value), attribute("b", &value)].concat()))));
+        differential(
+            what,
+            Traces,
+            &in_scope(&span(&field(9, &[field(2, &value), attribute("b", &value)].concat()))),
+        );
     }
-    differential("two gauges", Metrics, &metric(&[field(5, &point(1)), field(5, &point(2))].concat()));
+    differential(
+        "two gauges",
+        Metrics,
+        &metric(&[field(5, &point(1)), field(5, &point(2))].concat()),
+    );
     differential(
         "two sums",
         Metrics,
-        &metric(&[field(7, &[point(1), number(2, 2)].concat()), field(7, &[point(2), number(3, 1)].concat())].concat()),
+        &metric(
+            &[
+                field(7, &[point(1), number(2, 2)].concat()),
+                field(7, &[point(2), number(3, 1)].concat()),
+            ]
+            .concat(),
+        ),
     );
-    let mixed = [field(5, &point(1)), field(7, &point(2)), field(5, &point(3)), field(5, &point(4))].concat();
+    let mixed =
+        [field(5, &point(1)), field(7, &point(2)), field(5, &point(3)), field(5, &point(4))]
+            .concat();
     differential("a gauge, a sum, two gauges", Metrics, &metric(&mixed));
     let meta = |name: &str| field(12, &attribute(name, b""));
-    differential("metadata on both sides", Metrics, &metric(&[meta("a"), field(5, &point(1)), meta("b")].concat()));
-    differential("two units", Metrics, &metric(&[field(3, b"a"), field(5, &point(1)), field(3, b"b")].concat()));
-    let buckets = |number: u32, tag: u32, bytes: &[u8]| metric(&field(tag, &field(1, &field(number, bytes))));
+    differential(
+        "metadata on both sides",
+        Metrics,
+        &metric(&[meta("a"), field(5, &point(1)), meta("b")].concat()),
+    );
+    differential(
+        "two units",
+        Metrics,
+        &metric(&[field(3, b"a"), field(5, &point(1)), field(3, b"b")].concat()),
+    );
+    let buckets =
+        |number: u32, tag: u32, bytes: &[u8]| metric(&field(tag, &field(1, &field(number, bytes))));
     differential("no whole numbers", Metrics, &buckets(6, 9, &[0; 12]));
-    let lists = [fixed64(6, 1), field(6, &[1; 16]), fixed64(6, 3), field(7, b""), fixed64(7, 9)].concat();
+    let lists =
+        [fixed64(6, 1), field(6, &[1; 16]), fixed64(6, 3), field(7, b""), fixed64(7, 9)].concat();
     differential("unpacked buckets", Metrics, &metric(&field(9, &field(1, &lists))));
     let counts = [field(2, &[1, 2]), number(2, 300), number(1, 5)].concat();
     let sides = [field(8, &counts), field(8, &counts), field(9, &counts)].concat();
@@ -190,14 +243,25 @@ fn what_is_given_twice_means_what_prost_makes_of_it() {
 fn other_wire_types_are_refused_where_prost_refuses_them() {
     use Kind::{Logs, Metrics, Traces};
     let any = |at: u32| {
-        [number(at, 5), fixed64(at, 5), fixed32(at, 5), field(at, b""), field(at, b"\x08\x01"), group(at, b"")]
+        [
+            number(at, 5),
+            fixed64(at, 5),
+            fixed32(at, 5),
+            field(at, b""),
+            field(at, b"\x08\x01"),
+            group(at, b""),
+        ]
     };
     for at in (1..=18).chain([100, 536_870_911]) {
         for field_of in any(at) {
             let shown = format!("field {at}: {field_of:?}");
             differential(&shown, Traces, &field_of);
             differential(&shown, Traces, &field(1, &field_of));
-            differential(&shown, Traces, &field(1, &[field(2, &field(2, &span(b""))), field_of.clone()].concat()));
+            differential(
+                &shown,
+                Traces,
+                &field(1, &[field(2, &field(2, &span(b""))), field_of.clone()].concat()),
+            );
             differential(&shown, Traces, &field(1, &field(1, &field_of)));
             // An empty span has no ids.
             if at != 2 {
@@ -208,14 +272,23 @@ fn other_wire_types_are_refused_where_prost_refuses_them() {
             differential(&shown, Logs, &in_scope(&field(5, &field_of)));
             differential(&shown, Logs, &in_scope(&field(6, &field_of)));
             for tag in [5, 7, 9, 10, 11] {
-                differential(&shown, Metrics, &metric(&field(tag, &[point(1), field_of.clone()].concat())));
+                differential(
+                    &shown,
+                    Metrics,
+                    &metric(&field(tag, &[point(1), field_of.clone()].concat())),
+                );
                 differential(&shown, Metrics, &metric(&field(tag, &field(1, &field_of))));
             }
             if at != 1 && !(5..=11).contains(&at) {
-                differential(&shown, Metrics, &metric(&[field_of.clone(), field(5, &point(1))].concat()));
+                differential(
+                    &shown,
+                    Metrics,
+                    &metric(&[field_of.clone(), field(5, &point(1))].concat()),
+                );
             } else {
                 // Of a metric that has only damaged data, prost's refusal is told.
-                let request = Request::read(Metrics, Encoding::Protobuf, &metric(&field_of)).unwrap();
+                let request =
+                    Request::read(Metrics, Encoding::Protobuf, &metric(&field_of)).unwrap();
                 let refused = decoded(Metrics, &metric(&field_of)).is_err();
                 assert_eq!(!request.rejected.is_empty(), refused, "{shown}");
             }
@@ -235,30 +308,48 @@ fn damaged_framing_is_refused_where_prost_refuses_it() {
     let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
     for length in 1..=12 {
         for last in [0, 1, 2, 0x7f] {
-            cases.push((format!("a varint of {length}, {last}"), [key(6, 0), long(length, last)].concat()));
+            cases.push((
+                format!("a varint of {length}, {last}"),
+                [key(6, 0), long(length, last)].concat(),
+            ));
             cases.push((
                 format!("a length of {length}, {last}"),
                 [key(5, 2), long(length, last), vec![b'a'; 9]].concat(),
             ));
-            cases.push((format!("a key of {length}, {last}"), [long(length, last), vec![0; 16]].concat()));
+            cases.push((
+                format!("a key of {length}, {last}"),
+                [long(length, last), vec![0; 16]].concat(),
+            ));
         }
     }
-    for length in [1, 100, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, i64::MAX as u64, u64::MAX] {
+    for length in
+        [1, 100, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, i64::MAX as u64, u64::MAX]
+    {
         cases.push((format!("a length of {length}"), [key(5, 2), varint(length)].concat()));
     }
     for wire in [3, 4, 6, 7] {
         cases.push((format!("wire type {wire}"), key(99, wire)));
     }
     cases.push(("a group's other end".to_owned(), [key(99, 3), key(98, 4)].concat()));
-    cases.push(("groups".to_owned(), group(99, &[number(1, 1), group(98, &field(7, b"x"))].concat())));
+    cases.push((
+        "groups".to_owned(),
+        group(99, &[number(1, 1), group(98, &field(7, b"x"))].concat()),
+    ));
     cases.push(("number 0".to_owned(), vec![0, 0]));
     cases.push(("number 0 in a group".to_owned(), group(99, &[0, 0])));
     cases.push(("a number too large".to_owned(), [varint(1 << 32), vec![0]].concat()));
-    cases.push(("a number too large in a group".to_owned(), group(99, &[varint(1 << 32 | 8), vec![0]].concat())));
+    cases.push((
+        "a number too large in a group".to_owned(),
+        group(99, &[varint(1 << 32 | 8), vec![0]].concat()),
+    ));
     for (what, bytes) in cases {
         differential(&what, Kind::Traces, &in_scope(&span(&bytes)));
         differential(&what, Kind::Logs, &in_scope(&field(5, &bytes)));
-        differential(&what, Kind::Traces, &field(1, &[field(2, &field(2, &span(b""))), bytes.clone()].concat()));
+        differential(
+            &what,
+            Kind::Traces,
+            &field(1, &[field(2, &field(2, &span(b""))), bytes.clone()].concat()),
+        );
         differential(&what, Kind::Metrics, &metric(&field(7, &[point(1), bytes.clone()].concat())));
         differential(&what, Kind::Metrics, &metric(&[bytes, field(5, &point(1))].concat()));
     }
@@ -270,7 +361,11 @@ fn no_text_is_taken_that_is_none() {
     for at in [3, 5] {
         differential("in a span", Kind::Traces, &in_scope(&span(&field(at, bad))));
     }
-    for inside in [field(9, &field(1, bad)), field(9, &attribute("a", &field(1, bad))), field(15, &field(2, bad))] {
+    for inside in [
+        field(9, &field(1, bad)),
+        field(9, &attribute("a", &field(1, bad))),
+        field(15, &field(2, bad)),
+    ] {
         differential("in a span's parts", Kind::Traces, &in_scope(&span(&inside)));
     }
     for inside in [field(11, &field(2, bad)), field(13, &field(3, bad))] {
@@ -280,7 +375,11 @@ fn no_text_is_taken_that_is_none() {
         differential("in a log", Kind::Logs, &in_scope(&field(at, bad)));
     }
     for at in [1, 2, 3] {
-        differential("in a metric", Kind::Metrics, &in_scope(&[field(at, bad), field(5, &point(1))].concat()));
+        differential(
+            "in a metric",
+            Kind::Metrics,
+            &in_scope(&[field(at, bad), field(5, &point(1))].concat()),
+        );
     }
     let enclosed = field(2, &field(2, &span(b"")));
     differential("a schema", Kind::Traces, &field(1, &[enclosed.clone(), field(3, bad)].concat()));
@@ -295,7 +394,11 @@ fn no_text_is_taken_that_is_none() {
     }
     for at in [1, 2, 3, 4] {
         let resource = field(1, &field(3, &field(at, bad)));
-        differential("in an entity", Kind::Traces, &field(1, &[resource, field(2, &field(2, &span(b"")))].concat()));
+        differential(
+            "in an entity",
+            Kind::Traces,
+            &field(1, &[resource, field(2, &field(2, &span(b"")))].concat()),
+        );
     }
 }
 
@@ -314,12 +417,20 @@ fn whatever_is_taken_can_be_read_by_others() {
                 (Kind::Traces, in_scope(&span(&field(11, &field(3, &attribute))))),
                 (Kind::Metrics, metric(&field(5, &field(1, &exemplar)))),
                 (Kind::Metrics, metric(&[field(5, &point(1)), field(12, &attribute)].concat())),
-                (Kind::Traces, field(1, &[field(1, &field(1, &attribute)), field(2, &field(2, &span(b"")))].concat())),
+                (
+                    Kind::Traces,
+                    field(
+                        1,
+                        &[field(1, &field(1, &attribute)), field(2, &field(2, &span(b"")))]
+                            .concat(),
+                    ),
+                ),
             ];
             for (kind, body) in cases {
                 let request = read(kind, &body);
                 taken += request.len();
-                decoded(kind, &out(kind, &request)).unwrap_or_else(|error| panic!("{kind:?}, {depth}: {error}"));
+                decoded(kind, &out(kind, &request))
+                    .unwrap_or_else(|error| panic!("{kind:?}, {depth}: {error}"));
                 let json = match kind {
                     Kind::Traces => write(&request.spans, Encoding::Json),
                     Kind::Logs => write(&request.logs, Encoding::Json),
@@ -328,7 +439,11 @@ fn whatever_is_taken_can_be_read_by_others() {
                 serde_json::from_slice::<serde_json::Value>(&json)
                     .unwrap_or_else(|error| panic!("{kind:?}, {depth}, in JSON: {error}"));
                 let again = Request::read(kind, Encoding::Json, &json).unwrap();
-                assert_eq!((again.len(), again.rejected.records()), (request.len(), 0), "{kind:?}, {depth}");
+                assert_eq!(
+                    (again.len(), again.rejected.records()),
+                    (request.len(), 0),
+                    "{kind:?}, {depth}"
+                );
             }
         }
     }
@@ -348,9 +463,12 @@ fn whatever_is_taken_can_be_read_by_others() {
 #[test]
 fn unknown_fields_stay_in_what_is_rewritten() {
     let unknown = number(2_000, 77);
-    let shows = |bytes: &[u8]| bytes.windows(unknown.len()).filter(|bytes| *bytes == unknown).count();
+    let shows =
+        |bytes: &[u8]| bytes.windows(unknown.len()).filter(|bytes| *bytes == unknown).count();
     let value = [field(1, b"one"), field(1, b"two"), unknown.clone()].concat();
-    let record = span(&[field(9, &[attribute("a", &value), unknown.clone()].concat()), unknown.clone()].concat());
+    let record = span(
+        &[field(9, &[attribute("a", &value), unknown.clone()].concat()), unknown.clone()].concat(),
+    );
     let request = read(Kind::Traces, &in_scope(&record));
     assert_eq!(shows(request.spans[0].bytes()), 3);
     assert_eq!(request.spans[0].attributes().get("a").unwrap().as_str(), Some("two"));
@@ -361,7 +479,8 @@ fn unknown_fields_stay_in_what_is_rewritten() {
     assert_eq!(shows(&out(Kind::Metrics, &read(Kind::Metrics, &body))), 2);
 }
 
-/// What nothing was rejected of comes out as it came, even if a writer writes what others leave out.
+/// What nothing was rejected of comes out as it came, even if a writer writes what others leave
+/// out.
 #[test]
 fn defaults_that_were_written_come_out_again() {
     for tag in [5, 7, 9, 10, 11] {
@@ -374,8 +493,12 @@ fn defaults_that_were_written_come_out_again() {
 /// A request of one large resource, and of as many scopes as take the same number of bytes.
 fn scopes_of_a_large_resource(size: usize) -> Vec<u8> {
     let resource = field(1, &field(1, &attribute("a", &field(1, &vec![b'x'; size]))));
-    let scope =
-        |at: usize| field(2, &[field(1, &field(1, format!("{at:06}").as_bytes())), field(2, &span(b""))].concat());
+    let scope = |at: usize| {
+        field(
+            2,
+            &[field(1, &field(1, format!("{at:06}").as_bytes())), field(2, &span(b""))].concat(),
+        )
+    };
     field(1, &[resource, (0..size / 44).flat_map(scope).collect()].concat())
 }
 
@@ -398,11 +521,17 @@ fn time(kind: Kind, body: Vec<u8>) -> Duration {
         let telemetry = Telemetry::builder().build().unwrap();
         telemetry.ingest(kind, Encoding::Protobuf, body.clone()).unwrap();
         match kind {
-            Kind::Metrics => drop(telemetry.metrics().query().collect().unwrap().to_otlp(Encoding::Protobuf)),
+            Kind::Metrics => {
+                drop(telemetry.metrics().query().collect().unwrap().to_otlp(Encoding::Protobuf))
+            }
             _ => {
                 let answer = telemetry.traces().query().collect().unwrap();
                 answer.to_otlp(Encoding::Protobuf);
-                answer.records.iter().take(10).for_each(|span| drop(serde_json::to_vec(span).unwrap()));
+                answer
+                    .records
+                    .iter()
+                    .take(10)
+                    .for_each(|span| drop(serde_json::to_vec(span).unwrap()));
             }
         }
         start.elapsed()
@@ -418,16 +547,24 @@ fn no_request_costs_more_than_its_bytes() {
     type Make<'a> = &'a dyn Fn(usize) -> Vec<u8>;
     let cases: [(&str, Kind, Make<'_>); 8] = [
         ("scopes of a large resource", Kind::Traces, &scopes_of_a_large_resource),
-        ("equal attributes", Kind::Traces, &|size| in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)))),
-        ("attributes", Kind::Traces, &|size| in_scope(&span(&(0..size / 12).flat_map(named).collect::<Vec<_>>()))),
+        ("equal attributes", Kind::Traces, &|size| {
+            in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)))
+        }),
+        ("attributes", Kind::Traces, &|size| {
+            in_scope(&span(&(0..size / 12).flat_map(named).collect::<Vec<_>>()))
+        }),
         ("fields given twice", Kind::Traces, &|size| {
             in_scope(&span(&[field(5, b"a"), named(1)].concat().repeat(size / 10)))
         }),
-        ("statuses given twice", Kind::Traces, &|size| in_scope(&span(&field(15, &field(2, b"a")).repeat(size / 5)))),
+        ("statuses given twice", Kind::Traces, &|size| {
+            in_scope(&span(&field(15, &field(2, b"a")).repeat(size / 5)))
+        }),
         ("resources", Kind::Traces, &|size| {
             field(1, &[field(1, b""), field(2, &field(2, &span(b"")))].concat()).repeat(size / 36)
         }),
-        ("gauges of a metric", Kind::Metrics, &|size| metric(&field(5, &point(1)).repeat(size / 22))),
+        ("gauges of a metric", Kind::Metrics, &|size| {
+            metric(&field(5, &point(1)).repeat(size / 22))
+        }),
         ("groups", Kind::Traces, &|size| in_scope(&span(&group(99, b"").repeat(size / 4)))),
     ];
     for (what, kind, make) in cases {

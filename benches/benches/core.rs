@@ -1,7 +1,9 @@
 //! Pushes into full stores and lookups in them, by one thread.
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use shop::fixed::{FixedLogs, FixedMetrics, FixedSpan, FixedSpans, SPANS_PER_TRACE};
 use slipring::{KeyBuf, LogRecord, MetricPoint, Severity, Signal, Span, Store};
 use slipring_benches::stretch::{full, timed};
@@ -20,7 +22,11 @@ fn pushes(criterion: &mut Criterion) {
     pushes_of(criterion, MetricPoint::DEFAULT_CAPACITY, FixedMetrics::new(1));
 }
 
-fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records: impl Iterator<Item = T>) {
+fn pushes_of<T: Signal>(
+    criterion: &mut Criterion,
+    capacity: usize,
+    mut records: impl Iterator<Item = T>,
+) {
     let store = full(capacity, &mut records);
     let mut next = || records.next().expect("the generators never end");
     let push = |record| {
@@ -30,9 +36,12 @@ fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records:
     group.throughput(Throughput::Elements(1));
     // What a producer pays while the indexer has a core to itself.
     group.bench_function(BenchmarkId::new("single", T::NAME), |bencher| {
-        bencher.iter_custom(|count| timed(count, STRETCH, &mut next, |records| records.into_iter().for_each(push)));
+        bencher.iter_custom(|count| {
+            timed(count, STRETCH, &mut next, |records| records.into_iter().for_each(push))
+        });
     });
-    // What a record costs in all: what the indexer has not done by the end is waited for, and helped with.
+    // What a record costs in all: what the indexer has not done by the end is waited for, and
+    // helped with.
     group.bench_function(BenchmarkId::new("single, indexed", T::NAME), |bencher| {
         bencher.iter_custom(|count| {
             timed(count, STRETCH, &mut next, |records| {
@@ -47,7 +56,9 @@ fn pushes_of<T: Signal>(criterion: &mut Criterion, capacity: usize, mut records:
         let push = |batch| {
             store.push_batch(batch).expect("a store that waits refuses nothing");
         };
-        bencher.iter_custom(|count| timed(count, STRETCH / BATCH, &mut batch, |all| all.into_iter().for_each(push)));
+        bencher.iter_custom(|count| {
+            timed(count, STRETCH / BATCH, &mut batch, |all| all.into_iter().for_each(push))
+        });
     });
 }
 
@@ -58,7 +69,8 @@ fn lookups(criterion: &mut Criterion) {
 
     let group = &mut criterion.benchmark_group("lookup");
     group.throughput(Throughput::Elements(SPANS_PER_TRACE.into()));
-    // One trace after the other, in no order of the store's: always the same one would always be in the cache.
+    // One trace after the other, in no order of the store's: always the same one would always be in
+    // the cache.
     let traces = whole_traces(&spans);
     let mut traces = traces.iter().cycle();
     group.bench_function(format!("trace of {SPANS_PER_TRACE} spans"), |bencher| {
@@ -73,14 +85,17 @@ fn lookups(criterion: &mut Criterion) {
     services(group, &metrics);
 }
 
-/// The list of services; and with counts, which takes a scan, so its throughput is in records looked at.
+/// The list of services; and with counts, which takes a scan, so its throughput is in records
+/// looked at.
 fn services<T: Signal>(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store<T>) {
     group.throughput(Throughput::Elements(store.len() as u64));
     group.bench_function(BenchmarkId::new("services, counted", T::NAME), |bencher| {
         bencher.iter(|| store.keys("service"))
     });
     group.throughput(Throughput::Elements(1));
-    group.bench_function(BenchmarkId::new("services", T::NAME), |bencher| bencher.iter(|| store.distinct("service")));
+    group.bench_function(BenchmarkId::new("services", T::NAME), |bencher| {
+        bencher.iter(|| store.distinct("service"))
+    });
 }
 
 fn whole_traces(spans: &Store<FixedSpan>) -> Vec<KeyBuf> {

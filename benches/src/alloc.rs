@@ -7,8 +7,8 @@ static ON: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicI64 = AtomicI64::new(0);
 
-/// The system's allocator. While [`counted`] runs it counts, on every thread; else it costs one load of a word that
-/// nobody writes.
+/// The system's allocator. While [`counted`] runs it counts, on every thread; else it costs one
+/// load of a word that nobody writes.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -21,15 +21,21 @@ pub struct Allocated {
     pub bytes: i64,
 }
 
-/// Runs `work` and says what all threads allocated meanwhile. All zero unless [`Counting`] is the global allocator. One
-/// caller at a time.
+/// Runs `work` and says what all threads allocated meanwhile. All zero unless [`Counting`] is the
+/// global allocator. One caller at a time.
 pub fn counted<R>(work: impl FnOnce() -> R) -> (R, Allocated) {
     ALLOCATIONS.store(0, Ordering::Relaxed);
     BYTES.store(0, Ordering::Relaxed);
     ON.store(true, Ordering::SeqCst);
     let result = work();
     ON.store(false, Ordering::SeqCst);
-    (result, Allocated { times: ALLOCATIONS.load(Ordering::Relaxed), bytes: BYTES.load(Ordering::Relaxed) })
+    (
+        result,
+        Allocated {
+            times: ALLOCATIONS.load(Ordering::Relaxed),
+            bytes: BYTES.load(Ordering::Relaxed),
+        },
+    )
 }
 
 #[inline]
@@ -40,7 +46,8 @@ fn count(times: u64, bytes: i64) {
     }
 }
 
-// SAFETY: all work is the system allocator's, with the arguments unchanged; counting allocates nothing and cannot panic.
+// SAFETY: all work is the system allocator's, with the arguments unchanged; counting allocates
+// nothing and cannot panic.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as i64);

@@ -1,18 +1,20 @@
-//! Right answers first: a store that is to be timed is asked for everything, and a plain model says what is right.
+//! Right answers first: a store that is to be timed is asked for everything, and a plain model says
+//! what is right.
 
 use crate::peers::{Peer, Producer, Record};
 use slipring::{Key, KeyBuf};
 use std::collections::HashMap;
 
-/// Records between two settlings. A producer far ahead of an indexer would spread its records unevenly over shards, and
-/// which ones are kept would no longer be known to the record.
+/// Records between two settlings. A producer far ahead of an indexer would spread its records
+/// unevenly over shards, and which ones are kept would no longer be known to the record.
 const STRETCH: usize = 256;
 
-/// Pushes three times the capacity by one producer and compares every lookup and every list of keys with the model: all
-/// records in one list.
+/// Pushes three times the capacity by one producer and compares every lookup and every list of keys
+/// with the model: all records in one list.
 ///
-/// Answers must be the newest first, complete and of the newest `capacity` records; where the store says that its oldest
-/// record may be off by some ([`Peer::tolerance`]), records that near to the edge may be there or not.
+/// Answers must be the newest first, complete and of the newest `capacity` records; where the store
+/// says that its oldest record may be off by some ([`Peer::tolerance`]), records that near to the
+/// edge may be there or not.
 ///
 /// # Panics
 /// If an answer is wrong.
@@ -62,7 +64,8 @@ where
     let mut model: HashMap<KeyBuf, Expected<'_, T>> = HashMap::new();
     for (number, record) in records.iter().enumerate().skip(perhaps).rev() {
         let Some(key) = record.key(index) else { continue };
-        let expected = model.entry(key.to_owned()).or_insert(Expected { records: Vec::new(), surely: 0 });
+        let expected =
+            model.entry(key.to_owned()).or_insert(Expected { records: Vec::new(), surely: 0 });
         expected.records.push(record);
         expected.surely += usize::from(number >= surely);
     }
@@ -70,12 +73,16 @@ where
     for (key, expected) in &model {
         for limit in [1, 10, usize::MAX] {
             let answer = store.lookup(index, key.as_key(), limit);
-            assert!(expected.is_met_by(&answer, limit), "{name}: wrong answer for {key}, limit {limit}");
+            assert!(
+                expected.is_met_by(&answer, limit),
+                "{name}: wrong answer for {key}, limit {limit}"
+            );
         }
     }
     let mut counts: HashMap<KeyBuf, u64> = HashMap::new();
     for (key, count) in store.keys(index) {
-        let expected = model.get(&key).unwrap_or_else(|| panic!("{name}: lists {key}, which has no records"));
+        let expected =
+            model.get(&key).unwrap_or_else(|| panic!("{name}: lists {key}, which has no records"));
         let right = expected.surely as u64..=expected.records.len() as u64;
         assert!(right.contains(&count), "{name}: counts {count} records with {key}, not {right:?}");
         assert!(counts.insert(key, count).is_none(), "{name}: lists a key twice");
@@ -83,7 +90,8 @@ where
     let listed: std::collections::HashSet<KeyBuf> = store.list(index).into_iter().collect();
     assert!(listed.iter().all(|key| counts.contains_key(key)), "{name}: lists an unknown key");
     assert_eq!(listed.len(), counts.len(), "{name}: lists keys, and counts others");
-    let missing = model.iter().find(|(key, expected)| expected.surely > 0 && !counts.contains_key(*key));
+    let missing =
+        model.iter().find(|(key, expected)| expected.surely > 0 && !counts.contains_key(*key));
     assert!(missing.is_none(), "{name}: does not list {:?}", missing.map(|(key, _)| key));
     let older = records[..perhaps].iter().filter_map(|record| record.key(index));
     for gone in older.filter(|&key| !model.contains_key(&Key::to_owned(key))).take(100) {

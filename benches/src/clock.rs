@@ -105,6 +105,11 @@ impl Times {
     /// The quantiles.
     pub fn quantiles(&self) -> Quantiles {
         let at = |quantile| self.histogram.value_at_quantile(quantile) as f64 * self.nanos;
-        Quantiles { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: self.histogram.max() as f64 * self.nanos }
+        Quantiles {
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: self.histogram.max() as f64 * self.nanos,
+        }
     }
 }

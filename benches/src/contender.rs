@@ -3,13 +3,14 @@
 use crate::check::check;
 use crate::ingest::{Load, ingest};
 use crate::peers::{
-    Concurrent, Copying, Evicting, Locked, Peer, Plain, Private, Record, Sharded, Sqlite, copying_alone,
+    Concurrent, Copying, Evicting, Locked, Peer, Plain, Private, Record, Sharded, Sqlite,
+    copying_alone,
 };
 use crate::workload::Workload;
 use slipring::Store;
 
-/// Records that a store keeps while it is checked. Runs of 64 fill 2, 4 or 8 shards of it evenly, so that what each shard
-/// keeps are the newest records of all.
+/// Records that a store keeps while it is checked. Runs of 64 fill 2, 4 or 8 shards of it evenly,
+/// so that what each shard keeps are the newest records of all.
 pub const CHECKED: usize = 8_192;
 
 /// One store under one workload, or a limit.
@@ -33,7 +34,8 @@ impl Contender {
 
     /// Copying as a limit of ingest.
     fn copying<W: Workload<Record: Copy>>() -> Self {
-        let ingest = |load| copying_alone(W::CAPACITY, load, |seed| W::records(seed).take(64).collect());
+        let ingest =
+            |load| copying_alone(W::CAPACITY, load, |seed| W::records(seed).take(64).collect());
         Self { name: "memcpy", slow: false, check: |_| (), ingest }
     }
 }
@@ -42,7 +44,8 @@ fn check_under<W: Workload, P: Peer<W::Record>>(capacity: usize) {
     check::<W::Record, P>(capacity, W::records(1));
 }
 
-/// All that take records of fixed size: slipring first, then the peers with a lock, then the limits, then the others.
+/// All that take records of fixed size: slipring first, then the peers with a lock, then the
+/// limits, then the others.
 pub fn fixed<W: Workload<Record: Plain + Copy>>() -> Vec<Contender> {
     let mut all = lifelike::<W>();
     all.insert(4, Contender::copying::<W>());
@@ -79,7 +82,8 @@ mod tests {
 
     #[test]
     fn everybody_answers_right_about_records_with_a_heap() {
-        let contenders = [lifelike::<ShopSpans>(), lifelike::<ShopLogs>(), lifelike::<ShopPoints>()];
+        let contenders =
+            [lifelike::<ShopSpans>(), lifelike::<ShopLogs>(), lifelike::<ShopPoints>()];
         contenders.iter().flatten().for_each(|contender| (contender.check)(FEW));
     }
 

@@ -1,9 +1,11 @@
-//! Records as whoever decodes OTLP with `prost` has them: owned messages, with the service and the metric beside.
+//! Records as whoever decodes OTLP with `prost` has them: owned messages, with the service and the
+//! metric beside.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData};
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, HistogramDataPoint, MetricsData, NumberDataPoint, SummaryDataPoint, metric::Data,
+    ExponentialHistogramDataPoint, HistogramDataPoint, MetricsData, NumberDataPoint,
+    SummaryDataPoint, metric::Data,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
@@ -59,7 +61,8 @@ impl Signal for Decoded {
 
 fn service(resource: Option<&Resource>) -> Arc<str> {
     let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
-    let name = attributes.iter().find(|one| one.key == "service.name").and_then(|one| one.value.as_ref());
+    let name =
+        attributes.iter().find(|one| one.key == "service.name").and_then(|one| one.value.as_ref());
     match name.and_then(|name| name.value.as_ref()) {
         Some(Value::StringValue(name)) => name.as_str().into(),
         _ => "unknown_service".into(),
@@ -122,26 +125,45 @@ pub fn each_scope(kind: Kind, body: &[u8], mut take: impl FnMut(Vec<Decoded>)) {
                         time,
                         message,
                     };
-                    let number =
-                        |kind| move |point: NumberDataPoint| (kind, point.time_unix_nano, Owned::Point(point.into()));
+                    let number = |kind| {
+                        move |point: NumberDataPoint| {
+                            (kind, point.time_unix_nano, Owned::Point(point.into()))
+                        }
+                    };
                     let parts: Vec<(u64, u64, Owned)> = match metric.data {
                         None => continue,
-                        Some(Data::Gauge(of)) => of.data_points.into_iter().map(number(1)).collect(),
+                        Some(Data::Gauge(of)) => {
+                            of.data_points.into_iter().map(number(1)).collect()
+                        }
                         Some(Data::Sum(of)) => of.data_points.into_iter().map(number(2)).collect(),
                         Some(Data::Histogram(of)) => {
                             let owned = |one| Owned::Histogram(Box::new(one));
-                            of.data_points.into_iter().map(|one| (3, one.time_unix_nano, owned(one))).collect()
+                            of.data_points
+                                .into_iter()
+                                .map(|one| (3, one.time_unix_nano, owned(one)))
+                                .collect()
                         }
                         Some(Data::ExponentialHistogram(of)) => {
                             let owned = |one| Owned::Exponential(Box::new(one));
-                            of.data_points.into_iter().map(|one| (4, one.time_unix_nano, owned(one))).collect()
+                            of.data_points
+                                .into_iter()
+                                .map(|one| (4, one.time_unix_nano, owned(one)))
+                                .collect()
                         }
                         Some(Data::Summary(of)) => {
                             let owned = |one| Owned::Summary(Box::new(one));
-                            of.data_points.into_iter().map(|one| (5, one.time_unix_nano, owned(one))).collect()
+                            of.data_points
+                                .into_iter()
+                                .map(|one| (5, one.time_unix_nano, owned(one)))
+                                .collect()
                         }
                     };
-                    take(parts.into_iter().map(|(kind, time, message)| record(kind, time, message)).collect());
+                    take(
+                        parts
+                            .into_iter()
+                            .map(|(kind, time, message)| record(kind, time, message))
+                            .collect(),
+                    );
                 }
             }
         }

@@ -24,8 +24,9 @@ pub fn ingest<W: Workload, P: Peer<W::Record>>(load: Load) -> f64 {
 
 /// The same, for records of one's own and any capacity.
 ///
-/// Every producer makes its records as it goes, so the making is part of the figure, for every peer alike. The store is
-/// filled before the clock starts, by all producers, and its books are checked after it has stopped.
+/// Every producer makes its records as it goes, so the making is part of the figure, for every peer
+/// alike. The store is filled before the clock starts, by all producers, and its books are checked
+/// after it has stopped.
 pub fn ingest_into<T, P, I>(capacity: usize, load: Load, records: impl Fn(u64) -> I + Sync) -> f64
 where
     T: Record,
@@ -50,7 +51,8 @@ where
             let started = Instant::now();
             (push_until(over, load.batch, &mut records, &mut producer), started)
         };
-        let producers: Vec<_> = (0..load.producers).map(|number| scope.spawn(move || produce(number))).collect();
+        let producers: Vec<_> =
+            (0..load.producers).map(|number| scope.spawn(move || produce(number))).collect();
         warm.wait();
         store.settle();
         start.wait();

@@ -16,8 +16,8 @@ use std::time::Duration;
 pub enum Pace {
     /// When the one before is done; timed from its beginning.
     Closed,
-    /// So many a second, whatever became of those before; timed from when it was due, so that a push that had to wait for
-    /// another counts as long as it was late.
+    /// So many a second, whatever became of those before; timed from when it was due, so that a
+    /// push that had to wait for another counts as long as it was late.
     Open(f64),
 }
 
@@ -30,11 +30,13 @@ pub enum Company {
     Producer,
     /// Two threads that look traces up, with [`PAUSE`] between two lookups.
     Readers,
-    /// A reader that sleeps for [`STALL`] in the middle of a query, then lets go for as long, and so on.
+    /// A reader that sleeps for [`STALL`] in the middle of a query, then lets go for as long, and
+    /// so on.
     Sleeper,
 }
 
-/// Between two lookups of a reader. Readers that never pause would be timed by the scheduler alone on few cores.
+/// Between two lookups of a reader. Readers that never pause would be timed by the scheduler alone
+/// on few cores.
 pub const PAUSE: Duration = Duration::from_micros(50);
 /// How long a sleeping reader sleeps.
 pub const STALL: Duration = Duration::from_millis(20);
@@ -59,7 +61,8 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
     let first = records.next().expect("records never end");
     let recent = Recent::like(&first);
     let over = AtomicBool::new(false);
-    let others = if company == Company::Readers { 2 } else { usize::from(company != Company::Nobody) };
+    let others =
+        if company == Company::Readers { 2 } else { usize::from(company != Company::Nobody) };
     let ready = Barrier::new(others + 1);
     let times = std::thread::scope(|scope| {
         let (store, recent, over, ready, first) = (&store, &recent, &over, &ready, &first);
@@ -69,7 +72,14 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
                 Company::Producer => {
                     let (mut records, mut producer) = (W::records(2), store.producer(1));
                     ready.wait();
-                    push(ticks, pace, &mut records, &mut producer, |_| (), || over.load(Ordering::Relaxed));
+                    push(
+                        ticks,
+                        pace,
+                        &mut records,
+                        &mut producer,
+                        |_| (),
+                        || over.load(Ordering::Relaxed),
+                    );
                 }
                 Company::Readers => {
                     ready.wait();
@@ -91,7 +101,14 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
         ready.wait();
         let started = ticks.now();
         let end = started + (ticks.apart(1.0) * length.as_secs_f64()) as u64;
-        let times = push(ticks, pace, &mut records, &mut producer, |record| recent.note(record), || ticks.now() >= end);
+        let times = push(
+            ticks,
+            pace,
+            &mut records,
+            &mut producer,
+            |record| recent.note(record),
+            || ticks.now() >= end,
+        );
         over.store(true, Ordering::Relaxed);
         times
     });
@@ -135,13 +152,17 @@ fn push<T>(
 /// Pushes that are timed together: see [`typical`].
 const TOGETHER: usize = 16;
 
-/// What a push typically takes, closer than the clock can tell: the median over groups of pushes that were timed
-/// together, divided by their number; in nanoseconds. By one producer, alone; the making of the records is not timed.
+/// What a push typically takes, closer than the clock can tell: the median over groups of pushes
+/// that were timed together, divided by their number; in nanoseconds. By one producer, alone; the
+/// making of the records is not timed.
 pub fn typical<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, length: Duration) -> f64 {
     let store = P::new(W::CAPACITY, 1);
     let mut producer = store.producer(0);
     let mut records = W::records(1);
-    records.by_ref().take(filling::<W::Record, P>(W::CAPACITY)).for_each(|record| producer.push(record));
+    records
+        .by_ref()
+        .take(filling::<W::Record, P>(W::CAPACITY))
+        .for_each(|record| producer.push(record));
     store.settle();
     let mut times = ticks.times();
     let end = ticks.now() + (ticks.apart(1.0) * length.as_secs_f64()) as u64;
@@ -158,7 +179,12 @@ pub fn typical<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, length: Duration)
     times.quantiles().p50 / TOGETHER as f64
 }
 
-fn read_traces<T: Signal + Clone>(store: &impl Peer<T>, recent: &Recent, seed: u64, over: &AtomicBool) {
+fn read_traces<T: Signal + Clone>(
+    store: &impl Peer<T>,
+    recent: &Recent,
+    seed: u64,
+    over: &AtomicBool,
+) {
     for draw in Draws(seed) {
         black_box(store.lookup(0, recent.pick(draw), usize::MAX));
         if over.load(Ordering::Relaxed) {

@@ -27,8 +27,8 @@ pub enum Question {
 pub enum Rate {
     /// None.
     None,
-    /// So many a second, in bursts: the producer sleeps some 100 µs between them, so that it takes no more of a core
-    /// than its pushes do.
+    /// So many a second, in bursts: the producer sleeps some 100 µs between them, so that it takes
+    /// no more of a core than its pushes do.
     PerSecond(f64),
     /// As many as it can.
     FlatOut,
@@ -120,7 +120,12 @@ fn wanted(question: Question) -> usize {
 }
 
 /// Pushes at this rate until it is over; how many a second there were.
-fn pace<T>(rate: Rate, mut records: impl Iterator<Item = T>, mut push: impl FnMut(T), over: &AtomicBool) -> f64 {
+fn pace<T>(
+    rate: Rate,
+    mut records: impl Iterator<Item = T>,
+    mut push: impl FnMut(T),
+    over: &AtomicBool,
+) -> f64 {
     let (started, mut pushed) = (Instant::now(), 0_u64);
     while !over.load(Ordering::Relaxed) {
         let due = match rate {

@@ -5,7 +5,9 @@ use slipring_benches::alloc::Counting;
 use slipring_benches::contender::{fixed, lifelike};
 use slipring_benches::parts::{self, Options, check, targets};
 use slipring_benches::report::Part;
-use slipring_benches::workload::{Logs, Metrics, ShopLogs, ShopPoints, ShopSpans, Traces, Workload};
+use slipring_benches::workload::{
+    Logs, Metrics, ShopLogs, ShopPoints, ShopSpans, Traces, Workload,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,9 +18,9 @@ static ALLOCATOR: Counting = Counting;
 
 /// Measures slipring beside other stores, all in the same run, and writes tables and plots.
 ///
-/// In every round each store runs once in each case, one after the other; figures are medians of the rounds, ratios are
-/// taken within each round. Every store is checked for right answers before it is timed. Tables go to stdout, and with
-/// the plots (SVG) and all figures (JSON) into a folder.
+/// In every round each store runs once in each case, one after the other; figures are medians of
+/// the rounds, ratios are taken within each round. Every store is checked for right answers before
+/// it is timed. Tables go to stdout, and with the plots (SVG) and all figures (JSON) into a folder.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -62,7 +64,8 @@ enum Command {
     Memory,
     /// What a store with nothing to do costs, and how soon it wakes
     Idle,
-    /// An hour at full speed, or as many minutes as you say: memory, lag and the cost of a push over time
+    /// An hour at full speed, or as many minutes as you say: memory, lag and the cost of a push
+    /// over time
     Soak,
     /// Only checks the answers of every store under every workload
     Check,
@@ -71,7 +74,8 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let quick = arguments.quick || arguments.command == Command::Quick;
-    let minutes = arguments.minutes.unwrap_or(if arguments.command == Command::All { 10.0 } else { 60.0 });
+    let minutes =
+        arguments.minutes.unwrap_or(if arguments.command == Command::All { 10.0 } else { 60.0 });
     let options = Options {
         rounds: arguments.rounds.map_or(if quick { 3 } else { 5 }, usize::from),
         quick,
@@ -112,7 +116,9 @@ fn main() -> ExitCode {
         done.push(measure(&options));
         finish(&done[done.len() - 1], &arguments.out)
     });
-    let saved = saved.and_then(|()| targets::run(&options, &done).map_or(Ok(()), |part| finish(&part, &arguments.out)));
+    let saved = saved.and_then(|()| {
+        targets::run(&options, &done).map_or(Ok(()), |part| finish(&part, &arguments.out))
+    });
     match saved {
         Ok(()) => {
             eprintln!("Tables, plots and figures are in {}", arguments.out.display());

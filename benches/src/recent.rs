@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Keys that are remembered.
 const KEPT: usize = 4096;
 
-/// Readers are given keys that came so many records ago at the least: by then a trace is whole, since 16 are under way
-/// at once and have 8 records each.
+/// Readers are given keys that came so many records ago at the least: by then a trace is whole,
+/// since 16 are under way at once and have 8 records each.
 const AGED: u64 = 1024;
 
-/// The keys, in its first index, of one producer's newest records. One thread writes, any number read; nobody waits.
+/// The keys, in its first index, of one producer's newest records. One thread writes, any number
+/// read; nobody waits.
 ///
 /// A generator's trace ids share their upper half, so that one word is enough for each.
 #[derive(Debug)]
@@ -29,7 +30,11 @@ impl Recent {
             Some(Key::Int(_)) => None,
             other => panic!("no record of fixed size has the key {other:?}"),
         };
-        Self { upper, lower: (0..KEPT).map(|_| AtomicU64::new(0)).collect(), noted: AtomicU64::new(0) }
+        Self {
+            upper,
+            lower: (0..KEPT).map(|_| AtomicU64::new(0)).collect(),
+            noted: AtomicU64::new(0),
+        }
     }
 
     /// Remembers a record. Two plain stores; by one thread only.
@@ -51,7 +56,8 @@ impl Recent {
         let noted = self.noted.load(Ordering::Acquire);
         let age = AGED + draw % (KEPT as u64 / 2);
         let lower = self.lower[noted.saturating_sub(age) as usize % KEPT].load(Ordering::Relaxed);
-        self.upper.map_or(Key::Int(lower), |upper| Key::Id(u128::from(upper) << 64 | u128::from(lower)))
+        self.upper
+            .map_or(Key::Int(lower), |upper| Key::Id(u128::from(upper) << 64 | u128::from(lower)))
     }
 }
 

@@ -1,5 +1,5 @@
-//! For benches that repeat one operation in one thread: full stores, and work that is timed without the making of what
-//! it takes.
+//! For benches that repeat one operation in one thread: full stores, and work that is timed without
+//! the making of what it takes.
 
 use slipring::{Signal, Store};
 use std::time::{Duration, Instant};
@@ -12,11 +12,17 @@ pub fn full<T: Signal>(capacity: usize, records: &mut impl Iterator<Item = T>) -
     store
 }
 
-/// How long `work` takes for this many inputs, stretch by stretch; making the inputs of each stretch is not timed.
+/// How long `work` takes for this many inputs, stretch by stretch; making the inputs of each
+/// stretch is not timed.
 ///
-/// A stretch should be so short that its inputs are still in the cache, and so long that reading the clock costs nothing
-/// beside it.
-pub fn timed<I>(count: u64, stretch: usize, mut make: impl FnMut() -> I, mut work: impl FnMut(Vec<I>)) -> Duration {
+/// A stretch should be so short that its inputs are still in the cache, and so long that reading
+/// the clock costs nothing beside it.
+pub fn timed<I>(
+    count: u64,
+    stretch: usize,
+    mut make: impl FnMut() -> I,
+    mut work: impl FnMut(Vec<I>),
+) -> Duration {
     let mut left = count as usize;
     let mut spent = Duration::ZERO;
     while left > 0 {

@@ -1,4 +1,5 @@
-//! What is pushed: records of fixed size shaped like the three signals, and lifelike ones with a heap.
+//! What is pushed: records of fixed size shaped like the three signals, and lifelike ones with a
+//! heap.
 
 mod lifelike;
 

@@ -20,7 +20,9 @@ fn is_empty(arg: &clap::Arg) -> bool {
 
 /// A variable that is empty, as compose files pass those that nobody has set, is not set.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg });
+    let command = command.mut_args(|arg| {
+        if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg }
+    });
     command.mut_subcommands(without_empty_variables)
 }
 
@@ -53,8 +55,12 @@ fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
     let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
     let name = argument.strip_prefix("--")?.split([' ', '=']).next()?;
     let of_all = command.get_subcommands().flat_map(|command| command.get_arguments());
-    let variable = of_all.filter(|arg| arg.get_long() == Some(name)).find_map(clap::Arg::get_env)?;
+    let variable =
+        of_all.filter(|arg| arg.get_long() == Some(name)).find_map(clap::Arg::get_env)?;
     let said = std::env::var_os(variable)?;
     let said = said.to_string_lossy();
-    said.split(',').chain([&*said]).any(|part| part == value).then(|| variable.to_string_lossy().into_owned())
+    said.split(',')
+        .chain([&*said])
+        .any(|part| part == value)
+        .then(|| variable.to_string_lossy().into_owned())
 }

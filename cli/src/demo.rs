@@ -20,10 +20,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Shows it with a made-up web shop: four producers push its spans, logs and metrics for some seconds while two readers look things
-/// up beside them; then what the stores hold, and whether they are in order.
+/// Shows it with a made-up web shop: four producers push its spans, logs and metrics for some
+/// seconds while two readers look things up beside them; then what the stores hold, and whether
+/// they are in order.
 ///
-/// With `--write` it writes the shop's telemetry to a file instead, as OTLP/JSON lines, for `replay` or any other reader.
+/// With `--write` it writes the shop's telemetry to a file instead, as OTLP/JSON lines, for
+/// `replay` or any other reader.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// How long producers push
@@ -44,7 +46,8 @@ pub struct Arguments {
 
 const PRODUCERS: u64 = 4;
 const READERS: usize = 2;
-/// Requests that each producer prepares and sends again and again: making a record takes longer than storing it.
+/// Requests that each producer prepares and sends again and again: making a record takes longer
+/// than storing it.
 const PREPARED: u64 = 2_000;
 /// From one look to the next.
 const LIVE: Duration = Duration::from_millis(250);
@@ -66,10 +69,16 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         shown(write_json(out, &report))?;
     } else {
         let lookups = thousands(lookups);
-        shown(report.print(out).and_then(|()| writeln!(out, "Lookups while records came in: {lookups}")))?;
+        shown(
+            report
+                .print(out)
+                .and_then(|()| writeln!(out, "Lookups while records came in: {lookups}")),
+        )?;
     }
     if offered != pushed {
-        return Err(format!("{pushed:?} records were pushed, the stores were offered {offered:?}").into());
+        return Err(
+            format!("{pushed:?} records were pushed, the stores were offered {offered:?}").into()
+        );
     }
     Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
 }
@@ -121,7 +130,9 @@ fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
     let bar = bar(producers * requests, "preparing {bar:30} {pos} of {len} requests");
     let made = &AtomicU64::new(0);
     thread::scope(|scope| {
-        let start = |seed| scope.spawn(move || load::prepare(Shop::opening_at(seed, opening), requests, made));
+        let start = |seed| {
+            scope.spawn(move || load::prepare(Shop::opening_at(seed, opening), requests, made))
+        };
         let pools: Vec<_> = (1..=producers).map(start).collect();
         while pools.iter().any(|pool| !pool.is_finished()) {
             bar.set_position(made.load(Relaxed));
@@ -133,14 +144,22 @@ fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
 }
 
 fn bar(length: u64, template: &str) -> ProgressBar {
-    ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("the template is sound"))
+    ProgressBar::new(length)
+        .with_style(ProgressStyle::with_template(template).expect("the template is sound"))
 }
 
-/// Producers and readers at work for this long: what was pushed of each signal, and how many lookups were answered.
-fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) -> Fallible<([u64; 3], u64)> {
+/// Producers and readers at work for this long: what was pushed of each signal, and how many
+/// lookups were answered.
+fn ingest(
+    telemetry: &Telemetry,
+    pools: &[Pool],
+    length: Duration,
+    stop: &Stop,
+) -> Fallible<([u64; 3], u64)> {
     let over = &AtomicBool::new(false);
     thread::scope(|scope| {
-        let producers: Vec<_> = pools.iter().map(|pool| scope.spawn(|| load::push(telemetry, pool, over))).collect();
+        let producers: Vec<_> =
+            pools.iter().map(|pool| scope.spawn(|| load::push(telemetry, pool, over))).collect();
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read(telemetry, over))).collect();
         watch(telemetry, length, stop);
         over.store(true, Relaxed);
@@ -156,11 +175,13 @@ fn ingest(telemetry: &Telemetry, pools: &[Pool], length: Duration, stop: &Stop) 
     })
 }
 
-/// What somebody on call asks again and again: which errors, in which traces, and which services are there at all.
+/// What somebody on call asks again and again: which errors, in which traces, and which services
+/// are there at all.
 fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
     let mut lookups = 0;
     while !over.load(Relaxed) {
-        let errors = telemetry.logs().query().key("severity", Severity::ERROR).limit(20).collect()?;
+        let errors =
+            telemetry.logs().query().key("severity", Severity::ERROR).limit(20).collect()?;
         for trace in errors.iter().filter_map(|log| log.trace_id()) {
             telemetry.traces().query().key("trace", trace).collect()?;
             lookups += 1;
@@ -175,15 +196,23 @@ fn watch(telemetry: &Telemetry, length: Duration, stop: &Stop) {
     let bar = bar(length.as_millis() as u64, "{bar:30} {msg}");
     let started = Instant::now();
     let (mut before, mut offered_before) = (started, 0);
-    while let Some(left) = length.checked_sub(started.elapsed()).filter(|left| !left.is_zero() && !stop.is_asked()) {
+    while let Some(left) =
+        length.checked_sub(started.elapsed()).filter(|left| !left.is_zero() && !stop.is_asked())
+    {
         thread::sleep(left.min(LIVE));
         let (stats, now) = (telemetry.stats(), Instant::now());
-        let sum = |count: fn(&Stats) -> u64| count(&stats.traces) + count(&stats.logs) + count(&stats.metrics);
+        let sum = |count: fn(&Stats) -> u64| {
+            count(&stats.traces) + count(&stats.logs) + count(&stats.metrics)
+        };
         let offered = sum(|stats| stats.offered);
         let rate = ((offered - offered_before) as f64 / (now - before).as_secs_f64()) as u64;
         (before, offered_before) = (now, offered);
-        let counts =
-            [rate, sum(|stats| stats.indexer_lag), sum(|stats| stats.evicted.total()), sum(|stats| stats.count)];
+        let counts = [
+            rate,
+            sum(|stats| stats.indexer_lag),
+            sum(|stats| stats.evicted.total()),
+            sum(|stats| stats.count),
+        ];
         let [rate, lag, evicted, held] = counts.map(thousands);
         bar.set_position(started.elapsed().as_millis() as u64);
         bar.set_message(format!("{rate} records/s, lag {lag}, evicted {evicted}, held {held}"));

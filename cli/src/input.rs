@@ -1,4 +1,5 @@
-//! Files of export requests: in JSON, a line or several each, or in protobuf with their lengths before them; packed or not.
+//! Files of export requests: in JSON, a line or several each, or in protobuf with their lengths
+//! before them; packed or not.
 
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -60,7 +61,8 @@ impl Line {
 enum Form {
     /// A request a line, or over several lines, as people and `jq` write it.
     Lines,
-    /// Each message behind its length: four bytes, the highest first, as the Collector's file exporter has it; or a varint.
+    /// Each message behind its length: four bytes, the highest first, as the Collector's file
+    /// exporter has it; or a varint.
     Messages(Length),
 }
 
@@ -70,8 +72,8 @@ enum Length {
     Varint,
 }
 
-/// What a file is by its first bytes. Messages are told by their first field, which stands behind a length that fits; all else is
-/// lines, one of which may be damaged.
+/// What a file is by its first bytes. Messages are told by their first field, which stands behind a
+/// length that fits; all else is lines, one of which may be damaged.
 fn form_of(start: &[u8]) -> Form {
     /// The first field of a request: its tag, of bytes.
     const FIRST: u8 = 0x0a;
@@ -133,8 +135,10 @@ impl Requests {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let form = form_of(start);
-        let in_list =
-            start.trim_ascii_start().strip_prefix(b"[").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
+        let in_list = start
+            .trim_ascii_start()
+            .strip_prefix(b"[")
+            .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
         Ok(Self { reader, number: 0, form, ended: false, in_list, next: None })
     }
 
@@ -165,7 +169,9 @@ impl Requests {
     fn is_between(&self, byte: u8) -> bool {
         /// What begins each text of a sequence (RFC 7464).
         const RECORD_SEPARATOR: u8 = 0x1e;
-        byte.is_ascii_whitespace() || byte == RECORD_SEPARATOR || self.in_list && matches!(byte, b'[' | b',' | b']')
+        byte.is_ascii_whitespace()
+            || byte == RECORD_SEPARATOR
+            || self.in_list && matches!(byte, b'[' | b',' | b']')
     }
 
     /// A request in JSON, and the line in which it begins.
@@ -182,8 +188,9 @@ impl Requests {
         let (mut document, mut nesting, mut is_indented) = (Vec::new(), Nesting::default(), false);
         loop {
             let end = nesting.follow(line.text());
-            let rest =
-                end.map_or(0, |end| line.text()[end..].iter().take_while(|&&byte| self.is_between(byte)).count());
+            let rest = end.map_or(0, |end| {
+                line.text()[end..].iter().take_while(|&&byte| self.is_between(byte)).count()
+            });
             let next = end.map(|end| line.from + end + rest);
             match (end, next.and_then(|next| line.bytes.get(next))) {
                 (Some(end), Some(b'{')) => {
@@ -206,7 +213,10 @@ impl Requests {
             let Some((more, too_long_a_line)) = self.line()? else { break };
             if document.len() as u64 + more.text().len() as u64 > LONGEST || too_long_a_line {
                 self.ended = true;
-                return Ok(Some((first, Body::Damaged(format!("{}; the rest of the file is left out", too_long())))));
+                return Ok(Some((
+                    first,
+                    Body::Damaged(format!("{}; the rest of the file is left out", too_long())),
+                )));
             }
             if begins_anew(more.text(), is_indented, nesting.last) {
                 // So this one is not whole.
@@ -239,8 +249,14 @@ impl Requests {
             let packed = zstd::Decoder::with_buffer(&message[..])?.take(LONGEST + 1);
             let read = BufReader::new(packed).read_to_end(&mut unpacked);
             match read {
-                Err(error) => return Ok(Some(Body::Damaged(format!("this is no zstd, or damaged: {error}")))),
-                Ok(_) if unpacked.len() as u64 > LONGEST => return Ok(Some(Body::Damaged(too_long()))),
+                Err(error) => {
+                    return Ok(Some(Body::Damaged(format!(
+                        "this is no zstd, or damaged: {error}"
+                    ))));
+                }
+                Ok(_) if unpacked.len() as u64 > LONGEST => {
+                    return Ok(Some(Body::Damaged(too_long())));
+                }
                 Ok(_) => message = unpacked,
             }
         }
@@ -271,7 +287,10 @@ impl Requests {
                 while last & 0x80 != 0 {
                     shift += 7;
                     if shift > 56 {
-                        return Err(io::Error::new(io::ErrorKind::InvalidData, "a length that is none"));
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "a length that is none",
+                        ));
                     }
                     last = byte(false)?.unwrap_or(0);
                     length |= u64::from(last & 0x7f) << shift;
@@ -288,7 +307,9 @@ fn begins_anew(line: &[u8], is_indented: bool, before: u8) -> bool {
     const FIRST: [&[u8]; 3] = [b"\"resourceSpans\"", b"\"resourceLogs\"", b"\"resourceMetrics\""];
     let Some(inside) = line.strip_prefix(b"{") else { return false };
     let inside = inside.trim_ascii_start();
-    is_indented || !matches!(before, b'[' | b':' | b',') || FIRST.iter().any(|first| inside.starts_with(first))
+    is_indented
+        || !matches!(before, b'[' | b':' | b',')
+        || FIRST.iter().any(|first| inside.starts_with(first))
 }
 
 /// How deep a text in JSON is inside of its objects.
@@ -341,7 +362,9 @@ impl Iterator for Requests {
         }
         let found = match self.form {
             Form::Lines => self.json(),
-            Form::Messages(length) => self.message(length).map(|body| body.map(|body| (self.number, body))),
+            Form::Messages(length) => {
+                self.message(length).map(|body| body.map(|body| (self.number, body)))
+            }
         };
         let found = found.unwrap_or_else(|error| {
             self.ended = true;
@@ -394,7 +417,9 @@ mod tests {
         let flat = "{\n\"a\": [\n{\n\"b\": 1\n},\n{}\n]\n}\n";
         let half = "{\"resourceSpans\": [\n{\"resource\":{}},\n{}\n]}\n";
         let bodies = |file: &str| {
-            let texts = read(file.as_bytes()).into_iter().map(|(_, body)| String::from_utf8(body.unwrap()).unwrap());
+            let texts = read(file.as_bytes())
+                .into_iter()
+                .map(|(_, body)| String::from_utf8(body.unwrap()).unwrap());
             texts.map(|text| text.trim().to_owned()).collect::<Vec<_>>()
         };
         for file in [format!("{flat}{flat}"), format!("{half}{half}")] {
@@ -463,7 +488,11 @@ mod tests {
             assert_eq!(read(&file), [(1, Ok(message))], "{length}");
         }
         let cut = &four[..7];
-        assert!(matches!(&read(cut)[..], [(2, Err(why))] if why.contains("left out")), "{:?}", read(cut));
+        assert!(
+            matches!(&read(cut)[..], [(2, Err(why))] if why.contains("left out")),
+            "{:?}",
+            read(cut)
+        );
         assert!(matches!(&read(&[0, 0xff, 0xff, 0xff, 0x0a])[..], [(2, Err(_))]));
     }
 

@@ -23,8 +23,9 @@ use std::time::Duration;
 
 /// Keeps the last minutes of telemetry in memory, bounded, and answers what happened.
 ///
-/// Spans, log records and metric points come from OTLP clients (`serve`), from files (`replay`) or from a made-up shop (`demo`). Each of the three has a
-/// store of its own that keeps its newest records and finds them by trace, service, severity, name or type.
+/// Spans, log records and metric points come from OTLP clients (`serve`), from files (`replay`) or
+/// from a made-up shop (`demo`). Each of the three has a store of its own that keeps its newest
+/// records and finds them by trace, service, severity, name or type.
 #[derive(Debug, Parser)]
 #[command(name = "slipring", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
@@ -44,7 +45,8 @@ enum Command {
     Demo(demo::Arguments),
 }
 
-/// Spans, log records and metric points that are kept where nothing else is said and there are no files to go by.
+/// Spans, log records and metric points that are kept where nothing else is said and there are no
+/// files to go by.
 const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 
 /// What the stores keep.
@@ -60,16 +62,19 @@ struct Keeping {
     /// Metric points that are kept, the newest [default: 100,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_METRICS", value_name = "N", value_parser = units::amount)]
     metrics: Option<usize>,
-    /// Shards of each store; with 1, exactly the newest records are kept [default: two for each core, fewer in small stores]
+    /// Shards of each store; with 1, exactly the newest records are kept [default: two for each
+    /// core, fewer in small stores]
     #[arg(long, env = "SLIPRING_SHARDS", value_name = "N")]
     shards: Option<usize>,
-    /// How many of the records are for errors alone, in each hundred: error spans, and logs from ERROR on
+    /// How many of the records are for errors alone, in each hundred: error spans, and logs from
+    /// ERROR on
     #[arg(long, env = "SLIPRING_ERROR_SHARE", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     error_share: Option<u8>,
     /// How long a record may stay: seconds, or a time such as 15m
     #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "TIME", value_parser = units::seconds)]
     max_age: Option<Duration>,
-    /// Bytes that each store's records may take, and as many again what they share (resource, scope, metric)
+    /// Bytes that each store's records may take, and as many again what they share (resource,
+    /// scope, metric)
     #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES", value_parser = units::some_bytes)]
     max_bytes: Option<usize>,
     /// Bytes that one record may take; larger ones are rejected
@@ -109,14 +114,21 @@ impl Keeping {
         all.into_iter().fold(0, u64::saturating_add)
     }
 
-    fn store<T: slipring::Signal>(&self, capacity: usize, has_errors: bool) -> Result<Store<T>, BuildError> {
-        let mut builder = Store::builder().capacity(capacity).max_record_bytes(self.max_record_bytes);
+    fn store<T: slipring::Signal>(
+        &self,
+        capacity: usize,
+        has_errors: bool,
+    ) -> Result<Store<T>, BuildError> {
+        let mut builder =
+            Store::builder().capacity(capacity).max_record_bytes(self.max_record_bytes);
         if let Some(shards) = self.shards {
             builder = builder.shards(shards);
         }
         if let Some(share) = self.error_share.filter(|_| has_errors) {
             let errors = capacity as u128 * u128::from(share) / 100;
-            builder = builder.error_class(usize::try_from(errors).expect("a share is not more than the whole").max(1));
+            builder = builder.error_class(
+                usize::try_from(errors).expect("a share is not more than the whole").max(1),
+            );
         }
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);

@@ -5,7 +5,8 @@ use serde::Serialize;
 use slipring::Signal;
 use std::{fmt, fs};
 
-/// Bytes that the engine notes of each record, in its slot and in its indexes, and a little to spare.
+/// Bytes that the engine notes of each record, in its slot and in its indexes, and a little to
+/// spare.
 const NOTED: u64 = 128;
 
 /// What so many records take in slots and indexes, without what they hold on the heap.
@@ -13,7 +14,8 @@ pub fn of_slots<T: Signal>(records: usize) -> u64 {
     (records as u64).saturating_mul(size_of::<T>() as u64 + NOTED)
 }
 
-/// Bytes of memory that this process may use, if the system says: the machine's, or what its container is given.
+/// Bytes of memory that this process may use, if the system says: the machine's, or what its
+/// container is given.
 pub fn of_machine() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| {
@@ -21,7 +23,10 @@ pub fn of_machine() -> Option<u64> {
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     });
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let given = limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()).min();
+    let given = limits
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
+        .min();
     machine.into_iter().chain(given).min()
 }
 

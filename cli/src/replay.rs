@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 
 /// Takes OTLP files into memory, and reports what is in them.
 ///
-/// Files are JSON as the Collector's file exporter writes it, an export request a line, or over many lines as `jq` writes it; or messages
-/// each behind its length (four bytes or a varint), in protobuf, or packed with zstd one by one. Plain or packed with gzip or zstd. `-`
-/// is standard input.
+/// Files are JSON as the Collector's file exporter writes it, an export request a line, or over
+/// many lines as `jq` writes it; or messages each behind its length (four bytes or a varint), in
+/// protobuf, or packed with zstd one by one. Plain or packed with gzip or zstd. `-` is standard
+/// input.
 ///
-/// A damaged line costs that line, a malformed record that record; both are told, with their line, and make the exit status 1.
-/// Unless told otherwise, stores are made large enough for the files, up to two million records each.
+/// A damaged line costs that line, a malformed record that record; both are told, with their line,
+/// and make the exit status 1. Unless told otherwise, stores are made large enough for the files,
+/// up to two million records each.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Files to read; `-` for standard input
@@ -91,7 +93,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let replayed = replay(arguments, &telemetry, &sizes, &stop)?;
     telemetry.flush()?;
     memory::give_back();
-    let report = Report::of(&telemetry, Some(replayed.into_report(started.elapsed(), stop.is_asked())))?;
+    let report =
+        Report::of(&telemetry, Some(replayed.into_report(started.elapsed(), stop.is_asked())))?;
     let out = &mut io::stdout().lock();
     if arguments.json {
         shown(write_json(out, &report))?;
@@ -101,13 +104,15 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
 }
 
-/// Bytes of each file, none where that is not known; a file that is not there ends the command before any work is done.
+/// Bytes of each file, none where that is not known; a file that is not there ends the command
+/// before any work is done.
 fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
     let size = |path: &PathBuf| {
         if path.as_os_str() == "-" {
             return Ok(None);
         }
-        let file = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let file =
+            std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if file.is_dir() {
             return Err(format!("{} is a folder; give the files in it", path.display()).into());
         }
@@ -124,7 +129,8 @@ fn is_packed(path: &Path) -> bool {
 
 fn capacities(sizes: &[Option<u64>]) -> [usize; 3] {
     let all: Option<u64> = sizes.iter().copied().sum();
-    SHORTEST.map(|shortest| all.map_or(UNTOLD, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST))
+    SHORTEST
+        .map(|shortest| all.map_or(UNTOLD, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST))
 }
 
 /// What a thread has taken, by file.
@@ -137,9 +143,15 @@ struct Tally {
     troubled: u64,
 }
 
-fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], stop: &Stop) -> Fallible<Tally> {
+fn replay(
+    arguments: &Arguments,
+    telemetry: &Telemetry,
+    sizes: &[Option<u64>],
+    stop: &Stop,
+) -> Fallible<Tally> {
     let files = &arguments.files;
-    let workers = if arguments.ordered { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    let workers =
+        if arguments.ordered { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let bytes = Arc::new(AtomicU64::new(0));
     let taken = AtomicU64::new(0);
     let pace = Pace { rate: arguments.rate, started: Instant::now() };
@@ -175,10 +187,15 @@ fn replay(arguments: &Arguments, telemetry: &Telemetry, sizes: &[Option<u64>], s
 fn progress(arguments: &Arguments, sizes: &[Option<u64>]) -> ProgressBar {
     let all: Option<u64> = sizes.iter().copied().sum();
     let packed = arguments.files.iter().any(|file| is_packed(file));
-    let all = all.filter(|_| !packed).map(|bytes| bytes.saturating_mul(arguments.times)).filter(|bytes| *bytes > 0);
-    let style = |template: &str| ProgressStyle::with_template(template).expect("the template is sound");
+    let all = all
+        .filter(|_| !packed)
+        .map(|bytes| bytes.saturating_mul(arguments.times))
+        .filter(|bytes| *bytes > 0);
+    let style =
+        |template: &str| ProgressStyle::with_template(template).expect("the template is sound");
     match all {
-        Some(bytes) => ProgressBar::new(bytes).with_style(style("{bar:30} {bytes}/{total_bytes}, {msg}, {eta} left")),
+        Some(bytes) => ProgressBar::new(bytes)
+            .with_style(style("{bar:30} {bytes}/{total_bytes}, {msg}, {eta} left")),
         None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {msg}, {elapsed}")),
     }
 }
@@ -200,7 +217,10 @@ fn read(
             let requests = match Requests::open(path, Arc::clone(bytes)) {
                 Ok(requests) => requests,
                 Err(error) => {
-                    let damaged = Item { number: 1, body: Body::Damaged(format!("{error}; the file is left out")) };
+                    let damaged = Item {
+                        number: 1,
+                        body: Body::Damaged(format!("{error}; the file is left out")),
+                    };
                     let _ = sender.send((number, damaged));
                     continue;
                 }
@@ -274,8 +294,15 @@ fn lengths(request: &Request) -> [u64; 3] {
     [request.spans.len(), request.logs.len(), request.points.len()].map(|length| length as u64)
 }
 
-/// Puts a request's records into the stores, at the pace that is asked for; those that the user's stop comes before stay in it.
-fn take(telemetry: &Telemetry, request: &mut Request, taken: &AtomicU64, pace: &Pace, stop: &Stop) -> Rejected {
+/// Puts a request's records into the stores, at the pace that is asked for; those that the user's
+/// stop comes before stay in it.
+fn take(
+    telemetry: &Telemetry,
+    request: &mut Request,
+    taken: &AtomicU64,
+    pace: &Pace,
+    stop: &Stop,
+) -> Rejected {
     let Some(rate) = pace.rate else {
         taken.fetch_add(request.len() as u64, Ordering::Relaxed);
         return telemetry.take(std::mem::take(request));
@@ -298,11 +325,13 @@ fn take(telemetry: &Telemetry, request: &mut Request, taken: &AtomicU64, pace: &
 
 /// A message of this kind; if that is not known, of the first that it fits.
 fn read_protobuf(kind: Option<Kind>, message: &[u8]) -> Result<Request, String> {
-    let read = |kind| Request::read(kind, Encoding::Protobuf, message).map_err(|error| error.to_string());
+    let read =
+        |kind| Request::read(kind, Encoding::Protobuf, message).map_err(|error| error.to_string());
     match kind {
         Some(kind) => read(kind),
         None => {
-            let is_partly = |read: &Result<Request, _>| read.as_ref().is_ok_and(|request| !request.is_empty());
+            let is_partly =
+                |read: &Result<Request, _>| read.as_ref().is_ok_and(|request| !request.is_empty());
             let is_whole = |read: &Result<Request, _>| {
                 is_partly(read) && read.as_ref().is_ok_and(|request| request.rejected.is_empty())
             };
@@ -330,7 +359,9 @@ impl Tally {
         self.troubled += 1;
         let file = &self.files[file].file;
         // One that is like another is told with it.
-        if let Some(known) = self.problems.iter_mut().find(|known| known.what == what && known.file == *file) {
+        if let Some(known) =
+            self.problems.iter_mut().find(|known| known.what == what && known.file == *file)
+        {
             known.again += 1;
             known.line = known.line.min(number);
         } else if self.problems.len() < TOLD {
@@ -343,7 +374,8 @@ impl Tally {
         self.rejected.merge(&other.rejected);
         self.troubled += other.troubled;
         for problem in other.problems {
-            let alike = |known: &&mut Problem| known.what == problem.what && known.file == problem.file;
+            let alike =
+                |known: &&mut Problem| known.what == problem.what && known.file == problem.file;
             match self.problems.iter_mut().find(alike) {
                 Some(known) => {
                     known.again += 1 + problem.again;
@@ -375,7 +407,8 @@ impl Pace {
     /// Sleeps until so many records may have come in, or the user has asked to stop.
     fn wait_for(&self, records: u64, stop: &Stop) {
         let Some(rate) = self.rate else { return };
-        let due = Duration::try_from_secs_f64(records as f64 / rate as f64).unwrap_or(Duration::MAX);
+        let due =
+            Duration::try_from_secs_f64(records as f64 / rate as f64).unwrap_or(Duration::MAX);
         while !stop.is_asked() {
             let left = due.saturating_sub(self.started.elapsed());
             if left.is_zero() {

@@ -64,7 +64,8 @@ pub struct Replayed {
     records: u64,
     seconds: f64,
     records_per_second: u64,
-    /// Why records were rejected, with how many; the first reasons that occurred, the most frequent first.
+    /// Why records were rejected, with how many; the first reasons that occurred, the most frequent
+    /// first.
     rejected: Vec<(String, u64)>,
     /// How many were for other reasons.
     otherwise_rejected: u64,
@@ -129,9 +130,11 @@ impl Replayed {
         other_problems: u64,
         took: Duration,
     ) -> Self {
-        let mut reasons: Vec<_> = rejected.reasons().map(|(reason, records)| (reason.to_owned(), records)).collect();
+        let mut reasons: Vec<_> =
+            rejected.reasons().map(|(reason, records)| (reason.to_owned(), records)).collect();
         reasons.sort_by_key(|(_, records)| Reverse(*records));
-        let otherwise_rejected = rejected.records() - reasons.iter().map(|(_, records)| records).sum::<u64>();
+        let otherwise_rejected =
+            rejected.records() - reasons.iter().map(|(_, records)| records).sum::<u64>();
         let records = files.iter().map(FileReport::records).sum();
         let records_per_second = rate(records, took);
         let seconds = took.as_secs_f64();
@@ -149,23 +152,33 @@ impl Replayed {
     }
 
     fn is_in_order(&self) -> bool {
-        self.problems.is_empty() && self.files.iter().all(|file| file.rejected == 0 && file.damaged == 0)
+        self.problems.is_empty()
+            && self.files.iter().all(|file| file.rejected == 0 && file.damaged == 0)
     }
 }
 
 impl Report {
     pub fn of(telemetry: &Telemetry, replayed: Option<Replayed>) -> Fallible<Self> {
-        let slowest = |query: Query<'_, Span>| query.traces().order(TraceOrder::Slowest).limit(TRACES).collect();
+        let slowest = |query: Query<'_, Span>| {
+            query.traces().order(TraceOrder::Slowest).limit(TRACES).collect()
+        };
         let stats = telemetry.stats();
-        let conserves = |stats: &Stats| stats.offered == stats.count + stats.evicted.total() + stats.rejected.total();
-        let conserved = [&stats.traces, &stats.logs, &stats.metrics].iter().all(|stats| conserves(stats));
+        let conserves = |stats: &Stats| {
+            stats.offered == stats.count + stats.evicted.total() + stats.rejected.total()
+        };
+        let conserved =
+            [&stats.traces, &stats.logs, &stats.metrics].iter().all(|stats| conserves(stats));
         Ok(Self {
             replayed,
             memory: Resident::now(),
-            indexes: [indexes(telemetry.traces())?, indexes(telemetry.logs())?, indexes(telemetry.metrics())?]
-                .into_iter()
-                .flatten()
-                .collect(),
+            indexes: [
+                indexes(telemetry.traces())?,
+                indexes(telemetry.logs())?,
+                indexes(telemetry.metrics())?,
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             slowest_traces: slowest(telemetry.traces().query())?,
             failing_traces: slowest(telemetry.traces().query().status(StatusCode::Error))?,
             audit: match telemetry.audit() {
@@ -190,13 +203,21 @@ impl Report {
         }
         print_stats(out, [&self.stats.traces, &self.stats.logs, &self.stats.metrics])?;
         if let Some(memory) = &self.memory {
-            writeln!(out, "\nThe process took {memory}; slots and indexes take memory as they are used")?;
+            writeln!(
+                out,
+                "\nThe process took {memory}; slots and indexes take memory as they are used"
+            )?;
         }
         for index in self.indexes.iter().filter(|index| index.distinct > 0) {
             let (signal, name, distinct) = (index.signal, index.index, thousands(index.distinct));
             writeln!(out, "\n{signal}s by {name}, {distinct} distinct")?;
             for key in index.top.iter().take(PRINTED_KEYS) {
-                writeln!(out, "  {:>10}  {}", thousands(key.count), printable(&named(index, &key.key)))?;
+                writeln!(
+                    out,
+                    "  {:>10}  {}",
+                    thousands(key.count),
+                    printable(&named(index, &key.key))
+                )?;
             }
         }
         print_traces(out, "The slowest traces", &self.slowest_traces)?;
@@ -204,7 +225,10 @@ impl Report {
         writeln!(out)?;
         match (&self.audit, self.conserved) {
             (Verdict::Breach(breach), _) => writeln!(out, "Audit: NOT in order: {breach}"),
-            (_, false) => writeln!(out, "Audit: NOT in order: a record is neither held nor evicted nor rejected"),
+            (_, false) => writeln!(
+                out,
+                "Audit: NOT in order: a record is neither held nor evicted nor rejected"
+            ),
             (Verdict::InOrder(audit), true) => writeln!(
                 out,
                 "Audit: {} records and {} index entries are in order; each record is held, was evicted or was rejected",
@@ -228,14 +252,16 @@ fn indexes<T: Signal>(store: &Store<T>) -> Fallible<Vec<Index>> {
 
 impl Replayed {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let width = self.files.iter().map(|file| file.file.chars().count()).max().unwrap_or(0).min(60);
+        let width =
+            self.files.iter().map(|file| file.file.chars().count()).max().unwrap_or(0).min(60);
         writeln!(
             out,
             "{:width$}{:>12}{:>14}{:>16}{:>11}{:>10}",
             "", "spans", "log records", "metric points", "rejected", "damaged"
         )?;
         let mut row = |file: &FileReport| {
-            let counts = [file.spans, file.log_records, file.metric_points, file.rejected, file.damaged];
+            let counts =
+                [file.spans, file.log_records, file.metric_points, file.rejected, file.damaged];
             let [spans, logs, points, rejected, damaged] = counts.map(thousands);
             writeln!(
                 out,
@@ -265,7 +291,11 @@ impl Replayed {
             writeln!(out, "\nDamaged or rejected")?;
             for Problem { file, line, what, again } in &self.problems {
                 let (file, what) = (printable(file), printable(what));
-                let again = if *again > 0 { format!(" (and {} like it)", thousands(*again)) } else { String::new() };
+                let again = if *again > 0 {
+                    format!(" (and {} like it)", thousands(*again))
+                } else {
+                    String::new()
+                };
                 writeln!(out, "  {file}:{line}: {what}{again}")?;
             }
             if self.other_problems > 0 {
@@ -320,7 +350,11 @@ fn print_traces(out: &mut impl Write, heading: &str, traces: &[TraceSummary]) ->
     for trace in traces {
         let (took, spans) = (milliseconds(trace.duration), counted(trace.spans, "span"));
         let (root, name) = (printable(&trace.root_service), printable(&trace.root_name));
-        let failed = if trace.errors == 0 { String::new() } else { format!(", {} failed", thousands(trace.errors)) };
+        let failed = if trace.errors == 0 {
+            String::new()
+        } else {
+            format!(", {} failed", thousands(trace.errors))
+        };
         let partial = if trace.partial { ", in part" } else { "" };
         writeln!(
             out,

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// As JSON, with a line's end. What would steer a terminal is escaped in texts: to a reader of JSON
 /// that is the same.
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new())))?;
+    value
+        .serialize(&mut Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new())))?;
     Ok(writeln!(out)?)
 }
 
@@ -19,11 +20,18 @@ pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> 
 struct Escaping(PrettyFormatter<'static>);
 
 impl Formatter for Escaping {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
         let mut rest = text;
         while let Some((at, steering)) = rest.char_indices().find(|(_, one)| is_steering(*one)) {
             out.write_all(&rest.as_bytes()[..at])?;
-            steering.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            steering
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
             rest = &rest[at + steering.len_utf8()..];
         }
         out.write_all(rest.as_bytes())
@@ -74,12 +82,15 @@ fn is_steering(one: char) -> bool {
         || matches!(one, '\u{61c}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A text that somebody else wrote, for a terminal: what would steer it, or change the order in which it is read, is escaped.
+/// A text that somebody else wrote, for a terminal: what would steer it, or change the order in
+/// which it is read, is escaped.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_steering) {
         return Cow::Borrowed(text);
     }
-    let escaped = |one: char| if is_steering(one) { one.escape_default().to_string() } else { one.to_string() };
+    let escaped = |one: char| {
+        if is_steering(one) { one.escape_default().to_string() } else { one.to_string() }
+    };
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
@@ -115,7 +126,10 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([0, 12, 1_234, 1_234_567].map(thousands), ["0", "12", "1,234", "1,234,567"]);
-        assert_eq!(counted(1, "span") + ", " + &counted(2_000, "log record"), "1 span, 2,000 log records");
+        assert_eq!(
+            counted(1, "span") + ", " + &counted(2_000, "log record"),
+            "1 span, 2,000 log records"
+        );
         assert_eq!(printable("na\u{ef}ve \u{1f600}"), "na\u{ef}ve \u{1f600}");
         assert_eq!(printable("\x1b[2J\u{9b}x\u{202e}\n\t"), "\\u{1b}[2J\\u{9b}x\\u{202e}\\n\\t");
         assert_eq!(printable("a\u{200b}b\u{feff}c\u{200d}d"), "a\\u{200b}b\\u{feff}c\u{200d}d");
@@ -124,13 +138,17 @@ mod tests {
 
     #[test]
     fn json_is_the_same_and_steers_no_terminal() {
-        let texts = ["a\u{1b}[31m\u{202e}\u{85}b\u{2028}", "\u{e0041}", "na\u{ef}ve \u{1f600} \"\\"];
+        let texts =
+            ["a\u{1b}[31m\u{202e}\u{85}b\u{2028}", "\u{e0041}", "na\u{ef}ve \u{1f600} \"\\"];
         let value = serde_json::json!({ texts[0]: texts, "empty": [], "number": 1.5 });
         let mut out = Vec::new();
         write_json(&mut out, &value).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), value);
         assert!(!out.chars().any(|one| is_steering(one) && one != '\n'), "{out:?}");
-        assert!(out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains('\u{1f600}'), "{out}");
+        assert!(
+            out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains('\u{1f600}'),
+            "{out}"
+        );
     }
 }

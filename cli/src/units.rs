@@ -9,7 +9,9 @@ const MOST_SECONDS: f64 = 1e9;
 /// A number from its digits, which may be parted by `_`, and its unit.
 fn number_and_unit(text: &str) -> (String, &str) {
     let text = text.trim();
-    let at = text.find(|part: char| !part.is_ascii_digit() && part != '.' && part != '_').unwrap_or(text.len());
+    let at = text
+        .find(|part: char| !part.is_ascii_digit() && part != '.' && part != '_')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     (number.replace('_', ""), unit.trim())
 }
@@ -34,7 +36,9 @@ pub fn amount(text: &str) -> Result<usize, String> {
         "g" | "G" => 1_000_000_000,
         _ => 0,
     };
-    let amount = times(&number, factor).filter(|_| factor > 0).and_then(|amount| usize::try_from(amount).ok());
+    let amount = times(&number, factor)
+        .filter(|_| factor > 0)
+        .and_then(|amount| usize::try_from(amount).ok());
     amount.ok_or_else(|| {
         "give a whole number, such as 10000 or 10k; k, M and G are thousands, millions and billions".to_owned()
     })
@@ -56,7 +60,9 @@ pub fn bytes(text: &str) -> Result<usize, String> {
         "tb" => Some(1_000_000_000_000),
         _ => None,
     };
-    let bytes = factor.and_then(|factor| times(&number, factor)).and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = factor
+        .and_then(|factor| times(&number, factor))
+        .and_then(|bytes| usize::try_from(bytes).ok());
     bytes.ok_or_else(|| {
         "give bytes, such as 65536, 64k or 64M; k, M and G are powers of 1024, kB, MB and GB of 1000".to_owned()
     })
@@ -75,7 +81,10 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     let plain = || Duration::try_from_secs_f64(text.parse::<f64>().ok()?).ok();
     let parsed = plain().or_else(|| any_duration(text)).filter(|time| !time.is_zero());
     let time = parsed.filter(|time| time.as_secs_f64() <= MOST_SECONDS);
-    time.ok_or_else(|| "give seconds above 0, such as 90, or a time such as 15m; at most a billion seconds".to_owned())
+    time.ok_or_else(|| {
+        "give seconds above 0, such as 90, or a time such as 15m; at most a billion seconds"
+            .to_owned()
+    })
 }
 
 /// A duration that says its unit; the unit may have a fraction before it.
@@ -83,7 +92,8 @@ fn any_duration(text: &str) -> Option<Duration> {
     let parsed = humantime::parse_duration(text).ok();
     parsed.or_else(|| {
         let (number, unit) = number_and_unit(text);
-        let unit = humantime::parse_duration(&format!("1{unit}")).ok().filter(|_| !unit.is_empty())?;
+        let unit =
+            humantime::parse_duration(&format!("1{unit}")).ok().filter(|_| !unit.is_empty())?;
         Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit.as_secs_f64()).ok()
     })
 }
@@ -99,15 +109,20 @@ pub fn duration(text: &str) -> Result<u64, String> {
         return Ok(0);
     }
     if text.parse::<f64>().is_ok() {
-        return Err(format!("{text} of what? give a unit: {text}ns, {text}us, {text}ms or {text}s"));
+        return Err(format!(
+            "{text} of what? give a unit: {text}ns, {text}us, {text}ms or {text}s"
+        ));
     }
-    any_duration(text).map(nanoseconds).ok_or_else(|| "give a duration with its unit, such as 250ms or 1.5s".to_owned())
+    any_duration(text)
+        .map(nanoseconds)
+        .ok_or_else(|| "give a duration with its unit, such as 250ms or 1.5s".to_owned())
 }
 
 const A_TIME: &str = "give a time such as 2026-01-31, 2026-01-31T12:00:00Z or 1795800000 (seconds, milliseconds, microseconds or nanoseconds since 1970), or how long ago, such as 15m";
 
-/// A moment in nanoseconds since the Unix epoch: a date or a time as RFC 3339 has it, in UTC unless it says otherwise; a number since
-/// the epoch, in a unit that follows from its size; or how long ago. What lies before 1970 is its beginning.
+/// A moment in nanoseconds since the Unix epoch: a date or a time as RFC 3339 has it, in UTC unless
+/// it says otherwise; a number since the epoch, in a unit that follows from its size; or how long
+/// ago. What lies before 1970 is its beginning.
 pub fn time(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let whole = text.split('.').next().unwrap_or_default();
@@ -116,12 +131,15 @@ pub fn time(text: &str) -> Result<u64, String> {
     }
     let ago = |ago| {
         let moment = SystemTime::now().checked_sub(ago);
-        moment.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).map_or(0, nanoseconds)
+        moment
+            .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+            .map_or(0, nanoseconds)
     };
     civil_time(text).or_else(|| any_duration(text).map(ago)).ok_or_else(|| A_TIME.to_owned())
 }
 
-/// What a number of so many digits counts: seconds until the year 5138, then milliseconds, and so on.
+/// What a number of so many digits counts: seconds until the year 5138, then milliseconds, and so
+/// on.
 fn since_epoch(text: &str, number: u64) -> Result<u64, String> {
     let unit: u64 = match number {
         0 => return Ok(0),
@@ -135,7 +153,8 @@ fn since_epoch(text: &str, number: u64) -> Result<u64, String> {
         100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
-    let fraction = text.split_once('.').map_or(Ok(0.0), |(_, digits)| format!("0.{digits}").parse::<f64>());
+    let fraction =
+        text.split_once('.').map_or(Ok(0.0), |(_, digits)| format!("0.{digits}").parse::<f64>());
     let fraction = fraction.map_err(|_| A_TIME.to_owned())? * unit as f64;
     Ok(number.saturating_mul(unit).saturating_add(fraction as u64))
 }
@@ -143,7 +162,9 @@ fn since_epoch(text: &str, number: u64) -> Result<u64, String> {
 fn civil_time(text: &str) -> Option<u64> {
     // In a URL, the + of an offset that is not escaped comes as a space.
     let text = match text.rsplit_once(' ') {
-        Some((time, offset)) if time.contains('T') && offset.contains(':') => format!("{time}+{offset}"),
+        Some((time, offset)) if time.contains('T') && offset.contains(':') => {
+            format!("{time}+{offset}")
+        }
         _ => text.to_owned(),
     };
     let in_utc = |time: civil::DateTime| TimeZone::UTC.to_timestamp(time).ok();
@@ -159,7 +180,10 @@ mod tests {
 
     #[test]
     fn amounts_and_bytes_have_units() {
-        assert_eq!(["1000", "10k", "1.5M", "1_000"].map(amount), [Ok(1_000), Ok(10_000), Ok(1_500_000), Ok(1_000)]);
+        assert_eq!(
+            ["1000", "10k", "1.5M", "1_000"].map(amount),
+            [Ok(1_000), Ok(10_000), Ok(1_500_000), Ok(1_000)]
+        );
         assert_eq!(
             ["64M", "64MiB", "64 MB", "1.5k", "0"].map(bytes),
             [Ok(64 << 20), Ok(64 << 20), Ok(64_000_000), Ok(1_536), Ok(0)]
@@ -176,7 +200,11 @@ mod tests {
             ["90", "0.5", "15m", "1h 30m", "1.5h"].map(|text| seconds(text).unwrap().as_millis()),
             [90_000, 500, 900_000, 5_400_000, 5_400_000]
         );
-        assert!(["0", "-1", "nan", "inf", "1e10", "100years", "x", ""].iter().all(|wrong| seconds(wrong).is_err()));
+        assert!(
+            ["0", "-1", "nan", "inf", "1e10", "100years", "x", ""]
+                .iter()
+                .all(|wrong| seconds(wrong).is_err())
+        );
     }
 
     #[test]
@@ -209,9 +237,13 @@ mod tests {
         }
         assert_eq!(time("1700000000.25"), Ok(AT + 250_000_000));
         assert_eq!(time("2026-01-01"), Ok(1_767_225_600_000_000_000));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let now =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
         assert!((now - 61_000_000_000..now).contains(&time("1m").unwrap()));
-        assert_eq!([time("2555-01-01T00:00:00Z"), time("100years"), time("0")], [Ok(u64::MAX), Ok(0), Ok(0)]);
+        assert_eq!(
+            [time("2555-01-01T00:00:00Z"), time("100years"), time("0")],
+            [Ok(u64::MAX), Ok(0), Ok(0)]
+        );
         assert!(time("100").unwrap_err().contains("100s"));
         assert!(time("yesterday").unwrap_err().contains("how long ago"));
         assert!(time("1700000000.x").is_err() && time("").is_err());

@@ -1,5 +1,6 @@
-//! Peers that mean ill, or know no better: memory stays within what `serve --help` states, good clients are answered meanwhile, and
-//! whatever was acknowledged is in the store, or counted as evicted.
+//! Peers that mean ill, or know no better: memory stays within what `serve --help` states, good
+//! clients are answered meanwhile, and whatever was acknowledged is in the store, or counted as
+//! evicted.
 
 mod support;
 
@@ -35,7 +36,8 @@ fn rest() -> u64 {
     (40 + 4 * cores()) * MIB
 }
 
-/// What the attacked store may take: its records' bytes, as much again for parts that they share, its slots and indexes.
+/// What the attacked store may take: its records' bytes, as much again for parts that they share,
+/// its slots and indexes.
 const FULL: u64 = 2 * STORED + 4 * MIB;
 
 /// What of the bound that `--help` states an attack may fill, beside [`rest`].
@@ -45,7 +47,8 @@ enum May {
     Nothing,
     /// Some buffers for each of so many connections.
     Connect(u64),
-    /// Requests under way: a buffer may be twice as large as what is in it; and some more for each connection.
+    /// Requests under way: a buffer may be twice as large as what is in it; and some more for each
+    /// connection.
     Send,
     /// The same, and the store.
     Fill,
@@ -74,12 +77,16 @@ impl May {
 fn stored(server: &Server, signal: &str) -> u64 {
     let metrics = server.get("/metrics").text();
     let name = format!("slipring_memory_bytes{{signal=\"{signal}\"}} ");
-    metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or_else(|| panic!("{metrics}"))
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(&name)?.parse().ok())
+        .unwrap_or_else(|| panic!("{metrics}"))
 }
 
 fn server(connections: u64) -> Server {
     let number = |number: u64| number.to_string();
-    let [body, in_flight, connections, stored, record] = [MAX_BODY, IN_FLIGHT, connections, STORED, RECORD].map(number);
+    let [body, in_flight, connections, stored, record] =
+        [MAX_BODY, IN_FLIGHT, connections, STORED, RECORD].map(number);
     Server::start(&[
         "--timeout",
         "2",
@@ -107,7 +114,8 @@ fn logs(count: usize, body: &str) -> Vec<u8> {
     write(&vec![log; count], Encoding::Protobuf)
 }
 
-/// A client that sends a few records again and again, comes back if it is asked to, and counts what was acknowledged.
+/// A client that sends a few records again and again, comes back if it is asked to, and counts what
+/// was acknowledged.
 #[derive(Default)]
 struct Good {
     acknowledged: AtomicU64,
@@ -138,7 +146,8 @@ impl Good {
         while !self.over.load(Relaxed) {
             let answer = server.try_raw(&request).unwrap_or_default();
             if answer.is_empty() {
-                // As long as it has said nothing it may have to leave; on a busy machine that may happen to the best.
+                // As long as it has said nothing it may have to leave; on a busy machine that may
+                // happen to the best.
                 self.cut_off.fetch_add(1, Relaxed);
                 continue;
             }
@@ -157,9 +166,11 @@ impl Good {
     }
 }
 
-/// Runs an attack beside two good clients; the attack tells how many records of its own were acknowledged.
+/// Runs an attack beside two good clients; the attack tells how many records of its own were
+/// acknowledged.
 fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
-    let server = server(if let May::Connect(connections) = may { connections } else { CONNECTIONS });
+    let server =
+        server(if let May::Connect(connections) = may { connections } else { CONNECTIONS });
     let good = Good::default();
     let before = good_after(&good, &server, 0, "before the attack");
     let attackers = thread::scope(|scope| {
@@ -169,7 +180,10 @@ fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
         let attackers = attack(&server);
         // It goes on after the attack as it did before.
         let during = good.acknowledged.load(Relaxed);
-        assert!(during >= before + 20 * Good::RECORDS, "good clients were hardly answered during the attack");
+        assert!(
+            during >= before + 20 * Good::RECORDS,
+            "good clients were hardly answered during the attack"
+        );
         let deadline = Instant::now() + Duration::from_secs(20);
         while good.acknowledged.load(Relaxed) < during + 10 * Good::RECORDS {
             assert!(Instant::now() < deadline, "good clients are not answered after the attack");
@@ -179,7 +193,8 @@ fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
         clients.into_iter().for_each(|client| client.join().unwrap());
         attackers
     });
-    let (peak, bound, longest) = (server.peak_memory(), rest() + may.bytes(), good.longest.load(Relaxed));
+    let (peak, bound, longest) =
+        (server.peak_memory(), rest() + may.bytes(), good.longest.load(Relaxed));
     let [records, asked_back, cut_off] =
         [&good.acknowledged, &good.asked_back, &good.cut_off].map(|count| count.load(Relaxed));
     eprintln!(
@@ -188,7 +203,10 @@ fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
         peak / MIB,
         bound / MIB,
     );
-    assert!(cut_off <= 1 + (records / Good::RECORDS + asked_back) / 100, "good clients were cut off without an answer");
+    assert!(
+        cut_off <= 1 + (records / Good::RECORDS + asked_back) / 100,
+        "good clients were cut off without an answer"
+    );
     assert!(peak < bound, "{} MiB, {} are stated", peak / MIB, bound / MIB);
     let kept = stored(&server, "log");
     assert!(kept < FULL, "{} MiB are kept, {} are allowed", kept / MIB, FULL / MIB);
@@ -197,9 +215,14 @@ fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
     let acknowledged = good.acknowledged.into_inner() + attackers;
     let stats = server.ask("/api/stats");
     let logs = &stats["logs"];
-    let evicted: u64 = logs["evicted"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
+    let evicted: u64 =
+        logs["evicted"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
     let (offered, held) = (logs["offered"].as_u64().unwrap(), logs["log_count"].as_u64().unwrap());
-    assert_eq!(held + evicted, acknowledged, "what was acknowledged is held, or was evicted: {offered} were offered");
+    assert_eq!(
+        held + evicted,
+        acknowledged,
+        "what was acknowledged is held, or was evicted: {offered} were offered"
+    );
     // Questions of an attack may still be in the way.
     let deadline = Instant::now() + Duration::from_secs(20);
     let audit = std::iter::repeat_with(|| server.get("/api/audit").status);
@@ -241,7 +264,11 @@ fn keep_at_it(threads: usize, attack: impl Fn() + Sync) {
 }
 
 /// The same, until it has done enough.
-fn keep_at_it_until(has_done_enough: impl Fn() -> bool + Sync, threads: usize, attack: impl Fn() + Sync) {
+fn keep_at_it_until(
+    has_done_enough: impl Fn() -> bool + Sync,
+    threads: usize,
+    attack: impl Fn() + Sync,
+) {
     let begun = Attack::begin();
     thread::scope(|scope| {
         for _ in 0..threads {
@@ -259,8 +286,8 @@ fn open(server: &Server) -> Option<TcpStream> {
     open_at(server.http)
 }
 
-/// Some say nothing, some begin to, some end their half at once. To the server, a peer that says nothing and one that has gone without
-/// a word, which is half open, are the same.
+/// Some say nothing, some begin to, some end their half at once. To the server, a peer that says
+/// nothing and one that has gone without a word, which is half open, are the same.
 fn hold_connections(server: &Server, at_once: usize) -> usize {
     let mut open_ones = VecDeque::new();
     let begun = Attack::begin();
@@ -314,7 +341,8 @@ fn slow_senders_of_large_bodies() {
         // Many times what may be under way altogether, all of it sent but for the last byte.
         keep_at_it(80, || {
             let Some(mut stream) = open(server) else { return };
-            let _ = stream.write_all(&request("POST", "/v1/logs", &PROTOBUF, &large, large.len() + 1));
+            let _ =
+                stream.write_all(&request("POST", "/v1/logs", &PROTOBUF, &large, large.len() + 1));
             thread::sleep(Duration::from_millis(700));
         });
         let metrics = server.get("/metrics").text();
@@ -356,8 +384,13 @@ fn bodies_that_lie_about_their_length() {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
-            // None of it is what it says; a shorter one may be a request by chance, but not of ours.
-            assert!(answer.is_empty() || parse(&answer).status != 200 || length == 0, "{length}: {:?}", parse(&answer));
+            // None of it is what it says; a shorter one may be a request by chance, but not of
+            // ours.
+            assert!(
+                answer.is_empty() || parse(&answer).status != 200 || length == 0,
+                "{length}: {:?}",
+                parse(&answer)
+            );
         });
         0
     });
@@ -397,7 +430,8 @@ fn bodies_that_are_hollow() {
         [field, bytes.to_vec()].concat()
     };
     const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
-    const METRIC: &str = "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"histogram\":{\"dataPoints\":[";
+    const METRIC: &str =
+        "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"histogram\":{\"dataPoints\":[";
     let wrapped = |before: &str, empty: &str, after: &str| {
         let count = (MAX_BODY as usize - before.len() - after.len()) / (empty.len() + 1) - 1;
         format!("{before}{}{empty}{after}", format!("{empty},").repeat(count)).into_bytes()
@@ -406,11 +440,21 @@ fn bodies_that_are_hollow() {
     // Whole requests of it, and records just small enough to be decoded.
     let hollow: [(Headers<'_>, Vec<u8>); 8] = [
         (&PROTOBUF, field(1, &field(2, &field(2, &[0x32, 0].repeat(body / 2))))),
-        (&PROTOBUF, field(1, &field(2, &field(2, &[0x32, 0].repeat(RECORD as usize / 2 - 8)).repeat(15)))),
+        (
+            &PROTOBUF,
+            field(1, &field(2, &field(2, &[0x32, 0].repeat(RECORD as usize / 2 - 8)).repeat(15))),
+        ),
         (&PROTOBUF, field(1, &field(1, &[0x0a, 0].repeat(body / 2)))),
         (&JSON, wrapped("{\"resourceLogs\":[", "0", "]}")),
         (&JSON, wrapped("{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[", "0", "]}]}]}")),
-        (&JSON, wrapped("{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"attributes\":[", "{}", "]}]}]}]}")),
+        (
+            &JSON,
+            wrapped(
+                "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"attributes\":[",
+                "{}",
+                "]}]}]}]}",
+            ),
+        ),
         (&JSON, wrapped("{\"resourceLogs\":[{\"resource\":{\"attributes\":[", "{\"\":0}", "]}}]}")),
         // What grows most: two bytes of text are eight in protobuf.
         (&JSON, wrapped(&format!("{METRIC}{{\"explicitBounds\":["), "0", "]}]}}]}]}]}")),
@@ -423,7 +467,8 @@ fn bodies_that_are_hollow() {
             let path = if body.starts_with(METRIC.as_bytes()) { "/v1/metrics" } else { "/v1/logs" };
             let answer = server.send("POST", path, headers, body);
             assert!([200, 400, 503].contains(&answer.status), "{answer}");
-            too_large.fetch_add(u64::from(answer.text().contains("bytes; make it smaller")), Relaxed);
+            too_large
+                .fetch_add(u64::from(answer.text().contains("bytes; make it smaller")), Relaxed);
         });
         0
     });
@@ -439,8 +484,13 @@ fn records_that_each_bring_a_large_resource() {
     let acknowledged = AtomicU64::new(0);
     withstand(May::Fill, |server| {
         let name = "n".repeat(RECORD as usize - 1_000);
-        let attributes = Attributes::from(vec![KeyValue { key: "large".into(), value: Value::Text(name.into()) }]);
-        let log = LogRecord::builder().source(&Source::new(&Resource::new(attributes), &Scope::default())).build();
+        let attributes = Attributes::from(vec![KeyValue {
+            key: "large".into(),
+            value: Value::Text(name.into()),
+        }]);
+        let log = LogRecord::builder()
+            .source(&Source::new(&Resource::new(attributes), &Scope::default()))
+            .build();
         let one = write(&[log], Encoding::Protobuf);
         // Requests one after the other are one request: each resource is one of its own.
         let body = one.repeat(15);
@@ -461,7 +511,8 @@ fn records_that_each_bring_a_large_resource() {
 #[test]
 fn connections_that_stay_for_ever_and_ask_for_nothing() {
     withstand(May::Nothing, |server| {
-        let mut idle: Vec<_> = (0..CONNECTIONS).filter_map(|_| Http2::open(server.http, 65_535)).collect();
+        let mut idle: Vec<_> =
+            (0..CONNECTIONS).filter_map(|_| Http2::open(server.http, 65_535)).collect();
         let begun = Attack::begin();
         let mut opened = idle.len();
         while begun.goes_on(|| opened > CONNECTIONS as usize) {
@@ -498,7 +549,10 @@ fn answers_that_nobody_takes() {
                 asked += 1;
             }
         }
-        assert!(asked > CONNECTIONS / 2, "{asked} connections: those that take no answers were not cut off");
+        assert!(
+            asked > CONNECTIONS / 2,
+            "{asked} connections: those that take no answers were not cut off"
+        );
         15 * 8
     });
 }
@@ -515,7 +569,8 @@ fn tails_of_large_records_that_nobody_reads() {
                 scope.spawn(|| {
                     while begun.goes_on(is_attack) {
                         let Some(mut stream) = open(server) else { continue };
-                        let _ = stream.write_all(b"GET /api/tail/logs HTTP/1.1\r\nhost: test\r\n\r\n");
+                        let _ =
+                            stream.write_all(b"GET /api/tail/logs HTTP/1.1\r\nhost: test\r\n\r\n");
                         let mut head = [0; 12];
                         let _ = stream.read_exact(&mut head);
                         tails.fetch_add(u64::from(&head == b"HTTP/1.1 200"), Relaxed);
@@ -523,9 +578,11 @@ fn tails_of_large_records_that_nobody_reads() {
                     }
                 });
             }
-            keep_at_it_until(is_attack, 2, || match server.send("POST", "/v1/logs", &PROTOBUF, &large).status {
-                200 => _ = acknowledged.fetch_add(15, Relaxed),
-                _ => thread::sleep(Duration::from_millis(10)),
+            keep_at_it_until(is_attack, 2, || {
+                match server.send("POST", "/v1/logs", &PROTOBUF, &large).status {
+                    200 => _ = acknowledged.fetch_add(15, Relaxed),
+                    _ => thread::sleep(Duration::from_millis(10)),
+                }
             });
         });
         acknowledged.load(Relaxed)
@@ -533,7 +590,8 @@ fn tails_of_large_records_that_nobody_reads() {
     assert!(tails.into_inner() > 16 && acknowledged.into_inner() > 1_000, "that was no attack");
 }
 
-/// Over gRPC: messages that are longer or shorter than they say, packed or of nonsense; calls that are never ended, many on a connection.
+/// Over gRPC: messages that are longer or shorter than they say, packed or of nonsense; calls that
+/// are never ended, many on a connection.
 #[test]
 fn calls_that_lie_or_never_end() {
     let message = |length: u32, packed: u8| {

@@ -1,4 +1,5 @@
-//! What a review found in `serve` and `replay`: peers that stop, questions that cost much, and a user who has seen enough.
+//! What a review found in `serve` and `replay`: peers that stop, questions that cost much, and a
+//! user who has seen enough.
 
 mod support;
 
@@ -81,7 +82,9 @@ fn what_can_never_fit_is_told_so_and_a_refused_body_takes_no_room() {
     let server = Server::start(&["--max-body", "1000000", "--max-in-flight", "1000000"]);
     let mut refused = server.connect();
     // It says that much, sends some of it, and waits: it is read on for a while.
-    refused.write_all(&request("POST", "/v1/logs", &PROTOBUF, &vec![b'x'; 900_000], 60_000_000)).unwrap();
+    refused
+        .write_all(&request("POST", "/v1/logs", &PROTOBUF, &vec![b'x'; 900_000], 60_000_000))
+        .unwrap();
     std::thread::sleep(Duration::from_millis(200));
     let good = server.send("POST", "/v1/logs", &PROTOBUF, &logs(100, "good"));
     assert_eq!(good.status, 200, "{good}");
@@ -154,7 +157,11 @@ fn a_replay_ends_when_it_is_asked_to_and_keeps_its_pace() {
     assert!(interrupted(&["--rate", "100", file]));
     assert!(interrupted(&["--loop", "0", file]));
     assert!(interrupted(&["--loop", "0", empty]));
-    let output = Command::new(SLIPRING).args(["replay", "--loop", "2", "-"]).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new(SLIPRING)
+        .args(["replay", "--loop", "2", "-"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("can be read once"));
 
     let one = folder.join("one.jsonl");
@@ -164,21 +171,41 @@ fn a_replay_ends_when_it_is_asked_to_and_keeps_its_pace() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "a file that is not there is told before");
-    let output =
-        Command::new(SLIPRING).args(["replay", "--json", "--rate", "400", one.to_str().unwrap()]).output().unwrap();
+    let output = Command::new(SLIPRING)
+        .args(["replay", "--json", "--rate", "400", one.to_str().unwrap()])
+        .output()
+        .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(report["seconds"].as_f64() >= Some(0.45), "200 records at 400 a second: {}", report["seconds"]);
-    let loops = Command::new(SLIPRING).args(["replay", "--loop", "18446744073709551615", empty]).output().unwrap();
+    assert!(
+        report["seconds"].as_f64() >= Some(0.45),
+        "200 records at 400 a second: {}",
+        report["seconds"]
+    );
+    let loops = Command::new(SLIPRING)
+        .args(["replay", "--loop", "18446744073709551615", empty])
+        .output()
+        .unwrap();
     assert!(loops.status.success());
 
     let packed = folder.join("damaged.gz");
     std::fs::write(&packed, [0x1f, 0x8b, 0xff, 0xff, 1, 2, 3]).unwrap();
     let output = Command::new(SLIPRING)
-        .args(["replay", "--json", "--max-bytes", "30000", one.to_str().unwrap(), packed.to_str().unwrap()])
+        .args([
+            "replay",
+            "--json",
+            "--max-bytes",
+            "30000",
+            one.to_str().unwrap(),
+            packed.to_str().unwrap(),
+        ])
         .output()
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["files"][1]["damaged"], output.status.code()), (&1.into(), Some(1)), "{report}");
+    assert_eq!(
+        (&report["files"][1]["damaged"], output.status.code()),
+        (&1.into(), Some(1)),
+        "{report}"
+    );
 }
 
 #[test]

@@ -13,7 +13,11 @@ const SPAN: &[u8] = br#"{"resourceSpans":[{"resource":{"attributes":[{"key":"ser
 fn refused(server: &Server) -> u64 {
     let text = server.get("/metrics").text();
     let name = "slipring_requests_total{outcome=\"refused\"} ";
-    text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told").parse::<f64>().unwrap() as u64
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("it is told")
+        .parse::<f64>()
+        .unwrap() as u64
 }
 
 #[test]
@@ -21,7 +25,11 @@ fn a_body_that_says_a_parameter_twice_means_both() {
     let server = Server::start(&[]);
     assert_eq!(server.post("/v1/traces", JSON, SPAN).status, 200);
     let count = |body: &str| server.post("/api/count/spans", JSON, body.as_bytes());
-    assert_eq!(count(r#"{"service":"cart","service":"shop"}"#).json()["count"], 1, "one of the two");
+    assert_eq!(
+        count(r#"{"service":"cart","service":"shop"}"#).json()["count"],
+        1,
+        "one of the two"
+    );
     assert_eq!(
         count(r#"{"attribute":"service.name=cart","attribute":"service.name=shop"}"#).json()["count"],
         0,
@@ -67,7 +75,10 @@ fn telemetry_that_goes_nowhere_is_told_and_counted() {
     assert_eq!(server.get("/favicon.ico").status, 404);
     assert_eq!(refused(&server), nowhere.len() as u64 + 1);
     let (_, log) = server.stop();
-    assert!(log.contains("refused a request") && log.contains("there is nothing at /v1/trace"), "{log}");
+    assert!(
+        log.contains("refused a request") && log.contains("there is nothing at /v1/trace"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Real clients: OpenTelemetry's SDKs for Python (gRPC and HTTP) and for Node (HTTP, JSON), each sending all three signals with gzip.
+//! Real clients: OpenTelemetry's SDKs for Python (gRPC and HTTP) and for Node (HTTP, JSON), each
+//! sending all three signals with gzip.
 //!
-//! They come from PyPI and npm, into the target folder. Where they can't be installed, or there is no Python or Node, the test says so
-//! and passes; with `SLIPRING_CLIENTS=required` it fails.
+//! They come from PyPI and npm, into the target folder. Where they can't be installed, or there is
+//! no Python or Node, the test says so and passes; with `SLIPRING_CLIENTS=required` it fails.
 
 mod support;
 
@@ -24,12 +25,19 @@ fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// What an installation came to; `None`, said, if it was not possible.
-fn installed(what: &str, install: impl FnOnce(&Path) -> Result<PathBuf, String>) -> Option<PathBuf> {
+fn installed(
+    what: &str,
+    install: impl FnOnce(&Path) -> Result<PathBuf, String>,
+) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(what);
-    match std::fs::create_dir_all(&folder).map_err(|error| error.to_string()).and_then(|()| install(&folder)) {
+    match std::fs::create_dir_all(&folder)
+        .map_err(|error| error.to_string())
+        .and_then(|()| install(&folder))
+    {
         Ok(path) => Some(path),
         Err(why) => {
-            let required = std::env::var("SLIPRING_CLIENTS").is_ok_and(|wanted| wanted == "required");
+            let required =
+                std::env::var("SLIPRING_CLIENTS").is_ok_and(|wanted| wanted == "required");
             assert!(!required, "the client for {what} could not be installed: {why}");
             eprintln!("SKIPPED: the client for {what} could not be installed: {why}");
             None
@@ -42,7 +50,9 @@ fn python(folder: &Path) -> Result<PathBuf, String> {
     if !python.exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
     }
-    run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(clients("requirements.txt")))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "-q", "-r"])
+        .arg(clients("requirements.txt")))?;
     Ok(python)
 }
 
@@ -68,7 +78,11 @@ fn check(server: &Server, service: &str, trace: &str) {
     assert_eq!(child["status"]["code"], "error");
     assert_eq!(child["events"][0]["name"], "exception");
     let language = service.split('-').next().unwrap();
-    assert_eq!(server.ask(&format!("/api/count/spans?service={service}&attribute=record:lang={language}"))["count"], 1);
+    assert_eq!(
+        server.ask(&format!("/api/count/spans?service={service}&attribute=record:lang={language}"))
+            ["count"],
+        1
+    );
 
     let logs = server.ask(&format!("/api/logs?service={service}&min_severity=error"));
     let log = &logs["records"][0];
@@ -79,7 +93,8 @@ fn check(server: &Server, service: &str, trace: &str) {
     let find = |name: &str| {
         let all = series["series"].as_array().unwrap();
         let of = |series: &&serde_json::Value| series["series"]["metric"]["name"] == name;
-        all.iter().find(of).unwrap_or_else(|| panic!("no series {name}: {series}"))["series"].clone()
+        all.iter().find(of).unwrap_or_else(|| panic!("no series {name}: {series}"))["series"]
+            .clone()
     };
     // Node counts in doubles.
     let count = &find("client.count")["points"][0]["value"];
@@ -99,8 +114,10 @@ fn python_sends_over_grpc_and_http() {
     let Some(python) = installed("python", python) else { return };
     let server = Server::start(&[]);
     for (protocol, address) in [("grpc", server.grpc), ("http", server.http)] {
-        let trace =
-            run(Command::new(&python).arg(clients("client.py")).args([protocol, &address.to_string()])).unwrap();
+        let trace = run(Command::new(&python)
+            .arg(clients("client.py"))
+            .args([protocol, &address.to_string()]))
+        .unwrap();
         check(&server, &format!("python-{protocol}"), &trace);
     }
 }

@@ -21,7 +21,9 @@ use tonic::transport::Channel;
 
 fn spans(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
-    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+    }
 }
 
 fn span(id: u8) -> Span {
@@ -31,7 +33,9 @@ fn span(id: u8) -> Span {
 fn logs(body_bytes: usize) -> ExportLogsServiceRequest {
     let log = LogRecord { severity_text: "x".repeat(body_bytes), ..LogRecord::default() };
     let scope_logs = vec![ScopeLogs { log_records: vec![log], ..ScopeLogs::default() }];
-    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] }
+    ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }],
+    }
 }
 
 async fn channel(server: &Server) -> Channel {
@@ -51,7 +55,13 @@ async fn requests_are_taken_and_bad_records_rejected_alone() {
     packing.export(spans(vec![span(3)])).await.unwrap();
 
     let bad = Span { trace_id: vec![1, 2], ..span(4) };
-    let partial = traces.export(spans(vec![bad, span(5)])).await.unwrap().into_inner().partial_success.unwrap();
+    let partial = traces
+        .export(spans(vec![bad, span(5)]))
+        .await
+        .unwrap()
+        .into_inner()
+        .partial_success
+        .unwrap();
     assert_eq!(partial.rejected_spans, 1);
     assert_eq!(partial.error_message, "1 record rejected: traceId has 2 bytes instead of 16");
     assert_eq!(server.ask("/api/count/spans?name=work")["count"], 4);
@@ -78,7 +88,8 @@ async fn what_can_not_be_done_has_its_code() {
     let channel = channel(&server).await;
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
-    let codec = tonic_prost::ProstCodec::<ExportTraceServiceRequest, ExportTraceServiceRequest>::default();
+    let codec =
+        tonic_prost::ProstCodec::<ExportTraceServiceRequest, ExportTraceServiceRequest>::default();
     let path = "/opentelemetry.proto.collector.profiles.v1.ProfilesService/Export".parse().unwrap();
     let unknown = grpc.unary(tonic::Request::new(spans(vec![])), path, codec).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unimplemented);
@@ -101,13 +112,22 @@ async fn what_can_not_be_done_has_its_code() {
     traces.export(spans(vec![span(1)])).await.unwrap();
 }
 
-/// Each takes a few thousand bytes on the way, and four MiB when unpacked: no more of them are unpacked at once than the help says.
+/// Each takes a few thousand bytes on the way, and four MiB when unpacked: no more of them are
+/// unpacked at once than the help says.
 #[tokio::test]
 async fn packed_calls_are_unpacked_a_few_at_a_time() {
     const CALLS: usize = 60;
-    let server = Server::start(&["--max-body", "5000000", "--max-in-flight", "5000000", "--max-record-bytes", "1000"]);
+    let server = Server::start(&[
+        "--max-body",
+        "5000000",
+        "--max-in-flight",
+        "5000000",
+        "--max-record-bytes",
+        "1000",
+    ]);
     let before = server.peak_memory();
-    let client = LogsServiceClient::new(channel(&server).await).send_compressed(CompressionEncoding::Gzip);
+    let client =
+        LogsServiceClient::new(channel(&server).await).send_compressed(CompressionEncoding::Gzip);
     let calls = (0..CALLS).map(|_| {
         let mut client = client.clone();
         async move { client.export(logs(4 << 20)).await }
@@ -121,7 +141,10 @@ async fn packed_calls_are_unpacked_a_few_at_a_time() {
     let (peak, most) = (server.peak_memory() - before, 2 * cores * 2 * 5_000_000 + (48 << 20));
     assert!(peak < most, "{} MiB more, at most {} are stated", peak >> 20, most >> 20);
     let metrics = server.get("/metrics").text();
-    assert!(metrics.contains(&format!("slipring_requests_total{{outcome=\"taken\"}} {CALLS}\n")), "{metrics}");
+    assert!(
+        metrics.contains(&format!("slipring_requests_total{{outcome=\"taken\"}} {CALLS}\n")),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -132,10 +155,15 @@ async fn it_tells_its_health_and_what_it_accepts() {
     let channel = channel(&server).await;
     let mut health = HealthClient::new(channel.clone());
     for service in ["", "opentelemetry.proto.collector.trace.v1.TraceService"] {
-        let answer = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap().into_inner();
+        let answer = health
+            .check(HealthCheckRequest { service: service.to_owned() })
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(answer.status, 1, "serving");
     }
-    let unknown = health.check(HealthCheckRequest { service: "shop".to_owned() }).await.unwrap_err();
+    let unknown =
+        health.check(HealthCheckRequest { service: "shop".to_owned() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 
     let mut traces = TraceServiceClient::new(channel.clone());
@@ -143,12 +171,19 @@ async fn it_tells_its_health_and_what_it_accepts() {
     packed.metadata_mut().insert("grpc-encoding", "br".parse().unwrap());
     let refused = traces.export(packed).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
-    assert_eq!(refused.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip,deflate,zstd");
+    assert_eq!(
+        refused.metadata().get("grpc-accept-encoding").unwrap(),
+        "identity,gzip,deflate,zstd"
+    );
     let mut with_token = tonic::Request::new(spans(vec![span(1)]));
     with_token.metadata_mut().insert("authorization", "x".repeat(12 << 10).parse().unwrap());
     traces.export(with_token).await.unwrap();
     for encoding in [CompressionEncoding::Deflate, CompressionEncoding::Zstd] {
-        TraceServiceClient::new(channel.clone()).send_compressed(encoding).export(spans(vec![span(2)])).await.unwrap();
+        TraceServiceClient::new(channel.clone())
+            .send_compressed(encoding)
+            .export(spans(vec![span(2)]))
+            .await
+            .unwrap();
     }
     assert_eq!(server.ask("/api/count/spans")["count"], 3);
 }

@@ -22,10 +22,15 @@ fn report(arguments: &[&str]) -> Value {
 
 /// Where real telemetry is, if it is.
 fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("SLIPRING_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let folder = std::env::var_os("SLIPRING_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
     if !folder.is_dir() {
-        eprintln!("skipped: there is no {}; set SLIPRING_CORPUS to a folder with otlp/truth.json", folder.display());
+        eprintln!(
+            "skipped: there is no {}; set SLIPRING_CORPUS to a folder with otlp/truth.json",
+            folder.display()
+        );
         return None;
     }
     Some(folder.join("otlp"))
@@ -48,7 +53,8 @@ fn demo(name: &str) -> PathBuf {
 #[test]
 fn real_files_are_counted_as_they_were_independently() {
     let Some(folder) = corpus() else { return };
-    let truth: Value = serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
+    let truth: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
     for (file, truth) in truth.as_object().unwrap() {
         for ordered in [&["--ordered"][..], &[]] {
             let path = folder.join(file);
@@ -61,9 +67,13 @@ fn real_files_are_counted_as_they_were_independently() {
             assert_eq!(report["files"][0][records[1]], truth[records[0]], "{file}");
             let index = |name: &str| {
                 let all = report["indexes"].as_array().unwrap();
-                all.iter().find(|index| index["signal"] == signal && index["index"] == name).unwrap().clone()
+                all.iter()
+                    .find(|index| index["signal"] == signal && index["index"] == name)
+                    .unwrap()
+                    .clone()
             };
-            for (plural, name) in [("traces", "trace"), ("services", "service"), ("names", "name")] {
+            for (plural, name) in [("traces", "trace"), ("services", "service"), ("names", "name")]
+            {
                 if truth[plural].is_u64() {
                     assert_eq!(index(name)["distinct"], truth[plural], "{file}: {plural}");
                 }
@@ -72,10 +82,17 @@ fn real_files_are_counted_as_they_were_independently() {
                 let told = index["top"].as_array().unwrap();
                 for (key, count) in top {
                     let found = told.iter().find(|told| told["key"] == key.as_str());
-                    assert_eq!(found.map(|told| &told["count"]), Some(count), "{file}: {name} {key}");
+                    assert_eq!(
+                        found.map(|told| &told["count"]),
+                        Some(count),
+                        "{file}: {name} {key}"
+                    );
                 }
             }
-            assert!(report["audit"]["in_order"].is_object() && report["conserved"] == true, "{file}");
+            assert!(
+                report["audit"]["in_order"].is_object() && report["conserved"] == true,
+                "{file}"
+            );
         }
     }
 }
@@ -112,7 +129,12 @@ fn what_a_demo_writes_is_replayed_in_every_form() {
     std::fs::write(&varints, varint).unwrap();
     let counts = |report: &Value| {
         let sum = |name: &str| {
-            report["files"].as_array().unwrap().iter().map(|file| file[name].as_u64().unwrap()).sum::<u64>()
+            report["files"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|file| file[name].as_u64().unwrap())
+                .sum::<u64>()
         };
         [sum("spans"), sum("log_records"), sum("metric_points")]
     };
@@ -121,7 +143,8 @@ fn what_a_demo_writes_is_replayed_in_every_form() {
     for file in [&packed, &fours, &varints] {
         assert_eq!(counts(&report(&[file.to_str().unwrap()])), expected, "{}", file.display());
     }
-    let twice = report(&["--loop", "2", "--traces", "100", "--shards", "1", plain.to_str().unwrap()]);
+    let twice =
+        report(&["--loop", "2", "--traces", "100", "--shards", "1", plain.to_str().unwrap()]);
     assert_eq!(counts(&twice), expected.map(|count| 2 * count));
     assert_eq!(twice["stats"]["traces"]["evicted"]["capacity"], 2 * expected[0] - 100);
     let mut child = Command::new(SLIPRING)
@@ -147,7 +170,10 @@ fn damage_costs_what_is_damaged_and_is_told() {
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let [first, second] = &report["files"].as_array().unwrap()[..] else { panic!("{report}") };
-    assert_eq!((&first["damaged"], &second["damaged"], &second["rejected"]), (&0.into(), &2.into(), &1.into()));
+    assert_eq!(
+        (&first["damaged"], &second["damaged"], &second["rejected"]),
+        (&0.into(), &2.into(), &1.into())
+    );
     assert_eq!(first["spans"], second["spans"]);
     let problems = report["problems"].as_array().unwrap();
     let told: Vec<u64> = problems.iter().map(|problem| problem["line"].as_u64().unwrap()).collect();
@@ -155,7 +181,10 @@ fn damage_costs_what_is_damaged_and_is_told() {
     assert!(problems[1]["what"].as_str().unwrap().contains("traceId has 0 bytes"), "{report}");
     let output = run(&["replay", damaged.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("Damaged or rejected") && text.contains(&format!("damaged:{}: ", lines + 1)), "{text}");
+    assert!(
+        text.contains("Damaged or rejected") && text.contains(&format!("damaged:{}: ", lines + 1)),
+        "{text}"
+    );
 }
 
 #[test]
@@ -165,7 +194,8 @@ fn the_exit_status_is_the_same_if_nobody_reads_to_the_end() {
     std::fs::write(&damaged, "no JSON\n").unwrap();
     for (file, code) in [(&good, 0), (&damaged, 1)] {
         for form in [&["replay"][..], &["replay", "--json"]] {
-            let mut child = Command::new(SLIPRING).args(form).arg(file).stdout(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                Command::new(SLIPRING).args(form).arg(file).stdout(Stdio::piped()).spawn().unwrap();
             drop(child.stdout.take());
             assert_eq!(child.wait().unwrap().code(), Some(code), "{form:?} {}", file.display());
         }
@@ -175,12 +205,21 @@ fn the_exit_status_is_the_same_if_nobody_reads_to_the_end() {
 #[test]
 fn of_more_reasons_than_are_told_the_rest_is_counted() {
     let file = folder("reasons").join("bad.jsonl");
-    let spans: Vec<_> = (1..=12).map(|bytes| format!("{{\"traceId\":\"{}\"}}", "ab".repeat(bytes % 16))).collect();
-    let line = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}]}}]}}]}}\n", spans.join(","));
+    let spans: Vec<_> =
+        (1..=12).map(|bytes| format!("{{\"traceId\":\"{}\"}}", "ab".repeat(bytes % 16))).collect();
+    let line = format!(
+        "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}]}}]}}]}}\n",
+        spans.join(",")
+    );
     std::fs::write(&file, line).unwrap();
     let output = run(&["replay", "--json", file.to_str().unwrap()]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let told: u64 = report["rejected"].as_array().unwrap().iter().map(|reason| reason[1].as_u64().unwrap()).sum();
+    let told: u64 = report["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reason| reason[1].as_u64().unwrap())
+        .sum();
     assert_eq!((told, &report["otherwise_rejected"]), (8, &4.into()), "{report}");
     let output = run(&["replay", file.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -198,7 +237,11 @@ fn what_can_not_be_done_is_said() {
         (&["demo", "--write", "/nowhere/at/all"], 3, "No such file"),
         (&["demo", "--traces", "0", "0.1"], 3, "capacity is 0"),
         (&["serve", "--http", "1.2.3.4"], 2, "1.2.3.4"),
-        (&["serve", "--http", "203.0.113.1:1", "--grpc", "127.0.0.1:0"], 3, "OTLP/HTTP on 203.0.113.1:1"),
+        (
+            &["serve", "--http", "203.0.113.1:1", "--grpc", "127.0.0.1:0"],
+            3,
+            "OTLP/HTTP on 203.0.113.1:1",
+        ),
         (&[], 2, "Usage"),
     ] {
         let output = run(arguments);
@@ -210,7 +253,17 @@ fn what_can_not_be_done_is_said() {
 
 #[test]
 fn a_demo_ends_in_order() {
-    let output = run(&["demo", "0.3", "--json", "--error-share", "10", "--max-age", "60", "--max-bytes", "50000000"]);
+    let output = run(&[
+        "demo",
+        "0.3",
+        "--json",
+        "--error-share",
+        "10",
+        "--max-age",
+        "60",
+        "--max-bytes",
+        "50000000",
+    ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["stats"]["traces"]["class"]["count"].as_u64() > Some(0), "{report}");
@@ -243,7 +296,8 @@ const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"servi
 fn requests_are_read_as_exporters_and_jq_write_them() {
     let request: Value = serde_json::from_str(&SPAN.replace('\n', "")).unwrap();
     // As `jq .` and `jq -c .` have it.
-    let (pretty, line) = (serde_json::to_string_pretty(&request).unwrap() + "\n", request.to_string() + "\n");
+    let (pretty, line) =
+        (serde_json::to_string_pretty(&request).unwrap() + "\n", request.to_string() + "\n");
     assert_eq!(spans_in(&report(&[&file("pretty.json", pretty.repeat(3))])), 3);
     assert_eq!(spans_in(&report(&[&file("mixed.json", format!("{line}{{}}\n{pretty}{line}"))])), 3);
     assert_eq!(spans_in(&report(&[&file("empty.jsonl", "{}\n")])), 0);

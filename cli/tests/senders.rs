@@ -1,4 +1,5 @@
-//! Senders that others refuse or mislead: to the wrong port, in other packings, from pages, under sloppy paths, in wrong shapes.
+//! Senders that others refuse or mislead: to the wrong port, in other packings, from pages, under
+//! sloppy paths, in wrong shapes.
 
 mod support;
 
@@ -21,7 +22,8 @@ fn span() -> Span {
 
 fn figure(server: &Server, name: &str) -> u64 {
     let text = server.get("/metrics").text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name).filter(|rest| rest.starts_with(' ')));
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(name).filter(|rest| rest.starts_with(' ')));
     line.unwrap_or_else(|| panic!("no {name}: {text}")).trim().parse::<f64>().unwrap() as u64
 }
 
@@ -42,22 +44,33 @@ fn the_port_of_grpc_answers_http_with_415_and_names_the_other() {
     let cases = [
         ("POST", "/v1/traces", PROTOBUF),
         ("POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", PROTOBUF),
-        ("POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "application/grpc-web"),
+        (
+            "POST",
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            "application/grpc-web",
+        ),
         ("GET", "/", ""),
     ];
     for (method, path, kind) in cases {
-        let answer = raw(server.grpc, &request(method, path, &[("content-type", kind)], &body, body.len()));
+        let answer =
+            raw(server.grpc, &request(method, path, &[("content-type", kind)], &body, body.len()));
         assert_eq!(answer.status, 415, "{path}: {answer}");
         assert!(!answer.head.contains("grpc-status"), "{answer}");
         assert!(answer.text().contains(&format!("port {}", server.http.port())), "{answer}");
     }
     assert_eq!(figure(&server, REFUSED), cases.len() as u64);
-    let wrong_port =
-        server.post("/opentelemetry.proto.collector.trace.v1.TraceService/Export", "application/grpc", b"");
+    let wrong_port = server.post(
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        "application/grpc",
+        b"",
+    );
     assert!(wrong_port.head.contains("grpc-status: 12"), "{wrong_port}");
     assert!(wrong_port.head.contains(&server.grpc.port().to_string()), "{wrong_port}");
     let (_, log) = server.stop();
-    assert!(log.contains("refused a request from 127.0.0.1:") && log.contains("OTLP/gRPC only"), "{log}");
+    assert!(
+        log.contains("refused a request from 127.0.0.1:") && log.contains("OTLP/gRPC only"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -125,7 +138,11 @@ fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
     for (path, body, name, records, words) in cases {
         let answer = server.post(path, JSON, body.as_bytes());
         let partial = &answer.json()["partialSuccess"];
-        assert_eq!((answer.status, &partial[name]), (200, &json!(records.to_string())), "{path}: {answer}");
+        assert_eq!(
+            (answer.status, &partial[name]),
+            (200, &json!(records.to_string())),
+            "{path}: {answer}"
+        );
         assert!(partial["errorMessage"].as_str().unwrap().contains(words), "{path}: {answer}");
         all += records;
     }
@@ -140,7 +157,9 @@ fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
 fn pages_may_ask_if_they_are_let_and_foreign_names_are_refused_else() {
     let closed = Server::start(&["--allow-host", "otel.example.com"]);
     let ask = |server: &Server, host: &str, headers: &str| {
-        let request = format!("GET /api/stats HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");
+        let request = format!(
+            "GET /api/stats HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
+        );
         parse(&server.raw(request.as_bytes()))
     };
     for host in ["localhost:4318", "127.0.0.1", "[::1]:4318", "slipring", "otel.example.com:80"] {
@@ -157,7 +176,9 @@ fn pages_may_ask_if_they_are_let_and_foreign_names_are_refused_else() {
     let answer = ask(&open, "anything.example", origin);
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("access-control-allow-origin: http://localhost:3000"), "{answer}");
-    assert!(!ask(&open, "localhost", "origin: https://evil.example\r\n").head.contains("allow-origin"));
+    assert!(
+        !ask(&open, "localhost", "origin: https://evil.example\r\n").head.contains("allow-origin")
+    );
     let headers = [
         ("origin", "https://ui.example.com"),
         ("access-control-request-method", "POST"),
@@ -166,7 +187,11 @@ fn pages_may_ask_if_they_are_let_and_foreign_names_are_refused_else() {
     let preflight = open.send("OPTIONS", "/v1/traces", &headers, b"");
     assert_eq!(preflight.status, 200, "{preflight}");
     let head = preflight.head.to_ascii_lowercase();
-    for words in ["allow-origin: https://ui.example.com", "allow-methods: get,post", "content-type,content-encoding"] {
+    for words in [
+        "allow-origin: https://ui.example.com",
+        "allow-methods: get,post",
+        "content-type,content-encoding",
+    ] {
         assert!(head.contains(words), "{words}: {head}");
     }
 }
@@ -192,7 +217,10 @@ fn questions_are_asked_in_bodies_too() {
         assert_eq!(server.ask(&format!("/api/count/spans?{query}"))["count"], count, "{query}");
     }
     let ask = |body: &str| server.post("/api/count/spans", JSON, body.as_bytes());
-    assert_eq!(ask(r#"{"attribute": ["http.status_code>=400", "http.status_code<500"]}"#).json()["count"], 1);
+    assert_eq!(
+        ask(r#"{"attribute": ["http.status_code>=400", "http.status_code<500"]}"#).json()["count"],
+        1
+    );
     assert_eq!(ask(r#"{"name": ["work", "play"], "limit": 1}"#).status, 400, "as in a URL");
     assert!(ask("[1]").text().contains("JSON object"));
     assert!(ask(r#"{"name": {"like": "w*"}}"#).text().contains("name: give a text"));
@@ -203,12 +231,15 @@ fn questions_are_asked_in_bodies_too() {
 fn the_process_tells_of_itself() {
     let server = Server::start(&[]);
     assert!(figure(&server, "process_resident_memory_bytes") > 1 << 20);
-    assert!(figure(&server, "process_open_fds") > 3 && figure(&server, "process_start_time_seconds") > 1_600_000_000);
     assert!(
-        server
-            .get("/metrics")
-            .text()
-            .contains(&format!("slipring_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")))
+        figure(&server, "process_open_fds") > 3
+            && figure(&server, "process_start_time_seconds") > 1_600_000_000
+    );
+    assert!(
+        server.get("/metrics").text().contains(&format!(
+            "slipring_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        ))
     );
 }
 
@@ -253,12 +284,18 @@ fn flags_are_read_as_people_write_them_or_refused_with_advice() {
             "--traces",
             "1k",
         ])
-        .envs([("SLIPRING_TRACES", ""), ("SLIPRING_MAX_BODY", ""), ("SLIPRING_CORS", ""), ("SLIPRING_LOG", "")])
+        .envs([
+            ("SLIPRING_TRACES", ""),
+            ("SLIPRING_MAX_BODY", ""),
+            ("SLIPRING_CORS", ""),
+            ("SLIPRING_LOG", ""),
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains("OTLP/gRPC on 127.0.0.1:"));
+    let found =
+        lines.by_ref().map_while(Result::ok).find(|line| line.contains("OTLP/gRPC on 127.0.0.1:"));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(found.is_some(), "it does not start");

@@ -1,4 +1,5 @@
-//! `slipring serve`, from outside: what it takes, what it refuses and how, what it answers, and how it stops.
+//! `slipring serve`, from outside: what it takes, what it refuses and how, what it answers, and how
+//! it stops.
 
 mod support;
 
@@ -55,12 +56,18 @@ fn what_goes_in_is_found_and_comes_out_equal() {
     let server = Server::start(&[]);
     let spans = spans(100);
     for (number, span) in spans.chunks(25).enumerate() {
-        let (encoding, kind) = if number % 2 == 0 { (Encoding::Protobuf, PROTOBUF) } else { (Encoding::Json, JSON) };
+        let (encoding, kind) =
+            if number % 2 == 0 { (Encoding::Protobuf, PROTOBUF) } else { (Encoding::Json, JSON) };
         let body = write(span, encoding);
         let answer = if number < 2 {
             server.post("/v1/traces", kind, &body)
         } else {
-            server.send("POST", "/v1/traces", &[("content-type", kind), ("content-encoding", "gzip")], &packed(&body))
+            server.send(
+                "POST",
+                "/v1/traces",
+                &[("content-type", kind), ("content-encoding", "gzip")],
+                &packed(&body),
+            )
         };
         assert_eq!(answer.status, 200, "{answer}");
         assert!(answer.head.contains(kind), "{answer}");
@@ -71,9 +78,15 @@ fn what_goes_in_is_found_and_comes_out_equal() {
     back.sort_by_key(|span| span.span_id());
     assert_eq!(back, spans);
 
-    assert_eq!(server.ask("/api/count/spans?service=cart&name=step%201&name=step%202")["count"], 50);
+    assert_eq!(
+        server.ask("/api/count/spans?service=cart&name=step%201&name=step%202")["count"],
+        50
+    );
     assert_eq!(server.ask("/api/count/spans?status=error&min_duration=3us")["count"], 5);
-    assert_eq!(server.ask("/api/count/spans?since=1700000000000000010&until=1700000000000000019")["count"], 10);
+    assert_eq!(
+        server.ask("/api/count/spans?since=1700000000000000010&until=1700000000000000019")["count"],
+        10
+    );
     assert_eq!(server.ask("/api/count/spans?attribute=resource:service.name~c?rt")["count"], 100);
     let trace = server.ask("/api/traces/00000000000000000000000000000003");
     assert_eq!(trace["trace"]["spans"].as_array().unwrap().len(), 4);
@@ -96,24 +109,36 @@ fn what_goes_in_is_found_and_comes_out_equal() {
 #[test]
 fn traces_beyond_the_limit_are_said_to_be_there() {
     let server = Server::start(&[]);
-    let traces = (1..=3).map(|number| spans(1).remove(0).to_builder().trace_id(TraceId::from(number)).build());
+    let traces = (1..=3)
+        .map(|number| spans(1).remove(0).to_builder().trace_id(TraceId::from(number)).build());
     let body = write(&traces.collect::<Vec<_>>(), Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     for (limit, shown, more) in [(2, 2, true), (3, 3, false)] {
         let answer = server.ask(&format!("/api/traces?limit={limit}"));
-        assert_eq!((answer["traces"].as_array().unwrap().len(), &answer["more"]), (shown, &json!(more)), "{answer}");
+        assert_eq!(
+            (answer["traces"].as_array().unwrap().len(), &answer["more"]),
+            (shown, &json!(more)),
+            "{answer}"
+        );
     }
 }
 
 #[test]
 fn pages_follow_each_other() {
     let server = Server::start(&[]);
-    assert_eq!(server.post("/v1/traces", PROTOBUF, &write(&spans(100), Encoding::Protobuf)).status, 200);
+    assert_eq!(
+        server.post("/v1/traces", PROTOBUF, &write(&spans(100), Encoding::Protobuf)).status,
+        200
+    );
     let (mut found, mut path) = (Vec::new(), "/api/spans?limit=30&order=earliest".to_owned());
     loop {
         let page = server.ask(&path);
         let records = page["records"].as_array().unwrap();
-        found.extend(records.iter().map(|span| span["start_unix_nanos"].as_str().unwrap().parse::<u64>().unwrap()));
+        found.extend(
+            records
+                .iter()
+                .map(|span| span["start_unix_nanos"].as_str().unwrap().parse::<u64>().unwrap()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/api/spans?limit=30&after={next}");
     }
@@ -135,7 +160,15 @@ fn bad_requests_are_answered_as_they_should_be() {
     type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
     let cases: &[Case<'_>] = &[
         ("no content type", "POST", "/v1/traces", &[], &good, 415, "send application/x-protobuf"),
-        ("a form", "POST", "/v1/traces", &[("content-type", "text/plain")], &good, 415, "text/plain"),
+        (
+            "a form",
+            "POST",
+            "/v1/traces",
+            &[("content-type", "text/plain")],
+            &good,
+            415,
+            "text/plain",
+        ),
         (
             "another packing",
             "POST",
@@ -149,30 +182,118 @@ fn bad_requests_are_answered_as_they_should_be() {
         ("damaged gzip", "POST", "/v1/traces", &gzip, &packed(&good)[..40], 400, "damaged"),
         ("a gzip bomb", "POST", "/v1/traces", &gzip, &bomb, 413, "smaller batches"),
         ("too large", "POST", "/v1/logs", &json, &large, 413, "more than 100000 bytes"),
-        ("truncated protobuf", "POST", "/v1/traces", &protobuf, &good[..good.len() - 2], 400, "buffer underflow"),
-        ("JSON as protobuf", "POST", "/v1/traces", &protobuf, b"{\"resourceSpans\":[]}", 400, "protobuf"),
+        (
+            "truncated protobuf",
+            "POST",
+            "/v1/traces",
+            &protobuf,
+            &good[..good.len() - 2],
+            400,
+            "buffer underflow",
+        ),
+        (
+            "JSON as protobuf",
+            "POST",
+            "/v1/traces",
+            &protobuf,
+            b"{\"resourceSpans\":[]}",
+            400,
+            "protobuf",
+        ),
         ("protobuf as JSON", "POST", "/v1/traces", &json, &good, 400, "JSON"),
         ("truncated JSON", "POST", "/v1/metrics", &json, b"{\"resourceMetrics\":[", 400, "EOF"),
         ("a list", "POST", "/v1/metrics", &json, b"[1]", 400, "JSON"),
         ("an empty request", "POST", "/v1/metrics", &protobuf, b"", 200, ""),
         ("an empty object", "POST", "/v1/metrics", &json, b"{}", 200, "{}"),
-        ("charset", "POST", "/v1/logs", &[("content-type", "application/json; charset=utf-8")], b"{}", 200, ""),
+        (
+            "charset",
+            "POST",
+            "/v1/logs",
+            &[("content-type", "application/json; charset=utf-8")],
+            b"{}",
+            200,
+            "",
+        ),
         ("a GET", "GET", "/v1/traces", &json, b"", 405, ""),
         ("another path", "POST", "/v1/profiles", &json, b"{}", 404, "/v1/profiles"),
         ("another version", "POST", "/v2/traces", &json, b"{}", 404, ""),
         ("a question that is none", "GET", "/api/colours", &[], b"", 404, "GET /api lists"),
-        ("an unknown parameter", "GET", "/api/spans?colour=red", &[], b"", 400, "no parameter colour"),
-        ("a parameter of another signal", "GET", "/api/logs?status=error", &[], b"", 400, "no parameter status"),
-        ("a trace id that is none", "GET", "/api/spans?trace=12x", &[], b"", 400, "no hexadecimal digit"),
-        ("a limit of keys", "GET", "/api/keys/spans/name?limit=1", &[], b"", 400, "no parameter limit"),
-        ("a colour of services", "GET", "/api/services?colour=red", &[], b"", 400, "no parameter colour"),
+        (
+            "an unknown parameter",
+            "GET",
+            "/api/spans?colour=red",
+            &[],
+            b"",
+            400,
+            "no parameter colour",
+        ),
+        (
+            "a parameter of another signal",
+            "GET",
+            "/api/logs?status=error",
+            &[],
+            b"",
+            400,
+            "no parameter status",
+        ),
+        (
+            "a trace id that is none",
+            "GET",
+            "/api/spans?trace=12x",
+            &[],
+            b"",
+            400,
+            "no hexadecimal digit",
+        ),
+        (
+            "a limit of keys",
+            "GET",
+            "/api/keys/spans/name?limit=1",
+            &[],
+            b"",
+            400,
+            "no parameter limit",
+        ),
+        (
+            "a colour of services",
+            "GET",
+            "/api/services?colour=red",
+            &[],
+            b"",
+            400,
+            "no parameter colour",
+        ),
         ("pages of traces", "GET", "/api/traces?after=abc", &[], b"", 400, "no parameter after"),
         ("series as OTLP", "GET", "/api/series?format=otlp", &[], b"", 400, "no parameter format"),
-        ("a limit of a count", "GET", "/api/count/spans?limit=1", &[], b"", 400, "no parameter limit"),
+        (
+            "a limit of a count",
+            "GET",
+            "/api/count/spans?limit=1",
+            &[],
+            b"",
+            400,
+            "no parameter limit",
+        ),
         ("a limit of a graph", "GET", "/api/graph?limit=1", &[], b"", 400, "no parameter limit"),
-        ("an order of a tail", "GET", "/api/tail/logs?order=oldest", &[], b"", 400, "no parameter order"),
+        (
+            "an order of a tail",
+            "GET",
+            "/api/tail/logs?order=oldest",
+            &[],
+            b"",
+            400,
+            "no parameter order",
+        ),
         ("a limit of 0", "GET", "/api/spans?limit=0", &[], b"", 400, "from 1 to 10000"),
-        ("a limit beyond bounds", "GET", "/api/spans?limit=1000000", &[], b"", 400, "from 1 to 10000"),
+        (
+            "a limit beyond bounds",
+            "GET",
+            "/api/spans?limit=1000000",
+            &[],
+            b"",
+            400,
+            "from 1 to 10000",
+        ),
         ("a time that is none", "GET", "/api/spans?since=soon", &[], b"", 400, "since=soon"),
         (
             "a range the wrong way round",
@@ -186,8 +307,24 @@ fn bad_requests_are_answered_as_they_should_be() {
         ("a pattern that is none", "GET", "/api/logs?body=a%5Cb", &[], b"", 400, "backslash"),
         ("a severity that is none", "GET", "/api/logs?min_severity=loud", &[], b"", 400, "WARN"),
         ("a cursor that is none", "GET", "/api/spans?after=abc", &[], b"", 400, "`next`"),
-        ("percent signs that are no UTF-8", "GET", "/api/spans?service=%FF", &[], b"", 200, "\"records\":[]"),
-        ("an order that is none", "GET", "/api/traces?order=best", &[], b"", 400, "newest or slowest"),
+        (
+            "percent signs that are no UTF-8",
+            "GET",
+            "/api/spans?service=%FF",
+            &[],
+            b"",
+            200,
+            "\"records\":[]",
+        ),
+        (
+            "an order that is none",
+            "GET",
+            "/api/traces?order=best",
+            &[],
+            b"",
+            400,
+            "newest or slowest",
+        ),
         ("a format that is none", "GET", "/api/spans?format=xml", &[], b"", 400, "json or otlp"),
         (
             "a trace that is not there",
@@ -198,9 +335,25 @@ fn bad_requests_are_answered_as_they_should_be() {
             404,
             "nothing is here",
         ),
-        ("a trace id in a path that is none", "GET", "/api/traces/xyz", &[], b"", 400, "hexadecimal"),
+        (
+            "a trace id in a path that is none",
+            "GET",
+            "/api/traces/xyz",
+            &[],
+            b"",
+            400,
+            "hexadecimal",
+        ),
         ("an index that is none", "GET", "/api/keys/spans/colour", &[], b"", 400, "no index"),
-        ("a signal that is none", "GET", "/api/keys/profiles/name", &[], b"", 404, "no signal profiles"),
+        (
+            "a signal that is none",
+            "GET",
+            "/api/keys/profiles/name",
+            &[],
+            b"",
+            404,
+            "no signal profiles",
+        ),
     ];
     for (name, method, path, headers, body, status, words) in cases {
         let answer = server.send(method, path, headers, body);
@@ -210,7 +363,11 @@ fn bad_requests_are_answered_as_they_should_be() {
     // Some records of a request are none.
     let some = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"x"},{}]}]}]}"#;
     let answer = server.send("POST", "/v1/logs", &json, some);
-    assert_eq!((answer.status, &answer.json()["partialSuccess"]["rejectedLogRecords"]), (200, &json!("1")), "{answer}");
+    assert_eq!(
+        (answer.status, &answer.json()["partialSuccess"]["rejectedLogRecords"]),
+        (200, &json!("1")),
+        "{answer}"
+    );
 
     // Senders that are slow, lie about their length, or break off.
     let mut slow = server.connect();
@@ -228,7 +385,10 @@ fn bad_requests_are_answered_as_they_should_be() {
     drop(broken);
     let garbage = server.raw(b"\x16\x03\x01\x02\x00 no HTTP at all\r\n\r\n");
     assert!(garbage.is_empty() || parse(&garbage).status == 400);
-    let long = format!("GET /api/spans?service={} HTTP/1.1\r\nconnection: close\r\n\r\n", "x".repeat(1 << 20));
+    let long = format!(
+        "GET /api/spans?service={} HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "x".repeat(1 << 20)
+    );
     let mut stream = server.connect();
     let _ = stream.write_all(long.as_bytes());
 
@@ -238,16 +398,27 @@ fn bad_requests_are_answered_as_they_should_be() {
     assert!(server.get("/api/audit").status == 200);
     let (well, log) = server.stop();
     assert!(well, "{log}");
-    assert!(log.contains("4 spans, 1 log record, 0 metric points") && !log.contains('\x1b'), "{log}");
+    assert!(
+        log.contains("4 spans, 1 log record, 0 metric points") && !log.contains('\x1b'),
+        "{log}"
+    );
 }
 
 #[test]
 fn an_overload_is_answered_by_come_back_later() {
-    let server = Server::start(&["--max-in-flight", "1000", "--max-body", "1000", "--timeout", "5"]);
+    let server =
+        Server::start(&["--max-in-flight", "1000", "--max-body", "1000", "--timeout", "5"]);
     let body = log(&"hello".repeat(130), Severity::INFO);
     let mut slow = server.connect();
     let most = body.len() - 1;
-    slow.write_all(&request("POST", "/v1/logs", &[("content-type", PROTOBUF)], &body[..most], body.len())).unwrap();
+    slow.write_all(&request(
+        "POST",
+        "/v1/logs",
+        &[("content-type", PROTOBUF)],
+        &body[..most],
+        body.len(),
+    ))
+    .unwrap();
     wait_until_under_way(&server);
     // What it has sent is read, and counted, a moment later.
     std::thread::sleep(Duration::from_millis(200));
@@ -267,7 +438,14 @@ fn a_request_under_way_is_finished_before_it_stops() {
     let server = Server::start(&[]);
     let body = write(&spans(8), Encoding::Protobuf);
     let mut slow = server.connect();
-    slow.write_all(&request("POST", "/v1/traces", &[("content-type", PROTOBUF)], &body[..20], body.len())).unwrap();
+    slow.write_all(&request(
+        "POST",
+        "/v1/traces",
+        &[("content-type", PROTOBUF)],
+        &body[..20],
+        body.len(),
+    ))
+    .unwrap();
     wait_until_under_way(&server);
     let stopping = std::thread::spawn(move || server.stop());
     std::thread::sleep(Duration::from_millis(200));
@@ -286,15 +464,20 @@ fn a_tail_shows_what_comes_in_and_what_was_asked_for() {
     assert_eq!(server.get("/api/tail/logs?colour=red").status, 400);
     assert_eq!(server.get("/api/tail/logs?limit=3").status, 400);
     let mut tail = server.connect();
-    tail.write_all(b"GET /api/tail/logs?min_severity=error HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    tail.write_all(b"GET /api/tail/logs?min_severity=error HTTP/1.1\r\nhost: test\r\n\r\n")
+        .unwrap();
     let mut lines = BufReader::new(tail).lines().map(Result::unwrap);
     assert!(lines.next().unwrap().contains("200 OK"));
     lines.by_ref().find(String::is_empty);
-    for (body, severity) in [("before", Severity::INFO), ("first", Severity::ERROR), ("second", Severity::FATAL)] {
+    for (body, severity) in
+        [("before", Severity::INFO), ("first", Severity::ERROR), ("second", Severity::FATAL)]
+    {
         assert_eq!(server.post("/v1/logs", PROTOBUF, &log(body, severity)).status, 200);
     }
-    let events: Vec<serde_json::Value> =
-        lines.filter_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap())).take(2).collect();
+    let events: Vec<serde_json::Value> = lines
+        .filter_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap()))
+        .take(2)
+        .collect();
     assert_eq!(events[0]["record"]["body"], "first");
     assert_eq!(events[1]["record"]["body"], "second");
     let (well, log) = server.stop();

@@ -1,5 +1,6 @@
-//! Whatever a sender puts into a request, over HTTP or gRPC, packed or not, or said to be: what the library reads of it is taken, once; of
-//! what it does not read nothing is; and never is the fault ours.
+//! Whatever a sender puts into a request, over HTTP or gRPC, packed or not, or said to be: what the
+//! library reads of it is taken, once; of what it does not read nothing is; and never is the fault
+//! ours.
 
 #![no_main]
 
@@ -53,8 +54,10 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("it starts"));
 
 static SERVED: LazyLock<Served> = LazyLock::new(|| {
-    let telemetry = Telemetry::builder().traces(50).logs(50).metrics(50).build().expect("such stores can be");
-    let (http, grpc) = (slipring_cli::over_http(telemetry.clone()), slipring_cli::over_grpc(telemetry.clone()));
+    let telemetry =
+        Telemetry::builder().traces(50).logs(50).metrics(50).build().expect("such stores can be");
+    let (http, grpc) =
+        (slipring_cli::over_http(telemetry.clone()), slipring_cli::over_grpc(telemetry.clone()));
     Served { telemetry, http, grpc }
 });
 
@@ -67,7 +70,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// Sends it; the answer's status, its headers or trailers, and its body.
 fn send(routes: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
     RUNTIME.block_on(async {
-        let (head, body) = routes.clone().oneshot(request).await.expect("routes do not fail").into_parts();
+        let (head, body) =
+            routes.clone().oneshot(request).await.expect("routes do not fail").into_parts();
         let body = body.collect().await.expect("an answer has an end");
         let trailers = body.trailers().cloned();
         (head.status, trailers.unwrap_or(head.headers), body.to_bytes().to_vec())
@@ -82,20 +86,25 @@ fuzz_target!(|sent: Sent<'_>| {
     ];
     let (kind, path, service) = kinds[usize::from(sent.kind) % kinds.len()];
     let Served { telemetry, http, grpc } = &*SERVED;
-    let offered = || {
-        let stats = telemetry.stats();
-        let all = [&stats.traces, &stats.logs, &stats.metrics];
-        assert!(all.iter().all(|stats| stats.offered == stats.count + stats.evicted.total() + stats.rejected.total()));
-        all.map(|stats| stats.offered)
-    };
+    let offered =
+        || {
+            let stats = telemetry.stats();
+            let all = [&stats.traces, &stats.logs, &stats.metrics];
+            assert!(all.iter().all(|stats| stats.offered
+                == stats.count + stats.evicted.total() + stats.rejected.total()));
+            all.map(|stats| stats.offered)
+        };
     let encoding = if sent.way == Way::Json { Encoding::Json } else { Encoding::Protobuf };
-    let message = if sent.packing == Packing::Gzip { gzip(sent.message) } else { sent.message.to_vec() };
+    let message =
+        if sent.packing == Packing::Gzip { gzip(sent.message) } else { sent.message.to_vec() };
     let unpacked = match sent.packing {
         Packing::Claimed => gunzip(&message, 16 << 20).ok(),
         _ => Some(sent.message.to_vec()),
     };
     let length_is_right = sent.way != Way::Grpc || sent.off == 0;
-    let read = unpacked.filter(|_| length_is_right).and_then(|bytes| Export::read(kind, encoding, &bytes).ok());
+    let read = unpacked
+        .filter(|_| length_is_right)
+        .and_then(|bytes| Export::read(kind, encoding, &bytes).ok());
 
     let before = offered();
     let packed = sent.packing != Packing::None;
@@ -116,14 +125,18 @@ fuzz_target!(|sent: Sent<'_>| {
             other => panic!("{}", String::from_utf8_lossy(other)),
         }
     } else {
-        let content = if sent.way == Way::Json { "application/json" } else { "application/x-protobuf" };
+        let content =
+            if sent.way == Way::Json { "application/json" } else { "application/x-protobuf" };
         let mut request = Request::post(path).header("content-type", content);
         if packed {
             request = request.header("content-encoding", "gzip");
         }
-        let (status, _, body) = send(http, request.body(Body::from(message)).expect("it can be said"));
+        let (status, _, body) =
+            send(http, request.body(Body::from(message)).expect("it can be said"));
         assert!([StatusCode::OK, StatusCode::BAD_REQUEST].contains(&status), "{status}");
-        assert!(sent.way != Way::Json || serde_json::from_slice::<serde_json::Value>(&body).is_ok());
+        assert!(
+            sent.way != Way::Json || serde_json::from_slice::<serde_json::Value>(&body).is_ok()
+        );
         status == StatusCode::OK
     };
     let came = offered().iter().sum::<u64>() - before.iter().sum::<u64>();

@@ -1,5 +1,5 @@
-//! Questions over HTTP, whatever their parameters: each is answered with what was asked for or told why not, in JSON, and never is the
-//! fault ours; pages follow one another to their end.
+//! Questions over HTTP, whatever their parameters: each is answered with what was asked for or told
+//! why not, in JSON, and never is the fault ours; pages follow one another to their end.
 
 #![no_main]
 
@@ -106,11 +106,13 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("it starts"));
 
 static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    let telemetry = Telemetry::builder().traces(50).logs(50).metrics(50).build().expect("such stores can be");
+    let telemetry =
+        Telemetry::builder().traces(50).logs(50).metrics(50).build().expect("such stores can be");
     for number in 0..20 {
         let trace_id = TraceId::from(number % 4 + 1);
         let time = number as u64 * 1_000_000_000;
-        let span = Span::builder().trace_id(trace_id).name("GET /cart").start_unix_nanos(time).build();
+        let span =
+            Span::builder().trace_id(trace_id).name("GET /cart").start_unix_nanos(time).build();
         let log = LogRecord::builder().trace_id(trace_id).severity(Severity(number as i32)).build();
         telemetry.traces().push(span).expect("it is open");
         telemetry.logs().push(log).expect("it is open");
@@ -137,10 +139,9 @@ fuzz_target!(|question: Question<'_>| {
         Question::Put { path, parameters } => {
             let path = PATHS[usize::from(*path) % PATHS.len()];
             let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            let pairs = parameters
-                .iter()
-                .take(8)
-                .map(|(name, value)| format!("{}={}", escaped(name.text(&NAMES)), escaped(value.text(&VALUES))));
+            let pairs = parameters.iter().take(8).map(|(name, value)| {
+                format!("{}={}", escaped(name.text(&NAMES)), escaped(value.text(&VALUES)))
+            });
             let limits = parameters.iter().take(8).filter(|(name, _)| name.text(&NAMES) == "limit");
             let most = limits.filter_map(|(_, value)| value.text(&VALUES).parse().ok()).max();
             (path, pairs.collect::<Vec<_>>().join("&"), most)
@@ -157,7 +158,10 @@ fuzz_target!(|question: Question<'_>| {
             return;
         }
         let records = body["records"].as_array().map_or(0, Vec::len);
-        assert!(records <= most.unwrap_or(usize::MAX), "{uri}: {records} records on a page: {body}");
+        assert!(
+            records <= most.unwrap_or(usize::MAX),
+            "{uri}: {records} records on a page: {body}"
+        );
         // The next page, if there is one: by the same parameters.
         let Some(next) = body["next"].as_str() else { return };
         let rest = query.split('&').filter(|pair| !pair.starts_with("after="));

@@ -1,4 +1,5 @@
-//! Bytes as OTLP requests in protobuf: nothing panics, and what was read is written and read back equal.
+//! Bytes as OTLP requests in protobuf: nothing panics, and what was read is written and read back
+//! equal.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! OTLP → stores → OTLP: what stores hold is what a request had, and comes out of them, by either encoding, as it went in.
+//! OTLP → stores → OTLP: what stores hold is what a request had, and comes out of them, by either
+//! encoding, as it went in.
 
 #![no_main]
 
@@ -22,7 +23,8 @@ fn out<T: Exported + Signal + Clone + std::fmt::Debug>(
     let kept = &sent[sent.len().saturating_sub(store.capacity())..];
     assert_eq!(format!("{kept:?}"), format!("{:?}", answer.records), "what was sent is held");
     let back = [Encoding::Protobuf, Encoding::Json].map(|encoding| {
-        let read = Request::read(kind, encoding, &answer.to_otlp(encoding)).expect("what we write is a request");
+        let read = Request::read(kind, encoding, &answer.to_otlp(encoding))
+            .expect("what we write is a request");
         assert!(read.rejected.is_empty(), "{}", read.rejected);
         of(read)
     });
@@ -41,7 +43,13 @@ fuzz_target!(|input: &[u8]| {
         return;
     }
     fn store<T: Signal>(capacity: usize) -> Store<T> {
-        Store::builder().capacity(capacity).shards(1).manual().on_full(OnFull::Wait).build().expect("it can be")
+        Store::builder()
+            .capacity(capacity)
+            .shards(1)
+            .manual()
+            .on_full(OnFull::Wait)
+            .build()
+            .expect("it can be")
     }
     let telemetry = Telemetry::new(store(capacity), store(capacity), store(capacity));
     let rejected = telemetry.take_from(kind, encoding, body).expect("it was read before");

@@ -1,12 +1,13 @@
-//! Calls of several threads on one store at once: whatever the schedule, the audit and the books are right afterwards, and no answer
-//! shows what was not asked for. Under AddressSanitizer, a record that is read after its slot was given up is found out.
+//! Calls of several threads on one store at once: whatever the schedule, the audit and the books
+//! are right afterwards, and no answer shows what was not asked for. Under AddressSanitizer, a
+//! record that is read after its slot was given up is found out.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use slipring::{Key, OnFull, Position, Signal, Store};
 use slipring::store::Evictions;
+use slipring::{Key, OnFull, Position, Signal, Store};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -88,7 +89,8 @@ impl Signal for Record {
     const INDEXES: Self::Indexes = ["key", "half"];
 
     fn key(&self, index: usize) -> Option<Key<'_>> {
-        (self.key != 0).then(|| Key::Int(u64::from(if index == 0 { self.key } else { self.key / 2 })))
+        (self.key != 0)
+            .then(|| Key::Int(u64::from(if index == 0 { self.key } else { self.key / 2 })))
     }
 
     fn timestamp(&self) -> u64 {
@@ -121,7 +123,10 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
                 match pushing {
                     Ok(position) => positions.push((position, number)),
                     Err(error) => {
-                        assert_eq!(*error.record.number, number, "what comes back is what was pushed");
+                        assert_eq!(
+                            *error.record.number, number,
+                            "what comes back is what was pushed"
+                        );
                         refused += 1;
                     }
                 }
@@ -129,20 +134,34 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
             Call::Batch { key, records } => {
                 let batch: Vec<_> = (0..records % 20).map(|_| Record::new(key % 5)).collect();
                 pushed += batch.len() as u64;
-                refused += store.push_batch(batch).map_or_else(|error| error.rejected.len() as u64, |_| 0);
+                refused +=
+                    store.push_batch(batch).map_or_else(|error| error.rejected.len() as u64, |_| 0);
             }
             Call::Lookup { key, limit } => {
-                let query = store.query().key("key", u64::from(key % 5)).limit(usize::from(limit) + 1);
-                assert!(query.collect().expect("it can be asked").iter().all(|record| record.key == key % 5));
+                let query =
+                    store.query().key("key", u64::from(key % 5)).limit(usize::from(limit) + 1);
+                assert!(
+                    query
+                        .collect()
+                        .expect("it can be asked")
+                        .iter()
+                        .all(|record| record.key == key % 5)
+                );
             }
             Call::Visit { key } => {
                 let visit = |_, record: &Record| {
                     assert_eq!(record.key / 2, key % 3);
                     assert!(*record.number < u64::MAX);
                 };
-                store.query().key("half", u64::from(key % 3)).for_each(visit).expect("it can be asked");
+                store
+                    .query()
+                    .key("half", u64::from(key % 3))
+                    .for_each(visit)
+                    .expect("it can be asked");
             }
-            Call::Count => assert!(store.query().count().expect("it can be asked") <= 2 * store.capacity() + 64),
+            Call::Count => assert!(
+                store.query().count().expect("it can be asked") <= 2 * store.capacity() + 64
+            ),
             Call::Get { back } => {
                 if let Some((position, number)) = positions.iter().rev().nth(usize::from(back))
                     && let Ok(record) = store.get(*position)
@@ -152,7 +171,8 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
             }
             Call::Since { back } => {
                 let bookmark = &bookmarks[usize::from(back) % bookmarks.len()];
-                let news = store.query().since(bookmark).collect().expect("the bookmark is this store's");
+                let news =
+                    store.query().since(bookmark).collect().expect("the bookmark is this store's");
                 news.iter().for_each(|record| assert!(*record.number < u64::MAX));
             }
             Call::Bookmark => bookmarks.push(store.bookmark()),
@@ -163,7 +183,10 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
             Call::Audit => _ = store.audit().expect("the books are right"),
             Call::Stats => {
                 let stats = store.stats();
-                assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
+                assert_eq!(
+                    stats.offered,
+                    stats.count + stats.evicted.total() + stats.rejected.total()
+                );
             }
             Call::Subscribe { buffer } => {
                 if stream.is_none() {
@@ -183,7 +206,9 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
 fuzz_target!(|input: Input| {
     let Input { shape, threads } = input;
     let capacity = usize::from(shape.capacity % 64) + 2;
-    let mut builder = Store::builder().capacity(capacity).shards((usize::from(shape.shards % 3) + 1).min(capacity - 1));
+    let mut builder = Store::builder()
+        .capacity(capacity)
+        .shards((usize::from(shape.shards % 3) + 1).min(capacity - 1));
     builder = builder.slack(usize::from(shape.slack % 16) + 1);
     if shape.rejects {
         builder = builder.on_full(OnFull::Reject);
@@ -198,7 +223,8 @@ fuzz_target!(|input: Input| {
         builder = builder.error_class(1);
     }
     if shape.bytes > 0 {
-        builder = builder.max_bytes((capacity + usize::from(shape.bytes)) * (size_of::<Record>() + 8) * 4);
+        builder = builder
+            .max_bytes((capacity + usize::from(shape.bytes)) * (size_of::<Record>() + 8) * 4);
     }
     // Some of this can't be.
     let Ok(store) = builder.build() else { return };
@@ -207,7 +233,8 @@ fuzz_target!(|input: Input| {
         store.on_evict(|_, record: &Record, _| assert!(record.key < 5));
     }
     let (pushed, refused) = thread::scope(|scope| {
-        let running: Vec<_> = threads.iter().map(|calls| scope.spawn(|| work(&store, calls))).collect();
+        let running: Vec<_> =
+            threads.iter().map(|calls| scope.spawn(|| work(&store, calls))).collect();
         let counts = running.into_iter().map(|thread| thread.join().expect("no thread panics"));
         counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
     });

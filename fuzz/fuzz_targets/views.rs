@@ -1,5 +1,5 @@
-//! Each view of a record, held against prost's decoding of the same bytes, field by field: no difference, and nothing panics. The
-//! records are those of a request, or the input is one record.
+//! Each view of a record, held against prost's decoding of the same bytes, field by field: no
+//! difference, and nothing panics. The records are those of a request, or the input is one record.
 
 #![no_main]
 
@@ -25,9 +25,14 @@ fn one<M: Message + Default + std::fmt::Debug>(kind: Kind, tag: u32, record: &[u
     let inner = if tag == 0 { record.to_vec() } else { field(tag, &field(1, record)) };
     let body = field(1, &field(2, &field(2, &inner)));
     let request = Request::read(kind, Encoding::Protobuf, &body).expect("it is one");
-    let bytes = request.spans.iter().map(|span| span.bytes()).chain(request.logs.iter().map(|log| log.bytes()));
+    let bytes = request
+        .spans
+        .iter()
+        .map(|span| span.bytes())
+        .chain(request.logs.iter().map(|log| log.bytes()));
     for bytes in bytes.chain(request.points.iter().map(|point| point.bytes())) {
-        let (given, kept) = (M::decode(record).expect("it was taken"), M::decode(bytes).expect("it was checked"));
+        let (given, kept) =
+            (M::decode(record).expect("it was taken"), M::decode(bytes).expect("it was checked"));
         assert_eq!(format!("{given:?}"), format!("{kept:?}"));
     }
     views::same_records(kind, &body);

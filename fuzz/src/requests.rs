@@ -1,4 +1,5 @@
-//! What the targets that read OTLP have in common: a seed's first byte says of which kind a request is, the rest is the request.
+//! What the targets that read OTLP have in common: a seed's first byte says of which kind a request
+//! is, the rest is the request.
 
 use slipring::otlp::{Encoding, Exported, Kind, Request, write};
 
@@ -26,13 +27,15 @@ pub fn read_and_write(encoding: Encoding, input: &[u8]) {
 
 fn back<T: Exported>(kind: Kind, records: &[T], of: impl Fn(Request) -> Vec<T>) -> [Vec<T>; 2] {
     [Encoding::Protobuf, Encoding::Json].map(|encoding| {
-        let read = Request::read(kind, encoding, &write(records, encoding)).expect("what we write is a request");
+        let read = Request::read(kind, encoding, &write(records, encoding))
+            .expect("what we write is a request");
         assert!(read.rejected.is_empty(), "{}", read.rejected);
         of(read)
     })
 }
 
-/// Records are grouped by what they share; nothing else changes. By what they print as, because NaN equals nothing.
+/// Records are grouped by what they share; nothing else changes. By what they print as, because NaN
+/// equals nothing.
 pub fn same<T: std::fmt::Debug>(records: &[T], back: [Vec<T>; 2]) {
     let printed = |records: &[T]| {
         let mut printed: Vec<String> = records.iter().map(|record| format!("{record:?}")).collect();

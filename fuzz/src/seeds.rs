@@ -1,6 +1,8 @@
-//! Makes seeds for the targets that read OTLP from files of OTLP/JSON lines: `seeds CORPUS-FOLDER FILE…`.
+//! Makes seeds for the targets that read OTLP from files of OTLP/JSON lines: `seeds CORPUS-FOLDER
+//! FILE…`.
 //!
-//! Small requests, because a fuzzer changes one byte after the other: of each file some lines, and of each line the first records.
+//! Small requests, because a fuzzer changes one byte after the other: of each file some lines, and
+//! of each line the first records.
 
 use slipring::otlp::{Encoding, Exported, Request, write};
 use std::fs;
@@ -19,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut count = 0;
     for file in arguments {
         let text = fs::read(&file)?;
-        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&[u8]> =
+            text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         for line in lines.iter().step_by((lines.len() / LINES).max(1)) {
             let Ok(request) = Request::read_json(line) else { continue };
             count += plant(&folder, 0, &request.spans, count)?;
@@ -32,7 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// One request, as each target wants it.
-fn plant<T: Exported>(folder: &Path, kind: u8, records: &[T], number: usize) -> std::io::Result<usize> {
+fn plant<T: Exported>(
+    folder: &Path,
+    kind: u8,
+    records: &[T],
+    number: usize,
+) -> std::io::Result<usize> {
     let records = &records[..records.len().min(RECORDS)];
     let (protobuf, json) = (write(records, Encoding::Protobuf), write(records, Encoding::Json));
     if records.is_empty() || json.len() > LARGEST {

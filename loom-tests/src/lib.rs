@@ -8,7 +8,7 @@
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
-use slipring::{StoreBuilder, Key, Signal, Store};
+use slipring::{Key, Signal, Store, StoreBuilder};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +81,10 @@ pub fn push_a_third_record(store: &Store<Record>) -> thread::JoinHandle<()> {
 /// Starts a thread that pushes two records, and steps until it is done. The thread finds no room
 /// for the second one before another thread reclaims: this thread holds a pin until the pushes have
 /// started.
-pub fn push_without_room(store: &Store<Record>, push: impl Fn(&Store<Record>, Record) + Send + 'static) {
+pub fn push_without_room(
+    store: &Store<Record>,
+    push: impl Fn(&Store<Record>, Record) + Send + 'static,
+) {
     let first = store.push(Record::new(1, 0)).unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let started = store.visit(first, |_| {
@@ -119,12 +122,17 @@ pub fn explore(name: &str, preemptions: usize, model: impl Fn() + Sync + Send + 
         model();
     });
     let executions = executions.load(Ordering::Relaxed);
-    println!("{name}: {executions} executions at {} preemptions in {:.1?}", bound(preemptions), started.elapsed());
+    println!(
+        "{name}: {executions} executions at {} preemptions in {:.1?}",
+        bound(preemptions),
+        started.elapsed()
+    );
     assert!(executions > 1, "{name} explored a single execution");
 }
 
 fn bound(preemptions: usize) -> usize {
-    std::env::var("SLIPRING_PREEMPTIONS").map_or(preemptions, |n| n.parse().expect("SLIPRING_PREEMPTIONS is a number"))
+    std::env::var("SLIPRING_PREEMPTIONS")
+        .map_or(preemptions, |n| n.parse().expect("SLIPRING_PREEMPTIONS is a number"))
 }
 
 /// What loom says when a wake-up is lost.
@@ -142,19 +150,30 @@ pub fn assert_caught(fault: &str, model: &str, how: &str) {
 
 /// Like `assert_caught`, for a fault that shows only at this number of preemptions, not at the
 /// model's usual number.
-pub fn assert_caught_at(preemptions: impl Into<Option<usize>>, fault: &str, model: &str, how: &str) {
-    let preemptions = preemptions.into().map(|preemptions| ("SLIPRING_PREEMPTIONS", preemptions.to_string()));
+pub fn assert_caught_at(
+    preemptions: impl Into<Option<usize>>,
+    fault: &str,
+    model: &str,
+    how: &str,
+) {
+    let preemptions =
+        preemptions.into().map(|preemptions| ("SLIPRING_PREEMPTIONS", preemptions.to_string()));
     let run = Command::new(std::env::current_exe().expect("this test has a path"))
         .args(["--exact", model, "--nocapture", "--test-threads=1"])
         .env("SLIPRING_FAULT", fault)
         .envs(preemptions)
         .output()
         .expect("a test can run itself");
-    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(!said.contains("running 0 tests"), "there is no model {model}");
     assert!(!said.contains("there is no such fault"), "{said}");
     assert!(!run.status.success(), "{model} did not notice the planted fault {fault}:\n{said}");
     assert!(said.contains(how), "{model} failed for another reason than {how:?}:\n{said}");
-    let why = said.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("it was killed");
+    let why = said
+        .lines()
+        .skip_while(|line| !line.contains("panicked at"))
+        .nth(1)
+        .unwrap_or("it was killed");
     println!("{fault}: caught by {model} ({why})");
 }

@@ -35,7 +35,9 @@ fn each_record_is_on_one_side() {
             thread::spawn(move || store.push(Record::new(1, number)).map(drop).unwrap())
         });
         let bookmark = store.bookmark();
-        check_each_is_on_one_side(&store, &bookmark, || producers.into_iter().for_each(|one| one.join().unwrap()));
+        check_each_is_on_one_side(&store, &bookmark, || {
+            producers.into_iter().for_each(|one| one.join().unwrap())
+        });
     });
 }
 
@@ -45,14 +47,17 @@ fn the_next_bookmark_continues_without_a_gap() {
         let store = small(4, 1).build().unwrap();
         let producer = {
             let store = store.clone();
-            thread::spawn(move || (0..3).for_each(|number| store.push(Record::new(1, number)).map(drop).unwrap()))
+            thread::spawn(move || {
+                (0..3).for_each(|number| store.push(Record::new(1, number)).map(drop).unwrap())
+            })
         };
         let indexer = {
             let store = store.clone();
             thread::spawn(move || store.step())
         };
         let first = store.query().since(&store.beginning()).collect().unwrap();
-        let bookmark = first.report.bookmark.expect("a query since a bookmark returns the next one");
+        let bookmark =
+            first.report.bookmark.expect("a query since a bookmark returns the next one");
         producer.join().unwrap();
         indexer.join().unwrap();
         let mut all: Vec<u64> = first.records.iter().map(|record| *record.body % 100).collect();
@@ -66,11 +71,13 @@ fn the_next_bookmark_continues_without_a_gap() {
 #[test]
 fn a_bookmark_keeps_a_threads_order() {
     explore("a thread's order", 3, || {
-        let store: Store<Record> = Store::builder().capacity(4).shards(2).slack(1).manual().build().unwrap();
+        let store: Store<Record> =
+            Store::builder().capacity(4).shards(2).slack(1).manual().build().unwrap();
         let producer = {
             let store = store.clone();
             thread::spawn(move || {
-                let shards = [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
+                let shards =
+                    [0, 1, 2].map(|number| store.push(Record::new(1, number)).unwrap().shard());
                 assert!(shards.iter().any(|&shard| shard != shards[0]));
             })
         };
@@ -84,6 +91,10 @@ fn a_bookmark_keeps_a_threads_order() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("BookmarkAtClaimed", "each_record_is_on_one_side", "each record on one side of the bookmark");
+    assert_caught(
+        "BookmarkAtClaimed",
+        "each_record_is_on_one_side",
+        "each record on one side of the bookmark",
+    );
     assert_caught("StampRelaxed", "a_bookmark_keeps_a_threads_order", "out of order");
 }

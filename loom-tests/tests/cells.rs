@@ -31,7 +31,10 @@ fn model(key: u64, second: u64, third: u64, bits: u32) {
         .unwrap();
     assert!(found.is_sorted_by(|a, b| a > b), "found twice or out of order: {found:?}");
     // Records evicted before the query began must be reported as such.
-    assert!(found.contains(&0) || report.cut || report.partial, "lost without being reported: {found:?} {report:?}");
+    assert!(
+        found.contains(&0) || report.cut || report.partial,
+        "lost without being reported: {found:?} {report:?}"
+    );
     other.join().unwrap();
     store.flush().unwrap();
     store.audit().unwrap();
@@ -40,7 +43,9 @@ fn model(key: u64, second: u64, third: u64, bits: u32) {
 #[test]
 fn a_directory_word_is_reused() {
     for (key, second, third, bits) in [(1, 2, 3, 64), (1, 3, 2, 3), (4, 5, 6, 3), (2, 7, 5, 2)] {
-        explore(&format!("cells {key} {second} {third} {bits}"), 1, move || model(key, second, third, bits));
+        explore(&format!("cells {key} {second} {third} {bits}"), 1, move || {
+            model(key, second, third, bits)
+        });
     }
 }
 
@@ -96,7 +101,8 @@ impl Signal for Both {
 #[test]
 fn two_indexes_agree_at_every_instant() {
     explore("two indexes", 1, || {
-        let store: Store<Both> = Store::builder().capacity(2).shards(1).slack(1).manual().build().unwrap();
+        let store: Store<Both> =
+            Store::builder().capacity(2).shards(1).slack(1).manual().build().unwrap();
         store.push(Both { one: 1, other: 1 }).unwrap();
         store.push(Both { one: 1, other: 2 }).unwrap();
         store.flush().unwrap();
@@ -116,7 +122,10 @@ fn two_indexes_agree_at_every_instant() {
                 found += 1;
             })
             .unwrap();
-        assert!(found > 0 || report.cut || report.partial, "lost without being reported: {report:?}");
+        assert!(
+            found > 0 || report.cut || report.partial,
+            "lost without being reported: {report:?}"
+        );
         other.join().unwrap();
         store.flush().unwrap();
         store.audit().unwrap();
@@ -125,7 +134,11 @@ fn two_indexes_agree_at_every_instant() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("EntryFollowedBlindly", "a_directory_word_is_reused", "lost without being reported");
+    assert_caught(
+        "EntryFollowedBlindly",
+        "a_directory_word_is_reused",
+        "lost without being reported",
+    );
     for fault in ["BusyRelaxed", "HeadLookedAtOnce"] {
         assert_caught_at(2, fault, "a_slot_is_overwritten", "lost without being reported");
     }

@@ -5,7 +5,9 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use slipring::Store;
 use slipring::error::GetError;
-use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, explore, lookup, small};
+use slipring_loom_tests::{
+    DEADLOCK, Record, assert_caught, assert_caught_at, explore, lookup, small,
+};
 use std::sync::Arc;
 
 #[test]

@@ -39,12 +39,14 @@ impl Signal for Signalling {
 /// when records are shown, newest first. After the first comparison another thread evicts the
 /// records of the shards in `turned`.
 fn check_cut_is_reported(limit: usize, turned: &'static [usize]) {
-    let store: Store<Signalling> = Store::builder().capacity(2).shards(2).slack(1).manual().build().unwrap();
+    let store: Store<Signalling> =
+        Store::builder().capacity(2).shards(2).slack(1).manual().build().unwrap();
     let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let began = Arc::new(AtomicBool::new(false));
     for shard in 0..2 {
         let (armed, began) = (Some(Arc::clone(&armed)), Some(Arc::clone(&began)));
-        let position = store.push(Signalling { key: 1, armed, began }).map_err(|error| error.reason).unwrap();
+        let position =
+            store.push(Signalling { key: 1, armed, began }).map_err(|error| error.reason).unwrap();
         assert_eq!(position.shard(), shard);
     }
     store.flush().unwrap();
@@ -53,8 +55,9 @@ fn check_cut_is_reported(limit: usize, turned: &'static [usize]) {
         thread::spawn(move || {
             if began.load(Ordering::Acquire) {
                 for &shard in turned {
-                    let pushed =
-                        store.push(Signalling { key: 2, ..Signalling::default() }).map_err(|error| error.reason);
+                    let pushed = store
+                        .push(Signalling { key: 2, ..Signalling::default() })
+                        .map_err(|error| error.reason);
                     assert_eq!(pushed.unwrap().shard(), shard);
                 }
                 store.step();
@@ -85,7 +88,8 @@ fn a_record_evicted_on_the_way_is_counted_as_missed() {
     explore("left on the way", 3, || {
         let store = small(2, 2).build().unwrap();
         let other = push_a_third_record(&store);
-        let report = store.query().since(&store.beginning()).key("key", 1u64).for_each(|_, _| ()).unwrap();
+        let report =
+            store.query().since(&store.beginning()).key("key", 1u64).for_each(|_, _| ()).unwrap();
         assert!(report.led_by.is_none_or(|index| index == "key"));
         assert_eq!(report.shown + report.missed, 1, "neither shown nor counted: {report:?}");
         other.join().unwrap();
@@ -94,6 +98,14 @@ fn a_record_evicted_on_the_way_is_counted_as_missed() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("LeftUncounted", "a_record_evicted_on_the_way_is_counted_as_missed", "neither shown nor counted");
-    assert_caught("GoneUnsaid", "an_answer_that_is_cut_between_search_and_show_says_so", "lost without being reported");
+    assert_caught(
+        "LeftUncounted",
+        "a_record_evicted_on_the_way_is_counted_as_missed",
+        "neither shown nor counted",
+    );
+    assert_caught(
+        "GoneUnsaid",
+        "an_answer_that_is_cut_between_search_and_show_says_so",
+        "lost without being reported",
+    );
 }

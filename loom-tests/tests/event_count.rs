@@ -30,7 +30,10 @@ impl Counter {
     }
 }
 
-fn spawn(counter: &Arc<Counter>, run: impl Fn(&Counter) + Send + 'static) -> thread::JoinHandle<()> {
+fn spawn(
+    counter: &Arc<Counter>,
+    run: impl Fn(&Counter) + Send + 'static,
+) -> thread::JoinHandle<()> {
     let counter = Arc::clone(counter);
     thread::spawn(move || run(&counter))
 }
@@ -70,7 +73,9 @@ fn a_thread_and_a_task_are_both_woken() {
     explore("event, for a thread and a task", 2, || {
         let counter = Counter::new();
         let waiter = spawn(&counter, |counter| counter.event.wait(|| counter.has_reached(2)));
-        let task = spawn(&counter, |counter| block_on(counter.event.wait_as_task(|| counter.has_reached(1))));
+        let task = spawn(&counter, |counter| {
+            block_on(counter.event.wait_as_task(|| counter.has_reached(1)))
+        });
         counter.increment();
         counter.increment();
         waiter.join().unwrap();

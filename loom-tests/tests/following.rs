@@ -6,7 +6,9 @@ use loom::future::block_on;
 use loom::thread;
 use slipring::query::Answer;
 use slipring::store::Follower;
-use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
+use slipring_loom_tests::{
+    DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small,
+};
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -39,7 +41,9 @@ fn an_arrival_wakes_a_follower() {
 #[test]
 fn an_arrival_wakes_a_following_task() {
     explore("arrival, for a task", 1, || {
-        follow_a_key(|follower| block_on(poll_fn(|context| Pin::new(&mut *follower).poll_next(context))));
+        follow_a_key(|follower| {
+            block_on(poll_fn(|context| Pin::new(&mut *follower).poll_next(context)))
+        });
     });
 }
 
@@ -47,7 +51,9 @@ fn an_arrival_wakes_a_following_task() {
 fn a_reclaim_wakes_a_pushing_task() {
     explore("room, for a task", 2, || {
         let store = small(1, 1).build().unwrap();
-        push_without_room(&store, |store, record| block_on(store.push_async(record)).map(drop).unwrap());
+        push_without_room(&store, |store, record| {
+            block_on(store.push_async(record)).map(drop).unwrap()
+        });
     });
 }
 

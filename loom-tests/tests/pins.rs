@@ -147,7 +147,10 @@ fn planted_faults_are_caught() {
     for fault in ["ReaderWithoutFence", "HolderWithoutFence", "PinClearedRelaxed"] {
         assert_caught(fault, "a_reader_sees_only_what_its_pin_protects", RACE);
     }
-    for model in ["a_pin_in_a_new_block_protects_its_record", "pins_in_blocks_added_concurrently_are_all_seen"] {
+    for model in [
+        "a_pin_in_a_new_block_protects_its_record",
+        "pins_in_blocks_added_concurrently_are_all_seen",
+    ] {
         assert_caught("FirstBlockOnly", model, RACE);
         assert_caught("LinkRelaxed", model, RACE);
     }

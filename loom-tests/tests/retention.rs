@@ -98,7 +98,11 @@ fn a_clear_counts_only_records_not_yet_evicted() {
         let reasons = reasons.lock().unwrap();
         let told = [EvictReason::Capacity, EvictReason::Cleared]
             .map(|wanted| reasons.iter().filter(|&&reason| reason == wanted).count() as u64);
-        assert_eq!(told, [evicted.capacity, evicted.cleared], "hooks were told another reason than is counted");
+        assert_eq!(
+            told,
+            [evicted.capacity, evicted.cleared],
+            "hooks were told another reason than is counted"
+        );
     });
 }
 
@@ -108,9 +112,11 @@ fn a_clear_counts_only_records_not_yet_evicted() {
 fn classes_keep_a_threads_order() {
     explore("classes", 2, || {
         // The capacity is large enough for runs of two.
-        let store = small(65, 1).class(1, |record: &Record| *record.body % 100 == 1).build().unwrap();
+        let store =
+            small(65, 1).class(1, |record: &Record| *record.body % 100 == 1).build().unwrap();
         let push = |store: &slipring::Store<Record>, key| {
-            let shards = [0, 1, 2].map(|number| store.push(Record::new(key, number)).unwrap().shard());
+            let shards =
+                [0, 1, 2].map(|number| store.push(Record::new(key, number)).unwrap().shard());
             assert_eq!(shards, [0, 1, 0]);
         };
         let other = {
@@ -130,6 +136,10 @@ fn planted_faults_are_caught() {
     for fault in ["WaitWithoutLook", "ReclaimWithoutWake"] {
         assert_caught(fault, "a_producer_that_waits_for_bytes_is_woken", LIVELOCK);
     }
-    assert_caught("ByteLimitUnseen", "a_record_evicted_for_its_bytes_is_shown_or_counted", "neither shown nor counted");
+    assert_caught(
+        "ByteLimitUnseen",
+        "a_record_evicted_for_its_bytes_is_shown_or_counted",
+        "neither shown nor counted",
+    );
     assert_caught("ClassKeepsStamp", "classes_keep_a_threads_order", "out of order");
 }

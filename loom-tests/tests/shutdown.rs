@@ -38,7 +38,9 @@ fn shut_down_during_a_push(manual: bool) {
     let store = if manual { builder.manual() } else { builder }.build().unwrap();
     let producer = {
         let (store, records) = (store.clone(), [record(), record()]);
-        thread::spawn(move || records.into_iter().filter_map(|record| store.push(record).ok()).count())
+        thread::spawn(move || {
+            records.into_iter().filter_map(|record| store.push(record).ok()).count()
+        })
     };
     store.shutdown().unwrap();
     assert!(store.push(record()).is_err(), "the store is shut down");

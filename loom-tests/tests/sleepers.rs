@@ -112,8 +112,12 @@ fn a_reader_is_not_misled_by_a_reused_index() {
         store.step();
         store.step();
         let mut found = Vec::new();
-        let report = store.query().key("key", 2_u64).for_each(|_, record| found.push(*record.body)).unwrap();
-        assert!(found == [200] || report.cut || report.partial, "lost without being reported: {found:?} {report:?}");
+        let report =
+            store.query().key("key", 2_u64).for_each(|_, record| found.push(*record.body)).unwrap();
+        assert!(
+            found == [200] || report.cut || report.partial,
+            "lost without being reported: {found:?} {report:?}"
+        );
         worker.join().unwrap();
         check(&store, 3);
     });
@@ -143,8 +147,24 @@ fn a_store_shuts_down_while_a_reader_looks_at_its_record() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("TakenTwice", "another_thread_takes_over_from_a_stalled_lock_holder", "double free");
-    assert_caught("CursorsNotAdopted", "another_thread_takes_over_from_a_stalled_lock_holder", LIVELOCK);
-    assert_caught("PinsNotScanned", "a_stalled_reader_keeps_its_record_while_the_ring_advances", READING);
-    assert_caught("PassedOverTooSoon", "a_producer_that_stalls_with_a_claim_is_passed_over", "left == right");
+    assert_caught(
+        "TakenTwice",
+        "another_thread_takes_over_from_a_stalled_lock_holder",
+        "double free",
+    );
+    assert_caught(
+        "CursorsNotAdopted",
+        "another_thread_takes_over_from_a_stalled_lock_holder",
+        LIVELOCK,
+    );
+    assert_caught(
+        "PinsNotScanned",
+        "a_stalled_reader_keeps_its_record_while_the_ring_advances",
+        READING,
+    );
+    assert_caught(
+        "PassedOverTooSoon",
+        "a_producer_that_stalls_with_a_claim_is_passed_over",
+        "left == right",
+    );
 }

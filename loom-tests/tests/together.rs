@@ -72,8 +72,14 @@ fn producers_compete_for_bytes() {
     explore("bytes", 2, || {
         let size = size_of::<Record>();
         // The store keeps one record, and admits one more until the first has been dropped.
-        let store: Store<Record> =
-            Store::builder().capacity(2).shards(1).slack(2).manual().max_bytes(2 * size).build().unwrap();
+        let store: Store<Record> = Store::builder()
+            .capacity(2)
+            .shards(1)
+            .slack(2)
+            .manual()
+            .max_bytes(2 * size)
+            .build()
+            .unwrap();
         let producers: Vec<_> = (1..=2)
             .map(|key| {
                 let store = store.clone();

@@ -15,7 +15,8 @@ fn query_while_two_shards_change(
     limit: usize,
     build: impl for<'q> Fn(Query<'q, Record>) -> Query<'q, Record>,
 ) {
-    let store: Store<Record> = Store::builder().capacity(capacity).shards(2).slack(1).manual().build().unwrap();
+    let store: Store<Record> =
+        Store::builder().capacity(capacity).shards(2).slack(1).manual().build().unwrap();
     for shard in 0..2 {
         assert_eq!(store.push(Record::new(1, shard as u64)).unwrap().shard(), shard);
     }
@@ -56,20 +57,30 @@ fn query_while_two_shards_change(
 
 #[test]
 fn a_query_by_an_index_reports_evictions() {
-    explore("two shards, by an index", 1, || query_while_two_shards_change(2, 10, |query| query.key("key", 1u64)));
+    explore("two shards, by an index", 1, || {
+        query_while_two_shards_change(2, 10, |query| query.key("key", 1u64))
+    });
 }
 
 #[test]
 fn a_query_by_an_index_finds_every_record_that_stays() {
-    explore("two shards, with room", 2, || query_while_two_shards_change(4, 10, |query| query.key("key", 1u64)));
+    explore("two shards, with room", 2, || {
+        query_while_two_shards_change(4, 10, |query| query.key("key", 1u64))
+    });
 }
 
 #[test]
 fn a_scan_slot_by_slot_reports_evictions() {
-    explore("two shards, slot by slot", 1, || query_while_two_shards_change(2, 10, |query| query.order(Order::Oldest)));
+    explore("two shards, slot by slot", 1, || {
+        query_while_two_shards_change(2, 10, |query| query.order(Order::Oldest))
+    });
 }
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("GoneUnsaid", "a_query_by_an_index_reports_evictions", "lost without being reported");
+    assert_caught(
+        "GoneUnsaid",
+        "a_query_by_an_index_reports_evictions",
+        "lost without being reported",
+    );
 }

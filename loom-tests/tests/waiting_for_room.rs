@@ -2,7 +2,9 @@
 
 use loom::thread;
 use slipring::error::Rejection;
-use slipring_loom_tests::{DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small};
+use slipring_loom_tests::{
+    DEADLOCK, LIVELOCK, Record, assert_caught, explore, push_without_room, small,
+};
 
 #[test]
 fn a_reclaim_wakes_a_waiting_producer() {

@@ -8,8 +8,8 @@ mod foreign;
 use foreign::Foreign;
 use futures_core::Stream;
 use loom::thread;
-use slipring::{Store, WeakStore};
 use slipring::store::Follower;
+use slipring::{Store, WeakStore};
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, small};
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -33,7 +33,8 @@ fn push_and_step(store: &Store<Record>) -> thread::JoinHandle<()> {
 fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
     explore("a waker that panics", 2, || {
         let store = small(4, 1).build().unwrap();
-        let (mut bad, mut good) = (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
+        let (mut bad, mut good) =
+            (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
         let panics = Foreign::new().on_wake(|| panic!("a waker panics"));
         let got = poll(&mut bad, &panics.waker());
         let indexer = push_and_step(&store);
@@ -66,7 +67,10 @@ fn follow_with_a_waker(configure: impl Fn(Foreign, WeakStore<Record>) -> Foreign
     // The indexer's step was refused if it saw the task's thread with the indexer lock. A store's
     // own thread would step again, too.
     store.step();
-    assert!(got as u64 + foreign.woken() > 0, "the record was received, or its arrival was announced");
+    assert!(
+        got as u64 + foreign.woken() > 0,
+        "the record was received, or its arrival was announced"
+    );
     drop(follower);
     assert_eq!((foreign.alive(), store.stats().caught_panics), (0, 0));
     store.flush().unwrap();
@@ -96,7 +100,11 @@ fn a_waker_that_is_dropped_may_push_and_poll() {
 
 #[test]
 fn planted_faults_are_caught() {
-    assert_caught("WakeUnguarded", "a_waker_that_panics_does_not_keep_others_from_being_woken", "a waker panics");
+    assert_caught(
+        "WakeUnguarded",
+        "a_waker_that_panics_does_not_keep_others_from_being_woken",
+        "a waker panics",
+    );
     assert_caught("WakeUnderLock", "a_waker_that_is_woken_may_push_and_poll", DEADLOCK);
     assert_caught("CloneUnderLock", "a_waker_that_is_cloned_may_push_and_poll", DEADLOCK);
 }

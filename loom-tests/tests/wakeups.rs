@@ -8,7 +8,7 @@
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use slipring::{StoreBuilder, Store};
+use slipring::{Store, StoreBuilder};
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, assert_caught_at, explore};
 use std::sync::Arc;
 

@@ -32,16 +32,21 @@ const fn failure(
 }
 
 static TIMEOUT: Failure = failure("TimeoutException", "deadline of 2000 ms exceeded", 504, 4, true);
-static EXHAUSTED: Failure = failure("ResourceExhaustedException", "too many requests in flight", 429, 8, true);
-static UNEXPECTED: Failure = failure("IllegalStateException", "unexpected state after 3 transitions", 500, 13, false);
+static EXHAUSTED: Failure =
+    failure("ResourceExhaustedException", "too many requests in flight", 429, 8, true);
+static UNEXPECTED: Failure =
+    failure("IllegalStateException", "unexpected state after 3 transitions", 500, 13, false);
 static NOT_FOUND: Failure = failure("NotFoundException", "no such product", 404, 5, false);
-static DECLINED: Failure = failure("CardDeclinedException", "card declined: insufficient funds", 402, 9, false);
+static DECLINED: Failure =
+    failure("CardDeclinedException", "card declined: insufficient funds", 402, 9, false);
 static DEADLOCK: Failure =
     failure("SQLTransientException", "deadlock detected; transaction rolled back", 500, 10, true);
-static RESET: Failure = failure("ConnectionResetException", "connection reset by peer", 502, 14, true);
+static RESET: Failure =
+    failure("ConnectionResetException", "connection reset by peer", 502, 14, true);
 
 /// The callee could not be reached: there is no span of its own.
-pub(crate) static UNREACHABLE: Failure = failure("ConnectException", "connection refused", 503, 14, true);
+pub(crate) static UNREACHABLE: Failure =
+    failure("ConnectException", "connection refused", 503, 14, true);
 
 impl Failure {
     /// A way in which this operation fails.
@@ -70,18 +75,29 @@ impl Failure {
             ("exception.stacktrace", self.stack_trace(service, rng).into()),
             ("exception.escaped", true.into()),
         ]);
-        SpanEvent { time_unix_nanos: time, name: "exception".into(), attributes, dropped_attributes_count: 0 }
+        SpanEvent {
+            time_unix_nanos: time,
+            name: "exception".into(),
+            attributes,
+            dropped_attributes_count: 0,
+        }
     }
 
     fn stack_trace(&self, service: Service, rng: &mut Rng) -> String {
-        const CLASSES: &[&str] = &["Handler", "Client", "Pool", "Connection", "Interceptor", "Dispatcher", "Codec"];
-        const METHODS: &[&str] = &["handle", "invoke", "execute", "call", "acquire", "readFully", "lambda$run$0"];
+        const CLASSES: &[&str] =
+            &["Handler", "Client", "Pool", "Connection", "Interceptor", "Dispatcher", "Codec"];
+        const METHODS: &[&str] =
+            &["handle", "invoke", "execute", "call", "acquire", "readFully", "lambda$run$0"];
         let name = service.facts().name;
         let mut trace = format!("{}: {}", self.kind, self.message);
         for _ in 0..rng.between(16, 70) {
             let (class, method) = (rng.pick(CLASSES), rng.pick(METHODS));
             // Writing to a string does not fail.
-            let _ = write!(trace, "\n    at shop.{name}.internal.{class}.{method}({class}:{})", rng.between(20, 900));
+            let _ = write!(
+                trace,
+                "\n    at shop.{name}.internal.{class}.{method}({class}:{})",
+                rng.between(20, 900)
+            );
         }
         trace
     }

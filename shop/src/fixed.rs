@@ -1,9 +1,10 @@
-//! Records of fixed sizes without heap, and generators that take some nanoseconds for each: for benches that measure a
-//! store, not the making of records.
+//! Records of fixed sizes without heap, and generators that take some nanoseconds for each: for
+//! benches that measure a store, not the making of records.
 //!
-//! Services and names are numbers, drawn by Zipf's law, and severities as the lifelike logs have them; traces have
-//! [`SPANS_PER_TRACE`] spans, which come in between those of others. What fills a record up to its size is one word
-//! made of its other fields, over and over, so that a torn record shows ([`is_whole`](FixedSpan::is_whole)).
+//! Services and names are numbers, drawn by Zipf's law, and severities as the lifelike logs have
+//! them; traces have [`SPANS_PER_TRACE`] spans, which come in between those of others. What fills a
+//! record up to its size is one word made of its other fields, over and over, so that a torn record
+//! shows ([`is_whole`](FixedSpan::is_whole)).
 //!
 //! ```
 //! use shop::fixed::FixedSpans;
@@ -111,8 +112,8 @@ pub struct FixedLog {
     pub time: u64,
     /// Which service it is of, below [`SERVICES`]; 0 comes most often.
     pub service: u16,
-    /// Its severity number: 9 (information) for 80 %, 5 (debugging) for 15 %, 13 (a warning) for 4 %, 17 (an error) for
-    /// 1 %.
+    /// Its severity number: 9 (information) for 80 %, 5 (debugging) for 15 %, 13 (a warning) for 4
+    /// %, 17 (an error) for 1 %.
     pub severity: u8,
     rest: [u64; 19],
 }
@@ -124,7 +125,8 @@ pub struct FixedMetric {
     pub time: u64,
     /// What was measured.
     pub value: f64,
-    /// Which metric it is of, below [`METRIC_NAMES`]; each comes as often as the others, as in scrapes.
+    /// Which metric it is of, below [`METRIC_NAMES`]; each comes as often as the others, as in
+    /// scrapes.
     pub name: u16,
     /// Which service it is of, below [`SERVICES`]; each comes as often as the others.
     pub service: u16,
@@ -279,7 +281,8 @@ impl Iterator for FixedSpans {
         let time = self.now;
         let random = self.rng.next();
         let (trace, number) = self.traces.next(random);
-        let (service, name) = (self.services.at(random as u32), self.names.at((random >> 32) as u32));
+        let (service, name) =
+            (self.services.at(random as u32), self.names.at((random >> 32) as u32));
         let rest = [mark(trace[1], time, service, name); 55];
         Some(FixedSpan { trace, time, duration: random >> 38, service, name, number, rest })
     }
@@ -331,7 +334,11 @@ impl Traces {
         // The lowest bits, which draw next to nothing else.
         let slot = &mut self.open[random as usize % OPEN];
         let (trace, number) = *slot;
-        *slot = if number + 1 < SPANS_PER_TRACE { (trace, number + 1) } else { (halves(self.ids.trace_number()), 0) };
+        *slot = if number + 1 < SPANS_PER_TRACE {
+            (trace, number + 1)
+        } else {
+            (halves(self.ids.trace_number()), 0)
+        };
         (trace, number)
     }
 }
@@ -373,7 +380,10 @@ mod tests {
         let mut counts = [0; 25];
         FixedLogs::new(2).take(100_000).for_each(|log| counts[usize::from(log.severity)] += 1);
         for (severity, share) in [(9, 80_000), (5, 15_000), (13, 4_000), (17, 1_000)] {
-            assert!((share * 9 / 10..share * 11 / 10).contains(&counts[severity]), "{severity}: {counts:?}");
+            assert!(
+                (share * 9 / 10..share * 11 / 10).contains(&counts[severity]),
+                "{severity}: {counts:?}"
+            );
         }
     }
 
@@ -386,6 +396,11 @@ mod tests {
         assert_eq!(points[scrape - 1].key(1), Some(Key::Int(u64::from(SERVICES) - 1)));
         let torn = FixedMetric { name: 1, ..points[0] };
         assert!(points[0].is_whole() && !torn.is_whole());
-        assert!(FixedSpans::new(4).zip(FixedSpans::new(5)).take(1_000).all(|(a, b)| a.key(0) != b.key(0)));
+        assert!(
+            FixedSpans::new(4)
+                .zip(FixedSpans::new(5))
+                .take(1_000)
+                .all(|(a, b)| a.key(0) != b.key(0))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The running instances of the services, and the shared parts that each of them stamps on its telemetry.
+//! The running instances of the services, and the shared parts that each of them stamps on its
+//! telemetry.
 
 use std::ops::Range;
 
@@ -43,8 +44,10 @@ impl Fleet {
         let mut instances = Vec::new();
         let of = Service::ALL.map(|service| {
             let first = instances.len();
-            instances
-                .extend((0..service.facts().instances).map(|number| Instance::new(service, number, now, &mut rng)));
+            instances.extend(
+                (0..service.facts().instances)
+                    .map(|number| Instance::new(service, number, now, &mut rng)),
+            );
             first..instances.len()
         });
         Self { instances, of }
@@ -108,7 +111,12 @@ fn scope(service: Service, library: &str) -> Scope {
     let facts = service.facts();
     if library.is_empty() {
         let attributes = [KeyValue::new("app.team", "shop")].into_iter().collect();
-        return Scope { name: facts.name.into(), version: facts.version.into(), attributes, ..Scope::default() };
+        return Scope {
+            name: facts.name.into(),
+            version: facts.version.into(),
+            attributes,
+            ..Scope::default()
+        };
     }
     let name = format!("io.opentelemetry.{}.{library}", facts.language).into();
     Scope { name, version: "2.1.0".into(), ..Scope::default() }

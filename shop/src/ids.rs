@@ -6,9 +6,10 @@ use crate::rng::mix;
 
 /// Makes ids that look random and never repeat.
 ///
-/// Trace ids differ between any two seeds, since each half is a one-to-one function: of the seed, and of a counter.
-/// Span ids differ within a seed, and between seeds that differ only in their low 16 bits, as seeds 0, 1, 2… of some
-/// producers do; between other seeds they repeat as seldom as random ones.
+/// Trace ids differ between any two seeds, since each half is a one-to-one function: of the seed,
+/// and of a counter. Span ids differ within a seed, and between seeds that differ only in their low
+/// 16 bits, as seeds 0, 1, 2… of some producers do; between other seeds they repeat as seldom as
+/// random ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     seed: u64,
@@ -18,7 +19,8 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub fn new(seed: u64) -> Self {
-        // The low 16 bits of the seed choose one of 65,536 ranges, the others where in each range to begin.
+        // The low 16 bits of the seed choose one of 65,536 ranges, the others where in each range
+        // to begin.
         Self { seed: mix(seed), traces: 0, spans: (seed << 48).wrapping_add(mix(seed >> 16) >> 16) }
     }
 

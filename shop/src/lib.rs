@@ -1,20 +1,21 @@
 //! A seeded generator of a web shop's telemetry, for slipring's examples, benches and tests.
 //!
-//! Twelve services in 30 instances serve visitors. The same seed makes the same telemetry on every machine; shops with
-//! different seeds never make the same trace id.
+//! Twelve services in 30 instances serve visitors. The same seed makes the same telemetry on every
+//! machine; shops with different seeds never make the same trace id.
 //!
-//! - **Traces** of 1 to 100 spans: health checks and assets are one or two, pages some twenty, orders up to a hundred;
-//!   a refresh of the search index nests deeper than anything else. Endpoints and products are skewed as Zipf has it.
-//!   Calls fan out, fail, are tried again (each try linked to the one before) and take their callers down with them,
-//!   or don't. One service after the other has an incident, so that errors come in bursts. An exception's event
-//!   carries a stack trace of some KiB; now and then a statement or a body is as large.
-//! - **Logs** of about two fifths of the spans, with their trace ids: about 80 % information, 15 % debugging, 4 %
-//!   warnings and 1 % errors. A few belong to no trace.
-//! - **Metrics** of over a hundred names: cumulative and delta sums, gauges, histograms with exemplars, exponential
-//!   histograms and summaries, some two thousand points a scrape.
+//! - **Traces** of 1 to 100 spans: health checks and assets are one or two, pages some twenty,
+//!   orders up to a hundred; a refresh of the search index nests deeper than anything else.
+//!   Endpoints and products are skewed as Zipf has it. Calls fan out, fail, are tried again (each
+//!   try linked to the one before) and take their callers down with them, or don't. One service
+//!   after the other has an incident, so that errors come in bursts. An exception's event carries a
+//!   stack trace of some KiB; now and then a statement or a body is as large.
+//! - **Logs** of about two fifths of the spans, with their trace ids: about 80 % information, 15 %
+//!   debugging, 4 % warnings and 1 % errors. A few belong to no trace.
+//! - **Metrics** of over a hundred names: cumulative and delta sums, gauges, histograms with
+//!   exemplars, exponential histograms and summaries, some two thousand points a scrape.
 //!
-//! Time is the shop's own: it starts at [`START`] and goes on by some milliseconds with each request, and to ten
-//! seconds after the scrape before with each scrape.
+//! Time is the shop's own: it starts at [`START`] and goes on by some milliseconds with each
+//! request, and to ten seconds after the scrape before with each scrape.
 //!
 //! ```
 //! let mut shop = shop::Shop::new(7);
@@ -26,7 +27,8 @@
 //! assert!(shop.spans().take(1_000).any(|span| span.name() == "GET /product/{id}"));
 //! ```
 //!
-//! [`fixed`] has records of fixed sizes without heap, for benches in which making a record must cost next to nothing.
+//! [`fixed`] has records of fixed sizes without heap, for benches in which making a record must
+//! cost next to nothing.
 
 #![deny(missing_docs)]
 
@@ -64,7 +66,8 @@ use skew::Skew;
 use visit::Visits;
 use walk::Walk;
 
-/// When a shop opens, unless told otherwise: the start of 2026 (UTC), in nanoseconds since the Unix epoch.
+/// When a shop opens, unless told otherwise: the start of 2026 (UTC), in nanoseconds since the Unix
+/// epoch.
 pub const START: u64 = 1_767_225_600_000_000_000;
 
 /// From scrape to scrape, in nanoseconds.
@@ -129,24 +132,28 @@ impl Shop {
         self.now
     }
 
-    /// The spans of the next request's trace, in the order in which they ended, as exporters would see them.
+    /// The spans of the next request's trace, in the order in which they ended, as exporters would
+    /// see them.
     pub fn trace(&mut self) -> Vec<Span> {
         self.now += self.rng.below(GAP);
         self.incident();
         let (root, _) = ROOTS[usize::from(self.roots.draw(&mut self.rng))];
         let visit = self.visits.next(&mut self.rng);
         let trouble = self.trouble.map(|(service, _)| service);
-        let spans = Walk::new(&self.fleet, &mut self.ids, &mut self.rng, visit, trouble).run(root, self.now);
+        let spans = Walk::new(&self.fleet, &mut self.ids, &mut self.rng, visit, trouble)
+            .run(root, self.now);
         for span in spans.iter().filter(|span| span.kind() != SpanKind::Client) {
-            if let Some(service) = Service::ALL.iter().position(|one| span.service() == one.facts().name) {
+            if let Some(service) =
+                Service::ALL.iter().position(|one| span.service() == one.facts().name)
+            {
                 self.recent[service] = Some((span.trace_id(), span.span_id()));
             }
         }
         spans
     }
 
-    /// What was logged while these spans were made, by time. It differs from call to call, as two runs of the same
-    /// request would.
+    /// What was logged while these spans were made, by time. It differs from call to call, as two
+    /// runs of the same request would.
     pub fn logs_of(&mut self, spans: &[Span]) -> Vec<LogRecord> {
         self.logs.of(spans)
     }
@@ -158,7 +165,8 @@ impl Shop {
         Request { spans, logs }
     }
 
-    /// A scrape of all instances, [`SCRAPE_INTERVAL`] after the one before or, if it is later by now, now.
+    /// A scrape of all instances, [`SCRAPE_INTERVAL`] after the one before or, if it is later by
+    /// now, now.
     pub fn metrics(&mut self) -> Vec<MetricPoint> {
         self.now = self.now.max(self.scraped + SCRAPE_INTERVAL);
         self.scraped = self.now;
@@ -185,13 +193,15 @@ impl Shop {
         repeat_with(|| self.metrics()).flatten()
     }
 
-    /// Ends an incident whose time is over, or begins one: about every minute, for one to three seconds.
+    /// Ends an incident whose time is over, or begins one: about every minute, for one to three
+    /// seconds.
     fn incident(&mut self) {
         match self.trouble {
             Some((_, until)) if until <= self.now => self.trouble = None,
             None if self.rng.below(12_000) == 0 => {
                 let service = self.rng.pick(&Service::ALL);
-                self.trouble = Some((service, self.now + self.rng.between(1_000_000_000, 3_000_000_000)));
+                self.trouble =
+                    Some((service, self.now + self.rng.between(1_000_000_000, 3_000_000_000)));
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Load for stores: prepared requests that are pushed again and again, each time in traces of their own.
+//! Load for stores: prepared requests that are pushed again and again, each time in traces of their
+//! own.
 
 use crate::{Request, Shop};
 use slipring::error::Rejection;
@@ -6,7 +7,8 @@ use slipring::span::{SpanLink, SpanLinkRef};
 use slipring::{LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly fill their store.
+/// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly
+/// fill their store.
 const POINTS: usize = 10;
 
 /// Requests, each with some metric points.
@@ -34,7 +36,8 @@ fn offer<T: Signal>(store: &Store<T>, records: Vec<T>) -> Result<u64, Rejection>
     }
 }
 
-/// Pushes a pool round after round until `over` is set. Returns how many spans, log records and points it pushed.
+/// Pushes a pool round after round until `over` is set. Returns how many spans, log records and
+/// points it pushed.
 ///
 /// # Errors
 /// If a store is closed.
@@ -71,5 +74,8 @@ fn again(request: &Request, lap: u128) -> Request {
         Some(trace) => log.to_builder().trace_id(anew(trace)).build(),
         None => log.clone(),
     };
-    Request { spans: request.spans.iter().map(span).collect(), logs: request.logs.iter().map(log).collect() }
+    Request {
+        spans: request.spans.iter().map(span).collect(),
+        logs: request.logs.iter().map(log).collect(),
+    }
 }

@@ -21,8 +21,12 @@ pub(crate) struct Logs {
 
 impl Logs {
     pub fn new(seed: u64) -> Self {
-        // Failures and retries add their warnings and errors to these; see the crate's docs for the sum.
-        Self { rng: Rng::new(seed, 0x6c6f_6773_0000), severities: Skew::of(&[81_300, 15_200, 3_500]) }
+        // Failures and retries add their warnings and errors to these; see the crate's docs for the
+        // sum.
+        Self {
+            rng: Rng::new(seed, 0x6c6f_6773_0000),
+            severities: Skew::of(&[81_300, 15_200, 3_500]),
+        }
     }
 
     /// The lines, by time.
@@ -41,7 +45,9 @@ impl Logs {
         if let Some(event) = span.events().iter().find(|event| event.name() == "exception") {
             let severity = if self.rng.chance(200) { Severity::FATAL } else { Severity::ERROR };
             let body = format!("{name} failed: {}", status.message);
-            return Some(self.during(span, severity).body(&body).attributes(event.attributes()).build());
+            return Some(
+                self.during(span, severity).body(&body).attributes(event.attributes()).build(),
+            );
         }
         if span.kind() == SpanKind::Client && !span.links().is_empty() {
             let body = format!("{name} was tried again");
@@ -63,10 +69,17 @@ impl Logs {
             0 if name == "shop.Checkout/PlaceOrder" => self.order_placed(span),
             0 => {
                 let body = format!("{name} done in {micros} µs");
-                self.during(span, Severity::INFO).body(&body).attribute("duration_us", micros as i64).build()
+                self.during(span, Severity::INFO)
+                    .body(&body)
+                    .attribute("duration_us", micros as i64)
+                    .build()
             }
             1 => {
-                let body = format!("{name}: {} attributes, {} events", span.attributes().len(), span.events().len());
+                let body = format!(
+                    "{name}: {} attributes, {} events",
+                    span.attributes().len(),
+                    span.events().len()
+                );
                 let line = self.rng.between(20, 900) as i64;
                 let thread = format!("worker-{}", self.rng.below(64));
                 self.during(span, Severity::DEBUG)
@@ -98,7 +111,8 @@ impl Logs {
             2 => (Severity::INFO, "configuration is up to date".to_owned()),
             _ => (Severity::INFO, format!("cache holds {} entries", self.rng.below(100_000))),
         };
-        let line = self.during(span, severity).trace_id(TraceId::default()).span_id(SpanId::default());
+        let line =
+            self.during(span, severity).trace_id(TraceId::default()).span_id(SpanId::default());
         line.flags(0).body(&body).build()
     }
 

@@ -159,25 +159,44 @@ static PRODUCT_PAGE: Operation = page(
         work(&RENDER),
     ],
 );
-static SEARCH_PAGE: Operation =
-    page("GET /search", 2_000.0, &[call(&FIND), call(&CONVERT).times(0, 3).beside(), work(&RENDER)]);
+static SEARCH_PAGE: Operation = page(
+    "GET /search",
+    2_000.0,
+    &[call(&FIND), call(&CONVERT).times(0, 3).beside(), work(&RENDER)],
+);
 static CART_PAGE: Operation = page(
     "GET /cart",
     1_500.0,
-    &[call(&GET_CART), call(&GET_PRODUCT).times(1, 5), call(&CONVERT).times(1, 5).beside(), work(&RENDER)],
+    &[
+        call(&GET_CART),
+        call(&GET_PRODUCT).times(1, 5),
+        call(&CONVERT).times(1, 5).beside(),
+        work(&RENDER),
+    ],
 );
 static ADD_TO_CART: Operation = page("POST /cart", 1_200.0, &[call(&GET_PRODUCT), call(&ADD_ITEM)]);
 static CURRENCIES: Operation = page("GET /api/currencies", 500.0, &[call(&SUPPORTED)]);
-static CHECKOUT: Operation = page("POST /cart/checkout", 3_000.0, &[call(&PLACE_ORDER), work(&RENDER)]);
+static CHECKOUT: Operation =
+    page("POST /cart/checkout", 3_000.0, &[call(&PLACE_ORDER), work(&RENDER)]);
 static NEWSLETTER: Operation = page("POST /newsletter", 900.0, &[call(&SEND_EMAIL)]);
 
 static RENDER: Work = Work { name: "render", micros: 1_400.0, steps: &[] };
-static ASSET_CACHE: Outside =
-    Outside { peer: Peer::Redis, name: "GET assets.cache", text: "GET asset:{name}", micros: 250.0, failures: 1 };
+static ASSET_CACHE: Outside = Outside {
+    peer: Peer::Redis,
+    name: "GET assets.cache",
+    text: "GET asset:{name}",
+    micros: 250.0,
+    failures: 1,
+};
 
 // What the pages call.
 
-const fn rpc(service: Service, name: &'static str, micros: f64, steps: &'static [Step]) -> Operation {
+const fn rpc(
+    service: Service,
+    name: &'static str,
+    micros: f64,
+    steps: &'static [Step],
+) -> Operation {
     Operation { service, via: Via::Rpc, name, micros, failures: 100, steps }
 }
 
@@ -190,7 +209,8 @@ const fn postgres(name: &'static str, text: &'static str, micros: f64) -> Outsid
 }
 
 static GET_CART: Operation = rpc(Cart, "shop.Cart/GetCart", 300.0, &[ask(&CART_READ)]);
-static ADD_ITEM: Operation = rpc(Cart, "shop.Cart/AddItem", 400.0, &[ask(&CART_READ), ask(&CART_WRITE)]);
+static ADD_ITEM: Operation =
+    rpc(Cart, "shop.Cart/AddItem", 400.0, &[ask(&CART_READ), ask(&CART_WRITE)]);
 static EMPTY_CART: Operation = rpc(Cart, "shop.Cart/EmptyCart", 300.0, &[ask(&CART_DROP)]);
 static CART_READ: Outside = redis("HGETALL cart.items", "HGETALL cart:{session}");
 static CART_WRITE: Outside = redis("HSET cart.items", "HSET cart:{session} ? ?");
@@ -222,14 +242,22 @@ static PRODUCT_LIST: Outside = postgres(
     "SELECT id, name, picture, price_units, price_nanos FROM products WHERE visible ORDER BY rank LIMIT $1 OFFSET $2",
     2_600.0,
 );
-static PRICE_LIST: Outside =
-    postgres("SELECT catalogue.prices", "SELECT product_id, amount FROM prices WHERE product_id = ANY($1)", 1_300.0);
+static PRICE_LIST: Outside = postgres(
+    "SELECT catalogue.prices",
+    "SELECT product_id, amount FROM prices WHERE product_id = ANY($1)",
+    1_300.0,
+);
 
-static FIND: Operation = rpc(Search, "shop.Search/Find", 900.0, &[work(&PARSE), work(&SHARD).times(2, 6), work(&RANK)]);
+static FIND: Operation =
+    rpc(Search, "shop.Search/Find", 900.0, &[work(&PARSE), work(&SHARD).times(2, 6), work(&RANK)]);
 static PARSE: Work = Work { name: "parse query", micros: 120.0, steps: &[] };
-static SHARD: Work = Work { name: "search shard", micros: 1_100.0, steps: &[ask(&SHARD_READ).times(0, 2)] };
-static SHARD_READ: Outside =
-    postgres("SELECT search.postings", "SELECT term, docs FROM postings WHERE term = ANY($1)", 1_500.0);
+static SHARD: Work =
+    Work { name: "search shard", micros: 1_100.0, steps: &[ask(&SHARD_READ).times(0, 2)] };
+static SHARD_READ: Outside = postgres(
+    "SELECT search.postings",
+    "SELECT term, docs FROM postings WHERE term = ANY($1)",
+    1_500.0,
+);
 static RANK: Work = Work { name: "rank", micros: 700.0, steps: &[call(&GET_PRODUCT).times(0, 4)] };
 
 static RECOMMEND: Operation = rpc(
@@ -238,7 +266,8 @@ static RECOMMEND: Operation = rpc(
     2_200.0,
     &[ask(&NEIGHBOURS), call(&GET_PRODUCT).times(1, 4).optional()],
 );
-static NEIGHBOURS: Outside = redis("ZRANGE recommendation.neighbours", "ZRANGE neighbours:{id} 0 20");
+static NEIGHBOURS: Outside =
+    redis("ZRANGE recommendation.neighbours", "ZRANGE neighbours:{id} 0 20");
 static GET_ADS: Operation = rpc(Ad, "shop.Ad/GetAds", 500.0, &[ask(&AD_READ).chance(8000)]);
 static AD_READ: Outside = redis("SRANDMEMBER ad.campaigns", "SRANDMEMBER campaigns:{category} 3");
 
@@ -262,14 +291,25 @@ static PREPARE: Work = Work {
     micros: 400.0,
     steps: &[call(&GET_CART), work(&PRICE_ITEM).times(1, 6), call(&QUOTE)],
 };
-static PRICE_ITEM: Work = Work { name: "price item", micros: 80.0, steps: &[call(&GET_PRODUCT), call(&CONVERT)] };
+static PRICE_ITEM: Work =
+    Work { name: "price item", micros: 80.0, steps: &[call(&GET_PRODUCT), call(&CONVERT)] };
 
 static CHARGE: Operation = Operation {
     failures: 150,
-    ..rpc(Payment, "shop.Payment/Charge", 1_500.0, &[work(&VERIFY), ask(&GATEWAY), ask(&PAYMENT_ROW)])
+    ..rpc(
+        Payment,
+        "shop.Payment/Charge",
+        1_500.0,
+        &[work(&VERIFY), ask(&GATEWAY), ask(&PAYMENT_ROW)],
+    )
 };
-static VERIFY: Work = Work { name: "verify card", micros: 300.0, steps: &[ask(&RISK).chance(5000)] };
-static RISK: Outside = postgres("SELECT payment.risk", "SELECT score, reasons FROM risk WHERE card_hash = $1", 1_000.0);
+static VERIFY: Work =
+    Work { name: "verify card", micros: 300.0, steps: &[ask(&RISK).chance(5000)] };
+static RISK: Outside = postgres(
+    "SELECT payment.risk",
+    "SELECT score, reasons FROM risk WHERE card_hash = $1",
+    1_000.0,
+);
 static GATEWAY: Outside = Outside {
     peer: Peer::Http,
     name: "POST",
@@ -284,10 +324,17 @@ static PAYMENT_ROW: Outside = postgres(
 );
 
 static QUOTE: Operation = rpc(Shipping, "shop.Shipping/GetQuote", 350.0, &[ask(&RATES)]);
-static RATES: Outside =
-    postgres("SELECT shipping.rates", "SELECT zone, weight, price FROM rates WHERE country = $1", 1_100.0);
-static SHIP: Operation =
-    rpc(Shipping, "shop.Shipping/ShipOrder", 600.0, &[ask(&CARRIER), ask(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)]);
+static RATES: Outside = postgres(
+    "SELECT shipping.rates",
+    "SELECT zone, weight, price FROM rates WHERE country = $1",
+    1_100.0,
+);
+static SHIP: Operation = rpc(
+    Shipping,
+    "shop.Shipping/ShipOrder",
+    600.0,
+    &[ask(&CARRIER), ask(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)],
+);
 static CARRIER: Outside = Outside {
     peer: Peer::Http,
     name: "PUT",
@@ -326,15 +373,21 @@ static BOOK: Operation = Operation {
     failures: 15,
     steps: &[ask(&LEDGER_LOCK), ask(&LEDGER_ROW).times(1, 8), ask(&LEDGER_TOTAL)],
 };
-static LEDGER_LOCK: Outside =
-    postgres("SELECT accounting.accounts", "SELECT id FROM accounts WHERE id = $1 FOR UPDATE", 800.0);
+static LEDGER_LOCK: Outside = postgres(
+    "SELECT accounting.accounts",
+    "SELECT id FROM accounts WHERE id = $1 FOR UPDATE",
+    800.0,
+);
 static LEDGER_ROW: Outside = postgres(
     "INSERT accounting.entries",
     "INSERT INTO entries (account, order_id, product_id, amount, currency) VALUES ($1, $2, $3, $4, $5)",
     900.0,
 );
-static LEDGER_TOTAL: Outside =
-    postgres("UPDATE accounting.accounts", "UPDATE accounts SET balance = balance + $2 WHERE id = $1", 1_000.0);
+static LEDGER_TOTAL: Outside = postgres(
+    "UPDATE accounting.accounts",
+    "UPDATE accounts SET balance = balance + $2 WHERE id = $1",
+    1_000.0,
+);
 
 // Jobs that no visitor sets off.
 
@@ -344,7 +397,11 @@ static RECONCILE: Operation = Operation {
     name: "reconcile accounts",
     micros: 5_000.0,
     failures: 30,
-    steps: &[ask(&LEDGER_SUM), ask(&LEDGER_LOCK).times(4, 20), ask(&LEDGER_TOTAL).times(1, 10).optional()],
+    steps: &[
+        ask(&LEDGER_SUM),
+        ask(&LEDGER_LOCK).times(4, 20),
+        ask(&LEDGER_TOTAL).times(1, 10).optional(),
+    ],
 };
 static LEDGER_SUM: Outside = postgres(
     "SELECT accounting.entries",

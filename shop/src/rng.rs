@@ -1,10 +1,11 @@
 //! Random numbers that are the same on every machine and in every year.
 //!
-//! Written out rather than taken from a crate, whose sequence may change with its version: a seed in a bug report must
-//! still make the same telemetry later. Only IEEE-exact operations are used on doubles, no logarithms or powers, whose
-//! last bits differ between platforms.
+//! Written out rather than taken from a crate, whose sequence may change with its version: a seed
+//! in a bug report must still make the same telemetry later. Only IEEE-exact operations are used on
+//! doubles, no logarithms or powers, whose last bits differ between platforms.
 
-/// A SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// A SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// 2014).
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -45,8 +46,9 @@ impl Rng {
         list[self.below(list.len() as u64) as usize]
     }
 
-    /// As a latency is spread: half are below `median`, most not far from it, one in a thousand above twenty times it,
-    /// none above thirty-five times it (a Pareto distribution of shape 2, cut off).
+    /// As a latency is spread: half are below `median`, most not far from it, one in a thousand
+    /// above twenty times it, none above thirty-five times it (a Pareto distribution of shape 2,
+    /// cut off).
     pub fn long_tail(&mut self, median: f64) -> f64 {
         let rest = (1.0 - self.unit()).max(1.0 / 2500.0);
         median * std::f64::consts::FRAC_1_SQRT_2 / rest.sqrt()
@@ -69,7 +71,10 @@ mod tests {
     fn the_sequence_is_splitmix64s() {
         // The published first outputs for the state 1234567.
         let mut rng = Rng(1_234_567);
-        assert_eq!([rng.next(), rng.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+        assert_eq!(
+            [rng.next(), rng.next()],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
+        );
     }
 
     #[test]

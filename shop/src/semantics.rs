@@ -25,13 +25,26 @@ impl Gather {
 }
 
 /// Of the span in which an operation runs.
-pub(crate) fn serving(operation: &Operation, visit: &Visit, failure: Option<&Failure>, rng: &mut Rng) -> Attributes {
+pub(crate) fn serving(
+    operation: &Operation,
+    visit: &Visit,
+    failure: Option<&Failure>,
+    rng: &mut Rng,
+) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(16));
     called(&mut gather, operation, visit, failure);
     match operation.via {
         Via::Http => {
             gather
-                .add("client.address", format!("10.{}.{}.{}", visit.user % 256, visit.session % 256, visit.order % 256))
+                .add(
+                    "client.address",
+                    format!(
+                        "10.{}.{}.{}",
+                        visit.user % 256,
+                        visit.session % 256,
+                        visit.order % 256
+                    ),
+                )
                 .add("user_agent.original", visit.agent)
                 .add("app.user.id", visit.user as i64)
                 .add("app.session.id", format!("{:016x}", visit.session));
@@ -40,7 +53,9 @@ pub(crate) fn serving(operation: &Operation, visit: &Visit, failure: Option<&Fai
             gather.add("network.protocol.name", "http").add("network.protocol.version", "2");
         }
         Via::Queue => {
-            gather.add("messaging.operation.type", "process").add("messaging.consumer.group.name", "accounting");
+            gather
+                .add("messaging.operation.type", "process")
+                .add("messaging.consumer.group.name", "accounting");
         }
         Via::Timer => {
             gather.add("app.job.name", operation.name).add("app.job.scheduled", true);
@@ -51,7 +66,12 @@ pub(crate) fn serving(operation: &Operation, visit: &Visit, failure: Option<&Fai
 }
 
 /// Of the span in which another service's operation is called.
-pub(crate) fn calling(operation: &Operation, visit: &Visit, failure: Option<&Failure>, attempt: u8) -> Attributes {
+pub(crate) fn calling(
+    operation: &Operation,
+    visit: &Visit,
+    failure: Option<&Failure>,
+    attempt: u8,
+) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(10));
     called(&mut gather, operation, visit, failure);
     let facts = operation.service.facts();
@@ -75,7 +95,12 @@ pub(crate) fn publishing(operation: &Operation, visit: &Visit, rng: &mut Rng) ->
 }
 
 /// Of the span in which something outside the shop's services is asked.
-pub(crate) fn asking(outside: &Outside, visit: &Visit, failure: Option<&Failure>, rng: &mut Rng) -> Attributes {
+pub(crate) fn asking(
+    outside: &Outside,
+    visit: &Visit,
+    failure: Option<&Failure>,
+    rng: &mut Rng,
+) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(8));
     if outside.peer == Peer::Http {
         let host = outside.text.split('/').nth(2).unwrap_or_default();
@@ -84,11 +109,15 @@ pub(crate) fn asking(outside: &Outside, visit: &Visit, failure: Option<&Failure>
             .add("url.full", outside.text)
             .add("server.address", host)
             .add("server.port", 443)
-            .add("http.response.status_code", failure.map_or(200, |failure| i64::from(failure.http_status)));
+            .add(
+                "http.response.status_code",
+                failure.map_or(200, |failure| i64::from(failure.http_status)),
+            );
     } else {
         let (operation, target) = outside.name.split_once(' ').unwrap_or_default();
         let (namespace, collection) = target.split_once('.').unwrap_or_default();
-        let (system, port) = if outside.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
+        let (system, port) =
+            if outside.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
         gather
             .add("db.system.name", system)
             .add("db.namespace", namespace)
@@ -122,13 +151,17 @@ fn called(gather: &mut Gather, operation: &Operation, visit: &Visit, failure: Op
     match operation.via {
         Via::Http => {
             let (method, route) = operation.name.split_once(' ').unwrap_or_default();
-            let path = route.replace("{id}", &product_id(visit.product)).replace("{asset}", "app.css");
+            let path =
+                route.replace("{id}", &product_id(visit.product)).replace("{asset}", "app.css");
             gather
                 .add("http.request.method", method)
                 .add("http.route", route)
                 .add("url.path", path)
                 .add("url.scheme", "https")
-                .add("http.response.status_code", failure.map_or(200, |failure| i64::from(failure.http_status)));
+                .add(
+                    "http.response.status_code",
+                    failure.map_or(200, |failure| i64::from(failure.http_status)),
+                );
         }
         Via::Rpc => {
             let (service, method) = operation.name.split_once('/').unwrap_or_default();
@@ -136,7 +169,10 @@ fn called(gather: &mut Gather, operation: &Operation, visit: &Visit, failure: Op
                 .add("rpc.system", "grpc")
                 .add("rpc.service", service)
                 .add("rpc.method", method)
-                .add("rpc.grpc.status_code", failure.map_or(0, |failure| i64::from(failure.grpc_status)));
+                .add(
+                    "rpc.grpc.status_code",
+                    failure.map_or(0, |failure| i64::from(failure.grpc_status)),
+                );
         }
         Via::Queue => {
             gather
@@ -162,7 +198,9 @@ fn about(gather: &mut Gather, operation: &Operation, visit: &Visit, rng: &mut Rn
             gather.add("app.product.id", product_id(rng.pick(&visit.items)));
         }
         "GET /search" | "shop.Search/Find" => {
-            gather.add("app.search.words", visit.words).add("app.search.hits", rng.below(300) as i64);
+            gather
+                .add("app.search.words", visit.words)
+                .add("app.search.hits", rng.below(300) as i64);
         }
         "shop.Currency/Convert" => {
             gather.add("app.currency.to", visit.currency).add("app.amount", visit.amount);
@@ -195,7 +233,13 @@ fn body(visit: &Visit, rng: &mut Rng) -> String {
     let mut body = String::with_capacity(bytes + 100);
     while body.len() < bytes {
         // Writing to a string does not fail.
-        let _ = write!(body, r#"{{"user":{},"currency":"{}","note":"{:x}"}},"#, visit.user, visit.currency, rng.next());
+        let _ = write!(
+            body,
+            r#"{{"user":{},"currency":"{}","note":"{:x}"}},"#,
+            visit.user,
+            visit.currency,
+            rng.next()
+        );
     }
     body
 }
@@ -210,7 +254,10 @@ fn statement(outside: &Outside, visit: &Visit, rng: &mut Rng) -> String {
         return statement + "NULL)";
     }
     if outside.peer == Peer::Redis {
-        return outside.text.replace("{id}", &product_id(rng.pick(&visit.items))).replace("{session}", "?");
+        return outside
+            .text
+            .replace("{id}", &product_id(rng.pick(&visit.items)))
+            .replace("{session}", "?");
     }
     outside.text.to_owned()
 }

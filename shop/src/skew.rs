@@ -2,7 +2,8 @@
 
 use crate::rng::Rng;
 
-/// A table to draw from in constant time: each choice holds as many cells as its share asks for, and at least one.
+/// A table to draw from in constant time: each choice holds as many cells as its share asks for,
+/// and at least one.
 #[derive(Clone, Debug)]
 pub(crate) struct Skew(Box<[u16]>);
 
@@ -18,7 +19,8 @@ impl Skew {
         let total: u64 = weights.iter().sum();
         let cells = (weights.len() as u64 * 16).max(1000);
         let shares = weights.iter().map(|weight| (weight * cells).div_ceil(total));
-        let filled = shares.zip(0..).flat_map(|(share, choice)| std::iter::repeat_n(choice, share as usize));
+        let filled =
+            shares.zip(0..).flat_map(|(share, choice)| std::iter::repeat_n(choice, share as usize));
         Self(filled.collect())
     }
 

@@ -18,7 +18,12 @@ fn a_seed_makes_the_same_telemetry_and_another_seed_other() {
     assert_eq!(requests(11, 200), requests(11, 200));
     let (mut one, mut same) = (Shop::new(11), Shop::new(11));
     assert_eq!(one.metrics(), same.metrics());
-    let ids = |seed| requests(seed, 500).into_iter().map(|request| request.spans[0].trace_id()).collect::<HashSet<_>>();
+    let ids = |seed| {
+        requests(seed, 500)
+            .into_iter()
+            .map(|request| request.spans[0].trace_id())
+            .collect::<HashSet<_>>()
+    };
     assert!(ids(11).is_disjoint(&ids(12)));
 }
 
@@ -52,7 +57,10 @@ fn a_trace_hangs_together() {
         assert!(spans.is_sorted_by_key(Span::end_unix_nanos));
         for span in &spans {
             assert!(ids.insert(span.span_id()) && span.trace_id() == spans[0].trace_id());
-            assert!(span.start_unix_nanos() >= START && span.start_unix_nanos() <= span.end_unix_nanos());
+            assert!(
+                span.start_unix_nanos() >= START
+                    && span.start_unix_nanos() <= span.end_unix_nanos()
+            );
             assert!(span.links().iter().all(|link| by_id.contains_key(&link.span_id())));
             let mut depth = 1;
             let mut up = span;
@@ -68,25 +76,34 @@ fn a_trace_hangs_together() {
     sizes.sort_unstable();
     assert!(sizes[0] == 1 && sizes[sizes.len() - 1] <= 100, "{sizes:?}");
     assert!((5..30).contains(&sizes[sizes.len() / 2]), "median of {}", sizes[sizes.len() / 2]);
-    assert!(sizes[sizes.len() * 99 / 100] >= 50, "99th percentile of {}", sizes[sizes.len() * 99 / 100]);
+    assert!(
+        sizes[sizes.len() * 99 / 100] >= 50,
+        "99th percentile of {}",
+        sizes[sizes.len() * 99 / 100]
+    );
     assert!(deepest >= 20, "{deepest}");
 }
 
 #[test]
 fn there_are_errors_retries_exceptions_and_big_attributes() {
     let spans: Vec<Span> = Shop::new(4).spans().take(100_000).collect();
-    let share = |of: &dyn Fn(&Span) -> bool| spans.iter().filter(|span| of(span)).count() as f64 / spans.len() as f64;
+    let share = |of: &dyn Fn(&Span) -> bool| {
+        spans.iter().filter(|span| of(span)).count() as f64 / spans.len() as f64
+    };
     let errors = share(&|span| span.status().code == StatusCode::Error);
     assert!((0.003..0.05).contains(&errors), "{errors}");
     let retries = share(&|span| span.kind() == SpanKind::Client && !span.links().is_empty());
     assert!((0.0003..0.02).contains(&retries), "{retries}");
-    let traces = share(&|span| span.events().iter().any(|event| event.attributes().to_string().len() > 1_000));
+    let traces = share(&|span| {
+        span.events().iter().any(|event| event.attributes().to_string().len() > 1_000)
+    });
     assert!((0.0005..0.02).contains(&traces), "{traces}");
     let big = share(&|span| span.attributes().to_string().len() > 2_000);
     assert!((0.0003..0.02).contains(&big), "{big}");
     let kinds: HashSet<_> = spans.iter().map(|span| span.kind()).collect();
     assert_eq!(kinds.len(), 5);
-    let values = spans.iter().flat_map(Span::attributes).map(|one| std::mem::discriminant(&one.value));
+    let values =
+        spans.iter().flat_map(Span::attributes).map(|one| std::mem::discriminant(&one.value));
     assert_eq!(values.collect::<HashSet<_>>().len(), 7);
 }
 
@@ -97,7 +114,9 @@ fn endpoints_services_and_products_are_skewed() {
     for spans in std::iter::repeat_with(|| shop.trace()).take(10_000) {
         for span in &spans {
             *counts[0].entry(span.resource().service().unwrap().to_owned()).or_default() += 1;
-            if let Some(product) = span.attributes().get("app.product.id").and_then(ValueRef::as_str) {
+            if let Some(product) =
+                span.attributes().get("app.product.id").and_then(ValueRef::as_str)
+            {
                 *counts[1].entry(product.to_owned()).or_default() += 1;
             }
             if span.parent_span_id().is_none() {
@@ -118,16 +137,21 @@ fn endpoints_services_and_products_are_skewed() {
 fn logs_belong_to_their_spans_and_severities_are_as_told() {
     let mut logs: Vec<LogRecord> = Vec::new();
     for request in requests(6, 20_000) {
-        let spans: HashMap<_, _> = request.spans.iter().map(|span| (Some(span.span_id()), span)).collect();
+        let spans: HashMap<_, _> =
+            request.spans.iter().map(|span| (Some(span.span_id()), span)).collect();
         assert!(request.logs.is_sorted_by_key(|log| log.time_unix_nanos()));
         for log in request.logs.iter().filter(|log| log.trace_id().is_some()) {
             let span = spans[&log.span_id()];
             assert_eq!((log.trace_id(), log.resource()), (Some(span.trace_id()), span.resource()));
-            assert!((span.start_unix_nanos()..=span.end_unix_nanos()).contains(&log.time_unix_nanos()));
+            assert!(
+                (span.start_unix_nanos()..=span.end_unix_nanos()).contains(&log.time_unix_nanos())
+            );
         }
         logs.extend(request.logs);
     }
-    let share = |of: &dyn Fn(&LogRecord) -> bool| logs.iter().filter(|log| of(log)).count() as f64 / logs.len() as f64;
+    let share = |of: &dyn Fn(&LogRecord) -> bool| {
+        logs.iter().filter(|log| of(log)).count() as f64 / logs.len() as f64
+    };
     for (level, low, high) in [
         (Severity::INFO, 0.77, 0.83),
         (Severity::DEBUG, 0.13, 0.17),
@@ -160,7 +184,9 @@ fn a_scrape_has_every_type_and_cumulative_points_grow() {
             before.attributes() == after.attributes()
                 && after.time_unix_nanos() - before.time_unix_nanos() == SCRAPE_INTERVAL
         );
-        if let (PointValue::Histogram(before), PointValue::Histogram(after)) = (before.value(), after.value()) {
+        if let (PointValue::Histogram(before), PointValue::Histogram(after)) =
+            (before.value(), after.value())
+        {
             assert!(before.count <= after.count);
         }
     }

@@ -39,9 +39,11 @@ impl Visits {
     }
 
     pub fn next(&mut self, rng: &mut Rng) -> Visit {
-        const CURRENCIES: &[&str] = &["EUR", "EUR", "EUR", "USD", "USD", "GBP", "CHF", "JPY", "PLN"];
+        const CURRENCIES: &[&str] =
+            &["EUR", "EUR", "EUR", "USD", "USD", "GBP", "CHF", "JPY", "PLN"];
         const COUNTRIES: &[&str] = &["DE", "DE", "FR", "US", "US", "GB", "CH", "JP", "PL", "IT"];
-        const WORDS: &[&str] = &["lamp", "red shoes", "usb cable", "coffee", "tent 2 persons", "bücherregal", "gift"];
+        const WORDS: &[&str] =
+            &["lamp", "red shoes", "usb cable", "coffee", "tent 2 persons", "bücherregal", "gift"];
         const AGENTS: &[&str] = &[
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0",
             "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6",
@@ -77,8 +79,10 @@ impl Visit {
 
     /// The order as it is sent: a map with a list of maps in it.
     pub fn order(&self) -> Value {
-        let line =
-            |item: &u16| Attributes::from([("id", Value::from(product_id(*item))), ("quantity", 1.into())]).into();
+        let line = |item: &u16| {
+            Attributes::from([("id", Value::from(product_id(*item))), ("quantity", 1.into())])
+                .into()
+        };
         let lines: Vec<Value> = self.items.iter().map(line).collect();
         let shipping = Attributes::from([
             ("country", Value::from(self.country)),

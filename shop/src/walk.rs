@@ -13,7 +13,8 @@ use crate::semantics;
 use crate::service::Service;
 use crate::visit::Visit;
 
-/// From this many spans on, a trace begins no further steps. A step under way opens two more at most.
+/// From this many spans on, a trace begins no further steps. A step under way opens two more at
+/// most.
 const ENOUGH: usize = 98;
 /// How often a call is tried.
 const TRIES: u8 = 3;
@@ -67,11 +68,28 @@ struct Done {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(fleet: &'a Fleet, ids: &'a mut Ids, rng: &'a mut Rng, visit: Visit, trouble: Option<Service>) -> Self {
+    pub fn new(
+        fleet: &'a Fleet,
+        ids: &'a mut Ids,
+        rng: &'a mut Rng,
+        visit: Visit,
+        trouble: Option<Service>,
+    ) -> Self {
         let trace_id = ids.trace();
         // Some visitors come through a partner, whose mark travels along.
-        let trace_state = if rng.chance(500) { "partner=t61rcWkgMzE,shop=00f067aa0ba902b7" } else { "" };
-        Self { fleet, ids, rng, visit, trouble, trace_id, trace_state, spans: Vec::new(), opened: 0 }
+        let trace_state =
+            if rng.chance(500) { "partner=t61rcWkgMzE,shop=00f067aa0ba902b7" } else { "" };
+        Self {
+            fleet,
+            ids,
+            rng,
+            visit,
+            trouble,
+            trace_id,
+            trace_state,
+            spans: Vec::new(),
+            opened: 0,
+        }
     }
 
     /// The spans of a trace that this operation sets off now, in the order in which they end.
@@ -102,7 +120,8 @@ impl<'a> Walk<'a> {
             done = Done { failure: Some(failure), again: failure.passing, ..done };
         }
         done.end += own / 2;
-        open.span.name = if operation.via == Via::Queue { "process orders" } else { operation.name };
+        open.span.name =
+            if operation.via == Via::Queue { "process orders" } else { operation.name };
         open.span.attributes = semantics::serving(operation, &self.visit, done.failure, self.rng);
         self.close(open, &done);
         done
@@ -162,7 +181,8 @@ impl<'a> Walk<'a> {
             };
             done.end += wire;
             open.span.name = operation.name;
-            open.span.attributes = semantics::calling(operation, &self.visit, done.failure, attempt);
+            open.span.attributes =
+                semantics::calling(operation, &self.visit, done.failure, attempt);
             open.span.links = before.map(|before| self.link(before, "retry")).into_iter().collect();
             before = Some(open.span.span_id);
             self.close(open, &done);
@@ -193,7 +213,8 @@ impl<'a> Walk<'a> {
         let library = if outside.peer == Peer::Http { Library::Http } else { Library::Database };
         let mut open = self.open_in(caller, library, SpanKind::Client, at);
         let end = at + self.nanos(outside.micros);
-        let failure = self.rng.chance(outside.failures).then(|| Failure::outside(outside, self.rng));
+        let failure =
+            self.rng.chance(outside.failures).then(|| Failure::outside(outside, self.rng));
         if let Some(failure) = failure {
             open.events.push(failure.event(caller.instance.service, end, self.rng));
         }
@@ -239,7 +260,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Opens a span within another one's process.
-    fn open_in(&mut self, parent: &Open<'a>, library: Library, kind: SpanKind, at: u64) -> Open<'a> {
+    fn open_in(
+        &mut self,
+        parent: &Open<'a>,
+        library: Library,
+        kind: SpanKind,
+        at: u64,
+    ) -> Open<'a> {
         self.open(parent.instance, library, kind, Some(parent.span.span_id), at)
     }
 
@@ -299,6 +326,12 @@ fn library(via: Via) -> Library {
 
 /// The event of having gone on without something that is not needed.
 fn without(failure: &Failure, time: u64) -> SpanEvent {
-    let attributes = [("error.type", Value::from(failure.kind)), ("app.fallback", "default".into())];
-    SpanEvent { time_unix_nanos: time, name: "degraded".into(), attributes: attributes.into(), ..SpanEvent::default() }
+    let attributes =
+        [("error.type", Value::from(failure.kind)), ("app.fallback", "default".into())];
+    SpanEvent {
+        time_unix_nanos: time,
+        name: "degraded".into(),
+        attributes: attributes.into(),
+        ..SpanEvent::default()
+    }
 }

@@ -44,7 +44,8 @@ impl Ages {
 impl Notes {
     /// Computes the heap bytes of the notes.
     pub(crate) fn bytes(&self) -> usize {
-        let claims: usize = self.queue.iter().chain(&self.spare).map(|note| size_of_val(&*note.claimed)).sum();
+        let claims: usize =
+            self.queue.iter().chain(&self.spare).map(|note| size_of_val(&*note.claimed)).sum();
         self.queue.capacity() * size_of::<Note>() + claims
     }
 }

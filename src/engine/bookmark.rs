@@ -69,7 +69,11 @@ impl<T: Signal> Engine<T> {
     /// A thread that indexes records wakes the sleeper, so producers pay nothing for it. The
     /// indexer thread indexes published records soon if no other thread does. In a store without an
     /// indexer thread, the sleeper looks for itself every [`WAIT_AT_MOST`].
-    pub(crate) fn wait_for_arrivals(&self, bookmark: &Bookmark, deadline: Option<Instant>) -> Result<(), WaitError> {
+    pub(crate) fn wait_for_arrivals(
+        &self,
+        bookmark: &Bookmark,
+        deadline: Option<Instant>,
+    ) -> Result<(), WaitError> {
         if reentrancy::is_inside() {
             return Err(WaitError::Reentrant);
         }
@@ -77,7 +81,9 @@ impl<T: Signal> Engine<T> {
         let next_look = if self.threaded { None } else { Instant::now().checked_add(WAIT_AT_MOST) };
         let until = [deadline, next_look].into_iter().flatten().min();
         match self.arrivals.wait(until, ready) {
-            None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Err(WaitError::Timeout),
+            None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                Err(WaitError::Timeout)
+            }
             _ => Ok(()),
         }
     }

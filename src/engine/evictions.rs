@@ -6,7 +6,9 @@ use crate::engine::reentrancy;
 use crate::error::WaitError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::time::Duration;
 
 /// A user's callback for evicted records.
@@ -169,7 +171,9 @@ impl<T> Evictions<T> {
         match self.receiver.try_recv() {
             Ok(evicted) => return Ok(Some(evicted)),
             Err(TryRecvError::Disconnected) => return Ok(None),
-            Err(TryRecvError::Empty) if reentrancy::is_inside() => return Err(WaitError::Reentrant),
+            Err(TryRecvError::Empty) if reentrancy::is_inside() => {
+                return Err(WaitError::Reentrant);
+            }
             Err(TryRecvError::Empty) => {}
         }
         match wait() {

@@ -20,7 +20,8 @@ impl<T: Signal> Engine<T> {
     /// Pushes one record, which must be accepted.
     pub(crate) fn push(&self, mut record: T) {
         let meta = self.meta(&mut record).expect("the record's methods do not panic");
-        let claim = self.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
+        let claim =
+            self.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
         self.publish(claim, record, &meta);
     }
 

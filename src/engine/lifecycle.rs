@@ -29,7 +29,8 @@ impl<T: Signal> Engine<T> {
             let claimed = shard.claimed();
             // Evaluated in each round: which records exceed the byte budget is known only once they
             // are indexed.
-            let due = || shard.is_over_budget() || shard.evicted() < shard.low(claimed).min(claimed);
+            let due =
+                || shard.is_over_budget() || shard.evicted() < shard.low(claimed).min(claimed);
             let backoff = crossbeam_utils::Backoff::new();
             while shard.indexed() < claimed || due() {
                 if self.catch_up(number) {
@@ -92,13 +93,18 @@ impl<T: Signal> Engine<T> {
         }
         // Holds the indexer locks of all shards at once, so that no other thread hands on a record
         // that is counted as missed here.
-        let guards: Vec<_> = (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
+        let guards: Vec<_> =
+            (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
         self.count_missed_in_quarantine();
         let sinks = Arc::clone(&self.sinks.load());
         self.end_sinks();
         drop(guards);
-        let departed =
-            || self.shards.iter().map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>()).sum::<u64>();
+        let departed = || {
+            self.shards
+                .iter()
+                .map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>())
+                .sum::<u64>()
+        };
         let before = departed();
         self.shards.iter().for_each(Shard::clear);
         self.step_until_idle();

@@ -31,7 +31,11 @@ impl<T: Signal> Engine<T> {
     /// text key at the address of the previous one is the same text, so its cached fingerprint is
     /// used.
     #[inline(always)]
-    pub(crate) fn meta_next(&self, record: &mut T, cache: &mut PrintCache) -> Result<RecordMeta<T>, Rejection> {
+    pub(crate) fn meta_next(
+        &self,
+        record: &mut T,
+        cache: &mut PrintCache,
+    ) -> Result<RecordMeta<T>, Rejection> {
         self.meta_of(record, |index, key| match (key, cache.0.get_mut(index)) {
             (Key::Text(text), Some(last)) => {
                 let place = (text.as_ptr() as usize, text.len());
@@ -93,7 +97,11 @@ impl<T: Signal> Engine<T> {
     /// Claims slots for the first of these records, and for some of those behind it. If there is no
     /// room, proceeds as `on_full` says.
     #[inline(always)]
-    pub(crate) fn claim(&self, metas: &[RecordMeta<T>], on_full: OnFull) -> Result<Claim, Rejection> {
+    pub(crate) fn claim(
+        &self,
+        metas: &[RecordMeta<T>],
+        on_full: OnFull,
+    ) -> Result<Claim, Rejection> {
         if self.plain {
             self.claim_with(Class::Rest, metas.len(), &NoBudget, on_full)
         } else {
@@ -119,7 +127,10 @@ impl<T: Signal> Engine<T> {
     fn notify_freed_bytes(&self) {
         // Acquire pairs with the Release in `claim_metered`: a woken producer sees the released
         // bytes, also if another thread than the releasing one notifies it.
-        if !self.plain && self.freed.load(Ordering::Relaxed) != 0 && self.freed.swap(0, Ordering::Acquire) != 0 {
+        if !self.plain
+            && self.freed.load(Ordering::Relaxed) != 0
+            && self.freed.swap(0, Ordering::Acquire) != 0
+        {
             let _inside = reentrancy::enter();
             self.room.notify();
         }
@@ -135,7 +146,8 @@ impl<T: Signal> Engine<T> {
         on_full: OnFull,
     ) -> Result<Claim, Rejection> {
         debug_assert!(wanted > 0);
-        match self.router.claim(&self.shards, class, wanted as u64, admission, self.wakeups.tick()) {
+        match self.router.claim(&self.shards, class, wanted as u64, admission, self.wakeups.tick())
+        {
             Some(claim) => Ok(claim),
             None => self.claim_slow(class, wanted, admission, on_full),
         }
@@ -157,7 +169,14 @@ impl<T: Signal> Engine<T> {
         }
         let claim = || {
             let make_room = |shard| self.assist(shard);
-            self.router.claim_slow(&self.shards, class, wanted as u64, admission, &self.wakeups, make_room)
+            self.router.claim_slow(
+                &self.shards,
+                class,
+                wanted as u64,
+                admission,
+                &self.wakeups,
+                make_room,
+            )
         };
         claim().or_else(|refused| self.wait_for_room(class, on_full, refused, claim))
     }
@@ -219,9 +238,12 @@ impl<T: Signal> Engine<T> {
         // If there is an indexer thread and it is not suspended, hooks and streams receive evicted
         // records on that thread. An indexer thread that is running a slow hook does not count as
         // suspended: a producer that ran the hook would be held up by it as well.
-        let indexer_is_suspended =
-            || self.running_hooks.get() == 0 && self.stall_detectors[self.shards.len()].is_stalled(self.wakeups.tick());
-        let work = if !self.threaded || indexer_is_suspended() { Work::ASSIST_ALL } else { Work::ASSIST };
+        let indexer_is_suspended = || {
+            self.running_hooks.get() == 0
+                && self.stall_detectors[self.shards.len()].is_stalled(self.wakeups.tick())
+        };
+        let work =
+            if !self.threaded || indexer_is_suspended() { Work::ASSIST_ALL } else { Work::ASSIST };
         let Some(moved) = self.step(shard, work) else { return false };
         if moved.reclaimed > 0 {
             self.counts.assists.add(1);
@@ -246,7 +268,12 @@ impl<T: Signal> Engine<T> {
     /// Writes records into the slots of a claim, in order, and publishes each. Both `records` and
     /// `metas` must hold at least as many entries as the claim counts.
     #[inline]
-    pub(crate) fn publish_all(&self, claim: Claim, records: &mut std::vec::IntoIter<T>, metas: &[RecordMeta<T>]) {
+    pub(crate) fn publish_all(
+        &self,
+        claim: Claim,
+        records: &mut std::vec::IntoIter<T>,
+        metas: &[RecordMeta<T>],
+    ) {
         let slots = &self.shards[claim.shard].slots;
         let (mut slot, mut sequence) = (claim.slot, claim.first);
         for meta in &metas[..claim.count as usize] {
@@ -287,13 +314,22 @@ mod tests {
             }
         }
 
-        let engine = Arc::new(Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20)));
-        let counting = Arc::new(CountingWaker(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
+        let engine = Arc::new(Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(8).shards(1).max_bytes(1 << 20),
+        ));
+        let counting =
+            Arc::new(CountingWaker(OnceLock::from(Arc::clone(&engine)), AtomicU64::new(0)));
         let wakes_and_panics = || (counting.1.load(Ordering::Relaxed), engine.caught_panics());
         let waker = Waker::from(Arc::clone(&counting));
         let mut ticket = Default::default();
-        let mut register =
-            || assert!(engine.room.poll(&mut ticket, &mut Context::from_waker(&waker), || None::<()>).is_pending());
+        let mut register = || {
+            assert!(
+                engine
+                    .room
+                    .poll(&mut ticket, &mut Context::from_waker(&waker), || None::<()>)
+                    .is_pending()
+            )
+        };
         register();
         engine.push_some(1);
         assert_eq!(wakes_and_panics(), (0, 0));
@@ -314,7 +350,11 @@ mod tests {
         engine.close();
         register();
         assert_eq!(engine.claim(&metas, OnFull::Reject).unwrap_err(), Rejection::Closed);
-        assert_eq!(wakes_and_panics(), (4, 0), "closing notifies, and so does a push that finds no room");
+        assert_eq!(
+            wakes_and_panics(),
+            (4, 0),
+            "closing notifies, and so does a push that finds no room"
+        );
         engine.room.leave(&mut ticket);
     }
 }

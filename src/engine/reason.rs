@@ -8,8 +8,8 @@ use std::fmt;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum EvictReason {
-    /// Newer records took its place: the store, or the record's [class](crate::StoreBuilder::class),
-    /// keeps only so many records.
+    /// Newer records took its place: the store, or the record's
+    /// [class](crate::StoreBuilder::class), keeps only so many records.
     #[default]
     Capacity,
     /// The store was cleared or shut down.

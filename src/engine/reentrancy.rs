@@ -55,7 +55,11 @@ pub(crate) fn defer(run: impl FnOnce() + 'static) -> bool {
 /// thread as outside.
 #[cold]
 fn run_all() {
-    let next = || DEFERRED.try_with(|deferred| std::mem::take(&mut *deferred.borrow_mut())).unwrap_or_default();
+    let next = || {
+        DEFERRED
+            .try_with(|deferred| std::mem::take(&mut *deferred.borrow_mut()))
+            .unwrap_or_default()
+    };
     loop {
         let due = next();
         if due.is_empty() {

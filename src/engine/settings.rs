@@ -90,8 +90,11 @@ impl<T: Signal> Settings<T> {
         }
         let (signal, names) = (T::NAME, T::INDEXES);
         let names: &[&'static str] = names.as_ref();
-        if let Some(&name) =
-            names.iter().enumerate().find(|&(at, name)| names[..at].contains(name)).map(|(_, name)| name)
+        if let Some(&name) = names
+            .iter()
+            .enumerate()
+            .find(|&(at, name)| names[..at].contains(name))
+            .map(|(_, name)| name)
         {
             return Err(BuildError::TwoIndexes { signal, name });
         }
@@ -104,7 +107,10 @@ impl<T: Signal> Settings<T> {
         let smallest = picked.map_or(rest.base, |picked| picked.base.min(rest.base));
         if self.byte_budget(smallest).is_some_and(|budget| budget < size_of::<T>() as u64) {
             let least = (size_of::<T>() as u128 * capacity as u128).div_ceil(smallest as u128);
-            return Err(BuildError::NoBytes { bytes: self.max_bytes.unwrap_or(0), least: least as usize });
+            return Err(BuildError::NoBytes {
+                bytes: self.max_bytes.unwrap_or(0),
+                least: least as usize,
+            });
         }
         Ok(Layouts { rest, picked })
     }
@@ -127,8 +133,12 @@ impl<T: Signal> Settings<T> {
         let base = capacity / shards;
         let run = run_length(base);
         let slack = self.slack.unwrap_or_else(|| (base / 4).max(run)).max(1);
-        let slots = base.checked_add(1).and_then(|base| base.checked_add(slack)).filter(|&slots| slots < 1 << 31);
-        let slots = slots.and_then(|slots| slots.checked_add(self.spares)).filter(|&slots| slots < 1 << 31);
+        let slots = base
+            .checked_add(1)
+            .and_then(|base| base.checked_add(slack))
+            .filter(|&slots| slots < 1 << 31);
+        let slots =
+            slots.and_then(|slots| slots.checked_add(self.spares)).filter(|&slots| slots < 1 << 31);
         let bytes = slots
             .and_then(|slots| slots.checked_mul(size_of::<T>().max(64)))
             .and_then(|bytes| bytes.checked_mul(shards))
@@ -170,7 +180,10 @@ impl Layout {
 /// short, because with several shards the records kept are the newest ones only up to some runs.
 fn run_length(capacity: usize) -> usize {
     let longest = MAX_RUN.min(capacity / 32).max(MAX_RUN.div_ceil(4)).min(capacity);
-    (longest / 4..=longest).rev().find(|&run| run > 0 && capacity.is_multiple_of(run)).unwrap_or(longest.div_ceil(2))
+    (longest / 4..=longest)
+        .rev()
+        .find(|&run| run > 0 && capacity.is_multiple_of(run))
+        .unwrap_or(longest.div_ceil(2))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -182,7 +195,13 @@ mod tests {
     #[test]
     fn a_capacity_is_split_to_within_one_record() {
         for (capacity, shards) in [(1, 1), (10, 3), (10_000, 4), (7, 7)] {
-            let layout = StoreBuilder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap().rest;
+            let layout = StoreBuilder::<Span>::new()
+                .capacity(capacity)
+                .shards(shards)
+                .settings
+                .layouts()
+                .unwrap()
+                .rest;
             let split: Vec<usize> = layout.capacities().collect();
             assert_eq!(split.len(), shards);
             assert_eq!(split.iter().sum::<usize>(), capacity);
@@ -192,7 +211,9 @@ mod tests {
 
     #[test]
     fn run_lengths_divide_the_capacity() {
-        for (capacity, run) in [(2_500, 50), (12_500, 250), (4_096, 128), (3, 3), (1, 1), (1_009, 32), (10_007, 128)] {
+        for (capacity, run) in
+            [(2_500, 50), (12_500, 250), (4_096, 128), (3, 3), (1, 1), (1_009, 32), (10_007, 128)]
+        {
             assert_eq!(run_length(capacity), run, "{capacity}");
         }
     }
@@ -200,7 +221,12 @@ mod tests {
     #[test]
     fn invalid_settings_are_refused_with_advice() {
         let build = |capacity, shards| {
-            StoreBuilder::<Span>::new().capacity(capacity).shards(shards).settings.layouts().unwrap_err()
+            StoreBuilder::<Span>::new()
+                .capacity(capacity)
+                .shards(shards)
+                .settings
+                .layouts()
+                .unwrap_err()
         };
         assert_eq!(build(0, 1), BuildError::NoCapacity);
         assert!(build(3, 4).to_string().contains("1 to 3 shards"));
@@ -210,10 +236,20 @@ mod tests {
         let builder = StoreBuilder::<Span>::new().capacity(10);
         for records in [0, 10, 11] {
             assert!(
-                builder.clone().error_class(records).settings.layouts().unwrap_err().to_string().contains("1 to 9")
+                builder
+                    .clone()
+                    .error_class(records)
+                    .settings
+                    .layouts()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("1 to 9")
             );
         }
-        assert_eq!(builder.clone().max_age(Duration::ZERO).settings.layouts().unwrap_err(), BuildError::NoAge);
+        assert_eq!(
+            builder.clone().max_age(Duration::ZERO).settings.layouts().unwrap_err(),
+            BuildError::NoAge
+        );
         let least = 10 * size_of::<Span>();
         let builder = builder.error_class(1);
         assert_eq!(

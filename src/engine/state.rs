@@ -5,7 +5,9 @@ use crate::engine::evictions::Sinks;
 use crate::engine::index::Fingerprints;
 use crate::engine::patience::StallDetector;
 use crate::engine::reentrancy::caught;
-use crate::engine::ring::{Class, Pins};
+#[cfg(feature = "otlp")]
+use crate::engine::ring::Class;
+use crate::engine::ring::Pins;
 use crate::engine::router::{Router, ShardGroup};
 use crate::engine::settings::{ClassPredicate, Layout, Layouts, OnFull, Settings};
 use crate::engine::shard::{IndexerGuard, Shard};
@@ -81,11 +83,14 @@ impl<T: Signal> Engine<T> {
         identity: u64,
     ) -> Result<Self, TryReserveError> {
         let shards_of = |layout: Layout| {
-            let new = move |capacity| Shard::new(capacity, layout.slack, config.spares, config.byte_budget(capacity));
+            let new = move |capacity| {
+                Shard::new(capacity, layout.slack, config.spares, config.byte_budget(capacity))
+            };
             layout.capacities().map(new)
         };
-        let group =
-            |first: usize, layout: Layout| ShardGroup::new(first..first + layout.shards, layout.run, layout.slack);
+        let group = |first: usize, layout: Layout| {
+            ShardGroup::new(first..first + layout.shards, layout.run, layout.slack)
+        };
         let picked = layouts.picked;
         let max_of = |layout: Layout| {
             let largest = config.max_record_bytes.map_or(u64::MAX, |bytes| bytes as u64);
@@ -93,13 +98,19 @@ impl<T: Signal> Engine<T> {
             let sized = size_of::<T>() as u64 + u64::from(u32::MAX);
             config.byte_budget(layout.base).map_or(largest, |budget| budget.min(sized).min(largest))
         };
-        let shards: Box<[_]> =
-            shards_of(layouts.rest).chain(picked.into_iter().flat_map(shards_of)).collect::<Result<_, _>>()?;
+        let shards: Box<[_]> = shards_of(layouts.rest)
+            .chain(picked.into_iter().flat_map(shards_of))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
-            stall_detectors: (0..=shards.len()).map(|_| StallDetector::new(config.patience)).collect(),
+            stall_detectors: (0..=shards.len())
+                .map(|_| StallDetector::new(config.patience))
+                .collect(),
             pins: Pins::new(),
             shards,
-            router: Router::new(group(0, layouts.rest), picked.map(|layout| group(layouts.rest.shards, layout))),
+            router: Router::new(
+                group(0, layouts.rest),
+                picked.map(|layout| group(layouts.rest.shards, layout)),
+            ),
             wakeups: Wakeups::new(),
             fingerprints,
             identity,
@@ -153,16 +164,22 @@ impl<T: Signal> Engine<T> {
 
     /// Returns whether the indexer has nothing to do in this shard.
     pub(crate) fn is_settled(&self, shard: &Shard<T>) -> bool {
-        shard.is_settled() && (shard.evicted() == shard.indexed() || !self.shared_parts_over_limit())
+        shard.is_settled()
+            && (shard.evicted() == shard.indexed() || !self.shared_parts_over_limit())
     }
 
     /// Takes the indexer lock of a shard if it is free. With `takes_over`, also takes it over from
     /// a holder that has made no progress for some time and so counts as suspended.
-    pub(crate) fn try_lock_indexer(&self, number: usize, takes_over: bool) -> Option<IndexerGuard<'_, T>> {
+    pub(crate) fn try_lock_indexer(
+        &self,
+        number: usize,
+        takes_over: bool,
+    ) -> Option<IndexerGuard<'_, T>> {
         let shard = &self.shards[number];
         shard.try_lock_indexer().or_else(|| {
             let beats = shard.heartbeats().filter(|_| takes_over)?;
-            let guard = self.stall_detectors[number].is_stalled(beats).then(|| shard.take_over()).flatten();
+            let guard =
+                self.stall_detectors[number].is_stalled(beats).then(|| shard.take_over()).flatten();
             self.counts.takeovers.add(u64::from(guard.is_some()));
             guard
         })

@@ -86,7 +86,8 @@ impl Wakeups {
     /// nap that is just beginning may be missed; it ends by its timer.
     #[inline]
     pub(crate) fn hurry(&self) {
-        if self.napping.load(Ordering::Relaxed) != 0 && self.napping.swap(0, Ordering::Relaxed) != 0 {
+        if self.napping.load(Ordering::Relaxed) != 0 && self.napping.swap(0, Ordering::Relaxed) != 0
+        {
             self.unpark();
         }
     }

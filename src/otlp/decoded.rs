@@ -16,11 +16,12 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> M {
 }
 
 impl Span {
-    /// Decodes the span into the protocol's own message, which owns what it holds. O(bytes), with an allocation for each
-    /// text, id and list.
+    /// Decodes the span into the protocol's own message, which owns what it holds. O(bytes), with
+    /// an allocation for each text, id and list.
     ///
-    /// What the span shares with others is decoded apart: [`ResourceRef::to_proto`], [`ScopeRef::to_proto`], and
-    /// [`schema_url`](ResourceRef::schema_url) of both. Fields that the message's type does not know are left out.
+    /// What the span shares with others is decoded apart: [`ResourceRef::to_proto`],
+    /// [`ScopeRef::to_proto`], and [`schema_url`](ResourceRef::schema_url) of both. Fields that the
+    /// message's type does not know are left out.
     ///
     /// ```
     /// use slipring::otlp::proto;
@@ -58,7 +59,8 @@ impl LogRecord {
 }
 
 impl MetricPoint {
-    /// Decodes the point into the protocol's own message, as [`Span::to_proto`] does: a metric with this point alone.
+    /// Decodes the point into the protocol's own message, as [`Span::to_proto`] does: a metric with
+    /// this point alone.
     ///
     /// ```
     /// use slipring::otlp::proto::metrics::v1::metric::Data;
@@ -79,14 +81,16 @@ impl MetricPoint {
 }
 
 impl ResourceRef<'_> {
-    /// Decodes the resource into the protocol's own message. Its schema travels [beside](ResourceRef::schema_url) it.
+    /// Decodes the resource into the protocol's own message. Its schema travels
+    /// [beside](ResourceRef::schema_url) it.
     pub fn to_proto(self) -> resource::Resource {
         decode(self.bytes())
     }
 }
 
 impl ScopeRef<'_> {
-    /// Decodes the scope into the protocol's own message. Its schema travels [beside](ScopeRef::schema_url) it.
+    /// Decodes the scope into the protocol's own message. Its schema travels
+    /// [beside](ScopeRef::schema_url) it.
     pub fn to_proto(self) -> InstrumentationScope {
         decode(self.bytes())
     }

@@ -1,8 +1,8 @@
 //! What encloses records, put together for them to share: resources, scopes, metrics.
 //!
-//! Whatever encloses records is kept as it came, fields that the protocol does not know included. Resources, scopes and data
-//! of metrics that are given several times are merged, as protobuf has it; of a schema, the last one counts. What is not
-//! regular is rewritten.
+//! Whatever encloses records is kept as it came, fields that the protocol does not know included.
+//! Resources, scopes and data of metrics that are given several times are merged, as protobuf has
+//! it; of a schema, the last one counts. What is not regular is rewritten.
 
 use super::reading::Reading;
 use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
@@ -17,8 +17,12 @@ struct Enclosing {
     schema: &'static Schema,
 }
 
-/// Iterates over the fields of a request or of what encloses records. Those with a number up to `known` have to be bytes.
-pub(super) fn elements(message: &[u8], known: u32) -> impl Iterator<Item = Result<Element<'_>, String>> {
+/// Iterates over the fields of a request or of what encloses records. Those with a number up to
+/// `known` have to be bytes.
+pub(super) fn elements(
+    message: &[u8],
+    known: u32,
+) -> impl Iterator<Item = Result<Element<'_>, String>> {
     Elements::of(message).map(move |element| {
         let element = element.map_err(|wrong| wrong.to_string())?;
         match element.raw {
@@ -34,7 +38,12 @@ fn other_type(number: u32) -> String {
 }
 
 /// Writes what encloses records, without these (in field 2).
-fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing) -> Result<Envelope, String> {
+fn enclose(
+    draft: &mut Draft,
+    of: &[u8],
+    reading: &Reading<'_>,
+    what: &Enclosing,
+) -> Result<Envelope, String> {
     draft.clear();
     let (mut last, mut last_url) = (usize::MAX, usize::MAX);
     let (mut messages, mut several) = (0, Vec::new());
@@ -42,7 +51,9 @@ fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing
         let element = element?;
         match element.number {
             1 => (last, messages) = (element.start, messages + 1),
-            3 if std::str::from_utf8(element.raw.bytes()).is_err() => return Err("schemaUrl is no UTF-8".to_owned()),
+            3 if std::str::from_utf8(element.raw.bytes()).is_err() => {
+                return Err("schemaUrl is no UTF-8".to_owned());
+            }
             3 => last_url = element.start,
             _ => {}
         }
@@ -66,13 +77,17 @@ fn enclose(draft: &mut Draft, of: &[u8], reading: &Reading<'_>, what: &Enclosing
         match element.number {
             1 if element.start == last => {
                 let bytes = if messages > 1 { &several } else { bytes };
-                reading.check("it", bytes.len()).map_err(|wrong| format!("{}: {wrong}", what.name))?;
-                envelope.message = message(draft, bytes, what).map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                reading
+                    .check("it", bytes.len())
+                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                envelope.message = message(draft, bytes, what)
+                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
             }
             3 if element.start == last_url => {
                 reading.check("schemaUrl", bytes.len())?;
                 let field = draft.part(&of[element.start..element.end]);
-                envelope.schema_url = draft.within(field, element.end - element.start - bytes.len(), bytes.len());
+                envelope.schema_url =
+                    draft.within(field, element.end - element.start - bytes.len(), bytes.len());
             }
             1..=3 => {}
             _ => drop(draft.part(&of[element.start..element.end])),
@@ -101,14 +116,23 @@ fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, St
 }
 
 /// Makes a source of a `ResourceSpans`, or what it is called for other signals.
-pub(super) fn resource(draft: &mut Draft, of: &[u8], reading: &Reading<'_>) -> Result<Source, String> {
+pub(super) fn resource(
+    draft: &mut Draft,
+    of: &[u8],
+    reading: &Reading<'_>,
+) -> Result<Source, String> {
     let what = Enclosing { name: "resource", schema: &schema::RESOURCE };
     let envelope = enclose(draft, of, reading, &what)?;
     Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
 /// Makes a source of a `ScopeSpans`, or what it is called for other signals, of this resource.
-pub(super) fn scope(draft: &mut Draft, resource: &Source, of: &[u8], reading: &Reading<'_>) -> Result<Source, String> {
+pub(super) fn scope(
+    draft: &mut Draft,
+    resource: &Source,
+    of: &[u8],
+    reading: &Reading<'_>,
+) -> Result<Source, String> {
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
     let envelope = enclose(draft, of, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
@@ -149,7 +173,9 @@ impl<'a> Data<'a> {
     pub(super) fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let (tag, start) = (self.tag, self.start);
         let elements = Elements::of(self.metric).flatten();
-        elements.filter(move |one| one.number == tag && one.start >= start).map(|one| one.raw.bytes())
+        elements
+            .filter(move |one| one.number == tag && one.start >= start)
+            .map(|one| one.raw.bytes())
     }
 
     /// Returns the fields as one.
@@ -188,14 +214,17 @@ pub(super) fn metric(
         }
         draft.part(&metric[element.start..element.end]);
     }
-    let checked = check(&schema::METRIC, &draft.bytes, |_| ()).map_err(|wrong| wrong.to_string())?;
+    let checked =
+        check(&schema::METRIC, &draft.bytes, |_| ()).map_err(|wrong| wrong.to_string())?;
     let (mut before, mut after) = (before.unwrap_or_default(), draft.since(start));
     // Metadata on both sides of the data would have to be looked for on both.
     if checked == Checked::Irregular || divided {
         let written = regular(&schema::METRIC, &draft.bytes);
         draft.clear();
         for metadata in [false, true] {
-            for element in Elements::of(&written).flatten().filter(|one| (one.number == 12) == metadata) {
+            for element in
+                Elements::of(&written).flatten().filter(|one| (one.number == 12) == metadata)
+            {
                 draft.part(&written[element.start..element.end]);
             }
             if !metadata {
@@ -225,7 +254,11 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
 }
 
 /// Appends what `Gauge`, `Sum` and so on have beside their points, and returns what it says.
-fn aggregation(draft: &mut Draft, tag: u32, data: &[u8]) -> Result<(Part, Temporality, bool), String> {
+fn aggregation(
+    draft: &mut Draft,
+    tag: u32,
+    data: &[u8],
+) -> Result<(Part, Temporality, bool), String> {
     let (mut temporality, mut monotonic) = (0, 0);
     let (mut alone, mut wrong) = (true, false);
     let see = |field: Field<'_>| match (field.number, field.raw) {

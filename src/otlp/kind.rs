@@ -8,7 +8,8 @@ use thiserror::Error;
 pub enum Encoding {
     /// `application/x-protobuf`.
     Protobuf,
-    /// `application/json`, as the protocol maps it: ids in hexadecimal digits, 64-bit numbers as strings.
+    /// `application/json`, as the protocol maps it: ids in hexadecimal digits, 64-bit numbers as
+    /// strings.
     Json,
 }
 

@@ -16,8 +16,9 @@ const WAYS: usize = 4;
 
 /// Finds sources again, so that a thousand small requests of one process share its resource.
 ///
-/// It holds none of them: a source goes with its last record. A new one takes a slot of one that has gone, or else of any.
-/// Nobody waits: of two threads that bring the same new source at once, each may make its own.
+/// It holds none of them: a source goes with its last record. A new one takes a slot of one that
+/// has gone, or else of any. Nobody waits: of two threads that bring the same new source at once,
+/// each may make its own.
 pub(crate) struct Known {
     slots: Box<[ArcSwapOption<Slot>]>,
     state: RandomState,
@@ -30,12 +31,16 @@ struct Slot {
 
 impl Default for Known {
     fn default() -> Self {
-        Self { slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(), state: RandomState::new() }
+        Self {
+            slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(),
+            state: RandomState::new(),
+        }
     }
 }
 
 impl Known {
-    /// Returns the source with these bytes, within this one: one that somebody holds, or a new one. O(bytes of the draft).
+    /// Returns the source with these bytes, within this one: one that somebody holds, or a new one.
+    /// O(bytes of the draft).
     pub(super) fn find(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         let hash = self.state.hash_one((origin.map(Source::address), &draft.bytes));
         let (row, _) = self.slots.as_chunks::<WAYS>();
@@ -46,7 +51,9 @@ impl Known {
             match known.as_ref().filter(|known| known.source.is_held()) {
                 Some(known) if known.hash == hash => {
                     let source = known.source.upgrade().map(Source::of_shared);
-                    if let Some(source) = source.filter(|source| source.is_of(draft, layout, origin)) {
+                    if let Some(source) =
+                        source.filter(|source| source.is_of(draft, layout, origin))
+                    {
                         return source;
                     }
                 }

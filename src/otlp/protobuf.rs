@@ -1,7 +1,7 @@
 //! Protobuf: a request is gone through field by field, and each record checked where it lies.
 //!
-//! What lies between a request and its records is never decoded as a whole, nothing is allocated for it, and what is damaged
-//! in it costs only itself.
+//! What lies between a request and its records is never decoded as a whole, nothing is allocated
+//! for it, and what is damaged in it costs only itself.
 
 use super::drafts::{self, data_of, elements};
 use super::kind::Kind;
@@ -14,14 +14,17 @@ use crate::wire::{Elements, Raw};
 
 /// Iterates over the messages in the fields of this number, up to some damage.
 fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    let elements = elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
+    let elements =
+        elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
     elements.map(|element| element.raw.bytes())
 }
 
 /// The points in a metric's data, up to some damage. Beside them lie numbers, before or after.
 fn points_in(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
-    elements.take_while(|element| matches!(element.raw, Raw::Bytes(_))).map(|element| element.raw.bytes())
+    elements
+        .take_while(|element| matches!(element.raw, Raw::Bytes(_)))
+        .map(|element| element.raw.bytes())
 }
 
 /// Counts a record as one, and a metric as its points.
@@ -29,7 +32,8 @@ fn records_in(kind: Kind, record: &[u8]) -> u64 {
     if kind != Kind::Metrics {
         return 1;
     }
-    let data = elements(record, 3).map_while(Result::ok).filter(|element| drafts::is_data(element.number));
+    let data =
+        elements(record, 3).map_while(Result::ok).filter(|element| drafts::is_data(element.number));
     // Data of another type replaces what came before it.
     let (_, points) = data.fold((0, 0), |(tag, points), data| {
         let before = if data.number == tag { points } else { 0 };
@@ -59,7 +63,12 @@ pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Res
     Ok(())
 }
 
-fn read_resource(kind: Kind, of: &[u8], draft: &mut Draft, reading: &mut Reading<'_>) -> Result<(), String> {
+fn read_resource(
+    kind: Kind,
+    of: &[u8],
+    draft: &mut Draft,
+    reading: &mut Reading<'_>,
+) -> Result<(), String> {
     let resource = drafts::resource(draft, of, reading)?;
     for scope in messages(of, 2) {
         if let Err(wrong) = read_scope(kind, scope, &resource, draft, reading) {
@@ -89,7 +98,12 @@ fn read_scope(
     Ok(())
 }
 
-fn read_metric(record: &[u8], origin: &Source, draft: &mut Draft, reading: &mut Reading<'_>) -> Result<(), String> {
+fn read_metric(
+    record: &[u8],
+    origin: &Source,
+    draft: &mut Draft,
+    reading: &mut Reading<'_>,
+) -> Result<(), String> {
     let Some(data) = data_of(record)? else {
         // Nothing is lost, but what is damaged is told.
         let empty = drafts::metric(draft, record, (5, &[]), origin, reading);

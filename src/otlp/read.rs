@@ -11,9 +11,10 @@ use bytes::Bytes;
 impl Request {
     /// Reads a request of this kind. O(bytes).
     ///
-    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose lists are named otherwise than the
-    /// protocol has it, such as `resource_spans`, are rejected, and counted. A short request can hold many
-    /// records: [`Telemetry::take_from`] takes them as they are read.
+    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose
+    /// lists are named otherwise than the protocol has it, such as `resource_spans`, are rejected,
+    /// and counted. A short request can hold many records: [`Telemetry::take_from`] takes them as
+    /// they are read.
     ///
     /// # Errors
     /// [`OtlpError`] if it can't be taken apart.
@@ -21,7 +22,8 @@ impl Request {
         Self::read_whole(Some(kind), encoding, body)
     }
 
-    /// Reads a request in JSON that says itself what it carries, as each line of what the Collector's file exporter writes.
+    /// Reads a request in JSON that says itself what it carries, as each line of what the
+    /// Collector's file exporter writes.
     ///
     /// # Errors
     /// As [`read`](Request::read); also if it carries nothing that is known.
@@ -73,7 +75,8 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// The same of a request in JSON, which is written anew as protobuf first; one of no kind says itself what it carries.
+/// The same of a request in JSON, which is written anew as protobuf first; one of no kind says
+/// itself what it carries.
 pub(crate) fn read_json(
     kind: Option<Kind>,
     body: &[u8],

@@ -18,8 +18,9 @@ const NOTE: usize = 72;
 /// Records that are delivered together at least, where a request is not wanted whole.
 const DELIVERED: usize = 512;
 
-/// Records stay in a request of so many bytes. Of a shorter one they are copied, since its bytes may be a part of a larger
-/// buffer. Of a longer one they are copied in pieces of at most so many bytes: one that is held for long keeps that much.
+/// Records stay in a request of so many bytes. Of a shorter one they are copied, since its bytes
+/// may be a part of a larger buffer. Of a longer one they are copied in pieces of at most so many
+/// bytes: one that is held for long keeps that much.
 const SHORT: usize = 4 << 10;
 const LONG: usize = 256 << 10;
 
@@ -90,7 +91,10 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn too_large(&self, what: &str) -> String {
-        format!("{what} takes more than {} bytes; make it smaller, or raise `max_record_bytes`", self.largest)
+        format!(
+            "{what} takes more than {} bytes; make it smaller, or raise `max_record_bytes`",
+            self.largest
+        )
     }
 
     /// Refuses what takes more bytes than it may.
@@ -111,11 +115,20 @@ impl<'a> Reading<'a> {
     }
 
     /// Checks a span or a log record, and takes note of it.
-    pub(super) fn record(&mut self, kind: Kind, lies: Lies<'_>, source: &Source) -> Result<(), String> {
+    pub(super) fn record(
+        &mut self,
+        kind: Kind,
+        lies: Lies<'_>,
+        source: &Source,
+    ) -> Result<(), String> {
         self.check("it", lies.bytes().len())?;
         match kind {
-            Kind::Traces => records::span(lies, |head, lies| note(&mut self.spans, &self.body, head, lies, source))?,
-            Kind::Logs => records::log(lies, |head, lies| note(&mut self.logs, &self.body, head, lies, source))?,
+            Kind::Traces => records::span(lies, |head, lies| {
+                note(&mut self.spans, &self.body, head, lies, source)
+            })?,
+            Kind::Logs => records::log(lies, |head, lies| {
+                note(&mut self.logs, &self.body, head, lies, source)
+            })?,
             Kind::Metrics => unreachable!("points are taken one by one"),
         }
         self.deliver_if_many();
@@ -123,16 +136,24 @@ impl<'a> Reading<'a> {
     }
 
     /// Checks a point of a metric whose data is in the field of this number, and takes note of it.
-    pub(super) fn point(&mut self, tag: u32, lies: Lies<'_>, source: &Source) -> Result<(), String> {
+    pub(super) fn point(
+        &mut self,
+        tag: u32,
+        lies: Lies<'_>,
+        source: &Source,
+    ) -> Result<(), String> {
         self.check("it", lies.bytes().len())?;
-        records::point(tag, lies, |head, lies| note(&mut self.points, &self.body, head, lies, source))?;
+        records::point(tag, lies, |head, lies| {
+            note(&mut self.points, &self.body, head, lies, source)
+        })?;
         self.deliver_if_many();
         Ok(())
     }
 
     fn deliver_if_many(&mut self) {
         let notes = self.spans.notes.len() + self.logs.notes.len() + self.points.notes.len();
-        let written = self.spans.written.len() + self.logs.written.len() + self.points.written.len();
+        let written =
+            self.spans.written.len() + self.logs.written.len() + self.points.written.len();
         if notes >= self.most || written > WRITTEN {
             self.delivered = true;
             self.deliver_all();
@@ -155,7 +176,13 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn note<T: Record>(window: &mut Window<T>, body: &Bytes, head: T::Head, lies: Lies<'_>, source: &Source) {
+fn note<T: Record>(
+    window: &mut Window<T>,
+    body: &Bytes,
+    head: T::Head,
+    lies: Lies<'_>,
+    source: &Source,
+) {
     if window.notes.is_empty() {
         // So many records, most requests of this size have.
         window.notes.reserve((body.len() / 128).min(DELIVERED));
@@ -173,12 +200,14 @@ fn note<T: Record>(window: &mut Window<T>, body: &Bytes, head: T::Head, lies: Li
     };
     let length = lies.bytes().len();
     window.bytes += length;
-    let at = At { number: window.sources.len() as u32 - 1, start: start as u32, length: length as u32 };
+    let at =
+        At { number: window.sources.len() as u32 - 1, start: start as u32, length: length as u32 };
     window.notes.push((head, Note { at, in_request }));
 }
 
 impl<T: Record> Window<T> {
-    /// Makes records of what was noted. They stay in their request where that is worth it; otherwise their bytes are copied.
+    /// Makes records of what was noted. They stay in their request where that is worth it;
+    /// otherwise their bytes are copied.
     fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>) -> Vec<T> {
         /// With so few, a body of their own costs more than places in the thread's chunk.
         const FEW: usize = 16;
@@ -186,11 +215,16 @@ impl<T: Record> Window<T> {
         let Window { notes, sources, written, bytes } = window;
         // Bytes of a short request may be a part of a larger buffer.
         let stays = |whole: &&Bytes| {
-            written.is_empty() && (SHORT..=LONG).contains(&whole.len()) && (whole.len() - bytes) * 4 <= bytes
+            written.is_empty()
+                && (SHORT..=LONG).contains(&whole.len())
+                && (whole.len() - bytes) * 4 <= bytes
         };
         if let Some(whole) = whole.filter(stays) {
             let body = Body::whole(whole.clone(), sources.into(), bytes);
-            return notes.into_iter().map(|(head, note)| T::of(head, body.clone(), note.at)).collect();
+            return notes
+                .into_iter()
+                .map(|(head, note)| T::of(head, body.clone(), note.at))
+                .collect();
         }
         let lies = |note: &Note| {
             let from: &[u8] = if note.in_request { request } else { &written };
@@ -208,7 +242,8 @@ impl<T: Record> Window<T> {
             rest = others;
             if count < FEW {
                 records.extend(piece.iter().map(|(head, note)| {
-                    let (body, at) = body::keep(T::OF, lies(note), &sources[note.at.number as usize]);
+                    let (body, at) =
+                        body::keep(T::OF, lies(note), &sources[note.at.number as usize]);
                     T::of(*head, body, at)
                 }));
                 continue;
@@ -220,7 +255,8 @@ impl<T: Record> Window<T> {
             let body = Body::whole(copied.into(), of_piece.into(), bytes);
             let mut start = 0;
             records.extend(piece.iter().map(|(head, note)| {
-                let at = At { number: note.at.number - numbers.start(), start, length: note.at.length };
+                let at =
+                    At { number: note.at.number - numbers.start(), start, length: note.at.length };
                 start += at.length;
                 T::of(*head, body.clone(), at)
             }));

@@ -1,7 +1,8 @@
 //! Records are checked, completely, when they come in.
 //!
-//! A record is kept as it came, fields that the protocol does not know included. One that is not regular (see
-//! [`wire`](crate::wire)) is rewritten, so that it means to our readers what it means to others.
+//! A record is kept as it came, fields that the protocol does not know included. One that is not
+//! regular (see [`wire`](crate::wire)) is rewritten, so that it means to our readers what it means
+//! to others.
 
 use super::lies::Lies;
 use crate::signal::body::{At, Body, Of};
@@ -47,12 +48,15 @@ fn checked<H: Copy>(
     take: impl FnOnce(H, Lies<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut found = head;
-    match check(schema, lies.bytes(), |field| see(&mut found, field)).map_err(|wrong| wrong.to_string())? {
+    match check(schema, lies.bytes(), |field| see(&mut found, field))
+        .map_err(|wrong| wrong.to_string())?
+    {
         Checked::Regular => take(found, lies),
         Checked::Irregular => {
             let written = regular(schema, lies.bytes());
             let mut found = head;
-            check(schema, &written, |field| see(&mut found, field)).map_err(|wrong| wrong.to_string())?;
+            check(schema, &written, |field| see(&mut found, field))
+                .map_err(|wrong| wrong.to_string())?;
             take(found, Lies::Elsewhere(&written))
         }
     }
@@ -80,7 +84,10 @@ fn wrong_ids(span: &[u8]) -> Result<(), String> {
     required::<8>("spanId", id(2))
 }
 
-pub(super) fn span(lies: Lies<'_>, take: impl FnOnce(signal::span::Head, Lies<'_>)) -> Result<(), String> {
+pub(super) fn span(
+    lies: Lies<'_>,
+    take: impl FnOnce(signal::span::Head, Lies<'_>),
+) -> Result<(), String> {
     let parent_is_sound = Cell::new(true);
     let see = |head: &mut signal::span::Head, field: Field<'_>| {
         if field.number == 4 {
@@ -97,7 +104,10 @@ pub(super) fn span(lies: Lies<'_>, take: impl FnOnce(signal::span::Head, Lies<'_
     })
 }
 
-pub(super) fn log(lies: Lies<'_>, take: impl FnOnce(signal::log::Head, Lies<'_>)) -> Result<(), String> {
+pub(super) fn log(
+    lies: Lies<'_>,
+    take: impl FnOnce(signal::log::Head, Lies<'_>),
+) -> Result<(), String> {
     let see = |head: &mut signal::log::Head, field: Field<'_>| head.see(field);
     checked(&schema::LOG, lies, signal::log::Head::default(), see, |head, lies| {
         take(head, lies);

@@ -12,7 +12,8 @@ const REASON_END: usize = 100;
 
 /// Leaves out a reason's middle if it is long, as a foreign name may be.
 fn shortened(reason: &str) -> Option<String> {
-    // So is nearly each, and a request of nothing but nonsense brings half a million of them in a MiB.
+    // So is nearly each, and a request of nothing but nonsense brings half a million of them in a
+    // MiB.
     if reason.len() <= 2 * REASON_END {
         return None;
     }
@@ -99,12 +100,16 @@ struct PartialSuccess {
 
 impl Response {
     fn of(rejected: &Rejected) -> Self {
-        let partial = || PartialSuccess { rejected: rejected.records as i64, error_message: rejected.to_string() };
+        let partial = || PartialSuccess {
+            rejected: rejected.records as i64,
+            error_message: rejected.to_string(),
+        };
         Self { partial_success: (!rejected.is_empty()).then(partial) }
     }
 }
 
-/// In a line: `3 records rejected: traceId has 2 bytes instead of 16 (2); …`. Empty if there were none.
+/// In a line: `3 records rejected: traceId has 2 bytes instead of 16 (2); …`. Empty if there were
+/// none.
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.records == 0 {
@@ -120,6 +125,10 @@ impl fmt::Display for Rejected {
             }
         }
         let told: u64 = self.reasons.iter().map(|(_, records)| records).sum();
-        if told < self.records { write!(f, "; and others ({})", self.records - told) } else { Ok(()) }
+        if told < self.records {
+            write!(f, "; and others ({})", self.records - told)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -5,7 +5,8 @@ use crate::signal::{LogRecord, MetricPoint, Span};
 
 /// The records of an export request, and what of it was none.
 ///
-/// What records share with others of their request (resource, scope, metric) is there once, and goes with the last of them.
+/// What records share with others of their request (resource, scope, metric) is there once, and
+/// goes with the last of them.
 ///
 /// ```
 /// use slipring::otlp::{Encoding, Kind, Request};

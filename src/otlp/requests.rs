@@ -48,7 +48,10 @@ impl<T: Exported> Answer<T> {
 }
 
 /// Encodes records as an OTLP export request; see [`Answer::to_otlp`].
-pub fn write<'a, T: Exported>(records: impl IntoIterator<Item = &'a T>, encoding: Encoding) -> Vec<u8> {
+pub fn write<'a, T: Exported>(
+    records: impl IntoIterator<Item = &'a T>,
+    encoding: Encoding,
+) -> Vec<u8> {
     let records: Vec<&T> = records.into_iter().collect();
     match encoding {
         Encoding::Protobuf => protobuf(&records),
@@ -66,7 +69,10 @@ fn around(part: &Source) -> (&[u8], &[u8]) {
 }
 
 /// Groups records by what they have in common, in the order of the first with each.
-fn grouped<'a, T, K: std::hash::Hash + Eq>(records: &[&'a T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
+fn grouped<'a, T, K: std::hash::Hash + Eq>(
+    records: &[&'a T],
+    key: impl Fn(&'a T) -> K,
+) -> Vec<Vec<&'a T>> {
     let mut groups: Vec<Vec<&T>> = Vec::new();
     let mut known: HashMap<K, usize> = HashMap::new();
     for &record in records {
@@ -84,9 +90,11 @@ fn by_resource_and_scope<'a, T: Exported>(records: &[&'a T]) -> Vec<Vec<Vec<&'a 
     let by_part = grouped(records, |record| record.source().scope_part().address());
     let by_part: Vec<&Vec<&T>> = by_part.iter().collect();
     // Bytes are compared once for each resource, not for each of its scopes.
-    let by_resource_part = grouped(&by_part, |records| records[0].source().resource_part().address());
+    let by_resource_part =
+        grouped(&by_part, |records| records[0].source().resource_part().address());
     let by_resource_part: Vec<&Vec<&Vec<&T>>> = by_resource_part.iter().collect();
-    let by_resource = grouped(&by_resource_part, |parts| around(parts[0][0].source().resource_part()));
+    let by_resource =
+        grouped(&by_resource_part, |parts| around(parts[0][0].source().resource_part()));
     let scopes = |parts: Vec<&Vec<&Vec<&'a T>>>| {
         let parts: Vec<&Vec<&T>> = parts.into_iter().flatten().copied().collect();
         let by_scope = grouped(&parts, |records| around(records[0].source().scope_part()));
@@ -117,7 +125,9 @@ fn protobuf<T: Exported>(records: &[&T]) -> Vec<u8> {
 }
 
 fn in_json<T: Exported>(records: &[&T]) -> serde_json::Value {
-    let of_scope = |records: &Vec<&T>| json::of_scope(&T::NAMES, records[0].source().scope(), T::json(records));
+    let of_scope = |records: &Vec<&T>| {
+        json::of_scope(&T::NAMES, records[0].source().scope(), T::json(records))
+    };
     let of_resource = |scopes: Vec<Vec<&T>>| {
         let resource = scopes[0][0].source().resource();
         json::of_resource(&T::NAMES, resource, scopes.iter().map(of_scope).collect())
@@ -125,7 +135,11 @@ fn in_json<T: Exported>(records: &[&T]) -> serde_json::Value {
     json::request(&T::NAMES, by_resource_and_scope(records).into_iter().map(of_resource).collect())
 }
 
-fn write_plainly<T: Exported>(records: &[&T], bytes: impl Fn(&T) -> &[u8], writer: &mut Writer<'_>) {
+fn write_plainly<T: Exported>(
+    records: &[&T],
+    bytes: impl Fn(&T) -> &[u8],
+    writer: &mut Writer<'_>,
+) {
     records.iter().for_each(|record| writer.always_bytes(2, bytes(record)));
 }
 
@@ -144,7 +158,9 @@ fn by_metric<'a>(points: &[&'a MetricPoint]) -> Vec<Vec<&'a MetricPoint>> {
     let by_bytes = grouped(&firsts, |points| {
         let source = points[0].source();
         let metric = source.metric_parts();
-        metric.map(|parts| (parts.tag, [parts.before, parts.after, parts.data].map(|part| source.at(part))))
+        metric.map(|parts| {
+            (parts.tag, [parts.before, parts.after, parts.data].map(|part| source.at(part)))
+        })
     });
     by_bytes.into_iter().map(|sources| sources.into_iter().flatten().copied().collect()).collect()
 }

@@ -118,7 +118,11 @@ impl<'a, T: Signal> Query<'a, T> {
     /// Keeps records with one of these keys in the named index. An empty list of keys selects
     /// nothing.
     #[inline]
-    pub fn any_of<'k, K: Into<Key<'k>>>(mut self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
+    pub fn any_of<'k, K: Into<Key<'k>>>(
+        mut self,
+        index: &str,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
         match index_named::<T>(index) {
             Ok(index) => {
                 let mut wanted = KeyPredicate::new(index);
@@ -139,7 +143,11 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Keeps records that have none of these keys in the named index. The index does not speed this
     /// up: the query reads each record that meets the other conditions.
-    pub fn none_of<'k, K: Into<Key<'k>>>(self, index: &str, keys: impl IntoIterator<Item = K>) -> Self {
+    pub fn none_of<'k, K: Into<Key<'k>>>(
+        self,
+        index: &str,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
         let index = match index_named::<T>(index) {
             Ok(index) => index,
             Err(error) => return self.fail(error),
@@ -153,7 +161,8 @@ impl<'a, T: Signal> Query<'a, T> {
             unwanted.push(key.to_owned());
         }
         unwanted.sort_unstable();
-        let is_unwanted = move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
+        let is_unwanted =
+            move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
         self.filter(move |record| !record.key(index).is_some_and(&is_unwanted))
     }
 
@@ -179,7 +188,10 @@ impl<'a, T: Signal> Query<'a, T> {
     pub fn between(mut self, times: impl RangeBounds<u64>) -> Self {
         match inclusive("time", &times) {
             Ok(times) => {
-                let (start, end) = (self.plan.times.start().max(times.start()), self.plan.times.end().min(times.end()));
+                let (start, end) = (
+                    self.plan.times.start().max(times.start()),
+                    self.plan.times.end().min(times.end()),
+                );
                 self.plan.times = *start..=*end;
                 self
             }
@@ -285,7 +297,10 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Like `for_each`, but without a limit the records come in no particular order: shard by
     /// shard, as the scans find them, which costs less.
-    pub(crate) fn for_each_unordered(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
+    pub(crate) fn for_each_unordered(
+        self,
+        visit: impl FnMut(Position, &T),
+    ) -> Result<Report, QueryError> {
         let execution = Execution { unordered: true, ..self.execution()? };
         Ok(execution.run(&mut Each(visit)))
     }
@@ -302,13 +317,16 @@ impl<'a, T: Signal> Query<'a, T> {
         if let Some(error) = self.invalid {
             return Err(error);
         }
-        let mut order = self.order.unwrap_or(if self.follows { Order::Oldest } else { Order::Newest });
+        let mut order =
+            self.order.unwrap_or(if self.follows { Order::Oldest } else { Order::Newest });
         let mut last = None;
         if self.follows {
             // Stop at the cut: a record that is being published now, and everything after it in its
             // shard, comes with the next bookmark.
             let bounds = self.bounds.iter_mut().flat_map(|bounds| bounds.iter_mut());
-            bounds.zip(self.engine.cut()).for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
+            bounds
+                .zip(self.engine.cut())
+                .for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
         }
         let counts_missed = self.follows || self.after.is_some();
         if let Some(Cursor { order: page_order, left, last: last_shown, .. }) = self.after {
@@ -326,7 +344,17 @@ impl<'a, T: Signal> Query<'a, T> {
             bounds.end = bounds.end.max(bounds.start);
         });
         let Self { engine, plan, limit, bounds, follows, .. } = self;
-        Ok(Execution { engine, plan, order, limit, bounds, last, follows, counts_missed, unordered: false })
+        Ok(Execution {
+            engine,
+            plan,
+            order,
+            limit,
+            bounds,
+            last,
+            follows,
+            counts_missed,
+            unordered: false,
+        })
     }
 }
 
@@ -347,7 +375,9 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| test.accepts(|fits| record.any_value(level, &name, fits))),
+            Ok(test) => {
+                self.filter(move |record| test.accepts(|fits| record.any_value(level, &name, fits)))
+            }
             Err(error) => self.fail(error),
         }
     }
@@ -360,7 +390,9 @@ impl Query<'_, Span> {
     pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
         match inclusive("duration", &nanoseconds) {
             Ok(range) if range == (0..=u64::MAX) => self,
-            Ok(range) => self.filter(move |span| span.known_duration().is_some_and(|took| range.contains(&took))),
+            Ok(range) => self.filter(move |span| {
+                span.known_duration().is_some_and(|took| range.contains(&took))
+            }),
             Err(error) => self.fail(error),
         }
     }
@@ -369,8 +401,9 @@ impl Query<'_, Span> {
     /// events, none of which matches.
     pub fn event(self, name: Match) -> Self {
         match name.compile() {
-            Ok(test) => self
-                .filter(move |span| test.accepts(|fits| span.events().iter().any(|event| fits(event.name().into())))),
+            Ok(test) => self.filter(move |span| {
+                test.accepts(|fits| span.events().iter().any(|event| fits(event.name().into())))
+            }),
             Err(error) => self.fail(error),
         }
     }
@@ -388,7 +421,8 @@ impl Query<'_, LogRecord> {
     /// record, and records without a severity are kept too.
     pub fn severity_at_least(self, severity: Severity) -> Self {
         if severity <= Severity::UNSPECIFIED {
-            return self.filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
+            return self
+                .filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
         }
         self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
     }
@@ -396,7 +430,9 @@ impl Query<'_, LogRecord> {
     /// Keeps records whose body matches.
     pub fn body(self, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => self.filter(move |record| test.accepts(|fits| record.body().is_some_and(fits))),
+            Ok(test) => {
+                self.filter(move |record| test.accepts(|fits| record.body().is_some_and(fits)))
+            }
             Err(error) => self.fail(error),
         }
     }
@@ -441,7 +477,10 @@ fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> Q
 
 /// Converts a range to an inclusive one. An empty range is valid; one that ends before it starts is
 /// an error.
-fn inclusive(what: &'static str, range: &impl RangeBounds<u64>) -> Result<RangeInclusive<u64>, QueryError> {
+fn inclusive(
+    what: &'static str,
+    range: &impl RangeBounds<u64>,
+) -> Result<RangeInclusive<u64>, QueryError> {
     let (start, starts_after) = match range.start_bound() {
         Bound::Unbounded => (0, false),
         Bound::Included(&start) => (start, false),

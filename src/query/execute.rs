@@ -78,7 +78,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         // Index the unindexed tails now: a thread inside the engine, as this one is once it has a
         // `Reader`, does no indexing.
         (0..shards.len()).for_each(|number| self.engine.index_long_tail(number));
-        let begun: SmallVec<[u64; 8]> = shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let begun: SmallVec<[u64; 8]> =
+            shards.iter().map(|shard| shard.low(shard.claimed())).collect();
         let driving = self.plan.driving_index(self.engine, self.window(&begun));
         // Scans find records in arrival order, so that an order by arrival needs no sort. The
         // exception is oldest first with a driving index: links lead only from newer to older
@@ -88,8 +89,11 @@ impl<'a, T: Signal> Execution<'a, T> {
             Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
         };
-        let mut parts: Parts<'a, T> =
-            begun.iter().enumerate().map(|(number, &low)| self.part(number, low, driving)).collect();
+        let mut parts: Parts<'a, T> = begun
+            .iter()
+            .enumerate()
+            .map(|(number, &low)| self.part(number, low, driving))
+            .collect();
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if in_scan_order {
@@ -97,7 +101,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         } else {
             self.sort(&mut parts, &reader, visitor, &mut report)
         };
-        report.cut |= parts.iter().any(|part| !self.is_whole(part, last) && part.scan.is_cut(&self.plan));
+        report.cut |=
+            parts.iter().any(|part| !self.is_whole(part, last) && part.scan.is_cut(&self.plan));
         report.led_by = driving.map(|driving| T::INDEXES.as_ref()[self.plan.keys[driving].index]);
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
@@ -111,19 +116,29 @@ impl<'a, T: Signal> Execution<'a, T> {
     fn limit_zero(&self) -> Report {
         let left = self.engine.shards.iter().enumerate().map(|(number, shard)| {
             let (bounds, claimed) = (self.bounds_of(number), shard.claimed());
-            let start = if self.counts_missed { bounds.start } else { bounds.start.max(shard.low(claimed)) };
+            let start = if self.counts_missed {
+                bounds.start
+            } else {
+                bounds.start.max(shard.low(claimed))
+            };
             (start, bounds.end.min(claimed).max(start))
         });
-        let next = Cursor { store: self.engine.identity, order: self.order, left: left.collect(), last: self.last };
+        let next = Cursor {
+            store: self.engine.identity,
+            order: self.order,
+            left: left.collect(),
+            last: self.last,
+        };
         let bookmark = self.bookmark(|number| self.bounds_of(number).start);
         Report { next: Some(next), bookmark, ..Report::default() }
     }
 
     /// Returns the number of records in the query's bounds, if it has bounds.
     fn window(&self, begun: &[u64]) -> Option<u64> {
-        let each = |((bounds, low), shard): ((&Range<u64>, &u64), &crate::engine::shard::Shard<T>)| {
-            bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
-        };
+        let each =
+            |((bounds, low), shard): ((&Range<u64>, &u64), &crate::engine::shard::Shard<T>)| {
+                bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
+            };
         Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
     }
 
@@ -137,7 +152,13 @@ impl<'a, T: Signal> Execution<'a, T> {
             Scan::down(shard, low, &bounds, &self.plan, driving)
         };
         let start = if self.counts_missed { bounds.start } else { low.max(bounds.start) };
-        Part { shard: number, left: start..scan.end().max(start), scan, ahead: SmallVec::new(), withheld: false }
+        Part {
+            shard: number,
+            left: start..scan.end().max(start),
+            scan,
+            ahead: SmallVec::new(),
+            withheld: false,
+        }
     }
 
     /// Returns whether `one` precedes `other` in the query's order.
@@ -172,8 +193,11 @@ impl<'a, T: Signal> Execution<'a, T> {
         let mut shown = 0;
         while shown < self.limit {
             let mut batch = Batch::new();
-            let most =
-                PINS_PER_READER.min(if self.plan.tests.is_empty() { self.limit - shown } else { PINS_PER_READER });
+            let most = PINS_PER_READER.min(if self.plan.tests.is_empty() {
+                self.limit - shown
+            } else {
+                PINS_PER_READER
+            });
             while batch.len() < most
                 && let Some(found) = self.take_next(parts, ahead)
             {
@@ -269,7 +293,9 @@ impl<'a, T: Signal> Execution<'a, T> {
                 found.iter().for_each(|found| parts[found.shard].withheld = true);
                 continue;
             }
-            let pin = |(word, found): (usize, &Found)| (*found, reader.pin(word, found.shard, found.sequence));
+            let pin = |(word, found): (usize, &Found)| {
+                (*found, reader.pin(word, found.shard, found.sequence))
+            };
             let batch: Batch = found.iter().enumerate().map(pin).collect();
             reader.confirm();
             for (found, pin) in batch {
@@ -363,22 +389,29 @@ impl<'a, T: Signal> Execution<'a, T> {
                 }
             };
             if let Some(start) = start {
-                let between = if self.order == Order::Oldest { part.scan.gaps_below(part.left.start) } else { 0 };
+                let between = if self.order == Order::Oldest {
+                    part.scan.gaps_below(part.left.start)
+                } else {
+                    0
+                };
                 report.missed += missed_to.saturating_sub(start) + between;
             }
         }
         if has_next_page {
             let left = parts.iter().map(|part| (part.left.start, part.left.end)).collect();
             let last = last.filter(|_| self.order.is_by_time());
-            report.next = Some(Cursor { store: self.engine.identity, order: self.order, left, last });
+            report.next =
+                Some(Cursor { store: self.engine.identity, order: self.order, left, last });
         }
         report.bookmark = self.bookmark(|number| parts[number].left.start);
     }
 
     fn bookmark(&self, next: impl FnMut(usize) -> u64) -> Option<Bookmark> {
         let gives_bookmark = self.follows && self.order == Order::Oldest;
-        let bookmark =
-            || Bookmark { store: self.engine.identity, next: (0..self.engine.shards.len()).map(next).collect() };
+        let bookmark = || Bookmark {
+            store: self.engine.identity,
+            next: (0..self.engine.shards.len()).map(next).collect(),
+        };
         gives_bookmark.then(bookmark)
     }
 
@@ -388,7 +421,12 @@ impl<'a, T: Signal> Execution<'a, T> {
 
     /// Shows the records of one scan, in scan order. Returns how many were shown.
     #[cfg(feature = "rayon")]
-    pub(super) fn each(&self, number: usize, scan: &mut Scan<'_, T>, mut visit: impl FnMut(Position, &T)) -> u64 {
+    pub(super) fn each(
+        &self,
+        number: usize,
+        scan: &mut Scan<'_, T>,
+        mut visit: impl FnMut(Position, &T),
+    ) -> u64 {
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let mut visitor = Each(&mut visit);
@@ -419,182 +457,4 @@ impl<T: Signal> Part<'_, T> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::TraceId;
-    use crate::query::builder::Query;
-    use crate::signal::{LogRecord, Severity};
-    use crate::store::StoreBuilder;
-    use std::cell::Cell;
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-    /// The timestamp of records that are pushed while a query runs.
-    const LATE: u64 = 1;
-
-    fn push(engine: &Engine<LogRecord>, records: u64) {
-        for _ in 0..records {
-            engine.push(LogRecord::builder().trace_id(TraceId::from(7)).build());
-        }
-        engine.settle();
-    }
-
-    #[test]
-    fn records_evicted_ahead_of_the_scan_are_reported_as_cut() {
-        for shards in [1, 2] {
-            let config = StoreBuilder::<LogRecord>::new().capacity(4_000 * shards).slack(4_000).shards(shards).manual();
-            let all = 4_000 * shards as u64;
-            for (order, by_key) in
-                [(Order::Newest, false), (Order::Newest, true), (Order::Oldest, false), (Order::Oldest, true)]
-            {
-                let engine = Engine::of(&config);
-                push(&engine, all);
-                let run = |pushed_meanwhile: u64| {
-                    let first = Cell::new(true);
-                    let visit = |_: Position, _: &LogRecord| {
-                        if first.replace(false) {
-                            push(&engine, pushed_meanwhile);
-                        }
-                    };
-                    let query = Query::new(&engine).order(order);
-                    let query = if by_key { query.key("trace", TraceId::from(7)) } else { query };
-                    query.for_each(visit).unwrap()
-                };
-                let whole = run(0);
-                assert_eq!((whole.shown, whole.cut), (all, false));
-                let report = run(all * 3 / 4);
-                assert!(report.cut && report.shown < all, "{shards} {order:?} {by_key}: {report:?}");
-                let whole = run(0);
-                assert_eq!((whole.shown, whole.cut), (all, false));
-            }
-        }
-    }
-
-    #[test]
-    fn evictions_below_the_limit_do_not_cut_the_answer() {
-        let run = |limit| {
-            let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(4_000).slack(4_000).shards(1).manual());
-            push(&engine, 4_000);
-            let first = Cell::new(true);
-            let visit = |_: Position, _: &LogRecord| {
-                if first.replace(false) {
-                    push(&engine, 3_000);
-                }
-            };
-            let report = Query::new(&engine).limit(limit).for_each(visit).unwrap();
-            (report.shown, report.cut)
-        };
-        assert_eq!(run(10), (10, false));
-        assert_eq!(
-            run(3_999),
-            (1_000, true),
-            "a query does not hold back the eviction of records that it has yet to reach"
-        );
-    }
-
-    /// Returns an engine with a shard for 4,000 records, and one for 1,000 errors.
-    fn two_shards() -> Engine<LogRecord> {
-        Engine::of(&StoreBuilder::<LogRecord>::new().capacity(5_000).slack(4_000).shards(1).error_class(1_000).manual())
-    }
-
-    fn push_to(engine: &Engine<LogRecord>, severity: Severity, time_unix_nanos: u64, records: u64) {
-        for _ in 0..records {
-            engine.push(LogRecord::builder().severity(severity).time_unix_nanos(time_unix_nanos).build());
-        }
-        engine.settle();
-    }
-
-    /// Queries the six newest records that a filter accepts: all errors, and the first record of
-    /// another severity that it sees. At the second one the filter pushes 3,999 records, which the
-    /// query does not cover and which overwrite all others. Returns the number of records shown and
-    /// whether the answer was cut.
-    fn lose_all_but_one(engine: &Engine<LogRecord>) -> (u64, bool) {
-        let seen = AtomicU64::new(0);
-        let filter = |record: &LogRecord| {
-            if record.severity() == Severity::ERROR {
-                return true;
-            }
-            let number = seen.fetch_add(1, Ordering::Relaxed);
-            if number == 1 {
-                push_to(engine, Severity::INFO, LATE, 3_999);
-            }
-            number == 0
-        };
-        let report = Query::new(engine).filter(filter).limit(6).for_each(|_, _| ()).unwrap();
-        (report.shown, report.cut)
-    }
-
-    #[test]
-    fn evictions_in_one_shard_cut_the_answer_only_if_it_reaches_that_far() {
-        let engine = two_shards();
-        push_to(&engine, Severity::ERROR, 0, 1_000);
-        push_to(&engine, Severity::INFO, 0, 4_000);
-        assert_eq!(
-            lose_all_but_one(&engine),
-            (6, true),
-            "the evicted records are newer than the errors that are shown"
-        );
-        let engine = two_shards();
-        push_to(&engine, Severity::INFO, 0, 4_000);
-        push_to(&engine, Severity::ERROR, 0, 1_000);
-        assert_eq!(
-            lose_all_but_one(&engine),
-            (6, false),
-            "the evicted records are older than the errors that are shown"
-        );
-    }
-
-    #[test]
-    fn evictions_in_a_later_shard_cut_the_answer() {
-        let engine = two_shards();
-        push_to(&engine, Severity::INFO, 0, 4_000);
-        push_to(&engine, Severity::ERROR, 0, 1_000);
-        let first = AtomicBool::new(true);
-        let filter = |record: &LogRecord| {
-            if first.swap(false, Ordering::Relaxed) {
-                push_to(&engine, Severity::ERROR, LATE, 1_000);
-            }
-            record.time_unix_nanos() != LATE
-        };
-        let report = Query::new(&engine).filter(filter).limit(10_000).for_each(|_, _| ()).unwrap();
-        assert_eq!(
-            (report.shown, report.cut),
-            (4_001, true),
-            "the pinned error and all other records are still there, but the remaining errors are not"
-        );
-        let report = Query::new(&engine).limit(10_000).for_each(|_, _| ()).unwrap();
-        assert_eq!((report.shown, report.cut), (5_000, false));
-    }
-
-    #[test]
-    fn records_evicted_ahead_of_an_upward_scan_are_counted_as_missed() {
-        let engine = two_shards();
-        let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
-        push_to(&engine, Severity::INFO, 0, 4_000);
-        push_to(&engine, Severity::ERROR, 0, 1_000);
-        let first = AtomicBool::new(true);
-        let filter = |record: &LogRecord| {
-            if record.severity() == Severity::INFO && first.swap(false, Ordering::Relaxed) {
-                push_to(&engine, Severity::INFO, 0, 2_000);
-            }
-            true
-        };
-        let query = Query::new(&engine).since(&bookmark).order(Order::Oldest).filter(filter).limit(1_000);
-        let mut shown = Vec::new();
-        let report = query.for_each(|position, _| shown.push(position.sequence())).unwrap();
-        assert_eq!(shown, std::iter::once(0).chain(2_000..2_999).collect::<Vec<_>>(), "the pinned record stays");
-        assert_eq!((report.cut, report.missed), (true, 1_999));
-    }
-
-    #[test]
-    fn few_records_are_scanned_rather_than_links_followed() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(1_000).shards(1).manual());
-        push(&engine, 500);
-        let bookmark = Bookmark { store: engine.identity, next: engine.cut().collect() };
-        push(&engine, 3);
-        let by_trace = || Query::new(&engine).key("trace", TraceId::from(7));
-        let report = by_trace().since(&bookmark).for_each(|_, _| ()).unwrap();
-        assert_eq!((report.shown, report.led_by, report.looked_at), (3, None, 3));
-        let report = by_trace().for_each(|_, _| ()).unwrap();
-        assert_eq!((report.shown, report.led_by, report.looked_at), (503, Some("trace"), 503));
-    }
-}
+mod tests;

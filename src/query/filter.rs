@@ -4,7 +4,11 @@ use crate::signal::{AttributesRef, LogRecord, MetricPoint, Span, ValueRef};
 
 /// The place at which a record holds an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Level {
     /// The record's own attributes.
     Record,
@@ -22,7 +26,8 @@ pub enum Level {
 
 impl Level {
     /// All levels, in the order in which they are searched.
-    pub const ALL: [Self; 6] = [Self::Record, Self::Resource, Self::Scope, Self::Event, Self::Link, Self::Exemplar];
+    pub const ALL: [Self; 6] =
+        [Self::Record, Self::Resource, Self::Scope, Self::Event, Self::Link, Self::Exemplar];
 }
 
 /// A record with attributes.
@@ -36,7 +41,12 @@ pub trait Attributed {
     /// Returns whether `test` accepts the value of an attribute of this name, at this level or,
     /// with `None`, at any. O(attributes). Values of other attributes are skipped without being
     /// decoded.
-    fn any_value(&self, level: Option<Level>, name: &str, test: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+    fn any_value(
+        &self,
+        level: Option<Level>,
+        name: &str,
+        test: &mut dyn FnMut(ValueRef<'_>) -> bool,
+    ) -> bool {
         let mut any = |level| self.any_list(level, &mut |list| list.named(name).any(&mut *test));
         match level {
             Some(level) => any(level),
@@ -46,7 +56,12 @@ pub trait Attributed {
 
     /// Calls `read` with the first value of an attribute of this name, at this level or, with
     /// `None`, at any. Returns its result.
-    fn read_attribute<R>(&self, level: Option<Level>, name: &str, read: impl FnOnce(ValueRef<'_>) -> R) -> Option<R>
+    fn read_attribute<R>(
+        &self,
+        level: Option<Level>,
+        name: &str,
+        read: impl FnOnce(ValueRef<'_>) -> R,
+    ) -> Option<R>
     where
         Self: Sized,
     {
@@ -89,7 +104,9 @@ impl Attributed for MetricPoint {
             Level::Record => visit(self.attributes()),
             Level::Resource => visit(self.resource().attributes()),
             Level::Scope => visit(self.scope().attributes()),
-            Level::Exemplar => self.exemplars().iter().any(|exemplar| visit(exemplar.filtered_attributes())),
+            Level::Exemplar => {
+                self.exemplars().iter().any(|exemplar| visit(exemplar.filtered_attributes()))
+            }
             Level::Event | Level::Link => false,
         }
     }

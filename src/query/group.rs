@@ -32,7 +32,9 @@ impl<'a, T: Signal + Attributed> By<'a, T> {
     /// group by how they are displayed: the number 200 and the text `200` form one group.
     pub fn attribute(level: Option<Level>, name: impl Into<Box<str>>) -> Self {
         let name = name.into();
-        Self::reading(move |record| record.read_attribute(level, &name, |value| KeyBuf::Text(value.to_string().into())))
+        Self::reading(move |record| {
+            record.read_attribute(level, &name, |value| KeyBuf::Text(value.to_string().into()))
+        })
     }
 }
 
@@ -81,12 +83,17 @@ impl<T: Signal> Query<'_, T> {
     /// # Errors
     /// As [`collect`](Query::collect). Also [`QueryError::UnknownIndex`] if `by` names an index
     /// that the signal does not have.
-    pub fn group(self, by: By<'_, T>, measure: impl Fn(&T) -> Option<f64>) -> Result<Groups, QueryError> {
+    pub fn group(
+        self,
+        by: By<'_, T>,
+        measure: impl Fn(&T) -> Option<f64>,
+    ) -> Result<Groups, QueryError> {
         let read = by.0?;
         let mut found: HashMap<Option<KeyBuf>, Group> = HashMap::new();
         let report = self.for_each_unordered(|_, record| {
             let key = read(record);
-            let empty = |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };
+            let empty =
+                |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };
             let group = match found.get_mut(&key) {
                 Some(group) => group,
                 None => found.entry(key.clone()).or_insert_with(|| empty(&key)),
@@ -179,7 +186,8 @@ mod tests {
     fn quantiles_are_measurements() {
         let group = |values: &[f64]| Group { key: None, count: 9, values: values.to_vec() };
         let of_four = group(&[1.0, 2.0, 3.0, 4.0]);
-        let quantiles = [0.0, 0.25, 0.26, 0.5, 0.99, 1.0, 7.0].map(|share| of_four.quantile(share).unwrap());
+        let quantiles =
+            [0.0, 0.25, 0.26, 0.5, 0.99, 1.0, 7.0].map(|share| of_four.quantile(share).unwrap());
         assert_eq!(quantiles, [1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 4.0]);
         assert_eq!(
             (of_four.min(), of_four.max(), of_four.mean(), of_four.sum()),

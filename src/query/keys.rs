@@ -64,7 +64,9 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
                 known.count += 1;
                 continue;
             }
-            let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
+            let key = |record: &T| {
+                engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten()
+            };
             let Some(key) = reader.read_one(number, sequence, key).flatten() else { continue };
             if narrow {
                 *by_key.entry(key).or_default() += 1;
@@ -103,7 +105,9 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
         for (number, shard) in engine.shards.iter().enumerate() {
             carriers(&View::open(shard), index, |print, sequence| {
                 if let std::collections::hash_map::Entry::Vacant(unknown) = known.entry(print) {
-                    let key = |record: &T| engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten();
+                    let key = |record: &T| {
+                        engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten()
+                    };
                     reader.read_one(number, sequence, key).flatten().map(|key| unknown.insert(key));
                 }
             });
@@ -117,7 +121,8 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
 /// Calls `visit` with the fingerprint and sequence of a visible record of each key: from the
 /// directory, and from the unindexed tail. May visit a key more than once.
 fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) {
-    let indexed = view.index.newest_of_all(&view.shard().slots, index).filter(|&newest| newest >= view.low);
+    let indexed =
+        view.index.newest_of_all(&view.shard().slots, index).filter(|&newest| newest >= view.low);
     let tail = view.low.max(view.indexed)..view.claimed;
     for sequence in indexed.chain(tail) {
         let print = view.look(sequence, |head| head.print(index));

@@ -156,7 +156,10 @@ enum Test {
 impl Compiled {
     /// Returns whether a record meets the condition, given all of its values of the name in
     /// question.
-    pub(super) fn accepts(&self, any_value: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> bool) -> bool) -> bool {
+    pub(super) fn accepts(
+        &self,
+        any_value: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> bool) -> bool,
+    ) -> bool {
         if !self.negated {
             return any_value(&mut |value| self.fits(value));
         }
@@ -175,7 +178,8 @@ impl Compiled {
     pub(super) fn accepts_key(&self, key: Option<Key<'_>>) -> bool {
         let fits = key.is_some_and(|key| match key {
             Key::Text(text) => self.fits_text(text),
-            Key::Int(number) => self.fits(i64::try_from(number).map_or(ValueRef::Double(number as f64), ValueRef::Int)),
+            Key::Int(number) => self
+                .fits(i64::try_from(number).map_or(ValueRef::Double(number as f64), ValueRef::Int)),
             Key::Id(_) | Key::Bytes(_) => self.fits_text(&key.to_string()),
         });
         let may_be = key.is_some() || matches!(self.test, Test::Plain(Match::Has));
@@ -186,8 +190,12 @@ impl Compiled {
     /// value nests.
     fn fits(&self, value: ValueRef<'_>) -> bool {
         match value {
-            ValueRef::Array(values) => self.fits_whole(value) || values.iter().any(|value| self.fits(value)),
-            ValueRef::Map(entries) => self.fits_whole(value) || entries.iter().any(|entry| self.fits(entry.value)),
+            ValueRef::Array(values) => {
+                self.fits_whole(value) || values.iter().any(|value| self.fits(value))
+            }
+            ValueRef::Map(entries) => {
+                self.fits_whole(value) || entries.iter().any(|entry| self.fits(entry.value))
+            }
             single => self.fits_single(single),
         }
     }
@@ -247,7 +255,8 @@ fn within(number: f64, least: Bound<f64>, most: Bound<f64>) -> bool {
 
 fn equal(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
     match (one, other) {
-        (ValueRef::Int(whole), ValueRef::Double(number)) | (ValueRef::Double(number), ValueRef::Int(whole)) => {
+        (ValueRef::Int(whole), ValueRef::Double(number))
+        | (ValueRef::Double(number), ValueRef::Int(whole)) => {
             // Above 2⁵³ not every integer is a double, so the conversion must round-trip.
             whole as f64 == number && number < 9_223_372_036_854_775_808.0 && number as i64 == whole
         }
@@ -293,7 +302,11 @@ mod tests {
 
     #[test]
     fn other_values_match_text_conditions_as_they_are_displayed() {
-        assert!(fits(Match::like("5*"), 503) && fits(Match::like("?.5"), 7.5) && fits(Match::like("t*"), true));
+        assert!(
+            fits(Match::like("5*"), 503)
+                && fits(Match::like("?.5"), 7.5)
+                && fits(Match::like("t*"), true)
+        );
         assert!(
             fits(Match::contains("0"), 503)
                 && fits(Match::starts_with("-1"), -17)
@@ -305,7 +318,8 @@ mod tests {
 
     #[test]
     fn arrays_and_maps_match_if_any_value_in_them_does() {
-        let body = Value::Map([("message", Value::from("payment failed")), ("code", 503.into())].into());
+        let body =
+            Value::Map([("message", Value::from("payment failed")), ("code", 503.into())].into());
         let deep = Value::from(vec![Value::from("text/html"), vec![body.clone()].into()]);
         for value in [&body, &deep] {
             for wanted in [

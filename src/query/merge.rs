@@ -34,7 +34,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(times: &[u64]) -> Vec<Found> {
-        let found = |(sequence, &time): (usize, &u64)| Found { time, stamp: 0, sequence: sequence as u64, shard: 0 };
+        let found = |(sequence, &time): (usize, &u64)| Found {
+            time,
+            stamp: 0,
+            sequence: sequence as u64,
+            shard: 0,
+        };
         times.iter().enumerate().map(found).collect()
     }
 
@@ -53,8 +58,9 @@ mod tests {
         is_sorted(&[7; 100]);
         is_sorted(&(0..100).collect::<Vec<_>>());
         is_sorted(&(0..100).rev().collect::<Vec<_>>());
-        let interleaved =
-            |shards: u64| (0..shards).flat_map(move |shard| (0..50).rev().map(move |one| one * shards + shard));
+        let interleaved = |shards: u64| {
+            (0..shards).flat_map(move |shard| (0..50).rev().map(move |one| one * shards + shard))
+        };
         is_sorted(&interleaved(2).collect::<Vec<_>>());
         is_sorted(&interleaved(7).collect::<Vec<_>>());
         is_sorted(&interleaved(64).collect::<Vec<_>>());

@@ -44,7 +44,10 @@ impl<T: Signal> Query<'_, T> {
     /// As [`collect`](Query::collect).
     pub fn par_for_each(self, visit: impl Fn(Position, &T) + Sync) -> Result<usize, QueryError> {
         let execution = self.order(Order::Oldest).limit(usize::MAX).execution()?;
-        Ok(portions(&execution).into_par_iter().map(|portion| scan(&execution, &portion, &visit)).sum())
+        Ok(portions(&execution)
+            .into_par_iter()
+            .map(|portion| scan(&execution, &portion, &visit))
+            .sum())
     }
 
     /// Runs the query on all of rayon's threads and returns clones of the records: in order of
@@ -82,7 +85,11 @@ fn portions<T: Signal>(execution: &Execution<'_, T>) -> Vec<Portion> {
     portions
 }
 
-fn scan<T: Signal>(execution: &Execution<'_, T>, portion: &Portion, visit: impl FnMut(Position, &T)) -> usize {
+fn scan<T: Signal>(
+    execution: &Execution<'_, T>,
+    portion: &Portion,
+    visit: impl FnMut(Position, &T),
+) -> usize {
     let shard = &execution.engine.shards[portion.shard];
     let mut scan = Scan::up(shard, portion.sequences.start, &portion.sequences);
     execution.each(portion.shard, &mut scan, visit) as usize
@@ -97,15 +104,28 @@ mod tests {
     #[test]
     fn portions_end_at_multiples_of_their_size() {
         let capacity = (3 * PARALLEL_PORTION) as usize;
-        let store: Store<LogRecord> = Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
+        let store: Store<LogRecord> =
+            Store::builder().capacity(capacity).shards(1).manual().build().unwrap();
         let ranges = || {
             let execution = store.query().execution().unwrap();
-            portions(&execution).into_iter().map(|portion| (portion.shard, portion.sequences)).collect::<Vec<_>>()
+            portions(&execution)
+                .into_iter()
+                .map(|portion| (portion.shard, portion.sequences))
+                .collect::<Vec<_>>()
         };
         assert_eq!(ranges(), []);
-        assert_eq!(PARALLEL_PORTION, 4_096, "a portion is whole blocks, enough to pay for a thread");
+        assert_eq!(
+            PARALLEL_PORTION, 4_096,
+            "a portion is whole blocks, enough to pay for a thread"
+        );
         store.push_batch(vec![LogRecord::default(); capacity + 5]).unwrap();
-        let ends = [5, PARALLEL_PORTION, 2 * PARALLEL_PORTION, 3 * PARALLEL_PORTION, 3 * PARALLEL_PORTION + 5];
+        let ends = [
+            5,
+            PARALLEL_PORTION,
+            2 * PARALLEL_PORTION,
+            3 * PARALLEL_PORTION,
+            3 * PARALLEL_PORTION + 5,
+        ];
         assert_eq!(ranges(), ends.windows(2).map(|ends| (0, ends[0]..ends[1])).collect::<Vec<_>>());
     }
 }

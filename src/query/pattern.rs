@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn an_invalid_pattern_is_an_error_that_says_why() {
-        let wrong = |pattern: &str| Match::like(pattern).fits(&Value::Empty).unwrap_err().to_string();
+        let wrong =
+            |pattern: &str| Match::like(pattern).fits(&Value::Empty).unwrap_err().to_string();
         assert!(wrong("a\\").contains("at its end"), "{}", wrong("a\\"));
         assert!(wrong("\\n").contains("'n'"), "{}", wrong("\\n"));
         assert_eq!(Match::above(f64::NAN).fits(&Value::Int(1)), Err(QueryError::NotANumber));
@@ -105,9 +106,13 @@ mod tests {
     fn is_like_slowly(text: &[char], parts: &[Part]) -> bool {
         match (parts, text) {
             ([], _) => text.is_empty(),
-            ([Part::AnyRun, parts @ ..], _) => (0..=text.len()).any(|taken| is_like_slowly(&text[taken..], parts)),
+            ([Part::AnyRun, parts @ ..], _) => {
+                (0..=text.len()).any(|taken| is_like_slowly(&text[taken..], parts))
+            }
             ([Part::AnyChar, parts @ ..], [_, text @ ..]) => is_like_slowly(text, parts),
-            ([Part::Literal(wanted), parts @ ..], [found, text @ ..]) => wanted == found && is_like_slowly(text, parts),
+            ([Part::Literal(wanted), parts @ ..], [found, text @ ..]) => {
+                wanted == found && is_like_slowly(text, parts)
+            }
             (_, []) => false,
         }
     }

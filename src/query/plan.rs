@@ -126,7 +126,12 @@ impl<T: Signal> Plan<'_, T> {
 /// lie.
 fn estimate<T: Signal>(engine: &Engine<T>, wanted: &KeyPredicate) -> u64 {
     let each = |shard| wanted.prints.iter().map(move |&print| (shard, print));
-    engine.shards.iter().flat_map(each).map(|(shard, print)| sample(View::open(shard), wanted.index, print)).sum()
+    engine
+        .shards
+        .iter()
+        .flat_map(each)
+        .map(|(shard, print)| sample(View::open(shard), wanted.index, print))
+        .sum()
 }
 
 fn sample<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> u64 {
@@ -136,7 +141,9 @@ fn sample<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> u64 {
     for seen in 0..SAMPLED {
         let place = slots.place(at);
         let link = |head: &Head<T::Indexes>| (head.print(index), view.index.link(place, index));
-        let Some((_, distance)) = view.look(at, link).filter(|&(found, _)| at >= view.low && found == print) else {
+        let Some((_, distance)) =
+            view.look(at, link).filter(|&(found, _)| at >= view.low && found == print)
+        else {
             return seen;
         };
         match distance {
@@ -159,14 +166,18 @@ mod tests {
     fn push(engine: &Engine<LogRecord>, times: std::ops::Range<u64>, trace: impl Fn(u64) -> u128) {
         for time_unix_nanos in times {
             let trace_id = TraceId::from(trace(time_unix_nanos));
-            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).trace_id(trace_id).build());
+            engine.push(
+                LogRecord::builder().time_unix_nanos(time_unix_nanos).trace_id(trace_id).build(),
+            );
         }
     }
 
     /// Returns an engine with 256 indexed records. Each has its number as its timestamp, and the
     /// trace that `trace` returns for it.
     fn engine(trace: impl Fn(u64) -> u128) -> Engine<LogRecord> {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual());
+        let engine = Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(256).slack(192).shards(1).manual(),
+        );
         push(&engine, 0..256, trace);
         engine.settle();
         engine
@@ -182,14 +193,20 @@ mod tests {
         let often = engine(|number| if number < 2 { 1 } else { 2 + u128::from(number % 2) });
         assert_eq!([1, 2, 3, 4].map(|trace| estimated(&often, trace)), [2, 128, 128, 0]);
         // The newest five span fourteen records.
-        let newest = engine(|number| if [241, 244, 247, 251, 255].contains(&number) { 5 } else { 6 });
+        let newest =
+            engine(|number| if [241, 244, 247, 251, 255].contains(&number) { 5 } else { 6 });
         assert_eq!(estimated(&newest, 5), 256 * 4 / 14);
-        let lagging = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
+        let lagging =
+            Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         push(&lagging, 0..4, |_| 1);
         push(&lagging, 4..8, |_| 2);
         lagging.settle();
         push(&lagging, 8..12, |_| 2);
-        assert_eq!((estimated(&lagging, 1), estimated(&lagging, 2)), (0, 4), "evicted records do not count");
+        assert_eq!(
+            (estimated(&lagging, 1), estimated(&lagging, 2)),
+            (0, 4),
+            "evicted records do not count"
+        );
     }
 
     #[test]
@@ -200,11 +217,16 @@ mod tests {
             _ => 6,
         });
         let trace = |number: u128| Query::new(&engine).key("trace", TraceId::from(number));
-        let driving =
-            |query: Query<'_, LogRecord>, window| query.execution().unwrap().plan.driving_index(&engine, window);
+        let driving = |query: Query<'_, LogRecord>, window| {
+            query.execution().unwrap().plan.driving_index(&engine, window)
+        };
         assert_eq!(driving(trace(1), None), Some(0));
         assert_eq!(driving(trace(1), Some(3)), Some(0));
-        assert_eq!(driving(trace(1), Some(2)), None, "the bounds hold no more records than carry the key");
+        assert_eq!(
+            driving(trace(1), Some(2)),
+            None,
+            "the bounds hold no more records than carry the key"
+        );
         assert_eq!(driving(trace(6).key("trace", TraceId::from(1)), None), Some(1));
         assert_eq!(driving(Query::new(&engine), None), None);
         // One look at each block, and at the records of the one block that holds the time.
@@ -212,9 +234,18 @@ mod tests {
         assert_eq!((looks, estimated(&engine, 5)), (73, 73));
         assert_eq!(driving(trace(5).between(64..128), None), Some(0), "a scan costs the same");
         assert_eq!(driving(trace(6).between(64..128), None), None);
-        assert_eq!(driving(trace(6).between(1..), None), Some(0), "all blocks hold a time in the range");
+        assert_eq!(
+            driving(trace(6).between(1..), None),
+            Some(0),
+            "all blocks hold a time in the range"
+        );
         assert_eq!(driving(trace(1).between(64..128), None), Some(0));
-        let many = Query::new(&engine).any_of("trace", [6, 6, 5].map(|number: u128| TraceId::from(number)));
-        assert_eq!(driving(many, Some(10_000)), Some(0), "without a time range no block is skipped");
+        let many = Query::new(&engine)
+            .any_of("trace", [6, 6, 5].map(|number: u128| TraceId::from(number)));
+        assert_eq!(
+            driving(many, Some(10_000)),
+            Some(0),
+            "without a time range no block is skipped"
+        );
     }
 }

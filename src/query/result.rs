@@ -5,7 +5,11 @@ use crate::engine::bookmark::Bookmark;
 
 /// The order in which a query shows records. A limit keeps the first ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Order {
     /// By arrival, newest first.
     #[default]

@@ -87,7 +87,12 @@ enum Look {
 /// Looks at a head. A sequence that is neither published nor evicted is not part of the query:
 /// [`Look::Other`].
 #[inline(always)]
-fn look<T: Signal>(shard: &Shard<T>, sequence: u64, head: &Head<T::Indexes>, plan: &Plan<'_, T>) -> Look {
+fn look<T: Signal>(
+    shard: &Shard<T>,
+    sequence: u64,
+    head: &Head<T::Indexes>,
+    plan: &Plan<'_, T>,
+) -> Look {
     let admitted = head.try_read(sequence, |head| {
         plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() })
     });
@@ -107,8 +112,8 @@ fn can_skip_block<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u
     if plan.times == ANY_TIME || view.index.blocks.may_hold(sequence, &plan.times) {
         return false;
     }
-    // Pairs with the Release fence in `Index::insert`. If the summary read above was that of a later
-    // block, the look at `evicted` sees that this block's records have been evicted.
+    // Pairs with the Release fence in `Index::insert`. If the summary read above was that of a
+    // later block, the look at `evicted` sees that this block's records have been evicted.
     fence(Ordering::Acquire);
     sequence >= view.shard().evicted()
 }
@@ -134,7 +139,9 @@ impl<'a, T: Signal> Scan<'a, T> {
                 // The links do not connect records that were evicted before they were indexed.
                 let unlinked = view.indexed.min(view.low)..view.low;
                 let evicted_unindexed = |print| {
-                    unlinked.clone().any(|sequence| view.look(sequence, |head| head.print(index)) == Some(print))
+                    unlinked.clone().any(|sequence| {
+                        view.look(sequence, |head| head.print(index)) == Some(print)
+                    })
                 };
                 let chain = |print| Chain {
                     print,
@@ -155,7 +162,8 @@ impl<'a, T: Signal> Scan<'a, T> {
             view = View::open(shard);
         }
         view.narrow(bounds);
-        let links_from = if driving.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
+        let links_from =
+            if driving.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
         let continuing = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
         let order = if chains.len() > 1 {
             chains.iter().enumerate().filter_map(continuing).collect()
@@ -163,7 +171,13 @@ impl<'a, T: Signal> Scan<'a, T> {
             BinaryHeap::new()
         };
         let down = Down { at: view.claimed, links_from, index, chains, order, lost: None };
-        Self { view, since: since.max(bounds.start), low, direction: Direction::Down(down), looked_at: 0 }
+        Self {
+            view,
+            since: since.max(bounds.start),
+            low,
+            direction: Direction::Down(down),
+            looked_at: 0,
+        }
     }
 
     /// Starts a scan oldest first, slot by slot, within these bounds.
@@ -172,7 +186,13 @@ impl<'a, T: Signal> Scan<'a, T> {
         let mut view = View::open(shard);
         view.narrow(bounds);
         let (low, at) = (view.low, view.low.min(view.claimed));
-        Self { view, since, low, direction: Direction::Up(Up { at, gaps: SmallVec::new() }), looked_at: 0 }
+        Self {
+            view,
+            since,
+            low,
+            direction: Direction::Up(Up { at, gaps: SmallVec::new() }),
+            looked_at: 0,
+        }
     }
 
     /// Returns the next record.
@@ -189,7 +209,8 @@ impl<'a, T: Signal> Scan<'a, T> {
     pub(super) fn may_continue(&self) -> bool {
         match &self.direction {
             Direction::Down(down) => {
-                down.at > down.links_from && down.lost.is_none() || down.chains.iter().any(|chain| chain.next.is_some())
+                down.at > down.links_from && down.lost.is_none()
+                    || down.chains.iter().any(|chain| chain.next.is_some())
             }
             Direction::Up(up) => up.at < self.view.claimed,
         }
@@ -222,20 +243,26 @@ impl<'a, T: Signal> Scan<'a, T> {
     /// the scan began: a chain continues to one, or the ghost filter of the signal's first index
     /// remembers the key.
     pub(super) fn is_partial(&self) -> bool {
-        let ghost_known = |down: &Down, chain: &Chain| down.index == 0 && self.view.index.ghosts.contains(chain.print);
+        let ghost_known = |down: &Down, chain: &Chain| {
+            down.index == 0 && self.view.index.ghosts.contains(chain.print)
+        };
         match &self.direction {
             Direction::Up(_) => false,
-            Direction::Down(down) => down
-                .chains
-                .iter()
-                .any(|chain| chain.continues_evicted || chain.lost.is_some() || ghost_known(down, chain)),
+            Direction::Down(down) => down.chains.iter().any(|chain| {
+                chain.continues_evicted || chain.lost.is_some() || ghost_known(down, chain)
+            }),
         }
     }
 
     /// Returns how many sequences below this one lie in gaps.
     pub(super) fn gaps_below(&self, sequence: u64) -> u64 {
         match &self.direction {
-            Direction::Up(up) => up.gaps.iter().filter(|gap| gap.end <= sequence).map(|gap| gap.end - gap.start).sum(),
+            Direction::Up(up) => up
+                .gaps
+                .iter()
+                .filter(|gap| gap.end <= sequence)
+                .map(|gap| gap.end - gap.start)
+                .sum(),
             Direction::Down(_) => 0,
         }
     }
@@ -247,18 +274,23 @@ impl<'a, T: Signal> Scan<'a, T> {
         // If a takeover replaced this index, its links may have led anywhere.
         !view.is_current()
             || match direction {
-                Direction::Up(up) => !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head)),
+                Direction::Up(up) => {
+                    !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head))
+                }
                 Direction::Down(down) if down.chains.is_empty() => {
-                    down.lost.is_some() || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
+                    down.lost.is_some()
+                        || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
                 }
                 // Below the end of a chain, all records of the key may have been evicted, and new
                 // ones indexed, before the directory was read.
                 Direction::Down(down) => {
                     down.lost.is_some()
                         || down.chains.iter().any(|chain| {
-                            let carries =
-                                |head: &Head<T::Indexes>| head.print(down.index) == chain.print && plan.admits(head);
-                            chain.lost.is_some() || view.admitted_one(*since..(*low).min(chain.reached), carries)
+                            let carries = |head: &Head<T::Indexes>| {
+                                head.print(down.index) == chain.print && plan.admits(head)
+                            };
+                            chain.lost.is_some()
+                                || view.admitted_one(*since..(*low).min(chain.reached), carries)
                         })
                 }
             }
@@ -267,7 +299,12 @@ impl<'a, T: Signal> Scan<'a, T> {
 
 impl Down {
     #[inline(always)]
-    fn next<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
+    fn next<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<Step> {
         if self.at > self.links_from && self.lost.is_none() {
             let found = self.scan(view, plan, looked_at);
             if found.is_some() {
@@ -278,12 +315,20 @@ impl Down {
     }
 
     /// Scans the unindexed tail slot by slot, or everything if no index drives.
-    fn scan<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
+    fn scan<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<Step> {
         let slots = &view.shard().slots;
         let mut place = slots.place(self.at);
         while self.at > self.links_from {
             let sequence = self.at - 1;
-            if (sequence + 1).is_multiple_of(BLOCK) && sequence < view.indexed && can_skip_block(view, plan, sequence) {
+            if (sequence + 1).is_multiple_of(BLOCK)
+                && sequence < view.indexed
+                && can_skip_block(view, plan, sequence)
+            {
                 self.at = (sequence / BLOCK * BLOCK).max(self.links_from);
                 place = slots.place(self.at);
                 continue;
@@ -307,7 +352,12 @@ impl Down {
 
     /// Follows the chains' links.
     #[inline(always)]
-    fn follow<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
+    fn follow<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<Step> {
         let slots = &view.shard().slots;
         loop {
             // Take the chain whose next record is newest. Usually there is only one chain.
@@ -348,7 +398,12 @@ impl Down {
 }
 
 impl Up {
-    fn next<T: Signal>(&mut self, view: &View<'_, T>, plan: &Plan<'_, T>, looked_at: &mut u64) -> Option<Step> {
+    fn next<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+    ) -> Option<Step> {
         let slots = &view.shard().slots;
         let mut place = slots.place(self.at);
         while self.at < view.claimed {
@@ -385,110 +440,4 @@ impl Up {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::TraceId;
-    use crate::engine::state::Engine;
-    use crate::query::builder::Query;
-    use crate::signal::LogRecord;
-    use crate::store::StoreBuilder;
-
-    /// Returns an engine with twelve unindexed records in a shard for eight: the first four are no
-    /// longer visible but still in their slots. Each record has its number as its timestamp. Those
-    /// named in `of_trace` belong to trace 7.
-    fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
-        let config = StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual();
-        let engine = Engine::of(&config);
-        for time_unix_nanos in 0..12 {
-            let trace_id = TraceId::from(if of_trace.contains(&time_unix_nanos) { 7 } else { 8 });
-            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).trace_id(trace_id).build());
-        }
-        engine
-    }
-
-    /// Runs a scan for a query that began when `since` was the oldest visible record. Returns the
-    /// sequences found and whether the scan was cut.
-    fn scan(engine: &Engine<LogRecord>, up: bool, driving: Option<usize>, since: u64) -> (Vec<u64>, bool) {
-        let plan = Query::new(engine).key("trace", TraceId::from(7)).between(1..).execution().unwrap().plan;
-        let all = 0..u64::MAX;
-        let shard = &engine.shards[0];
-        let mut scan = if up { Scan::up(shard, since, &all) } else { Scan::down(shard, since, &all, &plan, driving) };
-        let found = std::iter::from_fn(|| scan.next(&plan).map(|step| step.sequence)).collect();
-        (found, scan.is_cut(&plan))
-    }
-
-    #[test]
-    fn a_scan_is_cut_if_a_matching_record_was_evicted_since_the_query_began() {
-        for (up, driving) in [(true, None), (false, None), (false, Some(0))] {
-            let run = |of_trace: &[u64], since| scan(&engine(of_trace), up, driving, since);
-            let (mut found, cut) = run(&[3, 5, 11], 0);
-            found.sort_unstable();
-            assert_eq!((found, cut), (vec![5, 11], true), "3 was visible when the query began");
-            assert!(!run(&[3, 5], 4).1, "3 was not");
-            assert!(run(&[3, 5], 3).1);
-            assert!(!run(&[0, 5], 0).1, "0 has another time, and 1 to 3 have another trace");
-            assert!(!run(&[5], 0).1);
-        }
-    }
-
-    #[test]
-    fn an_answer_is_partial_if_records_of_the_key_were_evicted() {
-        let is_partial_from = |engine: &Engine<LogRecord>, driving, from| {
-            let plan = Query::new(engine).key("trace", TraceId::from(7)).execution().unwrap().plan;
-            let mut scan = Scan::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, driving);
-            while scan.next(&plan).is_some() {}
-            assert!(
-                !matches!(&scan.direction, Direction::Down(down) if !down.order.is_empty()),
-                "a single chain needs no order"
-            );
-            scan.is_partial()
-        };
-        let is_partial = |engine: &Engine<LogRecord>, driving| is_partial_from(engine, driving, 0);
-        assert!(is_partial(&engine(&[3, 5]), Some(0)), "3 was evicted before it was indexed");
-        assert!(!is_partial(&engine(&[4, 5]), Some(0)), "only records of another key were evicted");
-        assert!(!is_partial(&engine(&[3, 5]), None), "without a driving index nothing is known");
-        let settled = |of_trace: &[u64]| {
-            let engine = engine(of_trace);
-            engine.settle();
-            engine
-        };
-        assert!(is_partial(&settled(&[0, 1, 2]), Some(0)), "all of the key's records were evicted");
-        assert!(is_partial(&settled(&[3, 5]), Some(0)), "one of the key's records was evicted");
-        assert!(!is_partial(&settled(&[4, 5]), Some(0)));
-        assert!(!is_partial(&settled(&[]), Some(0)));
-        assert!(!is_partial_from(&settled(&[4, 5]), Some(0), 5), "4 is older than the bounds, but not evicted");
-        assert!(is_partial_from(&settled(&[3, 5]), Some(0), 5));
-    }
-
-    #[test]
-    fn blocks_are_skipped_by_time_only_once_they_are_indexed() {
-        let config = StoreBuilder::<LogRecord>::new().capacity(1_000).shards(1).manual();
-        let push = |engine: &Engine<LogRecord>, time_unix_nanos| {
-            engine.push(LogRecord::builder().time_unix_nanos(time_unix_nanos).build());
-        };
-        let run = |engine: &Engine<LogRecord>, up, time: u64| {
-            let plan = Query::new(engine).between(time..=time).execution().unwrap().plan;
-            let all = 0..u64::MAX;
-            let shard = &engine.shards[0];
-            let mut scan = if up { Scan::up(shard, 0, &all) } else { Scan::down(shard, 0, &all, &plan, None) };
-            let found = std::iter::from_fn(|| scan.next(&plan)).count();
-            (found, scan.looked_at)
-        };
-        for up in [true, false] {
-            // The last record of a block arrives late, and with another time.
-            let engine = Engine::of(&config);
-            (0..BLOCK - 1).for_each(|_| push(&engine, 1));
-            engine.settle();
-            push(&engine, 2);
-            assert_eq!(run(&engine, up, 2), (1, BLOCK));
-            engine.settle();
-            assert_eq!(run(&engine, up, 2), (1, BLOCK));
-            assert_eq!(run(&engine, up, 3), (0, 0), "no block holds the time");
-            (0..2 * BLOCK + 5).for_each(|_| push(&engine, 4));
-            engine.settle();
-            // Blocks that are only partly filled or visible are scanned.
-            assert_eq!(run(&engine, up, 2), (1, BLOCK + 5));
-            assert_eq!(run(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));
-        }
-    }
-}
+mod tests;

@@ -69,13 +69,21 @@ impl<'a, T: Signal> View<'a, T> {
     /// Returns what `look` reads from the head of a sequence; `None` if the sequence is not
     /// published, or no longer in its slot.
     #[inline]
-    pub(crate) fn look<R>(&self, sequence: u64, look: impl FnOnce(&Head<T::Indexes>) -> R) -> Option<R> {
+    pub(crate) fn look<R>(
+        &self,
+        sequence: u64,
+        look: impl FnOnce(&Head<T::Indexes>) -> R,
+    ) -> Option<R> {
         self.shard.slots.head(sequence).try_read(sequence, look)
     }
 
     /// Returns whether `admits` accepts the head of one of these records, or may have accepted one
     /// that can no longer be read. O(1): for a long range it returns true unseen.
-    pub(crate) fn admitted_one(&self, range: Range<u64>, admits: impl Fn(&Head<T::Indexes>) -> bool) -> bool {
+    pub(crate) fn admitted_one(
+        &self,
+        range: Range<u64>,
+        admits: impl Fn(&Head<T::Indexes>) -> bool,
+    ) -> bool {
         if range.is_empty() {
             return false;
         }
@@ -146,7 +154,12 @@ impl<'a, T: Signal> Reader<'a, T> {
 
     /// Pins one record and calls `f` with it.
     #[inline]
-    pub(crate) fn read_one<R>(&self, shard: usize, sequence: u64, f: impl FnOnce(&T) -> R) -> Option<R> {
+    pub(crate) fn read_one<R>(
+        &self,
+        shard: usize,
+        sequence: u64,
+        f: impl FnOnce(&T) -> R,
+    ) -> Option<R> {
         let pin = self.pin(0, shard, sequence);
         self.confirm();
         self.read(pin, f)
@@ -177,15 +190,22 @@ mod tests {
         assert!(view.admitted_one(100..357, |_| false), "the range is too long to look at");
         assert!(view.admitted_one(100..200, |head| head.time() == 199));
         assert!(!view.admitted_one(100..199, |head| head.time() == 199));
-        assert!(!view.admitted_one(7..12, |_| false), "7 was evicted, but its head can still be read");
+        assert!(
+            !view.admitted_one(7..12, |_| false),
+            "7 was evicted, but its head can still be read"
+        );
         push(608..612);
         assert!(view.admitted_one(3..12, |_| false), "a slot of the range was overwritten");
-        assert!(!view.admitted_one(608..620, |_| false), "sequences that were never published were not lost");
+        assert!(
+            !view.admitted_one(608..620, |_| false),
+            "sequences that were never published were not lost"
+        );
     }
 
     #[test]
     fn a_pinned_record_is_read_unless_it_was_evicted() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
+        let engine =
+            Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         engine.push_some(8);
         let reader = Reader::new(&engine);
         let pins = [0, 1].map(|sequence| reader.pin(sequence as usize, 0, sequence));

@@ -30,7 +30,8 @@ impl Fields {
 
     /// Adds the location in the source code.
     pub(super) fn add_location(&mut self, metadata: &Metadata<'_>) {
-        let mut add = |key: &str, value: Value| self.others.push(KeyValue { key: key.into(), value });
+        let mut add =
+            |key: &str, value: Value| self.others.push(KeyValue { key: key.into(), value });
         add("code.namespace", Value::Text(metadata.target().into()));
         if let Some(file) = metadata.file() {
             add("code.file.path", Value::Text(file.into()));
@@ -51,7 +52,10 @@ impl Visit for Fields {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, i64::try_from(value).map_or_else(|_| Value::Text(value.to_string().into()), Value::Int));
+        self.add(
+            field,
+            i64::try_from(value).map_or_else(|_| Value::Text(value.to_string().into()), Value::Int),
+        );
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -7,8 +7,8 @@ mod open;
 use crate::error::BuildError;
 use crate::otlp::{Encoding, write};
 use crate::signal::{
-    KeyValue, LogBuilder, LogRecord, Resource, Scope, Severity, Source, Span, SpanId, SpanKind, SpanLink, StatusCode,
-    TraceId, Value,
+    KeyValue, LogBuilder, LogRecord, Resource, Scope, Severity, Source, Span, SpanId, SpanKind,
+    SpanLink, StatusCode, TraceId, Value,
 };
 use crate::telemetry::Telemetry;
 use fields::Fields;
@@ -109,7 +109,8 @@ impl FlightRecorder {
     /// Returns the spans that have begun and not ended, by start. Each has the end 0, which means
     /// that it is not known, and the attribute `slipring.open`. O(n log n) in their number.
     pub fn open_spans(&self) -> Vec<Span> {
-        let mut open: Vec<Span> = self.open.all().into_iter().map(|one| self.span(one, 0)).collect();
+        let mut open: Vec<Span> =
+            self.open.all().into_iter().map(|one| self.span(one, 0)).collect();
         open.sort_by_key(|span| (span.start_unix_nanos(), span.span_id()));
         open
     }
@@ -192,7 +193,10 @@ impl FlightRecorder {
         let mut attributes = Vec::new();
         let mut add = |key: &str, value: &str| attributes.push(KeyValue::new(key, value));
         if let Some(location) = panic.location() {
-            add("panic.location", &format!("{}:{}:{}", location.file(), location.line(), location.column()));
+            add(
+                "panic.location",
+                &format!("{}:{}:{}", location.file(), location.line(), location.column()),
+            );
         }
         let thread = thread::current();
         add("thread.name", thread.name().unwrap_or("unnamed"));
@@ -202,7 +206,12 @@ impl FlightRecorder {
         add("exception.type", "panic");
         add("exception.message", text);
         let mut backtrace = Backtrace::force_capture().to_string();
-        let end = backtrace.char_indices().map(|(at, _)| at).take_while(|&at| at <= MOST_BACKTRACE).last().unwrap_or(0);
+        let end = backtrace
+            .char_indices()
+            .map(|(at, _)| at)
+            .take_while(|&at| at <= MOST_BACKTRACE)
+            .last()
+            .unwrap_or(0);
         if backtrace.len() > MOST_BACKTRACE {
             backtrace.truncate(end);
         }
@@ -211,7 +220,11 @@ impl FlightRecorder {
         if let Some((_, span)) = ids {
             self.open.change(span, |open| open.failed = true);
         }
-        let log = self.log(ids, Severity::FATAL).severity_text("PANIC").body(text).attributes(&attributes[..]);
+        let log = self
+            .log(ids, Severity::FATAL)
+            .severity_text("PANIC")
+            .body(text)
+            .attributes(&attributes[..]);
         self.record(log.build());
     }
 
@@ -229,7 +242,10 @@ impl FlightRecorder {
     /// Starts a log record of an event that happens now, in this span.
     fn log<'a>(&self, ids: Option<(TraceId, SpanId)>, severity: Severity) -> LogBuilder<'a> {
         let (time, (trace, span)) = (now(), ids.unwrap_or_default());
-        let log = LogRecord::builder().source(&self.source).time_unix_nanos(time).observed_unix_nanos(time);
+        let log = LogRecord::builder()
+            .source(&self.source)
+            .time_unix_nanos(time)
+            .observed_unix_nanos(time);
         log.severity(severity).trace_id(trace).span_id(span)
     }
 
@@ -258,7 +274,9 @@ impl FlightRecorder {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_nanos() as u64)
 }
 
 /// The ids stored in a span's extensions, by which the recorder finds the rest.
@@ -308,7 +326,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(SpanIds(_, span)) = context.span(id).and_then(|span| ids_of(&span)) else { return };
+        let Some(SpanIds(_, span)) = context.span(id).and_then(|span| ids_of(&span)) else {
+            return;
+        };
         let mut fields = Fields::default();
         values.record(&mut fields);
         fields.keep_message();
@@ -324,8 +344,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
 
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
         let of = |id| context.span(id).and_then(|span| ids_of(&span));
-        let (Some(SpanIds(_, span)), Some(SpanIds(trace_id, span_id))) = (of(id), of(follows)) else { return };
-        self.open.change(span, |open| open.links.push(SpanLink { trace_id, span_id, ..SpanLink::default() }));
+        let (Some(SpanIds(_, span)), Some(SpanIds(trace_id, span_id))) = (of(id), of(follows))
+        else {
+            return;
+        };
+        self.open.change(span, |open| {
+            open.links.push(SpanLink { trace_id, span_id, ..SpanLink::default() })
+        });
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -338,7 +363,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
             self.open.change(span, |open| open.failed = true);
         }
         let ids = ids.map(|SpanIds(trace, span)| (trace, span));
-        let log = self.log(ids, severity(level)).severity_text(level.as_str()).attributes(&fields.others[..]);
+        let log = self
+            .log(ids, severity(level))
+            .severity_text(level.as_str())
+            .attributes(&fields.others[..]);
         self.record(match &fields.message {
             Some(message) => log.body(message).build(),
             None => log.build(),
@@ -346,7 +374,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FlightRecorder {
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(SpanIds(_, span)) = context.span(&id).and_then(|span| ids_of(&span)) else { return };
+        let Some(SpanIds(_, span)) = context.span(&id).and_then(|span| ids_of(&span)) else {
+            return;
+        };
         if let Some(open) = self.open.remove(span) {
             let closed = self.span(open, now());
             let _ = self.telemetry.traces().try_push(closed);

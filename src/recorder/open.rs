@@ -50,7 +50,8 @@ impl OpenSpans {
     }
 
     pub(super) fn all(&self) -> Vec<Open> {
-        let tables = self.0.iter().map(|table| table.lock().unwrap_or_else(PoisonError::into_inner));
+        let tables =
+            self.0.iter().map(|table| table.lock().unwrap_or_else(PoisonError::into_inner));
         tables.flat_map(|table| table.values().cloned().collect::<Vec<_>>()).collect()
     }
 
@@ -60,13 +61,16 @@ impl OpenSpans {
 
     pub(super) fn enter(&self, trace: TraceId, span: SpanId) {
         // The thread-local is gone while a thread ends; the thread is then in no span.
-        let _ = ENTERED.try_with(|entered| entered.borrow_mut().push((self.address(), trace, span)));
+        let _ =
+            ENTERED.try_with(|entered| entered.borrow_mut().push((self.address(), trace, span)));
     }
 
     pub(super) fn exit(&self, span: SpanId) {
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
-            let index = entered.iter().rposition(|(recorder, _, known)| (*recorder, *known) == (self.address(), span));
+            let index = entered
+                .iter()
+                .rposition(|(recorder, _, known)| (*recorder, *known) == (self.address(), span));
             index.map(|index| entered.remove(index));
         });
     }

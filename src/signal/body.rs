@@ -16,7 +16,8 @@ use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-/// Bytes that records share, and what encloses them. Immutable, but for a chunk's places that are still empty.
+/// Bytes that records share, and what encloses them. Immutable, but for a chunk's places that are
+/// still empty.
 pub(crate) enum Body {
     Whole { bytes: Bytes, sources: Box<[Source]> },
     Chunk(Box<[OnceLock<Place>]>),
@@ -58,9 +59,9 @@ impl Body {
     #[inline]
     pub(crate) fn bytes(&self, at: At) -> &[u8] {
         match self {
-            Body::Whole { bytes, .. } => {
-                bytes.get(at.start as usize..at.start as usize + at.length as usize).unwrap_or_default()
-            }
+            Body::Whole { bytes, .. } => bytes
+                .get(at.start as usize..at.start as usize + at.length as usize)
+                .unwrap_or_default(),
             Body::Chunk(places) => place(places, at).map_or(&[], |place| &place.bytes),
         }
     }
@@ -81,7 +82,9 @@ impl Body {
         let first = body.charge_once(ledger);
         match &**body {
             // One that is charged has had its sources charged.
-            Body::Whole { sources, .. } if first => sources.iter().for_each(|source| source.charge(ledger)),
+            Body::Whole { sources, .. } if first => {
+                sources.iter().for_each(|source| source.charge(ledger))
+            }
             Body::Whole { .. } => {}
             Body::Chunk(_) => body.source(at).charge(ledger),
         }
@@ -160,7 +163,8 @@ pub(crate) enum Of {
     Points,
 }
 
-/// Copies a record into this thread's chunk; a large one gets a body of its own. An allocation for some hundred records.
+/// Copies a record into this thread's chunk; a large one gets a body of its own. An allocation for
+/// some hundred records.
 pub(crate) fn keep(kind: Of, bytes: &[u8], source: &Source) -> (Shared<Body>, At) {
     let kept = DESK.try_with(|desk| desk.try_borrow_mut().ok()?.keep(kind, bytes, source));
     kept.ok().flatten().unwrap_or_else(|| Body::alone(bytes, source))
@@ -175,12 +179,16 @@ impl Desk {
             let known = chunk.source.as_ref().is_some_and(|last| last.same(source));
             chunk.has_place() && (known || chunk.sources < SOURCES) && chunk.left() >= LEFT
         };
-        if self.chunks[kind as usize].as_ref().is_some_and(|chunk| goes_on(chunk) && chunk.left() < bytes.len()) {
+        if self.chunks[kind as usize]
+            .as_ref()
+            .is_some_and(|chunk| goes_on(chunk) && chunk.left() < bytes.len())
+        {
             // Others will fit.
             return None;
         }
         if !self.chunks[kind as usize].as_ref().is_some_and(goes_on) {
-            let (places, room) = self.chunks[kind as usize].take().map_or((PLACES, PLACES * 128), Chunk::end);
+            let (places, room) =
+                self.chunks[kind as usize].take().map_or((PLACES, PLACES * 128), Chunk::end);
             let chunk = Chunk::new(places.min(PLACES), room.clamp(LEAST, MOST).max(bytes.len()));
             self.chunks[kind as usize] = Some(chunk);
         }
@@ -206,7 +214,14 @@ impl Chunk {
         // What records take of the room is their own; what is left over is known in the end.
         let beside = size_of_val(&*places) + COUNTERS;
         let body = Shared::with_heap_bytes(Body::Chunk(places), beside);
-        Self { body, room: BytesMut::with_capacity(room), used: 0, filled: 0, source: None, sources: 0 }
+        Self {
+            body,
+            room: BytesMut::with_capacity(room),
+            used: 0,
+            filled: 0,
+            source: None,
+            sources: 0,
+        }
     }
 
     /// Ends the chunk, counts the room left over as wasted, and returns how large the next one
@@ -233,7 +248,8 @@ mod tests {
     #[test]
     fn a_chunk_is_left_when_it_is_full_and_large_records_stay_out() {
         let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
-        let kept: Vec<_> = (0..3 * PLACES).map(|number| keep(Of::Logs, &[number as u8; 10], &source)).collect();
+        let kept: Vec<_> =
+            (0..3 * PLACES).map(|number| keep(Of::Logs, &[number as u8; 10], &source)).collect();
         for (number, (body, at)) in kept.iter().enumerate() {
             assert_eq!(body.bytes(*at), [number as u8; 10]);
             assert!(body.source(*at).same(&source));

@@ -13,7 +13,8 @@ pub(crate) struct Part {
     end: u32,
 }
 
-/// The fields of a `ResourceSpans`, a `ScopeLogs` and so on, without those that hold what it encloses.
+/// The fields of a `ResourceSpans`, a `ScopeLogs` and so on, without those that hold what it
+/// encloses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Envelope {
     /// Fields written before what it encloses.
@@ -142,7 +143,8 @@ impl Draft {
         let before = self.since(0);
         let name = field_of(&self.bytes, 1).map_or(&[][..], Raw::bytes);
         // The name's field comes first, and its message starts with the name.
-        let start = if name.is_empty() { 0 } else { name.as_ptr() as usize - self.bytes.as_ptr() as usize };
+        let start =
+            if name.is_empty() { 0 } else { name.as_ptr() as usize - self.bytes.as_ptr() as usize };
         let name = Part { start: start as u32, end: (start + name.len()) as u32 };
         AttributesRef::from(&metric.metadata).write(12, &mut Writer(&mut self.bytes));
         let after = self.since(before.end as usize);

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// A key in an index, borrowed from the record that carries it. Comparing two costs what comparing their contents costs.
+/// A key in an index, borrowed from the record that carries it. Comparing two costs what comparing
+/// their contents costs.
 ///
-/// Keys of different kinds are different keys, even if they look alike: `Text("1")` is not `Int(1)`.
+/// Keys of different kinds are different keys, even if they look alike: `Text("1")` is not
+/// `Int(1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key<'a> {
     /// A number: a severity, an enum's discriminant, a worker's id.

@@ -4,8 +4,8 @@ use crate::wire::{Fields, field_of};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A list of parts of a record, such as a span's events, borrowed from it. Gone through from its start each time; reading
-/// allocates nothing.
+/// A list of parts of a record, such as a span's events, borrowed from it. Gone through from its
+/// start each time; reading allocates nothing.
 pub struct ListRef<'a, T> {
     message: &'a [u8],
     number: u32,

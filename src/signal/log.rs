@@ -2,19 +2,20 @@
 
 use super::body::{At, Body};
 use super::{
-    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal, Source, SpanId, TraceId,
-    ValueRef, no_text, no_trace,
+    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal,
+    Source, SpanId, TraceId, ValueRef, no_text, no_trace,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
 
-/// One log record: OpenTelemetry's `LogRecord`, with the resource and the scope that it travels with.
+/// One log record: OpenTelemetry's `LogRecord`, with the resource and the scope that it travels
+/// with.
 ///
 /// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
 ///
-/// Indexes: `trace` (the trace id; none if it is absent or all zero), `service` (the resource's `service.name`, or
-/// `unknown_service`) and `severity` (its number; none if it is not above 0). Its timestamp is its time, or else the
-/// time at which it was observed.
+/// Indexes: `trace` (the trace id; none if it is absent or all zero), `service` (the resource's
+/// `service.name`, or `unknown_service`) and `severity` (its number; none if it is not above 0).
+/// Its timestamp is its time, or else the time at which it was observed.
 ///
 /// ```
 /// use slipring::{Key, LogRecord, Resource, Scope, Severity, Signal, Source};
@@ -153,7 +154,8 @@ impl Signal for LogRecord {
             0 => no_trace(key),
             1 => no_text(key, NO_SERVICE),
             _ => {
-                let can_be = matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
+                let can_be =
+                    matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
                 (!can_be).then_some(
                     "a severity: `Severity::ERROR`, or a number from 1 to 24; one that was not said is in no index",
                 )

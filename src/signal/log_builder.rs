@@ -6,8 +6,9 @@ use super::written::Written;
 use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
 use std::borrow::Cow;
 
-/// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for some hundred records, none for
-/// each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
+/// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for
+/// some hundred records, none for each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for
+/// spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct LogBuilder<'a> {
@@ -31,7 +32,8 @@ impl LogRecord {
         LogBuilder::new()
     }
 
-    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know
+    /// are left out. O(bytes).
     pub fn to_builder(&self) -> LogBuilder<'_> {
         LogBuilder::from_log(self)
     }
@@ -62,7 +64,8 @@ impl<'a> LogBuilder<'a> {
         }
     }
 
-    /// Sets the resource and scope. Without it, the record is of a process that says nothing of itself.
+    /// Sets the resource and scope. Without it, the record is of a process that says nothing of
+    /// itself.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self

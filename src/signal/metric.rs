@@ -22,7 +22,11 @@ pub struct Metric {
 
 /// A metric's type, with what each type says about how its points add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "type", rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "type", rename_all = "snake_case")
+)]
 pub enum MetricKind {
     /// Values of the moment.
     Gauge,
@@ -71,7 +75,8 @@ impl Metric {
 
 impl MetricKind {
     /// All types' names.
-    pub(crate) const NAMES: [&str; 5] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
+    pub(crate) const NAMES: [&str; 5] =
+        ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
 
     /// Returns the number of the data's field, the temporality, and whether a sum is monotonic.
     pub(crate) fn on_the_wire(self) -> (u32, Temporality, bool) {
@@ -112,7 +117,9 @@ impl MetricKind {
 impl Temporality {
     /// Returns the temporality with this number in the protocol, if there is one.
     pub fn from_number(number: i32) -> Option<Self> {
-        [Self::Unspecified, Self::Delta, Self::Cumulative].into_iter().find(|one| one.number() == number)
+        [Self::Unspecified, Self::Delta, Self::Cumulative]
+            .into_iter()
+            .find(|one| one.number() == number)
     }
 
     /// Returns its number in the protocol.

@@ -2,22 +2,24 @@
 
 use super::body::{At, Body};
 use super::point::{
-    Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary, number_in,
+    Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
+    number_in,
 };
 use super::{
-    AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal,
-    Source, no_text,
+    AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef,
+    Shared, Signal, Source, no_text,
 };
 use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
 
-/// One value of a metric at one time: any of OpenTelemetry's five data points, with the metric, the resource and the
-/// scope that it travels with.
+/// One value of a metric at one time: any of OpenTelemetry's five data points, with the metric, the
+/// resource and the scope that it travels with.
 ///
 /// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
 ///
-/// Indexes: `name` (the metric's; none if empty), `service` (the resource's `service.name`, or `unknown_service`) and
-/// `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or `summary`). Its timestamp is its time.
+/// Indexes: `name` (the metric's; none if empty), `service` (the resource's `service.name`, or
+/// `unknown_service`) and `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or
+/// `summary`). Its timestamp is its time.
 ///
 /// ```
 /// use slipring::{Key, MetricPoint, Resource, Scope, Signal, Source};
@@ -171,11 +173,18 @@ impl MetricPoint {
             }
             .into(),
             Shape::Summary => {
-                let quantiles = Fields::of(self.bytes()).filter(|field| field.number == 6).map(|field| {
-                    let double = |number| field_of(field.raw.bytes(), number).map_or(0.0, Raw::double);
-                    Quantile { quantile: double(1), value: double(2) }
-                });
-                Summary { count: long(4), sum: double(5).unwrap_or_default(), quantiles: quantiles.collect() }.into()
+                let quantiles =
+                    Fields::of(self.bytes()).filter(|field| field.number == 6).map(|field| {
+                        let double =
+                            |number| field_of(field.raw.bytes(), number).map_or(0.0, Raw::double);
+                        Quantile { quantile: double(1), value: double(2) }
+                    });
+                Summary {
+                    count: long(4),
+                    sum: double(5).unwrap_or_default(),
+                    quantiles: quantiles.collect(),
+                }
+                .into()
             }
         }
     }
@@ -251,7 +260,8 @@ impl Signal for MetricPoint {
             1 => no_text(key, NO_SERVICE),
             _ => {
                 let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));
-                (!is_type).then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
+                (!is_type)
+                    .then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
             }
         }
     }

@@ -36,7 +36,8 @@ pub use log_builder::LogBuilder;
 pub use metric::{Metric, MetricKind, MetricRef, Temporality};
 pub use metric_point::{Exemplars, MetricPoint};
 pub use point::{
-    Buckets, Exemplar, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
+    Buckets, Exemplar, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile,
+    Summary,
 };
 pub use point_builder::PointBuilder;
 pub use resource::{EntityRef, Resource, ResourceRef, Scope, ScopeRef};
@@ -58,11 +59,12 @@ use crate::sync::{AtomicU32, AtomicU64};
 
 /// A kind of record that a [`Store`](crate::Store) can hold.
 ///
-/// Implementing it makes a user's own type a signal. The methods run on the pushing thread before the record enters
-/// the ring, on reading threads when a lookup compares keys, and in [`Store::audit`](crate::Store::audit). They should
-/// be cheap, must not block, and must give the same answer for the same record every time: a key that changes while
-/// its record is stored is not found (the audit names it). A panic in one of them is caught and counted; a push whose
-/// record panics hands the record back.
+/// Implementing it makes a user's own type a signal. The methods run on the pushing thread before
+/// the record enters the ring, on reading threads when a lookup compares keys, and in
+/// [`Store::audit`](crate::Store::audit). They should be cheap, must not block, and must give the
+/// same answer for the same record every time: a key that changes while its record is stored is not
+/// found (the audit names it). A panic in one of them is caught and counted; a push whose record
+/// panics hands the record back.
 ///
 /// ```
 /// use slipring::{Key, Signal};
@@ -88,11 +90,13 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// What one record is called, in the singular; statistics count `span`s as `span_count`.
     const NAME: &'static str;
 
-    /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N fingerprints inline.
+    /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N
+    /// fingerprints inline.
     type Indexes: Indexes;
 
-    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument. If one of them is of groups that belong
-    /// together, such as traces, let it be the first: [`Report::partial`](crate::query::Report::partial) then knows more.
+    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument. If one of them is
+    /// of groups that belong together, such as traces, let it be the first:
+    /// [`Report::partial`](crate::query::Report::partial) then knows more.
     const INDEXES: Self::Indexes;
 
     /// Returns the record's key in the index with this number (below N), or `None` if it has none
@@ -130,8 +134,8 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// ([`StoreBuilder::class`](crate::StoreBuilder::class)), which keeps few of many for long.
     fn detach(&mut self) {}
 
-    /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so that the store's
-    /// statistics count the part's bytes once.
+    /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so
+    /// that the store's statistics count the part's bytes once.
     fn charge(&self, ledger: &Ledger) {
         let _ = ledger;
     }
@@ -145,7 +149,8 @@ impl<const N: usize> Indexes for [&'static str; N] {}
 pub(crate) mod sealed {
     use super::{AtomicU32, AtomicU64};
 
-    /// Arrays of the same length as the names: stable Rust has no `[u64; T::N]`, an associated array type has.
+    /// Arrays of the same length as the names: stable Rust has no `[u64; T::N]`, an associated
+    /// array type has.
     pub trait Indexes: AsRef<[&'static str]> + Send + Sync + 'static {
         /// How many indexes there are.
         const COUNT: usize;

@@ -1,4 +1,5 @@
-//! How records are serialised for reading, where JSON's own numbers would not do: as protobuf's JSON mapping has it.
+//! How records are serialised for reading, where JSON's own numbers would not do: as protobuf's
+//! JSON mapping has it.
 
 use serde::{Serialize, Serializer};
 
@@ -7,14 +8,24 @@ const EXACT: u64 = 1 << 53;
 
 /// Writes nanoseconds since the Unix epoch: as text, since they lie beyond what is exact.
 pub(crate) fn nanos<S: Serializer>(nanos: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    if serializer.is_human_readable() { serializer.collect_str(nanos) } else { serializer.serialize_u64(*nanos) }
+    if serializer.is_human_readable() {
+        serializer.collect_str(nanos)
+    } else {
+        serializer.serialize_u64(*nanos)
+    }
 }
 
-pub(crate) fn option_nanos<S: Serializer>(nanos: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn option_nanos<S: Serializer>(
+    nanos: &Option<u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     nanos.map(Nanos).serialize(serializer)
 }
 
-pub(crate) fn range<S: Serializer>(times: &std::ops::Range<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn range<S: Serializer>(
+    times: &std::ops::Range<u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Range {
         start: Nanos,
@@ -49,14 +60,19 @@ pub(super) fn counts<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::
 /// Writes a double: as `"NaN"`, `"Infinity"` and `"-Infinity"` where JSON has no number.
 pub(crate) fn double<S: Serializer>(double: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *double {
-        number if number.is_finite() || !serializer.is_human_readable() => serializer.serialize_f64(number),
+        number if number.is_finite() || !serializer.is_human_readable() => {
+            serializer.serialize_f64(number)
+        }
         number if number.is_nan() => serializer.serialize_str("NaN"),
         number if number > 0.0 => serializer.serialize_str("Infinity"),
         _ => serializer.serialize_str("-Infinity"),
     }
 }
 
-pub(super) fn option_double<S: Serializer>(double: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn option_double<S: Serializer>(
+    double: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     double.map(Double).serialize(serializer)
 }
 

@@ -1,5 +1,5 @@
-//! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits are, as everywhere
-//! in this data model.
+//! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits
+//! are, as everywhere in this data model.
 
 use super::{Attributes, AttributesRef, SpanId, TraceId};
 use crate::wire::{Fields, Raw, field_of};
@@ -58,7 +58,8 @@ pub struct Histogram {
     pub explicit_bounds: Box<[f64]>,
 }
 
-/// How many measurements fell into each of some buckets whose bounds grow by the factor 2^(2^-scale).
+/// How many measurements fell into each of some buckets whose bounds grow by the factor
+/// 2^(2^-scale).
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ExponentialHistogram {
@@ -84,7 +85,8 @@ pub struct ExponentialHistogram {
     pub zero_threshold: f64,
     /// Measurements above zero. No buckets is also what an absent field means.
     pub positive: Buckets,
-    /// Measurements below zero, by their absolute values. No buckets is also what an absent field means.
+    /// Measurements below zero, by their absolute values. No buckets is also what an absent field
+    /// means.
     pub negative: Buckets,
 }
 
@@ -92,8 +94,8 @@ pub struct ExponentialHistogram {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Buckets {
-    /// Which bucket is the first: with the histogram's factor `b`, bucket `i` reaches from `b^i`, itself excluded, to
-    /// `b^(i+1)`.
+    /// Which bucket is the first: with the histogram's factor `b`, bucket `i` reaches from `b^i`,
+    /// itself excluded, to `b^(i+1)`.
     pub offset: i32,
     /// Measurements in each bucket.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::counts"))]
@@ -232,7 +234,8 @@ impl From<Summary> for PointValue {
     }
 }
 
-// Equality, by hand because of the doubles. Each takes its type apart, so that a new field is not forgotten.
+// Equality, by hand because of the doubles. Each takes its type apart, so that a new field is not
+// forgotten.
 
 fn same(a: &[f64], b: &[f64]) -> bool {
     a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
@@ -278,7 +281,8 @@ impl PartialEq for Histogram {
 
 impl PartialEq for ExponentialHistogram {
     fn eq(&self, other: &Self) -> bool {
-        let Self { count, sum, min, max, scale, zero_count, zero_threshold, positive, negative } = self;
+        let Self { count, sum, min, max, scale, zero_count, zero_threshold, positive, negative } =
+            self;
         (*count, *scale, *zero_count) == (other.count, other.scale, other.zero_count)
             && [*sum, *min, *max].map(bits) == [other.sum, other.min, other.max].map(bits)
             && zero_threshold.to_bits() == other.zero_threshold.to_bits()
@@ -289,7 +293,9 @@ impl PartialEq for ExponentialHistogram {
 impl PartialEq for Summary {
     fn eq(&self, other: &Self) -> bool {
         let Self { count, sum, quantiles } = self;
-        *count == other.count && sum.to_bits() == other.sum.to_bits() && *quantiles == other.quantiles
+        *count == other.count
+            && sum.to_bits() == other.sum.to_bits()
+            && *quantiles == other.quantiles
     }
 }
 
@@ -326,10 +332,16 @@ mod tests {
     #[test]
     fn what_holds_a_nan_equals_itself() {
         let nan = f64::NAN;
-        let histogram = Histogram { sum: Some(nan), explicit_bounds: [nan].into(), ..Default::default() };
-        let exponential = ExponentialHistogram { zero_threshold: nan, max: Some(nan), ..Default::default() };
-        let summary = Summary { quantiles: [Quantile { quantile: nan, value: nan }].into(), ..Default::default() };
-        for value in [PointValue::Double(nan), histogram.into(), exponential.into(), summary.into()] {
+        let histogram =
+            Histogram { sum: Some(nan), explicit_bounds: [nan].into(), ..Default::default() };
+        let exponential =
+            ExponentialHistogram { zero_threshold: nan, max: Some(nan), ..Default::default() };
+        let summary = Summary {
+            quantiles: [Quantile { quantile: nan, value: nan }].into(),
+            ..Default::default()
+        };
+        for value in [PointValue::Double(nan), histogram.into(), exponential.into(), summary.into()]
+        {
             assert_eq!(value, value.clone());
         }
         assert_ne!(Some(Number::Double(0.0)), Some(Number::Double(-0.0)));
@@ -339,7 +351,10 @@ mod tests {
     fn equality_sees_every_double() {
         let histogram = Histogram { min: Some(0.0), ..Default::default() };
         assert_ne!(histogram, Histogram::default());
-        assert_ne!(Histogram { explicit_bounds: [0.0].into(), ..Default::default() }, Histogram::default());
+        assert_ne!(
+            Histogram { explicit_bounds: [0.0].into(), ..Default::default() },
+            Histogram::default()
+        );
         let exponential = ExponentialHistogram { zero_threshold: -0.0, ..Default::default() };
         assert_ne!(exponential, ExponentialHistogram::default());
         assert_ne!(Summary { sum: -0.0, ..Default::default() }, Summary::default());

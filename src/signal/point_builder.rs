@@ -9,8 +9,9 @@ use super::{AttributesRef, Source, ValueRef};
 use crate::wire::Writer;
 use std::borrow::Cow;
 
-/// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for some hundred points, none for
-/// each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
+/// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for
+/// some hundred points, none for each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for
+/// spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PointBuilder<'a> {
@@ -29,7 +30,8 @@ impl MetricPoint {
         PointBuilder::new()
     }
 
-    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know are left out. O(bytes).
+    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know
+    /// are left out. O(bytes).
     pub fn to_builder(&self) -> PointBuilder<'_> {
         PointBuilder::from_point(self)
     }
@@ -49,11 +51,14 @@ impl<'a> PointBuilder<'a> {
             .flags(point.flags())
             .value(point.value())
             .attributes(point.attributes());
-        point.exemplars().iter().fold(builder, |builder, exemplar| builder.exemplar(&exemplar.to_exemplar()))
+        point
+            .exemplars()
+            .iter()
+            .fold(builder, |builder, exemplar| builder.exemplar(&exemplar.to_exemplar()))
     }
 
-    /// Sets the metric, resource and scope: a source made by [`with_metric`](Source::with_metric). Without it, the point is of a
-    /// gauge without a name.
+    /// Sets the metric, resource and scope: a source made by [`with_metric`](Source::with_metric).
+    /// Without it, the point is of a gauge without a name.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -77,7 +82,8 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// Sets what was measured. It should suit the metric's [`kind`](crate::metric::Metric::kind): one that does not is left out.
+    /// Sets what was measured. It should suit the metric's [`kind`](crate::metric::Metric::kind):
+    /// one that does not is left out.
     pub fn value(mut self, value: impl Into<PointValue>) -> Self {
         self.value = Cow::Owned(value.into());
         self
@@ -177,7 +183,9 @@ fn write_value(value: &PointValue, shape: Shape, writer: &mut Writer<'_>) {
 
 fn fixed(number: u32, values: impl ExactSizeIterator<Item = u64>, writer: &mut Writer<'_>) {
     if values.len() > 0 {
-        writer.nested(number, |writer| values.for_each(|value| writer.0.extend_from_slice(&value.to_le_bytes())));
+        writer.nested(number, |writer| {
+            values.for_each(|value| writer.0.extend_from_slice(&value.to_le_bytes()))
+        });
     }
 }
 
@@ -188,7 +196,9 @@ fn buckets(number: u32, buckets: &Buckets, writer: &mut Writer<'_>) {
     writer.nested(number, |writer| {
         writer.zigzag(1, buckets.offset);
         if !buckets.bucket_counts.is_empty() {
-            writer.nested(2, |writer| buckets.bucket_counts.iter().for_each(|count| writer.varint(*count)));
+            writer.nested(2, |writer| {
+                buckets.bucket_counts.iter().for_each(|count| writer.varint(*count))
+            });
         }
     });
 }

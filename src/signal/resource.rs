@@ -1,4 +1,5 @@
-//! Where telemetry comes from: the resource and the instrumentation scope, each shared by many records.
+//! Where telemetry comes from: the resource and the instrumentation scope, each shared by many
+//! records.
 
 use super::{Attributes, AttributesRef};
 use crate::wire::{Fields, Raw, Writer, field_of};
@@ -7,9 +8,11 @@ use std::fmt;
 /// The service of records whose resource names none, as OpenTelemetry's conventions call it.
 pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
-/// What a process says about itself: OpenTelemetry's `Resource`, and the schema URL that travels beside it.
+/// What a process says about itself: OpenTelemetry's `Resource`, and the schema URL that travels
+/// beside it.
 ///
-/// Encode it with its scope as a [`Source`](crate::Source), which records share; a record hands it out as a [`ResourceRef`].
+/// Encode it with its scope as a [`Source`](crate::Source), which records share; a record hands it
+/// out as a [`ResourceRef`].
 ///
 /// ```
 /// use slipring::{Resource, Scope, Source};
@@ -28,8 +31,8 @@ pub struct Resource {
     entity_refs: Box<[EntityRef]>,
 }
 
-/// Which attributes of a [`Resource`] identify and describe one entity (a service, a host): OpenTelemetry's
-/// `EntityRef`, in development there.
+/// Which attributes of a [`Resource`] identify and describe one entity (a service, a host):
+/// OpenTelemetry's `EntityRef`, in development there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EntityRef {
@@ -43,8 +46,8 @@ pub struct EntityRef {
     pub description_keys: Box<[Box<str>]>,
 }
 
-/// Which library made a record: OpenTelemetry's `InstrumentationScope`, and the schema URL that travels beside it. See
-/// [`Source`](crate::Source); a record hands it out as a [`ScopeRef`].
+/// Which library made a record: OpenTelemetry's `InstrumentationScope`, and the schema URL that
+/// travels beside it. See [`Source`](crate::Source); a record hands it out as a [`ScopeRef`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Scope {
@@ -113,7 +116,10 @@ impl Resource {
                 writer.bytes(1, entity.schema_url.as_bytes());
                 writer.bytes(2, entity.kind.as_bytes());
                 entity.id_keys.iter().for_each(|key| writer.always_bytes(3, key.as_bytes()));
-                entity.description_keys.iter().for_each(|key| writer.always_bytes(4, key.as_bytes()));
+                entity
+                    .description_keys
+                    .iter()
+                    .for_each(|key| writer.always_bytes(4, key.as_bytes()));
             });
         }
     }
@@ -137,7 +143,8 @@ pub struct ResourceRef<'a> {
 }
 
 impl<'a> ResourceRef<'a> {
-    /// Returns the encoded message: the protocol's, as it came. Its schema travels [beside](Self::schema_url) it. O(1).
+    /// Returns the encoded message: the protocol's, as it came. Its schema travels
+    /// [beside](Self::schema_url) it. O(1).
     pub fn bytes(self) -> &'a [u8] {
         self.message
     }
@@ -204,7 +211,8 @@ pub struct ScopeRef<'a> {
 }
 
 impl<'a> ScopeRef<'a> {
-    /// Returns the encoded message: the protocol's, as it came. Its schema travels [beside](Self::schema_url) it. O(1).
+    /// Returns the encoded message: the protocol's, as it came. Its schema travels
+    /// [beside](Self::schema_url) it. O(1).
     pub fn bytes(self) -> &'a [u8] {
         self.message
     }

@@ -6,8 +6,9 @@ use super::Key;
 
 /// A log record's severity number: 1 to 24, in six levels of four; 0 if not said.
 ///
-/// Other numbers mean nothing in the protocol but are kept as they came. Severities compare as their numbers do, so a
-/// level is a range, such as `Severity::WARN..=Severity::WARN4`. Serialised as the number.
+/// Other numbers mean nothing in the protocol but are kept as they came. Severities compare as
+/// their numbers do, so a level is a range, such as `Severity::WARN..=Severity::WARN4`. Serialised
+/// as the number.
 ///
 /// ```
 /// use slipring::Severity;
@@ -90,7 +91,8 @@ impl Severity {
     }
 }
 
-/// The key under which records of this severity are found; there are none under those of numbers below 1.
+/// The key under which records of this severity are found; there are none under those of numbers
+/// below 1.
 impl From<Severity> for Key<'_> {
     fn from(severity: Severity) -> Self {
         Key::Int(severity.0 as u64)

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 /// A part that many records share, such as a resource: stored once, freed with its last holder.
 ///
-/// A clone costs one atomic increment and no allocation. Equality and order are those of the values.
+/// A clone costs one atomic increment and no allocation. Equality and order are those of the
+/// values.
 pub struct Shared<T>(Arc<Part<T>>);
 
 struct Part<T> {
@@ -38,14 +39,15 @@ impl<T> Shared<T> {
         Self(Arc::new(Part { value, bytes, charged, ledger, later, charged_later }))
     }
 
-    /// Adds bytes that the value turns out to own beyond those that were told: charged with the others, or at once if they are.
+    /// Adds bytes that the value turns out to own beyond those that were told: charged with the
+    /// others, or at once if they are.
     pub(crate) fn add_heap_bytes(&self, bytes: usize) {
         self.0.later.fetch_add(bytes, Ordering::AcqRel);
         self.0.charge_later();
     }
 
-    /// Charges this part's bytes to the ledger, unless one was charged before: the first store that is offered a record
-    /// with this part counts it, until the part is freed. Wait-free.
+    /// Charges this part's bytes to the ledger, unless one was charged before: the first store that
+    /// is offered a record with this part counts it, until the part is freed. Wait-free.
     pub fn charge(&self, ledger: &Ledger) {
         self.charge_once(ledger);
     }
@@ -54,8 +56,9 @@ impl<T> Shared<T> {
     #[inline]
     pub(crate) fn charge_once(&self, ledger: &Ledger) -> bool {
         let part = &*self.0;
-        // The load spares the shared line a write at each push. Relaxed: what the flag guards is written by the one
-        // thread that wins the swap, and read again only through `OnceLock`, which synchronises by itself.
+        // The load spares the shared line a write at each push. Relaxed: what the flag guards is
+        // written by the one thread that wins the swap, and read again only through `OnceLock`,
+        // which synchronises by itself.
         if part.charged.load(Ordering::Relaxed) || part.charged.swap(true, Ordering::Relaxed) {
             return false;
         }

@@ -1,4 +1,5 @@
-//! What records share: a resource, a scope and, for points, a metric. Each is encoded once, and found again by its bytes.
+//! What records share: a resource, a scope and, for points, a metric. Each is encoded once, and
+//! found again by its bytes.
 //!
 //! ```text
 //!  point ──► metric ──► scope ──► resource        (one group of bytes each, shared)
@@ -12,8 +13,8 @@ use super::{Ledger, Shared};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The resource and the scope that records travel with, and the metric of points. Records share it; a clone costs one atomic
-/// increment.
+/// The resource and the scope that records travel with, and the metric of points. Records share it;
+/// a clone costs one atomic increment.
 ///
 /// Made once for many records, it is encoded once:
 ///
@@ -31,7 +32,8 @@ pub struct Source(Shared<Group>);
 /// The bytes of one part that records share, and where in them things are.
 pub(crate) struct Group {
     bytes: Box<[u8]>,
-    /// Names that are asked for often, as text that needs no check: a service's and its namespace, or a metric's.
+    /// Names that are asked for often, as text that needs no check: a service's and its namespace,
+    /// or a metric's.
     names: Box<str>,
     /// Where the first name ends.
     split: u32,
@@ -122,7 +124,9 @@ impl Source {
     pub fn scope(&self) -> ScopeRef<'_> {
         let group = &*self.scope_part().0;
         match group.layout {
-            Layout::Scope(of) => ScopeRef { message: group.at(of.message), schema_url: group.text(of.schema_url) },
+            Layout::Scope(of) => {
+                ScopeRef { message: group.at(of.message), schema_url: group.text(of.schema_url) }
+            }
             _ => ScopeRef { message: &[], schema_url: "" },
         }
     }
@@ -168,15 +172,16 @@ impl Source {
         }
     }
 
-    /// Returns the bytes that it takes on the heap, its counters included: a metric's without its scope's, a scope's without
-    /// its resource's.
+    /// Returns the bytes that it takes on the heap, its counters included: a metric's without its
+    /// scope's, a scope's without its resource's.
     pub fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
     }
 
     /// Returns the bytes of its parts that are not parts of the other one.
     pub(crate) fn bytes_beside(&self, other: Option<&Self>) -> usize {
-        let is_shared = |part: &Self| other.is_some_and(|other| other.parts().any(|shared| shared.same(part)));
+        let is_shared =
+            |part: &Self| other.is_some_and(|other| other.parts().any(|shared| shared.same(part)));
         self.parts().take_while(|part| !is_shared(part)).map(Source::heap_bytes).sum()
     }
 
@@ -244,9 +249,13 @@ impl Group {
 /// Compares contents.
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        let same_resource = || self.resource_part().same(other.resource_part()) || self.resource() == other.resource();
-        let same_scope =
-            || self.scope_part().same(other.scope_part()) || (self.scope() == other.scope() && same_resource());
+        let same_resource = || {
+            self.resource_part().same(other.resource_part()) || self.resource() == other.resource()
+        };
+        let same_scope = || {
+            self.scope_part().same(other.scope_part())
+                || (self.scope() == other.scope() && same_resource())
+        };
         self.same(other) || (self.metric() == other.metric() && same_scope())
     }
 }

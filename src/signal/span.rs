@@ -2,20 +2,22 @@
 
 use super::body::{At, Body};
 use super::{
-    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents, SpanId,
-    SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, no_text, no_trace,
+    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal, Source,
+    SpanEvents, SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, no_text, no_trace,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
 
-/// One operation of a trace: OpenTelemetry's `Span`, with the resource and the scope that it travels with.
+/// One operation of a trace: OpenTelemetry's `Span`, with the resource and the scope that it
+/// travels with.
 ///
-/// It is the bytes that it was encoded in, read in place: the request's, if it came in one, or those that
-/// [`builder`](Span::builder) wrote. A clone costs an atomic increment. Accessors without a cost are O(1); those that name
-/// `O(bytes)` look for their field in the record.
+/// It is the bytes that it was encoded in, read in place: the request's, if it came in one, or
+/// those that [`builder`](Span::builder) wrote. A clone costs an atomic increment. Accessors
+/// without a cost are O(1); those that name `O(bytes)` look for their field in the record.
 ///
-/// Indexes: `trace` (the trace id; none if it is all zero), `service` (the resource's `service.name`, or
-/// `unknown_service`) and `name` (none if empty, which the protocol calls unknown). Its timestamp is its start.
+/// Indexes: `trace` (the trace id; none if it is all zero), `service` (the resource's
+/// `service.name`, or `unknown_service`) and `name` (none if empty, which the protocol calls
+/// unknown). Its timestamp is its start.
 ///
 /// ```
 /// use slipring::{Key, Resource, Scope, Signal, Source, Span};

@@ -3,14 +3,17 @@
 use super::body::Of;
 use super::span::{Head, Span};
 use super::written::Written;
-use super::{AttributesRef, Source, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, ValueRef};
+use super::{
+    AttributesRef, Source, SpanEvent, SpanId, SpanKind, SpanLink, StatusCode, TraceId, ValueRef,
+};
 use crate::wire::Fields;
 use std::borrow::Cow;
 
-/// Writes a [`Span`], field by field, into a chunk that the thread fills: an allocation for some hundred spans, none for each.
+/// Writes a [`Span`], field by field, into a chunk that the thread fills: an allocation for some
+/// hundred spans, none for each.
 ///
-/// Texts and values are borrowed until [`build`](SpanBuilder::build). What is given twice is what it was given last, but for
-/// attributes, events and links, which are added.
+/// Texts and values are borrowed until [`build`](SpanBuilder::build). What is given twice is what
+/// it was given last, but for attributes, events and links, which are added.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct SpanBuilder<'a> {
@@ -37,8 +40,8 @@ impl Span {
         SpanBuilder::new()
     }
 
-    /// Begins a span that is as this one, to be changed: for tests, and for processors. Fields that the protocol does not know
-    /// are left out. O(bytes).
+    /// Begins a span that is as this one, to be changed: for tests, and for processors. Fields that
+    /// the protocol does not know are left out. O(bytes).
     pub fn to_builder(&self) -> SpanBuilder<'_> {
         SpanBuilder::from_span(self)
     }
@@ -65,14 +68,19 @@ impl<'a> SpanBuilder<'a> {
             kind: span.kind(),
             start: span.start_unix_nanos(),
             end: span.end_unix_nanos(),
-            dropped: [span.dropped_attributes_count(), span.dropped_events_count(), span.dropped_links_count()],
+            dropped: [
+                span.dropped_attributes_count(),
+                span.dropped_events_count(),
+                span.dropped_links_count(),
+            ],
             code: status.code,
             message: status.message.into(),
             lists,
         }
     }
 
-    /// Sets the resource and scope. Without it, the span is of a process that says nothing of itself.
+    /// Sets the resource and scope. Without it, the span is of a process that says nothing of
+    /// itself.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self

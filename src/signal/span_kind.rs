@@ -34,7 +34,8 @@ pub enum StatusCode {
     Error = 2,
 }
 
-/// How a span ended, borrowed from it. Unset and without a message is also what an absent status means.
+/// How a span ended, borrowed from it. Unset and without a message is also what an absent status
+/// means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StatusRef<'a> {

@@ -3,18 +3,20 @@
 use std::hash::Hash;
 use std::ops::Deref;
 
-/// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a profile's table of
-/// strings, which outside of profiles the protocol has readers take for [`Empty`](Value::Empty).
+/// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a
+/// profile's table of strings, which outside of profiles the protocol has readers take for
+/// [`Empty`](Value::Empty).
 ///
-/// 24 bytes, and no more heap than its contents need: text and lists are boxed slices, so that a record's size is what
-/// it holds. Values nest; dropping, cloning and comparing one recurses as deep as it nests, so a decoder of foreign
-/// input should bound the depth, as protobuf decoders do.
+/// 24 bytes, and no more heap than its contents need: text and lists are boxed slices, so that a
+/// record's size is what it holds. Values nest; dropping, cloning and comparing one recurses as
+/// deep as it nests, so a decoder of foreign input should bound the depth, as protobuf decoders do.
 ///
-/// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read back compares equal,
-/// and `0.0` is not `-0.0`.
+/// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read
+/// back compares equal, and `0.0` is not `-0.0`.
 ///
-/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes look like an array. What JSON has no
-/// number for is in text: `"NaN"`, `"Infinity"`, and whole numbers beyond 2⁵³, which many readers would round.
+/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes
+/// look like an array. What JSON has no number for is in text: `"NaN"`, `"Infinity"`, and whole
+/// numbers beyond 2⁵³, which many readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
@@ -47,11 +49,12 @@ pub struct KeyValue {
     pub value: Value,
 }
 
-/// Named values in the order in which they came. Names should be unique, but whoever sent them decides: duplicates are
-/// kept, and [`get`](Attributes::get) answers with the first.
+/// Named values in the order in which they came. Names should be unique, but whoever sent them
+/// decides: duplicates are kept, and [`get`](Attributes::get) answers with the first.
 ///
-/// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a `Vec` (free of charge
-/// if the `Vec` is full) or an array. Serialised as an object that has each name once, with its last value.
+/// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a
+/// `Vec` (free of charge if the `Vec` is full) or an array. Serialised as an object that has each
+/// name once, with its last value.
 ///
 /// ```
 /// use slipring::Value;
@@ -201,7 +204,10 @@ mod tests {
 
     #[test]
     fn displays_for_a_person() {
-        let inner = Attributes::from([("sum", Value::Double(1.5)), ("raw", Value::Bytes([0xab, 1].into()))]);
+        let inner = Attributes::from([
+            ("sum", Value::Double(1.5)),
+            ("raw", Value::Bytes([0xab, 1].into())),
+        ]);
         let value = Value::from(vec![Value::from("text"), Value::from(inner), Value::from(true)]);
         assert_eq!(value.to_string(), "[text, {sum=1.5, raw=ab01}, true]");
     }

@@ -1,4 +1,5 @@
-//! What views have in common: they print, serialise and compare as structs of what their accessors give.
+//! What views have in common: they print, serialise and compare as structs of what their accessors
+//! give.
 
 /// A value as it is serialised for reading.
 #[cfg(feature = "serde")]
@@ -11,7 +12,8 @@ macro_rules! plain {
     };
 }
 
-/// `Debug`, `Serialize` and equality of views, by these accessors. Those that are `in nanos` are times.
+/// `Debug`, `Serialize` and equality of views, by these accessors. Those that are `in nanos` are
+/// times.
 macro_rules! view {
     ($($view:ident { $($field:ident $(in $plain:ident)?),* $(,)? })*) => {$(
         impl fmt::Debug for $view<'_> {
@@ -81,14 +83,15 @@ macro_rules! record {
                 self.source().service_namespace()
             }
 
-            /// Copies the record out of what it came in: the copy owns its bytes, and shares only its
-            /// [`source`](Self::source). A few allocations.
+            /// Copies the record out of what it came in: the copy owns its bytes, and shares only
+            /// its [`source`](Self::source). A few allocations.
             ///
-            /// A record that somebody holds (an answer, a bookmark's reader, the stream of evictions) keeps more than its own
-            /// bytes: all of a request between 4 and 256 KiB, most of which is records, or else a piece of at most 256 KiB of
-            /// one; of records that were built, or came few at a time, a chunk of at most 16 KiB and what its records share.
-            /// Who holds few records for long holds copies.
-            /// A [class of its own](crate::StoreBuilder::class) does so by itself.
+            /// A record that somebody holds (an answer, a bookmark's reader, the stream of
+            /// evictions) keeps more than its own bytes: all of a request between 4 and 256 KiB,
+            /// most of which is records, or else a piece of at most 256 KiB of one; of records that
+            /// were built, or came few at a time, a chunk of at most 16 KiB and what its records
+            /// share. Who holds few records for long holds copies. A [class of its
+            /// own](crate::StoreBuilder::class) does so by itself.
             pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }

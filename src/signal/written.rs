@@ -41,7 +41,9 @@ impl Written {
     pub(super) fn copy(&mut self, from: Fields<'_>, numbers: &[(u32, u32)]) {
         for field in from {
             let number = numbers.iter().find(|(number, _)| *number == field.number);
-            number.iter().for_each(|(_, number)| self.writer().always_bytes(*number, field.raw.bytes()));
+            number
+                .iter()
+                .for_each(|(_, number)| self.writer().always_bytes(*number, field.raw.bytes()));
         }
     }
 

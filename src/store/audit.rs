@@ -50,7 +50,9 @@ pub enum AuditError {
     #[error(transparent)]
     Breach(#[from] Breach),
     /// The audit was called inside a hook or a visit.
-    #[error("called inside a hook or a visit, which the audit would have to wait for; call it elsewhere")]
+    #[error(
+        "called inside a hook or a visit, which the audit would have to wait for; call it elsewhere"
+    )]
     Reentrant,
 }
 
@@ -68,7 +70,9 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
         loop {
             let inside = reentrancy::enter();
             let guard = engine.lock_indexer(number);
-            let checked = Auditor { engine, shard: guard.shard(), index: guard.index, guard: &guard, number }.check();
+            let checked =
+                Auditor { engine, shard: guard.shard(), index: guard.index, guard: &guard, number }
+                    .check();
             // If the lock was taken over meanwhile, the check has looked at words that another
             // thread was changing, and counts for nothing.
             let is_current = guard.is_current();
@@ -123,16 +127,22 @@ impl<T: Signal> Auditor<'_, T> {
     /// Checks the order of the cursors, and that no more records are visible than the capacity.
     fn check_cursors(&self) -> Result<(), Breach> {
         let shard = self.shard;
-        let (reclaimed, evicted, indexed) = (self.guard.reclaimed(), self.guard.evicted(), self.indexed());
+        let (reclaimed, evicted, indexed) =
+            (self.guard.reclaimed(), self.guard.evicted(), self.indexed());
         let claimed = shard.claimed();
         let end = reclaimed + shard.slots.places();
         if !(reclaimed <= evicted && evicted <= indexed && indexed <= claimed && claimed <= end) {
-            let what = format!("cursors out of order: {reclaimed} ≤ {evicted} ≤ {indexed} ≤ {claimed} ≤ {end}");
+            let what = format!(
+                "cursors out of order: {reclaimed} ≤ {evicted} ≤ {indexed} ≤ {claimed} ≤ {end}"
+            );
             return Err(self.breach(4, what));
         }
         let live = claimed - shard.low(claimed).min(claimed);
         if live > shard.capacity() {
-            return Err(self.breach(4, format!("{live} records are visible, capacity is {}", shard.capacity())));
+            return Err(self.breach(
+                4,
+                format!("{live} records are visible, capacity is {}", shard.capacity()),
+            ));
         }
         Ok(())
     }
@@ -148,11 +158,17 @@ impl<T: Signal> Auditor<'_, T> {
                 continue;
             }
             if !head.holds(sequence) {
-                return Err(self.breach(1, format!("sequence {sequence} is indexed, but its slot holds another")));
+                return Err(self.breach(
+                    1,
+                    format!("sequence {sequence} is indexed, but its slot holds another"),
+                ));
             }
             heap += head.heap();
             if !self.index.blocks.times(sequence).contains(&head.time()) {
-                return Err(self.breach(2, format!("the time of record {sequence} lies outside its block's range")));
+                return Err(self.breach(
+                    2,
+                    format!("the time of record {sequence} lies outside its block's range"),
+                ));
             }
             if sequence.is_multiple_of(64) {
                 self.index.heartbeat();
@@ -160,12 +176,18 @@ impl<T: Signal> Auditor<'_, T> {
         }
         let counted = self.index.heap.get();
         if (std::mem::needs_drop::<T>() || shard.byte_budget.is_some()) && heap != counted {
-            return Err(self.breach(4, format!("{counted} heap bytes are counted, but the records have {heap}")));
+            return Err(self.breach(
+                4,
+                format!("{counted} heap bytes are counted, but the records have {heap}"),
+            ));
         }
         if let Some(budget) = &shard.byte_budget {
             let (kept, taken) = (shard.kept_bytes(), budget.reserved());
             if kept > taken {
-                return Err(self.breach(4, format!("records keep {kept} bytes, but only {taken} are reserved")));
+                return Err(self.breach(
+                    4,
+                    format!("records keep {kept} bytes, but only {taken} are reserved"),
+                ));
             }
         }
         Ok(())
@@ -173,7 +195,11 @@ impl<T: Signal> Auditor<'_, T> {
 
     /// Checks the keys and the links of one index. Counts in `newest_counts` for how many keys each
     /// record is the newest.
-    fn check_index(&self, index: usize, newest_counts: &mut HashMap<u64, u8>) -> Result<u64, Breach> {
+    fn check_index(
+        &self,
+        index: usize,
+        newest_counts: &mut HashMap<u64, u8>,
+    ) -> Result<u64, Breach> {
         let shard = self.shard;
         let names = T::INDEXES;
         let name = names.as_ref()[index];
@@ -188,10 +214,15 @@ impl<T: Signal> Auditor<'_, T> {
                 self.index.heartbeat();
             }
             let print = head.print(index);
-            let print_of = |record: &T| record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key));
-            let key = self.engine.guarded(|| reader.read_one(self.number, sequence, print_of)).flatten();
+            let print_of = |record: &T| {
+                record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key))
+            };
+            let key =
+                self.engine.guarded(|| reader.read_one(self.number, sequence, print_of)).flatten();
             if key.is_some_and(|key| key != print) {
-                let what = format!("index {name}: the key of record {sequence} is not the one it was indexed by");
+                let what = format!(
+                    "index {name}: the key of record {sequence} is not the one it was indexed by"
+                );
                 return Err(self.breach(2, what));
             }
             if print == NO_KEY {
@@ -204,7 +235,9 @@ impl<T: Signal> Auditor<'_, T> {
             // the window, or nowhere.
             let leads_outside = before.is_none() && link <= sequence && sequence - link < evicted;
             if link != expected_link && !leads_outside {
-                let what = format!("index {name}: record {sequence} links back by {link}, not by {expected_link}");
+                let what = format!(
+                    "index {name}: record {sequence} links back by {link}, not by {expected_link}"
+                );
                 return Err(self.breach(2, what));
             }
         }
@@ -236,12 +269,17 @@ impl<T: Signal> Auditor<'_, T> {
         for place in self.index.places(index) {
             entries += 1;
             if !expected.remove(&place) {
-                let what = format!("index {name}: the entry for place {place} leads to no key's newest record");
+                let what = format!(
+                    "index {name}: the entry for place {place} leads to no key's newest record"
+                );
                 return Err(self.breach(1, what));
             }
         }
         if !expected.is_empty() {
-            return Err(self.breach(2, format!("index {name}: {} keys of live records have no entry", expected.len())));
+            return Err(self.breach(
+                2,
+                format!("index {name}: {} keys of live records have no entry", expected.len()),
+            ));
         }
         Ok(entries)
     }

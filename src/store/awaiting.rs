@@ -49,7 +49,12 @@ impl<T: Signal> Store<T> {
     /// # Panics
     /// Polling panics if the waker panics when it is cloned, because the task could not be woken.
     pub fn push_async(&self, record: T) -> PushFuture<'_, T> {
-        PushFuture { engine: self.engine(), record: Some(record), ticket: Ticket::default(), waited: false }
+        PushFuture {
+            engine: self.engine(),
+            record: Some(record),
+            ticket: Ticket::default(),
+            waited: false,
+        }
     }
 }
 
@@ -62,10 +67,13 @@ impl<T: Signal> Future for PushFuture<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { engine, record, ticket, waited } = &mut *self;
         let engine = *engine;
-        let meta = engine.meta(record.as_mut().expect("the future is not polled after it was ready"));
+        let meta =
+            engine.meta(record.as_mut().expect("the future is not polled after it was ready"));
         let mut push = || {
             let claimed = match &meta {
-                Ok(meta) => engine.claim(std::slice::from_ref(meta), OnFull::Reject).map(|claim| (claim, meta)),
+                Ok(meta) => engine
+                    .claim(std::slice::from_ref(meta), OnFull::Reject)
+                    .map(|claim| (claim, meta)),
                 Err(reason) => Err(*reason),
             };
             match claimed {

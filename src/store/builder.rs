@@ -71,8 +71,8 @@ impl<T: Signal> StoreBuilder<T> {
 
     /// Sets the most bytes that one record may take: its slot plus its own
     /// [`heap_bytes`](Signal::heap_bytes). Larger records are handed back with
-    /// [`Rejection::TooLarge`](crate::error::Rejection::TooLarge), and counted. By default there is no
-    /// limit.
+    /// [`Rejection::TooLarge`](crate::error::Rejection::TooLarge), and counted. By default there is
+    /// no limit.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -92,7 +92,8 @@ impl<T: Signal> StoreBuilder<T> {
 
     /// Limits the bytes that records may keep, in addition to their number: their slots plus their
     /// own [`heap_bytes`](Signal::heap_bytes). Above the limit, the oldest records of a shard are
-    /// evicted with the reason [`Bytes`](crate::store::EvictReason::Bytes). By default there is no limit.
+    /// evicted with the reason [`Bytes`](crate::store::EvictReason::Bytes). By default there is no
+    /// limit.
     ///
     /// Each shard gets a part of the limit in proportion to its capacity. The limit is applied as
     /// records are indexed: within a millisecond or so, or by [`flush`](Store::flush). Until then,
@@ -100,8 +101,9 @@ impl<T: Signal> StoreBuilder<T> {
     /// record. When that is used up, a push finds no room, as if no slot were free.
     ///
     /// A record that alone takes more than its shard's part, or more than 4 GiB of heap, is [too
-    /// large](crate::error::Rejection::TooLarge). With a class of its own, or with many shards, that part
-    /// is small. Memory for all slots of the capacity is reserved regardless of this limit.
+    /// large](crate::error::Rejection::TooLarge). With a class of its own, or with many shards,
+    /// that part is small. Memory for all slots of the capacity is reserved regardless of this
+    /// limit.
     ///
     /// The contents of [`Shared`](crate::Shared) parts do not count here. They have a limit of
     /// their own, of the same size. While the parts that this store's records brought take more,
@@ -176,14 +178,18 @@ impl<T: Signal> StoreBuilder<T> {
         self.class(records, T::is_error)
     }
 
-    /// Like [`error_class`](StoreBuilder::error_class), for the records for which `picks` returns true.
-    /// `picks` runs on the pushing thread, before the record enters the ring, and must not block. A
-    /// store has at most one such class.
+    /// Like [`error_class`](StoreBuilder::error_class), for the records for which `picks` returns
+    /// true. `picks` runs on the pushing thread, before the record enters the ring, and must not
+    /// block. A store has at most one such class.
     ///
     /// Everything else is the same as without a class: the order of records, what queries see, and
     /// how positions are named. A thread that alternates between the classes begins a new run each
     /// time, which costs as much as another push.
-    pub fn class(mut self, records: usize, picks: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+    pub fn class(
+        mut self,
+        records: usize,
+        picks: impl Fn(&T) -> bool + Send + Sync + 'static,
+    ) -> Self {
         self.settings.class = Some((records, ClassPredicate(Arc::new(picks))));
         self
     }

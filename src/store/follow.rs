@@ -77,7 +77,12 @@ impl<T: Signal> Store<T> {
     ) -> Result<Follower<T>, QueryError> {
         ask(self.query()).since(&bookmark).can_be_followed()?;
         Ok(Follower {
-            state: FollowerState { engine: self.share_engine(), ask: Box::new(ask), bookmark, missed: 0 },
+            state: FollowerState {
+                engine: self.share_engine(),
+                ask: Box::new(ask),
+                bookmark,
+                missed: 0,
+            },
             #[cfg(feature = "async")]
             ticket: Default::default(),
         })
@@ -90,7 +95,9 @@ impl<T: Signal + Clone> FollowerState<T> {
     fn read(&mut self) -> Option<Answer<T>> {
         let query = (self.ask)(Query::new(&self.engine)).since(&self.bookmark).order(Order::Oldest);
         let mut news = query.collect().expect("the query was valid when the follower was created");
-        self.bookmark.clone_from(news.report.bookmark.as_ref().expect("a query since a bookmark returns the next one"));
+        self.bookmark.clone_from(
+            news.report.bookmark.as_ref().expect("a query since a bookmark returns the next one"),
+        );
         self.missed += news.report.missed;
         if news.is_empty() {
             return None;

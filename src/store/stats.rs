@@ -32,8 +32,8 @@ pub struct Stats {
     pub offered: u64,
     /// Records that have left the store.
     pub evicted: EvictedCounts,
-    /// The part of these numbers that belongs to the [class](crate::StoreBuilder::class) of its own, if
-    /// there is one.
+    /// The part of these numbers that belongs to the [class](crate::StoreBuilder::class) of its
+    /// own, if there is one.
     pub class: Option<ClassStats>,
     /// Records that were rejected.
     pub rejected: RejectedCounts,
@@ -152,7 +152,11 @@ impl Stats {
         let index = |(number, &name): (usize, &&'static str)| IndexStats {
             name,
             entries: query::distinct(engine, number),
-            directory_bytes: engine.shards.iter().map(|shard| shard.directory_bytes(number) as u64).sum(),
+            directory_bytes: engine
+                .shards
+                .iter()
+                .map(|shard| shard.directory_bytes(number) as u64)
+                .sum(),
         };
         let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
 
@@ -172,7 +176,8 @@ impl Stats {
                 class.evicted += departures;
             }
             // Read at another moment than `claimed`, so it is clamped. It lags by at most a ring.
-            let indexed = shard.indexed().clamp(claimed.saturating_sub(shard.slots.places()), claimed);
+            let indexed =
+                shard.indexed().clamp(claimed.saturating_sub(shard.slots.places()), claimed);
             lag += claimed - indexed;
             capacity += shard.capacity();
             heads += shard.slots.head_bytes() + shard.other_index_bytes();
@@ -236,7 +241,10 @@ impl serde::Serialize for Stats {
         map.serialize_entry("total_memory_bytes", &self.total_memory_bytes)?;
         for index in &self.indexes {
             map.serialize_entry(&format!("{}_index_entries", index.name), &index.entries)?;
-            map.serialize_entry(&format!("{}_index_directory_bytes", index.name), &index.directory_bytes)?;
+            map.serialize_entry(
+                &format!("{}_index_directory_bytes", index.name),
+                &index.directory_bytes,
+            )?;
         }
         map.serialize_entry("offered", &self.offered)?;
         map.serialize_entry("evicted", &self.evicted)?;

@@ -90,7 +90,10 @@ struct Registration<'a>(&'a AtomicU32);
 impl EventCount {
     pub(crate) fn new() -> Self {
         Self {
-            register: CachePadded::new(Register { waiting: AtomicU32::new(0), epoch: AtomicU64::new(0) }),
+            register: CachePadded::new(Register {
+                waiting: AtomicU32::new(0),
+                epoch: AtomicU64::new(0),
+            }),
             lock: Mutex::new(Tasks::default()),
             changed: Condvar::new(),
             panics: Count::new(),
@@ -103,7 +106,11 @@ impl EventCount {
     }
 
     /// Blocks until `ready` returns a value or the deadline passes.
-    pub(crate) fn wait<R>(&self, deadline: Option<Instant>, mut ready: impl FnMut() -> Option<R>) -> Option<R> {
+    pub(crate) fn wait<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
         self.register.waiting.fetch_add(1, Ordering::Relaxed);
         let _registration = Registration(&self.register.waiting);
         let mut epoch = self.register.epoch.load(Ordering::Relaxed);
@@ -137,7 +144,10 @@ impl EventCount {
             guard = match remaining {
                 None => self.changed.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner()),
                 Some(remaining) => {
-                    self.changed.wait_timeout(guard, remaining).unwrap_or_else(|poisoned| poisoned.into_inner()).0
+                    self.changed
+                        .wait_timeout(guard, remaining)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .0
                 }
             };
         }
@@ -326,7 +336,8 @@ impl ModelEvent {
     #[cfg(feature = "async")]
     pub async fn wait_as_task(&self, mut ready: impl FnMut() -> bool) {
         let mut ticket = Ticket::default();
-        std::future::poll_fn(|context| self.0.poll(&mut ticket, context, || ready().then_some(()))).await;
+        std::future::poll_fn(|context| self.0.poll(&mut ticket, context, || ready().then_some(())))
+            .await;
         self.0.leave(&mut ticket);
     }
 }
@@ -396,7 +407,10 @@ mod tests {
         assert!(catch_unwind(AssertUnwindSafe(|| event.wait(None, panics))).is_err());
         let mut ticket = Ticket::default();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(catch_unwind(AssertUnwindSafe(|| event.poll(&mut ticket, &mut context, panics))).is_err());
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| event.poll(&mut ticket, &mut context, panics)))
+                .is_err()
+        );
         event.leave(&mut ticket);
         assert_eq!(event.register.waiting.load(Ordering::Relaxed), 0);
     }

@@ -128,7 +128,10 @@ pub(crate) fn planted(fault: Fault) -> bool {
     static PLANTED: OnceLock<Option<Fault>> = OnceLock::new();
     let planted = PLANTED.get_or_init(|| {
         let name = std::env::var("SLIPRING_FAULT").ok()?;
-        Some(Fault::named(&name).unwrap_or_else(|| panic!("SLIPRING_FAULT={name}: there is no such fault")))
+        Some(
+            Fault::named(&name)
+                .unwrap_or_else(|| panic!("SLIPRING_FAULT={name}: there is no such fault")),
+        )
     });
     *planted == Some(fault)
 }

@@ -72,12 +72,18 @@ pub(crate) mod thread {
 
     /// Starts a named thread.
     #[cfg(not(loom))]
-    pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name(name).spawn(run)
     }
 
     #[cfg(loom)]
-    pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         loom::thread::Builder::new().name(name).spawn(run)
     }
 
@@ -194,14 +200,18 @@ pub(crate) fn load_before_cas(word: &AtomicU64) -> u64 {
     #[cfg(not(loom))]
     return word.load(Ordering::Acquire);
     #[cfg(loom)]
-    word.compare_exchange(u64::MAX, u64::MAX, Ordering::AcqRel, Ordering::Acquire).unwrap_or_else(|found| found)
+    word.compare_exchange(u64::MAX, u64::MAX, Ordering::AcqRel, Ordering::Acquire)
+        .unwrap_or_else(|found| found)
 }
 
 /// A cell that the ring's protocol guards.
 ///
 /// Its content is accessed only through closures, so that loom sees each access.
 #[derive(Debug)]
-pub(crate) struct Cell<T>(#[cfg(loom)] loom::cell::UnsafeCell<T>, #[cfg(not(loom))] std::cell::UnsafeCell<T>);
+pub(crate) struct Cell<T>(
+    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+    #[cfg(not(loom))] std::cell::UnsafeCell<T>,
+);
 
 impl<T> Cell<T> {
     #[cfg(not(loom))]

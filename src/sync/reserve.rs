@@ -11,7 +11,10 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 
 /// Allocates a slice of `count` values that `make` produces.
-pub(crate) fn reserve<T>(count: usize, make: impl FnMut() -> T) -> Result<Box<[T]>, TryReserveError> {
+pub(crate) fn reserve<T>(
+    count: usize,
+    make: impl FnMut() -> T,
+) -> Result<Box<[T]>, TryReserveError> {
     let mut all = Vec::new();
     all.try_reserve_exact(count)?;
     all.extend(std::iter::repeat_with(make).take(count));
@@ -71,7 +74,10 @@ pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, Try
     use std::alloc::{Layout, alloc_zeroed};
 
     const { assert!(!std::mem::needs_drop::<T>()) };
-    let words = count.saturating_mul(size_of::<T>()).saturating_add(align_of::<T>()).div_ceil(size_of::<u64>());
+    let words = count
+        .saturating_mul(size_of::<T>())
+        .saturating_add(align_of::<T>())
+        .div_ceil(size_of::<u64>());
     let none = || AtomicU64::new(0);
     let words = match Layout::array::<AtomicU64>(words) {
         Ok(layout) => {
@@ -80,7 +86,8 @@ pub(crate) fn reserve_zeroed<T: Zeroed>(count: usize) -> Result<Reserved<T>, Try
             // with, since that is the layout of an `[AtomicU64]` of this length.
             let zeroed = unsafe {
                 let start = alloc_zeroed(layout).cast::<AtomicU64>();
-                (!start.is_null()).then(|| Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, words)))
+                (!start.is_null())
+                    .then(|| Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, words)))
             };
             // On failure, `reserve` is tried for its error, which names the size asked for.
             zeroed.map_or_else(|| reserve(words, none), Ok)
@@ -125,8 +132,14 @@ mod tests {
             assert_eq!((lines.len(), lines.as_ptr().addr() % 64), (count, 0));
             let all = || lines.iter().flat_map(|line| &line.0);
             assert!(all().all(|word| word.load(Ordering::Relaxed) == 0));
-            all().enumerate().for_each(|(number, word)| word.store(number as u64, Ordering::Relaxed));
-            assert!(all().enumerate().all(|(number, word)| word.load(Ordering::Relaxed) == number as u64));
+            all()
+                .enumerate()
+                .for_each(|(number, word)| word.store(number as u64, Ordering::Relaxed));
+            assert!(
+                all()
+                    .enumerate()
+                    .all(|(number, word)| word.load(Ordering::Relaxed) == number as u64)
+            );
         }
         assert!(reserve_zeroed::<Line>(usize::MAX / 2).is_err());
     }

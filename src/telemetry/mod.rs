@@ -9,7 +9,9 @@ mod together;
 #[cfg(feature = "opentelemetry")]
 pub use sdk::Exporter;
 
-pub use together::{PointedExemplar, ServiceCounts, TelemetryBookmark, TelemetryNews, TraceTelemetry};
+pub use together::{
+    PointedExemplar, ServiceCounts, TelemetryBookmark, TelemetryNews, TraceTelemetry,
+};
 
 use crate::engine::settings::OnFull;
 use crate::error::{BuildError, WaitError};
@@ -129,8 +131,10 @@ impl Telemetry {
 
     /// Returns [`Store::stats`] of each store.
     pub fn stats(&self) -> TelemetryStats {
-        let (traces, logs, metrics) = (self.traces.stats(), self.logs.stats(), self.metrics.stats());
-        let total_memory_bytes = traces.total_memory_bytes + logs.total_memory_bytes + metrics.total_memory_bytes;
+        let (traces, logs, metrics) =
+            (self.traces.stats(), self.logs.stats(), self.metrics.stats());
+        let total_memory_bytes =
+            traces.total_memory_bytes + logs.total_memory_bytes + metrics.total_memory_bytes;
         TelemetryStats { traces, logs, metrics, total_memory_bytes }
     }
 
@@ -207,7 +211,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`StoreBuilder::max_age`](crate::StoreBuilder::max_age). The age applies to all three stores.
+    /// See [`StoreBuilder::max_age`](crate::StoreBuilder::max_age). The age applies to all three
+    /// stores.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -222,9 +227,14 @@ impl TelemetryBuilder {
     /// Builds the three stores.
     ///
     /// # Errors
-    /// As [`StoreBuilder::build`](crate::StoreBuilder::build), for the first store that cannot be built.
+    /// As [`StoreBuilder::build`](crate::StoreBuilder::build), for the first store that cannot be
+    /// built.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        Ok(Telemetry::new(self.store(self.traces)?, self.store(self.logs)?, self.store(self.metrics)?))
+        Ok(Telemetry::new(
+            self.store(self.traces)?,
+            self.store(self.logs)?,
+            self.store(self.metrics)?,
+        ))
     }
 
     fn store<T: Signal>(&self, capacity: usize) -> Result<Store<T>, BuildError> {

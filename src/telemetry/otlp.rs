@@ -7,20 +7,22 @@ use crate::store::Store;
 use bytes::Bytes;
 
 impl Telemetry {
-    /// Takes a request as it came: in protobuf, its records stay ranges of its bytes. O(bytes). It may wait for room, as
-    /// [`Store::push_batch`] does.
+    /// Takes a request as it came: in protobuf, its records stay ranges of its bytes. O(bytes). It
+    /// may wait for room, as [`Store::push_batch`] does.
     ///
-    /// Every record is checked completely first. A request between 4 and 256 KiB is kept without copying it, if at least four
-    /// fifths of it are records, as long as one of its records is. Of others, the records' bytes are copied, in pieces of at
-    /// most 256 KiB, so that no record keeps more than that. JSON is written anew as protobuf.
+    /// Every record is checked completely first. A request between 4 and 256 KiB is kept without
+    /// copying it, if at least four fifths of it are records, as long as one of its records is. Of
+    /// others, the records' bytes are copied, in pieces of at most 256 KiB, so that no record keeps
+    /// more than that. JSON is written anew as protobuf.
     ///
-    /// Each record that is stored counts its own bytes ([`heap_bytes`](Signal::heap_bytes)); what encloses them counts once, as
-    /// long as one of them is held. Of a piece whose oldest records were evicted, their bytes are held and no longer counted:
-    /// at most 256 KiB for each shard, unless somebody else holds its records. A `Vec` or a buffer with room to spare holds
-    /// more than its length, and that is not counted either: give a boxed slice where that matters.
+    /// Each record that is stored counts its own bytes ([`heap_bytes`](Signal::heap_bytes)); what
+    /// encloses them counts once, as long as one of them is held. Of a piece whose oldest records
+    /// were evicted, their bytes are held and no longer counted: at most 256 KiB for each shard,
+    /// unless somebody else holds its records. A `Vec` or a buffer with room to spare holds more
+    /// than its length, and that is not counted either: give a boxed slice where that matters.
     ///
-    /// A record that is larger than [`max_record_bytes`](crate::StoreBuilder::max_record_bytes) is rejected; a resource, a scope or a
-    /// metric that is larger, with its records.
+    /// A record that is larger than [`max_record_bytes`](crate::StoreBuilder::max_record_bytes) is
+    /// rejected; a resource, a scope or a metric that is larger, with its records.
     ///
     /// ```
     /// use slipring::otlp::{Encoding, Kind};
@@ -37,7 +39,12 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`Request::read`]; then nothing was taken.
-    pub fn ingest(&self, kind: Kind, encoding: Encoding, body: impl Into<Bytes>) -> Result<Rejected, OtlpError> {
+    pub fn ingest(
+        &self,
+        kind: Kind,
+        encoding: Encoding,
+        body: impl Into<Bytes>,
+    ) -> Result<Rejected, OtlpError> {
         let mut all = Rejected::default();
         let mut deliver = |request: Request| all.merge(&self.take(request));
         let largest = match kind {
@@ -47,7 +54,9 @@ impl Telemetry {
         };
         let (body, known) = (body.into(), Some(self.known(kind)));
         match encoding {
-            Encoding::Protobuf => read(kind, &body, largest, known, Rejected::default(), &mut deliver)?,
+            Encoding::Protobuf => {
+                read(kind, &body, largest, known, Rejected::default(), &mut deliver)?
+            }
             Encoding::Json => read_json(Some(kind), &body, largest, known, &mut deliver)?,
         }
         Ok(all)
@@ -68,12 +77,17 @@ impl Telemetry {
     ///
     /// # Errors
     /// As [`Request::read`]; then nothing was taken.
-    pub fn take_from(&self, kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Rejected, OtlpError> {
+    pub fn take_from(
+        &self,
+        kind: Kind,
+        encoding: Encoding,
+        body: &[u8],
+    ) -> Result<Rejected, OtlpError> {
         self.ingest(kind, encoding, Bytes::copy_from_slice(body))
     }
 
-    /// Takes a request's records; what was rejected, while it was read or by the stores, and why. O(records). It may wait for room,
-    /// as [`Store::push_batch`] does.
+    /// Takes a request's records; what was rejected, while it was read or by the stores, and why.
+    /// O(records). It may wait for room, as [`Store::push_batch`] does.
     ///
     /// ```
     /// use slipring::Telemetry;

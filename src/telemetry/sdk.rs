@@ -18,10 +18,12 @@ use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Takes what OpenTelemetry's Rust SDK exports into a [`Telemetry`], so that an instrumented program can look at its own recent past.
-/// It exports spans, log records and metrics; give a clone of it to each provider.
+/// Takes what OpenTelemetry's Rust SDK exports into a [`Telemetry`], so that an instrumented
+/// program can look at its own recent past. It exports spans, log records and metrics; give a clone
+/// of it to each provider.
 ///
-/// The SDK calls it on a thread of its own, where it may wait for room. Shutting a provider down leaves the stores open.
+/// The SDK calls it on a thread of its own, where it may wait for room. Shutting a provider down
+/// leaves the stores open.
 ///
 /// ```
 /// use opentelemetry::trace::{Tracer, TracerProvider};
@@ -48,7 +50,8 @@ impl Exporter {
     }
 
     fn take(&self, kind: Kind, request: &impl Message) -> OTelSdkResult {
-        let failed = |error: &dyn std::fmt::Display| Err(OTelSdkError::InternalFailure(error.to_string()));
+        let failed =
+            |error: &dyn std::fmt::Display| Err(OTelSdkError::InternalFailure(error.to_string()));
         match self.telemetry.ingest(kind, Encoding::Protobuf, request.encode_to_vec()) {
             Ok(rejected) if rejected.is_empty() => Ok(()),
             Ok(rejected) => failed(&rejected),

@@ -108,13 +108,22 @@ impl Telemetry {
     /// no index, so every metric point is looked at.
     pub fn trace(&self, id: impl Into<TraceId>) -> TraceTelemetry {
         let id = id.into();
-        let mut logs = self.logs().query().key("trace", id).collect().expect("logs have this index").into_records();
+        let mut logs = self
+            .logs()
+            .query()
+            .key("trace", id)
+            .collect()
+            .expect("logs have this index")
+            .into_records();
         // Sort by time; the stable sort keeps equal times in order of arrival.
         logs.reverse();
         logs.sort_by_key(crate::Signal::timestamp);
         let mut exemplars = Vec::new();
         let points_at = move |exemplar: &ExemplarRef<'_>| exemplar.trace_id() == Some(id);
-        let pointing = self.metrics().query().filter(move |point| point.exemplars().iter().any(|one| points_at(&one)));
+        let pointing = self
+            .metrics()
+            .query()
+            .filter(move |point| point.exemplars().iter().any(|one| points_at(&one)));
         let collected = pointing.for_each_unordered(|_, point| {
             let exemplar = |exemplar: ExemplarRef<'_>| PointedExemplar {
                 source: point.source().clone(),
@@ -130,10 +139,12 @@ impl Telemetry {
     /// Returns the services of which any store holds records, by name. O(records), without copies.
     pub fn services(&self) -> Vec<ServiceCounts> {
         let mut found: BTreeMap<Box<str>, ServiceCounts> = BTreeMap::new();
-        let mut add = |counts: Result<Vec<KeyCount>, QueryError>, field: fn(&mut ServiceCounts) -> &mut u64| {
+        let mut add = |counts: Result<Vec<KeyCount>, QueryError>,
+                       field: fn(&mut ServiceCounts) -> &mut u64| {
             for KeyCount { key, count } in counts.expect("every signal has this index") {
                 let KeyBuf::Text(service) = key else { continue };
-                let none = || ServiceCounts { service: service.clone(), spans: 0, logs: 0, metrics: 0 };
+                let none =
+                    || ServiceCounts { service: service.clone(), spans: 0, logs: 0, metrics: 0 };
                 *field(found.entry(service.clone()).or_insert_with(none)) = count;
             }
         };
@@ -173,7 +184,9 @@ impl Telemetry {
         let mut traces = self.traces().query().since(&bookmark.traces).collect()?;
         let mut logs = self.logs().query().since(&bookmark.logs).collect()?;
         let mut metrics = self.metrics().query().since(&bookmark.metrics).collect()?;
-        let next = |bookmark: &mut Option<Bookmark>| bookmark.take().expect("a query since a bookmark gives the next");
+        let next = |bookmark: &mut Option<Bookmark>| {
+            bookmark.take().expect("a query since a bookmark gives the next")
+        };
         let bookmark = TelemetryBookmark {
             traces: next(&mut traces.report.bookmark),
             logs: next(&mut logs.report.bookmark),

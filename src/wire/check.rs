@@ -1,8 +1,9 @@
 //! Checking a message against its schema: all of it, once, so that whoever reads it cannot fail.
 //!
-//! A message is accepted if `prost` accepts it, and if it nests no deeper than [`depth`](super::depth) allows. A message is *regular* if no field that should be there once comes twice, and if lists of numbers
-//! are packed and in one piece; all known writers write so. Of a regular message, readers may take the first field that they
-//! find.
+//! A message is accepted if `prost` accepts it, and if it nests no deeper than
+//! [`depth`](super::depth) allows. A message is *regular* if no field that should be there once
+//! comes twice, and if lists of numbers are packed and in one piece; all known writers write so. Of
+//! a regular message, readers may take the first field that they find.
 
 use super::depth::DEEPEST;
 use super::read::{Field, Fields, Raw, is_number};
@@ -27,10 +28,16 @@ impl fmt::Display for Wrong {
             Wrong::Underflow => f.write_str("buffer underflow: it ends too soon"),
             Wrong::Varint => f.write_str("invalid varint"),
             Wrong::Tag => f.write_str("invalid tag: there is no field of number 0, or beyond 2²⁹"),
-            Wrong::WireType(number) => write!(f, "field {number} has another wire type than the protocol's"),
-            Wrong::Group => f.write_str("a group without its end, an end without its group, or groups nested too deep"),
+            Wrong::WireType(number) => {
+                write!(f, "field {number} has another wire type than the protocol's")
+            }
+            Wrong::Group => f.write_str(
+                "a group without its end, an end without its group, or groups nested too deep",
+            ),
             Wrong::Utf8 => f.write_str("a text is no UTF-8"),
-            Wrong::TooDeep => f.write_str("recursion limit reached: a value nests more than 32 lists or 28 maps deep"),
+            Wrong::TooDeep => f.write_str(
+                "recursion limit reached: a value nests more than 32 lists or 28 maps deep",
+            ),
         }
     }
 }
@@ -44,7 +51,8 @@ pub(crate) enum Checked {
     Irregular,
 }
 
-/// Checks a message and all in it, and calls `see` with each field of its own. O(bytes), without allocations.
+/// Checks a message and all in it, and calls `see` with each field of its own. O(bytes), without
+/// allocations.
 #[inline]
 pub(crate) fn check<'a>(
     schema: &'static Schema,
@@ -76,7 +84,9 @@ fn walk<'a>(
                 see(field);
                 continue;
             }
-            (Type::Fixed64, Raw::Fixed64(_)) | (Type::Fixed32, Raw::Fixed32(_)) | (Type::Varint, Raw::Varint(_)) => {}
+            (Type::Fixed64, Raw::Fixed64(_))
+            | (Type::Fixed32, Raw::Fixed32(_))
+            | (Type::Varint, Raw::Varint(_)) => {}
             (Type::Bytes, Raw::Bytes(_)) => {}
             (Type::Text, Raw::Bytes(text)) => utf8(text)?,
             (Type::ManyTexts, Raw::Bytes(text)) => {
@@ -100,7 +110,9 @@ fn walk<'a>(
                 }
             }
             // One by one; prost takes it, so we do.
-            (Type::ManyFixed64, Raw::Fixed64(_)) | (Type::ManyVarint, Raw::Varint(_)) => *regular = false,
+            (Type::ManyFixed64, Raw::Fixed64(_)) | (Type::ManyVarint, Raw::Varint(_)) => {
+                *regular = false
+            }
             _ => return Err(Wrong::WireType(number)),
         }
         if once {
@@ -116,7 +128,12 @@ fn walk<'a>(
 
 const _: () = assert!(NUMBERS <= 32);
 
-fn inner(schema: &'static Schema, message: &[u8], depth: usize, regular: &mut bool) -> Result<(), Wrong> {
+fn inner(
+    schema: &'static Schema,
+    message: &[u8],
+    depth: usize,
+    regular: &mut bool,
+) -> Result<(), Wrong> {
     let depth = depth + schema.nests;
     if schema.value && depth > DEEPEST {
         return Err(Wrong::TooDeep);
@@ -137,7 +154,11 @@ fn varint(fields: &mut Fields<'_>) -> Result<u64, Wrong> {
 
 #[cold]
 fn no_varint(bytes: &[u8]) -> Wrong {
-    if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) { Wrong::Underflow } else { Wrong::Varint }
+    if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) {
+        Wrong::Underflow
+    } else {
+        Wrong::Varint
+    }
 }
 
 /// Reads the next field, which has at least a byte.

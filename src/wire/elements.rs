@@ -3,7 +3,8 @@
 use super::check::{Wrong, next};
 use super::read::{Field, Fields, Raw};
 
-/// The fields of a message that nobody has checked: as [`Fields`], but it says where they end too soon.
+/// The fields of a message that nobody has checked: as [`Fields`], but it says where they end too
+/// soon.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements<'a> {
     fields: Fields<'a>,

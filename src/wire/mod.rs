@@ -1,8 +1,9 @@
 //! Protobuf's wire format, as far as OTLP needs it.
 //!
-//! Bytes from outside are checked once, completely, against the schema of their message (`check`). A message in which a field
-//! that should be there once comes twice is rewritten (`regular`). What has passed is read in place (`read`), by code that
-//! cannot fail: it would only see fewer fields. Our own bytes are written field by field (`write`).
+//! Bytes from outside are checked once, completely, against the schema of their message (`check`).
+//! A message in which a field that should be there once comes twice is rewritten (`regular`). What
+//! has passed is read in place (`read`), by code that cannot fail: it would only see fewer fields.
+//! Our own bytes are written field by field (`write`).
 //!
 //! The wire format: <https://protobuf.dev/programming-guides/encoding/>.
 

@@ -1,4 +1,5 @@
-//! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged ends a message.
+//! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged
+//! ends a message.
 
 use super::depth::GROUPS;
 use smallvec::SmallVec;

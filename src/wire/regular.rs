@@ -8,8 +8,9 @@ use super::write::Writer;
 /// Rewrites a checked message so that it is regular and means the same, as the encoding defines it:
 /// <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
 ///
-/// Of a field given twice the last one counts. Messages given twice are merged, lists of numbers become one packed list, and
-/// of a `oneof` only the last member stays. Fields that are not known are kept as they came. O(bytes · depth).
+/// Of a field given twice the last one counts. Messages given twice are merged, lists of numbers
+/// become one packed list, and of a `oneof` only the last member stays. Fields that are not known
+/// are kept as they came. O(bytes · depth).
 pub(crate) fn regular(schema: &'static Schema, message: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(message.len());
     write(schema, message, &mut Writer(&mut written));
@@ -30,7 +31,9 @@ impl Last {
         for Element { number, start, .. } in Elements::of(message).flatten() {
             if let Some(place) = last.places.get_mut(number as usize) {
                 *place = start;
-                if schema.is_member(number) && last.member.is_none_or(|(member, _)| member != number) {
+                if schema.is_member(number)
+                    && last.member.is_none_or(|(member, _)| member != number)
+                {
                     last.member = Some((number, start));
                 }
             }
@@ -56,14 +59,21 @@ fn write(schema: &'static Schema, message: &[u8], writer: &mut Writer<'_>) {
         let is_last = || last.places[number as usize] == element.start;
         let alike = || Elements::of(message).flatten().filter(move |other| other.number == number);
         match known {
-            Type::Many(inner) => writer.nested(number, |writer| write(inner, element.raw.bytes(), writer)),
-            Type::Unknown | Type::ManyTexts => writer.0.extend_from_slice(&message[element.start..element.end]),
-            Type::Fixed64 | Type::Fixed32 | Type::Varint | Type::Text | Type::Bytes if is_last() => {
+            Type::Many(inner) => {
+                writer.nested(number, |writer| write(inner, element.raw.bytes(), writer))
+            }
+            Type::Unknown | Type::ManyTexts => {
+                writer.0.extend_from_slice(&message[element.start..element.end])
+            }
+            Type::Fixed64 | Type::Fixed32 | Type::Varint | Type::Text | Type::Bytes
+                if is_last() =>
+            {
                 writer.0.extend_from_slice(&message[element.start..element.end]);
             }
             Type::Message(inner) if is_last() => {
                 let counting = alike().filter(|other| !last.replaces(schema, other));
-                let merged: Vec<u8> = counting.flat_map(|other| other.raw.bytes()).copied().collect();
+                let merged: Vec<u8> =
+                    counting.flat_map(|other| other.raw.bytes()).copied().collect();
                 writer.nested(number, |writer| write(inner, &merged, writer));
             }
             Type::ManyFixed64 | Type::ManyVarint if is_last() => writer.nested(number, |writer| {

@@ -1,6 +1,7 @@
 //! OTLP's messages: which field has which type.
 //!
-//! After opentelemetry-proto 1.8 and the profiles' additions to values. A test compares each with `prost`'s decoder.
+//! After opentelemetry-proto 1.8 and the profiles' additions to values. A test compares each with
+//! `prost`'s decoder.
 
 use super::depth;
 
@@ -78,7 +79,9 @@ impl Schema {
     }
 }
 
-use Type::{Bytes, Fixed32, Fixed64, Many, ManyFixed64, ManyTexts, ManyVarint, Message, Text, Varint};
+use Type::{
+    Bytes, Fixed32, Fixed64, Many, ManyFixed64, ManyTexts, ManyVarint, Message, Text, Varint,
+};
 
 pub(crate) static ANY_VALUE: Schema = Schema {
     value: true,
@@ -121,7 +124,8 @@ pub(crate) static SPAN: Schema = of([
     (16, Fixed32),
 ]);
 static EVENT: Schema = of([(1, Fixed64), (2, Text), (3, Many(&KEY_VALUE)), (4, Varint)]);
-static LINK: Schema = of([(1, Bytes), (2, Bytes), (3, Text), (4, Many(&KEY_VALUE)), (5, Varint), (6, Fixed32)]);
+static LINK: Schema =
+    of([(1, Bytes), (2, Bytes), (3, Text), (4, Many(&KEY_VALUE)), (5, Varint), (6, Fixed32)]);
 static STATUS: Schema = of([(2, Text), (3, Varint)]);
 
 pub(crate) static LOG: Schema = of([
@@ -205,5 +209,6 @@ pub(crate) static SUMMARY: Schema = of([
     (8, Varint),
 ]);
 static QUANTILE: Schema = of([(1, Fixed64), (2, Fixed64)]);
-static EXEMPLAR: Schema = of([(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Many(&KEY_VALUE))])
-    .with_one_of(1 << 3 | 1 << 6);
+static EXEMPLAR: Schema =
+    of([(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Many(&KEY_VALUE))])
+        .with_one_of(1 << 3 | 1 << 6);

@@ -8,7 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 /// Producers at work until the phase is over, and somebody who looks things up.
-fn run(plan: &Plan, scene: &Scene, make: impl Fn(u64) -> Sample + Sync, look_up: impl Fn(u64) + Sync) {
+fn run(
+    plan: &Plan,
+    scene: &Scene,
+    make: impl Fn(u64) -> Sample + Sync,
+    look_up: impl Fn(u64) + Sync,
+) {
     team(|team| {
         let (make, look_up) = (&make, &look_up);
         for producer in 0..plan.producers {
@@ -35,7 +40,12 @@ fn scene(plan: &Plan) -> Scene {
 pub fn one_key(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     let look_up = |_| {
-        let count = scene.store.query().key("name", "the only one").count().expect("there is such an index");
+        let count = scene
+            .store
+            .query()
+            .key("name", "the only one")
+            .count()
+            .expect("there is such an index");
         assert!(count <= plan.capacity);
         scene.look_up(1);
     };
@@ -46,14 +56,23 @@ pub fn one_key(plan: &Plan) -> Outcome {
     scene.end(plan)
 }
 
-/// No two records have a key in common, such as span names with an id in them: indexes take no more than what is held needs.
+/// No two records have a key in common, such as span names with an id in them: indexes take no more
+/// than what is held needs.
 pub fn new_keys(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     let name = |number: u64| format!("GET /cart/{number}");
     let look_up = |turn| {
         let number = Sample::<0>::numbered(0, turn);
-        let answer = scene.store.query().key("name", &*name(number)).collect().expect("there is such an index");
-        assert!(answer.len() <= 1 && answer.iter().all(|sample| sample.number == number && sample.is_whole()));
+        let answer = scene
+            .store
+            .query()
+            .key("name", &*name(number))
+            .collect()
+            .expect("there is such an index");
+        assert!(
+            answer.len() <= 1
+                && answer.iter().all(|sample| sample.number == number && sample.is_whole())
+        );
     };
     team(|team| {
         let scene = &scene;
@@ -84,25 +103,39 @@ pub fn new_keys(plan: &Plan) -> Outcome {
 /// Keys of 64 KiB, of nothing, and of 64 KiB that differ in their last byte only.
 pub fn large_keys(plan: &Plan) -> Outcome {
     const LARGE: usize = 64 << 10;
-    let scene = Scene::new(Store::builder().capacity(plan.capacity.min(1_000))).expect("such a store can be");
+    let scene = Scene::new(Store::builder().capacity(plan.capacity.min(1_000)))
+        .expect("such a store can be");
     let name = |number: u64| match number % 5 {
         0 => String::new(),
         last => "k".repeat(LARGE - 1) + ["", "a", "b", "c", "d"][last as usize],
     };
     let look_up = |turn: u64| {
         let wanted = name(turn);
-        let answer = scene.store.query().key("name", &*wanted).limit(5).collect().expect("there is such an index");
+        let answer = scene
+            .store
+            .query()
+            .key("name", &*wanted)
+            .limit(5)
+            .collect()
+            .expect("there is such an index");
         assert!(answer.iter().all(|sample| sample.name == wanted && sample.is_whole()));
     };
     run(plan, &scene, |number| Sample::new(number, number % 5, name(number), number), look_up);
     scene.settle(plan);
-    let found = |last| scene.store.query().key("name", &*name(last)).count().expect("there is such an index");
-    assert_eq!((0..5).map(found).sum::<usize>(), scene.store.len(), "each record is found by its key");
+    let found = |last| {
+        scene.store.query().key("name", &*name(last)).count().expect("there is such an index")
+    };
+    assert_eq!(
+        (0..5).map(found).sum::<usize>(),
+        scene.store.len(),
+        "each record is found by its key"
+    );
     assert!(scene.store.keys("name").expect("there is such an index").len() <= 5);
     scene.end(plan)
 }
 
-/// One service bursts while others trickle: the burst evicts them, by arrival, and no index is the worse for it.
+/// One service bursts while others trickle: the burst evicts them, by arrival, and no index is the
+/// worse for it.
 pub fn bursts(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     team(|team| {
@@ -110,7 +143,12 @@ pub fn bursts(plan: &Plan) -> Outcome {
         for trickling in 1..=plan.producers {
             team.spawn(move || {
                 (0..).take_while(|_| scene.is_running()).for_each(|count| {
-                    scene.push(Sample::new(Sample::<0>::numbered(trickling, count), trickling, "trickle", count));
+                    scene.push(Sample::new(
+                        Sample::<0>::numbered(trickling, count),
+                        trickling,
+                        "trickle",
+                        count,
+                    ));
                     thread::sleep(Duration::from_millis(1));
                 });
             });

@@ -10,17 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Stores that come and go before memory is looked at for the first time, and at least until it is for the last.
+/// Stores that come and go before memory is looked at for the first time, and at least until it is
+/// for the last.
 const SETTLED: u64 = 50;
 const STORES: u64 = 150;
 
-/// Bytes a store that may be kept once it has been given back, by the allocator: less than the slots of one take.
+/// Bytes a store that may be kept once it has been given back, by the allocator: less than the
+/// slots of one take.
 const LEFT: u64 = 32 << 10;
 
-/// Each producer and each reader lives for a few calls only, and every other one ends in a panic: after its calls, with a follower
-/// in hand, or while it looks at a record.
+/// Each producer and each reader lives for a few calls only, and every other one ends in a panic:
+/// after its calls, with a follower in hand, or while it looks at a record.
 pub fn dying_threads(plan: &Plan) -> Outcome {
-    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let scene =
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let lived = AtomicU64::new(0);
     let before = scene.store.stats().total_memory_bytes;
     team(|team| {
@@ -47,14 +50,17 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
         scene.rest(plan);
         scene.stop();
     });
-    // Directories of some keys, and marks of as many readers as there were at once: nothing for each thread that ever lived.
-    let (lived, grown) = (lived.into_inner(), scene.store.stats().total_memory_bytes.saturating_sub(before));
+    // Directories of some keys, and marks of as many readers as there were at once: nothing for
+    // each thread that ever lived.
+    let (lived, grown) =
+        (lived.into_inner(), scene.store.stats().total_memory_bytes.saturating_sub(before));
     assert!(grown < 1 << 20, "{grown} bytes more after {lived} threads");
     scene.end(plan).noting("threads that lived", lived)
 }
 
 fn push_some(scene: &Scene, life: u64) {
-    (0..life % 40).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(life, count))));
+    (0..life % 40)
+        .for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(life, count))));
 }
 
 fn ask_some(scene: &Scene, life: u64) {
@@ -70,7 +76,8 @@ fn ask_some(scene: &Scene, life: u64) {
     }
 }
 
-/// Stores are made, used by several threads, and dropped while handles, followers and streams are still about.
+/// Stores are made, used by several threads, and dropped while handles, followers and streams are
+/// still about.
 pub fn short_lives(plan: &Plan) -> Outcome {
     let threads = system::threads();
     let until = Instant::now() + plan.length;
@@ -90,7 +97,10 @@ pub fn short_lives(plan: &Plan) -> Outcome {
     plan.until("stores end with their last handle", || Arc::strong_count(&token) == 1);
     let grown = system::resident().saturating_sub(settled);
     let stores = outcome.stores;
-    assert!(stores < STORES || grown < LEFT * (stores - SETTLED), "{grown} bytes more after {stores} stores");
+    assert!(
+        stores < STORES || grown < LEFT * (stores - SETTLED),
+        "{grown} bytes more after {stores} stores"
+    );
     outcome
 }
 
@@ -99,7 +109,8 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     let builder = if round % 3 == 2 { builder.manual() } else { builder };
     let scene = Scene::<0>::new(builder).expect("such a store can be");
     let weak = scene.store.downgrade();
-    let (inside, by_hook, token) = (weak.clone(), Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::clone(token));
+    let (inside, by_hook, token) =
+        (weak.clone(), Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::clone(token));
     let counts = Arc::clone(&by_hook);
     scene.store.on_evict(move |_, sample, _| {
         let _ = &token;
@@ -118,7 +129,9 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
         for producer in 0..plan.producers {
             let scene = &scene;
             team.spawn(move || {
-                (0..500).for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(producer, count))));
+                (0..500).for_each(|count| {
+                    scene.push(Scene::ordinary(Sample::<0>::numbered(producer, count)))
+                });
             });
         }
         team.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
@@ -134,14 +147,23 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     while follower.try_recv().is_some() {}
     let outcome = if round.is_multiple_of(2) {
         let outcome = scene.end(plan);
-        assert!(weak.upgrade().is_none(), "a store that has been shut down is gone with its last handle");
-        assert!(matches!(follower.recv_timeout(Duration::from_secs(5)), Ok(None)), "followers end with their store");
+        assert!(
+            weak.upgrade().is_none(),
+            "a store that has been shut down is gone with its last handle"
+        );
+        assert!(
+            matches!(follower.recv_timeout(Duration::from_secs(5)), Ok(None)),
+            "followers end with their store"
+        );
         outcome
     } else {
         // Another way to end: the last handle goes while somebody waits.
         let waiting = thread::spawn(move || follower.recv());
         let outcome = scene.end_by_drop(plan);
-        assert!(matches!(waiting.join(), Ok(Ok(_))), "who waits for news is told that there will be none");
+        assert!(
+            matches!(waiting.join(), Ok(Ok(_))),
+            "who waits for news is told that there will be none"
+        );
         outcome
     };
     outcome.noting("pushed by hooks", pushed - refused).noting("refused to hooks", refused)

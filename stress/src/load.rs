@@ -14,15 +14,16 @@ use std::time::Duration;
 
 type Shape = fn(StoreBuilder<Sample>) -> StoreBuilder<Sample>;
 
-/// Whether somebody is told what leaves: hooks, subscribers. If not, whoever pushes lets records go as well, not the indexer alone.
+/// Whether somebody is told what leaves: hooks, subscribers. If not, whoever pushes lets records go
+/// as well, not the indexer alone.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
     Somebody,
     Nobody,
 }
 
-/// Stores of every make: as they come; one shard that rejects; nobody to index but who pushes; rules of retention; fingerprints that
-/// collide.
+/// Stores of every make: as they come; one shard that rejects; nobody to index but who pushes;
+/// rules of retention; fingerprints that collide.
 const SHAPES: [(Told, Shape); 7] = [
     (Told::Somebody, |builder| builder),
     (Told::Nobody, |builder| builder),
@@ -41,11 +42,15 @@ const AGE: Duration = Duration::from_millis(30);
 
 pub fn mixed(plan: &Plan) -> Outcome {
     let part = plan.length / SHAPES.len() as u32;
-    SHAPES.into_iter().map(|(told, shape)| mix(plan, told, shape, part)).fold(Outcome::default(), Outcome::and)
+    SHAPES
+        .into_iter()
+        .map(|(told, shape)| mix(plan, told, shape, part))
+        .fold(Outcome::default(), Outcome::and)
 }
 
 fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
-    let scene = Scene::new(shape(Store::builder().capacity(plan.capacity))).expect("such a store can be");
+    let scene =
+        Scene::new(shape(Store::builder().capacity(plan.capacity))).expect("such a store can be");
     let hooked = Arc::new(AtomicU64::new(0));
     if told == Told::Somebody {
         let seen = Arc::clone(&hooked);
@@ -60,23 +65,28 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
         let scene = &scene;
         team.spawn(|| while_running(scene, |_| followed.go_on(scene)));
         if told == Told::Somebody {
-            team.spawn(|| while_running(scene, |_| _ = streamed.fetch_add(come_and_go(scene), Relaxed)));
+            team.spawn(|| {
+                while_running(scene, |_| _ = streamed.fetch_add(come_and_go(scene), Relaxed))
+            });
         }
         team.spawn(|| while_running(scene, |turn| look_after(scene, turn)));
         for producer in 0..plan.producers {
             team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         let kinds: [fn(&Scene, u64); 4] = [one_key, page_by_page, whole, by_bookmark];
-        for (reader, kind) in (0..plan.readers).flat_map(|reader| kinds.map(|kind| (reader, kind))) {
+        for (reader, kind) in (0..plan.readers).flat_map(|reader| kinds.map(|kind| (reader, kind)))
+        {
             team.spawn(move || while_running(scene, |turn| kind(scene, reader + turn)));
         }
         plan.rest(length);
         plan.until("records are cleared, and subscribers get some", || {
-            scene.store.stats().evicted.cleared > 0 && (told == Told::Nobody || streamed.load(Relaxed) > 0)
+            scene.store.stats().evicted.cleared > 0
+                && (told == Told::Nobody || streamed.load(Relaxed) > 0)
         });
         scene.stop();
     });
-    // Where records leave by their age, all of them are due by then, and none leaves while the books are closed.
+    // Where records leave by their age, all of them are due by then, and none leaves while the
+    // books are closed.
     thread::sleep(4 * AGE);
     scene.settle(plan);
     if told == Told::Somebody {
@@ -87,9 +97,14 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
     let stats = scene.store.stats();
     assert_eq!(stats.caught_panics, 0);
     let (followed, missed) = followed.end(&scene);
-    assert_eq!(followed + missed, stats.offered - stats.rejected.total(), "each record was followed or missed");
+    assert_eq!(
+        followed + missed,
+        stats.offered - stats.rejected.total(),
+        "each record was followed or missed"
+    );
     let outcome = scene.end(plan);
-    let outcome = outcome.noting("cleared", stats.evicted.cleared).noting("streamed", streamed.into_inner());
+    let outcome =
+        outcome.noting("cleared", stats.evicted.cleared).noting("streamed", streamed.into_inner());
     outcome.noting("followed", followed).noting("missed by followers", missed)
 }
 
@@ -108,7 +123,12 @@ struct Followed {
 impl Followed {
     fn from_the_beginning(scene: &Scene) -> Self {
         let follower = scene.store.follow_from(scene.store.beginning(), |query| query.limit(500));
-        Self { follower: follower.expect("it can be followed"), last: HashMap::new(), received: 0, missed: 0 }
+        Self {
+            follower: follower.expect("it can be followed"),
+            last: HashMap::new(),
+            received: 0,
+            missed: 0,
+        }
     }
 
     fn go_on(&mut self, scene: &Scene) {
@@ -122,7 +142,10 @@ impl Followed {
         for (position, sample) in news.positions.iter().zip(&news.records) {
             assert!(sample.is_whole());
             let before = self.last.insert(position.shard(), position.sequence());
-            assert!(before.is_none_or(|before| before < position.sequence()), "{position} came after {before:?}");
+            assert!(
+                before.is_none_or(|before| before < position.sequence()),
+                "{position} came after {before:?}"
+            );
         }
         self.received += news.len() as u64;
         self.missed += news.report.missed;
@@ -195,7 +218,11 @@ fn whole(scene: &Scene, turn: u64) {
     let (store, capacity) = (&scene.store, scene.store.capacity());
     match turn % 4 {
         0 => {
-            let all = store.query().filter(|sample| sample.number % 2 == 0).par_collect().expect("it can be asked");
+            let all = store
+                .query()
+                .filter(|sample| sample.number % 2 == 0)
+                .par_collect()
+                .expect("it can be asked");
             assert!(all.iter().all(|sample| sample.is_whole() && sample.number % 2 == 0));
         }
         1 => {
@@ -213,7 +240,11 @@ fn whole(scene: &Scene, turn: u64) {
                 assert!(sample.is_whole());
                 seen += 1;
             };
-            store.query().any_of("key", [1u64, 2, 3]).for_each(visit).expect("there is such an index");
+            store
+                .query()
+                .any_of("key", [1u64, 2, 3])
+                .for_each(visit)
+                .expect("there is such an index");
             assert!(seen <= capacity + capacity / 2);
         }
     }
@@ -232,6 +263,9 @@ fn by_bookmark(scene: &Scene, turn: u64) {
     scene.looked_up();
     if again.report.missed == 0 && first.report.missed == 0 {
         let lens = (first.len(), again.len());
-        assert!(first.positions == again.positions, "what lies between two cuts changed: {lens:?} records");
+        assert!(
+            first.positions == again.positions,
+            "what lies between two cuts changed: {lens:?} records"
+        );
     }
 }

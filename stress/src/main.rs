@@ -26,12 +26,13 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use stop::Stop;
 
-/// Attacks stores from every side: more producers than cores, readers that sleep, producers suspended where it hurts most, keys and times as
-/// they should not be, panics everywhere.
+/// Attacks stores from every side: more producers than cores, readers that sleep, producers
+/// suspended where it hurts most, keys and times as they should not be, panics everywhere.
 ///
-/// Each phase ends in the audit and in the books: everything that was pushed is held, has been evicted or came back, and every
-/// record that was made is held or was dropped, once. The first phase that does not end well is the last one, and the exit status
-/// is 1; so is that of a run that Ctrl-C has ended.
+/// Each phase ends in the audit and in the books: everything that was pushed is held, has been
+/// evicted or came back, and every record that was made is held or was dropped, once. The first
+/// phase that does not end well is the last one, and the exit status is 1; so is that of a run that
+/// Ctrl-C has ended.
 #[derive(Debug, Parser)]
 #[command(name = "slipring-stress", version)]
 struct Arguments {
@@ -78,7 +79,11 @@ const PHASES: [Phase; 15] = [
         what: "a shop's spans, logs and metrics in three stores; traces, series, graphs",
         run: telemetry::telemetry,
     },
-    Phase { name: "sleeping-reader", what: "a reader sleeps inside a query", run: stalls::sleeping_reader },
+    Phase {
+        name: "sleeping-reader",
+        what: "a reader sleeps inside a query",
+        run: stalls::sleeping_reader,
+    },
     Phase {
         name: "suspended-producers",
         what: "more producers than shards stand between claim and publish, or anywhere",
@@ -94,12 +99,20 @@ const PHASES: [Phase; 15] = [
         what: "the indexer stands in a hook; stores that reject, and that wait",
         run: stalls::starved_indexer,
     },
-    Phase { name: "deaf-subscriber", what: "a subscriber never reads", run: stalls::deaf_subscriber },
+    Phase {
+        name: "deaf-subscriber",
+        what: "a subscriber never reads",
+        run: stalls::deaf_subscriber,
+    },
     Phase { name: "one-key", what: "one key for everything", run: keys::one_key },
     Phase { name: "new-keys", what: "a new key with every record", run: keys::new_keys },
     Phase { name: "large-keys", what: "keys of 64 KiB, and of nothing", run: keys::large_keys },
     Phase { name: "bursts", what: "one service bursts while others trickle", run: keys::bursts },
-    Phase { name: "times", what: "timestamps zero, equal, backwards, at the ends of the range", run: times::times },
+    Phase {
+        name: "times",
+        what: "timestamps zero, equal, backwards, at the ends of the range",
+        run: times::times,
+    },
     Phase {
         name: "panics",
         what: "panics in hooks, keys, clones, drops, tests; sizes that can't be",
@@ -110,7 +123,11 @@ const PHASES: [Phase; 15] = [
         what: "threads that live for a few calls, and die in a panic",
         run: lives::dying_threads,
     },
-    Phase { name: "short-lives", what: "stores made and dropped in a loop", run: lives::short_lives },
+    Phase {
+        name: "short-lives",
+        what: "stores made and dropped in a loop",
+        run: lives::short_lives,
+    },
 ];
 
 /// How a phase ended.
@@ -150,7 +167,8 @@ impl Report {
 /// A number above 0, as seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds above 0, such as 2 or 0.5".to_owned())
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| "give seconds above 0, such as 2 or 0.5".to_owned())
 }
 
 /// Writes a number with a comma after each three digits.
@@ -190,7 +208,9 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         readers: arguments.readers.into(),
         stop: Stop::listen().map_err(io::Error::other)?,
     };
-    let chosen = |phase: &&Phase| arguments.phases.is_empty() || arguments.phases.iter().any(|name| name == phase.name);
+    let chosen = |phase: &&Phase| {
+        arguments.phases.is_empty() || arguments.phases.iter().any(|name| name == phase.name)
+    };
     let phases: Vec<&Phase> = PHASES.iter().filter(chosen).collect();
     if !arguments.json {
         writeln!(
@@ -208,7 +228,8 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
             "s"
         )?;
     }
-    let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}").expect("the template is sound");
+    let style =
+        ProgressStyle::with_template("{spinner} {msg}, {elapsed}").expect("the template is sound");
     scene::keep_panics();
     let mut ended = Vec::new();
     for phase in phases {
@@ -232,7 +253,8 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         }
     }
     let stopped = plan.stop.is_asked();
-    let report = Report { stopped, in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
+    let report =
+        Report { stopped, in_order: ended.iter().all(|end| end.failure.is_none()), phases: ended };
     if arguments.json {
         write_json(out, &report)?;
     } else {
@@ -267,11 +289,22 @@ impl Ended {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let (phase, seconds) = (self.phase, self.seconds);
         if let Some(outcome) = &self.outcome {
-            let counts = [outcome.offered, outcome.evicted.total(), outcome.rejected.total(), outcome.lookups];
+            let counts = [
+                outcome.offered,
+                outcome.evicted.total(),
+                outcome.rejected.total(),
+                outcome.lookups,
+            ];
             let [offered, evicted, rejected, lookups] = counts.map(thousands);
-            writeln!(out, "{phase:<20}{offered:>14}{evicted:>14}{rejected:>12}{lookups:>12}{seconds:>8.1}")?;
-            let notes: Vec<_> =
-                outcome.notes.iter().map(|(what, number)| format!("{what} {}", thousands(*number))).collect();
+            writeln!(
+                out,
+                "{phase:<20}{offered:>14}{evicted:>14}{rejected:>12}{lookups:>12}{seconds:>8.1}"
+            )?;
+            let notes: Vec<_> = outcome
+                .notes
+                .iter()
+                .map(|(what, number)| format!("{what} {}", thousands(*number)))
+                .collect();
             if !notes.is_empty() {
                 writeln!(out, "  {}", notes.join(", "))?;
             }

@@ -16,7 +16,8 @@ pub fn panics(plan: &Plan) -> Outcome {
 }
 
 fn throw(plan: &Plan, hooked: bool) -> Outcome {
-    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let scene =
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let told = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&told);
     if hooked {
@@ -59,11 +60,18 @@ fn throw(plan: &Plan, hooked: bool) -> Outcome {
     scene.settle(plan);
     let stats = scene.store.stats();
     if hooked {
-        assert_eq!(told.load(Relaxed), stats.evicted.total(), "the other hook is told of each eviction");
+        assert_eq!(
+            told.load(Relaxed),
+            stats.evicted.total(),
+            "the other hook is told of each eviction"
+        );
     }
     // Each key that panicked, and each hook; of the drops those that were the store's to do.
     let (surely, drops) = (thrown(Trouble::Key) + thrown(Trouble::Hook), thrown(Trouble::Drop));
-    assert!((surely..=surely + drops).contains(&stats.caught_panics), "{surely} and up to {drops} panics: {stats:?}");
+    assert!(
+        (surely..=surely + drops).contains(&stats.caught_panics),
+        "{surely} and up to {drops} panics: {stats:?}"
+    );
     scene.end(plan).noting("caught panics", stats.caught_panics)
 }
 
@@ -97,7 +105,8 @@ fn ask(scene: &Scene, turn: u64) {
     answered.expect("it can be asked");
 }
 
-/// Where Rust lets one see that memory is lacking: sizes that can't be are refused, before anything is allocated.
+/// Where Rust lets one see that memory is lacking: sizes that can't be are refused, before anything
+/// is allocated.
 fn refused_sizes() {
     for capacity in [usize::MAX, usize::MAX / size_of::<Sample>(), 1 << 40] {
         let refused = Store::<Sample>::builder().capacity(capacity).shards(1).build();

@@ -7,7 +7,8 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-/// How many samples this process has made, clones included, and dropped. Spread over lines, because each thread counts all the time.
+/// How many samples this process has made, clones included, and dropped. Spread over lines, because
+/// each thread counts all the time.
 struct Census([Line; LINES]);
 
 #[repr(align(128))]
@@ -18,7 +19,8 @@ struct Line {
 
 const LINES: usize = 32;
 
-static CENSUS: Census = Census([const { Line { made: AtomicU64::new(0), dropped: AtomicU64::new(0) } }; LINES]);
+static CENSUS: Census =
+    Census([const { Line { made: AtomicU64::new(0), dropped: AtomicU64::new(0) } }; LINES]);
 
 thread_local!(static LINE: Cell<usize> = const { Cell::new(usize::MAX) });
 
@@ -36,7 +38,9 @@ impl Census {
 
 /// Samples that were made and not dropped: exact once nobody makes any.
 pub fn alive() -> u64 {
-    let sum = |count: fn(&Line) -> &AtomicU64| CENSUS.0.iter().map(|line| count(line).load(Relaxed)).sum::<u64>();
+    let sum = |count: fn(&Line) -> &AtomicU64| {
+        CENSUS.0.iter().map(|line| count(line).load(Relaxed)).sum::<u64>()
+    };
     sum(|line| &line.made).wrapping_sub(sum(|line| &line.dropped))
 }
 
@@ -83,9 +87,12 @@ pub struct Sample<const BODY: usize = 0> {
 const COUNTED: u32 = 40;
 
 fn check(number: u64, key: u64, time: u64, name: &str) -> u64 {
-    let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ key.rotate_left(17) ^ time.rotate_left(43);
+    let mixed =
+        number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ key.rotate_left(17) ^ time.rotate_left(43);
     let bytes = name.as_bytes();
-    mixed.wrapping_add(bytes.len() as u64).wrapping_add(u64::from(bytes.last().copied().unwrap_or_default()))
+    mixed
+        .wrapping_add(bytes.len() as u64)
+        .wrapping_add(u64::from(bytes.last().copied().unwrap_or_default()))
 }
 
 impl<const BODY: usize> Sample<BODY> {

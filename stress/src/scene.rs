@@ -36,7 +36,8 @@ impl Plan {
         }
     }
 
-    /// Waits until it is so, also if the user has had enough: phases end as they should, only sooner.
+    /// Waits until it is so, also if the user has had enough: phases end as they should, only
+    /// sooner.
     pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let until = Instant::now() + PATIENCE;
         while !is_so() && !has_failed() {
@@ -187,7 +188,10 @@ impl<const BODY: usize> Scene<BODY> {
                 0 => {
                     let batch: Vec<_> = (0..20).map(|_| next()).collect();
                     let pushed = self.store.push_batch(batch);
-                    self.count(20, pushed.as_ref().map_or_else(|error| error.rejected.len() as u64, |_| 0));
+                    self.count(
+                        20,
+                        pushed.as_ref().map_or_else(|error| error.rejected.len() as u64, |_| 0),
+                    );
                     let_go(pushed);
                 }
                 1 => {
@@ -208,7 +212,8 @@ impl<const BODY: usize> Scene<BODY> {
 
     /// Asks for samples of one key, and sees whether they are what they should be.
     pub fn look_up(&self, key: u64) {
-        let answer = self.store.query().key("key", key).limit(50).collect().expect("there is such an index");
+        let answer =
+            self.store.query().key("key", key).limit(50).collect().expect("there is such an index");
         let mut last = vec![u64::MAX; self.store.shards()];
         for (position, sample) in answer.positions.iter().zip(&answer.records) {
             let before = std::mem::replace(&mut last[position.shard()], position.sequence());
@@ -224,13 +229,18 @@ impl<const BODY: usize> Scene<BODY> {
     /// Pushes a sample whose name no other has, and finds it at once, unless it has gone again.
     pub fn push_and_find(&self, number: u64) {
         let name = format!("own {number}");
-        let Ok(position) = self.store.push(Sample::new(number, number % KEYS, name.clone(), number)) else {
+        let Ok(position) =
+            self.store.push(Sample::new(number, number % KEYS, name.clone(), number))
+        else {
             return self.count(1, 1);
         };
         self.count(1, 0);
         let found = self.store.query().key("name", &*name).count().expect("there is such an index");
         // Who is there now has been there all the time.
-        assert!(found == 1 || self.store.get(position).is_err(), "{position} was pushed, is held, and was not found");
+        assert!(
+            found == 1 || self.store.get(position).is_err(),
+            "{position} was pushed, is held, and was not found"
+        );
         self.looked_up();
     }
 
@@ -240,13 +250,15 @@ impl<const BODY: usize> Scene<BODY> {
         }
     }
 
-    /// Lets the threads go on for a phase's length, and until more has come in than the store holds.
+    /// Lets the threads go on for a phase's length, and until more has come in than the store
+    /// holds.
     pub fn rest(&self, plan: &Plan) {
         plan.rest(plan.length);
         plan.until("the store is full", || self.store.stats().evicted.total() > 0);
     }
 
-    /// Waits until everything is indexed, and what was evicted has been dropped, which may be some milliseconds later.
+    /// Waits until everything is indexed, and what was evicted has been dropped, which may be some
+    /// milliseconds later.
     pub fn settle(&self, plan: &Plan) {
         self.store.flush().expect("not called from inside");
         plan.until("what was evicted is dropped", || {
@@ -255,8 +267,9 @@ impl<const BODY: usize> Scene<BODY> {
         });
     }
 
-    /// The books, once nobody pushes any more: everything pushed is held, has been evicted or came back; everything held is found; every
-    /// record that was made is held or was dropped, and all of them are gone with the store.
+    /// The books, once nobody pushes any more: everything pushed is held, has been evicted or came
+    /// back; everything held is found; every record that was made is held or was dropped, and all
+    /// of them are gone with the store.
     pub fn end(self, plan: &Plan) -> Outcome {
         let before = self.alive_before;
         self.end_by(plan, |store| {
@@ -265,7 +278,8 @@ impl<const BODY: usize> Scene<BODY> {
         })
     }
 
-    /// As [`end`](Scene::end), but nobody shuts the store down: its last handle goes, and its thread a moment later.
+    /// As [`end`](Scene::end), but nobody shuts the store down: its last handle goes, and its
+    /// thread a moment later.
     pub fn end_by_drop(self, plan: &Plan) -> Outcome {
         let before = self.alive_before;
         self.end_by(plan, |store| {
@@ -286,8 +300,16 @@ impl<const BODY: usize> Scene<BODY> {
         assert_eq!(stats.rejected.total(), refused, "rejected is what came back");
         assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
         assert!(stats.count <= stats.capacity);
-        assert_eq!(store.query().count().expect("it can be asked") as u64, stats.count, "what is held is found");
-        assert_eq!(alive() - alive_before, stats.count, "records that are held are those that were not dropped");
+        assert_eq!(
+            store.query().count().expect("it can be asked") as u64,
+            stats.count,
+            "what is held is found"
+        );
+        assert_eq!(
+            alive() - alive_before,
+            stats.count,
+            "records that are held are those that were not dropped"
+        );
         end(store);
         Outcome { lookups: lookups.into_inner(), ..Outcome::of(&stats) }
     }

@@ -18,7 +18,8 @@ const FILLED: u64 = 4;
 
 /// A reader that sleeps inside a query, with a record in its hands.
 pub fn sleeping_reader(plan: &Plan) -> Outcome {
-    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity).shards(4)).expect("such a store can be");
+    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity).shards(4))
+        .expect("such a store can be");
     let asleep = AtomicBool::new(false);
     let awake = AtomicBool::new(false);
     team(|team| {
@@ -34,7 +35,10 @@ pub fn sleeping_reader(plan: &Plan) -> Outcome {
                     while !awake.load(Relaxed) && !has_failed() {
                         thread::sleep(Duration::from_millis(1));
                     }
-                    assert!(sample.is_whole() && sample.number == number, "it is still the record it was");
+                    assert!(
+                        sample.is_whole() && sample.number == number,
+                        "it is still the record it was"
+                    );
                 };
                 scene.store.query().limit(1).for_each(sleep).expect("it can be asked");
             }
@@ -61,7 +65,8 @@ fn others_go_on<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what:
     assert!(scene.store.query().count().expect("it can be asked") as u64 <= capacity);
 }
 
-/// Bytes of a record that are moved between a claim and its publication, so that a signal is likely to find a producer there.
+/// Bytes of a record that are moved between a claim and its publication, so that a signal is likely
+/// to find a producer there.
 const BULK: usize = 1 << 15;
 
 /// Where threads rest until they are let through.
@@ -100,7 +105,8 @@ const SHARDS: usize = 2;
 /// Threads that are suspended together.
 const VICTIMS: u64 = 6;
 
-/// Runs work on threads that can be suspended, until the scene ends; each ends only when its entry of the second list is dropped.
+/// Runs work on threads that can be suspended, until the scene ends; each ends only when its entry
+/// of the second list is dropped.
 macro_rules! victims {
     ($team:expr, $scene:expr, $work:expr) => {{
         let (sender, came) = mpsc::channel();
@@ -111,19 +117,25 @@ macro_rules! victims {
             let (sender, scene) = (sender.clone(), $scene);
             $team.spawn(move || {
                 sender.send(Suspendable::this()).expect("somebody waits for it");
-                let work = || (0..).take_while(|_| scene.is_running()).for_each(|count| $work(scene, number, count));
+                let work = || {
+                    (0..)
+                        .take_while(|_| scene.is_running())
+                        .for_each(|count| $work(scene, number, count))
+                };
                 // Whatever happens in there, the thread stays until it may leave.
                 let worked = catch_unwind(AssertUnwindSafe(work));
                 let _ = leave.recv();
                 worked.unwrap_or_else(|panic| resume_unwind(panic));
             });
         }
-        let victims: Vec<Suspendable> = (0..VICTIMS).map(|_| came.recv().expect("it has started")).collect();
+        let victims: Vec<Suspendable> =
+            (0..VICTIMS).map(|_| came.recv().expect("it has started")).collect();
         (victims, leaves)
     }};
 }
 
-/// More producers than there are shards are suspended at once between claim and publish, and many times wherever they have got to.
+/// More producers than there are shards are suspended at once between claim and publish, and many
+/// times wherever they have got to.
 pub fn suspended_producers(plan: &Plan) -> Outcome {
     // Each record has 32 KiB.
     let capacity = (plan.capacity / 40).clamp(64, 4_096);
@@ -144,33 +156,47 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
             });
         }
         // Everybody else rests: what is claimed and not there is the victims'.
-        let in_hand = || scene.store.len().saturating_sub(scene.store.query().count().expect("it can be asked"));
+        let in_hand = || {
+            scene.store.len().saturating_sub(scene.store.query().count().expect("it can be asked"))
+        };
         let until = Instant::now() + plan.length;
         gate.close(plan, others);
         while (Instant::now() < until || most <= SHARDS) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
-            // SAFETY: none ends before it may leave, which is when `alive` is dropped, below; and this guard is the only one.
+            // SAFETY: none ends before it may leave, which is when `alive` is dropped, below; and
+            // this guard is the only one.
             let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
             let claims = in_hand();
             most = most.max(claims);
             if claims > SHARDS || suspended % 8 == 0 {
                 gate.open();
-                others_go_on(plan, scene, &format!("producers stand, {claims} of them between claim and publish"));
+                others_go_on(
+                    plan,
+                    scene,
+                    &format!("producers stand, {claims} of them between claim and publish"),
+                );
                 gate.close(plan, others);
             }
             in_between += claims as u64;
             drop(held);
-            assert!(suspended < 100_000, "no signals have found enough producers between claim and publish");
+            assert!(
+                suspended < 100_000,
+                "no signals have found enough producers between claim and publish"
+            );
         }
         scene.stop();
         drop(alive);
     });
-    let outcome = scene.end(plan).noting("suspended", suspended).noting("between claim and publish", in_between);
+    let outcome = scene
+        .end(plan)
+        .noting("suspended", suspended)
+        .noting("between claim and publish", in_between);
     outcome.noting("of these at once", most as u64)
 }
 
-/// Threads that index, count, audit and read are suspended wherever they have got to, also with the token of a shard in their hands.
+/// Threads that index, count, audit and read are suspended wherever they have got to, also with the
+/// token of a shard in their hands.
 pub fn suspended_workers(plan: &Plan) -> Outcome {
     let builder = Store::builder().capacity(plan.capacity).shards(SHARDS).on_full(OnFull::Reject);
     let scene = Scene::<0>::new(builder).expect("such a store can be");
@@ -214,7 +240,8 @@ impl Scene<BULK> {
     }
 }
 
-/// The indexer stands in a hook, for as long as it takes to fill the store: pushes come back, or wait, and nothing is lost.
+/// The indexer stands in a hook, for as long as it takes to fill the store: pushes come back, or
+/// wait, and nothing is lost.
 pub fn starved_indexer(plan: &Plan) -> Outcome {
     starve(plan, OnFull::Reject).and(starve(plan, OnFull::Wait))
 }
@@ -253,10 +280,18 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
                 "a producer that waits is let through while nothing is reclaimed"
             );
         }
-        // Where somebody sleeps with a token, another index is made, of sixteen at the most. Nothing else takes memory.
+        // Where somebody sleeps with a token, another index is made, of sixteen at the most.
+        // Nothing else takes memory.
         let but_indexes = |stats: &Stats| stats.total_memory_bytes - stats.index_memory_bytes;
-        assert_eq!(but_indexes(&after), but_indexes(&before), "memory grows while the indexer stands still");
-        assert!(after.index_memory_bytes < 16 * at_first, "indexes grow while the indexer stands still");
+        assert_eq!(
+            but_indexes(&after),
+            but_indexes(&before),
+            "memory grows while the indexer stands still"
+        );
+        assert!(
+            after.index_memory_bytes < 16 * at_first,
+            "indexes grow while the indexer stands still"
+        );
         (0..KEYS).for_each(|key| scene.look_up(key));
         starved.store(false, Relaxed);
         others_go_on(plan, scene, "the indexer catches up");
@@ -267,7 +302,8 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
 
 /// A subscriber that never reads: what it has no room for is dropped and counted.
 pub fn deaf_subscriber(plan: &Plan) -> Outcome {
-    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let scene =
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     let buffer = plan.capacity as u64 / 100;
     let stream = scene.store.evictions(buffer as usize).expect("it is the first");
     team(|team| {

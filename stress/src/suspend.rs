@@ -1,4 +1,5 @@
-//! Suspending threads of this process at whatever instruction they have got to, by a signal whose handler does not return.
+//! Suspending threads of this process at whatever instruction they have got to, by a signal whose
+//! handler does not return.
 
 use std::io;
 use std::sync::Once;
@@ -17,7 +18,8 @@ extern "C" fn hold(_: libc::c_int) {
     HELD.fetch_add(1, SeqCst);
     while !RELEASED.load(SeqCst) {
         let moment = libc::timespec { tv_sec: 0, tv_nsec: 500_000 };
-        // SAFETY: `nanosleep` may be called in a handler; it reads the first argument, which lives, and takes null for the second.
+        // SAFETY: `nanosleep` may be called in a handler; it reads the first argument, which lives,
+        // and takes null for the second.
         unsafe { libc::nanosleep(&raw const moment, std::ptr::null_mut()) };
     }
     HELD.fetch_sub(1, SeqCst);
@@ -28,11 +30,15 @@ impl Suspendable {
     pub fn this() -> Self {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(|| {
-            // SAFETY: `sigaction` is plain old data, for which zeroes are a value: no flags, an empty mask.
+            // SAFETY: `sigaction` is plain old data, for which zeroes are a value: no flags, an
+            // empty mask.
             let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
             action.sa_sigaction = hold as *const () as usize;
-            // SAFETY: the handler is a function of the signature that `sa_sigaction` without SA_SIGINFO wants, and does what handlers may.
-            let failed = unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) } != 0;
+            // SAFETY: the handler is a function of the signature that `sa_sigaction` without
+            // SA_SIGINFO wants, and does what handlers may.
+            let failed =
+                unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }
+                    != 0;
             assert!(!failed, "SIGUSR1 can be handled: {}", io::Error::last_os_error());
         });
         // SAFETY: it has no preconditions.

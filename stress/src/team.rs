@@ -1,4 +1,5 @@
-//! Scoped threads whose end ThreadSanitizer sees. The standard library, which it does not look into, has its own way to wait for them.
+//! Scoped threads whose end ThreadSanitizer sees. The standard library, which it does not look
+//! into, has its own way to wait for them.
 
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -20,7 +21,10 @@ pub fn team<'env, R>(lead: impl for<'scope> FnOnce(Team<'scope, 'env>) -> R) -> 
 }
 
 impl<'scope> Team<'scope, '_> {
-    pub fn spawn<R: Send + 'scope>(self, work: impl FnOnce() -> R + Send + 'scope) -> ScopedJoinHandle<'scope, R> {
+    pub fn spawn<R: Send + 'scope>(
+        self,
+        work: impl FnOnce() -> R + Send + 'scope,
+    ) -> ScopedJoinHandle<'scope, R> {
         self.0.spawn(|| {
             let result = work();
             ENDED.fetch_add(1, AcqRel);

@@ -21,7 +21,8 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     let pushed = team(|team| {
         let (telemetry, over, lookups) = (&telemetry, &over, &lookups);
         let produce = move |pool| load::push(telemetry, pool, over).expect("the store is open");
-        let producers: Vec<_> = pools.iter().map(|pool| team.spawn(move || produce(pool))).collect();
+        let producers: Vec<_> =
+            pools.iter().map(|pool| team.spawn(move || produce(pool))).collect();
         for reader in 0..plan.readers {
             team.spawn(move || {
                 for turn in reader.. {
@@ -39,8 +40,12 @@ pub fn telemetry(plan: &Plan) -> Outcome {
             [stats.traces, stats.logs, stats.metrics].iter().all(|stats| stats.evicted.total() > 0)
         });
         over.store(true, Relaxed);
-        let pushed = producers.into_iter().map(|producer| producer.join().expect("a producer does not panic"));
-        pushed.fold([0; 3], |sums, counts| std::array::from_fn(|signal| sums[signal] + counts[signal]))
+        let pushed = producers
+            .into_iter()
+            .map(|producer| producer.join().expect("a producer does not panic"));
+        pushed.fold([0; 3], |sums, counts| {
+            std::array::from_fn(|signal| sums[signal] + counts[signal])
+        })
     });
     let [spans, logs, points] = pushed;
     let outcome = Outcome { lookups: lookups.into_inner(), ..Outcome::default() };
@@ -54,13 +59,16 @@ pub fn telemetry(plan: &Plan) -> Outcome {
 /// Prepares a pool for each producer, on threads of their own.
 fn pools(producers: u64) -> Vec<Pool> {
     std::thread::scope(|scope| {
-        let prepare = |seed| scope.spawn(move || load::prepare(Shop::new(seed), PREPARED, &AtomicU64::new(0)));
+        let prepare = |seed| {
+            scope.spawn(move || load::prepare(Shop::new(seed), PREPARED, &AtomicU64::new(0)))
+        };
         let pools: Vec<_> = (1..=producers).map(prepare).collect();
         pools.into_iter().map(|pool| pool.join().expect("a shop does not panic")).collect()
     })
 }
 
-/// These records can't count themselves, but share their resources, which can: they end with the last record that has them.
+/// These records can't count themselves, but share their resources, which can: they end with the
+/// last record that has them.
 fn charged(pools: &[Pool]) -> Ledger {
     let ledger = Ledger::default();
     for (request, points) in pools.iter().flatten() {
@@ -106,7 +114,11 @@ fn end<T: Signal>(store: &Store<T>, pushed: u64) -> Outcome {
     assert_eq!(stats.offered, pushed, "offered is what was pushed");
     assert_eq!(stats.rejected.total(), 0, "an open store takes records");
     assert_eq!(stats.offered, stats.count + stats.evicted.total());
-    assert_eq!(store.query().count().expect("it can be asked") as u64, stats.count, "what is held is found");
+    assert_eq!(
+        store.query().count().expect("it can be asked") as u64,
+        stats.count,
+        "what is held is found"
+    );
     store.shutdown().expect("not called from inside");
     Outcome::of(&stats)
 }

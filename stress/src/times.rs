@@ -31,12 +31,15 @@ const RANGES: [RangeInclusive<u64>; 6] = [
 ];
 
 pub fn times(plan: &Plan) -> Outcome {
-    let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+    let scene =
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
     team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
             team.spawn(move || {
-                scene.produce(producer, |number| Sample::new(number, number % KEYS, "timed", time(number)));
+                scene.produce(producer, |number| {
+                    Sample::new(number, number % KEYS, "timed", time(number))
+                });
             });
         }
         for reader in 0..plan.readers {
@@ -44,9 +47,15 @@ pub fn times(plan: &Plan) -> Outcome {
                 (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
                     let range = &RANGES[turn as usize % RANGES.len()];
                     for order in [Order::Latest, Order::Earliest] {
-                        let query = scene.store.query().key("key", turn % KEYS).between(range.clone());
-                        let answer = query.order(order).limit(50).collect().expect("it can be asked");
-                        assert!(answer.iter().all(|sample| sample.is_whole() && range.contains(&sample.time)));
+                        let query =
+                            scene.store.query().key("key", turn % KEYS).between(range.clone());
+                        let answer =
+                            query.order(order).limit(50).collect().expect("it can be asked");
+                        assert!(
+                            answer
+                                .iter()
+                                .all(|sample| sample.is_whole() && range.contains(&sample.time))
+                        );
                         let times = answer.iter().map(|sample| sample.time);
                         match order {
                             Order::Latest => assert!(times.is_sorted_by(|a, b| a >= b)),
@@ -62,8 +71,12 @@ pub fn times(plan: &Plan) -> Outcome {
     });
     for range in RANGES {
         let between = scene.store.query().between(range.clone()).count().expect("it can be asked");
-        let looked =
-            scene.store.query().filter(|sample| range.contains(&sample.time)).count().expect("it can be asked");
+        let looked = scene
+            .store
+            .query()
+            .filter(|sample| range.contains(&sample.time))
+            .count()
+            .expect("it can be asked");
         assert_eq!(between, looked, "records between {range:?}");
     }
     scene.end(plan)

@@ -1,4 +1,5 @@
-//! The stress program, at a small size: every phase ends in order, and its books show that it did something.
+//! The stress program, at a small size: every phase ends in order, and its books show that it did
+//! something.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -11,15 +12,17 @@ fn stress(arguments: &[&str]) -> (Option<i32>, Value) {
     let report = serde_json::from_slice(&output.stdout);
     (
         output.status.code(),
-        report.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr))),
+        report
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr))),
     )
 }
 
 #[test]
 fn every_phase_ends_in_order() {
     let (_, listed) = stress(&["--list"]);
-    let names =
-        |list: &Value, name| list.as_array().unwrap().iter().map(|phase| phase[name].clone()).collect::<Vec<_>>();
+    let names = |list: &Value, name| {
+        list.as_array().unwrap().iter().map(|phase| phase[name].clone()).collect::<Vec<_>>()
+    };
     let (code, report) = stress(&["--length", "0.3", "--capacity", "1000", "--producers", "5"]);
     assert_eq!((code, &report["in_order"]), (Some(0), &Value::Bool(true)), "{report:#}");
     let phases = report["phases"].as_array().unwrap();
@@ -27,10 +30,16 @@ fn every_phase_ends_in_order() {
     assert!(phases.len() >= 14);
     for phase in phases {
         let count = |name: &str| phase[name].as_u64().unwrap();
-        assert!(count("offered") > count("held") && count("held") > 0 && count("lookups") > 0, "{phase:#}");
+        assert!(
+            count("offered") > count("held") && count("held") > 0 && count("lookups") > 0,
+            "{phase:#}"
+        );
     }
     let noted = |name: &str, what: &str| {
-        let phase = phases.iter().find(|phase| phase["phase"] == name).unwrap_or_else(|| panic!("no phase {name}"));
+        let phase = phases
+            .iter()
+            .find(|phase| phase["phase"] == name)
+            .unwrap_or_else(|| panic!("no phase {name}"));
         phase["notes"][what].as_u64().unwrap_or(0)
     };
     for (phase, what) in [
@@ -58,15 +67,23 @@ fn who_ends_it_is_told_that_it_was_not_all() {
     let mut text = String::new();
     // By then it listens.
     said.read_line(&mut text).unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     said.read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{text}");
-    assert!(text.contains("Stopped after") && !text.contains("\ntimes") && !text.contains("In order"), "{text}");
+    assert!(
+        text.contains("Stopped after") && !text.contains("\ntimes") && !text.contains("In order"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_phase_that_there_is_not_is_told() {
     let output = Command::new(STRESS).args(["nothing"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("suspended-producers"), "it says which there are");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("suspended-producers"),
+        "it says which there are"
+    );
 }

@@ -8,8 +8,8 @@ use syn::visit::{self, Visit};
 /// A module's path from the crate's root: empty for the root itself.
 type Module = Vec<String>;
 
-/// For each module, the modules that define what it names. A path through a re-export leads to the module that defines the
-/// name, so a folder's `mod.rs` does not stand between two files.
+/// For each module, the modules that define what it names. A path through a re-export leads to the
+/// module that defines the name, so a folder's `mod.rs` does not stand between two files.
 pub struct Imports(BTreeMap<String, BTreeSet<String>>);
 
 impl Imports {
@@ -17,7 +17,8 @@ impl Imports {
     pub fn read(src: &Path) -> Self {
         let mut files = BTreeMap::new();
         read_folder(src, &Vec::new(), &mut files);
-        let for_tests: Vec<Module> = files.values().flat_map(|file: &File| file.for_tests.iter().cloned()).collect();
+        let for_tests: Vec<Module> =
+            files.values().flat_map(|file: &File| file.for_tests.iter().cloned()).collect();
         files.retain(|module, _| !for_tests.iter().any(|test| module.starts_with(test)));
         let mut edges = BTreeMap::new();
         for (module, file) in &files {
@@ -30,18 +31,23 @@ impl Imports {
 
     /// Returns each import as importing and imported module.
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|(from, targets)| targets.iter().map(move |to| (from.as_str(), to.as_str())))
+        self.0
+            .iter()
+            .flat_map(|(from, targets)| targets.iter().map(move |to| (from.as_str(), to.as_str())))
     }
 
-    /// Returns the imports between folders that hold no other folder. What lies in `engine/ring/slot.rs` counts for
-    /// `engine::ring`; a file beside folders counts for itself.
+    /// Returns the imports between folders that hold no other folder. What lies in
+    /// `engine/ring/slot.rs` counts for `engine::ring`; a file beside folders counts for itself.
     pub fn between_folders(&self) -> Self {
         let is_inner = |folder: &str| {
-            let mut within = self.0.keys().filter_map(|module| module.strip_prefix(folder)?.strip_prefix("::"));
+            let mut within =
+                self.0.keys().filter_map(|module| module.strip_prefix(folder)?.strip_prefix("::"));
             within.all(|rest| !rest.contains("::"))
         };
         let folder = |module: &str| match module.rsplit_once("::") {
-            _ if self.0.keys().any(|other| other.starts_with(&format!("{module}::"))) => module.to_owned(),
+            _ if self.0.keys().any(|other| other.starts_with(&format!("{module}::"))) => {
+                module.to_owned()
+            }
             Some((folder, _)) if is_inner(folder) => folder.to_owned(),
             _ => module.to_owned(),
         };
@@ -55,16 +61,20 @@ impl Imports {
         Self(edges)
     }
 
-    /// Returns the groups of modules that import from each other in a circle (strongly connected components of more than one).
+    /// Returns the groups of modules that import from each other in a circle (strongly connected
+    /// components of more than one).
     pub fn circles(&self) -> Vec<Vec<String>> {
         let reach: BTreeMap<&str, BTreeSet<&str>> =
             self.0.keys().map(|from| (from.as_str(), self.reach(from))).collect();
         let mut circles: Vec<Vec<String>> = Vec::new();
         for (&from, reached) in &reach {
-            if !reached.contains(from) || circles.iter().any(|circle| circle.iter().any(|module| module == from)) {
+            if !reached.contains(from)
+                || circles.iter().any(|circle| circle.iter().any(|module| module == from))
+            {
                 continue;
             }
-            let circle = reached.iter().filter(|to| reach.get(*to).is_some_and(|back| back.contains(from)));
+            let circle =
+                reached.iter().filter(|to| reach.get(*to).is_some_and(|back| back.contains(from)));
             circles.push(circle.map(|module| (*module).to_owned()).collect());
         }
         circles
@@ -102,7 +112,8 @@ fn read_folder(folder: &Path, module: &Module, files: &mut BTreeMap<Module, File
             read_folder(&path, &[module.as_slice(), &[name]].concat(), files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let is_root = ["lib", "mod"].contains(&name.as_str());
-            let module = if is_root { module.clone() } else { [module.as_slice(), &[name]].concat() };
+            let module =
+                if is_root { module.clone() } else { [module.as_slice(), &[name]].concat() };
             let parsed = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
             let mut reader = Reader { module: module.clone(), file: File::default() };
             reader.visit_file(&parsed);
@@ -116,7 +127,9 @@ fn resolve(files: &BTreeMap<Module, File>, path: &[String], depth: usize) -> Opt
     let length = (0..=path.len()).rev().find(|&length| files.contains_key(&path[..length]))?;
     let module = path[..length].to_vec();
     match path.get(length).and_then(|name| files[&module].exports.get(name)) {
-        Some(target) if depth < 10 => resolve(files, &[target.as_slice(), &path[length + 1..]].concat(), depth + 1),
+        Some(target) if depth < 10 => {
+            resolve(files, &[target.as_slice(), &path[length + 1..]].concat(), depth + 1)
+        }
         _ => Some(module),
     }
 }
@@ -127,7 +140,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// An absolute path for one that begins with `crate`, `self` or `super`, or with the name of a child.
+    /// An absolute path for one that begins with `crate`, `self` or `super`, or with the name of a
+    /// child.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let mut module = self.module.clone();
         let mut rest = path;
@@ -208,7 +222,9 @@ impl Visit<'_> for Reader {
         if !is_for_tests(attributes) {
             visit::visit_item(self, item);
         } else if let syn::Item::Mod(module) = item {
-            self.file.for_tests.push([self.module.as_slice(), &[module.ident.to_string()]].concat());
+            self.file
+                .for_tests
+                .push([self.module.as_slice(), &[module.ident.to_string()]].concat());
         }
     }
 
@@ -224,7 +240,8 @@ impl Visit<'_> for Reader {
     }
 
     fn visit_path(&mut self, path: &syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let parts: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if let Some(path) = self.absolute(&parts)
             && parts.len() > 1
         {

@@ -1,5 +1,5 @@
-//! Operations on a store, and a plain reference model that answers them by brute force. The property test and the fuzzer
-//! share them.
+//! Operations on a store, and a plain reference model that answers them by brute force. The
+//! property test and the fuzzer share them.
 
 use slipring::error::GetError;
 use slipring::store::EvictReason;
@@ -180,7 +180,9 @@ impl Pair {
             let least = capacity.div_ceil(*capacities.iter().min().unwrap() as usize);
             (least + usize::from(bytes) % capacity) * (size_of::<Record>() + NAME)
         });
-        let share = |bytes: usize| capacities.iter().map(|shard| bytes * *shard as usize / capacity).collect();
+        let share = |bytes: usize| {
+            capacities.iter().map(|shard| bytes * *shard as usize / capacity).collect()
+        };
         let age = (hours > 0).then(|| QUARTER * 4 * u32::from(hours % 4 + 1));
         if let Some(bytes) = bytes {
             builder = builder.max_bytes(bytes);
@@ -252,8 +254,10 @@ impl Pair {
         self.now += QUARTER * quarters;
         self.store.step_at(|| self.now);
         let Some(age) = self.age else { return };
-        let is_due =
-            self.notes.last().is_none_or(|(at, claimed)| self.now - *at >= age / 64 && *claimed != self.claimed);
+        let is_due = self
+            .notes
+            .last()
+            .is_none_or(|(at, claimed)| self.now - *at >= age / 64 && *claimed != self.claimed);
         // Of a store that is empty there is none to begin with.
         if is_due && (!self.notes.is_empty() || self.visible().next().is_some()) {
             self.notes.push((self.now, self.claimed.clone()));
@@ -261,7 +265,10 @@ impl Pair {
         let is_old = |(at, _): &(Instant, Vec<u64>)| self.now - *at >= age;
         let old = self.notes.iter().take_while(|note| is_old(note)).count();
         for (_, claimed) in self.notes.drain(..old) {
-            self.floors.iter_mut().zip(claimed).for_each(|(floor, claimed)| *floor = (*floor).max(claimed));
+            self.floors
+                .iter_mut()
+                .zip(claimed)
+                .for_each(|(floor, claimed)| *floor = (*floor).max(claimed));
         }
     }
 
@@ -269,7 +276,8 @@ impl Pair {
     fn shed(&mut self) {
         let Some(shares) = &self.shares else { return };
         for (shard, share) in shares.iter().enumerate() {
-            let kept: Vec<&(Position, Record)> = self.visible().filter(|(at, _)| at.shard() == shard).collect();
+            let kept: Vec<&(Position, Record)> =
+                self.visible().filter(|(at, _)| at.shard() == shard).collect();
             let mut bytes: usize = kept.iter().map(|(_, record)| record.bytes()).sum();
             let mut floor = self.floors[shard];
             for (at, record) in kept {
@@ -284,13 +292,15 @@ impl Pair {
     }
 
     fn record(&self, trace: u8, service: u8, name: u8) -> Record {
-        let name = if name.is_multiple_of(8) { String::new() } else { format!("name {}", name % 8) };
+        let name =
+            if name.is_multiple_of(8) { String::new() } else { format!("name {}", name % 8) };
         Record { number: self.pushed.len() as u64, trace: trace % 8, service: service % 4, name }
     }
 
     fn push(&mut self, trace: u8, service: u8, name: u8) {
         let record = self.record(trace, service, name);
-        let position = self.store.push(record.clone()).expect("a store that anyone may step has room");
+        let position =
+            self.store.push(record.clone()).expect("a store that anyone may step has room");
         self.accept(position, record);
     }
 
@@ -303,12 +313,14 @@ impl Pair {
 
     fn batch(&mut self, records: u8, trace: u8) {
         let first = self.pushed.len() as u64;
-        let records: Vec<Record> =
-            (0..records).map(|n| Record { number: first + u64::from(n), ..self.record(trace, n, n / 3) }).collect();
+        let records: Vec<Record> = (0..records)
+            .map(|n| Record { number: first + u64::from(n), ..self.record(trace, n, n / 3) })
+            .collect();
         let picked = self.claimed.len() - 1;
         let has_class = self.store.stats().class.is_some();
         if self.store.shards() > 1 + usize::from(has_class) {
-            // A batch does not say which shard each record went to; with one for each class there is no question.
+            // A batch does not say which shard each record went to; with one for each class there
+            // is no question.
             records.into_iter().for_each(|record| {
                 let position = self.store.try_push(record.clone()).unwrap();
                 self.accept(position, record);
@@ -350,7 +362,8 @@ impl Pair {
 
     fn is_visible(&self, position: Position) -> bool {
         let shard = position.shard();
-        let low = self.claimed[shard].saturating_sub(self.capacities[shard]).max(self.floors[shard]);
+        let low =
+            self.claimed[shard].saturating_sub(self.capacities[shard]).max(self.floors[shard]);
         position.sequence() >= low
     }
 
@@ -389,7 +402,9 @@ impl Pair {
     fn meets(&self, ask: Ask, record: &Record) -> bool {
         let carries = |index: usize| {
             let wanted = |key: Key<'_>| {
-                (0..8).filter(|key| ask.keys[index] >> key & 1 != 0).any(|one| key == number_key(index, one).as_key())
+                (0..8)
+                    .filter(|key| ask.keys[index] >> key & 1 != 0)
+                    .any(|one| key == number_key(index, one).as_key())
             };
             record.key(index).is_some_and(wanted)
         };
@@ -407,8 +422,10 @@ impl Pair {
     fn ask(&self, ask: Ask) -> Query<'_, Record> {
         let mut query = self.store.query();
         for index in (0..3).filter(|index| ask.conditions >> index & 1 != 0) {
-            let keys: Vec<KeyBuf> =
-                (0..8).filter(|key| ask.keys[index] >> key & 1 != 0).map(|key| number_key(index, key)).collect();
+            let keys: Vec<KeyBuf> = (0..8)
+                .filter(|key| ask.keys[index] >> key & 1 != 0)
+                .map(|key| number_key(index, key))
+                .collect();
             query = query.any_of(INDEXES[index], keys.iter());
         }
         if ask.conditions & 8 != 0 {
@@ -447,14 +464,19 @@ impl Pair {
         let from = since.map_or(0, |(_, pushed)| *pushed);
         let to = until.map_or(self.pushed.len(), |(_, pushed)| *pushed).max(from);
         let asked = &self.pushed[from..to];
-        let mut expected: Vec<&(Position, Record)> =
-            asked.iter().filter(|(at, record)| self.is_visible(*at) && self.meets(ask, record)).collect();
+        let mut expected: Vec<&(Position, Record)> = asked
+            .iter()
+            .filter(|(at, record)| self.is_visible(*at) && self.meets(ask, record))
+            .collect();
         let gone = asked.iter().filter(|(at, _)| !self.is_visible(*at)).count();
         match order.unwrap_or(if since.is_some() { Order::Oldest } else { Order::Newest }) {
             Order::Newest => expected.reverse(),
             Order::Oldest => {}
-            Order::Latest => expected.sort_by_key(|(_, record)| std::cmp::Reverse((record.timestamp(), record.number))),
-            Order::Earliest => expected.sort_by_key(|(_, record)| (record.timestamp(), record.number)),
+            Order::Latest => expected
+                .sort_by_key(|(_, record)| std::cmp::Reverse((record.timestamp(), record.number))),
+            Order::Earliest => {
+                expected.sort_by_key(|(_, record)| (record.timestamp(), record.number))
+            }
         }
         let expected: Vec<(Position, Record)> = expected.into_iter().cloned().collect();
         let with_order = |query: Query<'_, Record>| match order {
@@ -470,8 +492,11 @@ impl Pair {
         assert_eq!(report.missed as usize, if bounded { gone } else { 0 }, "{report:?}");
         if let Some(bookmark) = &report.bookmark {
             let rest = self.store.query().since(bookmark).collect().unwrap();
-            let expected: Vec<&Record> =
-                self.pushed[to..].iter().filter(|(at, _)| self.is_visible(*at)).map(|(_, record)| record).collect();
+            let expected: Vec<&Record> = self.pushed[to..]
+                .iter()
+                .filter(|(at, _)| self.is_visible(*at))
+                .map(|(_, record)| record)
+                .collect();
             assert!(rest.iter().eq(expected));
         }
 
@@ -498,7 +523,8 @@ impl Pair {
         }
         let listed = self.store.keys(INDEXES[index]).unwrap();
         assert!(listed.is_sorted_by(|a, b| a.count >= b.count));
-        let found: BTreeMap<KeyBuf, u64> = listed.into_iter().map(|count| (count.key, count.count)).collect();
+        let found: BTreeMap<KeyBuf, u64> =
+            listed.into_iter().map(|count| (count.key, count.count)).collect();
         assert_eq!(found, expected);
         assert!(self.store.distinct(INDEXES[index]).unwrap().iter().eq(expected.keys()));
         let entries = self.store.stats().indexes[index].entries as usize;
@@ -540,13 +566,18 @@ impl Pair {
         while self.store.step_at(|| self.now) {}
         let stats = self.store.stats();
         let hooked = self.hooked.lock().unwrap();
-        let gone: BTreeMap<Position, &Record> =
-            self.pushed.iter().filter(|(at, _)| !self.is_visible(*at)).map(|(at, record)| (*at, record)).collect();
+        let gone: BTreeMap<Position, &Record> = self
+            .pushed
+            .iter()
+            .filter(|(at, _)| !self.is_visible(*at))
+            .map(|(at, record)| (*at, record))
+            .collect();
         let seen: BTreeSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
         assert_eq!(hooked.len(), seen.len(), "each once");
         assert_eq!(hooked.len(), gone.len());
         assert!(hooked.iter().all(|(position, record, _)| gone[position] == record));
-        let of_reason = |wanted| hooked.iter().filter(|(.., reason)| *reason == wanted).count() as u64;
+        let of_reason =
+            |wanted| hooked.iter().filter(|(.., reason)| *reason == wanted).count() as u64;
         assert_eq!(of_reason(EvictReason::Capacity), stats.evicted.capacity);
         assert_eq!(of_reason(EvictReason::Cleared), stats.evicted.cleared);
         assert_eq!(of_reason(EvictReason::Age), stats.evicted.age);
@@ -569,7 +600,9 @@ fn number_key(index: usize, number: u8) -> KeyBuf {
 
 /// A capacity, as it is split over shards.
 fn split(capacity: usize, shards: usize) -> Vec<u64> {
-    (0..shards).map(|shard| (capacity / shards + usize::from(shard < capacity % shards)) as u64).collect()
+    (0..shards)
+        .map(|shard| (capacity / shards + usize::from(shard < capacity % shards)) as u64)
+        .collect()
 }
 
 /// Positions are not made outside a store, but they can be read back.

@@ -1,14 +1,20 @@
-//! Real telemetry beside the project: where `SLIPRING_CORPUS` points, or in `../shared/data`. Tests say so when it is not there.
+//! Real telemetry beside the project: where `SLIPRING_CORPUS` points, or in `../shared/data`. Tests
+//! say so when it is not there.
 
 use std::path::PathBuf;
 
 /// A file or folder of the corpus; `None`, said on stderr, if there is no corpus.
 pub fn path(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SLIPRING_CORPUS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let folder = std::env::var_os("SLIPRING_CORPUS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
     let path = folder.join(name);
     if !path.exists() {
-        eprintln!("skipped: there is no {}; set SLIPRING_CORPUS to a folder that has it", path.display());
+        eprintln!(
+            "skipped: there is no {}; set SLIPRING_CORPUS to a folder that has it",
+            path.display()
+        );
         return None;
     }
     Some(path)

@@ -6,8 +6,8 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 type Call = Box<dyn Fn() + Send + Sync>;
 
-/// What a waker does; by default nothing. The clone, the waking and the drop of the test's own waker, of which the store knows
-/// nothing, do not count and do nothing.
+/// What a waker does; by default nothing. The clone, the waking and the drop of the test's own
+/// waker, of which the store knows nothing, do not count and do nothing.
 #[derive(Clone)]
 pub struct Foreign(Arc<Calls>);
 
@@ -61,7 +61,8 @@ impl Foreign {
     /// The test's own waker, to be lent to a poll.
     pub fn waker(&self) -> Waker {
         let data = Arc::into_raw(Arc::clone(&self.0)).cast();
-        // SAFETY: the functions of the table take the data for what it is, a count of an `Arc`, and are thread-safe.
+        // SAFETY: the functions of the table take the data for what it is, a count of an `Arc`, and
+        // are thread-safe.
         unsafe { Waker::from_raw(RawWaker::new(data, &LENT)) }
     }
 }
@@ -79,7 +80,8 @@ static KEPT: RawWakerVTable = RawWakerVTable::new(clone, wake_kept, |_| (), drop
 
 /// The count that a waker owns.
 fn own(data: *const ()) -> Arc<Calls> {
-    // SAFETY: the data of each waker is from `Arc::into_raw`, and is taken back once: when it is woken or dropped.
+    // SAFETY: the data of each waker is from `Arc::into_raw`, and is taken back once: when it is
+    // woken or dropped.
     unsafe { Arc::from_raw(data.cast()) }
 }
 

@@ -1,10 +1,11 @@
 //! Work for `callgrind` to count: see `benches/instructions`, which runs it.
 //!
-//! `instructions <scenario> <operations>` does everything but the operations outside of [`measured`], so that counting
-//! can be told to look only there. Stores are manual: the steps are the indexer's, on this thread, at known moments.
+//! `instructions <scenario> <operations>` does everything but the operations outside of
+//! [`measured`], so that counting can be told to look only there. Stores are manual: the steps are
+//! the indexer's, on this thread, at known moments.
 //!
-//! A store seeds its fingerprints at random, and how often keys meet in a directory depends on the seed. So the
-//! operations are split over several stores, which evens that out.
+//! A store seeds its fingerprints at random, and how often keys meet in a directory depends on the
+//! seed. So the operations are split over several stores, which evens that out.
 
 use shop::fixed::{FixedSpan, FixedSpans, SPANS_PER_TRACE};
 use slipring::{Key, KeyBuf, Signal, Store};
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
         Some("lookup") => lookup,
         _ => return help(),
     };
-    let Some(operations) = operations.filter(|operations| operations.is_multiple_of(STORES * STRETCH)) else {
+    let Some(operations) =
+        operations.filter(|operations| operations.is_multiple_of(STORES * STRETCH))
+    else {
         return help();
     };
     (0..STORES).for_each(|_| run(operations / STORES));
@@ -48,7 +51,12 @@ fn measured<R>(work: impl FnOnce() -> R) -> R {
 }
 
 fn store(capacity: usize) -> Store<FixedSpan> {
-    Store::builder().capacity(capacity).shards(SHARDS).manual().build().expect("the layout is a fair one")
+    Store::builder()
+        .capacity(capacity)
+        .shards(SHARDS)
+        .manual()
+        .build()
+        .expect("the layout is a fair one")
 }
 
 fn push_all(store: &Store<FixedSpan>, spans: impl IntoIterator<Item = FixedSpan>) {
@@ -103,8 +111,11 @@ fn evict(operations: usize) {
 fn lookup(operations: usize) {
     let (store, _) = full();
     let traces = store.keys("trace").expect("spans have this index");
-    let mut traces: Vec<KeyBuf> =
-        traces.into_iter().filter(|trace| trace.count == u64::from(SPANS_PER_TRACE)).map(|trace| trace.key).collect();
+    let mut traces: Vec<KeyBuf> = traces
+        .into_iter()
+        .filter(|trace| trace.count == u64::from(SPANS_PER_TRACE))
+        .map(|trace| trace.key)
+        .collect();
     // Not in the order of their ids.
     traces.sort_by_key(|trace| {
         store
@@ -114,7 +125,8 @@ fn lookup(operations: usize) {
             .collect()
             .map_or(0, |newest| newest.iter().map(Signal::timestamp).max().unwrap_or(0))
     });
-    let questions: Vec<Key<'_>> = traces.iter().map(KeyBuf::as_key).cycle().take(operations).collect();
+    let questions: Vec<Key<'_>> =
+        traces.iter().map(KeyBuf::as_key).cycle().take(operations).collect();
     let found = measured(|| questions.iter().map(|key| spans_of(&store, *key)).sum::<u64>());
     assert_eq!(found, operations as u64 * u64::from(SPANS_PER_TRACE));
 }
@@ -122,7 +134,8 @@ fn lookup(operations: usize) {
 /// Reads a field of each, so that records are looked at.
 fn spans_of(store: &Store<FixedSpan>, trace: Key<'_>) -> u64 {
     let mut spans = 0;
-    let shown = store.query().key("trace", trace).for_each(|_, span| spans += u64::from(span.time > 0));
+    let shown =
+        store.query().key("trace", trace).for_each(|_, span| spans += u64::from(span.time > 0));
     shown.expect("spans have this index");
     spans
 }

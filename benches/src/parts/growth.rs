@@ -45,15 +45,24 @@ pub fn keyed(distinct: Distinct, seed: u64) -> impl Iterator<Item = Keyed> + Sen
     (1..).zip(Draws(seed)).map(move |(time, draw)| {
         // Different bits for each, so that the keys have nothing to do with each other.
         let key = |shift: u32, among: u64| ((draw >> shift & 0xFFFF_FFFF) * among) >> 32;
-        Keyed { time, keys: [key(0, distinct[0]), key(32, distinct[1]), key(16, distinct[2])], rest: [draw; 4] }
+        Keyed {
+            time,
+            keys: [key(0, distinct[0]), key(32, distinct[1]), key(16, distinct[2])],
+            rest: [draw; 4],
+        }
     })
 }
 
 /// Measures it.
 pub fn run(options: &Options) -> Part {
-    let mut sizes = Table::new("growth-capacity", "A push, by capacity (records of 136 bytes)", "ns", Better::Less)
-        .along("capacity")
-        .noting("One producer in a closed loop, until the indexes have settled.");
+    let mut sizes = Table::new(
+        "growth-capacity",
+        "A push, by capacity (records of 136 bytes)",
+        "ns",
+        Better::Less,
+    )
+    .along("capacity")
+    .noting("One producer in a closed loop, until the indexes have settled.");
     let mut keys = Table::new("growth-keys", "A push, by distinct keys (records of 64 bytes)", "ns", Better::Less).noting(
         "Keys are drawn evenly; the other two indexes have 12 and 5 keys, but for the last row, where every record carries \
          the same three.",
@@ -63,9 +72,14 @@ pub fn run(options: &Options) -> Part {
         check::<Keyed, Store<_>>(CHECKED, keyed(distinct, 1));
         check::<Keyed, Locked<_>>(CHECKED, keyed(distinct, 1));
     }
-    let capacities: &[usize] =
-        options.either(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000, 100_000, 1_000_000, 10_000_000]);
-    let capacities = capacities.iter().copied().filter(|capacity| has_room(*capacity * size_of::<FixedMetric>()));
+    let capacities: &[usize] = options.either(
+        &[1_000, 10_000, 100_000, 1_000_000],
+        &[1_000, 10_000, 100_000, 1_000_000, 10_000_000],
+    );
+    let capacities = capacities
+        .iter()
+        .copied()
+        .filter(|capacity| has_room(*capacity * size_of::<FixedMetric>()));
     let capacity = options.either(200_000, 1_000_000);
     let kinds = [
         ("1 key", [1, 12, 5]),
@@ -82,9 +96,18 @@ pub fn run(options: &Options) -> Part {
         let panel = format!("capacity {}", amount(capacity));
         for (case, distinct) in kinds {
             let mut add = |column, nanos| keys.add(&panel, case, column, nanos);
-            add(<Store<Keyed> as Peer<_>>::NAME, with_keys::<Store<_>>(options, capacity, distinct));
-            add(<Locked<Keyed> as Peer<_>>::NAME, with_keys::<Locked<_>>(options, capacity, distinct));
-            add(<Private<Keyed> as Peer<_>>::NAME, with_keys::<Private<_>>(options, capacity, distinct));
+            add(
+                <Store<Keyed> as Peer<_>>::NAME,
+                with_keys::<Store<_>>(options, capacity, distinct),
+            );
+            add(
+                <Locked<Keyed> as Peer<_>>::NAME,
+                with_keys::<Locked<_>>(options, capacity, distinct),
+            );
+            add(
+                <Private<Keyed> as Peer<_>>::NAME,
+                with_keys::<Private<_>>(options, capacity, distinct),
+            );
         }
     });
     options.part("growth", "Growth", vec![sizes, keys])
@@ -103,12 +126,16 @@ fn load(options: &Options) -> Load {
     Load { producers: 1, batch: 1, length }
 }
 
-/// Whether a store of so many bytes, with its slack and indexes, leaves half of the memory to others.
+/// Whether a store of so many bytes, with its slack and indexes, leaves half of the memory to
+/// others.
 fn has_room(bytes: usize) -> bool {
     let room = process::available();
     let has = room == 0 || 4 * bytes as u64 <= room;
     if !has {
-        eprintln!("growth: {} MB of records would not leave enough memory to others", bytes / 1_000_000);
+        eprintln!(
+            "growth: {} MB of records would not leave enough memory to others",
+            bytes / 1_000_000
+        );
     }
     has
 }

@@ -13,16 +13,27 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Measures it.
 pub fn run(options: &Options) -> Part {
     let length = options.either(Duration::from_secs(5), Duration::from_secs(30));
-    let mut processor = Table::new("idle-processor", "Three full stores without a push", "% of a core", Better::Less)
-        .noting(format!("Processor time of the whole process, in {} s.", length.as_secs()));
+    let mut processor = Table::new(
+        "idle-processor",
+        "Three full stores without a push",
+        "% of a core",
+        Better::Less,
+    )
+    .noting(format!("Processor time of the whole process, in {} s.", length.as_secs()));
     eprintln!("idle: {} s of doing nothing", length.as_secs());
     processor.add("", "spans, logs and metrics", "slipring", idle_share(length) * 100.0);
 
     let samples = options.either(40, 200);
-    let mut waking =
-        Table::new("idle-waking", "From a push into an idle store to its indexing", "µs", Better::Less).noting(
-            format!("{samples} pushes, each after {} ms of quiet. Queries see the record at once.", QUIET.as_millis()),
-        );
+    let mut waking = Table::new(
+        "idle-waking",
+        "From a push into an idle store to its indexing",
+        "µs",
+        Better::Less,
+    )
+    .noting(format!(
+        "{samples} pushes, each after {} ms of quiet. Queries see the record at once.",
+        QUIET.as_millis()
+    ));
     eprintln!("idle: {samples} pushes into a quiet store");
     for (case, micros) in wakings(samples) {
         waking.add("", case, "slipring", micros);
@@ -32,8 +43,11 @@ pub fn run(options: &Options) -> Part {
 
 /// The share of one core that three stores use.
 fn idle_share(length: Duration) -> f64 {
-    let (_spans, _logs, _points) =
-        (full(10_000, FixedSpans::new(1)), full(50_000, FixedLogs::new(1)), full(100_000, FixedMetrics::new(1)));
+    let (_spans, _logs, _points) = (
+        full(10_000, FixedSpans::new(1)),
+        full(50_000, FixedLogs::new(1)),
+        full(100_000, FixedMetrics::new(1)),
+    );
     std::thread::sleep(QUIET);
     let (begun, before) = (Instant::now(), process::processor_time());
     std::thread::sleep(length);
@@ -48,7 +62,8 @@ fn full<T: Signal>(capacity: usize, records: impl Iterator<Item = T>) -> Store<T
 /// Microseconds from a push to the indexing of its record.
 fn wakings(samples: usize) -> [(&'static str, f64); 3] {
     // Few records, so that to ask how far the indexer is takes little.
-    let store: Store<FixedSpan> = Store::builder().capacity(64).build().expect("the capacity is a fair one");
+    let store: Store<FixedSpan> =
+        Store::builder().capacity(64).build().expect("the capacity is a fair one");
     let mut records = FixedSpans::new(1);
     (&store).extend(records.by_ref().take(256));
     let mut micros: Vec<f64> = records

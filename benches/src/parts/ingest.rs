@@ -40,13 +40,21 @@ pub fn run(options: &Options) -> Part {
     options.part("ingest", "Ingest", vec![all, producers, batches, lifelike])
 }
 
-fn fixed_size(options: &Options, tables: &mut Tables, name: &str, contenders: &[Contender], slow: bool) {
+fn fixed_size(
+    options: &Options,
+    tables: &mut Tables,
+    name: &str,
+    contenders: &[Contender],
+    slow: bool,
+) {
     let contenders = contenders.iter().filter(|contender| slow || !contender.slow);
     check(name, contenders.clone());
     let in_batches: &[usize] = options.either(&[2], &[1, 2]);
     options.rounds(name, || {
         for producers in options.either(&[1, 2][..], &[1, 2, 4, 8, 16]).iter().copied() {
-            for contender in contenders.clone().filter(|contender| producers <= 2 || !contender.slow) {
+            for contender in
+                contenders.clone().filter(|contender| producers <= 2 || !contender.slow)
+            {
                 let rate = millions(options, contender, producers, 1);
                 if producers <= 2 {
                     tables.all.add(name, &case(producers), contender.name, rate);
@@ -56,7 +64,12 @@ fn fixed_size(options: &Options, tables: &mut Tables, name: &str, contenders: &[
                 }
                 tables.producers.add(name, &producers.to_string(), contender.name, rate);
                 if in_batches.contains(&producers) {
-                    tables.batches.add(&format!("{name}, {}", case(producers)), "1", contender.name, rate);
+                    tables.batches.add(
+                        &format!("{name}, {}", case(producers)),
+                        "1",
+                        contender.name,
+                        rate,
+                    );
                 }
             }
         }

@@ -26,12 +26,19 @@ fn timed<W: Workload, P: Peer<W::Record>>() -> Timed {
 }
 
 fn all<W: Workload>() -> [Timed; 4] {
-    [timed::<W, Store<_>>(), timed::<W, Locked<_>>(), timed::<W, Sharded<_>>(), timed::<W, Private<_>>()]
+    [
+        timed::<W, Store<_>>(),
+        timed::<W, Locked<_>>(),
+        timed::<W, Sharded<_>>(),
+        timed::<W, Private<_>>(),
+    ]
 }
 
 /// Measures it.
 pub fn run(options: &Options) -> Part {
-    let table = |name, title| Table::new(name, title, "ns", Better::Less).along("quantile").plainly(&[CLOCK]);
+    let table = |name, title| {
+        Table::new(name, title, "ns", Better::Less).along("quantile").plainly(&[CLOCK])
+    };
     let mut closed = table("latency-closed", "A push, timed from its beginning (closed loop)").noting(format!(
         "Beside readers: two threads look traces up, with {} µs between two lookups. Beside a sleeping reader: it stays \
          inside a query for {} ms, holding what a query of this store holds, then leaves for as long. The private ring \
@@ -39,9 +46,11 @@ pub fn run(options: &Options) -> Part {
         PAUSE.as_micros(),
         STALL.as_millis()
     ));
-    let mut open =
-        table("latency-open", "A push, timed from when it was due, at 1M records/s by each producer (open loop)")
-            .noting("A push that comes late because of another before it counts as late as it is.");
+    let mut open = table(
+        "latency-open",
+        "A push, timed from when it was due, at 1M records/s by each producer (open loop)",
+    )
+    .noting("A push that comes late because of another before it counts as late as it is.");
     let mut typical = Table::new("latency-typical", "A push, typically", "ns", Better::Less).noting(
         "Alone, in a closed loop: the median of groups of 16 pushes that are timed together, by push. The clock's own \
          steps (10 ns on some processors) are too coarse to compare single pushes of such a length.",
@@ -78,7 +87,10 @@ fn cases<W: Workload>(
             let panel = format!("{}, {name}", W::NAME);
             for (table, pace) in [(&mut *closed, Pace::Closed), (&mut *open, Pace::Open(OFFERED))] {
                 let mut add = |column, quantiles: Quantiles| {
-                    quantiles.named().iter().for_each(|(quantile, nanos)| table.add(&panel, quantile, column, *nanos));
+                    quantiles
+                        .named()
+                        .iter()
+                        .for_each(|(quantile, nanos)| table.add(&panel, quantile, column, *nanos));
                 };
                 for Timed { contender, run, .. } in &all {
                     add(contender.name, run(ticks, Setting { pace, company: *company, length }));

@@ -29,9 +29,14 @@ struct Tables {
 
 /// Measures it.
 pub fn run(options: &Options) -> Part {
-    let table = |name, title| Table::new(name, title, "µs", Better::Less).along("records/s that come in");
-    let ingest =
-        Table::new("lookups-ingest", "Ingest beside lookups without a pause", "million records/s", Better::More);
+    let table =
+        |name, title| Table::new(name, title, "µs", Better::Less).along("records/s that come in");
+    let ingest = Table::new(
+        "lookups-ingest",
+        "Ingest beside lookups without a pause",
+        "million records/s",
+        Better::More,
+    );
     let mut tables = Tables {
         p50: table("lookups-p50", "A lookup beside ingest: p50"),
         p99: table("lookups-p99", "A lookup beside ingest: p99"),
@@ -52,14 +57,21 @@ pub fn run(options: &Options) -> Part {
     let Tables { p50, p99, ingest, short } = tables;
     let p50 = p50.noting(match short {
         (0.0, _) => "Every answer was whole: 8 spans, 100 errors, 12 services.".to_owned(),
-        (share, whose) => format!("At the worst, {:.3} % of the answers were not whole: {whose}.", share * 100.0),
+        (share, whose) => {
+            format!("At the worst, {:.3} % of the answers were not whole: {whose}.", share * 100.0)
+        }
     });
     let p99 =
         p99.noting("One thread asks without a pause, another one pushes. Records are copied out, by every store.");
     options.part("lookups", "Lookups", vec![p50, p99, ingest])
 }
 
-fn questions<W: Workload>(options: &Options, ticks: &Ticks, tables: &mut Tables, questions: &[Question]) {
+fn questions<W: Workload>(
+    options: &Options,
+    ticks: &Ticks,
+    tables: &mut Tables,
+    questions: &[Question],
+) {
     let all = [asked::<W, Store<_>>(), asked::<W, Locked<_>>(), asked::<W, Sharded<_>>()];
     check(W::NAME, all.iter().map(|asked| &asked.contender));
     let rates = [
@@ -86,7 +98,8 @@ fn questions<W: Workload>(options: &Options, ticks: &Ticks, tables: &mut Tables,
                         tables.ingest.add(&panel, case, contender.name, found.ingest / 1e6);
                     }
                     if found.short > tables.short.0 {
-                        tables.short = (found.short, format!("{}, {panel}, {case}", contender.name));
+                        tables.short =
+                            (found.short, format!("{}, {panel}, {case}", contender.name));
                     }
                 }
             }

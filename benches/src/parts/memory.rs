@@ -1,4 +1,5 @@
-//! Memory: what indexes take, what is allocated, and whether it stays as it is, however often a store is filled.
+//! Memory: what indexes take, what is allocated, and whether it stays as it is, however often a
+//! store is filled.
 
 use super::Options;
 use crate::alloc::counted;
@@ -103,7 +104,11 @@ fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) -> P {
     store
 }
 
-fn push<T: crate::peers::Record>(store: &impl Peer<T>, records: &mut impl Iterator<Item = T>, count: usize) {
+fn push<T: crate::peers::Record>(
+    store: &impl Peer<T>,
+    records: &mut impl Iterator<Item = T>,
+    count: usize,
+) {
     let mut producer = store.producer(0);
     records.take(count).for_each(|record| producer.push(record));
     store.settle();

@@ -1,7 +1,7 @@
 //! The parts of the comparison: each goes through its cases, round by round, and fills tables.
 //!
-//! In every round each store runs once in each case, one after the other, so that the machine's moods hit all alike;
-//! ratios are taken within a round.
+//! In every round each store runs once in each case, one after the other, so that the machine's
+//! moods hit all alike; ratios are taken within a round.
 
 pub mod growth;
 pub mod idle;

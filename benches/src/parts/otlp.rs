@@ -1,4 +1,5 @@
-//! Requests of the protocol until they can be asked for: ours, and what decodes them with `prost` into a lock and maps.
+//! Requests of the protocol until they can be asked for: ours, and what decodes them with `prost`
+//! into a lock and maps.
 
 use super::Options;
 use crate::decoded::{self, Decoded};
@@ -20,8 +21,11 @@ pub(super) struct Load {
     pub(super) records: usize,
 }
 
-const KINDS: [(Kind, &str, usize); 3] =
-    [(Kind::Traces, "spans", 10_000), (Kind::Logs, "logs", 50_000), (Kind::Metrics, "points", 100_000)];
+const KINDS: [(Kind, &str, usize); 3] = [
+    (Kind::Traces, "spans", 10_000),
+    (Kind::Logs, "logs", 50_000),
+    (Kind::Metrics, "points", 100_000),
+];
 
 /// Where real telemetry lies: where `SLIPRING_CORPUS` points, or beside the project.
 fn folder() -> PathBuf {
@@ -32,7 +36,8 @@ fn folder() -> PathBuf {
 /// Its files, as far as there are any.
 pub(super) fn corpus() -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder()).into_iter().flatten().flatten().map(|file| file.path());
-    let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
     files.sort();
     files
 }
@@ -62,9 +67,17 @@ impl Load {
             Kind::Logs => &["shop_logs.jsonl", "train_logs.jsonl"],
             Kind::Metrics => &["shop_metrics.jsonl"],
         };
-        let texts: Vec<Vec<u8>> = files.iter().filter_map(|file| std::fs::read(folder().join(file)).ok()).collect();
-        let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
-        Self::of(format!("real {what}"), kind, lines.filter_map(|line| Request::read_json(line).ok()))
+        let texts: Vec<Vec<u8>> =
+            files.iter().filter_map(|file| std::fs::read(folder().join(file)).ok()).collect();
+        let lines = texts
+            .iter()
+            .flat_map(|text| text.split(|byte| *byte == b'\n'))
+            .filter(|line| !line.is_empty());
+        Self::of(
+            format!("real {what}"),
+            kind,
+            lines.filter_map(|line| Request::read_json(line).ok()),
+        )
     }
 
     /// What the generator makes.
@@ -92,11 +105,17 @@ fn walk(bytes: &[u8], depth: usize) -> u64 {
         match wire {
             WireType::Varint => seen += decode_varint(&mut rest).map_or(0, |number| number & 1),
             WireType::LengthDelimited => {
-                let Some(length) = decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok()) else {
+                let Some(length) =
+                    decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok())
+                else {
                     break;
                 };
                 let Some((inner, after)) = rest.split_at_checked(length) else { break };
-                seen += if depth > 0 && std::str::from_utf8(inner).is_err() { walk(inner, depth - 1) } else { 1 };
+                seen += if depth > 0 && std::str::from_utf8(inner).is_err() {
+                    walk(inner, depth - 1)
+                } else {
+                    1
+                };
                 rest = after;
             }
             WireType::SixtyFourBit => rest = rest.get(8..).unwrap_or_default(),
@@ -108,25 +127,40 @@ fn walk(bytes: &[u8], depth: usize) -> u64 {
 }
 
 /// Million records a second, by so many threads.
-fn rate(load: &Load, threads: usize, length: Duration, take: &(impl Fn(usize, &Bytes) + Sync)) -> f64 {
+fn rate(
+    load: &Load,
+    threads: usize,
+    length: Duration,
+    take: &(impl Fn(usize, &Bytes) + Sync),
+) -> f64 {
     let started = Instant::now();
     let requests: usize = std::thread::scope(|scope| {
         let send = |thread: usize| {
             let mut requests = 0;
             while started.elapsed() < length {
-                take(thread, &load.bodies[(requests + thread * load.bodies.len() / threads) % load.bodies.len()]);
+                take(
+                    thread,
+                    &load.bodies
+                        [(requests + thread * load.bodies.len() / threads) % load.bodies.len()],
+                );
                 requests += 1;
             }
             requests
         };
-        let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || send(thread))).collect();
+        let threads: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || send(thread))).collect();
         threads.into_iter().map(|thread| thread.join().expect("it ends well")).sum()
     });
     let records = requests as f64 * load.records as f64 / load.bodies.len() as f64;
     records / started.elapsed().as_secs_f64() / 1e6
 }
 
-fn into_peer<P: Peer<Decoded>>(load: &Load, capacity: usize, threads: usize, length: Duration) -> f64 {
+fn into_peer<P: Peer<Decoded>>(
+    load: &Load,
+    capacity: usize,
+    threads: usize,
+    length: Duration,
+) -> f64 {
     let store = P::new(capacity, threads);
     rate(load, threads, length, &|thread, body| {
         let mut producer = store.producer(thread);
@@ -146,7 +180,8 @@ fn check(load: &Load) {
     let ours = telemetry(4 * load.records);
     for body in &load.bodies {
         decoded::each_scope(load.kind, body, |records| peer.producer(0).push_batch(records));
-        let rejected = ours.ingest(load.kind, Encoding::Protobuf, body.clone()).expect("it is a request");
+        let rejected =
+            ours.ingest(load.kind, Encoding::Protobuf, body.clone()).expect("it is a request");
         assert!(rejected.is_empty(), "{rejected}");
     }
     for (key, count) in peer.keys(1) {
@@ -162,12 +197,20 @@ fn check(load: &Load) {
 
 /// Measures it.
 pub fn run(options: &Options) -> Part {
-    let mut speed = Table::new("otlp", "OTLP requests in protobuf until queryable", "million records/s", Better::More)
-        .plainly(&["prost alone", "walking the bytes"])
-        .noting("prost alone decodes and drops; walking goes through the bytes once and checks texts.");
-    let mut bytes = Table::new("otlp-memory", "Bytes in all for each record", "bytes", Better::Less)
-        .plainly(&["on the wire"])
-        .noting("By the store's own statistics, which a test holds against a counting allocator.");
+    let mut speed = Table::new(
+        "otlp",
+        "OTLP requests in protobuf until queryable",
+        "million records/s",
+        Better::More,
+    )
+    .plainly(&["prost alone", "walking the bytes"])
+    .noting("prost alone decodes and drops; walking goes through the bytes once and checks texts.");
+    let mut bytes =
+        Table::new("otlp-memory", "Bytes in all for each record", "bytes", Better::Less)
+            .plainly(&["on the wire"])
+            .noting(
+                "By the store's own statistics, which a test holds against a counting allocator.",
+            );
     let length = options.either(Duration::from_millis(150), Duration::from_millis(500));
     for (kind, what, capacity) in KINDS {
         for load in [Load::corpus(kind, what), Load::made(kind, what)].into_iter().flatten() {
@@ -180,11 +223,18 @@ pub fn run(options: &Options) -> Part {
                     add(
                         "slipring",
                         rate(&load, threads, length, &|_, body| {
-                            ours.ingest(kind, Encoding::Protobuf, body.clone()).expect("it is a request");
+                            ours.ingest(kind, Encoding::Protobuf, body.clone())
+                                .expect("it is a request");
                         }),
                     );
-                    add("prost + Mutex", into_peer::<Locked<Decoded>>(&load, capacity, threads, length));
-                    add("prost + 8 Mutexes", into_peer::<Sharded<Decoded>>(&load, capacity, threads, length));
+                    add(
+                        "prost + Mutex",
+                        into_peer::<Locked<Decoded>>(&load, capacity, threads, length),
+                    );
+                    add(
+                        "prost + 8 Mutexes",
+                        into_peer::<Sharded<Decoded>>(&load, capacity, threads, length),
+                    );
                     add("prost alone", rate(&load, threads, length, &|_, body| decode(kind, body)));
                     add(
                         "walking the bytes",
@@ -200,7 +250,8 @@ pub fn run(options: &Options) -> Part {
                             Kind::Logs => stats.logs,
                             Kind::Metrics => stats.metrics,
                         };
-                        let wire = load.bodies.iter().map(Bytes::len).sum::<usize>() as f64 / load.records as f64;
+                        let wire = load.bodies.iter().map(Bytes::len).sum::<usize>() as f64
+                            / load.records as f64;
                         bytes.add(
                             "bytes",
                             &load.name,
@@ -217,7 +268,9 @@ pub fn run(options: &Options) -> Part {
 }
 
 fn decode(kind: Kind, body: &[u8]) {
-    use opentelemetry_proto::tonic::{logs::v1::LogsData, metrics::v1::MetricsData, trace::v1::TracesData};
+    use opentelemetry_proto::tonic::{
+        logs::v1::LogsData, metrics::v1::MetricsData, trace::v1::TracesData,
+    };
     match kind {
         Kind::Traces => drop(TracesData::decode(body)),
         Kind::Logs => drop(LogsData::decode(body)),

@@ -1,4 +1,5 @@
-//! The program as its users have it: files replayed, and clients that send over HTTP as fast as they are answered.
+//! The program as its users have it: files replayed, and clients that send over HTTP as fast as
+//! they are answered.
 
 use super::Options;
 use super::otlp::{Load, corpus};
@@ -76,19 +77,29 @@ fn post(stream: &mut TcpStream, path: &str, body: &[u8]) -> io::Result<()> {
 fn in_requests(load: &Load) -> Vec<Vec<u8>> {
     const RECORDS: usize = 512;
     let each = |body: &Bytes| -> Vec<Vec<u8>> {
-        let request = Request::read(load.kind, Encoding::Protobuf, body).expect("it was written by us");
+        let request =
+            Request::read(load.kind, Encoding::Protobuf, body).expect("it was written by us");
         let protobuf = Encoding::Protobuf;
         match load.kind {
-            Kind::Traces => request.spans.chunks(RECORDS).map(|some| write(some, protobuf)).collect(),
+            Kind::Traces => {
+                request.spans.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
+            }
             Kind::Logs => request.logs.chunks(RECORDS).map(|some| write(some, protobuf)).collect(),
-            Kind::Metrics => request.points.chunks(RECORDS).map(|some| write(some, protobuf)).collect(),
+            Kind::Metrics => {
+                request.points.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
+            }
         }
     };
     load.bodies.iter().flat_map(each).collect()
 }
 
 /// Million records a second.
-fn served(program: &PathBuf, load: &Load, requests: &[Vec<u8>], length: Duration) -> io::Result<f64> {
+fn served(
+    program: &PathBuf,
+    load: &Load,
+    requests: &[Vec<u8>],
+    length: Duration,
+) -> io::Result<f64> {
     let server = Server::start(program)?;
     let path = match load.kind {
         Kind::Traces => "/v1/traces",
@@ -101,24 +112,36 @@ fn served(program: &PathBuf, load: &Load, requests: &[Vec<u8>], length: Duration
         stream.set_nodelay(true)?;
         let mut sent = 0;
         while started.elapsed() < length {
-            post(&mut stream, path, &requests[(sent + client * requests.len() / CLIENTS) % requests.len()])?;
+            post(
+                &mut stream,
+                path,
+                &requests[(sent + client * requests.len() / CLIENTS) % requests.len()],
+            )?;
             sent += 1;
         }
         Ok(sent)
     };
     let sent = thread::scope(|scope| {
         let send = &send;
-        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || send(client))).collect();
-        clients.into_iter().map(|client| client.join().expect("it does not panic")).sum::<io::Result<usize>>()
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| scope.spawn(move || send(client))).collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("it does not panic"))
+            .sum::<io::Result<usize>>()
     })?;
-    Ok(sent as f64 * load.records as f64 / requests.len() as f64 / started.elapsed().as_secs_f64() / 1e6)
+    Ok(sent as f64 * load.records as f64
+        / requests.len() as f64
+        / started.elapsed().as_secs_f64()
+        / 1e6)
 }
 
 /// Megabytes a second, by the program's own clock: from the first byte until all can be asked for.
 fn replayed(program: &PathBuf, files: &[PathBuf]) -> io::Result<f64> {
     let output = Command::new(program).arg("replay").arg("--json").args(files).output()?;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let seconds = report["seconds"].as_f64().ok_or_else(|| io::Error::other("the report has no time"))?;
+    let seconds =
+        report["seconds"].as_f64().ok_or_else(|| io::Error::other("the report has no time"))?;
     let bytes = files.iter().map(|file| file.metadata().map_or(0, |file| file.len())).sum::<u64>();
     Ok(bytes as f64 / 1e6 / seconds)
 }

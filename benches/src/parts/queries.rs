@@ -8,7 +8,10 @@ use crate::workload::{ShopLogs, ShopPoints, ShopSpans, Workload};
 use slipring::query::By;
 use slipring::span::StatusCode;
 use slipring::trace::TraceOrder;
-use slipring::{Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store, TraceId};
+use slipring::{
+    Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store,
+    TraceId,
+};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::ops::Range;
@@ -24,7 +27,11 @@ struct Form<'a> {
     scan: Option<Ask<'a>>,
 }
 
-fn form<'a>(name: &'static str, query: impl Fn() -> usize + 'a, scan: impl Fn() -> usize + 'a) -> Form<'a> {
+fn form<'a>(
+    name: &'static str,
+    query: impl Fn() -> usize + 'a,
+    scan: impl Fn() -> usize + 'a,
+) -> Form<'a> {
     Form { name, query: Box::new(query), scan: Some(Box::new(scan)) }
 }
 
@@ -39,7 +46,8 @@ pub fn run(options: &Options) -> Part {
         .shown(Shown::Listed)
         .noting("The shop's spans, log records and metric points, copied out where a query gives records. One thread, at rest.")
         .noting("Both give the same numbers of answers, which is checked before they are timed.");
-    let sizes: &[usize] = options.either(&[1_000, 10_000, 100_000], &[1_000, 10_000, 100_000, 1_000_000]);
+    let sizes: &[usize] =
+        options.either(&[1_000, 10_000, 100_000], &[1_000, 10_000, 100_000, 1_000_000]);
     let ticks = Ticks::new();
     for &size in sizes {
         let needed = size as u64 * 8 * 1024;
@@ -49,7 +57,11 @@ pub fn run(options: &Options) -> Part {
         }
         let traces = filled::<ShopSpans>(size);
         let mut ids = Vec::new();
-        traces.query().limit(16_384).for_each(|_, span| ids.push(span.trace_id())).expect("it can be asked");
+        traces
+            .query()
+            .limit(16_384)
+            .for_each(|_, span| ids.push(span.trace_id()))
+            .expect("it can be asked");
         measure(options, &ticks, &mut table, size, &of_spans(&traces, &Facts::of(&traces), &ids));
         drop(traces);
         let logs = filled::<ShopLogs>(size);
@@ -117,13 +129,20 @@ struct Facts {
 impl Facts {
     fn of<T: Signal + Clone>(store: &Store<T>) -> Self {
         let mut times: Vec<u64> = Vec::with_capacity(store.len());
-        store.query().for_each(|_, record| times.push(record.timestamp())).expect("everything can be asked for");
+        store
+            .query()
+            .for_each(|_, record| times.push(record.timestamp()))
+            .expect("everything can be asked for");
         times.sort_unstable();
         let (middle, hundredth) = (times.len() / 2, times.len() / 100);
-        let keys = |index: &&'static str| store.keys(index).expect("it is one of the signal's").into_iter();
+        let keys = |index: &&'static str| {
+            store.keys(index).expect("it is one of the signal's").into_iter()
+        };
         let names = T::INDEXES;
         let names: &[&'static str] = names.as_ref();
-        let key = |key: Option<slipring::query::KeyCount>| key.expect("every index of the shop's has keys").key;
+        let key = |key: Option<slipring::query::KeyCount>| {
+            key.expect("every index of the shop's has keys").key
+        };
         Self {
             common: names.iter().map(|name| key(keys(name).next())).collect(),
             rare: names.iter().map(|name| key(keys(name).next_back())).collect(),
@@ -159,17 +178,22 @@ const SPANS: [usize; 3] = [0, 1, 2];
 
 fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId]) -> Vec<Form<'a>> {
     let [_, service, name] = SPANS;
-    let (busy, rare, times) = (facts.common[service].as_key(), facts.rare[name].as_key(), &facts.times);
+    let (busy, rare, times) =
+        (facts.common[service].as_key(), facts.rare[name].as_key(), &facts.times);
     let ask = || store.query();
     let (one, same, whole) = (each_of(traces), each_of(traces), each_of(traces));
-    let page = ask().key("service", busy).limit(100).collect().expect("it can be asked").report.next;
+    let page =
+        ask().key("service", busy).limit(100).collect().expect("it can be asked").report.next;
     let page = page.expect("there is more than one page");
     // As if the newest thousandth had come in since.
     let before = ask().since(&store.beginning()).limit(store.len() - store.len() / 1_000);
-    let bookmark = before.for_each(|_, _| ()).expect("it can be asked").bookmark.expect("it follows");
+    let bookmark =
+        before.for_each(|_, _| ()).expect("it can be asked").bookmark.expect("it follows");
     let slow = |span: &Span| span.duration() > 500_000_000;
-    let posts =
-        |span: &Span| span.attributes().get("http.request.method").and_then(|value| value.as_str()) == Some("POST");
+    let posts = |span: &Span| {
+        span.attributes().get("http.request.method").and_then(|value| value.as_str())
+            == Some("POST")
+    };
     vec![
         form(
             "a trace",
@@ -195,10 +219,18 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
             move || count(ask().key("service", busy).key("name", rare)),
             move || count(ask().filter(carries(service, busy)).filter(carries(name, rare))),
         ),
-        form("any of two names, counted", move || count(ask().any_of("name", [rare, facts.common[name].as_key()])), {
-            let common = facts.common[name].as_key();
-            move || count(ask().filter(move |span| carries(name, rare)(span) || carries(name, common)(span)))
-        }),
+        form(
+            "any of two names, counted",
+            move || count(ask().any_of("name", [rare, facts.common[name].as_key()])),
+            {
+                let common = facts.common[name].as_key();
+                move || {
+                    count(ask().filter(move |span| {
+                        carries(name, rare)(span) || carries(name, common)(span)
+                    }))
+                }
+            },
+        ),
         form(
             "a hundredth of the time, counted",
             move || count(ask().between(times.clone())),
@@ -207,7 +239,13 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         form(
             "a service in that time, counted",
             move || count(ask().key("service", busy).between(times.clone())),
-            move || count(ask().filter(carries(service, busy)).filter(move |span| times.contains(&span.timestamp()))),
+            move || {
+                count(
+                    ask()
+                        .filter(carries(service, busy))
+                        .filter(move |span| times.contains(&span.timestamp())),
+                )
+            },
         ),
         form(
             "the newest 100 of a service",
@@ -229,7 +267,9 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
             move || copied(ask().key("name", rare).order(Order::Latest).limit(100)),
             move || copied(ask().filter(carries(name, rare)).order(Order::Latest).limit(100)),
         ),
-        plain("the second page of a service", move || copied(ask().key("service", busy).after(&page).limit(100))),
+        plain("the second page of a service", move || {
+            copied(ask().key("service", busy).after(&page).limit(100))
+        }),
         plain("the newest 100", move || copied(ask().limit(100))),
         plain("what came since a bookmark", move || copied(ask().since(&bookmark))),
         form(
@@ -241,21 +281,41 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         plain("failed, counted", move || count(ask().status(StatusCode::Error))),
         form(
             "an attribute, of the rarest name",
-            move || count(ask().key("name", rare).attribute("http.request.method", Match::equals("POST"))),
+            move || {
+                count(
+                    ask().key("name", rare).attribute("http.request.method", Match::equals("POST")),
+                )
+            },
             move || count(ask().filter(carries(name, rare)).filter(posts)),
         ),
-        plain("an attribute, counted", move || count(ask().attribute("http.request.method", Match::equals("POST")))),
-        plain("a pattern in an attribute, counted", move || count(ask().attribute("url.path", Match::like("/api/*")))),
+        plain("an attribute, counted", move || {
+            count(ask().attribute("http.request.method", Match::equals("POST")))
+        }),
+        plain("a pattern in an attribute, counted", move || {
+            count(ask().attribute("url.path", Match::like("/api/*")))
+        }),
         plain("quantiles of duration, by name", move || {
             let groups = ask().group(By::index("name"), |span| Some(span.duration() as f64));
             groups.expect("it can be asked").groups.len()
         }),
         plain("the slowest 20 traces", move || {
-            ask().traces().order(TraceOrder::Slowest).limit(20).collect().expect("it can be asked").len()
+            ask()
+                .traces()
+                .order(TraceOrder::Slowest)
+                .limit(20)
+                .collect()
+                .expect("it can be asked")
+                .len()
         }),
-        plain("who calls whom", move || ask().service_graph().expect("it can be asked").calls.len()),
-        plain("the services", move || store.distinct("service").expect("there is such an index").len()),
-        plain("the services with counts", move || store.keys("service").expect("there is such an index").len()),
+        plain("who calls whom", move || {
+            ask().service_graph().expect("it can be asked").calls.len()
+        }),
+        plain("the services", move || {
+            store.distinct("service").expect("there is such an index").len()
+        }),
+        plain("the services with counts", move || {
+            store.keys("service").expect("there is such an index").len()
+        }),
     ]
 }
 

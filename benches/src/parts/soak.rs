@@ -1,4 +1,5 @@
-//! A long run at full speed: whether memory, lag and the cost of a push are in the end what they were in the beginning.
+//! A long run at full speed: whether memory, lag and the cost of a push are in the end what they
+//! were in the beginning.
 
 use super::Options;
 use crate::clock::{Ticks, Times};
@@ -28,7 +29,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is looked at, in this order.
-const PANELS: [&str; 4] = ["resident, MiB", "indexes, MiB", "lag at the most, records", "push p99, ns"];
+const PANELS: [&str; 4] =
+    ["resident, MiB", "indexes, MiB", "lag at the most, records", "push p99, ns"];
 
 /// Runs it for as long as the options say.
 pub fn run(options: &Options) -> Part {
@@ -49,7 +51,9 @@ fn soak<W: Workload>(length: Duration) -> [Table; 2] {
         for producer in 0..producers {
             let sender = sender.clone();
             let recent = (producer == 0).then_some(recent);
-            scope.spawn(move || push::<W>(store, ticks, producer as u64 + 1, recent, number, over, &sender));
+            scope.spawn(move || {
+                push::<W>(store, ticks, producer as u64 + 1, recent, number, over, &sender)
+            });
         }
         scope.spawn(move || {
             for draw in Draws(1) {
@@ -77,7 +81,8 @@ fn soak<W: Workload>(length: Duration) -> [Table; 2] {
     report::<W>(&samples, interval, begun.elapsed(), producers, pushed)
 }
 
-/// Pushes until it is over; whenever the interval's number changes, sends what pushes took in the one before.
+/// Pushes until it is over; whenever the interval's number changes, sends what pushes took in the
+/// one before.
 fn push<W: Workload>(
     store: &Store<W::Record>,
     ticks: &Ticks,
@@ -87,7 +92,8 @@ fn push<W: Workload>(
     over: &AtomicBool,
     sender: &Sender<(u64, Times)>,
 ) {
-    let (mut records, mut times, mut current) = (W::records(seed), ticks.times(), number.load(Ordering::Relaxed));
+    let (mut records, mut times, mut current) =
+        (W::records(seed), ticks.times(), number.load(Ordering::Relaxed));
     while !over.load(Ordering::Relaxed) {
         for (count, record) in (0_u64..).zip(records.by_ref().take(256)) {
             recent.iter().for_each(|recent| recent.note(&record));
@@ -143,11 +149,19 @@ fn report<W: Workload>(
         seconds => format!("{} minutes", seconds / 60),
     };
     let title = format!("{length} at full speed ({}, {producers} producers)", W::NAME);
-    let mut series =
-        Table::new("soak", title, "units of their own", Better::Less).along("seconds").shown(Shown::Plotted);
-    let mut ends = Table::new("soak-ends", "From the first minute to the last", "units of their own", Better::Less)
-        .shown(Shown::Listed)
-        .noting("Medians of the seconds of each minute; of a run of less than two minutes, of its halves.");
+    let mut series = Table::new("soak", title, "units of their own", Better::Less)
+        .along("seconds")
+        .shown(Shown::Plotted);
+    let mut ends = Table::new(
+        "soak-ends",
+        "From the first minute to the last",
+        "units of their own",
+        Better::Less,
+    )
+    .shown(Shown::Listed)
+    .noting(
+        "Medians of the seconds of each minute; of a run of less than two minutes, of its halves.",
+    );
     let minute = (MINUTE.as_secs_f64() / interval.as_secs_f64()) as usize;
     let minute = minute.clamp(1, samples.len().div_ceil(2).max(1));
     for (column, panel) in PANELS.into_iter().enumerate() {
@@ -155,8 +169,12 @@ fn report<W: Workload>(
             let second = (interval.as_secs_f64() * (number + 1) as f64).round();
             series.add(panel, &second.to_string(), OURS, sample[column]);
         }
-        let of = |samples: &[[f64; 4]]| median(samples.iter().map(|sample| sample[column]).collect());
-        let (first, last) = (&samples[..minute.min(samples.len())], &samples[samples.len().saturating_sub(minute)..]);
+        let of =
+            |samples: &[[f64; 4]]| median(samples.iter().map(|sample| sample[column]).collect());
+        let (first, last) = (
+            &samples[..minute.min(samples.len())],
+            &samples[samples.len().saturating_sub(minute)..],
+        );
         for (case, minute) in [("the first minute", first), ("the last minute", last)] {
             ends.add(panel, case, OURS, of(minute).unwrap_or(f64::NAN));
         }

@@ -8,7 +8,8 @@ use shop::fixed::FixedSpan;
 use slipring::Store;
 
 const OURS: &str = <Store<FixedSpan> as Peer<_>>::NAME;
-const LOCKS: [&str; 2] = [<Locked<FixedSpan> as Peer<_>>::NAME, <Sharded<FixedSpan> as Peer<_>>::NAME];
+const LOCKS: [&str; 2] =
+    [<Locked<FixedSpan> as Peer<_>>::NAME, <Sharded<FixedSpan> as Peer<_>>::NAME];
 const PRIVATE: &str = <Private<FixedSpan> as Peer<_>>::NAME;
 const REPLACED: &str = <Copying<FixedSpan> as Peer<_>>::NAME;
 const WORKLOADS: [&str; 3] = [Traces::NAME, Logs::NAME, Metrics::NAME];
@@ -25,13 +26,16 @@ struct Findings<'a> {
 
 /// What was found of the figures to reach; `None` if it was not enough for any.
 pub fn run(options: &Options, parts: &[Part]) -> Option<Part> {
-    let targets = Table::new("targets", "Figures to reach", "see each row", Better::More).shown(Shown::Listed);
+    let targets = Table::new("targets", "Figures to reach", "see each row", Better::More)
+        .shown(Shown::Listed);
     let mut findings = Findings { parts, targets };
     findings.ingest();
     findings.pushes();
     findings.lookups();
     findings.others();
-    let targets = findings.targets.noting("Ratios are slipring's figure over the other's, in the same round.");
+    let targets = findings
+        .targets
+        .noting("Ratios are slipring's figure over the other's, in the same round.");
     (parts.len() > 1 && !targets.rows.is_empty())
         .then(|| options.part("targets", "What was to be reached", vec![targets]))
 }
@@ -50,8 +54,9 @@ impl Findings<'_> {
         let better = self.table(table)?.better;
         let all = columns.iter().filter_map(|column| self.rounds(table, panel, case, column));
         all.reduce(|best, other| {
-            let pick =
-                |(one, other): (&f64, &f64)| if better == Better::More { one.max(*other) } else { one.min(*other) };
+            let pick = |(one, other): (&f64, &f64)| {
+                if better == Better::More { one.max(*other) } else { one.min(*other) }
+            };
             best.iter().zip(&other).map(pick).collect()
         })
     }
@@ -63,8 +68,20 @@ impl Findings<'_> {
         }
     }
 
-    fn ratio(&mut self, what: &str, case: &str, reach: &str, ours: Option<Rounds>, theirs: Option<Rounds>) {
-        self.target(what, case, reach, ours.zip(theirs).and_then(|(ours, theirs)| over(&ours, &theirs)));
+    fn ratio(
+        &mut self,
+        what: &str,
+        case: &str,
+        reach: &str,
+        ours: Option<Rounds>,
+        theirs: Option<Rounds>,
+    ) {
+        self.target(
+            what,
+            case,
+            reach,
+            ours.zip(theirs).and_then(|(ours, theirs)| over(&ours, &theirs)),
+        );
     }
 
     fn ingest(&mut self) {
@@ -72,14 +89,21 @@ impl Findings<'_> {
             let ours = |case| self.rounds("ingest", workload, case, OURS);
             let (one, two) = (ours(ONE), ours(TWO));
             let locks = self.best("ingest", workload, TWO, &LOCKS);
-            // A lock's best number of producers differs from round to round by chance: the best of the medians is meant.
+            // A lock's best number of producers differs from round to round by chance: the best of
+            // the medians is meant.
             let anywhere = self.table("ingest-producers").and_then(|table| {
                 let rows = table.rows.iter().filter(|row| row.panel == workload);
-                let bests = rows.filter_map(|row| self.best("ingest-producers", workload, &row.case, &LOCKS));
+                let bests = rows
+                    .filter_map(|row| self.best("ingest-producers", workload, &row.case, &LOCKS));
                 bests.max_by(|one, other| f64::total_cmp(&middle(one), &middle(other)))
             });
             let peers: Vec<&str> = self.table("ingest").map_or(Vec::new(), |table| {
-                table.columns.iter().copied().filter(|name| ![OURS, PRIVATE, "memcpy"].contains(name)).collect()
+                table
+                    .columns
+                    .iter()
+                    .copied()
+                    .filter(|name| ![OURS, PRIVATE, "memcpy"].contains(name))
+                    .collect()
             });
             let alone = self.best("ingest", workload, ONE, &peers);
             let private = self.rounds("ingest", workload, TWO, PRIVATE);
@@ -98,9 +122,27 @@ impl Findings<'_> {
                 two.clone(),
                 anywhere,
             );
-            self.ratio("Ingest, 1 producer, against the best peer", workload, "2, aim 3", one, alone);
-            self.ratio("Ingest, 2 producers, against private rings", workload, "0.25, aim 0.5", two.clone(), private);
-            self.ratio("Ingest, 2 producers, against the replaced design", workload, replaced, two, copying);
+            self.ratio(
+                "Ingest, 1 producer, against the best peer",
+                workload,
+                "2, aim 3",
+                one,
+                alone,
+            );
+            self.ratio(
+                "Ingest, 2 producers, against private rings",
+                workload,
+                "0.25, aim 0.5",
+                two.clone(),
+                private,
+            );
+            self.ratio(
+                "Ingest, 2 producers, against the replaced design",
+                workload,
+                replaced,
+                two,
+                copying,
+            );
         }
     }
 
@@ -111,7 +153,13 @@ impl Findings<'_> {
             let (closed, open) = (ours("latency-closed", "p50"), ours("latency-open", "p50"));
             let private = self.rounds("latency-closed", &alone, "p50", PRIVATE);
             let locks = self.best("latency-open", &alone, "p50", &LOCKS);
-            self.ratio("Push p50, alone, against a private ring's", workload, "at most 1.3, aim 1.1", closed, private);
+            self.ratio(
+                "Push p50, alone, against a private ring's",
+                workload,
+                "at most 1.3, aim 1.1",
+                closed,
+                private,
+            );
             let typical = |column| self.rounds("latency-typical", workload, "", column);
             let (ours, private) = (typical(OURS), typical(PRIVATE));
             let what = "the same, timed 16 together, which the clock's steps do not blur";
@@ -157,7 +205,12 @@ impl Findings<'_> {
             self.target("Allocations by push", workload, "0", allocations);
         }
         let index = one(self, "memory-index", Metrics::NAME, "", OURS);
-        self.target("Index bytes by record, three indexes", Metrics::NAME, "at most 96, aim 64", index);
+        self.target(
+            "Index bytes by record, three indexes",
+            Metrics::NAME,
+            "at most 96, aim 64",
+            index,
+        );
         let idle = one(self, "idle-processor", "", "spans, logs and metrics", OURS);
         self.target("Idle processor time, % of a core", "three stores", "under 0.1", idle);
         let size = |column, case| self.rounds("growth-capacity", "", case, column);
@@ -165,10 +218,19 @@ impl Findings<'_> {
         let (ours, private) = (growth(OURS), growth(PRIVATE));
         let what = "Growth of a push from 10K to 1M capacity, against a private ring's";
         self.ratio(what, "136 B", "at most 1.5", ours, private);
-        let panel = self.table("growth-keys").and_then(|table| table.rows.first()).map(|row| row.panel.clone());
+        let panel = self
+            .table("growth-keys")
+            .and_then(|table| table.rows.first())
+            .map(|row| row.panel.clone());
         let keys = |case| self.rounds("growth-keys", panel.as_deref()?, case, OURS);
         let (single, uniform) = (keys("one key in each"), keys("1K keys"));
-        self.ratio("A push, from 1K even keys to one single key", "64 B", "at most 1.5", single, uniform);
+        self.ratio(
+            "A push, from 1K even keys to one single key",
+            "64 B",
+            "at most 1.5",
+            single,
+            uniform,
+        );
     }
 }
 

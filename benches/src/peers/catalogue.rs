@@ -24,11 +24,15 @@ impl<P: Default> Postings<P> {
     fn admit(&mut self, hashed: u64, key: Key<'_>) -> &mut P {
         let Self { table, state, spare } = self;
         let rehash = |(known, _): &(KeyBuf, P)| hash(state, known.as_key());
-        &mut table.insert_unique(hashed, (key.to_owned(), spare.pop().unwrap_or_default()), rehash).into_mut().1
+        &mut table
+            .insert_unique(hashed, (key.to_owned(), spare.pop().unwrap_or_default()), rehash)
+            .into_mut()
+            .1
     }
 }
 
-/// One map of postings for each index: all records here have three, and to know that spares a choice for each key.
+/// One map of postings for each index: all records here have three, and to know that spares a
+/// choice for each key.
 #[derive(Debug)]
 pub struct Catalogue<P>([Postings<P>; INDEXES]);
 
@@ -59,12 +63,14 @@ impl<P: Default> Catalogue<P> {
         }
     }
 
-    /// Calls `leave` with the postings of each of the record's keys; where it says that they are empty now, the key goes.
+    /// Calls `leave` with the postings of each of the record's keys; where it says that they are
+    /// empty now, the key goes.
     #[inline]
     pub fn leave<T: Signal>(&mut self, record: &T, mut leave: impl FnMut(&mut P) -> bool) {
         for (index, Postings { table, state, spare }) in self.0.iter_mut().enumerate() {
             let Some(key) = record.key(index) else { continue };
-            if let Ok(mut entry) = table.find_entry(hash(state, key), |(known, _)| known.as_key() == key)
+            if let Ok(mut entry) =
+                table.find_entry(hash(state, key), |(known, _)| known.as_key() == key)
                 && leave(&mut entry.get_mut().1)
             {
                 let ((_, emptied), _) = entry.remove();
@@ -78,7 +84,9 @@ impl<P: Default> Catalogue<P> {
     #[inline]
     pub fn get(&self, index: usize, key: Key<'_>) -> Option<&P> {
         let Postings { table, state, .. } = &self.0[index];
-        table.find(hash(state, key), |(known, _)| known.as_key() == key).map(|(_, postings)| postings)
+        table
+            .find(hash(state, key), |(known, _)| known.as_key() == key)
+            .map(|(_, postings)| postings)
     }
 
     /// Every key of an index, with its postings.
@@ -104,7 +112,8 @@ fn write(key: Key<'_>, hasher: &mut impl Hasher) {
     }
 }
 
-/// What can be looked up in a map of owned keys without being one: the way around `Borrow`, which only lends references.
+/// What can be looked up in a map of owned keys without being one: the way around `Borrow`, which
+/// only lends references.
 pub trait AsKey {
     fn as_key(&self) -> Key<'_>;
 }

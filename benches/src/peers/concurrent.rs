@@ -9,7 +9,8 @@ use slipring::{Key, KeyBuf, Signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Records behind `Arc`s, shared by an `ArrayQueue` that pushes the oldest out and by a `DashMap` of postings an index.
+/// Records behind `Arc`s, shared by an `ArrayQueue` that pushes the oldest out and by a `DashMap`
+/// of postings an index.
 pub struct Concurrent<T> {
     queue: ArrayQueue<Arc<T>>,
     catalogue: Vec<DashMap<Owned, VecDeque<Arc<T>>, RandomState>>,
@@ -28,12 +29,17 @@ impl<T: Record> Peer<T> for Concurrent<T> {
     }
 
     fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
-        let Some(postings) = self.catalogue[index].get(&key as &dyn AsKey) else { return Vec::new() };
+        let Some(postings) = self.catalogue[index].get(&key as &dyn AsKey) else {
+            return Vec::new();
+        };
         postings.iter().rev().take(limit).map(|record| T::clone(record)).collect()
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
-        self.catalogue[index].iter().map(|entry| (entry.key().0.clone(), entry.value().len() as u64)).collect()
+        self.catalogue[index]
+            .iter()
+            .map(|entry| (entry.key().0.clone(), entry.value().len() as u64))
+            .collect()
     }
 }
 
@@ -52,7 +58,9 @@ fn enter<T: Signal>(catalogue: &[DashMap<Owned, VecDeque<Arc<T>>, RandomState>],
         let Some(key) = record.key(index) else { continue };
         match postings.get_mut(&key as &dyn AsKey) {
             Some(mut queue) => queue.push_back(Arc::clone(record)),
-            None => postings.entry(Owned(key.to_owned())).or_default().push_back(Arc::clone(record)),
+            None => {
+                postings.entry(Owned(key.to_owned())).or_default().push_back(Arc::clone(record))
+            }
         }
     }
 }

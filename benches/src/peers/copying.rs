@@ -1,4 +1,5 @@
-//! The design that slipring replaces: positions in a list for each key, copied without the evicted one on each eviction.
+//! The design that slipring replaces: positions in a list for each key, copied without the evicted
+//! one on each eviction.
 
 use super::catalogue::Catalogue;
 use super::{Peer, Producer, Record};
@@ -6,7 +7,8 @@ use parking_lot::Mutex;
 use slipring::{Key, KeyBuf};
 use std::time::Duration;
 
-/// A ring under a lock, whose index maps are filtered into new lists whenever a record is overwritten.
+/// A ring under a lock, whose index maps are filtered into new lists whenever a record is
+/// overwritten.
 pub struct Copying<T>(Mutex<Ring<T>>);
 
 struct Ring<T> {
@@ -38,7 +40,10 @@ impl<T: Record> Peer<T> for Copying<T> {
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
         let ring = self.0.lock();
-        ring.catalogue.of(index).map(|(key, positions)| (key.clone(), positions.len() as u64)).collect()
+        ring.catalogue
+            .of(index)
+            .map(|(key, positions)| (key.clone(), positions.len() as u64))
+            .collect()
     }
 
     fn stall(&self, _: usize, _: Key<'_>, length: Duration) {
@@ -53,7 +58,8 @@ impl<T: Record> Producer<T> for &Copying<T> {
         let next = ring.next;
         if let Some(oldest) = ring.records.get(next) {
             ring.catalogue.leave(oldest, |positions| {
-                *positions = positions.iter().copied().filter(|&position| position != next).collect();
+                *positions =
+                    positions.iter().copied().filter(|&position| position != next).collect();
                 positions.is_empty()
             });
         }

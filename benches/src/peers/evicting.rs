@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 type Postings = DashMap<Owned, BTreeSet<u64>, RandomState>;
 
-/// A moka cache from sequence to record, oldest out first, whose eviction listener takes the record out of the postings.
+/// A moka cache from sequence to record, oldest out first, whose eviction listener takes the record
+/// out of the postings.
 pub struct Evicting<T> {
     cache: Cache<u64, Arc<T>, RandomState>,
     catalogue: Arc<[Postings]>,
@@ -58,11 +59,18 @@ impl<T: Record> Peer<T> for Evicting<T> {
         let Some(set) = self.catalogue[index].get(&key as &dyn AsKey) else { return Vec::new() };
         let newest: Vec<u64> = set.iter().rev().take(limit).copied().collect();
         drop(set);
-        newest.iter().filter_map(|sequence| self.cache.get(sequence)).map(|record| T::clone(&record)).collect()
+        newest
+            .iter()
+            .filter_map(|sequence| self.cache.get(sequence))
+            .map(|record| T::clone(&record))
+            .collect()
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
-        self.catalogue[index].iter().map(|entry| (entry.key().0.clone(), entry.value().len() as u64)).collect()
+        self.catalogue[index]
+            .iter()
+            .map(|entry| (entry.key().0.clone(), entry.value().len() as u64))
+            .collect()
     }
 
     /// Its policy is an approximate one: 2 %.

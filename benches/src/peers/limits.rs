@@ -46,7 +46,8 @@ impl<T: Record> Producer<T> for Ring<T> {
             return;
         }
         self.records[self.next] = record;
-        // Nobody ever reads the ring, so the compiler would leave the writing out where it sees all of a run.
+        // Nobody ever reads the ring, so the compiler would leave the writing out where it sees all
+        // of a run.
         black_box(&mut self.records[self.next]);
         self.next = if self.next + 1 == self.records.len() { 0 } else { self.next + 1 };
     }
@@ -55,9 +56,13 @@ impl<T: Record> Producer<T> for Ring<T> {
 /// Records that are copied at a time.
 const BLOCK: usize = 64;
 
-/// Records a second that producers can copy from a block of ready-made ones into a ring each: no making, no locks, no
-/// index. What no store can exceed.
-pub fn copying_alone<T: Copy + Send>(capacity: usize, load: Load, records: impl Fn(u64) -> Vec<T> + Sync) -> f64 {
+/// Records a second that producers can copy from a block of ready-made ones into a ring each: no
+/// making, no locks, no index. What no store can exceed.
+pub fn copying_alone<T: Copy + Send>(
+    capacity: usize,
+    load: Load,
+    records: impl Fn(u64) -> Vec<T> + Sync,
+) -> f64 {
     let ring = (capacity / load.producers).next_multiple_of(BLOCK);
     let rate = |number| {
         let block: Vec<T> = records(number);
@@ -75,8 +80,9 @@ pub fn copying_alone<T: Copy + Send>(capacity: usize, load: Load, records: impl 
     };
     std::thread::scope(|scope| {
         let rate = &rate;
-        let producers: Vec<_> =
-            (0..load.producers).map(|number| scope.spawn(move || rate(number as u64 + 1))).collect();
+        let producers: Vec<_> = (0..load.producers)
+            .map(|number| scope.spawn(move || rate(number as u64 + 1)))
+            .collect();
         producers.into_iter().map(|producer| producer.join().expect("copying ends well")).sum()
     })
 }

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A ring of records, and for each key a queue of sequences: the oldest record is at the front of each of its keys'.
+/// A ring of records, and for each key a queue of sequences: the oldest record is at the front of
+/// each of its keys'.
 struct Ring<T> {
     records: VecDeque<(u64, T)>,
     catalogue: Catalogue<VecDeque<u64>>,
@@ -19,17 +20,23 @@ struct Ring<T> {
 
 impl<T: Record> Ring<T> {
     fn new(capacity: usize) -> Self {
-        Self { records: VecDeque::with_capacity(capacity), catalogue: Catalogue::new::<T>(), capacity, first: 0 }
+        Self {
+            records: VecDeque::with_capacity(capacity),
+            catalogue: Catalogue::new::<T>(),
+            capacity,
+            first: 0,
+        }
     }
 
-    /// `stamp` is when the record came, for those who have several rings. Gives the evicted record back if it is one that
-    /// takes time to drop, so that it is dropped when the lock has been given up.
+    /// `stamp` is when the record came, for those who have several rings. Gives the evicted record
+    /// back if it is one that takes time to drop, so that it is dropped when the lock has been
+    /// given up.
     #[inline]
     fn push(&mut self, stamp: u64, record: T) -> Option<T> {
         let mut evicted = None;
         if self.records.len() == self.capacity {
-            // Taken out as a whole: its cache lines come together, where asking for one key after the other would wait
-            // for each.
+            // Taken out as a whole: its cache lines come together, where asking for one key after
+            // the other would wait for each.
             let (_, oldest) = self.records.pop_front().expect("the capacity is not 0");
             self.first += 1;
             self.catalogue.leave(&oldest, |postings| {
@@ -46,7 +53,12 @@ impl<T: Record> Ring<T> {
         evicted
     }
 
-    fn found(&self, index: usize, key: Key<'_>, limit: usize) -> impl Iterator<Item = (u64, T)> + '_ {
+    fn found(
+        &self,
+        index: usize,
+        key: Key<'_>,
+        limit: usize,
+    ) -> impl Iterator<Item = (u64, T)> + '_ {
         let postings = self.catalogue.get(index, key).into_iter().flatten().rev().take(limit);
         postings.map(|sequence| self.records[(sequence - self.first) as usize].clone())
     }
@@ -72,7 +84,10 @@ impl<T: Record> Peer<T> for Locked<T> {
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
         let ring = self.0.lock();
-        ring.catalogue.of(index).map(|(key, postings)| (key.clone(), postings.len() as u64)).collect()
+        ring.catalogue
+            .of(index)
+            .map(|(key, postings)| (key.clone(), postings.len() as u64))
+            .collect()
     }
 
     fn stall(&self, _: usize, _: Key<'_>, length: Duration) {
@@ -84,20 +99,23 @@ impl<T: Record> Peer<T> for Locked<T> {
 impl<T: Record> Producer<T> for &Locked<T> {
     #[inline]
     fn push(&mut self, record: T) {
-        // A statement of its own: the lock is given up at its end, before the evicted record is dropped.
+        // A statement of its own: the lock is given up at its end, before the evicted record is
+        // dropped.
         let evicted = self.0.lock().push(0, record);
         drop(evicted);
     }
 
     fn push_batch(&mut self, records: Vec<T>) {
         let mut ring = self.0.lock();
-        let evicted: Vec<T> = records.into_iter().filter_map(|record| ring.push(0, record)).collect();
+        let evicted: Vec<T> =
+            records.into_iter().filter_map(|record| ring.push(0, record)).collect();
         drop(ring);
         drop(evicted);
     }
 }
 
-/// Eight such rings, each under its own lock; a producer stays on one for 64 records and goes on to the next.
+/// Eight such rings, each under its own lock; a producer stays on one for 64 records and goes on to
+/// the next.
 pub struct Sharded<T> {
     shards: Vec<Shard<T>>,
     clock: AtomicU64,
@@ -117,7 +135,8 @@ struct Run<'a, T> {
 }
 
 impl<'a, T> Run<'a, T> {
-    /// The shard whose turn it is, locked. Another one's producer is gone round, as long as there are other shards.
+    /// The shard whose turn it is, locked. Another one's producer is gone round, as long as there
+    /// are other shards.
     #[inline]
     fn lock(&mut self) -> MutexGuard<'a, Ring<T>> {
         if self.left == 0 {
@@ -143,7 +162,11 @@ impl<T: Record> Peer<T> for Sharded<T> {
     const NAME: &'static str = "8 Mutexes";
 
     fn new(capacity: usize, _: usize) -> Self {
-        let shard = |number| Shard(Mutex::new(Ring::new(capacity / SHARDS + usize::from(number < capacity % SHARDS))));
+        let shard = |number| {
+            Shard(Mutex::new(Ring::new(
+                capacity / SHARDS + usize::from(number < capacity % SHARDS),
+            )))
+        };
         Self { shards: (0..SHARDS).map(shard).collect(), clock: AtomicU64::new(0) }
     }
 
@@ -155,7 +178,11 @@ impl<T: Record> Peer<T> for Sharded<T> {
         let mut found = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
             let ring = shard.0.lock();
-            found.extend(ring.found(index, key, limit).enumerate().map(|(age, hit)| (hit.0, age, number, hit.1)));
+            found.extend(
+                ring.found(index, key, limit)
+                    .enumerate()
+                    .map(|(age, hit)| (hit.0, age, number, hit.1)),
+            );
         }
         found.sort_by_key(|&(stamp, age, shard, _)| (std::cmp::Reverse(stamp), shard, age));
         found.truncate(limit);
@@ -194,7 +221,8 @@ impl<T: Record> Producer<T> for Run<'_, T> {
         while !records.as_slice().is_empty() {
             let mut ring = self.lock();
             let (stamp, run) = (self.stamp, self.left.min(records.len()));
-            let evicted: Vec<T> = records.by_ref().take(run).filter_map(|record| ring.push(stamp, record)).collect();
+            let evicted: Vec<T> =
+                records.by_ref().take(run).filter_map(|record| ring.push(stamp, record)).collect();
             drop(ring);
             drop(evicted);
             self.left -= run;

@@ -1,7 +1,9 @@
-//! What slipring is compared with: stores that a good engineer would write, or take off the shelf, for the same job.
+//! What slipring is compared with: stores that a good engineer would write, or take off the shelf,
+//! for the same job.
 //!
-//! Every peer keeps the newest records up to its capacity, finds them by each of their keys, newest first, and lists the
-//! keys of an index with their counts. The two limits at the end do less on purpose: they show what the machine can do.
+//! Every peer keeps the newest records up to its capacity, finds them by each of their keys, newest
+//! first, and lists the keys of an index with their counts. The two limits at the end do less on
+//! purpose: they show what the machine can do.
 
 mod catalogue;
 mod concurrent;
@@ -35,7 +37,8 @@ pub trait Peer<T>: Sync + Sized {
     /// Whether lookups work: not in the limits.
     const ANSWERS: bool = true;
 
-    /// Whether it is so slow that it is filled just once before it is timed, and spared the longer comparisons.
+    /// Whether it is so slow that it is filled just once before it is timed, and spared the longer
+    /// comparisons.
     const SLOW: bool = false;
 
     /// A store of this capacity for this many producers.
@@ -53,8 +56,8 @@ pub trait Peer<T>: Sync + Sized {
     /// The keys of an index with the number of records that carry each.
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)>;
 
-    /// As a lookup of this key whose thread is descheduled in the middle of it: whatever the lookup holds, it holds for
-    /// this long. Nothing in stores whose lookups hold nothing.
+    /// As a lookup of this key whose thread is descheduled in the middle of it: whatever the lookup
+    /// holds, it holds for this long. Nothing in stores whose lookups hold nothing.
     fn stall(&self, index: usize, key: Key<'_>, length: Duration) {
         let _ = (index, key, length);
     }

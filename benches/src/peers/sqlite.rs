@@ -32,8 +32,8 @@ macro_rules! plain {
 
 plain!(FixedSpan FixedLog FixedMetric);
 
-/// One connection under a lock, prepared statements, no journal, and one transaction that never ends. A record replaces
-/// the one that had its row.
+/// One connection under a lock, prepared statements, no journal, and one transaction that never
+/// ends. A record replaces the one that had its row.
 pub struct Sqlite<T> {
     database: Mutex<Database>,
     capacity: i64,
@@ -86,7 +86,8 @@ impl<T: Plain> Peer<T> for Sqlite<T> {
 
     fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
         let database = self.database.lock();
-        let query = format!("SELECT record FROM records WHERE k{index} = ? ORDER BY sequence DESC LIMIT ?");
+        let query =
+            format!("SELECT record FROM records WHERE k{index} = ? ORDER BY sequence DESC LIMIT ?");
         let mut statement = database.connection.prepare_cached(&query).expect("the query is right");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = statement.query_map(params![Column(Some(key)), limit], |row| {
@@ -98,12 +99,16 @@ impl<T: Plain> Peer<T> for Sqlite<T> {
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
         let database = self.database.lock();
-        let query = format!("SELECT k{index}, count(*) FROM records WHERE k{index} IS NOT NULL GROUP BY k{index}");
+        let query = format!(
+            "SELECT k{index}, count(*) FROM records WHERE k{index} IS NOT NULL GROUP BY k{index}"
+        );
         let mut statement = database.connection.prepare_cached(&query).expect("the query is right");
         let found = statement.query_map([], |row| {
             let key = match row.get_ref(0)? {
                 ValueRef::Integer(number) => KeyBuf::Int(number as u64),
-                ValueRef::Blob(id) => KeyBuf::Id(u128::from_be_bytes(id.try_into().expect("ids have 16 bytes"))),
+                ValueRef::Blob(id) => {
+                    KeyBuf::Id(u128::from_be_bytes(id.try_into().expect("ids have 16 bytes")))
+                }
                 ValueRef::Text(text) => KeyBuf::Text(String::from_utf8_lossy(text).into()),
                 other => panic!("no key is {other:?}"),
             };
@@ -118,7 +123,8 @@ impl<T: Plain> Sqlite<T> {
         database.bytes.clear();
         record.write(&mut database.bytes);
         let insert = "REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)";
-        let mut insert = database.connection.prepare_cached(insert).expect("the statement is right");
+        let mut insert =
+            database.connection.prepare_cached(insert).expect("the statement is right");
         let (place, key) = (database.next % self.capacity, |index| Column(record.key(index)));
         let values = params![place, database.next, key(0), key(1), key(2), database.bytes];
         insert.execute(values).expect("it can be inserted");

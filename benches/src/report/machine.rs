@@ -40,7 +40,9 @@ impl Origin {
     /// In one line, for plots.
     pub fn brief(&self) -> String {
         let Self { processor, cores, rustc, commit, date, rounds, .. } = self;
-        format!("{processor}, {cores} cores · {rustc} · commit {commit} · {date} · medians of {rounds}")
+        format!(
+            "{processor}, {cores} cores · {rustc} · commit {commit} · {date} · medians of {rounds}"
+        )
     }
 }
 
@@ -64,6 +66,10 @@ fn commit() -> Option<String> {
 
 /// What a program prints, if it is there and content.
 fn said(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
 }

@@ -1,4 +1,5 @@
-//! What a part found, and where it goes: JSON and plots into a folder, tables to whoever reads along.
+//! What a part found, and where it goes: JSON and plots into a folder, tables to whoever reads
+//! along.
 
 mod machine;
 mod plot;
@@ -25,7 +26,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Writes `<name>.json`, `<name>.md` and, for each table that is plotted, `<table>.svg`, into the folder.
+    /// Writes `<name>.json`, `<name>.md` and, for each table that is plotted, `<table>.svg`, into
+    /// the folder.
     ///
     /// # Errors
     /// If the folder can't be written to.

@@ -3,7 +3,8 @@
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// Figures of one kind, by case and store. The first column is the one that the others are compared with.
+/// Figures of one kind, by case and store. The first column is the one that the others are compared
+/// with.
 #[derive(Debug, Serialize)]
 pub struct Table {
     /// What its plot's file is called.
@@ -71,10 +72,26 @@ pub struct Cell {
 
 impl Table {
     /// An empty one.
-    pub fn new(name: impl Into<String>, title: impl Into<String>, unit: &'static str, better: Better) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        unit: &'static str,
+        better: Better,
+    ) -> Self {
         let (name, title) = (name.into(), title.into());
         let (columns, plain, rows, notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, title, unit, better, axis: None, shown: Shown::Both, columns, plain, rows, notes }
+        Self {
+            name,
+            title,
+            unit,
+            better,
+            axis: None,
+            shown: Shown::Both,
+            columns,
+            plain,
+            rows,
+            notes,
+        }
     }
 
     /// With an x axis.
@@ -105,18 +122,29 @@ impl Table {
         self
     }
 
-    /// Puts a figure where it belongs; the first figure of a case or of a store makes room for others.
+    /// Puts a figure where it belongs; the first figure of a case or of a store makes room for
+    /// others.
     pub fn add(&mut self, panel: &str, case: &str, column: &'static str, figure: f64) {
         let number = self.columns.iter().position(|known| *known == column).unwrap_or_else(|| {
             self.columns.push(column);
             self.columns.len() - 1
         });
-        let row = self.rows.iter().position(|row| row.panel == panel && row.case == case).unwrap_or_else(|| {
-            // Beside its likes, also if the panel's first round is over.
-            let at = self.rows.iter().rposition(|row| row.panel == panel).map_or(self.rows.len(), |last| last + 1);
-            self.rows.insert(at, Row { panel: panel.to_owned(), case: case.to_owned(), cells: Vec::new() });
-            at
-        });
+        let row =
+            self.rows.iter().position(|row| row.panel == panel && row.case == case).unwrap_or_else(
+                || {
+                    // Beside its likes, also if the panel's first round is over.
+                    let at = self
+                        .rows
+                        .iter()
+                        .rposition(|row| row.panel == panel)
+                        .map_or(self.rows.len(), |last| last + 1);
+                    self.rows.insert(
+                        at,
+                        Row { panel: panel.to_owned(), case: case.to_owned(), cells: Vec::new() },
+                    );
+                    at
+                },
+            );
         let cells = &mut self.rows[row].cells;
         cells.resize(cells.len().max(number + 1), Cell::default());
         cells[number].rounds.push(figure);
@@ -160,10 +188,16 @@ impl Cell {
         Some((least, most))
     }
 
-    /// One over the other in each round, and the median of that: what slows a whole round down is the same for both.
+    /// One over the other in each round, and the median of that: what slows a whole round down is
+    /// the same for both.
     pub fn ratio(over: &Cell, under: &Cell) -> Option<f64> {
         median(
-            over.rounds.iter().zip(&under.rounds).map(|(over, under)| over / under).filter(|x| x.is_finite()).collect(),
+            over.rounds
+                .iter()
+                .zip(&under.rounds)
+                .map(|(over, under)| over / under)
+                .filter(|x| x.is_finite())
+                .collect(),
         )
     }
 }
@@ -176,7 +210,8 @@ impl Serialize for Cell {
             ratio: Option<f64>,
             rounds: &'a [f64],
         }
-        Shown { median: self.median(), ratio: self.ratio, rounds: &self.rounds }.serialize(serializer)
+        Shown { median: self.median(), ratio: self.ratio, rounds: &self.rounds }
+            .serialize(serializer)
     }
 }
 
@@ -184,7 +219,11 @@ impl Serialize for Cell {
 pub fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let upper = *figures.get(figures.len() / 2)?;
-    Some(if figures.len().is_multiple_of(2) { (figures[figures.len() / 2 - 1] + upper) / 2.0 } else { upper })
+    Some(if figures.len().is_multiple_of(2) {
+        (figures[figures.len() / 2 - 1] + upper) / 2.0
+    } else {
+        upper
+    })
 }
 
 /// In Markdown. Beside each figure stands what the first column's is over it.
@@ -192,13 +231,21 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { title, unit, better, columns, rows, notes, .. } = self;
         if self.shown == Shown::Plotted {
-            return writeln!(f, "### {title}\n\n{} rows: see the plot, `{}.svg`.", rows.len(), self.name);
+            return writeln!(
+                f,
+                "### {title}\n\n{} rows: see the plot, `{}.svg`.",
+                rows.len(),
+                self.name
+            );
         }
         let better = if *better == Better::More { "more" } else { "less" };
         write!(f, "### {title}\n\nIn {unit}; {better} is better.")?;
         if rows.iter().flat_map(|row| &row.cells).any(|cell| cell.ratio.is_some()) {
             let first = columns[0];
-            write!(f, " In brackets: {first}'s figure over this one, the median of the rounds' ratios.")?;
+            write!(
+                f,
+                " In brackets: {first}'s figure over this one, the median of the rounds' ratios."
+            )?;
         }
         write!(f, "\n\n| |")?;
         columns.iter().try_for_each(|column| write!(f, " {column} |"))?;
@@ -206,14 +253,19 @@ impl fmt::Display for Table {
         columns.iter().try_for_each(|_| write!(f, "---:|"))?;
         writeln!(f)?;
         for Row { panel, case, cells } in rows {
-            let name =
-                [panel.as_str(), case].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+            let name = [panel.as_str(), case]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(": ");
             write!(f, "| {name} |")?;
             for number in 0..columns.len() {
                 match cells.get(number).and_then(|cell| Some((cell.median()?, cell.ratio))) {
                     None => write!(f, " |")?,
                     Some((median, None)) => write!(f, " {} |", short(median))?,
-                    Some((median, Some(ratio))) => write!(f, " {} ({}×) |", short(median), short(ratio))?,
+                    Some((median, Some(ratio))) => {
+                        write!(f, " {} ({}×) |", short(median), short(ratio))?
+                    }
                 }
             }
             writeln!(f)?;
@@ -275,7 +327,11 @@ mod tests {
 
     #[test]
     fn figures_are_short() {
-        let shorts = [0.0, 0.012, 0.5, 1.234, 12.34, 123.4, 1234.5, 12345.6, 1_234_567.0].map(short);
-        assert_eq!(shorts, ["0", "0.0120", "0.500", "1.23", "12.3", "123", "1234", "12,346", "1,234,567"]);
+        let shorts =
+            [0.0, 0.012, 0.5, 1.234, 12.34, 123.4, 1234.5, 12345.6, 1_234_567.0].map(short);
+        assert_eq!(
+            shorts,
+            ["0", "0.0120", "0.500", "1.23", "12.3", "123", "1234", "12,346", "1,234,567"]
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! Lifelike records, which own texts, attributes and points on the heap.
 //!
-//! To make one takes the shop a microsecond or more, and as many allocations as it has parts. So a pool of them is made
-//! beforehand, one for each seed, and each push clones the next: the clone is part of every figure, for every store
-//! alike, as decoding would be in a collector. When a pool has been gone through, it starts again with other trace ids,
-//! so that traces stay as short as they were.
+//! To make one takes the shop a microsecond or more, and as many allocations as it has parts. So a
+//! pool of them is made beforehand, one for each seed, and each push clones the next: the clone is
+//! part of every figure, for every store alike, as decoding would be in a collector. When a pool
+//! has been gone through, it starts again with other trace ids, so that traces stay as short as
+//! they were.
 
 use super::Workload;
 use shop::Shop;
@@ -107,10 +108,9 @@ mod tests {
         let spans: Vec<Span> = ShopSpans::records(1).take(2 * POOL).collect();
         let (first, second) = spans.split_at(POOL);
         assert!(
-            first
-                .iter()
-                .zip(second)
-                .all(|(one, other)| one.name() == other.name() && one.trace_id() != other.trace_id())
+            first.iter().zip(second).all(
+                |(one, other)| one.name() == other.name() && one.trace_id() != other.trace_id()
+            )
         );
         let ids = |spans: &[Span]| spans.iter().map(|span| span.trace_id()).collect::<HashSet<_>>();
         assert!(ids(first).is_disjoint(&ids(second)));

@@ -10,7 +10,8 @@ pub fn http(text: &str) -> Result<SocketAddr, String> {
     address(text, 4318)
 }
 
-/// `127.0.0.1:4318`, `localhost:4318`, `4318` (of this machine only), or `:4318` (on all its addresses).
+/// `127.0.0.1:4318`, `localhost:4318`, `4318` (of this machine only), or `:4318` (on all its
+/// addresses).
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     let text = text.trim();
     // A URL, as clients are told.
@@ -24,8 +25,10 @@ fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address);
     }
-    let advice = format!("give host:port or a port, such as localhost:{usual}, 0.0.0.0:{usual} or {usual}");
-    let host = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let advice =
+        format!("give host:port or a port, such as localhost:{usual}, 0.0.0.0:{usual} or {usual}");
+    let host =
+        text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let host = host.filter(|(host, _)| !host.is_empty() && !host.contains([':', '/', ' ']));
     // Numbers alone are an address that is none, whatever resolvers make of it.
     let is_name = |host: &str| host.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.');
@@ -49,7 +52,11 @@ mod tests {
             ("http://localhost:4318/", "127.0.0.1:4318"),
             ("[::1]:4318", "[::1]:4318"),
         ] {
-            assert_eq!(http(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
+            assert_eq!(
+                http(text).map(|address| address.to_string()),
+                Ok(expected.to_owned()),
+                "{text}"
+            );
         }
         for text in [
             "",

@@ -29,11 +29,26 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api", get(|| async { Json(directory()) }))
         .route("/api/spans", on(ASKED, |app, asked| records::<Span>(app, asked, Telemetry::traces)))
-        .route("/api/logs", on(ASKED, |app, asked| records::<LogRecord>(app, asked, Telemetry::logs)))
-        .route("/api/metrics", on(ASKED, |app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)))
-        .route("/api/count/spans", on(ASKED, |app, asked| count::<Span>(app, asked, Telemetry::traces)))
-        .route("/api/count/logs", on(ASKED, |app, asked| count::<LogRecord>(app, asked, Telemetry::logs)))
-        .route("/api/count/metrics", on(ASKED, |app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)))
+        .route(
+            "/api/logs",
+            on(ASKED, |app, asked| records::<LogRecord>(app, asked, Telemetry::logs)),
+        )
+        .route(
+            "/api/metrics",
+            on(ASKED, |app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)),
+        )
+        .route(
+            "/api/count/spans",
+            on(ASKED, |app, asked| count::<Span>(app, asked, Telemetry::traces)),
+        )
+        .route(
+            "/api/count/logs",
+            on(ASKED, |app, asked| count::<LogRecord>(app, asked, Telemetry::logs)),
+        )
+        .route(
+            "/api/count/metrics",
+            on(ASKED, |app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)),
+        )
         .route("/api/traces", on(ASKED, traces))
         .route("/api/traces/{id}", get(trace))
         .route("/api/graph", on(ASKED, graph))
@@ -101,7 +116,8 @@ impl IntoResponse for Problem {
             Problem::Bad(what) => (StatusCode::BAD_REQUEST, what),
             Problem::NotFound(what) => (StatusCode::NOT_FOUND, what),
             Problem::Busy => {
-                let what = "too many questions are being answered; come back in a moment".to_owned();
+                let what =
+                    "too many questions are being answered; come back in a moment".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, what)
             }
             Problem::Failed(what) => (StatusCode::INTERNAL_SERVER_ERROR, what),
@@ -110,20 +126,26 @@ impl IntoResponse for Problem {
     }
 }
 
-/// For what takes no parameters: one that is not heeded is not taken either, or the answer would be to another question.
+/// For what takes no parameters: one that is not heeded is not taken either, or the answer would be
+/// to another question.
 fn none(given: Given) -> Result<(), Problem> {
     match given.read()?.first() {
         None => Ok(()),
-        Some((name, _)) => Err(Problem::Bad(format!("there is no parameter {name}; there are none"))),
+        Some((name, _)) => {
+            Err(Problem::Bad(format!("there is no parameter {name}; there are none")))
+        }
     }
 }
 
-/// Finds an answer on a thread that may take its time. As long as it is not read, it keeps its place: only so many are in memory.
+/// Finds an answer on a thread that may take its time. As long as it is not read, it keeps its
+/// place: only so many are in memory.
 async fn find<R: IntoResponse>(
     app: Arc<App>,
     find: impl FnOnce(&Telemetry) -> Result<R, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let place = tokio::time::timeout(Duration::from_secs(1), Arc::clone(&app.questions).acquire_owned()).await;
+    let place =
+        tokio::time::timeout(Duration::from_secs(1), Arc::clone(&app.questions).acquire_owned())
+            .await;
     let Ok(Ok(place)) = place else { return Err(Problem::Busy) };
     let answer = move || {
         let answer = find(&app.telemetry)?.into_response();
@@ -136,12 +158,18 @@ async fn find<R: IntoResponse>(
         Ok(answer.map(keep))
     };
     let found = tokio::task::spawn_blocking(answer).await;
-    found.unwrap_or_else(|error| Err(Problem::Failed(format!("the question could not be answered: {error}"))))
+    found.unwrap_or_else(|error| {
+        Err(Problem::Failed(format!("the question could not be answered: {error}")))
+    })
 }
 
 type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
-async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
+async fn records<T: Asking>(
+    State(app): State<Arc<App>>,
+    given: Given,
+    store: StoreOf<T>,
+) -> Result<Response, Problem> {
     let asked = Asked::read::<T>(&given.read()?, &PAGING).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let answer = asked.page(store(telemetry).query()).collect()?;
@@ -155,7 +183,8 @@ async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: St
     .await
 }
 
-// Answers are written as they are, not by way of values, which would take their bytes several times.
+// Answers are written as they are, not by way of values, which would take their bytes several
+// times.
 
 /// A page, with the token of the next one.
 #[derive(Serialize)]
@@ -178,7 +207,11 @@ impl<'a, T: Asking> Page<'a, T> {
     }
 }
 
-async fn count<T: Asking>(State(app): State<Arc<App>>, given: Given, store: StoreOf<T>) -> Result<Response, Problem> {
+async fn count<T: Asking>(
+    State(app): State<Arc<App>>,
+    given: Given,
+    store: StoreOf<T>,
+) -> Result<Response, Problem> {
     let asked = Asked::read::<T>(&given.read()?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
@@ -196,15 +229,24 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
     let order = match (order.as_deref(), again) {
         (None | Some("newest"), None) => TraceOrder::Newest,
         (Some("slowest"), None) => TraceOrder::Slowest,
-        (Some(other), None) => return Err(Problem::Bad(format!("order={other}: give newest or slowest"))),
-        (_, Some(again)) => return Err(Problem::Bad(format!("order={again}: order was given before; give it once"))),
+        (Some(other), None) => {
+            return Err(Problem::Bad(format!("order={other}: give newest or slowest")));
+        }
+        (_, Some(again)) => {
+            return Err(Problem::Bad(format!(
+                "order={again}: order was given before; give it once"
+            )));
+        }
     };
     let own = ["root_service", "root_name", "at_least"];
-    let asked = Asked::read::<Span>(&given, &[&own[..], &["limit"]].concat()).map_err(Problem::Bad)?;
-    let own = own.map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
+    let asked =
+        Asked::read::<Span>(&given, &[&own[..], &["limit"]].concat()).map_err(Problem::Bad)?;
+    let own =
+        own.map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
     let [root_service, root_name, at_least] = own;
-    let at_least =
-        at_least.map(|least| crate::units::duration(&least).map_err(|what| format!("at_least={least}: {what}")));
+    let at_least = at_least.map(|least| {
+        crate::units::duration(&least).map_err(|what| format!("at_least={least}: {what}"))
+    });
     let at_least = at_least.transpose().map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order);
@@ -241,7 +283,11 @@ struct WholeTrace<'a> {
     summary: Option<TraceSummary>,
 }
 
-async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given) -> Result<Response, Problem> {
+async fn trace(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    given: Given,
+) -> Result<Response, Problem> {
     none(given)?;
     let trace_id = trace_id(&id).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
@@ -258,8 +304,10 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given
 
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let asked = Asked::read::<Span>(&given.read()?, &[]).map_err(Problem::Bad)?;
-    find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
-        .await
+    find(app, move |telemetry| {
+        Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response())
+    })
+    .await
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
@@ -268,7 +316,10 @@ async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
         series.truncate(asked.limit());
-        let told = AllSeries { series: series.iter().map(OneSeries::of).collect(), left_out: all - series.len() };
+        let told = AllSeries {
+            series: series.iter().map(OneSeries::of).collect(),
+            left_out: all - series.len(),
+        };
         Ok(Json(told).into_response())
     })
     .await
@@ -292,8 +343,15 @@ impl<'a> OneSeries<'a> {
     fn of(series: &'a Series) -> Self {
         // What is no number in JSON is in text, as in the points.
         let plain = |number: f64| slipring::Value::Double(number);
-        let told = |number: Option<f64>| number.and_then(|number| serde_json::to_value(plain(number)).ok());
-        Self { series, rate: told(series.rate()), median: told(series.quantile(0.5)), p99: told(series.quantile(0.99)) }
+        let told = |number: Option<f64>| {
+            number.and_then(|number| serde_json::to_value(plain(number)).ok())
+        };
+        Self {
+            series,
+            rate: told(series.rate()),
+            median: told(series.quantile(0.5)),
+            p99: told(series.quantile(0.99)),
+        }
     }
 }
 
@@ -338,7 +396,9 @@ async fn keys(
         "spans" => of(telemetry.traces(), &index),
         "logs" => of(telemetry.logs(), &index),
         "metrics" => of(telemetry.metrics(), &index),
-        other => Err(Problem::NotFound(format!("there is no signal {other}; there are spans, logs and metrics"))),
+        other => Err(Problem::NotFound(format!(
+            "there is no signal {other}; there are spans, logs and metrics"
+        ))),
     })
     .await
 }

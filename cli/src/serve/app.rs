@@ -1,4 +1,5 @@
-//! What all handlers share: the stores, and how requests come in: how many at once, how large, and what became of them.
+//! What all handlers share: the stores, and how requests come in: how many at once, how large, and
+//! what became of them.
 
 use super::budget::{Budget, Held};
 use super::door::Access;
@@ -16,14 +17,17 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Questions that may be answered at once, and tails; the runtime has threads for all of them and for all requests beside.
+/// Questions that may be answered at once, and tails; the runtime has threads for all of them and
+/// for all requests beside.
 const QUESTIONS: usize = 16;
 const TAILS: usize = 16;
 
-/// Requests that are unpacked and decoded at once, for each core; others wait, with the bytes that they have.
+/// Requests that are unpacked and decoded at once, for each core; others wait, with the bytes that
+/// they have.
 const DECODING: usize = 2;
 
-/// Bytes of a refused request that are read all the same, and for how long: a peer that is still writing does not see an answer.
+/// Bytes of a refused request that are read all the same, and for how long: a peer that is still
+/// writing does not see an answer.
 const DRAINED: usize = 64 << 20;
 const DRAINING: Duration = Duration::from_secs(2);
 
@@ -61,7 +65,10 @@ pub struct Counts {
 impl Counts {
     /// Requests that have come to an end.
     pub fn all(&self) -> u64 {
-        [&self.taken, &self.refused, &self.overloaded].iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        [&self.taken, &self.refused, &self.overloaded]
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -116,9 +123,15 @@ impl Refusal {
 }
 
 impl App {
-    pub fn new(telemetry: Telemetry, max_body: usize, max_in_flight: usize, timeout: Duration) -> Self {
+    pub fn new(
+        telemetry: Telemetry,
+        max_body: usize,
+        max_in_flight: usize,
+        timeout: Duration,
+    ) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        let (questions, tails) = (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
+        let (questions, tails) =
+            (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
             max_body,
@@ -149,7 +162,8 @@ impl App {
         !self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Reads a request, opens it, decodes it and puts its records into the stores; counts how that ended.
+    /// Reads a request, opens it, decodes it and puts its records into the stores; counts how that
+    /// ended.
     pub async fn export(
         self: &Arc<Self>,
         kind: Kind,
@@ -194,7 +208,10 @@ impl App {
             return Err(Refusal::Overloaded("the server is stopping"));
         }
         let too_large = || {
-            let what = format!("the request takes more than {} bytes; send smaller batches", self.max_body);
+            let what = format!(
+                "the request takes more than {} bytes; send smaller batches",
+                self.max_body
+            );
             Refusal::TooLarge(what)
         };
         // Before it is asked whether there is room for it: it would not get smaller by coming back.
@@ -205,13 +222,17 @@ impl App {
         let expected = body.size_hint().lower() as usize;
         let mut all = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Refusal::Malformed(format!("the request could not be read: {error}")))?;
+            let frame = frame.map_err(|error| {
+                Refusal::Malformed(format!("the request could not be read: {error}"))
+            })?;
             if let Ok(bytes) = frame.into_data() {
                 if all.len() + bytes.len() > self.max_body {
                     return Err(too_large());
                 }
                 if !held.take(bytes.len()) {
-                    return Err(Refusal::Overloaded("too many bytes of requests are under way; come back in a moment"));
+                    return Err(Refusal::Overloaded(
+                        "too many bytes of requests are under way; come back in a moment",
+                    ));
                 }
                 make_room(&mut all, bytes.len(), expected);
                 all.extend_from_slice(&bytes);
@@ -223,8 +244,8 @@ impl App {
         Ok(Bytes::from(all))
     }
 
-    /// Decodes a request and puts its records into the stores, on a thread that may wait. What becomes of it is counted there, also if
-    /// its sender has gone.
+    /// Decodes a request and puts its records into the stores, on a thread that may wait. What
+    /// becomes of it is counted there, also if its sender has gone.
     async fn take(
         self: &Arc<Self>,
         kind: Kind,
@@ -233,7 +254,8 @@ impl App {
         held: Held,
         from: Option<From>,
     ) -> Result<Rejected, Refusal> {
-        let place = tokio::time::timeout(self.timeout, Arc::clone(&self.decoding).acquire_owned()).await;
+        let place =
+            tokio::time::timeout(self.timeout, Arc::clone(&self.decoding).acquire_owned()).await;
         let Ok(Ok(place)) = place else {
             let what = "too many requests are under way; come back in a moment";
             return Err(self.refuse(Refusal::Overloaded(what), from));
@@ -241,7 +263,8 @@ impl App {
         let app = Arc::clone(self);
         let taken = tokio::task::spawn_blocking(move || {
             let _until_taken = (place, held);
-            let taken = app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal, from))?;
+            let taken =
+                app.decode(kind, encoding, &opened).map_err(|refusal| app.refuse(refusal, from))?;
             app.counts.taken.fetch_add(1, Ordering::Relaxed);
             app.counts.rejected_records.fetch_add(taken.records(), Ordering::Relaxed);
             if !taken.is_empty() {
@@ -250,7 +273,10 @@ impl App {
             Ok(taken)
         });
         taken.await.unwrap_or_else(|error| {
-            Err(self.refuse(Refusal::Failed(format!("the request could not be decoded: {error}")), from))
+            Err(self.refuse(
+                Refusal::Failed(format!("the request could not be decoded: {error}")),
+                from,
+            ))
         })
     }
 
@@ -261,12 +287,14 @@ impl App {
             // Records stay in it: it should be no larger than it is long.
             Bytes::from(unpack(&opened.message, &opened.codings, self.max_body)?.into_boxed_slice())
         };
-        self.telemetry.ingest(kind, encoding, bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+        self.telemetry
+            .ingest(kind, encoding, bytes)
+            .map_err(|error| Refusal::Malformed(error.to_string()))
     }
 }
 
-/// Makes room for `more` bytes: for at most twice as many as have come, whatever length the request announced. Once that reaches the
-/// announced length, the room is exact.
+/// Makes room for `more` bytes: for at most twice as many as have come, whatever length the request
+/// announced. Once that reaches the announced length, the room is exact.
 fn make_room(all: &mut Vec<u8>, more: usize, announced: usize) {
     let needed = all.len() + more;
     if needed > all.capacity() {

@@ -29,7 +29,11 @@ impl Asking for Span {
 
     fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
         if let Some((wanted, status)) = asked.status {
-            query = if wanted { query.status(status) } else { query.filter(move |span| span.status().code != status) };
+            query = if wanted {
+                query.status(status)
+            } else {
+                query.filter(move |span| span.status().code != status)
+            };
         }
         for name in &asked.events {
             query = query.event(name.clone());
@@ -120,8 +124,8 @@ impl Sign {
 }
 
 impl Asked {
-    /// Reads parameters; what is wrong with the first bad one otherwise. `more` are those that the answer
-    /// heeds beside conditions: such as the caller reads, and of [`PAGING`].
+    /// Reads parameters; what is wrong with the first bad one otherwise. `more` are those that the
+    /// answer heeds beside conditions: such as the caller reads, and of [`PAGING`].
     pub fn read<T: Asking>(parameters: &[(String, String)], more: &[&str]) -> Result<Self, String> {
         let mut asked = Self::default();
         let indexes = T::INDEXES;
@@ -132,11 +136,15 @@ impl Asked {
                     // As other languages write it; no one's name begins so.
                     (Sign::Is, Some(("=", value))) => value,
                     (Sign::Is, Some(("~", pattern))) => {
-                        return Err(format!("{given}={value}: write {name}~={pattern} for a pattern"));
+                        return Err(format!(
+                            "{given}={value}: write {name}~={pattern} for a pattern"
+                        ));
                     }
                     _ => value,
                 };
-                asked.by_key::<T>(index, sign, value).map_err(|what| format!("{given}={value}: {what}"))?;
+                asked
+                    .by_key::<T>(index, sign, value)
+                    .map_err(|what| format!("{given}={value}: {what}"))?;
                 continue;
             }
             let is_heeded = more.contains(&name);
@@ -157,20 +165,31 @@ impl Asked {
         Ok(asked)
     }
 
-    fn by_key<T: Asking>(&mut self, index: &&'static str, sign: Sign, value: &str) -> Result<(), String> {
+    fn by_key<T: Asking>(
+        &mut self,
+        index: &&'static str,
+        sign: Sign,
+        value: &str,
+    ) -> Result<(), String> {
         let keys = match sign {
             Sign::Is => &mut self.keys,
             Sign::IsNot => &mut self.unwanted,
             Sign::Like | Sign::Unlike => {
                 if matches!(*index, "trace" | "severity") {
-                    return Err(format!("{index} is no text that a pattern could fit; give {index}= or {index}!="));
+                    return Err(format!(
+                        "{index} is no text that a pattern could fit; give {index}= or {index}!="
+                    ));
                 }
                 self.alike.push((index, sign.on(value)?));
                 return Ok(());
             }
         };
         let read = keys_of(index, value)?;
-        let place = T::INDEXES.as_ref().iter().position(|known| known == index).expect("it was found there");
+        let place = T::INDEXES
+            .as_ref()
+            .iter()
+            .position(|known| known == index)
+            .expect("it was found there");
         if let Some(instead) = read.iter().find_map(|key| T::wrong_key(place, key.as_key())) {
             return Err(format!("give {instead}"));
         }
@@ -216,10 +235,13 @@ impl Asked {
             "min_severity" => {
                 let named = severity(value)?;
                 let least = Some(named).filter(|least| (0..=Severity::FATAL4.0).contains(&least.0));
-                self.min_severity = Some(least.ok_or("give a name, such as WARN, or a number from 1 to 24")?);
+                self.min_severity =
+                    Some(least.ok_or("give a name, such as WARN, or a number from 1 to 24")?);
             }
             // A body's = takes a pattern, too: few know a whole one.
-            "body" => self.bodies.push(if sign == Sign::Is { pattern(value)? } else { sign.on(value)? }),
+            "body" => {
+                self.bodies.push(if sign == Sign::Is { pattern(value)? } else { sign.on(value)? })
+            }
             other => unreachable!("{other} is a known parameter"),
         }
         Ok(())
@@ -267,10 +289,17 @@ impl Asked {
 
 fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
     let indexes = T::INDEXES;
-    let known: Vec<&str> = indexes.as_ref().iter().chain(&COMMON).chain(T::OWN).chain(more).copied().collect();
+    let known: Vec<&str> =
+        indexes.as_ref().iter().chain(&COMMON).chain(T::OWN).chain(more).copied().collect();
     // Without an = after it, a sign is taken for a part of the name.
-    let instead = name.split_once('~').map(|(name, pattern)| format!("; for a pattern write {name}~={pattern}"));
-    format!("there is no parameter {name}; there are {}{}", known.join(", "), instead.unwrap_or_default())
+    let instead = name
+        .split_once('~')
+        .map(|(name, pattern)| format!("; for a pattern write {name}~={pattern}"));
+    format!(
+        "there is no parameter {name}; there are {}{}",
+        known.join(", "),
+        instead.unwrap_or_default()
+    )
 }
 
 /// The keys that a value stands for: of a severity's level, four.
@@ -282,13 +311,16 @@ fn keys_of(index: &str, value: &str) -> Result<Vec<KeyBuf>, String> {
             // By its name, a level is all of it; a number is that number.
             let is_level = first.level() == first && value.parse::<i32>().is_err();
             let last = if is_level { first.0 + 3 } else { first.0 };
-            Ok((first.0..=last).map(|number| slipring::Key::from(Severity(number)).to_owned()).collect())
+            Ok((first.0..=last)
+                .map(|number| slipring::Key::from(Severity(number)).to_owned())
+                .collect())
         }
         _ => Ok(vec![KeyBuf::Text(value.into())]),
     }
 }
 
-/// A trace's id as its tools write it: in either case, with dashes, or without the zeros that it begins with.
+/// A trace's id as its tools write it: in either case, with dashes, or without the zeros that it
+/// begins with.
 pub fn trace_id(text: &str) -> Result<TraceId, String> {
     let digits: String = text.trim().chars().filter(|&digit| digit != '-').collect();
     if let Some(wrong) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
@@ -304,7 +336,9 @@ pub fn trace_id(text: &str) -> Result<TraceId, String> {
 
 fn severity(value: &str) -> Result<Severity, String> {
     let number = || value.parse().ok().map(Severity);
-    Severity::named(value).or_else(number).ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
+    Severity::named(value)
+        .or_else(number)
+        .ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
 }
 
 /// A cursor as it goes into a link.
@@ -323,15 +357,24 @@ mod tests {
     use super::*;
 
     fn read<T: Asking>(query: &[(&str, &str)]) -> Result<Asked, String> {
-        let parameters: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let parameters: Vec<_> =
+            query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Asked::read::<T>(&parameters, &PAGING)
     }
 
     #[test]
     fn parameters_are_read_or_named() {
-        let asked =
-            read::<Span>(&[("service", "cart"), ("service", "ad"), ("min_duration", "1ms"), ("limit", "7")]).unwrap();
-        assert_eq!(asked.keys, [("service", vec![KeyBuf::Text("cart".into()), KeyBuf::Text("ad".into())])]);
+        let asked = read::<Span>(&[
+            ("service", "cart"),
+            ("service", "ad"),
+            ("min_duration", "1ms"),
+            ("limit", "7"),
+        ])
+        .unwrap();
+        assert_eq!(
+            asked.keys,
+            [("service", vec![KeyBuf::Text("cart".into()), KeyBuf::Text("ad".into())])]
+        );
         assert_eq!((asked.duration, asked.limit()), ((Some(1_000_000), None), 7));
         for (name, value, what) in [
             ("trace", "5b8x", "no hexadecimal digit"),
@@ -354,12 +397,20 @@ mod tests {
             ("after", "x", "`next`"),
             ("attribute", "=x", "[level:]name"),
             ("attribute", "size>=big", "no number"),
-            ("colour", "red", "there is no parameter colour; there are trace, service, name, since"),
+            (
+                "colour",
+                "red",
+                "there is no parameter colour; there are trace, service, name, since",
+            ),
         ] {
             let error = read::<Span>(&[(name, value)]).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
-        assert!(read::<MetricPoint>(&[("status", "error")]).unwrap_err().contains("no parameter status"));
+        assert!(
+            read::<MetricPoint>(&[("status", "error")])
+                .unwrap_err()
+                .contains("no parameter status")
+        );
         assert!(read::<LogRecord>(&[("severity", "warn"), ("min_severity", "13")]).is_ok());
     }
 
@@ -381,19 +432,42 @@ mod tests {
             let error = read::<Span>(&[(name, value), (name, value)]).unwrap_err();
             assert!(error.contains("give it once"), "{error}");
         }
-        let twice = read::<LogRecord>(&[("body", "*a*"), ("body!~", "*b*"), ("attribute", "x"), ("attribute", "y")]);
+        let twice = read::<LogRecord>(&[
+            ("body", "*a*"),
+            ("body!~", "*b*"),
+            ("attribute", "x"),
+            ("attribute", "y"),
+        ]);
         let twice = twice.unwrap();
         assert_eq!((twice.bodies.len(), twice.attributes.len()), (2, 2));
     }
 
     #[test]
     fn keys_take_signs() {
-        assert_eq!(read::<Span>(&[("service", "=a")]).unwrap().keys, [("service", vec![KeyBuf::Text("a".into())])]);
-        let asked = read::<Span>(&[("service!", "a"), ("service!", "b"), ("name~", "GET*"), ("name!~", "*x")]).unwrap();
-        assert_eq!(asked.unwanted, [("service", vec![KeyBuf::Text("a".into()), KeyBuf::Text("b".into())])]);
+        assert_eq!(
+            read::<Span>(&[("service", "=a")]).unwrap().keys,
+            [("service", vec![KeyBuf::Text("a".into())])]
+        );
+        let asked = read::<Span>(&[
+            ("service!", "a"),
+            ("service!", "b"),
+            ("name~", "GET*"),
+            ("name!~", "*x"),
+        ])
+        .unwrap();
+        assert_eq!(
+            asked.unwanted,
+            [("service", vec![KeyBuf::Text("a".into()), KeyBuf::Text("b".into())])]
+        );
         assert_eq!(asked.alike, [("name", Match::like("GET*")), ("name", !Match::like("*x"))]);
-        assert_eq!(read::<Span>(&[("status!", "ok")]).unwrap().status, Some((false, StatusCode::Ok)));
-        assert_eq!(read::<Span>(&[("event", "exception")]).unwrap().events, [Match::reads("exception")]);
+        assert_eq!(
+            read::<Span>(&[("status!", "ok")]).unwrap().status,
+            Some((false, StatusCode::Ok))
+        );
+        assert_eq!(
+            read::<Span>(&[("event", "exception")]).unwrap().events,
+            [Match::reads("exception")]
+        );
     }
 
     #[test]
@@ -406,7 +480,10 @@ mod tests {
         assert_eq!((keys("ERROR2"), keys("17")), (vec!["18".to_owned()], vec!["17".to_owned()]));
         assert!(read::<LogRecord>(&[("severity", "0")]).unwrap_err().contains("1 to 24"));
         for beyond in ["25", "-1"] {
-            assert!(read::<LogRecord>(&[("min_severity", beyond)]).unwrap_err().contains("1 to 24"), "{beyond}");
+            assert!(
+                read::<LogRecord>(&[("min_severity", beyond)]).unwrap_err().contains("1 to 24"),
+                "{beyond}"
+            );
         }
         assert!(read::<MetricPoint>(&[("type", "foo")]).unwrap_err().contains("gauge, sum"));
     }
@@ -414,7 +491,12 @@ mod tests {
     #[test]
     fn trace_ids_are_read_as_tools_write_them() {
         let id = TraceId::from(0x00f0_67aa_0ba9_02b7);
-        for text in ["f067aa0ba902b7", "00F067AA0BA902B7", "00000000-0000-0000-00f0-67aa0ba902b7", " f067aa0ba902b7 "] {
+        for text in [
+            "f067aa0ba902b7",
+            "00F067AA0BA902B7",
+            "00000000-0000-0000-00f0-67aa0ba902b7",
+            " f067aa0ba902b7 ",
+        ] {
             assert_eq!(trace_id(text), Ok(id), "{text}");
         }
         assert!(trace_id(&"1".repeat(33)).is_err());

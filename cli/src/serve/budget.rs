@@ -1,4 +1,5 @@
-//! Bytes of requests under way: each is counted as it comes in, so that many slow senders take no more than what they have sent.
+//! Bytes of requests under way: each is counted as it comes in, so that many slow senders take no
+//! more than what they have sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,10 @@ pub struct Held {
 
 impl Budget {
     pub fn new(bytes: usize) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))), requests: Arc::default() }
+        Self {
+            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            requests: Arc::default(),
+        }
     }
 
     /// Requests that hold a part of it, be it nothing yet.

@@ -65,9 +65,13 @@ impl Operator {
 
 /// The operator that comes first, where it is, and what comes after it.
 fn operator(text: &str) -> Option<(usize, Operator, &str)> {
-    let found = OPERATORS.iter().chain(&SINGLE).filter_map(|(sign, operator)| Some((text.find(sign)?, sign, operator)));
+    let found = OPERATORS
+        .iter()
+        .chain(&SINGLE)
+        .filter_map(|(sign, operator)| Some((text.find(sign)?, sign, operator)));
     // Of those that begin at one place the longer, which stand first.
-    let (at, sign, operator) = found.min_by_key(|(at, sign, _)| (*at, std::cmp::Reverse(sign.len())))?;
+    let (at, sign, operator) =
+        found.min_by_key(|(at, sign, _)| (*at, std::cmp::Reverse(sign.len())))?;
     Some((at, *operator, &text[at + sign.len()..]))
 }
 
@@ -111,7 +115,9 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
         ("", false) => Match::Has,
         ("", true) => Match::absent(),
         (_, true) => {
-            return Err(format!("! before a name asks that it is not there; write {name}!=… for another value"));
+            return Err(format!(
+                "! before a name asks that it is not there; write {name}!=… for another value"
+            ));
         }
         (condition, false) => match operator(condition) {
             Some((0, operator, value)) => operator.on(value)?,
@@ -121,7 +127,8 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
     Ok((level, name, wanted))
 }
 
-/// A name that stands for itself; not one that looks as if something else was meant, which no record has.
+/// A name that stands for itself; not one that looks as if something else was meant, which no
+/// record has.
 fn plain(name: &str, level: Option<Level>) -> Result<&str, String> {
     let name = name.trim();
     if name.starts_with('!') {
@@ -136,10 +143,17 @@ fn plain(name: &str, level: Option<Level>) -> Result<&str, String> {
         ));
     }
     let dotted = ["resource", "scope", "record", "span", "log", "attributes"];
-    let prefix = name.split_once('.').filter(|(prefix, _)| level.is_none() && dotted.contains(prefix));
+    let prefix =
+        name.split_once('.').filter(|(prefix, _)| level.is_none() && dotted.contains(prefix));
     if let Some((prefix, rest)) = prefix {
-        let instead = if LEVELS.contains(&prefix) { format!("{prefix}:{rest}") } else { format!("record:{rest}") };
-        return Err(format!("write {instead}; an attribute whose own name is {name} is written in \"double quotes\""));
+        let instead = if LEVELS.contains(&prefix) {
+            format!("{prefix}:{rest}")
+        } else {
+            format!("record:{rest}")
+        };
+        return Err(format!(
+            "write {instead}; an attribute whose own name is {name} is written in \"double quotes\""
+        ));
     }
     Ok(name)
 }
@@ -192,7 +206,12 @@ mod tests {
             ("url=a?b=c&d<e", None, "url", Match::reads("a?b=c&d<e")),
             ("empty=", None, "empty", Match::reads("")),
             (r#""a=b"=c"#, None, "a=b", Match::reads("c")),
-            (r#"resource:"a \"<~>\" b">5"#, Some(Level::Resource), r#"a "<~>" b"#, Match::above(5.0)),
+            (
+                r#"resource:"a \"<~>\" b">5"#,
+                Some(Level::Resource),
+                r#"a "<~>" b"#,
+                Match::above(5.0),
+            ),
             (r#""resource.service.name""#, None, "resource.service.name", Match::Has),
         ];
         for (text, level, name, wanted) in cases {

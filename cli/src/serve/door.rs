@@ -23,37 +23,59 @@ pub struct Access {
 }
 
 /// Names that nobody can register, so that no foreign page can be served under them.
-const OURS: [&str; 8] =
-    ["localhost", "local", "internal", "test", "home.arpa", "svc", "svc.cluster.local", "host.docker.internal"];
+const OURS: [&str; 8] = [
+    "localhost",
+    "local",
+    "internal",
+    "test",
+    "home.arpa",
+    "svc",
+    "svc.cluster.local",
+    "host.docker.internal",
+];
 
-/// Refuses requests for a foreign name: a page can have its own name lead here, and then read whatever is answered (DNS rebinding).
+/// Refuses requests for a foreign name: a page can have its own name lead here, and then read
+/// whatever is answered (DNS rebinding).
 pub async fn only_ours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if !app.access.cors.is_empty() {
         return next.run(request).await;
     }
     // Both, if a request says both: nobody who asks us names another in one of them.
-    let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    let named =
+        request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
     let mut hosts = named.chain(request.uri().host()).map(without_port);
     if let Some(host) = hosts.find(|host| !is_ours(host, &app.access.hosts)) {
-        let what = format!("this server is not {host:?}; call it by its address, or start it with --allow-host {host}");
+        let what = format!(
+            "this server is not {host:?}; call it by its address, or start it with --allow-host {host}"
+        );
         let refusal = app.refuse(Refusal::Foreign(what), request.extensions().get().copied());
-        return (refusal.status(), Json(serde_json::json!({ "error": refusal.what() }))).into_response();
+        return (refusal.status(), Json(serde_json::json!({ "error": refusal.what() })))
+            .into_response();
     }
     next.run(request).await
 }
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.ends_with(':') => name,
+        Some((name, port))
+            if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
         _ => host,
     }
 }
 
 fn is_ours(host: &str, allowed: &[String]) -> bool {
-    let name = host.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let name = host
+        .trim_end_matches('.')
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_ascii_lowercase();
     let is_address = name.parse::<IpAddr>().is_ok();
     // A name without a dot is one of a local network.
-    let is_local = !name.contains('.') || OURS.iter().any(|ours| name.strip_suffix(ours).is_some_and(ends_a_label));
+    let is_local = !name.contains('.')
+        || OURS.iter().any(|ours| name.strip_suffix(ours).is_some_and(ends_a_label));
     is_address || is_local || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
 }
 
@@ -65,7 +87,9 @@ fn ends_a_label(rest: &str) -> bool {
 pub fn cors(access: &Access) -> CorsLayer {
     let origins = access.cors.clone();
     let may = move |origin: &HeaderValue, _: &axum::http::request::Parts| {
-        origin.to_str().is_ok_and(|origin| origins.iter().any(|allowed| is_allowed(origin, allowed)))
+        origin
+            .to_str()
+            .is_ok_and(|origin| origins.iter().any(|allowed| is_allowed(origin, allowed)))
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(may))
@@ -97,13 +121,19 @@ pub fn origin(text: &str) -> Result<String, String> {
     Err("give an origin such as https://ui.example.com, loopback for all pages of this machine, or *".to_owned())
 }
 
-/// The path that a sloppy one means: without empty parts, and with the last of several OTLP paths, as senders make them whose endpoint
-/// was set to the path of one signal.
+/// The path that a sloppy one means: without empty parts, and with the last of several OTLP paths,
+/// as senders make them whose endpoint was set to the path of one signal.
 pub fn tidy(mut request: Request) -> Request {
     let path = request.uri().path();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let parts = match parts[..] {
-        ["v1", "traces" | "logs" | "metrics", .., "v1", signal @ ("traces" | "logs" | "metrics")] => vec!["v1", signal],
+        [
+            "v1",
+            "traces" | "logs" | "metrics",
+            ..,
+            "v1",
+            signal @ ("traces" | "logs" | "metrics"),
+        ] => vec!["v1", signal],
         _ => parts,
     };
     let tidied = format!("/{}", parts.join("/"));
@@ -146,18 +176,33 @@ mod tests {
             "Slipring.Example.com",
         ];
         assert!(ours.iter().all(|host| is_ours(host, &allowed)));
-        let foreign =
-            ["evil.example", "localhost.evil.example", "evillocal.com", "127.0.0.1.evil.example", "x.notlocalhost"];
+        let foreign = [
+            "evil.example",
+            "localhost.evil.example",
+            "evillocal.com",
+            "127.0.0.1.evil.example",
+            "x.notlocalhost",
+        ];
         assert!(!foreign.iter().any(|host| is_ours(host, &allowed)));
-        assert_eq!(["a:80", "a", "[::1]:80", "[::1]"].map(without_port), ["a", "a", "[::1]", "[::1]"]);
+        assert_eq!(
+            ["a:80", "a", "[::1]:80", "[::1]"].map(without_port),
+            ["a", "a", "[::1]", "[::1]"]
+        );
     }
 
     #[test]
     fn origins_are_allowed_as_they_are_or_by_a_word() {
-        let loopback = ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443", "http://ui.localhost"];
+        let loopback = [
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "https://[::1]:8443",
+            "http://ui.localhost",
+        ];
         assert!(loopback.iter().all(|origin| is_allowed(origin, "loopback")));
         assert!(
-            !["http://localhost.evil.example", "null", "http://10.0.0.1"].iter().any(|one| is_allowed(one, "loopback"))
+            !["http://localhost.evil.example", "null", "http://10.0.0.1"]
+                .iter()
+                .any(|one| is_allowed(one, "loopback"))
         );
         assert!(is_allowed("https://ui.example.com", "https://ui.example.com/"));
         assert!(!is_allowed("https://ui.example.com:444", "https://ui.example.com"));

@@ -1,4 +1,5 @@
-//! The parameters of a question, from its URL and, where that would need much escaping, from a body in JSON.
+//! The parameters of a question, from its URL and, where that would need much escaping, from a body
+//! in JSON.
 
 use super::api::Problem;
 use axum::RequestExt;
@@ -63,13 +64,15 @@ async fn parameters(mut request: Request) -> Result<Vec<(String, String)>, Probl
         return Ok(parameters);
     }
     let read = axum::body::to_bytes(request.into_body(), MOST).await;
-    let body =
-        read.map_err(|error| Problem::Bad(format!("the body was not read; it may have {MOST} bytes: {error}")))?;
+    let body = read.map_err(|error| {
+        Problem::Bad(format!("the body was not read; it may have {MOST} bytes: {error}"))
+    })?;
     if body.is_empty() {
         return Ok(parameters);
     }
-    let Members(members) = serde_json::from_slice(&body)
-        .map_err(|error| Problem::Bad(format!("the body is no JSON object of parameters: {error}")))?;
+    let Members(members) = serde_json::from_slice(&body).map_err(|error| {
+        Problem::Bad(format!("the body is no JSON object of parameters: {error}"))
+    })?;
     for (name, value) in members {
         match value {
             Value::Array(values) => {

@@ -1,7 +1,9 @@
-//! OTLP/gRPC: three unary methods. A call is one message in a frame, and is taken as OTLP/HTTP takes a body.
+//! OTLP/gRPC: three unary methods. A call is one message in a frame, and is taken as OTLP/HTTP
+//! takes a body.
 //!
-//! By hand, as far as that goes: a server that decodes by itself would unpack outside of what bounds the others, and one bad record would
-//! cost its request. The frame is that of gRPC's description of itself over HTTP/2 ("Length-Prefixed-Message").
+//! By hand, as far as that goes: a server that decodes by itself would unpack outside of what
+//! bounds the others, and one bad record would cost its request. The frame is that of gRPC's
+//! description of itself over HTTP/2 ("Length-Prefixed-Message").
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
@@ -31,13 +33,16 @@ const PREFIX: usize = 5;
 const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
 
 pub fn routes(app: Arc<App>) -> Router {
-    let of = |kind: Kind| post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request));
+    let of = |kind: Kind| {
+        post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request))
+    };
     Router::new()
         .route(&format!("/{TRACES}/Export"), of(Kind::Traces))
         .route(&format!("/{LOGS}/Export"), of(Kind::Logs))
         .route(&format!("/{METRICS}/Export"), of(Kind::Metrics))
         .fallback(|| async {
-            let unimplemented = Status::unimplemented("there is no such method; this takes OTLP's three exports");
+            let unimplemented =
+                Status::unimplemented("there is no such method; this takes OTLP's three exports");
             unimplemented.into_http::<Body>()
         })
         .layer(from_fn_with_state(Arc::clone(&app), only_grpc))
@@ -46,19 +51,26 @@ pub fn routes(app: Arc<App>) -> Router {
 
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let rest = kind.get(..16).filter(|start| start.eq_ignore_ascii_case(b"application/grpc")).map(|_| &kind[16..]);
-    rest.is_some_and(|rest| rest.is_empty() || matches!(rest[0], b';' | b' ') || rest.starts_with(b"+proto"))
+    let rest = kind
+        .get(..16)
+        .filter(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+        .map(|_| &kind[16..]);
+    rest.is_some_and(|rest| {
+        rest.is_empty() || matches!(rest[0], b';' | b' ') || rest.starts_with(b"+proto")
+    })
 }
 
-/// What is not gRPC gets the answer that gRPC over HTTP/2 has for it, and is told where to go: with any other, an exporter of OTLP/HTTP
-/// that was pointed here would take its spans for delivered.
+/// What is not gRPC gets the answer that gRPC over HTTP/2 has for it, and is told where to go: with
+/// any other, an exporter of OTLP/HTTP that was pointed here would take its spans for delivered.
 async fn only_grpc(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if is_grpc(request.headers()) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let there =
-        app.listens.get().map_or_else(|| "another port".to_owned(), |[_, http]| format!("port {}", http.port()));
+    let there = app
+        .listens
+        .get()
+        .map_or_else(|| "another port".to_owned(), |[_, http]| format!("port {}", http.port()));
     let what = format!("this port takes OTLP/gRPC only; send OTLP/HTTP, and questions, to {there}");
     let refusal = app.refuse(Refusal::Unsupported(what), sender(&head));
     drain(body).await;
@@ -76,7 +88,9 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
         Err(refusal) => {
             let mut response = status(&refusal).into_http::<Body>().into_response();
             if matches!(refusal, Refusal::Unsupported(_)) {
-                response.headers_mut().insert(HeaderName::from_static("grpc-accept-encoding"), ACCEPTED);
+                response
+                    .headers_mut()
+                    .insert(HeaderName::from_static("grpc-accept-encoding"), ACCEPTED);
             }
             response
         }
@@ -102,7 +116,9 @@ fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
 /// The one message of a call, out of its frame.
 fn open(coding: Option<Coding>, mut frame: Bytes) -> Result<Opened, Refusal> {
     let malformed = |what: &str| Err(Refusal::Malformed(format!("the call's frame {what}")));
-    let Some(&[packed, a, b, c, d]) = frame.first_chunk() else { return malformed("is shorter than its prefix") };
+    let Some(&[packed, a, b, c, d]) = frame.first_chunk() else {
+        return malformed("is shorter than its prefix");
+    };
     let codings = match (packed, coding) {
         (0, _) => Vec::new(),
         (1, Some(coding)) => vec![coding],
@@ -119,8 +135,12 @@ fn open(coding: Option<Coding>, mut frame: Bytes) -> Result<Opened, Refusal> {
 fn answer(message: &[u8]) -> Response {
     let length = u32::try_from(message.len()).expect("an answer is short").to_be_bytes();
     let frame = [&[0][..], &length, message].concat();
-    let well = HeaderMap::from_iter([(header::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
-    let body = Full::new(Bytes::from(frame)).with_trailers(async { Some(Ok::<_, Infallible>(well)) });
+    let well = HeaderMap::from_iter([(
+        header::HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let body =
+        Full::new(Bytes::from(frame)).with_trailers(async { Some(Ok::<_, Infallible>(well)) });
     ([(header::CONTENT_TYPE, "application/grpc")], Body::new(body)).into_response()
 }
 
@@ -147,7 +167,10 @@ mod tests {
         let frame = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
         let opened = open(None, frame(b"\0\0\0\0\x02ab")).unwrap();
         assert_eq!((&opened.codings[..], &*opened.message), (&[][..], &b"ab"[..]));
-        assert_eq!(open(Some(Coding::Zstd), frame(b"\x01\0\0\0\x01a")).unwrap().codings, [Coding::Zstd]);
+        assert_eq!(
+            open(Some(Coding::Zstd), frame(b"\x01\0\0\0\x01a")).unwrap().codings,
+            [Coding::Zstd]
+        );
         for (coding, bytes) in [
             (None, &b""[..]),
             (None, b"\0\0\0\0"),

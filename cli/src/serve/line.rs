@@ -1,5 +1,5 @@
-//! The first line that a peer says, with what no URL may hold escaped: who types a condition such as `size>=5` into curl would get an
-//! empty 400 otherwise, which comes from below all of ours.
+//! The first line that a peer says, with what no URL may hold escaped: who types a condition such
+//! as `size>=5` into curl would get an empty 400 otherwise, which comes from below all of ours.
 
 use tokio::io::ReadBuf;
 
@@ -77,8 +77,12 @@ mod tests {
 
     #[test]
     fn only_the_first_line_is_escaped() {
-        let said = [&b"GET /a?x>=5&y<\"{6}\" HTTP/1.1\r\nhost: <a>\r\n\r\n"[..], b"GET /b?x>5 HTTP/1.1\r\n"];
-        let expected = b"GET /a?x%3E=5&y%3C%22%7B6%7D%22 HTTP/1.1\r\nhost: <a>\r\n\r\nGET /b?x>5 HTTP/1.1\r\n";
+        let said = [
+            &b"GET /a?x>=5&y<\"{6}\" HTTP/1.1\r\nhost: <a>\r\n\r\n"[..],
+            b"GET /b?x>5 HTTP/1.1\r\n",
+        ];
+        let expected =
+            b"GET /a?x%3E=5&y%3C%22%7B6%7D%22 HTTP/1.1\r\nhost: <a>\r\n\r\nGET /b?x>5 HTTP/1.1\r\n";
         for room in [1, 2, 7, 24, 1_000] {
             assert_eq!(read(&said, room), expected, "{room}");
         }

@@ -1,4 +1,5 @@
-//! Connections: so many at once, each with so much time for its headers, and none cut off while it is answered.
+//! Connections: so many at once, each with so much time for its headers, and none cut off while it
+//! is answered.
 
 use super::peer::Peer;
 use super::socket::Socket;
@@ -15,11 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-/// How long a peer says nothing before it may be asked to leave, and one that is asked is waited for before the next one is.
+/// How long a peer says nothing before it may be asked to leave, and one that is asked is waited
+/// for before the next one is.
 const MAKING_ROOM: Duration = Duration::from_millis(20);
 
-/// How long one that has made requests, and is asked to leave, may be silent: HTTP/2 asks it whether it has heard, and a further request
-/// may be on its way.
+/// How long one that has made requests, and is asked to leave, may be silent: HTTP/2 asks it
+/// whether it has heard, and a further request may be on its way.
 const LEAVING: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy)]
@@ -35,8 +37,9 @@ struct Room {
 }
 
 impl Room {
-    /// A place for one more connection. Where there is none, who has been idle for longest makes room, and then the next; if all are
-    /// being served, it takes until one has ended, and further peers wait in the system's queue. `None` if it is time to stop.
+    /// A place for one more connection. Where there is none, who has been idle for longest makes
+    /// room, and then the next; if all are being served, it takes until one has ended, and further
+    /// peers wait in the system's queue. `None` if it is time to stop.
     async fn place(&mut self, stopped: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
@@ -44,8 +47,13 @@ impl Room {
             }
             // A peer that is held nowhere else has gone.
             self.peers.retain(|peer| Arc::strong_count(peer) > 1);
-            let may_leave = |peer: &&Arc<Peer>| !peer.is_asked_to_leave() && peer.is_idle_for(MAKING_ROOM);
-            let idle = self.peers.iter().filter(may_leave).filter_map(|peer| Some((peer.idle_since()?, peer)));
+            let may_leave =
+                |peer: &&Arc<Peer>| !peer.is_asked_to_leave() && peer.is_idle_for(MAKING_ROOM);
+            let idle = self
+                .peers
+                .iter()
+                .filter(may_leave)
+                .filter_map(|peer| Some((peer.idle_since()?, peer)));
             if let Some((_, peer)) = idle.min_by_key(|(since, _)| *since) {
                 peer.ask_to_leave();
             }
@@ -74,7 +82,8 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.timeout)
-        // Instead of some 400 KiB, which each connection may have twice: as buffer, and as the piece of a body that was read last.
+        // Instead of some 400 KiB, which each connection may have twice: as buffer, and as the
+        // piece of a body that was read last.
         .max_buf_size(64 << 10);
     builder
         .http2()
@@ -82,16 +91,19 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         // A peer that is gone is found out.
         .keep_alive_interval(limits.timeout)
         .keep_alive_timeout(limits.timeout)
-        // Not fewer: a client that has not been told yet opens as many, and takes a refusal for a failure (RFC 9113, 6.5.2).
+        // Not fewer: a client that has not been told yet opens as many, and takes a refusal for a
+        // failure (RFC 9113, 6.5.2).
         .max_concurrent_streams(100)
         // What of an answer is taken out of our hands before its peer takes it.
         .max_send_buf_size(16 << 10)
-        // Headers cost many times their bytes once they are apart, and each stream has its own. So much do gRPC's own servers take.
+        // Headers cost many times their bytes once they are apart, and each stream has its own. So
+        // much do gRPC's own servers take.
         .max_header_list_size(16 << 10);
     builder
 }
 
-/// Serves until told to stop; then until what is under way has been answered, or the time for that is over.
+/// Serves until told to stop; then until what is under way has been answered, or the time for that
+/// is over.
 ///
 /// `tell` is told what peers sent that speak something else than HTTP.
 pub async fn run(
@@ -112,7 +124,8 @@ pub async fn run(
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // No file descriptor is left, or the peer has gone already: neither gets better by haste.
+                // No file descriptor is left, or the peer has gone already: neither gets better by
+                // haste.
                 tracing::warn!("a connection was not accepted: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -120,7 +133,8 @@ pub async fn run(
         };
         let Some(place) = room.place(&mut stopped).await else { break };
         let peer = room.enter(limits);
-        let (builder, routes, tell, stopped) = (builder.clone(), routes.clone(), tell.clone(), stopped.clone());
+        let (builder, routes, tell, stopped) =
+            (builder.clone(), routes.clone(), tell.clone(), stopped.clone());
         tokio::spawn(async move {
             let wrong = serve(&builder, stream, From(from), peer, routes, limits, stopped).await;
             drop(place);
@@ -130,8 +144,14 @@ pub async fn run(
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.timeout, places.acquire_many(limits.connections.into())).await.is_err() {
-        tracing::warn!("some requests were still under way after {:?}, and are cut off", limits.timeout);
+    if tokio::time::timeout(limits.timeout, places.acquire_many(limits.connections.into()))
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "some requests were still under way after {:?}, and are cut off",
+            limits.timeout
+        );
     }
 }
 
@@ -185,7 +205,8 @@ async fn serve(
                 if stopping && !has_unread {
                     connection.as_mut().graceful_shutdown();
                 }
-                // One that has begun to speak just then is answered before, and the answer's end is let out.
+                // One that has begun to speak just then is answered before, and the answer's end is
+                // let out.
                 let is_silent = peer.is_idle_for(MAKING_ROOM / 2) && !has_unread;
                 let may_stay = match is_silent {
                     true if peer.has_made_requests() => LEAVING.min(limits.timeout),
@@ -215,7 +236,8 @@ mod tests {
 
     const LIMITS: Limits = Limits { connections: 1, timeout: Duration::from_secs(60) };
 
-    /// What a peer gets that is asked to leave before anyone has looked at what it said, as on a busy machine, and that goes on after.
+    /// What a peer gets that is asked to leave before anyone has looked at what it said, as on a
+    /// busy machine, and that goes on after.
     async fn answer_to(peer: Arc<Peer>, said: &[u8], then: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -250,7 +272,10 @@ mod tests {
         for (turn, peer) in idle::<50>().await.into_iter().enumerate() {
             let (said, then) = REQUEST.split_at(if turn % 2 == 0 { REQUEST.len() } else { turn });
             let answer = answer_to(peer, said, then).await;
-            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{turn}: {answer:?}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"),
+                "{turn}: {answer:?}"
+            );
         }
     }
 
@@ -269,6 +294,10 @@ mod tests {
         let has_come = room.enter(LIMITS);
         let (_stop, mut stopped) = watch::channel(false);
         assert!(room.place(&mut stopped).now_or_never().is_none(), "there is no place");
-        assert!(stays.is_asked_to_leave() && !speaks.is_asked_to_leave() && !has_come.is_asked_to_leave());
+        assert!(
+            stays.is_asked_to_leave()
+                && !speaks.is_asked_to_leave()
+                && !has_come.is_asked_to_leave()
+        );
     }
 }

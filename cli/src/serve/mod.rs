@@ -39,28 +39,35 @@ use tower::ServiceExt;
 
 /// Takes OTLP from clients into memory, and answers questions about it.
 ///
-/// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or packed by gzip, deflate or zstd) and the query API on port 4318, on this
-/// machine only unless told otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
-/// answer is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered before.
+/// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or packed by gzip, deflate or zstd)
+/// and the query API on port 4318, on this machine only unless told otherwise. A full store evicts
+/// its oldest records and never refuses a sender; where more comes in at once than may, the answer
+/// is the protocol's retryable one. SIGINT or SIGTERM stops: requests under way are answered
+/// before.
 ///
-/// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in; for each of two requests a core that
-/// are being decoded `--max-body`, twice that if they are packed twice, 8 MiB more if by zstd, up to eight times that if they are lists
-/// of numbers in JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen answers, each with its
-/// records and their JSON, at most those of a full store, and sixteen tails, each with up to thirty times `--max-record-bytes`; and some
-/// buffers for each connection, 128 KiB or 32 KiB for each of a hundred streams.
+/// Memory beside what the stores keep: up to twice `--max-in-flight` for requests as they come in;
+/// for each of two requests a core that are being decoded `--max-body`, twice that if they are
+/// packed twice, 8 MiB more if by zstd, up to eight times that if they are lists of numbers in
+/// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
+/// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
+/// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
+/// or 32 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all its addresses
+    /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all
+    /// its addresses
     #[arg(long, env = "SLIPRING_GRPC", default_value = "127.0.0.1:4317", value_name = "ADDRESS", value_parser = address::grpc)]
     grpc: SocketAddr,
     /// Where OTLP/HTTP is taken and questions are answered
     #[arg(long, env = "SLIPRING_HTTP", default_value = "127.0.0.1:4318", value_name = "ADDRESS", value_parser = address::http)]
     http: SocketAddr,
-    /// Origins whose pages may send and ask, such as https://ui.example.com; `loopback` for all pages of this machine
+    /// Origins whose pages may send and ask, such as https://ui.example.com; `loopback` for all
+    /// pages of this machine
     #[arg(long, env = "SLIPRING_CORS", value_name = "ORIGIN", value_delimiter = ',', num_args = 1.., value_parser = door::origin)]
     cors: Vec<String>,
-    /// Names by which this server may be called over HTTP, beside addresses, localhost and names of local networks; others are refused,
-    /// so that no foreign page reaches it under a name of its own. With `--cors`, all are taken
+    /// Names by which this server may be called over HTTP, beside addresses, localhost and names of
+    /// local networks; others are refused, so that no foreign page reaches it under a name of its
+    /// own. With `--cors`, all are taken
     #[arg(long, env = "SLIPRING_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', num_args = 1..)]
     allow_host: Vec<String>,
     /// The largest request in bytes, packed or not
@@ -69,7 +76,8 @@ pub struct Arguments {
     /// Bytes of requests that may be under way at once; beyond that, senders are asked to come back
     #[arg(long, env = "SLIPRING_MAX_IN_FLIGHT", default_value = "256M", value_name = "BYTES", value_parser = units::some_bytes)]
     max_in_flight: usize,
-    /// Connections that may be open at once, on each port; further ones take the places of those that are idle, or wait
+    /// Connections that may be open at once, on each port; further ones take the places of those
+    /// that are idle, or wait
     #[arg(long, env = "SLIPRING_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
     /// Seconds in which a sender has to finish its request
@@ -88,10 +96,15 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .init();
     let telemetry = arguments.keeping.build(USUAL)?;
     let slots = mebibytes(arguments.keeping.slots(USUAL));
-    tracing::info!("the stores take up to {slots} for slots and indexes, and what their records hold beside");
+    tracing::info!(
+        "the stores take up to {slots} for slots and indexes, and what their records hold beside"
+    );
     if arguments.max_in_flight < arguments.max_body {
         let (body, all) = (arguments.max_body, arguments.max_in_flight);
-        return Err(format!("--max-in-flight {all} leaves no room for one request of --max-body {body}").into());
+        return Err(format!(
+            "--max-in-flight {all} leaves no room for one request of --max-body {body}"
+        )
+        .into());
     }
     // Both listeners' connections, and what else is open.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
@@ -103,7 +116,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let access = door::Access { cors: arguments.cors.clone(), hosts: arguments.allow_host.clone() };
-    let mut app = App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
+    let mut app =
+        App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
     app.access = access;
     let app = Arc::new(app);
     runtime.block_on(serve(arguments, &app))?;
@@ -111,22 +125,30 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
     app.telemetry.shutdown()?;
-    let taken = [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered - stats.rejected.total());
+    let taken = [&stats.traces, &stats.logs, &stats.metrics]
+        .map(|stats| stats.offered - stats.rejected.total());
     let [spans, logs, points] = taken;
-    let taken = [counted(spans, "span"), counted(logs, "log record"), counted(points, "metric point")];
+    let taken =
+        [counted(spans, "span"), counted(logs, "log record"), counted(points, "metric point")];
     tracing::info!("stopped after {}", taken.join(", "));
     Ok(End::Well)
 }
 
-/// What is logged: from a level on, or by target. A word that is neither would be a target that nothing has.
+/// What is logged: from a level on, or by target. A word that is neither would be a target that
+/// nothing has.
 fn log_filter(text: &str) -> Fallible<tracing_subscriber::EnvFilter> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = if text.is_empty() { "info" } else { text };
-    let is_known =
-        |one: &str| one.contains('=') || one.contains('[') || LEVELS.contains(&one.to_ascii_lowercase().as_str());
+    let is_known = |one: &str| {
+        one.contains('=')
+            || one.contains('[')
+            || LEVELS.contains(&one.to_ascii_lowercase().as_str())
+    };
     let unknown = text.split(',').map(str::trim).find(|one| !one.is_empty() && !is_known(one));
     let wrong = |what: String| {
-        format!("SLIPRING_LOG={text}: {what}; give off, error, warn, info, debug or trace, or target=level")
+        format!(
+            "SLIPRING_LOG={text}: {what}; give off, error, warn, info, debug or trace, or target=level"
+        )
     };
     if let Some(unknown) = unknown {
         return Err(wrong(format!("{unknown:?} is no level")).into());
@@ -148,7 +170,8 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .with_state(app);
     let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
     // Before it is looked who is to answer.
-    Router::new().fallback_service(routes.into_service::<axum::body::Body>().map_request(door::tidy))
+    Router::new()
+        .fallback_service(routes.into_service::<axum::body::Body>().map_request(door::tidy))
 }
 
 /// With its default limits.
@@ -189,7 +212,8 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let grpc = bind(arguments.grpc, "OTLP/gRPC").await?;
     let http = bind(arguments.http, "OTLP/HTTP").await?;
     let (stop, stopped) = watch::channel(false);
-    let limits = listen::Limits { connections: arguments.max_connections, timeout: arguments.timeout };
+    let limits =
+        listen::Limits { connections: arguments.max_connections, timeout: arguments.timeout };
     let (grpc_at, http_at) = (grpc.local_addr()?, http.local_addr()?);
     let of_http = routes(Arc::clone(app), stopped.clone());
     let _ = app.listens.set([grpc_at, http_at]);
@@ -197,12 +221,14 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     for service in ["", grpc::TRACES, grpc::LOGS, grpc::METRICS] {
         health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let of_grpc = grpc::routes(Arc::clone(app)).route_service("/grpc.health.v1.Health/{method}", health_service);
+    let of_grpc = grpc::routes(Arc::clone(app))
+        .route_service("/grpc.health.v1.Health/{method}", health_service);
     let tell = {
         let app = Arc::clone(app);
         move |from, wrong| {
-            let what =
-                format!("this is no HTTP: {wrong}; a sender that speaks TLS is to be given http://, not https://");
+            let what = format!(
+                "this is no HTTP: {wrong}; a sender that speaks TLS is to be given http://, not https://"
+            );
             app.refuse(app::Refusal::Malformed(what), Some(from));
         }
     };
@@ -212,7 +238,8 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {},
         _ = terminate.recv() => {},

@@ -14,7 +14,9 @@ use slipring::otlp::{Encoding, Kind};
 use std::sync::Arc;
 
 pub fn routes() -> Router<Arc<App>> {
-    let of = |kind: Kind| post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request));
+    let of = |kind: Kind| {
+        post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request))
+    };
     Router::new()
         .route("/v1/traces", of(Kind::Traces))
         .route("/v1/logs", of(Kind::Logs))
@@ -53,7 +55,8 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
         "application/x-protobuf" => Ok(Encoding::Protobuf),
         "application/json" => Ok(Encoding::Json),
         _ => {
-            let what = format!("content-type {kind:?}; send application/x-protobuf or application/json");
+            let what =
+                format!("content-type {kind:?}; send application/x-protobuf or application/json");
             Err(Refusal::Unsupported(what))
         }
     }
@@ -61,7 +64,10 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 
 /// By what its headers list; there may be several of them.
 fn packed_by(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
-    let lists = headers.get_all(header::CONTENT_ENCODING).into_iter().map(|list| list.to_str().unwrap_or("?"));
+    let lists = headers
+        .get_all(header::CONTENT_ENCODING)
+        .into_iter()
+        .map(|list| list.to_str().unwrap_or("?"));
     codings(&lists.collect::<Vec<_>>().join(","))
 }
 

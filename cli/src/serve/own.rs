@@ -24,8 +24,10 @@ pub fn routes() -> Router<Arc<App>> {
 
 pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
     if is_grpc(request.headers()) {
-        let there =
-            app.listens.get().map_or_else(|| "another port".to_owned(), |[grpc, _]| format!("port {}", grpc.port()));
+        let there = app
+            .listens
+            .get()
+            .map_or_else(|| "another port".to_owned(), |[grpc, _]| format!("port {}", grpc.port()));
         let what = format!("this port takes OTLP/HTTP; send OTLP/gRPC to {there}");
         let refusal = app.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
         return tonic::Status::unimplemented(refusal.what()).into_http::<Body>().into_response();
@@ -45,15 +47,22 @@ pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Respons
 pub async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let what = match path.strip_prefix("/v1/") {
-        Some(_) => format!("{method} {path}: telemetry comes by POST; GET /api lists what can be asked for"),
+        Some(_) => format!(
+            "{method} {path}: telemetry comes by POST; GET /api lists what can be asked for"
+        ),
         None => format!("{method} {path}: ask by GET"),
     };
     let refusal = app.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
-    (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "error": refusal.what() }))).into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "error": refusal.what() })))
+        .into_response()
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if app.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") }
+    if app.is_ready() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
@@ -72,22 +81,40 @@ fn write_metrics(app: &App) -> String {
             let _ = writeln!(text, "slipring_{name}{labels} {figure}");
         }
     };
-    let each =
-        |figure: fn(&Stats) -> u64| stats.map(|stats| (format!("{{signal=\"{}\"}}", stats.signal), figure(stats)));
+    let each = |figure: fn(&Stats) -> u64| {
+        stats.map(|stats| (format!("{{signal=\"{}\"}}", stats.signal), figure(stats)))
+    };
     type Counts = fn(&Stats) -> Vec<(&'static str, u64)>;
     let by_reason = |counts: Counts| -> Vec<(String, u64)> {
         let of = |stats: &Stats| {
-            let label = |(reason, count)| (format!("{{signal=\"{}\",reason=\"{reason}\"}}", stats.signal), count);
+            let label = |(reason, count)| {
+                (format!("{{signal=\"{}\",reason=\"{reason}\"}}", stats.signal), count)
+            };
             counts(stats).into_iter().map(label).collect::<Vec<_>>()
         };
         stats.into_iter().flat_map(of).collect()
     };
-    family("capacity_records", "gauge", "Records that are kept at most.", &each(|stats| stats.capacity));
+    family(
+        "capacity_records",
+        "gauge",
+        "Records that are kept at most.",
+        &each(|stats| stats.capacity),
+    );
     family("records", "gauge", "Records that are held.", &each(|stats| stats.count));
-    family("offered_records_total", "counter", "Records that were offered.", &each(|stats| stats.offered));
+    family(
+        "offered_records_total",
+        "counter",
+        "Records that were offered.",
+        &each(|stats| stats.offered),
+    );
     let evicted = by_reason(|stats| {
         let counts = stats.evicted;
-        vec![("capacity", counts.capacity), ("cleared", counts.cleared), ("age", counts.age), ("bytes", counts.bytes)]
+        vec![
+            ("capacity", counts.capacity),
+            ("cleared", counts.cleared),
+            ("age", counts.age),
+            ("bytes", counts.bytes),
+        ]
     });
     family("evicted_records_total", "counter", "Records that have left, by reason.", &evicted);
     let rejected = by_reason(|stats| {
@@ -99,9 +126,24 @@ fn write_metrics(app: &App) -> String {
             ("too_large", counts.too_large),
         ]
     });
-    family("rejected_records_total", "counter", "Records that the stores did not take, by reason.", &rejected);
-    family("memory_bytes", "gauge", "All bytes of a store.", &each(|stats| stats.total_memory_bytes));
-    family("index_bytes", "gauge", "Bytes of its indexes.", &each(|stats| stats.index_memory_bytes));
+    family(
+        "rejected_records_total",
+        "counter",
+        "Records that the stores did not take, by reason.",
+        &rejected,
+    );
+    family(
+        "memory_bytes",
+        "gauge",
+        "All bytes of a store.",
+        &each(|stats| stats.total_memory_bytes),
+    );
+    family(
+        "index_bytes",
+        "gauge",
+        "Bytes of its indexes.",
+        &each(|stats| stats.index_memory_bytes),
+    );
     family(
         "lag_records",
         "gauge",
@@ -109,8 +151,12 @@ fn write_metrics(app: &App) -> String {
         &each(|stats| stats.indexer_lag),
     );
     let counts = &app.counts;
-    let requests = [("taken", &counts.taken), ("refused", &counts.refused), ("overloaded", &counts.overloaded)]
-        .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.load(Ordering::Relaxed)));
+    let requests = [
+        ("taken", &counts.taken),
+        ("refused", &counts.refused),
+        ("overloaded", &counts.overloaded),
+    ]
+    .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.load(Ordering::Relaxed)));
     family("requests_total", "counter", "OTLP requests, by outcome.", &requests);
     let rejected = [(String::new(), counts.rejected_records.load(Ordering::Relaxed))];
     family(

@@ -1,5 +1,5 @@
-//! A connected peer, as far as others are concerned: since when it has said nothing, what of its requests is under way, and which of
-//! its answers it leaves unread.
+//! A connected peer, as far as others are concerned: since when it has said nothing, what of its
+//! requests is under way, and which of its answers it leaves unread.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response};
@@ -19,7 +19,8 @@ use tower::ServiceExt;
 /// Of an answer, what is handed on at a time.
 const PIECE: usize = 16 << 10;
 
-/// How long one that has just come is let speak before it counts as idle: it, too, may have much to do.
+/// How long one that has just come is let speak before it counts as idle: it, too, may have much to
+/// do.
 pub const FIRST_WORD: Duration = Duration::from_millis(100);
 
 pub struct Peer {
@@ -29,7 +30,8 @@ pub struct Peer {
     requests: AtomicUsize,
     under_way: AtomicUsize,
     writing: AtomicBool,
-    /// By number of the request: of its answer a piece was handed on then, and no more has been asked for.
+    /// By number of the request: of its answer a piece was handed on then, and no more has been
+    /// asked for.
     unread: Mutex<HashMap<usize, Instant>>,
     asked_to_leave: AtomicBool,
     leave: Notify,
@@ -65,7 +67,8 @@ impl Peer {
 
     /// Since when there is nothing to do for it.
     pub fn idle_since(&self) -> Option<Instant> {
-        let idle = self.under_way.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
+        let idle =
+            self.under_way.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
         idle.then(|| *locked(&self.heard))
     }
 
@@ -100,13 +103,15 @@ impl Peer {
         self.leave.notified().await;
     }
 
-    /// Whether it has left some answer unread for so long. A peer of HTTP/2 can do that while it reads all that is sent; and what it
-    /// does not take can't be taken back by itself: that takes its connection.
+    /// Whether it has left some answer unread for so long. A peer of HTTP/2 can do that while it
+    /// reads all that is sent; and what it does not take can't be taken back by itself: that takes
+    /// its connection.
     pub fn leaves_unread(&self, timeout: Duration) -> bool {
         locked(&self.unread).values().any(|since| since.elapsed() >= timeout)
     }
 
-    /// Passes a request on, and keeps in mind that it is under way until all of its answer is handed on.
+    /// Passes a request on, and keeps in mind that it is under way until all of its answer is
+    /// handed on.
     pub fn pass(
         self: Arc<Self>,
         routes: Router,
@@ -149,7 +154,10 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let UnderWay { peer, number } = &this.request;
         // It has taken what was handed on before.
@@ -194,6 +202,9 @@ mod tests {
     fn who_has_just_come_is_let_speak_and_loses_nothing_by_that() {
         let (silent, speaking) = (Peer::new(), Peer::new());
         speaking.has_spoken();
-        assert!(silent.idle_since() > Some(Instant::now()) && speaking.idle_since() >= silent.idle_since());
+        assert!(
+            silent.idle_since() > Some(Instant::now())
+                && speaking.idle_since() >= silent.idle_since()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the system says of this process, by the names that Prometheus' clients give it. Where it says nothing, nothing is said.
+//! What the system says of this process, by the names that Prometheus' clients give it. Where it
+//! says nothing, nothing is said.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,14 +16,17 @@ fn field(text: &str, name: &str) -> Option<f64> {
 pub fn write_metrics(text: &mut String) {
     let mut figure = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
-            let _ =
-                writeln!(text, "# HELP process_{name} {help}\n# TYPE process_{name} {kind}\nprocess_{name} {value}");
+            let _ = writeln!(
+                text,
+                "# HELP process_{name} {help}\n# TYPE process_{name} {kind}\nprocess_{name} {value}"
+            );
         }
     };
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the program's name, which may have any signs in it.
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok().map(|ticks| ticks / TICKS);
     let booted = fs::read_to_string("/proc/stat").ok().and_then(|stat| field(&stat, "btime"));
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! A socket whose owner can still ask, while it is being served, whether its peer has said something that nobody has read.
+//! A socket whose owner can still ask, while it is being served, whether its peer has said
+//! something that nobody has read.
 
 use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice};
@@ -18,13 +19,18 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Whether something waits to be read. The system is asked: the runtime may not have noticed yet, if there is much to do.
+    /// Whether something waits to be read. The system is asked: the runtime may not have noticed
+    /// yet, if there is much to do.
     pub fn has_unread(&self) -> bool {
         // It never blocks: the socket is the runtime's.
         SockRef::from(&*self.0).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
-    fn write<R>(&self, context: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<R>) -> Poll<io::Result<R>> {
+    fn write<R>(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
         loop {
             ready!(self.0.poll_write_ready(context))?;
             if let Some(written) = unless_it_would_block(write(&self.0)) {
@@ -40,7 +46,11 @@ fn unless_it_would_block<R>(result: io::Result<R>) -> Option<io::Result<R>> {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(context))?;
             if let Some(read) = unless_it_would_block(self.0.try_read_buf(buffer)) {
@@ -51,7 +61,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.write(context, |stream| stream.try_write(bytes))
     }
 

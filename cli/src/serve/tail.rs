@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Records that come at a time, at the most: as long as their client does not read, they are in memory.
+/// Records that come at a time, at the most: as long as their client does not read, they are in
+/// memory.
 const AT_A_TIME: usize = 4;
 
 /// From one look whether somebody still listens to the next.
@@ -28,12 +29,22 @@ const LOOK: Duration = Duration::from_millis(200);
 pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
     let (spans, logs, metrics) = (stopped.clone(), stopped.clone(), stopped);
     Router::new()
-        .route("/api/tail/spans", get(|app, given| tail::<Span>(app, given, Telemetry::traces, spans)))
-        .route("/api/tail/logs", get(|app, given| tail::<LogRecord>(app, given, Telemetry::logs, logs)))
-        .route("/api/tail/metrics", get(|app, given| tail::<MetricPoint>(app, given, Telemetry::metrics, metrics)))
+        .route(
+            "/api/tail/spans",
+            get(|app, given| tail::<Span>(app, given, Telemetry::traces, spans)),
+        )
+        .route(
+            "/api/tail/logs",
+            get(|app, given| tail::<LogRecord>(app, given, Telemetry::logs, logs)),
+        )
+        .route(
+            "/api/tail/metrics",
+            get(|app, given| tail::<MetricPoint>(app, given, Telemetry::metrics, metrics)),
+        )
 }
 
-/// Each record an event; `missed` says how many were evicted before this client got to them. It ends when the server stops.
+/// Each record an event; `missed` says how many were evicted before this client got to them. It
+/// ends when the server stops.
 async fn tail<T: Asking>(
     State(app): State<Arc<App>>,
     given: Given,
@@ -42,13 +53,16 @@ async fn tail<T: Asking>(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let asked = Asked::read::<T>(&given.read()?, &[]).map_err(Problem::Bad)?;
     let Ok(place) = Arc::clone(&app.tails).try_acquire_owned() else { return Err(Problem::Busy) };
-    let follower = store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
+    let follower =
+        store(&app.telemetry).follow(move |query| asked.conditions(query).limit(AT_A_TIME))?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::task::spawn_blocking(move || {
         let _place = place;
         follow(follower, &sender, &stopped);
     });
-    let events = futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let events = futures::stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    });
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
 }
 
@@ -58,8 +72,13 @@ struct Told<'a, T> {
     record: &'a T,
 }
 
-/// Sends what comes in until the client has gone or the server stops; on a thread that may wait, and compare for long.
-fn follow<T: Asking>(mut follower: Follower<T>, events: &mpsc::Sender<Event>, stopped: &watch::Receiver<bool>) {
+/// Sends what comes in until the client has gone or the server stops; on a thread that may wait,
+/// and compare for long.
+fn follow<T: Asking>(
+    mut follower: Follower<T>,
+    events: &mpsc::Sender<Event>,
+    stopped: &watch::Receiver<bool>,
+) {
     while !events.is_closed() && !*stopped.borrow() {
         match follower.recv_timeout(LOOK) {
             Ok(None) | Err(WaitError::Reentrant) => return,
@@ -69,17 +88,21 @@ fn follow<T: Asking>(mut follower: Follower<T>, events: &mpsc::Sender<Event>, st
                 let missed = (news.report.missed > 0)
                     .then(|| Event::default().event("missed").data(news.report.missed.to_string()));
                 // Each is written when the one before it has been taken.
-                let record = |(&position, record)| {
-                    let told = serde_json::to_string(&Told { position, record });
-                    Event::default()
-                        .data(told.unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string()))
-                };
+                let record =
+                    |(&position, record)| {
+                        let told = serde_json::to_string(&Told { position, record });
+                        Event::default().data(told.unwrap_or_else(|error| {
+                            json!({ "error": error.to_string() }).to_string()
+                        }))
+                    };
                 let records = news.positions.iter().zip(&news.records).map(record);
                 for mut event in missed.into_iter().chain(records) {
                     // A client that does not read must not keep a server from stopping.
                     while let Err(refused) = events.try_send(event) {
                         match refused {
-                            mpsc::error::TrySendError::Full(again) if !*stopped.borrow() => event = again,
+                            mpsc::error::TrySendError::Full(again) if !*stopped.borrow() => {
+                                event = again
+                            }
                             _ => return,
                         }
                         std::thread::sleep(LOOK / 20);

@@ -1,4 +1,5 @@
-//! A connection that is given up when its peer stops: before it has begun to speak, or while it does not read.
+//! A connection that is given up when its peer stops: before it has begun to speak, or while it
+//! does not read.
 
 use super::line::FirstLine;
 use super::peer::Peer;
@@ -51,7 +52,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             if self.read >= BEGINNING {
                 self.until_begun = None;
             }
-        } else if self.until_begun.as_mut().is_some_and(|until| until.as_mut().poll(context).is_ready()) {
+        } else if self
+            .until_begun
+            .as_mut()
+            .is_some_and(|until| until.as_mut().poll(context).is_ready())
+        {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read
@@ -74,12 +79,20 @@ impl<S: AsyncWrite + Unpin> Timed<S> {
         self.peer.set_writing(true);
         let timeout = self.timeout;
         let until = self.until_written.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        if until.as_mut().poll(context).is_ready() { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { written }
+        if until.as_mut().poll(context).is_ready() {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            written
+        }
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.write(context, |stream, context| stream.poll_write(context, bytes))
     }
 
@@ -113,7 +126,11 @@ mod tests {
     struct Slow(bool);
 
     impl AsyncWrite for Slow {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             self.0 = !self.0;
             if self.0 { Poll::Pending } else { Poll::Ready(Ok(bytes.len())) }
         }
@@ -132,7 +149,9 @@ mod tests {
         let peer = Peer::new();
         let mut timed = Timed::new(Slow(false), Duration::from_secs(60), Arc::clone(&peer));
         assert!(peer.idle_since().is_some());
-        let mut write = |context: &mut Context<'_>| Poll::Ready(Pin::new(&mut timed).poll_write(context, b"answer"));
+        let mut write = |context: &mut Context<'_>| {
+            Poll::Ready(Pin::new(&mut timed).poll_write(context, b"answer"))
+        };
         assert!(poll_fn(&mut write).await.is_pending());
         assert!(peer.idle_since().is_none(), "it would be asked to leave before it has its answer");
         assert!(poll_fn(&mut write).await.is_ready());

@@ -1,7 +1,7 @@
 //! Unpacking requests, with a bound at each step.
 //!
-//! By hand, not by tower-http's layer: that unpacks on the threads that serve all others, as many requests at once as there are, and
-//! zstd may ask for a window of 128 MiB for each.
+//! By hand, not by tower-http's layer: that unpacks on the threads that serve all others, as many
+//! requests at once as there are, and zstd may ask for a window of 128 MiB for each.
 
 use super::app::Refusal;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
@@ -35,11 +35,17 @@ pub fn codings(list: &str) -> Result<Vec<Coding>, Refusal> {
             "gzip" | "x-gzip" => codings.push(Coding::Gzip),
             "deflate" => codings.push(Coding::Deflate),
             "zstd" => codings.push(Coding::Zstd),
-            _ => return Err(Refusal::Unsupported(format!("content-encoding {list:?}; send {CODINGS}, or none"))),
+            _ => {
+                return Err(Refusal::Unsupported(format!(
+                    "content-encoding {list:?}; send {CODINGS}, or none"
+                )));
+            }
         }
     }
     if codings.len() > MOST {
-        return Err(Refusal::Unsupported(format!("content-encoding {list:?}; pack it once, or {MOST} times at most")));
+        return Err(Refusal::Unsupported(format!(
+            "content-encoding {list:?}; pack it once, or {MOST} times at most"
+        )));
     }
     Ok(codings)
 }
@@ -62,13 +68,16 @@ fn once(packed: &[u8], coding: Coding, most: usize) -> Result<Vec<u8>, Refusal> 
         }),
         // zlib's first two bytes say so, and are a multiple of 31.
         Coding::Deflate => match packed {
-            [first, second, ..] if first & 0xf == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31) => {
+            [first, second, ..]
+                if first & 0xf == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31) =>
+            {
                 read("deflate", ZlibDecoder::new(packed), most)
             }
             _ => read("deflate", DeflateDecoder::new(packed), most),
         },
         Coding::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(packed).map_err(|error| Refusal::Failed(error.to_string()))?;
+            let mut decoder = zstd::Decoder::with_buffer(packed)
+                .map_err(|error| Refusal::Failed(error.to_string()))?;
             decoder.window_log_max(WINDOW).map_err(|error| Refusal::Failed(error.to_string()))?;
             read("zstd", decoder, most)
         }
@@ -116,14 +125,26 @@ mod tests {
         for coding in [Coding::Gzip, Coding::Deflate, Coding::Zstd] {
             let some = packed(coding, TEXT);
             assert_eq!(unpack(&some, &[coding], 100).unwrap(), TEXT, "{coding:?}");
-            assert!(matches!(unpack(&some, &[coding], TEXT.len() - 1), Err(Refusal::TooLarge(_))), "{coding:?}");
             assert!(
-                matches!(unpack(&some[..some.len() / 2], &[coding], 100), Err(Refusal::Malformed(_))),
+                matches!(unpack(&some, &[coding], TEXT.len() - 1), Err(Refusal::TooLarge(_))),
                 "{coding:?}"
             );
-            assert!(matches!(unpack(b"\xff plain", &[coding], 100), Err(Refusal::Malformed(_))), "{coding:?}");
+            assert!(
+                matches!(
+                    unpack(&some[..some.len() / 2], &[coding], 100),
+                    Err(Refusal::Malformed(_))
+                ),
+                "{coding:?}"
+            );
+            assert!(
+                matches!(unpack(b"\xff plain", &[coding], 100), Err(Refusal::Malformed(_))),
+                "{coding:?}"
+            );
             let bomb = packed(coding, &vec![0; 50 << 20]);
-            assert!(matches!(unpack(&bomb, &[coding], 1 << 20), Err(Refusal::TooLarge(_))), "{coding:?}");
+            assert!(
+                matches!(unpack(&bomb, &[coding], 1 << 20), Err(Refusal::TooLarge(_))),
+                "{coding:?}"
+            );
         }
         let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
         raw.write_all(TEXT).unwrap();

@@ -45,8 +45,13 @@ impl Warnings {
 
     fn say(&self, kind: usize, refused: &str, from: Option<From>, what: &str) {
         let Some(others) = self.is_due(kind, Instant::now()) else { return };
-        let peer = from.map_or_else(|| "an unknown peer".to_owned(), |From(address)| address.to_string());
-        let others = if others > 0 { format!(" ({others} more like it went unsaid)") } else { String::new() };
+        let peer =
+            from.map_or_else(|| "an unknown peer".to_owned(), |From(address)| address.to_string());
+        let others = if others > 0 {
+            format!(" ({others} more like it went unsaid)")
+        } else {
+            String::new()
+        };
         tracing::warn!("refused {refused} from {peer}: {}{others}", printable(what));
     }
 

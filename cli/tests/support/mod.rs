@@ -57,17 +57,22 @@ impl Server {
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let mut read = String::new();
         let (grpc, http) = loop {
-            let line =
-                lines.next().unwrap_or_else(|| panic!("it ended before it listened:\n{read}")).expect("it is text");
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("it ended before it listened:\n{read}"))
+                .expect("it is text");
             read.push_str(&line);
-            let after =
-                |what: &str| line.split_once(what).and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok());
+            let after = |what: &str| {
+                line.split_once(what)
+                    .and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok())
+            };
             if let (Some(grpc), Some(http)) = (after("OTLP/gRPC on "), after("http://")) {
                 break (grpc, http);
             }
         };
         // Read on, so that it never waits for us.
-        let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        let log =
+            std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
         Self { child, grpc, http, log }
     }
 
@@ -112,15 +117,19 @@ impl Server {
 
     /// Bytes of memory that it has used at the most; 0 where the system does not say.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+            * 1024
     }
 
     /// Asks it to stop; whether it ended well, and what it said.
     pub fn stop(mut self) -> (bool, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("there is kill").success());
+        assert!(
+            Command::new("kill").args(["-TERM", &id]).status().expect("there is kill").success()
+        );
         let deadline = Instant::now() + Duration::from_secs(30);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
@@ -141,7 +150,13 @@ impl Drop for Server {
     }
 }
 
-pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8], length: usize) -> Vec<u8> {
+pub fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    length: usize,
+) -> Vec<u8> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
@@ -157,7 +172,11 @@ pub fn parse(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(answer)));
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("an answer has a status");
     let mut body = answer[end + 4..].to_vec();
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         body = unchunked(&body);
@@ -168,7 +187,9 @@ pub fn parse(answer: &[u8]) -> Answer {
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
-        let length = std::str::from_utf8(&rest[..end]).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        let length = std::str::from_utf8(&rest[..end])
+            .ok()
+            .and_then(|text| usize::from_str_radix(text, 16).ok());
         let Some(length) = length.filter(|length| *length > 0) else { break };
         body.extend(&rest[end + 2..end + 2 + length]);
         rest = &rest[end + 4 + length..];

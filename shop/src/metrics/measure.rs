@@ -7,12 +7,15 @@ use slipring::metric::{Buckets, ExponentialHistogram, Histogram, PointValue, Qua
 use super::Shape;
 use crate::rng::Rng;
 
-/// Bounds of buckets: OpenTelemetry's for seconds, and wider ones for all that is measured in larger numbers.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-const SIZES: [f64; 10] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0];
+/// Bounds of buckets: OpenTelemetry's for seconds, and wider ones for all that is measured in
+/// larger numbers.
+const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const SIZES: [f64; 10] =
+    [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0];
 
-/// Exponential buckets of scale 3, eight to a doubling: how many there are, and how many of them lie below what is
-/// usual.
+/// Exponential buckets of scale 3, eight to a doubling: how many there are, and how many of them
+/// lie below what is usual.
 const BUCKETS: usize = 56;
 const BELOW: i32 = 8;
 /// 2^(n/8), written out since powers differ between platforms.
@@ -35,19 +38,39 @@ pub(super) fn start(shape: Shape) -> PointValue {
         Shape::Histogram(typical, _) => {
             let bounds: Box<[f64]> = if typical < 1.0 { SECONDS.into() } else { SIZES.into() };
             let bucket_counts = vec![0; bounds.len() + 1].into();
-            Histogram { sum: Some(0.0), bucket_counts, explicit_bounds: bounds, ..Histogram::default() }.into()
+            Histogram {
+                sum: Some(0.0),
+                bucket_counts,
+                explicit_bounds: bounds,
+                ..Histogram::default()
+            }
+            .into()
         }
         Shape::Exponential(typical, _) => {
-            let positive = Buckets { offset: bucket(typical) - BELOW, bucket_counts: [0; BUCKETS].into() };
-            ExponentialHistogram { sum: Some(0.0), scale: 3, positive, ..ExponentialHistogram::default() }.into()
+            let positive =
+                Buckets { offset: bucket(typical) - BELOW, bucket_counts: [0; BUCKETS].into() };
+            ExponentialHistogram {
+                sum: Some(0.0),
+                scale: 3,
+                positive,
+                ..ExponentialHistogram::default()
+            }
+            .into()
         }
         Shape::Summary(..) => Summary::default().into(),
     }
 }
 
 /// Moves a series' value on by some seconds.
-pub(super) fn advance(value: &mut PointValue, shape: Shape, share: f64, seconds: f64, rng: &mut Rng) {
-    let events = |rate: f64, rng: &mut Rng| (rate * share * seconds * 2.0 * rng.unit() + rng.unit()) as u64;
+pub(super) fn advance(
+    value: &mut PointValue,
+    shape: Shape,
+    share: f64,
+    seconds: f64,
+    rng: &mut Rng,
+) {
+    let events =
+        |rate: f64, rng: &mut Rng| (rate * share * seconds * 2.0 * rng.unit() + rng.unit()) as u64;
     match (shape, value) {
         (Shape::Counter(rate), PointValue::Int(sum)) => *sum += events(rate, rng) as i64,
         (Shape::Delta(rate), PointValue::Int(sum)) => *sum = events(rate, rng) as i64,
@@ -61,17 +84,23 @@ pub(super) fn advance(value: &mut PointValue, shape: Shape, share: f64, seconds:
             *level += (around - *level) / 4.0 + around * (rng.unit() - 0.5) / 8.0;
         }
         (Shape::Histogram(typical, rate), PointValue::Histogram(histogram)) => {
-            measures(events(rate, rng), typical, rng, |measure, times| observe(histogram, measure, times));
+            measures(events(rate, rng), typical, rng, |measure, times| {
+                observe(histogram, measure, times)
+            });
         }
         (Shape::Exponential(typical, rate), PointValue::ExponentialHistogram(histogram)) => {
-            measures(events(rate, rng), typical, rng, |measure, times| observe_finely(histogram, measure, times));
+            measures(events(rate, rng), typical, rng, |measure, times| {
+                observe_finely(histogram, measure, times)
+            });
         }
         (Shape::Summary(typical, rate), PointValue::Summary(summary)) => {
             summary.count += events(rate, rng);
             summary.sum = summary.count as f64 * typical * 1.4;
             let drift = typical * (0.9 + 0.2 * rng.unit());
             let quantiles = [(0.0, 0.7), (0.5, 1.0), (0.9, 2.3), (0.99, 7.0), (1.0, 30.0)];
-            summary.quantiles = quantiles.map(|(quantile, times)| Quantile { quantile, value: drift * times }).into();
+            summary.quantiles = quantiles
+                .map(|(quantile, times)| Quantile { quantile, value: drift * times })
+                .into();
         }
         // `start` made the value for this shape.
         _ => {}
@@ -96,7 +125,8 @@ fn observe(histogram: &mut Histogram, measure: f64, times: u64) {
 }
 
 fn observe_finely(histogram: &mut ExponentialHistogram, measure: f64, times: u64) {
-    let place = usize::try_from(bucket(measure) - histogram.positive.offset).unwrap_or(0).min(BUCKETS - 1);
+    let place =
+        usize::try_from(bucket(measure) - histogram.positive.offset).unwrap_or(0).min(BUCKETS - 1);
     histogram.positive.bucket_counts[place] += times;
     histogram.count += times;
     histogram.sum = histogram.sum.map(|sum| sum + measure * times as f64);
@@ -104,7 +134,8 @@ fn observe_finely(histogram: &mut ExponentialHistogram, measure: f64, times: u64
     histogram.max = Some(histogram.max.map_or(measure, |max| max.max(measure)));
 }
 
-/// Which exponential bucket of scale 3 a measure falls into: the one that ends with it or next above it.
+/// Which exponential bucket of scale 3 a measure falls into: the one that ends with it or next
+/// above it.
 fn bucket(measure: f64) -> i32 {
     let exponent = (measure.to_bits() >> 52 & 0x7ff) as i32 - 1023;
     let mantissa = f64::from_bits(measure.to_bits() & 0x000f_ffff_ffff_ffff | 1023 << 52);
@@ -117,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_bucket_ends_with_its_upper_bound() {
-        for (measure, index) in [(1.0, -1), (1.01, 0), (1.0905077326652577, 0), (1.1, 1), (2.0, 7), (2.1, 8), (0.5, -9)]
+        for (measure, index) in
+            [(1.0, -1), (1.01, 0), (1.0905077326652577, 0), (1.1, 1), (2.0, 7), (2.1, 8), (0.5, -9)]
         {
             assert_eq!(bucket(measure), index, "{measure}");
         }
@@ -132,7 +164,10 @@ mod tests {
             advance(&mut plain, Shape::Histogram(0.03, 20.0), 1.0, 10.0, &mut rng);
             advance(&mut fine, Shape::Exponential(0.03, 20.0), 1.0, 10.0, &mut rng);
         }
-        let (PointValue::Histogram(plain), PointValue::ExponentialHistogram(fine)) = (plain, fine) else { panic!() };
+        let (PointValue::Histogram(plain), PointValue::ExponentialHistogram(fine)) = (plain, fine)
+        else {
+            panic!()
+        };
         assert!(plain.count > 10_000 && fine.count > 10_000);
         assert_eq!(plain.bucket_counts.iter().sum::<u64>(), plain.count);
         assert_eq!(fine.positive.bucket_counts.iter().sum::<u64>(), fine.count);

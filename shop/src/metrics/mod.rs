@@ -12,7 +12,8 @@ use crate::rng::Rng;
 use crate::service::Service;
 use table::{ROWS, Row};
 
-/// How a metric moves. Rates are events a second; `f64`s before them are what half of the events measure at most.
+/// How a metric moves. Rates are events a second; `f64`s before them are what half of the events
+/// measure at most.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
     /// A monotonic sum of events, at a rate.
@@ -77,8 +78,11 @@ impl Meters {
             let instance = &fleet.instances()[series.instance];
             measure::advance(&mut series.value, series.shape, series.share, seconds, &mut self.rng);
             let mut exemplars = None;
-            if let (true, Some((typical, _))) = (self.rng.chance(3_000), series.shape.distribution()) {
-                exemplars = recent[instance.service as usize].map(|span| exemplar(span, typical, now, &mut self.rng));
+            if let (true, Some((typical, _))) =
+                (self.rng.chance(3_000), series.shape.distribution())
+            {
+                exemplars = recent[instance.service as usize]
+                    .map(|span| exemplar(span, typical, now, &mut self.rng));
             }
             // A gauge that was there before, and now has nothing to say.
             let silent = matches!(series.shape, Shape::Gauge(_)) && self.rng.chance(20);
@@ -117,7 +121,10 @@ impl Row {
                 instance: index,
                 shape: self.shape,
                 source: source.clone(),
-                attributes: labels.iter().map(|(key, value)| KeyValue::new(*key, label(value))).collect(),
+                attributes: labels
+                    .iter()
+                    .map(|(key, value)| KeyValue::new(*key, label(value)))
+                    .collect(),
                 share: *share,
                 value: measure::start(self.shape),
             })
@@ -145,7 +152,9 @@ impl Shape {
     fn kind(self) -> MetricKind {
         let temporality = Temporality::Cumulative;
         match self {
-            Shape::Counter(_) | Shape::Seconds(_) => MetricKind::Sum { temporality, monotonic: true },
+            Shape::Counter(_) | Shape::Seconds(_) => {
+                MetricKind::Sum { temporality, monotonic: true }
+            }
             Shape::Delta(_) => MetricKind::Sum { temporality: Temporality::Delta, monotonic: true },
             Shape::Level(_) => MetricKind::Sum { temporality, monotonic: false },
             Shape::Gauge(_) | Shape::Ratio(_) => MetricKind::Gauge,
@@ -158,13 +167,20 @@ impl Shape {
     /// What is usual and the rate, of the shapes whose points can have exemplars.
     fn distribution(self) -> Option<(f64, f64)> {
         match self {
-            Shape::Histogram(typical, rate) | Shape::Exponential(typical, rate) => Some((typical, rate)),
+            Shape::Histogram(typical, rate) | Shape::Exponential(typical, rate) => {
+                Some((typical, rate))
+            }
             _ => None,
         }
     }
 }
 
-fn exemplar((trace_id, span_id): (TraceId, SpanId), typical: f64, now: u64, rng: &mut Rng) -> Exemplar {
+fn exemplar(
+    (trace_id, span_id): (TraceId, SpanId),
+    typical: f64,
+    now: u64,
+    rng: &mut Rng,
+) -> Exemplar {
     Exemplar {
         filtered_attributes: Attributes::from([("app.user.id", rng.below(50_000) as i64)]),
         time_unix_nanos: now - rng.below(1_000_000_000),

@@ -23,39 +23,80 @@ const GO: &[Service] = &[Checkout, Catalogue];
 const DOTNET: &[Service] = &[Cart];
 const PYTHON: &[Service] = &[Recommendation];
 const WEB: &[Service] = &[Frontend, Email];
-const RPC: &[Service] = &[Cart, Checkout, Payment, Currency, Catalogue, Search, Recommendation, Shipping, Ad];
+const RPC: &[Service] =
+    &[Cart, Checkout, Payment, Currency, Catalogue, Search, Recommendation, Shipping, Ad];
 const CALLERS: &[Service] = &[Frontend, Checkout, Search, Recommendation, Shipping];
-const DATABASE: &[Service] = &[Cart, Payment, Catalogue, Search, Recommendation, Shipping, Ad, Accounting];
+const DATABASE: &[Service] =
+    &[Cart, Payment, Catalogue, Search, Recommendation, Shipping, Ad, Accounting];
 const QUEUE: &[Service] = &[Checkout, Accounting];
 
 const ONE: Series = &[&[]];
 const CPU: Series = &[&[("cpu.mode", "user")], &[("cpu.mode", "system")], &[("cpu.mode", "idle")]];
 const DISK: Series = &[&[("disk.io.direction", "read")], &[("disk.io.direction", "write")]];
-const NET: Series = &[&[("network.io.direction", "transmit")], &[("network.io.direction", "receive")]];
+const NET: Series =
+    &[&[("network.io.direction", "transmit")], &[("network.io.direction", "receive")]];
 const HEAP: Series = &[
     &[("jvm.memory.type", "heap"), ("jvm.memory.pool.name", "G1 Eden Space")],
     &[("jvm.memory.type", "heap"), ("jvm.memory.pool.name", "G1 Old Gen")],
     &[("jvm.memory.type", "non_heap"), ("jvm.memory.pool.name", "Metaspace")],
 ];
-const GC: Series = &[&[("jvm.gc.name", "G1 Young Generation")], &[("jvm.gc.name", "G1 Old Generation")]];
-const GENERATION: Series =
-    &[&[("gc.heap.generation", "gen0")], &[("gc.heap.generation", "gen1")], &[("gc.heap.generation", "gen2")]];
-const ROUTES: Series = &[
-    &[("http.request.method", "GET"), ("http.route", "/product/{id}"), ("http.response.status_code", "200")],
-    &[("http.request.method", "GET"), ("http.route", "/"), ("http.response.status_code", "200")],
-    &[("http.request.method", "GET"), ("http.route", "/search"), ("http.response.status_code", "200")],
-    &[("http.request.method", "POST"), ("http.route", "/cart"), ("http.response.status_code", "200")],
-    &[("http.request.method", "POST"), ("http.route", "/cart/checkout"), ("http.response.status_code", "200")],
-    &[("http.request.method", "POST"), ("http.route", "/cart/checkout"), ("http.response.status_code", "500")],
+const GC: Series =
+    &[&[("jvm.gc.name", "G1 Young Generation")], &[("jvm.gc.name", "G1 Old Generation")]];
+const GENERATION: Series = &[
+    &[("gc.heap.generation", "gen0")],
+    &[("gc.heap.generation", "gen1")],
+    &[("gc.heap.generation", "gen2")],
 ];
-const CODES: Series =
-    &[&[("rpc.grpc.status_code", "0")], &[("rpc.grpc.status_code", "4")], &[("rpc.grpc.status_code", "14")]];
-const POOL: Series = &[&[("db.client.connection.state", "used")], &[("db.client.connection.state", "idle")]];
-const QUERIES: Series =
-    &[&[("db.operation.name", "SELECT")], &[("db.operation.name", "INSERT")], &[("db.operation.name", "UPDATE")]];
-const PARTITIONS: Series =
-    &[&[("messaging.destination.partition.id", "0")], &[("messaging.destination.partition.id", "1")]];
-const MONEY: Series = &[&[("currency", "EUR")], &[("currency", "USD")], &[("currency", "GBP")], &[("currency", "JPY")]];
+const ROUTES: Series = &[
+    &[
+        ("http.request.method", "GET"),
+        ("http.route", "/product/{id}"),
+        ("http.response.status_code", "200"),
+    ],
+    &[("http.request.method", "GET"), ("http.route", "/"), ("http.response.status_code", "200")],
+    &[
+        ("http.request.method", "GET"),
+        ("http.route", "/search"),
+        ("http.response.status_code", "200"),
+    ],
+    &[
+        ("http.request.method", "POST"),
+        ("http.route", "/cart"),
+        ("http.response.status_code", "200"),
+    ],
+    &[
+        ("http.request.method", "POST"),
+        ("http.route", "/cart/checkout"),
+        ("http.response.status_code", "200"),
+    ],
+    &[
+        ("http.request.method", "POST"),
+        ("http.route", "/cart/checkout"),
+        ("http.response.status_code", "500"),
+    ],
+];
+const CODES: Series = &[
+    &[("rpc.grpc.status_code", "0")],
+    &[("rpc.grpc.status_code", "4")],
+    &[("rpc.grpc.status_code", "14")],
+];
+const POOL: Series =
+    &[&[("db.client.connection.state", "used")], &[("db.client.connection.state", "idle")]];
+const QUERIES: Series = &[
+    &[("db.operation.name", "SELECT")],
+    &[("db.operation.name", "INSERT")],
+    &[("db.operation.name", "UPDATE")],
+];
+const PARTITIONS: Series = &[
+    &[("messaging.destination.partition.id", "0")],
+    &[("messaging.destination.partition.id", "1")],
+];
+const MONEY: Series = &[
+    &[("currency", "EUR")],
+    &[("currency", "USD")],
+    &[("currency", "GBP")],
+    &[("currency", "JPY")],
+];
 const CARDS: Series = &[&[("card", "visa")], &[("card", "mastercard")], &[("card", "amex")]];
 const CACHES: Series = &[&[("cache", "product")], &[("cache", "price")]];
 

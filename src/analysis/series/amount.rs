@@ -16,10 +16,14 @@ impl Amount {
     pub(super) fn of(point: &MetricPoint, value: &PointValue) -> Option<Self> {
         match value {
             PointValue::Histogram(histogram) => Some(Amount::Whole(histogram.count.into())),
-            PointValue::ExponentialHistogram(histogram) => Some(Amount::Whole(histogram.count.into())),
+            PointValue::ExponentialHistogram(histogram) => {
+                Some(Amount::Whole(histogram.count.into()))
+            }
             _ => match point.number_value()? {
                 Number::Int(number) => Some(Amount::Whole(number.into())),
-                Number::Double(number) => Some(Amount::Double(number)).filter(|_| number.is_finite()),
+                Number::Double(number) => {
+                    Some(Amount::Double(number)).filter(|_| number.is_finite())
+                }
             },
         }
     }

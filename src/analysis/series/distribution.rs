@@ -51,7 +51,8 @@ impl Distribution {
         let Histogram { count, bucket_counts, explicit_bounds, min, max, .. } = histogram;
         let suits = bucket_counts.len() == explicit_bounds.len() + 1;
         let empty = *count == 0 && bucket_counts.iter().all(|&count| count == 0);
-        let spread = Spread::Explicit { bounds: explicit_bounds.clone(), counts: bucket_counts.to_vec() };
+        let spread =
+            Spread::Explicit { bounds: explicit_bounds.clone(), counts: bucket_counts.to_vec() };
         (suits || empty).then_some(Self { spread, min: *min, max: *max })
     }
 
@@ -63,7 +64,11 @@ impl Distribution {
         let spread = Exponential {
             scale: histogram.scale,
             zeros: histogram.zero_count,
-            threshold: if histogram.zero_threshold.is_finite() { histogram.zero_threshold.max(0.0) } else { 0.0 },
+            threshold: if histogram.zero_threshold.is_finite() {
+                histogram.zero_threshold.max(0.0)
+            } else {
+                0.0
+            },
             positive: numbered(&histogram.positive),
             negative: numbered(&histogram.negative),
         };
@@ -147,7 +152,8 @@ impl Distribution {
                     let below = if at > 0 { bound(at - 1) } else { None };
                     // The first bucket has no lower bound, or reaches down to 0. The last has no
                     // upper bound.
-                    let low = below.or(self.min).or(above.map(|above| above.min(0.0))).unwrap_or(0.0);
+                    let low =
+                        below.or(self.min).or(above.map(|above| above.min(0.0))).unwrap_or(0.0);
                     let high = above.or(self.max).unwrap_or(low);
                     Bucket { low: low.min(high), high, count, exponential: false }
                 };
@@ -199,10 +205,12 @@ impl Spread {
     /// `by` fails for a bucket.
     fn combine(self, other: &Self, by: impl Fn(u64, u64) -> Option<u64>) -> Option<Option<Self>> {
         match (self, other) {
-            (Spread::Explicit { bounds, counts }, Spread::Explicit { bounds: others, counts: other })
-                if bounds == *others =>
-            {
-                let counts: Option<Vec<u64>> = counts.iter().zip(other).map(|(&a, &b)| by(a, b)).collect();
+            (
+                Spread::Explicit { bounds, counts },
+                Spread::Explicit { bounds: others, counts: other },
+            ) if bounds == *others => {
+                let counts: Option<Vec<u64>> =
+                    counts.iter().zip(other).map(|(&a, &b)| by(a, b)).collect();
                 Some(counts.map(|counts| Spread::Explicit { bounds, counts }))
             }
             (Spread::Exponential(one), Spread::Exponential(other)) => {
@@ -219,21 +227,26 @@ mod tests {
     use crate::analysis::series::exponential::{Numbered, coarser};
 
     fn explicit(bounds: &[f64], counts: &[u64]) -> Distribution {
-        let histogram =
-            Histogram { explicit_bounds: bounds.into(), bucket_counts: counts.into(), ..Histogram::default() };
+        let histogram = Histogram {
+            explicit_bounds: bounds.into(),
+            bucket_counts: counts.into(),
+            ..Histogram::default()
+        };
         Distribution::of(&histogram.into()).unwrap()
     }
 
     fn exponential(scale: i32, offset: i32, counts: &[u64], zeros: u64) -> Distribution {
         let positive = Buckets { offset, bucket_counts: counts.into() };
-        let histogram = ExponentialHistogram { scale, positive, zero_count: zeros, ..Default::default() };
+        let histogram =
+            ExponentialHistogram { scale, positive, zero_count: zeros, ..Default::default() };
         Distribution::of(&histogram.into()).unwrap()
     }
 
     #[test]
     fn quantiles_lie_within_their_buckets() {
         let spread = explicit(&[10.0, 20.0, 40.0], &[10, 10, 0, 20]);
-        let quantiles = [0.0, 0.125, 0.25, 0.375, 0.5, 0.9, 1.0].map(|share| spread.quantile(share).unwrap());
+        let quantiles =
+            [0.0, 0.125, 0.25, 0.375, 0.5, 0.9, 1.0].map(|share| spread.quantile(share).unwrap());
         assert_eq!(quantiles, [0.0, 5.0, 10.0, 15.0, 20.0, 40.0, 40.0]);
         assert_eq!(explicit(&[10.0], &[0, 0]).quantile(0.5), None);
         assert_eq!(
@@ -254,7 +267,10 @@ mod tests {
             ..Histogram::default()
         };
         let spread = Distribution::of(&value.into()).unwrap();
-        assert_eq!([0.0, 0.25, 0.75, 1.0].map(|share| spread.quantile(share).unwrap()), [4.0, 7.0, 20.0, 30.0]);
+        assert_eq!(
+            [0.0, 0.25, 0.75, 1.0].map(|share| spread.quantile(share).unwrap()),
+            [4.0, 7.0, 20.0, 30.0]
+        );
     }
 
     #[test]
@@ -276,7 +292,10 @@ mod tests {
         let fine = exponential(1, -2, &[1, 2, 3, 4], 1);
         let both = fine.plus(&exponential(0, -1, &[10, 20], 2)).unwrap();
         assert_eq!(both, exponential(0, -1, &[13, 27], 3));
-        assert_eq!(coarser(&Numbered::from([(i64::from(i32::MIN), 1), (5, 1)]), i32::MAX, i32::MIN).len(), 2);
+        assert_eq!(
+            coarser(&Numbered::from([(i64::from(i32::MIN), 1), (5, 1)]), i32::MAX, i32::MIN).len(),
+            2
+        );
     }
 
     #[test]

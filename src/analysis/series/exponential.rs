@@ -32,7 +32,9 @@ impl Exponential {
             // A bucket that contains the threshold goes into the zero bucket whole, as in
             // Prometheus.
             for side in [&this.positive, &this.negative] {
-                let within = |number: &i64| bound(*number, scale) < wider && wider < bound(*number + 1, scale);
+                let within = |number: &i64| {
+                    bound(*number, scale) < wider && wider < bound(*number + 1, scale)
+                };
                 if let Some(number) = side.keys().copied().find(within) {
                     wider = bound(number + 1, scale);
                 }

@@ -8,8 +8,8 @@ mod writers;
 use crate::error::QueryError;
 use crate::query::{Order, Query};
 use crate::signal::{
-    Attributes, AttributesRef, KeyValue, MetricKind, MetricPoint, MetricRef, PointValue, ResourceRef, ScopeRef, Source,
-    Temporality,
+    Attributes, AttributesRef, KeyValue, MetricKind, MetricPoint, MetricRef, PointValue,
+    ResourceRef, ScopeRef, Source, Temporality,
 };
 pub use distribution::Distribution;
 use std::collections::HashMap;
@@ -125,7 +125,8 @@ impl Series {
         for point in points {
             let attributes = sorted_by_name(point.attributes());
             let same_hash = by_hash.entry(identity(&state, &point, &attributes)).or_default();
-            let known = same_hash.iter().copied().find(|&number| all[number].contains(&point, &attributes));
+            let known =
+                same_hash.iter().copied().find(|&number| all[number].contains(&point, &attributes));
             let number = known.unwrap_or_else(|| {
                 let (source, attributes) = (point.source().clone(), attributes.clone());
                 same_hash.push(all.len());
@@ -167,9 +168,11 @@ impl Series {
         if self.source.same(point.source()) {
             return true;
         }
-        let ((one, other), (scope, of)) = ((self.metric(), point.metric()), (self.scope(), point.scope()));
+        let ((one, other), (scope, of)) =
+            ((self.metric(), point.metric()), (self.scope(), point.scope()));
         (one.name(), one.unit(), one.kind()) == (other.name(), other.unit(), other.kind())
-            && (scope.name(), scope.version(), scope.attributes()) == (of.name(), of.version(), of.attributes())
+            && (scope.name(), scope.version(), scope.attributes())
+                == (of.name(), of.version(), of.attributes())
             && self.resource().attributes() == point.resource().attributes()
     }
 
@@ -179,7 +182,9 @@ impl Series {
             // Points of one stretch of time add up, unless the same point was delivered twice.
             let amount = |point: &MetricPoint| (point.count(), point.number().map(f64::to_bits));
             self.points.sort_by_cached_key(|point| (times(point), amount(point)));
-            self.points.dedup_by(|one, before| times(one) == times(before) && one.value() == before.value());
+            self.points.dedup_by(|one, before| {
+                times(one) == times(before) && one.value() == before.value()
+            });
             return;
         }
         // The sort is stable, so the last point to arrive stands last among points with equal
@@ -196,9 +201,9 @@ impl Series {
     }
 
     fn recorded(&self) -> impl DoubleEndedIterator<Item = &MetricPoint> {
-        self.points
-            .iter()
-            .filter(|point| !point.has_no_recorded_value() && (point.count().is_some() || point.number().is_some()))
+        self.points.iter().filter(|point| {
+            !point.has_no_recorded_value() && (point.count().is_some() || point.number().is_some())
+        })
     }
 
     fn temporality(&self) -> Option<Temporality> {
@@ -243,10 +248,16 @@ impl Series {
                 let readings: Vec<Reading<'_>> = self.timed().collect();
                 let increment = |step| {
                     let (before, at, amount) = match step {
-                        Step::Growth { before, at } => (before, at, readings[at].amount.since(readings[before].amount)),
+                        Step::Growth { before, at } => {
+                            (before, at, readings[at].amount.since(readings[before].amount))
+                        }
                         Step::Reset { before, at } => (before, at, readings[at].amount.as_double()),
                     };
-                    Increment { from: Some(readings[before].time()), to: readings[at].time(), amount }
+                    Increment {
+                        from: Some(readings[before].time()),
+                        to: readings[at].time(),
+                        amount,
+                    }
                 };
                 steps(&readings, self.is_monotonic()).into_iter().map(increment).collect()
             }
@@ -287,7 +298,8 @@ impl Series {
         match self.temporality()? {
             Temporality::Delta => sum_of(measured().collect::<Vec<_>>().into_iter()),
             Temporality::Cumulative => {
-                let readings: Vec<Reading<'_>> = self.timed().filter(|one| one.spread.is_some()).collect();
+                let readings: Vec<Reading<'_>> =
+                    self.timed().filter(|one| one.spread.is_some()).collect();
                 let spread = |at: usize| readings[at].spread.as_ref();
                 let grown = |step| match step {
                     Step::Growth { before, at } => spread(at)?.minus(spread(before)?)?,

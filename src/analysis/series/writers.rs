@@ -153,14 +153,25 @@ impl Pass<'_> {
         let own = self.by_start.get(&start).copied();
         if let Some(writer) = own {
             let Writer { last, start: since } = self.writers[writer];
-            let began_since = self.readings[at].point.start_unix_nanos() >= self.readings[last].time();
-            if since.is_some_and(|since| self.readings[at].point.start_unix_nanos() <= since) || !began_since {
-                return self.continue_writer(own, at, Some(self.readings[at].point.start_unix_nanos()));
+            let began_since =
+                self.readings[at].point.start_unix_nanos() >= self.readings[last].time();
+            if since.is_some_and(|since| self.readings[at].point.start_unix_nanos() <= since)
+                || !began_since
+            {
+                return self.continue_writer(
+                    own,
+                    at,
+                    Some(self.readings[at].point.start_unix_nanos()),
+                );
             }
         }
         // It started after some writer's newest point, so it succeeds that writer.
         let raw = self.readings[at].point.start_unix_nanos();
-        let ended = self.by_time.range(..=(raw, usize::MAX)).next_back().map(|&(_, writer)| self.writers[writer].last);
+        let ended = self
+            .by_time
+            .range(..=(raw, usize::MAX))
+            .next_back()
+            .map(|&(_, writer)| self.writers[writer].last);
         let continued = if ended.is_none() { self.restated(at, raw) } else { None };
         self.by_start.insert(start, continued.unwrap_or(self.writers.len()));
         match ended {
@@ -191,7 +202,12 @@ impl Pass<'_> {
     }
 
     /// Adds a point to a writer; to a new one, if `writer` is `None`.
-    fn continue_writer(&mut self, writer: Option<usize>, at: usize, start: Option<u64>) -> Option<Step> {
+    fn continue_writer(
+        &mut self,
+        writer: Option<usize>,
+        at: usize,
+        start: Option<u64>,
+    ) -> Option<Step> {
         let Some(writer) = writer else {
             self.add(at, start);
             return None;
@@ -224,7 +240,8 @@ fn group_starts(readings: &[Reading<'_>], monotonic: bool) -> HashMap<u64, u64> 
     let mut near: BTreeMap<u64, u64> = known.clone().map(|(start, _)| (start, start)).collect();
     let mut before: Option<(u64, u64)> = None;
     for (&start, group) in &mut near {
-        *group = before.filter(|(last, _)| start - last <= JITTER).map_or(start, |(_, group)| group);
+        *group =
+            before.filter(|(last, _)| start - last <= JITTER).map_or(start, |(_, group)| group);
         before = Some((start, *group));
     }
     let mut several: BTreeSet<u64> = BTreeSet::new();
@@ -240,5 +257,7 @@ fn group_starts(readings: &[Reading<'_>], monotonic: bool) -> HashMap<u64, u64> 
             several.insert(group);
         }
     }
-    near.into_iter().map(|(start, group)| (start, if several.contains(&group) { start } else { group })).collect()
+    near.into_iter()
+        .map(|(start, group)| (start, if several.contains(&group) { start } else { group }))
+        .collect()
 }

@@ -112,7 +112,9 @@ impl Shape {
                 shape.order.push(number);
                 shape.parents.push(parent);
                 shape.depths.push(depth);
-                open.extend(children[number].iter().rev().map(|&child| (child, Some(place), depth + 1)));
+                open.extend(
+                    children[number].iter().rev().map(|&child| (child, Some(place), depth + 1)),
+                );
             }
         }
         shape
@@ -121,7 +123,8 @@ impl Shape {
 
 /// Returns the span that began first on the cycle that a span's ancestors form.
 fn first_of_cycle(from: usize, parents: &[Option<usize>]) -> usize {
-    let above = |number: usize| parents[number].expect("a span without a parent is a top-level span");
+    let above =
+        |number: usize| parents[number].expect("a span without a parent is a top-level span");
     // Floyd's cycle detection: the place where the slow and the fast pointer meet is on the cycle.
     let (mut slow, mut fast) = (above(from), above(above(from)));
     while slow != fast {
@@ -164,7 +167,13 @@ impl Trace {
             let span = remaining[number].take().expect("each span is placed once");
             let parent = shape.parents[place];
             let orphan = parent.is_none() && has_parent_id(&span);
-            placed.push(TraceSpan { span, parent, depth: shape.depths[place], orphan, self_time: 0 });
+            placed.push(TraceSpan {
+                span,
+                parent,
+                depth: shape.depths[place],
+                orphan,
+                self_time: 0,
+            });
         }
         let mut trace = Self { trace_id, spans: placed, duplicates, partial: false };
         path::self_times(&mut trace.spans);
@@ -188,7 +197,8 @@ impl Trace {
     /// first end.
     pub fn times(&self) -> Range<u64> {
         let known = |times: Range<u64>| (times != (0..0)).then_some(times);
-        let starts = self.spans.iter().map(|one| one.span.start_unix_nanos()).filter(|&start| start > 0);
+        let starts =
+            self.spans.iter().map(|one| one.span.start_unix_nanos()).filter(|&start| start > 0);
         let times = || self.spans.iter().filter_map(|one| known(path::times(&one.span)));
         let start = starts.min().or_else(|| times().map(|times| times.start).min()).unwrap_or(0);
         let end = times().map(|times| times.end).max().unwrap_or(0);
@@ -252,7 +262,8 @@ fn more_complete(a: &Span, b: &Span) -> Ordering {
         let lists = span.attributes().len() + span.events().len() + span.links().len();
         (span.end_unix_nanos(), span.status_code(), lists, span.parent_span_id())
     };
-    let by_everything = || if a == b { Ordering::Equal } else { format!("{a:?}").cmp(&format!("{b:?}")) };
+    let by_everything =
+        || if a == b { Ordering::Equal } else { format!("{a:?}").cmp(&format!("{b:?}")) };
     known(a).cmp(&known(b)).then_with(by_everything)
 }
 

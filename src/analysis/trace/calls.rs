@@ -95,9 +95,9 @@ impl Query<'_, Span> {
     ///   `network.peer.address`, `db.namespace`, `db.system.name` or `messaging.system`, or by the
     ///   former names of these. If a service has that name, the call goes to that service.
     ///
-    /// The service graphs of Grafana Tempo and of the OpenTelemetry Collector use the same rules, but
-    /// for one: they draw a node `user` that calls each root span of a server. No span here names
-    /// that caller, so this graph has no such node.
+    /// The service graphs of Grafana Tempo and of the OpenTelemetry Collector use the same rules,
+    /// but for one: they draw a node `user` that calls each root span of a server. No span here
+    /// names that caller, so this graph has no such node.
     ///
     /// Whether a callee has a span is looked up in the whole store, even if the query covers only a
     /// part of it. Copies no span. O(n log n) in the number of spans found, with about 110 bytes
@@ -116,7 +116,9 @@ impl Query<'_, Span> {
         let report = self.for_each_unordered(|_, span| {
             let visit = seen.len() as u32;
             if span.kind() == SpanKind::Consumer {
-                links.extend(span.links().iter().map(|link| (visit, link.trace_id(), link.span_id())));
+                links.extend(
+                    span.links().iter().map(|link| (visit, link.trace_id(), link.span_id())),
+                );
             }
             let key = SpanKey {
                 trace: span.trace_id(),
@@ -138,23 +140,29 @@ impl Query<'_, Span> {
             });
         })?;
         // Among spans with one id callers come first; among redelivered ones, the most complete.
-        let completeness = |one: &GraphSpan| Reverse((one.end, one.failed, one.peer.is_some(), one.key.parent));
+        let completeness =
+            |one: &GraphSpan| Reverse((one.end, one.failed, one.peer.is_some(), one.key.parent));
         seen.sort_unstable_by_key(|one| (one.identity(), completeness(one)));
         seen.dedup_by(|one, before| one.is_named() && one.identity() == before.identity());
         let parents = parents::of(&seen, |one| one.key);
         let mut builder = GraphBuilder::of(names);
         builder.add_spans(&seen);
         let matched = builder.add_calls(&seen, &parents, &links);
-        let mut unanswered: Vec<&GraphSpan> =
-            seen.iter().zip(&matched).filter(|(_, matched)| !**matched).map(|(one, _)| one).collect();
+        let mut unanswered: Vec<&GraphSpan> = seen
+            .iter()
+            .zip(&matched)
+            .filter(|(_, matched)| !**matched)
+            .map(|(one, _)| one)
+            .collect();
         unanswered.retain(|one| one.peer.is_some());
         if !whole && !unanswered.is_empty() {
             let found = builder.called_elsewhere(Query::new(engine), &unanswered)?;
             unanswered.retain(|one| !found.contains(&(one.key.trace, one.key.id)));
         }
         builder.add_virtual(&unanswered);
-        let without_parent =
-            |(one, parent): &(&GraphSpan, &Option<usize>)| one.key.parent.is_some() && parent.is_none();
+        let without_parent = |(one, parent): &(&GraphSpan, &Option<usize>)| {
+            one.key.parent.is_some() && parent.is_none()
+        };
         let unlinked = seen.iter().zip(&parents).filter(without_parent).count() as u64;
         let (services, calls) = builder.finish();
         Ok(ServiceGraph { services, calls, unlinked, report })
@@ -173,7 +181,13 @@ struct GraphBuilder {
 impl GraphBuilder {
     fn of(names: Names) -> Self {
         let Names { services, peers, kinds, next_service } = names;
-        let node = |service, namespace, kind| ServiceNode { service, namespace, kind, spans: 0, errors: 0 };
+        let node = |service, namespace, kind| ServiceNode {
+            service,
+            namespace,
+            kind,
+            spans: 0,
+            errors: 0,
+        };
         let none = node(Box::default(), Box::default(), NodeKind::Service);
         let services_len = next_service as usize;
         let mut nodes = vec![none; services_len + kinds.len()];
@@ -215,7 +229,13 @@ impl GraphBuilder {
             matched[caller] |= elsewhere || callee.side() != Side::Neither;
             if elsewhere {
                 let failed = callee.failed || by.side() == Side::Caller && by.failed;
-                builder.add(by.key.service as usize, callee.key.service as usize, failed, callee.duration, true);
+                builder.add(
+                    by.key.service as usize,
+                    callee.key.service as usize,
+                    failed,
+                    callee.duration,
+                    true,
+                );
             }
         };
         for (place, one) in seen.iter().enumerate() {
@@ -228,10 +248,14 @@ impl GraphBuilder {
             }
             let from = links.partition_point(|(visit, ..)| *visit < one.visit);
             let own = links[from..].iter().take_while(|(visit, ..)| *visit == one.visit);
-            let mut linked: Vec<usize> = own.filter_map(|&(_, trace, id)| place_of(seen, trace, id)).collect();
+            let mut linked: Vec<usize> =
+                own.filter_map(|&(_, trace, id)| place_of(seen, trace, id)).collect();
             linked.sort_unstable();
             linked.dedup();
-            linked.into_iter().filter(|&by| by != place && Some(by) != parent).for_each(|by| answers(self, one, by));
+            linked
+                .into_iter()
+                .filter(|&by| by != place && Some(by) != parent)
+                .for_each(|by| answers(self, one, by));
         }
         matched
     }
@@ -273,8 +297,11 @@ impl GraphBuilder {
     fn add_virtual(&mut self, unanswered: &[&GraphSpan]) {
         for one in unanswered {
             let caller = one.key.service as usize;
-            let peer = self.services + one.peer.expect("callers without a peer were filtered out") as usize;
-            let callee = self.service_named(&self.nodes[peer].service, &self.nodes[caller].namespace).unwrap_or(peer);
+            let peer = self.services
+                + one.peer.expect("callers without a peer were filtered out") as usize;
+            let callee = self
+                .service_named(&self.nodes[peer].service, &self.nodes[caller].namespace)
+                .unwrap_or(peer);
             if callee != caller {
                 self.add(caller, callee, one.failed, one.duration, false);
             }
@@ -290,7 +317,14 @@ impl GraphBuilder {
         same.copied().or_else(|| any().map(|(_, &number)| number))
     }
 
-    fn add(&mut self, caller: usize, callee: usize, failed: bool, duration: Option<u64>, matched: bool) {
+    fn add(
+        &mut self,
+        caller: usize,
+        callee: usize,
+        failed: bool,
+        duration: Option<u64>,
+        matched: bool,
+    ) {
         let (by, of) = (&self.nodes[caller], &self.nodes[callee]);
         let call = self.calls.entry((caller, callee)).or_insert_with(|| ServiceCall {
             caller: by.service.clone(),
@@ -312,7 +346,8 @@ impl GraphBuilder {
         let called: HashSet<usize> = self.calls.keys().map(|&(_, callee)| callee).collect();
         let numbered = self.nodes.into_iter().enumerate();
         // A peer that turned out to be a service, or whose span was found, gets no node of its own.
-        let kept = numbered.filter(|(number, _)| *number < self.services || called.contains(number));
+        let kept =
+            numbered.filter(|(number, _)| *number < self.services || called.contains(number));
         let mut nodes: Vec<ServiceNode> = kept.map(|(_, node)| node).collect();
         nodes.sort_unstable_by(|a, b| (&a.service, &a.namespace).cmp(&(&b.service, &b.namespace)));
         let mut calls: Vec<ServiceCall> = self.calls.into_values().collect();

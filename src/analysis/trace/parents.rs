@@ -64,12 +64,14 @@ pub(super) fn of<T>(all: &[T], key_of: impl Fn(&T) -> SpanKey) -> Vec<Option<usi
     });
     let first = |id: SpanId, trace: TraceId, least: Side| {
         let key = |one: SpanKey| (one.trace, one.id, Side::of(one.kind));
-        let found = *by_id.get(by_id.partition_point(|place| key(at(place)) < (trace, id, least)))?;
+        let found =
+            *by_id.get(by_id.partition_point(|place| key(at(place)) < (trace, id, least)))?;
         ((at(&found).trace, at(&found).id) == (trace, id)).then_some(found as usize)
     };
     let of_service = |id: SpanId, trace: TraceId, service: u32| {
         let key = |one: SpanKey| (one.trace, one.id, one.service);
-        let found = *by_service.get(by_service.partition_point(|place| key(at(place)) < (trace, id, service)))?;
+        let found = *by_service
+            .get(by_service.partition_point(|place| key(at(place)) < (trace, id, service)))?;
         (key(at(&found)) == (trace, id, service)).then_some(found as usize)
     };
     let parent = |(place, one): (usize, &T)| {

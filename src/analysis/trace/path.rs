@@ -19,7 +19,8 @@ pub struct PathSegment {
 /// Returns the times during which a span is known to have been at work. If its start is not known,
 /// that is its end only, and the other way round.
 pub(super) fn times(span: &Span) -> Range<u64> {
-    let start = if span.start_unix_nanos() > 0 { span.start_unix_nanos() } else { span.end_unix_nanos() };
+    let start =
+        if span.start_unix_nanos() > 0 { span.start_unix_nanos() } else { span.end_unix_nanos() };
     start..span.end_unix_nanos().max(start)
 }
 
@@ -36,7 +37,8 @@ fn children_of(spans: &[TraceSpan]) -> Vec<Vec<usize>> {
 /// Sets each span's self time: its duration minus the time that its children cover.
 pub(super) fn self_times(spans: &mut [TraceSpan]) {
     // Siblings are sorted by start, so the time that they cover grows only at its end.
-    let mut covered: Vec<(u64, u64)> = spans.iter().map(|one| (times(&one.span).start, 0)).collect();
+    let mut covered: Vec<(u64, u64)> =
+        spans.iter().map(|one| (times(&one.span).start, 0)).collect();
     for place in 0..spans.len() {
         let Some(parent) = spans[place].parent else { continue };
         let (whole, child) = (times(&spans[parent].span), times(&spans[place].span));
@@ -55,7 +57,9 @@ pub(super) fn self_times(spans: &mut [TraceSpan]) {
 pub(super) fn critical(spans: &[TraceSpan], root: usize) -> Vec<PathSegment> {
     let mut children = children_of(spans);
     // `pop` below must return the child that ended last.
-    children.iter_mut().for_each(|children| children.sort_by_key(|&child| times(&spans[child].span).end));
+    children
+        .iter_mut()
+        .for_each(|children| children.sort_by_key(|&child| times(&spans[child].span).end));
     let mut path = Vec::new();
     let mut add = |span, times: Range<u64>| {
         if !times.is_empty() {

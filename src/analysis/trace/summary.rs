@@ -60,7 +60,11 @@ impl Trace {
 
 /// The order in which traces are returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum TraceOrder {
     /// By start, latest first.
     #[default]
@@ -177,10 +181,15 @@ impl TraceQuery<'_> {
             wanted.insert(span.trace_id());
         })?;
         wanted.remove(&TraceId::default());
-        let mut found: Vec<(TraceId, Preview)> = previews(Query::new(engine), &wanted)?.into_iter().collect();
+        let mut found: Vec<(TraceId, Preview)> =
+            previews(Query::new(engine), &wanted)?.into_iter().collect();
         match order {
-            TraceOrder::Newest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start()), *id)),
-            TraceOrder::Slowest => found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.duration()), *id)),
+            TraceOrder::Newest => {
+                found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.start()), *id))
+            }
+            TraceOrder::Slowest => {
+                found.sort_unstable_by_key(|(id, one)| (std::cmp::Reverse(one.duration()), *id))
+            }
         }
         let is_root = move |service: &str, name: &str| {
             root_service.as_deref().is_none_or(|wanted| wanted == service)
@@ -188,10 +197,12 @@ impl TraceQuery<'_> {
         };
         let may_be_root = is_root.clone();
         let wanted = move |(_, one): &(TraceId, Preview)| {
-            one.duration() >= least_duration && one.root().is_none_or(|(service, name)| may_be_root(service, name))
+            one.duration() >= least_duration
+                && one.root().is_none_or(|(service, name)| may_be_root(service, name))
         };
         let matches = move |trace: &Trace| {
-            let root = trace.root().is_some_and(|root| is_root(root.span.service(), root.span.name()));
+            let root =
+                trace.root().is_some_and(|root| is_root(root.span.service(), root.span.name()));
             root && trace.duration() >= least_duration
         };
         let mut traces: Vec<Trace> = Vec::new();
@@ -201,12 +212,16 @@ impl TraceQuery<'_> {
             let enough = match order {
                 _ if limit == 0 => true,
                 TraceOrder::Newest => traces.len() >= limit,
-                TraceOrder::Slowest => traces.get(limit - 1).is_some_and(|last| last.duration() >= preview.duration()),
+                TraceOrder::Slowest => {
+                    traces.get(limit - 1).is_some_and(|last| last.duration() >= preview.duration())
+                }
             };
             if enough {
                 break;
             }
-            let Some(trace) = super::assembly::trace_of(engine, id).filter(&matches) else { continue };
+            let Some(trace) = super::assembly::trace_of(engine, id).filter(&matches) else {
+                continue;
+            };
             traces.push(trace);
             if order == TraceOrder::Slowest {
                 traces.sort_by_key(|trace| std::cmp::Reverse(trace.duration()));
@@ -217,7 +232,10 @@ impl TraceQuery<'_> {
     }
 }
 
-fn previews(all: Query<'_, Span>, wanted: &HashSet<TraceId>) -> Result<HashMap<TraceId, Preview>, QueryError> {
+fn previews(
+    all: Query<'_, Span>,
+    wanted: &HashSet<TraceId>,
+) -> Result<HashMap<TraceId, Preview>, QueryError> {
     let mut found: HashMap<TraceId, Preview> = HashMap::new();
     all.for_each_unordered(|_, span| {
         if !wanted.contains(&span.trace_id()) {
@@ -258,8 +276,10 @@ impl Preview {
 
     /// Returns the root's service and name, if they are certain without assembling the trace.
     fn root(&self) -> Option<(&str, &str)> {
-        let (service, name, _) =
-            self.root.as_ref().filter(|(_, _, id)| !self.several_roots && self.callers & bit(*id) == 0)?;
+        let (service, name, _) = self
+            .root
+            .as_ref()
+            .filter(|(_, _, id)| !self.several_roots && self.callers & bit(*id) == 0)?;
         Some((service, name))
     }
 }

@@ -68,7 +68,8 @@ impl Blocks {
     /// allowed to read one of its records.
     pub(crate) fn may_hold(&self, sequence: u64, times: &RangeInclusive<u64>) -> bool {
         let block = self.of(sequence);
-        block.earliest.load(Ordering::Relaxed) <= *times.end() && block.latest.load(Ordering::Relaxed) >= *times.start()
+        block.earliest.load(Ordering::Relaxed) <= *times.end()
+            && block.latest.load(Ordering::Relaxed) >= *times.start()
     }
 
     /// Returns the number of blocks.
@@ -81,7 +82,10 @@ impl Blocks {
     /// The result is an estimate, because blocks that the caller may not read can be overwritten
     /// meanwhile.
     pub(crate) fn records_in(&self, from: u64, to: u64, times: &RangeInclusive<u64>) -> u64 {
-        (from / BLOCK..to.div_ceil(BLOCK)).filter(|block| self.may_hold(block * BLOCK, times)).count() as u64 * BLOCK
+        (from / BLOCK..to.div_ceil(BLOCK))
+            .filter(|block| self.may_hold(block * BLOCK, times))
+            .count() as u64
+            * BLOCK
     }
 
     /// Returns the range of times of this sequence's block, for the audit.
@@ -98,7 +102,8 @@ mod tests {
     #[test]
     fn a_block_has_the_range_of_its_times_however_they_are_batched() {
         let blocks = Blocks::new(100).unwrap();
-        let times: Vec<u64> = (0..10_000).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).collect();
+        let times: Vec<u64> =
+            (0..10_000).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).collect();
         let (mut at, mut portion) = (0, 1);
         while at < times.len() {
             let until = (at + portion).min(times.len());
@@ -106,7 +111,8 @@ mod tests {
             (at, portion) = (until, portion % 97 + 1);
             let last = (at - 1) as u64 / BLOCK;
             for block in last.saturating_sub(1)..=last {
-                let all = &times[(block * BLOCK) as usize..((block + 1) * BLOCK).min(at as u64) as usize];
+                let all =
+                    &times[(block * BLOCK) as usize..((block + 1) * BLOCK).min(at as u64) as usize];
                 let range = *all.iter().min().unwrap()..=*all.iter().max().unwrap();
                 assert_eq!(blocks.times(block * BLOCK), range);
                 assert!(blocks.may_hold(block * BLOCK, &range));

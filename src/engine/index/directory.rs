@@ -94,7 +94,9 @@ impl Directory {
 
     /// Removes all entries, before the index is put into use again.
     pub(super) fn clear(&self) {
-        for word in self.lines.iter().flat_map(|line| &line.0).filter(|word| load_as_writer(word) != EMPTY) {
+        for word in
+            self.lines.iter().flat_map(|line| &line.0).filter(|word| load_as_writer(word) != EMPTY)
+        {
             // Relaxed: `IndexPool::replace` publishes the cleared index with Release, and its fence
             // makes readers of the former use notice.
             word.store(EMPTY, Ordering::Relaxed);
@@ -139,7 +141,8 @@ impl Directory {
         let (tag, mut line) = (self.tag(print), self.home(print));
         for _ in 0..self.lines.len() {
             let words = self.lines[line].words(&load);
-            if let Some(at) = first(words, |word| word >> self.place_bits == tag >> self.place_bits) {
+            if let Some(at) = first(words, |word| word >> self.place_bits == tag >> self.place_bits)
+            {
                 return Some((line, at, words[at]));
             }
             if first(words, |word| word == EMPTY).is_some() {
@@ -165,7 +168,8 @@ impl Directory {
 
     /// Returns the place of every entry.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
-        let words = self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
+        let words =
+            self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
         words.filter(|&word| word > TOMBSTONE).map(|word| self.place(word))
     }
 
@@ -202,7 +206,9 @@ impl Directory {
     fn add(&self, print: u64, word: u64) {
         let mut line = self.home(print);
         for _ in 0..self.lines.len() {
-            if let Some(at) = first(self.lines[line].words(load_as_writer), |found| found <= TOMBSTONE) {
+            if let Some(at) =
+                first(self.lines[line].words(load_as_writer), |found| found <= TOMBSTONE)
+            {
                 // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
                 return;
@@ -286,7 +292,8 @@ mod tests {
         assert_eq!(places, expected);
         let mut overflows = vec![0; directory.lines.len()];
         for &print in model.keys() {
-            let (mut line, end) = (directory.home(print), directory.find(print, load_as_writer).unwrap().0);
+            let (mut line, end) =
+                (directory.home(print), directory.find(print, load_as_writer).unwrap().0);
             while line != end {
                 overflows[line] += 1;
                 line = directory.after(line);
@@ -335,7 +342,9 @@ mod tests {
         for places in [1, 2, 7, 8, 100, 10_000] {
             let directory = Directory::new(places).unwrap();
             let print = |place: usize| (place as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 2;
-            (0..places).for_each(|place| directory.insert(print(place), place, |before| assert_eq!(before, None)));
+            (0..places).for_each(|place| {
+                directory.insert(print(place), place, |before| assert_eq!(before, None))
+            });
             assert!((0..places).all(|place| directory.newest(print(place)) == Some(place)));
             assert_eq!(directory.places().count(), places);
             assert!(directory.bytes() >= places * 8);

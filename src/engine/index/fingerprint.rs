@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn narrow_fingerprints_stay_in_their_range_and_off_the_reserved_values() {
         let narrow = Fingerprints::fixed(7, 4);
-        let prints: std::collections::BTreeSet<u64> = (0..1000).map(|n| narrow.of(Key::Int(n))).collect();
+        let prints: std::collections::BTreeSet<u64> =
+            (0..1000).map(|n| narrow.of(Key::Int(n))).collect();
         assert!(prints.iter().all(|&print| (RESERVED..16).contains(&print)));
         assert!(prints.len() > 10, "{prints:?}");
     }
@@ -122,9 +123,13 @@ mod tests {
         for prints in [Fingerprints::random(64), Fingerprints::fixed(0, 64)] {
             let number = u64::from_le_bytes(*b"abcdefgh");
             let alike = [Key::Int(number), Key::Text("abcdefgh"), Key::Bytes(b"abcdefgh")];
-            let distinct: std::collections::BTreeSet<u64> = alike.iter().map(|&key| prints.of(key)).collect();
+            let distinct: std::collections::BTreeSet<u64> =
+                alike.iter().map(|&key| prints.of(key)).collect();
             assert_eq!(distinct.len(), alike.len());
-            assert_ne!(prints.of(Key::Id(u128::from(number))), prints.of(Key::Text("abcdefgh\0\0\0\0\0\0\0\0")));
+            assert_ne!(
+                prints.of(Key::Id(u128::from(number))),
+                prints.of(Key::Text("abcdefgh\0\0\0\0\0\0\0\0"))
+            );
         }
     }
 

@@ -78,6 +78,10 @@ mod tests {
         // No fingerprint's value equals that of an empty place.
         assert!((0..8).all(|high| !filter.contains(high << 32 | 5)));
         filter.insert(1 << 32 | 5);
-        assert!(filter.contains(1 << 32 | 5) && !filter.contains(3 << 32 | 5) && !filter.contains(1 << 32 | 6));
+        assert!(
+            filter.contains(1 << 32 | 5)
+                && !filter.contains(3 << 32 | 5)
+                && !filter.contains(1 << 32 | 6)
+        );
     }
 }

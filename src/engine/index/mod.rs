@@ -16,7 +16,9 @@ use crate::signal::Signal;
 use crate::signal::sealed::Indexes;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Reserved, Zeroed, reserve_zeroed};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, load_as_writer};
+use crate::sync::{
+    AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, load_as_writer,
+};
 use blocks::Blocks;
 use directory::Directory;
 use ghost_filter::GhostFilter;
@@ -139,7 +141,10 @@ impl<T: Signal> Index<T> {
 
     /// Returns the bytes of everything but the directories.
     pub(crate) fn other_bytes(&self) -> usize {
-        size_of_val(&*self.links) + size_of_val(&*self.entry_counts) + self.blocks.bytes() + self.ghosts.bytes()
+        size_of_val(&*self.links)
+            + size_of_val(&*self.entry_counts)
+            + self.blocks.bytes()
+            + self.ghosts.bytes()
     }
 
     // --- readers ---
@@ -157,7 +162,11 @@ impl<T: Signal> Index<T> {
             let sequence = slots.head_at(slots.slot(place)).sequence();
             // The writer removes an entry before the slot that it points to is written again. If
             // the entry is still there after the slot was read, the slot held the entry's record.
-            let again = if planted(Fault::EntryFollowedBlindly) { place } else { directory.newest(print)? };
+            let again = if planted(Fault::EntryFollowedBlindly) {
+                place
+            } else {
+                directory.newest(print)?
+            };
             if let Some(sequence) = sequence.filter(|_| again == place) {
                 return Some(sequence);
             }
@@ -184,8 +193,14 @@ impl<T: Signal> Index<T> {
 
     /// Returns the newest record of each key of an index. Concurrent indexing can make a key come
     /// twice.
-    pub(crate) fn newest_of_all(&self, slots: &Slots<T>, index: usize) -> impl Iterator<Item = u64> {
-        self.directories[index].places().filter_map(|place| slots.head_at(slots.slot(place)).sequence())
+    pub(crate) fn newest_of_all(
+        &self,
+        slots: &Slots<T>,
+        index: usize,
+    ) -> impl Iterator<Item = u64> {
+        self.directories[index]
+            .places()
+            .filter_map(|place| slots.head_at(slots.slot(place)).sequence())
     }
 
     /// Returns what identifies a fingerprint's entry in a directory, for the audit.
@@ -204,7 +219,13 @@ impl<T: Signal> Index<T> {
 
     /// Indexes records from this place and sequence on, one index after the other, and adds them to
     /// their time blocks.
-    pub(crate) fn insert(&self, slots: &Slots<T>, place: usize, heads: &[Head<T::Indexes>], first: u64) {
+    pub(crate) fn insert(
+        &self,
+        slots: &Slots<T>,
+        place: usize,
+        heads: &[Head<T::Indexes>],
+        first: u64,
+    ) {
         // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.

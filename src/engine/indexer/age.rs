@@ -23,7 +23,11 @@ impl<T: Signal> Engine<T> {
         // Read the clock only after the lock is held, because notes are in order of time.
         let now = clock();
         self.take_note(ages, &mut notes, now, clock);
-        while notes.queue.front().is_some_and(|note| now.saturating_duration_since(note.at) >= ages.max_age) {
+        while notes
+            .queue
+            .front()
+            .is_some_and(|note| now.saturating_duration_since(note.at) >= ages.max_age)
+        {
             let note = notes.queue.pop_front().expect("the queue has a front");
             for (shard, &claimed) in self.shards.iter().zip(&note.claimed) {
                 shard.raise_low_watermark(claimed, EvictReason::Age);
@@ -38,14 +42,21 @@ impl<T: Signal> Engine<T> {
 
     /// Adds a note of the claims, if one is due.
     fn take_note(&self, ages: &Ages, notes: &mut Notes, now: Instant, clock: impl Fn() -> Instant) {
-        let due =
-            |last: &Note| now.saturating_duration_since(last.at) >= ages.max_age / AGE_NOTES && self.has_grown(last);
+        let due = |last: &Note| {
+            now.saturating_duration_since(last.at) >= ages.max_age / AGE_NOTES
+                && self.has_grown(last)
+        };
         if !notes.queue.back().map_or_else(|| self.has_records(), due) {
             return;
         }
-        let mut note =
-            notes.spare.take().unwrap_or_else(|| Note { at: now, claimed: self.shards.iter().map(|_| 0).collect() });
-        note.claimed.iter_mut().zip(&self.shards).for_each(|(claimed, shard)| *claimed = shard.claimed());
+        let mut note = notes
+            .spare
+            .take()
+            .unwrap_or_else(|| Note { at: now, claimed: self.shards.iter().map(|_| 0).collect() });
+        note.claimed
+            .iter_mut()
+            .zip(&self.shards)
+            .for_each(|(claimed, shard)| *claimed = shard.claimed());
         // Read the clock after the claims: no noted claim came later than the note's time.
         note.at = clock();
         notes.queue.push_back(note);
@@ -57,7 +68,8 @@ impl<T: Signal> Engine<T> {
         let ages = self.ages.as_ref()?;
         let Some(notes) = try_lock(&ages.notes) else { return Some(Instant::now()) };
         let Some(last) = notes.queue.back() else { return self.has_records().then(Instant::now) };
-        let note = if self.has_grown(last) { last.at.checked_add(ages.max_age / AGE_NOTES) } else { None };
+        let note =
+            if self.has_grown(last) { last.at.checked_add(ages.max_age / AGE_NOTES) } else { None };
         let oldest = notes.queue.front().and_then(|note| note.at.checked_add(ages.max_age));
         note.into_iter().chain(oldest).min()
     }
@@ -91,11 +103,18 @@ mod tests {
         let notes = || lock(&ages.notes).queue.len();
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        assert_eq!((engine.next_age_deadline(), ages.bytes()), (None, 0), "an empty store needs no note");
+        assert_eq!(
+            (engine.next_age_deadline(), ages.bytes()),
+            (None, 0),
+            "an empty store needs no note"
+        );
         engine.age_out(|| at(0));
         assert_eq!(notes(), 0);
         push();
-        assert!(engine.next_age_deadline().is_some_and(|next| next <= Instant::now()), "the first note is due at once");
+        assert!(
+            engine.next_age_deadline().is_some_and(|next| next <= Instant::now()),
+            "the first note is due at once"
+        );
         engine.age_out(|| at(0));
         assert_eq!((notes(), engine.next_age_deadline()), (1, Some(at(6_400))));
         let capacity = lock(&ages.notes).queue.capacity();
@@ -108,8 +127,13 @@ mod tests {
         engine.age_out(|| at(100));
         assert_eq!((notes(), engine.next_age_deadline()), (2, Some(at(6_400))));
         engine.age_out(|| at(6_399));
-        let aged_out =
-            || engine.shards.iter().map(|shard| shard.claimed_and_evicted().1[EvictReason::Age as usize]).sum::<u64>();
+        let aged_out = || {
+            engine
+                .shards
+                .iter()
+                .map(|shard| shard.claimed_and_evicted().1[EvictReason::Age as usize])
+                .sum::<u64>()
+        };
         assert_eq!((notes(), aged_out()), (2, 0));
         engine.age_out(|| at(6_400));
         assert_eq!((notes(), aged_out(), engine.next_age_deadline()), (1, 1, Some(at(6_500))));

@@ -70,8 +70,13 @@ impl<T: Signal> Engine<T> {
         // The cursors of a holder whose lock was taken over may be from different moments:
         // `evicted` may be below `reclaimed`.
         let to = owner.evicted().min(from.saturating_add(most)).max(from);
-        let mut reclaimed =
-            Reclaimed { to: from, removed: RemovedRecords::new(), for_hooks: SmallVec::new(), pinner: None, freed: 0 };
+        let mut reclaimed = Reclaimed {
+            to: from,
+            removed: RemovedRecords::new(),
+            for_hooks: SmallVec::new(),
+            pinner: None,
+            freed: 0,
+        };
         let quarantined = if most > 0 { slots.count_quarantined() } else { 0 };
         if from == to && quarantined == 0 {
             return reclaimed;
@@ -104,7 +109,12 @@ impl<T: Signal> Engine<T> {
                         // scan found no pin on the slot (invariant 1).
                         true => match unsafe { slots.move_out(slot, sequence) } {
                             MoveOut::Record(record) => {
-                                reclaimed.removed.push(RemovedRecord { sequence, reason, record, hooks_ran: shown });
+                                reclaimed.removed.push(RemovedRecord {
+                                    sequence,
+                                    reason,
+                                    record,
+                                    hooks_ran: shown,
+                                });
                                 false
                             }
                             MoveOut::AlreadyMoved => false,
@@ -120,7 +130,10 @@ impl<T: Signal> Engine<T> {
         let mut place = slots.place(from);
         // If every place is served by its own slot, no pin is set, and no record has to be moved
         // out, the slots need not be looked at.
-        let skips_slots = !moves_out && changed.is_none() && pinned.is_empty() && from >= owner.index.skipped_to.get();
+        let skips_slots = !moves_out
+            && changed.is_none()
+            && pinned.is_empty()
+            && from >= owner.index.skipped_to.get();
         if skips_slots && shard.byte_budget.is_none() {
             reclaimed.to = to;
         }
@@ -128,7 +141,8 @@ impl<T: Signal> Engine<T> {
             let sequence = reclaimed.to;
             let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
             // An earlier holder, whose lock was taken over, may have quarantined the slot.
-            let is_quarantined = changed.as_ref().is_some_and(|(_, places)| places.is_quarantined(sequence));
+            let is_quarantined =
+                changed.as_ref().is_some_and(|(_, places)| places.is_quarantined(sequence));
             let is_free = is_quarantined
                 || !pinned.contains(&slot)
                     && match moves_out {
@@ -138,7 +152,12 @@ impl<T: Signal> Engine<T> {
                         true => match unsafe { slots.move_out(slot, sequence) } {
                             MoveOut::Record(record) => {
                                 let reason = owner.reason(place);
-                                reclaimed.removed.push(RemovedRecord { sequence, reason, record, hooks_ran: false });
+                                reclaimed.removed.push(RemovedRecord {
+                                    sequence,
+                                    reason,
+                                    record,
+                                    hooks_ran: false,
+                                });
                                 true
                             }
                             MoveOut::AlreadyMoved => true,
@@ -155,10 +174,14 @@ impl<T: Signal> Engine<T> {
                     is_changed |= places.restore(place);
                 }
             } else {
-                let shown = !sinks.hooks.is_empty() && pinned.contains(&slot) && slots.head_at(slot).holds(sequence);
+                let shown = !sinks.hooks.is_empty()
+                    && pinned.contains(&slot)
+                    && slots.head_at(slot).holds(sequence);
                 let entry = Quarantined { slot, sequence, reason: owner.reason(place), shown };
                 let (_, places) = changed.get_or_insert_with(copy_slot_map);
-                if shown && reclaimed.for_hooks.len() == PINS_PER_READER || !places.quarantine(place, entry) {
+                if shown && reclaimed.for_hooks.len() == PINS_PER_READER
+                    || !places.quarantine(place, entry)
+                {
                     break;
                 }
                 is_changed = true;
@@ -229,9 +252,9 @@ impl<T: Signal> Engine<T> {
         // lock and the record was in place, so every later holder of the lock finds the pin
         // (invariant 1).
         unsafe {
-            self.shards[number]
-                .slots
-                .read(slot, |record| self.run_hooks(Position::new(number, sequence), record, reason, sinks));
+            self.shards[number].slots.read(slot, |record| {
+                self.run_hooks(Position::new(number, sequence), record, reason, sinks)
+            });
         }
     }
 
@@ -241,8 +264,10 @@ impl<T: Signal> Engine<T> {
         let sinks = self.sinks.load();
         for shard in &self.shards {
             let places = shard.slots.slot_map();
-            let held =
-                places.quarantined().iter().filter(|entry| !shard.slots.is_moved_out(entry.slot, entry.sequence));
+            let held = places
+                .quarantined()
+                .iter()
+                .filter(|entry| !shard.slots.is_moved_out(entry.slot, entry.sequence));
             held.for_each(|_| sinks.stream.iter().for_each(StreamSender::miss));
         }
         self.guarded(|| drop(sinks));

@@ -38,12 +38,16 @@ impl<T: Signal> Engine<T> {
         let most = indexed.min(before.1 + work.evict);
         // A shared part is freed with the last record that holds it. So only a small batch is
         // evicted for shared parts before it is known whether that was enough.
-        let shared_limit_end =
-            if work.evict > 0 && self.shared_parts_over_limit() { before.2 + BYTE_LIMIT_BATCH } else { 0 };
+        let shared_limit_end = if work.evict > 0 && self.shared_parts_over_limit() {
+            before.2 + BYTE_LIMIT_BATCH
+        } else {
+            0
+        };
         let low = enforce_byte_limit(&owner, shard.low(claimed), most, shared_limit_end);
         let evicted = evict(&owner, before.1, low.min(most));
         let sinks = self.sinks.load();
-        let Reclaimed { to: reclaimed, removed, for_hooks, pinner, freed } = self.reclaim(&owner, number, work, &sinks);
+        let Reclaimed { to: reclaimed, removed, for_hooks, pinner, freed } =
+            self.reclaim(&owner, number, work, &sinks);
         drop(owner);
         let has_hook_work = !sinks.is_empty() && (!removed.is_empty() || !for_hooks.is_empty());
         self.running_hooks.add(u64::from(has_hook_work));
@@ -65,7 +69,11 @@ impl<T: Signal> Engine<T> {
         if reclaimed > before.2 && !planted(Fault::ReclaimWithoutWake) {
             self.room.notify();
         }
-        Moved { indexed: indexed - before.0, evicted: evicted - before.1, reclaimed: reclaimed - before.2 }
+        Moved {
+            indexed: indexed - before.0,
+            evicted: evicted - before.1,
+            reclaimed: reclaimed - before.2,
+        }
     }
 }
 
@@ -82,7 +90,10 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
         let next = done + heads.len() as u64;
         slots.prefetch_heads(place + heads.len(), INDEX_CHUNK.min(to - next) as usize);
         let mut sequences = done..;
-        let published = heads.iter().take_while(|head| sequences.next().is_some_and(|next| head.holds(next))).count();
+        let published = heads
+            .iter()
+            .take_while(|head| sequences.next().is_some_and(|next| head.holds(next)))
+            .count();
         if published == 0 {
             // A producer is suspended between claim and publish. Its sequence is passed over once
             // it is due for eviction and its room is needed.
@@ -117,7 +128,12 @@ fn counts_heap<T: Signal>(shard: &Shard<T>) -> bool {
 /// Raises the low watermark above the oldest records while the records kept take more than the
 /// shard's byte budget, and above all records below `shared_limit_end`, but not beyond `to`.
 /// Returns where the visible window begins then.
-fn enforce_byte_limit<T: Signal>(owner: &IndexerGuard<'_, T>, low: u64, to: u64, shared_limit_end: u64) -> u64 {
+fn enforce_byte_limit<T: Signal>(
+    owner: &IndexerGuard<'_, T>,
+    low: u64,
+    to: u64,
+    shared_limit_end: u64,
+) -> u64 {
     let shard = owner.shard();
     let Some(budget) = &shard.byte_budget else { return low };
     let evicted = owner.evicted();
@@ -148,7 +164,10 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
     while done < to {
         let (place, heads) = shard.slots.adjacent_heads(done, INDEX_CHUNK.min(to - done));
         if counts_heap(shard) {
-            let entered = index.entry_counts[place..].iter().zip(heads).filter(|(leads, _)| leads.get() != SKIPPED);
+            let entered = index.entry_counts[place..]
+                .iter()
+                .zip(heads)
+                .filter(|(leads, _)| leads.get() != SKIPPED);
             heap += entered.map(|(_, head)| head.heap()).sum::<u64>();
         }
         index.remove(place, heads);
@@ -176,7 +195,9 @@ mod tests {
     /// Creates an engine of one shard for eight records. Its settings say that it has an indexer
     /// thread, but none runs.
     fn engine_for_eight(slack: usize) -> Engine<LogRecord> {
-        Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4))
+        Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(8).slack(slack).shards(1).spare_slots(4),
+        )
     }
 
     fn moved(indexed: u64, evicted: u64, reclaimed: u64) -> Option<Moved> {
@@ -264,7 +285,8 @@ mod tests {
         record: &mut T,
     ) -> (crate::engine::router::Claim, crate::engine::ring::RecordMeta<T>) {
         let meta = engine.meta(record).expect("the record's methods do not panic");
-        let claim = engine.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
+        let claim =
+            engine.claim(std::slice::from_ref(&meta), OnFull::Reject).expect("the ring has room");
         (claim, meta)
     }
 
@@ -284,7 +306,10 @@ mod tests {
         assert_eq!(shard.slots.slot_map().quarantined().len(), 1);
         engine.publish(stalled_claim, record, &meta);
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 0));
-        assert!(shard.slots.slot_map().quarantined().is_empty(), "the record that was published too late is dropped");
+        assert!(
+            shard.slots.slot_map().quarantined().is_empty(),
+            "the record that was published too late is dropped"
+        );
         engine.push_some(40);
         while engine.step(0, Work::ALL).is_some_and(Moved::any) {}
         assert!(!shard.slots.any_moved(), "the place has its own slot again");
@@ -355,7 +380,9 @@ mod tests {
 
     #[test]
     fn without_a_spare_slot_the_ring_waits_for_the_suspended_producer() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0));
+        let engine = Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).spare_slots(0),
+        );
         engine.push_some(3);
         let mut record = LogRecord::default();
         let (stalled_claim, meta) = claim(&engine, &mut record);
@@ -370,6 +397,13 @@ mod tests {
     fn any_cursor_that_has_moved_counts() {
         assert!(!Moved::default().any());
         let moved = [(1, 0, 0), (0, 1, 0), (0, 0, 1)];
-        assert!(moved.into_iter().all(|(indexed, evicted, reclaimed)| Moved { indexed, evicted, reclaimed }.any()));
+        assert!(
+            moved.into_iter().all(|(indexed, evicted, reclaimed)| Moved {
+                indexed,
+                evicted,
+                reclaimed
+            }
+            .any())
+        );
     }
 }

@@ -75,7 +75,8 @@ fn park<T: Signal>(engine: &Engine<T>) -> bool {
     engine.wakeups.prepare_to_park();
     let marked = engine.shards.iter().all(Shard::mark_parked);
     // Look for work only after the marks are set: see `Shard::take_parked_mark`.
-    let settled = || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
+    let settled =
+        || !engine.is_stopping() && engine.shards.iter().all(|shard| engine.is_settled(shard));
     let parks = marked && (planted(Fault::ParkWithoutLook) || settled());
     if parks {
         engine.wakeups.park(engine.next_age_deadline());
@@ -104,7 +105,10 @@ struct Pace {
 
 impl Pace {
     fn new() -> Self {
-        Self { cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64), claimed: 0 }
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+            claimed: 0,
+        }
     }
 
     /// Returns whether to leave the work of this pass to producers. Publishes the decision to them.
@@ -138,7 +142,9 @@ fn pass<T: Signal>(engine: &Engine<T>, was_idle: bool) -> bool {
                     engine.age_out(Instant::now);
                 }
                 let drops = was_idle || engine.is_short_of_room(shard);
-                moved |= engine.step(number, if drops { Work::ALL } else { Work::NO_DROPS }).is_some_and(Moved::any);
+                moved |= engine
+                    .step(number, if drops { Work::ALL } else { Work::NO_DROPS })
+                    .is_some_and(Moved::any);
             }
         }
         if !moved {
@@ -158,7 +164,9 @@ mod tests {
 
     #[test]
     fn work_is_left_to_producers_that_use_every_core_and_fill_the_rings() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20));
+        let engine = Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20),
+        );
         let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
         let mut pace = Pace { cores: 2, claimed: 0 };
         let mut leaves = |threads: u64, records| {
@@ -216,11 +224,16 @@ mod tests {
 
     #[test]
     fn the_thread_drops_records_when_it_was_idle_or_room_is_short() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(100).slack(40).shards(1));
+        let engine =
+            Engine::of(&StoreBuilder::<LogRecord>::new().capacity(100).slack(40).shards(1));
         let shard = &engine.shards[0];
         engine.push_some(110);
         assert!(pass(&engine, false));
-        assert_eq!((shard.evicted(), shard.reclaimed()), (10, 0), "the drops are left to producers");
+        assert_eq!(
+            (shard.evicted(), shard.reclaimed()),
+            (10, 0),
+            "the drops are left to producers"
+        );
         assert!(!pass(&engine, false) && pass(&engine, true));
         assert_eq!(shard.reclaimed(), 10);
         engine.push_some(20);
@@ -246,7 +259,8 @@ mod tests {
             let indexer = scope.spawn(|| run(&engine));
             let parked = happens(&|| engine.shards[0].is_parked());
             engine.push_some(1);
-            let indexed = happens(&|| engine.shards[0].indexed() == 1 && engine.shards[0].is_parked());
+            let indexed =
+                happens(&|| engine.shards[0].indexed() == 1 && engine.shards[0].is_parked());
             engine.close();
             indexer.join().unwrap();
             assert!(parked && indexed);

@@ -23,8 +23,13 @@ pub(crate) struct Work {
 impl Work {
     /// Everything, in large batches: for the indexer thread, and for a caller that steps a store
     /// without one.
-    pub(crate) const ALL: Self =
-        Self { evict: STEP_BATCH, reclaim: STEP_BATCH, drops: DROP_BATCH, runs_hooks: true, takes_over: true };
+    pub(crate) const ALL: Self = Self {
+        evict: STEP_BATCH,
+        reclaim: STEP_BATCH,
+        drops: DROP_BATCH,
+        runs_hooks: true,
+        takes_over: true,
+    };
     /// Everything except drops, which are left to producers. An allocator is fastest where the
     /// thread that allocated a record frees it.
     pub(crate) const NO_DROPS: Self = Self { drops: 0, ..Self::ALL };
@@ -35,8 +40,13 @@ impl Work {
     pub(crate) const READ: Self =
         Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, runs_hooks: false, takes_over: false };
     /// A small batch, by a producer that has found no room.
-    pub(crate) const ASSIST: Self =
-        Self { evict: ASSIST_BATCH, reclaim: STEP_BATCH, drops: RECLAIM_BATCH, runs_hooks: false, takes_over: true };
+    pub(crate) const ASSIST: Self = Self {
+        evict: ASSIST_BATCH,
+        reclaim: STEP_BATCH,
+        drops: RECLAIM_BATCH,
+        runs_hooks: false,
+        takes_over: true,
+    };
     /// The same as [`ASSIST`](Self::ASSIST), including hooks: for when the indexer thread is
     /// suspended or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { runs_hooks: true, ..Self::ASSIST };

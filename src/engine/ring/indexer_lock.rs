@@ -51,11 +51,18 @@ impl IndexerLock {
     /// Acquires the lock if it is free, and returns the term and the number of its index.
     /// Wait-free.
     pub(crate) fn try_lock(&self) -> Option<(Term, usize)> {
-        let word = if cfg!(loom) { self.0.load(Ordering::Acquire) } else { self.0.load(Ordering::Relaxed) };
+        let word = if cfg!(loom) {
+            self.0.load(Ordering::Acquire)
+        } else {
+            self.0.load(Ordering::Relaxed)
+        };
         // Acquire pairs with the Release in `unlock`: the next holder sees all that the last one
         // has done.
         let taken = word & Self::HELD == 0
-            && self.0.compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            && self
+                .0
+                .compare_exchange(word, word | Self::HELD, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
         taken.then_some((Self::term(word), (word >> 1) as usize & ((1 << Self::INDEX_BITS) - 1)))
     }
 
@@ -74,7 +81,10 @@ impl IndexerLock {
         let word = Self::word(next, index) | Self::HELD;
         // Release pairs with the Acquire in `is_held_by`. Acquire pairs with the Releases of
         // earlier holders.
-        self.0.compare_exchange(from.0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok().then_some(next)
+        self.0
+            .compare_exchange(from.0, word, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+            .then_some(next)
     }
 
     /// Returns whether the lock is held in this term.
@@ -88,7 +98,9 @@ impl IndexerLock {
     pub(crate) fn unlock(&self, term: Term, index: usize) -> bool {
         let free = Self::word(term, index);
         // Release pairs with the Acquire in `try_lock`.
-        self.0.compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(free | Self::HELD, free, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -131,7 +143,14 @@ impl Cursor {
     ///
     /// Returns false if the term has ended.
     pub(crate) fn advance(&self, from: u64, to: u64, term: Term, order: Ordering) -> bool {
-        self.0.compare_exchange(Self::word(from, term), Self::word(to, term), order, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(
+                Self::word(from, term),
+                Self::word(to, term),
+                order,
+                Ordering::Relaxed,
+            )
+            .is_ok()
     }
 
     /// Makes the cursor this term's and returns its sequence. Holders of earlier terms can't move
@@ -170,7 +189,9 @@ mod tests {
         assert!(cursor.advance(0, 5, first, Ordering::Release));
         let seen = lock.held_word().unwrap();
         let second = lock.take_over(seen, 3).unwrap();
-        assert!(lock.take_over(seen, 4).is_none() && !lock.is_held_by(first) && lock.is_held_by(second));
+        assert!(
+            lock.take_over(seen, 4).is_none() && !lock.is_held_by(first) && lock.is_held_by(second)
+        );
         assert!(cursor.advance(5, 6, first, Ordering::Release), "the cursor is not adopted yet");
         assert_eq!(cursor.adopt(second, || true), Some(6));
         assert!(!cursor.advance(6, 7, first, Ordering::Release) && cursor.get() == 6);

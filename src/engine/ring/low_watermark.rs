@@ -107,7 +107,11 @@ impl LowWatermark {
             let (at, note) = match free {
                 Some(at) => (at, note),
                 None => {
-                    let (at, last) = words.iter().enumerate().max_by_key(|(_, word)| **word).expect("there are notes");
+                    let (at, last) = words
+                        .iter()
+                        .enumerate()
+                        .max_by_key(|(_, word)| **word)
+                        .expect("there are notes");
                     if last.end() >= note.end() {
                         return;
                     }
@@ -116,7 +120,12 @@ impl LowWatermark {
             };
             // Relaxed: a thread that needs this note has acquired the watermark from `raise`. One
             // that has not finds another reason.
-            let put = self.notes[at].compare_exchange(words[at].0, note.0, Ordering::Relaxed, Ordering::Relaxed);
+            let put = self.notes[at].compare_exchange(
+                words[at].0,
+                note.0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             if put.is_ok() {
                 return;
             }
@@ -131,11 +140,19 @@ impl LowWatermark {
     }
 
     /// Calls `visit` for each part of a range that is being evicted, with the part's reason.
-    pub(crate) fn for_each_part(&self, range: Range<u64>, mut visit: impl FnMut(Range<u64>, EvictReason)) {
+    pub(crate) fn for_each_part(
+        &self,
+        range: Range<u64>,
+        mut visit: impl FnMut(Range<u64>, EvictReason),
+    ) {
         let mut at = range.start;
         while at < range.end {
             // Most records are above the watermark and are evicted for capacity.
-            let (reason, end) = if self.get() <= at { (EvictReason::Capacity, u64::MAX) } else { self.reason_at(at) };
+            let (reason, end) = if self.get() <= at {
+                (EvictReason::Capacity, u64::MAX)
+            } else {
+                self.reason_at(at)
+            };
             let end = end.min(range.end);
             visit(at..end, reason);
             at = end;
@@ -173,7 +190,11 @@ mod tests {
             parts
         };
         assert_eq!(parts(0..3), [(0..3, Age)]);
-        assert_eq!(parts(3..10), [(3..6, Age), (6..8, Bytes), (8..10, Capacity)], "a range spans notes");
+        assert_eq!(
+            parts(3..10),
+            [(3..6, Age), (6..8, Bytes), (8..10, Capacity)],
+            "a range spans notes"
+        );
         assert_eq!(watermark.eviction_counts(0..9), [1, 0, 6, 2]);
         watermark.count_evicted(Age, 6);
         watermark.count_evicted(Bytes, 2);
@@ -201,7 +222,10 @@ mod tests {
         }
         let counts = watermark.eviction_counts(0..WATERMARK_NOTES as u64 + 9);
         assert_eq!(counts.iter().sum::<u64>(), WATERMARK_NOTES as u64 + 9);
-        assert_eq!(counts[Age as usize].max(counts[Cleared as usize]), WATERMARK_NOTES as u64 / 2 + 9);
+        assert_eq!(
+            counts[Age as usize].max(counts[Cleared as usize]),
+            WATERMARK_NOTES as u64 / 2 + 9
+        );
         watermark.raise(100, Age, WATERMARK_NOTES as u64 + 9, 60);
         assert_eq!(
             watermark.eviction_counts(WATERMARK_NOTES as u64 + 9..100)[Age as usize],

@@ -26,7 +26,12 @@ pub(crate) struct RecordMeta<T: Signal> {
 
 impl<T: Signal> RecordMeta<T> {
     pub(crate) fn new() -> Self {
-        Self { class: Class::Rest, prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(), time: 0, heap: 0 }
+        Self {
+            class: Class::Rest,
+            prints: <T::Indexes as crate::signal::sealed::Indexes>::prints(),
+            time: 0,
+            heap: 0,
+        }
     }
 
     /// Returns the bytes that the record takes: those of its slot and its own on the heap.

@@ -1,5 +1,6 @@
 //! The ring of one shard: slots and their heads, and the words that several threads share.
 
+mod head;
 mod indexer_lock;
 mod low_watermark;
 mod meta;
@@ -7,9 +8,10 @@ mod pins;
 mod slot;
 mod slot_map;
 
+pub(crate) use head::Head;
 pub(crate) use indexer_lock::{Cursor, IndexerLock, Term};
 pub(crate) use low_watermark::{EvictionCounts, LowWatermark};
 pub(crate) use meta::{Class, RecordMeta};
 pub(crate) use pins::{Pinner, Pins};
-pub(crate) use slot::{Head, MoveOut, Slots};
+pub(crate) use slot::{MoveOut, Slots};
 pub(crate) use slot_map::{Quarantined, SlotMap};

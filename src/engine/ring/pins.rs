@@ -127,7 +127,8 @@ impl Pins {
             // follows from the SeqCst fences in `Pinner::confirm` and `scan`: the link precedes the
             // reader's fence.
             let linked = weaken(Ordering::AcqRel, Fault::LinkRelaxed);
-            match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire) {
+            match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire)
+            {
                 Ok(_) => next = new_block,
                 Err(other) => {
                     // SAFETY: `new_block` comes from `Box::into_raw` above. It was not linked, so
@@ -161,7 +162,9 @@ impl Pins {
             // SAFETY: As in `next_block`, a linked block lives until `Pins::drop`. The pointer is
             // null while there is no further block.
             let next = unsafe { block.next.load(Ordering::Acquire).as_ref() };
-            let Some(next) = next.filter(|_| !planted(Fault::FirstBlockOnly)) else { return pinned };
+            let Some(next) = next.filter(|_| !planted(Fault::FirstBlockOnly)) else {
+                return pinned;
+            };
             block = next;
             // Acquire pairs with the Release in `Pinner::drop`: the reads of readers that have left
             // this block happen before the scan returns.

@@ -4,147 +4,17 @@
 //! As a rule a place is served by the slot of the same number. While that slot is quarantined, a
 //! spare slot serves the place; see [`SlotMap`].
 
+use super::head::{Generation, Head};
 use super::indexer_lock::{Cursor, Term};
 use super::meta::RecordMeta;
 use super::slot_map::{Quarantined, SlotMap};
-use crate::signal::{Indexes, Signal};
+use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::reserve::{Reserved, Zeroed, reserve, reserve_zeroed};
-use crate::sync::{AtomicU32, AtomicU64, Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
+use crate::sync::reserve::{Reserved, reserve, reserve_zeroed};
+use crate::sync::{Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-
-/// A slot's generation word: the sequence that the slot holds, and the state of that record.
-///
-/// | word | meaning | writer |
-/// |---|---|---|
-/// | 0 | no record yet, or one is being written | the claim's owner |
-/// | `s + 1` | sequence `s` is published | the claim's owner |
-/// | `s + 1`, `MOVING` | the record is being moved out | the thread that reclaims it |
-/// | `s + 1`, `MOVED` | the record has been moved out | the same thread |
-///
-/// The reclaiming thread sets `MOVING` by a compare-and-swap. A record is therefore moved out once,
-/// even if a stalled thread wakes up and goes on with work that others have done in the meantime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Generation(u64);
-
-impl Generation {
-    const MOVING: u64 = 1 << 63;
-    const MOVED: u64 = 1 << 62;
-    const BUSY: Self = Self(0);
-
-    fn published(sequence: u64) -> Self {
-        Self(sequence + 1)
-    }
-
-    fn moving(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::MOVING)
-    }
-
-    fn moved(sequence: u64) -> Self {
-        Self((sequence + 1) | Self::MOVED)
-    }
-
-    /// Returns the sequence that is published, if any.
-    fn sequence(self) -> Option<u64> {
-        if self.0 & (Self::MOVING | Self::MOVED) == 0 { self.0.checked_sub(1) } else { None }
-    }
-}
-
-/// What the engine knows of a record: one cache line of 64 bytes for up to four indexes.
-///
-/// The head is a seqlock (Hans Boehm, *Can Seqlocks Get Along with Programming Language Memory
-/// Models?*, 2012). The producer stores generation 0, writes the other words, and stores the new
-/// generation. A reader without a pin reads the generation before and after the other words; see
-/// [`try_read`](Head::try_read).
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Head<I: Indexes> {
-    generation: AtomicU64,
-    /// The record's arrival: the stamp of the run in which it was pushed.
-    stamp: AtomicU64,
-    /// The record's own timestamp.
-    time: AtomicU64,
-    /// The fingerprints of the record's keys, 0 for an index in which it has none.
-    prints: I::PrintCells,
-    /// The record's own heap bytes, at most `u32::MAX`.
-    heap: AtomicU32,
-}
-
-// SAFETY: All fields are atomic integers, whose zero bytes are the value 0, as `zeroed` returns.
-unsafe impl<I: Indexes> Zeroed for Head<I> {
-    fn zeroed() -> Self {
-        Self {
-            generation: AtomicU64::new(0),
-            stamp: AtomicU64::new(0),
-            time: AtomicU64::new(0),
-            prints: I::print_cells(),
-            heap: AtomicU32::new(0),
-        }
-    }
-}
-
-impl<I: Indexes> Head<I> {
-    #[inline]
-    fn generation(&self) -> Generation {
-        // Acquire pairs with the Release in `Slots::write`: a thread that sees the generation sees
-        // the record and the head's other words. It also pairs with the Release in
-        // `Slots::move_out`: a thread that sees `MOVED` may write the slot.
-        Generation(self.generation.load(Ordering::Acquire))
-    }
-
-    /// Returns whether this slot holds the published record of exactly this sequence.
-    #[inline]
-    pub(crate) fn holds(&self, sequence: u64) -> bool {
-        self.generation() == Generation::published(sequence)
-    }
-
-    /// Returns the sequence that is published in this slot now, if any.
-    #[inline]
-    pub(crate) fn sequence(&self) -> Option<u64> {
-        self.generation().sequence()
-    }
-
-    /// Returns what `read` loads from the head, if the slot holds this sequence before and after.
-    #[inline]
-    pub(crate) fn try_read<R>(&self, sequence: u64, read: impl FnOnce(&Self) -> R) -> Option<R> {
-        if !self.holds(sequence) {
-            return None;
-        }
-        let found = read(self);
-        // Pairs with the Release fence in `Slots::write`: if `read` has loaded a word of the slot's
-        // next record, this thread sees generation 0, or a later one, below.
-        fence(Ordering::Acquire);
-        let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;
-        if still || planted(Fault::HeadLookedAtOnce) {
-            return Some(found);
-        }
-        // Acquire, as in `generation`: the caller is to see that the record was evicted.
-        fence(Ordering::Acquire);
-        None
-    }
-
-    #[inline]
-    pub(crate) fn stamp(&self) -> u64 {
-        self.stamp.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn time(&self) -> u64 {
-        self.time.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn print(&self, index: usize) -> u64 {
-        self.prints.as_ref()[index].load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn heap(&self) -> u64 {
-        u64::from(self.heap.load(Ordering::Relaxed))
-    }
-}
 
 const LINE: usize = 64;
 
@@ -290,7 +160,8 @@ impl<T: Signal> Slots<T> {
     ///
     /// The caller holds the indexer lock. It has not yet raised `reclaimed` over the moved places.
     pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap, term: Term) -> bool {
-        let (was_moved, is_moved) = (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
+        let (was_moved, is_moved) =
+            (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
         let replaced = self.map.replace(before, map);
         if replaced && was_moved != is_moved {
             // This fails if the lock was taken over. The new holder has then updated the word.
@@ -325,7 +196,10 @@ impl<T: Signal> Slots<T> {
 
     /// Returns the heads of a range of sequences in order, without a division for each.
     #[inline]
-    pub(crate) fn heads(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
+    pub(crate) fn heads(
+        &self,
+        range: std::ops::Range<u64>,
+    ) -> impl Iterator<Item = (u64, &Head<T::Indexes>)> {
         let mut place = self.place(range.start);
         range.map(move |sequence| {
             let head = &self.heads[self.slot(place)];
@@ -390,7 +264,14 @@ impl<T: Signal> Slots<T> {
     /// reclaimed + P`), and no other thread accesses its payload before the generation is
     /// published.
     #[inline(always)]
-    pub(crate) unsafe fn write(&self, slot: usize, sequence: u64, stamp: u64, record: T, meta: &RecordMeta<T>) {
+    pub(crate) unsafe fn write(
+        &self,
+        slot: usize,
+        sequence: u64,
+        stamp: u64,
+        record: T,
+        meta: &RecordMeta<T>,
+    ) {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         // Release pairs with the Acquire in `Head::generation`: a thread that finds the slot busy
         // sees that its former record was evicted.
@@ -437,7 +318,8 @@ impl<T: Signal> Slots<T> {
     #[inline]
     pub(crate) unsafe fn move_out(&self, slot: usize, sequence: u64) -> MoveOut<T> {
         let generation = &self.heads[slot].generation;
-        let (published, moving) = (Generation::published(sequence).0, Generation::moving(sequence).0);
+        let (published, moving) =
+            (Generation::published(sequence).0, Generation::moving(sequence).0);
         // Acquire pairs with the Release in `write`, and on failure with the Release below. Release
         // pairs with the Acquire in `Head::generation`: a thread that finds the record being moved
         // out sees that its index entries are gone.
@@ -460,9 +342,14 @@ impl<T: Signal> Slots<T> {
     }
 
     /// Drops the published records of these sequences, and those in quarantined slots.
-    pub(crate) fn clear(&mut self, sequences: std::ops::Range<u64>, mut guarded: impl FnMut(&mut dyn FnMut())) {
+    pub(crate) fn clear(
+        &mut self,
+        sequences: std::ops::Range<u64>,
+        mut guarded: impl FnMut(&mut dyn FnMut()),
+    ) {
         let map = self.slot_map();
-        let quarantined = map.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
+        let quarantined =
+            map.quarantined().iter().map(|&Quarantined { slot, sequence, .. }| (slot, sequence));
         let within = sequences.map(|sequence| (self.slot(self.place(sequence)), sequence));
         for (slot, sequence) in within.chain(quarantined) {
             guarded(&mut || {
@@ -488,12 +375,4 @@ impl<T: Signal> Slots<T> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefetching_covers_eight_lines_at_most_and_runs_a_kibibyte_ahead() {
-        assert_eq!([1, 64, 65, 184, 448, 512, 513, 4_096].map(prefetched_lines), [1, 1, 2, 3, 7, 8, 8, 8]);
-        assert_eq!([0, 64, 184, 960, 4_096].map(prefetch_distance), [17, 9, 5, 2, 1]);
-    }
-}
+mod tests;

@@ -42,7 +42,12 @@ pub(crate) struct SlotMap {
 
 impl SlotMap {
     pub(crate) fn new(places: usize, spares: usize) -> Self {
-        Self { places, moved: Vec::new(), free: (places..places + spares).collect(), quarantined: Vec::new() }
+        Self {
+            places,
+            moved: Vec::new(),
+            free: (places..places + spares).collect(),
+            quarantined: Vec::new(),
+        }
     }
 
     /// Returns whether each place is served by its own slot and no slot is quarantined.
@@ -138,7 +143,10 @@ mod tests {
         assert!(places.quarantine(1, quarantined(1, 1)));
         let spare = places.slot(1);
         assert!(spare >= 4 && places.slot(0) == 0 && !places.is_identity());
-        assert_eq!([places.own_slot_run(0, 9), places.own_slot_run(1, 9), places.own_slot_run(2, 2)], [1, 0, 2]);
+        assert_eq!(
+            [places.own_slot_run(0, 9), places.own_slot_run(1, 9), places.own_slot_run(2, 2)],
+            [1, 0, 2]
+        );
         assert_eq!(places.own_slot_run(3, 9), 2, "the run wraps around the ring");
         assert!(!places.restore(1), "the place's own slot is quarantined");
         assert!(places.retain_quarantined(|_| false));

@@ -57,7 +57,9 @@ impl ByteBudget {
         // Relaxed: only the number counts, and a producer that finds no bytes left checks again
         // after a fence (`EventCount`). The bytes are not added and subtracted again on failure,
         // because other threads would count them in the meantime.
-        let add = |reserved: u64| (reserved < self.reserve_limit()).then(|| reserved.saturating_add(bytes));
+        let add = |reserved: u64| {
+            (reserved < self.reserve_limit()).then(|| reserved.saturating_add(bytes))
+        };
         self.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
@@ -136,10 +138,13 @@ mod tests {
 
     #[test]
     fn bytes_reserved_for_a_failed_claim_are_released() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024));
+        let engine = Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(8).shards(1).manual().max_bytes(1_024),
+        );
         let shard = &engine.shards[0];
         let budget = shard.byte_budget.as_ref().unwrap();
-        let metas: Vec<_> = (0..40).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();
+        let metas: Vec<_> =
+            (0..40).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();
         let freed = std::cell::Cell::new(0);
         let admission = MeteredBytes { metas: &metas, freed: || freed.set(freed.get() + 1) };
         let bytes = metas[0].bytes();

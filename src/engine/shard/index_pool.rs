@@ -128,7 +128,11 @@ impl<T: Signal> IndexPool<T> {
             if !is_held() {
                 return None;
             }
-            if self.current.compare_exchange(before, blank, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if self
+                .current
+                .compare_exchange(before, blank, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 break before;
             }
         };
@@ -138,7 +142,10 @@ impl<T: Signal> IndexPool<T> {
         // Release pairs with the Acquire in `current`. This fails if the lock was taken over in the
         // meantime.
         let word = term.number() << NUMBER_BITS | number as u64;
-        self.current.compare_exchange(blank, word, Ordering::AcqRel, Ordering::Relaxed).ok().map(drop)
+        self.current
+            .compare_exchange(blank, word, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()
+            .map(drop)
     }
 
     /// Calls `visit` for each index that was allocated.

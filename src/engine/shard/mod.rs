@@ -7,19 +7,21 @@
 mod byte_budget;
 mod index_pool;
 
+mod guard;
+
 pub(crate) use byte_budget::{Admission, ByteBudget, MeteredBytes, NoBudget};
+pub(crate) use guard::IndexerGuard;
 
 use crate::engine::index::Index;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy::caught;
-use crate::engine::ring::{Cursor, EvictionCounts, Head, IndexerLock, LowWatermark, SlotMap, Slots, Term};
+use crate::engine::ring::{Cursor, EvictionCounts, Head, IndexerLock, LowWatermark, Slots};
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes as _;
-use crate::sync::fault::{Fault, planted, weaken};
+use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU64, CachePadded, Ordering, load_before_cas};
 use index_pool::IndexPool;
 use std::collections::TryReserveError;
-use std::sync::Arc;
 
 /// The word of the `claimed` cursor.
 ///
@@ -105,7 +107,9 @@ impl<T: Signal> Shard<T> {
         // Release pairs with the Acquire of later claims and of `claimed`. Stamps therefore never
         // decrease along sequences, and a thread that sees a claim sees what its producer has seen
         // of the limit. For Acquire see `claimed_word`.
-        self.claimed.compare_exchange(from, from + count, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.claimed
+            .compare_exchange(from, from + count, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Returns the sequence up to which claims are allowed. It only grows, so an outdated value is
@@ -122,7 +126,8 @@ impl<T: Signal> Shard<T> {
         // Acquire pairs with the Release in `claim`.
         let claimed = Claimed(self.claimed.load(Ordering::Acquire));
         claimed.is_closed()
-            || claimed.sequence() < self.limit() && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
+            || claimed.sequence() < self.limit()
+                && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
     }
 
     /// Clears the parked mark, and returns whether it was set: the caller then has to wake the
@@ -176,7 +181,9 @@ impl<T: Signal> Shard<T> {
         }
         // An unpublished record that is not visible any more is no obstacle.
         from = from.max(self.low(claimed).min(claimed));
-        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head.try_read(*sequence, Head::stamp) {
+        let is_before = |(sequence, head): &(u64, &Head<T::Indexes>)| match head
+            .try_read(*sequence, Head::stamp)
+        {
             Some(found) => found < stamp,
             None => *sequence < self.evicted() || planted(Fault::BookmarkAtClaimed),
         };
@@ -260,9 +267,14 @@ impl<T: Signal> Shard<T> {
         let (index, _) = self.index();
         let (evicted, indexed) = (self.evicted(), index.indexed().min(claimed));
         let heap_of = |range| {
-            self.slots.heads(range).filter_map(|(sequence, head)| head.try_read(sequence, Head::heap)).sum::<u64>()
+            self.slots
+                .heads(range)
+                .filter_map(|(sequence, head)| head.try_read(sequence, Head::heap))
+                .sum::<u64>()
         };
-        heap_of(self.reclaimed()..evicted) + index.heap.get() + heap_of(indexed.max(evicted).min(claimed)..claimed)
+        heap_of(self.reclaimed()..evicted)
+            + index.heap.get()
+            + heap_of(indexed.max(evicted).min(claimed)..claimed)
     }
 
     /// Returns the bytes of the directories of the index with this number, in all copies.
@@ -329,17 +341,16 @@ impl<T: Signal> Shard<T> {
         self.indexed() == Claimed(claimed).sequence()
             && self
                 .claimed
-                .compare_exchange(claimed, claimed | Claimed::PARKED, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(
+                    claimed,
+                    claimed | Claimed::PARKED,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
                 .is_ok()
     }
 
     // --- the holder of the indexer lock ---
-
-    /// Acquires the indexer lock if it is free. Wait-free.
-    pub(crate) fn try_lock_indexer(&self) -> Option<IndexerGuard<'_, T>> {
-        let (term, number) = self.indexer_lock.try_lock()?;
-        Some(IndexerGuard { shard: self, index: self.indexes.get(number), number, term })
-    }
 
     /// Returns the heartbeats of the holder of the indexer lock, if it is held.
     ///
@@ -348,122 +359,6 @@ impl<T: Signal> Shard<T> {
         self.indexer_lock.held_word()?;
         let (index, word) = self.index();
         Some(index.heartbeats().wrapping_add(word << 32))
-    }
-
-    /// Takes the indexer lock over from a stalled holder. O(places of the ring).
-    ///
-    /// Returns `None` if the holder has woken up, if there is no memory for another index, or if as
-    /// many holders are stalled as the pool has indexes for.
-    pub(crate) fn take_over(&self) -> Option<IndexerGuard<'_, T>> {
-        let held = self.indexer_lock.held_word()?;
-        let (index, number) = self.indexes.lease(self.slots.places() as usize)?;
-        let Some(term) = self.indexer_lock.take_over(held, number) else {
-            self.indexes.retire(number);
-            return None;
-        };
-        // From here on dropping the guard unlocks, or returns the index to the pool.
-        let guard = IndexerGuard { shard: self, index, number, term };
-        let is_held = || self.indexer_lock.is_held_by(term);
-        let evicted = self.evicted.adopt(term, is_held)?;
-        let reclaimed = self.reclaimed.adopt(term, is_held)?;
-        self.slots.adopt_slot_map(term, is_held)?;
-        self.indexes.replace(term, number, is_held, |before| {
-            index.begin(evicted);
-            for sequence in reclaimed..evicted {
-                let place = self.slots.place(sequence);
-                index.entry_counts[place].set(before.entry_counts.get(place).map_or(0, crate::sync::Tally::get));
-            }
-        })?;
-        Some(guard)
-    }
-}
-
-/// The indexer lock, held: the right to index, evict and reclaim in a shard.
-///
-/// Dropping the guard unlocks, also when a panic unwinds.
-pub(crate) struct IndexerGuard<'a, T: Signal> {
-    shard: &'a Shard<T>,
-    pub(crate) index: &'a Index<T>,
-    number: usize,
-    term: Term,
-}
-
-impl<'a, T: Signal> IndexerGuard<'a, T> {
-    pub(crate) fn shard(&self) -> &'a Shard<T> {
-        self.shard
-    }
-
-    /// Returns the `evicted` cursor, which only this holder moves.
-    pub(crate) fn evicted(&self) -> u64 {
-        self.shard.evicted.get_relaxed()
-    }
-
-    /// Returns the `reclaimed` cursor, which only this holder moves.
-    pub(crate) fn reclaimed(&self) -> u64 {
-        self.shard.reclaimed.get_relaxed()
-    }
-
-    /// Returns whether the lock has not been taken over.
-    pub(crate) fn is_current(&self) -> bool {
-        self.shard.indexer_lock.is_held_by(self.term)
-    }
-
-    /// Replaces the slot map if it still is `before` and the lock has not been taken over, and
-    /// returns whether it did. The caller moves the `reclaimed` cursor afterwards.
-    pub(crate) fn replace_slot_map(&self, before: &Arc<SlotMap>, map: SlotMap) -> bool {
-        // The check comes after `before` was read: a thread that takes the lock over renews the
-        // slot map after that, and the replacement then fails.
-        self.is_current() && self.shard.slots.replace_slot_map(before, map, self.term)
-    }
-
-    /// Notes for each record of a range why it is evicted, and moves the `evicted` cursor past
-    /// them.
-    ///
-    /// The caller has removed the records' directory entries. Returns false if the lock was taken
-    /// over.
-    pub(crate) fn evict(&self, from: u64, to: u64) -> bool {
-        debug_assert!(to <= self.index.indexed_as_writer());
-        let shard = self.shard;
-        let mut counts = EvictionCounts::default();
-        let mut place = shard.slots.place(from);
-        shard.low_watermark.for_each_part(from..to, |part, reason| {
-            counts[reason as usize] += part.end - part.start;
-            for _ in part {
-                self.index.entry_counts[place].set(reason as u8);
-                place = shard.slots.place_after(place, 1);
-            }
-        });
-        // Release pairs with the Acquire in `Shard::evicted`. Against pins, the SeqCst fence in
-        // `Pins::scan` orders this store.
-        let evicted = shard.evicted.advance(from, to, self.term, Ordering::Release);
-        if evicted {
-            let counted = EvictReason::ALL.into_iter().zip(counts).filter(|&(_, records)| records > 0);
-            counted.for_each(|(reason, records)| shard.low_watermark.count_evicted(reason, records));
-        }
-        evicted
-    }
-
-    /// Returns why an evicted record was evicted. Valid until its place is indexed again.
-    pub(crate) fn reason(&self, place: usize) -> EvictReason {
-        EvictReason::numbered(self.index.entry_counts[place].get())
-    }
-
-    /// Moves the `reclaimed` cursor: the slots of sequences below it are free.
-    ///
-    /// Returns false if the lock was taken over.
-    pub(crate) fn reclaim(&self, from: u64, to: u64) -> bool {
-        debug_assert!(to <= self.evicted());
-        // Release pairs with the Acquire in `Shard::limit`.
-        let release = weaken(Ordering::Release, Fault::ReclaimedRelaxed);
-        self.shard.reclaimed.advance(from, to, self.term, release)
-    }
-}
-
-impl<T: Signal> Drop for IndexerGuard<'_, T> {
-    fn drop(&mut self) {
-        if !self.shard.indexer_lock.unlock(self.term, self.number) {
-            self.shard.indexes.retire(self.number);
-        }
     }
 }
 
@@ -487,91 +382,4 @@ impl<T: Signal> Shard<T> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::engine::state::Engine;
-    use crate::signal::LogRecord;
-    use crate::store::StoreBuilder;
-
-    #[test]
-    fn published_before_finds_the_cut_among_indexed_records_too() {
-        let engine = Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).shards(1).manual());
-        let shard = &engine.shards[0];
-        let before = || [0, 1, 2].map(|stamp| shard.published_before(stamp));
-        engine.push_some(3);
-        engine.wakeups.advance_tick();
-        engine.push_some(2);
-        assert_eq!(before(), [0, 3, 5]);
-        engine.settle();
-        assert_eq!((shard.indexed(), before()), (5, [0, 3, 5]));
-        engine.push_some(7);
-        engine.settle();
-        assert_eq!((shard.evicted(), before()), (4, [4, 4, 8]), "evicted records are skipped; a full run ends itself");
-    }
-
-    #[test]
-    fn has_room_or_is_closed_depends_on_slots_bytes_and_closing() {
-        let shard = Shard::<LogRecord>::new(2, 1, 0, Some(8)).unwrap();
-        assert!(shard.has_room_or_is_closed() && !shard.is_short_of_bytes());
-        assert!(shard.claim(0, 2) && shard.has_room_or_is_closed());
-        assert!(shard.claim(2, 1) && !shard.has_room_or_is_closed(), "no slot is free");
-        let guard = shard.try_lock_indexer().unwrap();
-        guard.index.set_indexed(3);
-        assert!(guard.evict(0, 1) && guard.reclaim(0, 1));
-        assert!(shard.has_room_or_is_closed());
-        assert!(shard.byte_budget.as_ref().unwrap().try_reserve(10));
-        assert!(!shard.has_room_or_is_closed() && shard.is_short_of_bytes(), "no byte is left");
-        assert!(!shard.close(), "the indexer is not parked");
-        assert!(shard.has_room_or_is_closed());
-    }
-
-    #[test]
-    fn a_shard_is_settled_once_no_work_is_left() {
-        let size = size_of::<LogRecord>() as u64;
-        let shard = Shard::<LogRecord>::new(2, 2, 0, Some(2 * size + 8)).unwrap();
-        assert!(shard.is_settled());
-        assert!(shard.claim(0, 3) && !shard.is_settled(), "three records are not indexed");
-        let guard = shard.try_lock_indexer().unwrap();
-        guard.index.set_indexed(3);
-        assert!(!shard.is_settled(), "one record is due for eviction");
-        assert!(guard.evict(0, 1) && !shard.is_settled(), "one record is not reclaimed");
-        assert!(guard.reclaim(0, 1) && shard.is_settled());
-        guard.index.heap.set(9);
-        assert!(!shard.is_settled(), "the records exceed the byte budget");
-        guard.index.heap.set(8);
-        assert!(shard.is_settled());
-    }
-
-    #[test]
-    fn the_parked_mark_is_taken_once() {
-        let shard = Shard::<LogRecord>::new(2, 2, 0, None).unwrap();
-        assert!(!shard.take_parked_mark());
-        assert!(shard.mark_parked() && !shard.claim(0, 1), "a claim fails at the mark");
-        assert!(shard.take_parked_mark() && !shard.take_parked_mark() && shard.claim(0, 1));
-        assert!(!shard.mark_parked(), "one record is not indexed");
-        shard.try_lock_indexer().unwrap().index.set_indexed(1);
-        assert!(shard.mark_parked() && shard.close() && !shard.close());
-    }
-
-    #[test]
-    fn a_holder_whose_lock_was_taken_over_moves_no_cursor() {
-        let shard = Shard::<LogRecord>::new(4, 4, 2, None).unwrap();
-        assert!(shard.claim(0, 4) && shard.take_over().is_none(), "the lock is not held");
-        let stalled = shard.try_lock_indexer().unwrap();
-        stalled.index.set_indexed(3);
-        assert!(stalled.evict(0, 2) && stalled.reclaim(0, 1));
-        let successor = shard.take_over().unwrap();
-        assert!(shard.try_lock_indexer().is_none() && !stalled.is_current() && successor.is_current());
-        assert_eq!((successor.reclaimed(), successor.evicted(), shard.indexed()), (1, 2, 2));
-        stalled.index.set_indexed(4);
-        assert!(!stalled.evict(2, 3) && !stalled.reclaim(1, 2));
-        successor.index.set_indexed(4);
-        assert!(successor.evict(2, 3) && successor.reclaim(1, 3));
-        drop(stalled);
-        assert!(shard.try_lock_indexer().is_none());
-        drop(successor);
-        let again = shard.try_lock_indexer().unwrap();
-        assert_eq!((again.index.indexed_as_writer(), again.evicted(), again.reclaimed()), (4, 3, 3));
-        assert!(shard.take_over().is_some(), "the first holder's index is free again");
-    }
-}
+mod tests;

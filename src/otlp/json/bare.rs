@@ -2,7 +2,8 @@
 
 const NAMES: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 
-/// The same text with these names in quotes, as the protocol has them; `None` if there are none. O(bytes).
+/// The same text with these names in quotes, as the protocol has them; `None` if there are none.
+/// O(bytes).
 pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
     let mut quoted = Vec::new();
     // What lies before this has been copied.
@@ -38,12 +39,16 @@ mod tests {
 
     #[test]
     fn only_what_stands_outside_of_strings_is_quoted() {
-        let quoted = |text: &str| quoted(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+        let quoted =
+            |text: &str| quoted(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
         assert_eq!(
             quoted(r#"{"a":NaN,"b":[-Infinity,Infinity]}"#).unwrap(),
             r#"{"a":"NaN","b":["-Infinity","Infinity"]}"#
         );
-        assert_eq!(quoted(r#"{"NaN\\":"\"NaN","b":NaN}"#).unwrap(), r#"{"NaN\\":"\"NaN","b":"NaN"}"#);
+        assert_eq!(
+            quoted(r#"{"NaN\\":"\"NaN","b":NaN}"#).unwrap(),
+            r#"{"NaN\\":"\"NaN","b":"NaN"}"#
+        );
         assert_eq!(quoted(r#"{"a":"NaN","b":-1}"#), None);
         assert_eq!(quoted("\"\\"), None);
     }

@@ -1,4 +1,5 @@
-//! What lies between a request and its records: resources, scopes, metrics. What is none costs its records, which are counted.
+//! What lies between a request and its records: resources, scopes, metrics. What is none costs its
+//! records, which are counted.
 
 use super::super::{Kind, Rejected};
 use super::counted::Counted;
@@ -102,7 +103,9 @@ impl Container {
         let [list, snake] = self.lists();
         match name {
             "schemaUrl" => Part::SchemaUrl,
-            "instrumentationLibrarySpans" | "instrumentationLibraryLogs" | "instrumentationLibraryMetrics"
+            "instrumentationLibrarySpans"
+            | "instrumentationLibraryLogs"
+            | "instrumentationLibraryMetrics"
                 if self.of == Of::Resource =>
             {
                 Part::Library
@@ -154,12 +157,17 @@ impl<'de> Take<'de> for Enclosed<'_> {
                     pass(&mut object)?;
                     continue;
                 }
-                Part::Message => object.next_value_seed(Via(Value { written, field: what.message() }))?.err(),
+                Part::Message => {
+                    object.next_value_seed(Via(Value { written, field: what.message() }))?.err()
+                }
                 Part::SchemaUrl => {
-                    let taken = object.next_value_seed(Via(Value { written, field: &schema::SCHEMA_URL }))?;
+                    let taken = object
+                        .next_value_seed(Via(Value { written, field: &schema::SCHEMA_URL }))?;
                     taken.err().map(|wrong| format!("schemaUrl: {wrong}"))
                 }
-                Part::List => object.next_value_seed(Via(List { what, written, counted: &mut counted }))?.err(),
+                Part::List => object
+                    .next_value_seed(Via(List { what, written, counted: &mut counted }))?
+                    .err(),
                 Part::Snake => {
                     let (before, mut misplaced) = (written.bytes.len(), Counted::default());
                     let list = List { what, written, counted: &mut misplaced };
@@ -169,7 +177,9 @@ impl<'de> Take<'de> for Enclosed<'_> {
                     if taken != Ok(false) {
                         counted.reject(
                             misplaced.records.max(1),
-                            &format!("{snake} instead of {list}; names in JSON are in lowerCamelCase"),
+                            &format!(
+                                "{snake} instead of {list}; names in JSON are in lowerCamelCase"
+                            ),
                         );
                     }
                     None
@@ -234,7 +244,11 @@ impl<'de> Take<'de> for List<'_> {
                     let rejected = &mut counted.rejected;
                     list.next_element_seed(Via(Enclosed { what, written, rejected }))?
                 }
-                Of::Scope => list.next_element_seed(Via(Record { kind, written, rejected: &mut counted.rejected }))?,
+                Of::Scope => list.next_element_seed(Via(Record {
+                    kind,
+                    written,
+                    rejected: &mut counted.rejected,
+                }))?,
             };
             match some {
                 Some(some) => counted.records += some,

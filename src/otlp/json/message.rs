@@ -1,7 +1,8 @@
 //! A message in JSON, written as protobuf while it is read.
 //!
-//! Nothing is built between the two: a field's bytes are appended as soon as its value has been read, in the order in which JSON
-//! has the fields. A field that comes again replaces what it said before, as in most readers of JSON.
+//! Nothing is built between the two: a field's bytes are appended as soon as its value has been
+//! read, in the order in which JSON has the fields. A field that comes again replaces what it said
+//! before, as in most readers of JSON.
 
 use super::scalar::{Scalar, Wrong, base64, hexadecimal};
 use super::schema::{Field, KEY_VALUE, Message, Of, Presence, VALUE, Whole};
@@ -10,8 +11,8 @@ use crate::wire::depth::DEEPEST;
 use crate::wire::{Elements, Writer, Wrong as WireWrong, field_of};
 use serde::de::{Error, MapAccess, SeqAccess};
 
-/// How often fields of a message may come again. What each replaces is looked for in the whole message, so that their number
-/// must not grow with the text.
+/// How often fields of a message may come again. What each replaces is looked for in the whole
+/// message, so that their number must not grow with the text.
 const MOST_AGAIN: usize = 16;
 
 /// What is written.
@@ -41,7 +42,9 @@ impl Written {
             return;
         }
         match of {
-            Whole::Fixed64 | Whole::SignedFixed64 => self.writer().always_fixed64(field.number, bits),
+            Whole::Fixed64 | Whole::SignedFixed64 => {
+                self.writer().always_fixed64(field.number, bits)
+            }
             Whole::Fixed32 => self.writer().fixed32(field.number, bits as u32),
             Whole::U32 | Whole::U64 | Whole::I32 | Whole::I64 | Whole::Zigzag => {
                 self.writer().always_number(field.number, bits);
@@ -94,7 +97,9 @@ impl Written {
         match field.of {
             Of::Texts => self.writer().always_bytes(field.number, scalar.text()?.as_bytes()),
             Of::Doubles => self.bytes.extend_from_slice(&scalar.double()?.to_le_bytes()),
-            Of::Wholes(of @ Whole::Fixed64) => self.bytes.extend_from_slice(&scalar.whole(of)?.to_le_bytes()),
+            Of::Wholes(of @ Whole::Fixed64) => {
+                self.bytes.extend_from_slice(&scalar.whole(of)?.to_le_bytes())
+            }
             Of::Wholes(of) => {
                 let bits = scalar.whole(of)?;
                 self.writer().varint(bits);
@@ -178,13 +183,27 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn new(written: &'a mut Written, message: &'static Message) -> Self {
         let start = written.bytes.len();
-        Self { written, message, start, fields: 0, again: 0, one: None, wrong: None, one_is_wrong: false }
+        Self {
+            written,
+            message,
+            start,
+            fields: 0,
+            again: 0,
+            one: None,
+            wrong: None,
+            one_is_wrong: false,
+        }
     }
 
-    fn take<'de, A: MapAccess<'de>>(mut self, mut object: A) -> Result<Result<(), Wrong>, A::Error> {
+    fn take<'de, A: MapAccess<'de>>(
+        mut self,
+        mut object: A,
+    ) -> Result<Result<(), Wrong>, A::Error> {
         let mut next = 0;
         let fields = self.message.fields;
-        while let Some(found) = object.next_key_seed(Name(|name: &str| place(fields, next, name)))? {
+        while let Some(found) =
+            object.next_key_seed(Name(|name: &str| place(fields, next, name)))?
+        {
             let Some(found) = found else {
                 pass(&mut object)?;
                 continue;
@@ -196,7 +215,11 @@ impl<'a> Said<'a> {
     }
 
     #[inline]
-    fn field<'de, A: MapAccess<'de>>(&mut self, object: &mut A, place: usize) -> Result<(), A::Error> {
+    fn field<'de, A: MapAccess<'de>>(
+        &mut self,
+        object: &mut A,
+        place: usize,
+    ) -> Result<(), A::Error> {
         let field = &self.message.fields[place];
         let rank = match field.presence {
             Presence::OneOf(rank) => Some(rank),
@@ -214,7 +237,8 @@ impl<'a> Said<'a> {
         let before = self.written.bytes.len();
         match object.next_value_seed(Via(Value { written: self.written, field }))? {
             Ok(is_there) => {
-                // Where a better one of a `oneof` follows, both are written, and the last one counts.
+                // Where a better one of a `oneof` follows, both are written, and the last one
+                // counts.
                 if is_there && rank.is_some() {
                     self.one = rank;
                     if std::mem::take(&mut self.one_is_wrong) {

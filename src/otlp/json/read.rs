@@ -1,7 +1,9 @@
-//! From JSON: a request is written anew as requests in protobuf, one for each kind of records, while its text is gone through once.
+//! From JSON: a request is written anew as requests in protobuf, one for each kind of records,
+//! while its text is gone through once.
 //!
-//! A record that is none is left out and counted, and so are the records of a resource, a scope or a metric that is none. What
-//! protobuf has rules for too, such as the lengths of ids, is left to whoever reads that.
+//! A record that is none is left out and counted, and so are the records of a resource, a scope or
+//! a metric that is none. What protobuf has rules for too, such as the lengths of ids, is left to
+//! whoever reads that.
 
 use super::super::{Kind, Rejected};
 use super::container::Resources;
@@ -35,7 +37,8 @@ fn read_once(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     // Values nest only so deep, and what is not known is passed over without recursion.
     deserializer.disable_recursion_limit();
-    let mut request = Request { kind, any: kind.is_some(), written: Written::default(), read: Read::default() };
+    let mut request =
+        Request { kind, any: kind.is_some(), written: Written::default(), read: Read::default() };
     // As protobuf, requests take about half of their bytes.
     request.written.bytes.reserve(body.len() / 2);
     let read = Via(&mut request).deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -78,8 +81,11 @@ impl Request {
         object: &mut A,
     ) -> Result<(), A::Error> {
         let mut rejected = Rejected::default();
-        let taken =
-            object.next_value_seed(Via(Resources { kind, written: &mut self.written, rejected: &mut rejected }))?;
+        let taken = object.next_value_seed(Via(Resources {
+            kind,
+            written: &mut self.written,
+            rejected: &mut rejected,
+        }))?;
         let Some(records) = taken else { return Ok(()) };
         let misplaced = match (snake, self.kind) {
             (Some(wrong), _) => Some(format!("{wrong}; names in JSON are in lowerCamelCase")),

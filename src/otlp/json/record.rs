@@ -35,14 +35,20 @@ impl<'de> Take<'de> for Record<'_> {
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<u64, E> {
         match self.message() {
-            Some(message) => One { number: 2, message, written: self.written, rejected: self.rejected }.scalar(scalar),
+            Some(message) => {
+                One { number: 2, message, written: self.written, rejected: self.rejected }
+                    .scalar(scalar)
+            }
             None => Ok(self.rejected_as_none()),
         }
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
         match self.message() {
-            Some(message) => One { number: 2, message, written: self.written, rejected: self.rejected }.list(list),
+            Some(message) => {
+                One { number: 2, message, written: self.written, rejected: self.rejected }
+                    .list(list)
+            }
             None => pass_list(list).map(|()| self.rejected_as_none()),
         }
     }
@@ -66,7 +72,10 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn take<E>(self, take: impl FnOnce(Fields<'_>) -> Result<Result<(), Wrong>, E>) -> Result<u64, E> {
+    fn take<E>(
+        self,
+        take: impl FnOnce(Fields<'_>) -> Result<Result<(), Wrong>, E>,
+    ) -> Result<u64, E> {
         let Self { number, message, written, rejected } = self;
         let before = written.bytes.len();
         let nested = written.writer().begin(number);
@@ -97,7 +106,8 @@ impl<'de> Take<'de> for One<'_> {
     }
 }
 
-/// A kind of metrics: what its data is called, the number of that field, what it has beside points, and its points.
+/// A kind of metrics: what its data is called, the number of that field, what it has beside points,
+/// and its points.
 struct Data {
     name: &'static str,
     number: u32,
@@ -108,8 +118,18 @@ struct Data {
 static DATA: [Data; 5] = [
     Data { name: "gauge", number: 5, aggregation: &schema::PLAIN, point: &schema::NUMBER },
     Data { name: "sum", number: 7, aggregation: &schema::SUM, point: &schema::NUMBER },
-    Data { name: "histogram", number: 9, aggregation: &schema::HISTOGRAMS, point: &schema::HISTOGRAM },
-    Data { name: "exponentialHistogram", number: 10, aggregation: &schema::HISTOGRAMS, point: &schema::EXPONENTIAL },
+    Data {
+        name: "histogram",
+        number: 9,
+        aggregation: &schema::HISTOGRAMS,
+        point: &schema::HISTOGRAM,
+    },
+    Data {
+        name: "exponentialHistogram",
+        number: 10,
+        aggregation: &schema::HISTOGRAMS,
+        point: &schema::EXPONENTIAL,
+    },
     Data { name: "summary", number: 11, aggregation: &schema::PLAIN, point: &schema::SUMMARY },
 ];
 
@@ -151,7 +171,11 @@ fn metric<'de, A: MapAccess<'de>>(
             }
             Part::Data(data) => {
                 let mut of_data = Counted::default();
-                match object.next_value_seed(Via(OfData { data, written, counted: &mut of_data }))? {
+                match object.next_value_seed(Via(OfData {
+                    data,
+                    written,
+                    counted: &mut of_data,
+                }))? {
                     Ok(false) => None,
                     taken => {
                         (data_so_far, points) = (data.number, of_data);
@@ -208,12 +232,16 @@ impl<'de> Take<'de> for OfData<'_> {
         let nested = written.writer().begin(data.number);
         let mut wrong = None::<Wrong>;
         let fields = data.aggregation.fields;
-        let part = |name: &str| if name == "dataPoints" { Ok(()) } else { Err(place(fields, 0, name)) };
+        let part =
+            |name: &str| if name == "dataPoints" { Ok(()) } else { Err(place(fields, 0, name)) };
         while let Some(part) = object.next_key_seed(Name(part))? {
             let why = match part {
                 Ok(()) => {
                     let points = Points { message: data.point, written, counted };
-                    object.next_value_seed(Via(points))?.err().map(|wrong| format!("dataPoints: {wrong}"))
+                    object
+                        .next_value_seed(Via(points))?
+                        .err()
+                        .map(|wrong| format!("dataPoints: {wrong}"))
                 }
                 Err(Some(place)) => {
                     let field = &fields[place];
@@ -252,7 +280,9 @@ impl<'de> Take<'de> for Points<'_> {
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
         let Self { message, written, counted } = self;
         let rejected = &mut counted.rejected;
-        while let Some(one) = list.next_element_seed(Via(One { number: 1, message, written, rejected }))? {
+        while let Some(one) =
+            list.next_element_seed(Via(One { number: 1, message, written, rejected }))?
+        {
             counted.records += one;
         }
         Ok(Ok(()))

@@ -1,4 +1,5 @@
-//! Single values, as protobuf's JSON mapping has them: numbers may be strings, and the other way round nothing is guessed.
+//! Single values, as protobuf's JSON mapping has them: numbers may be strings, and the other way
+//! round nothing is guessed.
 
 use super::schema::Whole;
 use base64::Engine as _;
@@ -56,7 +57,11 @@ impl<'a> Scalar<'a> {
             Scalar::Text(text) => text.into(),
         };
         let text = value.to_string();
-        if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain(['…']).collect() }
+        if text.chars().count() <= MOST {
+            text
+        } else {
+            text.chars().take(MOST).chain(['…']).collect()
+        }
     }
 
     pub(super) fn text(self) -> Result<&'a str, Wrong> {
@@ -78,7 +83,8 @@ impl<'a> Scalar<'a> {
         let number = match self {
             Scalar::Unsigned(number) => Some(i128::from(number)),
             Scalar::Signed(number) => Some(number.into()),
-            // Displayed, a double has the digits that it was written with, as long as these are no more than it holds.
+            // Displayed, a double has the digits that it was written with, as long as these are no
+            // more than it holds.
             Scalar::Double(number) => decimal(&format!("{number:e}")),
             // What is 64 bits wide is read several times as fast.
             Scalar::Text(text) => match text.parse::<u64>() {
@@ -87,16 +93,16 @@ impl<'a> Scalar<'a> {
             },
             _ => None,
         };
-        let number = number.ok_or_else(|| format!("{} instead of a whole number", self.quoted()))?;
+        let number =
+            number.ok_or_else(|| format!("{} instead of a whole number", self.quoted()))?;
         of.bits(number).ok_or_else(|| format!("{number} is out of range"))
     }
 
     /// A number that has a name.
     pub(super) fn named(self, number_of: fn(&str) -> Option<i32>) -> Result<u64, Wrong> {
         match self {
-            Scalar::Text(name) => {
-                number_of(name).map_or_else(|| self.whole(Whole::I32), |number| Ok(number as i64 as u64))
-            }
+            Scalar::Text(name) => number_of(name)
+                .map_or_else(|| self.whole(Whole::I32), |number| Ok(number as i64 as u64)),
             _ => self.whole(Whole::I32),
         }
     }
@@ -110,7 +116,9 @@ impl<'a> Scalar<'a> {
             Scalar::Text("Infinity") => Some(f64::INFINITY),
             Scalar::Text("-Infinity") => Some(f64::NEG_INFINITY),
             // Rust would also read its own names for these.
-            Scalar::Text(text) if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') => {
+            Scalar::Text(text)
+                if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') =>
+            {
                 text.parse().ok()
             }
             _ => None,
@@ -126,8 +134,12 @@ impl Whole {
             Whole::U32 | Whole::Fixed32 => u32::try_from(number).ok().map(u64::from),
             Whole::U64 | Whole::Fixed64 => u64::try_from(number).ok(),
             Whole::I32 => i32::try_from(number).ok().map(|number| i64::from(number) as u64),
-            Whole::I64 | Whole::SignedFixed64 => i64::try_from(number).ok().map(|number| number as u64),
-            Whole::Zigzag => i32::try_from(number).ok().map(|number| ((number << 1) ^ (number >> 31)) as u32 as u64),
+            Whole::I64 | Whole::SignedFixed64 => {
+                i64::try_from(number).ok().map(|number| number as u64)
+            }
+            Whole::Zigzag => i32::try_from(number)
+                .ok()
+                .map(|number| ((number << 1) ^ (number >> 31)) as u32 as u64),
         }
     }
 }
@@ -136,10 +148,13 @@ impl Whole {
 fn decimal(text: &str) -> Option<i128> {
     let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().ok()?;
-    let (digits, is_negative) = number.strip_prefix('-').map_or((number, false), |digits| (digits, true));
+    let (digits, is_negative) =
+        number.strip_prefix('-').map_or((number, false), |digits| (digits, true));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let is_number = !whole.is_empty() && whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit());
-    // What is left of the exponent once the fraction's digits, but for zeros at their end, are whole.
+    let is_number = !whole.is_empty()
+        && whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit());
+    // What is left of the exponent once the fraction's digits, but for zeros at their end, are
+    // whole.
     let fraction = fraction.trim_end_matches('0');
     let zeros = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     let digits = format!("{whole}{fraction}");
@@ -159,7 +174,8 @@ fn decimal(text: &str) -> Option<i128> {
 
 /// Appends the bytes that an even number of hexadecimal digits says.
 pub(super) fn hexadecimal(text: &str, bytes: &mut Vec<u8>) -> Result<(), Wrong> {
-    let wrong = || format!("{} is no even number of hexadecimal digits", Scalar::Text(text).quoted());
+    let wrong =
+        || format!("{} is no even number of hexadecimal digits", Scalar::Text(text).quoted());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return Err(wrong());
@@ -190,7 +206,9 @@ pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
     const EITHER: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    GeneralPurpose::new(alphabet, EITHER).decode(text).map_err(|error| format!("no base64: {error}"))
+    GeneralPurpose::new(alphabet, EITHER)
+        .decode(text)
+        .map_err(|error| format!("no base64: {error}"))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -205,25 +223,53 @@ mod tests {
     fn numbers_come_as_numbers_or_strings() {
         use Scalar::{Bool, Double, Signed, Text, Unsigned};
         use Whole::{Fixed64, I32, I64, U64, Zigzag};
-        for scalar in [Unsigned(12), Text("12"), Double(12.0), Text("1.2e1"), Double(1.2e1), Text("+12")] {
+        for scalar in
+            [Unsigned(12), Text("12"), Double(12.0), Text("1.2e1"), Double(1.2e1), Text("+12")]
+        {
             assert_eq!(bits(scalar, U64), Ok(12), "{scalar:?}");
         }
-        for scalar in [Double(1.7958e18), Text("1.7958e18"), Text("17958E+14"), Text("1795800000000000000.0")] {
+        for scalar in
+            [Double(1.7958e18), Text("1.7958e18"), Text("17958E+14"), Text("1795800000000000000.0")]
+        {
             assert_eq!(bits(scalar, Fixed64), Ok(1_795_800_000_000_000_000), "{scalar:?}");
         }
         assert_eq!(bits(Double(1.795800000123456e18), U64), Ok(1_795_800_000_123_456_000));
         assert_eq!(bits(Text("-1.5e1"), I64), Ok(-15_i64 as u64));
-        assert_eq!([Text("0e99"), Text("1200e-2"), Double(0.0)].map(|zero| bits(zero, U64)), [Ok(0), Ok(12), Ok(0)]);
-        for text in ["1.5", "1e400", "1e-1", "1.25e1", "e5", ".e5", "1e", "--1", "1.x", "1e99999999999", "120e-2"] {
+        assert_eq!(
+            [Text("0e99"), Text("1200e-2"), Double(0.0)].map(|zero| bits(zero, U64)),
+            [Ok(0), Ok(12), Ok(0)]
+        );
+        for text in [
+            "1.5",
+            "1e400",
+            "1e-1",
+            "1.25e1",
+            "e5",
+            ".e5",
+            "1e",
+            "--1",
+            "1.x",
+            "1e99999999999",
+            "120e-2",
+        ] {
             assert!(bits(Text(text), U64).is_err(), "{text}");
         }
         assert_eq!(bits(Text("18446744073709551615"), U64), Ok(u64::MAX));
         assert_eq!(bits(Unsigned(u64::MAX), U64), Ok(u64::MAX));
         assert_eq!(bits(Text("-9223372036854775808"), I64), Ok(i64::MIN as u64));
-        assert_eq!([Signed(-1), Signed(1), Text("-2")].map(|number| bits(number, Zigzag)), [Ok(1), Ok(2), Ok(3)]);
-        for scalar in
-            [Text("-1"), Signed(-1), Text("18446744073709551616"), Double(1.5), Text("x"), Bool(true), Scalar::Null]
-        {
+        assert_eq!(
+            [Signed(-1), Signed(1), Text("-2")].map(|number| bits(number, Zigzag)),
+            [Ok(1), Ok(2), Ok(3)]
+        );
+        for scalar in [
+            Text("-1"),
+            Signed(-1),
+            Text("18446744073709551616"),
+            Double(1.5),
+            Text("x"),
+            Bool(true),
+            Scalar::Null,
+        ] {
             assert!(bits(scalar, U64).is_err(), "{scalar:?}");
         }
         assert_eq!(bits(Unsigned(1 << 40), I32), Err("1099511627776 is out of range".to_owned()));
@@ -247,7 +293,10 @@ mod tests {
         assert_eq!(read("00fF"), Ok(vec![0, 255]));
         assert_eq!(read(""), Ok(vec![]));
         for text in ["0", "0g", "é", "::", "@@", "``"] {
-            assert!(read(text).unwrap_err().ends_with("is no even number of hexadecimal digits"), "{text}");
+            assert!(
+                read(text).unwrap_err().ends_with("is no even number of hexadecimal digits"),
+                "{text}"
+            );
         }
         for text in ["+/8=", "+/8", "-_8", "-_8="] {
             assert_eq!(base64(text), Ok(vec![0xfb, 0xff]), "{text}");

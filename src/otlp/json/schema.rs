@@ -1,4 +1,5 @@
-//! OTLP's messages as JSON has them: what each field is called, its number in protobuf, and what it holds.
+//! OTLP's messages as JSON has them: what each field is called, its number in protobuf, and what it
+//! holds.
 
 use crate::wire::depth;
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
@@ -28,7 +29,8 @@ pub(super) enum Presence {
     Implicit,
     /// It is written.
     Explicit,
-    /// It is written, and no other field of the message's `oneof` is. Of several, the lowest rank stays.
+    /// It is written, and no other field of the message's `oneof` is. Of several, the lowest rank
+    /// stays.
     OneOf(u8),
 }
 
@@ -106,8 +108,10 @@ pub(super) static VALUE: Message = message(&[
     one_of(6, "bytesValue", 7, Bytes),
 ]);
 static ARRAY: Message = Message { fields: &[field("values", 1, Many(&VALUE))], nests: depth::LIST };
-static LIST: Message = Message { fields: &[field("values", 1, Many(&KEY_VALUE))], nests: depth::MAP };
-pub(super) static KEY_VALUE: Message = message(&[field("key", 1, Text), field("value", 2, Of::Message(&VALUE))]);
+static LIST: Message =
+    Message { fields: &[field("values", 1, Many(&KEY_VALUE))], nests: depth::MAP };
+pub(super) static KEY_VALUE: Message =
+    message(&[field("key", 1, Text), field("value", 2, Of::Message(&VALUE))]);
 
 /// The resource of a `ResourceSpans`, the scope of a `ScopeSpans`, and the schema's URL of both.
 pub(super) static OF_RESOURCE: Field = field("resource", 1, Of::Message(&RESOURCE));
@@ -171,7 +175,11 @@ static STATUS: Message = message(&[
 
 pub(super) static LOG: Message = message(&[
     whole("timeUnixNano", 1, Fixed64),
-    field("severityNumber", 2, Named(|name| SeverityNumber::from_str_name(name).map(|severity| severity as i32))),
+    field(
+        "severityNumber",
+        2,
+        Named(|name| SeverityNumber::from_str_name(name).map(|severity| severity as i32)),
+    ),
     field("severityText", 3, Text),
     field("body", 5, Of::Message(&VALUE)),
     field("attributes", 6, Many(&KEY_VALUE)),
@@ -191,10 +199,14 @@ pub(super) static METRIC: Message = message(&[
     field("metadata", 12, Many(&KEY_VALUE)),
 ]);
 
-const TEMPORALITY: Field =
-    field("aggregationTemporality", 2, Named(|name| AggregationTemporality::from_str_name(name).map(|one| one as i32)));
+const TEMPORALITY: Field = field(
+    "aggregationTemporality",
+    2,
+    Named(|name| AggregationTemporality::from_str_name(name).map(|one| one as i32)),
+);
 
-/// `Sum`, `Histogram` and `ExponentialHistogram`, but for their points. A `Gauge` and a `Summary` have no more than these.
+/// `Sum`, `Histogram` and `ExponentialHistogram`, but for their points. A `Gauge` and a `Summary`
+/// have no more than these.
 pub(super) static SUM: Message = message(&[TEMPORALITY, field("isMonotonic", 3, Bool)]);
 pub(super) static HISTOGRAMS: Message = message(&[TEMPORALITY]);
 pub(super) static PLAIN: Message = message(&[]);
@@ -237,7 +249,8 @@ pub(super) static EXPONENTIAL: Message = message(&[
     optional("max", 13, Double),
     field("zeroThreshold", 14, Double),
 ]);
-static BUCKETS: Message = message(&[whole("offset", 1, Zigzag), field("bucketCounts", 2, Wholes(U64))]);
+static BUCKETS: Message =
+    message(&[whole("offset", 1, Zigzag), field("bucketCounts", 2, Wholes(U64))]);
 pub(super) static SUMMARY: Message = message(&[
     whole("startTimeUnixNano", 2, Fixed64),
     whole("timeUnixNano", 3, Fixed64),

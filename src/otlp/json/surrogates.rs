@@ -1,4 +1,5 @@
-//! Halves of UTF-16's pairs that stand alone, as JavaScript and Windows write them where a text was cut.
+//! Halves of UTF-16's pairs that stand alone, as JavaScript and Windows write them where a text was
+//! cut.
 
 use memchr::memchr;
 use std::borrow::Cow;
@@ -6,7 +7,9 @@ use std::borrow::Cow;
 /// What an escape such as `\ud83d` says, if one begins here.
 fn escaped(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |number, &digit| Some(number << 4 | (digit as char).to_digit(16)? as u16))
+    digits
+        .iter()
+        .try_fold(0, |number, &digit| Some(number << 4 | (digit as char).to_digit(16)? as u16))
 }
 
 /// The text with U+FFFD for each half that stands alone; as it is, if none does. O(bytes).
@@ -16,7 +19,9 @@ pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
     while let Some(next) = memchr(b'\\', &text[at..]) {
         at += next;
         at += match escaped(&text[at..]) {
-            Some(0xd800..=0xdbff) if matches!(escaped(&text[at + 6..]), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdbff) if matches!(escaped(&text[at + 6..]), Some(0xdc00..=0xdfff)) => {
+                12
+            }
             Some(0xd800..=0xdfff) => {
                 mended.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
                 6

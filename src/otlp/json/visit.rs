@@ -6,8 +6,8 @@ use std::fmt;
 
 /// Takes one value, of whatever type it is.
 ///
-/// An error of the parser's means that the text is no JSON, or that it is no request. What costs only a part of the request is
-/// part of the output, and all of the value has been read then.
+/// An error of the parser's means that the text is no JSON, or that it is no request. What costs
+/// only a part of the request is part of the output, and all of the value has been read then.
 pub(super) trait Take<'de>: Sized {
     type Out;
 

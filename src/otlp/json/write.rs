@@ -1,9 +1,9 @@
 //! To JSON. What is its default is left out, as protobuf's mapping has it.
 
 use crate::signal::{
-    AttributeRef, AttributesRef, Buckets, EntityRef, ExemplarRef, LogRecord, MetricKind, MetricPoint, MetricRef,
-    Number, PointValue, Quantile, ResourceRef, ScopeRef, Span, SpanEventRef, SpanLinkRef, StatusCode, Temporality,
-    ValueRef,
+    AttributeRef, AttributesRef, Buckets, EntityRef, ExemplarRef, LogRecord, MetricKind,
+    MetricPoint, MetricRef, Number, PointValue, Quantile, ResourceRef, ScopeRef, Span,
+    SpanEventRef, SpanLinkRef, StatusCode, Temporality, ValueRef,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -51,7 +51,12 @@ impl Message {
         if flag { self.with(name, true.into()) } else { self }
     }
 
-    fn list<T>(self, name: &str, list: impl IntoIterator<Item = T>, of: impl Fn(T) -> Value) -> Self {
+    fn list<T>(
+        self,
+        name: &str,
+        list: impl IntoIterator<Item = T>,
+        of: impl Fn(T) -> Value,
+    ) -> Self {
         let list: Vec<Value> = list.into_iter().map(of).collect();
         if list.is_empty() { self } else { self.with(name, list.into()) }
     }
@@ -87,7 +92,11 @@ pub(in super::super) fn request(names: &Names, resources: Vec<Value>) -> Value {
 }
 
 /// A resource with these scopes.
-pub(in super::super) fn of_resource(names: &Names, of: ResourceRef<'_>, scopes: Vec<Value>) -> Value {
+pub(in super::super) fn of_resource(
+    names: &Names,
+    of: ResourceRef<'_>,
+    scopes: Vec<Value>,
+) -> Value {
     let message = Message::default().with("resource", resource(of)).with(names[1], scopes.into());
     message.text("schemaUrl", of.schema_url()).done()
 }
@@ -107,8 +116,12 @@ fn any_value(value: ValueRef<'_>) -> Value {
         ValueRef::Int(value) => message.with("intValue", value.to_string().into()),
         ValueRef::Double(value) => message.with("doubleValue", double(value)),
         ValueRef::Bytes(bytes) => message.with("bytesValue", STANDARD.encode(bytes).into()),
-        ValueRef::Array(list) => message.with("arrayValue", Message::default().list("values", list, any_value).done()),
-        ValueRef::Map(list) => message.with("kvlistValue", Message::default().attributes("values", list).done()),
+        ValueRef::Array(list) => {
+            message.with("arrayValue", Message::default().list("values", list, any_value).done())
+        }
+        ValueRef::Map(list) => {
+            message.with("kvlistValue", Message::default().attributes("values", list).done())
+        }
     }
     .done()
 }
@@ -186,7 +199,8 @@ pub(in super::super) fn span(span: &Span) -> Value {
     if status.code == StatusCode::Unset && status.message.is_empty() {
         return message.done();
     }
-    let status = Message::default().text("message", status.message).number("code", status.code.number());
+    let status =
+        Message::default().text("message", status.message).number("code", status.code.number());
     message.with("status", status.done()).done()
 }
 
@@ -217,14 +231,18 @@ pub(in super::super) fn metric(of: MetricRef<'_>, points: &[&MetricPoint]) -> Va
         .text("unit", of.unit())
         .attributes("metadata", of.metadata());
     let data = Message::default().list("dataPoints", points, |point| self::point(point));
-    let counted = |data: Message, temporality: Temporality| data.number("aggregationTemporality", temporality.number());
+    let counted = |data: Message, temporality: Temporality| {
+        data.number("aggregationTemporality", temporality.number())
+    };
     let (name, data) = match of.kind() {
         MetricKind::Gauge => ("gauge", data),
         MetricKind::Sum { temporality, monotonic } => {
             ("sum", counted(data, temporality).flag("isMonotonic", monotonic))
         }
         MetricKind::Histogram { temporality } => ("histogram", counted(data, temporality)),
-        MetricKind::ExponentialHistogram { temporality } => ("exponentialHistogram", counted(data, temporality)),
+        MetricKind::ExponentialHistogram { temporality } => {
+            ("exponentialHistogram", counted(data, temporality))
+        }
         MetricKind::Summary => ("summary", data),
     };
     message.with(name, data.done()).done()
@@ -242,7 +260,12 @@ fn point(point: &MetricPoint) -> Value {
             return message;
         }
         let counts = Message::default().number("offset", buckets.offset);
-        message.with(name, counts.list("bucketCounts", &buckets.bucket_counts, |count| count.to_string().into()).done())
+        message.with(
+            name,
+            counts
+                .list("bucketCounts", &buckets.bucket_counts, |count| count.to_string().into())
+                .done(),
+        )
     };
     match point.value() {
         PointValue::Empty => message,
@@ -261,21 +284,24 @@ fn point(point: &MetricPoint) -> Value {
                 .double("sum", value.sum)
                 .number("scale", value.scale)
                 .long("zeroCount", value.zero_count);
-            let message = buckets(buckets(message, "positive", &value.positive), "negative", &value.negative);
-            message
-                .double("min", value.min)
-                .double("max", value.max)
-                .double("zeroThreshold", Some(value.zero_threshold).filter(|threshold| threshold.to_bits() != 0))
+            let message =
+                buckets(buckets(message, "positive", &value.positive), "negative", &value.negative);
+            message.double("min", value.min).double("max", value.max).double(
+                "zeroThreshold",
+                Some(value.zero_threshold).filter(|threshold| threshold.to_bits() != 0),
+            )
         }
         PointValue::Summary(value) => {
             let quantile = |one: &Quantile| {
-                Message::default().with("quantile", double(one.quantile)).with("value", double(one.value)).done()
+                Message::default()
+                    .with("quantile", double(one.quantile))
+                    .with("value", double(one.value))
+                    .done()
             };
-            message.long("count", value.count).double("sum", Some(value.sum).filter(|sum| sum.to_bits() != 0)).list(
-                "quantileValues",
-                &value.quantiles,
-                quantile,
-            )
+            message
+                .long("count", value.count)
+                .double("sum", Some(value.sum).filter(|sum| sum.to_bits() != 0))
+                .list("quantileValues", &value.quantiles, quantile)
         }
     }
     .done()

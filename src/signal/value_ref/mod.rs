@@ -7,7 +7,8 @@ mod traits;
 use super::value::{Attributes, KeyValue, Value};
 use crate::wire::{Fields, Raw, Writer, depth, field_of};
 
-/// A value, borrowed from the record that holds it, or from a [`Value`]. Copying one costs nothing; reading one allocates nothing.
+/// A value, borrowed from the record that holds it, or from a [`Value`]. Copying one costs nothing;
+/// reading one allocates nothing.
 ///
 /// Equal, hashed, displayed and serialised as the [`Value`] of the same content is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,13 +68,15 @@ impl<'a> ValueRef<'a> {
             ValueRef::Double(value) => Value::Double(value),
             ValueRef::Text(text) => Value::Text(text.into()),
             ValueRef::Bytes(bytes) => Value::Bytes(bytes.into()),
-            ValueRef::Array(values) => Value::Array(values.iter().map(ValueRef::to_value).collect()),
+            ValueRef::Array(values) => {
+                Value::Array(values.iter().map(ValueRef::to_value).collect())
+            }
             ValueRef::Map(entries) => Value::Map(entries.to_attributes()),
         }
     }
 
-    /// Writes it as an `AnyValue`, without the key of the field that holds it. What lies in lists and maps that count so much
-    /// already is left empty if no reader would follow.
+    /// Writes it as an `AnyValue`, without the key of the field that holds it. What lies in lists
+    /// and maps that count so much already is left empty if no reader would follow.
     pub(crate) fn write(self, depth: usize, writer: &mut Writer<'_>) {
         match self {
             ValueRef::Empty => {}
@@ -113,9 +116,11 @@ pub struct AttributeRef<'a> {
     pub value: ValueRef<'a>,
 }
 
-/// Named values in the order in which they came, borrowed from the record that holds them, or from [`Attributes`].
+/// Named values in the order in which they came, borrowed from the record that holds them, or from
+/// [`Attributes`].
 ///
-/// A list is gone through from its start each time: O(attributes) to find one, which for the few that a record has is fast.
+/// A list is gone through from its start each time: O(attributes) to find one, which for the few
+/// that a record has is fast.
 ///
 /// ```
 /// use slipring::LogRecord;
@@ -160,13 +165,14 @@ impl<'a> ValuesRef<'a> {
         Self(Values::Owned(values))
     }
 
-    /// Writes the fields of an `ArrayValue`, in lists and maps that count so much: see [`ValueRef::write`].
+    /// Writes the fields of an `ArrayValue`, in lists and maps that count so much: see
+    /// [`ValueRef::write`].
     pub(super) fn write(self, depth: usize, writer: &mut Writer<'_>) {
         match self.0 {
             Values::Wire(message) => writer.0.extend_from_slice(message),
-            Values::Owned(values) => {
-                values.iter().for_each(|value| writer.nested(1, |writer| ValueRef::from(value).write(depth, writer)))
-            }
+            Values::Owned(values) => values.iter().for_each(|value| {
+                writer.nested(1, |writer| ValueRef::from(value).write(depth, writer))
+            }),
         }
     }
 
@@ -227,7 +233,9 @@ impl<'a> AttributesRef<'a> {
     /// Returns the number of them. O(attributes).
     pub fn len(self) -> usize {
         match self.0 {
-            List::Wire(message, number) => Fields::of(message).filter(|field| field.number == number).count(),
+            List::Wire(message, number) => {
+                Fields::of(message).filter(|field| field.number == number).count()
+            }
             List::Owned(list) => list.len(),
         }
     }
@@ -243,7 +251,9 @@ impl<'a> AttributesRef<'a> {
     /// Copies them into [`Attributes`]. O(bytes), with an allocation for the list and for each
     /// name, text and list in it.
     pub fn to_attributes(self) -> Attributes {
-        self.iter().map(|one| KeyValue { key: one.key.into(), value: one.value.to_value() }).collect()
+        self.iter()
+            .map(|one| KeyValue { key: one.key.into(), value: one.value.to_value() })
+            .collect()
     }
 
     /// Writes them as a repeated field of this number.
@@ -258,7 +268,8 @@ impl<'a> AttributesRef<'a> {
                 .filter(|field| field.number == from)
                 .for_each(|field| writer.always_bytes(number, field.raw.bytes())),
             List::Owned(list) => {
-                list.iter().for_each(|one| AttributeRef::from(one).write_within(depth, number, writer));
+                list.iter()
+                    .for_each(|one| AttributeRef::from(one).write_within(depth, number, writer));
             }
         }
     }
@@ -287,7 +298,9 @@ impl<'a> Iterator for ValuesIter<'a> {
 
     fn next(&mut self) -> Option<ValueRef<'a>> {
         match &mut self.0 {
-            Iter::Wire(fields) => fields.find(|field| field.number == 1).map(|field| ValueRef::of(field.raw.bytes())),
+            Iter::Wire(fields) => {
+                fields.find(|field| field.number == 1).map(|field| ValueRef::of(field.raw.bytes()))
+            }
             Iter::Owned(values) => values.next().map(ValueRef::from),
         }
     }

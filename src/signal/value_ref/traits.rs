@@ -191,7 +191,8 @@ macro_rules! list {
 
         impl Eq for $list<'_> {}
 
-        /// In a length's place stands an end, since the length is not known without going through the list.
+        /// In a length's place stands an end, since the length is not known without going through
+        /// the list.
         impl Hash for $list<'_> {
             fn hash<H: Hasher>(&self, state: &mut H) {
                 self.iter().for_each(|one| (true, one).hash(state));
@@ -238,12 +239,17 @@ impl serde::Serialize for AttributesRef<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         /// Up to so many, each is compared with each: that takes less than a table of them.
         const FEW: usize = 16;
-        let is_repeated = |(place, name): (usize, &str)| self.iter().take(place).any(|other| other.key == name);
-        if self.iter().nth(FEW).is_none() && !self.iter().map(|one| one.key).enumerate().any(is_repeated) {
+        let is_repeated =
+            |(place, name): (usize, &str)| self.iter().take(place).any(|other| other.key == name);
+        if self.iter().nth(FEW).is_none()
+            && !self.iter().map(|one| one.key).enumerate().any(is_repeated)
+        {
             return serializer.collect_map(self.iter().map(|one| (one.key, one.value)));
         }
-        // Of one name the last: setting it again overwrites, says the specification, and an object has each name once.
-        let last: HashMap<&str, usize> = self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
+        // Of one name the last: setting it again overwrites, says the specification, and an object
+        // has each name once.
+        let last: HashMap<&str, usize> =
+            self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
         let each = self.iter().enumerate().filter(|(place, one)| last[one.key] == *place);
         serializer.collect_map(each.map(|(_, one)| (one.key, one.value)))
     }

@@ -19,7 +19,8 @@ pub fn height(panel: &Panel<'_>) -> u32 {
 }
 
 fn bottom(panel: &Panel<'_>) -> i32 {
-    let bars: usize = panel.series.iter().map(|series| series.figures.iter().flatten().count()).sum();
+    let bars: usize =
+        panel.series.iter().map(|series| series.figures.iter().flatten().count()).sum();
     let named = panel.cases.iter().filter(|case| !case.is_empty()).count();
     (bars + named) as i32 * BAR + panel.cases.len() as i32 * GAP
 }
@@ -29,8 +30,11 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     let width = area.dim_in_pixel().0 as i32;
     let (range, powers) = panel.reach();
     let place = |figure: f64| {
-        let share =
-            if powers { (figure / range.start).ln() / (range.end / range.start).ln() } else { figure / range.end };
+        let share = if powers {
+            (figure / range.start).ln() / (range.end / range.start).ln()
+        } else {
+            figure / range.end
+        };
         NAMES + (share.clamp(0.0, 1.0) * f64::from(width - NAMES - FIGURES)) as i32
     };
     area.draw(&Text::new(panel.title, (NAMES, 8), font(15)))?;
@@ -38,7 +42,11 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     for mark in marks(range.start, range.end, powers) {
         let x = place(mark);
         area.draw(&PathElement::new([(x, TITLE), (x, foot)], FAINT))?;
-        area.draw(&Text::new(short(mark), (x, foot + 4), font(11).pos(Pos::new(HPos::Center, VPos::Top))))?;
+        area.draw(&Text::new(
+            short(mark),
+            (x, foot + 4),
+            font(11).pos(Pos::new(HPos::Center, VPos::Top)),
+        ))?;
     }
     let mut top = TITLE;
     for (number, case) in panel.cases.iter().enumerate() {
@@ -72,11 +80,18 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
 fn marks(least: f64, most: f64, powers: bool) -> Vec<f64> {
     if powers {
         let first = least.log10().ceil() as i32;
-        return (first..).map(|power| 10_f64.powi(power)).take_while(|mark| *mark <= most).collect();
+        return (first..)
+            .map(|power| 10_f64.powi(power))
+            .take_while(|mark| *mark <= most)
+            .collect();
     }
     let rough = most / 5.0;
     let ten = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * ten).into_iter().find(|step| *step >= rough).unwrap_or(rough);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|times| times * ten)
+        .into_iter()
+        .find(|step| *step >= rough)
+        .unwrap_or(rough);
     (0..).map(|number| f64::from(number) * step).take_while(|mark| *mark <= most).collect()
 }
 

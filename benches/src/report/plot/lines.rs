@@ -30,7 +30,9 @@ where
         .y_label_area_size(58)
         .build_cartesian_2d((0..last).into_segmented(), y)?;
     let name = |at: &SegmentValue<i32>| match at {
-        SegmentValue::CenterOf(case) => panel.cases.get(*case as usize).map_or(String::new(), |case| case.to_string()),
+        SegmentValue::CenterOf(case) => {
+            panel.cases.get(*case as usize).map_or(String::new(), |case| case.to_string())
+        }
         SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
     };
     chart
@@ -48,7 +50,9 @@ where
         .draw()?;
     for series in &panel.series {
         let points = series.figures.iter().enumerate();
-        let points = points.filter_map(|(case, figure)| Some((SegmentValue::CenterOf(case as i32), figure.as_ref()?)));
+        let points = points.filter_map(|(case, figure)| {
+            Some((SegmentValue::CenterOf(case as i32), figure.as_ref()?))
+        });
         let medians: Vec<_> = points.clone().map(|(x, figure)| (x, figure.median)).collect();
         let style = series.colour.stroke_width(2);
         chart
@@ -60,7 +64,9 @@ where
                 PathElement::new([(x.clone(), figure.least), (x, figure.most)], series.colour)
             };
             chart.draw_series(points.map(least_to_most))?;
-            chart.draw_series(medians.into_iter().map(|point| Circle::new(point, 3, series.colour.filled())))?;
+            chart.draw_series(
+                medians.into_iter().map(|point| Circle::new(point, 3, series.colour.filled())),
+            )?;
         }
     }
     chart

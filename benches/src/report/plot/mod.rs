@@ -62,17 +62,23 @@ struct Figure {
 /// # Errors
 /// If the file can't be written.
 pub fn draw(file: &Path, table: &Table, origin: &Origin) -> Drawn {
-    let panels: Vec<Panel<'_>> = table.panels().into_iter().map(|title| Panel::of(table, title)).collect();
+    let panels: Vec<Panel<'_>> =
+        table.panels().into_iter().map(|title| Panel::of(table, title)).collect();
     let strips = panels.chunks(if panels.len() > 1 { 2 } else { 1 });
     let height = |strip: &[Panel<'_>]| match table.axis {
         Some(_) => lines::HEIGHT,
         None => strip.iter().map(bars::height).max().unwrap_or(0),
     };
-    let root = SVGBackend::new(file, (WIDTH, HEAD + strips.clone().map(height).sum::<u32>())).into_drawing_area();
+    let root = SVGBackend::new(file, (WIDTH, HEAD + strips.clone().map(height).sum::<u32>()))
+        .into_drawing_area();
     root.fill(&PAPER)?;
     root.draw(&Text::new(table.title.as_str(), (16, 12), font(20)))?;
     let way = if table.better == Better::More { "more is better" } else { "less is better" };
-    root.draw(&Text::new(format!("In {}; {way}. {}", table.unit, origin.brief()), (16, 40), font(12)))?;
+    root.draw(&Text::new(
+        format!("In {}; {way}. {}", table.unit, origin.brief()),
+        (16, 40),
+        font(12),
+    ))?;
     let mut rest = root.clone().margin(HEAD, 0, 0, 0);
     for strip in strips {
         let (area, below) = rest.split_vertically(height(strip));
@@ -107,7 +113,11 @@ impl<'a> Panel<'a> {
         for figure in figures.filter(|figure| figure.least > 0.0) {
             (least, most) = (least.min(figure.least), most.max(figure.most));
         }
-        if most > WIDE * least { (least / 1.6..most * 1.6, true) } else { (0.0..most.max(1e-9) * 1.15, false) }
+        if most > WIDE * least {
+            (least / 1.6..most * 1.6, true)
+        } else {
+            (0.0..most.max(1e-9) * 1.15, false)
+        }
     }
 }
 

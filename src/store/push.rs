@@ -1,0 +1,148 @@
+//! Pushing records into a store.
+
+use super::Store;
+use crate::engine::position::Position;
+use crate::engine::push::PrintCache;
+use crate::engine::ring::RecordMeta;
+use crate::engine::settings::OnFull;
+use crate::engine::tuning::PUSH_CHUNK;
+use crate::error::{BatchError, PushError, Rejection};
+use crate::signal::Signal;
+use std::slice;
+
+impl<T: Signal> Store<T> {
+    /// Puts a record into the store, and evicts the oldest record of its shard if that is full. The
+    /// record is visible to every query that begins after this returns.
+    ///
+    /// If records own memory, every eighth push also drops up to sixteen evicted records, unless a
+    /// hook or a stream receives them: the thread that frees the memory then often is the one that
+    /// allocates it again. The indexer drops what pushes leave within some milliseconds.
+    ///
+    /// Progress: lock-free and without an allocation while there is room. Without room, the push
+    /// does a small batch of the indexer's work itself. If that makes no room (because of a
+    /// suspended reader, a stalled push or a slow hook), the push waits or hands the record back,
+    /// as the builder's [`OnFull`] says. Inside a hook or a visit it never waits.
+    ///
+    /// # Errors
+    /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store
+    /// is shut down, the record's own methods panicked, or the record is [too
+    /// large](StoreBuilder::max_record_bytes).
+    #[inline]
+    pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
+        self.push_with(record, self.engine.on_full)
+    }
+
+    /// Pushes like [`push`](Store::push), but never waits.
+    ///
+    /// # Errors
+    /// The errors of `push`. If there is no room, [`Rejection::Full`], whatever the builder's
+    /// [`OnFull`] says.
+    #[inline]
+    pub fn try_push(&self, record: T) -> Result<Position, PushError<T>> {
+        self.push_with(record, OnFull::Reject)
+    }
+
+    #[inline(always)]
+    fn push_with(&self, mut record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
+        let engine = &*self.engine;
+        let meta = match engine.meta(&mut record) {
+            Ok(meta) => meta,
+            Err(reason) => return self.refuse(record, reason),
+        };
+        match engine.claim(slice::from_ref(&meta), on_full) {
+            Ok(claim) => {
+                engine.publish(claim, record, &meta);
+                Ok(Position::new(claim.shard, claim.first))
+            }
+            Err(reason) => self.refuse(record, reason),
+        }
+    }
+
+    /// Counts a rejected record and hands it back.
+    #[cold]
+    fn refuse(&self, record: T, reason: Rejection) -> Result<Position, PushError<T>> {
+        self.engine.reject(reason, 1);
+        Err(PushError { record, reason })
+    }
+
+    /// Puts many records into the store, in order. Returns how many there were. A batch is cheaper
+    /// than single pushes, because it claims several slots at once.
+    ///
+    /// Progress: as for [`push`](Store::push), for each claim.
+    ///
+    /// # Errors
+    /// [`BatchError`] hands back the records that were rejected. If the ring is full or the store
+    /// closed, these are all records from the first rejected one on. A record whose own methods
+    /// panic, or that is too large, is handed back alone.
+    pub fn push_batch(&self, batch: Vec<T>) -> Result<usize, BatchError<T>> {
+        let engine = &*self.engine;
+        let mut rest = batch.into_iter();
+        let mut accepted = 0;
+        let mut refused: Option<(Vec<T>, Rejection)> = None;
+        while !rest.as_slice().is_empty() {
+            let mut metas: [RecordMeta<T>; PUSH_CHUNK] = std::array::from_fn(|_| RecordMeta::new());
+            let (mut usable, mut unusable, mut cache) = (0, None, PrintCache::default());
+            for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
+                match engine.meta_next(record, &mut cache) {
+                    Ok(made) => *meta = made,
+                    Err(reason) => {
+                        unusable = Some(reason);
+                        break;
+                    }
+                }
+                usable += 1;
+            }
+            let mut done = 0;
+            while done < usable {
+                match engine.claim(&metas[done..usable], engine.on_full) {
+                    Ok(claim) => {
+                        engine.publish_all(claim, &mut rest, &metas[done..usable]);
+                        done += claim.count as usize;
+                    }
+                    Err(reason) => {
+                        let (mut rejected, _) = refused.unwrap_or((Vec::new(), reason));
+                        let before = rejected.len();
+                        rejected.extend(rest);
+                        engine.reject(reason, (rejected.len() - before) as u64);
+                        return Err(BatchError { accepted: accepted + done, rejected, reason });
+                    }
+                }
+            }
+            accepted += done;
+            if let Some(reason) = unusable
+                && let Some(record) = rest.next()
+            {
+                engine.reject(reason, 1);
+                let (rejected, last) = refused.get_or_insert_with(|| (Vec::new(), reason));
+                rejected.push(record);
+                *last = reason;
+            }
+        }
+        match refused {
+            None => Ok(accepted),
+            Some((rejected, reason)) => Err(BatchError { accepted, rejected, reason }),
+        }
+    }
+}
+
+impl<T: Signal> Extend<T> for Store<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
+        (&*self).extend(records);
+    }
+}
+
+/// The same as for [`Store`] by value.
+impl<T: Signal> Extend<T> for &Store<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
+        let mut records = records.into_iter().fuse();
+        loop {
+            // The iterator is user code: it runs before anything is claimed (invariant 5).
+            let chunk: Vec<T> = records.by_ref().take(256).collect();
+            if chunk.is_empty()
+                || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed)
+            {
+                return;
+            }
+        }
+    }
+}
