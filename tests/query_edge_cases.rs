@@ -178,3 +178,20 @@ fn a_child_that_ends_before_a_later_sibling_is_not_on_the_critical_path() {
         .collect();
     assert_eq!(path, [("root", 9), ("waited for", 80), ("root", 10)]);
 }
+
+#[test]
+fn an_answer_iterates_over_records_by_value_and_by_reference() {
+    let logs: slipring::Store<slipring::LogRecord> =
+        slipring::Store::builder().manual().build().unwrap();
+    let position = logs.push(slipring::LogRecord::default()).unwrap();
+    let answer = logs.query().collect().unwrap();
+    let mut seen = 0;
+    for record in &answer {
+        assert_eq!(record, &slipring::LogRecord::default());
+        seen += 1;
+    }
+    assert_eq!(seen, 1);
+    let positioned: Vec<_> = answer.clone().into_positioned().collect();
+    assert_eq!(positioned, [(position, slipring::LogRecord::default())]);
+    assert_eq!(answer.into_iter().count(), 1);
+}

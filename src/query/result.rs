@@ -123,17 +123,42 @@ impl<T> Answer<T> {
         self.records
     }
 
+    /// Iterates over the records with their positions, and hands them over.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// let position = logs.push(LogRecord::default())?;
+    /// let found: Vec<_> = logs.query().collect()?.into_positioned().collect();
+    /// assert_eq!(found, [(position, LogRecord::default())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_positioned(self) -> impl Iterator<Item = (Position, T)> {
+        self.positions.into_iter().zip(self.records)
+    }
+
     /// Iterates over the records.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.records.iter()
     }
 }
 
+/// Iterates over the records, as [`iter`](Answer::iter) and `for record in &answer` do.
 impl<T> IntoIterator for Answer<T> {
-    type Item = (Position, T);
-    type IntoIter = std::iter::Zip<std::vec::IntoIter<Position>, std::vec::IntoIter<T>>;
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.positions.into_iter().zip(self.records)
+        self.records.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Answer<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }

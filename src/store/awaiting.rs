@@ -3,7 +3,7 @@
 use crate::Position;
 use crate::engine::settings::OnFull;
 use crate::engine::state::Engine;
-use crate::error::{PushError, Rejection};
+use crate::error::{BatchError, PushError, Rejection};
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::sync::Ticket;
@@ -54,6 +54,49 @@ impl<T: Signal> Store<T> {
             record: Some(record),
             ticket: Ticket::default(),
             waited: false,
+        }
+    }
+}
+
+impl<T: Signal> Store<T> {
+    /// Pushes a batch like [`push_batch`](Store::push_batch). Where that would block its thread, the
+    /// task waits, as [`push_async`](Store::push_async) does. Returns how many records were pushed.
+    ///
+    /// Each record is pushed by itself, so this costs as much as so many calls of `push_async`. If
+    /// the future is dropped before it is ready, the records that it has not pushed are dropped.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// let pushed = logs.push_batch_async(vec![LogRecord::default(); 3]);
+    /// assert_eq!(futures::executor::block_on(pushed)?, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of `push_batch`, except [`Rejection::Full`].
+    pub async fn push_batch_async(&self, batch: Vec<T>) -> Result<usize, BatchError<T>> {
+        let (mut accepted, mut rest) = (0, batch.into_iter());
+        let mut refused: Option<(Vec<T>, Rejection)> = None;
+        while let Some(record) = rest.next() {
+            match self.push_async(record).await {
+                Ok(_) => accepted += 1,
+                Err(PushError { record, reason }) => {
+                    let (rejected, last) = refused.get_or_insert_with(|| (Vec::new(), reason));
+                    rejected.push(record);
+                    *last = reason;
+                    if reason == Rejection::Closed {
+                        self.engine().reject(reason, rest.len() as u64);
+                        rejected.extend(rest);
+                        break;
+                    }
+                }
+            }
+        }
+        match refused {
+            None => Ok(accepted),
+            Some((rejected, reason)) => Err(BatchError { accepted, rejected, reason }),
         }
     }
 }

@@ -54,6 +54,11 @@ pub struct TelemetryBuilder {
     metrics: usize,
     on_full: OnFull,
     max_age: Option<Duration>,
+    max_bytes: Option<usize>,
+    max_record_bytes: Option<usize>,
+    shards: Option<usize>,
+    spare_slots: Option<usize>,
+    error_percent: Option<u8>,
     manual: bool,
 }
 
@@ -82,6 +87,11 @@ impl Telemetry {
             metrics: MetricPoint::DEFAULT_CAPACITY,
             on_full: OnFull::default(),
             max_age: None,
+            max_bytes: None,
+            max_record_bytes: None,
+            shards: None,
+            spare_slots: None,
+            error_percent: None,
             manual: false,
         }
     }
@@ -218,6 +228,50 @@ impl TelemetryBuilder {
         self
     }
 
+    /// See [`StoreBuilder::max_bytes`](crate::StoreBuilder::max_bytes). Each of the three stores may
+    /// keep so many bytes.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// See [`StoreBuilder::max_record_bytes`](crate::StoreBuilder::max_record_bytes). The limit
+    /// applies to all three stores.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.max_record_bytes = Some(bytes);
+        self
+    }
+
+    /// See [`StoreBuilder::shards`](crate::StoreBuilder::shards). Each of the three stores has so
+    /// many shards.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// See [`StoreBuilder::spare_slots`](crate::StoreBuilder::spare_slots). The number applies to
+    /// each shard of all three stores.
+    pub fn spare_slots(mut self, slots: usize) -> Self {
+        self.spare_slots = Some(slots);
+        self
+    }
+
+    /// Reserves a percentage of the spans and of the log records for
+    /// [errors](crate::StoreBuilder::error_class), from 1 to 99. Metric points are no errors.
+    ///
+    /// ```
+    /// use slipring::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder().traces(1_000).error_percent(10).build()?;
+    /// let errors = telemetry.traces().stats().class.expect("there is a class for errors");
+    /// assert_eq!(errors.capacity, 100);
+    /// # Ok::<(), slipring::error::BuildError>(())
+    /// ```
+    pub fn error_percent(mut self, percent: u8) -> Self {
+        self.error_percent = Some(percent);
+        self
+    }
+
     /// See [`StoreBuilder::manual`](crate::StoreBuilder::manual).
     pub fn manual(mut self) -> Self {
         self.manual = true;
@@ -231,14 +285,33 @@ impl TelemetryBuilder {
     /// built.
     pub fn build(self) -> Result<Telemetry, BuildError> {
         Ok(Telemetry::new(
-            self.store(self.traces)?,
-            self.store(self.logs)?,
-            self.store(self.metrics)?,
+            self.store(self.traces, self.error_percent)?,
+            self.store(self.logs, self.error_percent)?,
+            self.store(self.metrics, None)?,
         ))
     }
 
-    fn store<T: Signal>(&self, capacity: usize) -> Result<Store<T>, BuildError> {
+    fn store<T: Signal>(
+        &self,
+        capacity: usize,
+        error_percent: Option<u8>,
+    ) -> Result<Store<T>, BuildError> {
         let mut builder = Store::builder().capacity(capacity).on_full(self.on_full);
+        if let Some(percent) = error_percent {
+            builder = builder.error_class((capacity as u128 * u128::from(percent) / 100) as usize);
+        }
+        if let Some(bytes) = self.max_bytes {
+            builder = builder.max_bytes(bytes);
+        }
+        if let Some(bytes) = self.max_record_bytes {
+            builder = builder.max_record_bytes(bytes);
+        }
+        if let Some(shards) = self.shards {
+            builder = builder.shards(shards);
+        }
+        if let Some(slots) = self.spare_slots {
+            builder = builder.spare_slots(slots);
+        }
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);
         }

@@ -395,7 +395,7 @@ impl Pair {
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
         assert!(!answer.report.cut, "nothing is evicted while this thread looks");
-        assert_eq!(answer.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(answer.into_positioned().collect::<Vec<_>>(), expected);
     }
 
     /// Which records meet an ask's conditions, whatever the bookmarks say.
@@ -485,7 +485,7 @@ impl Pair {
         };
         let answer = with_order(build(ask)).unwrap();
         let report = answer.report.clone();
-        assert_eq!(answer.into_iter().collect::<Vec<_>>(), expected, "{report:?}");
+        assert_eq!(answer.into_positioned().collect::<Vec<_>>(), expected, "{report:?}");
         assert_eq!(report.shown as usize, expected.len());
         assert!(!report.cut && report.next.is_none(), "{report:?}");
         let bounded = since.is_some();
@@ -508,7 +508,7 @@ impl Pair {
             assert!(page.len() <= limit);
             missed += page.report.missed;
             let next = page.report.next.clone();
-            pages.extend(page);
+            pages.extend(page.into_positioned());
             let Some(next) = next else { break };
             page = build(ask).after(&next).limit(limit).collect().unwrap();
         }
