@@ -15,10 +15,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use slipring::otlp::Encoding;
 use slipring::{
-    Answer, KeyCount, LogRecord, MetricPoint, PathSegment, Position, Series, ServiceCounts, Signal, Span, Store,
-    Telemetry, TraceOrder, TraceSummary, TraceTelemetry,
+    Answer, KeyCount, LogRecord, MetricPoint, PathSegment, Position, Report, Series, ServiceCall, ServiceCounts,
+    ServiceNode, Signal, Span, Store, Telemetry, TraceOrder, TraceSummary, TraceTelemetry,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A question is asked in its URL, or in a body.
@@ -41,6 +42,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/keys/{signal}/{index}", get(keys))
         .route("/api/audit", get(audit))
         .route("/api/stats", get(stats))
+        .route("/api/server", get(server))
 }
 
 /// What there is to ask.
@@ -52,11 +54,12 @@ fn directory() -> Value {
         "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
         "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
         "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it; the id in either case, with or without dashes and leading zeros",
-        "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node",
+        "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node; durations in nanoseconds",
         "/api/series": "series of metrics, by parameters of metric points; limit; `left_out` says how many others there are",
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
         "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
+        "/api/server": "the program's version, where it takes OTLP, and what became of the requests that it got",
         "/api/audit": "checks every index and slot against the records; while it runs, records come in more slowly",
         "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
         "conditions of all these": {
@@ -257,8 +260,36 @@ async fn trace(State(app): State<Arc<App>>, Path(id): Path<String>, given: Given
 
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let asked = Asked::read::<Span>(&given.read()?, &[]).map_err(Problem::Bad)?;
-    find(app, move |telemetry| Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response()))
-        .await
+    find(app, move |telemetry| {
+        let graph = asked.conditions(telemetry.traces().query()).service_graph()?;
+        let calls = graph.calls.iter().map(OneCall::of).collect();
+        let told = Graph { services: &graph.services, calls, unlinked: graph.unlinked, report: &graph.report };
+        Ok(Json(told).into_response())
+    })
+    .await
+}
+
+/// A graph, with how long calls took instead of each one's duration.
+#[derive(Serialize)]
+struct Graph<'a> {
+    services: &'a [ServiceNode],
+    calls: Vec<OneCall<'a>>,
+    unlinked: u64,
+    report: &'a Report,
+}
+
+#[derive(Serialize)]
+struct OneCall<'a> {
+    #[serde(flatten)]
+    call: &'a ServiceCall,
+    p50: u64,
+    p99: u64,
+}
+
+impl<'a> OneCall<'a> {
+    fn of(call: &'a ServiceCall) -> Self {
+        Self { call, p50: call.latency(0.5), p99: call.latency(0.99) }
+    }
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
@@ -304,6 +335,26 @@ struct Services {
 async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     none(given)?;
     Ok(Json(app.telemetry.stats()).into_response())
+}
+
+async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let counts = &app.counts;
+    let listens = app.listens.get();
+    let told = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "grpc": listens.map(|[grpc, _]| grpc.to_string()),
+        "http": listens.map(|[_, http]| http.to_string()),
+        "requests": {
+            "taken": of(&counts.taken),
+            "refused": of(&counts.refused),
+            "overloaded": of(&counts.overloaded),
+            "in_flight": app.in_flight(),
+            "rejected_records": of(&counts.rejected_records),
+        },
+    });
+    Ok(Json(told).into_response())
 }
 
 async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {

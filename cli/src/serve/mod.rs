@@ -13,6 +13,7 @@ mod line;
 mod listen;
 mod otlp;
 mod own;
+mod page;
 mod peer;
 mod process;
 mod socket;
@@ -142,6 +143,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .merge(api::routes())
         .merge(tail::routes(stopped))
         .merge(own::routes())
+        .merge(page::routes())
         .fallback(own::not_found)
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
