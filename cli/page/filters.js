@@ -33,12 +33,12 @@ const isOf = (field, name) => name === field.name || (field.signs && name.replac
  * what may be given several times. Changes lead to another address of the view.
  */
 export function filters(view, fields, actions = []) {
-  const chips = h("div", { class: "chips", "aria-label": "Conditions" });
+  const chips = h("div", { class: "chips", role: "group", "aria-label": "Conditions" });
   const inputs = new Map();
   let params = new URLSearchParams();
 
   const change = (field, text) => {
-    if (!field.many && text === shown(params, field.name)) return;
+    if (field.many ? text === "" : text === shown(params, field.name)) return;
     const kept = [...params].filter(([name]) => name !== "after" && (field.many || !isOf(field, name)));
     if (text !== "") kept.push(meant(field, text));
     go(to(view, kept));

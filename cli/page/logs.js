@@ -165,8 +165,7 @@ function row(log) {
   const text = display(log.body) || log.event_name;
   const details = h("details", { class: `log ${level(log.severity)}` }, h("summary", null,
     h("time", { title: utc(time) }, clock(time)), h("span", { class: "severity" }, severityName(log.severity)),
-    h("span", { class: "service", css: { "--hue": hue(service) } }, short(service || "no service", 40)), h("span", { class: "body" }, short(text, 1000)),
-    log.trace_id && h("a", { href: to(["trace", log.trace_id], log.span_id ? { span: log.span_id } : {}) }, "trace")));
+    h("span", { class: "service", css: { "--hue": hue(service) } }, short(service || "no service", 40)), h("span", { class: "body" }, short(text, 1000))));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const facts = [["Time", utc(log.time_unix_nanos)], ["Observed", utc(log.observed_unix_nanos)], ["Severity", `${log.severity} ${log.severity_text}`], ["Event", log.event_name], ["Trace", log.trace_id], ["Span", log.span_id]];
@@ -174,5 +173,6 @@ function row(log) {
       h("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
       section(`Attributes (${Object.keys(log.attributes).length})`, true, attributes(log.attributes, "record", "logs")), origin(log, "logs"), raw(log, "The log record")));
   });
-  return h("li", null, details);
+  const trace = log.trace_id && h("a", { class: "trace", href: to(["trace", log.trace_id], log.span_id ? { span: log.span_id } : {}) }, "trace");
+  return h("li", null, details, trace);
 }

@@ -134,8 +134,19 @@ mod tests {
     #[test]
     fn no_file_makes_markup_of_text_or_holds_code_of_its_own() {
         let never = [
-            "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function",
-            "createContextualFragment", "style=\"", "onclick=", "javascript:", "<style", "srcdoc",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "DOMParser",
+            "eval(",
+            "new Function",
+            "createContextualFragment",
+            "style=\"",
+            "onclick=",
+            "javascript:",
+            "<style",
+            "srcdoc",
         ];
         for file in FILES {
             for word in never {
