@@ -78,9 +78,9 @@ export function arrows(list, selector) {
   });
 }
 
-/** A table's head and rows. */
+/** A table's head and rows; a head that begins with `#` is over numbers. */
 export function table(heads, rows, properties) {
-  const head = heads.map((head) => h("th", { scope: "col", class: head.startsWith("#") ? "number" : null }, head.replace("#", "")));
+  const head = heads.map((head) => (head ? h("th", { scope: "col", class: head.startsWith("#") ? "number" : null }, head.replace("#", "")) : h("td")));
   const isNumber = heads.map((head) => head.startsWith("#"));
   const cells = (row) => row.map((cell, at) => h("td", { class: isNumber[at] ? "number" : null }, cell));
   return h("table", properties, h("thead", null, h("tr", null, head)),

@@ -69,6 +69,6 @@ export function drawing(services, calls) {
       s("rect", { width: WIDTH, height: HEIGHT, rx: node.kind && node.kind !== "service" ? 16 : 4 }),
       s("text", { x: WIDTH / 2, y: 15 }, short(node.service || "no name", 21)),
       s("text", { class: "small", x: WIDTH / 2, y: 28 }, node.spans ? `${count(node.spans)} spans${node.errors ? `, ${percent(node.errors, node.spans)} failed` : ""}` : (node.kind ?? "").replaceAll("_", " ")))));
-  return s("svg", { viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, role: "img", "aria-label": `${nodes.length} services and ${edges.length} kinds of calls; the tables below have them all` },
+  return s("svg", { viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, role: "group", "aria-label": `${nodes.length} services and ${edges.length} kinds of calls; the tables below have them all` },
     s("defs", null, s("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, s("path", { class: "arrow", d: "M0,0 L8,4 L0,8 z" }))), lines, boxes);
 }

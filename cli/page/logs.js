@@ -17,6 +17,7 @@ const MOST = 1000;
 const WAITING = 5000;
 
 const FIELDS = [
+  { name: "order", label: "Order", options: [["", "newest, live"], ["latest", "latest by time"], ["earliest", "earliest by time"], ["oldest", "oldest"]] },
   { name: "min_severity", label: "At least", options: [["", "any severity"], ["debug", "debug"], ["info", "info"], ["warn", "warn"], ["error", "error"], ["fatal", "fatal"]] },
   { name: "service", label: "Service", keys: "logs/service", signs: true, placeholder: "cart, !cart, c*" },
   { name: "body", label: "Text", many: true, size: 24, search: true, placeholder: "failed, or *time?out*", title: "A pattern with * and ?; plain text is looked for anywhere. Enter adds a condition" },
@@ -115,7 +116,8 @@ export function open(main, route) {
 
   async function ask() {
     waiting = []; lost = 0; left = 0; missed = 0; seen = new Set();
-    const isLive = params.get("live") !== "0" && !params.has("after");
+    const isLive = params.get("live") !== "0" && !params.has("after") && !params.has("order");
+    live.disabled = params.has("order");
     live.checked = isLive;
     if (isLive && !document.hidden) follow(); else stop();
     try {

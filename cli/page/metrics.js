@@ -4,6 +4,7 @@ import { Asker, ask as askOnce, isAborted } from "./api.js";
 import { chart } from "./chart.js";
 import { arrows, h, put, table } from "./dom.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
+import { paced } from "./live.js";
 import { count, counted, measured } from "./numbers.js";
 import { curve, modes } from "./points.js";
 import { raw } from "./record.js";
@@ -15,6 +16,8 @@ export const title = "Metrics";
 
 /** Curves in a chart: more can't be told apart. The table has all. */
 const CURVES = 20;
+/** Points of each curve, the latest: more are no wider than a dot each. */
+const POINTS = 400;
 
 const FIELDS = [
   { name: "service", label: "Service", keys: "metrics/service", signs: true, placeholder: "cart, !cart, c*" },
@@ -25,7 +28,7 @@ const FIELDS = [
 
 export function open(main, route) {
   const asker = new Asker();
-  let params = route.params, isBusy = false, names = [], drawn = "";
+  let params = route.params, names = [], drawn = "";
 
   const field = h("input", { type: "search", placeholder: "Filter names", "data-search": true, "aria-label": "Filter names", on: { input: () => list() } });
   const all = h("ul", { class: "names" });
@@ -55,7 +58,6 @@ export function open(main, route) {
   }
 
   async function ask() {
-    isBusy = true;
     try {
       await askNames();
       const name = params.get("name");
@@ -64,19 +66,18 @@ export function open(main, route) {
         put(plot); put(rows); put(report);
         return;
       }
-      const told = await asker.ask("/api/series", [...[...params].filter(([name]) => name !== "show"), ...(params.has("limit") ? [] : [["limit", "50"]])]);
+      const told = await asker.ask("/api/series", [...[...params].filter(([name]) => name !== "show"), ...(params.has("limit") ? [] : [["limit", "50"]]), ["points", String(POINTS)]]);
       draw(told);
     } catch (error) {
       if (!isAborted(error)) refuse(report, error);
-    } finally {
-      isBusy = false;
     }
   }
 
   function draw(told) {
     const series = told.answer.series;
     const points = series.reduce((sum, one) => sum + one.series.points.length, 0);
-    tell(report, told, `${counted(series.length, "series", "series")} of ${counted(points, "point")}${told.answer.left_out ? `; ${count(told.answer.left_out)} series left out by the limit` : ""}`);
+    const earlier = series.reduce((sum, one) => sum + one.points_left_out, 0);
+    tell(report, told, `${counted(series.length, "series", "series")} of ${counted(points, "point")}${told.answer.left_out ? `; ${count(told.answer.left_out)} series left out by the limit` : ""}${earlier ? `; ${counted(earlier, "earlier point")} not drawn` : ""}`);
     if (!series.length) {
       put(heading, h("h2", null, params.get("name")), h("p", { class: "none" }, "No series fits."));
       put(plot); put(rows);
@@ -103,9 +104,10 @@ export function open(main, route) {
       measured(one.rate), measured(one.median), measured(one.p99), [exemplars(one.series), raw(one.series.points.at(-1), "Last point")]])));
   }
 
+  const again = paced(ask);
   const came = () => {
     // What is being read stays as it is.
-    if (!isBusy && !rows.querySelector("details[open]") && !plot.matches(":hover")) ask();
+    if (!rows.querySelector("details[open]") && !plot.matches(":hover")) again();
   };
   window.addEventListener("came", came);
   form.update(params);

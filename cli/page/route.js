@@ -17,13 +17,7 @@ export function to(parts, params = {}) {
   return `#/${[].concat(parts).map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
 }
 
-/** Goes there; with `replace`, without a step for the browser's way back. */
-export function go(address, replace = false) {
-  if (address === location.hash) return;
-  if (replace) {
-    history.replaceState(null, "", address);
-    window.dispatchEvent(new HashChangeEvent("hashchange"));
-  } else {
-    location.hash = address;
-  }
+/** Goes there. */
+export function go(address) {
+  if (address !== location.hash) location.hash = address;
 }

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { h, put, table } from "./dom.js";
 import { drawing } from "./drawing.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
+import { paced } from "./live.js";
 import { count, counted, duration, percent } from "./numbers.js";
 import { refuse, tell } from "./report.js";
 import { to } from "./route.js";
@@ -60,7 +61,8 @@ export function open(main, route) {
     if (!all.length) put(calls);
   }
 
-  const came = () => { if (!main.contains(document.activeElement) || document.activeElement === main) ask_(); };
+  const again = paced(ask_);
+  const came = () => { if (!main.contains(document.activeElement) || document.activeElement === main) again(); };
   window.addEventListener("came", came);
   form.update(params);
   ask_();

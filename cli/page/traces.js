@@ -5,6 +5,7 @@ import { arrows, button, h, put } from "./dom.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
 import * as first from "./first.js";
 import { isEmpty, stats } from "./holdings.js";
+import { paced } from "./live.js";
 import { clock, count, counted, duration, utc } from "./numbers.js";
 import { refuse, tell } from "./report.js";
 import { go, to } from "./route.js";
@@ -95,9 +96,10 @@ export function open(main, route) {
       h("td", { class: "services" }, short(trace.services.join(", "), 120)));
   }
 
+  const again = paced(ask);
   const came = () => {
-    const isBusy = chosen || isPaused || document.hidden || String(getSelection());
-    if (!isBusy) ask();
+    const isRead = chosen || isPaused || document.hidden || String(getSelection());
+    if (!isRead) again();
   };
   window.addEventListener("came", came);
   form.update(params);

@@ -120,6 +120,32 @@ fn the_server_says_what_it_is_and_the_graph_how_long_calls_took() {
     assert_eq!(server.get("/api/server?x=1").status, 400);
 }
 
+#[test]
+fn a_series_is_shown_with_its_latest_points_and_what_is_left_out() {
+    let server = Server::start(&[]);
+    let point = |number: u64| {
+        let time = 1_700_000_000_000_000_000 + number * 1_000_000_000;
+        format!(r#"{{"startTimeUnixNano":"1700000000000000000","timeUnixNano":"{time}","asInt":"{}"}}"#, 2 * number)
+    };
+    let points = (1..=5).map(point).collect::<Vec<_>>().join(",");
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"a","sum":{{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{points}]}}}}]}}]}}]}}"#
+    );
+    assert_eq!(server.post("/v1/metrics", "application/json", body.as_bytes()).status, 200);
+    let ask = |parameters: &str| server.ask(&format!("/api/series?name=a{parameters}"))["series"][0].clone();
+    let (all, some) = (ask(""), ask("&points=2"));
+    let values = |series: &serde_json::Value| -> Vec<u64> {
+        let points = series["series"]["points"].as_array().unwrap();
+        points.iter().map(|point| point["value"]["int"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((values(&all), &all["points_left_out"]), (vec![2, 4, 6, 8, 10], &0.into()));
+    assert_eq!((values(&some), &some["points_left_out"]), (vec![8, 10], &3.into()));
+    assert_eq!(all["rate"], some["rate"]);
+    for wrong in ["0", "-1", "all", "2&points=3"] {
+        assert_eq!(server.get(&format!("/api/series?name=a&points={wrong}")).status, 400, "{wrong}");
+    }
+}
+
 /// Runs it; why that failed.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;

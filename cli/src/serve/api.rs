@@ -55,7 +55,7 @@ fn directory() -> Value {
         "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
         "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it; the id in either case, with or without dashes and leading zeros",
         "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node; durations in nanoseconds",
-        "/api/series": "series of metrics, by parameters of metric points; limit; `left_out` says how many others there are",
+        "/api/series": "series of metrics, by parameters of metric points; limit; points, the latest of each, at most; `left_out` and `points_left_out` say how many others there are",
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
         "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
@@ -293,12 +293,20 @@ impl<'a> OneCall<'a> {
 }
 
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<MetricPoint>(&given.read()?, &["limit"]).map_err(Problem::Bad)?;
+    let given = given.read()?;
+    let asked = Asked::read::<MetricPoint>(&given, &["limit", "points"]).map_err(Problem::Bad)?;
+    let most = given.iter().find(|(name, _)| name == "points").map(|(_, points)| points.as_str());
+    let most = most.map_or(Ok(usize::MAX), |points| {
+        let most = points.parse().ok().filter(|&most| most > 0);
+        most.ok_or_else(|| Problem::Bad(format!("points={points}: give a number from 1 on")))
+    })?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
         series.truncate(asked.limit());
-        let told = AllSeries { series: series.iter().map(OneSeries::of).collect(), left_out: all - series.len() };
+        let left_out = all - series.len();
+        let told =
+            AllSeries { series: series.iter_mut().map(|series| OneSeries::of(series, most)).collect(), left_out };
         Ok(Json(told).into_response())
     })
     .await
@@ -313,17 +321,23 @@ struct AllSeries<'a> {
 #[derive(Serialize)]
 struct OneSeries<'a> {
     series: &'a Series,
+    /// Of its earlier points, how many are not told.
+    points_left_out: usize,
     rate: Option<Value>,
     median: Option<Value>,
     p99: Option<Value>,
 }
 
 impl<'a> OneSeries<'a> {
-    fn of(series: &'a Series) -> Self {
+    /// With its latest points, at most so many; what is worked out is of all.
+    fn of(series: &'a mut Series, most: usize) -> Self {
         // What is no number in JSON is in text, as in the points.
         let plain = |number: f64| slipring::Value::Double(number);
         let told = |number: Option<f64>| number.and_then(|number| serde_json::to_value(plain(number)).ok());
-        Self { series, rate: told(series.rate()), median: told(series.quantile(0.5)), p99: told(series.quantile(0.99)) }
+        let (rate, median, p99) = (told(series.rate()), told(series.quantile(0.5)), told(series.quantile(0.99)));
+        let points_left_out = series.points.len().saturating_sub(most);
+        series.points.drain(..points_left_out);
+        Self { series, points_left_out, rate, median, p99 }
     }
 }
 
