@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { button, copy, h, put, say } from "./dom.js";
 import { asEvents, asOtlp } from "./export.js";
+import { paced } from "./live.js";
 import { clock, count, counted, duration, utc } from "./numbers.js";
 import { Overview } from "./overview.js";
 import { section } from "./record.js";
@@ -18,22 +19,45 @@ export const title = "Trace";
 /** What one download holds at the most. */
 const MOST = 10_000;
 
-export function open(main, route) {
-  const id = route.parts[1] ?? "";
+export function open(main, { parts }) {
+  const id = parts[1] ?? "";
   const report = h("p", { class: "report" }, "…");
   put(main, h("p", null, h("a", { href: to("traces") }, "← Traces")), h("h1", null, "Trace ", h("code", null, id)), report);
-  let shown = null, isClosed = false;
+  const news = h("p", { role: "status" });
+  let shown = null, held = null, isClosed = false;
 
-  ask(`/api/traces/${encodeURIComponent(id)}`).then((told) => {
-    if (isClosed) return;
-    shown = show(main, told, id, route.params);
-    tell(report, { ...told }, `${counted(told.answer.trace?.spans.length ?? 0, "span")}, ${counted(told.answer.logs.length, "log record")}, ${counted(told.answer.exemplars.length, "exemplar")}`);
-    main.append(report);
-  }, (error) => refuse(report, error));
+  async function load() {
+    try {
+      const told = await ask(`/api/traces/${encodeURIComponent(id)}`);
+      if (isClosed) return;
+      const { trace, logs, exemplars } = told.answer;
+      shown?.close();
+      shown = show(main, told, id, read().params);
+      held = (trace?.spans.length ?? 0) + (trace?.duplicates ?? 0);
+      tell(report, told, `${counted(trace?.spans.length ?? 0, "span")}, ${counted(logs.length, "log record")}, ${counted(exemplars.length, "exemplar")}`);
+      put(news);
+      main.querySelector("h1").after(news);
+      main.append(report);
+    } catch (error) {
+      if (!isClosed) refuse(report, error);
+    }
+  }
+
+  /** What is being read stays as it is; that there is more, or less, is said. */
+  const look = paced(async () => {
+    if (held === null || isClosed) return;
+    const { count: now } = (await ask("/api/count/spans", { trace: id })).answer;
+    const change = now > held ? `${counted(now - held, "span")} more came in since this was shown.` : `${counted(held - now, "span")} of it left the store since this was shown.`;
+    put(news, now !== held && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
+  });
+  const came = () => look().catch(() => {});
+  window.addEventListener("came", came);
+  load();
   return {
     update: (now) => shown?.update(now.params),
     close: () => {
       isClosed = true;
+      window.removeEventListener("came", came);
       shown?.close();
     },
   };

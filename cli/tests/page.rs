@@ -116,6 +116,9 @@ fn the_server_says_what_it_is_and_the_graph_how_long_calls_took() {
     assert_eq!((&call["caller"], &call["callee"]), (&"web".into(), &"cart".into()), "{graph}");
     assert!(call["p50"].as_u64().is_some_and(|nanos| nanos > 0) && call["p50"] == call["p99"], "{graph}");
     assert!(graph["report"]["looked_at"].is_u64(), "{graph}");
+    let traces = server.ask("/api/traces?service=cart");
+    assert_eq!((&traces["report"]["led_by"], &traces["report"]["cut"]), (&"service".into(), &false.into()), "{traces}");
+    assert!(traces["report"].get("next").is_none(), "{traces}");
     assert!(server.ask("/api").as_object().unwrap().contains_key("/api/server"));
     assert_eq!(server.get("/api/server?x=1").status, 400);
 }

@@ -52,7 +52,7 @@ fn directory() -> Value {
         "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern)",
         "/api/metrics": "metric points: name, service, type",
         "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
-        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
+        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out, `report` how spans that fit were found",
         "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it; the id in either case, with or without dashes and leading zeros",
         "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node; durations in nanoseconds",
         "/api/series": "series of metrics, by parameters of metric points; limit; points, the latest of each, at most; `left_out` and `points_left_out` say how many others there are",
@@ -159,6 +159,16 @@ async fn records<T: Asking>(State(app): State<Arc<App>>, given: Given, store: St
 
 // Answers are written as they are, not by way of values, which would take their bytes several times.
 
+/// A report, without where to go on.
+fn of_report(report: &Report) -> Fallible<Value> {
+    let mut told = serde_json::to_value(report)?;
+    if let Some(told) = told.as_object_mut() {
+        told.remove("next");
+        told.remove("bookmark");
+    }
+    Ok(told)
+}
+
 /// A page, with the token of the next one.
 #[derive(Serialize)]
 struct Page<'a, T> {
@@ -170,12 +180,8 @@ struct Page<'a, T> {
 
 impl<'a, T: Asking> Page<'a, T> {
     fn of(answer: &'a Answer<T>) -> Fallible<Self> {
-        let mut report = serde_json::to_value(&answer.report)?;
         let next = answer.report.next.as_ref().map(token).transpose()?;
-        if let Some(report) = report.as_object_mut() {
-            report.remove("next");
-            report.remove("bookmark");
-        }
+        let report = of_report(&answer.report)?;
         Ok(Self { next, positions: &answer.positions, records: &answer.records, report })
     }
 }
@@ -219,10 +225,11 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         if let Some(least) = at_least {
             traces = traces.at_least(least);
         }
-        let mut traces = traces.limit(asked.limit() + 1).collect()?;
+        let (mut traces, report) = traces.limit(asked.limit() + 1).collect_with_report()?;
         let more = traces.len() > asked.limit();
         traces.truncate(asked.limit());
-        Ok(Json(Traces { traces, more }))
+        let report = of_report(&report).map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Json(Traces { traces, more, report }))
     })
     .await
 }
@@ -232,6 +239,8 @@ struct Traces {
     traces: Vec<TraceSummary>,
     /// Whether the limit left some out.
     more: bool,
+    /// Of the search for spans that fit.
+    report: Value,
 }
 
 /// A trace with what is worked out from it.

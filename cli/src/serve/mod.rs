@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-/// Takes OTLP from clients into memory, and answers questions about it.
+/// Takes OTLP from clients into memory, and answers questions about it, also on a page for browsers.
 ///
 /// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or packed by gzip, deflate or zstd) and the query API on port 4318, on this
 /// machine only unless told otherwise. A full store evicts its oldest records and never refuses a sender; where more comes in at once than may, the
@@ -205,6 +205,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
+    tracing::info!("the page is at {}", page::address(http_at));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {},

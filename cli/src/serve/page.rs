@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A file of the page.
@@ -77,6 +78,12 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { send(INDEX, &headers) }))
         .route("/page/{name}", get(|Path(name): Path<String>, headers: HeaderMap| async move { send(&name, &headers) }))
+}
+
+/// Where a browser finds it: on all addresses also means this machine's.
+pub fn address(listens: SocketAddr) -> String {
+    let port = listens.port();
+    if listens.ip().is_unspecified() { format!("http://localhost:{port}/") } else { format!("http://{listens}/") }
 }
 
 impl File {
@@ -178,6 +185,15 @@ mod tests {
                 assert!(names.contains(name), "{} names {name}, which is not there", file.name);
             }
         }
+    }
+
+    #[test]
+    fn the_address_is_one_that_a_browser_takes() {
+        let address = |text: &str| address(text.parse().unwrap());
+        assert_eq!(address("0.0.0.0:4318"), "http://localhost:4318/");
+        assert_eq!(address("[::]:4318"), "http://localhost:4318/");
+        assert_eq!(address("127.0.0.1:80"), "http://127.0.0.1:80/");
+        assert_eq!(address("[::1]:4318"), "http://[::1]:4318/");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const VIEWS = ["#/traces", "#/logs", "#/metrics?name=http.server.request.duratio
 function shows(what, act, { at = url, ...options } = {}) {
   test(what, async () => {
     const seen = await look(browser, at, { acceptDownloads: true, ...options });
-    seen.page.setDefaultTimeout(20_000);
+    seen.page.setDefaultTimeout(40_000);
     try {
       await act(seen);
       assert.deepEqual(seen.faults, []);
@@ -223,6 +223,18 @@ shows("a trace can be walked by keys", async ({ page, open }) => {
   await page.reload();
   await page.locator(".row.chosen", { hasText: "step 1" }).waitFor();
   assert.equal(page.url(), address);
+});
+
+shows("a trace that grows says so", async ({ page, open }) => {
+  const span = (number, parent) => ({ traceId: traceId(0x906), spanId: spanId(number), parentSpanId: parent, name: `grown ${number}`, startTimeUnixNano: nanos(), endTimeUnixNano: nanos(1e6) });
+  await post(url, "traces", spans("growing", [span(1, "")]));
+  await open(`#/trace/${traceId(0x906)}`);
+  await page.locator(".row").first().waitFor();
+  await post(url, "traces", spans("growing", [span(2, spanId(1)), span(3, spanId(2))]));
+  await page.getByText("2 spans more came in").waitFor();
+  await page.getByRole("button", { name: "Show it as it is now" }).click();
+  await page.locator(".row", { hasText: "grown 3" }).waitFor();
+  await page.getByText("more came in").waitFor({ state: "detached" });
 });
 
 shows("lists and views can be walked by keys", async ({ page, open }) => {
