@@ -36,7 +36,7 @@ const key = ({ shard, sequence }) => `${shard}:${sequence}`;
 
 export function open(main, route) {
   const asker = new Asker();
-  let params = route.params, tail = null, isPaused = false, waiting = [], lost = 0, left = 0, missed = 0, seen = new Set(), frame = null;
+  let params = route.params, tail = null, isPaused = false, waiting = [], lost = 0, left = 0, missed = 0, seen = new Set(), timer = null;
 
   const pause = button("Pause", () => {
     isPaused = !isPaused;
@@ -70,7 +70,7 @@ export function open(main, route) {
   }
 
   function flush() {
-    frame = null;
+    timer = null;
     if (isPaused || !waiting.length) return;
     const some = waiting.splice(0).reverse().slice(0, MOST);
     // Whoever reads further down keeps what he reads where it is.
@@ -89,11 +89,14 @@ export function open(main, route) {
     if (isPaused) {
       if (waiting.length < 50 || waiting.length % 50 === 0) state();
     } else {
-      frame ??= requestAnimationFrame(flush);
+      // Not for each one: a flood would leave time for nothing else.
+      timer ??= setTimeout(flush, 120);
     }
   }
 
   function stop() {
+    clearTimeout(timer);
+    timer = null;
     tail?.close();
     tail = null;
   }

@@ -133,8 +133,8 @@ function last(series) {
   const value = series.points.at(-1).value ?? {};
   const one = Object.values(value)[0];
   if (one !== null && typeof one === "object") return `${count(one.count)} of ${measured(one.sum ?? NaN)}`;
-  // As it was sent: with all of its digits.
-  return typeof one === "number" ? measured(one) : display(one);
+  // A whole number with all of its digits; in text it is longer than a number of this language can be.
+  return Number.isInteger(one) ? count(one) : typeof one === "number" ? measured(one) : display(one);
 }
 
 /** Links to traces in which something was measured. */

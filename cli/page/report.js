@@ -14,7 +14,7 @@ export function tell(element, { answer, took, bytes: size, url }, shown, extra =
     if (report.cut) warnings.push("cut: records were evicted while this was asked");
     if (report.partial) warnings.push("partial: some of what was asked for has been evicted");
     if (report.missed) warnings.push(`${count(report.missed)} evicted since the page before`);
-    if (!report.cut && !report.partial && !answer.next && !answer.more && !answer.left_out) said.push("whole");
+    if (!report.cut && !report.partial && !answer.next && !answer.more && !answer.left_out && !extra.length) said.push("whole");
   }
   said.push(`${took < 10 ? took.toFixed(1) : Math.round(took)} ms, ${bytes(size)}`);
   put(element, said.join(" · "), warnings.map((what) => [" ", h("strong", { class: "warning" }, what)]),
