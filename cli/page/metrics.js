@@ -4,9 +4,10 @@ import { Asker, ask as askOnce, isAborted } from "./api.js";
 import { chart } from "./chart.js";
 import { arrows, h, put, table } from "./dom.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
+import { heat } from "./heat.js";
 import { paced } from "./live.js";
 import { count, counted, measured } from "./numbers.js";
-import { curve, modes } from "./points.js";
+import { curve, fields, modes } from "./points.js";
 import { raw } from "./record.js";
 import { refuse, tell } from "./report.js";
 import { go, to } from "./route.js";
@@ -92,16 +93,19 @@ export function open(main, route) {
       able.length > 1 && h("p", { class: "modes", role: "group", "aria-label": "What is drawn" }, able.map((one) => h("a", { href: address(one), "aria-current": one === mode ? "true" : null }, one))));
     const labels = naming(series.map((one) => one.series));
     const first = series.flatMap((one) => one.series.points).map((point) => BigInt(point.time_unix_nanos)).reduce((one, other) => (other < one ? other : one));
-    const curves = series.slice(0, CURVES).map((one, at) => ({ name: labels[at], hue: (at * 137.5) % 360, points: curve(one.series, mode, first) }));
     const unit = metric.unit === "1" ? "" : metric.unit;
+    if (mode === "heat") {
+      put(plot, heat(series.flatMap((one) => fields(one.series, first)), first, unit));
+      put(rows, seriesTable(series, labels));
+      return;
+    }
+    const curves = series.slice(0, CURVES).map((one, at) => ({ name: labels[at], hue: (at * 137.5) % 360, points: curve(one.series, mode, first) }));
     const isFocused = plot.contains(document.activeElement);
     put(plot, chart(curves, first, mode === "rate" ? `${isCount(metric) ? "" : unit}/s` : unit, (from, until) =>
       go(to("metrics", [...[...params].filter(([name]) => name !== "since" && name !== "until"), ["since", from], ["until", until]]))),
     series.length > CURVES && h("p", { class: "none" }, `The first ${CURVES} of ${count(series.length)} series are drawn; conditions choose others.`));
     if (isFocused) plot.querySelector("svg")?.focus();
-    put(rows, table(["Series", "#Points", "#Last", "#Rate/s", "#Median", "#p99", ""], series.map((one, at) => [
-      [at < CURVES && h("i", { class: "swatch", css: { "--hue": (at * 137.5) % 360 } }), labels[at]], count(one.series.points.length), last(one.series),
-      measured(one.rate), measured(one.median), measured(one.p99), [exemplars(one.series), raw(one.series.points.at(-1), "Last point")]])));
+    put(rows, seriesTable(series, labels));
   }
 
   const again = paced(ask);
@@ -124,6 +128,13 @@ export function open(main, route) {
       window.removeEventListener("came", came);
     },
   };
+}
+
+/** All series in a table. */
+function seriesTable(series, labels) {
+  return table(["Series", "#Points", "#Last", "#Rate/s", "#Median", "#p99", ""], series.map((one, at) => [
+    [at < CURVES && h("i", { class: "swatch", css: { "--hue": (at * 137.5) % 360 } }), labels[at]], count(one.series.points.length), last(one.series),
+    measured(one.rate), measured(one.median), measured(one.p99), [exemplars(one.series), raw(one.series.points.at(-1), "Last point")]]));
 }
 
 /** Whether a rate counts happenings rather than units. */

@@ -4,7 +4,7 @@
 export function modes(kind) {
   if (kind.type === "sum") return kind.monotonic ? ["rate", "value"] : ["value"];
   if (kind.type === "gauge") return ["value"];
-  return ["p50", "p90", "p99", "mean", "rate"];
+  return kind.type === "summary" ? ["p50", "p90", "p99", "mean", "rate"] : ["p50", "p90", "p99", "mean", "rate", "heat"];
 }
 
 const number = (value) => Number(value?.int ?? value?.double ?? NaN);
@@ -40,6 +40,23 @@ function read(kind, point, mode, before) {
   if (grown.count === 0) return NaN;
   if (mode === "mean") return grown.sum / grown.count;
   return quantile(grown.buckets, Number(mode.slice(1)) / 100);
+}
+
+/** What a series of histograms measured between its points: fields of a map of times and values. */
+export function fields(series, first) {
+  const { kind } = series.metric;
+  const made = [];
+  let before = null;
+  for (const point of series.points) {
+    const isKnown = kind.temporality !== "cumulative" || before;
+    const grown = isKnown && grownBy(kind, point, kind.temporality === "cumulative" ? before : null);
+    const to = Number(BigInt(point.time_unix_nanos) - first);
+    for (const { from: low, to: high, count } of grown ? grown.buckets : []) {
+      if (count > 0) made.push({ from: to - Math.max(grown.time, 0), to, low, high, count });
+    }
+    before = point;
+  }
+  return made;
 }
 
 /** What came since the point before: all that it counts, if it began anew. */

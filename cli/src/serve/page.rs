@@ -36,6 +36,7 @@ static FILES: &[File] = files![
     "export.js",
     "filters.js",
     "first.js",
+    "heat.js",
     "holdings.js",
     "icon.svg",
     "live.js",

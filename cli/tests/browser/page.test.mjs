@@ -295,6 +295,10 @@ shows("metrics are drawn and read off", async ({ page, open }) => {
     await page.waitForURL(new RegExp(`show=${mode}`));
     await page.locator(".plot polyline").first().waitFor();
   }
+  await page.getByRole("link", { name: "heat", exact: true }).click();
+  const box = await page.locator(".plot canvas").boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.locator(".readout", { hasText: "about" }).waitFor();
   assert.ok(!/NaN/.test(await page.locator("main").innerText()));
 });
 
