@@ -174,7 +174,7 @@ function row(log) {
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const facts = [["Time", utc(log.time_unix_nanos)], ["Observed", utc(log.observed_unix_nanos)], ["Severity", `${log.severity} ${log.severity_text}`], ["Event", log.event_name], ["Trace", log.trace_id], ["Span", log.span_id]];
-    details.append(h("div", { class: "inside" }, h("pre", null, text),
+    details.append(h("div", { class: "unfolded" }, h("pre", null, text),
       h("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
       section(`Attributes (${Object.keys(log.attributes).length})`, true, attributes(log.attributes, "record", "logs")), origin(log, "logs"), raw(log, "The log record")));
   });

@@ -142,9 +142,10 @@ export class Waterfall {
       }
     }
     const text = `${duration(tree.lengths[at])}${tree.hasChildren(at) ? ` (self ${duration(self)})` : ""}`;
-    // Behind the bar, or before it where there is no room behind.
-    const css = right < 75 || isOut ? { left: `${Math.min(Math.max(right, 0), 80)}%` } : left > 25 ? { right: `${100 - left}%` } : { right: "0" };
-    parts.push(h("span", { class: css.right === "0" ? "length inside" : "length", css }, text));
+    // Behind the bar, or before it where there is no room behind, or in it.
+    const css = right < 75 || isOut ? { left: `${Math.min(Math.max(right, 0), 80)}%` } : left > 25 ? { right: `${100 - left}%` } : { right: `${100 - right}%` };
+    const isInside = css.right !== undefined && left <= 25;
+    parts.push(h("span", { class: isInside ? "length inside" : "length", css }, text));
     return h("span", { class: "line" }, parts);
   }
 
