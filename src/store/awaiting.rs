@@ -59,8 +59,9 @@ impl<T: Signal> Store<T> {
 }
 
 impl<T: Signal> Store<T> {
-    /// Pushes a batch like [`push_batch`](Store::push_batch). Where that would block its thread, the
-    /// task waits, as [`push_async`](Store::push_async) does. Returns how many records were pushed.
+    /// Pushes a batch like [`push_batch`](Store::push_batch). Where that would block its thread,
+    /// the task waits, as [`push_async`](Store::push_async) does. Returns how many records were
+    /// pushed.
     ///
     /// Each record is pushed by itself, so this costs as much as so many calls of `push_async`. If
     /// the future is dropped before it is ready, the records that it has not pushed are dropped.

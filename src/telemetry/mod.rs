@@ -228,8 +228,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`StoreBuilder::max_bytes`](crate::StoreBuilder::max_bytes). Each of the three stores may
-    /// keep so many bytes.
+    /// See [`StoreBuilder::max_bytes`](crate::StoreBuilder::max_bytes). Each of the three stores
+    /// may keep so many bytes.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = Some(bytes);
         self

@@ -15,11 +15,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use slipring::metric::Series;
 use slipring::otlp::Encoding;
-use slipring::query::{Answer, KeyCount};
+use slipring::query::{Answer, KeyCount, Report};
 use slipring::telemetry::{ServiceCounts, TraceTelemetry};
-use slipring::trace::{PathSegment, TraceOrder, TraceSummary};
+use slipring::trace::{PathSegment, ServiceCall, ServiceNode, TraceOrder, TraceSummary};
 use slipring::{LogRecord, MetricPoint, Position, Signal, Span, Store, Telemetry};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A question is asked in its URL, or in a body.
@@ -57,6 +58,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/api/keys/{signal}/{index}", get(keys))
         .route("/api/audit", get(audit))
         .route("/api/stats", get(stats))
+        .route("/api/server", get(server))
 }
 
 /// What there is to ask.
@@ -66,13 +68,14 @@ fn directory() -> Value {
         "/api/logs": "log records: trace, service, severity, min_severity, body (a pattern)",
         "/api/metrics": "metric points: name, service, type",
         "/api/count/{spans,logs,metrics}": "how many there are, by the same parameters",
-        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out",
+        "/api/traces": "traces in a line each, by parameters of their spans; root_service, root_name, at_least, order=newest|slowest, limit; `more` says whether that left some out, `report` how spans that fit were found",
         "/api/traces/{id}": "a trace assembled, with its logs, and exemplars that point at it; the id in either case, with or without dashes and leading zeros",
-        "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node",
-        "/api/series": "series of metrics, by parameters of metric points; limit; `left_out` says how many others there are",
+        "/api/graph": "who calls whom, by parameters of spans; what has no spans of its own, such as a database, is a virtual node; durations in nanoseconds",
+        "/api/series": "series of metrics, by parameters of metric points; limit; points, the latest of each, at most; `left_out` and `points_left_out` say how many others there are",
         "/api/services": "all services, with their numbers of spans, log records and metric points",
         "/api/keys/{spans,logs,metrics}/{index}": "the keys of an index with counts",
         "/api/stats": "what the stores keep, hold, have evicted and rejected, and their bytes",
+        "/api/server": "the program's version, where it takes OTLP, and what became of the requests that it got",
         "/api/audit": "checks every index and slot against the records; while it runs, records come in more slowly",
         "/api/tail/{spans,logs,metrics}": "what comes in from now on, as server-sent events",
         "conditions of all these": {
@@ -186,6 +189,16 @@ async fn records<T: Asking>(
 // Answers are written as they are, not by way of values, which would take their bytes several
 // times.
 
+/// A report, without where to go on.
+fn of_report(report: &Report) -> Fallible<Value> {
+    let mut told = serde_json::to_value(report)?;
+    if let Some(told) = told.as_object_mut() {
+        told.remove("next");
+        told.remove("bookmark");
+    }
+    Ok(told)
+}
+
 /// A page, with the token of the next one.
 #[derive(Serialize)]
 struct Page<'a, T> {
@@ -197,12 +210,8 @@ struct Page<'a, T> {
 
 impl<'a, T: Asking> Page<'a, T> {
     fn of(answer: &'a Answer<T>) -> Fallible<Self> {
-        let mut report = serde_json::to_value(&answer.report)?;
         let next = answer.report.next.as_ref().map(token).transpose()?;
-        if let Some(report) = report.as_object_mut() {
-            report.remove("next");
-            report.remove("bookmark");
-        }
+        let report = of_report(&answer.report)?;
         Ok(Self { next, positions: &answer.positions, records: &answer.records, report })
     }
 }
@@ -259,10 +268,11 @@ async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         if let Some(least) = at_least {
             traces = traces.at_least(least);
         }
-        let mut traces = traces.limit(asked.limit() + 1).collect()?;
+        let (mut traces, report) = traces.limit(asked.limit() + 1).collect_with_report()?;
         let more = traces.len() > asked.limit();
         traces.truncate(asked.limit());
-        Ok(Json(Traces { traces, more }))
+        let report = of_report(&report).map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Json(Traces { traces, more, report }))
     })
     .await
 }
@@ -272,6 +282,8 @@ struct Traces {
     traces: Vec<TraceSummary>,
     /// Whether the limit left some out.
     more: bool,
+    /// Of the search for spans that fit.
+    report: Value,
 }
 
 /// A trace with what is worked out from it.
@@ -305,20 +317,58 @@ async fn trace(
 async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     let asked = Asked::read::<Span>(&given.read()?, &[]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
-        Ok(Json(asked.conditions(telemetry.traces().query()).service_graph()?).into_response())
+        let graph = asked.conditions(telemetry.traces().query()).service_graph()?;
+        let calls = graph.calls.iter().map(OneCall::of).collect();
+        let told = Graph {
+            services: &graph.services,
+            calls,
+            unlinked: graph.unlinked,
+            report: &graph.report,
+        };
+        Ok(Json(told).into_response())
     })
     .await
 }
 
+/// A graph, with how long calls took instead of each one's duration.
+#[derive(Serialize)]
+struct Graph<'a> {
+    services: &'a [ServiceNode],
+    calls: Vec<OneCall<'a>>,
+    unlinked: u64,
+    report: &'a Report,
+}
+
+#[derive(Serialize)]
+struct OneCall<'a> {
+    #[serde(flatten)]
+    call: &'a ServiceCall,
+    p50: u64,
+    p99: u64,
+}
+
+impl<'a> OneCall<'a> {
+    fn of(call: &'a ServiceCall) -> Self {
+        Self { call, p50: call.latency(0.5), p99: call.latency(0.99) }
+    }
+}
+
 async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<MetricPoint>(&given.read()?, &["limit"]).map_err(Problem::Bad)?;
+    let given = given.read()?;
+    let asked = Asked::read::<MetricPoint>(&given, &["limit", "points"]).map_err(Problem::Bad)?;
+    let most = given.iter().find(|(name, _)| name == "points").map(|(_, points)| points.as_str());
+    let most = most.map_or(Ok(usize::MAX), |points| {
+        let most = points.parse().ok().filter(|&most| most > 0);
+        most.ok_or_else(|| Problem::Bad(format!("points={points}: give a number from 1 on")))
+    })?;
     find(app, move |telemetry| {
         let mut series = asked.conditions(telemetry.metrics().query()).series()?;
         let all = series.len();
         series.truncate(asked.limit());
+        let left_out = all - series.len();
         let told = AllSeries {
-            series: series.iter().map(OneSeries::of).collect(),
-            left_out: all - series.len(),
+            series: series.iter_mut().map(|series| OneSeries::of(series, most)).collect(),
+            left_out,
         };
         Ok(Json(told).into_response())
     })
@@ -334,24 +384,26 @@ struct AllSeries<'a> {
 #[derive(Serialize)]
 struct OneSeries<'a> {
     series: &'a Series,
+    /// Of its earlier points, how many are not told.
+    points_left_out: usize,
     rate: Option<Value>,
     median: Option<Value>,
     p99: Option<Value>,
 }
 
 impl<'a> OneSeries<'a> {
-    fn of(series: &'a Series) -> Self {
+    /// With its latest points, at most so many; what is worked out is of all.
+    fn of(series: &'a mut Series, most: usize) -> Self {
         // What is no number in JSON is in text, as in the points.
         let plain = |number: f64| slipring::Value::Double(number);
         let told = |number: Option<f64>| {
             number.and_then(|number| serde_json::to_value(plain(number)).ok())
         };
-        Self {
-            series,
-            rate: told(series.rate()),
-            median: told(series.quantile(0.5)),
-            p99: told(series.quantile(0.99)),
-        }
+        let (rate, median, p99) =
+            (told(series.rate()), told(series.quantile(0.5)), told(series.quantile(0.99)));
+        let points_left_out = series.points.len().saturating_sub(most);
+        series.points.drain(..points_left_out);
+        Self { series, points_left_out, rate, median, p99 }
     }
 }
 
@@ -363,6 +415,26 @@ struct Services {
 async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     none(given)?;
     Ok(Json(app.telemetry.stats()).into_response())
+}
+
+async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let counts = &app.counts;
+    let listens = app.listens.get();
+    let told = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "grpc": listens.map(|[grpc, _]| grpc.to_string()),
+        "http": listens.map(|[_, http]| http.to_string()),
+        "requests": {
+            "taken": of(&counts.taken),
+            "refused": of(&counts.refused),
+            "overloaded": of(&counts.overloaded),
+            "in_flight": app.in_flight(),
+            "rejected_records": of(&counts.rejected_records),
+        },
+    });
+    Ok(Json(told).into_response())
 }
 
 async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {

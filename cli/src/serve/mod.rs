@@ -13,6 +13,7 @@ mod line;
 mod listen;
 mod otlp;
 mod own;
+mod page;
 mod peer;
 mod process;
 mod socket;
@@ -37,7 +38,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-/// Takes OTLP from clients into memory, and answers questions about it.
+/// Takes OTLP from clients into memory, and answers questions about it, also on a page for
+/// browsers.
 ///
 /// OTLP/gRPC on port 4317, OTLP/HTTP (protobuf and JSON, plain or packed by gzip, deflate or zstd)
 /// and the query API on port 4318, on this machine only unless told otherwise. A full store evicts
@@ -164,6 +166,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .merge(api::routes())
         .merge(tail::routes(stopped))
         .merge(own::routes())
+        .merge(page::routes())
         .fallback(own::not_found)
         .method_not_allowed_fallback(own::not_so)
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
@@ -238,6 +241,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
+    tracing::info!("the page is at {}", page::address(http_at));
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

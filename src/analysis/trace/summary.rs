@@ -5,7 +5,7 @@ use super::assembly::has_parent_id;
 use super::parents::Side;
 use super::path;
 use crate::error::QueryError;
-use crate::query::Query;
+use crate::query::{Query, Report};
 use crate::signal::{Span, SpanId, TraceId};
 use std::collections::{HashMap, HashSet};
 
@@ -166,7 +166,28 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn collect(self) -> Result<Vec<TraceSummary>, QueryError> {
-        Ok(self.assemble()?.iter().map(Trace::summary).collect())
+        Ok(self.collect_with_report()?.0)
+    }
+
+    /// The traces' summaries, and how the search for spans that the query finds went. Its `shown`
+    /// counts these spans.
+    ///
+    /// ```
+    /// use slipring::{Span, Store};
+    ///
+    /// let traces: Store<Span> = Store::builder().build()?;
+    /// traces.push(Span::builder().trace_id(7).name("GET /").build())?;
+    ///
+    /// let (summaries, report) = traces.query().key("name", "GET /").traces().collect_with_report()?;
+    /// assert_eq!((summaries.len(), report.led_by), (1, Some("name")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Query::collect`].
+    pub fn collect_with_report(self) -> Result<(Vec<TraceSummary>, Report), QueryError> {
+        let (traces, report) = self.search()?;
+        Ok((traces.iter().map(Trace::summary).collect(), report))
     }
 
     /// Runs the query and returns the traces, assembled.
@@ -174,10 +195,14 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn assemble(self) -> Result<Vec<Trace>, QueryError> {
+        Ok(self.search()?.0)
+    }
+
+    fn search(self) -> Result<(Vec<Trace>, Report), QueryError> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
         let mut wanted: HashSet<TraceId> = HashSet::new();
-        query.for_each_unordered(|_, span| {
+        let report = query.for_each_unordered(|_, span| {
             wanted.insert(span.trace_id());
         })?;
         wanted.remove(&TraceId::default());
@@ -228,7 +253,7 @@ impl TraceQuery<'_> {
                 traces.truncate(limit);
             }
         }
-        Ok(traces)
+        Ok((traces, report))
     }
 }
 

@@ -1,0 +1,29 @@
+// How an answer was found, in a line under it.
+
+import { button, copy, h, put } from "./dom.js";
+import { bytes, count, counted } from "./numbers.js";
+
+/** Puts the line into an element: what was shown, by which index, at which cost, and whether it is whole. */
+export function tell(element, { answer, took, bytes: size, url }, shown, extra = []) {
+  const report = answer.report;
+  const said = [shown];
+  const warnings = [];
+  if (report) {
+    said.push(report.led_by ? `found by the index ${report.led_by}` : "found by looking through the store");
+    said.push(`${counted(report.looked_at, "record")} looked at`);
+    if (report.cut) warnings.push("cut: records were evicted while this was asked");
+    if (report.partial) warnings.push("partial: some of what was asked for has been evicted");
+    if (report.missed) warnings.push(`${count(report.missed)} evicted since the page before`);
+    if (!report.cut && !report.partial && !answer.next && !answer.more && !answer.left_out && !extra.length) said.push("whole");
+  }
+  said.push(`${took < 10 ? took.toFixed(1) : Math.round(took)} ms, ${bytes(size)}`);
+  put(element, said.join(" · "), warnings.map((what) => [" ", h("strong", { class: "warning" }, what)]),
+    extra.map((what) => [" · ", what]),
+    " · ", h("a", { href: url, target: "_blank", rel: "noopener" }, "as JSON"),
+    " · ", button("copy as curl", () => copy(`curl -s '${new URL(url, location.href).href.replaceAll("'", "%27")}'`, "The command"), { class: "link" }));
+}
+
+/** Says why there is no answer. */
+export function refuse(element, error) {
+  put(element, h("strong", { class: "error", role: "alert" }, error.message || String(error)));
+}
