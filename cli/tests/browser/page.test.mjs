@@ -330,6 +330,17 @@ shows("what has left is always visible", async ({ page, open }) => {
   await page.locator("td .tag", { hasText: "partial" }).waitFor();
 }, { at: small });
 
+shows("a server that is away is told of, and its coming back seen", async ({ page, open, faults }) => {
+  await open("#/traces");
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  await page.context().setOffline(true);
+  await page.locator("#holdings", { hasText: "The server does not answer" }).waitFor();
+  await page.context().setOffline(false);
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  assert.ok(faults.every((fault) => fault.includes("ERR_INTERNET_DISCONNECTED")), faults.join());
+  faults.length = 0;
+});
+
 shows("what is not there is said", async ({ page, open, faults }) => {
   await open(`#/trace/${traceId(0xdead)}`);
   await page.getByText("nothing is here of trace").waitFor();
