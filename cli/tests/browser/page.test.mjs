@@ -94,6 +94,22 @@ shows("traces are asked for by conditions that stand in the address", async ({ p
   only(faults, "400");
 });
 
+shows("whoever comes back to a list is where he was", async ({ page, open }) => {
+  await open("#/traces");
+  await page.locator("a.open").nth(60).waitFor();
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  await page.waitForTimeout(1000);
+  await page.locator("a.open").nth(60).scrollIntoViewIfNeeded();
+  const y = await page.evaluate(() => scrollY);
+  assert.ok(y > 500);
+  await page.waitForTimeout(400);
+  await page.locator("a.open").nth(60).click();
+  await page.locator(".waterfall .row").first().waitFor();
+  assert.equal(await page.evaluate(() => scrollY), 0);
+  await page.goBack();
+  await page.waitForFunction((y) => Math.abs(scrollY - y) < 2, y);
+});
+
 shows("an area of the scatter narrows the list", async ({ page, open }) => {
   await open("#/traces?limit=500");
   const box = await page.locator(".scatter svg").boundingBox();
