@@ -37,7 +37,28 @@ function show() {
   document.title = `${VIEWS[name].title} · slipring`;
   open = { place, view: VIEWS[name].open(main, route) ?? {} };
   if (!isFirst) main.focus({ preventScroll: true });
-  if (!isFirst) scrollTo(0, 0);
+  scrollBack(history.state?.y ?? 0);
+}
+
+let aim = 0;
+
+/** Scrolls to where somebody was before who comes back, once so much is there; for a second at the most. */
+function scrollBack(y) {
+  const until = performance.now() + 1000;
+  const mine = (aim += 1);
+  const step = () => {
+    scrollTo(0, y);
+    if (mine === aim && Math.abs(scrollY - y) > 1 && performance.now() < until) requestAnimationFrame(step);
+  };
+  step();
+}
+
+let remember = null;
+
+/** Keeps with the address how far down somebody was. */
+function scrolled() {
+  clearTimeout(remember);
+  remember = setTimeout(() => history.replaceState({ y: scrollY }, ""), 200);
 }
 
 const LEADS = { t: "traces", l: "logs", m: "metrics", s: "services", o: "store" };
@@ -76,7 +97,10 @@ function fail(what) {
   main.prepend(h("p", { class: "error", role: "alert" }, `The page has a fault: ${what}`));
 }
 
+history.scrollRestoration = "manual";
 window.addEventListener("hashchange", show);
+window.addEventListener("scroll", scrolled, { passive: true });
+for (const own of ["wheel", "keydown", "pointerdown"]) window.addEventListener(own, () => { aim += 1; }, { passive: true });
 window.addEventListener("keydown", key);
 window.addEventListener("error", (event) => fail(event.message));
 window.addEventListener("unhandledrejection", (event) => fail(event.reason?.message ?? event.reason));

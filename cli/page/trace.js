@@ -94,7 +94,7 @@ function show(main, { answer }, id, params) {
       detail(panel, tree, at);
       const { params } = read();
       params.set("span", tree.spans[at].span.span_id);
-      history.replaceState(null, "", to(["trace", id], params));
+      history.replaceState(history.state, "", to(["trace", id], params));
     },
     enter: () => panel.querySelector("h2")?.focus(),
     zoomed: (range) => overview.zoomed(range),

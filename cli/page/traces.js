@@ -28,7 +28,7 @@ const FIELDS = [
 
 export function open(main, route) {
   const asker = new Asker();
-  let params = route.params, found = [], chosen = null, isPaused = false;
+  let params = route.params, found = [], chosen = null, isPaused = false, isPressed = false, drawn = new Map();
 
   const pause = button("Pause", () => {
     isPaused = !isPaused;
@@ -54,13 +54,16 @@ export function open(main, route) {
       if (!isAborted(error)) refuse(report, error);
       return;
     }
+    const isSame = JSON.stringify(found) === JSON.stringify(told.answer.traces) && !chosen && rows.firstChild;
     found = told.answer.traces;
     chosen = null;
     const partial = found.filter((trace) => trace.partial).length;
     tell(report, told, `${counted(found.length, "trace")}${told.answer.more ? "; there are more" : ""}`,
       partial ? [h("strong", { class: "warning" }, `${counted(partial, "trace")} partial: spans of them have been evicted`)] : []);
-    scatter(plot, found, choose);
-    draw();
+    if (!isSame) {
+      scatter(plot, found, choose);
+      draw();
+    }
     if (found.length === 0 && isEmpty(await stats())) first.welcome(welcome);
     else put(welcome);
   }
@@ -74,14 +77,18 @@ export function open(main, route) {
   function draw() {
     const some = chosen ?? found;
     const focused = document.activeElement?.dataset?.trace;
-    const longest = Math.max(1, ...some.map((trace) => trace.duration));
+    list.style.setProperty("--longest", some.reduce((most, trace) => Math.max(most, trace.duration), 1));
+    // A row of which nothing has changed stays the element that it is.
+    const before = drawn;
+    drawn = new Map(some.map((trace) => [JSON.stringify(trace), trace]));
+    for (const [key, trace] of drawn) drawn.set(key, before.get(key) ?? row(trace));
     put(rows, chosen && h("tr", null, h("td", { colspan: "6" }, `${counted(some.length, "trace")} of ${count(found.length)} in the marked area `,
-      button("all", () => { scatter(plot, found, choose); choose(null); }, { class: "link" }))), some.map((trace) => row(trace, longest)));
+      button("all", () => { scatter(plot, found, choose); choose(null); }, { class: "link" }))), [...drawn.values()]);
     if (!some.length) put(rows, h("tr", null, h("td", { colspan: "6" }, "No trace fits.")));
     if (focused) rows.querySelector(`[data-trace="${focused}"]`)?.focus({ preventScroll: true });
   }
 
-  function row(trace, longest) {
+  function row(trace) {
     const address = to(["trace", trace.trace_id]);
     const open = (event) => { if (!event.target.closest("a") && !String(getSelection())) go(address); };
     return h("tr", { on: { click: open } },
@@ -90,7 +97,7 @@ export function open(main, route) {
         h("span", { class: "service", css: { "--hue": hue(trace.root_service) } }, short(trace.root_service || "no service", 60)), " ", short(trace.root_name || "no name", 120)),
         !trace.has_root && h("span", { class: "tag", title: "Its root is not here" }, "no root"),
         trace.partial && h("span", { class: "tag warning", title: "Spans of it have been evicted" }, "partial")),
-      h("td", { class: "took" }, h("span", { class: "bar", css: { "--share": `${(100 * trace.duration) / longest}%` } }), h("span", null, duration(trace.duration))),
+      h("td", { class: "took" }, h("span", { class: "bar", css: { "--took": trace.duration } }), h("span", null, duration(trace.duration))),
       h("td", { class: "number" }, count(trace.spans)),
       h("td", { class: `number ${trace.errors ? "error" : ""}` }, count(trace.errors)),
       h("td", { class: "services" }, short(trace.services.join(", "), 120)));
@@ -98,9 +105,12 @@ export function open(main, route) {
 
   const again = paced(ask);
   const came = () => {
-    const isRead = chosen || isPaused || document.hidden || String(getSelection());
+    const isRead = chosen || isPaused || isPressed || document.hidden || String(getSelection());
     if (!isRead) again();
   };
+  // Nothing moves under who is about to click.
+  const press = (event) => { isPressed = event.type === "pointerdown"; };
+  for (const type of ["pointerdown", "pointerup", "pointercancel"]) window.addEventListener(type, press);
   window.addEventListener("came", came);
   form.update(params);
   ask();
@@ -112,6 +122,7 @@ export function open(main, route) {
     },
     close() {
       asker.stop();
+      for (const type of ["pointerdown", "pointerup", "pointercancel"]) window.removeEventListener(type, press);
       window.removeEventListener("came", came);
     },
   };

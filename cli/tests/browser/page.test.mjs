@@ -94,6 +94,22 @@ shows("traces are asked for by conditions that stand in the address", async ({ p
   only(faults, "400");
 });
 
+shows("whoever comes back to a list is where he was", async ({ page, open }) => {
+  await open("#/traces");
+  await page.locator("a.open").nth(60).waitFor();
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  await page.waitForTimeout(1000);
+  await page.locator("a.open").nth(60).scrollIntoViewIfNeeded();
+  const y = await page.evaluate(() => scrollY);
+  assert.ok(y > 500);
+  await page.waitForTimeout(400);
+  await page.locator("a.open").nth(60).click();
+  await page.locator(".waterfall .row").first().waitFor();
+  assert.equal(await page.evaluate(() => scrollY), 0);
+  await page.goBack();
+  await page.waitForFunction((y) => Math.abs(scrollY - y) < 2, y);
+});
+
 shows("an area of the scatter narrows the list", async ({ page, open }) => {
   await open("#/traces?limit=500");
   const box = await page.locator(".scatter svg").boundingBox();
@@ -329,6 +345,17 @@ shows("what has left is always visible", async ({ page, open }) => {
   await open("#/traces");
   await page.locator("td .tag", { hasText: "partial" }).waitFor();
 }, { at: small });
+
+shows("a server that is away is told of, and its coming back seen", async ({ page, open, faults }) => {
+  await open("#/traces");
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  await page.context().setOffline(true);
+  await page.locator("#holdings", { hasText: "The server does not answer" }).waitFor();
+  await page.context().setOffline(false);
+  await page.locator("#holdings", { hasText: "spans" }).waitFor();
+  assert.ok(faults.every((fault) => fault.includes("ERR_INTERNET_DISCONNECTED")), faults.join());
+  faults.length = 0;
+});
 
 shows("what is not there is said", async ({ page, open, faults }) => {
   await open(`#/trace/${traceId(0xdead)}`);
