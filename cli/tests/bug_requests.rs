@@ -66,14 +66,17 @@ fn signs_that_other_languages_have_are_taken_or_put_right() {
 #[test]
 fn telemetry_that_goes_nowhere_is_told_and_counted() {
     let server = Server::start(&[]);
-    let nowhere = ["/v1/trace", "/v1/profiles", "/api/v2/spans", "/"];
+    let nowhere = ["/v1/trace", "/v1/profiles", "/api/v2/spans"];
     for path in nowhere {
         assert_eq!(server.post(path, JSON, SPAN).status, 404, "{path}");
     }
+    // The page is there, for GET.
+    let answer = server.post("/", JSON, SPAN);
+    assert!(answer.status == 405 && answer.text().contains("/v1/traces"), "{answer}");
     let answer = server.get("/v1/traces");
     assert!(answer.status == 405 && answer.text().contains("telemetry comes by POST"), "{answer}");
     assert_eq!(server.get("/favicon.ico").status, 404);
-    assert_eq!(refused(&server), nowhere.len() as u64 + 1);
+    assert_eq!(refused(&server), nowhere.len() as u64 + 2);
     let (_, log) = server.stop();
     assert!(
         log.contains("refused a request") && log.contains("there is nothing at /v1/trace"),

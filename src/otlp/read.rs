@@ -13,7 +13,7 @@ impl Request {
     ///
     /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose
     /// lists are named otherwise than the protocol has it, such as `resource_spans`, are rejected,
-    /// and counted. A short request can hold many records: [`Telemetry::take_from`] takes them as
+    /// and counted. A short request can hold many records: [`Telemetry::take_from`](crate::Telemetry::take_from) takes them as
     /// they are read.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub struct PushFuture<'a, T: Signal> {
 
 impl<T: Signal> Store<T> {
     /// Pushes like [`push`](Store::push). Where `push` would block its thread, the task waits until
-    /// a slot is free, whatever the builder's [`OnFull`](crate::OnFull) says. With room, the future
+    /// a slot is free, whatever the builder's [`OnFull`] says. With room, the future
     /// is ready at its first poll.
     ///
     /// In a manual store, some thread has to step to make room. Inside a hook or a visit, polling

@@ -26,7 +26,7 @@ impl<T: Signal> Store<T> {
     /// # Errors
     /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store
     /// is shut down, the record's own methods panicked, or the record is [too
-    /// large](StoreBuilder::max_record_bytes).
+    /// large](crate::StoreBuilder::max_record_bytes).
     #[inline]
     pub fn push(&self, record: T) -> Result<Position, PushError<T>> {
         self.push_with(record, self.engine.on_full)

@@ -50,7 +50,9 @@ pub async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
         Some(_) => format!(
             "{method} {path}: telemetry comes by POST; GET /api lists what can be asked for"
         ),
-        None => format!("{method} {path}: ask by GET"),
+        None => {
+            format!("{method} {path}: ask by GET; OTLP goes to /v1/traces, /v1/logs, /v1/metrics")
+        }
     };
     let refusal = app.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
     (StatusCode::METHOD_NOT_ALLOWED, Json(serde_json::json!({ "error": refusal.what() })))
