@@ -185,7 +185,7 @@ impl<'a> SpanBuilder<'a> {
         links.into_iter().fold(self, |builder, link| builder.link(link))
     }
 
-    /// Leaves out the links that were given so far.
+    /// Removes the links given so far.
     pub fn without_links(mut self) -> Self {
         let mut kept = Written::default();
         kept.copy(self.lists.fields(), &[(9, 9), (11, 11)]);
