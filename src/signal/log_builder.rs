@@ -112,7 +112,7 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// Sets how many attributes were discarded: see [`LogRecord::dropped_attributes_count`].
+    /// Sets the number of discarded attributes: see [`LogRecord::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped = count;
         self

@@ -31,19 +31,19 @@ pub struct Metric {
 pub enum MetricKind {
     /// Sampled values.
     Gauge,
-    /// Sums.
+    /// Sums of measurements.
     Sum {
         /// The start of the interval that each sum covers.
         temporality: Temporality,
         /// Whether the sum never decreases.
         monotonic: bool,
     },
-    /// Counts in buckets with given bounds.
+    /// Counts of measurements in buckets with explicit bounds.
     Histogram {
         /// The start of the interval that each count covers.
         temporality: Temporality,
     },
-    /// Counts in buckets whose bounds grow exponentially.
+    /// Counts of measurements in buckets whose bounds grow exponentially.
     ExponentialHistogram {
         /// The start of the interval that each count covers.
         temporality: Temporality,

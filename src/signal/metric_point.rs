@@ -1,4 +1,4 @@
-//! Metric points, after OpenTelemetry's data points.
+//! Metric points, modeled on OpenTelemetry's data points.
 
 use super::body::{At, Body};
 use super::point::{

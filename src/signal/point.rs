@@ -140,9 +140,9 @@ pub struct Exemplar {
     pub time_unix_nanos: u64,
     /// The measured value. The protocol calls an exemplar without one invalid.
     pub value: Option<Number>,
-    /// The span during which it was measured.
+    /// The span during which the measurement was made.
     pub span_id: Option<SpanId>,
-    /// The trace during which it was measured.
+    /// The trace during which the measurement was made.
     pub trace_id: Option<TraceId>,
 }
 

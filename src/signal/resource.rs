@@ -39,7 +39,7 @@ pub struct Resource {
 pub struct EntityRef {
     /// The URL of the entity's schema. Empty if unknown.
     pub schema_url: Box<str>,
-    /// The entity's type, such as `service` or `host`; `type` in the protocol.
+    /// The entity's type, such as `service` or `host`. The protocol calls it `type`.
     pub kind: Box<str>,
     /// The keys of the attributes that identify the entity.
     pub id_keys: Box<[Box<str>]>,
@@ -218,12 +218,12 @@ impl<'a> ScopeRef<'a> {
         self.message
     }
 
-    /// Returns the library's name; empty if unknown.
+    /// Returns the library's name, or an empty text if it is unknown.
     pub fn name(self) -> &'a str {
         field_of(self.message, 1).map_or("", Raw::text)
     }
 
-    /// Returns the library's version; empty if unknown.
+    /// Returns the library's version, or an empty text if it is unknown.
     pub fn version(self) -> &'a str {
         field_of(self.message, 2).map_or("", Raw::text)
     }

@@ -103,7 +103,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Sets W3C trace context's `tracestate`: see [`Span::trace_state`].
+    /// Sets W3C Trace Context's `tracestate`: see [`Span::trace_state`].
     pub fn trace_state(mut self, state: impl Into<Cow<'a, str>>) -> Self {
         self.trace_state = state.into();
         self
@@ -151,7 +151,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Sets how many attributes were discarded: see [`Span::dropped_attributes_count`].
+    /// Sets the number of discarded attributes: see [`Span::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped[0] = count;
         self
@@ -168,7 +168,7 @@ impl<'a> SpanBuilder<'a> {
         events.into_iter().fold(self, |builder, event| builder.event(event))
     }
 
-    /// Sets how many events were discarded: see [`Span::dropped_events_count`].
+    /// Sets the number of discarded events: see [`Span::dropped_events_count`].
     pub fn dropped_events_count(mut self, count: u32) -> Self {
         self.dropped[1] = count;
         self
@@ -193,7 +193,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Sets how many links were discarded: see [`Span::dropped_links_count`].
+    /// Sets the number of discarded links: see [`Span::dropped_links_count`].
     pub fn dropped_links_count(mut self, count: u32) -> Self {
         self.dropped[2] = count;
         self

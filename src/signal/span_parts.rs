@@ -27,7 +27,7 @@ pub struct SpanLink {
     pub trace_id: TraceId,
     /// The id of the linked span.
     pub span_id: SpanId,
-    /// The linked span's `tracestate`; empty if there is none.
+    /// The linked span's `tracestate`. Empty if there is none.
     pub trace_state: Box<str>,
     /// The attributes of the link.
     pub attributes: Attributes,

@@ -1,4 +1,4 @@
-//! Attribute values and lists of attributes.
+//! Values of attributes and of log bodies, and lists of attributes.
 
 use std::hash::Hash;
 use std::ops::Deref;

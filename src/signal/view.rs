@@ -89,11 +89,12 @@ macro_rules! record {
             ///
             /// A record that is held (by an answer, a reader of a bookmark or of the stream of
             /// evictions) retains more than its own bytes. If it came in a request between 4 and
-            /// 256 KiB that consists mostly of records, it retains the whole request; from other
-            /// requests, it retains a piece of at most 256 KiB. If it was built, or came in a small
-            /// request, it retains a chunk of at most 16 KiB and the sources of the chunk's
-            /// records. To hold a few records for a long time, hold detached copies. A [class of
-            /// its own](crate::StoreBuilder::class) detaches its records by itself.
+            /// 256 KiB that consists mostly of records, it retains the whole request. If it was
+            /// built, or arrived with few others, it retains a chunk of at most 16 KiB and the
+            /// sources of the chunk's records. Otherwise it retains a piece of at most 256 KiB,
+            /// copied from its request. To hold a few records for a long time, hold detached
+            /// copies. A [class of its own](crate::StoreBuilder::class) detaches its records by
+            /// itself.
             pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }
