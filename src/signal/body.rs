@@ -171,8 +171,8 @@ pub(crate) enum Of {
     Points,
 }
 
-/// Copies a record into this thread's chunk. A large record gets a body of its own. There is one
-/// allocation per chunk of up to 128 records.
+/// Copies a record into this thread's chunk. A large record gets a body of its own. A chunk takes a
+/// few allocations and holds up to 128 records; none is made per record.
 pub(crate) fn keep(kind: Of, bytes: &[u8], source: &Source) -> (Shared<Body>, At) {
     let kept = DESK.try_with(|desk| desk.try_borrow_mut().ok()?.keep(kind, bytes, source));
     kept.ok().flatten().unwrap_or_else(|| Body::alone(bytes, source))

@@ -6,8 +6,8 @@ use super::written::Written;
 use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
 use std::borrow::Cow;
 
-/// Builds a [`LogRecord`] by encoding it, field by field, into a chunk that the thread fills. There
-/// is one allocation per several hundred records, not one per record. It works as
+/// Builds a [`LogRecord`] by encoding it, field by field, into a chunk that the thread fills. A
+/// chunk takes a few allocations and holds up to 128 records; none is made per record. It works as
 /// [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]

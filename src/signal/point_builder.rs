@@ -9,8 +9,8 @@ use super::{AttributesRef, Source, ValueRef};
 use crate::wire::Writer;
 use std::borrow::Cow;
 
-/// Builds a [`MetricPoint`] by encoding it, field by field, into a chunk that the thread fills.
-/// There is one allocation per several hundred points, not one per point. It works as
+/// Builds a [`MetricPoint`] by encoding it, field by field, into a chunk that the thread fills. A
+/// chunk takes a few allocations and holds up to 128 points; none is made per point. It works as
 /// [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]

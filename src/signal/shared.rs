@@ -120,8 +120,8 @@ impl<T> Part<T> {
     /// and the thread that took it charges it.
     fn charge_later(&self) {
         if let Some(ledger) = self.ledger.get() {
-            // AcqRel pairs with the `fetch_add` in `add_heap_bytes`. The sums below are Relaxed: they
-            // are statistics, and `drop` has exclusive access.
+            // AcqRel pairs with the `fetch_add` in `add_heap_bytes`. The sums below are Relaxed:
+            // they are statistics, and `drop` has exclusive access.
             let bytes = self.later.swap(0, Ordering::AcqRel);
             ledger.0.fetch_add(bytes, Ordering::Relaxed);
             self.charged_later.fetch_add(bytes, Ordering::Relaxed);

@@ -9,8 +9,8 @@ use super::{
 use crate::wire::Fields;
 use std::borrow::Cow;
 
-/// Builds a [`Span`] by encoding it, field by field, into a chunk that the thread fills. There is
-/// one allocation per several hundred spans, not one per span.
+/// Builds a [`Span`] by encoding it, field by field, into a chunk that the thread fills. A chunk
+/// takes a few allocations and holds up to 128 spans; none is made per span.
 ///
 /// Texts and values are borrowed until [`build`](SpanBuilder::build). Setting a field again
 /// replaces its value. Attributes, events and links are added to those given before.
