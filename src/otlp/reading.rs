@@ -13,7 +13,8 @@ use crate::signal::source::Source;
 use crate::signal::{LogRecord, MetricPoint, Span};
 use bytes::Bytes;
 
-/// The approximate size of the note that is kept for each record while a request is read, in bytes.
+/// An upper bound on the size, in bytes, of the note that is kept for each record while its request
+/// is read.
 const NOTE: usize = 72;
 
 /// The minimum number of records that are delivered together, for requests whose records are
@@ -77,7 +78,7 @@ impl<'a> Reading<'a> {
         known: Option<&'a Known>,
         deliver: &'a mut dyn FnMut(Request),
     ) -> Self {
-        // This bounds the memory of the notes by the size of the request.
+        // The notes take no more memory than the request does, except for small requests.
         let most = (body.len() / NOTE).max(DELIVERED);
         Self {
             body,
