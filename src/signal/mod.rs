@@ -97,9 +97,9 @@ pub trait Signal: Send + Sync + Sized + 'static {
     type Indexes: Indexes;
 
     /// The names of the indexes, in the order of the number that [`key`](Signal::key) takes. If one
-    /// index groups records that belong together, such as the spans of a trace, put it first:
-    /// [`Report::partial`](crate::query::Report::partial) uses the first index to tell incomplete
-    /// groups.
+    /// index groups records that belong together, such as the spans of a trace, put it first. The
+    /// store remembers the keys of the first index whose records were all evicted (in a ghost
+    /// filter), so that [`Report::partial`](crate::query::Report::partial) recognizes them.
     const INDEXES: Self::Indexes;
 
     /// Returns the record's key in the index with this number (below N), or `None` if the record
