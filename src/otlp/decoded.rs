@@ -1,4 +1,4 @@
-//! Records as the protocol's own messages, decoded on demand.
+//! Decodes records into the protocol's own messages, on demand.
 
 use super::proto::common::v1::InstrumentationScope;
 use super::proto::metrics::v1::{Metric, ScopeMetrics};
@@ -7,7 +7,7 @@ use super::requests::sealed::Exported;
 use crate::signal::{LogRecord, MetricPoint, ResourceRef, ScopeRef, Span};
 use prost::Message;
 
-/// Decodes bytes that were checked when they came in, or that a builder wrote.
+/// Decodes bytes that were checked on arrival, or that a builder wrote.
 fn decode<M: Message + Default>(bytes: &[u8]) -> M {
     M::decode(bytes).unwrap_or_else(|error| {
         debug_assert!(false, "what was checked is no message: {error}");
@@ -16,12 +16,13 @@ fn decode<M: Message + Default>(bytes: &[u8]) -> M {
 }
 
 impl Span {
-    /// Decodes the span into the protocol's own message, which owns what it holds. O(bytes), with
-    /// an allocation for each text, id and list.
+    /// Decodes the span into the protocol's own message, which owns its contents. O(bytes), with an
+    /// allocation for each text, id and list.
     ///
-    /// What the span shares with others is decoded apart: [`ResourceRef::to_proto`],
-    /// [`ScopeRef::to_proto`], and [`schema_url`](ResourceRef::schema_url) of both. Fields that the
-    /// message's type does not know are left out.
+    /// The parts that the span shares with others are decoded separately:
+    /// [`ResourceRef::to_proto`], [`ScopeRef::to_proto`], and
+    /// [`schema_url`](ResourceRef::schema_url) of both. Fields that the message type does not know
+    /// are dropped.
     ///
     /// ```
     /// use slipring::otlp::proto;
@@ -59,8 +60,8 @@ impl LogRecord {
 }
 
 impl MetricPoint {
-    /// Decodes the point into the protocol's own message, as [`Span::to_proto`] does: a metric with
-    /// this point alone.
+    /// Decodes the point into the protocol's own message, as [`Span::to_proto`] does. The message
+    /// is a metric with this one point.
     ///
     /// ```
     /// use slipring::otlp::proto::metrics::v1::metric::Data;
@@ -75,22 +76,22 @@ impl MetricPoint {
     pub fn to_proto(&self) -> Metric {
         let mut bytes = Vec::new();
         Self::write(&[self], &mut bytes);
-        // Metrics are written as a scope has them.
+        // `write` writes metrics as the field of a `ScopeMetrics`, so this decodes one.
         decode::<ScopeMetrics>(&bytes).metrics.pop().unwrap_or_default()
     }
 }
 
 impl ResourceRef<'_> {
-    /// Decodes the resource into the protocol's own message. Its schema travels
-    /// [beside](ResourceRef::schema_url) it.
+    /// Decodes the resource into the protocol's own message. The [schema
+    /// URL](ResourceRef::schema_url) is not part of it.
     pub fn to_proto(self) -> resource::Resource {
         decode(self.bytes())
     }
 }
 
 impl ScopeRef<'_> {
-    /// Decodes the scope into the protocol's own message. Its schema travels
-    /// [beside](ScopeRef::schema_url) it.
+    /// Decodes the scope into the protocol's own message. The [schema URL](ScopeRef::schema_url) is
+    /// not part of it.
     pub fn to_proto(self) -> InstrumentationScope {
         decode(self.bytes())
     }

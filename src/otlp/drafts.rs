@@ -1,8 +1,9 @@
-//! What encloses records, put together for them to share: resources, scopes, metrics.
+//! Encodes what encloses records (resources, scopes, metrics) as parts that the records share.
 //!
-//! Whatever encloses records is kept as it came, fields that the protocol does not know included.
-//! Resources, scopes and data of metrics that are given several times are merged, as protobuf has
-//! it; of a schema, the last one counts. What is not regular is rewritten.
+//! The enclosing fields are kept as they arrived, including fields that the protocol does not
+//! define. If a resource, a scope or a metric's data is given several times, the messages are
+//! merged, as protobuf requires; of several schema URLs, the last one counts. Irregular messages
+//! are rewritten.
 
 use super::reading::Reading;
 use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
@@ -11,14 +12,14 @@ use crate::wire::schema::{self, Schema};
 use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
 use std::borrow::Cow;
 
-/// What a resource or a scope is called, and how it is checked.
+/// The name of an enclosing message, and the schema to check it against.
 struct Enclosing {
     name: &'static str,
     schema: &'static Schema,
 }
 
-/// Iterates over the fields of a request or of what encloses records. Those with a number up to
-/// `known` have to be bytes.
+/// Iterates over the fields of a request, or of a message that encloses records. Fields with a
+/// number up to `known` must be length-delimited.
 pub(super) fn elements(
     message: &[u8],
     known: u32,
@@ -37,7 +38,7 @@ fn other_type(number: u32) -> String {
     format!("field {number} has another wire type than the protocol's")
 }
 
-/// Writes what encloses records, without these (in field 2).
+/// Encodes a message that encloses records, without the records (field 2).
 fn enclose(
     draft: &mut Draft,
     of: &[u8],
@@ -70,7 +71,7 @@ fn enclose(
                 envelope.before = draft.since(start);
                 start = draft.bytes.len();
             }
-            // Several are merged: their fields are those of one.
+            // Several messages are merged by concatenating their fields.
             1 if messages > 1 => several.extend_from_slice(bytes),
             _ => {}
         }
@@ -101,7 +102,7 @@ fn enclose(
     Ok(envelope)
 }
 
-/// Appends a resource or a scope, as field 1, and returns where the message itself lies.
+/// Appends a resource or a scope as field 1, and returns the range of the message itself.
 fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, String> {
     let written;
     let bytes = match check(what.schema, bytes, |_| ()).map_err(|wrong| wrong.to_string())? {
@@ -115,7 +116,7 @@ fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, St
     Ok(draft.since(draft.bytes.len() - bytes.len()))
 }
 
-/// Makes a source of a `ResourceSpans`, or what it is called for other signals.
+/// Creates the source for a `ResourceSpans`, or for its counterpart in other signals.
 pub(super) fn resource(
     draft: &mut Draft,
     of: &[u8],
@@ -126,7 +127,8 @@ pub(super) fn resource(
     Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
-/// Makes a source of a `ScopeSpans`, or what it is called for other signals, of this resource.
+/// Creates the source for a `ScopeSpans`, or for its counterpart in other signals, within this
+/// resource.
 pub(super) fn scope(
     draft: &mut Draft,
     resource: &Source,
@@ -138,22 +140,22 @@ pub(super) fn scope(
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
 }
 
-/// Returns whether a metric's field of this number holds its data.
+/// Returns whether a metric's field of this number holds the metric's data.
 pub(super) fn is_data(number: u32) -> bool {
     matches!(number, 5 | 7 | 9 | 10 | 11)
 }
 
-/// A metric's data: one field, or several that are merged.
+/// A metric's data: one field, or several fields that are merged.
 pub(super) struct Data<'a> {
-    /// The number of its field.
+    /// The field number.
     pub(super) tag: u32,
     metric: &'a [u8],
-    /// Where the first of the fields begins, and how many there are.
+    /// The offset of the first of the fields, and their number.
     start: usize,
     fields: usize,
 }
 
-/// Returns a metric's data, if it has some. Of several types, the last one counts.
+/// Returns a metric's data, if it has any. Of data of several types, the last type counts.
 pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
     let mut data: Option<Data<'_>> = None;
     for element in elements(metric, 3) {
@@ -178,7 +180,7 @@ impl<'a> Data<'a> {
             .map(|one| one.raw.bytes())
     }
 
-    /// Returns the fields as one.
+    /// Returns the fields merged into one message.
     pub(super) fn merged(&self) -> Cow<'a, [u8]> {
         match self.fields {
             1 => self.pieces().next().unwrap_or_default().into(),
@@ -187,7 +189,7 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Makes a source of a metric with this data, in this scope.
+/// Creates the source for a metric with this data, within this scope.
 pub(super) fn metric(
     draft: &mut Draft,
     metric: &[u8],
@@ -217,7 +219,8 @@ pub(super) fn metric(
     let checked =
         check(&schema::METRIC, &draft.bytes, |_| ()).map_err(|wrong| wrong.to_string())?;
     let (mut before, mut after) = (before.unwrap_or_default(), draft.since(start));
-    // Metadata on both sides of the data would have to be looked for on both.
+    // The accessor of the metadata reads one side of the data only, so metadata on both sides is
+    // moved behind the data.
     if checked == Checked::Irregular || divided {
         let written = regular(&schema::METRIC, &draft.bytes);
         draft.clear();
@@ -240,7 +243,7 @@ pub(super) fn metric(
     Ok(reading.source(draft, Layout::Metric(parts), Some(scope)))
 }
 
-/// Finds the name.
+/// Returns the range of the metric's name.
 fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     for part in parts {
         let bytes = draft.at(part);
@@ -253,7 +256,8 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     Part::default()
 }
 
-/// Appends what `Gauge`, `Sum` and so on have beside their points, and returns what it says.
+/// Appends the fields of a `Gauge`, a `Sum` and so on other than the points. Returns their range,
+/// the temporality, and whether a sum is monotonic.
 fn aggregation(
     draft: &mut Draft,
     tag: u32,

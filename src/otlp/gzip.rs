@@ -1,28 +1,28 @@
-//! Unpacking, with a bound.
+//! Decompression with a bound on the output.
 
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use thiserror::Error;
 
-/// Why something was not unpacked.
+/// An error from decompressing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GunzipError {
-    /// It is no gzip, or damaged.
+    /// The input is not in the gzip format, or it is damaged.
     #[error("this is no gzip, or damaged: {0}")]
     Damaged(String),
-    /// It would take more bytes than allowed.
+    /// The output would take more bytes than allowed.
     #[error("unpacked, this takes more than {most} bytes; send smaller batches")]
     TooLarge {
-        /// What was allowed.
+        /// The number of bytes that were allowed.
         most: usize,
     },
 }
 
-/// Unpacks what gzip has packed, of several members if need be; into at most so many bytes.
+/// Decompresses gzip data, which may consist of several members, into at most `most` bytes.
 ///
-/// # Errors
-/// [`GunzipError`]. It allocates at most twice what was allowed, whatever the input says.
+/// [`GunzipError`] if the input is damaged or the output is too large. It allocates at most twice
+/// `most` bytes, whatever the input claims.
 pub fn gunzip(packed: &[u8], most: usize) -> Result<Vec<u8>, GunzipError> {
     let mut unpacked = Vec::new();
     let mut decoder = MultiGzDecoder::new(packed).take((most as u64).saturating_add(1));

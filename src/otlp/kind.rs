@@ -1,19 +1,19 @@
-//! What a request carries, and in which encoding.
+//! The kind and the encoding of a request.
 
 use thiserror::Error;
 
-/// How a request is written.
+/// The encoding of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encoding {
     /// `application/x-protobuf`.
     Protobuf,
-    /// `application/json`, as the protocol maps it: ids in hexadecimal digits, 64-bit numbers as
+    /// `application/json`, in the protocol's mapping: ids as hexadecimal digits, 64-bit numbers as
     /// strings.
     Json,
 }
 
-/// What a request carries. Protobuf does not say; JSON does.
+/// The kind of records in a request. Requests in JSON name their kind; requests in protobuf do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Spans.
@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns its name, as paths have it.
+    /// Returns the kind's name, as in the paths of OTLP/HTTP.
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Traces => "traces",
@@ -34,7 +34,7 @@ impl Kind {
         }
     }
 
-    /// Returns the name of the field that carries records in JSON.
+    /// Returns the name of the JSON field that holds the records.
     pub(super) fn container(self) -> &'static str {
         match self {
             Kind::Traces => "resourceSpans",
@@ -44,13 +44,13 @@ impl Kind {
     }
 }
 
-/// A request that is none: nothing of it can be used.
+/// An error from reading a request of which nothing can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("this is no OTLP request in {}: {what}", match .encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
 #[non_exhaustive]
 pub struct OtlpError {
-    /// What it should have been written in.
+    /// The encoding that was expected.
     pub encoding: Encoding,
-    /// What is wrong with it.
+    /// A description of what is wrong.
     pub what: String,
 }

@@ -1,4 +1,4 @@
-//! Sources that were seen before, found again by their bytes.
+//! A table of sources that were seen before, looked up by their bytes.
 
 use crate::signal::WeakPart;
 use crate::signal::draft::{Draft, Layout};
@@ -8,17 +8,17 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-/// Sources that a table knows at most.
+/// The maximum number of sources in a table.
 const SLOTS: usize = 1024;
 
-/// Slots that a source may lie in.
+/// The number of slots that a source may occupy (the table is set-associative).
 const WAYS: usize = 4;
 
-/// Finds sources again, so that a thousand small requests of one process share its resource.
+/// Looks up sources by their bytes, so that many small requests of one process share its resource.
 ///
-/// It holds none of them: a source goes with its last record. A new one takes a slot of one that
-/// has gone, or else of any. Nobody waits: of two threads that bring the same new source at once,
-/// each may make its own.
+/// The table does not keep sources alive: a source is freed with its last record. A new source
+/// takes the slot of a freed one, or else replaces another. Lookups never wait. If two threads
+/// bring the same new source at once, each may create its own.
 pub(crate) struct Known {
     slots: Box<[ArcSwapOption<Slot>]>,
     state: RandomState,
@@ -39,7 +39,7 @@ impl Default for Known {
 }
 
 impl Known {
-    /// Returns the source with these bytes, within this one: one that somebody holds, or a new one.
+    /// Returns the source with these bytes and this origin: one that is still held, or a new one.
     /// O(bytes of the draft).
     pub(super) fn find(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         let hash = self.state.hash_one((origin.map(Source::address), &draft.bytes));

@@ -1,11 +1,11 @@
-//! Where the bytes of a record lie while its request is read.
+//! The location of a record's bytes while its request is read.
 
-/// The bytes of a record.
+/// The bytes of a record, and where they are located.
 #[derive(Clone, Copy)]
 pub(super) enum Lies<'b> {
-    /// In the request.
+    /// The bytes are a range of the request.
     InRequest(&'b [u8]),
-    /// Elsewhere, for a moment.
+    /// The bytes are in a temporary buffer, and must be copied.
     Elsewhere(&'b [u8]),
 }
 

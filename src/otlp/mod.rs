@@ -1,22 +1,24 @@
-//! OpenTelemetry's protocol: export requests to records, and records to export requests.
+//! OpenTelemetry's protocol (OTLP): reads export requests into records, and writes records as
+//! export requests.
 //!
-//! The way in: a request is gone through where it lies (`protobuf`), each record is checked by
-//! itself, completely (`records`), what encloses records is found once (`drafts`, `known`), and the
-//! records stay ranges of the request's bytes (`reading`). JSON is written anew as a request in
-//! protobuf first (`json`). One that is malformed costs only itself.
+//! To read a request, `protobuf` scans it in place. `records` checks each record on its own,
+//! completely. `drafts` encodes what encloses the records, and `known` looks up whether the same
+//! resource or scope was seen before. The records remain ranges of the request's bytes (`reading`).
+//! A request in JSON is first rewritten as a request in protobuf (`json`). A malformed record costs
+//! only itself.
 //!
-//! The way out: records are put under what they share again, as the bytes that they are
-//! (`requests`).
+//! To write a request, `requests` groups records by what they share, and copies the bytes of each
+//! record unchanged.
 //!
-//! What a field means where nothing is said: no severity is none, and no index has the record under
-//! one; without a `service.name` a record is found under `unknown_service`, which is never written
-//! out; a log record without a time is taken to be of the time at which it was observed. A span
-//! needs a trace id and a span id, of the right length and not all zero; a log record's ids that
-//! are none are left out. Kinds, status codes and temporalities with numbers that the protocol does
-//! not know become unspecified.
+//! Missing and invalid fields are treated as follows. A log record without a severity has no key in
+//! the index by severity. A record without a `service.name` is found under `unknown_service`, which
+//! is never written out. A log record without a time uses the time at which it was observed. A span
+//! needs a trace id and a span id, of the right length and not all zero. Invalid ids of a log
+//! record are left out. Kinds, status codes and temporalities with numbers that the protocol does
+//! not define become unspecified.
 //!
-//! A request that is delivered twice is stored twice: the store keeps what it is sent.
-//! [`Store::trace`] shows each span once, and says how many came again.
+//! A request that is delivered twice is stored twice, because the store keeps what it is sent.
+//! [`Store::trace`] returns each span once, and reports how many were duplicates.
 //!
 //! [`Store::trace`]: crate::Store::trace
 
@@ -40,8 +42,8 @@ pub use crate::telemetry::Exporter;
 pub use gzip::{GunzipError, gunzip};
 pub use kind::{Encoding, Kind, OtlpError};
 pub(crate) use known::Known;
-/// The protocol's own messages, of the crate `opentelemetry-proto`: what `to_proto` of a record
-/// returns.
+/// The protocol's own messages, from the crate `opentelemetry-proto`. The `to_proto` methods of
+/// records return them.
 pub use opentelemetry_proto::tonic as proto;
 pub(crate) use read::{read, read_json};
 pub use rejected::Rejected;

@@ -1,7 +1,7 @@
-//! Protobuf: a request is gone through field by field, and each record checked where it lies.
+//! Reads requests in protobuf: scans a request field by field, and checks each record in place.
 //!
-//! What lies between a request and its records is never decoded as a whole, nothing is allocated
-//! for it, and what is damaged in it costs only itself.
+//! The messages between a request and its records are never decoded as a whole. Nothing is
+//! allocated for them, and a damaged one costs only itself.
 
 use super::drafts::{self, data_of, elements};
 use super::kind::Kind;
@@ -12,14 +12,15 @@ use crate::signal::draft::Draft;
 use crate::signal::source::Source;
 use crate::wire::{Elements, Raw};
 
-/// Iterates over the messages in the fields of this number, up to some damage.
+/// Iterates over the messages in the fields of this number, up to the first damaged field.
 fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     let elements =
         elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
     elements.map(|element| element.raw.bytes())
 }
 
-/// The points in a metric's data, up to some damage. Beside them lie numbers, before or after.
+/// Returns an iterator over the points in a metric's data, up to the first damaged field. Fields of
+/// other types may stand before, between or after them.
 fn points_in(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = Elements::of(data).map_while(Result::ok).filter(|element| element.number == 1);
     elements
@@ -27,14 +28,15 @@ fn points_in(data: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(|element| element.raw.bytes())
 }
 
-/// Counts a record as one, and a metric as its points.
+/// Returns the number of records: 1 for a span or a log record, and the number of points for a
+/// metric, at least 1.
 fn records_in(kind: Kind, record: &[u8]) -> u64 {
     if kind != Kind::Metrics {
         return 1;
     }
     let data =
         elements(record, 3).map_while(Result::ok).filter(|element| drafts::is_data(element.number));
-    // Data of another type replaces what came before it.
+    // Data of another type replaces the data before it.
     let (_, points) = data.fold((0, 0), |(tag, points), data| {
         let before = if data.number == tag { points } else { 0 };
         (data.number, before + points_in(data.raw.bytes()).count() as u64)
@@ -51,7 +53,7 @@ fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
 }
 
 pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
-    // All of it, before anything is taken.
+    // Check the whole outer message before any record is delivered.
     elements(request, 1).try_for_each(|element| element.map(|_| ()))?;
     let mut draft = Draft { bytes: body::borrow_buffer() };
     for resource in messages(request, 1) {
@@ -105,7 +107,7 @@ fn read_metric(
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
     let Some(data) = data_of(record)? else {
-        // Nothing is lost, but what is damaged is told.
+        // A metric without data has no records to lose, but damage in it is still reported.
         let empty = drafts::metric(draft, record, (5, &[]), origin, reading);
         return empty.map(|_| ());
     };

@@ -1,4 +1,4 @@
-//! Reading requests, in either encoding.
+//! Reads requests in either encoding.
 
 use super::kind::{Encoding, Kind, OtlpError};
 use super::known::Known;
@@ -11,22 +11,19 @@ use bytes::Bytes;
 impl Request {
     /// Reads a request of this kind. O(bytes).
     ///
-    /// Fields that are not known are passed over. In JSON, other kinds of records, and those whose
-    /// lists are named otherwise than the protocol has it, such as `resource_spans`, are rejected,
-    /// and counted. A short request can hold many records: [`Telemetry::take_from`](crate::Telemetry::take_from) takes them as
-    /// they are read.
+    /// Unknown fields are skipped. In JSON, records of another kind are rejected and counted, and
+    /// so are records in lists with names that the protocol does not use, such as `resource_spans`.
+    /// A short request can hold many records: [`Telemetry::take_from`](crate::Telemetry::take_from) takes them as they are read.
     ///
-    /// # Errors
-    /// [`OtlpError`] if it can't be taken apart.
+    /// [`OtlpError`] if the request cannot be parsed.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {
         Self::read_whole(Some(kind), encoding, body)
     }
 
-    /// Reads a request in JSON that says itself what it carries, as each line of what the
-    /// Collector's file exporter writes.
+    /// Reads a request in JSON of any kind, such as each line of the output of the Collector's file
+    /// exporter.
     ///
-    /// # Errors
-    /// As [`read`](Request::read); also if it carries nothing that is known.
+    /// As [`read`](Request::read), and also if the request contains nothing that is known.
     pub fn read_json(body: &[u8]) -> Result<Self, OtlpError> {
         Self::read_whole(None, Encoding::Json, body)
     }
@@ -50,12 +47,12 @@ impl Request {
     }
 }
 
-/// Appends records; the first are not moved.
+/// Appends records. If there are none yet, the vector is moved, not copied.
 fn join<T>(all: &mut Vec<T>, some: Vec<T>) {
     if all.is_empty() { *all = some } else { all.extend(some) }
 }
 
-/// What is done with the records of a request, a part of them at a time.
+/// A callback that receives the records of a request, one part at a time.
 pub(crate) type Deliver<'a> = &'a mut dyn FnMut(Request);
 
 pub(crate) fn read(
@@ -75,8 +72,8 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// The same of a request in JSON, which is written anew as protobuf first; one of no kind says
-/// itself what it carries.
+/// Reads a request in JSON, as [`read`] does, after rewriting it in protobuf. If `kind` is `None`,
+/// the request's fields determine what it carries.
 pub(crate) fn read_json(
     kind: Option<Kind>,
     body: &[u8],

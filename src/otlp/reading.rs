@@ -1,4 +1,5 @@
-//! A request being read: what its records share, the records, and who takes them meanwhile.
+//! The state of a request that is being read: the sources of its records, the records, and the
+//! callback that receives them.
 
 use super::kind::Kind;
 use super::known::Known;
@@ -12,30 +13,33 @@ use crate::signal::source::Source;
 use crate::signal::{LogRecord, MetricPoint, Span};
 use bytes::Bytes;
 
-/// A record of a request takes so many bytes at least while the request is read.
+/// An upper bound on the size, in bytes, of the note that is kept for each record while its request
+/// is read.
 const NOTE: usize = 72;
 
-/// Records that are delivered together at least, where a request is not wanted whole.
+/// The minimum number of records that are delivered together, for requests whose records are
+/// delivered in parts.
 const DELIVERED: usize = 512;
 
-/// Records stay in a request of so many bytes. Of a shorter one they are copied, since its bytes
-/// may be a part of a larger buffer. Of a longer one they are copied in pieces of at most so many
-/// bytes: one that is held for long keeps that much.
+/// The sizes of requests, in bytes, between which records remain ranges of the request. From a
+/// shorter request they are copied, since its bytes may be a part of a larger buffer. From a longer
+/// one they are copied in pieces of at most `LONG` bytes, since a record that is held for long
+/// retains its whole piece.
 const SHORT: usize = 4 << 10;
 const LONG: usize = 256 << 10;
 
-/// Bytes of records that were written anew, after which they are delivered.
+/// Records are delivered once the rewritten ones among them exceed this many bytes.
 const WRITTEN: usize = 256 << 10;
 
-/// A request being read.
+/// A request that is being read.
 pub(super) struct Reading<'a> {
-    /// The request, if records can stay in it.
+    /// The request's bytes, of which records may remain ranges.
     body: Bytes,
-    /// The most bytes that a record, or a part that many share, may take.
+    /// The maximum size, in bytes, of a record or of a part that records share.
     pub(super) largest: usize,
     known: Option<&'a Known>,
     pub(super) rejected: Rejected,
-    /// Records that are noted before they are delivered.
+    /// The number of noted records at which they are delivered.
     most: usize,
     delivered: bool,
     deliver: &'a mut dyn FnMut(Request),
@@ -44,13 +48,13 @@ pub(super) struct Reading<'a> {
     points: Window<MetricPoint>,
 }
 
-/// Records that are read and not delivered.
+/// Records that were read and are not delivered yet.
 struct Window<T: Record> {
     notes: Vec<(T::Head, Note)>,
     sources: Vec<Source>,
-    /// Bytes of records that do not stay as they lie in the request.
+    /// The bytes of records that were rewritten, and so are no ranges of the request.
     written: Vec<u8>,
-    /// Bytes of all records.
+    /// The number of bytes of all records.
     bytes: usize,
 }
 
@@ -60,10 +64,10 @@ impl<T: Record> Default for Window<T> {
     }
 }
 
-/// Where a record lies.
+/// The position of a noted record.
 struct Note {
     at: At,
-    /// In the request, or among what was written.
+    /// Whether the position is in the request, not in the rewritten bytes.
     in_request: bool,
 }
 
@@ -74,7 +78,7 @@ impl<'a> Reading<'a> {
         known: Option<&'a Known>,
         deliver: &'a mut dyn FnMut(Request),
     ) -> Self {
-        // The notes take no more than the request does.
+        // The notes take no more memory than the request does, except for small requests.
         let most = (body.len() / NOTE).max(DELIVERED);
         Self {
             body,
@@ -97,12 +101,12 @@ impl<'a> Reading<'a> {
         )
     }
 
-    /// Refuses what takes more bytes than it may.
+    /// Returns an error if `bytes` exceeds the maximum size.
     pub(super) fn check(&self, what: &str, bytes: usize) -> Result<(), String> {
         if bytes <= self.largest { Ok(()) } else { Err(self.too_large(what)) }
     }
 
-    /// Returns a source with these bytes: the same as before, if it was seen before.
+    /// Returns a source with these bytes: an existing one, if it was seen before.
     pub(super) fn source(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> Source {
         match self.known {
             Some(known) => known.find(draft, layout, origin),
@@ -114,7 +118,7 @@ impl<'a> Reading<'a> {
         self.rejected.add(records, reason);
     }
 
-    /// Checks a span or a log record, and takes note of it.
+    /// Checks a span or a log record, and notes it.
     pub(super) fn record(
         &mut self,
         kind: Kind,
@@ -135,7 +139,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Checks a point of a metric whose data is in the field of this number, and takes note of it.
+    /// Checks a point of a metric whose data is in the field of this number, and notes the point.
     pub(super) fn point(
         &mut self,
         tag: u32,
@@ -170,7 +174,7 @@ impl<'a> Reading<'a> {
         });
     }
 
-    /// Delivers what is left, and what was rejected.
+    /// Delivers the remaining records, and what was rejected.
     pub(super) fn finish(mut self) {
         self.deliver_all();
     }
@@ -184,7 +188,7 @@ fn note<T: Record>(
     source: &Source,
 ) {
     if window.notes.is_empty() {
-        // So many records, most requests of this size have.
+        // Most requests of this size have about this many records.
         window.notes.reserve((body.len() / 128).min(DELIVERED));
         window.sources.reserve((body.len() / 1_024).clamp(1, 64));
     }
@@ -206,14 +210,17 @@ fn note<T: Record>(
 }
 
 impl<T: Record> Window<T> {
-    /// Makes records of what was noted. They stay in their request where that is worth it;
+    /// Builds the noted records. They remain ranges of the request where that wastes little memory;
     /// otherwise their bytes are copied.
     fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>) -> Vec<T> {
-        /// With so few, a body of their own costs more than places in the thread's chunk.
+        /// With fewer records than this, a body of their own costs more than places in the thread's
+        /// chunk.
         const FEW: usize = 16;
         let window = std::mem::take(self);
         let Window { notes, sources, written, bytes } = window;
-        // Bytes of a short request may be a part of a larger buffer.
+        // The bytes of a short request may be a part of a larger buffer. A long request would be
+        // retained whole by any of its records. At least four fifths of the request must be
+        // records.
         let stays = |whole: &&Bytes| {
             written.is_empty()
                 && (SHORT..=LONG).contains(&whole.len())

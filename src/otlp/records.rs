@@ -1,8 +1,8 @@
-//! Records are checked, completely, when they come in.
+//! Checks each record completely when it arrives.
 //!
-//! A record is kept as it came, fields that the protocol does not know included. One that is not
-//! regular (see [`wire`](crate::wire)) is rewritten, so that it means to our readers what it means
-//! to others.
+//! A record is kept as it arrived, including fields that the protocol does not define. An irregular
+//! record (see [`wire`](crate::wire)) is rewritten, so that our readers and others decode it to the
+//! same content.
 
 use super::lies::Lies;
 use crate::signal::body::{At, Body, Of};
@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 /// A record that is a range of a body.
 pub(super) trait Record: Signal {
-    /// What is asked for often.
+    /// The frequently read fields.
     type Head: Copy;
     const OF: Of;
 
@@ -38,7 +38,8 @@ record!(Span, span, Spans);
 record!(LogRecord, log, Logs);
 record!(MetricPoint, metric_point, Points);
 
-/// Checks a message, makes it regular, and hands it on with what `see` made of its fields.
+/// Checks a message, rewrites it if it is irregular, and passes it to `take` with the head that
+/// `see` collected from its fields.
 #[inline(always)]
 fn checked<H: Copy>(
     schema: &'static Schema,
@@ -62,7 +63,7 @@ fn checked<H: Copy>(
     }
 }
 
-/// Checks an id that has to be there.
+/// Checks a required id.
 fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     match <[u8; N]>::try_from(bytes) {
         Ok(id) if id == [0; N] => Err(format!("{field} is all zero")),
@@ -71,8 +72,8 @@ fn required<const N: usize>(field: &str, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Returns why a span's ids are not sound. Its trace's and its own have to be there; its parent's
-/// may be all zero.
+/// Returns an error that names the invalid id of a span. The trace id and the span id are required.
+/// The parent's id may be absent or all zero.
 #[cold]
 fn wrong_ids(span: &[u8]) -> Result<(), String> {
     let id = |number| field_of(span, number).map_or(&[][..], Raw::bytes);

@@ -1,19 +1,21 @@
-//! What of a request was not taken, and the response that says so.
+//! The rejected records of a request, and the response that reports them.
 
 use super::kind::{Encoding, Kind};
 use prost::Message;
 use std::fmt;
 
-/// Reasons that are told apart; what comes with another one is counted without it.
+/// The maximum number of distinct reasons. Records with any other reason are counted without it.
 const MOST_REASONS: usize = 8;
 
-/// Characters of a reason at either end; what lies between them is left out.
+/// The number of characters kept at either end of a long reason. The characters between are left
+/// out.
 const REASON_END: usize = 100;
 
-/// Leaves out a reason's middle if it is long, as a foreign name may be.
+/// Shortens a long reason by leaving out its middle, or returns `None` if it is short enough. A
+/// reason may quote a name of any length from the request.
 fn shortened(reason: &str) -> Option<String> {
-    // So is nearly each, and a request of nothing but nonsense brings half a million of them in a
-    // MiB.
+    // This cheap check comes first, because nearly all reasons are short, and a malformed request
+    // of 1 MiB can produce half a million of them.
     if reason.len() <= 2 * REASON_END {
         return None;
     }
@@ -22,7 +24,8 @@ fn shortened(reason: &str) -> Option<String> {
     (start < end).then(|| format!("{}…{}", &reason[..start], &reason[end..]))
 }
 
-/// How many records were rejected, and why. Bounded, whatever the request.
+/// The number of rejected records, and the reasons. Its size is bounded, whatever the request
+/// contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
     records: u64,
@@ -35,18 +38,19 @@ impl Rejected {
         self.records
     }
 
-    /// Returns whether there were none.
+    /// Returns whether no records were rejected.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Iterates over the first few reasons, each with its number of records.
+    /// Iterates over the first few distinct reasons, each with its number of records.
     pub fn reasons(&self) -> impl Iterator<Item = (&str, u64)> {
         self.reasons.iter().map(|(reason, records)| (&**reason, *records))
     }
 
-    /// Encodes the response to a request of this kind: empty if all was taken, else the protocol's
-    /// *partial success*, with the number of rejected records and why.
+    /// Encodes the response to a request of this kind. It is empty if nothing was rejected, and
+    /// otherwise the protocol's *partial success*, with the number of rejected records and the
+    /// reasons.
     pub fn to_response(&self, kind: Kind, encoding: Encoding) -> Vec<u8> {
         let name = match kind {
             Kind::Traces => "rejectedSpans",
@@ -63,7 +67,7 @@ impl Rejected {
         }
     }
 
-    /// Adds what was rejected elsewhere.
+    /// Adds the records rejected elsewhere.
     pub fn merge(&mut self, other: &Self) {
         let told: u64 = other.reasons().map(|(_, records)| records).sum();
         other.reasons().for_each(|(reason, records)| self.add(records, reason));
@@ -82,14 +86,15 @@ impl Rejected {
     }
 }
 
-/// `ExportTraceServiceResponse`, and those of the other signals, which are written alike.
+/// `ExportTraceServiceResponse`, and its counterparts for the other signals, which have the same
+/// encoding.
 #[derive(Clone, PartialEq, Message)]
 struct Response {
     #[prost(message, optional, tag = "1")]
     partial_success: Option<PartialSuccess>,
 }
 
-/// `ExportTracePartialSuccess`, and so on.
+/// `ExportTracePartialSuccess`, and its counterparts.
 #[derive(Clone, PartialEq, Message)]
 struct PartialSuccess {
     #[prost(int64, tag = "1")]
@@ -108,8 +113,8 @@ impl Response {
     }
 }
 
-/// In a line: `3 records rejected: traceId has 2 bytes instead of 16 (2); …`. Empty if there were
-/// none.
+/// Formats the reasons on one line: `3 records rejected: traceId has 2 bytes instead of 16 (2); …`.
+/// The line is empty if no records were rejected.
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.records == 0 {

@@ -1,12 +1,12 @@
-//! A request that has been read.
+//! A decoded export request.
 
 use super::rejected::Rejected;
 use crate::signal::{LogRecord, MetricPoint, Span};
 
-/// The records of an export request, and what of it was none.
+/// The records of an export request, and the records that were rejected.
 ///
-/// What records share with others of their request (resource, scope, metric) is there once, and
-/// goes with the last of them.
+/// The parts that records share with others of their request (resource, scope, metric) are stored
+/// once, and freed with the last of these records.
 ///
 /// ```
 /// use slipring::otlp::{Encoding, Kind, Request};
@@ -23,13 +23,13 @@ use crate::signal::{LogRecord, MetricPoint, Span};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// Its spans.
+    /// The spans.
     pub spans: Vec<Span>,
-    /// Its log records.
+    /// The log records.
     pub logs: Vec<LogRecord>,
-    /// Its metric points.
+    /// The metric points.
     pub points: Vec<MetricPoint>,
-    /// Records that could not be made out.
+    /// The records that were rejected.
     pub rejected: Rejected,
 }
 
@@ -39,7 +39,7 @@ impl Request {
         self.spans.len() + self.logs.len() + self.points.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,5 @@
-//! Records to export requests: grouped by what they share, and otherwise the bytes that they are.
+//! Writes records as export requests: grouped by what they share, with the bytes of each record
+//! unchanged.
 
 use super::{Encoding, json};
 use crate::query::Answer;
@@ -7,7 +8,7 @@ use crate::signal::{LogRecord, MetricPoint, Signal, Source, Span};
 use crate::wire::Writer;
 use std::collections::HashMap;
 
-/// A kind of record that travels by OTLP: the three built-in ones.
+/// A record type that OTLP transports: the three built-in ones.
 pub trait Exported: Signal + sealed::Exported {}
 
 impl<T: Signal + sealed::Exported> Exported for T {}
@@ -15,21 +16,21 @@ impl<T: Signal + sealed::Exported> Exported for T {}
 pub(super) mod sealed {
     use super::Source;
 
-    /// Writes records that belong to one request.
+    /// The writing methods of a record type.
     pub trait Exported: Sized {
-        /// What a request in JSON calls its lists.
+        /// The names of the lists in a JSON request: of resources, of scopes, of records.
         const NAMES: [&'static str; 3];
         fn source(&self) -> &Source;
-        /// Appends records of one scope.
+        /// Appends the records of one scope.
         fn write(records: &[&Self], bytes: &mut Vec<u8>);
-        /// Encodes each record, or each metric of them.
+        /// Encodes each record as JSON, or each metric with its points.
         fn json(records: &[&Self]) -> Vec<serde_json::Value>;
     }
 }
 
 impl<T: Exported> Answer<T> {
-    /// Encodes the records as an OTLP export request: what was taken from one comes out byte for
-    /// byte, under what it shares. O(bytes).
+    /// Encodes the records as an OTLP export request, grouped by what they share. In protobuf,
+    /// records that came from a request have the same bytes as they had there. O(bytes).
     ///
     /// ```
     /// use slipring::otlp::{Encoding, Kind, Request};
@@ -47,7 +48,7 @@ impl<T: Exported> Answer<T> {
     }
 }
 
-/// Encodes records as an OTLP export request; see [`Answer::to_otlp`].
+/// Encodes records as an OTLP export request: see [`Answer::to_otlp`].
 pub fn write<'a, T: Exported>(
     records: impl IntoIterator<Item = &'a T>,
     encoding: Encoding,
@@ -59,7 +60,7 @@ pub fn write<'a, T: Exported>(
     }
 }
 
-/// Returns what is written before and after what a resource or a scope encloses.
+/// Returns the bytes before and after the scopes or records that this part encloses.
 fn around(part: &Source) -> (&[u8], &[u8]) {
     let envelope = match part.layout() {
         Layout::Resource { of, .. } | Layout::Scope(of) => *of,
@@ -68,7 +69,7 @@ fn around(part: &Source) -> (&[u8], &[u8]) {
     (part.at(envelope.before), part.at(envelope.after))
 }
 
-/// Groups records by what they have in common, in the order of the first with each.
+/// Groups records by key, in the order of the first record with each key.
 fn grouped<'a, T, K: std::hash::Hash + Eq>(
     records: &[&'a T],
     key: impl Fn(&'a T) -> K,
@@ -85,11 +86,12 @@ fn grouped<'a, T, K: std::hash::Hash + Eq>(
     groups
 }
 
-/// Groups records by their resources, and those of one resource by their scopes.
+/// Groups records by their resources, and the records of one resource by their scopes.
 fn by_resource_and_scope<'a, T: Exported>(records: &[&'a T]) -> Vec<Vec<Vec<&'a T>>> {
     let by_part = grouped(records, |record| record.source().scope_part().address());
     let by_part: Vec<&Vec<&T>> = by_part.iter().collect();
-    // Bytes are compared once for each resource, not for each of its scopes.
+    // Groups by address come first, so that the bytes of a resource are compared once per part, not
+    // once per scope.
     let by_resource_part =
         grouped(&by_part, |records| records[0].source().resource_part().address());
     let by_resource_part: Vec<&Vec<&Vec<&T>>> = by_resource_part.iter().collect();

@@ -1,4 +1,5 @@
-//! Where records' bytes lie: in the request that they came in, or in a chunk that a thread fills.
+//! Storage for the bytes of records: in the request that they arrived in, or in a chunk that a
+//! thread fills with built records.
 //!
 //! ```text
 //!  body (one reference count)                        chunk (one reference count)
@@ -16,39 +17,41 @@ use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-/// Bytes that records share, and what encloses them. Immutable, but for a chunk's places that are
-/// still empty.
+/// Bytes shared by records, with the sources of these records. A body is immutable, except that the
+/// thread that fills a chunk sets the chunk's empty places.
 pub(crate) enum Body {
     Whole { bytes: Bytes, sources: Box<[Source]> },
     Chunk(Box<[OnceLock<Place>]>),
 }
 
-/// A record's bytes in a chunk.
+/// The bytes and the source of one record in a chunk.
 pub(crate) struct Place {
     bytes: Bytes,
     source: Source,
 }
 
-/// Where in its body a record lies.
+/// The position of a record in its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
-    /// The number of its source; in a chunk, of its place.
+    /// The index of the record's source in a whole body, or of its place in a chunk.
     pub(crate) number: u32,
     pub(crate) start: u32,
     pub(crate) length: u32,
 }
 
-/// What is known of a `Bytes` that is shared: its counters lie apart.
+/// The approximate size of the reference counts of a shared `Bytes`, which are allocated
+/// separately.
 const COUNTERS: usize = 32;
 
 impl Body {
-    /// Makes a body whose records take so many of its bytes.
+    /// Creates a body. `records` is the number of bytes that the records account for themselves;
+    /// the rest is charged to the body.
     pub(crate) fn whole(bytes: Bytes, sources: Box<[Source]>, records: usize) -> Shared<Self> {
         let beside = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
         Shared::with_heap_bytes(Body::Whole { bytes, sources }, beside)
     }
 
-    /// Makes a body of one record.
+    /// Creates a body that holds one record.
     pub(crate) fn alone(bytes: &[u8], source: &Source) -> (Shared<Self>, At) {
         let at = At { number: 0, start: 0, length: bytes.len() as u32 };
         let sources = Box::new([source.clone()]);
@@ -76,12 +79,12 @@ impl Body {
         .unwrap_or_else(|| Source::unknown())
     }
 
-    /// Charges what records share with this one.
+    /// Charges the body and its sources to the ledger.
     #[inline]
     pub(crate) fn charge(body: &Shared<Self>, at: At, ledger: &Ledger) {
         let first = body.charge_once(ledger);
         match &**body {
-            // One that is charged has had its sources charged.
+            // A body charged before has had its sources charged along with it.
             Body::Whole { sources, .. } if first => {
                 sources.iter().for_each(|source| source.charge(ledger))
             }
@@ -96,35 +99,39 @@ fn place(places: &[OnceLock<Place>], at: At) -> Option<&Place> {
     places.get(at.number as usize)?.get()
 }
 
-/// Records in a chunk at most.
+/// The maximum number of records in a chunk.
 const PLACES: usize = if cfg!(test) { 8 } else { 128 };
 
-/// A chunk has at least and at most so many bytes, for records of this size on average.
+/// The minimum and the maximum size of a chunk, in bytes. Between them, the size follows the
+/// average size of the records in the chunk before.
 const LEAST: usize = 1 << 10;
 const MOST: usize = 16 << 10;
 
-/// A chunk with less room than this is full: so much is wasted at most.
+/// A chunk with less room than this, in bytes, counts as full. This bounds the room wasted per
+/// chunk.
 const LEFT: usize = 192;
 
-/// Bytes of sources that a chunk keeps until its last record has gone.
+/// A chunk accepts no further source once its sources take this many bytes, because it retains them
+/// until its last record has been dropped.
 const SOURCES: usize = 32 << 10;
 
-/// What a thread writes records with.
+/// The state with which a thread encodes records.
 #[derive(Default)]
 struct Desk {
-    /// One for each kind of record: what stays for long is not to keep what goes soon.
+    /// One chunk for each kind of record. Kinds are kept apart so that a long-lived record of one
+    /// kind does not retain the bytes of short-lived records of another.
     chunks: [Option<Chunk>; 3],
-    /// Lists that builders wrote into, for the next.
+    /// Buffers that earlier builders returned, for reuse.
     spare: Vec<Vec<u8>>,
 }
 
 struct Chunk {
     body: Shared<Body>,
     room: BytesMut,
-    /// Records in it, and their bytes.
+    /// The number of records in the chunk, and of their bytes.
     used: usize,
     filled: usize,
-    /// The source of the last one, and bytes of all sources.
+    /// The source of the last record, and the bytes of all sources.
     source: Option<Source>,
     sources: usize,
 }
@@ -133,19 +140,20 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
-/// Lends an empty buffer to write into.
+/// Returns an empty buffer to write into, from the thread's spare buffers if there is one.
 pub(crate) fn borrow_buffer() -> Vec<u8> {
     DESK.try_with(|desk| desk.try_borrow_mut().ok()?.spare.pop()).ok().flatten().unwrap_or_default()
 }
 
-/// Takes a buffer back, so that the next record needs no allocation.
+/// Puts a buffer back among the thread's spare buffers, so that the next record needs no
+/// allocation.
 pub(crate) fn return_buffer(mut buffer: Vec<u8>) {
     const SPARE: usize = 4;
     if buffer.capacity() == 0 || buffer.capacity() > MOST / 4 {
         return;
     }
     buffer.clear();
-    // At a thread's end there is no desk any more.
+    // The thread-local has already been destroyed if the thread is exiting.
     let _ = DESK.try_with(|desk| {
         if let Ok(mut desk) = desk.try_borrow_mut()
             && desk.spare.len() < SPARE
@@ -155,7 +163,7 @@ pub(crate) fn return_buffer(mut buffer: Vec<u8>) {
     });
 }
 
-/// What a chunk has records of.
+/// The kind of record that a chunk holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Of {
     Spans,
@@ -163,8 +171,8 @@ pub(crate) enum Of {
     Points,
 }
 
-/// Copies a record into this thread's chunk; a large one gets a body of its own. An allocation for
-/// some hundred records.
+/// Copies a record into this thread's chunk. A large record gets a body of its own. A chunk takes a
+/// few allocations and holds up to 128 records; none is made per record.
 pub(crate) fn keep(kind: Of, bytes: &[u8], source: &Source) -> (Shared<Body>, At) {
     let kept = DESK.try_with(|desk| desk.try_borrow_mut().ok()?.keep(kind, bytes, source));
     kept.ok().flatten().unwrap_or_else(|| Body::alone(bytes, source))
@@ -183,7 +191,7 @@ impl Desk {
             .as_ref()
             .is_some_and(|chunk| goes_on(chunk) && chunk.left() < bytes.len())
         {
-            // Others will fit.
+            // The chunk stays open, because smaller records still fit.
             return None;
         }
         if !self.chunks[kind as usize].as_ref().is_some_and(goes_on) {
@@ -211,7 +219,8 @@ impl Desk {
 impl Chunk {
     fn new(places: usize, room: usize) -> Self {
         let places: Box<[OnceLock<Place>]> = (0..places).map(|_| OnceLock::new()).collect();
-        // What records take of the room is their own; what is left over is known in the end.
+        // Each record accounts for its own bytes of the room. `end` adds the room left over, once
+        // it is known.
         let beside = size_of_val(&*places) + COUNTERS;
         let body = Shared::with_heap_bytes(Body::Chunk(places), beside);
         Self {
@@ -224,8 +233,8 @@ impl Chunk {
         }
     }
 
-    /// Ends the chunk, counts the room left over as wasted, and returns how large the next one
-    /// should be: places, and room.
+    /// Closes the chunk and charges the unused room to its body. Returns the number of places and
+    /// the room that the next chunk should have.
     fn end(self) -> (usize, usize) {
         self.body.add_heap_bytes(self.left());
         (self.used + self.used / 8 + 1, self.filled + self.filled / 16)

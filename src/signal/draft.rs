@@ -1,4 +1,4 @@
-//! Encoding what records share, part by part: a resource, a scope of it, a metric of that.
+//! Encodes the parts that records share: a resource, a scope of a resource, or a metric of a scope.
 
 use super::metric::{Metric, MetricKind};
 use super::resource::{Resource, Scope};
@@ -13,40 +13,40 @@ pub(crate) struct Part {
     end: u32,
 }
 
-/// The fields of a `ResourceSpans`, a `ScopeLogs` and so on, without those that hold what it
-/// encloses.
+/// The fields of a `ResourceSpans`, a `ScopeLogs` or a similar message, without the field that
+/// holds its scopes or records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Fields written before what it encloses.
+    /// The fields that stand before the enclosed scopes or records.
     pub(crate) before: Part,
-    /// Fields written after it.
+    /// The fields that stand after them.
     pub(crate) after: Part,
-    /// The resource's or scope's own message.
+    /// The `Resource` or `InstrumentationScope` message itself.
     pub(crate) message: Part,
-    /// The schema of what is enclosed.
+    /// The schema URL.
     pub(crate) schema_url: Part,
 }
 
 /// The fields of a `Metric`, without its points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MetricParts {
-    /// Fields written before the data.
+    /// The fields that stand before the data.
     pub(crate) before: Part,
-    /// Fields written after the data.
+    /// The fields that stand after the data.
     pub(crate) after: Part,
-    /// The number of the data's field.
+    /// The field number of the data.
     pub(crate) tag: u32,
-    /// Fields of the data that are written after its points.
+    /// The fields of the data other than its points. They are written after the points.
     pub(crate) data: Part,
-    /// The metric's kind, as the data's field and these fields tell it.
+    /// The metric's kind, derived from `tag` and from the fields in `data`.
     pub(crate) kind: MetricKind,
     pub(crate) name: Part,
 }
 
-/// What a part is, and where things lie in its bytes.
+/// The type of a part, and the ranges of its fields within its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// A resource. The name and namespace of its service are empty if it names none.
+    /// A resource. `service` and `namespace` are empty if the resource does not name them.
     Resource { of: Envelope, service: Part, namespace: Part },
     /// A scope of a resource.
     Scope(Envelope),
@@ -54,7 +54,7 @@ pub(crate) enum Layout {
     Metric(MetricParts),
 }
 
-/// The bytes of a part in the making.
+/// The bytes of a part that is being encoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) bytes: Vec<u8>,
@@ -71,7 +71,7 @@ impl Draft {
         self.bytes.clear();
     }
 
-    /// Appends these bytes.
+    /// Appends these bytes, and returns their range.
     #[cfg(feature = "otlp")]
     pub(crate) fn part(&mut self, bytes: &[u8]) -> Part {
         let start = self.bytes.len();
@@ -79,7 +79,7 @@ impl Draft {
         self.since(start)
     }
 
-    /// Returns the part of another one that begins at this offset in it.
+    /// Returns the range that begins at offset `start` within the range `around`.
     #[cfg(feature = "otlp")]
     pub(crate) fn within(&self, around: Part, start: usize, length: usize) -> Part {
         let start = around.start + start as u32;
@@ -91,17 +91,18 @@ impl Draft {
         &self.bytes[part.range()]
     }
 
-    /// Returns all bytes from this offset on.
+    /// Returns the range from this offset to the end.
     pub(crate) fn since(&self, start: usize) -> Part {
         Part { start: start as u32, end: self.bytes.len() as u32 }
     }
 
-    /// Finds the service's name and namespace in a resource.
+    /// Returns the layout of a resource, with the ranges of its service's name and namespace.
     pub(crate) fn resource_layout(&self, of: Envelope) -> Layout {
         let resource = self.at(of.message);
         let find = |key| match AttributesRef::of(resource, 1).get(key) {
             Some(ValueRef::Text(name)) if !name.is_empty() => {
-                // The name is borrowed from the bytes.
+                // The name is borrowed from `self.bytes`, so the difference of the addresses is its
+                // offset.
                 let start = name.as_ptr() as usize - self.bytes.as_ptr() as usize;
                 Part { start: start as u32, end: (start + name.len()) as u32 }
             }
@@ -110,13 +111,13 @@ impl Draft {
         Layout::Resource { of, service: find("service.name"), namespace: find("service.namespace") }
     }
 
-    /// Writes a resource.
+    /// Encodes a resource, and returns its layout.
     pub(super) fn resource(&mut self, resource: &Resource) -> Layout {
         let of = self.envelope(|writer| resource.write(writer), resource.schema_url());
         self.resource_layout(of)
     }
 
-    /// Writes a scope.
+    /// Encodes a scope, and returns its layout.
     pub(super) fn scope(&mut self, scope: &Scope) -> Layout {
         Layout::Scope(self.envelope(|writer| scope.write(writer), &scope.schema_url))
     }
@@ -133,7 +134,7 @@ impl Draft {
         Envelope { before, after, message, schema_url }
     }
 
-    /// Writes a metric.
+    /// Encodes a metric, and returns its layout.
     pub(super) fn metric(&mut self, metric: &Metric) -> Layout {
         self.clear();
         let mut writer = Writer(&mut self.bytes);
@@ -142,7 +143,7 @@ impl Draft {
         writer.bytes(3, metric.unit.as_bytes());
         let before = self.since(0);
         let name = field_of(&self.bytes, 1).map_or(&[][..], Raw::bytes);
-        // The name's field comes first, and its message starts with the name.
+        // `name` is borrowed from `self.bytes`, so the difference of the addresses is its offset.
         let start =
             if name.is_empty() { 0 } else { name.as_ptr() as usize - self.bytes.as_ptr() as usize };
         let name = Part { start: start as u32, end: (start + name.len()) as u32 };

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::Key;
 use crate::wire::Raw;
 
-/// Names a trace, everywhere and for good: 16 bytes. All zero means "no trace".
+/// A trace id: 16 bytes that identify a trace globally. All zero means "no trace".
 ///
-/// Written as 32 lower-case hexadecimal digits; read in either case.
+/// Displayed as lower-case hexadecimal digits, two per byte. Parsing accepts either case.
 ///
 /// ```
 /// use slipring::TraceId;
@@ -21,51 +21,52 @@ use crate::wire::Raw;
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId([u8; 16]);
 
-/// Names a span within its trace: 8 bytes. All zero means "no span".
+/// A span id: 8 bytes that identify a span within its trace. All zero means "no span".
 ///
-/// Written as 16 lower-case hexadecimal digits; read in either case.
+/// Displayed as lower-case hexadecimal digits, two per byte. Parsing accepts either case.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpanId([u8; 8]);
 
-/// Why a text is not an id.
+/// An error from parsing a text as an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseIdError {
-    /// Too many digits or too few.
+    /// The text has too many digits or too few.
     #[error("an id of {expected} hexadecimal digits has {found}")]
     WrongLength {
-        /// Digits that the id has.
+        /// The number of digits that such an id has.
         expected: usize,
-        /// Digits that the text has.
+        /// The number of digits in the text.
         found: usize,
     },
-    /// A character that is no hexadecimal digit.
+    /// The text contains a character that is not a hexadecimal digit.
     #[error("an id has {found:?}, which is no hexadecimal digit, as its character {position}")]
     NotHexadecimal {
-        /// Which character of the text, counted from 0.
+        /// The character's position in the text, counted from 0.
         position: usize,
         /// The character.
         found: char,
     },
 }
 
-// Bytes, not integers: an `Option` of an id then costs one byte more, not a whole alignment.
+// The ids are byte arrays, not integers, so that they have alignment 1: an `Option` of an id is
+// then one byte larger than the id, instead of growing by a whole alignment unit.
 macro_rules! id {
     ($id:ident, $bytes:literal, $integer:ty) => {
         impl $id {
-            /// Returns the id's bytes, in the order in which they travel.
+            /// Returns the id's bytes, in the order in which they are transmitted.
             pub fn to_bytes(self) -> [u8; $bytes] {
                 self.0
             }
 
-            /// Returns whether the id is all zero, and so names nothing.
+            /// Returns whether the id is all zero, which means that it identifies nothing.
             pub fn is_zero(self) -> bool {
                 self.0 == [0; $bytes]
             }
         }
 
         impl $id {
-            /// Reads the id in a field, unless it has another length or is all zero.
+            /// Reads the id in a field. Returns `None` if it has another length or is all zero.
             pub(crate) fn of_wire(field: Option<Raw<'_>>) -> Option<Self> {
                 let id = Self(field?.bytes().try_into().ok()?);
                 (!id.is_zero()).then_some(id)
@@ -78,7 +79,7 @@ macro_rules! id {
             }
         }
 
-        /// The number whose hexadecimal digits are the id's.
+        /// Converts a number into the id with the same hexadecimal digits.
         impl From<$integer> for $id {
             fn from(number: $integer) -> Self {
                 Self(number.to_be_bytes())
@@ -124,7 +125,7 @@ id!(TraceId, 16, u128);
 id!(SpanId, 8, u64);
 
 impl TraceId {
-    /// Returns the id as an index key; an id that is all zero is none.
+    /// Returns the id as an index key, or `None` if it is all zero.
     pub(super) fn key(self) -> Option<Key<'static>> {
         (!self.is_zero()).then(|| self.into())
     }

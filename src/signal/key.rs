@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A key in an index, borrowed from the record that carries it. Comparing two costs what comparing
-/// their contents costs.
+/// A key in an index, borrowed from the record that carries it. Comparing two keys costs as much as
+/// comparing their contents.
 ///
 /// Keys of different kinds are different keys, even if they look alike: `Text("1")` is not
 /// `Int(1)`.
@@ -19,13 +19,13 @@ pub enum Key<'a> {
     Bytes(&'a [u8]),
 }
 
-/// An owned [`Key`], as lists of distinct keys give them.
+/// An owned [`Key`], as returned in lists of distinct keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum KeyBuf {
     /// See [`Key::Int`].
     Int(u64),
-    /// See [`Key::Id`]; serialised as 32 hexadecimal digits.
+    /// See [`Key::Id`]. Serialized as 32 hexadecimal digits.
     Id(#[cfg_attr(feature = "serde", serde(serialize_with = "serialize_id"))] u128),
     /// See [`Key::Text`].
     Text(Box<str>),
@@ -34,7 +34,7 @@ pub enum KeyBuf {
 }
 
 impl Key<'_> {
-    /// Copies the key out of its record; text and bytes cost one allocation.
+    /// Copies the key out of its record. Text and bytes take one allocation.
     pub fn to_owned(self) -> KeyBuf {
         match self {
             Key::Int(number) => KeyBuf::Int(number),

@@ -1,18 +1,18 @@
-//! Lists of messages in a record.
+//! Borrowed lists of the messages nested in a record.
 
 use crate::wire::{Fields, field_of};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A list of parts of a record, such as a span's events, borrowed from it. Gone through from its
-/// start each time; reading allocates nothing.
+/// A list of the parts of a record, such as a span's events, borrowed from the record. Each access
+/// scans the list from its start. Reading allocates nothing.
 pub struct ListRef<'a, T> {
     message: &'a [u8],
     number: u32,
     of: PhantomData<fn() -> T>,
 }
 
-/// The parts of a list.
+/// An iterator over the parts of a [`ListRef`].
 #[derive(Clone)]
 pub struct ListIter<'a, T> {
     fields: Fields<'a>,
@@ -25,17 +25,17 @@ impl<'a, T: From<&'a [u8]>> ListRef<'a, T> {
         Self { message, number, of: PhantomData }
     }
 
-    /// Iterates over the parts, in the order in which they came.
+    /// Iterates over the parts, in the order in which they arrived.
     pub fn iter(self) -> ListIter<'a, T> {
         ListIter { fields: Fields::of(self.message), number: self.number, of: PhantomData }
     }
 
-    /// Returns the number of them. O(bytes of the record).
+    /// Returns the number of parts. O(bytes of the record).
     pub fn len(self) -> usize {
         self.iter().count()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(self) -> bool {
         field_of(self.message, self.number).is_none()
     }

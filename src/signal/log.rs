@@ -1,4 +1,4 @@
-//! Log records, after OpenTelemetry's `LogRecord`.
+//! Log records, modeled on OpenTelemetry's `LogRecord`.
 
 use super::body::{At, Body};
 use super::{
@@ -8,14 +8,14 @@ use super::{
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
 
-/// One log record: OpenTelemetry's `LogRecord`, with the resource and the scope that it travels
-/// with.
+/// A log record: OpenTelemetry's `LogRecord`, with its resource and scope.
 ///
-/// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
+/// The record is stored as its encoded bytes, which the accessors read in place, as for a
+/// [`Span`](crate::Span).
 ///
-/// Indexes: `trace` (the trace id; none if it is absent or all zero), `service` (the resource's
-/// `service.name`, or `unknown_service`) and `severity` (its number; none if it is not above 0).
-/// Its timestamp is its time, or else the time at which it was observed.
+/// Indexes: `trace` (the trace id; no key if it is absent or all zero), `service` (the resource's
+/// `service.name`, or `unknown_service`) and `severity` (the severity number; no key if it is not
+/// above 0). The timestamp is the record's time, or the observed time if the time is unknown.
 ///
 /// ```
 /// use slipring::{Key, LogRecord, Resource, Scope, Severity, Signal, Source};
@@ -37,20 +37,20 @@ pub struct LogRecord {
     at: At,
 }
 
-// A slot holds the record itself: what it grows by, every slot of every store grows by.
+// Slots hold records inline, so each byte added here enlarges every slot of every store.
 const _: () = assert!(size_of::<LogRecord>() == 48);
 
-/// What is asked for often. Bytes, so that nothing is lost to alignment.
+/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
     trace_id: TraceId,
-    /// When it happened, or else when it was observed.
+    /// The record's time, or the observed time if the time is unknown.
     time: [u8; 8],
     severity: Severity,
 }
 
 impl Head {
-    /// Takes note of a field of the message.
+    /// Records a field of the message, if the head holds it.
     #[inline]
     pub(crate) fn see(&mut self, field: Field<'_>) {
         match field.number {
@@ -64,29 +64,30 @@ impl Head {
 }
 
 impl LogRecord {
-    /// Returns the time at which it happened, in nanoseconds since the Unix epoch; 0 if unknown.
-    /// O(bytes); its [`timestamp`](Signal::timestamp) is O(1).
+    /// Returns the time of the event, in nanoseconds since the Unix epoch, or 0 if it is unknown.
+    /// O(bytes). The [`timestamp`](Signal::timestamp) is O(1).
     pub fn time_unix_nanos(&self) -> u64 {
         self.number_of(1)
     }
 
-    /// Returns the time at which a collector first saw it, in nanoseconds since the Unix epoch; 0
-    /// if unknown. O(bytes).
+    /// Returns the time at which a collector first observed the event, in nanoseconds since the
+    /// Unix epoch, or 0 if it is unknown. O(bytes).
     pub fn observed_unix_nanos(&self) -> u64 {
         self.number_of(11)
     }
 
-    /// Returns its severity: the protocol's `severity_number`.
+    /// Returns the severity: the protocol's `severity_number`.
     pub fn severity(&self) -> Severity {
         self.head.severity
     }
 
-    /// Returns its severity in the source's own words; empty if not said. O(bytes).
+    /// Returns the severity in the source's own words, or an empty text if it was not given.
+    /// O(bytes).
     pub fn severity_text(&self) -> &str {
         self.text(3)
     }
 
-    /// Returns what it says: text, or a value with a structure. O(bytes).
+    /// Returns the body: text, or a structured value. O(bytes).
     pub fn body(&self) -> Option<ValueRef<'_>> {
         self.field(5).map(|value| ValueRef::of(value.bytes()))
     }
@@ -96,29 +97,29 @@ impl LogRecord {
         AttributesRef::of(self.bytes(), 6)
     }
 
-    /// Returns the number of attributes that were discarded before the record came here. O(bytes).
+    /// Returns the number of attributes that were discarded before the record arrived. O(bytes).
     pub fn dropped_attributes_count(&self) -> u32 {
         self.number_of(7) as u32
     }
 
-    /// Returns the flags. Bits 0 to 7 are W3C's trace flags. The others are reserved, and kept as
-    /// they came. O(bytes).
+    /// Returns the flags. Bits 0 to 7 are W3C's trace flags. The other bits are reserved, and
+    /// returned as they arrived. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(8) as u32
     }
 
-    /// Returns the trace during which it was written, if there was one.
+    /// Returns the trace during which the record was emitted, if there was one.
     pub fn trace_id(&self) -> Option<TraceId> {
         Some(self.head.trace_id).filter(|id| !id.is_zero())
     }
 
-    /// Returns the span during which it was written, if there was one. O(bytes).
+    /// Returns the span during which the record was emitted, if there was one. O(bytes).
     pub fn span_id(&self) -> Option<SpanId> {
         SpanId::of_wire(self.field(10))
     }
 
-    /// Returns the name of its kind of event, which fixes what its body and attributes mean; empty
-    /// if it is no such event. O(bytes).
+    /// Returns the event name, which identifies the structure of the body and of the attributes. It
+    /// is empty if the record is not an event. O(bytes).
     pub fn event_name(&self) -> &str {
         self.text(12)
     }
@@ -167,7 +168,7 @@ impl Signal for LogRecord {
         u64::from_le_bytes(self.head.time)
     }
 
-    /// Returns whether its severity is [`Severity::ERROR`] or graver.
+    /// Returns whether the severity is [`Severity::ERROR`] or above.
     fn is_error(&self) -> bool {
         self.head.severity >= Severity::ERROR
     }

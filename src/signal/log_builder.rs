@@ -1,4 +1,4 @@
-//! Writing log records.
+//! The builder of log records.
 
 use super::body::Of;
 use super::log::{Head, LogRecord};
@@ -6,9 +6,9 @@ use super::written::Written;
 use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
 use std::borrow::Cow;
 
-/// Writes a [`LogRecord`], field by field, into a chunk that the thread fills: an allocation for
-/// some hundred records, none for each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for
-/// spans.
+/// Builds a [`LogRecord`] by encoding it, field by field, into a chunk that the thread fills. A
+/// chunk takes a few allocations and holds up to 128 records; none is made per record. It works as
+/// [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct LogBuilder<'a> {
@@ -27,13 +27,13 @@ pub struct LogBuilder<'a> {
 }
 
 impl LogRecord {
-    /// Begins a log record; what is not given is the protocol's default. See [`LogBuilder`].
+    /// Returns a builder whose fields all have the protocol's default values. See [`LogBuilder`].
     pub fn builder<'a>() -> LogBuilder<'a> {
         LogBuilder::new()
     }
 
-    /// Begins a record that is as this one, to be changed. Fields that the protocol does not know
-    /// are left out. O(bytes).
+    /// Returns a builder initialized from this record. Fields that the protocol does not define are
+    /// dropped. O(bytes).
     pub fn to_builder(&self) -> LogBuilder<'_> {
         LogBuilder::from_log(self)
     }
@@ -44,7 +44,7 @@ impl<'a> LogBuilder<'a> {
         Self::default()
     }
 
-    /// Starts from another record: see [`LogRecord::to_builder`].
+    /// Returns a builder initialized from another record: see [`LogRecord::to_builder`].
     pub(super) fn from_log(log: &'a LogRecord) -> Self {
         let mut attributes = Written::default();
         attributes.attributes(6, log.attributes());
@@ -64,8 +64,7 @@ impl<'a> LogBuilder<'a> {
         }
     }
 
-    /// Sets the resource and scope. Without it, the record is of a process that says nothing of
-    /// itself.
+    /// Sets the resource and scope. By default both are empty.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -77,7 +76,7 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// Sets the time at which a collector saw it: see [`LogRecord::observed_unix_nanos`].
+    /// Sets the observed time: see [`LogRecord::observed_unix_nanos`].
     pub fn observed_unix_nanos(mut self, time: u64) -> Self {
         self.observed = time;
         self
@@ -95,7 +94,7 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// Sets what it says: see [`LogRecord::body`].
+    /// Sets the body: see [`LogRecord::body`].
     pub fn body(mut self, body: impl Into<ValueRef<'a>>) -> Self {
         self.body = Some(body.into());
         self
@@ -113,7 +112,7 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// Sets how many attributes were discarded: see [`LogRecord::dropped_attributes_count`].
+    /// Sets the number of discarded attributes: see [`LogRecord::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped = count;
         self
@@ -125,13 +124,13 @@ impl<'a> LogBuilder<'a> {
         self
     }
 
-    /// Sets the trace: see [`LogRecord::trace_id`]; all zero for none.
+    /// Sets the trace id: see [`LogRecord::trace_id`]. All zero means none.
     pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
         self.trace_id = id.into();
         self
     }
 
-    /// Sets the span: see [`LogRecord::span_id`]; all zero for none.
+    /// Sets the span id: see [`LogRecord::span_id`]. All zero means none.
     pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
         self.span_id = id.into();
         self

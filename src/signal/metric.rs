@@ -1,26 +1,27 @@
-//! What the points of a metric share, after OpenTelemetry's `Metric`.
+//! The part that the points of a metric share, modeled on OpenTelemetry's `Metric`.
 
 use super::{Attributes, AttributesRef};
 use crate::wire::{Raw, field_of};
 use std::fmt;
 
-/// What the points of a metric have in common: OpenTelemetry's `Metric`, without its points.
+/// The part that the points of a metric have in common: OpenTelemetry's `Metric`, without its
+/// points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Metric {
-    /// Its name, such as `http.server.request.duration`.
+    /// The name, such as `http.server.request.duration`.
     pub name: Box<str>,
-    /// What it measures, for a person to read.
+    /// A description for people.
     pub description: Box<str>,
-    /// The unit of its values, in UCUM, such as `By` or `s`.
+    /// The unit of the values, in UCUM, such as `By` or `s`.
     pub unit: Box<str>,
-    /// What else is known of the metric, as against its points.
+    /// Attributes of the metric itself, not of its points.
     pub metadata: Attributes,
-    /// Its type, and how its points add up.
+    /// The type, and how the points aggregate.
     pub kind: MetricKind,
 }
 
-/// A metric's type, with what each type says about how its points add up.
+/// A metric's type, with the parameters that say how its points aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -28,45 +29,45 @@ pub struct Metric {
     serde(tag = "type", rename_all = "snake_case")
 )]
 pub enum MetricKind {
-    /// Values of the moment.
+    /// Sampled values.
     Gauge,
-    /// Sums.
+    /// Sums of measurements.
     Sum {
-        /// What each sum is counted from.
+        /// The start of the interval that each sum covers.
         temporality: Temporality,
-        /// Whether it only ever grows.
+        /// Whether the sum never decreases.
         monotonic: bool,
     },
-    /// Counts in buckets with given bounds.
+    /// Counts of measurements in buckets with explicit bounds.
     Histogram {
-        /// What each count is counted from.
+        /// The start of the interval that each count covers.
         temporality: Temporality,
     },
-    /// Counts in buckets whose bounds grow exponentially.
+    /// Counts of measurements in buckets whose bounds grow exponentially.
     ExponentialHistogram {
-        /// What each count is counted from.
+        /// The start of the interval that each count covers.
         temporality: Temporality,
     },
-    /// Quantiles, as the source worked them out.
+    /// Quantiles, computed by the source.
     Summary,
 }
 
-/// What a sum or a count is counted from.
+/// The start of the interval that a sum or a count covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Temporality {
-    /// Not said.
+    /// Not specified.
     #[default]
     Unspecified = 0,
-    /// From the point before.
+    /// Each point counts from the point before it.
     Delta = 1,
-    /// From a fixed start.
+    /// Each point counts from a fixed start.
     Cumulative = 2,
 }
 
 impl Metric {
-    /// Makes a metric without description, unit and metadata.
+    /// Creates a metric without description, unit and metadata.
     pub fn new(name: impl Into<Box<str>>, kind: MetricKind) -> Self {
         let (description, unit) = Default::default();
         Self { name: name.into(), description, unit, metadata: Attributes::default(), kind }
@@ -74,11 +75,11 @@ impl Metric {
 }
 
 impl MetricKind {
-    /// All types' names.
+    /// The names of all types.
     pub(crate) const NAMES: [&str; 5] =
         ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
 
-    /// Returns the number of the data's field, the temporality, and whether a sum is monotonic.
+    /// Returns the field number of the data, the temporality, and whether a sum is monotonic.
     pub(crate) fn on_the_wire(self) -> (u32, Temporality, bool) {
         match self {
             MetricKind::Gauge => (5, Temporality::Unspecified, false),
@@ -89,7 +90,7 @@ impl MetricKind {
         }
     }
 
-    /// Returns the kind for which [`on_the_wire`](Self::on_the_wire) gives these.
+    /// Returns the kind for which [`on_the_wire`](Self::on_the_wire) returns these values.
     #[cfg(feature = "otlp")]
     pub(crate) fn from_wire(tag: u32, temporality: Temporality, monotonic: bool) -> Option<Self> {
         Some(match tag {
@@ -102,7 +103,7 @@ impl MetricKind {
         })
     }
 
-    /// Returns the type's name, as the index by type has it.
+    /// Returns the type's name, which is the key in the index by type.
     pub fn name(self) -> &'static str {
         match self {
             MetricKind::Gauge => "gauge",
@@ -115,31 +116,31 @@ impl MetricKind {
 }
 
 impl Temporality {
-    /// Returns the temporality with this number in the protocol, if there is one.
+    /// Returns the temporality with this number in the protocol, or `None` if there is none.
     pub fn from_number(number: i32) -> Option<Self> {
         [Self::Unspecified, Self::Delta, Self::Cumulative]
             .into_iter()
             .find(|one| one.number() == number)
     }
 
-    /// Returns its number in the protocol.
+    /// Returns the temporality's number in the protocol.
     pub fn number(self) -> i32 {
         self as i32
     }
 }
 
-/// The metric of a point, borrowed from its bytes. Equal if what it says is.
+/// The metric of a point, borrowed from its bytes. Two are equal if their contents are.
 #[derive(Clone, Copy)]
 pub struct MetricRef<'a> {
     pub(super) name: &'a str,
-    /// Its fields but for the data: those that are written before it, and those after.
+    /// The fields other than the data: those written before it, and those written after it.
     pub(super) before: &'a [u8],
     pub(super) after: &'a [u8],
     pub(super) kind: MetricKind,
 }
 
 impl<'a> MetricRef<'a> {
-    /// Returns its name, such as `http.server.request.duration`. O(1).
+    /// Returns the name, such as `http.server.request.duration`. O(1).
     pub fn name(self) -> &'a str {
         self.name
     }
@@ -149,29 +150,30 @@ impl<'a> MetricRef<'a> {
         found.map_or("", Raw::text)
     }
 
-    /// Returns what it measures, for a person to read.
+    /// Returns the description, for people.
     pub fn description(self) -> &'a str {
         self.field(2)
     }
 
-    /// Returns the unit of its values, in UCUM, such as `By` or `s`.
+    /// Returns the unit of the values, in UCUM, such as `By` or `s`.
     pub fn unit(self) -> &'a str {
         self.field(3)
     }
 
     /// Returns the attributes of the metric itself, not of its points.
     pub fn metadata(self) -> AttributesRef<'a> {
-        // One writer writes all of it on one side of the data.
+        // All metadata stands on one side of the data: `otlp::drafts` rewrites metrics in which it
+        // does not.
         let after = AttributesRef::of(self.after, 12);
         if after.is_empty() { AttributesRef::of(self.before, 12) } else { after }
     }
 
-    /// Returns its type, and how its points add up. O(1).
+    /// Returns the type, and how the points aggregate. O(1).
     pub fn kind(self) -> MetricKind {
         self.kind
     }
 
-    /// Copies it into a [`Metric`]. O(bytes).
+    /// Copies the metric into a [`Metric`]. O(bytes).
     pub fn to_metric(self) -> Metric {
         Metric {
             name: self.name.into(),

@@ -1,4 +1,4 @@
-//! Metric points, after OpenTelemetry's data points.
+//! Metric points, modeled on OpenTelemetry's data points.
 
 use super::body::{At, Body};
 use super::point::{
@@ -12,14 +12,15 @@ use super::{
 use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
 
-/// One value of a metric at one time: any of OpenTelemetry's five data points, with the metric, the
-/// resource and the scope that it travels with.
+/// One data point of a metric: any of OpenTelemetry's five types, with its metric, resource and
+/// scope.
 ///
-/// It is the bytes that it was encoded in, read in place, as a [`Span`](crate::Span) is.
+/// The point is stored as its encoded bytes, which the accessors read in place, as for a
+/// [`Span`](crate::Span).
 ///
-/// Indexes: `name` (the metric's; none if empty), `service` (the resource's `service.name`, or
-/// `unknown_service`) and `type` (`gauge`, `sum`, `histogram`, `exponential_histogram` or
-/// `summary`). Its timestamp is its time.
+/// Indexes: `name` (the metric's name; no key if it is empty), `service` (the resource's
+/// `service.name`, or `unknown_service`) and `type` (`gauge`, `sum`, `histogram`,
+/// `exponential_histogram` or `summary`). The timestamp is the point's time.
 ///
 /// ```
 /// use slipring::{Key, MetricPoint, Resource, Scope, Signal, Source};
@@ -39,20 +40,20 @@ pub struct MetricPoint {
     at: At,
 }
 
-// A slot holds the point itself: what it grows by, every slot of every store grows by.
+// Slots hold points inline, so each byte added here enlarges every slot of every store.
 const _: () = assert!(size_of::<MetricPoint>() == 32);
 
 /// The exemplars of a point.
 pub type Exemplars<'a> = ListRef<'a, ExemplarRef<'a>>;
 
-/// What is asked for often. Bytes, so that nothing is lost to alignment.
+/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
     time: [u8; 8],
     shape: Shape,
 }
 
-/// Which message a point is.
+/// The protocol's message type of a point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// `NumberDataPoint`.
@@ -66,7 +67,7 @@ pub(crate) enum Shape {
     Summary,
 }
 
-/// The numbers of the fields that points of all shapes have.
+/// The field numbers of the fields that all shapes have in common.
 pub(super) struct Numbers {
     pub(super) attributes: u32,
     pub(super) exemplars: u32,
@@ -89,7 +90,7 @@ impl Shape {
             Shape::Number => (7, 5, 8),
             Shape::Histogram => (9, 8, 10),
             Shape::Exponential => (1, 11, 10),
-            // A summary has no exemplars: there is no field of this number.
+            // A summary has no exemplars: 0 is not a field number.
             Shape::Summary => (7, 0, 8),
         };
         Numbers { attributes, exemplars, flags }
@@ -101,7 +102,7 @@ impl Head {
         Self { shape, ..Self::default() }
     }
 
-    /// Takes note of a field of the message.
+    /// Records a field of the message, if the head holds it.
     #[inline]
     pub(crate) fn see(&mut self, field: Field<'_>) {
         if field.number == 3 {
@@ -111,41 +112,42 @@ impl Head {
 }
 
 impl MetricPoint {
-    /// Returns the metric that it is a point of.
+    /// Returns the metric that the point belongs to.
     pub fn metric(&self) -> MetricRef<'_> {
         self.source().metric()
     }
 
-    /// Returns the attributes: they name the metric's series that it belongs to.
+    /// Returns the attributes, which identify the point's series within the metric.
     pub fn attributes(&self) -> AttributesRef<'_> {
         AttributesRef::of(self.bytes(), self.head.shape.numbers().attributes)
     }
 
-    /// Returns the time since which it is counted, in nanoseconds since the Unix epoch; 0 if
-    /// unknown. O(bytes).
+    /// Returns the start of the interval that the point covers, in nanoseconds since the Unix
+    /// epoch, or 0 if it is unknown. O(bytes).
     pub fn start_unix_nanos(&self) -> u64 {
         self.number_of(2)
     }
 
-    /// Returns the time at which it was measured, in nanoseconds since the Unix epoch.
+    /// Returns the time of the measurement, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.time)
     }
 
-    /// Returns the flags. Bit 0 says that [no value was
-    /// recorded](MetricPoint::has_no_recorded_value). The others are reserved, and kept as they
-    /// came. O(bytes).
+    /// Returns the flags. Bit 0 means that [no value was
+    /// recorded](MetricPoint::has_no_recorded_value). The other bits are reserved, and returned as
+    /// they arrived. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(self.head.shape.numbers().flags) as u32
     }
 
-    /// Returns the exemplars: single measurements that went into it. A summary has none.
+    /// Returns the exemplars: individual measurements that contributed to the point. A summary has
+    /// none.
     pub fn exemplars(&self) -> Exemplars<'_> {
         Exemplars::of(self.bytes(), self.head.shape.numbers().exemplars)
     }
 
-    /// Returns what was measured. O(bytes). It allocates for histograms and summaries;
-    /// [`number`](MetricPoint::number) does not.
+    /// Returns the value. O(bytes). It allocates for histograms and summaries.
+    /// [`number`](MetricPoint::number) does not allocate.
     pub fn value(&self) -> PointValue {
         let long = |number| self.number_of(number);
         let double = |number| self.field(number).map(Raw::double);
@@ -196,7 +198,7 @@ impl MetricPoint {
         number_in(self.bytes(), 4)
     }
 
-    /// Returns its value if it is a number, of a gauge or a sum. O(bytes).
+    /// Returns the value of a point of a gauge or a sum. Returns `None` for other points. O(bytes).
     pub fn number(&self) -> Option<f64> {
         self.number_value().map(|number| match number {
             Number::Int(value) => value as f64,
@@ -204,19 +206,19 @@ impl MetricPoint {
         })
     }
 
-    /// Returns its count if it is a histogram or a summary. O(bytes).
+    /// Returns the count of a histogram or a summary. Returns `None` for other points. O(bytes).
     pub fn count(&self) -> Option<u64> {
         (self.head.shape != Shape::Number).then(|| self.number_of(4))
     }
 
-    /// Returns whether the source marks the series as gone: it was there before and is not now.
-    /// O(bytes).
+    /// Returns whether the source marks the series as stale: it existed before and has no value
+    /// now. O(bytes).
     pub fn has_no_recorded_value(&self) -> bool {
         self.flags() & 1 != 0
     }
 }
 
-/// Iterates over packed numbers of eight bytes.
+/// Iterates over packed 8-byte numbers.
 fn fixed(field: Option<Raw<'_>>) -> impl Iterator<Item = u64> {
     let (numbers, _) = field.map_or(&[][..], Raw::bytes).as_chunks::<8>();
     numbers.iter().map(|number| u64::from_le_bytes(*number))

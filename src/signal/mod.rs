@@ -1,4 +1,4 @@
-//! Signals: what a record must tell the engine, and the three built-in kinds.
+//! The [`Signal`] trait, which every record type implements, and the three built-in record types.
 
 #[macro_use]
 mod view;
@@ -59,12 +59,13 @@ use crate::sync::{AtomicU32, AtomicU64};
 
 /// A kind of record that a [`Store`](crate::Store) can hold.
 ///
-/// Implementing it makes a user's own type a signal. The methods run on the pushing thread before
-/// the record enters the ring, on reading threads when a lookup compares keys, and in
-/// [`Store::audit`](crate::Store::audit). They should be cheap, must not block, and must give the
-/// same answer for the same record every time: a key that changes while its record is stored is not
-/// found (the audit names it). A panic in one of them is caught and counted; a push whose record
-/// panics hands the record back.
+/// Implement this trait to store your own record type. The pushing thread calls the methods before
+/// the record enters the ring. Reading threads call them when a lookup compares keys, and
+/// [`Store::audit`](crate::Store::audit) calls them too. They should be cheap and must not block.
+/// They must return the same answer for the same record every time: if a record's key changes while
+/// it is stored, lookups do not find the record, and the audit reports it. A panic in one of the
+/// methods is caught and counted. If the panic happens during a push, the push returns the record
+/// to the caller.
 ///
 /// ```
 /// use slipring::{Key, Signal};
@@ -87,61 +88,65 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// }
 /// ```
 pub trait Signal: Send + Sync + Sized + 'static {
-    /// What one record is called, in the singular; statistics count `span`s as `span_count`.
+    /// The name of one record, in the singular. Statistics use it as a prefix: `span` gives
+    /// `span_count`.
     const NAME: &'static str;
 
     /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N
     /// fingerprints inline.
     type Indexes: Indexes;
 
-    /// The names of the indexes, in the order of [`key`](Signal::key)'s argument. If one of them is
-    /// of groups that belong together, such as traces, let it be the first:
-    /// [`Report::partial`](crate::query::Report::partial) then knows more.
+    /// The names of the indexes, in the order of the number that [`key`](Signal::key) takes. If one
+    /// index groups records that belong together, such as the spans of a trace, put it first. The
+    /// store remembers the keys of the first index whose records were all evicted (in a ghost
+    /// filter), so that [`Report::partial`](crate::query::Report::partial) recognizes them.
     const INDEXES: Self::Indexes;
 
-    /// Returns the record's key in the index with this number (below N), or `None` if it has none
-    /// there.
+    /// Returns the record's key in the index with this number (below N), or `None` if the record
+    /// has no key in that index.
     fn key(&self, index: usize) -> Option<Key<'_>>;
 
-    /// How many records a store of them keeps unless its builder is told.
+    /// The capacity of a store of these records, in records, unless its builder sets another.
     const DEFAULT_CAPACITY: usize = 10_000;
 
-    /// Returns what to give instead of a key that no record can have in the index with this number,
-    /// such as "a number"; `None` for other keys. Queries refuse such a key, which would find
-    /// nothing.
+    /// Returns a description of a valid key, such as "a number", if no record can have the given
+    /// key in the index with this number. Returns `None` for a valid key. Queries refuse an invalid
+    /// key, because it would match nothing.
     fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
         let _ = (index, key);
         None
     }
 
-    /// Returns the time at which it happened, in nanoseconds since the Unix epoch; 0 if unknown.
+    /// Returns the record's timestamp, in nanoseconds since the Unix epoch, or 0 if it is unknown.
     fn timestamp(&self) -> u64;
 
     /// Returns the heap bytes that this record alone owns, as requested from the allocator
-    /// (capacities, not lengths). What lies in [`Shared`] parts is not its own.
+    /// (capacities, not lengths). Bytes in [`Shared`] parts do not count.
     fn heap_bytes(&self) -> usize {
         0
     }
 
-    /// Returns whether it is about something that went wrong;
-    /// [`StoreBuilder::error_class`](crate::StoreBuilder::error_class) keeps what is.
+    /// Returns whether the record reports an error.
+    /// [`StoreBuilder::error_class`](crate::StoreBuilder::error_class) keeps such records in a
+    /// class of their own.
     fn is_error(&self) -> bool {
         false
     }
 
-    /// Drops what the record keeps only because of how it came, such as the request that it is a
-    /// range of. The pushing thread calls it before a record enters a class of its own
-    /// ([`StoreBuilder::class`](crate::StoreBuilder::class)), which keeps few of many for long.
+    /// Releases memory that the record holds only because of how it arrived, such as the request
+    /// whose bytes it refers to. The pushing thread calls this before a record enters a class of
+    /// its own ([`StoreBuilder::class`](crate::StoreBuilder::class)), since such a class retains a
+    /// small share of the records for a long time.
     fn detach(&mut self) {}
 
-    /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds, so
-    /// that the store's statistics count the part's bytes once.
+    /// Calls [`Shared::charge`] with this ledger for each shared part that the record holds. The
+    /// store's statistics then count the bytes of each part once.
     fn charge(&self, ledger: &Ledger) {
         let _ = ledger;
     }
 }
 
-/// The arrays that [`Signal::Indexes`] may be: `[&'static str; N]` for any N.
+/// The array types allowed for [`Signal::Indexes`]: `[&'static str; N]` for any N.
 pub trait Indexes: sealed::Indexes {}
 
 impl<const N: usize> Indexes for [&'static str; N] {}
@@ -149,16 +154,16 @@ impl<const N: usize> Indexes for [&'static str; N] {}
 pub(crate) mod sealed {
     use super::{AtomicU32, AtomicU64};
 
-    /// Arrays of the same length as the names: stable Rust has no `[u64; T::N]`, an associated
-    /// array type has.
+    /// Maps the array of index names to other arrays of the same length. Stable Rust does not
+    /// accept `[u64; T::N]`, so an associated array type stands in for it.
     pub trait Indexes: AsRef<[&'static str]> + Send + Sync + 'static {
-        /// How many indexes there are.
+        /// The number of indexes.
         const COUNT: usize;
-        /// One fingerprint for each index, as a producer carries them.
+        /// One fingerprint per index, as a producer carries them.
         type Prints: Copy + AsRef<[u64]> + AsMut<[u64]> + Send;
-        /// One fingerprint for each index, as a slot keeps them.
+        /// One fingerprint per index, as a slot stores them.
         type PrintCells: AsRef<[AtomicU64]> + Send + Sync;
-        /// One link for each index, as a slot keeps them.
+        /// One link per index, as a slot stores them.
         type LinkCells: AsRef<[AtomicU32]> + Send + Sync;
 
         fn prints() -> Self::Prints;
@@ -184,13 +189,13 @@ pub(crate) mod sealed {
     }
 }
 
-/// Returns what to give for a trace instead of a key of another kind.
+/// Returns a description of a valid trace key if `key` is not an id.
 fn no_trace(key: Key<'_>) -> Option<&'static str> {
     let is_id = matches!(key, Key::Id(_));
     (!is_id).then_some("a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
 }
 
-/// Returns what to give for a service or a name instead of a key of another kind, or of nothing.
+/// Returns `instead`, a description of a valid key, if `key` is not a non-empty text.
 fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
     let is_text = matches!(key, Key::Text(text) if !text.is_empty());
     (!is_text).then_some(instead)
@@ -198,7 +203,7 @@ fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
 
 const NO_SERVICE: &str = "a service's name; records without one are found by \"unknown_service\"";
 
-/// Returns the number of the index with this name.
+/// Returns the number of the index with this name, or an error that lists the known names.
 pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {
     let names = T::INDEXES;
     let known: &[&'static str] = names.as_ref();

@@ -1,12 +1,12 @@
-//! How records are serialised for reading, where JSON's own numbers would not do: as protobuf's
-//! JSON mapping has it.
+//! Serialization of values for which JSON numbers are unsuitable, following protobuf's JSON
+//! mapping.
 
 use serde::{Serialize, Serializer};
 
-/// Beyond that many readers, JavaScript's among them, round whole numbers.
+/// Many readers, JavaScript among them, round whole numbers beyond this.
 const EXACT: u64 = 1 << 53;
 
-/// Writes nanoseconds since the Unix epoch: as text, since they lie beyond what is exact.
+/// Serializes nanoseconds since the Unix epoch as text, since current times exceed `EXACT`.
 pub(crate) fn nanos<S: Serializer>(nanos: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
         serializer.collect_str(nanos)
@@ -34,13 +34,13 @@ pub(crate) fn range<S: Serializer>(
     Range { start: Nanos(times.start), end: Nanos(times.end) }.serialize(serializer)
 }
 
-/// Writes a whole number: as text if it lies beyond what is exact.
+/// Serializes a whole number, as text if it exceeds `EXACT`.
 pub(super) fn whole<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     let in_text = serializer.is_human_readable() && number.unsigned_abs() > EXACT;
     if in_text { serializer.collect_str(number) } else { serializer.serialize_i64(*number) }
 }
 
-/// The same, of what is not below 0.
+/// Serializes an unsigned whole number, as text if it exceeds `EXACT`.
 pub(crate) fn count<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     let in_text = serializer.is_human_readable() && *number > EXACT;
     if in_text { serializer.collect_str(number) } else { serializer.serialize_u64(*number) }
@@ -57,7 +57,7 @@ pub(super) fn counts<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::
     serializer.collect_seq(counts.iter().map(|&number| Each(number)))
 }
 
-/// Writes a double: as `"NaN"`, `"Infinity"` and `"-Infinity"` where JSON has no number.
+/// Serializes a double, as `"NaN"`, `"Infinity"` or `"-Infinity"` where JSON has no number.
 pub(crate) fn double<S: Serializer>(double: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *double {
         number if number.is_finite() || !serializer.is_human_readable() => {
@@ -80,7 +80,7 @@ pub(super) fn doubles<S: Serializer>(doubles: &[f64], serializer: S) -> Result<S
     serializer.collect_seq(doubles.iter().map(|&double| Double(double)))
 }
 
-/// The same, as a value.
+/// Wraps a time for [`nanos`].
 pub(crate) struct Nanos(pub(crate) u64);
 
 impl Serialize for Nanos {

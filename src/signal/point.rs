@@ -1,30 +1,30 @@
-//! What a metric point measured: a number, buckets or quantiles. Doubles are equal when their bits
-//! are, as everywhere in this data model.
+//! The values of metric points: numbers, buckets or quantiles. As everywhere in this data model,
+//! doubles are equal when their bits are equal.
 
 use super::{Attributes, AttributesRef, SpanId, TraceId};
 use crate::wire::{Fields, Raw, field_of};
 use std::fmt;
 
-/// What a metric point measured. 16 bytes; what is larger is boxed.
+/// The value of a metric point. It takes 16 bytes; larger values are boxed.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum PointValue {
-    /// No value, as of a gauge or a sum of which none was recorded.
+    /// No value: a point of a gauge or a sum for which none was recorded.
     #[default]
     Empty,
-    /// An integer, of a gauge or a sum.
+    /// An integer value of a gauge or a sum.
     Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
-    /// A double, of a gauge or a sum.
+    /// A double value of a gauge or a sum.
     Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
-    /// Of a histogram.
+    /// The value of a histogram.
     Histogram(Box<Histogram>),
-    /// Of an exponential histogram.
+    /// The value of an exponential histogram.
     ExponentialHistogram(Box<ExponentialHistogram>),
-    /// Of a summary.
+    /// The value of a summary.
     Summary(Box<Summary>),
 }
 
-/// A measured number. Doubles are equal when their bits are.
+/// A measured number. Doubles are equal when their bits are equal.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Number {
@@ -34,85 +34,86 @@ pub enum Number {
     Double(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))] f64),
 }
 
-/// How many measurements fell into each of some buckets with given bounds.
+/// A histogram: the number of measurements in each bucket, with explicit bounds.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Histogram {
-    /// Measurements.
+    /// The number of measurements.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
-    /// Their sum, if they can't be negative.
+    /// The sum of the measurements, if they cannot be negative.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
-    /// The least of them.
+    /// The smallest measurement.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
-    /// The greatest of them.
+    /// The largest measurement.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
-    /// Measurements in each bucket: one more than there are bounds, or none at all.
+    /// The number of measurements in each bucket. There is one bucket more than there are bounds,
+    /// or none at all.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::counts"))]
     pub bucket_counts: Box<[u64]>,
-    /// Each bucket's upper bound, itself included, growing; the last bucket has none.
+    /// The inclusive upper bounds of the buckets, in ascending order. The last bucket has no bound.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::doubles"))]
     pub explicit_bounds: Box<[f64]>,
 }
 
-/// How many measurements fell into each of some buckets whose bounds grow by the factor
-/// 2^(2^-scale).
+/// A histogram whose bucket bounds grow by the factor 2^(2^-scale).
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ExponentialHistogram {
-    /// Measurements.
+    /// The number of measurements.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
-    /// Their sum, if they can't be negative.
+    /// The sum of the measurements, if they cannot be negative.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub sum: Option<f64>,
-    /// The least of them.
+    /// The smallest measurement.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub min: Option<f64>,
-    /// The greatest of them.
+    /// The largest measurement.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::option_double"))]
     pub max: Option<f64>,
-    /// How fine the buckets are: each step doubles their number.
+    /// The resolution: each increment doubles the number of buckets.
     pub scale: i32,
-    /// Measurements that are zero, or as near to it as `zero_threshold` says.
+    /// The number of measurements that are zero, or whose absolute value is at most
+    /// `zero_threshold`.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub zero_count: u64,
-    /// How far from zero a measurement counts as zero.
+    /// The largest absolute value that counts as zero.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub zero_threshold: f64,
-    /// Measurements above zero. No buckets is also what an absent field means.
+    /// The buckets of positive measurements. An absent field reads as no buckets.
     pub positive: Buckets,
-    /// Measurements below zero, by their absolute values. No buckets is also what an absent field
-    /// means.
+    /// The buckets of negative measurements, by absolute value. An absent field reads as no
+    /// buckets.
     pub negative: Buckets,
 }
 
-/// Some neighbouring buckets of an [`ExponentialHistogram`].
+/// A contiguous range of the buckets of an [`ExponentialHistogram`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Buckets {
-    /// Which bucket is the first: with the histogram's factor `b`, bucket `i` reaches from `b^i`,
-    /// itself excluded, to `b^(i+1)`.
+    /// The index of the first bucket. With the histogram's factor `b`, bucket `i` covers the values
+    /// above `b^i`, up to and including `b^(i+1)`.
     pub offset: i32,
-    /// Measurements in each bucket.
+    /// The number of measurements in each bucket.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::counts"))]
     pub bucket_counts: Box<[u64]>,
 }
 
-/// Quantiles of measurements, as the source worked them out.
+/// A summary: quantiles of measurements, computed by the source.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {
-    /// Measurements.
+    /// The number of measurements.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::count"))]
     pub count: u64,
-    /// Their sum.
+    /// The sum of the measurements.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub sum: f64,
-    /// Values at some quantiles, which grow strictly.
+    /// The values at some quantiles, in strictly ascending order of the quantiles.
     pub quantiles: Box<[Quantile]>,
 }
 
@@ -120,28 +121,28 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Quantile {
-    /// Which quantile, from 0 (the least) to 1 (the greatest).
+    /// The quantile, from 0 (the minimum) to 1 (the maximum).
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub quantile: f64,
-    /// The value there, not below zero.
+    /// The value at this quantile, which is not negative.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::double"))]
     pub value: f64,
 }
 
-/// One measurement that went into a point, with what the point itself leaves out.
+/// One measurement that contributed to a point, with details that the point omits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Exemplar {
-    /// Attributes of the measurement that are not the series' own.
+    /// The attributes of the measurement that are not attributes of the series.
     pub filtered_attributes: Attributes,
-    /// When it was measured, in nanoseconds since the Unix epoch.
+    /// The time of the measurement, in nanoseconds since the Unix epoch.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
-    /// What was measured; an exemplar without it is invalid in the protocol.
+    /// The measured value. The protocol calls an exemplar without one invalid.
     pub value: Option<Number>,
-    /// The span during which it was measured.
+    /// The span during which the measurement was made.
     pub span_id: Option<SpanId>,
-    /// The trace during which it was measured.
+    /// The trace during which the measurement was made.
     pub trace_id: Option<TraceId>,
 }
 
@@ -156,32 +157,32 @@ impl<'a> From<&'a [u8]> for ExemplarRef<'a> {
 }
 
 impl<'a> ExemplarRef<'a> {
-    /// Returns attributes of the measurement that are not the series' own.
+    /// Returns the attributes of the measurement that are not attributes of the series.
     pub fn filtered_attributes(self) -> AttributesRef<'a> {
         AttributesRef::of(self.0, 7)
     }
 
-    /// Returns the time at which it was measured, in nanoseconds since the Unix epoch.
+    /// Returns the time of the measurement, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(self) -> u64 {
         field_of(self.0, 2).map_or(0, Raw::number)
     }
 
-    /// Returns what was measured; an exemplar without it is invalid in the protocol.
+    /// Returns the measured value. The protocol calls an exemplar without one invalid.
     pub fn value(self) -> Option<Number> {
         number_in(self.0, 3)
     }
 
-    /// Returns the span during which it was measured.
+    /// Returns the span during which the measurement was made.
     pub fn span_id(self) -> Option<SpanId> {
         SpanId::of_wire(field_of(self.0, 4))
     }
 
-    /// Returns the trace during which it was measured.
+    /// Returns the trace during which the measurement was made.
     pub fn trace_id(self) -> Option<TraceId> {
         TraceId::of_wire(field_of(self.0, 5))
     }
 
-    /// Copies it into an [`Exemplar`]. O(bytes).
+    /// Copies the exemplar into an [`Exemplar`]. O(bytes).
     pub fn to_exemplar(self) -> Exemplar {
         Exemplar {
             filtered_attributes: self.filtered_attributes().to_attributes(),
@@ -234,8 +235,8 @@ impl From<Summary> for PointValue {
     }
 }
 
-// Equality, by hand because of the doubles. Each takes its type apart, so that a new field is not
-// forgotten.
+// Equality is implemented by hand because of the doubles. Each implementation destructures its
+// type, so that the compiler reports a new field that it does not compare.
 
 fn same(a: &[f64], b: &[f64]) -> bool {
     a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
@@ -313,8 +314,8 @@ impl Eq for ExponentialHistogram {}
 impl Eq for Summary {}
 impl Eq for Quantile {}
 
-/// Returns the number in a point or an exemplar: a double in the field of this number, or an
-/// integer in field 6.
+/// Returns the number in a point or an exemplar: a double in field `double`, or an integer in field
+/// 6.
 pub(super) fn number_in(message: &[u8], double: u32) -> Option<Number> {
     Fields::of(message).find_map(|field| match field.number {
         number if number == double => Some(Number::Double(field.raw.double())),

@@ -1,4 +1,4 @@
-//! Writing metric points.
+//! The builder of metric points.
 
 use super::body::Of;
 use super::metric::MetricKind;
@@ -9,9 +9,9 @@ use super::{AttributesRef, Source, ValueRef};
 use crate::wire::Writer;
 use std::borrow::Cow;
 
-/// Writes a [`MetricPoint`], field by field, into a chunk that the thread fills: an allocation for
-/// some hundred points, none for each. As a [`SpanBuilder`](crate::span::SpanBuilder) does for
-/// spans.
+/// Builds a [`MetricPoint`] by encoding it, field by field, into a chunk that the thread fills. A
+/// chunk takes a few allocations and holds up to 128 points; none is made per point. It works as
+/// [`SpanBuilder`](crate::span::SpanBuilder) does for spans.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PointBuilder<'a> {
@@ -20,18 +20,19 @@ pub struct PointBuilder<'a> {
     time: u64,
     flags: u32,
     value: Cow<'a, PointValue>,
-    /// Attributes as field 1, exemplars as field 2: what their numbers are depends on the metric.
+    /// Encoded attributes as field 1, and exemplars as field 2. `build` renumbers them, since their
+    /// field numbers depend on the metric.
     lists: Written,
 }
 
 impl MetricPoint {
-    /// Begins a point; what is not given is the protocol's default. See [`PointBuilder`].
+    /// Returns a builder whose fields all have the protocol's default values. See [`PointBuilder`].
     pub fn builder<'a>() -> PointBuilder<'a> {
         PointBuilder::new()
     }
 
-    /// Begins a point that is as this one, to be changed. Fields that the protocol does not know
-    /// are left out. O(bytes).
+    /// Returns a builder initialized from this point. Fields that the protocol does not define are
+    /// dropped. O(bytes).
     pub fn to_builder(&self) -> PointBuilder<'_> {
         PointBuilder::from_point(self)
     }
@@ -42,7 +43,7 @@ impl<'a> PointBuilder<'a> {
         Self::default()
     }
 
-    /// Starts from another point: see [`MetricPoint::to_builder`].
+    /// Returns a builder initialized from another point: see [`MetricPoint::to_builder`].
     pub(super) fn from_point(point: &MetricPoint) -> Self {
         let builder = Self::new()
             .source(point.source())
@@ -57,8 +58,9 @@ impl<'a> PointBuilder<'a> {
             .fold(builder, |builder, exemplar| builder.exemplar(&exemplar.to_exemplar()))
     }
 
-    /// Sets the metric, resource and scope: a source made by [`with_metric`](Source::with_metric).
-    /// Without it, the point is of a gauge without a name.
+    /// Sets the metric, resource and scope: a source created by
+    /// [`with_metric`](Source::with_metric). By default the point belongs to a gauge without a
+    /// name.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
@@ -82,14 +84,14 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// Sets what was measured. It should suit the metric's [`kind`](crate::metric::Metric::kind):
-    /// one that does not is left out.
+    /// Sets the value. Its type must match the metric's [`kind`](crate::metric::Metric::kind): a
+    /// value of another type is dropped.
     pub fn value(mut self, value: impl Into<PointValue>) -> Self {
         self.value = Cow::Owned(value.into());
         self
     }
 
-    /// Sets what was measured, without taking it.
+    /// Sets the value, and borrows it instead of taking it.
     pub fn value_of(mut self, value: &'a PointValue) -> Self {
         self.value = Cow::Borrowed(value);
         self
@@ -107,13 +109,14 @@ impl<'a> PointBuilder<'a> {
         self
     }
 
-    /// Adds a measurement that went into the point. A summary has none.
+    /// Adds an exemplar: a measurement that contributed to the point. On the points of a summary,
+    /// which have none, exemplars are dropped.
     pub fn exemplar(mut self, exemplar: &Exemplar) -> Self {
         self.lists.writer().nested(2, |writer| exemplar.write(writer));
         self
     }
 
-    /// Adds measurements.
+    /// Adds exemplars.
     pub fn exemplars<'e>(self, exemplars: impl IntoIterator<Item = &'e Exemplar>) -> Self {
         exemplars.into_iter().fold(self, |builder, exemplar| builder.exemplar(exemplar))
     }

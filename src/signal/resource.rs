@@ -1,18 +1,19 @@
-//! Where telemetry comes from: the resource and the instrumentation scope, each shared by many
+//! The origin of telemetry: the resource and the instrumentation scope, each shared by many
 //! records.
 
 use super::{Attributes, AttributesRef};
 use crate::wire::{Fields, Raw, Writer, field_of};
 use std::fmt;
 
-/// The service of records whose resource names none, as OpenTelemetry's conventions call it.
+/// The service name of records whose resource does not name one, from OpenTelemetry's semantic
+/// conventions.
 pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
-/// What a process says about itself: OpenTelemetry's `Resource`, and the schema URL that travels
-/// beside it.
+/// The description of the process that emits telemetry: OpenTelemetry's `Resource`, with its schema
+/// URL.
 ///
-/// Encode it with its scope as a [`Source`](crate::Source), which records share; a record hands it
-/// out as a [`ResourceRef`].
+/// [`Source`](crate::Source) encodes it together with a scope, for records to share. The accessors
+/// of records return it as a [`ResourceRef`].
 ///
 /// ```
 /// use slipring::{Resource, Scope, Source};
@@ -31,57 +32,57 @@ pub struct Resource {
     entity_refs: Box<[EntityRef]>,
 }
 
-/// Which attributes of a [`Resource`] identify and describe one entity (a service, a host):
-/// OpenTelemetry's `EntityRef`, in development there.
+/// The attributes of a [`Resource`] that identify and describe one entity, such as a service or a
+/// host: OpenTelemetry's `EntityRef`, whose status in the protocol is development.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EntityRef {
-    /// The schema that the entity is recorded in; empty if unknown.
+    /// The URL of the entity's schema. Empty if unknown.
     pub schema_url: Box<str>,
-    /// The entity's type, such as `service` or `host`; `type` in the protocol.
+    /// The entity's type, such as `service` or `host`. The protocol calls it `type`.
     pub kind: Box<str>,
-    /// Keys of the attributes that identify it.
+    /// The keys of the attributes that identify the entity.
     pub id_keys: Box<[Box<str>]>,
-    /// Keys of the attributes that describe it.
+    /// The keys of the attributes that describe the entity.
     pub description_keys: Box<[Box<str>]>,
 }
 
-/// Which library made a record: OpenTelemetry's `InstrumentationScope`, and the schema URL that
-/// travels beside it. See [`Source`](crate::Source); a record hands it out as a [`ScopeRef`].
+/// The library that emitted a record: OpenTelemetry's `InstrumentationScope`, with its schema URL.
+/// See [`Source`](crate::Source). The accessors of records return it as a [`ScopeRef`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Scope {
-    /// The library's name; empty if unknown.
+    /// The library's name. Empty if unknown.
     pub name: Box<str>,
-    /// Its version; empty if unknown.
+    /// The library's version. Empty if unknown.
     pub version: Box<str>,
-    /// What else is known of it.
+    /// The attributes of the scope.
     pub attributes: Attributes,
-    /// Attributes that were discarded before they came here.
+    /// The number of attributes that were discarded before the scope arrived.
     pub dropped_attributes_count: u32,
-    /// The schema of the scope and of its records; empty if unknown.
+    /// The URL of the schema of the scope and of its records. Empty if unknown.
     pub schema_url: Box<str>,
 }
 
 impl Resource {
-    /// Makes a resource with these attributes.
+    /// Creates a resource with these attributes.
     pub fn new(attributes: impl Into<Attributes>) -> Self {
         Self { attributes: attributes.into(), ..Self::default() }
     }
 
-    /// Sets how many attributes were discarded before they came here.
+    /// Sets the number of attributes that were discarded.
     #[must_use]
     pub fn with_dropped_attributes_count(self, count: u32) -> Self {
         Self { dropped_attributes_count: count, ..self }
     }
 
-    /// Sets the schema that the attributes follow.
+    /// Sets the URL of the schema that the attributes follow.
     #[must_use]
     pub fn with_schema_url(self, url: impl Into<Box<str>>) -> Self {
         Self { schema_url: url.into(), ..self }
     }
 
-    /// Sets which entities the attributes are about.
+    /// Sets the entities that the attributes describe.
     #[must_use]
     pub fn with_entity_refs(self, entity_refs: impl Into<Box<[EntityRef]>>) -> Self {
         Self { entity_refs: entity_refs.into(), ..self }
@@ -92,22 +93,22 @@ impl Resource {
         &self.attributes
     }
 
-    /// Returns the number of attributes that were discarded before the record came here.
+    /// Returns the number of attributes that were discarded before the record arrived.
     pub fn dropped_attributes_count(&self) -> u32 {
         self.dropped_attributes_count
     }
 
-    /// Returns the schema that the attributes follow; empty if unknown.
+    /// Returns the URL of the schema that the attributes follow, or an empty text if it is unknown.
     pub fn schema_url(&self) -> &str {
         &self.schema_url
     }
 
-    /// Returns the entities that the attributes are about.
+    /// Returns the entities that the attributes describe.
     pub fn entity_refs(&self) -> &[EntityRef] {
         &self.entity_refs
     }
 
-    /// Writes the fields of the message; the schema's URL travels beside it.
+    /// Writes the fields of the message. The schema URL is not one of them.
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         AttributesRef::from(&self.attributes).write(1, writer);
         writer.number(2, self.dropped_attributes_count.into());
@@ -126,7 +127,7 @@ impl Resource {
 }
 
 impl Scope {
-    /// Writes the fields of the message; the schema's URL travels beside it.
+    /// Writes the fields of the message. The schema URL is not one of them.
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         writer.bytes(1, self.name.as_bytes());
         writer.bytes(2, self.version.as_bytes());
@@ -135,7 +136,7 @@ impl Scope {
     }
 }
 
-/// The resource of a record, borrowed from its bytes. Equal if what it says is.
+/// The resource of a record, borrowed from its source. Two are equal if their contents are.
 #[derive(Clone, Copy)]
 pub struct ResourceRef<'a> {
     pub(super) message: &'a [u8],
@@ -143,8 +144,8 @@ pub struct ResourceRef<'a> {
 }
 
 impl<'a> ResourceRef<'a> {
-    /// Returns the encoded message: the protocol's, as it came. Its schema travels
-    /// [beside](Self::schema_url) it. O(1).
+    /// Returns the encoded message of the protocol, as it arrived. The [schema
+    /// URL](Self::schema_url) is not part of it. O(1).
     pub fn bytes(self) -> &'a [u8] {
         self.message
     }
@@ -154,30 +155,30 @@ impl<'a> ResourceRef<'a> {
         AttributesRef::of(self.message, 1)
     }
 
-    /// Returns the value of the first `service.name`, unless it is empty or no text. O(attributes);
-    /// a record's own `service` is O(1).
+    /// Returns the first value of `service.name`, unless it is empty or not text. O(attributes).
+    /// The record's own `service` is O(1).
     pub fn service(self) -> Option<&'a str> {
         self.attributes().get("service.name")?.as_str().filter(|name| !name.is_empty())
     }
 
-    /// Returns the value of the first `service.namespace`, unless it is empty or no text: services
-    /// of one name in two namespaces are two. O(attributes); a record's own `service_namespace` is
-    /// O(1).
+    /// Returns the first value of `service.namespace`, unless it is empty or not text. Services of
+    /// the same name in two namespaces are different services. O(attributes). The record's own
+    /// `service_namespace` is O(1).
     pub fn service_namespace(self) -> Option<&'a str> {
         self.attributes().get("service.namespace")?.as_str().filter(|name| !name.is_empty())
     }
 
-    /// Returns the number of attributes that were discarded before the record came here.
+    /// Returns the number of attributes that were discarded before the record arrived.
     pub fn dropped_attributes_count(self) -> u32 {
         field_of(self.message, 2).map_or(0, Raw::number) as u32
     }
 
-    /// Returns the schema that the attributes follow; empty if unknown.
+    /// Returns the URL of the schema that the attributes follow, or an empty text if it is unknown.
     pub fn schema_url(self) -> &'a str {
         self.schema_url
     }
 
-    /// Returns the entities that the attributes are about. Allocates them.
+    /// Returns the entities that the attributes describe. Allocates the list.
     pub fn entity_refs(self) -> Vec<EntityRef> {
         let entities = Fields::of(self.message).filter(|field| field.number == 3);
         let text = |message, number| field_of(message, number).map_or("", Raw::text).into();
@@ -194,7 +195,7 @@ impl<'a> ResourceRef<'a> {
         entities.map(|field| entity(field.raw.bytes())).collect()
     }
 
-    /// Copies it into a [`Resource`]. O(bytes).
+    /// Copies the resource into a [`Resource`]. O(bytes).
     pub fn to_resource(self) -> Resource {
         Resource::new(self.attributes().to_attributes())
             .with_dropped_attributes_count(self.dropped_attributes_count())
@@ -203,7 +204,7 @@ impl<'a> ResourceRef<'a> {
     }
 }
 
-/// The scope of a record, borrowed from its bytes. Equal if what it says is.
+/// The scope of a record, borrowed from its source. Two are equal if their contents are.
 #[derive(Clone, Copy)]
 pub struct ScopeRef<'a> {
     pub(super) message: &'a [u8],
@@ -211,18 +212,18 @@ pub struct ScopeRef<'a> {
 }
 
 impl<'a> ScopeRef<'a> {
-    /// Returns the encoded message: the protocol's, as it came. Its schema travels
-    /// [beside](Self::schema_url) it. O(1).
+    /// Returns the encoded message of the protocol, as it arrived. The [schema
+    /// URL](Self::schema_url) is not part of it. O(1).
     pub fn bytes(self) -> &'a [u8] {
         self.message
     }
 
-    /// Returns the library's name; empty if unknown.
+    /// Returns the library's name, or an empty text if it is unknown.
     pub fn name(self) -> &'a str {
         field_of(self.message, 1).map_or("", Raw::text)
     }
 
-    /// Returns the library's version; empty if unknown.
+    /// Returns the library's version, or an empty text if it is unknown.
     pub fn version(self) -> &'a str {
         field_of(self.message, 2).map_or("", Raw::text)
     }
@@ -232,17 +233,18 @@ impl<'a> ScopeRef<'a> {
         AttributesRef::of(self.message, 3)
     }
 
-    /// Returns the number of attributes that were discarded before the record came here.
+    /// Returns the number of attributes that were discarded before the record arrived.
     pub fn dropped_attributes_count(self) -> u32 {
         field_of(self.message, 4).map_or(0, Raw::number) as u32
     }
 
-    /// Returns the schema of the scope and of its records; empty if unknown.
+    /// Returns the URL of the schema of the scope and of its records, or an empty text if it is
+    /// unknown.
     pub fn schema_url(self) -> &'a str {
         self.schema_url
     }
 
-    /// Copies it into a [`Scope`]. O(bytes).
+    /// Copies the scope into a [`Scope`]. O(bytes).
     pub fn to_scope(self) -> Scope {
         Scope {
             name: self.name().into(),

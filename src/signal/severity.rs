@@ -1,14 +1,15 @@
-//! How grave a log record is.
+//! Severities of log records.
 
 use std::fmt;
 
 use super::Key;
 
-/// A log record's severity number: 1 to 24, in six levels of four; 0 if not said.
+/// The severity number of a log record: 1 to 24, in six levels of four, or 0 if it was not
+/// specified.
 ///
-/// Other numbers mean nothing in the protocol but are kept as they came. Severities compare as
-/// their numbers do, so a level is a range, such as `Severity::WARN..=Severity::WARN4`. Serialised
-/// as the number.
+/// The protocol gives other numbers no meaning; they are kept as they arrived. Severities compare
+/// as their numbers do, so that a level is a range, such as `Severity::WARN..=Severity::WARN4`. A
+/// severity is serialized as its number.
 ///
 /// ```
 /// use slipring::Severity;
@@ -61,17 +62,17 @@ severities! {
 }
 
 impl Severity {
-    /// Not said.
+    /// Not specified.
     pub const UNSPECIFIED: Self = Self(0);
 
-    /// Returns its name, such as `INFO` or `ERROR3`; `None` for numbers that the protocol gives no
-    /// meaning.
+    /// Returns the severity's name, such as `INFO` or `ERROR3`. Returns `None` for numbers that the
+    /// protocol gives no meaning.
     pub fn name(self) -> Option<&'static str> {
         let index = usize::try_from(self.0).ok()?.checked_sub(1)?;
         NAMES.get(index).copied()
     }
 
-    /// Returns the severity of this name, in either case.
+    /// Returns the severity with this name, ignoring case.
     ///
     /// ```
     /// use slipring::Severity;
@@ -84,22 +85,22 @@ impl Severity {
         Some(Self(index as i32 + 1))
     }
 
-    /// Returns the least grave of its level of four: `ERROR3` is of the level `ERROR`. A number
-    /// without a name is its own.
+    /// Returns the lowest severity of the same level: the level of `ERROR3` is `ERROR`. A number
+    /// without a name is its own level.
     pub fn level(self) -> Self {
         if self.name().is_some() { Self((self.0 - 1) / 4 * 4 + 1) } else { self }
     }
 }
 
-/// The key under which records of this severity are found; there are none under those of numbers
-/// below 1.
+/// Converts a severity into the key under which its records are found. Records with a number below
+/// 1 are in no index by severity.
 impl From<Severity> for Key<'_> {
     fn from(severity: Severity) -> Self {
         Key::Int(severity.0 as u64)
     }
 }
 
-/// The name, or else the number.
+/// Formats the severity as its name, or as its number if it has no name.
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

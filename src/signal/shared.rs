@@ -1,4 +1,4 @@
-//! Parts that many records share, and the ledger that counts their bytes once.
+//! Parts that many records share, and the ledger that counts the bytes of each part once.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,97 +7,102 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A part that many records share, such as a resource: stored once, freed with its last holder.
+/// A part that many records share, such as a resource. It is stored once, and freed with its last
+/// holder.
 ///
-/// A clone costs one atomic increment and no allocation. Equality and order are those of the
-/// values.
+/// Cloning costs one atomic increment and no allocation. Equality compares the values.
 pub struct Shared<T>(Arc<Part<T>>);
 
 struct Part<T> {
     value: T,
-    /// What the allocator gave for this part, all told.
+    /// The bytes of this part's allocations.
     bytes: usize,
     /// Set by the one thread that may write `ledger`.
     charged: AtomicBool,
     ledger: OnceLock<Ledger>,
-    /// Bytes that were found out later and are not charged yet, and those that are.
+    /// Bytes reported after the part was created: those not charged yet, and those already charged.
     later: AtomicUsize,
     charged_later: AtomicUsize,
 }
 
-/// Where a store counts the bytes of [`Shared`] parts that its records hold.
+/// A counter in which a store counts the bytes of the [`Shared`] parts that its records hold.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<AtomicUsize>);
 
 impl<T> Shared<T> {
-    /// Makes a part of this value; `heap_bytes` is what the value owns on the heap beyond itself.
+    /// Creates a part from this value. `heap_bytes` is the number of bytes that the value owns on
+    /// the heap, beyond its own size.
     pub fn with_heap_bytes(value: T, heap_bytes: usize) -> Self {
-        // An `Arc`'s allocation is its two counters and the value.
+        // An `Arc` allocates its two counters along with the value.
         let bytes = size_of::<Part<T>>() + 2 * size_of::<usize>() + heap_bytes;
         let (charged, ledger) = (AtomicBool::new(false), OnceLock::new());
         let (later, charged_later) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self(Arc::new(Part { value, bytes, charged, ledger, later, charged_later }))
     }
 
-    /// Adds bytes that the value turns out to own beyond those that were told: charged with the
-    /// others, or at once if they are.
+    /// Adds bytes that the value owns beyond those given on creation. If the part has been charged,
+    /// they are charged at once; otherwise they are charged with the part.
     pub(crate) fn add_heap_bytes(&self, bytes: usize) {
+        // AcqRel pairs with the swap in `charge_later`. If that swap comes first in the order of
+        // writes to `later`, this call acquires it and so sees the ledger that its thread set
+        // before. Otherwise the swap takes these bytes. Either way they are charged.
         self.0.later.fetch_add(bytes, Ordering::AcqRel);
         self.0.charge_later();
     }
 
-    /// Charges this part's bytes to the ledger, unless one was charged before: the first store that
-    /// is offered a record with this part counts it, until the part is freed. Wait-free.
+    /// Charges this part's bytes to the ledger, unless the part has been charged before. The first
+    /// store that is offered a record with this part therefore counts its bytes, until the part is
+    /// freed. Wait-free.
     pub fn charge(&self, ledger: &Ledger) {
         self.charge_once(ledger);
     }
 
-    /// Charges as [`charge`](Self::charge) does, and returns whether this was the call that did.
+    /// Does what [`charge`](Self::charge) does, and returns whether this call charged the part.
     #[inline]
     pub(crate) fn charge_once(&self, ledger: &Ledger) -> bool {
         let part = &*self.0;
-        // The load spares the shared line a write at each push. Relaxed: what the flag guards is
-        // written by the one thread that wins the swap, and read again only through `OnceLock`,
-        // which synchronises by itself.
+        // The load avoids a write to the shared cache line on each push. Relaxed needs no partner:
+        // the flag only elects the thread that sets `ledger`, and `ledger` is read through
+        // `OnceLock`, whose own release/acquire pair publishes it.
         if part.charged.load(Ordering::Relaxed) || part.charged.swap(true, Ordering::Relaxed) {
             return false;
         }
         ledger.0.fetch_add(part.bytes, Ordering::Relaxed);
-        // The winner alone gets here, so `set` neither fails nor waits.
+        // Only the thread that won the swap gets here, so `set` neither fails nor waits.
         let _ = part.ledger.set(ledger.clone());
         part.charge_later();
         true
     }
 
-    /// Returns the bytes that this part takes on the heap, its counters included.
+    /// Returns the heap bytes of this part, reference counts included.
     pub fn heap_bytes(&self) -> usize {
         self.0.bytes
     }
 
-    /// Returns a handle that does not keep the part.
+    /// Returns a handle that does not keep the part alive.
     #[cfg(feature = "otlp")]
     pub(crate) fn downgrade(&self) -> WeakPart<T> {
         WeakPart(Arc::downgrade(&self.0))
     }
 
-    /// Returns whether both are the same part, not only equal ones.
+    /// Returns whether both are the same allocation, not only equal.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-/// A handle to a part that does not keep it.
+/// A handle to a part that does not keep the part alive.
 #[cfg(feature = "otlp")]
 pub(crate) struct WeakPart<T>(Weak<Part<T>>);
 
 #[cfg(feature = "otlp")]
 impl<T> WeakPart<T> {
-    /// Returns whether somebody still holds the part.
+    /// Returns whether the part is still held.
     pub(crate) fn is_held(&self) -> bool {
         self.0.strong_count() > 0
     }
 
-    /// Returns the part, if somebody still holds it.
+    /// Returns the part, if it is still held.
     pub(crate) fn upgrade(&self) -> Option<Shared<T>> {
         self.0.upgrade().map(Shared)
     }
@@ -111,9 +116,12 @@ impl Ledger {
 }
 
 impl<T> Part<T> {
-    /// Charges what is to be charged yet, once: whoever takes it from there adds it here.
+    /// Charges the bytes in `later` to the ledger, if there is one. The swap takes each byte once,
+    /// and the thread that took it charges it.
     fn charge_later(&self) {
         if let Some(ledger) = self.ledger.get() {
+            // AcqRel pairs with the `fetch_add` in `add_heap_bytes`. The sums below are Relaxed:
+            // they are statistics, and `drop` has exclusive access.
             let bytes = self.later.swap(0, Ordering::AcqRel);
             ledger.0.fetch_add(bytes, Ordering::Relaxed);
             self.charged_later.fetch_add(bytes, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What records share: a resource, a scope and, for points, a metric. Each is encoded once, and
-//! found again by its bytes.
+//! The source of a record: the resource, the scope and, for points, the metric that it shares with
+//! other records. Each of these parts is encoded once, and looked up again by its bytes.
 //!
 //! ```text
 //!  point ──► metric ──► scope ──► resource        (one group of bytes each, shared)
@@ -13,10 +13,10 @@ use super::{Ledger, Shared};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The resource and the scope that records travel with, and the metric of points. Records share it;
-/// a clone costs one atomic increment.
+/// The resource and the scope of records, and the metric of points. Records share a source; cloning
+/// it costs one atomic increment.
 ///
-/// Made once for many records, it is encoded once:
+/// A source that is created once for many records is encoded once:
 ///
 /// ```
 /// use slipring::{Resource, Scope, Source, Span};
@@ -29,21 +29,21 @@ use std::sync::OnceLock;
 #[derive(Clone)]
 pub struct Source(Shared<Group>);
 
-/// The bytes of one part that records share, and where in them things are.
+/// The bytes of one shared part, and the layout of these bytes.
 pub(crate) struct Group {
     bytes: Box<[u8]>,
-    /// Names that are asked for often, as text that needs no check: a service's and its namespace,
-    /// or a metric's.
+    /// Frequently read names, stored as text so that reading them needs no UTF-8 check: a service's
+    /// name and namespace, or a metric's name.
     names: Box<str>,
-    /// Where the first name ends.
+    /// The end of the first name in `names`.
     split: u32,
-    /// A scope's resource, or a metric's scope.
+    /// The part that encloses this one: a scope's resource, or a metric's scope.
     origin: Option<Source>,
     layout: Layout,
 }
 
 impl Draft {
-    /// Makes a part that records share, within this one.
+    /// Creates a shared part from the draft's bytes, enclosed by `origin`.
     pub(crate) fn share(&self, layout: Layout, origin: Option<&Source>) -> Source {
         let names = match layout {
             Layout::Resource { service, namespace, .. } => [service, namespace],
@@ -64,7 +64,7 @@ impl Draft {
 }
 
 impl Source {
-    /// Encodes a resource and a scope for records to share. O(attributes); some allocations.
+    /// Encodes a resource and a scope for records to share. O(attributes), with a few allocations.
     pub fn new(resource: &Resource, scope: &Scope) -> Self {
         let mut draft = Draft::default();
         let layout = draft.resource(resource);
@@ -73,25 +73,25 @@ impl Source {
         draft.share(layout, Some(&resource))
     }
 
-    /// Makes a source of the same resource and scope, for the points of this metric.
+    /// Creates a source with the same resource and scope, for the points of this metric.
     pub fn with_metric(&self, metric: &Metric) -> Self {
         let mut draft = Draft::default();
         let layout = draft.metric(metric);
         draft.share(layout, Some(self.scope_part()))
     }
 
-    /// Returns the source of a process that says nothing of itself. It is made once.
+    /// Returns the empty source, for records that were given none. It is created once.
     pub(crate) fn unknown() -> &'static Self {
         static UNKNOWN: OnceLock<Source> = OnceLock::new();
         UNKNOWN.get_or_init(|| Self::new(&Resource::default(), &Scope::default()))
     }
 
-    /// Iterates over this part and those that it lies in: a metric, its scope, its resource.
+    /// Iterates over this part and those that enclose it: a metric, its scope, its resource.
     fn parts(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |part| part.0.origin.as_ref())
     }
 
-    /// Returns the part of the scope: all that a span or a log record shares.
+    /// Returns the part of the scope, which is all that a span or a log record shares.
     pub(crate) fn scope_part(&self) -> &Self {
         match (&self.0.layout, &self.0.origin) {
             (Layout::Metric(_), Some(scope)) => scope,
@@ -131,7 +131,7 @@ impl Source {
         }
     }
 
-    /// Returns the metric; a gauge without a name, if none was given.
+    /// Returns the metric. If the source has none, it is a gauge without a name.
     pub fn metric(&self) -> MetricRef<'_> {
         let group = &*self.0;
         match group.layout {
@@ -151,7 +151,7 @@ impl Source {
         if name.is_empty() { UNKNOWN_SERVICE } else { name }
     }
 
-    /// Returns the service's namespace; empty if there is none. O(1).
+    /// Returns the service's namespace, or an empty text if there is none. O(1).
     pub fn service_namespace(&self) -> &str {
         let group = &*self.resource_part().0;
         group.names.get(group.split as usize..).unwrap_or_default()
@@ -172,20 +172,20 @@ impl Source {
         }
     }
 
-    /// Returns the bytes that it takes on the heap, its counters included: a metric's without its
-    /// scope's, a scope's without its resource's.
+    /// Returns the heap bytes of this part, reference counts included. The bytes of a metric's
+    /// scope, or of a scope's resource, do not count.
     pub fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
     }
 
-    /// Returns the bytes of its parts that are not parts of the other one.
+    /// Returns the heap bytes of those parts that `other` does not share.
     pub(crate) fn bytes_beside(&self, other: Option<&Self>) -> usize {
         let is_shared =
             |part: &Self| other.is_some_and(|other| other.parts().any(|shared| shared.same(part)));
         self.parts().take_while(|part| !is_shared(part)).map(Source::heap_bytes).sum()
     }
 
-    /// Returns whether both are the same, not only equal.
+    /// Returns whether both are the same allocation, not only equal.
     pub fn same(&self, other: &Self) -> bool {
         self.0.same(&other.0)
     }
@@ -214,13 +214,13 @@ impl Source {
         Self(group)
     }
 
-    /// Returns a number that no other source has as long as this one is held.
+    /// Returns the part's address, which identifies it as long as it is held.
     #[cfg(feature = "otlp")]
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(&*self.0) as usize
     }
 
-    /// Returns whether this is what a draft would become.
+    /// Returns whether [`Draft::share`] would create an equal source from these arguments.
     #[cfg(feature = "otlp")]
     pub(crate) fn is_of(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> bool {
         let same_origin = match (&self.0.origin, origin) {

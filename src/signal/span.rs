@@ -1,4 +1,4 @@
-//! Spans, after OpenTelemetry's `Span`.
+//! Spans, modeled on OpenTelemetry's `Span`.
 
 use super::body::{At, Body};
 use super::{
@@ -8,16 +8,16 @@ use super::{
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
 
-/// One operation of a trace: OpenTelemetry's `Span`, with the resource and the scope that it
-/// travels with.
+/// One operation of a trace: OpenTelemetry's `Span`, with its resource and scope.
 ///
-/// It is the bytes that it was encoded in, read in place: the request's, if it came in one, or
-/// those that [`builder`](Span::builder) wrote. A clone costs an atomic increment. Accessors
-/// without a cost are O(1); those that name `O(bytes)` look for their field in the record.
+/// The span is stored as its encoded bytes, which the accessors read in place: those of the request
+/// that it came in, or those that [`builder`](Span::builder) wrote. A clone costs one atomic
+/// increment. Accessors are O(1) unless their documentation says `O(bytes)`; these scan the record
+/// for their field.
 ///
-/// Indexes: `trace` (the trace id; none if it is all zero), `service` (the resource's
-/// `service.name`, or `unknown_service`) and `name` (none if empty, which the protocol calls
-/// unknown). Its timestamp is its start.
+/// Indexes: `trace` (the trace id; no key if it is all zero), `service` (the resource's
+/// `service.name`, or `unknown_service`) and `name` (no key if it is empty, which the protocol
+/// treats as unknown). The timestamp is the span's start.
 ///
 /// ```
 /// use slipring::{Key, Resource, Scope, Signal, Source, Span};
@@ -45,10 +45,10 @@ pub struct Span {
     at: At,
 }
 
-// A slot holds the span itself: what it grows by, every slot of every store grows by.
+// Slots hold spans inline, so each byte added here enlarges every slot of every store.
 const _: () = assert!(size_of::<Span>() == 72);
 
-/// What is asked for often. Bytes, so that nothing is lost to alignment.
+/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
     trace_id: TraceId,
@@ -61,13 +61,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Returns whether it names its trace and itself.
+    /// Returns whether the trace id and the span id are both set.
     #[cfg(feature = "otlp")]
     pub(crate) fn has_ids(&self) -> bool {
         !self.trace_id.is_zero() && !self.span_id.is_zero()
     }
 
-    /// Takes note of a field of the message.
+    /// Records a field of the message, if the head holds it.
     #[inline]
     pub(crate) fn see(&mut self, field: Field<'_>) {
         match field.number {
@@ -87,50 +87,51 @@ impl Head {
 }
 
 impl Span {
-    /// Returns the trace that it belongs to; all zero if to none.
+    /// Returns the id of the span's trace, or all zero if it has none.
     pub fn trace_id(&self) -> TraceId {
         self.head.trace_id
     }
 
-    /// Returns its own id within the trace.
+    /// Returns the span's own id within the trace.
     pub fn span_id(&self) -> SpanId {
         self.head.span_id
     }
 
-    /// Returns the span that caused it; `None` for a root.
+    /// Returns the id of the parent span, or `None` for a root span.
     pub fn parent_span_id(&self) -> Option<SpanId> {
         Some(self.head.parent_span_id).filter(|id| !id.is_zero())
     }
 
-    /// Returns W3C trace context's `tracestate`; empty if there is none. O(bytes).
+    /// Returns W3C Trace Context's `tracestate`, or an empty text if there is none. O(bytes).
     pub fn trace_state(&self) -> &str {
         self.text(3)
     }
 
-    /// Returns the flags. Bits 0 to 7 are W3C's [trace flags](Span::trace_flags); bits 8 and 9 say
-    /// whether the [parent is remote](Span::parent_is_remote). The others are reserved, and kept as
-    /// they came. O(bytes).
+    /// Returns the flags. Bits 0 to 7 are W3C's [trace flags](Span::trace_flags). Bits 8 and 9 tell
+    /// whether the [parent is remote](Span::parent_is_remote). The other bits are reserved, and
+    /// returned as they arrived. O(bytes).
     pub fn flags(&self) -> u32 {
         self.number_of(16) as u32
     }
 
-    /// Returns its name, such as `GET /cart`. O(bytes before it): known writers put it in front.
+    /// Returns the name, such as `GET /cart`. O(bytes before the name), which are few: known
+    /// writers put it near the front.
     pub fn name(&self) -> &str {
         self.text(5)
     }
 
-    /// Returns how it relates to its parent and its children.
+    /// Returns the span's relation to its parent and its children.
     pub fn kind(&self) -> SpanKind {
         self.head.kind
     }
 
-    /// Returns its start, in nanoseconds since the Unix epoch; 0 if unknown.
+    /// Returns the start time, in nanoseconds since the Unix epoch, or 0 if it is unknown.
     pub fn start_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.start)
     }
 
-    /// Returns its end, in nanoseconds since the Unix epoch; 0 if unknown, as of a span that has
-    /// not ended.
+    /// Returns the end time, in nanoseconds since the Unix epoch, or 0 if it is unknown, as for a
+    /// span that has not ended.
     pub fn end_unix_nanos(&self) -> u64 {
         u64::from_le_bytes(self.head.end)
     }
@@ -140,60 +141,61 @@ impl Span {
         AttributesRef::of(self.bytes(), 9)
     }
 
-    /// Returns the number of attributes that were discarded before the record came here. O(bytes).
+    /// Returns the number of attributes that were discarded before the record arrived. O(bytes).
     pub fn dropped_attributes_count(&self) -> u32 {
         self.number_of(10) as u32
     }
 
-    /// Returns its events.
+    /// Returns the events.
     pub fn events(&self) -> SpanEvents<'_> {
         SpanEvents::of(self.bytes(), 11)
     }
 
-    /// Returns the number of events that were discarded before the record came here. O(bytes).
+    /// Returns the number of events that were discarded before the record arrived. O(bytes).
     pub fn dropped_events_count(&self) -> u32 {
         self.number_of(12) as u32
     }
 
-    /// Returns its links: to spans of this trace or of others.
+    /// Returns the links to spans of this trace or of others.
     pub fn links(&self) -> SpanLinks<'_> {
         SpanLinks::of(self.bytes(), 13)
     }
 
-    /// Returns the number of links that were discarded before the record came here. O(bytes).
+    /// Returns the number of links that were discarded before the record arrived. O(bytes).
     pub fn dropped_links_count(&self) -> u32 {
         self.number_of(14) as u32
     }
 
-    /// Returns its status. O(bytes), for the message.
+    /// Returns the status. O(bytes), because of the message. [`status_code`](Span::status_code) is
+    /// O(1).
     pub fn status(&self) -> StatusRef<'_> {
         let message = self.field(15).and_then(|status| field_of(status.bytes(), 2));
         StatusRef { code: self.head.status, message: message.map_or("", Raw::text) }
     }
 
-    /// Returns its status without the message.
+    /// Returns the status without its message.
     pub fn status_code(&self) -> StatusCode {
         self.head.status
     }
 
-    /// Returns its duration, in nanoseconds; 0 if its start or its end is not known, or if its
-    /// clock went backwards.
+    /// Returns the duration, in nanoseconds. It is 0 if the start or the end is unknown, or if the
+    /// end lies before the start.
     pub fn duration(&self) -> u64 {
         self.known_duration().unwrap_or(0)
     }
 
-    /// Returns its duration, in nanoseconds; `None` if its start or its end is not known.
+    /// Returns the duration, in nanoseconds, or `None` if the start or the end is unknown.
     pub(crate) fn known_duration(&self) -> Option<u64> {
         let (start, end) = (self.start_unix_nanos(), self.end_unix_nanos());
         (start > 0 && end > 0).then(|| end.saturating_sub(start))
     }
 
-    /// Returns W3C's trace flags: bit 0 says that the trace is sampled. O(bytes).
+    /// Returns W3C's trace flags. Bit 0 means that the trace is sampled. O(bytes).
     pub fn trace_flags(&self) -> u8 {
         self.flags() as u8
     }
 
-    /// Returns whether the parent is in another process; `None` if that is not known. O(bytes).
+    /// Returns whether the parent is in another process, or `None` if that is unknown. O(bytes).
     pub fn parent_is_remote(&self) -> Option<bool> {
         let flags = self.flags();
         (flags & 0x100 != 0).then_some(flags & 0x200 != 0)
@@ -236,7 +238,7 @@ impl Signal for Span {
         self.start_unix_nanos()
     }
 
-    /// Returns whether its status is an error.
+    /// Returns whether the status is an error.
     fn is_error(&self) -> bool {
         self.head.status == StatusCode::Error
     }

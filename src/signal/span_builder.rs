@@ -1,4 +1,4 @@
-//! Writing spans.
+//! The builder of spans.
 
 use super::body::Of;
 use super::span::{Head, Span};
@@ -9,11 +9,11 @@ use super::{
 use crate::wire::Fields;
 use std::borrow::Cow;
 
-/// Writes a [`Span`], field by field, into a chunk that the thread fills: an allocation for some
-/// hundred spans, none for each.
+/// Builds a [`Span`] by encoding it, field by field, into a chunk that the thread fills. A chunk
+/// takes a few allocations and holds up to 128 spans; none is made per span.
 ///
-/// Texts and values are borrowed until [`build`](SpanBuilder::build). What is given twice is what
-/// it was given last, but for attributes, events and links, which are added.
+/// Texts and values are borrowed until [`build`](SpanBuilder::build). Setting a field again
+/// replaces its value. Attributes, events and links are added to those given before.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct SpanBuilder<'a> {
@@ -30,18 +30,18 @@ pub struct SpanBuilder<'a> {
     dropped: [u32; 3],
     code: StatusCode,
     message: Cow<'a, str>,
-    /// Attributes, events and links.
+    /// Encoded attributes, events and links.
     lists: Written,
 }
 
 impl Span {
-    /// Begins a span; what is not given is the protocol's default. See [`SpanBuilder`].
+    /// Returns a builder whose fields all have the protocol's default values. See [`SpanBuilder`].
     pub fn builder<'a>() -> SpanBuilder<'a> {
         SpanBuilder::new()
     }
 
-    /// Begins a span that is as this one, to be changed: for tests, and for processors. Fields that
-    /// the protocol does not know are left out. O(bytes).
+    /// Returns a builder initialized from this span, for tests and for processors that modify
+    /// spans. Fields that the protocol does not define are dropped. O(bytes).
     pub fn to_builder(&self) -> SpanBuilder<'_> {
         SpanBuilder::from_span(self)
     }
@@ -52,7 +52,7 @@ impl<'a> SpanBuilder<'a> {
         Self::default()
     }
 
-    /// Starts from another span: see [`Span::to_builder`].
+    /// Returns a builder initialized from another span: see [`Span::to_builder`].
     pub(super) fn from_span(span: &'a Span) -> Self {
         let mut lists = Written::default();
         lists.copy(Fields::of(span.bytes()), &[(9, 9), (11, 11), (13, 13)]);
@@ -79,32 +79,31 @@ impl<'a> SpanBuilder<'a> {
         }
     }
 
-    /// Sets the resource and scope. Without it, the span is of a process that says nothing of
-    /// itself.
+    /// Sets the resource and scope. By default both are empty.
     pub fn source(mut self, source: &Source) -> Self {
         self.source = Some(source.clone());
         self
     }
 
-    /// Sets the trace: see [`Span::trace_id`].
+    /// Sets the trace id: see [`Span::trace_id`].
     pub fn trace_id(mut self, id: impl Into<TraceId>) -> Self {
         self.trace_id = id.into();
         self
     }
 
-    /// Sets the span: see [`Span::span_id`].
+    /// Sets the span id: see [`Span::span_id`].
     pub fn span_id(mut self, id: impl Into<SpanId>) -> Self {
         self.span_id = id.into();
         self
     }
 
-    /// Sets the parent: see [`Span::parent_span_id`]; `None` for a root.
+    /// Sets the parent's span id: see [`Span::parent_span_id`]. `None` makes a root span.
     pub fn parent_span_id(mut self, id: impl Into<Option<SpanId>>) -> Self {
         self.parent_span_id = id.into().unwrap_or_default();
         self
     }
 
-    /// Sets W3C trace context's `tracestate`: see [`Span::trace_state`].
+    /// Sets W3C Trace Context's `tracestate`: see [`Span::trace_state`].
     pub fn trace_state(mut self, state: impl Into<Cow<'a, str>>) -> Self {
         self.trace_state = state.into();
         self
@@ -152,7 +151,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Sets how many attributes were discarded: see [`Span::dropped_attributes_count`].
+    /// Sets the number of discarded attributes: see [`Span::dropped_attributes_count`].
     pub fn dropped_attributes_count(mut self, count: u32) -> Self {
         self.dropped[0] = count;
         self
@@ -169,7 +168,7 @@ impl<'a> SpanBuilder<'a> {
         events.into_iter().fold(self, |builder, event| builder.event(event))
     }
 
-    /// Sets how many events were discarded: see [`Span::dropped_events_count`].
+    /// Sets the number of discarded events: see [`Span::dropped_events_count`].
     pub fn dropped_events_count(mut self, count: u32) -> Self {
         self.dropped[1] = count;
         self
@@ -186,7 +185,7 @@ impl<'a> SpanBuilder<'a> {
         links.into_iter().fold(self, |builder, link| builder.link(link))
     }
 
-    /// Leaves out the links that were given so far.
+    /// Removes the links given so far.
     pub fn without_links(mut self) -> Self {
         let mut kept = Written::default();
         kept.copy(self.lists.fields(), &[(9, 9), (11, 11)]);
@@ -194,7 +193,7 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Sets how many links were discarded: see [`Span::dropped_links_count`].
+    /// Sets the number of discarded links: see [`Span::dropped_links_count`].
     pub fn dropped_links_count(mut self, count: u32) -> Self {
         self.dropped[2] = count;
         self

@@ -1,47 +1,46 @@
-//! What kind of span it is, and how it ended.
+//! Kinds and statuses of spans.
 
-/// How a span stands to its parent and its children.
+/// The relation of a span to its parent and its children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum SpanKind {
-    /// Not said; readers may take it for internal.
+    /// Not specified. Readers may treat it as internal.
     #[default]
     Unspecified = 0,
     /// An operation within a process.
     Internal = 1,
-    /// Handles a remote request.
+    /// The handling of a remote request.
     Server = 2,
-    /// Makes a remote request.
+    /// The sending of a remote request.
     Client = 3,
-    /// Hands a message to a broker.
+    /// The sending of a message to a broker.
     Producer = 4,
-    /// Takes a message from a broker.
+    /// The receipt of a message from a broker.
     Consumer = 5,
 }
 
-/// Whether a span ended well.
+/// The outcome of a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum StatusCode {
-    /// Not said.
+    /// Not specified.
     #[default]
     Unset = 0,
-    /// Well, as a developer or an operator decided.
+    /// Success, confirmed by a developer or an operator.
     Ok = 1,
-    /// Badly.
+    /// Failure.
     Error = 2,
 }
 
-/// How a span ended, borrowed from it. Unset and without a message is also what an absent status
-/// means.
+/// The status of a span, borrowed from it. An absent status reads as unset and without a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct StatusRef<'a> {
-    /// Well, badly, or not said.
+    /// The outcome of the span.
     pub code: StatusCode,
-    /// What went wrong, for a developer to read; empty if nothing did.
+    /// A description of the error for developers. Empty if there is none.
     pub message: &'a str,
 }
 

@@ -1,39 +1,39 @@
-//! What spans have lists of: events and links, to write and to read.
+//! The events and links of spans, owned and borrowed.
 
 use super::{Attributes, AttributesRef, ListRef, SpanId, TraceId};
 use crate::wire::{Raw, Writer, field_of};
 use std::fmt;
 
-/// Something that happened during a span, such as an exception.
+/// An event that occurred during a span, such as an exception.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SpanEvent {
-    /// When it happened, in nanoseconds since the Unix epoch.
+    /// The time of the event, in nanoseconds since the Unix epoch.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::nanos"))]
     pub time_unix_nanos: u64,
-    /// What happened.
+    /// The name of the event.
     pub name: Box<str>,
-    /// What else is known of it.
+    /// The attributes of the event.
     pub attributes: Attributes,
-    /// Attributes that were discarded before they came here.
+    /// The number of attributes that were discarded before the record arrived.
     pub dropped_attributes_count: u32,
 }
 
-/// A span that another has to do with, such as the attempt that a retry repeats.
+/// A link to a related span, such as the attempt that a retry repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SpanLink {
-    /// The trace linked to.
+    /// The id of the linked span's trace.
     pub trace_id: TraceId,
-    /// The span linked to.
+    /// The id of the linked span.
     pub span_id: SpanId,
-    /// The linked span's `tracestate`; empty if there is none.
+    /// The linked span's `tracestate`. Empty if there is none.
     pub trace_state: Box<str>,
-    /// What else is known of the link.
+    /// The attributes of the link.
     pub attributes: Attributes,
-    /// Attributes that were discarded before they came here.
+    /// The number of attributes that were discarded before the record arrived.
     pub dropped_attributes_count: u32,
-    /// The linked span's flags, laid out as [`Span::flags`](super::Span::flags) are.
+    /// The linked span's flags, in the layout of [`Span::flags`](super::Span::flags).
     pub flags: u32,
 }
 
@@ -68,12 +68,12 @@ fn number(message: &[u8], number: u32) -> u64 {
 }
 
 impl<'a> SpanEventRef<'a> {
-    /// Returns the time at which it happened, in nanoseconds since the Unix epoch.
+    /// Returns the time of the event, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(self) -> u64 {
         number(self.0, 1)
     }
 
-    /// Returns what happened.
+    /// Returns the name of the event.
     pub fn name(self) -> &'a str {
         field_of(self.0, 2).map_or("", Raw::text)
     }
@@ -83,24 +83,24 @@ impl<'a> SpanEventRef<'a> {
         AttributesRef::of(self.0, 3)
     }
 
-    /// Returns the number of attributes that were discarded before the record came here.
+    /// Returns the number of attributes that were discarded before the record arrived.
     pub fn dropped_attributes_count(self) -> u32 {
         number(self.0, 4) as u32
     }
 }
 
 impl<'a> SpanLinkRef<'a> {
-    /// Returns the trace linked to; all zero if the link's is none.
+    /// Returns the id of the linked span's trace, or all zero if the link has no valid one.
     pub fn trace_id(self) -> TraceId {
         TraceId::of_wire(field_of(self.0, 1)).unwrap_or_default()
     }
 
-    /// Returns the span linked to; all zero if the link's is none.
+    /// Returns the id of the linked span, or all zero if the link has no valid one.
     pub fn span_id(self) -> SpanId {
         SpanId::of_wire(field_of(self.0, 2)).unwrap_or_default()
     }
 
-    /// Returns the linked span's `tracestate`; empty if there is none.
+    /// Returns the linked span's `tracestate`, or an empty text if there is none.
     pub fn trace_state(self) -> &'a str {
         field_of(self.0, 3).map_or("", Raw::text)
     }
@@ -110,12 +110,12 @@ impl<'a> SpanLinkRef<'a> {
         AttributesRef::of(self.0, 4)
     }
 
-    /// Returns the number of attributes that were discarded before the record came here.
+    /// Returns the number of attributes that were discarded before the record arrived.
     pub fn dropped_attributes_count(self) -> u32 {
         number(self.0, 5) as u32
     }
 
-    /// Returns the linked span's flags, laid out as [`Span::flags`](crate::Span::flags) are.
+    /// Returns the linked span's flags, in the layout of [`Span::flags`](crate::Span::flags).
     pub fn flags(self) -> u32 {
         number(self.0, 6) as u32
     }

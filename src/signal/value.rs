@@ -1,26 +1,27 @@
-//! Attribute values and lists of attributes.
+//! Values of attributes and of log bodies, and lists of attributes.
 
 use std::hash::Hash;
 use std::ops::Deref;
 
-/// What an attribute or a log body holds: OpenTelemetry's `AnyValue`, but for the indexes into a
-/// profile's table of strings, which outside of profiles the protocol has readers take for
-/// [`Empty`](Value::Empty).
+/// The value of an attribute or of a log body: OpenTelemetry's `AnyValue`. Its indexes into a
+/// profile's string table are read as [`Empty`](Value::Empty), which the protocol requires of
+/// readers outside of profiles.
 ///
-/// 24 bytes, and no more heap than its contents need: text and lists are boxed slices, so that a
-/// record's size is what it holds. Values nest; dropping, cloning and comparing one recurses as
-/// deep as it nests, so a decoder of foreign input should bound the depth, as protobuf decoders do.
+/// A value takes 24 bytes, and no more heap than its contents need: text and lists are boxed slices
+/// without spare capacity. Values nest, and dropping, cloning and comparing a value recurse to its
+/// depth. A decoder of untrusted input should therefore bound the depth, as protobuf decoders do.
 ///
-/// Doubles are equal when their bits are: a NaN equals itself, so that what was stored and read
-/// back compares equal, and `0.0` is not `-0.0`.
+/// Doubles are equal when their bits are equal. A NaN equals itself, so that a value compares equal
+/// after it was stored and read back, and `0.0` differs from `-0.0`.
 ///
-/// Serialised plainly (`"text"`, `12`, `null`, an object for a map), which is for reading: bytes
-/// look like an array. What JSON has no number for is in text: `"NaN"`, `"Infinity"`, and whole
-/// numbers beyond 2⁵³, which many readers would round.
+/// The serialized form is meant for people and scripts (`"text"`, `12`, `null`, an object for a
+/// map) and does not preserve types: bytes become an array of numbers. Values for which JSON has no
+/// exact number become text: `"NaN"`, `"Infinity"`, and whole numbers beyond 2⁵³, which many
+/// readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
 pub enum Value {
-    /// No value; also what an absent `AnyValue` means.
+    /// No value. An absent `AnyValue` reads as this.
     #[default]
     Empty,
     /// True or false.
@@ -35,7 +36,7 @@ pub enum Value {
     Bytes(Box<[u8]>),
     /// A list of values, not necessarily of one type.
     Array(Box<[Value]>),
-    /// Values by name.
+    /// A list of named values.
     Map(Attributes),
 }
 
@@ -49,12 +50,12 @@ pub struct KeyValue {
     pub value: Value,
 }
 
-/// Named values in the order in which they came. Names should be unique, but whoever sent them
-/// decides: duplicates are kept, and [`get`](Attributes::get) answers with the first.
+/// A list of named values, in the order in which they arrived. Names should be unique, but the
+/// sender decides: duplicates are kept, and [`get`](Attributes::get) returns the first.
 ///
-/// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it, or build it from a
-/// `Vec` (free of charge if the `Vec` is full) or an array. Serialised as an object that has each
-/// name once, with its last value.
+/// Derefs to a slice of [`KeyValue`]. It does not grow in place: collect it from an iterator, or
+/// convert it from an array or a `Vec` (free if the `Vec` has no spare capacity). It is serialized
+/// as an object that has each name once, with its last value.
 ///
 /// ```
 /// use slipring::Value;
@@ -121,20 +122,21 @@ impl From<Attributes> for Value {
 }
 
 impl KeyValue {
-    /// Makes a named value.
+    /// Creates a named value.
     pub fn new(key: impl Into<Box<str>>, value: impl Into<Value>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
 }
 
 impl Attributes {
-    /// Returns the first value of this name. O(attributes); lists are short, and a scan beats a map
-    /// of them.
+    /// Returns the first value of this name. O(attributes): lists are short, and a scan is faster
+    /// than building and probing a map.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|attribute| *attribute.key == *key).map(|attribute| &attribute.value)
     }
 
-    /// Converts it into a `Vec`, to be changed and converted back. It allocates nothing.
+    /// Converts the list into a `Vec`, which can be modified and converted back. This does not
+    /// allocate.
     pub fn into_vec(self) -> Vec<KeyValue> {
         self.0.into_vec()
     }

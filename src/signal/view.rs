@@ -1,7 +1,7 @@
-//! What views have in common: they print, serialise and compare as structs of what their accessors
-//! give.
+//! Macros for the traits that borrowed views and records implement: they are printed, serialized
+//! and compared as structs whose fields are the accessors' results.
 
-/// A value as it is serialised for reading.
+/// Wraps an accessor's result for serialization; `in nanos` serializes a time.
 #[cfg(feature = "serde")]
 macro_rules! plain {
     ($value:expr) => {
@@ -12,8 +12,8 @@ macro_rules! plain {
     };
 }
 
-/// `Debug`, `Serialize` and equality of views, by these accessors. Those that are `in nanos` are
-/// times.
+/// Implements `Debug`, `Serialize` and equality of views by these accessors. An accessor marked `in
+/// nanos` returns a time.
 macro_rules! view {
     ($($view:ident { $($field:ident $(in $plain:ident)?),* $(,)? })*) => {$(
         impl fmt::Debug for $view<'_> {
@@ -44,7 +44,7 @@ macro_rules! view {
     )*};
 }
 
-/// A record that is a range of a body: what all three have.
+/// Implements what all three record types have in common: a record is a range of a body.
 macro_rules! record {
     ($record:ident { $($field:ident $(in $plain:ident)?),* $(,)? }) => {
         impl $record {
@@ -52,46 +52,49 @@ macro_rules! record {
                 Self { head, body, at }
             }
 
-            /// Returns the record's own bytes, as they came: the protocol's message. O(1).
+            /// Returns the record's own bytes as they arrived, encoded as the protocol's message.
+            /// O(1).
             pub fn bytes(&self) -> &[u8] {
                 self.body.bytes(self.at)
             }
 
-            /// Returns what it shares with other records. A clone of that costs one atomic
-            /// increment.
+            /// Returns the source that the record shares with other records. Cloning it costs one
+            /// atomic increment.
             pub fn source(&self) -> &Source {
                 self.body.source(self.at)
             }
 
-            /// Returns its resource: what the process says about itself.
+            /// Returns the record's resource, which describes the process that emitted it.
             pub fn resource(&self) -> ResourceRef<'_> {
                 self.source().resource()
             }
 
-            /// Returns its scope: the library that made it.
+            /// Returns the record's scope, which names the library that emitted it.
             pub fn scope(&self) -> ScopeRef<'_> {
                 self.source().scope()
             }
 
-            /// Returns the name of the service: its resource's, or `unknown_service`. O(1).
+            /// Returns the name of the service from the resource, or `unknown_service`. O(1).
             pub fn service(&self) -> &str {
                 self.source().service()
             }
 
-            /// Returns the service's namespace; empty if there is none. O(1).
+            /// Returns the service's namespace, or an empty text if there is none. O(1).
             pub fn service_namespace(&self) -> &str {
                 self.source().service_namespace()
             }
 
-            /// Copies the record out of what it came in: the copy owns its bytes, and shares only
-            /// its [`source`](Self::source). A few allocations.
+            /// Copies the record out of its body. The copy owns its bytes and shares only its
+            /// [`source`](Self::source) with other records. This takes a few allocations.
             ///
-            /// A record that somebody holds (an answer, a bookmark's reader, the stream of
-            /// evictions) keeps more than its own bytes: all of a request between 4 and 256 KiB,
-            /// most of which is records, or else a piece of at most 256 KiB of one; of records that
-            /// were built, or came few at a time, a chunk of at most 16 KiB and what its records
-            /// share. Who holds few records for long holds copies. A [class of its
-            /// own](crate::StoreBuilder::class) does so by itself.
+            /// A record that is held (by an answer, a reader of a bookmark or of the stream of
+            /// evictions) retains more than its own bytes. If it came in a request between 4 and
+            /// 256 KiB that consists mostly of records, it retains the whole request. If it was
+            /// built, or arrived with few others, it retains a chunk of at most 16 KiB and the
+            /// sources of the chunk's records. Otherwise it retains a piece of at most 256 KiB,
+            /// copied from its request. To hold a few records for a long time, hold detached
+            /// copies. A [class of its own](crate::StoreBuilder::class) detaches its records by
+            /// itself.
             pub fn detached(&self) -> Self {
                 let (body, at) = Body::alone(self.bytes(), self.source());
                 Self { head: self.head, body, at }
@@ -106,7 +109,7 @@ macro_rules! record {
             }
         }
 
-        /// By content: how it was encoded does not matter.
+        /// Compares contents. Differences in the encoding do not matter.
         impl PartialEq for $record {
             fn eq(&self, other: &Self) -> bool {
                 self.source() == other.source()
@@ -122,7 +125,7 @@ macro_rules! record {
             }
         }
 
-        /// Of a source that says nothing about itself.
+        /// Returns an empty record with an empty source.
         impl Default for $record {
             fn default() -> Self {
                 Self::builder().build()

@@ -1,10 +1,11 @@
-//! Fields that a builder has written.
+//! The fields that a builder has encoded.
 
 use super::body::{self, At, Body, Of};
 use super::{AttributeRef, AttributesRef, Shared, Source, ValueRef};
 use crate::wire::{Fields, Writer};
 
-/// Fields that a builder has written so far, in a buffer that the thread lends and takes back.
+/// The fields that a builder has encoded so far, in a buffer borrowed from the thread's spare
+/// buffers and returned on drop.
 #[derive(Clone, Debug)]
 pub(super) struct Written(Vec<u8>);
 
@@ -37,7 +38,8 @@ impl Written {
         attributes.into().write(number, &mut self.writer());
     }
 
-    /// Appends the fields of these numbers, all of which are messages, as fields of other numbers.
+    /// Appends a copy of the fields with these numbers, each renumbered to the second number of its
+    /// pair. All of them must be messages.
     pub(super) fn copy(&mut self, from: Fields<'_>, numbers: &[(u32, u32)]) {
         for field in from {
             let number = numbers.iter().find(|(number, _)| *number == field.number);
@@ -47,12 +49,12 @@ impl Written {
         }
     }
 
-    /// Appends the fields, as they are.
+    /// Appends the fields unchanged.
     pub(super) fn append_to(&self, writer: &mut Writer<'_>) {
         writer.0.extend_from_slice(&self.0);
     }
 
-    /// Copies the fields, which are those of a record, into this thread's chunk.
+    /// Copies the fields, which are those of a complete record, into this thread's chunk.
     pub(super) fn keep(&self, kind: Of, source: Option<&Source>) -> (Shared<Body>, At) {
         body::keep(kind, &self.0, source.unwrap_or_else(|| Source::unknown()))
     }

@@ -1,16 +1,17 @@
-//! Checking a message against its schema: all of it, once, so that whoever reads it cannot fail.
+//! Checks a message against its schema, completely and once, so that reading it afterwards cannot
+//! fail.
 //!
-//! A message is accepted if `prost` accepts it, and if it nests no deeper than
-//! [`depth`](super::depth) allows. A message is *regular* if no field that should be there once
-//! comes twice, and if lists of numbers are packed and in one piece; all known writers write so. Of
-//! a regular message, readers may take the first field that they find.
+//! A message is accepted if `prost` accepts it and it nests no deeper than [`depth`](super::depth)
+//! allows. A message is *regular* if no field that should occur once occurs twice, and if each list
+//! of numbers is packed in one field. All known writers write regular messages. In a regular
+//! message, readers may use the first field that they find.
 
 use super::depth::DEEPEST;
 use super::read::{Field, Fields, Raw, is_number};
 use super::schema::{NUMBERS, Schema, Type};
 use std::fmt;
 
-/// Why bytes are no message of their kind.
+/// An error from checking a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Underflow,
@@ -42,17 +43,18 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// What a check found of a message that is one.
+/// The result of checking a valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// Each field that should be there once is.
+    /// Each field that should occur once does, and lists of numbers are packed in one field.
     Regular,
-    /// It means what it would mean decoded and encoded again, and should be.
+    /// The message is valid, but must be rewritten by [`regular`](super::regular()) before it is
+    /// read in place.
     Irregular,
 }
 
-/// Checks a message and all in it, and calls `see` with each field of its own. O(bytes), without
-/// allocations.
+/// Checks a message and the messages nested in it, and calls `see` with each field of the outer
+/// message. O(bytes), without allocations.
 #[inline]
 pub(crate) fn check<'a>(
     schema: &'static Schema,
@@ -109,7 +111,7 @@ fn walk<'a>(
                     varint(&mut numbers)?;
                 }
             }
-            // One by one; prost takes it, so we do.
+            // An unpacked list. `prost` accepts it, so this does too.
             (Type::ManyFixed64, Raw::Fixed64(_)) | (Type::ManyVarint, Raw::Varint(_)) => {
                 *regular = false
             }
@@ -161,7 +163,7 @@ fn no_varint(bytes: &[u8]) -> Wrong {
     }
 }
 
-/// Reads the next field, which has at least a byte.
+/// Reads the next field. There must be at least one byte left.
 #[inline(always)]
 pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
     let key = varint(fields)?;

@@ -1,21 +1,21 @@
-//! How deep a message may nest.
+//! Limits on the depth of nested values.
 //!
-//! A value nests at most 32 lists or 28 maps deep, or a mixture of both: as deep as other readers
-//! of either encoding can follow, wherever the value lies. `prost` and protobuf's own libraries
-//! read messages that nest 100 deep. A value in an exemplar's attributes lies 8 deep, each map
-//! around it adds 3, each list 2, and [`GROUPS`] groups may follow. Of JSON, `serde_json` reads 127
-//! levels: that value lies 15 deep there, each map adds 4, each list 3.
+//! A value may nest at most 32 lists or 28 maps deep, or a mixture of both. This is as deep as
+//! other readers of either encoding can follow, wherever the value stands. `prost` and protobuf's
+//! own libraries read messages that nest 100 deep. A value in an exemplar's attributes is 8 deep,
+//! each map around it adds 3, each list 2, and [`GROUPS`] groups may follow. In JSON, `serde_json`
+//! reads 127 levels. There, the same value is 15 deep, each map adds 4, each list 3.
 
-/// What a list around a value counts.
+/// The cost of a list that encloses a value.
 pub(crate) const LIST: usize = 7;
 
-/// What a map around a value counts.
+/// The cost of a map that encloses a value.
 pub(crate) const MAP: usize = 8;
 
-/// What the lists and maps around a value may count together.
+/// The maximum total cost of the lists and maps that enclose a value.
 pub(crate) const DEEPEST: usize = 32 * LIST;
 
-/// How deep groups that the protocol does not know may nest.
+/// The maximum depth of groups. The protocol defines none, so they occur in unknown fields only.
 pub(super) const GROUPS: usize = 4;
 
 const _: () =

@@ -1,24 +1,24 @@
-//! The fields of a message that was not checked.
+//! Iteration over the fields of an unchecked message.
 
 use super::check::{Wrong, next};
 use super::read::{Field, Fields, Raw};
 
-/// The fields of a message that nobody has checked: as [`Fields`], but it says where they end too
-/// soon.
+/// An iterator over the fields of an unchecked message. It differs from [`Fields`] in that it
+/// reports damage as an error instead of ending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements<'a> {
     fields: Fields<'a>,
     whole: &'a [u8],
 }
 
-/// A field, and where it lies in its message.
+/// A field, and its position in its message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Element<'a> {
     pub(crate) number: u32,
     pub(crate) raw: Raw<'a>,
-    /// Where it begins, its key included.
+    /// The offset at which the field begins, with its key.
     pub(crate) start: usize,
-    /// Where it ends.
+    /// The offset at which the field ends.
     pub(crate) end: usize,
 }
 

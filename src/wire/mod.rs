@@ -1,9 +1,9 @@
-//! Protobuf's wire format, as far as OTLP needs it.
+//! The subset of protobuf's wire format that OTLP needs.
 //!
-//! Bytes from outside are checked once, completely, against the schema of their message (`check`).
-//! A message in which a field that should be there once comes twice is rewritten (`regular`). What
-//! has passed is read in place (`read`), by code that cannot fail: it would only see fewer fields.
-//! Our own bytes are written field by field (`write`).
+//! Untrusted bytes are checked once, completely, against the schema of their message (`check`). If
+//! a field that should occur once occurs twice, the message is rewritten (`regular`). Checked bytes
+//! are read in place by code that cannot fail (`read`): on damaged bytes it would only return fewer
+//! fields. The crate's own messages are written field by field (`write`).
 //!
 //! The wire format: <https://protobuf.dev/programming-guides/encoding/>.
 

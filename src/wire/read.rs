@@ -1,33 +1,33 @@
-//! Reading what has been checked. Whatever the bytes, nothing here fails or panics: what is damaged
-//! ends a message.
+//! Reads checked messages. Nothing here fails or panics, whatever the bytes: a message ends at
+//! damaged bytes.
 
 use super::depth::GROUPS;
 use smallvec::SmallVec;
 
-/// Returns whether a field can have this number.
+/// Returns whether this is a valid field number.
 pub(super) fn is_number(number: u64) -> bool {
     (1..1 << 29).contains(&number)
 }
 
-/// The fields of a message, in the order in which they lie.
+/// An iterator over the fields of a message, in the order of their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fields<'a>(&'a [u8]);
 
-/// A field: its number, and what it holds.
+/// A field's number and value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
     pub(crate) raw: Raw<'a>,
 }
 
-/// What a field holds, as its wire type has it.
+/// The value of a field, by its wire type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Raw<'a> {
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
     Bytes(&'a [u8]),
-    /// A group that nobody knows: passed over.
+    /// A group, which was skipped: no message of the protocol has one.
     Group,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Raw<'a> {
 
     #[inline]
     pub(crate) fn text(self) -> &'a str {
-        // Checked when it came in; checking it again is what it costs to do without `unsafe`.
+        // The text was checked on arrival. Checking it again is the cost of doing without `unsafe`.
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
@@ -66,18 +66,18 @@ impl<'a> Fields<'a> {
         Self(message)
     }
 
-    /// Iterates over packed numbers, up to one that is none.
+    /// Iterates over packed varints, up to the first invalid one.
     pub(crate) fn varints(mut self) -> impl Iterator<Item = u64> {
         std::iter::from_fn(move || self.varint())
     }
 
-    /// Returns what lies behind the fields that were read.
+    /// Returns the bytes after the fields that were read.
     #[cfg(feature = "otlp")]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
 
-    /// Returns the first field of this number; of a checked message, the only one.
+    /// Returns the first field of this number, which in a checked message is the only one.
     #[inline]
     pub(crate) fn only(mut self, number: u32) -> Option<Raw<'a>> {
         self.by_ref().find(|field| field.number == number).map(|field| field.raw)
@@ -98,7 +98,7 @@ impl<'a> Fields<'a> {
         for (place, &byte) in self.0.iter().enumerate().take(10) {
             number |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
-                // The tenth byte has room for one bit.
+                // Only one bit of the tenth byte fits into 64 bits.
                 if place == 9 && byte > 1 {
                     return None;
                 }
@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
         Some(*bytes)
     }
 
-    /// Passes over a group whose start has been read.
+    /// Skips a group whose start has been read.
     pub(super) fn pass_group(&mut self, number: u64) -> Option<()> {
         let mut open = SmallVec::<[u64; GROUPS]>::from_slice(&[number]);
         while let Some(&innermost) = open.last() {

@@ -1,27 +1,28 @@
-//! Rewriting a message so that it is regular.
+//! Rewrites a message so that it is regular.
 
 use super::elements::{Element, Elements};
 use super::read::Raw;
 use super::schema::{NUMBERS, Schema, Type};
 use super::write::Writer;
 
-/// Rewrites a checked message so that it is regular and means the same, as the encoding defines it:
-/// <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
+/// Rewrites a checked message so that it is regular and has the same meaning, as the encoding
+/// defines it: <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
 ///
-/// Of a field given twice the last one counts. Messages given twice are merged, lists of numbers
-/// become one packed list, and of a `oneof` only the last member stays. Fields that are not known
-/// are kept as they came. O(bytes · depth).
+/// If a field occurs twice, the last one counts. Messages that occur twice are merged, lists of
+/// numbers become one packed list, and of a `oneof` only the last member is kept. Unknown fields
+/// are kept as they arrived. O(bytes · depth).
 pub(crate) fn regular(schema: &'static Schema, message: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(message.len());
     write(schema, message, &mut Writer(&mut written));
     written
 }
 
-/// Where the fields lie that count.
+/// The offsets of the fields that count.
 struct Last {
-    /// Where the last field of each number begins.
+    /// The offset of the last field of each number.
     places: [usize; NUMBERS],
-    /// The `oneof`'s last member, and where the last run of fields with its number begins.
+    /// The number of the `oneof`'s last member, and the offset of its first field after any other
+    /// member.
     member: Option<(u32, usize)>,
 }
 

@@ -1,36 +1,36 @@
-//! OTLP's messages: which field has which type.
+//! The schemas of OTLP's messages: the type of each field.
 //!
-//! After opentelemetry-proto 1.8 and the profiles' additions to values. A test compares each with
-//! `prost`'s decoder.
+//! They follow opentelemetry-proto 1.8, with the profiles' additions to values. A test compares
+//! each with `prost`'s decoder.
 
 use super::depth;
 
-/// A message's fields by their numbers, and what is counted when it is entered.
+/// The fields of a message by their numbers, and its cost in depth.
 #[derive(Debug)]
 pub(crate) struct Schema {
     /// The type of the field with each number.
     pub(super) fields: [Type; NUMBERS],
-    /// Fields of one `oneof`, as bits of their numbers.
+    /// The members of the message's `oneof`, as bits of their numbers.
     pub(super) one_of: u32,
-    /// What it counts for the values in it: see [`depth`](super::depth).
+    /// The cost of the message for the values in it: see [`depth`](super::depth).
     pub(super) nests: usize,
-    /// Whether it is a value.
+    /// Whether the message is an `AnyValue`, at which the depth is checked.
     pub(super) value: bool,
 }
 
-/// Field numbers that any message of the protocol knows are below this.
+/// An exclusive upper bound of the field numbers that the protocol's messages use.
 pub(super) const NUMBERS: usize = 17;
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Type {
-    /// No field that is known.
+    /// A field that the protocol does not define.
     Unknown,
     /// `fixed64`, `sfixed64`, `double`.
     Fixed64,
     /// `fixed32`.
     Fixed32,
-    /// `uint32`, `int64`, `bool`, an enum, and so on.
+    /// `uint32`, `int64`, `bool`, enums and other varints.
     Varint,
     /// `string`.
     Text,
@@ -142,10 +142,10 @@ pub(crate) static LOG: Schema = of([
     (12, Text),
 ]);
 
-/// `Metric`, but for its data.
+/// `Metric`, without its data.
 pub(crate) static METRIC: Schema = of([(1, Text), (2, Text), (3, Text), (12, Many(&KEY_VALUE))]);
 
-/// Returns the schema of what a metric holds in the field of this number, without its points.
+/// Returns the schema of a metric's data in the field of this number, without its points.
 pub(crate) fn data(tag: u32) -> &'static Schema {
     match tag {
         7 => &SUM,

@@ -1,12 +1,13 @@
-//! Writing fields.
+//! Writes the fields of messages.
 
-/// Appends fields of a message to bytes.
+/// Appends the fields of a message to a buffer.
 ///
-/// What is 0 or empty is left out, unless the method's name says that it is always written.
+/// Values that are 0 or empty are left out, except by the methods named `always_…`.
 #[derive(Debug)]
 pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
 
-/// A message under way within another one: where its length stands.
+/// A nested message that is being written: the offset of its first byte, after the byte reserved
+/// for its length.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Nested(usize);
@@ -71,23 +72,23 @@ impl Writer<'_> {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Writes an id; one that is all zero is left out.
+    /// Writes an id, unless it is all zero.
     pub(crate) fn id(&mut self, number: u32, bytes: &[u8]) {
         if bytes.iter().any(|byte| *byte != 0) {
             self.always_bytes(number, bytes);
         }
     }
 
-    /// Begins a message in this field, which [`end`](Self::end) ends.
+    /// Begins a nested message in this field. [`end`](Self::end) ends it.
     pub(crate) fn begin(&mut self, number: u32) -> Nested {
         self.key(number, 2);
-        // Most are shorter than 128 bytes.
+        // One byte is reserved for the length, since most messages are shorter than 128 bytes.
         self.0.push(0);
         Nested(self.0.len())
     }
 
-    /// Ends a message. O(1) for one below 128 bytes; a longer one is moved to make room for its
-    /// length.
+    /// Ends a nested message. O(1) for a message shorter than 128 bytes. A longer message is moved
+    /// to make room for its length.
     pub(crate) fn end(&mut self, nested: Nested) {
         let Nested(start) = nested;
         let mut length = self.0.len() - start;

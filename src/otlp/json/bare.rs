@@ -1,12 +1,12 @@
-//! NaN and infinities that stand in JSON without quotes, which is none then.
+//! Accepts NaN and infinities without quotes, which are not valid JSON.
 
 const NAMES: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 
-/// The same text with these names in quotes, as the protocol has them; `None` if there are none.
-/// O(bytes).
+/// Returns the text with these names in quotes, as the protocol requires, or `None` if it contains
+/// none outside of strings. O(bytes).
 pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
     let mut quoted = Vec::new();
-    // What lies before this has been copied.
+    // The text before `copied` has been copied.
     let (mut copied, mut at, mut in_string) = (0, 0, false);
     while at < text.len() {
         match text[at] {

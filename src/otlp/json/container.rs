@@ -1,5 +1,5 @@
-//! What lies between a request and its records: resources, scopes, metrics. What is none costs its
-//! records, which are counted.
+//! Reads the messages between a request and its records: resources, scopes, metrics. The records of
+//! a malformed message are rejected and counted.
 
 use super::super::{Kind, Rejected};
 use super::counted::Counted;
@@ -10,7 +10,8 @@ use super::schema::{self, Field};
 use super::visit::{Name, Take, Via, pass, pass_list, pass_object};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected};
 
-/// Appends a request's resources, if the list is not `null`; the number of their records.
+/// Appends a request's resources, unless the list is `null`. The output is the number of their
+/// records.
 pub(super) struct Resources<'a> {
     pub(super) kind: Kind,
     pub(super) written: &'a mut Written,
@@ -41,12 +42,12 @@ impl<'de> Take<'de> for Resources<'_> {
     }
 }
 
-/// What encloses records, or what encloses that.
+/// The level of a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
-    /// `ResourceSpans`, and so on.
+    /// `ResourceSpans` and its counterparts.
     Resource,
-    /// `ScopeSpans`, and so on.
+    /// `ScopeSpans` and its counterparts.
     Scope,
 }
 
@@ -59,14 +60,14 @@ struct Container {
 /// A field of a container.
 #[derive(Clone, Copy)]
 enum Part {
-    /// Its resource or scope.
+    /// The resource or the scope.
     Message,
-    /// What it encloses.
+    /// The list of enclosed messages.
     List,
     SchemaUrl,
-    /// What it encloses, as protobuf has the name.
+    /// The list of enclosed messages, under its name in protobuf.
     Snake,
-    /// What it enclosed in the protocol's first versions.
+    /// The list of enclosed messages, under its name in the protocol's first versions.
     Library,
     Unknown,
 }
@@ -86,13 +87,13 @@ impl Container {
         }
     }
 
-    /// What it calls what it encloses, and how protobuf would.
+    /// Returns the name of the list of enclosed messages in JSON, and its name in protobuf.
     fn lists(self) -> [&'static str; 2] {
         match (self.of, self.kind) {
             (Of::Resource, Kind::Traces) => ["scopeSpans", "scope_spans"],
             (Of::Resource, Kind::Logs) => ["scopeLogs", "scope_logs"],
             (Of::Resource, Kind::Metrics) => ["scopeMetrics", "scope_metrics"],
-            // Some have one name in both.
+            // Some lists have the same name in both, and so no other name to look for.
             (Of::Scope, Kind::Traces) => ["spans", ""],
             (Of::Scope, Kind::Logs) => ["logRecords", "log_records"],
             (Of::Scope, Kind::Metrics) => ["metrics", ""],
@@ -118,7 +119,8 @@ impl Container {
     }
 }
 
-/// Appends a container as an element of the message that it is in; the number of its records.
+/// Appends a container as an element of its enclosing message. The output is the number of its
+/// records.
 struct Enclosed<'a> {
     what: Container,
     written: &'a mut Written,
@@ -127,7 +129,7 @@ struct Enclosed<'a> {
 
 impl Enclosed<'_> {
     fn rejected_as_none(self) -> u64 {
-        // What can't be taken apart can't be counted either.
+        // A value that is not an object counts as one record, since its records are unknown.
         self.rejected.add(1, &format!("{}: something else instead of an object", self.what.name()));
         1
     }
@@ -212,7 +214,8 @@ impl<'de> Take<'de> for Enclosed<'_> {
     }
 }
 
-/// Appends what a container encloses, unless it is `null`; whether it was something else.
+/// Appends the list that a container encloses, unless it is `null`. The output says whether it was
+/// anything else.
 struct List<'a> {
     what: Container,
     written: &'a mut Written,
@@ -263,7 +266,8 @@ impl<'de> Take<'de> for List<'_> {
     }
 }
 
-/// The number of elements of a list, unless it is `null`; 1 of what is none.
+/// Skips a value. The output is the number of its elements if it is a list, `None` if it is `null`,
+/// and otherwise 1.
 struct Length;
 
 impl<'de> Take<'de> for Length {

@@ -1,8 +1,8 @@
-//! A count of records, and of those that are malformed.
+//! Counts records, and the rejected ones among them.
 
 use super::super::Rejected;
 
-/// Records that were gone through, and what of them was none.
+/// The number of records that were read, and the rejected ones among them.
 #[derive(Default)]
 pub(super) struct Counted {
     pub(super) records: u64,

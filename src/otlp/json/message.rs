@@ -1,8 +1,8 @@
-//! A message in JSON, written as protobuf while it is read.
+//! Writes a message as protobuf while its JSON is read.
 //!
-//! Nothing is built between the two: a field's bytes are appended as soon as its value has been
-//! read, in the order in which JSON has the fields. A field that comes again replaces what it said
-//! before, as in most readers of JSON.
+//! Nothing is built in between: a field's bytes are appended as soon as its value has been read, in
+//! the order of the fields in JSON. A repeated field replaces its earlier value, as in most JSON
+//! readers.
 
 use super::scalar::{Scalar, Wrong, base64, hexadecimal};
 use super::schema::{Field, KEY_VALUE, Message, Of, Presence, VALUE, Whole};
@@ -11,15 +11,15 @@ use crate::wire::depth::DEEPEST;
 use crate::wire::{Elements, Writer, Wrong as WireWrong, field_of};
 use serde::de::{Error, MapAccess, SeqAccess};
 
-/// How often fields of a message may come again. What each replaces is looked for in the whole
-/// message, so that their number must not grow with the text.
+/// The maximum number of repeated fields in a message. Erasing the earlier value takes O(bytes of
+/// the message), so the number of repetitions must not grow with the text.
 const MOST_AGAIN: usize = 16;
 
-/// What is written.
+/// The protobuf output.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) bytes: Vec<u8>,
-    /// What the lists and maps around the place that is written count: see `wire::depth`.
+    /// The sum of the depth costs of the enclosing lists and maps: see `wire::depth`.
     depth: usize,
 }
 
@@ -28,7 +28,7 @@ impl Written {
         Writer(&mut self.bytes)
     }
 
-    /// Takes a field out of the message that begins there. O(bytes of the message).
+    /// Removes a field from the message that begins at `start`. O(bytes of the message).
     fn erase(&mut self, start: usize, number: u32) {
         let message = self.bytes.split_off(start);
         for element in Elements::of(&message).flatten().filter(|element| element.number != number) {
@@ -36,7 +36,7 @@ impl Written {
         }
     }
 
-    /// Appends a field's number.
+    /// Appends a numeric field.
     fn whole(&mut self, field: &Field, of: Whole, bits: u64) {
         if bits == 0 && field.presence == Presence::Implicit {
             return;
@@ -92,7 +92,7 @@ impl Written {
         Ok(())
     }
 
-    /// Appends an element of a list of plain values.
+    /// Appends an element of a list of scalars.
     fn element(&mut self, field: &Field, scalar: Scalar<'_>) -> Result<(), Wrong> {
         match field.of {
             Of::Texts => self.writer().always_bytes(field.number, scalar.text()?.as_bytes()),
@@ -110,7 +110,7 @@ impl Written {
     }
 }
 
-/// Why a list or an object is none of what a field holds.
+/// Returns the error for a list or an object in place of what the field holds.
 fn instead(what: &str, of: Of) -> Wrong {
     let expected = match of {
         Of::Text | Of::Id | Of::LenientId | Of::Bytes => "a string",
@@ -123,14 +123,15 @@ fn instead(what: &str, of: Of) -> Wrong {
     format!("{what} instead of {expected}")
 }
 
-/// The place of the field of this name; most come in their order.
+/// Returns the index of the field with this name. The search begins at `next`, since most writers
+/// keep the fields in order.
 pub(super) fn place(fields: &[Field], next: usize, name: &str) -> Option<usize> {
     let is_it = |field: &Field| field.name == name;
     let (before, after) = fields.split_at(next);
     after.iter().position(is_it).map(|place| next + place).or_else(|| before.iter().position(is_it))
 }
 
-/// Appends a message's fields.
+/// Appends the fields of a message.
 pub(super) struct Fields<'a> {
     pub(super) written: &'a mut Written,
     pub(super) message: &'static Message,
@@ -164,19 +165,20 @@ impl<'de> Take<'de> for Fields<'_> {
     }
 }
 
-/// A message being read.
+/// A message that is being read.
 struct Said<'a> {
     written: &'a mut Written,
     message: &'static Message,
-    /// Where it begins.
+    /// The offset in the output at which the message begins.
     start: usize,
-    /// Fields that have come, as bits of their places.
+    /// The fields that were read, as bits of their indexes.
     fields: u32,
     again: usize,
-    /// The rank of the field of a `oneof` that has come.
+    /// The rank of the `oneof` field that was read.
     one: Option<u8>,
     wrong: Option<Wrong>,
-    /// Whether what is wrong is a field of a `oneof`: then it does not count if a better one comes.
+    /// Whether the error is in a field of the `oneof`. It is then dropped if a field of a better
+    /// rank follows.
     one_is_wrong: bool,
 }
 
@@ -237,8 +239,8 @@ impl<'a> Said<'a> {
         let before = self.written.bytes.len();
         match object.next_value_seed(Via(Value { written: self.written, field }))? {
             Ok(is_there) => {
-                // Where a better one of a `oneof` follows, both are written, and the last one
-                // counts.
+                // If a member of a better rank follows, both are in the output, and protobuf
+                // readers use the last one.
                 if is_there && rank.is_some() {
                     self.one = rank;
                     if std::mem::take(&mut self.one_is_wrong) {
@@ -267,7 +269,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// What is wrong, after the field's name; of an attribute, after its key.
+    /// Prefixes an error with the field's name, or with the key if the field is an attribute's
+    /// value.
     #[cold]
     fn named(&self, field: &Field, wrong: &str) -> Wrong {
         let is_attribute = std::ptr::eq(self.message, &KEY_VALUE) && field.name == "value";
@@ -276,7 +279,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Appends a field, unless it is `null`; whether it was something else.
+/// Appends a field, unless it is `null`. The output says whether it was anything else.
 pub(super) struct Value<'a> {
     pub(super) written: &'a mut Written,
     pub(super) field: &'static Field,
@@ -329,7 +332,7 @@ impl<'de> Take<'de> for Value<'_> {
     }
 }
 
-/// Appends elements up to one that is none.
+/// Appends the elements up to the first invalid one.
 fn elements<'de, A: SeqAccess<'de>>(
     written: &mut Written,
     field: &'static Field,
@@ -344,7 +347,7 @@ fn elements<'de, A: SeqAccess<'de>>(
     }
 }
 
-/// Appends an element of a field that is a list.
+/// Appends an element of a list field.
 struct Element<'a> {
     written: &'a mut Written,
     field: &'static Field,
@@ -356,7 +359,7 @@ impl<'de> Take<'de> for Element<'_> {
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         let is_message = matches!(self.field.of, Of::Many(_));
         if is_message && matches!(scalar, Scalar::Null) {
-            // A message of nothing.
+            // A `null` element becomes an empty message.
             self.written.writer().always_bytes(self.field.number, b"");
             return Ok(Ok(()));
         }

@@ -1,9 +1,9 @@
-//! From JSON: a request is written anew as requests in protobuf, one for each kind of records,
-//! while its text is gone through once.
+//! Rewrites a request in JSON as requests in protobuf, one for each kind of records, in a single
+//! pass over the text.
 //!
-//! A record that is none is left out and counted, and so are the records of a resource, a scope or
-//! a metric that is none. What protobuf has rules for too, such as the lengths of ids, is left to
-//! whoever reads that.
+//! A malformed record is left out and counted, and so are the records of a malformed resource,
+//! scope or metric. Rules that apply to protobuf too, such as the lengths of ids, are checked when
+//! the protobuf is read.
 
 use super::super::{Kind, Rejected};
 use super::container::Resources;
@@ -13,18 +13,19 @@ use super::visit::{Name, Take, Via, pass};
 use super::{bare, surrogates};
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected};
 
-/// A request in protobuf, for each kind of records that there are, and what of the text is none.
+/// The requests in protobuf, one for each kind of records, and the records that were rejected.
 #[derive(Default)]
 pub(in super::super) struct Read {
     pub(in super::super) requests: Vec<(Kind, Vec<u8>)>,
     pub(in super::super) rejected: Rejected,
 }
 
-/// Reads a request of this kind; or one that says itself what it carries.
+/// Reads a request of this kind. If `kind` is `None`, the request's fields determine its kinds.
 pub(in super::super) fn read(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
     let body = &*surrogates::replaced(body);
     read_once(kind, body).or_else(|error| {
-        // Some writers, Python's among them, write NaN and infinities as no JSON has them.
+        // Some writers, Python's among them, write NaN and infinities without quotes, which is not
+        // valid JSON.
         match bare::quoted(body).map(|quoted| read_once(kind, &quoted)) {
             Some(Ok(read)) => Ok(read),
             _ => Err(error),
@@ -35,11 +36,12 @@ pub(in super::super) fn read(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wr
 fn read_once(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
     use serde::de::DeserializeSeed;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    // Values nest only so deep, and what is not known is passed over without recursion.
+    // The depth of values is limited by `wire::depth`, and unknown values are skipped without
+    // recursion.
     deserializer.disable_recursion_limit();
     let mut request =
         Request { kind, any: kind.is_some(), written: Written::default(), read: Read::default() };
-    // As protobuf, requests take about half of their bytes.
+    // In protobuf, requests take about half as many bytes.
     request.written.bytes.reserve(body.len() / 2);
     let read = Via(&mut request).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     read.map_err(|error| error.to_string())?;
@@ -50,15 +52,15 @@ fn read_once(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
 }
 
 struct Request {
-    /// The kind that is wanted; if none is said, each.
+    /// The kind of records to read. `None` reads all kinds.
     kind: Option<Kind>,
-    /// Whether there was anything that is known, or a request of nothing.
+    /// Whether the request contained a known field, or was empty.
     any: bool,
     written: Written,
     read: Read,
 }
 
-/// What resources are called as protobuf writes it, which OTLP's JSON does not take.
+/// The snake-case names of the lists of resources, which OTLP's JSON encoding does not allow.
 const SNAKE: [(Kind, &str, &str); 3] = [
     (Kind::Traces, "resource_spans", "resource_spans instead of resourceSpans"),
     (Kind::Logs, "resource_logs", "resource_logs instead of resourceLogs"),
@@ -96,7 +98,8 @@ impl Request {
             _ => None,
         };
         self.any = true;
-        // So that the sender of what nobody looks for where it lies learns of it.
+        // Records in the wrong place are rejected, not ignored, so that their sender learns of the
+        // mistake.
         match misplaced {
             Some(wrong) => {
                 self.written.bytes.clear();
@@ -131,7 +134,7 @@ impl<'de> Take<'de> for &mut Request {
                 None => pass(&mut object)?,
             }
         }
-        // A request that carries nothing is one.
+        // An empty object is a valid request.
         self.any |= is_empty;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Records as elements of their scope: spans and log records as they are, metrics point by point.
+//! Reads records as elements of their scope: whole spans and log records, and metrics point by
+//! point.
 
 use super::super::{Kind, Rejected};
 use super::counted::Counted;
@@ -8,7 +9,8 @@ use super::schema::{self, Message};
 use super::visit::{Name, Take, Via, pass, pass_list, pass_object};
 use serde::de::{Error, MapAccess, SeqAccess};
 
-/// Appends a record in the field of this number; how many it is, if it is a metric its points.
+/// Appends an element of a scope's list in field 2. The output is the number of records: 1, or the
+/// points of a metric.
 pub(super) struct Record<'a> {
     pub(super) kind: Kind,
     pub(super) written: &'a mut Written,
@@ -63,7 +65,7 @@ impl<'de> Take<'de> for Record<'_> {
     }
 }
 
-/// Appends a record of its own in a field, or counts it as none.
+/// Appends a single record in a field, or rejects it.
 struct One<'a> {
     number: u32,
     message: &'static Message,
@@ -106,8 +108,8 @@ impl<'de> Take<'de> for One<'_> {
     }
 }
 
-/// A kind of metrics: what its data is called, the number of that field, what it has beside points,
-/// and its points.
+/// A type of metrics: the name and the number of its data's field, the fields of the data other
+/// than the points, and the type of its points.
 struct Data {
     name: &'static str,
     number: u32,
@@ -155,7 +157,9 @@ fn metric<'de, A: MapAccess<'de>>(
     let start = written.bytes.len();
     let nested = written.writer().begin(2);
     let (mut wrong, mut next, mut points) = (None::<Wrong>, 0, Counted::default());
-    // Of several data, as of several values in protobuf, the last by number counts.
+    // Of several data fields, the one with the highest number counts. This matches a message in
+    // protobuf whose fields are in the order of their numbers, since the last member of a `oneof`
+    // counts there.
     let mut data_so_far = 0;
     while let Some(part) = object.next_key_seed(Name(|name: &str| part(next, name)))? {
         let why = match part {
@@ -205,7 +209,7 @@ fn metric<'de, A: MapAccess<'de>>(
     }
 }
 
-/// Appends a metric's data, unless it is `null`; whether it was something else.
+/// Appends a metric's data, unless it is `null`. The output says whether it was anything else.
 struct OfData<'a> {
     data: &'static Data,
     written: &'a mut Written,

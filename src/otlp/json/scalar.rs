@@ -1,5 +1,5 @@
-//! Single values, as protobuf's JSON mapping has them: numbers may be strings, and the other way
-//! round nothing is guessed.
+//! Reads single values, as protobuf's JSON mapping defines them. Strings are accepted as numbers.
+//! Numbers are not accepted as strings.
 
 use super::schema::Whole;
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::Unexpected;
 use serde_json::Value;
 
-/// What is wrong with a record: which field, and how.
+/// A description of what is wrong with a record, with the field.
 pub(super) type Wrong = String;
 
 /// A value that is neither a list nor an object.
@@ -23,7 +23,7 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// What JSON calls it.
+    /// Returns a name for the value's JSON type.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Scalar::Null => "null",
@@ -33,7 +33,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// As `serde` says what it did not expect.
+    /// Converts the value for `serde`'s errors.
     pub(super) fn unexpected(self) -> Unexpected<'a> {
         match self {
             Scalar::Null => Unexpected::Unit,
@@ -45,7 +45,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// As a message quotes it.
+    /// Formats the value for a message, shortened if it is long.
     fn quoted(self) -> String {
         const MOST: usize = 40;
         let value = match self {
@@ -78,15 +78,15 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// A whole number, as the bits of its type.
+    /// Returns a whole number, as the bits of its type.
     pub(super) fn whole(self, of: Whole) -> Result<u64, Wrong> {
         let number = match self {
             Scalar::Unsigned(number) => Some(i128::from(number)),
             Scalar::Signed(number) => Some(number.into()),
-            // Displayed, a double has the digits that it was written with, as long as these are no
-            // more than it holds.
+            // Formatting a double gives the digits that it was written with, as long as they are no
+            // more than a double can represent.
             Scalar::Double(number) => decimal(&format!("{number:e}")),
-            // What is 64 bits wide is read several times as fast.
+            // Parsing a `u64` is several times as fast as parsing an `i128`.
             Scalar::Text(text) => match text.parse::<u64>() {
                 Ok(number) => Some(number.into()),
                 Err(_) => text.parse().ok().or_else(|| decimal(text)),
@@ -98,7 +98,7 @@ impl<'a> Scalar<'a> {
         of.bits(number).ok_or_else(|| format!("{number} is out of range"))
     }
 
-    /// A number that has a name.
+    /// Returns a number that may also be given by its name.
     pub(super) fn named(self, number_of: fn(&str) -> Option<i32>) -> Result<u64, Wrong> {
         match self {
             Scalar::Text(name) => number_of(name)
@@ -115,7 +115,8 @@ impl<'a> Scalar<'a> {
             Scalar::Text("NaN") => Some(f64::NAN),
             Scalar::Text("Infinity") => Some(f64::INFINITY),
             Scalar::Text("-Infinity") => Some(f64::NEG_INFINITY),
-            // Rust would also read its own names for these.
+            // Rust's parser also accepts names such as `inf` and `nan`, which the mapping does not
+            // have.
             Scalar::Text(text)
                 if text.ends_with(|last: char| last.is_ascii_digit() || last == '.') =>
             {
@@ -128,7 +129,7 @@ impl<'a> Scalar<'a> {
 }
 
 impl Whole {
-    /// The number as protobuf writes it; `None` if it is out of the type's range.
+    /// Returns the number as protobuf encodes it, or `None` if it is out of the type's range.
     fn bits(self, number: i128) -> Option<u64> {
         match self {
             Whole::U32 | Whole::Fixed32 => u32::try_from(number).ok().map(u64::from),
@@ -144,7 +145,8 @@ impl Whole {
     }
 }
 
-/// A whole number that is written with a fraction or an exponent, such as `1.7958e18`, exactly.
+/// Parses a whole number that is written with a fraction or an exponent, such as `1.7958e18`,
+/// without rounding.
 fn decimal(text: &str) -> Option<i128> {
     let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().ok()?;
@@ -153,15 +155,15 @@ fn decimal(text: &str) -> Option<i128> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_number = !whole.is_empty()
         && whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit());
-    // What is left of the exponent once the fraction's digits, but for zeros at their end, are
-    // whole.
+    // The exponent that remains once the digits of the fraction, without trailing zeros, are part
+    // of the whole number.
     let fraction = fraction.trim_end_matches('0');
     let zeros = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     let digits = format!("{whole}{fraction}");
     let digits = digits.trim_start_matches('0');
     let (digits, zeros) = match u32::try_from(zeros) {
         Ok(zeros) => (digits, zeros),
-        // A whole number whose own zeros the exponent takes away.
+        // A negative exponent removes trailing zeros of the digits.
         Err(_) => (digits.strip_suffix(&"0".repeat(zeros.unsigned_abs().min(64) as usize))?, 0),
     };
     if !is_number {
@@ -172,7 +174,7 @@ fn decimal(text: &str) -> Option<i128> {
     Some(if is_negative { -number } else { number })
 }
 
-/// Appends the bytes that an even number of hexadecimal digits says.
+/// Appends the bytes that a text of hexadecimal digits encodes. The number of digits must be even.
 pub(super) fn hexadecimal(text: &str, bytes: &mut Vec<u8>) -> Result<(), Wrong> {
     let wrong =
         || format!("{} is no even number of hexadecimal digits", Scalar::Text(text).quoted());
@@ -189,7 +191,7 @@ pub(super) fn hexadecimal(text: &str, bytes: &mut Vec<u8>) -> Result<(), Wrong> 
     Ok(())
 }
 
-/// What each byte is as a hexadecimal digit; beyond 15 if it is none.
+/// The value of each byte as a hexadecimal digit, or a value above 15 if it is not one.
 const DIGITS: [u8; 256] = {
     let mut digits = [0xff; 256];
     let mut digit = 0;
@@ -201,7 +203,7 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
-/// Bytes in base64, of either alphabet, padded or not.
+/// Decodes base64 in either alphabet, with or without padding.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
     const EITHER: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

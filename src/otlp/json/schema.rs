@@ -1,16 +1,16 @@
-//! OTLP's messages as JSON has them: what each field is called, its number in protobuf, and what it
-//! holds.
+//! Tables of OTLP's messages in JSON: the name of each field, its number in protobuf, and its type.
 
 use crate::wire::depth;
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
 
-/// A message's fields, in the order of their numbers, as writers have them.
+/// The fields of a message, in the order of their numbers, which is the order in which writers put
+/// them.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) fields: &'static [Field],
-    /// How much deeper values in it lie: see `wire::depth`.
+    /// The depth cost of the message for the values in it: see `wire::depth`.
     pub(super) nests: usize,
 }
 
@@ -22,32 +22,32 @@ pub(super) struct Field {
     pub(super) presence: Presence,
 }
 
-/// Whether a field is written that has its default.
+/// Whether a field is written if it has its default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// It is left out.
+    /// A default value is left out.
     Implicit,
-    /// It is written.
+    /// A default value is written.
     Explicit,
-    /// It is written, and no other field of the message's `oneof` is. Of several, the lowest rank
-    /// stays.
+    /// A default value is written, and the field belongs to the message's `oneof`. Of several
+    /// members, the one with the lowest rank is kept.
     OneOf(u8),
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Of {
     Text,
-    /// An id in hexadecimal digits.
+    /// An id as hexadecimal digits.
     Id,
-    /// An id in hexadecimal digits; a text that is none does not count.
+    /// An id as hexadecimal digits. An invalid one is ignored.
     LenientId,
     /// Bytes in base64.
     Bytes,
     Bool,
     Double,
     Whole(Whole),
-    /// A number that has a name, which is read, too.
+    /// A number that may also be given by its name.
     Named(fn(&str) -> Option<i32>),
     Message(&'static Message),
     Many(&'static Message),
@@ -56,7 +56,7 @@ pub(super) enum Of {
     Wholes(Whole),
 }
 
-/// How a whole number is written, and so how large it may be.
+/// The encoding of a whole number, which determines its range.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whole {
     /// `uint32`.
@@ -113,7 +113,7 @@ static LIST: Message =
 pub(super) static KEY_VALUE: Message =
     message(&[field("key", 1, Text), field("value", 2, Of::Message(&VALUE))]);
 
-/// The resource of a `ResourceSpans`, the scope of a `ScopeSpans`, and the schema's URL of both.
+/// The resource of a `ResourceSpans`, the scope of a `ScopeSpans`, and the schema URL of both.
 pub(super) static OF_RESOURCE: Field = field("resource", 1, Of::Message(&RESOURCE));
 pub(super) static OF_SCOPE: Field = field("scope", 1, Of::Message(&SCOPE));
 pub(super) static SCHEMA_URL: Field = field("schemaUrl", 3, Text);
@@ -191,7 +191,7 @@ pub(super) static LOG: Message = message(&[
     field("eventName", 12, Text),
 ]);
 
-/// `Metric`, but for its data.
+/// `Metric`, without its data.
 pub(super) static METRIC: Message = message(&[
     field("name", 1, Text),
     field("description", 2, Text),
@@ -205,8 +205,8 @@ const TEMPORALITY: Field = field(
     Named(|name| AggregationTemporality::from_str_name(name).map(|one| one as i32)),
 );
 
-/// `Sum`, `Histogram` and `ExponentialHistogram`, but for their points. A `Gauge` and a `Summary`
-/// have no more than these.
+/// `Sum`, `Histogram` and `ExponentialHistogram`, without their points. `Gauge` and `Summary` have
+/// no fields other than their points.
 pub(super) static SUM: Message = message(&[TEMPORALITY, field("isMonotonic", 3, Bool)]);
 pub(super) static HISTOGRAMS: Message = message(&[TEMPORALITY]);
 pub(super) static PLAIN: Message = message(&[]);

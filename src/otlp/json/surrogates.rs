@@ -1,10 +1,10 @@
-//! Halves of UTF-16's pairs that stand alone, as JavaScript and Windows write them where a text was
-//! cut.
+//! Replaces unpaired UTF-16 surrogates, which JavaScript and Windows write where a text was
+//! truncated within a pair.
 
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// What an escape such as `\ud83d` says, if one begins here.
+/// Returns the code unit of an escape such as `\ud83d`, if one begins here.
 fn escaped(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
     digits
@@ -12,7 +12,8 @@ fn escaped(text: &[u8]) -> Option<u16> {
         .try_fold(0, |number, &digit| Some(number << 4 | (digit as char).to_digit(16)? as u16))
 }
 
-/// The text with U+FFFD for each half that stands alone; as it is, if none does. O(bytes).
+/// Returns the text with U+FFFD in place of each unpaired surrogate, or the text itself if there is
+/// none. O(bytes).
 pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(text);
     let mut at = 0;
@@ -27,7 +28,7 @@ pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
                 6
             }
             Some(_) => 6,
-            // Another escape, or none that is whole.
+            // Another escape, or a truncated one.
             None => 2.min(text.len() - at),
         };
     }

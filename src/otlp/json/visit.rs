@@ -1,13 +1,15 @@
-//! Going through JSON value by value with whatever parser `serde` has one for: no value is built.
+//! Visits JSON value by value, with any parser that implements `serde`'s `Deserializer`. No tree of
+//! values is built.
 
 use super::scalar::Scalar;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Takes one value, of whatever type it is.
+/// Receives one value of any type.
 ///
-/// An error of the parser's means that the text is no JSON, or that it is no request. What costs
-/// only a part of the request is part of the output, and all of the value has been read then.
+/// An error of the parser means that the text is not valid JSON, or not a request. An error that
+/// costs only a part of the request is part of the output instead; the whole value has been read in
+/// that case.
 pub(super) trait Take<'de>: Sized {
     type Out;
 
@@ -18,7 +20,7 @@ pub(super) trait Take<'de>: Sized {
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error>;
 }
 
-/// Lets a value be taken.
+/// Adapts a [`Take`] to `serde`'s traits.
 pub(super) struct Via<T>(pub(super) T);
 
 impl<'de, T: Take<'de>> DeserializeSeed<'de> for Via<T> {
@@ -69,7 +71,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Via<T> {
     }
 }
 
-/// Looks a name up; `None` for one that is not known.
+/// Looks up the name of a field with this function.
 pub(super) struct Name<F>(pub(super) F);
 
 impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
@@ -92,18 +94,18 @@ impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
     }
 }
 
-/// Passes over the value of a name that was read.
+/// Skips the value of a name that was read.
 pub(super) fn pass<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Error> {
     object.next_value::<IgnoredAny>().map(|_| ())
 }
 
-/// Passes over the rest of an object.
+/// Skips the rest of an object.
 pub(super) fn pass_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
     while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
-/// Passes over the rest of a list.
+/// Skips the rest of a list.
 pub(super) fn pass_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())

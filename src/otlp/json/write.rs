@@ -1,4 +1,4 @@
-//! To JSON. What is its default is left out, as protobuf's mapping has it.
+//! Writes JSON. Default values are left out, as protobuf's mapping allows.
 
 use crate::signal::{
     AttributeRef, AttributesRef, Buckets, EntityRef, ExemplarRef, LogRecord, MetricKind,
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// A message being written.
+/// A message that is being written.
 #[derive(Default)]
 struct Message(Map<String, Value>);
 
@@ -28,7 +28,7 @@ impl Message {
         self.text(name, &digits)
     }
 
-    /// 64 bits: a string.
+    /// Writes a 64-bit number, which the mapping represents as a string.
     fn long(self, name: &str, number: u64) -> Self {
         if number == 0 { self } else { self.with(name, number.to_string().into()) }
     }
@@ -83,15 +83,15 @@ fn double(number: f64) -> Value {
     name.into()
 }
 
-/// What a request of some kind calls its lists: of resources, of scopes, of records.
+/// The names of the lists in a request: of resources, of scopes, of records.
 pub(in super::super) type Names = [&'static str; 3];
 
-/// A request of these resources.
+/// Returns a request with these resources.
 pub(in super::super) fn request(names: &Names, resources: Vec<Value>) -> Value {
     Message::default().with(names[0], resources.into()).done()
 }
 
-/// A resource with these scopes.
+/// Returns a resource with these scopes.
 pub(in super::super) fn of_resource(
     names: &Names,
     of: ResourceRef<'_>,
@@ -101,7 +101,7 @@ pub(in super::super) fn of_resource(
     message.text("schemaUrl", of.schema_url()).done()
 }
 
-/// A scope with these records.
+/// Returns a scope with these records.
 pub(in super::super) fn of_scope(names: &Names, of: ScopeRef<'_>, records: Vec<Value>) -> Value {
     let message = Message::default().with("scope", scope(of)).with(names[2], records.into());
     message.text("schemaUrl", of.schema_url()).done()
@@ -155,7 +155,7 @@ fn scope(scope: ScopeRef<'_>) -> Value {
         .done()
 }
 
-/// The bytes of an id; of one that names nothing, none.
+/// Returns the bytes of an id, or none if the id is all zero.
 fn bytes_of<const N: usize>(id: &[u8; N]) -> &[u8] {
     if *id == [0; N] { &[] } else { id }
 }
@@ -223,7 +223,7 @@ pub(in super::super) fn log(log: &LogRecord) -> Value {
     .done()
 }
 
-/// A metric with these points, which are all of it.
+/// Returns a metric that has exactly these points.
 pub(in super::super) fn metric(of: MetricRef<'_>, points: &[&MetricPoint]) -> Value {
     let message = Message::default()
         .text("name", of.name())

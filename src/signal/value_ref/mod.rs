@@ -1,16 +1,16 @@
-//! Values and lists of values, borrowed: from a record's bytes, or from a [`Value`].
+//! Borrowed values and lists of values, from a record's bytes or from a [`Value`].
 //!
-//! A value may be a list or a map of values, so the types refer to each other.
+//! A value may be a list or a map of values, so the types refer to each other and share a module.
 
 mod traits;
 
 use super::value::{Attributes, KeyValue, Value};
 use crate::wire::{Fields, Raw, Writer, depth, field_of};
 
-/// A value, borrowed from the record that holds it, or from a [`Value`]. Copying one costs nothing;
-/// reading one allocates nothing.
+/// A value, borrowed from the record that holds it or from a [`Value`]. Copying it is cheap, and
+/// reading it allocates nothing.
 ///
-/// Equal, hashed, displayed and serialised as the [`Value`] of the same content is.
+/// It is compared, hashed, displayed and serialized as the [`Value`] of the same content.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum ValueRef<'a> {
     /// No value.
@@ -28,12 +28,12 @@ pub enum ValueRef<'a> {
     Bytes(&'a [u8]),
     /// A list of values.
     Array(ValuesRef<'a>),
-    /// Values by name.
+    /// A list of named values.
     Map(AttributesRef<'a>),
 }
 
 impl<'a> ValueRef<'a> {
-    /// Reads an `AnyValue`.
+    /// Reads an encoded `AnyValue`.
     pub(crate) fn of(message: &'a [u8]) -> Self {
         for field in Fields::of(message) {
             return match field.number {
@@ -59,7 +59,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Copies it into a [`Value`]. O(bytes), with an allocation for each text and list.
+    /// Copies the value into a [`Value`]. O(bytes), with an allocation for each text and list.
     pub fn to_value(self) -> Value {
         match self {
             ValueRef::Empty => Value::Empty,
@@ -75,8 +75,10 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Writes it as an `AnyValue`, without the key of the field that holds it. What lies in lists
-    /// and maps that count so much already is left empty if no reader would follow.
+    /// Writes the value as an `AnyValue`, without the key of the field that holds it. `depth` is
+    /// the sum of the [`depth`](crate::wire::depth) costs of the enclosing lists and maps. A list
+    /// or map that exceeds the limit is written as an empty value, since readers would refuse the
+    /// message.
     pub(crate) fn write(self, depth: usize, writer: &mut Writer<'_>) {
         match self {
             ValueRef::Empty => {}
@@ -96,18 +98,18 @@ impl<'a> ValueRef<'a> {
     }
 }
 
-/// A list of values, borrowed. Iterate it; O(1) for each value passed.
+/// A borrowed list of values. Iterating takes O(1) per value.
 #[derive(Clone, Copy)]
 pub struct ValuesRef<'a>(Values<'a>);
 
 #[derive(Clone, Copy)]
 enum Values<'a> {
-    /// An `ArrayValue`.
+    /// An encoded `ArrayValue`.
     Wire(&'a [u8]),
     Owned(&'a [Value]),
 }
 
-/// A named value, borrowed.
+/// A borrowed named value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeRef<'a> {
     /// The name.
@@ -116,11 +118,11 @@ pub struct AttributeRef<'a> {
     pub value: ValueRef<'a>,
 }
 
-/// Named values in the order in which they came, borrowed from the record that holds them, or from
-/// [`Attributes`].
+/// A list of named values, in the order in which they arrived, borrowed from the record that holds
+/// them or from [`Attributes`].
 ///
-/// A list is gone through from its start each time: O(attributes) to find one, which for the few
-/// that a record has is fast.
+/// Each access scans the list from its start. Finding a name takes O(attributes), which is fast for
+/// the few attributes that a record has.
 ///
 /// ```
 /// use slipring::LogRecord;
@@ -136,16 +138,16 @@ pub struct AttributesRef<'a>(List<'a>);
 
 #[derive(Clone, Copy)]
 enum List<'a> {
-    /// A message, and the number of its field that repeats a `KeyValue`.
+    /// A message, and the number of its repeated field of `KeyValue`s.
     Wire(&'a [u8], u32),
     Owned(&'a [KeyValue]),
 }
 
-/// The values of a list.
+/// An iterator over the values of a [`ValuesRef`].
 #[derive(Clone)]
 pub struct ValuesIter<'a>(Iter<Fields<'a>, std::slice::Iter<'a, Value>>);
 
-/// The attributes of a list.
+/// An iterator over the attributes of an [`AttributesRef`].
 #[derive(Clone)]
 pub struct AttributesIter<'a>(Iter<(Fields<'a>, u32), std::slice::Iter<'a, KeyValue>>);
 
@@ -156,7 +158,7 @@ enum Iter<W, O> {
 }
 
 impl<'a> ValuesRef<'a> {
-    /// Reads an `ArrayValue`.
+    /// Reads an encoded `ArrayValue`.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self(Values::Wire(message))
     }
@@ -165,8 +167,7 @@ impl<'a> ValuesRef<'a> {
         Self(Values::Owned(values))
     }
 
-    /// Writes the fields of an `ArrayValue`, in lists and maps that count so much: see
-    /// [`ValueRef::write`].
+    /// Writes the fields of an `ArrayValue` at this depth: see [`ValueRef::write`].
     pub(super) fn write(self, depth: usize, writer: &mut Writer<'_>) {
         match self.0 {
             Values::Wire(message) => writer.0.extend_from_slice(message),
@@ -184,19 +185,19 @@ impl<'a> ValuesRef<'a> {
         })
     }
 
-    /// Returns the number of them. O(values).
+    /// Returns the number of values. O(values).
     pub fn len(self) -> usize {
         self.iter().count()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(self) -> bool {
         self.iter().next().is_none()
     }
 }
 
 impl<'a> AttributesRef<'a> {
-    /// Reads the fields of this number in a message.
+    /// Returns the attributes in a message's repeated field of this number.
     pub(crate) fn of(message: &'a [u8], number: u32) -> Self {
         Self(List::Wire(message, number))
     }
@@ -214,8 +215,8 @@ impl<'a> AttributesRef<'a> {
         self.named(name).next()
     }
 
-    /// Iterates over the values of this name: one, unless the sender repeated it. O(attributes);
-    /// other values are passed over unread.
+    /// Iterates over the values of this name. There is one, unless the sender repeated the name.
+    /// O(attributes). Other values are skipped without being decoded.
     pub fn named<'n>(self, name: &'n str) -> impl Iterator<Item = ValueRef<'a>> + use<'a, 'n> {
         let (wire, owned) = match self.0 {
             List::Wire(message, number) => (Fields::of(message), (number, [].iter())),
@@ -230,7 +231,7 @@ impl<'a> AttributesRef<'a> {
         wire.chain(owned.filter(move |one| &*one.key == name).map(|one| ValueRef::from(&one.value)))
     }
 
-    /// Returns the number of them. O(attributes).
+    /// Returns the number of attributes. O(attributes).
     pub fn len(self) -> usize {
         match self.0 {
             List::Wire(message, number) => {
@@ -240,7 +241,7 @@ impl<'a> AttributesRef<'a> {
         }
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(self) -> bool {
         match self.0 {
             List::Wire(message, number) => field_of(message, number).is_none(),
@@ -248,7 +249,7 @@ impl<'a> AttributesRef<'a> {
         }
     }
 
-    /// Copies them into [`Attributes`]. O(bytes), with an allocation for the list and for each
+    /// Copies the list into [`Attributes`]. O(bytes), with an allocation for the list and for each
     /// name, text and list in it.
     pub fn to_attributes(self) -> Attributes {
         self.iter()
@@ -256,12 +257,12 @@ impl<'a> AttributesRef<'a> {
             .collect()
     }
 
-    /// Writes them as a repeated field of this number.
+    /// Writes the attributes as a repeated field of this number.
     pub(crate) fn write(self, number: u32, writer: &mut Writer<'_>) {
         self.write_within(0, number, writer);
     }
 
-    /// Writes them within lists and maps that count so much: see [`ValueRef::write`].
+    /// Writes the attributes at this depth: see [`ValueRef::write`].
     pub(super) fn write_within(self, depth: usize, number: u32, writer: &mut Writer<'_>) {
         match self.0 {
             List::Wire(message, from) => Fields::of(message)
@@ -288,7 +289,7 @@ impl AttributeRef<'_> {
     }
 }
 
-/// Reads the value of a `KeyValue`.
+/// Returns the value of an encoded `KeyValue`.
 fn value_of(entry: &[u8]) -> ValueRef<'_> {
     field_of(entry, 2).map_or(ValueRef::Empty, |value| ValueRef::of(value.bytes()))
 }

@@ -1,4 +1,5 @@
-//! Borrowed values compare, hash, display and serialise as owned ones, and are made from them.
+//! Conversions, comparison, hashing, display and serialization of values. Owned values delegate to
+//! borrowed ones.
 
 use super::{AttributeRef, AttributesIter, AttributesRef, List, ValueRef, ValuesIter, ValuesRef};
 use crate::signal::value::{Attributes, KeyValue, Value};
@@ -104,7 +105,8 @@ impl Hash for ValueRef<'_> {
     }
 }
 
-/// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
+/// Formats the value for people: text unquoted, bytes as hexadecimal digits, lists as `[1, 2]`,
+/// maps as `{name=value}`.
 impl fmt::Display for ValueRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,7 +158,8 @@ impl Hash for Value {
     }
 }
 
-/// For a person to read: text as it is, bytes as hexadecimal digits, `[1, 2]`, `{name=value}`.
+/// Formats the value for people: text unquoted, bytes as hexadecimal digits, lists as `[1, 2]`,
+/// maps as `{name=value}`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ValueRef::from(self).fmt(f)
@@ -191,8 +194,8 @@ macro_rules! list {
 
         impl Eq for $list<'_> {}
 
-        /// In a length's place stands an end, since the length is not known without going through
-        /// the list.
+        /// Hashes a terminator instead of the length, since the length is not known without
+        /// scanning the list.
         impl Hash for $list<'_> {
             fn hash<H: Hasher>(&self, state: &mut H) {
                 self.iter().for_each(|one| (true, one).hash(state));
@@ -223,7 +226,7 @@ impl fmt::Debug for AttributesIter<'_> {
     }
 }
 
-/// For a person to read: `{name=value, name=value}`.
+/// Formats the list for people: `{name=value, name=value}`.
 impl fmt::Display for AttributesRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -237,7 +240,8 @@ impl fmt::Display for AttributesRef<'_> {
 #[cfg(feature = "serde")]
 impl serde::Serialize for AttributesRef<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Up to so many, each is compared with each: that takes less than a table of them.
+        /// Up to this many attributes are compared pairwise, which is faster than building a hash
+        /// table.
         const FEW: usize = 16;
         let is_repeated =
             |(place, name): (usize, &str)| self.iter().take(place).any(|other| other.key == name);
@@ -246,8 +250,8 @@ impl serde::Serialize for AttributesRef<'_> {
         {
             return serializer.collect_map(self.iter().map(|one| (one.key, one.value)));
         }
-        // Of one name the last: setting it again overwrites, says the specification, and an object
-        // has each name once.
+        // An object has each name once, so the last value of a name is written: the specification
+        // says that setting an attribute again overwrites it.
         let last: HashMap<&str, usize> =
             self.iter().enumerate().map(|(place, one)| (one.key, place)).collect();
         let each = self.iter().enumerate().filter(|(place, one)| last[one.key] == *place);
@@ -255,7 +259,7 @@ impl serde::Serialize for AttributesRef<'_> {
     }
 }
 
-/// For a person to read: `{name=value, name=value}`.
+/// Formats the list for people: `{name=value, name=value}`.
 impl fmt::Display for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         AttributesRef::from(self).fmt(f)
