@@ -34,9 +34,9 @@ impl<T: Signal> Store<T> {
     }
 
     /// Does one batch of the indexer's work in each shard. Returns whether there was any. A store
-    /// that was built [`manual`](crate::StoreBuilder::manual) depends on these calls, and runs its hooks
-    /// in them. In other stores a call only helps the indexer thread. Inside a hook or a visit it
-    /// does nothing.
+    /// that was built [`manual`](crate::StoreBuilder::manual) depends on these calls, and runs its
+    /// hooks in them. In other stores a call only helps the indexer thread. Inside a hook or a
+    /// visit it does nothing.
     pub fn step(&self) -> bool {
         self.step_at(Instant::now)
     }
