@@ -1,4 +1,4 @@
-//! `slipring`: keeps OpenTelemetry data from clients and files in memory, and answers queries on it.
+//! `slipring`: keeps OpenTelemetry data from clients and files in memory, and answers queries.
 //!
 //! This crate is a library only so that the fuzzer can send requests to the program's routes.
 

@@ -75,8 +75,8 @@ impl Formatter for Escaping {
 }
 
 /// Returns whether a character would control a terminal instead of being shown: controls, direction
-/// marks, line ends and zero-width characters. Joiners and non-joiners, which some scripts need, are
-/// none of these.
+/// marks, line ends and zero-width characters. Joiners and non-joiners, which some scripts need,
+/// are none of these.
 fn is_steering(one: char) -> bool {
     one.is_control()
         || matches!(one, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')

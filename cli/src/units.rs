@@ -121,8 +121,8 @@ pub fn duration(text: &str) -> Result<u64, String> {
 const A_TIME: &str = "give a time such as 2026-01-31, 2026-01-31T12:00:00Z or 1795800000 (seconds, milliseconds, microseconds or nanoseconds since 1970), or how long ago, such as 15m";
 
 /// Parses a moment into nanoseconds since the Unix epoch. The text is a date or a time as in RFC
-/// 3339, in UTC unless it has an offset; a number since the epoch, whose unit follows from its size;
-/// or a duration before now. Moments before 1970 become 0.
+/// 3339, in UTC unless it has an offset; a number since the epoch, whose unit follows from its
+/// size; or a duration before now. Moments before 1970 become 0.
 pub fn time(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let whole = text.split('.').next().unwrap_or_default();

@@ -125,8 +125,8 @@ pub async fn run(
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // No file descriptor is left, or the peer has disconnected already. An immediate retry
-                // helps in neither case.
+                // No file descriptor is left, or the peer has disconnected already. An immediate
+                // retry helps in neither case.
                 tracing::warn!("a connection was not accepted: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
