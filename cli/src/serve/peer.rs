@@ -94,7 +94,8 @@ impl Peer {
     /// Withdraws the request to leave, since the peer has sent something.
     pub fn stay(&self) {
         self.has_spoken();
-        // Pairs with the load of who looks for one to ask: that one finds when it spoke.
+        // Pairs with the Acquire load in `is_asked_to_leave`: `Room::place`, which reads `false`
+        // there, also sees when the peer last sent something.
         self.asked_to_leave.store(false, Ordering::Release);
     }
 
@@ -110,8 +111,8 @@ impl Peer {
         locked(&self.unread).values().any(|since| since.elapsed() >= timeout)
     }
 
-    /// Passes a request to the routes. It counts as in flight until its whole answer has been passed
-    /// to the connection.
+    /// Passes a request to the routes. It counts as in flight until its whole answer has been
+    /// passed to the connection.
     pub fn pass(
         self: Arc<Self>,
         routes: Router,

@@ -18,8 +18,8 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Returns whether unread bytes wait. Asks the system, since a busy runtime may not have noticed
-    /// them yet.
+    /// Returns whether unread bytes wait. Asks the system, since a busy runtime may not have
+    /// noticed them yet.
     pub fn has_unread(&self) -> bool {
         // This never blocks: tokio sets its sockets to non-blocking.
         SockRef::from(&*self.0).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
