@@ -164,7 +164,7 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
         while (Instant::now() < until || most <= SHARDS) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
             // SAFETY: every thread to be suspended is alive: it ends only once `alive` is dropped,
-            // which happens below. And this guard is the only one, as `suspend` requires.
+            // which happens below. And no other `Suspended` guard lives, as `suspend_all` requires.
             let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
             let claims = in_hand();
