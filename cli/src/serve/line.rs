@@ -1,6 +1,6 @@
 //! Escapes characters that are invalid in a URL in the first line that a peer sends. Without that,
-//! a user who types a condition such as `size>=5` into curl would get an empty 400 from hyper, which
-//! answers before any handler runs.
+//! a user who types a condition such as `size>=5` into curl would get an empty 400 from hyper,
+//! which answers before any handler runs.
 
 use tokio::io::ReadBuf;
 
