@@ -1,4 +1,4 @@
-//! Reading the command line, and saying what is wrong with it.
+//! Parses the command line and reports what is wrong with it.
 
 use crate::{Arguments, is_broken_pipe};
 use clap::error::{ContextKind, ContextValue};
@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-/// The arguments; or, if there is nothing more to do, how it ends.
+/// Returns the arguments, or the exit code where the command line is wrong or only asks for help.
 pub fn read() -> Result<Arguments, ExitCode> {
     let mut command = without_empty_variables(Arguments::command());
     let read = command.try_get_matches_from_mut(std::env::args_os());
@@ -18,7 +18,7 @@ fn is_empty(arg: &clap::Arg) -> bool {
     arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
 }
 
-/// A variable that is empty, as compose files pass those that nobody has set, is not set.
+/// Treats an empty environment variable as unset: compose files pass unset variables as empty ones.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
         if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg }
@@ -46,7 +46,7 @@ fn tell(command: &clap::Command, error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The variable that a wrong value comes from.
+/// Returns the environment variable that an invalid value comes from, if it comes from one.
 fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

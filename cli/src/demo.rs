@@ -46,10 +46,10 @@ pub struct Arguments {
 
 const PRODUCERS: u64 = 4;
 const READERS: usize = 2;
-/// Requests that each producer prepares and sends again and again: making a record takes longer
-/// than storing it.
+/// Requests that each producer prepares before the run and then pushes repeatedly. They are
+/// prepared because generating a record takes longer than storing it.
 const PREPARED: u64 = 2_000;
-/// From one look to the next.
+/// Interval between two updates of the progress bar.
 const LIVE: Duration = Duration::from_millis(250);
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
 }
 
-/// When the shop opens, now.
+/// Returns the shop's opening time, which is now, in nanoseconds since the Unix epoch.
 fn opening() -> Fallible<u64> {
     Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos() as u64)
 }
@@ -124,7 +124,7 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
     Ok(End::Well)
 }
 
-/// For so many producers, so many requests each.
+/// Generates `requests` requests for each of `producers` producers, one thread each.
 fn prepare(producers: u64, requests: u64) -> Fallible<Vec<Pool>> {
     let opening = opening()?;
     let bar = bar(producers * requests, "preparing {bar:30} {pos} of {len} requests");
@@ -148,8 +148,8 @@ fn bar(length: u64, template: &str) -> ProgressBar {
         .with_style(ProgressStyle::with_template(template).expect("the template is sound"))
 }
 
-/// Producers and readers at work for this long: what was pushed of each signal, and how many
-/// lookups were answered.
+/// Runs producers and readers for `length` or until the user stops them. Returns the number of
+/// records pushed per signal and the number of lookups answered.
 fn ingest(
     telemetry: &Telemetry,
     pools: &[Pool],
@@ -175,8 +175,8 @@ fn ingest(
     })
 }
 
-/// What somebody on call asks again and again: which errors, in which traces, and which services
-/// are there at all.
+/// Repeats the lookups of an engineer on call until `over` is set: the newest error logs, their
+/// traces, and the list of services. Returns the number of lookups.
 fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
     let mut lookups = 0;
     while !over.load(Relaxed) {

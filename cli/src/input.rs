@@ -1,5 +1,5 @@
-//! Files of export requests: in JSON, a line or several each, or in protobuf with their lengths
-//! before them; packed or not.
+//! Reads files of export requests: in JSON, over one line or several each, or in protobuf with
+//! length prefixes; compressed or not.
 
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -8,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest line or message that is read; of a longer one nothing is kept.
+/// Maximum bytes of a line or message. A longer one is discarded.
 const LONGEST: u64 = 64 << 20;
 
-/// How what zstd has packed begins.
+/// The magic number of zstd's frames.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// A request as it lies in a file.
+/// A request in a file, not yet parsed.
 pub struct Item {
-    /// Which line, or which message, from 1.
+    /// Number of the line or message, from 1.
     pub number: u64,
     pub body: Body,
 }
@@ -24,11 +24,11 @@ pub struct Item {
 pub enum Body {
     Json(Vec<u8>),
     Protobuf(Vec<u8>),
-    /// It can't be had, for this reason.
+    /// The request cannot be read, for this reason.
     Damaged(String),
 }
 
-/// The requests of a file, one after the other.
+/// Iterates over the requests of a file.
 pub struct Requests {
     reader: Box<dyn BufRead + Send>,
     number: u64,
@@ -72,12 +72,12 @@ enum Length {
     Varint,
 }
 
-/// What a file is by its first bytes. Messages are told by their first field, which stands behind a
-/// length that fits; all else is lines, one of which may be damaged.
+/// Detects a file's format by its first bytes. Messages are recognized by their first field after a
+/// plausible length. Everything else is lines, some of which may be damaged.
 fn form_of(start: &[u8]) -> Form {
     /// The first field of a request: its tag, of bytes.
     const FIRST: u8 = 0x0a;
-    // No message is without some byte that no text has.
+    // Every message contains some byte that no text contains.
     if start.iter().take(256).all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) {
         return Form::Lines;
     }
@@ -92,7 +92,7 @@ fn form_of(start: &[u8]) -> Form {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted<R> {
     reader: R,
     bytes: Arc<AtomicU64>,
@@ -126,7 +126,7 @@ impl Requests {
             Box::new(reader)
         };
         if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            // A mark that some editors put before a text.
+            // Skips the byte order mark that some editors write.
             reader.consume(3);
         }
         let start = reader.fill_buf()?;
@@ -165,7 +165,7 @@ impl Requests {
         }
     }
 
-    /// Whether this may stand between requests.
+    /// Returns whether a byte may stand between requests.
     fn is_between(&self, byte: u8) -> bool {
         /// What begins each text of a sequence (RFC 7464).
         const RECORD_SEPARATOR: u8 = 0x1e;
@@ -233,7 +233,7 @@ impl Requests {
         let Some(length) = self.length(length)? else { return Ok(None) };
         self.number += 1;
         if length > LONGEST {
-            // Where the next one begins is anybody's guess.
+            // Where the next message begins is unknown.
             self.ended = true;
             return Ok(Some(Body::Damaged(format!(
                 "it says that it is {length} bytes long; the rest of the file is left out"

@@ -1,6 +1,6 @@
-//! `slipring`: takes OpenTelemetry from clients and files into memory, and answers what it holds.
+//! `slipring`: keeps OpenTelemetry data from clients and files in memory, and answers queries.
 //!
-//! A library only so that the fuzzer can ask what the program is asked.
+//! This crate is a library only so that the fuzzer can send requests to the program's routes.
 
 mod arguments;
 mod demo;
@@ -45,8 +45,8 @@ enum Command {
     Demo(demo::Arguments),
 }
 
-/// Spans, log records and metric points that are kept where nothing else is said and there are no
-/// files to go by.
+/// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
+/// its own defaults from the sizes of its files.
 const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 
 /// What the stores keep.
@@ -83,7 +83,8 @@ struct Keeping {
 }
 
 impl Keeping {
-    /// The stores; of so many spans, log records and metric points where nothing else is said.
+    /// Builds the stores. `default` gives the numbers of spans, log records and metric points for
+    /// the options that are not set.
     fn build(&self, default: [usize; 3]) -> Fallible<Telemetry> {
         let slots = self.slots(default);
         if let Some(has) = memory::of_machine().filter(|&has| has < slots) {
@@ -103,7 +104,7 @@ impl Keeping {
         [self.traces.unwrap_or(traces), self.logs.unwrap_or(logs), self.metrics.unwrap_or(metrics)]
     }
 
-    /// Bytes that the stores take beside what their records hold.
+    /// Returns the bytes that the stores' slots and indexes take, without the records' heap data.
     fn slots(&self, default: [usize; 3]) -> u64 {
         let [traces, logs, metrics] = self.kept(default);
         let all = [
@@ -143,13 +144,13 @@ impl Keeping {
 /// How a command ended.
 enum End {
     Well,
-    /// It did what it could; some of the input was not in order.
+    /// The command finished, but some of the input was damaged or rejected.
     WithProblems,
 }
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The program: does what the command line says.
+/// Runs the program: parses the command line and executes its command.
 pub fn main() -> ExitCode {
     let arguments = match arguments::read() {
         Ok(arguments) => arguments,
@@ -163,7 +164,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
         Ok(End::WithProblems) => ExitCode::from(1),
-        // Whoever reads this has seen enough of what goes on.
+        // The reader of the output has closed the pipe, as `head` does. That is no failure.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("slipring: {}", text::printable(&error.to_string()));
@@ -172,7 +173,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What came of showing how it ended; that nobody read it to its end changes nothing of that.
+/// Treats a broken pipe while printing a report as success: a reader that stops reading early does
+/// not change how the command ended.
 fn shown<E: Into<Box<dyn std::error::Error + Send + Sync>>>(report: Result<(), E>) -> Fallible<()> {
     match report.map_err(Into::into) {
         Err(error) if is_broken_pipe(&*error) => Ok(()),

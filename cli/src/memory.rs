@@ -1,21 +1,20 @@
-//! What stores will take, what the machine has, and what goes back to it.
+//! Estimates the stores' memory, reads the machine's limits, and returns free memory to the system.
 
 use crate::text::mebibytes;
 use serde::Serialize;
 use slipring::Signal;
 use std::{fmt, fs};
 
-/// Bytes that the engine notes of each record, in its slot and in its indexes, and a little to
-/// spare.
+/// Bytes of bookkeeping that the engine needs per record in its slot and its indexes, rounded up.
 const NOTED: u64 = 128;
 
-/// What so many records take in slots and indexes, without what they hold on the heap.
+/// Returns the bytes that `records` records take in slots and indexes, without their heap data.
 pub fn of_slots<T: Signal>(records: usize) -> u64 {
     (records as u64).saturating_mul(size_of::<T>() as u64 + NOTED)
 }
 
-/// Bytes of memory that this process may use, if the system says: the machine's, or what its
-/// container is given.
+/// Returns the bytes of memory that this process may use: the smaller of the machine's memory and
+/// the container's limit. Returns `None` where the system reports neither.
 pub fn of_machine() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| {
@@ -30,7 +29,7 @@ pub fn of_machine() -> Option<u64> {
     machine.into_iter().chain(given).min()
 }
 
-/// What of this process is in memory, in bytes.
+/// Resident memory of this process in bytes: now, and at its peak.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Resident {
     resident_bytes: u64,
@@ -38,7 +37,7 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// `None` where the system does not say.
+    /// Reads the current values. Returns `None` where the system does not report them.
     pub fn now() -> Option<Self> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let bytes = |name: &str| {
@@ -56,10 +55,10 @@ impl fmt::Display for Resident {
     }
 }
 
-/// Gives free memory back to the system, where the allocator keeps it otherwise.
+/// Returns free memory to the system. glibc's allocator would otherwise keep it.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it takes no pointer, and may be called from any thread at any time.
+    // SAFETY: `malloc_trim` takes no pointer and is thread-safe, so that no precondition is left.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! `slipring replay`: files into stores, and what is in them.
+//! `slipring replay`: loads files into stores and reports their contents.
 
 use crate::input::{Body, Item, Requests};
 use crate::report::{FileReport, Problem, Replayed, Report};
@@ -68,17 +68,18 @@ impl From<Signal> for Kind {
     }
 }
 
-/// The bytes of the shortest span, log record and metric point that one finds in a file.
+/// Bytes of the shortest span, log record and metric point that real files contain.
 const SHORTEST: [u64; 3] = [150, 100, 40];
 
-/// Records of a store whose files tell nothing, and of the largest that is made unasked.
+/// Capacity of a store where the files' sizes are unknown (`UNTOLD`), and the largest capacity that
+/// is chosen without the user's asking (`MOST`).
 const UNTOLD: usize = 200_000;
 const MOST: usize = 2_000_000;
 
-/// Problems that are told one by one.
+/// Number of problems that are reported one by one.
 const TOLD: usize = 20;
 
-/// Requests that wait to be parsed: few, since each may be large.
+/// Capacity of the queue of unparsed requests. It is small since each request may be large.
 const WAITING: usize = 8;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -104,8 +105,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(if report.is_in_order() { End::Well } else { End::WithProblems })
 }
 
-/// Bytes of each file, none where that is not known; a file that is not there ends the command
-/// before any work is done.
+/// Returns the bytes of each file, or `None` for one whose size is unknown. A file that does not
+/// exist is an error here, before any work is done.
 fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
     let size = |path: &PathBuf| {
         if path.as_os_str() == "-" {
@@ -116,7 +117,7 @@ fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
         if file.is_dir() {
             return Err(format!("{} is a folder; give the files in it", path.display()).into());
         }
-        // Packed text is a tenth of what it was, more or less.
+        // Compression reduces such text to about a tenth.
         let packed = is_packed(path);
         Ok(file.is_file().then(|| file.len().saturating_mul(if packed { 10 } else { 1 })))
     };
@@ -133,13 +134,13 @@ fn capacities(sizes: &[Option<u64>]) -> [usize; 3] {
         .map(|shortest| all.map_or(UNTOLD, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST))
 }
 
-/// What a thread has taken, by file.
+/// What one worker thread has stored and rejected, per file.
 #[derive(Default)]
 struct Tally {
     files: Vec<FileReport>,
     rejected: Rejected,
     problems: Vec<Problem>,
-    /// All of them.
+    /// Number of all problems, including those not in `problems`.
     troubled: u64,
 }
 
@@ -200,7 +201,7 @@ fn progress(arguments: &Arguments, sizes: &[Option<u64>]) -> ProgressBar {
     }
 }
 
-/// Reads the files and hands their requests out.
+/// Reads the files and sends their requests to the workers.
 fn read(
     arguments: &Arguments,
     bytes: &Arc<AtomicU64>,
@@ -237,7 +238,7 @@ fn read(
             }
         }
         if !any {
-            // There is nothing to go on with.
+            // No file holds a request, so that a further pass would find none either.
             break;
         }
     }
@@ -283,7 +284,7 @@ fn work(
             }
         }
         if stop.is_asked() {
-            // What waits is not asked for any more.
+            // Drains the queue, so that the reader does not block on a full one.
             while receiver.recv().is_ok() {}
             return;
         }
@@ -294,8 +295,8 @@ fn lengths(request: &Request) -> [u64; 3] {
     [request.spans.len(), request.logs.len(), request.points.len()].map(|length| length as u64)
 }
 
-/// Puts a request's records into the stores, at the pace that is asked for; those that the user's
-/// stop comes before stay in it.
+/// Stores a request's records at the requested pace. If the user stops the program meanwhile, the
+/// records not yet stored stay in `request`.
 fn take(
     telemetry: &Telemetry,
     request: &mut Request,
@@ -308,7 +309,7 @@ fn take(
         return telemetry.take(std::mem::take(request));
     };
     let mut rejected = std::mem::take(&mut request.rejected);
-    // A tenth of a second's at a time.
+    // Stores the records of a tenth of a second at a time.
     let portion = (rate / 10).clamp(1, 10_000) as usize;
     while !request.is_empty() && !stop.is_asked() {
         let mut some = Request::default();
@@ -323,7 +324,8 @@ fn take(
     rejected
 }
 
-/// A message of this kind; if that is not known, of the first that it fits.
+/// Parses a message of the given kind. Where `kind` is `None`, tries traces, logs and metrics, and
+/// prefers the first kind as which the whole message parses.
 fn read_protobuf(kind: Option<Kind>, message: &[u8]) -> Result<Request, String> {
     let read =
         |kind| Request::read(kind, Encoding::Protobuf, message).map_err(|error| error.to_string());
@@ -358,7 +360,7 @@ impl Tally {
     fn tell(&mut self, file: usize, number: u64, what: String) {
         self.troubled += 1;
         let file = &self.files[file].file;
-        // One that is like another is told with it.
+        // Repeated problems of a file are counted with their first occurrence.
         if let Some(known) =
             self.problems.iter_mut().find(|known| known.what == what && known.file == *file)
         {
@@ -397,7 +399,7 @@ impl Tally {
     }
 }
 
-/// How fast records may come in.
+/// Limits the rate at which records are stored.
 struct Pace {
     rate: Option<u64>,
     started: Instant,

@@ -1,4 +1,4 @@
-//! What is in the stores: for a person to read, or in JSON.
+//! Reports the stores' contents, as text or in JSON.
 
 use crate::Fallible;
 use crate::memory::Resident;
@@ -16,20 +16,20 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// Keys of an index that are told, and printed.
+/// Number of keys per index in the report, and of those that are printed.
 const TOP_KEYS: usize = 50;
 const PRINTED_KEYS: usize = 5;
-/// Traces that are told of each kind.
+/// Number of traces in each list of the report.
 const TRACES: usize = 5;
 
-/// Everything that a command has to say in the end.
+/// The report at the end of a command.
 #[derive(Serialize)]
 pub struct Report {
     /// What came from files.
     #[serde(flatten)]
     replayed: Option<Replayed>,
     stats: TelemetryStats,
-    /// What was really used of what the stores have reserved, and whatever else took memory.
+    /// The process's resident memory.
     memory: Option<Resident>,
     indexes: Vec<Index>,
     slowest_traces: Vec<TraceSummary>,
@@ -57,7 +57,7 @@ struct Index {
     top: Vec<KeyCount>,
 }
 
-/// What files held.
+/// Contents of all files that were replayed.
 #[derive(Serialize)]
 pub struct Replayed {
     files: Vec<FileReport>,
@@ -77,7 +77,7 @@ pub struct Replayed {
     pub interrupted: bool,
 }
 
-/// What one file held.
+/// Contents of one file.
 #[derive(Default, Serialize)]
 pub struct FileReport {
     pub file: String,
@@ -88,11 +88,11 @@ pub struct FileReport {
     pub rejected: u64,
     /// Of these, the latter: they are among the records above, too.
     pub not_kept: u64,
-    /// Lines or messages that were none.
+    /// Lines or messages that could not be parsed as a request.
     pub damaged: u64,
 }
 
-/// Something in a file that was not in order.
+/// A problem in a file.
 #[derive(Serialize)]
 pub struct Problem {
     pub file: String,

@@ -8,15 +8,15 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// As JSON, with a line's end. What would steer a terminal is escaped in texts: to a reader of JSON
-/// that is the same.
+/// Writes a value as JSON with a trailing newline. Characters that would control a terminal are
+/// escaped, which changes nothing for a JSON parser.
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> Fallible<()> {
     value
         .serialize(&mut Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new())))?;
     Ok(writeln!(out)?)
 }
 
-/// Lays JSON out over lines, and escapes in texts what JSON itself does not.
+/// Pretty-prints JSON, and also escapes terminal controls that JSON allows unescaped.
 struct Escaping(PrettyFormatter<'static>);
 
 impl Formatter for Escaping {
@@ -74,16 +74,17 @@ impl Formatter for Escaping {
     }
 }
 
-/// Whether a terminal would not show it, but heed it: controls, marks of direction, ends of lines,
-/// and what has no width. Not what joins letters or parts them, which some scripts need.
+/// Returns whether a character would control a terminal instead of being shown: controls, direction
+/// marks, line ends and zero-width characters. Joiners and non-joiners, which some scripts need,
+/// are none of these.
 fn is_steering(one: char) -> bool {
     one.is_control()
         || matches!(one, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(one, '\u{61c}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A text that somebody else wrote, for a terminal: what would steer it, or change the order in
-/// which it is read, is escaped.
+/// Makes an untrusted text safe for a terminal: escapes characters that would control it or change
+/// the text's reading order.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_steering) {
         return Cow::Borrowed(text);
@@ -94,7 +95,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
-/// With commas.
+/// Formats a number with commas between thousands.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
@@ -109,12 +110,12 @@ pub fn milliseconds(nanoseconds: u64) -> String {
     format!("{:.1} ms", nanoseconds as f64 / 1e6)
 }
 
-/// One and no plural, or several and one.
+/// Formats a count with its noun, in the plural unless the count is 1.
 pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
-/// A second.
+/// Returns `number` per second of `time`.
 pub fn rate(number: u64, time: Duration) -> u64 {
     (number as f64 / time.as_secs_f64().max(1e-9)) as u64
 }

@@ -1,12 +1,12 @@
-//! Numbers with units, as people write them: amounts, bytes, durations and times.
+//! Parses numbers with units as users write them: amounts, bytes, durations and times.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::time::{Duration, SystemTime};
 
-/// Longer than anybody waits, and shorter than what clocks can't add any more.
+/// Upper bound of durations in seconds. Adding it to a clock's time cannot overflow.
 const MOST_SECONDS: f64 = 1e9;
 
-/// A number from its digits, which may be parted by `_`, and its unit.
+/// Splits a text into its number, whose digits `_` may separate, and its unit.
 fn number_and_unit(text: &str) -> (String, &str) {
     let text = text.trim();
     let at = text
@@ -16,7 +16,7 @@ fn number_and_unit(text: &str) -> (String, &str) {
     (number.replace('_', ""), unit.trim())
 }
 
-/// So many times the number, if that is a whole number.
+/// Returns the number times `factor`, if the product is a whole number.
 fn times(number: &str, factor: u64) -> Option<u64> {
     if let Ok(whole) = number.parse::<u64>() {
         return whole.checked_mul(factor);
@@ -26,7 +26,7 @@ fn times(number: &str, factor: u64) -> Option<u64> {
     (all.fract() == 0.0 && (0.0..9e15).contains(&all)).then_some(all as u64)
 }
 
-/// How many: `1000`, `10k`, `2M`.
+/// Parses an amount: `1000`, `10k`, `2M`.
 pub fn amount(text: &str) -> Result<usize, String> {
     let (number, unit) = number_and_unit(text);
     let factor = match unit {
@@ -44,7 +44,7 @@ pub fn amount(text: &str) -> Result<usize, String> {
     })
 }
 
-/// Bytes: `65536`, `64k`, `64M`, `64MiB`, `64MB`.
+/// Parses a number of bytes: `65536`, `64k`, `64M`, `64MiB`, `64MB`.
 pub fn bytes(text: &str) -> Result<usize, String> {
     let (number, unit) = number_and_unit(text);
     let unit = unit.to_ascii_lowercase();
@@ -68,7 +68,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
     })
 }
 
-/// As `bytes`; not 0.
+/// Parses a number of bytes as [`bytes`] does, and rejects 0.
 pub fn some_bytes(text: &str) -> Result<usize, String> {
     match bytes(text)? {
         0 => Err("0 bytes would take nothing at all; give at least 1".to_owned()),
@@ -76,7 +76,7 @@ pub fn some_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A time above 0: `90` seconds, `1.5s`, `15m`, `1h 30m`.
+/// Parses a duration above 0: `90` seconds, `1.5s`, `15m`, `1h 30m`.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let plain = || Duration::try_from_secs_f64(text.parse::<f64>().ok()?).ok();
     let parsed = plain().or_else(|| any_duration(text)).filter(|time| !time.is_zero());
@@ -87,7 +87,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A duration that says its unit; the unit may have a fraction before it.
+/// Parses a duration with a unit. The number may have a fraction.
 fn any_duration(text: &str) -> Option<Duration> {
     let parsed = humantime::parse_duration(text).ok();
     parsed.or_else(|| {
@@ -98,12 +98,12 @@ fn any_duration(text: &str) -> Option<Duration> {
     })
 }
 
-/// As many nanoseconds as 64 bits hold, or the most.
+/// Converts a duration to nanoseconds, saturating at `u64::MAX`.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A duration in nanoseconds: `250ms`, `1.5s`; only 0 needs no unit.
+/// Parses a duration into nanoseconds: `250ms`, `1.5s`. Only 0 may lack a unit.
 pub fn duration(text: &str) -> Result<u64, String> {
     if text == "0" {
         return Ok(0);
@@ -120,9 +120,9 @@ pub fn duration(text: &str) -> Result<u64, String> {
 
 const A_TIME: &str = "give a time such as 2026-01-31, 2026-01-31T12:00:00Z or 1795800000 (seconds, milliseconds, microseconds or nanoseconds since 1970), or how long ago, such as 15m";
 
-/// A moment in nanoseconds since the Unix epoch: a date or a time as RFC 3339 has it, in UTC unless
-/// it says otherwise; a number since the epoch, in a unit that follows from its size; or how long
-/// ago. What lies before 1970 is its beginning.
+/// Parses a moment into nanoseconds since the Unix epoch. The text is a date or a time as in RFC
+/// 3339, in UTC unless it has an offset; a number since the epoch, whose unit follows from its
+/// size; or a duration before now. Moments before 1970 become 0.
 pub fn time(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let whole = text.split('.').next().unwrap_or_default();
@@ -138,8 +138,8 @@ pub fn time(text: &str) -> Result<u64, String> {
     civil_time(text).or_else(|| any_duration(text).map(ago)).ok_or_else(|| A_TIME.to_owned())
 }
 
-/// What a number of so many digits counts: seconds until the year 5138, then milliseconds, and so
-/// on.
+/// Converts a number since the epoch to nanoseconds. Its unit follows from its size: numbers up to
+/// the year 5138 in seconds are seconds, larger ones milliseconds, and so on.
 fn since_epoch(text: &str, number: u64) -> Result<u64, String> {
     let unit: u64 = match number {
         0 => return Ok(0),

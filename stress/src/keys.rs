@@ -1,4 +1,4 @@
-//! Keys as they should not be.
+//! Phases with difficult keys: identical, unique, very long, and bursts of one service.
 
 use crate::sample::Sample;
 use crate::scene::{Outcome, Plan, Scene};
@@ -7,7 +7,7 @@ use slipring::Store;
 use std::thread;
 use std::time::Duration;
 
-/// Producers at work until the phase is over, and somebody who looks things up.
+/// Runs producers until the phase is over, and one reader beside them.
 fn run(
     plan: &Plan,
     scene: &Scene,
@@ -82,7 +82,8 @@ pub fn new_keys(plan: &Plan) -> Outcome {
         });
         run(plan, scene, |number| Sample::new(number, number, name(number), number), look_up);
     });
-    // Once more round, with nobody beside: the same number of keys, and as much memory.
+    // Fills the store once more without other threads: the same number of keys must take as much
+    // memory as before.
     scene.settle(plan);
     let fill = |round: u64| {
         for count in 0..2 * plan.capacity as u64 {

@@ -1,4 +1,4 @@
-//! Threads that die, and stores that come and go.
+//! Phases with short-lived threads and short-lived stores.
 
 use crate::sample::{Sample, Trouble, injected};
 use crate::scene::{KEYS, Outcome, Plan, Scene};
@@ -68,9 +68,9 @@ fn ask_some(scene: &Scene, life: u64) {
     let mut follower = scene.store.follow(|query| query).expect("it can be followed");
     let _ = follower.try_recv();
     match life % 4 {
-        // With a follower in hand.
+        // Panics while the thread owns a follower.
         0 => injected(Trouble::Thread),
-        // Inside a visit, under a mark.
+        // Panics inside a visit, while the record is pinned.
         2 => drop(scene.store.query().limit(1).for_each(|_, _| injected(Trouble::Visit))),
         _ => {}
     }
@@ -82,7 +82,7 @@ pub fn short_lives(plan: &Plan) -> Outcome {
     let threads = system::threads();
     let until = Instant::now() + plan.length;
     let (mut outcome, mut settled) = (Outcome::default(), 0);
-    // Every store's hook has it.
+    // Shared by the hooks of all stores.
     let token = Arc::new(());
     for round in 0.. {
         if round >= STORES && Instant::now() >= until || plan.stop.is_asked() {
@@ -114,7 +114,7 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     let counts = Arc::clone(&by_hook);
     scene.store.on_evict(move |_, sample, _| {
         let _ = &token;
-        // A hook may push into its own store, which never waits for it.
+        // A hook may push into its own store; the store never waits for such a push.
         if sample.number % 100 == 50
             && let Some(store) = inside.upgrade()
         {

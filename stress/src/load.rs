@@ -1,4 +1,4 @@
-//! Every kind of thread at once.
+//! A phase that runs every kind of thread at once.
 
 use crate::sample::Sample;
 use crate::scene::{KEYS, Outcome, Plan, Scene};
@@ -37,7 +37,7 @@ const SHAPES: [(Told, Shape); 7] = [
     (Told::Nobody, |builder| builder.fingerprint_bits(4).shards(3)),
 ];
 
-/// How old a record may get where that is bounded.
+/// Maximum age of records, in stores that bound it.
 const AGE: Duration = Duration::from_millis(30);
 
 pub fn mixed(plan: &Plan) -> Outcome {
@@ -112,7 +112,7 @@ fn while_running(scene: &Scene, mut work: impl FnMut(u64)) {
     (0..).take_while(|_| scene.is_running()).for_each(&mut work);
 }
 
-/// Somebody who follows everything: each record once, in each shard's order.
+/// Follows all records, and checks that each comes once and in its shard's order.
 struct Followed {
     follower: Follower<Sample>,
     last: HashMap<usize, u64>,
@@ -160,7 +160,7 @@ impl Followed {
     }
 }
 
-/// A subscriber that stays for a moment, and is slow.
+/// Runs a slow subscriber for a short time.
 fn come_and_go(scene: &Scene) -> u64 {
     // The one before it may not have been noticed to be gone; or the store has ended.
     let Ok(stream) = scene.store.evictions(64) else { return 0 };

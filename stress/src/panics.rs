@@ -1,4 +1,4 @@
-//! Panics in everything that is not the store's own code.
+//! Phases that inject panics into all code that the store calls but does not own.
 
 use crate::sample::{Sample, Trouble, injected, injections};
 use crate::scene::{KEYS, Outcome, Plan, Scene};

@@ -1,4 +1,4 @@
-//! Records that know whether they are whole, count themselves, and can be told to misbehave.
+//! Records that check their own integrity, count themselves, and panic on request.
 
 use slipring::{Key, Signal};
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ impl Census {
     }
 }
 
-/// Samples that were made and not dropped: exact once nobody makes any.
+/// Returns the number of live samples. It is exact once no thread makes or drops any.
 pub fn alive() -> u64 {
     let sum = |count: fn(&Line) -> &AtomicU64| {
         CENSUS.0.iter().map(|line| count(line).load(Relaxed)).sum::<u64>()
@@ -113,7 +113,7 @@ impl<const BODY: usize> Sample<BODY> {
         self
     }
 
-    /// Whether all of it is of one and the same record.
+    /// Returns whether all parts of the sample belong to the same record.
     pub fn is_whole(&self) -> bool {
         self.check == check(self.number, self.key, self.time, &self.name)
             && self.body.iter().all(|byte| *byte == self.number as u8)
@@ -133,10 +133,10 @@ impl<const BODY: usize> Clone for Sample<BODY> {
 impl<const BODY: usize> Drop for Sample<BODY> {
     fn drop(&mut self) {
         assert!(self.is_whole(), "record {:#x} is not whole when dropped", self.number);
-        // Whoever drops it again is found out.
+        // Makes a double drop detectable.
         self.check = !self.check;
         CENSUS.line().dropped.fetch_add(1, Relaxed);
-        // A second panic would end the process.
+        // A second panic during unwinding would abort the process.
         if self.trouble == Some(Trouble::Drop) && !thread::panicking() {
             injected(Trouble::Drop);
         }

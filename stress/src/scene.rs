@@ -1,4 +1,4 @@
-//! What every phase has in common: a store, who works on it, and the books in the end.
+//! What every phase has in common: a store, the threads that use it, and the final accounting.
 
 use crate::sample::{Sample, alive};
 use crate::stop::Stop;
@@ -28,7 +28,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Lets the threads work for this long.
+    /// Lets the threads run for the phase's length.
     pub fn rest(&self, length: Duration) {
         let until = Instant::now() + length;
         while Instant::now() < until && !self.stop.is_asked() && !has_failed() {
@@ -64,7 +64,7 @@ pub fn has_failed() -> bool {
     FAILED.load(Relaxed)
 }
 
-/// The failure of the phase that has just ended.
+/// Returns the failure of the phase that has just ended.
 pub fn take_failure() -> Option<String> {
     FAILED.store(false, Relaxed);
     FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
@@ -117,7 +117,7 @@ impl Outcome {
     }
 }
 
-/// Drops what came back, which may be a record whose drop panics.
+/// Drops a rejected record, whose drop may panic.
 fn let_go<R>(returned: R) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(returned)));
 }
@@ -127,7 +127,7 @@ pub struct Scene<const BODY: usize = 0> {
     pub store: Store<Sample<BODY>>,
     over: AtomicBool,
     pushed: AtomicU64,
-    /// Records that came back.
+    /// Records that the store rejected and returned.
     refused: AtomicU64,
     lookups: AtomicU64,
     alive_before: u64,
@@ -153,7 +153,7 @@ impl<const BODY: usize> Scene<BODY> {
         self.over.store(true, Relaxed);
     }
 
-    /// Records that came back so far.
+    /// Returns the number of records that the store has rejected and returned so far.
     pub fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -173,7 +173,7 @@ impl<const BODY: usize> Scene<BODY> {
         self.refused.fetch_add(refused, Relaxed);
     }
 
-    /// Pushes in every way there is, until the phase is over.
+    /// Pushes through every push method until the phase is over.
     pub fn produce(&self, producer: u64, make: impl Fn(u64) -> Sample<BODY>) {
         let mut count = 0;
         let mut next = || {

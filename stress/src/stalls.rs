@@ -1,4 +1,4 @@
-//! Threads that stand still, each where it hurts most, and the others that must not.
+//! Phases that stall threads at the most harmful points. All other threads must make progress.
 
 use crate::sample::Sample;
 use crate::scene::{KEYS, Outcome, Plan, Scene, has_failed};
@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a store must be filled while somebody stands still.
+/// How often the other threads must fill the store while a thread is stalled.
 const FILLED: u64 = 4;
 
 /// A reader that sleeps inside a query, with a record in its hands.
@@ -69,7 +69,7 @@ fn others_go_on<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what:
 /// to find a producer there.
 const BULK: usize = 1 << 15;
 
-/// Where threads rest until they are let through.
+/// A gate at which threads wait until it opens.
 #[derive(Default)]
 struct Gate {
     open: AtomicBool,
@@ -88,7 +88,7 @@ impl Gate {
         self.resting.fetch_sub(1, Relaxed);
     }
 
-    /// Returns once so many threads rest.
+    /// Returns once the given number of threads wait at the gate.
     fn close(&self, plan: &Plan, threads: u64) {
         self.open.store(false, Relaxed);
         plan.until("all others rest", || self.resting.load(Relaxed) == threads);
@@ -102,7 +102,7 @@ impl Gate {
 /// Shards of the stores in which threads are suspended: fewer than threads.
 const SHARDS: usize = 2;
 
-/// Threads that are suspended together.
+/// Number of threads that are suspended at the same time.
 const VICTIMS: u64 = 6;
 
 /// Runs work on threads that can be suspended, until the scene ends; each ends only when its entry
@@ -163,8 +163,8 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
         gate.close(plan, others);
         while (Instant::now() < until || most <= SHARDS) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
-            // SAFETY: none ends before it may leave, which is when `alive` is dropped, below; and
-            // this guard is the only one.
+            // SAFETY: every thread to be suspended is alive: it ends only once `alive` is dropped,
+            // which happens below. And no other `Suspended` guard lives, as `suspend_all` requires.
             let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
             let claims = in_hand();
@@ -231,7 +231,7 @@ pub fn suspended_workers(plan: &Plan) -> Outcome {
     scene.end(plan).noting("suspended", suspended).noting("relieved", takeovers)
 }
 
-/// The number of the first producer that is suspended.
+/// Number of the first suspended producer.
 const VICTIM: u64 = 1_000;
 
 impl Scene<BULK> {

@@ -41,11 +41,11 @@ impl Suspendable {
                     != 0;
             assert!(!failed, "SIGUSR1 can be handled: {}", io::Error::last_os_error());
         });
-        // SAFETY: it has no preconditions.
+        // SAFETY: `pthread_self` has no preconditions.
         Self(unsafe { libc::pthread_self() })
     }
 
-    /// Suspends all of these, until the guard is dropped. Returns once they stand.
+    /// Suspends the given threads until the guard is dropped. Returns once all are suspended.
     ///
     /// # Safety
     /// None of the threads has ended, and no other thread of this process is suspended.
@@ -65,7 +65,7 @@ impl Suspendable {
     }
 }
 
-/// While it lives, threads are suspended.
+/// A guard that keeps threads suspended until it is dropped.
 #[must_use]
 pub struct Suspended(());
 

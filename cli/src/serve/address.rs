@@ -1,4 +1,4 @@
-//! Where to listen, as people write it.
+//! Parses listening addresses as users write them.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
@@ -10,11 +10,11 @@ pub fn http(text: &str) -> Result<SocketAddr, String> {
     address(text, 4318)
 }
 
-/// `127.0.0.1:4318`, `localhost:4318`, `4318` (of this machine only), or `:4318` (on all its
-/// addresses).
+/// Parses `127.0.0.1:4318`, `localhost:4318`, `4318` (on the loopback address only) or `:4318` (on
+/// all addresses).
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     let text = text.trim();
-    // A URL, as clients are told.
+    // Accepts the URL that clients are configured with.
     let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     if let Ok(port) = text.parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
@@ -30,11 +30,11 @@ fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     let host =
         text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let host = host.filter(|(host, _)| !host.is_empty() && !host.contains([':', '/', ' ']));
-    // Numbers alone are an address that is none, whatever resolvers make of it.
+    // A host of digits and dots alone is an invalid address, even if a resolver accepts it.
     let is_name = |host: &str| host.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.');
     let Some(host) = host.filter(|(host, _)| is_name(host)) else { return Err(advice) };
     let found = host.to_socket_addrs().map_err(|error| format!("{}: {error}; {advice}", host.0))?;
-    // Of several, such as localhost's, the one that most clients try.
+    // Where a name such as localhost has several addresses, prefers IPv4, which most clients try.
     found.min_by_key(SocketAddr::is_ipv6).ok_or(advice)
 }
 

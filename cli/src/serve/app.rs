@@ -1,5 +1,5 @@
-//! What all handlers share: the stores, and how requests come in: how many at once, how large, and
-//! what became of them.
+//! The state that all handlers share: the stores, the limits on requests' number and size, and the
+//! counts of their outcomes.
 
 use super::budget::{Budget, Held};
 use super::door::Access;
@@ -17,53 +17,53 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Questions that may be answered at once, and tails; the runtime has threads for all of them and
-/// for all requests beside.
+/// Number of queries that may be answered at once, and of tails. The runtime has threads for all of
+/// them and for all requests besides.
 const QUESTIONS: usize = 16;
 const TAILS: usize = 16;
 
-/// Requests that are unpacked and decoded at once, for each core; others wait, with the bytes that
-/// they have.
+/// Requests that are decompressed and decoded at once, per core. Others wait and keep the bytes
+/// that they hold of the budget.
 const DECODING: usize = 2;
 
-/// Bytes of a refused request that are read all the same, and for how long: a peer that is still
-/// writing does not see an answer.
+/// Limits, in bytes and time, on how much of a refused request is still read and discarded. A peer
+/// that is still writing would not see the answer otherwise.
 const DRAINED: usize = 64 << 20;
 const DRAINING: Duration = Duration::from_secs(2);
 
-/// What all handlers share.
+/// The state that all handlers share.
 pub struct App {
     pub telemetry: Telemetry,
     pub max_body: usize,
     timeout: Duration,
-    /// Bytes of requests under way.
+    /// The byte budget of requests in flight.
     budget: Budget,
-    /// For requests that are decoded at once.
+    /// Limits the requests decoded at once.
     decoding: Arc<Semaphore>,
-    /// For questions that are answered at once.
+    /// Limits the queries answered at once.
     pub questions: Arc<Semaphore>,
-    /// For tails.
+    /// Limits the open tails.
     pub tails: Arc<Semaphore>,
     stopping: AtomicBool,
     pub counts: Counts,
     pub access: Access,
     warnings: Warnings,
-    /// Where gRPC and HTTP are taken, once they are.
+    /// The addresses of the gRPC and HTTP listeners, once they are bound.
     pub listens: OnceLock<[SocketAddr; 2]>,
 }
 
-/// Requests by what became of them.
+/// Counts requests by outcome.
 #[derive(Default)]
 pub struct Counts {
     pub taken: AtomicU64,
     pub refused: AtomicU64,
     pub overloaded: AtomicU64,
-    /// Records of those that were taken.
+    /// Records rejected out of requests that were accepted.
     pub rejected_records: AtomicU64,
 }
 
 impl Counts {
-    /// Requests that have come to an end.
+    /// Returns the number of finished requests.
     pub fn all(&self) -> u64 {
         [&self.taken, &self.refused, &self.overloaded]
             .iter()
@@ -72,27 +72,27 @@ impl Counts {
     }
 }
 
-/// A request out of its envelope.
+/// A request's message, without its protocol's framing.
 pub struct Opened {
-    /// In the order in which it was packed.
+    /// The message's codings, in the order in which they were applied.
     pub codings: Vec<Coding>,
     pub message: Bytes,
 }
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Too many are under way, or the program stops: the sender may come back.
+    /// Too many requests are in flight, or the program is stopping. The sender may retry.
     Overloaded(&'static str),
     TooLarge(String),
     TooSlow(String),
-    /// It is in a form that is not read here.
+    /// The request's encoding, compression or path is not supported.
     Unsupported(String),
-    /// It is not what it should be.
+    /// The request cannot be parsed.
     Malformed(String),
-    /// It asks for another server.
+    /// The request names another host.
     Foreign(String),
-    /// The fault is on this side.
+    /// The server failed.
     Failed(String),
 }
 
@@ -148,12 +148,12 @@ impl App {
         }
     }
 
-    /// Takes no new requests.
+    /// Refuses all requests from now on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Requests under way.
+    /// Returns the number of requests in flight.
     pub fn in_flight(&self) -> usize {
         self.budget.requests()
     }
@@ -162,8 +162,7 @@ impl App {
         !self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Reads a request, opens it, decodes it and puts its records into the stores; counts how that
-    /// ended.
+    /// Reads a request, unwraps and decodes it, stores its records, and counts the outcome.
     pub async fn export(
         self: &Arc<Self>,
         kind: Kind,
@@ -180,7 +179,7 @@ impl App {
         }
     }
 
-    /// Counts a refusal, and says so now and then.
+    /// Counts a refusal, and logs it at a limited rate.
     pub fn refuse(&self, refusal: Refusal, from: Option<From>) -> Refusal {
         let overloaded = matches!(refusal, Refusal::Overloaded(_));
         let count = if overloaded { &self.counts.overloaded } else { &self.counts.refused };
@@ -189,14 +188,14 @@ impl App {
         refusal
     }
 
-    /// All of a body, if it is not too large and comes soon enough.
+    /// Reads a whole body. Refuses one that is too large or arrives too slowly.
     async fn read(&self, mut body: Body, held: &mut Held) -> Result<Bytes, Refusal> {
         let read = tokio::time::timeout(self.timeout, self.read_all(&mut body, held)).await;
         let read = read.unwrap_or_else(|_| {
             Err(Refusal::TooSlow(format!("the request was not complete after {:?}", self.timeout)))
         });
         if matches!(read, Err(Refusal::TooLarge(_) | Refusal::Overloaded(_))) {
-            // What nobody keeps is others' to have.
+            // The bytes of a refused request are discarded, so that others may use its budget.
             held.give_back();
             drain(body).await;
         }
@@ -214,7 +213,7 @@ impl App {
             );
             Refusal::TooLarge(what)
         };
-        // Before it is asked whether there is room for it: it would not get smaller by coming back.
+        // Checks the size before the budget: a retry of a request that is too large cannot succeed.
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(too_large());
         }
@@ -244,8 +243,8 @@ impl App {
         Ok(Bytes::from(all))
     }
 
-    /// Decodes a request and puts its records into the stores, on a thread that may wait. What
-    /// becomes of it is counted there, also if its sender has gone.
+    /// Decodes a request and stores its records, on a thread that may block. The outcome is counted
+    /// on that thread, so that it is counted even if the sender has disconnected.
     async fn take(
         self: &Arc<Self>,
         kind: Kind,
@@ -293,8 +292,8 @@ impl App {
     }
 }
 
-/// Makes room for `more` bytes: for at most twice as many as have come, whatever length the request
-/// announced. Once that reaches the announced length, the room is exact.
+/// Reserves capacity for `more` bytes: at most twice the bytes received, whatever length the
+/// request announced. Once that reaches the announced length, the capacity is exactly that.
 fn make_room(all: &mut Vec<u8>, more: usize, announced: usize) {
     let needed = all.len() + more;
     if needed > all.capacity() {
@@ -304,7 +303,7 @@ fn make_room(all: &mut Vec<u8>, more: usize, announced: usize) {
     }
 }
 
-/// Reads on, and forgets, for a while.
+/// Reads and discards the rest of a body, within limits.
 pub async fn drain(mut body: Body) {
     let drain = async {
         let mut drained = 0;

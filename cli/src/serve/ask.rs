@@ -1,4 +1,4 @@
-//! Parameters of the query API to queries.
+//! Translates parameters of the query API into queries.
 
 use super::condition::{Condition, attribute, named, pattern};
 use crate::Fallible;
@@ -11,16 +11,16 @@ use slipring::query::{Attributed, Cursor};
 use slipring::span::StatusCode;
 use slipring::{KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, TraceId};
 
-/// Records of an answer where nothing else is said, and at the most.
+/// Default and maximum number of records in an answer.
 const LIMIT: usize = 100;
 const MOST: usize = 10_000;
 
-/// A signal that can be asked for.
+/// A signal that the query API serves.
 pub trait Asking: Exported + Attributed + Clone + Serialize {
-    /// Parameters that only this signal has.
+    /// Parameters specific to this signal.
     const OWN: &'static [&'static str];
 
-    /// Adds the conditions that only this signal has.
+    /// Adds the conditions specific to this signal.
     fn conditions<'q>(asked: &Asked, query: Query<'q, Self>) -> Query<'q, Self>;
 }
 
@@ -69,17 +69,17 @@ const COMMON: [&str; 3] = ["since", "until", "attribute"];
 /// How much is shown, in which order and form; not everything that can be asked heeds these.
 pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
 
-/// Those that may be given several times: each is a condition.
+/// Parameters that may be repeated. Each occurrence is a condition.
 const REPEATED: [&str; 3] = ["attribute", "body", "event"];
 
-/// What somebody asks for.
+/// A parsed query.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// For each index, keys of which a record has to carry one.
     keys: Vec<(&'static str, Vec<KeyBuf>)>,
-    /// And keys of which it must carry none.
+    /// For each index, keys of which a record must carry none.
     unwanted: Vec<(&'static str, Vec<KeyBuf>)>,
-    /// What its key must be like.
+    /// For each index, a pattern that a record's key must match.
     alike: Vec<(&'static str, Match)>,
     times: (Option<u64>, Option<u64>),
     attributes: Vec<Condition>,
@@ -95,7 +95,7 @@ pub struct Asked {
     pub otlp: bool,
 }
 
-/// What stands between a parameter's name and its value, beside `=`.
+/// The operator between a parameter's name and its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Is,
@@ -247,7 +247,7 @@ impl Asked {
         Ok(())
     }
 
-    /// The conditions, without the limit.
+    /// Adds the conditions to a query, without the limit.
     pub fn conditions<'q, T: Asking>(&self, mut query: Query<'q, T>) -> Query<'q, T> {
         for (index, keys) in &self.keys {
             query = query.any_of(index, keys.iter());
@@ -270,7 +270,7 @@ impl Asked {
         T::conditions(self, query)
     }
 
-    /// The query, a page of it.
+    /// Adds the conditions, the order, the cursor and the limit to a query.
     pub fn page<'q, T: Asking>(&self, query: Query<'q, T>) -> Query<'q, T> {
         let mut query = self.conditions(query).limit(self.limit());
         if let Some(order) = self.order {
@@ -302,7 +302,7 @@ fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
     )
 }
 
-/// The keys that a value stands for: of a severity's level, four.
+/// Returns the keys that a value stands for. The name of a severity level stands for four.
 fn keys_of(index: &str, value: &str) -> Result<Vec<KeyBuf>, String> {
     match index {
         "trace" => Ok(vec![KeyBuf::Id(trace_id(value)?.into())]),
@@ -341,7 +341,7 @@ fn severity(value: &str) -> Result<Severity, String> {
         .ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
 }
 
-/// A cursor as it goes into a link.
+/// Encodes a cursor as a token for a URL.
 pub fn token(cursor: &Cursor) -> Fallible<String> {
     Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor)?))
 }

@@ -1,17 +1,17 @@
-//! Bytes of requests under way: each is counted as it comes in, so that many slow senders take no
-//! more than what they have sent.
+//! The byte budget of requests in flight. Bytes are counted as they arrive, so that many slow
+//! senders together reserve no more than they have sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many bytes all requests together may hold.
+/// The bytes that all requests together may hold.
 pub struct Budget {
     bytes: Arc<Semaphore>,
     requests: Arc<AtomicUsize>,
 }
 
-/// A request's part of the budget; it goes back when dropped.
+/// A request's part of the budget. Dropping it returns its bytes.
 pub struct Held {
     budget: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
@@ -26,12 +26,12 @@ impl Budget {
         }
     }
 
-    /// Requests that hold a part of it, be it nothing yet.
+    /// Returns the number of requests in flight, including those that hold no bytes yet.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// For a request of which nothing has been read.
+    /// Registers a request of which nothing has been read yet.
     pub fn begin(&self) -> Held {
         self.requests.fetch_add(1, Ordering::Relaxed);
         Held { budget: Arc::clone(&self.bytes), permit: None, requests: Arc::clone(&self.requests) }
@@ -39,7 +39,7 @@ impl Budget {
 }
 
 impl Held {
-    /// So many bytes more, if they are left.
+    /// Reserves `bytes` more. Returns `false` if the budget has fewer left.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
         let more = u32::try_from(bytes).ok().and_then(|bytes| {
@@ -54,7 +54,7 @@ impl Held {
         true
     }
 
-    /// Gives back the bytes of a request that is not taken.
+    /// Returns the bytes of a request that is refused to the budget.
     pub fn give_back(&mut self) {
         self.permit = None;
     }

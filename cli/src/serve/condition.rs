@@ -1,13 +1,14 @@
-//! Conditions on attributes and keys, as they stand in a URL.
+//! Parses conditions on attributes and keys as they are written in a URL.
 
 use serde::de::DeserializeOwned;
 use slipring::Match;
 use slipring::query::Level;
 
-/// Comparing costs a pattern's length for each character of a text.
+/// Upper bound of a pattern's length in bytes: matching takes time proportional to the pattern's
+/// length times the text's.
 const LONGEST_PATTERN: usize = 256;
 
-/// Operators that need no escaping in a URL, and those that a person would write; the longer first.
+/// Operators that need no escaping in a URL, and those that a person would write.
 const OPERATORS: [(&str, Operator); 20] = [
     (".eq.", Operator::Is),
     (".ne.", Operator::IsNot),
@@ -42,7 +43,7 @@ enum Operator {
     AtMost,
     Above,
     Below,
-    /// It means nothing, or too much; this is what to write.
+    /// An invalid or ambiguous operator, with what to write instead.
     TurnRound(&'static str),
 }
 
@@ -63,13 +64,13 @@ impl Operator {
     }
 }
 
-/// The operator that comes first, where it is, and what comes after it.
+/// Returns the first operator in a text with its position and the text after it.
 fn operator(text: &str) -> Option<(usize, Operator, &str)> {
     let found = OPERATORS
         .iter()
         .chain(&SINGLE)
         .filter_map(|(sign, operator)| Some((text.find(sign)?, sign, operator)));
-    // Of those that begin at one place the longer, which stand first.
+    // Of the operators that begin at the same position, the longest one wins.
     let (at, sign, operator) =
         found.min_by_key(|(at, sign, _)| (*at, std::cmp::Reverse(sign.len())))?;
     Some((at, *operator, &text[at + sign.len()..]))
@@ -89,7 +90,7 @@ const LEVELS: [&str; 6] = ["record", "resource", "scope", "event", "link", "exem
 
 pub type Condition = (Option<Level>, String, Match);
 
-/// `[level:]name`, `!name`, `name=text`, `name~pattern`, `name>=number` and so on.
+/// Parses `[level:]name`, `!name`, `name=text`, `name~pattern`, `name>=number` and so on.
 pub fn attribute(text: &str) -> Result<Condition, String> {
     let (is_absent, text) = match text.strip_prefix('!') {
         Some(rest) => (true, rest),
@@ -127,8 +128,8 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
     Ok((level, name, wanted))
 }
 
-/// A name that stands for itself; not one that looks as if something else was meant, which no
-/// record has.
+/// Checks an unquoted name. Rejects names that are probably a mistake, such as one with the dotted
+/// prefix `resource.`, and says what to write instead.
 fn plain(name: &str, level: Option<Level>) -> Result<&str, String> {
     let name = name.trim();
     if name.starts_with('!') {
@@ -158,7 +159,7 @@ fn plain(name: &str, level: Option<Level>) -> Result<&str, String> {
     Ok(name)
 }
 
-/// A name up to its closing quote, and what comes after it.
+/// Returns a quoted name up to its closing quote, and the text after the quote.
 fn unquoted(text: &str) -> Result<(String, &str), String> {
     let mut name = String::new();
     let mut characters = text.char_indices();

@@ -1,4 +1,4 @@
-//! Who may come in over HTTP, and under which path.
+//! Access control of the HTTP port (host names and CORS), and normalization of paths.
 
 use super::app::{App, Refusal};
 use super::warnings::From;
@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// What is told of who may ask.
+/// The options that control who may send requests.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Origins whose pages may; `loopback` for those of this machine.
+    /// Origins whose pages may send requests; `loopback` stands for those of this machine.
     pub cors: Vec<String>,
     /// Names by which this server may be called.
     pub hosts: Vec<String>,
 }
 
-/// Names that nobody can register, so that no foreign page can be served under them.
+/// Domains that nobody can register, so that no foreign page can be served from them.
 const OURS: [&str; 8] = [
     "localhost",
     "local",
@@ -34,13 +34,13 @@ const OURS: [&str; 8] = [
     "host.docker.internal",
 ];
 
-/// Refuses requests for a foreign name: a page can have its own name lead here, and then read
-/// whatever is answered (DNS rebinding).
+/// Refuses requests that name a foreign host. Otherwise a page could have its own name resolve to
+/// this server and then read the answers (DNS rebinding).
 pub async fn only_ours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if !app.access.cors.is_empty() {
         return next.run(request).await;
     }
-    // Both, if a request says both: nobody who asks us names another in one of them.
+    // Checks both the header and the URI: a legitimate request names no foreign host in either.
     let named =
         request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
     let mut hosts = named.chain(request.uri().host()).map(without_port);
@@ -73,7 +73,7 @@ fn is_ours(host: &str, allowed: &[String]) -> bool {
         .trim_end_matches(']')
         .to_ascii_lowercase();
     let is_address = name.parse::<IpAddr>().is_ok();
-    // A name without a dot is one of a local network.
+    // A name without a dot belongs to a local network.
     let is_local = !name.contains('.')
         || OURS.iter().any(|ours| name.strip_suffix(ours).is_some_and(ends_a_label));
     is_address || is_local || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
@@ -83,7 +83,7 @@ fn ends_a_label(rest: &str) -> bool {
     rest.is_empty() || rest.ends_with('.')
 }
 
-/// Lets pages of these origins ask, as far as browsers care.
+/// Returns the CORS layer that allows the configured origins.
 pub fn cors(access: &Access) -> CorsLayer {
     let origins = access.cors.clone();
     let may = move |origin: &HeaderValue, _: &axum::http::request::Parts| {
@@ -109,7 +109,7 @@ fn is_allowed(origin: &str, allowed: &str) -> bool {
     is_loopback || host == "localhost" || host.ends_with(".localhost")
 }
 
-/// An origin as a flag gives it.
+/// Parses the value of `--cors`.
 pub fn origin(text: &str) -> Result<String, String> {
     let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
         let rest = host.trim_end_matches('/');
@@ -121,8 +121,8 @@ pub fn origin(text: &str) -> Result<String, String> {
     Err("give an origin such as https://ui.example.com, loopback for all pages of this machine, or *".to_owned())
 }
 
-/// The path that a sloppy one means: without empty parts, and with the last of several OTLP paths,
-/// as senders make them whose endpoint was set to the path of one signal.
+/// Normalizes a request's path. Removes empty segments, and of several OTLP paths keeps the last:
+/// senders concatenate them if their endpoint was set to one signal's path.
 pub fn tidy(mut request: Request) -> Request {
     let path = request.uri().path();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -148,7 +148,7 @@ pub fn tidy(mut request: Request) -> Request {
     request
 }
 
-/// Who sent a request, if that is known.
+/// Returns the address of a request's sender, if it is known.
 pub fn sender(request: &axum::http::request::Parts) -> Option<From> {
     request.extensions.get().copied()
 }

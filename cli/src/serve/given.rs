@@ -1,5 +1,4 @@
-//! The parameters of a question, from its URL and, where that would need much escaping, from a body
-//! in JSON.
+//! Reads the parameters of a query from its URL or, to avoid escaping, from a JSON body.
 
 use super::api::Problem;
 use axum::RequestExt;
@@ -10,10 +9,10 @@ use serde_json::Value;
 use std::convert::Infallible;
 use std::fmt;
 
-/// Bytes that the body of a question may have; a URL may have about as many.
+/// Maximum bytes of a query's body. A URL may have about as many.
 const MOST: usize = 64 << 10;
 
-/// Parameters, each as often as it was given; or why they can't be read.
+/// All parameters, including repeated ones; or why they cannot be read.
 pub struct Given(Result<Vec<(String, String)>, Problem>);
 
 impl Given {
@@ -22,8 +21,8 @@ impl Given {
     }
 }
 
-/// The members of an object, each as often as it is there: a map would keep one, and the answer be
-/// to another question.
+/// All members of a JSON object, including repeated ones. A map would keep one of each, and the
+/// query would silently lose conditions.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -77,7 +76,7 @@ async fn parameters(mut request: Request) -> Result<Vec<(String, String)>, Probl
         match value {
             Value::Array(values) => {
                 if values.is_empty() {
-                    // Of none of these there would be none.
+                    // An empty list would add no parameter, and the condition would be lost.
                     return Err(Problem::Bad(format!(
                         "{name}: the list is empty; leave it out, or give one or several"
                     )));

@@ -1,9 +1,9 @@
-//! OTLP/gRPC: three unary methods. A call is one message in a frame, and is taken as OTLP/HTTP
-//! takes a body.
+//! OTLP/gRPC: three unary methods. A call is one message in a frame, which is handled like the body
+//! of an OTLP/HTTP request.
 //!
-//! By hand, as far as that goes: a server that decodes by itself would unpack outside of what
-//! bounds the others, and one bad record would cost its request. The frame is that of gRPC's
-//! description of itself over HTTP/2 ("Length-Prefixed-Message").
+//! This module parses the frame itself. A generated server would decompress messages outside the
+//! limits that apply to all other requests, and one malformed record would fail its whole request.
+//! The frame is the "Length-Prefixed-Message" of the gRPC over HTTP/2 specification.
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
@@ -21,15 +21,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::Status;
 
-/// The services' names.
+/// Names of the three services.
 pub const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
 pub const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
 pub const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 
-/// Whether the message is packed, and its length in four bytes.
+/// Bytes of a frame's header: a flag that the message is compressed, and its length in four bytes.
 const PREFIX: usize = 5;
 
-/// How messages may be packed, for whoever sent one that is not read.
+/// The supported codings, as told to a sender that uses another one.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
 
 pub fn routes(app: Arc<App>) -> Router {
@@ -60,8 +60,9 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What is not gRPC gets the answer that gRPC over HTTP/2 has for it, and is told where to go: with
-/// any other, an exporter of OTLP/HTTP that was pointed here would take its spans for delivered.
+/// Answers requests that are not gRPC with the status that gRPC over HTTP/2 prescribes, and names
+/// the right port. With a 200, an OTLP/HTTP exporter that is pointed at this port would take its
+/// spans for delivered.
 async fn only_grpc(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if is_grpc(request.headers()) {
         return next.run(request).await;
@@ -97,7 +98,7 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
     }
 }
 
-/// How messages are packed that say they are; `None` if none may be.
+/// Returns the coding of compressed messages, or `None` if the call declares none.
 fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
     match headers.get("grpc-encoding").map_or(&b"identity"[..], HeaderValue::as_bytes) {
         b"identity" => Ok(None),
@@ -113,7 +114,7 @@ fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
     }
 }
 
-/// The one message of a call, out of its frame.
+/// Takes the single message of a call out of its frame.
 fn open(coding: Option<Coding>, mut frame: Bytes) -> Result<Opened, Refusal> {
     let malformed = |what: &str| Err(Refusal::Malformed(format!("the call's frame {what}")));
     let Some(&[packed, a, b, c, d]) = frame.first_chunk() else {
@@ -131,7 +132,7 @@ fn open(coding: Option<Coding>, mut frame: Bytes) -> Result<Opened, Refusal> {
     Ok(Opened { codings, message })
 }
 
-/// A message, framed, and that all is well.
+/// Builds a successful response with one framed message.
 fn answer(message: &[u8]) -> Response {
     let length = u32::try_from(message.len()).expect("an answer is short").to_be_bytes();
     let frame = [&[0][..], &length, message].concat();
@@ -147,7 +148,8 @@ fn answer(message: &[u8]) -> Response {
 fn status(refusal: &Refusal) -> Status {
     let what = refusal.what();
     match refusal {
-        // Retryable; so is the deadline's code, after which nothing has been taken.
+        // `UNAVAILABLE` is retryable. So is the code of an exceeded deadline, after which nothing
+        // has been stored.
         Refusal::Overloaded(_) => Status::unavailable(what),
         Refusal::TooLarge(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),

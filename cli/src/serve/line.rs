@@ -1,23 +1,24 @@
-//! The first line that a peer says, with what no URL may hold escaped: who types a condition such
-//! as `size>=5` into curl would get an empty 400 otherwise, which comes from below all of ours.
+//! Escapes characters that are invalid in a URL in the first line that a peer sends. Without that,
+//! a user who types a condition such as `size>=5` into curl would get an empty 400 from hyper,
+//! which answers before any handler runs.
 
 use tokio::io::ReadBuf;
 
-/// As far as the line has been read.
+/// The state of a connection's first line.
 #[derive(Default)]
 pub struct FirstLine {
     has_ended: bool,
-    /// What had no room where it was read into.
+    /// Escaped bytes that did not fit into the reader's buffer.
     rest: Vec<u8>,
 }
 
-/// What RFC 3986 lets stand nowhere, and people write all the same.
+/// Returns whether a byte is invalid in a URL by RFC 3986, although users write it.
 fn is_to_be_escaped(byte: u8) -> bool {
     matches!(byte, b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`')
 }
 
 impl FirstLine {
-    /// Hands on what had no room before; whether there was something.
+    /// Copies bytes that did not fit before into `buffer`. Returns whether there were any.
     pub fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let some = self.rest.len().min(buffer.remaining());
         buffer.put_slice(&self.rest[..some]);
@@ -25,7 +26,7 @@ impl FirstLine {
         some > 0
     }
 
-    /// Goes through what was just read, from there on.
+    /// Escapes the bytes that were just read into `buffer`, beginning at `from`.
     pub fn follow(&mut self, buffer: &mut ReadBuf<'_>, from: usize) {
         if self.has_ended {
             return;

@@ -1,5 +1,5 @@
-//! Connections: so many at once, each with so much time for its headers, and none cut off while it
-//! is answered.
+//! Accepts and serves connections: limits their number, gives each a timeout for its headers, and
+//! cuts none off while it is being answered.
 
 use super::peer::Peer;
 use super::socket::Socket;
@@ -16,12 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-/// How long a peer says nothing before it may be asked to leave, and one that is asked is waited
-/// for before the next one is.
+/// How long a peer must be silent before the server may ask it to leave, and how long the server
+/// waits after asking one peer before it asks the next.
 const MAKING_ROOM: Duration = Duration::from_millis(20);
 
-/// How long one that has made requests, and is asked to leave, may be silent: HTTP/2 asks it
-/// whether it has heard, and a further request may be on its way.
+/// How long a peer that has made requests and is asked to leave may stay silent. HTTP/2's graceful
+/// shutdown waits for the peer's acknowledgement, and a further request may be in transit.
 const LEAVING: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy)]
@@ -30,22 +30,23 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
-/// Those that are connected.
+/// The open connections and the places left for further ones.
 struct Room {
     places: Arc<Semaphore>,
     peers: Vec<Arc<Peer>>,
 }
 
 impl Room {
-    /// A place for one more connection. Where there is none, who has been idle for longest makes
-    /// room, and then the next; if all are being served, it takes until one has ended, and further
-    /// peers wait in the system's queue. `None` if it is time to stop.
+    /// Waits for a place for one more connection. Where there is none, asks the peer that has been
+    /// idle for longest to leave, then the next one. If all peers are being served, waits until one
+    /// connection ends; meanwhile further peers wait in the system's accept queue. Returns `None`
+    /// when the server stops.
     async fn place(&mut self, stopped: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return Some(place);
             }
-            // A peer that is held nowhere else has gone.
+            // A peer without another reference has disconnected.
             self.peers.retain(|peer| Arc::strong_count(peer) > 1);
             let may_leave =
                 |peer: &&Arc<Peer>| !peer.is_asked_to_leave() && peer.is_idle_for(MAKING_ROOM);
@@ -75,7 +76,7 @@ impl Room {
     }
 }
 
-/// How both protocols are spoken.
+/// Configures HTTP/1 and HTTP/2 connections.
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -88,13 +89,13 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        // A peer that is gone is found out.
+        // Detects peers that have vanished.
         .keep_alive_interval(limits.timeout)
         .keep_alive_timeout(limits.timeout)
         // Not fewer: a client that has not been told yet opens as many, and takes a refusal for a
         // failure (RFC 9113, 6.5.2).
         .max_concurrent_streams(100)
-        // What of an answer is taken out of our hands before its peer takes it.
+        // Limits how much of an answer is buffered per stream before its peer reads it.
         .max_send_buf_size(16 << 10)
         // Headers cost many times their bytes once they are apart, and each stream has its own. So
         // much do gRPC's own servers take.
@@ -102,10 +103,10 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Serves until told to stop; then until what is under way has been answered, or the time for that
-/// is over.
+/// Serves connections until told to stop, and then until the requests in flight have been answered
+/// or the timeout has passed.
 ///
-/// `tell` is told what peers sent that speak something else than HTTP.
+/// Calls `tell` with the parse error of a peer that does not speak HTTP.
 pub async fn run(
     listener: TcpListener,
     routes: Router,
@@ -124,8 +125,8 @@ pub async fn run(
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // No file descriptor is left, or the peer has gone already: neither gets better by
-                // haste.
+                // No file descriptor is left, or the peer has disconnected already. An immediate
+                // retry helps in neither case.
                 tracing::warn!("a connection was not accepted: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -156,7 +157,7 @@ pub async fn run(
 }
 
 /// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to
-/// leave. Returns what is wrong with what the peer said, if that is no HTTP.
+/// leave. Returns the parse error if what the peer sent is not HTTP.
 async fn serve(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
@@ -179,7 +180,7 @@ async fn serve(
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut looks = tokio::time::interval((limits.timeout / 2).max(Duration::from_millis(1)));
     let mut moments = tokio::time::interval(MAKING_ROOM / 2);
-    // There may be hours before the first that matters.
+    // Hours may pass before the first tick is awaited; the missed ones need no catching up.
     moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut leaving, mut stopping) = (None::<Instant>, false);
     loop {
@@ -191,7 +192,7 @@ async fn serve(
                 return is_no_http.then(|| error.to_string());
             }
             () = peer.asked_to_leave(), if leaving.is_none() => {
-                // It seemed to be idle, but it may be we who had not come to read what it has said.
+                // The peer looked idle, but this task may not yet have read what the peer has sent.
                 if socket.has_unread() || !peer.is_idle_for(MAKING_ROOM) {
                     peer.stay();
                 } else {
@@ -205,8 +206,7 @@ async fn serve(
                 if stopping && !has_unread {
                     connection.as_mut().graceful_shutdown();
                 }
-                // One that has begun to speak just then is answered before, and the answer's end is
-                // let out.
+                // A peer that has just begun to send is answered first, and the answer is flushed.
                 let is_silent = peer.is_idle_for(MAKING_ROOM / 2) && !has_unread;
                 let may_stay = match is_silent {
                     true if peer.has_made_requests() => LEAVING.min(limits.timeout),

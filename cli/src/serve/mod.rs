@@ -1,4 +1,4 @@
-//! `slipring serve`: OTLP in over gRPC and HTTP, answers out over HTTP.
+//! `slipring serve`: takes OTLP over gRPC and HTTP, and answers queries over HTTP.
 
 mod address;
 mod api;
@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         )
         .into());
     }
-    // Both listeners' connections, and what else is open.
+    // Connections of both listeners, and 128 for other open files.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
     let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(0);
     if (1..wanted).contains(&allowed) {
@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     app.access = access;
     let app = Arc::new(app);
     runtime.block_on(serve(arguments, &app))?;
-    // Whoever still decodes is let finish.
+    // Lets requests that are still being decoded finish.
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
     app.telemetry.shutdown()?;
@@ -136,8 +136,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     Ok(End::Well)
 }
 
-/// What is logged: from a level on, or by target. A word that is neither would be a target that
-/// nothing has.
+/// Parses the log filter: a level, or a level per target. Rejects a word that is neither, which
+/// `EnvFilter` would accept as a target that does not exist.
 fn log_filter(text: &str) -> Fallible<tracing_subscriber::EnvFilter> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = if text.is_empty() { "info" } else { text };
@@ -158,7 +158,7 @@ fn log_filter(text: &str) -> Fallible<tracing_subscriber::EnvFilter> {
     tracing_subscriber::EnvFilter::try_new(text).map_err(|error| wrong(error.to_string()).into())
 }
 
-/// What is taken and answered over HTTP.
+/// Returns the routes of the HTTP port.
 fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let access = app.access.clone();
     let routes = Router::new()
@@ -172,29 +172,29 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
     let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
-    // Before it is looked who is to answer.
+    // `tidy` must run before a route is chosen.
     Router::new()
         .fallback_service(routes.into_service::<axum::body::Body>().map_request(door::tidy))
 }
 
-/// With its default limits.
+/// Returns the server's state with default limits.
 fn by_itself(telemetry: Telemetry) -> Arc<App> {
     Arc::new(App::new(telemetry, 16 << 20, 256 << 20, Duration::from_secs(10)))
 }
 
-/// The same without sockets, for the fuzzer.
+/// Returns the HTTP routes without sockets, for the fuzzer.
 pub fn over_http(telemetry: Telemetry) -> Router {
-    // Told to stop by nobody.
+    // Nothing ever sends on this channel.
     let (_, stopped) = watch::channel(false);
     routes(by_itself(telemetry), stopped)
 }
 
-/// What is taken over gRPC, without sockets.
+/// Returns the gRPC routes without sockets, for the fuzzer.
 pub fn over_grpc(telemetry: Telemetry) -> Router {
     grpc::routes(by_itself(telemetry))
 }
 
-/// After a load, has the allocator give what it keeps for the next one back to the system.
+/// Returns the allocator's free memory to the system when no request is in flight any more.
 async fn give_memory_back(app: Arc<App>) {
     const LOOK: Duration = Duration::from_secs(5);
     let mut before = 0;

@@ -1,4 +1,4 @@
-//! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or packed.
+//! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or compressed.
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
@@ -29,7 +29,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let encoding = encoding(&head.headers);
-    // What nobody can read is answered in what most can.
+    // A request in an unknown encoding is answered in JSON.
     let answered = *encoding.as_ref().unwrap_or(&Encoding::Json);
     let understood = encoding.and_then(|encoding| Ok((encoding, packed_by(&head.headers)?)));
     let from = sender(&head);
@@ -62,7 +62,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     }
 }
 
-/// By what its headers list; there may be several of them.
+/// Returns the codings that all `content-encoding` headers list.
 fn packed_by(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
     let lists = headers
         .get_all(header::CONTENT_ENCODING)
@@ -71,14 +71,15 @@ fn packed_by(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
     codings(&lists.collect::<Vec<_>>().join(","))
 }
 
-/// `google.rpc.Status`, as far as the protocol asks for it.
+/// The part of `google.rpc.Status` that the protocol requires.
 #[derive(Clone, PartialEq, Message)]
 struct Status {
     #[prost(string, tag = "2")]
     message: String,
 }
 
-/// A failure, in the encoding of the request; with when to come back, if that helps.
+/// Builds a failure response in the request's encoding, with `retry-after` if the server is
+/// overloaded.
 fn failed(refusal: &Refusal, encoding: Encoding) -> Response {
     let message = refusal.what().to_owned();
     let body = match encoding {

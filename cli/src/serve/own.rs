@@ -1,4 +1,4 @@
-//! What the program says of itself: health, and figures for Prometheus.
+//! The program's own endpoints: health, and metrics for Prometheus.
 
 use super::app::{App, Refusal};
 use super::door::sender;
@@ -37,13 +37,13 @@ pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Respons
         request.uri().path()
     );
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        // Somebody's telemetry, most likely, which goes nowhere.
+        // The request is most likely telemetry sent to a wrong path, so that it is logged.
         app.refuse(Refusal::Unsupported(what.clone()), sender(&request.into_parts().0));
     }
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": what }))).into_response()
 }
 
-/// Where there is something, but not for this method.
+/// Answers a request for a known path with a method that the path does not support.
 pub async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let what = match path.strip_prefix("/v1/") {
@@ -72,7 +72,7 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     (kind, write_metrics(&app))
 }
 
-/// In Prometheus' text format.
+/// Formats the program's metrics in Prometheus' text format.
 fn write_metrics(app: &App) -> String {
     let stats = app.telemetry.stats();
     let stats = [&stats.traces, &stats.logs, &stats.metrics];

@@ -1,5 +1,4 @@
-//! The page for people: plain files that are part of the program, and what a browser is told to
-//! keep them from doing.
+//! Serves the browser page: static files compiled into the program, with a content security policy.
 
 use super::app::App;
 use axum::Router;
@@ -17,7 +16,7 @@ struct File {
     text: &'static str,
 }
 
-/// The files in `cli/page`, by name.
+/// Lists the files in `cli/page` by name.
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(File { name: $name, text: include_str!(concat!("../../page/", $name)) }),*]
@@ -66,14 +65,14 @@ static FILES: &[File] = files![
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What every file is sent with.
+/// Headers of every file.
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    // Kept, but asked for again each time: another version of the program has other files.
+    // Browsers revalidate their copy each time: another version of the program has other files.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
@@ -84,7 +83,7 @@ pub fn routes() -> Router<Arc<App>> {
     )
 }
 
-/// Where a browser finds it: on all addresses also means this machine's.
+/// Returns the page's URL. For a server that listens on all addresses, it names this machine.
 pub fn address(listens: SocketAddr) -> String {
     let port = listens.port();
     if listens.ip().is_unspecified() {
@@ -105,7 +104,7 @@ impl File {
         }
     }
 
-    /// Changes whenever the file does.
+    /// Returns the entity tag, which changes whenever the file does.
     fn tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.text.hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! A connected peer, as far as others are concerned: since when it has said nothing, what of its
-//! requests is under way, and which of its answers it leaves unread.
+//! The shared state of a connected peer: when it last sent something, which of its requests are in
+//! flight, and which answers it leaves unread.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response};
@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
-/// Of an answer, what is handed on at a time.
+/// Bytes of an answer that are passed to the connection at a time.
 const PIECE: usize = 16 << 10;
 
-/// How long one that has just come is let speak before it counts as idle: it, too, may have much to
-/// do.
+/// How long a new peer may take to send its first bytes before it counts as idle. A peer on a busy
+/// machine needs that time.
 pub const FIRST_WORD: Duration = Duration::from_millis(100);
 
 pub struct Peer {
     /// When it spoke last, or should have for the first time.
     heard: Mutex<Instant>,
-    /// How many it has made.
+    /// Number of requests that the peer has made.
     requests: AtomicUsize,
     under_way: AtomicUsize,
     writing: AtomicBool,
@@ -54,18 +54,18 @@ impl Peer {
         })
     }
 
-    /// It has sent something.
+    /// Records that the peer has sent something.
     pub fn has_spoken(&self) {
         let mut heard = locked(&self.heard);
         *heard = Instant::now().max(*heard);
     }
 
-    /// Whether what was written for it waits until it reads.
+    /// Records whether a write is pending until the peer reads.
     pub fn set_writing(&self, writing: bool) {
         self.writing.store(writing, Ordering::Relaxed);
     }
 
-    /// Since when there is nothing to do for it.
+    /// Returns since when the peer has been idle, or `None` while it is being served.
     pub fn idle_since(&self) -> Option<Instant> {
         let idle =
             self.under_way.load(Ordering::Relaxed) == 0 && !self.writing.load(Ordering::Relaxed);
@@ -76,7 +76,7 @@ impl Peer {
         self.requests.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether it has been idle for so long.
+    /// Returns whether the peer has been idle for at least `time`.
     pub fn is_idle_for(&self, time: Duration) -> bool {
         self.idle_since().is_some_and(|since| since.elapsed() >= time)
     }
@@ -85,20 +85,21 @@ impl Peer {
         self.asked_to_leave.load(Ordering::Acquire)
     }
 
-    /// Asks it to make room for another.
+    /// Asks the peer's connection to close, to make room for another.
     pub fn ask_to_leave(&self) {
         self.asked_to_leave.store(true, Ordering::Relaxed);
         self.leave.notify_one();
     }
 
-    /// It need not leave: it has something to say.
+    /// Withdraws the request to leave, since the peer has sent something.
     pub fn stay(&self) {
         self.has_spoken();
-        // Pairs with the load of who looks for one to ask: that one finds when it spoke.
+        // Pairs with the Acquire load in `is_asked_to_leave`: `Room::place`, which reads `false`
+        // there, also sees when the peer last sent something.
         self.asked_to_leave.store(false, Ordering::Release);
     }
 
-    /// Until it is asked to leave.
+    /// Waits until the peer is asked to leave.
     pub async fn asked_to_leave(&self) {
         self.leave.notified().await;
     }
@@ -110,8 +111,8 @@ impl Peer {
         locked(&self.unread).values().any(|since| since.elapsed() >= timeout)
     }
 
-    /// Passes a request on, and keeps in mind that it is under way until all of its answer is
-    /// handed on.
+    /// Passes a request to the routes. It counts as in flight until its whole answer has been
+    /// passed to the connection.
     pub fn pass(
         self: Arc<Self>,
         routes: Router,
@@ -143,7 +144,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// An answer, handed on piece by piece as the peer takes them.
+/// An answer's body, passed to the connection in pieces as the peer reads them.
 pub struct Answer {
     body: Body,
     piece: Bytes,
@@ -160,7 +161,7 @@ impl HttpBody for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let UnderWay { peer, number } = &this.request;
-        // It has taken what was handed on before.
+        // The peer has read the piece before this one.
         locked(&peer.unread).remove(number);
         if this.piece.is_empty() {
             match ready!(Pin::new(&mut this.body).poll_frame(context)) {
@@ -172,7 +173,7 @@ impl HttpBody for Answer {
                 None => return Poll::Ready(None),
             }
         }
-        // Copied: a part of the whole would keep all of it in memory for as long as its peer likes.
+        // Copies the piece: a slice would keep the whole answer in memory until the peer has read.
         let piece = Bytes::copy_from_slice(&this.piece[..PIECE.min(this.piece.len())]);
         this.piece.advance(piece.len());
         locked(&peer.unread).insert(*number, Instant::now());

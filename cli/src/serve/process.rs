@@ -1,13 +1,13 @@
-//! What the system says of this process, by the names that Prometheus' clients give it. Where it
-//! says nothing, nothing is said.
+//! Reads this process's metrics from the system, under the names that Prometheus' clients use.
+//! Metrics that the system does not report are left out.
 
 use std::fmt::Write;
 use std::fs;
 
-/// Linux counts a process's time in hundredths of a second, whatever its kernel's clock.
+/// Linux reports a process's CPU time in hundredths of a second, whatever the kernel's tick rate.
 const TICKS: f64 = 100.0;
 
-/// The number behind a name, such as `VmRSS: 12 kB`.
+/// Returns the number after a name, as in `VmRSS: 12 kB`.
 fn field(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
@@ -24,7 +24,7 @@ pub fn write_metrics(text: &mut String) {
     };
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the program's name, which may have any signs in it.
+    // Skips the program's name, which may contain any characters.
     let fields: Vec<&str> =
         stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok().map(|ticks| ticks / TICKS);

@@ -1,5 +1,4 @@
-//! A socket whose owner can still ask, while it is being served, whether its peer has said
-//! something that nobody has read.
+//! A shared socket. While hyper serves it, its owner can still ask whether unread bytes wait.
 
 use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice};
@@ -19,10 +18,10 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Whether something waits to be read. The system is asked: the runtime may not have noticed
-    /// yet, if there is much to do.
+    /// Returns whether unread bytes wait. Asks the system, since a busy runtime may not have
+    /// noticed them yet.
     pub fn has_unread(&self) -> bool {
-        // It never blocks: the socket is the runtime's.
+        // This never blocks: tokio sets its sockets to non-blocking.
         SockRef::from(&*self.0).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
@@ -40,7 +39,8 @@ impl Socket {
     }
 }
 
-/// `None` where the runtime was wrong about a socket's being ready, which it knows by now.
+/// Returns `None` for `WouldBlock`: the runtime wrongly took the socket for ready, and has cleared
+/// that readiness.
 fn unless_it_would_block<R>(result: io::Result<R>) -> Option<io::Result<R>> {
     (!matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock)).then_some(result)
 }
@@ -88,7 +88,7 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write) {
-            // Its peer has gone.
+            // The peer has disconnected.
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
             shut => shut,
         })

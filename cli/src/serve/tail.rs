@@ -1,4 +1,4 @@
-//! A live tail: what comes in and is asked for, as server-sent events.
+//! A live tail: sends new records that match a query as server-sent events.
 
 use super::api::Problem;
 use super::app::App;
@@ -19,11 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Records that come at a time, at the most: as long as their client does not read, they are in
-/// memory.
+/// Maximum records per batch. They stay in memory while their client does not read.
 const AT_A_TIME: usize = 4;
 
-/// From one look whether somebody still listens to the next.
+/// Interval at which a tail checks whether its client is still connected.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
@@ -82,7 +81,7 @@ fn follow<T: Asking>(
     while !events.is_closed() && !*stopped.borrow() {
         match follower.recv_timeout(LOOK) {
             Ok(None) | Err(WaitError::Reentrant) => return,
-            // Time ran out: nothing came.
+            // The wait timed out without a new record.
             Err(_) => {}
             Ok(Some(news)) => {
                 let missed = (news.report.missed > 0)

@@ -1,5 +1,5 @@
-//! A connection that is given up when its peer stops: before it has begun to speak, or while it
-//! does not read.
+//! Wraps a connection with timeouts: for a peer that never begins its first request, and for one
+//! that does not read what is written to it.
 
 use super::line::FirstLine;
 use super::peer::Peer;
@@ -11,19 +11,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// What every peer says at least: HTTP/2's preface; and no request of HTTP/1 is much shorter.
+/// Bytes that every peer sends at least: the length of HTTP/2's preface. No HTTP/1 request is much
+/// shorter.
 const BEGINNING: usize = 24;
 
 pub struct Timed<S> {
     stream: S,
     timeout: Duration,
     peer: Arc<Peer>,
-    /// Bytes of the beginning that are read.
+    /// Bytes read so far.
     read: usize,
     line: FirstLine,
-    /// As long as it has not begun.
+    /// Runs until the peer has sent [`BEGINNING`] bytes.
     until_begun: Option<Pin<Box<Sleep>>>,
-    /// While the peer does not take what is written.
+    /// Runs while a write is pending because the peer does not read.
     until_written: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,32 +1,32 @@
-//! Unpacking requests, with a bound at each step.
+//! Decompresses requests with a size limit at each step.
 //!
-//! By hand, not by tower-http's layer: that unpacks on the threads that serve all others, as many
-//! requests at once as there are, and zstd may ask for a window of 128 MiB for each.
+//! tower-http's layer is not used for this: it decompresses on the threads that serve all other
+//! requests, without a limit on how many at once, and zstd may ask for a window of 128 MiB each.
 
 use super::app::Refusal;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use slipring::otlp::{GunzipError, gunzip};
 use std::io::Read;
 
-/// How a message is packed.
+/// A compression of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
-    /// As zlib has it, or, as some senders understand the name, without its frame.
+    /// The zlib format, or raw deflate, which some senders mean by the name.
     Deflate,
     Zstd,
 }
 
-/// What is read, for whoever sent something else.
+/// The supported codings, as told to a sender that uses another one.
 pub const CODINGS: &str = "gzip, deflate, zstd";
 
-/// One that is packed again and again is not meant well.
+/// Maximum number of codings of a request. A longer list is an attack.
 const MOST: usize = 2;
 
 /// The base-2 logarithm of the window that zstd may use: 8 MiB, as for all of HTTP (RFC 9659).
 const WINDOW: u32 = 23;
 
-/// What a `content-encoding` lists, in the order in which it was packed.
+/// Parses a `content-encoding` list, in the order in which the codings were applied.
 pub fn codings(list: &str) -> Result<Vec<Coding>, Refusal> {
     let mut codings = Vec::new();
     for coding in list.split(',') {
@@ -50,7 +50,7 @@ pub fn codings(list: &str) -> Result<Vec<Coding>, Refusal> {
     Ok(codings)
 }
 
-/// Unpacks into at most so many bytes at each step.
+/// Undoes the codings, the last one first. No step may yield more than `most` bytes.
 pub fn unpack(packed: &[u8], codings: &[Coding], most: usize) -> Result<Vec<u8>, Refusal> {
     let Some((last, before)) = codings.split_last() else { return Ok(packed.to_vec()) };
     let mut unpacked = once(packed, *last, most)?;
@@ -66,7 +66,7 @@ fn once(packed: &[u8], coding: Coding, most: usize) -> Result<Vec<u8>, Refusal> 
             GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
             error => Refusal::Malformed(error.to_string()),
         }),
-        // zlib's first two bytes say so, and are a multiple of 31.
+        // A zlib header names method 8, and its first two bytes are a multiple of 31 (RFC 1950).
         Coding::Deflate => match packed {
             [first, second, ..]
                 if first & 0xf == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31) =>

@@ -1,4 +1,4 @@
-//! What was refused, said on standard error: each kind of it now and then, with who sent it.
+//! Logs refused requests with their sender, at a limited rate per kind of refusal.
 
 use super::app::Refusal;
 use crate::text::printable;
@@ -6,19 +6,19 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// From one warning of a kind to the next.
+/// Minimum interval between two warnings of a kind.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Who sent a request.
+/// The address of a request's sender.
 #[derive(Clone, Copy, Debug)]
 pub struct From(pub SocketAddr);
 
-/// When each kind was last warned of, and how many of it have come since.
+/// For each kind, when it was last logged, and how many were suppressed since.
 #[derive(Default)]
 pub struct Warnings([Mutex<(Option<Instant>, u64)>; 8]);
 
 impl Warnings {
-    /// Of a request that was refused.
+    /// Logs a request that was refused.
     pub fn refused(&self, refusal: &Refusal, from: Option<From>) {
         let kind = match refusal {
             Refusal::Overloaded(_) => 0,
@@ -38,7 +38,7 @@ impl Warnings {
         self.say(kind, "a request", from, &format!("{}{advice}", refusal.what()));
     }
 
-    /// Of records that were not taken out of a request that was.
+    /// Logs records that were rejected out of a request that was otherwise accepted.
     pub fn rejected(&self, what: &str, from: Option<From>) {
         self.say(7, "records", from, what);
     }
@@ -55,7 +55,7 @@ impl Warnings {
         tracing::warn!("refused {refused} from {peer}: {}{others}", printable(what));
     }
 
-    /// How many went unsaid, if it is time to say something.
+    /// Returns the number of suppressed warnings if a new one is due.
     fn is_due(&self, kind: usize, now: Instant) -> Option<u64> {
         let mut state = self.0[kind].lock().unwrap_or_else(PoisonError::into_inner);
         let (last, unsaid) = &mut *state;
