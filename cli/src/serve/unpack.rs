@@ -20,7 +20,7 @@ pub enum Coding {
 /// The supported codings, as told to a sender that uses another one.
 pub const CODINGS: &str = "gzip, deflate, zstd";
 
-/// Maximum number of codings of a request. A longer list is an attack.
+/// Maximum number of codings of a request. A longer list is not meant well.
 const MOST: usize = 2;
 
 /// The base-2 logarithm of the window that zstd may use: 8 MiB, as for all of HTTP (RFC 9659).
