@@ -1,69 +1,15 @@
 //! Hostile protobuf: what prost takes is taken with the same meaning, what it refuses is refused,
-//! and what comes out can be read by others. No request costs more than in proportion to its bytes.
+//! and what comes out can be read by others.
 #![cfg(feature = "otlp")]
+
+#[path = "support/protobuf.rs"]
+mod protobuf;
 
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
 use prost::Message;
+use protobuf::*;
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, Kind, Request, write};
-use std::time::{Duration, Instant};
-
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
-fn key(number: u32, wire: u32) -> Vec<u8> {
-    varint(u64::from(number << 3 | wire))
-}
-
-fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    [key(number, 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
-fn number(number: u32, value: u64) -> Vec<u8> {
-    [key(number, 0), varint(value)].concat()
-}
-
-fn fixed64(number: u32, value: u64) -> Vec<u8> {
-    [key(number, 1), value.to_le_bytes().to_vec()].concat()
-}
-
-fn fixed32(number: u32, value: u32) -> Vec<u8> {
-    [key(number, 5), value.to_le_bytes().to_vec()].concat()
-}
-
-fn group(number: u32, inside: &[u8]) -> Vec<u8> {
-    [key(number, 3), inside.to_vec(), key(number, 4)].concat()
-}
-
-fn attribute(name: &str, value: &[u8]) -> Vec<u8> {
-    [field(1, name.as_bytes()), field(2, value)].concat()
-}
-
-/// A value in so many maps, or lists.
-fn nested(depth: usize, in_maps: bool) -> Vec<u8> {
-    (0..depth).fold(number(3, 1), |value, _| {
-        if in_maps {
-            field(6, &field(1, &attribute("a", &value)))
-        } else {
-            field(5, &field(1, &value))
-        }
-    })
-}
-
-fn span(more: &[u8]) -> Vec<u8> {
-    [field(1, &[7; 16]), field(2, &[7; 8]), more.to_vec()].concat()
-}
-
-fn in_scope(record: &[u8]) -> Vec<u8> {
-    field(1, &field(2, &field(2, record)))
-}
 
 fn read(kind: Kind, body: &[u8]) -> Request {
     Request::read(kind, Encoding::Protobuf, body).unwrap()
@@ -145,14 +91,6 @@ fn differential(what: &str, kind: Kind, body: &[u8]) {
             assert_eq!(again.len(), request.len(), "{what}");
         }
     }
-}
-
-fn metric(data: &[u8]) -> Vec<u8> {
-    in_scope(&[field(1, b"m"), data.to_vec()].concat())
-}
-
-fn point(value: u64) -> Vec<u8> {
-    field(1, &[fixed64(3, 5), fixed64(6, value)].concat())
 }
 
 #[test]
@@ -490,18 +428,6 @@ fn defaults_that_were_written_come_out_again() {
     }
 }
 
-/// A request of one large resource, and of as many scopes as take the same number of bytes.
-fn scopes_of_a_large_resource(size: usize) -> Vec<u8> {
-    let resource = field(1, &field(1, &attribute("a", &field(1, &vec![b'x'; size]))));
-    let scope = |at: usize| {
-        field(
-            2,
-            &[field(1, &field(1, format!("{at:06}").as_bytes())), field(2, &span(b""))].concat(),
-        )
-    };
-    field(1, &[resource, (0..size / 44).flat_map(scope).collect()].concat())
-}
-
 /// A resource is held once, however many scopes it has.
 #[test]
 fn many_scopes_share_one_large_resource() {
@@ -511,66 +437,4 @@ fn many_scopes_share_one_large_resource() {
     assert!(telemetry.take_from(Kind::Traces, Encoding::Protobuf, &body).unwrap().is_empty());
     let held = telemetry.traces().stats().data_memory_bytes - bare;
     assert!(held < 8 * body.len() as u64, "{held} bytes for a request of {}", body.len());
-}
-
-/// The least time of three for a request of so many bytes to be taken and given out again.
-fn time(kind: Kind, body: Vec<u8>) -> Duration {
-    let body = bytes::Bytes::from(body);
-    let timed = |()| {
-        let start = Instant::now();
-        let telemetry = Telemetry::builder().build().unwrap();
-        telemetry.ingest(kind, Encoding::Protobuf, body.clone()).unwrap();
-        match kind {
-            Kind::Metrics => {
-                drop(telemetry.metrics().query().collect().unwrap().to_otlp(Encoding::Protobuf))
-            }
-            _ => {
-                let answer = telemetry.traces().query().collect().unwrap();
-                answer.to_otlp(Encoding::Protobuf);
-                answer
-                    .records
-                    .iter()
-                    .take(10)
-                    .for_each(|span| drop(serde_json::to_vec(span).unwrap()));
-            }
-        }
-        start.elapsed()
-    };
-    [(); 3].map(timed).into_iter().min().unwrap()
-}
-
-/// Ten times the bytes cost about ten times the time.
-#[test]
-#[ignore = "it measures time: run it alone"]
-fn no_request_costs_more_than_its_bytes() {
-    let named = |number: usize| field(9, &attribute(&number.to_string(), b""));
-    type Make<'a> = &'a dyn Fn(usize) -> Vec<u8>;
-    let cases: [(&str, Kind, Make<'_>); 8] = [
-        ("scopes of a large resource", Kind::Traces, &scopes_of_a_large_resource),
-        ("equal attributes", Kind::Traces, &|size| {
-            in_scope(&span(&field(9, &attribute("a", b"")).repeat(size / 5)))
-        }),
-        ("attributes", Kind::Traces, &|size| {
-            in_scope(&span(&(0..size / 12).flat_map(named).collect::<Vec<_>>()))
-        }),
-        ("fields given twice", Kind::Traces, &|size| {
-            in_scope(&span(&[field(5, b"a"), named(1)].concat().repeat(size / 10)))
-        }),
-        ("statuses given twice", Kind::Traces, &|size| {
-            in_scope(&span(&field(15, &field(2, b"a")).repeat(size / 5)))
-        }),
-        ("resources", Kind::Traces, &|size| {
-            field(1, &[field(1, b""), field(2, &field(2, &span(b"")))].concat()).repeat(size / 36)
-        }),
-        ("gauges of a metric", Kind::Metrics, &|size| {
-            metric(&field(5, &point(1)).repeat(size / 22))
-        }),
-        ("groups", Kind::Traces, &|size| in_scope(&span(&group(99, b"").repeat(size / 4)))),
-    ];
-    for (what, kind, make) in cases {
-        let (one, ten) = (time(kind, make(100_000)), time(kind, make(1_000_000)));
-        let ratio = ten.as_secs_f64() / one.as_secs_f64();
-        println!("{what}: {one:?}, {ten:?}, {ratio:.1}");
-        assert!(ratio < 30.0, "{what}: {ratio:.1}");
-    }
 }
