@@ -154,7 +154,7 @@ impl<T> Evictions<T> {
         self.recv_with(|| self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected))
     }
 
-    /// Like [`recv`](Evictions::recv), but waits no longer than `timeout`.
+    /// Receives like [`recv`](Evictions::recv), but waits no longer than `timeout`.
     ///
     /// # Errors
     /// [`WaitError::Timeout`] if nothing came in time, and the errors of `recv`.

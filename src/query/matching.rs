@@ -60,12 +60,12 @@ impl std::ops::Not for Match {
 }
 
 impl Match {
-    /// See [`Match::Equals`].
+    /// Makes a [`Match::Equals`].
     pub fn equals(value: impl Into<Value>) -> Self {
         Match::Equals(value.into())
     }
 
-    /// See [`Match::Reads`].
+    /// Makes a [`Match::Reads`].
     pub fn reads(text: impl Into<Box<str>>) -> Self {
         Match::Reads(text.into())
     }
@@ -90,17 +90,17 @@ impl Match {
         Match::Number(Bound::Unbounded, Bound::Excluded(number))
     }
 
-    /// See [`Match::Contains`].
+    /// Makes a [`Match::Contains`].
     pub fn contains(text: impl Into<Box<str>>) -> Self {
         Match::Contains(text.into())
     }
 
-    /// See [`Match::StartsWith`].
+    /// Makes a [`Match::StartsWith`].
     pub fn starts_with(text: impl Into<Box<str>>) -> Self {
         Match::StartsWith(text.into())
     }
 
-    /// See [`Match::Like`].
+    /// Makes a [`Match::Like`].
     pub fn like(pattern: impl Into<Box<str>>) -> Self {
         Match::Like(pattern.into())
     }

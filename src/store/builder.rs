@@ -178,9 +178,9 @@ impl<T: Signal> StoreBuilder<T> {
         self.class(records, T::is_error)
     }
 
-    /// Like [`error_class`](StoreBuilder::error_class), for the records for which `picks` returns
-    /// true. `picks` runs on the pushing thread, before the record enters the ring, and must not
-    /// block. A store has at most one such class.
+    /// Reserves room like [`error_class`](StoreBuilder::error_class), for the records for which
+    /// `picks` returns true. `picks` runs on the pushing thread, before the record enters the ring,
+    /// and must not block. A store has at most one such class.
     ///
     /// Everything else is the same as without a class: the order of records, what queries see, and
     /// how positions are named. A thread that alternates between the classes begins a new run each

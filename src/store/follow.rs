@@ -64,7 +64,7 @@ impl<T: Signal> Store<T> {
         self.follow_from(self.bookmark(), ask)
     }
 
-    /// Like [`follow`](Store::follow), but starts from a bookmark. With
+    /// Follows like [`follow`](Store::follow), but starts from a bookmark. With
     /// [`beginning`](Store::beginning), the follower first receives what is in the store.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl<T: Signal + Clone> Follower<T> {
         self.recv_until(None)
     }
 
-    /// Like [`recv`](Follower::recv), but waits no longer than `timeout`.
+    /// Receives like [`recv`](Follower::recv), but waits no longer than `timeout`.
     ///
     /// # Errors
     /// [`WaitError::Timeout`] if nothing came in time, and the errors of `recv`.

@@ -25,7 +25,7 @@ impl<T: Signal> Store<T> {
         self.engine.flush(None)
     }
 
-    /// Like [`flush`](Store::flush), but waits no longer than `timeout`.
+    /// Flushes like [`flush`](Store::flush), but waits no longer than `timeout`.
     ///
     /// # Errors
     /// [`WaitError::Timeout`] if the time is over, and the errors of `flush`.

@@ -215,42 +215,46 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`StoreBuilder::on_full`](crate::StoreBuilder::on_full).
+    /// Sets what a push does without room: see
+    /// [`StoreBuilder::on_full`](crate::StoreBuilder::on_full).
     pub fn on_full(mut self, policy: OnFull) -> Self {
         self.on_full = policy;
         self
     }
 
-    /// See [`StoreBuilder::max_age`](crate::StoreBuilder::max_age). The age applies to all three
-    /// stores.
+    /// Limits the age of records: see [`StoreBuilder::max_age`](crate::StoreBuilder::max_age). The
+    /// age applies to all three stores.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// See [`StoreBuilder::max_bytes`](crate::StoreBuilder::max_bytes). Each of the three stores
-    /// may keep so many bytes.
+    /// Limits the bytes of records: see
+    /// [`StoreBuilder::max_bytes`](crate::StoreBuilder::max_bytes). Each of the three stores may
+    /// keep so many bytes.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// See [`StoreBuilder::max_record_bytes`](crate::StoreBuilder::max_record_bytes). The limit
-    /// applies to all three stores.
+    /// Limits the bytes of one record: see
+    /// [`StoreBuilder::max_record_bytes`](crate::StoreBuilder::max_record_bytes). The limit applies
+    /// to all three stores.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = Some(bytes);
         self
     }
 
-    /// See [`StoreBuilder::shards`](crate::StoreBuilder::shards). Each of the three stores has so
-    /// many shards.
+    /// Sets the number of shards: see [`StoreBuilder::shards`](crate::StoreBuilder::shards). Each
+    /// of the three stores has so many shards.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
     }
 
-    /// See [`StoreBuilder::spare_slots`](crate::StoreBuilder::spare_slots). The number applies to
-    /// each shard of all three stores.
+    /// Sets the number of spare slots: see
+    /// [`StoreBuilder::spare_slots`](crate::StoreBuilder::spare_slots). The number applies to each
+    /// shard of all three stores.
     pub fn spare_slots(mut self, slots: usize) -> Self {
         self.spare_slots = Some(slots);
         self
@@ -272,7 +276,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// See [`StoreBuilder::manual`](crate::StoreBuilder::manual).
+    /// Builds without indexer threads: see [`StoreBuilder::manual`](crate::StoreBuilder::manual).
     pub fn manual(mut self) -> Self {
         self.manual = true;
         self

@@ -87,6 +87,7 @@ impl Peer {
 
     /// Asks the peer's connection to close, to make room for another.
     pub fn ask_to_leave(&self) {
+        // Relaxed: a thread that misses this asks the same peer again, which changes nothing.
         self.asked_to_leave.store(true, Ordering::Relaxed);
         self.leave.notify_one();
     }

@@ -169,7 +169,7 @@ impl TraceQuery<'_> {
         Ok(self.collect_with_report()?.0)
     }
 
-    /// The traces' summaries, and how the search for spans that the query finds went. Its `shown`
+    /// Returns the traces' summaries, and how the search for the query's spans went. Its `shown`
     /// counts these spans.
     ///
     /// ```
