@@ -44,9 +44,32 @@ fn a_walk_passes_through_newer_entries() {
 }
 
 #[test]
+fn a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed() {
+    explore("keys listed", 3, || {
+        let store = small(4, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(1, 1)).unwrap();
+                store.step();
+            })
+        };
+        assert_eq!(store.distinct("key").unwrap().len(), 1, "keys listed");
+        other.join().unwrap();
+    });
+}
+
+#[test]
 fn planted_faults_are_caught() {
     for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
         assert_caught(fault, "each_published_record_is_found_once", "found: [");
     }
     assert_caught("RaisedRelaxed", "a_walk_passes_through_newer_entries", "left == right");
+    assert_caught(
+        "ListedRelaxed",
+        "a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed",
+        "keys listed",
+    );
 }

@@ -58,6 +58,8 @@ faults! {
     DirectoryBeforeIndexed,
     /// The indexer lock's holder enters a key's newer record in the directory without Release.
     RaisedRelaxed,
+    /// A reader lists the entries of a directory without Acquire.
+    ListedRelaxed,
     /// A query does not report that a record was evicted after the query had found its head.
     GoneUnsaid,
     /// A query from a bookmark does not count what was evicted before it read the directory.

@@ -168,8 +168,10 @@ impl Directory {
 
     /// Returns the place of every entry.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
-        let words =
-            self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
+        // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
+        // the head of the record there.
+        let load = |word: &AtomicU64| word.load(weaken(Ordering::Acquire, Fault::ListedRelaxed));
+        let words = self.lines.iter().flat_map(|line| &line.0).map(load);
         words.filter(|&word| word > TOMBSTONE).map(|word| self.place(word))
     }
 
