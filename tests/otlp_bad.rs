@@ -125,7 +125,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             "an odd trace id",
             Traces,
             beside(span(json!({ "traceId": "5b8" }))),
-            one_bad("traceId: \"5b8\" is no even number"),
+            one_bad("traceId: \"5b8\" is not an even number"),
         ),
         (
             "no hexadecimal trace id",
@@ -216,7 +216,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             "bytes that are no base64",
             Traces,
             beside(span(json!({ "attributes": [{ "key": "a", "value": { "bytesValue": "*" } }] }))),
-            one_bad("no base64"),
+            one_bad("not valid base64"),
         ),
         (
             "duplicate attributes",
@@ -284,7 +284,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             Read {
                 records: 1,
                 rejected: 4,
-                why: "resource: something else instead of an object (2)",
+                why: "resource: a value of another type instead of an object (2)",
             },
         ),
         (
@@ -467,7 +467,7 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
                 of_records(&[&record]),
             ]
             .concat(),
-            Read { records: 1, rejected: 1, why: "schemaUrl is no UTF-8" },
+            Read { records: 1, rejected: 1, why: "schemaUrl is not valid UTF-8" },
         ),
         (
             "a damaged scope beside a good one",
