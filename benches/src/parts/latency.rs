@@ -1,4 +1,4 @@
-//! What a push costs its producer.
+//! Measures what a push costs its producer.
 
 use super::{Options, check};
 use crate::clock::{Quantiles, Ticks};
@@ -10,7 +10,7 @@ use crate::workload::{Logs, Metrics, Traces, Workload};
 use slipring::Store;
 use std::time::Duration;
 
-/// Pushes a second that the open loop offers.
+/// The pushes per second that each producer offers in the open loop.
 const OFFERED: f64 = 1e6;
 
 const CLOCK: &str = "the clock";
@@ -34,10 +34,10 @@ fn all<W: Workload>() -> [Timed; 4] {
     ]
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let table = |name, title| {
-        Table::new(name, title, "ns", Better::Less).along("quantile").plainly(&[CLOCK])
+        Table::new(name, title, "ns", Better::Less).along("quantile").uncompared(&[CLOCK])
     };
     let mut closed = table("latency-closed", "A push, timed from its beginning (closed loop)").noting(format!(
         "Beside readers: two threads look traces up, with {} µs between two lookups. Beside a sleeping reader: it stays \
