@@ -1,36 +1,36 @@
-//! Who calls whom: the shop's operations, and what each of them does in turn.
+//! The shop's operations, and the steps of each.
 
 use crate::service::Service::{self, *};
 
-/// What a service offers.
+/// An operation of a service.
 pub(crate) struct Operation {
     pub service: Service,
     pub via: Via,
-    /// `METHOD /route`, `package.Service/Method`, a topic, or the name of a job.
+    /// The name: `METHOD /route`, `package.Service/Method`, a topic, or the name of a job.
     pub name: &'static str,
-    /// What half of its runs stay below on their own account, in microseconds.
+    /// The median of its own duration, without its steps, in microseconds.
     pub micros: f64,
-    /// How many in ten thousand fail on their own account.
+    /// The number of runs out of ten thousand that fail by themselves.
     pub failures: u16,
     pub steps: &'static [Step],
 }
 
-/// How an operation is reached.
+/// How an operation is invoked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     Http,
     Rpc,
     Queue,
-    /// By itself, from time to time.
+    /// By a timer.
     Timer,
 }
 
-/// Something that an operation asks of what is not one of the shop's services.
+/// A call to a dependency outside of the shop's services.
 pub(crate) struct Outside {
     pub peer: Peer,
     /// `OPERATION namespace.collection`, or an HTTP method.
     pub name: &'static str,
-    /// The statement, or the URL.
+    /// The statement or the URL.
     pub text: &'static str,
     pub micros: f64,
     pub failures: u16,
@@ -43,7 +43,7 @@ pub(crate) enum Peer {
     Http,
 }
 
-/// A part of an operation, within its process, that is worth a span.
+/// A part of an operation within its process that has a span of its own.
 pub(crate) struct Work {
     pub name: &'static str,
     pub micros: f64,
@@ -54,13 +54,14 @@ pub(crate) struct Work {
 #[derive(Clone, Copy)]
 pub(crate) struct Step {
     pub what: What,
-    /// How often it's done: from, to.
+    /// The minimum and the maximum number of repetitions.
     pub times: (u8, u8),
-    /// In how many runs of ten thousand it's done at all.
+    /// The number of runs out of ten thousand that include the step.
     pub chance: u16,
-    /// Begins together with the step before, rather than after it; so do its repetitions.
+    /// Whether the step, and each of its repetitions, begins together with the previous step
+    /// instead of after it.
     pub beside: bool,
-    /// Its failure is the operation's.
+    /// Whether its failure fails the operation.
     pub needed: bool,
 }
 
@@ -110,7 +111,7 @@ impl Step {
     }
 }
 
-/// What sets off a trace, with how often it does. A few make up most of the traffic.
+/// The operations that begin a trace, with their weights. A few make up most of the traffic.
 #[rustfmt::skip] // A table.
 pub(crate) static ROOTS: &[(&Operation, u64)] = &[
     (&HEALTH, 240),
@@ -189,7 +190,7 @@ static ASSET_CACHE: Outside = Outside {
     failures: 1,
 };
 
-// What the pages call.
+// The services that the pages call.
 
 const fn rpc(
     service: Service,
@@ -271,7 +272,7 @@ static NEIGHBOURS: Outside =
 static GET_ADS: Operation = rpc(Ad, "shop.Ad/GetAds", 500.0, &[ask(&AD_READ).chance(8000)]);
 static AD_READ: Outside = redis("SRANDMEMBER ad.campaigns", "SRANDMEMBER campaigns:{category} 3");
 
-// The way of an order.
+// The processing of an order.
 
 static PLACE_ORDER: Operation = rpc(
     Checkout,
@@ -389,7 +390,7 @@ static LEDGER_TOTAL: Outside = postgres(
     1_000.0,
 );
 
-// Jobs that no visitor sets off.
+// Jobs that timers start.
 
 static RECONCILE: Operation = Operation {
     service: Accounting,
@@ -417,7 +418,7 @@ static REINDEX: Operation = Operation {
     failures: 10,
     steps: &[call(&LIST_PRODUCTS), work(&CATEGORY)],
 };
-/// A tree of categories, gone down: these traces nest deeper than any other.
+/// A traversal of the tree of categories: these traces nest deepest.
 static CATEGORY: Work = Work {
     name: "index category",
     micros: 900.0,

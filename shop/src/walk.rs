@@ -13,19 +13,18 @@ use crate::semantics;
 use crate::service::Service;
 use crate::visit::Visit;
 
-/// From this many spans on, a trace begins no further steps. A step under way opens two more at
-/// most.
+/// A trace with this many spans begins no further steps. A step in progress opens at most two more.
 const ENOUGH: usize = 98;
-/// How often a call is tried.
+/// The maximum number of attempts of a call.
 const TRIES: u8 = 3;
 
 // Bits of `Span::flags`.
 const SAMPLED: u32 = 0x001;
-/// It's known whether the parent is remote.
+/// Says that `REMOTE` is meaningful: whether the parent is remote is known.
 const KNOWN: u32 = 0x100;
 const REMOTE: u32 = 0x200;
 
-/// One trace in the making.
+/// A trace that is being generated.
 pub(crate) struct Walk<'a> {
     fleet: &'a Fleet,
     ids: &'a mut Ids,
@@ -39,14 +38,14 @@ pub(crate) struct Walk<'a> {
     opened: usize,
 }
 
-/// A span that has not ended.
+/// An open span.
 struct Open<'a> {
     instance: &'a Instance,
     span: Draft<'a>,
     events: Vec<SpanEvent>,
 }
 
-/// What is known of a span before it ends.
+/// The fields of a span that are known before it ends.
 struct Draft<'a> {
     source: &'a Source,
     span_id: SpanId,
@@ -59,7 +58,7 @@ struct Draft<'a> {
     links: Vec<SpanLink>,
 }
 
-/// How a step went.
+/// The outcome of a step.
 struct Done {
     end: u64,
     failure: Option<&'static Failure>,
@@ -76,7 +75,7 @@ impl<'a> Walk<'a> {
         trouble: Option<Service>,
     ) -> Self {
         let trace_id = ids.trace();
-        // Some visitors come through a partner, whose mark travels along.
+        // Some visitors come through a partner, whose trace state is propagated.
         let trace_state =
             if rng.chance(500) { "partner=t61rcWkgMzE,shop=00f067aa0ba902b7" } else { "" };
         Self {
@@ -92,14 +91,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The spans of a trace that this operation sets off now, in the order in which they end.
+    /// Generates the trace of this operation, which begins now. Returns its spans in the order in
+    /// which they end.
     pub fn run(mut self, root: &'static Operation, now: u64) -> Vec<Span> {
         self.serve(root, now, None);
         self.spans.sort_by_key(Span::end_unix_nanos);
         self.spans
     }
 
-    /// The callee's side of an operation.
+    /// Runs the callee's side of an operation.
     fn serve(&mut self, operation: &'static Operation, at: u64, parent: Option<SpanId>) -> Done {
         let instance = self.fleet.pick(operation.service, self.rng);
         let kind = match operation.via {
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
         self.rng.chance(if in_trouble { 1_500 } else { operation.failures })
     }
 
-    /// One step after the other, or beside it, until one fails that is needed.
+    /// Runs the steps, one after the other or in parallel, until a required one fails.
     fn steps(&mut self, steps: &'static [Step], open: &mut Open<'a>, at: u64) -> Done {
         let (mut began, mut end) = (at, at);
         for step in steps {
@@ -167,7 +167,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The caller's side of an operation: a span for each try, each linked to the one before.
+    /// Runs the caller's side of an operation, with a span for each attempt, each linked to the
+    /// previous one.
     fn call(&mut self, operation: &'static Operation, caller: &Open<'a>, mut at: u64) -> Done {
         let mut before = None;
         for attempt in 1..=TRIES {
@@ -187,7 +188,7 @@ impl<'a> Walk<'a> {
             before = Some(open.span.span_id);
             self.close(open, &done);
             if !done.again || attempt == TRIES || self.opened >= ENOUGH {
-                // Who called the caller does not try again what was tried enough here.
+                // The caller's own caller does not retry a call that was retried here.
                 return Done { again: false, ..done };
             }
             at = done.end + self.nanos(5_000.0 * f64::from(attempt));
@@ -195,7 +196,8 @@ impl<'a> Walk<'a> {
         unreachable!("the last try returns")
     }
 
-    /// Hands a message to the broker; whoever takes it does so later, and nobody waits.
+    /// Publishes a message to the broker. The consumer processes it later, and the producer does
+    /// not wait.
     fn publish(&mut self, operation: &'static Operation, caller: &Open<'a>, at: u64) -> Done {
         let mut open = self.open_in(caller, Library::Messaging, SpanKind::Producer, at);
         open.span.name = "send orders";
@@ -208,13 +210,13 @@ impl<'a> Walk<'a> {
         done
     }
 
-    /// Asks a database, a cache, or somebody else's service.
+    /// Calls a database, a cache, or an external service.
     fn ask(&mut self, outside: &'static Outside, caller: &Open<'a>, at: u64) -> Done {
         let library = if outside.peer == Peer::Http { Library::Http } else { Library::Database };
         let mut open = self.open_in(caller, library, SpanKind::Client, at);
         let end = at + self.nanos(outside.micros);
         let failure =
-            self.rng.chance(outside.failures).then(|| Failure::outside(outside, self.rng));
+            self.rng.chance(outside.failures).then(|| Failure::of_outside(outside, self.rng));
         if let Some(failure) = failure {
             open.events.push(failure.event(caller.instance.service, end, self.rng));
         }
@@ -278,7 +280,7 @@ impl<'a> Walk<'a> {
             None if span.parent_span_id.is_none() && self.rng.chance(1_000) => (StatusCode::Ok, ""),
             None => (StatusCode::Unset, ""),
         };
-        // Some of the libraries keep few attributes, and say how many they left out.
+        // Some libraries limit the number of attributes, and count those that they dropped.
         let dropped = if self.rng.chance(50) { 2 } else { 0 };
         let ended = Span::builder()
             .source(span.source)
@@ -324,7 +326,7 @@ fn library(via: Via) -> Library {
     }
 }
 
-/// The event of having gone on without something that is not needed.
+/// Returns the event that records that an optional step failed.
 fn without(failure: &Failure, time: u64) -> SpanEvent {
     let attributes =
         [("error.type", Value::from(failure.kind)), ("app.fallback", "default".into())];
