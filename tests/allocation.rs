@@ -1,7 +1,7 @@
-//! Memory that the system does not give: a store that can't be built says so, one whose index can't
-//! grow looks through what is not indexed, and catches up when there is some again.
+//! Failed allocations. A store that cannot be built returns an error. A store whose index cannot
+//! grow scans its unindexed records, and catches up once memory is available.
 //!
-//! One test, because the allocator is the whole process's.
+//! This is one test, because the allocator belongs to the whole process.
 
 use slipring::error::BuildError;
 use slipring::{Key, Signal, Store};
@@ -76,7 +76,7 @@ fn sample(key: u64) -> Sample {
 }
 
 #[test]
-fn what_the_system_does_not_give() {
+fn failed_allocations_are_reported_and_indexing_catches_up() {
     a_store_without_memory_is_not_built();
     an_index_needs_no_memory_once_the_store_is_built();
 }

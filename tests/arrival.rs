@@ -1,4 +1,4 @@
-//! Arrival order over several shards, and how they share the capacity.
+//! Arrival order across shards, and the shards' use of the capacity.
 
 mod support;
 
@@ -46,7 +46,7 @@ fn one_producer_fills_all_shards_evenly() {
 }
 
 #[test]
-fn a_full_ring_rejects_or_hands_back() {
+fn a_push_into_a_full_ring_returns_the_record() {
     let census = Census::new();
     let builder =
         Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0).manual();
@@ -125,7 +125,7 @@ fn extend_takes_any_iterator() {
 }
 
 #[test]
-fn what_is_too_large_is_handed_back_alone() {
+fn only_records_that_are_too_large_are_returned() {
     use slipring::error::Rejection;
     use slipring::{LogRecord, Signal as _};
 

@@ -1,4 +1,4 @@
-//! Bookmarks, cursors and followers while records come and go.
+//! Bookmarks, cursors and followers while records are pushed and evicted.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn numbers(answer: &slipring::query::Answer<Counted>) -> Vec<u64> {
 }
 
 #[test]
-fn what_is_evicted_between_pages_is_counted() {
+fn records_evicted_between_pages_are_counted() {
     for shards in [1, 3] {
         let (census, store) = store(30, shards);
         push(&store, &census, 0..30);
@@ -47,7 +47,7 @@ fn what_is_evicted_between_pages_is_counted() {
 }
 
 #[test]
-fn pages_of_the_newest_end_where_eviction_has_got_to() {
+fn pages_of_the_newest_end_at_the_oldest_record_held() {
     let (census, store) = store(30, 1);
     push(&store, &census, 0..30);
     let page = store.query().key("key", 1u64).limit(5).collect().unwrap();
@@ -65,7 +65,7 @@ fn pages_of_the_newest_end_where_eviction_has_got_to() {
 }
 
 #[test]
-fn two_bookmarks_have_a_difference() {
+fn records_between_two_bookmarks_can_be_queried() {
     let (census, store) = store(100, 2);
     push(&store, &census, 0..10);
     let first = store.bookmark();
@@ -82,7 +82,7 @@ fn two_bookmarks_have_a_difference() {
 }
 
 #[test]
-fn a_limit_bounds_what_is_given_and_the_bookmark_goes_on_there() {
+fn a_limit_bounds_an_answer_and_its_bookmark_continues_there() {
     let (census, store) = store(100, 3);
     push(&store, &census, 0..50);
     let (mut bookmark, mut all) = (store.beginning(), Vec::new());
@@ -180,7 +180,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
 }
 
 #[test]
-fn a_follower_waits_for_what_it_asks_for_only() {
+fn a_follower_wakes_only_for_records_that_match() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(100).build().unwrap();
     let mut follower = store.follow(|query| query.key("key", 1u64)).unwrap();

@@ -1,4 +1,4 @@
-//! What builders write is what prost would: each field, with every value that it may have.
+//! Builders encode what prost encodes: each field, with every value that it may have.
 #![cfg(feature = "otlp")]
 
 use proptest::collection::vec;
@@ -431,7 +431,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn spans_are_what_was_built(
+    fn built_spans_decode_to_what_was_set(
         shared in resource_and_scope(),
         parts in (trace_id(), span_id(), span_id(), text(), small(), text(), 0..6_i32, whole(), whole()),
         lists in (attributes(), vec(event(), 0..3), vec(link(), 0..3)),
@@ -491,7 +491,7 @@ proptest! {
     }
 
     #[test]
-    fn logs_are_what_was_built(
+    fn built_logs_decode_to_what_was_set(
         shared in resource_and_scope(),
         times in (whole(), whole()),
         severity in prop_oneof![Just(0), Just(-1), Just(i32::MIN), Just(i32::MAX), 1..25_i32],
@@ -531,7 +531,7 @@ proptest! {
     }
 
     #[test]
-    fn points_are_what_was_built(
+    fn built_points_decode_to_what_was_set(
         shared in resource_and_scope(),
         of in (text(), text(), text(), attributes()),
         measured in measured(),
@@ -571,7 +571,7 @@ proptest! {
 /// Builders write no record that cannot be read: values that nest too deep are left empty from
 /// there on.
 #[test]
-fn a_builder_writes_nothing_that_nests_too_deep() {
+fn builders_leave_out_values_that_nest_too_deep() {
     let deep = (0..500).fold(Value::from(7), |inner, depth| match depth % 2 {
         0 => Value::Map(Attributes::from([("a", inner)])),
         _ => Value::Array([inner].into()),

@@ -1,4 +1,5 @@
-//! Records are the bytes they came in: held against prost's decoding, kept whole, let go in time.
+//! Records keep the bytes that they arrived in. The views of these bytes agree with prost's
+//! decoding, the bytes are kept unchanged, and they are freed in time.
 #![cfg(feature = "otlp")]
 
 #[path = "support/corpus.rs"]
@@ -110,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_bytes_mean_what_prost_makes_of_them(record in soup(4)) {
+    fn views_read_what_prost_decodes(record in soup(4)) {
         let span = [field(1, IDS[0]), field(2, IDS[1]), record.clone()].concat();
         same::<trace::Span>(Kind::Traces, &span, in_scope);
         same::<trace::Span>(Kind::Traces, &record, in_scope);
@@ -122,14 +123,14 @@ proptest! {
     }
 
     #[test]
-    fn no_request_makes_it_panic(body in soup(6), kind in 0..3_usize) {
+    fn no_request_makes_the_reader_panic(body in soup(6), kind in 0..3_usize) {
         views::same_records([Kind::Traces, Kind::Logs, Kind::Metrics][kind], &body);
     }
 }
 
 /// Where nothing was rejected, bytes come out as they went in; what nobody knows is kept.
 #[test]
-fn what_comes_out_is_what_came_in_byte_for_byte() {
+fn requests_are_written_back_byte_for_byte() {
     let unknown = [0xf8, 0x7f, 1];
     let span = [field(1, IDS[0]), field(2, IDS[1]), field(5, b"name"), unknown.to_vec()].concat();
     let resource = [field(1, &field(1, &field(1, b"key"))), field(100, b"new")].concat();
@@ -160,7 +161,7 @@ fn what_comes_out_is_what_came_in_byte_for_byte() {
 }
 
 #[test]
-fn the_corpus_comes_out_byte_for_byte() {
+fn the_corpus_is_written_back_byte_for_byte() {
     for (name, kind) in
         [("shop_traces", Kind::Traces), ("shop_logs", Kind::Logs), ("shop_metrics", Kind::Metrics)]
     {
@@ -218,7 +219,7 @@ fn a_kept_error_does_not_pin_its_request() {
 }
 
 #[test]
-fn a_detached_record_is_equal_and_alone() {
+fn a_detached_record_is_equal_and_shares_no_bytes() {
     let body = bytes::Bytes::from(mostly_well(100));
     let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
     telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
@@ -241,7 +242,7 @@ fn a_detached_record_is_equal_and_alone() {
 /// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their
 /// request; copies do not.
 #[test]
-fn what_is_held_for_long_can_be_detached() {
+fn long_lived_records_can_be_detached() {
     let body = bytes::Bytes::from(mostly_well(100));
     let logs: Store<LogRecord> = Store::builder().capacity(200).shards(1).manual().build().unwrap();
     let evictions = logs.evictions(4_000).unwrap();

@@ -1,5 +1,6 @@
-//! Keys, clones, drops, predicates, hooks and wakers that push, query, poll, panic and drop handles
-//! at any moment: nothing hangs, nothing is lost, and nothing is left behind.
+//! User code (keys, clones, drops, predicates, hooks and wakers) that pushes, queries, polls,
+//! panics and drops handles at any moment. Nothing hangs, no record is lost, and no memory is
+//! leaked.
 #![cfg(feature = "async")]
 
 mod support;
@@ -224,7 +225,7 @@ fn run_wild(seed: u64) {
 }
 
 #[test]
-fn foreign_code_may_do_anything_at_any_moment() {
+fn user_code_may_call_the_store_panic_and_drop_handles_anywhere() {
     let seeds =
         std::env::var("SLIPRING_SEEDS").map_or(48, |seeds| seeds.parse().expect("it is a number"));
     static SEED: AtomicU64 = AtomicU64::new(0);

@@ -1,6 +1,6 @@
-//! What a request makes the library allocate grows with its bytes, not with their square.
+//! The bytes that the library allocates for a request grow linearly with the request's bytes.
 //!
-//! Allocated bytes are counted, not time: they are the same on every machine.
+//! Allocated bytes are measured instead of time, because they are the same on every machine.
 #![cfg(feature = "otlp")]
 
 #[path = "support/protobuf.rs"]

@@ -46,7 +46,7 @@ fn is_freed_soon(freed: &Arc<()>) -> bool {
 }
 
 #[test]
-fn dropped_inside_another_stores_visit_it_ends_when_that_is_over() {
+fn a_store_dropped_inside_another_stores_visit_ends_after_the_visit() {
     for manual in [true, false] {
         let (census, others) = (Census::new(), Census::new());
         let (around, position) = other(&others);
@@ -65,7 +65,7 @@ fn dropped_inside_another_stores_visit_it_ends_when_that_is_over() {
 }
 
 #[test]
-fn dropped_inside_a_visit_that_panics_it_ends_all_the_same() {
+fn a_store_dropped_inside_a_visit_that_panics_ends() {
     let (census, others) = (Census::new(), Census::new());
     let (around, position) = other(&others);
     let (store, seen, freed) = store_that_keeps_itself(&census, true);
@@ -80,7 +80,7 @@ fn dropped_inside_a_visit_that_panics_it_ends_all_the_same() {
 }
 
 #[test]
-fn dropped_inside_a_hook_it_ends_when_the_step_is_over() {
+fn a_store_dropped_inside_a_hook_ends_after_the_step() {
     for manual in [true, false] {
         let (census, others) = (Census::new(), Census::new());
         let builder = Store::<Counted>::builder().capacity(1).shards(1);
@@ -98,7 +98,7 @@ fn dropped_inside_a_hook_it_ends_when_the_step_is_over() {
 }
 
 #[test]
-fn dropped_inside_each_others_ends_many_stores_end() {
+fn stores_dropped_inside_each_others_shutdown_end() {
     const STORES: usize = 500;
     let (census, others) = (Census::new(), Census::new());
     let mut freed = Vec::new();
@@ -120,7 +120,7 @@ fn dropped_inside_each_others_ends_many_stores_end() {
 }
 
 #[test]
-fn dropped_while_a_visit_waits_for_another_thread_it_ends_there() {
+fn a_store_dropped_on_another_thread_during_a_visit_ends_on_that_thread() {
     let (census, others) = (Census::new(), Census::new());
     let (around, position) = other(&others);
     let (store, seen, freed) = store_that_keeps_itself(&census, true);

@@ -1,7 +1,7 @@
-//! Memory: what the statistics say is what the allocator gave, a push allocates nothing, and
-//! nothing is left behind.
+//! Memory: the statistics agree with the allocator, a push allocates nothing, and no memory is
+//! leaked.
 //!
-//! One test at a time, because the counting allocator is the whole process's.
+//! The tests run one at a time, because the counting allocator belongs to the whole process.
 
 use shop::Shop;
 use shop::fixed::{FixedLogs, FixedSpans};
@@ -236,7 +236,7 @@ fn requests_are_counted_as_they_are_held() {
 
 /// Stores are large beside the chunks that this thread has begun: those belong to no store.
 #[test]
-fn memory_is_what_was_asked_for() {
+fn statistics_agree_with_the_allocator() {
     statistics_agree::<Span>(3_000, "spans", Shop::trace);
     statistics_agree::<LogRecord>(5_000, "logs", |shop| shop.request().logs);
     statistics_agree::<MetricPoint>(10_000, "metrics", Shop::metrics);

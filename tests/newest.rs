@@ -1,5 +1,5 @@
-//! What a store of several shards keeps: the newest records, to within some runs, whatever happened
-//! before.
+//! A store with several shards keeps the newest records, up to a deviation of some runs, whatever
+//! happened before.
 
 use proptest::prelude::*;
 use slipring::{LogRecord, Position, Store};
@@ -127,7 +127,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_stall_the_newest_are_kept(
+    fn the_newest_records_are_kept_after_any_stall(
         shards in 1..=7usize,
         each in 1_000..3_000usize,
         producers in 1..=4usize,

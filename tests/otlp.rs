@@ -1,4 +1,4 @@
-//! OTLP in and out, over real telemetry and the protocol's own examples.
+//! OTLP requests are read and written, for real telemetry and the protocol's own examples.
 #![cfg(feature = "otlp")]
 
 #[path = "support/corpus.rs"]
@@ -49,7 +49,7 @@ fn check_keys<T: Signal>(store: &Store<T>, index: &str, truth: &Json, distinct: 
 }
 
 #[test]
-fn spans_are_what_was_counted_independently() {
+fn spans_agree_with_an_independent_count() {
     for file in ["shop_traces.jsonl", "train_traces.jsonl", "train_traces_redelivered.jsonl"] {
         let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
         let store = telemetry.traces();
@@ -67,7 +67,7 @@ fn spans_are_what_was_counted_independently() {
 }
 
 #[test]
-fn logs_are_what_was_counted_independently() {
+fn logs_agree_with_an_independent_count() {
     for file in ["shop_logs.jsonl", "train_logs.jsonl"] {
         let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
         let store = telemetry.logs();
@@ -89,7 +89,7 @@ fn logs_are_what_was_counted_independently() {
 }
 
 #[test]
-fn points_are_what_was_counted_independently() {
+fn points_agree_with_an_independent_count() {
     let file = "shop_metrics.jsonl";
     let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
     let store = telemetry.metrics();
@@ -103,7 +103,7 @@ fn points_are_what_was_counted_independently() {
 
 /// One shard of default capacity, filled by one thread: exactly the newest are there.
 #[test]
-fn of_a_file_that_is_too_large_the_newest_remain() {
+fn the_newest_records_of_a_large_file_are_kept() {
     let Some(requests) = requests("shop_traces.jsonl") else { return };
     let store: Store<Span> = Store::builder().shards(1).build().unwrap();
     let spans: Vec<Span> = requests.into_iter().flat_map(|request| request.spans).collect();
@@ -257,7 +257,7 @@ fn sorted<T: serde::Serialize>(records: &[T]) -> Vec<String> {
 }
 
 #[test]
-fn what_goes_in_comes_out_equal() {
+fn records_are_written_and_read_back_equal() {
     let Some(examples) = corpus::path("golden/opentelemetry-proto") else { return };
     let files = std::fs::read_dir(examples)
         .unwrap()

@@ -1,5 +1,5 @@
-//! Bad OTLP requests: what can be read is read, the rest is counted with a reason, and nothing else
-//! is disturbed.
+//! Bad OTLP requests: valid records are read, invalid ones are counted with a reason, and nothing
+//! else is affected.
 #![cfg(feature = "otlp")]
 
 use serde_json::{Value as Json, json};
@@ -7,8 +7,8 @@ use slipring::otlp::{Encoding, Kind, Request, write};
 use slipring::span::SpanEvent;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
-/// What a request should come to: how many records, how many rejected, and words of the reason or
-/// the error.
+/// The expected result of a request: the numbers of read and rejected records, and words of the
+/// reason or the error.
 #[derive(Debug)]
 enum Expected {
     Read { records: usize, rejected: u64, why: &'static str },
@@ -24,7 +24,7 @@ fn good() -> Json {
     json!({ "traceId": TRACE, "spanId": SPAN, "name": "good" })
 }
 
-/// A good span with other fields.
+/// Returns a good span with these fields replaced.
 fn span(fields: Json) -> Json {
     let mut span = good();
     span.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -45,7 +45,7 @@ fn metrics(metrics: &[Json]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// One good span and a bad one.
+/// Returns a request with a bad span and a good one.
 fn beside(bad: Json) -> Vec<u8> {
     spans(&[bad, good()])
 }
@@ -354,7 +354,7 @@ fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
     ]
 }
 
-/// A field of protobuf: its number, and bytes.
+/// Encodes a length-delimited field in protobuf.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut written = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -505,7 +505,7 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
 }
 
 #[test]
-fn each_bad_request_is_answered_as_it_should_be() {
+fn each_bad_request_is_rejected_with_its_reason() {
     let telemetry = Telemetry::builder().build().unwrap();
     let cases = [(Encoding::Json, json_cases()), (Encoding::Protobuf, protobuf_cases())];
     let mut count = 0;
@@ -565,20 +565,16 @@ fn reasons_are_bounded_and_records_are_all_counted() {
     assert_eq!(all.reasons().map(|(_, records)| records).sum::<u64>(), 16);
 }
 
-/// What comes in by one encoding goes out by the other: values nest no deeper than both can carry,
-/// and doubles stay what they are.
+/// Values survive a change of encoding: they nest no deeper than both encodings can carry, and
+/// doubles keep their bits.
 #[test]
-fn either_encoding_carries_what_the_other_brought() {
+fn values_survive_a_change_of_encoding() {
     let nested =
         |depth: u32| (0..depth).fold(Value::Bool(true), |value, _| Value::Array([value].into()));
     for depth in [0, 31, 32, 33, 45, 60] {
         let log = LogRecord::builder().body(&nested(depth)).build();
         let kept = log.body().is_some_and(|body| body == nested(depth));
-        assert_eq!(
-            kept,
-            depth <= 32,
-            "what lies deeper than readers follow is left empty: {depth}"
-        );
+        assert_eq!(kept, depth <= 32, "a value that nests too deep is left empty: {depth}");
         for encoding in [Encoding::Protobuf, Encoding::Json] {
             let read = Request::read(Kind::Logs, encoding, &write([&log], encoding)).unwrap();
             assert_eq!(read.logs, std::slice::from_ref(&log), "{depth} by {encoding:?}");
@@ -595,7 +591,8 @@ fn either_encoding_carries_what_the_other_brought() {
     }
 }
 
-/// Of a short request with very many records, not all are in memory beside the store.
+/// A short request with very many records is delivered in parts, so that its records are never all
+/// in memory besides the store.
 #[test]
 fn many_records_are_taken_as_they_are_read() {
     let body = of_empty_logs(200_000);
@@ -605,13 +602,13 @@ fn many_records_are_taken_as_they_are_read() {
     assert_eq!((stats.offered, stats.count), (200_000, 1_000));
     let damaged = &body[..body.len() - 1];
     assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
-    assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
+    assert_eq!(telemetry.stats().logs.offered, 200_000, "no record of a damaged request is stored");
 }
 
-/// What is too large however it is decoded is not decoded: it would take many times its bytes
-/// first.
+/// A record whose encoding is too large is rejected before it is decoded, because decoding it would
+/// take many times its bytes.
 #[test]
-fn what_is_too_large_by_its_encoding_costs_only_itself() {
+fn an_encoded_record_that_is_too_large_costs_only_itself() {
     let logs = Store::<LogRecord>::builder().max_record_bytes(10_000).build().unwrap();
     let points = Store::<MetricPoint>::builder().max_record_bytes(10_000).build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, points);
@@ -646,7 +643,7 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         |empty: Vec<Json>| json!({ "attributes": empty }),
         |resource: Json, logs: Json| json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": logs }] }] }),
     );
-    // What counts are the bytes that it has in protobuf, not those of its text.
+    // The limit applies to the record's bytes in protobuf, not to its text in JSON.
     for (body, rejected) in [
         (of_resource(json!({}), json!([log(empty(5_001)), {}])), 1),
         (of_resource(json!({}), json!([{ "body": { "stringValue": "x".repeat(10_000) } }, {}])), 1),
@@ -657,12 +654,13 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         assert_eq!(records, rejected, "{why}");
         assert!(why.contains("more than 10000 bytes; make it smaller"), "{why}");
     }
-    // Commas in a text are none, and what is long as text may be short as a record.
+    // Commas within a string do not count, and a record with a long text in JSON may be short in
+    // protobuf.
     let text = of_resource(json!({}), json!([{ "body": { "stringValue": "\",:".repeat(3_000) } }]));
     assert_eq!(take(Kind::Logs, Encoding::Json, text.to_string().as_bytes()).0, 0);
     let short = of_resource(json!({}), json!([log(empty(4_900))]));
     assert_eq!(take(Kind::Logs, Encoding::Json, short.to_string().as_bytes()).0, 0);
-    // Without a bound all of it is taken, as it was.
+    // Without a limit, all records are read.
     let body = of_resource(json!({}), json!([log(empty(5_001)), {}])).to_string();
     assert_eq!(Request::read(Kind::Logs, Encoding::Json, body.as_bytes()).unwrap().len(), 2);
     let stats = telemetry.stats();
@@ -674,7 +672,7 @@ fn of_empty_logs(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_store_rejects_is_told_with_the_rest() {
+fn records_rejected_by_a_store_are_reported_too() {
     let telemetry = Telemetry::builder().build().unwrap();
     telemetry.shutdown().unwrap();
     let mut request =

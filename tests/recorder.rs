@@ -1,4 +1,4 @@
-//! The flight recorder: spans and events of `tracing`, whole and in their traces.
+//! The flight recorder: spans and events of `tracing` are complete and in their traces.
 #![cfg(feature = "tracing")]
 
 use slipring::attribute::ValueRef;
@@ -23,7 +23,7 @@ fn only(telemetry: &Telemetry, name: &str) -> Span {
 }
 
 #[test]
-fn spans_and_events_are_whole_and_in_their_traces() {
+fn spans_and_events_are_complete_and_in_their_traces() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
         let outer = info_span!(
@@ -121,7 +121,7 @@ fn a_dump_holds_everything_and_can_be_read_back() {
 }
 
 #[test]
-fn it_never_waits_and_counts_what_found_no_room() {
+fn the_recorder_never_waits_and_counts_what_it_drops() {
     let traces = Store::builder()
         .capacity(4)
         .shards(1)
@@ -155,7 +155,7 @@ fn it_never_waits_and_counts_what_found_no_room() {
 }
 
 #[test]
-fn spans_that_are_open_are_in_a_dump_and_marked() {
+fn open_spans_are_dumped_and_marked() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
         let recorder = FlightRecorder::keeping("inner", &Telemetry::builder().build().unwrap());
@@ -207,7 +207,7 @@ async fn heat(loaf: u64) {
 }
 
 #[test]
-fn a_panic_leaves_a_dump() {
+fn a_panic_writes_a_dump() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
     let telemetry = Telemetry::builder().build().unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);

@@ -1,4 +1,4 @@
-//! Nobody waits for himself: inside a hook or a visit, what would wait for the engine returns at
+//! Re-entrant calls: inside a hook or a visit, a call that would wait for the engine returns at
 //! once.
 
 mod support;
@@ -20,7 +20,7 @@ fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
 const LONG: Duration = Duration::from_secs(3_600);
 
 #[test]
-fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
+fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
     for manual in [true, false] {
         returns(move || {
             let census = Census::new();
@@ -64,7 +64,7 @@ fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
 }
 
 #[test]
-fn a_stream_that_is_asked_inside_a_hook_does_not_stop_the_indexer() {
+fn a_stream_read_inside_a_hook_does_not_block_the_indexer() {
     returns(|| {
         let census = Census::new();
         let store: Store<Counted> = Store::builder().capacity(2).shards(1).build().unwrap();

@@ -1,4 +1,4 @@
-//! Retention by bytes, by age and by class, with threads at work.
+//! Retention by bytes, by age and by class, with concurrent threads.
 
 mod support;
 
@@ -115,7 +115,7 @@ fn bytes_are_bounded_at_every_moment() {
 /// Whatever was taken for a push that then found no slot, or for a batch of which only a part did,
 /// is given back.
 #[test]
-fn bytes_of_what_is_refused_are_given_back() {
+fn the_bytes_of_refused_records_are_released() {
     let census = Census::new();
     let each = size_of::<Counted>();
     let builder = Store::builder()
@@ -186,7 +186,7 @@ fn a_record_too_large_for_its_share_is_refused() {
 }
 
 #[test]
-fn a_push_beyond_the_bytes_waits_until_they_are_there() {
+fn a_push_beyond_the_byte_limit_waits_for_bytes() {
     let store: Store<LogRecord> =
         Store::builder().capacity(100).shards(1).spare_slots(0).max_bytes(100_000).build().unwrap();
     let first = store.push(log(90_000)).unwrap();
@@ -213,7 +213,7 @@ fn a_push_beyond_the_bytes_waits_until_they_are_there() {
 }
 
 #[test]
-fn old_records_go_though_nothing_arrives() {
+fn old_records_are_evicted_without_new_pushes() {
     const AGE: Duration = Duration::from_millis(30);
     let store: Store<LogRecord> = Store::builder().capacity(1_000).max_age(AGE).build().unwrap();
     let evictions = store.evictions(10).unwrap();
@@ -232,7 +232,7 @@ fn old_records_go_though_nothing_arrives() {
 }
 
 #[test]
-fn of_a_steady_stream_the_last_while_is_there() {
+fn a_steady_stream_is_held_for_the_maximum_age() {
     let quarter = Duration::from_secs(15);
     let builder = Store::builder().capacity(1_000).shards(1).max_age(4 * quarter).manual();
     let store: Store<LogRecord> = builder.build().unwrap();
@@ -253,7 +253,7 @@ fn of_a_steady_stream_the_last_while_is_there() {
 
 /// What came after the clock was read is not filed under that time.
 #[test]
-fn no_record_goes_too_soon() {
+fn no_record_is_evicted_too_early() {
     let (age, late) = (Duration::from_secs(10), Duration::from_secs(1));
     let store: Store<LogRecord> =
         Store::builder().capacity(100).max_age(age).manual().build().unwrap();
@@ -274,7 +274,7 @@ fn no_record_goes_too_soon() {
 }
 
 #[test]
-fn errors_outlive_the_flood() {
+fn errors_outlive_a_flood_of_other_records() {
     let store: Store<Span> =
         Store::builder().capacity(5_000).shards(4).error_class(500).build().unwrap();
     let failed = AtomicU64::new(0);
@@ -332,7 +332,7 @@ fn errors_outlive_the_flood() {
 }
 
 #[test]
-fn telemetry_is_made_of_stores_that_keep_as_they_are_told() {
+fn telemetry_passes_retention_settings_to_its_stores() {
     let logs = Store::builder().capacity(10).error_class(5).max_bytes(100_000).build().unwrap();
     let telemetry =
         Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());

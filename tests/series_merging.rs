@@ -1,4 +1,5 @@
-//! Distributions put together: what holds nothing, or only zeros, changes nothing but the zeros.
+//! Merging of distributions: empty points change nothing, and points with only zeros change only
+//! the number of zeros.
 
 use slipring::metric::{
     Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality,
@@ -138,7 +139,7 @@ fn an_empty_explicit_point_is_neutral() {
 }
 
 #[test]
-fn a_bound_that_is_no_number_is_not_known() {
+fn infinite_extremes_count_as_unknown() {
     let infinite = Histogram {
         min: Some(f64::INFINITY),
         max: Some(f64::NEG_INFINITY),
@@ -148,7 +149,7 @@ fn a_bound_that_is_no_number_is_not_known() {
 }
 
 #[test]
-fn only_zeros_change_neither_the_scale_nor_what_is_above() {
+fn points_with_only_zeros_leave_the_scale_and_the_buckets_unchanged() {
     let fine: PointValue = exponential(5, 212, &[100], 0, 0.0).into();
     let alone = series(Temporality::Delta, vec![fine.clone()]);
     for scale in [-10, 0, 5, 20] {
@@ -165,7 +166,7 @@ fn only_zeros_change_neither_the_scale_nor_what_is_above() {
 }
 
 #[test]
-fn the_wider_zero_bucket_takes_what_lies_in_it() {
+fn the_wider_zero_bucket_absorbs_the_buckets_within_it() {
     // Scale 0: (1, 2], (2, 4], (4, 8], (8, 16].
     let narrow: PointValue = exponential(0, 0, &[4, 4, 0, 8], 0, 0.0).into();
     let at = |threshold| {

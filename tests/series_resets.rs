@@ -1,4 +1,4 @@
-//! When a counter has started anew, and when another writer only says the same of itself.
+//! Resets of counters, and several writers of one series.
 
 use proptest::prelude::*;
 use slipring::metric::{
@@ -76,7 +76,7 @@ fn writers_that_interleave_are_told_apart_by_their_starts() {
 }
 
 #[test]
-fn one_of_two_writers_may_start_anew() {
+fn one_of_two_writers_may_reset() {
     let series = counter(&[
         (-1000.0, 0.0, 1000),
         (-500.0, 5.0, 50),
@@ -91,7 +91,7 @@ fn one_of_two_writers_may_start_anew() {
 }
 
 #[test]
-fn a_start_before_the_point_before_is_no_reset() {
+fn a_start_before_the_previous_point_is_no_reset() {
     let moved = counter(&[(0.0, 10.0, 100), (5.0, 20.0, 110), (5.0, 30.0, 120)]);
     assert_eq!(moved.rate(), Some(1.0));
     let back = counter(&[(5.0, 10.0, 100), (0.0, 20.0, 110), (0.0, 30.0, 120)]);
@@ -102,7 +102,7 @@ fn a_start_before_the_point_before_is_no_reset() {
 }
 
 #[test]
-fn starts_that_jitter_are_one() {
+fn jittering_starts_count_as_one() {
     for jitter in [0.001, 0.02, 0.4] {
         for signs in [[1.0, -1.0], [1.0, 0.0], [-1.0, -1.0]] {
             let at = |turn: i32| {
@@ -123,7 +123,7 @@ fn starts_that_jitter_are_one() {
 }
 
 #[test]
-fn a_start_after_the_point_before_is_a_reset() {
+fn a_start_after_the_previous_point_is_a_reset() {
     let series = counter(&[(0.0, 10.0, 5), (11.0, 20.0, 30), (20.5, 21.0, 31), (20.5, 22.0, 32)]);
     assert_eq!(grown(&series), 30.0 + 31.0 + 1.0);
     let at_once = counter(&[(0.0, 10.0, 5), (10.0, 20.0, 30)]);
@@ -133,7 +133,7 @@ fn a_start_after_the_point_before_is_a_reset() {
 }
 
 #[test]
-fn a_start_that_is_the_points_own_time_is_not_known() {
+fn a_start_equal_to_the_points_time_counts_as_unknown() {
     let restarted = counter(&[
         (-1000.0, 0.0, 9000),
         (-1000.0, 10.0, 9010),
@@ -153,14 +153,14 @@ fn a_start_that_is_the_points_own_time_is_not_known() {
 }
 
 #[test]
-fn without_starts_what_falls_has_started_anew() {
+fn without_starts_a_fall_is_a_reset() {
     let points = [(0.0, 100), (10.0, 110), (20.0, 3), (30.0, 5)];
     let points = points.map(|(time, value)| point(COUNTER, None, time, PointValue::Int(value)));
     assert_eq!(grown(&one(points.to_vec())), 10.0 + 3.0 + 2.0);
 }
 
 #[test]
-fn a_point_whose_time_is_not_known_takes_no_part_in_rates() {
+fn a_point_without_a_time_is_left_out_of_rates() {
     let mut points: Vec<MetricPoint> = (0..4)
         .map(|turn| point(COUNTER, Some(-5.0), f64::from(turn), PointValue::Int(turn.into())))
         .collect();
@@ -188,7 +188,7 @@ fn explicit(bounds: &[f64], counts: &[u64]) -> Histogram {
 }
 
 #[test]
-fn a_histogram_of_which_a_bucket_falls_has_started_anew() {
+fn a_falling_bucket_is_a_reset() {
     let series = one(vec![
         point(EXPLICIT, None, 0.0, explicit(&[10.0, 20.0], &[100, 0, 0])),
         point(EXPLICIT, None, 10.0, explicit(&[10.0, 20.0], &[0, 0, 150])),
@@ -242,7 +242,7 @@ proptest! {
     /// Writers with starts far apart, whose points interleave at will, grow by what each of them
     /// grows by.
     #[test]
-    fn what_writers_count_adds_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
+    fn the_counts_of_several_writers_add_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
         let mut values = [1000i64, 3, 50_000, 400];
         let mut seen = [false; 4];
         let (mut expected, mut points) = (0, Vec::new());
@@ -274,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn as_many_writers_as_points_cost_no_square() {
+fn many_writers_cost_linear_time() {
     let points = (0..200_000u64).map(|n| {
         point(COUNTER, None, 0.0, PointValue::Int(n as i64))
             .to_builder()

@@ -1,5 +1,5 @@
-//! Who calls whom, where only one side tells of it, where one side failed, and where messages lie
-//! between.
+//! The service graph: calls that only one side reports, failures of one side, and calls through
+//! messages.
 
 use slipring::attribute::Attributes;
 use slipring::span::{SpanKind, SpanLink, StatusCode};
@@ -73,7 +73,7 @@ fn kind(graph: &ServiceGraph, name: &str) -> NodeKind {
 }
 
 #[test]
-fn who_has_no_spans_is_a_virtual_node() {
+fn a_callee_without_spans_is_a_virtual_node() {
     let text = |text: &str| Value::from(text);
     /// Attributes, the node's name, and what it is.
     type Case<'a> = (&'a [(&'a str, Value)], &'a str, NodeKind);
@@ -126,7 +126,7 @@ fn who_has_no_spans_is_a_virtual_node() {
 }
 
 #[test]
-fn who_has_spans_is_no_virtual_node() {
+fn a_callee_with_spans_is_no_virtual_node() {
     let address: &[(&str, Value)] = &[("server.address", "cart:8080".into())];
     let graph = graph(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), address),
@@ -141,7 +141,7 @@ fn who_has_spans_is_no_virtual_node() {
 }
 
 #[test]
-fn a_service_whose_span_has_not_come_is_known_by_its_name() {
+fn a_service_whose_span_is_missing_is_known_by_its_name() {
     let graph = graph(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), &[("peer.service", "cart".into())]),
         span("cart", SpanKind::Server, 2, 3, 0),
@@ -151,7 +151,7 @@ fn a_service_whose_span_has_not_come_is_known_by_its_name() {
 }
 
 #[test]
-fn a_query_for_a_part_makes_no_virtual_nodes_of_the_rest() {
+fn services_outside_of_a_query_become_no_virtual_nodes() {
     let address: &[(&str, Value)] = &[("server.address", "10.0.0.1".into())];
     let store = store(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), address),
@@ -183,7 +183,7 @@ fn an_error_on_either_side_counts_once() {
 }
 
 #[test]
-fn a_consumer_is_called_by_whom_it_is_linked_to() {
+fn a_consumer_is_called_by_the_producer_that_it_links_to() {
     let link = |trace: u128, id: u64| SpanLink {
         trace_id: trace.into(),
         span_id: id.into(),
@@ -226,7 +226,7 @@ fn services_of_one_name_in_two_namespaces_are_two() {
 }
 
 #[test]
-fn a_call_whose_times_are_not_known_has_no_duration() {
+fn a_call_without_known_times_has_no_duration() {
     let unknown = span("cart", SpanKind::Server, 2, 3, 2).to_builder().start_unix_nanos(0).build();
     let graph = graph(vec![
         span("shop", SpanKind::Client, 1, 2, 0),

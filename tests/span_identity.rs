@@ -1,5 +1,5 @@
-//! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a
-//! span again. In every order of arrival.
+//! The identity of spans: both sides of a call may share an id, and at-least-once delivery repeats
+//! spans. The results are the same in every order of arrival.
 
 use slipring::span::{SpanKind, StatusCode};
 use slipring::trace::{Trace, TraceOrder};
@@ -105,7 +105,7 @@ fn the_sides_of_a_call_may_share_an_id() {
 }
 
 #[test]
-fn who_names_a_shared_id_hangs_under_its_own_service() {
+fn a_child_of_a_shared_id_belongs_to_the_span_of_its_own_service() {
     let (trace, store) = the_same_in_every_order(&[
         span("a", SpanKind::Server, 1, 0, 1, 100),
         span("a", SpanKind::Client, 2, 1, 10, 90),
@@ -123,7 +123,7 @@ fn who_names_a_shared_id_hangs_under_its_own_service() {
 }
 
 #[test]
-fn a_callee_whose_parent_is_shared_was_called_by_the_innermost() {
+fn a_callee_of_a_shared_id_belongs_to_the_innermost_span() {
     let (trace, store) = the_same_in_every_order(&[
         span("a", SpanKind::Client, 2, 0, 10, 90),
         span("b", SpanKind::Server, 2, 0, 20, 80),
@@ -134,7 +134,7 @@ fn a_callee_whose_parent_is_shared_was_called_by_the_innermost() {
 }
 
 #[test]
-fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
+fn the_inner_side_of_a_shared_root_is_no_root() {
     let (_, store) = the_same_in_every_order(&[
         span("a", SpanKind::Client, 2, 0, 10, 90),
         span("b", SpanKind::Server, 2, 0, 20, 80),
@@ -144,7 +144,7 @@ fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
 }
 
 #[test]
-fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
+fn redelivered_spans_are_one_and_the_most_complete_is_shown() {
     let early = span("a", SpanKind::Server, 1, 0, 10, 0);
     let whole = span("a", SpanKind::Server, 1, 0, 10, 50)
         .to_builder()
@@ -159,7 +159,7 @@ fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
 }
 
 #[test]
-fn spans_that_have_only_the_id_in_common_are_each_shown() {
+fn different_spans_with_one_id_are_all_shown() {
     let base = span("a", SpanKind::Internal, 1, 0, 10, 20);
     let others = [
         span("b", SpanKind::Internal, 1, 0, 10, 20),
@@ -174,7 +174,7 @@ fn spans_that_have_only_the_id_in_common_are_each_shown() {
 }
 
 #[test]
-fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
+fn many_spans_with_one_id_cost_linear_time() {
     let many = 200_000;
     let mut spans: Vec<Span> =
         (0..many).map(|n| span("a", SpanKind::Client, 2, 1, 1 + n, 1 << 30)).collect();
@@ -184,7 +184,7 @@ fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
 }
 
 #[test]
-fn times_that_are_not_known_take_no_part() {
+fn unknown_times_are_left_out_of_durations() {
     let year = 365 * 24 * 3600 * 1_000_000_000;
     let store: Store<Span> = Store::builder().manual().build().unwrap();
     let spans = [

@@ -1,5 +1,5 @@
-//! Threads of every kind at once, for some seconds (`SLIPRING_STRESS_SECONDS`), ending in
-//! conservation and the audit.
+//! Runs threads of every kind at once for some seconds (`SLIPRING_STRESS_SECONDS`), then checks
+//! that each record is accounted for and that the audit finds no breach.
 
 mod support;
 

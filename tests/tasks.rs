@@ -1,4 +1,4 @@
-//! Followers as streams, and pushes that are awaited.
+//! Followers as async streams, and awaited pushes.
 #![cfg(feature = "async")]
 
 mod support;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::{Census, Counted};
 
 #[test]
-fn a_task_waits_for_room_and_is_woken() {
+fn a_task_that_waits_for_room_is_woken() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder()
         .capacity(8)

@@ -1,5 +1,5 @@
-//! Traces: random trees delivered in any order, with losses and duplicates, against plain
-//! recomputations.
+//! Traces: random trees of spans, delivered in any order with losses and duplicates, are compared
+//! with plain recomputations.
 
 use proptest::prelude::*;
 use slipring::span::StatusCode;
@@ -122,14 +122,14 @@ fn check_path(trace: &Trace) {
 
 proptest! {
     #[test]
-    fn a_trace_comes_together_whatever_came(delivered in spans().prop_flat_map(delivery)) {
+    fn a_trace_is_assembled_from_any_subset_of_its_spans(delivered in spans().prop_flat_map(delivery)) {
         let trace = Trace::assemble(TraceId::from(TRACE), delivered.clone());
         check(&trace, &delivered);
         check_path(&trace);
     }
 
     #[test]
-    fn a_store_gives_the_same_trace_and_says_what_it_lost(
+    fn a_store_returns_the_same_trace_and_reports_losses(
         delivered in spans().prop_flat_map(delivery),
         capacity in 1usize..50,
         shards in 1usize..4,
@@ -166,7 +166,7 @@ fn at_most_partial(trace: &Trace, left: Vec<Span>) -> Trace {
 }
 
 #[test]
-fn a_chain_of_a_hundred_thousand_is_no_problem() {
+fn a_chain_of_a_hundred_thousand_spans_is_assembled() {
     let chain =
         (0..100_000).map(|n| span(n + 1, (n > 0).then_some(n), n + 1, 300_001 - n)).collect();
     let trace = Trace::assemble(TraceId::from(TRACE), chain);
@@ -175,7 +175,7 @@ fn a_chain_of_a_hundred_thousand_is_no_problem() {
 }
 
 #[test]
-fn a_trace_whose_other_shard_has_let_go_is_a_part() {
+fn a_trace_with_spans_evicted_in_one_shard_is_partial() {
     let store: Store<Span> = Store::builder().capacity(1_000).shards(2).manual().build().unwrap();
     let mut on = BTreeMap::new();
     // One of the trace in each shard, and then others in the first one only.
@@ -218,7 +218,7 @@ fn two_traces() -> Store<Span> {
 }
 
 #[test]
-fn summaries_tell_what_is_newest_slowest_and_failing() {
+fn summaries_show_the_newest_slowest_and_failing_traces() {
     let store = two_traces();
     let all = store.query().traces().collect().unwrap();
     assert_eq!(all.iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>(), [8, 7]);

@@ -84,7 +84,7 @@ fn a_waker_that_panics_does_not_end_the_indexer() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_reach_who_pushes_or_steps() {
+fn a_panicking_waker_does_not_unwind_into_pushes_or_steps() {
     let census = Census::new();
     let store = manual(4);
     let mut follower = store.follow(|query| query).unwrap();
@@ -100,7 +100,7 @@ fn a_waker_that_panics_does_not_reach_who_pushes_or_steps() {
 }
 
 #[test]
-fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
+fn a_panicking_waker_of_a_waiting_push_is_counted() {
     let census = Census::new();
     let store = manual(1);
     let first = store.push(Counted::new(&census, 1, 0)).unwrap();
@@ -129,7 +129,7 @@ fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
 }
 
 #[test]
-fn a_waker_that_panics_when_dropped_does_not_reach_who_drops_a_follower() {
+fn a_panic_in_a_wakers_drop_does_not_unwind_into_a_followers_drop() {
     let store = manual(4);
     let mut follower = store.follow(|query| query).unwrap();
     let bad = Foreign::new().on_drop(panic_quietly);
@@ -182,7 +182,7 @@ fn a_waker_may_push_into_the_full_store_when_it_is_cloned() {
 }
 
 #[test]
-fn a_poll_ends_although_its_waker_pushes_what_is_not_asked_for() {
+fn a_poll_ends_although_its_waker_pushes_records_that_do_not_match() {
     let census = Census::new();
     let store = manual(8);
     let pushes = {
@@ -281,7 +281,7 @@ fn a_waker_may_drop_the_last_handle_or_try_to_shut_down() {
 }
 
 #[test]
-fn a_waiter_has_one_waker_at_the_most() {
+fn a_waiter_registers_at_most_one_waker() {
     let census = Census::new();
     let store = manual(1);
     let (one, other) = (Foreign::new(), Foreign::new());

@@ -1,5 +1,5 @@
-//! Hostile protobuf: what prost takes is taken with the same meaning, what it refuses is refused,
-//! and what comes out can be read by others.
+//! Hostile protobuf: slipring accepts what prost accepts, with the same meaning, refuses what prost
+//! refuses, and writes what other decoders can read.
 #![cfg(feature = "otlp")]
 
 #[path = "support/protobuf.rs"]
@@ -94,7 +94,7 @@ fn differential(what: &str, kind: Kind, body: &[u8]) {
 }
 
 #[test]
-fn what_is_given_twice_means_what_prost_makes_of_it() {
+fn repeated_fields_are_read_as_prost_reads_them() {
     use Kind::{Logs, Metrics, Traces};
     let resource = |name: &str| field(1, &field(1, &attribute(name, &field(1, b"x"))));
     let spans = field(2, &field(2, &span(b"")));
@@ -294,7 +294,7 @@ fn damaged_framing_is_refused_where_prost_refuses_it() {
 }
 
 #[test]
-fn no_text_is_taken_that_is_none() {
+fn invalid_utf8_is_refused() {
     let bad = b"a\xff";
     for at in [3, 5] {
         differential("in a span", Kind::Traces, &in_scope(&span(&field(at, bad))));
@@ -342,7 +342,7 @@ fn no_text_is_taken_that_is_none() {
 
 /// What is accepted at whatever depth can be read by others when it comes out, in either encoding.
 #[test]
-fn whatever_is_taken_can_be_read_by_others() {
+fn accepted_messages_can_be_read_by_other_decoders() {
     let mut taken = 0;
     for in_maps in [true, false] {
         for depth in 20..40 {
@@ -399,7 +399,7 @@ fn whatever_is_taken_can_be_read_by_others() {
 
 /// What is rewritten, since it is not regular, keeps what nobody knows, at every depth.
 #[test]
-fn unknown_fields_stay_in_what_is_rewritten() {
+fn unknown_fields_are_kept_in_rewritten_messages() {
     let unknown = number(2_000, 77);
     let shows =
         |bytes: &[u8]| bytes.windows(unknown.len()).filter(|bytes| *bytes == unknown).count();
@@ -420,7 +420,7 @@ fn unknown_fields_stay_in_what_is_rewritten() {
 /// What nothing was rejected of comes out as it came, even if a writer writes what others leave
 /// out.
 #[test]
-fn defaults_that_were_written_come_out_again() {
+fn explicit_default_values_are_kept() {
     for tag in [5, 7, 9, 10, 11] {
         let data = [field(1, &fixed64(3, 5)), number(2, 0), number(3, 0)].concat();
         let body = field(1, &field(2, &field(2, &[field(1, b"m"), field(tag, &data)].concat())));

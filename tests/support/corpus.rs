@@ -1,5 +1,5 @@
-//! Real telemetry beside the project: where `SLIPRING_CORPUS` points, or in `../shared/data`. Tests
-//! say so when it is not there.
+//! Locates real telemetry: below `SLIPRING_CORPUS`, or in `../shared/data`. Tests print a message
+//! if it is missing.
 
 use std::path::PathBuf;
 

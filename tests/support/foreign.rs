@@ -1,4 +1,4 @@
-//! A waker that does what a test tells it to when it is cloned, woken or dropped.
+//! A waker that runs a test's code when it is cloned, woken or dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

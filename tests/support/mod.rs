@@ -1,4 +1,4 @@
-//! A record that counts its drops and can be told to misbehave.
+//! A record that counts its drops and misbehaves on request.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 

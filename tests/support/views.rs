@@ -1,4 +1,4 @@
-//! Holds views against prost's decoding of the same bytes, field by field.
+//! Compares views with prost's decoding of the same bytes, field by field.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
