@@ -5,7 +5,7 @@
 use slipring::{Key, KeyBuf, LogRecord, Signal, Store, TraceId};
 use std::collections::BTreeMap;
 
-/// A record that is nothing but its key.
+/// A record that consists of its key.
 struct Sent(KeyBuf);
 
 impl Signal for Sent {
@@ -50,13 +50,13 @@ const PUBLISHED: [u64; 20] = [
     0,
 ];
 
-/// Sends the nth key 1 + n % 3 times, and asks a store everything that it says of keys.
+/// Pushes the nth key 1 + n % 3 times, and checks everything that the store returns about keys.
 fn check(what: &str, keys: Vec<KeyBuf>) {
     let times = |number: usize| 1 + number % 3;
     let wanted: BTreeMap<&KeyBuf, u64> =
         keys.iter().enumerate().map(|(number, key)| (key, times(number) as u64)).collect();
     assert_eq!(wanted.len(), keys.len(), "{what}: the list itself is of distinct keys");
-    // One shard, in which every record of one fingerprint would hang on one chain; and three.
+    // One shard, in which all records with one fingerprint would be in one chain; and three shards.
     for shards in [1, 3] {
         let store: Store<Sent> =
             Store::builder().capacity(6 * keys.len()).shards(shards).manual().build().unwrap();
@@ -89,7 +89,8 @@ fn check(what: &str, keys: Vec<KeyBuf>) {
     }
 }
 
-/// How many records a lookup showed, all of them with the key, and how many it looked at.
+/// Looks up a key. Returns the number of records shown, which must all have the key, and the number
+/// of records looked at.
 trait Lookup {
     fn showing_only(self, key: &KeyBuf) -> (usize, u64);
 }
@@ -117,7 +118,7 @@ fn bytes(parts: &[&[u8]]) -> KeyBuf {
     KeyBuf::Bytes(parts.concat().into())
 }
 
-/// Numbers that look like nothing in particular.
+/// Pseudo-random numbers.
 fn scattered(number: u64) -> u64 {
     (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -8,7 +8,7 @@ use slipring::{Key, Signal, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// Gives no more than this at once, and counts what it has given.
+/// An allocator that refuses larger allocations than this, and counts the bytes that it allocates.
 struct Scarce;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -26,10 +26,11 @@ impl Scarce {
     }
 }
 
-// SAFETY: what is given is the system allocator's; null says that there is none.
+// SAFETY: every method forwards to the system's allocator, or returns null, which reports that no
+// memory is available.
 unsafe impl GlobalAlloc for Scarce {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract is this one's.
+        // SAFETY: the caller keeps the contract of the system's allocator, which is the same.
         Self::give(layout, || unsafe { System.alloc(layout) })
     }
 
@@ -85,7 +86,7 @@ fn a_store_without_memory_is_not_built() {
     let build = || Store::<Sample>::builder().capacity(20_000).shards(2).manual().build();
     drop(build().unwrap());
     let before = BYTES.load(SeqCst);
-    // Whichever of its parts is the first that there is no memory for.
+    // The allocation that fails may be any of the store's parts.
     let (mut largest, mut failed) = (64 << 10, 0);
     let built = loop {
         LARGEST.store(largest, SeqCst);
@@ -116,9 +117,9 @@ fn an_index_needs_no_memory_once_the_store_is_built() {
         let builder = Store::<Sample>::builder().capacity(CAPACITY).shards(1);
         let store = if manual { builder.manual() } else { builder }.build().unwrap();
         let refused = REFUSED.load(SeqCst);
-        // Enough for the records' own memory, and for those that are on their way out.
+        // Enough for the records' own memory and for evicted records that are not freed yet.
         LARGEST.store(1 << 8, SeqCst);
-        // A key for each, and more keys than there ever are at a time.
+        // Each record has its own key, and there are more keys than are ever held at once.
         for key in 0..100_000 {
             store.push(sample(key)).unwrap();
         }

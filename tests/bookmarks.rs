@@ -30,7 +30,7 @@ fn records_evicted_between_pages_are_counted() {
         push(&store, &census, 0..30);
         let page = store.query().order(Order::Oldest).limit(10).collect().unwrap();
         assert_eq!(numbers(&page), (0..10).collect::<Vec<_>>());
-        // Of the fifteen that leave, some have not been shown.
+        // Some of the fifteen evicted records had not been shown.
         push(&store, &census, 30..45);
         let gone = (10..30u64)
             .filter(|&number| store.query().key("number", number).count().unwrap() == 0)
@@ -107,7 +107,7 @@ fn a_limit_bounds_an_answer_and_its_bookmark_continues_there() {
     }
 }
 
-/// They come from clients, who may send anything.
+/// Bookmarks and cursors come from clients, which may send anything.
 #[test]
 fn forged_bookmarks_and_cursors_do_no_harm() {
     let (census, store) = store(30, 2);
@@ -148,7 +148,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(1_000).shards(2).build().unwrap();
     let mut follower = store.follow(|query| query.limit(100)).unwrap();
-    let (told, said) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let listener = thread::spawn(move || {
         while let Some(news) = follower.recv().unwrap() {
             for producer in 0..3 {
@@ -156,7 +156,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
                 let own = numbers.iter().filter(|&&number| number / 20_000 == producer);
                 assert!(own.is_sorted_by(|a, b| a < b), "in its producer's order");
             }
-            told.send((numbers(&news), news.report.missed)).unwrap();
+            sender.send((numbers(&news), news.report.missed)).unwrap();
         }
     });
     let producers: Vec<_> = (0..3u64)
@@ -168,7 +168,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
     producers.into_iter().for_each(|producer| producer.join().unwrap());
     let (mut seen, mut missed) = (Vec::new(), 0);
     while seen.len() as u64 + missed < 60_000 {
-        let Ok((numbers, more)) = said.recv_timeout(Duration::from_secs(20)) else { break };
+        let Ok((numbers, more)) = receiver.recv_timeout(Duration::from_secs(20)) else { break };
         seen.extend(numbers);
         missed += more;
     }

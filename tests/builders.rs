@@ -45,7 +45,7 @@ fn double() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Empty, of other alphabets, of a length that takes two bytes to write.
+/// Texts that are empty, in other alphabets, or so long that their length takes two bytes.
 fn text() -> BoxedStrategy<Box<str>> {
     prop_oneof![
         3 => "[a-c]{0,2}".prop_map(String::into_boxed_str),
@@ -83,7 +83,7 @@ fn value() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// Names repeat.
+/// Attributes whose names may repeat.
 fn attributes() -> BoxedStrategy<Attributes> {
     vec((text(), value()), 0..4).prop_map(|attributes| attributes.into_iter().collect()).boxed()
 }
@@ -143,12 +143,13 @@ fn key_values(attributes: &[KeyValue]) -> Vec<ProtoKeyValue> {
     attributes.iter().map(one).collect()
 }
 
-/// An id's bytes; none of one that names nothing.
+/// Returns an id's bytes, or no bytes for an id of zeros.
 fn id(bytes: &[u8]) -> Vec<u8> {
     if bytes.iter().all(|byte| *byte == 0) { Vec::new() } else { bytes.to_vec() }
 }
 
-/// By what is printed, and encoded: a NaN equals itself in both, if its bits do.
+/// Compares values by their debug output and their encoding, so that a NaN equals a NaN with the
+/// same bits.
 #[track_caller]
 fn same<M: Message + Debug>(found: &M, expected: &M) {
     assert_eq!(format!("{found:?}"), format!("{expected:?}"));
@@ -187,7 +188,7 @@ fn same_source(source: &Source, (of, scope): &(Resource, Scope)) {
     assert_eq!((&source.resource().to_resource(), &source.scope().to_scope()), (of, scope));
 }
 
-/// Of an exporting request, the records come back, equal in content and bytes.
+/// Reads back the records of an export request, which must be equal in content and in bytes.
 macro_rules! comes_back {
     ($kind:ident, $records:ident, $record:expr) => {
         for encoding in [Encoding::Protobuf, Encoding::Json] {
@@ -239,7 +240,7 @@ fn buckets() -> impl Strategy<Value = Buckets> {
         .prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
 }
 
-/// What is measured, and a kind of metric that it suits.
+/// A value, and a kind of metric that it suits.
 fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
     let temporality = || {
         prop_oneof![
@@ -315,7 +316,7 @@ fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
     }
 }
 
-/// What all points have.
+/// The fields of all kinds of points.
 struct Point {
     attributes: Vec<ProtoKeyValue>,
     start_time_unix_nano: u64,
@@ -463,7 +464,7 @@ proptest! {
             dropped_attributes_count: one.dropped_attributes_count,
             flags: one.flags,
         };
-        let is_told = code != StatusCode::Unset || !status.1.is_empty();
+        let has_status = code != StatusCode::Unset || !status.1.is_empty();
         let expected = trace::Span {
             trace_id: id(&trace_id.to_bytes()),
             span_id: id(&span_id.to_bytes()),
@@ -480,7 +481,7 @@ proptest! {
             dropped_events_count: dropped.1,
             links: links.iter().map(link).collect(),
             dropped_links_count: dropped.2,
-            status: is_told.then(|| trace::Status { message: status.1.to_string(), code: status.0 }),
+            status: has_status.then(|| trace::Status { message: status.1.to_string(), code: status.0 }),
         };
         same(&span.to_proto(), &expected);
         prop_assert!(span.to_builder().build().bytes() == span.bytes());
@@ -568,8 +569,8 @@ proptest! {
     }
 }
 
-/// Builders write no record that cannot be read: values that nest too deep are left empty from
-/// there on.
+/// Builders write no record that cannot be read: a value that nests too deep is left empty from the
+/// limit on.
 #[test]
 fn builders_leave_out_values_that_nest_too_deep() {
     let deep = (0..500).fold(Value::from(7), |inner, depth| match depth % 2 {

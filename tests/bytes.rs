@@ -29,7 +29,8 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     [varint(u64::from(number << 3 | 2)), varint(bytes.len() as u64), bytes.to_vec()].concat()
 }
 
-/// A message of any fields, which by their numbers are mostly those of a record, of whatever type.
+/// Generates a message of arbitrary fields. Most have numbers that the record defines, with any
+/// wire type.
 fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
     let number = prop_oneof![9 => 1..=17_u32, 1 => 18..100_u32];
     let bytes = prop_oneof![
@@ -57,7 +58,7 @@ fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
     vec(one, 0..5).prop_map(|fields| fields.concat()).boxed()
 }
 
-/// What prost makes of a record is what our reading of it says, or both refuse it.
+/// A view of a record agrees with prost's decoding, or both refuse the record.
 fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&[u8]) -> Vec<u8>) {
     let request = Request::read(kind, Encoding::Protobuf, &wrap(record)).unwrap();
     let known = M::decode(record);
@@ -84,7 +85,7 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
     request.spans.iter().for_each(views::same_span);
     request.logs.iter().for_each(views::same_log);
     request.points.iter().for_each(views::same_metric_point);
-    // And what comes out again is the same.
+    // The record is also written back unchanged.
     let out = match kind {
         Kind::Traces => write(&request.spans, Encoding::Protobuf),
         Kind::Logs => write(&request.logs, Encoding::Protobuf),
@@ -128,7 +129,7 @@ proptest! {
     }
 }
 
-/// Where nothing was rejected, bytes come out as they went in; what nobody knows is kept.
+/// If no record is rejected, a request is written back byte for byte, including unknown fields.
 #[test]
 fn requests_are_written_back_byte_for_byte() {
     let unknown = [0xf8, 0x7f, 1];
@@ -187,7 +188,7 @@ fn source() -> Source {
     Source::new(&Resource::new([("service.name", "cart")]), &Scope::default())
 }
 
-/// A request of so many logs, of which one is an error.
+/// Returns a request of this many log records, one of which is an error.
 fn mostly_well(count: u64) -> Vec<u8> {
     let source = source();
     let log = |number: u64| {
@@ -213,7 +214,7 @@ fn a_kept_error_does_not_pin_its_request() {
     (0..2_000).for_each(|_| telemetry.logs().push(LogRecord::default()).map(drop).unwrap());
     while telemetry.logs().step() {}
     assert_eq!(telemetry.logs().query().severity_at_least(Severity::ERROR).count(), Ok(1));
-    assert!(body.is_unique(), "nobody holds the request any more");
+    assert!(body.is_unique(), "the request is still shared");
     let held = telemetry.logs().stats().data_memory_bytes - bare;
     assert!(held < 60_000, "{held}");
 }
@@ -239,8 +240,8 @@ fn a_detached_record_is_equal_and_shares_no_bytes() {
     assert_eq!(alone.body().unwrap().as_str().map(str::len), Some(1_000));
 }
 
-/// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their
-/// request; copies do not.
+/// Records from answers, from queries since a bookmark and from the stream of evictions share the
+/// bytes of their request. Detached copies do not.
 #[test]
 fn long_lived_records_can_be_detached() {
     let body = bytes::Bytes::from(mostly_well(100));
@@ -267,7 +268,7 @@ fn long_lived_records_can_be_detached() {
     assert_eq!(copies.len(), 300);
 }
 
-/// Of a long request, a record that is held keeps a piece.
+/// A held record of a long request keeps only a piece of the request.
 #[test]
 fn no_record_keeps_a_long_request() {
     let body = bytes::Bytes::from(mostly_well(1_000));
@@ -279,7 +280,7 @@ fn no_record_keeps_a_long_request() {
     assert_eq!(write(&logs, Encoding::Protobuf), body);
 }
 
-/// A resource of which a thousand small requests come is there once.
+/// A resource that a thousand small requests share is stored once.
 #[test]
 fn equal_sources_are_recognised() {
     let telemetry = Telemetry::builder().build().unwrap();

@@ -16,7 +16,7 @@ fn store_of<T: Signal>(records: Vec<T>) -> Store<T> {
     store
 }
 
-/// A part with an attribute that says where it is.
+/// Returns a part whose attribute names its level.
 fn at(level: &str) -> Attributes {
     Attributes::from([("level", level), (level, "is here")])
 }
@@ -31,8 +31,8 @@ fn source() -> Source {
 
 const NAMES: [&str; 6] = ["record", "resource", "scope", "event", "link", "exemplar"];
 
-/// Asks for each attribute, at every level and at any: a record has it where it is, if it has such
-/// a level.
+/// Queries each attribute at every level and at any level. The record must match at the attribute's
+/// own level only, if it has this level.
 macro_rules! each_level {
     ($records:expr, $has:expr) => {
         let store = store_of($records);
@@ -108,7 +108,7 @@ fn a_record_without_the_attribute_does_not_match() {
     assert_eq!(counted, [(None, 2), (Some(KeyBuf::Text("200".into())), 1)]);
 }
 
-/// Which of these values fit.
+/// Returns which of these values match.
 fn fitting(wanted: Match) -> Vec<usize> {
     let values = [
         Value::Empty,
@@ -176,7 +176,7 @@ fn severity_at_least_returns_this_severity_and_above() {
     assert_eq!(count(Severity::INFO), 3);
     assert_eq!(count(Severity::FATAL4), 1);
     assert_eq!(count(Severity(1)), 3);
-    assert_eq!(count(Severity::UNSPECIFIED), 4, "those that were not said count too");
+    assert_eq!(count(Severity::UNSPECIFIED), 4, "records without a severity count too");
     assert_eq!(count(Severity(-1)), 5);
     assert_eq!(count(Severity(25)), 0);
 }
@@ -243,7 +243,7 @@ fn a_querys_debug_output_shows_its_conditions() {
     assert!(format!("{:?}", By::<Span>::index("colour")).contains("colour"));
 }
 
-/// Two places with one name: what is not wanted must be in none of them.
+/// One name at two levels: a negated value must be at neither of them.
 #[test]
 fn a_negation_applies_to_all_values_of_a_name() {
     let resource = Source::new(&Resource::new([("code", 200)]), &scope());

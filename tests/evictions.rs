@@ -196,7 +196,7 @@ fn a_weak_handle_does_not_keep_the_store_alive() {
     assert_eq!(census.alive(), 0);
 }
 
-/// What needs no drop is not looked at when it goes, unless somebody wants to see it.
+/// Records that need no drop are not read on eviction unless a hook or a stream wants them.
 #[test]
 fn records_without_heap_memory_reach_hooks_and_streams() {
     struct Plain(u64);

@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Returns the bytes that are allocated while a request is taken and given out again.
+/// Returns the bytes that are allocated while a request is read and written back.
 fn allocated(kind: Kind, body: Vec<u8>) -> u64 {
     let body = bytes::Bytes::from(body);
     // Without a thread, everything happens here.

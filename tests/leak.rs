@@ -12,7 +12,7 @@ fn three() -> Store<Span> {
     Store::builder().capacity(3).shards(1).build().unwrap()
 }
 
-/// How many spans trace1, svc1 and svc2 have.
+/// Returns the numbers of spans of trace1, svc1 and svc2.
 fn found(store: &Store<Span>) -> (usize, usize, usize) {
     let of = |service: &str| store.query().key("service", service).count().unwrap();
     (store.query().key("trace", TraceId::from(1)).count().unwrap(), of("svc1"), of("svc2"))

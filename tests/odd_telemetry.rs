@@ -173,7 +173,7 @@ fn negative_buckets_mirror_positive_ones() {
 
 #[test]
 fn cumulative_exponential_scale_changes() {
-    // Grows, becomes coarser, grows.
+    // The scale grows, becomes coarser, and grows again.
     let points = [
         (S, 2 * S, exp(1, (0, &[]), (0, &[10, 20]), 0, 0.0).into()),
         (S, 3 * S, exp(0, (0, &[]), (0, &[35, 7]), 0, 0.0).into()),
@@ -182,7 +182,7 @@ fn cumulative_exponential_scale_changes() {
     let one = series(CE, &points);
     assert_eq!(amounts(&one), [12.0, 10.0]);
     assert_eq!(one.distribution().unwrap().count(), 22);
-    // It is finer than before: it can only have begun anew.
+    // The scale is finer than before, so the counter must have reset.
     let one = series(
         CE,
         &[
@@ -191,7 +191,7 @@ fn cumulative_exponential_scale_changes() {
         ],
     );
     assert_eq!(amounts(&one).len(), 1);
-    // Threshold raised, lowered.
+    // The zero threshold is raised, then lowered.
     let one = series(
         CE,
         &[
@@ -217,7 +217,7 @@ fn writers_with_jittering_starts_are_told_apart() {
     let mut turned = points.clone();
     turned.reverse();
     assert_eq!(sums(CUM, &turned).rate(), one.rate());
-    // Non-monotonic, interleaved.
+    // A non-monotonic sum with interleaved writers.
     let mut points = Vec::new();
     for turn in 0..10u64 {
         points.push((100, 1000 + turn * 20, if turn % 2 == 0 { 10.0 } else { 4.0 }));
@@ -229,7 +229,8 @@ fn writers_with_jittering_starts_are_told_apart() {
 
 #[test]
 fn a_start_equal_to_the_time_is_unknown() {
-    // OpenTelemetry: the first of an unknown start; then what follows counts from there.
+    // OpenTelemetry's rule: the first point with an unknown start counts nothing, and later points
+    // count from it.
     let one = sums(
         CUM,
         &[(10, 10, 1000.0), (10, 20, 1005.0), (10, 30, 1010.0), (40, 40, 7.0), (40, 50, 9.0)],
@@ -331,7 +332,7 @@ fn databases_batches_and_namespaces_in_the_service_graph() {
     .service_graph()
     .unwrap();
     assert_eq!(edges(&graph), ["shop/cart>/orders 2 0 2", "shop/cart>/users 1 0 1"]);
-    // A batch's consumer answers three producers of two namespaces, one twice linked.
+    // A batch's consumer links to three producers of two namespaces, one of them twice.
     let producer = |source: &Source, trace, id| {
         span(source, SpanKind::Producer, trace, id, 0)
             .attribute("messaging.system", "kafka")
@@ -394,9 +395,9 @@ fn redelivered_spans_are_shown_once_in_every_combination() {
                 )
             })
             .collect();
-        let told = (shown, trace.duplicates, edges(&store.query().service_graph().unwrap()));
-        assert_eq!(told.0.len(), 3);
-        assert_eq!(first.get_or_insert(told.clone()), &told, "turn {turn}");
+        let results = (shown, trace.duplicates, edges(&store.query().service_graph().unwrap()));
+        assert_eq!(results.0.len(), 3);
+        assert_eq!(first.get_or_insert(results.clone()), &results, "turn {turn}");
     }
     assert_eq!(first.unwrap().2, ["/a>/b 1 1 0"]);
 }

@@ -55,7 +55,8 @@ fn a_repeated_field_replaces_the_earlier_one() {
     );
     assert_eq!((again.rejected.records(), &again.spans), (0, &once.spans));
     assert_eq!(span(r#","name":"a","name":null"#).spans, span("").spans);
-    // What each replaces is looked for, so that there must not be many.
+    // Each repetition searches for the field that it replaces, so the number of repetitions is
+    // limited.
     let often = span(&r#","name":"a""#.repeat(100));
     assert_eq!(often.len(), 0);
     assert!(

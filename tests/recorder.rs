@@ -211,7 +211,7 @@ fn a_panic_writes_a_dump() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
     let telemetry = Telemetry::builder().build().unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);
-    // The hook is the whole process's: other tests' panics, were there any, would come here too.
+    // The panic hook belongs to the whole process, so panics of other tests would reach it too.
     recorder.dump_on_panic(&file);
     let subscriber = tracing_subscriber::registry().with(recorder.clone());
     let run =
@@ -250,7 +250,7 @@ fn a_panic_writes_a_dump() {
     assert_eq!((heat.status().code, bake.status().code), (StatusCode::Error, StatusCode::Unset));
     assert_eq!(bake.attributes().get("loaf"), Some(ValueRef::Int(7)));
 
-    // Outside of any span, on a thread that has been in some.
+    // An event outside of any span, on a thread that was in spans before.
     let outside = std::thread::spawn(|| panic!("nothing is in the oven")).join();
     drop(std::panic::take_hook());
     assert!(outside.is_err() && read().logs.last().unwrap().trace_id().is_none());

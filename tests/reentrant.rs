@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{Census, Counted};
 
-/// Panics unless this returns within a time that is long enough on any machine.
+/// Panics unless `work` returns within a time that is long enough on any machine.
 fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, came) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));

@@ -59,7 +59,7 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
-/// Runs the calls again and again until the store has wrapped ten times.
+/// Repeats the calls until the store has wrapped ten times.
 fn run(shape: Shape, operations: &[Operation]) {
     let mut pair = Pair::new(shape);
     let enough = 10 * pair.capacity() + 1;

@@ -19,7 +19,7 @@ fn log(bytes: usize) -> LogRecord {
     LogRecord::builder().body(&"x".repeat(bytes)).build()
 }
 
-/// Bytes of all blobs that there are.
+/// The bytes of all live blobs.
 static ALIVE: AtomicU64 = AtomicU64::new(0);
 
 struct Blob(Box<[u8]>);
@@ -60,7 +60,7 @@ fn bytes_are_bounded_at_every_moment() {
     const MOST: usize = 400_000;
     const LARGEST: usize = 20_000;
     const PRODUCERS: usize = 3;
-    // A quarter more, one record beyond that, and what producers have in hand.
+    // A quarter more slots, one record beyond that, and the records that producers are pushing.
     const ALIVE_MOST: usize = MOST + MOST / 4 + LARGEST + PRODUCERS * 2 * LARGEST;
     for on_full in [OnFull::Wait, OnFull::Reject] {
         let builder = Store::builder().capacity(5_000).shards(2).max_bytes(MOST).on_full(on_full);
@@ -105,15 +105,18 @@ fn bytes_are_bounded_at_every_moment() {
         let mut kept = 0;
         store.query().for_each(|_, blob| kept += blob.heap_bytes()).unwrap();
         assert!(slots + kept <= MOST, "{slots} + {kept}");
-        assert!(slots + kept + 2 * LARGEST > MOST, "no more goes than has to: {slots} + {kept}");
+        assert!(
+            slots + kept + 2 * LARGEST > MOST,
+            "more records were evicted than necessary: {slots} + {kept}"
+        );
         store.audit().unwrap();
         store.shutdown().unwrap();
         assert_eq!(ALIVE.load(Ordering::SeqCst), 0);
     }
 }
 
-/// Whatever was taken for a push that then found no slot, or for a batch of which only a part did,
-/// is given back.
+/// The bytes reserved for a push that finds no slot, or for the rejected part of a batch, are
+/// released.
 #[test]
 fn the_bytes_of_refused_records_are_released() {
     let census = Census::new();
@@ -165,7 +168,7 @@ fn bytes_of_shared_parts_are_bounded_too() {
         assert!(Instant::now() < deadline, "{} bytes are shared", shared());
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Not many more went than had to.
+    // Few more records were evicted than necessary.
     let kept = logs.len();
     assert!((3 * MOST / PART / 3..=3 * MOST / PART).contains(&kept), "{kept}");
     assert_eq!(logs.stats().evicted.total(), 1_500 - kept as u64);
@@ -227,7 +230,7 @@ fn old_records_are_evicted_without_new_pushes() {
         assert!(store.is_empty());
         assert_eq!(store.stats().evicted.age, round);
     }
-    // The thread sleeps until there is something again.
+    // The thread sleeps until there is work again.
     store.shutdown().unwrap();
 }
 
@@ -251,7 +254,7 @@ fn a_steady_stream_is_held_for_the_maximum_age() {
     }
 }
 
-/// What came after the clock was read is not filed under that time.
+/// A record that arrives after the clock was read is not filed under the time that was read.
 #[test]
 fn no_record_is_evicted_too_early() {
     let (age, late) = (Duration::from_secs(10), Duration::from_secs(1));
@@ -260,7 +263,7 @@ fn no_record_is_evicted_too_early() {
     let start = Instant::now();
     let looks = AtomicU64::new(0);
     store.step_at(|| {
-        // Between this look and the next one a second goes by, and in it a push.
+        // A second passes between this reading of the clock and the next, and a push happens in it.
         let look = looks.fetch_add(1, Ordering::Relaxed);
         if look == 0 {
             store.push(log(1)).unwrap();

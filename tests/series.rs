@@ -157,7 +157,7 @@ fn quantiles_cover_the_measures_between_two_points() {
     assert_eq!([0.25, 0.5, 0.75].map(|share| series.quantile(share).unwrap()), [15.0, 20.0, 30.0]);
     assert_eq!(rates(&series), [Some(0.4), Some(0.4)]);
     let alone = one(vec![points[0].clone()]);
-    assert_eq!(alone.quantile(0.5), Some(5.0), "one point tells what came up to it");
+    assert_eq!(alone.quantile(0.5), Some(5.0), "one point covers what was counted before it");
 
     let delta = MetricKind::Histogram { temporality: Temporality::Delta };
     let series = one(vec![

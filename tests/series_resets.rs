@@ -7,7 +7,7 @@ use slipring::metric::{
 use slipring::{MetricPoint, Resource, Scope, Source};
 
 const SECOND: u64 = 1_000_000_000;
-/// Where the tables' second 0 is.
+/// The time of the tables' second 0.
 const EPOCH: i64 = 1_760_000_000;
 
 fn nanos(seconds: f64) -> u64 {
@@ -42,7 +42,7 @@ fn one(points: Vec<MetricPoint>) -> Series {
     one.remove(0)
 }
 
-/// A counter of points `(start, time, value)`.
+/// Creates a counter with points of `(start, time, value)`.
 fn counter(points: &[(f64, f64, i64)]) -> Series {
     one(points
         .iter()
@@ -64,7 +64,7 @@ fn writers_that_interleave_are_told_apart_by_their_starts() {
     }
     let series = counter(&points);
     assert_eq!((grown(&series), series.rate()), (6.0, Some(6.0 / 35.0)));
-    // Three of them, with points of one time.
+    // Three writers, whose points have equal times.
     let three: Vec<_> = (0..4)
         .flat_map(|turn| {
             let time = f64::from(turn) * 10.0;
@@ -82,7 +82,7 @@ fn one_of_two_writers_may_reset() {
         (-500.0, 5.0, 50),
         (-1000.0, 10.0, 1001),
         (-500.0, 15.0, 51),
-        // The first one restarts at 18, while the second goes on.
+        // The first writer restarts at 18, while the second one continues.
         (18.0, 20.0, 7),
         (-500.0, 25.0, 52),
         (18.0, 30.0, 9),
@@ -96,7 +96,7 @@ fn a_start_before_the_previous_point_is_no_reset() {
     assert_eq!(moved.rate(), Some(1.0));
     let back = counter(&[(5.0, 10.0, 100), (0.0, 20.0, 110), (0.0, 30.0, 120)]);
     assert_eq!(back.rate(), Some(1.0));
-    // A replica that is seen for the first time: what it counted came before.
+    // What a replica counted before its first point is not new.
     let replica = counter(&[(-1000.0, 0.0, 50), (-500.0, 5.0, 1000), (-500.0, 15.0, 1001)]);
     assert_eq!(grown(&replica), 1.0);
 }
@@ -115,7 +115,7 @@ fn jittering_starts_count_as_one() {
     let drifting =
         (0..50).map(|turn| (f64::from(turn) * 0.001, f64::from(50 + turn), i64::from(50 + turn)));
     assert_eq!(counter(&drifting.collect::<Vec<_>>()).rate(), Some(1.0));
-    // Replicas that began within the jitter are told apart by what they count.
+    // Replicas whose starts differ by less than the jitter are told apart by their counts.
     let replicas: Vec<_> = (0..10)
         .flat_map(|turn| [(0.0, f64::from(turn + 1), 1000), (0.3, f64::from(turn + 1) + 0.5, 5)])
         .collect();
@@ -221,7 +221,7 @@ fn a_falling_bucket_is_a_reset() {
     assert_eq!(
         of([exponential(1, 2, &[5, 1], 0), exponential(0, 1, &[9], 0)]),
         (3.0, 3),
-        "a coarser scale is none"
+        "a coarser scale is no reset"
     );
 }
 
@@ -239,8 +239,8 @@ fn histograms_of_two_writers_are_told_apart() {
 }
 
 proptest! {
-    /// Writers with starts far apart, whose points interleave at will, grow by what each of them
-    /// grows by.
+    /// Writers with distant starts and interleaved points: the total increase is the sum of the
+    /// writers' increases.
     #[test]
     fn the_counts_of_several_writers_add_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
         let mut values = [1000i64, 3, 50_000, 400];
@@ -254,7 +254,7 @@ proptest! {
         prop_assert_eq!(grown(&counter(&points)), expected as f64);
     }
 
-    /// However points come, nothing panics, and rates and quantiles agree.
+    /// Points in any order cause no panic, and rates and quantiles agree.
     #[test]
     fn rates_and_quantiles_agree(
         points in prop::collection::vec((0u32..6, 0u32..40, prop::collection::vec(0u64..9, 3)), 1..40),

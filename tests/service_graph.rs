@@ -58,7 +58,7 @@ fn graph(spans: Vec<Span>) -> ServiceGraph {
     one
 }
 
-/// Caller, callee, calls, errors, calls that only the caller tells of.
+/// An edge: caller, callee, calls, errors, and calls that only the caller reports.
 fn calls(graph: &ServiceGraph) -> Vec<(&str, &str, u64, u64, u64)> {
     let call = |call: &'_ slipring::trace::ServiceCall| (call.calls, call.errors, call.unmatched);
     graph
@@ -75,7 +75,7 @@ fn kind(graph: &ServiceGraph, name: &str) -> NodeKind {
 #[test]
 fn a_callee_without_spans_is_a_virtual_node() {
     let text = |text: &str| Value::from(text);
-    /// Attributes, the node's name, and what it is.
+    /// Attributes, the node's name, and its kind.
     type Case<'a> = (&'a [(&'a str, Value)], &'a str, NodeKind);
     let cases: [Case<'_>; 12] = [
         (&[("peer.service", text("payments"))], "payments", NodeKind::Virtual),
@@ -131,7 +131,7 @@ fn a_callee_with_spans_is_no_virtual_node() {
     let graph = graph(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), address),
         span("cart", SpanKind::Server, 1, 3, 2),
-        // A client within a client tells of the same call.
+        // A client span within a client span reports the same call.
         with(span("shop", SpanKind::Client, 2, 2, 0), address),
         with(span("shop", SpanKind::Client, 2, 3, 2), address),
         span("cart", SpanKind::Server, 2, 4, 3),
@@ -174,7 +174,7 @@ fn an_error_on_either_side_counts_once() {
         failed(span("cart", SpanKind::Server, 1, 3, 2)),
     ];
     assert_eq!(calls(&graph(both)), [("shop", "cart", 1, 1, 0)]);
-    // What the caller did otherwise is not the call.
+    // Other work of the caller is not part of the call.
     let other = vec![
         failed(span("shop", SpanKind::Server, 1, 2, 0)),
         span("cart", SpanKind::Server, 1, 3, 2),
@@ -200,7 +200,7 @@ fn a_consumer_is_called_by_the_producer_that_it_links_to() {
         with(span("stock", SpanKind::Producer, 4, 2, 0), kafka),
         span("mailer", SpanKind::Internal, 3, 4, 0),
         batch,
-        // Linked to its own parent: one message.
+        // The consumer links to its own parent: this is one message.
         span("audit", SpanKind::Consumer, 4, 6, 2).to_builder().links(&[link(4, 2)]).build(),
     ]);
     let expected =

@@ -92,7 +92,7 @@ fn stress(store: &Store<Counted>, hooked: bool) {
                 }
             }
         });
-        // On a busy machine it takes longer until everything has happened once.
+        // On a busy machine, it takes longer until everything has happened once.
         let all_happened = || {
             let evicted = store.stats().evicted;
             let streamed = streamed.load(Ordering::Relaxed) > 0;

@@ -37,12 +37,15 @@ fn a_task_that_waits_for_room_is_woken() {
         })
     };
     looks.recv().unwrap();
-    // What the reader's mark leaves.
+    // The room that the reader's pin leaves.
     while store.push(Counted::new(&census, 1, 1)).is_ok() {}
     let offered = store.stats().offered;
     let mut waiting = store.push_async(Counted::new(&census, 2, 2));
     assert!(block_on(poll_immediate(&mut waiting)).is_none());
-    assert!(block_on(poll_immediate(&mut waiting)).is_none(), "asked again it goes on waiting");
+    assert!(
+        block_on(poll_immediate(&mut waiting)).is_none(),
+        "polled again, the push keeps waiting"
+    );
     let dropped = store.push_async(Counted::new(&census, 2, 3));
     drop(dropped);
     assert_eq!(store.stats().offered, offered, "a push that waits is not refused");

@@ -19,8 +19,8 @@ fn span(id: u64, parent: Option<u64>, start: u64, end: u64) -> Span {
         .build()
 }
 
-/// Span `n` has the id `n + 1`; its parent is any span, itself included, or none, or one that never
-/// comes.
+/// Span `n` has the id `n + 1`. Its parent is any span, including itself, or none, or a span that
+/// does not exist.
 fn spans() -> impl Strategy<Value = Vec<Span>> {
     let one = (0..24u64, 1..60u64, 0..40u64);
     prop::collection::vec(one, 1..20).prop_map(|spans| {
@@ -32,7 +32,7 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
     })
 }
 
-/// Which of them come, in which order, some twice.
+/// The order of delivery, with losses and duplicates.
 fn delivery(spans: Vec<Span>) -> impl Strategy<Value = Vec<Span>> {
     let most = spans.len() * 2;
     prop::collection::vec(any::<prop::sample::Index>(), 1..=most)
@@ -85,7 +85,7 @@ fn check(trace: &Trace, delivered: &[Span]) {
     );
 }
 
-/// Whether its ancestors lead back to it.
+/// Returns whether the span is its own ancestor.
 fn goes_round(trace: &Trace, one: &TraceSpan) -> bool {
     let parents: HashMap<SpanId, Option<SpanId>> =
         trace.spans.iter().map(|one| (one.span.span_id(), one.span.parent_span_id())).collect();
@@ -178,7 +178,7 @@ fn a_chain_of_a_hundred_thousand_spans_is_assembled() {
 fn a_trace_with_spans_evicted_in_one_shard_is_partial() {
     let store: Store<Span> = Store::builder().capacity(1_000).shards(2).manual().build().unwrap();
     let mut on = BTreeMap::new();
-    // One of the trace in each shard, and then others in the first one only.
+    // One span of the trace in each shard, then other records until one shard has evicted its span.
     while on.len() < 2 {
         let place = store.push(span(on.len() as u64 + 1, None, 0, 1)).unwrap();
         on.entry(place.shard()).or_insert(place);
@@ -231,15 +231,15 @@ fn summaries_show_the_newest_slowest_and_failing_traces() {
     assert_eq!(first.services, ["cart".into(), "shop".into(), "stock".into()]);
     assert!(!all[0].has_root && &*all[0].root_name == "List");
 
-    let told = |query: slipring::trace::TraceQuery<'_>| {
+    let listed = |query: slipring::trace::TraceQuery<'_>| {
         query.collect().unwrap().iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>()
     };
-    assert_eq!(told(store.query().traces().order(TraceOrder::Slowest)), [7, 8]);
-    assert_eq!(told(store.query().status(StatusCode::Error).traces()), [7]);
-    assert_eq!(told(store.query().traces().root_service("shop")), [7]);
-    assert_eq!(told(store.query().traces().root_name("List")), [8]);
-    assert_eq!(told(store.query().key("service", "stock").traces().limit(1)), [8]);
-    assert_eq!(told(store.query().traces().at_least(91)), [0u128; 0]);
+    assert_eq!(listed(store.query().traces().order(TraceOrder::Slowest)), [7, 8]);
+    assert_eq!(listed(store.query().status(StatusCode::Error).traces()), [7]);
+    assert_eq!(listed(store.query().traces().root_service("shop")), [7]);
+    assert_eq!(listed(store.query().traces().root_name("List")), [8]);
+    assert_eq!(listed(store.query().key("service", "stock").traces().limit(1)), [8]);
+    assert_eq!(listed(store.query().traces().at_least(91)), [0u128; 0]);
     assert!(store.query().key("colour", 1u64).traces().collect().is_err());
 }
 

@@ -23,8 +23,8 @@ fn out(kind: Kind, request: &Request) -> Vec<u8> {
     }
 }
 
-/// What prost makes of a request, for a person to read; without what encloses no records, which has
-/// nothing to be kept with.
+/// Formats prost's decoding of a request, without messages that enclose no records, since the
+/// library does not keep them.
 fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
     Ok(match kind {
         Kind::Traces => {
@@ -66,7 +66,8 @@ fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
     })
 }
 
-/// What comes out means what prost makes of what went in; where prost refuses that, it is rejected.
+/// A request that is read and written back decodes as the original does. If prost refuses the
+/// original, it is rejected.
 fn differential(what: &str, kind: Kind, body: &[u8]) {
     let request = Request::read(kind, Encoding::Protobuf, body);
     match (decoded(kind, body), request) {
@@ -224,7 +225,7 @@ fn other_wire_types_are_refused_where_prost_refuses_them() {
                     &metric(&[field_of.clone(), field(5, &point(1))].concat()),
                 );
             } else {
-                // Of a metric that has only damaged data, prost's refusal is told.
+                // For a metric that has only damaged data, prost's error is expected.
                 let request =
                     Request::read(Metrics, Encoding::Protobuf, &metric(&field_of)).unwrap();
                 let refused = decoded(Metrics, &metric(&field_of)).is_err();
@@ -340,7 +341,8 @@ fn invalid_utf8_is_refused() {
     }
 }
 
-/// What is accepted at whatever depth can be read by others when it comes out, in either encoding.
+/// A value that is accepted at any depth can be read by other decoders once it is written back, in
+/// either encoding.
 #[test]
 fn accepted_messages_can_be_read_by_other_decoders() {
     let mut taken = 0;
@@ -397,7 +399,7 @@ fn accepted_messages_can_be_read_by_other_decoders() {
     }
 }
 
-/// What is rewritten, since it is not regular, keeps what nobody knows, at every depth.
+/// An irregular message that is rewritten keeps unknown fields at every depth.
 #[test]
 fn unknown_fields_are_kept_in_rewritten_messages() {
     let unknown = number(2_000, 77);
@@ -417,8 +419,8 @@ fn unknown_fields_are_kept_in_rewritten_messages() {
     assert_eq!(shows(&out(Kind::Metrics, &read(Kind::Metrics, &body))), 2);
 }
 
-/// What nothing was rejected of comes out as it came, even if a writer writes what others leave
-/// out.
+/// A request of which no record is rejected is written back unchanged, even if its writer writes
+/// default values.
 #[test]
 fn explicit_default_values_are_kept() {
     for tag in [5, 7, 9, 10, 11] {
@@ -428,7 +430,7 @@ fn explicit_default_values_are_kept() {
     }
 }
 
-/// A resource is held once, however many scopes it has.
+/// A resource is stored once, regardless of the number of its scopes.
 #[test]
 fn many_scopes_share_one_large_resource() {
     let body = scopes_of_a_large_resource(200_000);

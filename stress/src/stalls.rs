@@ -53,7 +53,7 @@ pub fn sleeping_reader(plan: &Plan) -> Outcome {
 }
 
 /// Checks that producers and readers make progress.
-fn others_go_on<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what: &str) {
+fn check_progress<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what: &str) {
     let capacity = scene.store.capacity() as u64;
     let evicted = || scene.store.stats().evicted.total();
     let before = evicted();
