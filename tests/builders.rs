@@ -1,15 +1,15 @@
 //! Builders encode what prost encodes: each field, with every value that it may have.
 #![cfg(feature = "otlp")]
 
+#[path = "builders/strategies.rs"]
+mod strategies;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use slipring::attribute::{Attributes, KeyValue};
-use slipring::metric::{
-    Buckets, Exemplar, ExponentialHistogram, Histogram, Metric, MetricKind, Number, PointValue,
-    Quantile, Summary, Temporality,
-};
+use slipring::metric::{Buckets, Exemplar, Metric, MetricKind, Number, PointValue, Quantile};
 use slipring::otlp::proto::common::v1::{AnyValue, ArrayValue, KeyValueList, any_value};
 use slipring::otlp::proto::common::v1::{
     EntityRef as ProtoEntity, InstrumentationScope, KeyValue as ProtoKeyValue,
@@ -24,97 +24,7 @@ use slipring::{
     LogRecord, MetricPoint, Resource, Scope, Severity, Source, Span, SpanId, TraceId, Value,
 };
 use std::fmt::Debug;
-
-fn whole() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just(1), Just(127), Just(128), Just(u64::MAX), Just(1 << 63), any::<u64>()]
-}
-
-fn small() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0), Just(1), Just(u32::MAX), any::<u32>()]
-}
-
-fn double() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        Just(0.0),
-        Just(-0.0),
-        Just(f64::NAN),
-        Just(f64::INFINITY),
-        Just(f64::MIN),
-        Just(f64::MIN_POSITIVE),
-        any::<u64>().prop_map(f64::from_bits),
-    ]
-}
-
-/// Texts that are empty, in other alphabets, or so long that their length takes two bytes.
-fn text() -> BoxedStrategy<Box<str>> {
-    prop_oneof![
-        3 => "[a-c]{0,2}".prop_map(String::into_boxed_str),
-        1 => "\\PC{0,12}".prop_map(String::into_boxed_str),
-        1 => (120..300_usize).prop_map(|length| "x".repeat(length).into()),
-    ]
-    .boxed()
-}
-
-fn trace_id() -> impl Strategy<Value = TraceId> {
-    prop_oneof![Just(TraceId::default()), any::<u128>().prop_map(TraceId::from)]
-}
-
-fn span_id() -> impl Strategy<Value = SpanId> {
-    prop_oneof![Just(SpanId::default()), any::<u64>().prop_map(SpanId::from)]
-}
-
-fn value() -> BoxedStrategy<Value> {
-    let leaf = prop_oneof![
-        Just(Value::Empty),
-        any::<bool>().prop_map(Value::Bool),
-        prop_oneof![Just(0), Just(-1), Just(i64::MIN), Just(i64::MAX), any::<i64>()]
-            .prop_map(Value::Int),
-        double().prop_map(Value::Double),
-        text().prop_map(Value::Text),
-        vec(any::<u8>(), 0..4).prop_map(|bytes| Value::Bytes(bytes.into())),
-    ];
-    leaf.prop_recursive(4, 20, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(|values| Value::Array(values.into())),
-            vec((text(), inner), 0..4)
-                .prop_map(|entries| Value::Map(entries.into_iter().collect())),
-        ]
-    })
-    .boxed()
-}
-
-/// Attributes whose names may repeat.
-fn attributes() -> BoxedStrategy<Attributes> {
-    vec((text(), value()), 0..4).prop_map(|attributes| attributes.into_iter().collect()).boxed()
-}
-
-fn resource_and_scope() -> BoxedStrategy<(Resource, Scope)> {
-    let entity = (text(), text(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(
-        |(schema_url, kind, ids, others)| EntityRef {
-            schema_url,
-            kind,
-            id_keys: ids.into(),
-            description_keys: others.into(),
-        },
-    );
-    let resource = (attributes(), small(), text(), vec(entity, 0..3)).prop_map(
-        |(attributes, dropped, url, entities)| {
-            let resource = Resource::new(attributes).with_dropped_attributes_count(dropped);
-            resource.with_schema_url(url).with_entity_refs(entities)
-        },
-    );
-    let scope = (text(), text(), attributes(), small(), text());
-    (resource, scope)
-        .prop_map(
-            |(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
-                (
-                    resource,
-                    Scope { name, version, attributes, dropped_attributes_count, schema_url },
-                )
-            },
-        )
-        .boxed()
-}
+use strategies::*;
 
 fn any_value(value: &Value) -> AnyValue {
     let value = match value {
@@ -204,104 +114,6 @@ macro_rules! comes_back {
 }
 
 type Parts = (TraceId, SpanId, SpanId, Box<str>, u32, Box<str>, i32, u64, u64);
-
-prop_compose! {
-    fn event()(name in text(), time_unix_nanos in whole(), attributes in attributes(), dropped in small()) -> SpanEvent {
-        SpanEvent { time_unix_nanos, name, attributes, dropped_attributes_count: dropped }
-    }
-}
-
-prop_compose! {
-    fn link()(trace_id in trace_id(), span_id in span_id(), trace_state in text(), attributes in attributes(), dropped in small(),
-        flags in small()) -> SpanLink {
-        SpanLink { trace_id, span_id, trace_state, attributes, dropped_attributes_count: dropped, flags }
-    }
-}
-
-prop_compose! {
-    fn exemplar()(filtered_attributes in attributes(), time_unix_nanos in whole(), value in option::of(number()),
-        span_id in span_id(), trace_id in trace_id()) -> Exemplar {
-        let (span_id, trace_id) = (Some(span_id).filter(|id| !id.is_zero()), Some(trace_id).filter(|id| !id.is_zero()));
-        Exemplar { filtered_attributes, time_unix_nanos, value, span_id, trace_id }
-    }
-}
-
-fn number() -> impl Strategy<Value = Number> {
-    prop_oneof![
-        any::<i64>().prop_map(Number::Int),
-        Just(Number::Int(0)),
-        double().prop_map(Number::Double)
-    ]
-}
-
-fn buckets() -> impl Strategy<Value = Buckets> {
-    let offset = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    (offset, vec(whole(), 0..5))
-        .prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
-}
-
-/// A value, and a kind of metric that it suits.
-fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
-    let temporality = || {
-        prop_oneof![
-            Just(Temporality::Unspecified),
-            Just(Temporality::Delta),
-            Just(Temporality::Cumulative)
-        ]
-    };
-    let number =
-        || prop_oneof![2 => number().prop_map(PointValue::from), 1 => Just(PointValue::Empty)];
-    let three = || [option::of(double()), option::of(double()), option::of(double())];
-    let sum = (temporality(), any::<bool>(), number());
-    let histogram = (temporality(), whole(), three(), vec(whole(), 0..5), vec(double(), 0..5));
-    let scale = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    let exponential =
-        (temporality(), whole(), three(), scale, whole(), double(), buckets(), buckets());
-    let quantile = (double(), double()).prop_map(|(quantile, value)| Quantile { quantile, value });
-    prop_oneof![
-        number().prop_map(|value| (MetricKind::Gauge, value)),
-        sum.prop_map(|(temporality, monotonic, value)| (
-            MetricKind::Sum { temporality, monotonic },
-            value
-        )),
-        histogram.prop_map(|(temporality, count, [sum, min, max], counts, bounds)| {
-            let (bucket_counts, explicit_bounds) = (counts.into(), bounds.into());
-            (
-                MetricKind::Histogram { temporality },
-                Histogram { count, sum, min, max, bucket_counts, explicit_bounds }.into(),
-            )
-        }),
-        exponential.prop_map(
-            |(
-                temporality,
-                count,
-                [sum, min, max],
-                scale,
-                zero_count,
-                zero_threshold,
-                positive,
-                negative,
-            )| {
-                let value = ExponentialHistogram {
-                    count,
-                    sum,
-                    min,
-                    max,
-                    scale,
-                    zero_count,
-                    zero_threshold,
-                    positive,
-                    negative,
-                };
-                (MetricKind::ExponentialHistogram { temporality }, value.into())
-            }
-        ),
-        (whole(), double(), vec(quantile, 0..4)).prop_map(|(count, sum, quantiles)| {
-            (MetricKind::Summary, Summary { count, sum, quantiles: quantiles.into() }.into())
-        }),
-    ]
-    .boxed()
-}
 
 fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
     metrics::Exemplar {
