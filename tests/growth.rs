@@ -23,8 +23,8 @@ fn count(bytes: usize) {
     ALLOCATED.set(ALLOCATED.get() + bytes as u64);
 }
 
-// SAFETY: The system's allocator does everything. The counter is a thread-local without a destructor
-// and does not allocate.
+// SAFETY: Every method forwards to the system's allocator. The counter is a thread-local without a
+// destructor, and does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());

@@ -47,8 +47,8 @@ impl Body {
     /// Creates a body. `records` is the number of bytes that the records account for themselves;
     /// the rest is charged to the body.
     pub(crate) fn whole(bytes: Bytes, sources: Box<[Source]>, records: usize) -> Shared<Self> {
-        let beside = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
-        Shared::with_heap_bytes(Body::Whole { bytes, sources }, beside)
+        let overhead = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
+        Shared::with_heap_bytes(Body::Whole { bytes, sources }, overhead)
     }
 
     /// Creates a body that holds one record.
@@ -231,8 +231,8 @@ impl Chunk {
         let places: Box<[OnceLock<Place>]> = (0..places).map(|_| OnceLock::new()).collect();
         // Each record accounts for its own bytes of the room. `end` adds the room left over, once
         // it is known.
-        let beside = size_of_val(&*places) + COUNTERS;
-        let body = Shared::with_heap_bytes(Body::Chunk(places), beside);
+        let overhead = size_of_val(&*places) + COUNTERS;
+        let body = Shared::with_heap_bytes(Body::Chunk(places), overhead);
         Self {
             body,
             room: BytesMut::with_capacity(room),

@@ -80,7 +80,7 @@ impl Load {
         )
     }
 
-    /// What the generator makes.
+    /// Generates requests from the shop's telemetry.
     pub(super) fn made(kind: Kind, what: &str) -> Option<Self> {
         let mut shop = Shop::new(1);
         let requests = (0..40).map(|_| {
@@ -126,7 +126,7 @@ fn walk(bytes: &[u8], depth: usize) -> u64 {
     seen
 }
 
-/// Million records a second, by so many threads.
+/// Measures million records per second, with this number of threads.
 fn rate(
     load: &Load,
     threads: usize,
