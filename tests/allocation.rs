@@ -102,7 +102,7 @@ fn a_store_without_memory_is_not_built() {
                 assert!(error.to_string().contains("lower the capacity"), "{error}");
             }
         }
-        assert_eq!(BYTES.load(SeqCst), before, "what it had got is given back");
+        assert_eq!(BYTES.load(SeqCst), before, "the failed store did not free its memory");
         failed += 1;
         largest += 32 << 10;
     };

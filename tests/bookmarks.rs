@@ -40,7 +40,7 @@ fn records_evicted_between_pages_are_counted() {
         assert_eq!(
             rest.len() + rest.report.missed as usize,
             20,
-            "what has come in since the first page does not show"
+            "a page shows records that are newer than the first page"
         );
         assert!(rest.report.next.is_none());
     }
@@ -154,7 +154,10 @@ fn a_follower_gets_each_record_once_or_counts_it() {
             for producer in 0..3 {
                 let numbers = numbers(&news);
                 let own = numbers.iter().filter(|&&number| number / 20_000 == producer);
-                assert!(own.is_sorted_by(|a, b| a < b), "in its producer's order");
+                assert!(
+                    own.is_sorted_by(|a, b| a < b),
+                    "records are not in their producer's order"
+                );
             }
             sender.send((numbers(&news), news.report.missed)).unwrap();
         }
@@ -196,6 +199,6 @@ fn a_follower_wakes_only_for_records_that_match() {
     let mut all = store.follow_from(store.beginning(), |query| query).unwrap();
     assert_eq!(all.recv().unwrap().unwrap().len(), 2);
     drop(store);
-    assert!(all.recv().unwrap().is_none(), "a follower does not keep its store");
+    assert!(all.recv().unwrap().is_none(), "a follower keeps its store alive");
     assert!(follower.recv().unwrap().is_none());
 }

@@ -75,11 +75,7 @@ fn hooks() {
     }
     while store.step() {}
     assert_eq!(store.stats().caught_panics, 9);
-    assert_eq!(
-        second.load(std::sync::atomic::Ordering::SeqCst),
-        18,
-        "the other hook runs all the same"
-    );
+    assert_eq!(second.load(std::sync::atomic::Ordering::SeqCst), 18, "the other hook did not run");
     store.audit().unwrap();
     drop(store);
     assert_eq!(census.alive(), 0);

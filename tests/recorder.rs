@@ -246,7 +246,7 @@ fn a_panic_writes_a_dump() {
         ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
     assert_eq!((event.trace_id(), event.span_id()), (Some(heat.trace_id()), Some(heat.span_id())));
     assert_eq!((heat.trace_id(), heat.parent_span_id()), (bake.trace_id(), Some(bake.span_id())));
-    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "both are open");
+    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "open spans have an end");
     assert_eq!((heat.status().code, bake.status().code), (StatusCode::Error, StatusCode::Unset));
     assert_eq!(bake.attributes().get("loaf"), Some(ValueRef::Int(7)));
 

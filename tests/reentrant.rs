@@ -48,17 +48,21 @@ fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
                 })
                 .unwrap();
             store.step();
-            assert_eq!(number(stream.next()), Some(2), "outside it goes on");
+            assert_eq!(
+                number(stream.next()),
+                Some(2),
+                "the stream does not continue outside of the visit"
+            );
             store.step();
             let other = Store::<Counted>::builder().manual().build().unwrap();
             let within = other.push(Counted::new(&census, 1, 0)).unwrap();
             store.shutdown().unwrap();
             let rest = other.visit(within, |_| {
                 let rest = stream.by_ref().count();
-                assert_eq!(number(stream.recv().unwrap()), None, "the end is no error");
+                assert_eq!(number(stream.recv().unwrap()), None, "the end is reported as an error");
                 rest
             });
-            assert!(rest.unwrap() >= 1, "what is in the buffer");
+            assert!(rest.unwrap() >= 1, "no buffered record was returned");
         });
     }
 }

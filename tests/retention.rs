@@ -136,7 +136,7 @@ fn the_bytes_of_refused_records_are_released() {
     };
     let first = store.push(Counted::new(&census, 0, 0)).unwrap();
     let taken = store.visit(first, |_| fill()).unwrap();
-    assert_eq!(taken, 4, "bytes for five are there, and the first one's are in use");
+    assert_eq!(taken, 4, "four records fit beside the visited one");
     for round in 0..100 {
         store.clear();
         while store.step() {}
@@ -206,7 +206,11 @@ fn a_push_beyond_the_byte_limit_waits_for_bytes() {
                 while store.stats().waits == 0 {
                     std::thread::yield_now();
                 }
-                assert_eq!(pushed.load(Ordering::SeqCst), 1, "what is visited can't be reclaimed");
+                assert_eq!(
+                    pushed.load(Ordering::SeqCst),
+                    1,
+                    "a push was admitted before the visit ended"
+                );
             })
             .unwrap();
     });
@@ -271,7 +275,7 @@ fn no_record_is_evicted_too_early() {
         start + late * u32::from(look > 0)
     });
     store.step_at(|| start + age);
-    assert_eq!(store.len(), 1, "gone a second too soon");
+    assert_eq!(store.len(), 1, "a record was evicted a second too early");
     store.step_at(|| start + age + late);
     assert_eq!(store.len(), 0);
 }

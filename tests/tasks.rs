@@ -48,7 +48,7 @@ fn a_task_that_waits_for_room_is_woken() {
     );
     let dropped = store.push_async(Counted::new(&census, 2, 3));
     drop(dropped);
-    assert_eq!(store.stats().offered, offered, "a push that waits is not refused");
+    assert_eq!(store.stats().offered, offered, "a dropped push was counted as offered");
     let waiter = thread::spawn({
         let leave = leave.clone();
         move || {

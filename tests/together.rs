@@ -83,7 +83,7 @@ fn the_number_of_named_bookmarks_is_bounded() {
     let name = |number: u32| telemetry.name_bookmark(number.to_string(), telemetry.bookmark());
     (0..1024).for_each(|number| assert!(name(number).is_ok()));
     assert!(name(2000).unwrap_err().to_string().contains("forget one"));
-    assert!(name(3).unwrap().is_some(), "one that is there can be replaced");
+    assert!(name(3).unwrap().is_some(), "an existing name could not be replaced");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn check(trace: &Trace, delivered: &[Span]) {
     for (place, one) in trace.spans.iter().enumerate() {
         match one.parent {
             Some(parent) => {
-                assert!(parent < place, "each after its parent");
+                assert!(parent < place, "a span comes before its parent");
                 assert_eq!(Some(trace.spans[parent].span.span_id()), one.span.parent_span_id());
                 assert_eq!(one.depth, trace.spans[parent].depth + 1);
                 assert!(!one.orphan);
@@ -65,7 +65,10 @@ fn check(trace: &Trace, delivered: &[Span]) {
                 assert_eq!(one.depth, 0);
                 assert_eq!(one.orphan, one.span.parent_span_id().is_some());
                 let gone = one.span.parent_span_id().is_none_or(|parent| !ids.contains(&parent));
-                assert!(gone || goes_round(trace, one), "its parent is here");
+                assert!(
+                    gone || goes_round(trace, one),
+                    "a span is at the top although its parent is in the trace"
+                );
             }
         }
         let own = times(&one.span);
@@ -81,7 +84,7 @@ fn check(trace: &Trace, delivered: &[Span]) {
     };
     assert!(
         (0..trace.spans.len()).all(|place| starts(Some(place)).is_sorted()),
-        "siblings by their start"
+        "siblings are not ordered by their start"
     );
 }
 
@@ -105,7 +108,7 @@ fn check_path(trace: &Trace) {
     let path = trace.critical_path();
     let mut at = root.span.start_unix_nanos();
     for segment in &path {
-        assert_eq!(segment.times.start, at, "without a gap");
+        assert_eq!(segment.times.start, at, "the critical path has a gap");
         at = segment.times.end;
         let own = times(&trace.spans[segment.span].span);
         assert!(own.start <= segment.times.start && segment.times.end <= own.end);
@@ -115,7 +118,7 @@ fn check_path(trace: &Trace) {
                 segment.times.start < child.span.end_unix_nanos()
                     && child.span.end_unix_nanos() <= segment.times.end
             });
-        assert!(!ended_meanwhile, "a child was waited for: {segment:?}");
+        assert!(!ended_meanwhile, "the segment spans a child that ended within it: {segment:?}");
     }
     assert_eq!(at, root.span.end_unix_nanos());
 }

@@ -69,7 +69,7 @@ fn a_waker_that_panics_does_not_end_the_indexer() {
         assert!(poll(&mut followers[1], &bad).is_pending());
         assert!(poll(&mut followers[2], &good).is_pending());
         store.push(Counted::new(&census, 1, 0)).unwrap();
-        assert!(comes_true(|| good.woken() == 2), "the other wakers are woken");
+        assert!(comes_true(|| good.woken() == 2), "the other wakers were not woken");
         assert!(comes_true(|| store.stats().caught_panics == round));
         drop(followers);
         assert_eq!((good.alive(), bad.alive()), (0, 0));
@@ -152,7 +152,11 @@ fn a_waker_that_panics_when_cloned_leaves_nothing_behind() {
     assert!(poll(&mut other, &good).is_pending());
     let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut one, &bad)));
     assert!(polled.is_err());
-    assert_eq!((good.alive(), bad.alive()), (2, 0), "the waker that it had stays");
+    assert_eq!(
+        (good.alive(), bad.alive()),
+        (2, 0),
+        "the panicking poll replaced the earlier waker"
+    );
     store.push(Counted::new(&census, 1, 0)).unwrap();
     while store.step() {}
     assert_eq!((good.woken(), bad.woken(), store.stats().caught_panics), (2, 0, 2));
@@ -177,7 +181,7 @@ fn a_waker_may_push_into_the_full_store_when_it_is_cloned() {
             poll(&mut follower, &foreign).map(|news| news.unwrap().len())
         }
     });
-    assert_eq!(polled, Poll::Ready(8), "what its waker has pushed has arrived");
+    assert_eq!(polled, Poll::Ready(8), "the record that the waker pushed is missing");
     store.audit().unwrap();
 }
 
@@ -262,7 +266,7 @@ fn a_waker_may_drop_the_last_handle_or_try_to_shut_down() {
                 let store = handle.lock().unwrap().take();
                 assert!(
                     store.as_ref().is_none_or(|store| store.shutdown().is_err()),
-                    "it would wait for itself"
+                    "the call would wait for itself"
                 );
                 drop(store);
             }

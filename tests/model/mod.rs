@@ -349,7 +349,7 @@ impl Pair {
                     Ok(position) => taken.push((position, pushed)),
                     Err(error) => assert_eq!(error.reason, slipring::error::Rejection::Full),
                 }
-                assert_eq!(*visited, record, "what is visited stays");
+                assert_eq!(*visited, record, "a visited record changed");
             }
         });
         assert_eq!(visited.is_ok(), self.is_visible(position), "{visited:?}");
@@ -395,7 +395,7 @@ impl Pair {
         let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
-        assert!(!answer.report.cut, "nothing is evicted while this thread looks");
+        assert!(!answer.report.cut, "the answer is cut although nothing was evicted");
         assert_eq!(answer.into_positioned().collect::<Vec<_>>(), expected);
     }
 
