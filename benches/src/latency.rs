@@ -23,9 +23,9 @@ pub enum Pace {
 
 /// The threads that run beside the timed producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
+pub enum Background {
     /// No other thread.
-    Nobody,
+    None,
     /// Another producer with the same pace.
     Producer,
     /// Two threads that look traces up, with [`PAUSE`] between two lookups.
@@ -47,29 +47,32 @@ pub struct Setting {
     /// When pushes begin.
     pub pace: Pace,
     /// The threads beside the timed producer.
-    pub company: Company,
+    pub background: Background,
     /// The time for which pushes are timed.
     pub length: Duration,
 }
 
 /// Times pushes into a full store. Creating the record is not part of a push's time.
 pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting) -> Quantiles {
-    let Setting { pace, company, length } = setting;
-    let producers = if company == Company::Producer { 2 } else { 1 };
+    let Setting { pace, background, length } = setting;
+    let producers = if background == Background::Producer { 2 } else { 1 };
     let store = P::new(W::CAPACITY, producers);
     let mut records = W::records(1);
     let first = records.next().expect("records never end");
     let recent = Recent::like(&first);
     let over = AtomicBool::new(false);
-    let others =
-        if company == Company::Readers { 2 } else { usize::from(company != Company::Nobody) };
+    let others = if background == Background::Readers {
+        2
+    } else {
+        usize::from(background != Background::None)
+    };
     let ready = Barrier::new(others + 1);
     let times = std::thread::scope(|scope| {
         let (store, recent, over, ready, first) = (&store, &recent, &over, &ready, &first);
         for number in 1..=others {
-            scope.spawn(move || match company {
-                Company::Nobody => {}
-                Company::Producer => {
+            scope.spawn(move || match background {
+                Background::None => {}
+                Background::Producer => {
                     let (mut records, mut producer) = (W::records(2), store.producer(1));
                     ready.wait();
                     push(
@@ -81,11 +84,11 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
                         || over.load(Ordering::Relaxed),
                     );
                 }
-                Company::Readers => {
+                Background::Readers => {
                     ready.wait();
                     read_traces(store, recent, number as u64, over);
                 }
-                Company::Sleeper => {
+                Background::Sleeper => {
                     let key = first.key(1).expect("all records have a service");
                     ready.wait();
                     sleep_inside(store, key, over);

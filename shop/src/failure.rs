@@ -6,7 +6,7 @@ use slipring::Value;
 use slipring::attribute::Attributes;
 use slipring::span::SpanEvent;
 
-use crate::plan::{Operation, Outside, Peer};
+use crate::plan::{Dependency, Operation, Peer};
 use crate::rng::Rng;
 use crate::service::Service;
 
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub http_status: u16,
     pub grpc_status: u8,
     /// Whether a retry may succeed.
-    pub passing: bool,
+    pub transient: bool,
 }
 
 const fn failure(
@@ -26,9 +26,9 @@ const fn failure(
     message: &'static str,
     http_status: u16,
     grpc_status: u8,
-    passing: bool,
+    transient: bool,
 ) -> Failure {
-    Failure { kind, message, http_status, grpc_status, passing }
+    Failure { kind, message, http_status, grpc_status, transient }
 }
 
 static TIMEOUT: Failure = failure("TimeoutException", "deadline of 2000 ms exceeded", 504, 4, true);
@@ -59,8 +59,8 @@ impl Failure {
     }
 
     /// Draws a failure of this external dependency.
-    pub fn of_outside(outside: &Outside, rng: &mut Rng) -> &'static Self {
-        match outside.peer {
+    pub fn of_dependency(dependency: &Dependency, rng: &mut Rng) -> &'static Self {
+        match dependency.peer {
             Peer::Postgres => &DEADLOCK,
             Peer::Redis => &RESET,
             Peer::Http => rng.pick(&[&RESET, &TIMEOUT]),

@@ -6,7 +6,7 @@ use slipring::Value;
 use slipring::attribute::{Attributes, KeyValue};
 
 use crate::failure::Failure;
-use crate::plan::{Operation, Outside, Peer, Via};
+use crate::plan::{Dependency, Operation, Peer, Via};
 use crate::rng::Rng;
 use crate::visit::{Visit, product_id};
 
@@ -95,18 +95,18 @@ pub(crate) fn publishing(operation: &Operation, visit: &Visit, rng: &mut Rng) ->
 }
 
 /// Returns the attributes of the span that calls an external dependency.
-pub(crate) fn asking(
-    outside: &Outside,
+pub(crate) fn querying(
+    dependency: &Dependency,
     visit: &Visit,
     failure: Option<&Failure>,
     rng: &mut Rng,
 ) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(8));
-    if outside.peer == Peer::Http {
-        let host = outside.text.split('/').nth(2).unwrap_or_default();
+    if dependency.peer == Peer::Http {
+        let host = dependency.text.split('/').nth(2).unwrap_or_default();
         gather
-            .add("http.request.method", outside.name)
-            .add("url.full", outside.text)
+            .add("http.request.method", dependency.name)
+            .add("url.full", dependency.text)
             .add("server.address", host)
             .add("server.port", 443)
             .add(
@@ -114,16 +114,16 @@ pub(crate) fn asking(
                 failure.map_or(200, |failure| i64::from(failure.http_status)),
             );
     } else {
-        let (operation, target) = outside.name.split_once(' ').unwrap_or_default();
+        let (operation, target) = dependency.name.split_once(' ').unwrap_or_default();
         let (namespace, collection) = target.split_once('.').unwrap_or_default();
         let (system, port) =
-            if outside.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
+            if dependency.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
         gather
             .add("db.system.name", system)
             .add("db.namespace", namespace)
             .add("db.collection.name", collection)
             .add("db.operation.name", operation)
-            .add("db.query.text", statement(outside, visit, rng))
+            .add("db.query.text", statement(dependency, visit, rng))
             .add("server.address", format!("{namespace}-{system}"))
             .add("server.port", port);
         if operation == "SELECT" {
@@ -245,19 +245,19 @@ fn body(visit: &Visit, rng: &mut Rng) -> String {
 }
 
 /// Generates a statement. Occasionally its list of values grows to 2 to 14 KiB.
-fn statement(outside: &Outside, visit: &Visit, rng: &mut Rng) -> String {
-    if outside.peer == Peer::Postgres && rng.chance(100) {
-        let mut statement = format!("{} /* expanded */ IN (", outside.text);
+fn statement(dependency: &Dependency, visit: &Visit, rng: &mut Rng) -> String {
+    if dependency.peer == Peer::Postgres && rng.chance(100) {
+        let mut statement = format!("{} /* expanded */ IN (", dependency.text);
         for _ in 0..rng.between(200, 1_400) {
             let _ = write!(statement, "'P{:05}', ", rng.below(100_000));
         }
         return statement + "NULL)";
     }
-    if outside.peer == Peer::Redis {
-        return outside
+    if dependency.peer == Peer::Redis {
+        return dependency
             .text
             .replace("{id}", &product_id(rng.pick(&visit.items)))
             .replace("{session}", "?");
     }
-    outside.text.to_owned()
+    dependency.text.to_owned()
 }

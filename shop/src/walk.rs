@@ -7,16 +7,16 @@ use slipring::{Source, Span, SpanId, TraceId, Value};
 use crate::failure::{Failure, UNREACHABLE};
 use crate::fleet::{Fleet, Instance, Library};
 use crate::ids::Ids;
-use crate::plan::{Operation, Outside, Peer, Step, Via, What, Work};
+use crate::plan::{Action, Dependency, Operation, Peer, Step, Via, Work};
 use crate::rng::Rng;
 use crate::semantics;
 use crate::service::Service;
 use crate::visit::Visit;
 
 /// A trace with this many spans begins no further steps. A step in progress opens at most two more.
-const ENOUGH: usize = 98;
+const MAX_SPANS: usize = 98;
 /// The maximum number of attempts of a call.
-const TRIES: u8 = 3;
+const MAX_ATTEMPTS: u8 = 3;
 
 // Bits of `Span::flags`.
 const SAMPLED: u32 = 0x001;
@@ -62,8 +62,8 @@ struct Draft<'a> {
 struct Done {
     end: u64,
     failure: Option<&'static Failure>,
-    /// Whether the caller should try again.
-    again: bool,
+    /// Whether the caller should retry.
+    retryable: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         if done.failure.is_none() && self.fails(operation) {
             let failure = Failure::of(operation, self.rng);
             open.events.push(failure.event(operation.service, done.end, self.rng));
-            done = Done { failure: Some(failure), again: failure.passing, ..done };
+            done = Done { failure: Some(failure), retryable: failure.transient, ..done };
         }
         done.end += own / 2;
         open.span.name =
@@ -140,13 +140,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             for _ in 0..self.rng.between(step.times.0.into(), step.times.1.into()) {
-                if self.opened >= ENOUGH {
+                if self.opened >= MAX_SPANS {
                     break;
                 }
-                if !step.beside {
+                if !step.parallel {
                     began = end;
                 }
-                let done = self.step(step.what, open, began);
+                let done = self.step(step.action, open, began);
                 end = end.max(done.end);
                 match done.failure {
                     Some(_) if step.needed => return Done { end, ..done },
@@ -155,15 +155,15 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Done { end, failure: None, again: false }
+        Done { end, failure: None, retryable: false }
     }
 
-    fn step(&mut self, what: What, open: &Open<'a>, at: u64) -> Done {
-        match what {
-            What::Call(operation) => self.call(operation, open, at),
-            What::Publish(operation) => self.publish(operation, open, at),
-            What::Ask(outside) => self.ask(outside, open, at),
-            What::Work(work) => self.work(work, open, at),
+    fn step(&mut self, action: Action, open: &Open<'a>, at: u64) -> Done {
+        match action {
+            Action::Call(operation) => self.call(operation, open, at),
+            Action::Publish(operation) => self.publish(operation, open, at),
+            Action::Query(dependency) => self.query(dependency, open, at),
+            Action::Work(work) => self.work(work, open, at),
         }
     }
 
@@ -171,12 +171,12 @@ impl<'a> Walk<'a> {
     /// previous one.
     fn call(&mut self, operation: &'static Operation, caller: &Open<'a>, mut at: u64) -> Done {
         let mut before = None;
-        for attempt in 1..=TRIES {
+        for attempt in 1..=MAX_ATTEMPTS {
             let mut open = self.open_in(caller, library(operation.via), SpanKind::Client, at);
             let wire = self.nanos(120.0);
             let mut done = if self.trouble == Some(operation.service) && self.rng.chance(400) {
                 open.events.push(UNREACHABLE.event(caller.instance.service, at + wire, self.rng));
-                Done { end: at + wire, failure: Some(&UNREACHABLE), again: true }
+                Done { end: at + wire, failure: Some(&UNREACHABLE), retryable: true }
             } else {
                 self.serve(operation, at + wire, Some(open.span.span_id))
             };
@@ -187,9 +187,9 @@ impl<'a> Walk<'a> {
             open.span.links = before.map(|before| self.link(before, "retry")).into_iter().collect();
             before = Some(open.span.span_id);
             self.close(open, &done);
-            if !done.again || attempt == TRIES || self.opened >= ENOUGH {
+            if !done.retryable || attempt == MAX_ATTEMPTS || self.opened >= MAX_SPANS {
                 // The caller's own caller does not retry a call that was retried here.
-                return Done { again: false, ..done };
+                return Done { retryable: false, ..done };
             }
             at = done.end + self.nanos(5_000.0 * f64::from(attempt));
         }
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
         open.span.name = "send orders";
         open.span.attributes = semantics::publishing(operation, &self.visit, self.rng);
         let producer = open.span.span_id;
-        let done = Done { end: at + self.nanos(700.0), failure: None, again: false };
+        let done = Done { end: at + self.nanos(700.0), failure: None, retryable: false };
         self.close(open, &done);
         let lag = self.nanos(8_000.0);
         self.serve(operation, done.end + lag, Some(producer));
@@ -211,18 +211,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Calls a database, a cache, or an external service.
-    fn ask(&mut self, outside: &'static Outside, caller: &Open<'a>, at: u64) -> Done {
-        let library = if outside.peer == Peer::Http { Library::Http } else { Library::Database };
+    fn query(&mut self, dependency: &'static Dependency, caller: &Open<'a>, at: u64) -> Done {
+        let library = if dependency.peer == Peer::Http { Library::Http } else { Library::Database };
         let mut open = self.open_in(caller, library, SpanKind::Client, at);
-        let end = at + self.nanos(outside.micros);
-        let failure =
-            self.rng.chance(outside.failures).then(|| Failure::of_outside(outside, self.rng));
+        let end = at + self.nanos(dependency.micros);
+        let failure = self
+            .rng
+            .chance(dependency.failures)
+            .then(|| Failure::of_dependency(dependency, self.rng));
         if let Some(failure) = failure {
             open.events.push(failure.event(caller.instance.service, end, self.rng));
         }
-        open.span.name = outside.name;
-        open.span.attributes = semantics::asking(outside, &self.visit, failure, self.rng);
-        let done = Done { end, failure, again: failure.is_some_and(|failure| failure.passing) };
+        open.span.name = dependency.name;
+        open.span.attributes = semantics::querying(dependency, &self.visit, failure, self.rng);
+        let done =
+            Done { end, failure, retryable: failure.is_some_and(|failure| failure.transient) };
         self.close(open, &done);
         done
     }
