@@ -1,4 +1,4 @@
-//! Remembers the compiler that the benches are built with: figures carry its version.
+//! Passes the compiler's version to the benches, whose figures carry it.
 
 use std::process::Command;
 

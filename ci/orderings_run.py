@@ -1,4 +1,5 @@
-"""Builds the loom models once with switches for orderings, and runs them with one site weakened after the other: see `ci/orderings`."""
+"""Builds the loom models once with switches for orderings, and runs them with one site weakened
+after the other: see `ci/orderings`."""
 
 import argparse
 import hashlib
@@ -24,7 +25,7 @@ KNOWN = ROOT / "ci/orderings.toml"
 
 NOTICED, UNNOTICED, UNFINISHED = "noticed", "NOT NOTICED", "NOT FINISHED"
 UNREACHED, UNCOMPILED, UNTRIED = "NEVER REACHED", "NOT IN ANY MODEL", "not tried"
-# What allows all that this one does, and perhaps more.
+# The weaker orderings of each ordering. They allow every execution that it allows.
 ALLOWS_MORE = {"Acquire": ["none", "Relaxed"], "Release": ["none", "Relaxed"], "AcqRel": ["none", "Relaxed", "Acquire", "Release"]}
 
 
@@ -41,7 +42,7 @@ def fail(*words):
 
 
 def scan():
-    """Every source of src/ with its sites, numbered."""
+    """Returns every source of src/ with its sites, which are numbered."""
     files = sorted((ROOT / "src").rglob("*.rs"))
     sources = {file: orderings_sites.Source(str(file.relative_to(ROOT)), file.read_text()) for file in files}
     of_tests = set()
@@ -61,10 +62,12 @@ def scan():
 
 
 def copy(sources):
-    """Lays the tree with switches into target/, touching only what changed, and returns a hash of all that it is made of."""
+    """Writes the tree with switches into target/, without touching unchanged files. Returns a hash
+    of everything that it is built from."""
     listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
     names = {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
-    # What the models are built from; the other members are there because the workspace names them.
+    # The files that the models are built from. The other members are copied because the workspace
+    # names them.
     wanted = {name: (ROOT / name).read_bytes() for name in names if not name.startswith(("ci/", ".ci/", "fuzz/"))}
     for lock in ("Cargo.lock", "loom-tests/Cargo.lock"):
         if (ROOT / lock).is_file():
@@ -90,7 +93,7 @@ def copy(sources):
 
 
 def build():
-    """Builds the loom tests and returns their programs by name."""
+    """Builds the loom tests. Returns their programs by name."""
     say("building the models with switches …")
     started = time.monotonic()
     command = ["cargo", "test", "--release", "--no-run", "--message-format=json-render-diagnostics"]
@@ -117,9 +120,10 @@ class Model:
         self.seconds, self.reaches = 0.0, set()
 
     def run(self, changes, limit, wall=None):
-        """Runs the model; gives how it ended, the processor time it took, and which sites it reached.
+        """Runs the model. Returns its result, its processor time, and the sites that it reached.
 
-        The limit is of processor time, since others may use the machine. A model that waits for nothing at all is ended as well.
+        The limit applies to processor time, since other processes may use the machine. A model that
+        blocks for ever is ended as well.
         """
         with tempfile.TemporaryDirectory(dir=WORK) as folder:
             reached = Path(folder) / "reached"
@@ -128,7 +132,7 @@ class Model:
             command = [self.path, "--exact", self.name, "--nocapture", "--test-threads=1"]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds_allowed = (int(limit), int(limit) + 1)
-            with open(Path(folder) / "said", "w+b") as output:
+            with open(Path(folder) / "output", "w+b") as output:
                 process = subprocess.Popen(
                     command,
                     env=environment,
@@ -147,28 +151,28 @@ class Model:
                         os.killpg(process.pid, signal.SIGKILL)
                         process.wait()
                 output.seek(0)
-                said = output.read().decode(errors="replace")
+                text = output.read().decode(errors="replace")
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             sites = {int(line) for line in reached.read_text().split()} if reached.exists() else set()
-        if status == 0 and "1 passed" not in said:
-            fail(f"{self.title} ran no test:\n{said}")
-        return status, how(status, said), seconds, sites, said
+        if status == 0 and "1 passed" not in text:
+            fail(f"{self.title} ran no test:\n{text}")
+        return status, how(status, text), seconds, sites, text
 
 
-def how(status, said):
-    """In a few words, how a model failed."""
+def how(status, text):
+    """Describes briefly how a model failed."""
     if status in (0, None):
         return ""
-    if re.search(r"there is no such thing as an? |SLIPRING_WEAKEN", said):
-        fail(f"an invalid ordering, or a bad plan:\n{said[-3000:]}")
-    if "Causality violation" in said:
+    if re.search(r"there is no such thing as an? |SLIPRING_WEAKEN", text):
+        fail(f"an invalid ordering, or a bad plan:\n{text[-3000:]}")
+    if "Causality violation" in text:
         return "race"
-    if "deadlock" in said:
+    if "deadlock" in text:
         return "deadlock"
-    if "Model exceeded maximum number of branches" in said:
+    if "Model exceeded maximum number of branches" in text:
         return "livelock"
-    lines = said.splitlines()
+    lines = text.splitlines()
     for at, line in enumerate(lines):
         if "panicked at" in line:
             message = next((one.strip() for one in lines[at + 1 :] if one.strip()), "")
@@ -188,16 +192,16 @@ def list_models(programs):
 
 
 def baseline(models, kept, limit):
-    """Runs each model with nothing weakened: it must pass, and says which sites it reaches."""
+    """Runs each model with nothing weakened. It must pass, and reports the sites that it reaches."""
     total = 0.0
     for at, model in enumerate(models, 1):
         if model.title in kept:
             model.seconds, sites = kept[model.title]
             model.reaches = set(sites)
             continue
-        status, why, model.seconds, model.reaches, said = model.run("", limit)
+        status, why, model.seconds, model.reaches, text = model.run("", limit)
         if status != 0:
-            fail(f"{model.title} does not pass with nothing weakened ({why or f'not finished in {limit:.0f} s'}):\n{said[-3000:]}")
+            fail(f"{model.title} does not pass with nothing weakened ({why or f'not finished in {limit:.0f} s'}):\n{text[-3000:]}")
         total += model.seconds
         kept[model.title] = [model.seconds, sorted(model.reaches)]
         say(f"[{at}/{len(models)}] {model.title}: passes, {model.seconds:.1f} s, reaches {len(model.reaches)} sites")
@@ -210,14 +214,14 @@ def baseline(models, kept, limit):
 
 
 class Trial:
-    """One site with one weakening, and what came of it."""
+    """A site with a weakening, and the result of its trial."""
 
     def __init__(self, site, to, keep_stand_ins):
         self.site, self.to = site, to
         role = f"{site.role} " if site.role else ""
         self.weakening = f"{role}{site.ordering} -> {to}"
         self.changes = f"{site.number}={to}"
-        # Nothing stands after the access in the shipped code, so nothing may stand after the weakened one.
+        # The shipped code has no fence after the access, so the weakened one gets none either.
         if site.standing_in is not None and not keep_stand_ins:
             self.changes += f",{site.standing_in}=none"
         elif site.standing_in is not None:
@@ -249,7 +253,7 @@ def try_out(trial, models, scores, deadline, model_limit):
 
     def likely(model):
         near = 8 * scores[site.call, site.function, model.title] + 3 * scores[site.function, model.title] + scores[site.file, model.title]
-        # Long models pay only if they found more here.
+        # A long model is worth its time only if it finds more here.
         return near / (1.0 + model.seconds), -model.seconds
 
     unfinished, started = [], time.monotonic()
@@ -292,7 +296,7 @@ def read_known():
 
 
 def excuse(trials, known, complete):
-    """Gives each trial its reason, and returns the entries that no trial needs."""
+    """Assigns each trial its reason. Returns the entries that no trial needs."""
     stale = []
     for entry in known:
         weakenings = entry.get("weakening", [])
@@ -364,7 +368,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the sites and stop")
     options = parser.parse_args()
 
-    # Ends the running model too.
+    # This also ends the running model.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     started = time.monotonic()
     sources = scan()
@@ -385,7 +389,7 @@ def main():
     digest = copy(sources)
     programs = build()
     preemptions = os.environ.get("SLIPRING_PREEMPTIONS", "default")
-    # A result is of one source at one bound, by all models or by some.
+    # A result belongs to one source tree, one bound of preemptions, and one selection of models.
     run = f"{digest} preemptions={preemptions} models={options.models or 'all'}"
     results = WORK / f"results-{hashlib.sha256(run.encode()).hexdigest()[:8]}.json"
     kept = json.loads(results.read_text()) if results.exists() and not options.fresh else {}
@@ -414,7 +418,7 @@ def main():
         else:
             try_out(trial, models, scores, deadline, options.model_limit)
         before[site.number, trial.to] = trial.verdict
-        # What did not finish may with a higher limit.
+        # A trial that did not finish may do so with a higher limit.
         if trial.verdict not in (UNTRIED, UNFINISHED):
             kept["trials"][trial.key] = trial.kept()
             keep()

@@ -1,7 +1,8 @@
 """Finds the memory orderings and fences of Rust sources, and rewrites each into a run-time switch.
 
-A lexer for what `ci/orderings` needs, no parser of Rust: it masks comments and literals, matches brackets, evaluates `#[cfg]`, and
-knows the names of the atomic operations. What it cannot place it reports rather than drops.
+This is a lexer for the needs of `ci/orderings`, not a parser of Rust. It masks comments and
+literals, matches brackets, evaluates `#[cfg]`, and knows the names of the atomic operations. It
+reports orderings that it cannot place instead of dropping them.
 """
 
 import re
@@ -13,7 +14,7 @@ CAS = {"compare_exchange", "compare_exchange_weak"}
 UPDATE = {"fetch_update", "try_update", "update"}
 OPERATIONS = {"load", "store"} | RMW | CAS | UPDATE
 
-# Weakest first: if not even that is noticed, what lies between is not either.
+# The weakest comes first: if no model fails with it, none fails with the others.
 WEAKER = {
     ("load", "SeqCst"): ["Relaxed", "Acquire"],
     ("load", "Acquire"): ["Relaxed"],
@@ -27,7 +28,7 @@ WEAKER = {
     ("fence", "AcqRel"): ["none", "Acquire", "Release"],
     ("fence", "Acquire"): ["none"],
     ("fence", "Release"): ["none"],
-    # An ordering whose operation was not found. Relaxed is valid for every operation.
+    # The operation of an ordering was not found. Relaxed is valid for every operation.
     ("unknown", "SeqCst"): ["Relaxed"],
     ("unknown", "AcqRel"): ["Relaxed", "Acquire", "Release"],
     ("unknown", "Acquire"): ["Relaxed"],
@@ -42,7 +43,7 @@ class Site:
     column: int
     function: str
     call: str
-    """The source text of the call, white space made single."""
+    """The source text of the call, with white space collapsed."""
     kind: str
     """load, store, rmw, fence, or unknown."""
     role: str
@@ -51,11 +52,12 @@ class Site:
     start: int
     end: int
     compiled: bool
-    """Whether a loom build compiles it."""
+    """Whether a loom build compiles the site."""
     loom_only: bool = False
-    """Whether only a loom build compiles it."""
+    """Whether only a loom build compiles the site."""
     stand_in: bool = False
-    """A fence that exists under loom only, in the place of a SeqCst access of the shipped code."""
+    """Whether the site is a fence that exists under loom only, in place of a SeqCst access of the
+    shipped code."""
     standing_in: int | None = None
     """The number of the stand-in fence that belongs to this SeqCst read-modify-write."""
     number: int = -1
@@ -71,7 +73,8 @@ class Site:
 
 
 def mask(text):
-    """The text with comments, strings and characters blanked, of the same length and with the same lines."""
+    """Returns the text with comments, strings and characters blanked, with the same length and the
+    same lines."""
     out = list(text)
 
     def blank(start, end):
@@ -109,7 +112,7 @@ def mask(text):
             end = at + 1
             while end < len(text) and text[end] != '"':
                 end += 2 if text[end] == "\\" else 1
-            # The quotes stay: `""` is still an expression.
+            # Keep the quotes, so that `""` is still an expression.
             blank(at + 1, min(end, len(text)))
             at = end + 1
         elif found := character.match(text, at):
@@ -121,7 +124,7 @@ def mask(text):
 
 
 def brackets(masked):
-    """Each bracket's partner, both ways, and for each position the innermost opening bracket (lazily, by `enclosing`)."""
+    """Returns each bracket's partner, in both directions, and each opening bracket's parent."""
     partner, stack, parent = {}, [], {}
     for at, char in enumerate(masked):
         if char in "([{":
@@ -134,7 +137,7 @@ def brackets(masked):
 
 
 def evaluate(cfg, known):
-    """True, False or None for a cfg expression; None where it depends on what is not known."""
+    """Evaluates a cfg expression to True, False, or None if it depends on an unknown option."""
     cfg = cfg.strip()
     found = re.match(r"(any|all|not)\s*\((.*)\)$", cfg, re.S)
     if not found:
@@ -163,7 +166,8 @@ ITEM = re.compile(r"(?:pub|fn|impl|mod|struct|enum|union|static|const|use|unsafe
 
 
 def extent(masked, partner, at):
-    """Where what follows an attribute ends: an item, a statement, an expression, an arm or a field."""
+    """Returns the end of what follows an attribute: an item, a statement, an expression, an arm or a
+    field."""
     while True:
         while at < len(masked) and masked[at].isspace():
             at += 1
@@ -190,12 +194,12 @@ def extent(masked, partner, at):
 
 
 def regions(text, masked, partner, known):
-    """The parts that a cfg takes away under these known values."""
+    """Returns the ranges that a cfg removes under these known values."""
     gone = []
     for found in re.finditer(r"#\[\s*cfg\s*\(", masked):
         opening = found.end() - 1
         closing = partner.get(opening)
-        # From the text itself: a feature's name is a string.
+        # Use the original text, because a feature's name is a string.
         if closing is None or evaluate(text[opening + 1 : closing], known) is not False:
             continue
         bracket = masked.index("[", found.start())
@@ -204,7 +208,7 @@ def regions(text, masked, partner, known):
 
 
 def functions(masked, partner):
-    """Name, start and end of each function with a body."""
+    """Returns the name, the start and the end of each function with a body."""
     found_all = []
     for found in re.finditer(r"\bfn\s+(\w+)", masked):
         at = found.end()
@@ -216,7 +220,7 @@ def functions(masked, partner):
 
 
 def receiver(masked, partner, at):
-    """Where the chain of names, calls and dots that ends before `at` begins."""
+    """Returns the start of the chain of names, calls and dots that ends before `at`."""
     while True:
         back = at
         while back > 0 and masked[back - 1].isspace():
@@ -241,7 +245,7 @@ def receiver(masked, partner, at):
 
 
 class Source:
-    """One file's sites."""
+    """The sites of a file."""
 
     def __init__(self, file, text, shipped=True):
         self.file, self.text = file, text
@@ -256,7 +260,7 @@ class Source:
         self.sites = self.find() if shipped else []
 
     def test_modules(self):
-        """Names of the modules in files of their own that only tests have."""
+        """Returns the names of the test-only modules with files of their own."""
         return [one.group(1) for start, end in self.tests if (one := re.match(r"(?:pub\S*\s+)?mod\s+(\w+)\s*;", self.masked[start:end]))]
 
     def function(self, at):
@@ -267,7 +271,7 @@ class Source:
         return any(start <= at < end for start, end in parts)
 
     def opening(self, at):
-        """The innermost bracket that is open at a place."""
+        """Returns the innermost bracket that is open at a position."""
         depth = 0
         for back in range(at - 1, -1, -1):
             if self.masked[back] in ")]}":
@@ -279,7 +283,7 @@ class Source:
         return None
 
     def argument(self, opening, at):
-        """Which argument of the call stands at a place."""
+        """Returns the number of the call's argument at a position."""
         number, here = 0, opening + 1
         while here < at:
             if self.masked[here] in "([{":
@@ -290,7 +294,8 @@ class Source:
         return number
 
     def operation(self, at):
-        """The atomic operation around a place: its name, its argument there, and where the call begins and ends."""
+        """Returns the atomic operation around a position: its name, the number of its argument, and
+        the start and the end of the call."""
         opening = self.opening(at)
         function = self.function(at)
         while opening is not None and (function is None or opening > function[1]):
@@ -302,7 +307,8 @@ class Source:
         return None
 
     def by_name(self, at):
-        """The operation that an ordering reaches through `let name = …`, and the text that names the site."""
+        """Returns the operation that an ordering reaches through `let name = …`, and the text that
+        identifies the site."""
         statement = max(self.masked.rfind(char, 0, at) for char in ";{}")
         found = re.match(r"\s*let\s+(?:mut\s+)?(\w+)[^=]*=", self.masked[statement + 1 : at])
         function = self.function(at)
@@ -314,7 +320,7 @@ class Source:
         return None
 
     def snippet(self, start, end):
-        """The source text between two places on one line, without comments."""
+        """Returns the source text between two positions on one line, without comments."""
         kept = "".join(a if b != " " or a in " \"" or self.masked[i] == a else b for i, (a, b) in
                        enumerate(zip(self.text[start:end], self.masked[start:end]), start))
         kept = re.sub(r"\s+", " ", kept).strip()
@@ -341,7 +347,7 @@ class Source:
         if self.within(at, self.tests) or self.within(at, self.uses):
             return True
         function = self.function(at)
-        # The definition of a stand-in is switched where it is called.
+        # The definition of a stand-in gets no switch; its calls do.
         return function is not None and function[0].startswith("fence_after_")
 
     def find(self):
@@ -389,7 +395,7 @@ class Source:
         return sites
 
     def pair(self):
-        """Gives each stand-in fence to the SeqCst read-modify-write before it in the same function."""
+        """Assigns each stand-in fence to the SeqCst read-modify-write before it in the same function."""
         for at, fence in enumerate(self.sites):
             if not fence.stand_in:
                 continue
@@ -401,7 +407,7 @@ class Source:
                     break
 
     def rewritten(self):
-        """The source with each site behind its switch."""
+        """Returns the source with each site behind its switch."""
         text = self.text
         for one in sorted((site for site in self.sites if site.compiled), key=lambda one: one.start, reverse=True):
             inner = text[one.start : one.end]

@@ -1,11 +1,11 @@
-//! Keys that a hostile sender chooses: built to collide in hash functions whose constants are
-//! public, or to differ in few places. Each list of keys is distinct, so a store has to tell all of
-//! them apart, and a lookup has to look at few records.
+//! Keys that a hostile sender chooses, built to collide in hash functions whose constants are
+//! public, or to differ in few bits. Each list of keys is distinct, so a store must tell all of
+//! them apart, and a lookup must look at few records.
 
 use slipring::{Key, KeyBuf, LogRecord, Signal, Store, TraceId};
 use std::collections::BTreeMap;
 
-/// A record that is nothing but its key.
+/// A record that consists of its key.
 struct Sent(KeyBuf);
 
 impl Signal for Sent {
@@ -50,13 +50,13 @@ const PUBLISHED: [u64; 20] = [
     0,
 ];
 
-/// Sends the nth key 1 + n % 3 times, and asks a store everything that it says of keys.
+/// Pushes the nth key 1 + n % 3 times, and checks everything that the store returns about keys.
 fn check(what: &str, keys: Vec<KeyBuf>) {
     let times = |number: usize| 1 + number % 3;
     let wanted: BTreeMap<&KeyBuf, u64> =
         keys.iter().enumerate().map(|(number, key)| (key, times(number) as u64)).collect();
     assert_eq!(wanted.len(), keys.len(), "{what}: the list itself is of distinct keys");
-    // One shard, in which every record of one fingerprint would hang on one chain; and three.
+    // One shard, in which all records with one fingerprint would be in one chain; and three shards.
     for shards in [1, 3] {
         let store: Store<Sent> =
             Store::builder().capacity(6 * keys.len()).shards(shards).manual().build().unwrap();
@@ -89,7 +89,8 @@ fn check(what: &str, keys: Vec<KeyBuf>) {
     }
 }
 
-/// How many records a lookup showed, all of them with the key, and how many it looked at.
+/// Looks up a key. Returns the number of records shown, which must all have the key, and the number
+/// of records looked at.
 trait Lookup {
     fn showing_only(self, key: &KeyBuf) -> (usize, u64);
 }
@@ -117,13 +118,13 @@ fn bytes(parts: &[&[u8]]) -> KeyBuf {
     KeyBuf::Bytes(parts.concat().into())
 }
 
-/// Numbers that look like nothing in particular.
+/// Pseudo-random numbers.
 fn scattered(number: u64) -> u64 {
     (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[test]
-fn ids_that_a_folded_multiply_with_public_constants_makes_one() {
+fn ids_that_collide_in_a_folded_multiply_are_told_apart() {
     // foldhash multiplies the high half, xored with this constant, by the low half: by zero.
     check("the prefix", (1..=KEYS).map(|low| id(0xc0ac_29b7_c97c_50dd, low)).collect());
     for constant in PUBLISHED {
@@ -139,7 +140,7 @@ fn ids_that_a_folded_multiply_with_public_constants_makes_one() {
 }
 
 #[test]
-fn records_of_a_built_in_signal_with_these_trace_ids() {
+fn spans_with_colliding_trace_ids_are_told_apart() {
     let store: Store<LogRecord> =
         Store::builder().capacity(2 * KEYS as usize).shards(1).manual().build().unwrap();
     let trace = |low: u64| TraceId::from(0xc0ac_29b7_c97c_50dd_u128 << 64 | u128::from(low));
@@ -155,7 +156,7 @@ fn records_of_a_built_in_signal_with_these_trace_ids() {
 }
 
 #[test]
-fn ids_and_numbers_that_differ_in_few_places() {
+fn ids_and_numbers_that_differ_in_few_bits_are_told_apart() {
     check("low half", (0..KEYS).map(|low| id(7, low)).collect());
     check("high half", (0..KEYS).map(|high| id(high, 7)).collect());
     check("top bits", (0..KEYS).map(|high| id(high << 48, 0)).collect());
@@ -172,7 +173,7 @@ fn ids_and_numbers_that_differ_in_few_places() {
 }
 
 #[test]
-fn ids_that_fxhash_makes_one() {
+fn ids_that_collide_in_fxhash_are_told_apart() {
     for factor in [0x517c_c1b7_2722_0a95_u64, 0xf135_7aea_2e62_a9c5] {
         // rustc-hash 1: (rotl(low × K, 5) ^ high) × K. rustc-hash 2: (low × K + high) × K.
         let xored = |low: u64| id(low.wrapping_mul(factor).rotate_left(5) ^ 0xfeed, low);
@@ -192,7 +193,7 @@ fn fnv32_on(state: u32, bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn keys_that_fnv_makes_one() {
+fn keys_that_collide_in_fnv_are_told_apart() {
     // These eight bytes bring its state to zero, where zeros keep it.
     let zero = [0xd5, 0x6b, 0xb9, 0x53, 0x42, 0x87, 0x08, 0x36];
     let zeros = [0; 300];
@@ -226,7 +227,7 @@ fn keys_that_fnv_makes_one() {
 }
 
 #[test]
-fn bytes_that_a_folded_multiply_with_public_constants_makes_one() {
+fn bytes_that_collide_in_a_folded_multiply_are_told_apart() {
     for constant in PUBLISHED {
         for constant in [constant.to_le_bytes(), constant.to_be_bytes()] {
             let number = |number: u64| scattered(number).to_le_bytes();
@@ -242,7 +243,7 @@ fn bytes_that_a_folded_multiply_with_public_constants_makes_one() {
 }
 
 #[test]
-fn texts_that_differ_in_one_place() {
+fn texts_that_differ_in_one_character_are_told_apart() {
     let letter = |number: u64| char::from(b'!' + number as u8);
     for length in [1, 7, 8, 15, 16, 17, 40, 200] {
         let rest = "x".repeat(length - 1);
@@ -257,7 +258,7 @@ fn texts_that_differ_in_one_place() {
 
 /// Keys of different kinds are different keys.
 #[test]
-fn keys_of_different_kinds_with_the_same_bytes() {
+fn keys_of_different_kinds_with_the_same_bytes_are_told_apart() {
     let word = |n: u64| format!("{n:08}");
     let as_number = |n: u64| u64::from_le_bytes(word(n).as_bytes().try_into().unwrap());
     let alike = |n: u64| {

@@ -1,14 +1,14 @@
-//! Memory that the system does not give: a store that can't be built says so, one whose index can't
-//! grow looks through what is not indexed, and catches up when there is some again.
+//! Failed allocations. A store that cannot be built returns an error. A store whose index cannot
+//! grow scans its unindexed records, and catches up once memory is available.
 //!
-//! One test, because the allocator is the whole process's.
+//! This is one test, because the allocator belongs to the whole process.
 
 use slipring::error::BuildError;
 use slipring::{Key, Signal, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// Gives no more than this at once, and counts what it has given.
+/// An allocator that refuses larger allocations than this, and counts the bytes that it allocates.
 struct Scarce;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -26,10 +26,11 @@ impl Scarce {
     }
 }
 
-// SAFETY: what is given is the system allocator's; null says that there is none.
+// SAFETY: every method forwards to the system's allocator, or returns null, which reports that no
+// memory is available.
 unsafe impl GlobalAlloc for Scarce {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract is this one's.
+        // SAFETY: the caller keeps the contract of the system's allocator, which is the same.
         Self::give(layout, || unsafe { System.alloc(layout) })
     }
 
@@ -76,7 +77,7 @@ fn sample(key: u64) -> Sample {
 }
 
 #[test]
-fn what_the_system_does_not_give() {
+fn failed_allocations_are_reported_and_indexing_catches_up() {
     a_store_without_memory_is_not_built();
     an_index_needs_no_memory_once_the_store_is_built();
 }
@@ -85,7 +86,7 @@ fn a_store_without_memory_is_not_built() {
     let build = || Store::<Sample>::builder().capacity(20_000).shards(2).manual().build();
     drop(build().unwrap());
     let before = BYTES.load(SeqCst);
-    // Whichever of its parts is the first that there is no memory for.
+    // The allocation that fails may be any of the store's parts.
     let (mut largest, mut failed) = (64 << 10, 0);
     let built = loop {
         LARGEST.store(largest, SeqCst);
@@ -101,7 +102,7 @@ fn a_store_without_memory_is_not_built() {
                 assert!(error.to_string().contains("lower the capacity"), "{error}");
             }
         }
-        assert_eq!(BYTES.load(SeqCst), before, "what it had got is given back");
+        assert_eq!(BYTES.load(SeqCst), before, "the failed store did not free its memory");
         failed += 1;
         largest += 32 << 10;
     };
@@ -116,9 +117,9 @@ fn an_index_needs_no_memory_once_the_store_is_built() {
         let builder = Store::<Sample>::builder().capacity(CAPACITY).shards(1);
         let store = if manual { builder.manual() } else { builder }.build().unwrap();
         let refused = REFUSED.load(SeqCst);
-        // Enough for the records' own memory, and for those that are on their way out.
+        // Enough for the records' own memory and for evicted records that are not freed yet.
         LARGEST.store(1 << 8, SeqCst);
-        // A key for each, and more keys than there ever are at a time.
+        // Each record has its own key, and there are more keys than are ever held at once.
         for key in 0..100_000 {
             store.push(sample(key)).unwrap();
         }

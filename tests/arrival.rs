@@ -1,4 +1,4 @@
-//! Arrival order over several shards, and how they share the capacity.
+//! Arrival order across shards, and the shards' use of the capacity.
 
 mod support;
 
@@ -39,14 +39,14 @@ fn one_producer_fills_all_shards_evenly() {
     assert_eq!(store.len(), 8_000);
     let answer = store.query().key("key", 1u64).collect().unwrap();
     let oldest = answer.records.last().unwrap().number;
-    // Each shard keeps its newest quarter; runs of 50, a few for each of the other shards, make the
-    // difference.
+    // Each shard keeps the newest quarter of its records. Runs of 50, a few for each of the other
+    // shards, make up the difference.
     assert!(oldest >= 12_000 - 3 * 3 * 50, "{oldest}");
     assert!(answer.iter().map(|record| record.number).is_sorted_by(|a, b| a > b));
 }
 
 #[test]
-fn a_full_ring_rejects_or_hands_back() {
+fn a_push_into_a_full_ring_returns_the_record() {
     let census = Census::new();
     let builder =
         Store::<Counted>::builder().capacity(2).shards(1).slack(1).spare_slots(0).manual();
@@ -57,7 +57,7 @@ fn a_full_ring_rejects_or_hands_back() {
             let pushes = scope.spawn(|| {
                 store.push(Counted::new(&census, 1, 1)).unwrap();
                 store.push(Counted::new(&census, 1, 2)).unwrap();
-                // The mark holds the first record's slot, and there are but three.
+                // The visit pins the first record's slot, and there are only three slots.
                 let one = store.push(Counted::new(&census, 1, 3)).unwrap_err();
                 let batch = store
                     .push_batch(vec![Counted::new(&census, 1, 4), Counted::new(&census, 1, 5)])
@@ -125,13 +125,13 @@ fn extend_takes_any_iterator() {
 }
 
 #[test]
-fn what_is_too_large_is_handed_back_alone() {
+fn only_records_that_are_too_large_are_returned() {
     use slipring::error::Rejection;
     use slipring::{LogRecord, Signal as _};
 
     let own = size_of::<LogRecord>();
     let log = |bytes: usize| LogRecord::builder().event_name("x".repeat(bytes)).build();
-    // As it is encoded.
+    // The size of the encoded record.
     let size = |bytes: usize| own + log(bytes).heap_bytes();
     let logs: Store<LogRecord> =
         Store::builder().capacity(100).max_record_bytes(size(10)).manual().build().unwrap();
@@ -140,7 +140,7 @@ fn what_is_too_large_is_handed_back_alone() {
     assert!(logs.push(log(10)).is_ok());
     let refused = logs.try_push(log(11)).unwrap_err();
     assert_eq!((refused.reason, refused.record.event_name().len()), (reason(11), 11));
-    // One of each kind in a batch that takes several chunks.
+    // Records of both sizes in a batch that takes several chunks.
     let refused = logs.push_batch(
         (0..60).map(|number| log(if number % 20 == 19 { 12 + number } else { 3 })).collect(),
     );

@@ -1,4 +1,4 @@
-//! Bookmarks, cursors and followers while records come and go.
+//! Bookmarks, cursors and followers while records are pushed and evicted.
 
 mod support;
 
@@ -24,13 +24,13 @@ fn numbers(answer: &slipring::query::Answer<Counted>) -> Vec<u64> {
 }
 
 #[test]
-fn what_is_evicted_between_pages_is_counted() {
+fn records_evicted_between_pages_are_counted() {
     for shards in [1, 3] {
         let (census, store) = store(30, shards);
         push(&store, &census, 0..30);
         let page = store.query().order(Order::Oldest).limit(10).collect().unwrap();
         assert_eq!(numbers(&page), (0..10).collect::<Vec<_>>());
-        // Of the fifteen that leave, some have not been shown.
+        // Some of the fifteen evicted records had not been shown.
         push(&store, &census, 30..45);
         let gone = (10..30u64)
             .filter(|&number| store.query().key("number", number).count().unwrap() == 0)
@@ -40,14 +40,14 @@ fn what_is_evicted_between_pages_is_counted() {
         assert_eq!(
             rest.len() + rest.report.missed as usize,
             20,
-            "what has come in since the first page does not show"
+            "a page shows records that are newer than the first page"
         );
         assert!(rest.report.next.is_none());
     }
 }
 
 #[test]
-fn pages_of_the_newest_end_where_eviction_has_got_to() {
+fn pages_of_the_newest_end_at_the_oldest_record_held() {
     let (census, store) = store(30, 1);
     push(&store, &census, 0..30);
     let page = store.query().key("key", 1u64).limit(5).collect().unwrap();
@@ -65,7 +65,7 @@ fn pages_of_the_newest_end_where_eviction_has_got_to() {
 }
 
 #[test]
-fn two_bookmarks_have_a_difference() {
+fn records_between_two_bookmarks_can_be_queried() {
     let (census, store) = store(100, 2);
     push(&store, &census, 0..10);
     let first = store.bookmark();
@@ -82,7 +82,7 @@ fn two_bookmarks_have_a_difference() {
 }
 
 #[test]
-fn a_limit_bounds_what_is_given_and_the_bookmark_goes_on_there() {
+fn a_limit_bounds_an_answer_and_its_bookmark_continues_there() {
     let (census, store) = store(100, 3);
     push(&store, &census, 0..50);
     let (mut bookmark, mut all) = (store.beginning(), Vec::new());
@@ -107,7 +107,7 @@ fn a_limit_bounds_what_is_given_and_the_bookmark_goes_on_there() {
     }
 }
 
-/// They come from clients, who may send anything.
+/// Bookmarks and cursors come from clients, which may send anything.
 #[test]
 fn forged_bookmarks_and_cursors_do_no_harm() {
     let (census, store) = store(30, 2);
@@ -148,15 +148,18 @@ fn a_follower_gets_each_record_once_or_counts_it() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(1_000).shards(2).build().unwrap();
     let mut follower = store.follow(|query| query.limit(100)).unwrap();
-    let (told, said) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let listener = thread::spawn(move || {
         while let Some(news) = follower.recv().unwrap() {
             for producer in 0..3 {
                 let numbers = numbers(&news);
                 let own = numbers.iter().filter(|&&number| number / 20_000 == producer);
-                assert!(own.is_sorted_by(|a, b| a < b), "in its producer's order");
+                assert!(
+                    own.is_sorted_by(|a, b| a < b),
+                    "records are not in their producer's order"
+                );
             }
-            told.send((numbers(&news), news.report.missed)).unwrap();
+            sender.send((numbers(&news), news.report.missed)).unwrap();
         }
     });
     let producers: Vec<_> = (0..3u64)
@@ -168,7 +171,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
     producers.into_iter().for_each(|producer| producer.join().unwrap());
     let (mut seen, mut missed) = (Vec::new(), 0);
     while seen.len() as u64 + missed < 60_000 {
-        let Ok((numbers, more)) = said.recv_timeout(Duration::from_secs(20)) else { break };
+        let Ok((numbers, more)) = receiver.recv_timeout(Duration::from_secs(20)) else { break };
         seen.extend(numbers);
         missed += more;
     }
@@ -180,7 +183,7 @@ fn a_follower_gets_each_record_once_or_counts_it() {
 }
 
 #[test]
-fn a_follower_waits_for_what_it_asks_for_only() {
+fn a_follower_wakes_only_for_records_that_match() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(100).build().unwrap();
     let mut follower = store.follow(|query| query.key("key", 1u64)).unwrap();
@@ -196,6 +199,6 @@ fn a_follower_waits_for_what_it_asks_for_only() {
     let mut all = store.follow_from(store.beginning(), |query| query).unwrap();
     assert_eq!(all.recv().unwrap().unwrap().len(), 2);
     drop(store);
-    assert!(all.recv().unwrap().is_none(), "a follower does not keep its store");
+    assert!(all.recv().unwrap().is_none(), "a follower keeps its store alive");
     assert!(follower.recv().unwrap().is_none());
 }

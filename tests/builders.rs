@@ -1,15 +1,15 @@
-//! What builders write is what prost would: each field, with every value that it may have.
+//! Builders encode what prost encodes: each field, with every value that it may have.
 #![cfg(feature = "otlp")]
+
+#[path = "builders/strategies.rs"]
+mod strategies;
 
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use slipring::attribute::{Attributes, KeyValue};
-use slipring::metric::{
-    Buckets, Exemplar, ExponentialHistogram, Histogram, Metric, MetricKind, Number, PointValue,
-    Quantile, Summary, Temporality,
-};
+use slipring::metric::{Buckets, Exemplar, Metric, MetricKind, Number, PointValue, Quantile};
 use slipring::otlp::proto::common::v1::{AnyValue, ArrayValue, KeyValueList, any_value};
 use slipring::otlp::proto::common::v1::{
     EntityRef as ProtoEntity, InstrumentationScope, KeyValue as ProtoKeyValue,
@@ -24,97 +24,7 @@ use slipring::{
     LogRecord, MetricPoint, Resource, Scope, Severity, Source, Span, SpanId, TraceId, Value,
 };
 use std::fmt::Debug;
-
-fn whole() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just(1), Just(127), Just(128), Just(u64::MAX), Just(1 << 63), any::<u64>()]
-}
-
-fn small() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0), Just(1), Just(u32::MAX), any::<u32>()]
-}
-
-fn double() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        Just(0.0),
-        Just(-0.0),
-        Just(f64::NAN),
-        Just(f64::INFINITY),
-        Just(f64::MIN),
-        Just(f64::MIN_POSITIVE),
-        any::<u64>().prop_map(f64::from_bits),
-    ]
-}
-
-/// Empty, of other alphabets, of a length that takes two bytes to write.
-fn text() -> BoxedStrategy<Box<str>> {
-    prop_oneof![
-        3 => "[a-c]{0,2}".prop_map(String::into_boxed_str),
-        1 => "\\PC{0,12}".prop_map(String::into_boxed_str),
-        1 => (120..300_usize).prop_map(|length| "x".repeat(length).into()),
-    ]
-    .boxed()
-}
-
-fn trace_id() -> impl Strategy<Value = TraceId> {
-    prop_oneof![Just(TraceId::default()), any::<u128>().prop_map(TraceId::from)]
-}
-
-fn span_id() -> impl Strategy<Value = SpanId> {
-    prop_oneof![Just(SpanId::default()), any::<u64>().prop_map(SpanId::from)]
-}
-
-fn value() -> BoxedStrategy<Value> {
-    let leaf = prop_oneof![
-        Just(Value::Empty),
-        any::<bool>().prop_map(Value::Bool),
-        prop_oneof![Just(0), Just(-1), Just(i64::MIN), Just(i64::MAX), any::<i64>()]
-            .prop_map(Value::Int),
-        double().prop_map(Value::Double),
-        text().prop_map(Value::Text),
-        vec(any::<u8>(), 0..4).prop_map(|bytes| Value::Bytes(bytes.into())),
-    ];
-    leaf.prop_recursive(4, 20, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(|values| Value::Array(values.into())),
-            vec((text(), inner), 0..4)
-                .prop_map(|entries| Value::Map(entries.into_iter().collect())),
-        ]
-    })
-    .boxed()
-}
-
-/// Names repeat.
-fn attributes() -> BoxedStrategy<Attributes> {
-    vec((text(), value()), 0..4).prop_map(|attributes| attributes.into_iter().collect()).boxed()
-}
-
-fn resource_and_scope() -> BoxedStrategy<(Resource, Scope)> {
-    let entity = (text(), text(), vec(text(), 0..3), vec(text(), 0..3)).prop_map(
-        |(schema_url, kind, ids, others)| EntityRef {
-            schema_url,
-            kind,
-            id_keys: ids.into(),
-            description_keys: others.into(),
-        },
-    );
-    let resource = (attributes(), small(), text(), vec(entity, 0..3)).prop_map(
-        |(attributes, dropped, url, entities)| {
-            let resource = Resource::new(attributes).with_dropped_attributes_count(dropped);
-            resource.with_schema_url(url).with_entity_refs(entities)
-        },
-    );
-    let scope = (text(), text(), attributes(), small(), text());
-    (resource, scope)
-        .prop_map(
-            |(resource, (name, version, attributes, dropped_attributes_count, schema_url))| {
-                (
-                    resource,
-                    Scope { name, version, attributes, dropped_attributes_count, schema_url },
-                )
-            },
-        )
-        .boxed()
-}
+use strategies::*;
 
 fn any_value(value: &Value) -> AnyValue {
     let value = match value {
@@ -143,12 +53,13 @@ fn key_values(attributes: &[KeyValue]) -> Vec<ProtoKeyValue> {
     attributes.iter().map(one).collect()
 }
 
-/// An id's bytes; none of one that names nothing.
+/// Returns an id's bytes, or no bytes for an id of zeros.
 fn id(bytes: &[u8]) -> Vec<u8> {
     if bytes.iter().all(|byte| *byte == 0) { Vec::new() } else { bytes.to_vec() }
 }
 
-/// By what is printed, and encoded: a NaN equals itself in both, if its bits do.
+/// Compares values by their debug output and their encoding, so that a NaN equals a NaN with the
+/// same bits.
 #[track_caller]
 fn same<M: Message + Debug>(found: &M, expected: &M) {
     assert_eq!(format!("{found:?}"), format!("{expected:?}"));
@@ -187,7 +98,7 @@ fn same_source(source: &Source, (of, scope): &(Resource, Scope)) {
     assert_eq!((&source.resource().to_resource(), &source.scope().to_scope()), (of, scope));
 }
 
-/// Of an exporting request, the records come back, equal in content and bytes.
+/// Reads back the records of an export request, which must be equal in content and in bytes.
 macro_rules! comes_back {
     ($kind:ident, $records:ident, $record:expr) => {
         for encoding in [Encoding::Protobuf, Encoding::Json] {
@@ -204,104 +115,6 @@ macro_rules! comes_back {
 
 type Parts = (TraceId, SpanId, SpanId, Box<str>, u32, Box<str>, i32, u64, u64);
 
-prop_compose! {
-    fn event()(name in text(), time_unix_nanos in whole(), attributes in attributes(), dropped in small()) -> SpanEvent {
-        SpanEvent { time_unix_nanos, name, attributes, dropped_attributes_count: dropped }
-    }
-}
-
-prop_compose! {
-    fn link()(trace_id in trace_id(), span_id in span_id(), trace_state in text(), attributes in attributes(), dropped in small(),
-        flags in small()) -> SpanLink {
-        SpanLink { trace_id, span_id, trace_state, attributes, dropped_attributes_count: dropped, flags }
-    }
-}
-
-prop_compose! {
-    fn exemplar()(filtered_attributes in attributes(), time_unix_nanos in whole(), value in option::of(number()),
-        span_id in span_id(), trace_id in trace_id()) -> Exemplar {
-        let (span_id, trace_id) = (Some(span_id).filter(|id| !id.is_zero()), Some(trace_id).filter(|id| !id.is_zero()));
-        Exemplar { filtered_attributes, time_unix_nanos, value, span_id, trace_id }
-    }
-}
-
-fn number() -> impl Strategy<Value = Number> {
-    prop_oneof![
-        any::<i64>().prop_map(Number::Int),
-        Just(Number::Int(0)),
-        double().prop_map(Number::Double)
-    ]
-}
-
-fn buckets() -> impl Strategy<Value = Buckets> {
-    let offset = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    (offset, vec(whole(), 0..5))
-        .prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
-}
-
-/// What is measured, and a kind of metric that it suits.
-fn measured() -> BoxedStrategy<(MetricKind, PointValue)> {
-    let temporality = || {
-        prop_oneof![
-            Just(Temporality::Unspecified),
-            Just(Temporality::Delta),
-            Just(Temporality::Cumulative)
-        ]
-    };
-    let number =
-        || prop_oneof![2 => number().prop_map(PointValue::from), 1 => Just(PointValue::Empty)];
-    let three = || [option::of(double()), option::of(double()), option::of(double())];
-    let sum = (temporality(), any::<bool>(), number());
-    let histogram = (temporality(), whole(), three(), vec(whole(), 0..5), vec(double(), 0..5));
-    let scale = prop_oneof![Just(0), Just(i32::MIN), Just(i32::MAX), any::<i32>()];
-    let exponential =
-        (temporality(), whole(), three(), scale, whole(), double(), buckets(), buckets());
-    let quantile = (double(), double()).prop_map(|(quantile, value)| Quantile { quantile, value });
-    prop_oneof![
-        number().prop_map(|value| (MetricKind::Gauge, value)),
-        sum.prop_map(|(temporality, monotonic, value)| (
-            MetricKind::Sum { temporality, monotonic },
-            value
-        )),
-        histogram.prop_map(|(temporality, count, [sum, min, max], counts, bounds)| {
-            let (bucket_counts, explicit_bounds) = (counts.into(), bounds.into());
-            (
-                MetricKind::Histogram { temporality },
-                Histogram { count, sum, min, max, bucket_counts, explicit_bounds }.into(),
-            )
-        }),
-        exponential.prop_map(
-            |(
-                temporality,
-                count,
-                [sum, min, max],
-                scale,
-                zero_count,
-                zero_threshold,
-                positive,
-                negative,
-            )| {
-                let value = ExponentialHistogram {
-                    count,
-                    sum,
-                    min,
-                    max,
-                    scale,
-                    zero_count,
-                    zero_threshold,
-                    positive,
-                    negative,
-                };
-                (MetricKind::ExponentialHistogram { temporality }, value.into())
-            }
-        ),
-        (whole(), double(), vec(quantile, 0..4)).prop_map(|(count, sum, quantiles)| {
-            (MetricKind::Summary, Summary { count, sum, quantiles: quantiles.into() }.into())
-        }),
-    ]
-    .boxed()
-}
-
 fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
     metrics::Exemplar {
         filtered_attributes: key_values(&one.filtered_attributes),
@@ -315,7 +128,7 @@ fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
     }
 }
 
-/// What all points have.
+/// The fields of all kinds of points.
 struct Point {
     attributes: Vec<ProtoKeyValue>,
     start_time_unix_nano: u64,
@@ -431,7 +244,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn spans_are_what_was_built(
+    fn built_spans_decode_to_what_was_set(
         shared in resource_and_scope(),
         parts in (trace_id(), span_id(), span_id(), text(), small(), text(), 0..6_i32, whole(), whole()),
         lists in (attributes(), vec(event(), 0..3), vec(link(), 0..3)),
@@ -463,7 +276,7 @@ proptest! {
             dropped_attributes_count: one.dropped_attributes_count,
             flags: one.flags,
         };
-        let is_told = code != StatusCode::Unset || !status.1.is_empty();
+        let has_status = code != StatusCode::Unset || !status.1.is_empty();
         let expected = trace::Span {
             trace_id: id(&trace_id.to_bytes()),
             span_id: id(&span_id.to_bytes()),
@@ -480,7 +293,7 @@ proptest! {
             dropped_events_count: dropped.1,
             links: links.iter().map(link).collect(),
             dropped_links_count: dropped.2,
-            status: is_told.then(|| trace::Status { message: status.1.to_string(), code: status.0 }),
+            status: has_status.then(|| trace::Status { message: status.1.to_string(), code: status.0 }),
         };
         same(&span.to_proto(), &expected);
         prop_assert!(span.to_builder().build().bytes() == span.bytes());
@@ -491,7 +304,7 @@ proptest! {
     }
 
     #[test]
-    fn logs_are_what_was_built(
+    fn built_logs_decode_to_what_was_set(
         shared in resource_and_scope(),
         times in (whole(), whole()),
         severity in prop_oneof![Just(0), Just(-1), Just(i32::MIN), Just(i32::MAX), 1..25_i32],
@@ -531,7 +344,7 @@ proptest! {
     }
 
     #[test]
-    fn points_are_what_was_built(
+    fn built_points_decode_to_what_was_set(
         shared in resource_and_scope(),
         of in (text(), text(), text(), attributes()),
         measured in measured(),
@@ -568,10 +381,10 @@ proptest! {
     }
 }
 
-/// Builders write no record that cannot be read: values that nest too deep are left empty from
-/// there on.
+/// Builders write no record that cannot be read: a value that nests too deep is left empty from the
+/// limit on.
 #[test]
-fn a_builder_writes_nothing_that_nests_too_deep() {
+fn builders_leave_out_values_that_nest_too_deep() {
     let deep = (0..500).fold(Value::from(7), |inner, depth| match depth % 2 {
         0 => Value::Map(Attributes::from([("a", inner)])),
         _ => Value::Array([inner].into()),

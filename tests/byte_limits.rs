@@ -46,7 +46,7 @@ impl Signal for Sized {
     }
 }
 
-/// Pushes from another thread, which is not inside a visit. Returns the number of records accepted.
+/// Pushes from another thread, which is not inside a visit. Returns the number of accepted records.
 fn push_elsewhere(
     store: &Store<Sized>,
     records: usize,

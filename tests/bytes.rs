@@ -1,4 +1,5 @@
-//! Records are the bytes they came in: held against prost's decoding, kept whole, let go in time.
+//! Records keep the bytes that they arrived in. The views of these bytes agree with prost's
+//! decoding, the bytes are kept unchanged, and they are freed in time.
 #![cfg(feature = "otlp")]
 
 #[path = "support/corpus.rs"]
@@ -28,7 +29,8 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     [varint(u64::from(number << 3 | 2)), varint(bytes.len() as u64), bytes.to_vec()].concat()
 }
 
-/// A message of any fields, which by their numbers are mostly those of a record, of whatever type.
+/// Generates a message of arbitrary fields. Most have numbers that the record defines, with any
+/// wire type.
 fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
     let number = prop_oneof![9 => 1..=17_u32, 1 => 18..100_u32];
     let bytes = prop_oneof![
@@ -56,7 +58,7 @@ fn soup(depth: u32) -> BoxedStrategy<Vec<u8>> {
     vec(one, 0..5).prop_map(|fields| fields.concat()).boxed()
 }
 
-/// What prost makes of a record is what our reading of it says, or both refuse it.
+/// A view of a record agrees with prost's decoding, or both refuse the record.
 fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&[u8]) -> Vec<u8>) {
     let request = Request::read(kind, Encoding::Protobuf, &wrap(record)).unwrap();
     let known = M::decode(record);
@@ -83,7 +85,7 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
     request.spans.iter().for_each(views::same_span);
     request.logs.iter().for_each(views::same_log);
     request.points.iter().for_each(views::same_metric_point);
-    // And what comes out again is the same.
+    // The record is also written back unchanged.
     let out = match kind {
         Kind::Traces => write(&request.spans, Encoding::Protobuf),
         Kind::Logs => write(&request.logs, Encoding::Protobuf),
@@ -110,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_bytes_mean_what_prost_makes_of_them(record in soup(4)) {
+    fn views_read_what_prost_decodes(record in soup(4)) {
         let span = [field(1, IDS[0]), field(2, IDS[1]), record.clone()].concat();
         same::<trace::Span>(Kind::Traces, &span, in_scope);
         same::<trace::Span>(Kind::Traces, &record, in_scope);
@@ -122,14 +124,14 @@ proptest! {
     }
 
     #[test]
-    fn no_request_makes_it_panic(body in soup(6), kind in 0..3_usize) {
+    fn no_request_makes_the_reader_panic(body in soup(6), kind in 0..3_usize) {
         views::same_records([Kind::Traces, Kind::Logs, Kind::Metrics][kind], &body);
     }
 }
 
-/// Where nothing was rejected, bytes come out as they went in; what nobody knows is kept.
+/// If no record is rejected, a request is written back byte for byte, including unknown fields.
 #[test]
-fn what_comes_out_is_what_came_in_byte_for_byte() {
+fn requests_are_written_back_byte_for_byte() {
     let unknown = [0xf8, 0x7f, 1];
     let span = [field(1, IDS[0]), field(2, IDS[1]), field(5, b"name"), unknown.to_vec()].concat();
     let resource = [field(1, &field(1, &field(1, b"key"))), field(100, b"new")].concat();
@@ -160,7 +162,7 @@ fn what_comes_out_is_what_came_in_byte_for_byte() {
 }
 
 #[test]
-fn the_corpus_comes_out_byte_for_byte() {
+fn the_corpus_is_written_back_byte_for_byte() {
     for (name, kind) in
         [("shop_traces", Kind::Traces), ("shop_logs", Kind::Logs), ("shop_metrics", Kind::Metrics)]
     {
@@ -186,7 +188,7 @@ fn source() -> Source {
     Source::new(&Resource::new([("service.name", "cart")]), &Scope::default())
 }
 
-/// A request of so many logs, of which one is an error.
+/// Returns a request of this many log records, one of which is an error.
 fn mostly_well(count: u64) -> Vec<u8> {
     let source = source();
     let log = |number: u64| {
@@ -212,13 +214,13 @@ fn a_kept_error_does_not_pin_its_request() {
     (0..2_000).for_each(|_| telemetry.logs().push(LogRecord::default()).map(drop).unwrap());
     while telemetry.logs().step() {}
     assert_eq!(telemetry.logs().query().severity_at_least(Severity::ERROR).count(), Ok(1));
-    assert!(body.is_unique(), "nobody holds the request any more");
+    assert!(body.is_unique(), "the request is still shared");
     let held = telemetry.logs().stats().data_memory_bytes - bare;
     assert!(held < 60_000, "{held}");
 }
 
 #[test]
-fn a_detached_record_is_equal_and_alone() {
+fn a_detached_record_is_equal_and_shares_no_bytes() {
     let body = bytes::Bytes::from(mostly_well(100));
     let telemetry = Telemetry::builder().logs(10_000).build().unwrap();
     telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
@@ -238,10 +240,10 @@ fn a_detached_record_is_equal_and_alone() {
     assert_eq!(alone.body().unwrap().as_str().map(str::len), Some(1_000));
 }
 
-/// Answers, readers from a bookmark on and the stream of evictions hand out records that keep their
-/// request; copies do not.
+/// Records from answers, from queries since a bookmark and from the stream of evictions share the
+/// bytes of their request. Detached copies do not.
 #[test]
-fn what_is_held_for_long_can_be_detached() {
+fn long_lived_records_can_be_detached() {
     let body = bytes::Bytes::from(mostly_well(100));
     let logs: Store<LogRecord> = Store::builder().capacity(200).shards(1).manual().build().unwrap();
     let evictions = logs.evictions(4_000).unwrap();
@@ -266,7 +268,7 @@ fn what_is_held_for_long_can_be_detached() {
     assert_eq!(copies.len(), 300);
 }
 
-/// Of a long request, a record that is held keeps a piece.
+/// A held record of a long request keeps only a piece of the request.
 #[test]
 fn no_record_keeps_a_long_request() {
     let body = bytes::Bytes::from(mostly_well(1_000));
@@ -278,7 +280,7 @@ fn no_record_keeps_a_long_request() {
     assert_eq!(write(&logs, Encoding::Protobuf), body);
 }
 
-/// A resource of which a thousand small requests come is there once.
+/// A resource that a thousand small requests share is stored once.
 #[test]
 fn equal_sources_are_recognised() {
     let telemetry = Telemetry::builder().build().unwrap();

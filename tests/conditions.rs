@@ -1,5 +1,4 @@
-//! What may be asked of spans, log records and metric points beside their keys, and what is counted
-//! of the answers.
+//! Conditions on spans, log records and metric points other than keys, and groups of the results.
 
 use slipring::attribute::Attributes;
 use slipring::metric::{Exemplar, Metric, MetricKind};
@@ -17,7 +16,7 @@ fn store_of<T: Signal>(records: Vec<T>) -> Store<T> {
     store
 }
 
-/// A part with an attribute that says where it is.
+/// Returns a part whose attribute names its level.
 fn at(level: &str) -> Attributes {
     Attributes::from([("level", level), (level, "is here")])
 }
@@ -32,8 +31,8 @@ fn source() -> Source {
 
 const NAMES: [&str; 6] = ["record", "resource", "scope", "event", "link", "exemplar"];
 
-/// Asks for each attribute, at every level and at any: a record has it where it is, if it has such
-/// a level.
+/// Queries each attribute at every level and at any level. The record must match at the attribute's
+/// own level only, if it has this level.
 macro_rules! each_level {
     ($records:expr, $has:expr) => {
         let store = store_of($records);
@@ -99,7 +98,7 @@ fn attributes_are_found_at_each_level_of_a_metric_point() {
 }
 
 #[test]
-fn a_record_without_such_an_attribute_is_not_found_by_it() {
+fn a_record_without_the_attribute_does_not_match() {
     let record = |name: &str, value: i64| LogRecord::builder().attribute(name, value).build();
     let store = store_of(vec![record("status", 200), record("other", 200), LogRecord::default()]);
     assert_eq!(store.query().attribute("status", Match::equals(200)).count(), Ok(1));
@@ -109,7 +108,7 @@ fn a_record_without_such_an_attribute_is_not_found_by_it() {
     assert_eq!(counted, [(None, 2), (Some(KeyBuf::Text("200".into())), 1)]);
 }
 
-/// Which of these values fit.
+/// Returns which of these values match.
 fn fitting(wanted: Match) -> Vec<usize> {
     let values = [
         Value::Empty,
@@ -133,7 +132,7 @@ fn fitting(wanted: Match) -> Vec<usize> {
 }
 
 #[test]
-fn each_kind_of_match_fits_what_it_says() {
+fn each_kind_of_match_fits_the_documented_values() {
     assert_eq!(fitting(Match::Has), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!(fitting(Match::equals(7)), [3, 4]);
     assert_eq!(fitting(Match::reads("7")), [3, 4]);
@@ -153,7 +152,7 @@ fn each_kind_of_match_fits_what_it_says() {
 }
 
 #[test]
-fn a_record_without_a_body_fits_nothing() {
+fn a_record_without_a_body_matches_only_absence() {
     let store = store_of(vec![LogRecord::default()]);
     assert_eq!(store.query().body(Match::Has).count(), Ok(0));
     assert_eq!(store.query().body(!Match::reads("x")).count(), Ok(0));
@@ -161,7 +160,7 @@ fn a_record_without_a_body_fits_nothing() {
 }
 
 #[test]
-fn severities_are_asked_for_from_one_upwards() {
+fn severity_at_least_returns_this_severity_and_above() {
     let severities = [
         Severity(-1),
         Severity::UNSPECIFIED,
@@ -177,13 +176,13 @@ fn severities_are_asked_for_from_one_upwards() {
     assert_eq!(count(Severity::INFO), 3);
     assert_eq!(count(Severity::FATAL4), 1);
     assert_eq!(count(Severity(1)), 3);
-    assert_eq!(count(Severity::UNSPECIFIED), 4, "those that were not said count too");
+    assert_eq!(count(Severity::UNSPECIFIED), 4, "records without a severity count too");
     assert_eq!(count(Severity(-1)), 5);
     assert_eq!(count(Severity(25)), 0);
 }
 
 #[test]
-fn groups_keep_what_was_measured_but_no_nan() {
+fn groups_keep_measures_except_nan() {
     let span = |name: &str, took: u64| {
         let (start_unix_nanos, end_unix_nanos) = (1, 1 + took);
         Span::builder()
@@ -221,7 +220,7 @@ fn groups_keep_what_was_measured_but_no_nan() {
 }
 
 #[test]
-fn a_limit_is_one_for_all_shards() {
+fn a_limit_applies_to_all_shards_together() {
     let store: Store<Span> = Store::builder().capacity(2_000).shards(3).manual().build().unwrap();
     let span = || Span::builder().name("GET /").build();
     (0..1_500).for_each(|_| store.push(span()).map(drop).unwrap());
@@ -233,7 +232,7 @@ fn a_limit_is_one_for_all_shards() {
 }
 
 #[test]
-fn what_is_asked_can_be_read_in_a_log() {
+fn a_querys_debug_output_shows_its_conditions() {
     let store = store_of(vec![Span::default()]);
     let query = format!("{:?}", store.query().key("service", "cart").limit(7));
     assert!(
@@ -244,9 +243,9 @@ fn what_is_asked_can_be_read_in_a_log() {
     assert!(format!("{:?}", By::<Span>::index("colour")).contains("colour"));
 }
 
-/// Two places with one name: what is not wanted must be in none of them.
+/// One name at two levels: a negated value must be at neither of them.
 #[test]
-fn a_negation_is_about_all_values_of_a_name() {
+fn a_negation_applies_to_all_values_of_a_name() {
     let resource = Source::new(&Resource::new([("code", 200)]), &scope());
     let record = |code: Option<i64>, source: &Source| {
         LogRecord::builder()
@@ -324,7 +323,7 @@ fn spans_are_found_by_their_events() {
 }
 
 #[test]
-fn a_key_that_no_record_can_have_is_refused_with_what_to_give() {
+fn an_impossible_key_is_refused_with_a_hint() {
     let (spans, logs) = (store_of(vec![Span::default()]), store_of(vec![LogRecord::default()]));
     let points = store_of(vec![MetricPoint::default()]);
     let error = |found: Result<usize, slipring::error::QueryError>| found.unwrap_err().to_string();

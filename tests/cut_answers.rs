@@ -7,7 +7,7 @@ use std::cell::RefCell;
 type Once = Box<dyn FnOnce()>;
 
 thread_local! {
-    /// Called at the first comparison of a key, and so inside a query.
+    /// Called at the first comparison of a key, which happens inside a query.
     static ON_FIRST_KEY: RefCell<Option<Once>> = const { RefCell::new(None) };
 }
 

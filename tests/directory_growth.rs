@@ -7,7 +7,7 @@ use slipring::Store;
 use support::{Census, Counted};
 
 #[test]
-fn a_burst_of_new_keys_fits() {
+fn a_burst_of_new_keys_is_indexed() {
     for manual in [true, false] {
         for burst in [40, 300, 2_000, 9_999] {
             let census = Census::new();

@@ -1,4 +1,5 @@
-//! Hooks and streams: what leaves the store is shown, handed on or dropped, each record once.
+//! Hooks and streams: each evicted record is shown to hooks, and then sent to a stream or dropped,
+//! exactly once.
 
 mod support;
 
@@ -99,7 +100,7 @@ fn a_hook_may_push_into_its_own_store_and_is_never_made_to_wait() {
 }
 
 #[test]
-fn the_last_handle_may_go_inside_a_hook() {
+fn the_last_handle_may_be_dropped_inside_a_hook() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(1).shards(1).build().unwrap();
     let last = Arc::new(Mutex::new(Some(store.clone())));
@@ -123,7 +124,7 @@ fn the_last_handle_may_go_inside_a_hook() {
 }
 
 #[test]
-fn what_a_visit_looks_at_is_evicted_but_not_reclaimed() {
+fn a_visited_record_can_be_evicted_but_not_reclaimed() {
     let census = Census::new();
     let store = manual(2);
     let first = store.push(Counted::new(&census, 1, 0)).unwrap();
@@ -185,7 +186,7 @@ fn clear_and_shutdown_account_for_every_record() {
 }
 
 #[test]
-fn a_weak_handle_does_not_keep_a_store() {
+fn a_weak_handle_does_not_keep_the_store_alive() {
     let census = Census::new();
     let store = manual(2);
     let weak = store.downgrade();
@@ -195,9 +196,9 @@ fn a_weak_handle_does_not_keep_a_store() {
     assert_eq!(census.alive(), 0);
 }
 
-/// What needs no drop is not looked at when it goes, unless somebody wants to see it.
+/// Records that need no drop are not read on eviction unless a hook or a stream wants them.
 #[test]
-fn records_that_own_nothing_are_shown_and_handed_on_as_well() {
+fn records_without_heap_memory_reach_hooks_and_streams() {
     struct Plain(u64);
     impl Signal for Plain {
         const NAME: &'static str = "plain";

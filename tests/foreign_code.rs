@@ -1,5 +1,6 @@
-//! Keys, clones, drops, predicates, hooks and wakers that push, query, poll, panic and drop handles
-//! at any moment: nothing hangs, nothing is lost, and nothing is left behind.
+//! User code (keys, clones, drops, predicates, hooks and wakers) that pushes, queries, polls,
+//! panics and drops handles at any moment. Nothing hangs, no record is lost, and no memory is
+//! leaked.
 #![cfg(feature = "async")]
 
 mod support;
@@ -16,8 +17,8 @@ use std::task::Context;
 use std::time::Duration;
 use support::foreign::Foreign;
 
-/// One of so many times a piece of foreign code does something, and within that something, and so
-/// on, to this depth.
+/// A piece of user code does something one in this many times; the user code that this calls does
+/// the same, down to this depth.
 const SELDOM: u64 = 8;
 const DEPTH: u32 = 3;
 
@@ -37,10 +38,10 @@ fn random(below: u64) -> u64 {
     })
 }
 
-/// What foreign code finds at hand. Records and hooks reach it without keeping it.
+/// The objects that user code can use. Records and hooks reach them without keeping them alive.
 struct World {
     store: Store<Wild>,
-    /// Handles and followers that foreign code drops.
+    /// Handles and followers for user code to drop.
     handles: Mutex<Vec<(Store<Wild>, Follower<Wild>)>>,
     calm: Arc<AtomicBool>,
     alive: Arc<AtomicI64>,
@@ -103,7 +104,7 @@ fn act_sometimes(world: &Weak<World>, may_panic: bool) {
     {
         WITHIN.set(within + 1);
         act(&world);
-        // Perhaps the last one.
+        // This may be the last handle.
         drop(world);
         WITHIN.set(within);
         if may_panic && random(4) == 0 {
@@ -120,7 +121,7 @@ fn waker_of(world: &Arc<World>) -> Foreign {
     Foreign::new().on_clone(call(false)).on_wake(call(true)).on_drop(call(true))
 }
 
-/// Does one of the things that may be done anywhere.
+/// Performs one of the actions that are allowed anywhere.
 fn act(world: &Arc<World>) {
     let store = &world.store;
     let within = Arc::downgrade(world);
@@ -169,8 +170,8 @@ fn act(world: &Arc<World>) {
     }
 }
 
-/// Lets three threads, and whatever code they call, act at random; then looks whether everything is
-/// in order, and ends it.
+/// Runs three threads, and the user code that they call, with random actions. Then checks the
+/// store, and shuts it down.
 fn run_wild(seed: u64) {
     let builder = Store::<Wild>::builder().capacity(16).shards(1 + seed as usize % 2).slack(4);
     let builder = if seed % 4 < 2 { builder.manual() } else { builder };
@@ -193,7 +194,7 @@ fn run_wild(seed: u64) {
             std::thread::spawn(move || {
                 RANDOM.set((seed * 31 + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
                 for _ in 0..400 {
-                    // A panic of a predicate or a clone is its caller's.
+                    // A panic in a predicate or a clone unwinds into its caller.
                     let _ = catch_unwind(AssertUnwindSafe(|| act(&world)));
                     WITHIN.set(0);
                 }
@@ -211,8 +212,8 @@ fn run_wild(seed: u64) {
         drop(std::mem::take(&mut *world.handles.lock().unwrap()));
         store.shutdown().unwrap();
     }
-    // Otherwise its end is as wild as its life, and the last handle may go anywhere, but in the
-    // indexer's own hands.
+    // Otherwise the store ends during random actions as well, and its last handle may be dropped
+    // anywhere but on the indexer's thread.
     drop(std::mem::take(&mut *world.handles.lock().unwrap()));
     drop(world);
     let mut left = 2_000;
@@ -220,11 +221,11 @@ fn run_wild(seed: u64) {
         std::thread::sleep(Duration::from_millis(5));
         left -= 1;
     }
-    assert_eq!(alive.load(Ordering::SeqCst), 0, "each record was dropped once");
+    assert_eq!(alive.load(Ordering::SeqCst), 0, "some records were not dropped exactly once");
 }
 
 #[test]
-fn foreign_code_may_do_anything_at_any_moment() {
+fn user_code_may_call_the_store_panic_and_drop_handles_anywhere() {
     let seeds =
         std::env::var("SLIPRING_SEEDS").map_or(48, |seeds| seeds.parse().expect("it is a number"));
     static SEED: AtomicU64 = AtomicU64::new(0);

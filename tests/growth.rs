@@ -1,6 +1,6 @@
-//! What a request makes the library allocate grows with its bytes, not with their square.
+//! The bytes that the library allocates for a request grow linearly with the request's bytes.
 //!
-//! Allocated bytes are counted, not time: they are the same on every machine.
+//! Allocated bytes are measured instead of time, because they are the same on every machine.
 #![cfg(feature = "otlp")]
 
 #[path = "support/protobuf.rs"]
@@ -23,8 +23,8 @@ fn count(bytes: usize) {
     ALLOCATED.set(ALLOCATED.get() + bytes as u64);
 }
 
-// SAFETY: The system's allocator does everything. The counter is a thread-local without a destructor
-// and does not allocate.
+// SAFETY: Every method forwards to the system's allocator. The counter is a thread-local without a
+// destructor, and does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Returns the bytes that are allocated while a request is taken and given out again.
+/// Returns the bytes that are allocated while a request is read and written back.
 fn allocated(kind: Kind, body: Vec<u8>) -> u64 {
     let body = bytes::Bytes::from(body);
     // Without a thread, everything happens here.

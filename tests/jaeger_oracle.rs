@@ -31,7 +31,7 @@ struct Asked {
     num_traces: usize,
 }
 
-/// Nanoseconds since the Unix epoch, of a time such as `2017-01-26T15:46:31.639875Z`.
+/// Parses a time such as `2017-01-26T15:46:31.639875Z` into nanoseconds since the Unix epoch.
 fn nanos(time: &str) -> u64 {
     let (whole, fraction) = time.strip_suffix('Z').unwrap().split_once('.').unwrap();
     let parts: Vec<i64> = whole.split(['-', 'T', ':']).map(|part| part.parse().unwrap()).collect();
@@ -44,7 +44,7 @@ fn nanos(time: &str) -> u64 {
     seconds as u64 * 1_000_000_000 + format!("{fraction:0<9}").parse::<u64>().unwrap()
 }
 
-/// The store, and which fixture each trace comes from.
+/// Returns the store, and the fixture of each trace.
 fn fixtures() -> Option<(Store<Span>, BTreeMap<TraceId, String>)> {
     let folder = corpus::path("golden/jaeger-storage-integration")?;
     let store: Store<Span> = Store::builder().build().unwrap();
@@ -127,7 +127,7 @@ fn wildcards_and_escapes_are_told_apart() {
     assert!(like("query24-service", "sameplacevalue.*").is_empty(), "no regular expression");
     let (star, different) = ("tags_escaped_operator_trace_1", "tags_escaped_operator_trace_2");
     assert_eq!(like("query23-service", r"same\*"), [star]);
-    // Query 23's own fixture carries the tag in its spans' scope or elsewhere: it fits, too.
+    // Query 23's own fixture has the tag in its spans' scope or elsewhere, so it matches too.
     let all = like("query23-service", "same*");
     assert!(all.contains(&star.to_owned()) && all.contains(&different.to_owned()));
     assert_eq!(like("query23-service", "same?"), [star]);

@@ -1,4 +1,4 @@
-//! Records in JSON, for reading.
+//! The serialization of records as JSON for people.
 #![cfg(feature = "otlp")]
 
 use serde_json::{Value as Json, json};
@@ -18,7 +18,7 @@ fn view(value: &impl serde::Serialize) -> Json {
 }
 
 #[test]
-fn a_name_is_there_once_with_its_last_value() {
+fn a_repeated_name_is_written_once_with_its_last_value() {
     let twice = Attributes::from([("k", Value::from(1)), ("other", 0.into()), ("k", 2.into())]);
     assert_eq!(serde_json::to_string(&twice).unwrap(), r#"{"other":0,"k":2}"#);
     let nested = Value::Map([("deep", Value::Map(twice.clone()))].into());
@@ -29,7 +29,7 @@ fn a_name_is_there_once_with_its_last_value() {
 }
 
 #[test]
-fn what_is_no_number_in_json_is_a_text() {
+fn nan_and_infinities_are_written_as_strings() {
     let doubles = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.5];
     let texts = [json!("NaN"), json!("Infinity"), json!("-Infinity"), json!(1.5)];
     for (double, text) in doubles.into_iter().zip(texts) {
@@ -62,7 +62,7 @@ fn what_is_no_number_in_json_is_a_text() {
 }
 
 #[test]
-fn numbers_that_readers_would_round_are_texts() {
+fn numbers_that_readers_would_round_are_written_as_strings() {
     let event = SpanEvent { time_unix_nanos: AT, ..SpanEvent::default() };
     let owned = view(&event);
     let span = Span::builder().start_unix_nanos(AT).end_unix_nanos(AT + 1).events(&[event]).build();
@@ -95,7 +95,7 @@ fn numbers_that_readers_would_round_are_texts() {
 }
 
 #[test]
-fn halves_of_pairs_cost_no_record() {
+fn unpaired_surrogates_reject_no_record() {
     let body = r#"{"resourceSpans": [{"resource": {"attributes": [{"key": "a", "value": {"stringValue": "\udc00"}}]},
         "schemaUrl": "\ud800", "scopeSpans": [{"spans": [{"traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": "eee19b7ec3c1b174", "name": "cut \ud83d", "startTimeUnixNano": 1.7958e18,

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Census, Counted};
 
-/// A store of two records that five were pushed to, whose hook holds a follower of the store
-/// itself; how often the hook ran; and a count that is alone once the hook is gone.
+/// Creates a store that holds two of five pushed records. Its hook holds a follower of the store
+/// itself. Returns the store, the number of the hook's runs, and a token that is unshared once the
+/// hook is dropped.
 fn store_that_keeps_itself(
     census: &Arc<Census>,
     manual: bool,
@@ -46,7 +47,7 @@ fn is_freed_soon(freed: &Arc<()>) -> bool {
 }
 
 #[test]
-fn dropped_inside_another_stores_visit_it_ends_when_that_is_over() {
+fn a_store_dropped_inside_another_stores_visit_ends_after_the_visit() {
     for manual in [true, false] {
         let (census, others) = (Census::new(), Census::new());
         let (around, position) = other(&others);
@@ -55,17 +56,21 @@ fn dropped_inside_another_stores_visit_it_ends_when_that_is_over() {
             .visit(position, |_| {
                 around.visit(position, |_| drop(store)).unwrap();
                 if manual {
-                    assert_eq!(Arc::strong_count(&freed), 2, "this thread is still inside");
+                    assert_eq!(Arc::strong_count(&freed), 2, "the store ended inside the visit");
                 }
             })
             .unwrap();
-        assert!(is_freed_soon(&freed), "the hook is gone, and what it held");
-        assert_eq!((seen.load(Ordering::SeqCst), census.alive()), (3, 0), "it saw what was due");
+        assert!(is_freed_soon(&freed), "the hook and what it captured were not dropped");
+        assert_eq!(
+            (seen.load(Ordering::SeqCst), census.alive()),
+            (3, 0),
+            "the hook did not see every evicted record"
+        );
     }
 }
 
 #[test]
-fn dropped_inside_a_visit_that_panics_it_ends_all_the_same() {
+fn a_store_dropped_inside_a_visit_that_panics_ends() {
     let (census, others) = (Census::new(), Census::new());
     let (around, position) = other(&others);
     let (store, seen, freed) = store_that_keeps_itself(&census, true);
@@ -80,7 +85,7 @@ fn dropped_inside_a_visit_that_panics_it_ends_all_the_same() {
 }
 
 #[test]
-fn dropped_inside_a_hook_it_ends_when_the_step_is_over() {
+fn a_store_dropped_inside_a_hook_ends_after_the_step() {
     for manual in [true, false] {
         let (census, others) = (Census::new(), Census::new());
         let builder = Store::<Counted>::builder().capacity(1).shards(1);
@@ -98,7 +103,7 @@ fn dropped_inside_a_hook_it_ends_when_the_step_is_over() {
 }
 
 #[test]
-fn dropped_inside_each_others_ends_many_stores_end() {
+fn stores_dropped_inside_each_others_shutdown_end() {
     const STORES: usize = 500;
     let (census, others) = (Census::new(), Census::new());
     let mut freed = Vec::new();
@@ -108,7 +113,7 @@ fn dropped_inside_each_others_ends_many_stores_end() {
         freed.push(alone);
         let within = last.take();
         store.on_evict(move |_, _, _| {
-            // Dropped with the hook.
+            // The hook drops the inner store with itself.
             let _ = &within;
         });
         last = Some(store);
@@ -120,7 +125,7 @@ fn dropped_inside_each_others_ends_many_stores_end() {
 }
 
 #[test]
-fn dropped_while_a_visit_waits_for_another_thread_it_ends_there() {
+fn a_store_dropped_on_another_thread_during_a_visit_ends_on_that_thread() {
     let (census, others) = (Census::new(), Census::new());
     let (around, position) = other(&others);
     let (store, seen, freed) = store_that_keeps_itself(&census, true);
@@ -132,7 +137,7 @@ fn dropped_while_a_visit_waits_for_another_thread_it_ends_there() {
             assert_eq!(
                 (Arc::strong_count(&freed), seen.load(Ordering::SeqCst)),
                 (1, 3),
-                "that thread is not inside"
+                "the store did not end on the other thread"
             );
         })
         .unwrap();

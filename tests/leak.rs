@@ -1,5 +1,5 @@
-//! The test of the design that slipring replaces, in its own terms: its ring overwrote records
-//! while its index maps kept pointing at them.
+//! The regression that slipring was built to avoid: in the design that it replaces, the ring
+//! overwrote records while the index maps kept pointing at them.
 
 use slipring::{KeyBuf, Resource, Scope, Source, Span, Store, TraceId};
 
@@ -12,14 +12,14 @@ fn three() -> Store<Span> {
     Store::builder().capacity(3).shards(1).build().unwrap()
 }
 
-/// How many spans trace1, svc1 and svc2 have.
+/// Returns the numbers of spans of trace1, svc1 and svc2.
 fn found(store: &Store<Span>) -> (usize, usize, usize) {
     let of = |service: &str| store.query().key("service", service).count().unwrap();
     (store.query().key("trace", TraceId::from(1)).count().unwrap(), of("svc1"), of("svc2"))
 }
 
 #[test]
-fn the_fourth_of_three_evicts_the_first_from_every_index() {
+fn a_fourth_record_evicts_the_first_of_three_from_every_index() {
     let store = three();
     store.push(span(1, "svc1")).unwrap();
     store.push(span(2, "svc1")).unwrap();
@@ -36,7 +36,7 @@ fn the_fourth_of_three_evicts_the_first_from_every_index() {
 }
 
 #[test]
-fn ten_wraps_later_every_index_has_the_bytes_it_had_after_one() {
+fn indexes_take_as_many_bytes_after_ten_wraps_as_after_one() {
     let store = three();
     let wrap = || {
         (1..=3).for_each(|trace| {
@@ -54,7 +54,7 @@ fn ten_wraps_later_every_index_has_the_bytes_it_had_after_one() {
 }
 
 #[test]
-fn a_service_that_was_evicted_is_gone_from_the_list() {
+fn an_evicted_service_is_not_listed() {
     let store = three();
     let listed = |service: &str| {
         let services = store.keys("service").unwrap();

@@ -1,7 +1,7 @@
-//! Memory: what the statistics say is what the allocator gave, a push allocates nothing, and
-//! nothing is left behind.
+//! Memory: the statistics agree with the allocator, a push allocates nothing, and no memory is
+//! leaked.
 //!
-//! One test at a time, because the counting allocator is the whole process's.
+//! The tests run one at a time, because the counting allocator belongs to the whole process.
 
 use shop::Shop;
 use shop::fixed::{FixedLogs, FixedSpans};
@@ -14,20 +14,20 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 struct Counting;
 
 thread_local! {
-    /// Allocations by this thread.
+    /// The number of allocations by this thread.
     static OWN: Cell<u64> = const { Cell::new(0) };
 }
 
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: everything is the system allocator's; the counters are beside it.
+// SAFETY: every method forwards to the system's allocator. The counters do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size() as u64, SeqCst);
         ALLOCATIONS.fetch_add(1, SeqCst);
         OWN.set(OWN.get() + 1);
-        // SAFETY: the caller's contract is this one's.
+        // SAFETY: the caller keeps the contract of the system's allocator, which is the same.
         unsafe { System.alloc(layout) }
     }
 
@@ -55,9 +55,9 @@ fn within(stats: &Stats, allocated: u64, what: &str) {
     assert!(off < 0.05, "{what}: {said} said, {allocated} allocated, {:.1} % off", off * 100.0);
 }
 
-/// Fills a store to its capacity and far beyond, and compares each time. Each round has a shop of
-/// its own, gone before the bytes are counted, so that nothing but the store holds on to what
-/// records share.
+/// Fills a store to its capacity and far beyond, and compares the statistics with the allocator
+/// each time. Each round has its own shop, which is dropped before the bytes are counted, so that
+/// only the store holds what records share.
 fn statistics_agree<T: Signal>(capacity: usize, what: &str, make: impl Fn(&mut Shop) -> Vec<T>) {
     let before = BYTES.load(SeqCst);
     let store: Store<T> = Store::builder().capacity(capacity).manual().build().unwrap();
@@ -73,7 +73,7 @@ fn statistics_agree<T: Signal>(capacity: usize, what: &str, make: impl Fn(&mut S
         while store.step() {}
         within(&store.stats(), BYTES.load(SeqCst) - before, &format!("{what}, round {round}"));
     }
-    // A clear gives the records back, and what they shared.
+    // A clear frees the records, and what they shared.
     store.clear();
     store.flush().unwrap();
     while store.step() {}
@@ -92,26 +92,27 @@ fn a_push_allocates_nothing<T: Signal>(capacity: usize, records: impl Iterator<I
     let push = |records: &mut std::vec::IntoIter<T>| {
         store.push(records.next().unwrap()).unwrap();
     };
-    // Directories reach their size, and threads register with the collector.
+    // By now, directories have reached their size, and threads have registered with the collector.
     (0..4 * capacity).for_each(|_| push(&mut records));
     let before = ALLOCATIONS.load(SeqCst);
     (0..2 * capacity).for_each(|_| push(&mut records));
     let grown = ALLOCATIONS.load(SeqCst) - before;
-    // What is left are tables that are replaced and the bags in which they wait: none of it grows
-    // with the pushes.
+    // What remains are replaced tables and the bags in which they wait to be freed. Neither grows
+    // with the number of pushes.
     assert!(grown * 100 < capacity as u64, "{grown} allocations in {} pushes", 2 * capacity);
 
     let threaded: Store<T> = Store::builder().capacity(capacity).build().unwrap();
     let record = records.next().unwrap();
     threaded.push(records.next().unwrap()).unwrap();
     threaded.flush().unwrap();
-    // By this thread: the indexer's registers with the collector when it first has work.
+    // Counts this thread's allocations only: the indexer's thread registers with the collector when
+    // it first has work.
     let before = OWN.get();
     threaded.push(record).unwrap();
     assert_eq!(OWN.get(), before, "a push allocates nothing");
 }
 
-/// A new key for every record, of any length: the store's bytes stay what they were.
+/// Every record has a new key of any length, and the store's bytes stay constant.
 fn cardinality_leaves_no_trace() {
     #[derive(Clone)]
     struct Named(Box<str>);
@@ -162,7 +163,7 @@ fn stores_come_and_go() {
     assert!(left < 64 * 1024, "{left} bytes are left of 100 stores");
 }
 
-/// Requests of 512 spans, encoded by nobody that is counted later.
+/// Returns requests of 512 spans, encoded on a thread whose allocations are not counted.
 #[cfg(feature = "otlp")]
 fn requests(count: usize) -> Vec<bytes::Bytes> {
     use slipring::otlp::{Encoding, write};
@@ -189,7 +190,8 @@ fn manual_telemetry(spans: usize) -> slipring::Telemetry {
     )
 }
 
-/// A request of 512 spans allocates for itself and for what its spans share, not for each span.
+/// A request of 512 spans allocates for the request and for what its spans share, not for each
+/// span.
 #[cfg(feature = "otlp")]
 fn a_span_on_the_way_in_allocates_hardly_anything() {
     use slipring::otlp::{Encoding, Kind};
@@ -205,14 +207,14 @@ fn a_span_on_the_way_in_allocates_hardly_anything() {
     take(bodies);
     let before = ALLOCATIONS.load(SeqCst);
     take(counted);
-    // The engine's are among them: it takes evicted records out of their slots some twenty-five at
-    // a time, into a list.
+    // The engine's allocations are included: it moves evicted records out of their slots into a
+    // list, about twenty-five at a time.
     let each = (ALLOCATIONS.load(SeqCst) - before) as f64 / (100.0 * 512.0);
     println!("{each:.4} allocations a span");
     assert!(each < 0.06, "{each:.4} allocations a span");
 }
 
-/// What the statistics say of records that are ranges of requests is what the allocator gave.
+/// For records that are ranges of requests, the statistics agree with the allocator.
 #[cfg(feature = "otlp")]
 fn requests_are_counted_as_they_are_held() {
     use slipring::otlp::{Encoding, Kind};
@@ -234,9 +236,9 @@ fn requests_are_counted_as_they_are_held() {
     }
 }
 
-/// Stores are large beside the chunks that this thread has begun: those belong to no store.
+/// The stores are large compared with this thread's open chunks, which belong to no store.
 #[test]
-fn memory_is_what_was_asked_for() {
+fn statistics_agree_with_the_allocator() {
     statistics_agree::<Span>(3_000, "spans", Shop::trace);
     statistics_agree::<LogRecord>(5_000, "logs", |shop| shop.request().logs);
     statistics_agree::<MetricPoint>(10_000, "metrics", Shop::metrics);

@@ -1,30 +1,30 @@
-//! What a store of several shards keeps: the newest records, to within some runs, whatever happened
-//! before.
+//! A store with several shards keeps the newest records, up to a deviation of some runs, whatever
+//! happened before.
 
 use proptest::prelude::*;
 use slipring::{LogRecord, Position, Store};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// A producer on a thread of its own, which pushes when it is told to. One pushes at a time, so
-/// each run of a case does the same.
+/// A producer on its own thread that pushes on request. Only one producer pushes at a time, so each
+/// run of a case does the same.
 struct Producer {
     orders: Sender<(u64, u64)>,
     pushed: Receiver<Vec<Position>>,
 }
 
 impl Producer {
-    /// Pushes so many records of this time; the positions of those that found room.
+    /// Pushes this many records with this time, and returns the positions of the accepted ones.
     fn push(&self, records: u64, time: u64) -> Vec<Position> {
         self.orders.send((records, time)).unwrap();
         self.pushed.recv().unwrap()
     }
 }
 
-/// Readers of these records fall asleep; then this happens; then they wake.
+/// Readers sleep inside visits of these records while `then` runs; then they wake up.
 fn asleep(store: &Store<LogRecord>, records: &[Position], meanwhile: &mut dyn FnMut()) {
     match records.split_first() {
         Some((&record, rest)) => {
-            // It may have been evicted.
+            // The record may have been evicted.
             if store.visit(record, |_| asleep(store, rest, meanwhile)).is_err() {
                 asleep(store, rest, meanwhile);
             }
@@ -33,7 +33,8 @@ fn asleep(store: &Store<LogRecord>, records: &[Position], meanwhile: &mut dyn Fn
     }
 }
 
-/// Readers sleep on the newest record of some shards while producers push so many each time.
+/// Readers sleep in visits of the newest records of some shards while each producer pushes this
+/// many records.
 #[derive(Clone, Debug)]
 struct Stall {
     shards: Vec<bool>,
@@ -49,13 +50,13 @@ fn stalls() -> impl Strategy<Value = Vec<Stall>> {
     prop::collection::vec(stall.prop_map(|(shards, pushes)| Stall { shards, pushes }), 0..4)
 }
 
-/// The longest run in a shard of this capacity.
+/// Returns the length of the longest run in a shard of this capacity.
 fn longest_run(capacity: usize) -> usize {
     (capacity / 32).clamp(64, 256).min(capacity)
 }
 
-/// Pushes once more as many records as the store keeps; how many of those it lacks, and how many it
-/// may.
+/// Pushes as many records as the store holds. Returns the number of the newest records that are
+/// missing, and the number that may be.
 fn lacks(
     shards: usize,
     capacity: usize,
@@ -106,7 +107,11 @@ fn lacks(
         let mut left = capacity as u64;
         for &(number, records) in last.iter().cycle() {
             let records = records.min(left);
-            assert_eq!(producer(number).push(records, 2).len() as u64, records, "nobody sleeps");
+            assert_eq!(
+                producer(number).push(records, 2).len() as u64,
+                records,
+                "no reader sleeps, so every push has room"
+            );
             left -= records;
             if left == 0 {
                 break;
@@ -115,9 +120,9 @@ fn lacks(
     });
     store.audit().unwrap();
     let held = store.query().between(2..=2).count().unwrap();
-    // A run for each shard and for each producer. Of `S` shards, `m` lack four runs each after a
-    // stall, so that the others get `(S - m) * 4m / S` runs less than their part; that is `S` at
-    // the most. And each producer may be in the middle of a run.
+    // One run for each shard and for each producer. After a stall, `m` of `S` shards lack four runs
+    // each, so the others have `(S - m) * 4m / S` fewer runs than their part, which is at most `S`.
+    // Each producer may also be in the middle of a run.
     let may_lack =
         if shards == 1 { 0 } else { (shards + producers) * longest_run(capacity / shards) };
     (capacity - held, may_lack)
@@ -127,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_stall_the_newest_are_kept(
+    fn the_newest_records_are_kept_after_any_stall(
         shards in 1..=7usize,
         each in 1_000..3_000usize,
         producers in 1..=4usize,
@@ -139,7 +144,7 @@ proptest! {
     }
 }
 
-/// As it was found: of 10,000 records, 6,738 were older than the newest 100,000.
+/// The case that was found: of 10,000 records, 6,738 were older than the newest 100,000.
 #[test]
 fn a_reader_that_slept_for_long_costs_some_runs() {
     let stall = Stall { shards: vec![true, false, false, false], pushes: vec![(0, 300_000)] };

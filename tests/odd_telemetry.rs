@@ -1,4 +1,4 @@
-//! Telemetry that is odd in a way in which senders are: what it comes to, from all sides.
+//! Unusual telemetry that real senders produce: its series, traces and service graphs.
 
 use slipring::attribute::*;
 use slipring::metric::*;
@@ -92,7 +92,7 @@ fn integers_beyond_doubles_are_counted_exactly() {
 }
 
 #[test]
-fn what_is_no_number_takes_no_part() {
+fn nan_and_infinities_are_left_out() {
     let nan = f64::NAN;
     let one =
         sums(CUM, &[(1, 2, 5.0), (1, 3, nan), (1, 4, 9.0), (1, 5, f64::INFINITY), (1, 6, 13.0)]);
@@ -103,7 +103,7 @@ fn what_is_no_number_takes_no_part() {
 }
 
 #[test]
-fn deltas_of_one_time_add_up_unless_they_are_one() {
+fn deltas_of_one_time_add_up_unless_they_are_duplicates() {
     let one = sums(DELTA, &[(0, 10, 5.0), (0, 10, 7.0), (0, 10, 5.0)]);
     assert_eq!(amounts(&one).iter().sum::<f64>(), 12.0);
     let one = sums(DELTA, &[(0, 0, 5.0), (0, 0, 7.0)]);
@@ -120,7 +120,7 @@ fn deltas_of_one_time_add_up_unless_they_are_one() {
 }
 
 #[test]
-fn other_buckets_are_a_reset() {
+fn changed_buckets_are_a_reset() {
     let one = series(
         CH,
         &[
@@ -133,7 +133,7 @@ fn other_buckets_are_a_reset() {
 }
 
 #[test]
-fn the_greatest_buckets_have_an_end() {
+fn quantiles_in_extreme_buckets_are_defined() {
     for scale in [-10, -11, -60, i32::MIN] {
         for hist in [
             exp(scale, (0, &[4]), (0, &[]), 0, 0.0),
@@ -173,7 +173,7 @@ fn negative_buckets_mirror_positive_ones() {
 
 #[test]
 fn cumulative_exponential_scale_changes() {
-    // Grows, becomes coarser, grows.
+    // The scale grows, becomes coarser, and grows again.
     let points = [
         (S, 2 * S, exp(1, (0, &[]), (0, &[10, 20]), 0, 0.0).into()),
         (S, 3 * S, exp(0, (0, &[]), (0, &[35, 7]), 0, 0.0).into()),
@@ -182,7 +182,7 @@ fn cumulative_exponential_scale_changes() {
     let one = series(CE, &points);
     assert_eq!(amounts(&one), [12.0, 10.0]);
     assert_eq!(one.distribution().unwrap().count(), 22);
-    // It is finer than before: it can only have begun anew.
+    // The scale is finer than before, so the counter must have reset.
     let one = series(
         CE,
         &[
@@ -191,7 +191,7 @@ fn cumulative_exponential_scale_changes() {
         ],
     );
     assert_eq!(amounts(&one).len(), 1);
-    // Threshold raised, lowered.
+    // The zero threshold is raised, then lowered.
     let one = series(
         CE,
         &[
@@ -204,7 +204,7 @@ fn cumulative_exponential_scale_changes() {
 }
 
 #[test]
-fn three_writers_and_jitter() {
+fn writers_with_jittering_starts_are_told_apart() {
     let mut points = Vec::new();
     for turn in 0..20u64 {
         points.push((100, 1000 + turn * 30, 10.0 * turn as f64));
@@ -217,7 +217,7 @@ fn three_writers_and_jitter() {
     let mut turned = points.clone();
     turned.reverse();
     assert_eq!(sums(CUM, &turned).rate(), one.rate());
-    // Non-monotonic, interleaved.
+    // A non-monotonic sum with interleaved writers.
     let mut points = Vec::new();
     for turn in 0..10u64 {
         points.push((100, 1000 + turn * 20, if turn % 2 == 0 { 10.0 } else { 4.0 }));
@@ -228,8 +228,9 @@ fn three_writers_and_jitter() {
 }
 
 #[test]
-fn start_equals_time() {
-    // OpenTelemetry: the first of an unknown start; then what follows counts from there.
+fn a_start_equal_to_the_time_is_unknown() {
+    // OpenTelemetry's rule: the first point with an unknown start counts nothing, and later points
+    // count from it.
     let one = sums(
         CUM,
         &[(10, 10, 1000.0), (10, 20, 1005.0), (10, 30, 1010.0), (40, 40, 7.0), (40, 50, 9.0)],
@@ -294,7 +295,7 @@ fn edges(graph: &ServiceGraph) -> Vec<String> {
 }
 
 #[test]
-fn a_callee_that_was_not_asked_for_is_not_virtual() {
+fn a_callee_outside_of_the_query_is_not_virtual() {
     let (a, b) = (res("", "a"), res("", "b"));
     let client = span(&a, SpanKind::Client, 1, 2, 0).attribute("peer.service", "elsewhere").build();
     for kind in [SpanKind::Server, SpanKind::Internal, SpanKind::Unspecified, SpanKind::Consumer] {
@@ -313,7 +314,7 @@ fn a_callee_that_was_not_asked_for_is_not_virtual() {
 }
 
 #[test]
-fn databases_batches_and_namespaces() {
+fn databases_batches_and_namespaces_in_the_service_graph() {
     let (shop, lab) = (res("shop", "cart"), res("lab", "cart"));
     let db = |id, name: &'static str| {
         span(&shop, SpanKind::Client, 1, id, 1)
@@ -331,7 +332,7 @@ fn databases_batches_and_namespaces() {
     .service_graph()
     .unwrap();
     assert_eq!(edges(&graph), ["shop/cart>/orders 2 0 2", "shop/cart>/users 1 0 1"]);
-    // A batch's consumer answers three producers of two namespaces, one twice linked.
+    // A batch's consumer links to three producers of two namespaces, one of them twice.
     let producer = |source: &Source, trace, id| {
         span(source, SpanKind::Producer, trace, id, 0)
             .attribute("messaging.system", "kafka")
@@ -355,7 +356,7 @@ fn databases_batches_and_namespaces() {
 }
 
 #[test]
-fn redelivery_in_every_combination() {
+fn redelivered_spans_are_shown_once_in_every_combination() {
     let (a, b) = (res("", "a"), res("", "b"));
     let client = span(&a, SpanKind::Client, 1, 2, 1).name("call").build();
     let server = span(&b, SpanKind::Server, 1, 2, 1)
@@ -394,15 +395,15 @@ fn redelivery_in_every_combination() {
                 )
             })
             .collect();
-        let told = (shown, trace.duplicates, edges(&store.query().service_graph().unwrap()));
-        assert_eq!(told.0.len(), 3);
-        assert_eq!(first.get_or_insert(told.clone()), &told, "turn {turn}");
+        let results = (shown, trace.duplicates, edges(&store.query().service_graph().unwrap()));
+        assert_eq!(results.0.len(), 3);
+        assert_eq!(first.get_or_insert(results.clone()), &results, "turn {turn}");
     }
     assert_eq!(first.unwrap().2, ["/a>/b 1 1 0"]);
 }
 
 #[test]
-fn patterns_over_everything() {
+fn patterns_match_every_kind_of_value() {
     let nested = Value::Map(
         [(
             "a",

@@ -1,4 +1,4 @@
-//! OTLP in and out, over real telemetry and the protocol's own examples.
+//! OTLP requests are read and written, for real telemetry and the protocol's own examples.
 #![cfg(feature = "otlp")]
 
 #[path = "support/corpus.rs"]
@@ -20,7 +20,7 @@ fn requests(file: &str) -> Option<Vec<Request>> {
     Some(lines.map(|line| Request::read_json(line).unwrap()).collect())
 }
 
-/// A telemetry that holds all of these files.
+/// Returns stores that hold all records of these files.
 fn holding(files: &[&str]) -> Option<Telemetry> {
     let telemetry =
         Telemetry::builder().traces(50_000).logs(10_000).metrics(200_000).build().unwrap();
@@ -39,7 +39,7 @@ fn keys<T: Signal>(store: &Store<T>, index: &str) -> BTreeMap<String, u64> {
     store.keys(index).unwrap().into_iter().map(|key| (key.key.to_string(), key.count)).collect()
 }
 
-/// Checks the number of an index's keys, and the counts of those that the truth names.
+/// Checks the number of an index's keys, and the counts of those in the list of truths.
 fn check_keys<T: Signal>(store: &Store<T>, index: &str, truth: &Json, distinct: &str, top: &str) {
     let keys = keys(store, index);
     assert_eq!(keys.len() as u64, truth[distinct].as_u64().unwrap(), "{distinct}");
@@ -49,7 +49,7 @@ fn check_keys<T: Signal>(store: &Store<T>, index: &str, truth: &Json, distinct: 
 }
 
 #[test]
-fn spans_are_what_was_counted_independently() {
+fn spans_agree_with_an_independent_count() {
     for file in ["shop_traces.jsonl", "train_traces.jsonl", "train_traces_redelivered.jsonl"] {
         let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
         let store = telemetry.traces();
@@ -67,7 +67,7 @@ fn spans_are_what_was_counted_independently() {
 }
 
 #[test]
-fn logs_are_what_was_counted_independently() {
+fn logs_agree_with_an_independent_count() {
     for file in ["shop_logs.jsonl", "train_logs.jsonl"] {
         let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
         let store = telemetry.logs();
@@ -89,7 +89,7 @@ fn logs_are_what_was_counted_independently() {
 }
 
 #[test]
-fn points_are_what_was_counted_independently() {
+fn points_agree_with_an_independent_count() {
     let file = "shop_metrics.jsonl";
     let (Some(truth), Some(telemetry)) = (truth(file), holding(&[file])) else { return };
     let store = telemetry.metrics();
@@ -101,9 +101,9 @@ fn points_are_what_was_counted_independently() {
     store.audit().unwrap();
 }
 
-/// One shard of default capacity, filled by one thread: exactly the newest are there.
+/// With one shard of default capacity, filled by one thread, exactly the newest records are held.
 #[test]
-fn of_a_file_that_is_too_large_the_newest_remain() {
+fn the_newest_records_of_a_large_file_are_kept() {
     let Some(requests) = requests("shop_traces.jsonl") else { return };
     let store: Store<Span> = Store::builder().shards(1).build().unwrap();
     let spans: Vec<Span> = requests.into_iter().flat_map(|request| request.spans).collect();
@@ -142,12 +142,12 @@ fn a_redelivered_span_is_kept_and_shown_once() {
     assert_eq!(duplicates, spans[1]);
 }
 
-/// Names that a field may have with nothing in it, so that leaving it out says the same.
+/// The fields that may be present with a default value, so that leaving them out means the same.
 fn without_empty(value: Json) -> Json {
     match value {
         Json::Object(fields) => {
             let fields = fields.into_iter().map(|(name, value)| (name, without_empty(value)));
-            // A kind or code of 0, a count of 0, an empty list or message: the default.
+            // A kind, code or count of 0, or an empty list or message, is the default.
             let says = |name: &str, value: &Json| match value {
                 Json::Null | Json::Bool(false) => name.ends_with("Value"),
                 Json::Array(list) => !list.is_empty(),
@@ -171,8 +171,8 @@ fn without_empty(value: Json) -> Json {
     }
 }
 
-/// Every record of a request in JSON, with what it shares, and in no order: what grouping does not
-/// change.
+/// Returns every record of a JSON request with what it shares, sorted, so that the grouping does
+/// not matter.
 fn flat(request: &Json) -> Vec<String> {
     let mut all = Vec::new();
     let kinds = [
@@ -214,7 +214,7 @@ fn flat(request: &Json) -> Vec<String> {
     all
 }
 
-/// Ids in lower case, as they are written.
+/// Converts ids to lower case, as the library writes them.
 fn lower_ids(value: Json) -> Json {
     match value {
         Json::Object(fields) => {
@@ -229,7 +229,7 @@ fn lower_ids(value: Json) -> Json {
     }
 }
 
-/// Both ways out of a request, and in again.
+/// Writes the records in both encodings, and reads them back.
 fn round_trips(request: &Request) -> [Request; 2] {
     [Encoding::Protobuf, Encoding::Json].map(|encoding| {
         let mut all = Request::default();
@@ -248,7 +248,7 @@ fn round_trips(request: &Request) -> [Request; 2] {
     })
 }
 
-/// Records in no order.
+/// Sorts records.
 fn sorted<T: serde::Serialize>(records: &[T]) -> Vec<String> {
     let mut all: Vec<String> =
         records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
@@ -257,7 +257,7 @@ fn sorted<T: serde::Serialize>(records: &[T]) -> Vec<String> {
 }
 
 #[test]
-fn what_goes_in_comes_out_equal() {
+fn records_are_written_and_read_back_equal() {
     let Some(examples) = corpus::path("golden/opentelemetry-proto") else { return };
     let files = std::fs::read_dir(examples)
         .unwrap()
@@ -272,7 +272,7 @@ fn what_goes_in_comes_out_equal() {
     ];
     let lines = otlp.into_iter().flat_map(|name| {
         let text = corpus::read(&format!("otlp/{name}.jsonl")).unwrap();
-        // Some of each: all of them would take a debug build over a minute.
+        // Take some of each, because all of them would take a debug build over a minute.
         text.split(|byte| *byte == b'\n').step_by(7).map(<[u8]>::to_vec).collect::<Vec<_>>()
     });
     let mut records = 0;

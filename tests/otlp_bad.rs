@@ -1,14 +1,17 @@
-//! Bad OTLP requests: what can be read is read, the rest is counted with a reason, and nothing else
-//! is disturbed.
+//! Bad OTLP requests: valid records are read, invalid ones are counted with a reason, and nothing
+//! else is affected.
 #![cfg(feature = "otlp")]
+
+#[path = "otlp_bad/json.rs"]
+mod json;
 
 use serde_json::{Value as Json, json};
 use slipring::otlp::{Encoding, Kind, Request, write};
 use slipring::span::SpanEvent;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
-/// What a request should come to: how many records, how many rejected, and words of the reason or
-/// the error.
+/// The expected result of a request: the numbers of read and rejected records, and words of the
+/// reason or the error.
 #[derive(Debug)]
 enum Expected {
     Read { records: usize, rejected: u64, why: &'static str },
@@ -24,7 +27,7 @@ fn good() -> Json {
     json!({ "traceId": TRACE, "spanId": SPAN, "name": "good" })
 }
 
-/// A good span with other fields.
+/// Returns a good span with these fields replaced.
 fn span(fields: Json) -> Json {
     let mut span = good();
     span.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -45,7 +48,7 @@ fn metrics(metrics: &[Json]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// One good span and a bad one.
+/// Returns a request with a bad span and a good one.
 fn beside(bad: Json) -> Vec<u8> {
     spans(&[bad, good()])
 }
@@ -58,303 +61,7 @@ const fn fine(records: usize) -> Expected {
     Read { records, rejected: 0, why: "" }
 }
 
-fn json_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
-    use Kind::{Logs, Metrics, Traces};
-    let nested = |depth: usize| {
-        format!("{}1{}", r#"{"arrayValue":{"values":["#.repeat(depth), "]}}".repeat(depth))
-    };
-    let deep = |depth| {
-        let attribute = format!(
-            r#"[{{"key":"deep","value":{}}}]"#,
-            nested(depth).replace('1', r#"{"intValue":"1"}"#)
-        );
-        let bad = good().to_string().replacen('{', &format!(r#"{{"attributes":{attribute},"#), 1);
-        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{bad},{}]}}]}}]}}"#, good())
-            .into_bytes()
-    };
-    let point = |fields: Json| json!({ "name": "m", "gauge": { "dataPoints": [fields, { "asInt": "1" }] } });
-    vec![
-        ("nothing", Traces, b"".to_vec(), Refused { why: "EOF" }),
-        ("an empty object", Traces, b"{}".to_vec(), fine(0)),
-        ("null for a list", Traces, br#"{"resourceSpans":null}"#.to_vec(), fine(0)),
-        ("no object", Traces, b"7".to_vec(), Refused { why: "invalid type" }),
-        ("truncated", Traces, spans(&[good()])[..60].to_vec(), Refused { why: "EOF" }),
-        (
-            "text after the end",
-            Traces,
-            [spans(&[good()]), b"}".to_vec()].concat(),
-            Refused { why: "trailing" },
-        ),
-        (
-            "no UTF-8",
-            Traces,
-            b"{\"resourceSpans\":[{\"schemaUrl\":\"\xff\"}]}".to_vec(),
-            Refused { why: "unicode" },
-        ),
-        (
-            "an object for a list",
-            Traces,
-            br#"{"resourceSpans":{}}"#.to_vec(),
-            Refused { why: "invalid type" },
-        ),
-        (
-            "another kind",
-            Traces,
-            logs(&[json!({})]),
-            Read { records: 0, rejected: 1, why: "send them to /v1/logs" },
-        ),
-        (
-            "fields that are not known",
-            Traces,
-            spans(&[span(json!({ "new": [1, { "a": null }] }))]),
-            fine(1),
-        ),
-        (
-            "a trace id too short",
-            Traces,
-            beside(span(json!({ "traceId": "5b8e" }))),
-            one_bad("traceId has 2 bytes"),
-        ),
-        (
-            "a trace id too long",
-            Traces,
-            beside(span(json!({ "traceId": format!("{TRACE}00") }))),
-            one_bad("17 bytes"),
-        ),
-        (
-            "an odd trace id",
-            Traces,
-            beside(span(json!({ "traceId": "5b8" }))),
-            one_bad("traceId: \"5b8\" is no even number"),
-        ),
-        (
-            "no hexadecimal trace id",
-            Traces,
-            beside(span(json!({ "traceId": "x".repeat(32) }))),
-            one_bad("traceId: "),
-        ),
-        (
-            "a trace id of zeros",
-            Traces,
-            beside(span(json!({ "traceId": "0".repeat(32) }))),
-            one_bad("traceId is all zero"),
-        ),
-        (
-            "no span id",
-            Traces,
-            beside(span(json!({ "spanId": null }))),
-            one_bad("spanId has 0 bytes"),
-        ),
-        (
-            "a parent id too short",
-            Traces,
-            beside(span(json!({ "parentSpanId": "00" }))),
-            one_bad("parentSpanId has 1 byte"),
-        ),
-        (
-            "a parent id of zeros",
-            Traces,
-            spans(&[span(json!({ "parentSpanId": "0".repeat(16) }))]),
-            fine(1),
-        ),
-        (
-            "a number for a name",
-            Traces,
-            beside(span(json!({ "name": 7 }))),
-            one_bad("name: a number instead of a string"),
-        ),
-        (
-            "words for a time",
-            Traces,
-            beside(span(json!({ "startTimeUnixNano": "soon" }))),
-            one_bad("\"soon\" instead of a whole"),
-        ),
-        (
-            "a time below zero",
-            Traces,
-            beside(span(json!({ "startTimeUnixNano": "-1" }))),
-            one_bad("-1 is out of range"),
-        ),
-        (
-            "a time too large",
-            Traces,
-            beside(span(json!({ "endTimeUnixNano": 1e20 }))),
-            one_bad("endTimeUnixNano: "),
-        ),
-        (
-            "numbers for strings of numbers",
-            Traces,
-            spans(&[span(json!({ "startTimeUnixNano": 5, "flags": "1" }))]),
-            fine(1),
-        ),
-        (
-            "a kind by its name",
-            Traces,
-            spans(&[span(json!({ "kind": "SPAN_KIND_SERVER" }))]),
-            fine(1),
-        ),
-        (
-            "a kind of no known name",
-            Traces,
-            beside(span(json!({ "kind": "SPAN_KIND_BIG" }))),
-            one_bad("kind: \"SPAN_KIND_BIG\""),
-        ),
-        ("a kind of no known number", Traces, spans(&[span(json!({ "kind": 99 }))]), fine(1)),
-        (
-            "an object for a list of attributes",
-            Traces,
-            beside(span(json!({ "attributes": { "a": 1 } }))),
-            one_bad("attributes: an object"),
-        ),
-        (
-            "a plain attribute",
-            Traces,
-            beside(span(json!({ "attributes": [{ "key": "a", "value": 1 }] }))),
-            one_bad("attributes: a: a number"),
-        ),
-        (
-            "bytes that are no base64",
-            Traces,
-            beside(span(json!({ "attributes": [{ "key": "a", "value": { "bytesValue": "*" } }] }))),
-            one_bad("no base64"),
-        ),
-        (
-            "duplicate attributes",
-            Traces,
-            spans(&[span(json!({ "attributes": [{ "key": "a" }, { "key": "a" }] }))]),
-            fine(1),
-        ),
-        ("nested thirty deep", Traces, deep(30), fine(2)),
-        ("nested a thousand deep", Traces, deep(1_000), one_bad("recursion limit")),
-        (
-            "half of a surrogate pair",
-            Traces,
-            String::from_utf8(beside(span(json!({ "name": "SURROGATE" }))))
-                .unwrap()
-                .replace("SURROGATE", r"\ud800")
-                .into(),
-            fine(2),
-        ),
-        ("a list for a record", Traces, beside(json!([1])), one_bad("a list instead of an object")),
-        ("null for a record", Traces, beside(Json::Null), one_bad("traceId has 0 bytes")),
-        (
-            "a resource that is none",
-            Traces,
-            json!({ "resourceSpans": [
-                { "resource": { "attributes": 7 }, "scopeSpans": [{ "spans": [good(), good()] }] },
-                { "scopeSpans": [{ "scope": [], "spans": [good()] }, { "spans": [good()] }] }
-            ] })
-            .to_string()
-            .into(),
-            Read {
-                records: 1,
-                rejected: 3,
-                why: "resource: attributes: a number instead of a list (2); scope: a list",
-            },
-        ),
-        (
-            "an id of a log that is no hexadecimal",
-            Logs,
-            logs(&[json!({ "traceId": "xyz", "spanId": "5b8" })]),
-            fine(1),
-        ),
-        (
-            "a link's id that is none",
-            Traces,
-            spans(&[span(json!({ "links": [{ "traceId": "xyz" }] }))]),
-            fine(1),
-        ),
-        (
-            "an exemplar's id that is none",
-            Metrics,
-            metrics(&[point(json!({ "exemplars": [{ "spanId": "x" }] }))]),
-            fine(2),
-        ),
-        (
-            "scopes and resources of which some are none",
-            Logs,
-            json!({ "resourceLogs": [
-                null,
-                [],
-                { "schemaUrl": 5, "scopeLogs": [] },
-                { "scopeLogs": [{ "logRecords": {} }, { "logRecords": [{}] }] }
-            ] })
-            .to_string()
-            .into(),
-            Read {
-                records: 1,
-                rejected: 4,
-                why: "resource: something else instead of an object (2)",
-            },
-        ),
-        (
-            "a metric of three points with bad metadata",
-            Metrics,
-            metrics(&[
-                json!({ "metadata": 7, "gauge": { "dataPoints": [{}, {}, {}] } }),
-                json!({ "gauge": { "dataPoints": [{}] } }),
-            ]),
-            Read { records: 1, rejected: 3, why: "metadata" },
-        ),
-        (
-            "a metric of three points with a bad temporality",
-            Metrics,
-            metrics(&[
-                json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}, {}, {}] } }),
-            ]),
-            Read { records: 0, rejected: 3, why: "aggregationTemporality" },
-        ),
-        (
-            "ids of a log that are none",
-            Logs,
-            logs(&[json!({ "traceId": "00", "spanId": "0".repeat(16) })]),
-            fine(1),
-        ),
-        (
-            "a log's id that is no text",
-            Logs,
-            logs(&[json!({ "traceId": 7 }), json!({})]),
-            one_bad("traceId: a number"),
-        ),
-        ("a severity beyond those known", Logs, logs(&[json!({ "severityNumber": 99 })]), fine(1)),
-        ("a body of no known type", Logs, logs(&[json!({ "body": { "newValue": 1 } })]), fine(1)),
-        ("a metric without data", Metrics, metrics(&[json!({ "name": "m" })]), fine(0)),
-        (
-            "NaN and infinities",
-            Metrics,
-            metrics(&[
-                point(json!({ "asDouble": "NaN" })),
-                point(json!({ "asDouble": "-Infinity" })),
-            ]),
-            fine(4),
-        ),
-        (
-            "a bad point",
-            Metrics,
-            metrics(&[point(json!({ "asInt": "1.5" }))]),
-            one_bad("asInt: \"1.5\" instead of a whole number"),
-        ),
-        (
-            "words for a count",
-            Metrics,
-            metrics(&[
-                json!({ "name": "m", "histogram": { "dataPoints": [{ "count": "few" }, {}] } }),
-            ]),
-            one_bad("count: "),
-        ),
-        (
-            "a temporality of no known name",
-            Metrics,
-            metrics(&[
-                json!({ "sum": { "aggregationTemporality": "X", "dataPoints": [{}] } }),
-                point(json!({})),
-            ]),
-            Read { records: 2, rejected: 1, why: "aggregationTemporality" },
-        ),
-    ]
-}
-
-/// A field of protobuf: its number, and bytes.
+/// Encodes a length-delimited field in protobuf.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut written = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -467,7 +174,7 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
                 of_records(&[&record]),
             ]
             .concat(),
-            Read { records: 1, rejected: 1, why: "schemaUrl is no UTF-8" },
+            Read { records: 1, rejected: 1, why: "schemaUrl is not valid UTF-8" },
         ),
         (
             "a damaged scope beside a good one",
@@ -505,9 +212,9 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
 }
 
 #[test]
-fn each_bad_request_is_answered_as_it_should_be() {
+fn each_bad_request_is_rejected_with_its_reason() {
     let telemetry = Telemetry::builder().build().unwrap();
-    let cases = [(Encoding::Json, json_cases()), (Encoding::Protobuf, protobuf_cases())];
+    let cases = [(Encoding::Json, json::cases()), (Encoding::Protobuf, protobuf_cases())];
     let mut count = 0;
     for (encoding, cases) in cases {
         for (name, kind, body, expected) in cases {
@@ -565,20 +272,16 @@ fn reasons_are_bounded_and_records_are_all_counted() {
     assert_eq!(all.reasons().map(|(_, records)| records).sum::<u64>(), 16);
 }
 
-/// What comes in by one encoding goes out by the other: values nest no deeper than both can carry,
-/// and doubles stay what they are.
+/// Values survive a change of encoding: they nest no deeper than both encodings can carry, and
+/// doubles keep their bits.
 #[test]
-fn either_encoding_carries_what_the_other_brought() {
+fn values_survive_a_change_of_encoding() {
     let nested =
         |depth: u32| (0..depth).fold(Value::Bool(true), |value, _| Value::Array([value].into()));
     for depth in [0, 31, 32, 33, 45, 60] {
         let log = LogRecord::builder().body(&nested(depth)).build();
         let kept = log.body().is_some_and(|body| body == nested(depth));
-        assert_eq!(
-            kept,
-            depth <= 32,
-            "what lies deeper than readers follow is left empty: {depth}"
-        );
+        assert_eq!(kept, depth <= 32, "a value that nests too deep is left empty: {depth}");
         for encoding in [Encoding::Protobuf, Encoding::Json] {
             let read = Request::read(Kind::Logs, encoding, &write([&log], encoding)).unwrap();
             assert_eq!(read.logs, std::slice::from_ref(&log), "{depth} by {encoding:?}");
@@ -595,7 +298,8 @@ fn either_encoding_carries_what_the_other_brought() {
     }
 }
 
-/// Of a short request with very many records, not all are in memory beside the store.
+/// A short request with very many records is delivered in parts, so that its records are never all
+/// in memory besides the store.
 #[test]
 fn many_records_are_taken_as_they_are_read() {
     let body = of_empty_logs(200_000);
@@ -605,13 +309,13 @@ fn many_records_are_taken_as_they_are_read() {
     assert_eq!((stats.offered, stats.count), (200_000, 1_000));
     let damaged = &body[..body.len() - 1];
     assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
-    assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
+    assert_eq!(telemetry.stats().logs.offered, 200_000, "no record of a damaged request is stored");
 }
 
-/// What is too large however it is decoded is not decoded: it would take many times its bytes
-/// first.
+/// A record whose encoding is too large is rejected before it is decoded, because decoding it would
+/// take many times its bytes.
 #[test]
-fn what_is_too_large_by_its_encoding_costs_only_itself() {
+fn an_encoded_record_that_is_too_large_costs_only_itself() {
     let logs = Store::<LogRecord>::builder().max_record_bytes(10_000).build().unwrap();
     let points = Store::<MetricPoint>::builder().max_record_bytes(10_000).build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, points);
@@ -646,7 +350,7 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         |empty: Vec<Json>| json!({ "attributes": empty }),
         |resource: Json, logs: Json| json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": logs }] }] }),
     );
-    // What counts are the bytes that it has in protobuf, not those of its text.
+    // The limit applies to the record's bytes in protobuf, not to its text in JSON.
     for (body, rejected) in [
         (of_resource(json!({}), json!([log(empty(5_001)), {}])), 1),
         (of_resource(json!({}), json!([{ "body": { "stringValue": "x".repeat(10_000) } }, {}])), 1),
@@ -657,12 +361,13 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
         assert_eq!(records, rejected, "{why}");
         assert!(why.contains("more than 10000 bytes; make it smaller"), "{why}");
     }
-    // Commas in a text are none, and what is long as text may be short as a record.
+    // Commas within a string do not count, and a record with a long text in JSON may be short in
+    // protobuf.
     let text = of_resource(json!({}), json!([{ "body": { "stringValue": "\",:".repeat(3_000) } }]));
     assert_eq!(take(Kind::Logs, Encoding::Json, text.to_string().as_bytes()).0, 0);
     let short = of_resource(json!({}), json!([log(empty(4_900))]));
     assert_eq!(take(Kind::Logs, Encoding::Json, short.to_string().as_bytes()).0, 0);
-    // Without a bound all of it is taken, as it was.
+    // Without a limit, all records are read.
     let body = of_resource(json!({}), json!([log(empty(5_001)), {}])).to_string();
     assert_eq!(Request::read(Kind::Logs, Encoding::Json, body.as_bytes()).unwrap().len(), 2);
     let stats = telemetry.stats();
@@ -674,7 +379,7 @@ fn of_empty_logs(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_store_rejects_is_told_with_the_rest() {
+fn records_rejected_by_a_store_are_reported_too() {
     let telemetry = Telemetry::builder().build().unwrap();
     telemetry.shutdown().unwrap();
     let mut request =

@@ -1,4 +1,5 @@
-//! Requests in JSON that say the same in other words: fields in any order, again, or `null`.
+//! Requests in JSON that are written in different ways: fields in any order, repeated fields, and
+//! `null`.
 #![cfg(feature = "otlp")]
 
 use slipring::otlp::{Encoding, Kind, Request};
@@ -26,7 +27,7 @@ fn log(body: &str) -> Request {
 }
 
 #[test]
-fn fields_come_in_any_order() {
+fn fields_may_come_in_any_order() {
     let in_order = read(
         Kind::Metrics,
         r#"{"resourceMetrics":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}}]},
@@ -46,7 +47,7 @@ fn fields_come_in_any_order() {
 }
 
 #[test]
-fn a_field_that_comes_again_replaces_what_it_said() {
+fn a_repeated_field_replaces_the_earlier_one() {
     let once = span(r#","name":"b","attributes":[{"key":"b"}],"status":{"code":2}"#);
     let again = span(
         r#","name":"a","attributes":[{"key":"a"}],"status":{"message":"m","code":1},
@@ -54,14 +55,19 @@ fn a_field_that_comes_again_replaces_what_it_said() {
     );
     assert_eq!((again.rejected.records(), &again.spans), (0, &once.spans));
     assert_eq!(span(r#","name":"a","name":null"#).spans, span("").spans);
-    // What each replaces is looked for, so that there must not be many.
+    // Each repetition searches for the field that it replaces, so the number of repetitions is
+    // limited.
     let often = span(&r#","name":"a""#.repeat(100));
     assert_eq!(often.len(), 0);
-    assert!(often.rejected.to_string().contains("again and again"), "{}", often.rejected);
+    assert!(
+        often.rejected.to_string().contains("repeats fields more than 16 times"),
+        "{}",
+        often.rejected
+    );
 }
 
 #[test]
-fn of_several_values_one_counts() {
+fn the_best_ranked_of_several_values_is_used() {
     let text = log(r#"{"stringValue":"x"}"#);
     for body in [
         r#"{"stringValue":"x","intValue":null,"boolValue":null}"#,

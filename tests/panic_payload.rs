@@ -40,7 +40,7 @@ impl Signal for Record {
 }
 
 #[test]
-fn a_record_is_dropped_once_whatever_its_panic_carries() {
+fn a_record_is_dropped_once_even_if_its_panic_payload_panics() {
     set_hook(Box::new(|_| {}));
     let store: Store<Record> = Store::builder().capacity(1).shards(1).manual().build().unwrap();
     // Forget refused records, which go back to the caller: their drops are not under test.

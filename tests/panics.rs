@@ -12,7 +12,7 @@ fn store(capacity: usize) -> Store<Counted> {
     Store::builder().capacity(capacity).shards(1).manual().build().unwrap()
 }
 
-/// The panics are meant; their messages would only clutter the test's output.
+/// The panics are intended, and their messages would only clutter the test's output.
 fn quietly<R>(f: impl FnOnce() -> R) -> R {
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(AssertUnwindSafe(f));
@@ -20,7 +20,7 @@ fn quietly<R>(f: impl FnOnce() -> R) -> R {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-// One test, because a panic hook is the whole process's.
+// This is one test, because the panic hook belongs to the whole process.
 #[test]
 fn a_panic_loses_no_other_record() {
     quietly(key_functions);
@@ -75,11 +75,7 @@ fn hooks() {
     }
     while store.step() {}
     assert_eq!(store.stats().caught_panics, 9);
-    assert_eq!(
-        second.load(std::sync::atomic::Ordering::SeqCst),
-        18,
-        "the other hook runs all the same"
-    );
+    assert_eq!(second.load(std::sync::atomic::Ordering::SeqCst), 18, "the other hook did not run");
     store.audit().unwrap();
     drop(store);
     assert_eq!(census.alive(), 0);
@@ -96,7 +92,7 @@ fn drops() {
     assert_eq!(census.alive(), 4);
     assert_eq!(store.stats().caught_panics, 8);
     store.audit().unwrap();
-    // At the end too: one that panics does not keep the others.
+    // At shutdown too, a hook that panics does not prevent the others from running.
     store.push(Counted::new(&census, 1, 40).troubled(Trouble::Drop)).unwrap();
     drop(store);
     assert_eq!(census.alive(), 0);
@@ -113,7 +109,8 @@ fn visits() {
         catch_unwind(AssertUnwindSafe(visit)).is_err(),
         "a visitor's own panic is the visitor's"
     );
-    // Its mark is gone: what it looked at can be reclaimed, and this thread may wait again.
+    // The panicking visit has unpinned its slot, so the record can be reclaimed, and this thread
+    // may wait again.
     for number in 2..10 {
         store.push(Counted::new(&census, 1, number)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Scans by several threads show what one thread shows.
+//! Scans by several threads return what one thread returns.
 #![cfg(feature = "rayon")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::thread;
 use support::{Census, Counted};
 
 #[test]
-fn several_threads_show_what_one_does() {
+fn several_threads_return_what_one_thread_returns() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(20_000).shards(3).build().unwrap();
     store
@@ -42,7 +42,7 @@ fn several_threads_show_what_one_does() {
 }
 
 #[test]
-fn beside_producers_none_shows_twice() {
+fn no_record_is_returned_twice_during_pushes() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder().capacity(10_000).shards(2).build().unwrap();
     let stop = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! The flight recorder: spans and events of `tracing`, whole and in their traces.
+//! The flight recorder: spans and events of `tracing` are complete and in their traces.
 #![cfg(feature = "tracing")]
 
 use slipring::attribute::ValueRef;
@@ -23,7 +23,7 @@ fn only(telemetry: &Telemetry, name: &str) -> Span {
 }
 
 #[test]
-fn spans_and_events_are_whole_and_in_their_traces() {
+fn spans_and_events_are_complete_and_in_their_traces() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
         let outer = info_span!(
@@ -121,7 +121,7 @@ fn a_dump_holds_everything_and_can_be_read_back() {
 }
 
 #[test]
-fn it_never_waits_and_counts_what_found_no_room() {
+fn the_recorder_never_waits_and_counts_what_it_drops() {
     let traces = Store::builder()
         .capacity(4)
         .shards(1)
@@ -155,7 +155,7 @@ fn it_never_waits_and_counts_what_found_no_room() {
 }
 
 #[test]
-fn spans_that_are_open_are_in_a_dump_and_marked() {
+fn open_spans_are_dumped_and_marked() {
     let telemetry = Telemetry::builder().build().unwrap();
     recorded(&telemetry, || {
         let recorder = FlightRecorder::keeping("inner", &Telemetry::builder().build().unwrap());
@@ -207,11 +207,11 @@ async fn heat(loaf: u64) {
 }
 
 #[test]
-fn a_panic_leaves_a_dump() {
+fn a_panic_writes_a_dump() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic.jsonl");
     let telemetry = Telemetry::builder().build().unwrap();
     let recorder = FlightRecorder::keeping("test", &telemetry);
-    // The hook is the whole process's: other tests' panics, were there any, would come here too.
+    // The panic hook belongs to the whole process, so panics of other tests would reach it too.
     recorder.dump_on_panic(&file);
     let subscriber = tracing_subscriber::registry().with(recorder.clone());
     let run =
@@ -246,11 +246,11 @@ fn a_panic_leaves_a_dump() {
         ["bake", "heat"].map(|name| dump.spans.iter().find(|span| span.name() == name).unwrap());
     assert_eq!((event.trace_id(), event.span_id()), (Some(heat.trace_id()), Some(heat.span_id())));
     assert_eq!((heat.trace_id(), heat.parent_span_id()), (bake.trace_id(), Some(bake.span_id())));
-    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "both are open");
+    assert_eq!((bake.end_unix_nanos(), heat.end_unix_nanos()), (0, 0), "open spans have an end");
     assert_eq!((heat.status().code, bake.status().code), (StatusCode::Error, StatusCode::Unset));
     assert_eq!(bake.attributes().get("loaf"), Some(ValueRef::Int(7)));
 
-    // Outside of any span, on a thread that has been in some.
+    // An event outside of any span, on a thread that was in spans before.
     let outside = std::thread::spawn(|| panic!("nothing is in the oven")).join();
     drop(std::panic::take_hook());
     assert!(outside.is_err() && read().logs.last().unwrap().trace_id().is_none());

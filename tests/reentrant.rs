@@ -1,4 +1,4 @@
-//! Nobody waits for himself: inside a hook or a visit, what would wait for the engine returns at
+//! Re-entrant calls: inside a hook or a visit, a call that would wait for the engine returns at
 //! once.
 
 mod support;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{Census, Counted};
 
-/// Panics unless this returns within a time that is long enough on any machine.
+/// Panics unless `work` returns within a time that is long enough on any machine.
 fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, came) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));
@@ -20,7 +20,7 @@ fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
 const LONG: Duration = Duration::from_secs(3_600);
 
 #[test]
-fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
+fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
     for manual in [true, false] {
         returns(move || {
             let census = Census::new();
@@ -48,23 +48,27 @@ fn a_stream_that_is_asked_inside_a_visit_gives_what_is_there_or_an_error() {
                 })
                 .unwrap();
             store.step();
-            assert_eq!(number(stream.next()), Some(2), "outside it goes on");
+            assert_eq!(
+                number(stream.next()),
+                Some(2),
+                "the stream does not continue outside of the visit"
+            );
             store.step();
             let other = Store::<Counted>::builder().manual().build().unwrap();
             let within = other.push(Counted::new(&census, 1, 0)).unwrap();
             store.shutdown().unwrap();
             let rest = other.visit(within, |_| {
                 let rest = stream.by_ref().count();
-                assert_eq!(number(stream.recv().unwrap()), None, "the end is no error");
+                assert_eq!(number(stream.recv().unwrap()), None, "the end is reported as an error");
                 rest
             });
-            assert!(rest.unwrap() >= 1, "what is in the buffer");
+            assert!(rest.unwrap() >= 1, "no buffered record was returned");
         });
     }
 }
 
 #[test]
-fn a_stream_that_is_asked_inside_a_hook_does_not_stop_the_indexer() {
+fn a_stream_read_inside_a_hook_does_not_block_the_indexer() {
     returns(|| {
         let census = Census::new();
         let store: Store<Counted> = Store::builder().capacity(2).shards(1).build().unwrap();

@@ -1,5 +1,5 @@
-//! The store against its reference model: after every call, every lookup answers alike and the
-//! invariants hold.
+//! Compares the store with its reference model: after every call, every lookup gives the same
+//! answer, and the invariants hold.
 
 mod model;
 
@@ -59,7 +59,7 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
-/// Runs the calls again and again until the store has wrapped ten times.
+/// Repeats the calls until the store has wrapped ten times.
 fn run(shape: Shape, operations: &[Operation]) {
     let mut pair = Pair::new(shape);
     let enough = 10 * pair.capacity() + 1;
@@ -78,12 +78,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_answer_is_the_models(shape in shape(false), operations in prop::collection::vec(operation(), 1..60)) {
+    fn every_answer_equals_the_models(shape in shape(false), operations in prop::collection::vec(operation(), 1..60)) {
         run(shape, &operations);
     }
 
     #[test]
-    fn even_when_fingerprints_collide(shape in shape(true), operations in prop::collection::vec(operation(), 1..60)) {
+    fn every_answer_equals_the_models_when_fingerprints_collide(shape in shape(true), operations in prop::collection::vec(operation(), 1..60)) {
         run(shape, &operations);
     }
 }

@@ -1,4 +1,4 @@
-//! Retention by bytes, by age and by class, with threads at work.
+//! Retention by bytes, by age and by class, with concurrent threads.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn log(bytes: usize) -> LogRecord {
     LogRecord::builder().body(&"x".repeat(bytes)).build()
 }
 
-/// Bytes of all blobs that there are.
+/// The bytes of all live blobs.
 static ALIVE: AtomicU64 = AtomicU64::new(0);
 
 struct Blob(Box<[u8]>);
@@ -60,7 +60,7 @@ fn bytes_are_bounded_at_every_moment() {
     const MOST: usize = 400_000;
     const LARGEST: usize = 20_000;
     const PRODUCERS: usize = 3;
-    // A quarter more, one record beyond that, and what producers have in hand.
+    // A quarter more slots, one record beyond that, and the records that producers are pushing.
     const ALIVE_MOST: usize = MOST + MOST / 4 + LARGEST + PRODUCERS * 2 * LARGEST;
     for on_full in [OnFull::Wait, OnFull::Reject] {
         let builder = Store::builder().capacity(5_000).shards(2).max_bytes(MOST).on_full(on_full);
@@ -105,17 +105,20 @@ fn bytes_are_bounded_at_every_moment() {
         let mut kept = 0;
         store.query().for_each(|_, blob| kept += blob.heap_bytes()).unwrap();
         assert!(slots + kept <= MOST, "{slots} + {kept}");
-        assert!(slots + kept + 2 * LARGEST > MOST, "no more goes than has to: {slots} + {kept}");
+        assert!(
+            slots + kept + 2 * LARGEST > MOST,
+            "more records were evicted than necessary: {slots} + {kept}"
+        );
         store.audit().unwrap();
         store.shutdown().unwrap();
         assert_eq!(ALIVE.load(Ordering::SeqCst), 0);
     }
 }
 
-/// Whatever was taken for a push that then found no slot, or for a batch of which only a part did,
-/// is given back.
+/// The bytes reserved for a push that finds no slot, or for the rejected part of a batch, are
+/// released.
 #[test]
-fn bytes_of_what_is_refused_are_given_back() {
+fn the_bytes_of_refused_records_are_released() {
     let census = Census::new();
     let each = size_of::<Counted>();
     let builder = Store::builder()
@@ -133,7 +136,7 @@ fn bytes_of_what_is_refused_are_given_back() {
     };
     let first = store.push(Counted::new(&census, 0, 0)).unwrap();
     let taken = store.visit(first, |_| fill()).unwrap();
-    assert_eq!(taken, 4, "bytes for five are there, and the first one's are in use");
+    assert_eq!(taken, 4, "four records fit beside the visited one");
     for round in 0..100 {
         store.clear();
         while store.step() {}
@@ -165,7 +168,7 @@ fn bytes_of_shared_parts_are_bounded_too() {
         assert!(Instant::now() < deadline, "{} bytes are shared", shared());
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Not many more went than had to.
+    // Few more records were evicted than necessary.
     let kept = logs.len();
     assert!((3 * MOST / PART / 3..=3 * MOST / PART).contains(&kept), "{kept}");
     assert_eq!(logs.stats().evicted.total(), 1_500 - kept as u64);
@@ -186,7 +189,7 @@ fn a_record_too_large_for_its_share_is_refused() {
 }
 
 #[test]
-fn a_push_beyond_the_bytes_waits_until_they_are_there() {
+fn a_push_beyond_the_byte_limit_waits_for_bytes() {
     let store: Store<LogRecord> =
         Store::builder().capacity(100).shards(1).spare_slots(0).max_bytes(100_000).build().unwrap();
     let first = store.push(log(90_000)).unwrap();
@@ -203,7 +206,11 @@ fn a_push_beyond_the_bytes_waits_until_they_are_there() {
                 while store.stats().waits == 0 {
                     std::thread::yield_now();
                 }
-                assert_eq!(pushed.load(Ordering::SeqCst), 1, "what is visited can't be reclaimed");
+                assert_eq!(
+                    pushed.load(Ordering::SeqCst),
+                    1,
+                    "a push was admitted before the visit ended"
+                );
             })
             .unwrap();
     });
@@ -213,7 +220,7 @@ fn a_push_beyond_the_bytes_waits_until_they_are_there() {
 }
 
 #[test]
-fn old_records_go_though_nothing_arrives() {
+fn old_records_are_evicted_without_new_pushes() {
     const AGE: Duration = Duration::from_millis(30);
     let store: Store<LogRecord> = Store::builder().capacity(1_000).max_age(AGE).build().unwrap();
     let evictions = store.evictions(10).unwrap();
@@ -227,12 +234,12 @@ fn old_records_go_though_nothing_arrives() {
         assert!(store.is_empty());
         assert_eq!(store.stats().evicted.age, round);
     }
-    // The thread sleeps until there is something again.
+    // The thread sleeps until there is work again.
     store.shutdown().unwrap();
 }
 
 #[test]
-fn of_a_steady_stream_the_last_while_is_there() {
+fn a_steady_stream_is_held_for_the_maximum_age() {
     let quarter = Duration::from_secs(15);
     let builder = Store::builder().capacity(1_000).shards(1).max_age(4 * quarter).manual();
     let store: Store<LogRecord> = builder.build().unwrap();
@@ -251,16 +258,16 @@ fn of_a_steady_stream_the_last_while_is_there() {
     }
 }
 
-/// What came after the clock was read is not filed under that time.
+/// A record that arrives after the clock was read is not filed under the time that was read.
 #[test]
-fn no_record_goes_too_soon() {
+fn no_record_is_evicted_too_early() {
     let (age, late) = (Duration::from_secs(10), Duration::from_secs(1));
     let store: Store<LogRecord> =
         Store::builder().capacity(100).max_age(age).manual().build().unwrap();
     let start = Instant::now();
     let looks = AtomicU64::new(0);
     store.step_at(|| {
-        // Between this look and the next one a second goes by, and in it a push.
+        // A second passes between this reading of the clock and the next, and a push happens in it.
         let look = looks.fetch_add(1, Ordering::Relaxed);
         if look == 0 {
             store.push(log(1)).unwrap();
@@ -268,13 +275,13 @@ fn no_record_goes_too_soon() {
         start + late * u32::from(look > 0)
     });
     store.step_at(|| start + age);
-    assert_eq!(store.len(), 1, "gone a second too soon");
+    assert_eq!(store.len(), 1, "a record was evicted a second too early");
     store.step_at(|| start + age + late);
     assert_eq!(store.len(), 0);
 }
 
 #[test]
-fn errors_outlive_the_flood() {
+fn errors_outlive_a_flood_of_other_records() {
     let store: Store<Span> =
         Store::builder().capacity(5_000).shards(4).error_class(500).build().unwrap();
     let failed = AtomicU64::new(0);
@@ -332,7 +339,7 @@ fn errors_outlive_the_flood() {
 }
 
 #[test]
-fn telemetry_is_made_of_stores_that_keep_as_they_are_told() {
+fn telemetry_passes_retention_settings_to_its_stores() {
     let logs = Store::builder().capacity(10).error_class(5).max_bytes(100_000).build().unwrap();
     let telemetry =
         Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());

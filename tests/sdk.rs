@@ -1,4 +1,4 @@
-//! OpenTelemetry's Rust SDK into our stores: every signal, whole.
+//! OpenTelemetry's Rust SDK exports into slipring's stores: every signal arrives complete.
 #![cfg(feature = "opentelemetry")]
 
 use opentelemetry::logs::{
@@ -20,7 +20,7 @@ use slipring::span::{SpanKind, StatusCode};
 use slipring::{Severity, Telemetry};
 
 #[test]
-fn every_signal_arrives_whole() {
+fn every_signal_arrives_complete() {
     let telemetry = Telemetry::builder().build().unwrap();
     let exporter = Exporter::new(&telemetry);
     let resource = Resource::builder()

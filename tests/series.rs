@@ -38,7 +38,7 @@ fn rates(series: &Series) -> Vec<Option<f64>> {
 }
 
 #[test]
-fn points_are_sorted_into_series_by_what_they_are_about() {
+fn points_are_grouped_into_series_by_their_identity() {
     let gauge = |name: &str, service: &str, attributes: &[(&str, i64)], value: i64| {
         MetricPoint::builder()
             .source(&source(service).with_metric(&Metric::new(name, MetricKind::Gauge)))
@@ -86,7 +86,7 @@ fn points_are_sorted_into_series_by_what_they_are_about() {
 }
 
 #[test]
-fn a_cumulative_counter_starts_anew_by_its_start_or_because_it_fell() {
+fn a_cumulative_counter_resets_with_a_new_start_or_a_fall() {
     let of = sum(Temporality::Cumulative);
     let value = PointValue::Int;
     let series = one(vec![
@@ -122,7 +122,7 @@ fn delta_counters_count_every_point() {
 }
 
 #[test]
-fn what_was_not_recorded_is_left_out() {
+fn points_without_a_recorded_value_are_left_out() {
     let of = sum(Temporality::Cumulative);
     let nothing = point(of, 1, 20, PointValue::Int(0)).to_builder().flags(1).build();
     let series = one(vec![
@@ -145,7 +145,7 @@ fn histogram(counts: &[u64]) -> Histogram {
 }
 
 #[test]
-fn quantiles_come_from_what_was_measured_meanwhile() {
+fn quantiles_cover_the_measures_between_two_points() {
     let cumulative = MetricKind::Histogram { temporality: Temporality::Cumulative };
     let points = vec![
         point(cumulative, 1, 10, histogram(&[100, 0, 0, 0])),
@@ -157,7 +157,7 @@ fn quantiles_come_from_what_was_measured_meanwhile() {
     assert_eq!([0.25, 0.5, 0.75].map(|share| series.quantile(share).unwrap()), [15.0, 20.0, 30.0]);
     assert_eq!(rates(&series), [Some(0.4), Some(0.4)]);
     let alone = one(vec![points[0].clone()]);
-    assert_eq!(alone.quantile(0.5), Some(5.0), "one point tells what came up to it");
+    assert_eq!(alone.quantile(0.5), Some(5.0), "one point covers what was counted before it");
 
     let delta = MetricKind::Histogram { temporality: Temporality::Delta };
     let series = one(vec![
@@ -176,7 +176,7 @@ fn quantiles_come_from_what_was_measured_meanwhile() {
 }
 
 #[test]
-fn a_summary_has_the_quantiles_that_it_has() {
+fn a_summary_returns_its_own_quantiles() {
     let quantiles = [slipring::metric::Quantile { quantile: 0.99, value: 7.0 }].into();
     let series =
         one(vec![point(MetricKind::Summary, 0, 10, Summary { count: 3, sum: 9.0, quantiles })]);
@@ -200,7 +200,7 @@ fn exponential(values: &[f64], scale: i32) -> ExponentialHistogram {
 
 proptest! {
     #[test]
-    fn increments_add_up_to_what_was_counted(steps in prop::collection::vec((0u64..100, any::<bool>()), 1..40)) {
+    fn increments_add_up_to_the_total(steps in prop::collection::vec((0u64..100, any::<bool>()), 1..40)) {
         let of = sum(Temporality::Cumulative);
         let (mut total, mut start, mut value, mut points) = (0, 1, 0, Vec::new());
         for (number, &(step, restarts)) in steps.iter().enumerate() {
@@ -217,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn exponential_quantiles_are_as_near_as_their_buckets(
+    fn exponential_quantiles_are_as_exact_as_their_buckets(
         batches in prop::collection::vec((prop::collection::vec(0.001f64..1e6, 1..30), 0..6i32), 1..6),
         share in 0.0f64..=1.0,
     ) {

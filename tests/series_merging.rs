@@ -1,4 +1,5 @@
-//! Distributions put together: what holds nothing, or only zeros, changes nothing but the zeros.
+//! Merging of distributions: empty points change nothing, and points with only zeros change only
+//! the number of zeros.
 
 use slipring::metric::{
     Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Series, Temporality,
@@ -59,12 +60,12 @@ fn quantiles(series: &Series) -> [Option<f64>; 4] {
     [0.01, 0.5, 0.9, 0.99].map(|share| series.quantile(share))
 }
 
-/// Points that measured nothing, before, between and after others, leave the answer as it is.
+/// Empty points before, between and after other points leave the result unchanged.
 fn neutral(temporality: Temporality, some: &[PointValue], nothing: Vec<PointValue>) {
     let alone = quantiles(&series(temporality, some.to_vec()));
     assert!(alone[1].is_some());
     for empty in nothing {
-        // Between cumulative points, one that holds nothing says that the source has started anew.
+        // An empty point between cumulative points is a reset.
         let places = if temporality == Temporality::Delta { some.len() } else { 0 };
         for place in 0..=places {
             let mut values = some.to_vec();
@@ -98,7 +99,7 @@ fn an_empty_exponential_point_is_neutral() {
     ];
     let nothing: Vec<PointValue> = nothing.into_iter().map(PointValue::from).collect();
     neutral(Temporality::Delta, &[low.clone().into(), low.into()], nothing.clone());
-    // A first cumulative point that holds nothing: what the next one holds came since.
+    // After an empty first cumulative point, the next point's counts are all new.
     let cumulative = exponential(5, 212, &[100], 0, 0.0);
     for empty in nothing {
         let grown = series(Temporality::Cumulative, vec![empty, cumulative.clone().into()]);
@@ -138,7 +139,7 @@ fn an_empty_explicit_point_is_neutral() {
 }
 
 #[test]
-fn a_bound_that_is_no_number_is_not_known() {
+fn infinite_extremes_count_as_unknown() {
     let infinite = Histogram {
         min: Some(f64::INFINITY),
         max: Some(f64::NEG_INFINITY),
@@ -148,7 +149,7 @@ fn a_bound_that_is_no_number_is_not_known() {
 }
 
 #[test]
-fn only_zeros_change_neither_the_scale_nor_what_is_above() {
+fn points_with_only_zeros_leave_the_scale_and_the_buckets_unchanged() {
     let fine: PointValue = exponential(5, 212, &[100], 0, 0.0).into();
     let alone = series(Temporality::Delta, vec![fine.clone()]);
     for scale in [-10, 0, 5, 20] {
@@ -165,7 +166,7 @@ fn only_zeros_change_neither_the_scale_nor_what_is_above() {
 }
 
 #[test]
-fn the_wider_zero_bucket_takes_what_lies_in_it() {
+fn the_wider_zero_bucket_absorbs_the_buckets_within_it() {
     // Scale 0: (1, 2], (2, 4], (4, 8], (8, 16].
     let narrow: PointValue = exponential(0, 0, &[4, 4, 0, 8], 0, 0.0).into();
     let at = |threshold| {
@@ -179,9 +180,9 @@ fn the_wider_zero_bucket_takes_what_lies_in_it() {
     assert_eq!(
         at(3.0),
         [6.0 / 16.0 * 4.0, 12.0 / 16.0 * 4.0, 16.0],
-        "the bucket that 3 lies in goes in whole"
+        "the zero bucket absorbs the whole bucket that contains 3"
     );
-    // A threshold of a point without zeros says nothing of anybody.
+    // The threshold of a point without zeros affects nothing.
     let other = exponential(0, 3, &[8], 0, 6.0).into();
     let both = series(Temporality::Delta, vec![narrow.clone(), other]);
     assert_eq!(both.quantile(4.0 / 24.0), Some(2.0));
@@ -197,13 +198,13 @@ fn a_zero_threshold_may_be_raised_and_lowered_between_cumulative_points() {
             both.quantile(1.0).unwrap(),
         )
     };
-    // Raised to 2: the five in (1, 2] are zeros now.
+    // The threshold is raised to 2, so the five in (1, 2] are zeros now.
     let narrow = exponential(0, 0, &[5, 0, 1], 1, 0.0);
     assert_eq!(grown(narrow.clone(), exponential(0, 2, &[4], 6, 2.0)), (3.0, 3, 8.0));
-    // Lowered to 0: what came in (1, 2] since can't be told from zeros.
+    // The threshold is lowered to 0, so new counts in (1, 2] cannot be told from the zeros before.
     let wide = exponential(0, 2, &[1], 6, 2.0);
     assert_eq!(grown(wide, exponential(0, 0, &[3, 0, 2], 6, 0.0)), (4.0, 4, 8.0));
-    // It fell, whatever the threshold.
+    // The count fell, which is a reset at any threshold.
     assert_eq!(
         grown(exponential(0, 2, &[9], 6, 2.0), exponential(0, 0, &[0, 0, 2], 6, 0.0)).0,
         8.0

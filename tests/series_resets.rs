@@ -1,4 +1,4 @@
-//! When a counter has started anew, and when another writer only says the same of itself.
+//! Resets of counters, and several writers of one series.
 
 use proptest::prelude::*;
 use slipring::metric::{
@@ -7,7 +7,7 @@ use slipring::metric::{
 use slipring::{MetricPoint, Resource, Scope, Source};
 
 const SECOND: u64 = 1_000_000_000;
-/// Where the tables' second 0 is.
+/// The time of the tables' second 0.
 const EPOCH: i64 = 1_760_000_000;
 
 fn nanos(seconds: f64) -> u64 {
@@ -42,7 +42,7 @@ fn one(points: Vec<MetricPoint>) -> Series {
     one.remove(0)
 }
 
-/// A counter of points `(start, time, value)`.
+/// Creates a counter with points of `(start, time, value)`.
 fn counter(points: &[(f64, f64, i64)]) -> Series {
     one(points
         .iter()
@@ -64,7 +64,7 @@ fn writers_that_interleave_are_told_apart_by_their_starts() {
     }
     let series = counter(&points);
     assert_eq!((grown(&series), series.rate()), (6.0, Some(6.0 / 35.0)));
-    // Three of them, with points of one time.
+    // Three writers, whose points have equal times.
     let three: Vec<_> = (0..4)
         .flat_map(|turn| {
             let time = f64::from(turn) * 10.0;
@@ -76,13 +76,13 @@ fn writers_that_interleave_are_told_apart_by_their_starts() {
 }
 
 #[test]
-fn one_of_two_writers_may_start_anew() {
+fn one_of_two_writers_may_reset() {
     let series = counter(&[
         (-1000.0, 0.0, 1000),
         (-500.0, 5.0, 50),
         (-1000.0, 10.0, 1001),
         (-500.0, 15.0, 51),
-        // The first one restarts at 18, while the second goes on.
+        // The first writer restarts at 18, while the second one continues.
         (18.0, 20.0, 7),
         (-500.0, 25.0, 52),
         (18.0, 30.0, 9),
@@ -91,18 +91,18 @@ fn one_of_two_writers_may_start_anew() {
 }
 
 #[test]
-fn a_start_before_the_point_before_is_no_reset() {
+fn a_start_before_the_previous_point_is_no_reset() {
     let moved = counter(&[(0.0, 10.0, 100), (5.0, 20.0, 110), (5.0, 30.0, 120)]);
     assert_eq!(moved.rate(), Some(1.0));
     let back = counter(&[(5.0, 10.0, 100), (0.0, 20.0, 110), (0.0, 30.0, 120)]);
     assert_eq!(back.rate(), Some(1.0));
-    // A replica that is seen for the first time: what it counted came before.
+    // What a replica counted before its first point is not new.
     let replica = counter(&[(-1000.0, 0.0, 50), (-500.0, 5.0, 1000), (-500.0, 15.0, 1001)]);
     assert_eq!(grown(&replica), 1.0);
 }
 
 #[test]
-fn starts_that_jitter_are_one() {
+fn jittering_starts_count_as_one() {
     for jitter in [0.001, 0.02, 0.4] {
         for signs in [[1.0, -1.0], [1.0, 0.0], [-1.0, -1.0]] {
             let at = |turn: i32| {
@@ -115,7 +115,7 @@ fn starts_that_jitter_are_one() {
     let drifting =
         (0..50).map(|turn| (f64::from(turn) * 0.001, f64::from(50 + turn), i64::from(50 + turn)));
     assert_eq!(counter(&drifting.collect::<Vec<_>>()).rate(), Some(1.0));
-    // Replicas that began within the jitter are told apart by what they count.
+    // Replicas whose starts differ by less than the jitter are told apart by their counts.
     let replicas: Vec<_> = (0..10)
         .flat_map(|turn| [(0.0, f64::from(turn + 1), 1000), (0.3, f64::from(turn + 1) + 0.5, 5)])
         .collect();
@@ -123,7 +123,7 @@ fn starts_that_jitter_are_one() {
 }
 
 #[test]
-fn a_start_after_the_point_before_is_a_reset() {
+fn a_start_after_the_previous_point_is_a_reset() {
     let series = counter(&[(0.0, 10.0, 5), (11.0, 20.0, 30), (20.5, 21.0, 31), (20.5, 22.0, 32)]);
     assert_eq!(grown(&series), 30.0 + 31.0 + 1.0);
     let at_once = counter(&[(0.0, 10.0, 5), (10.0, 20.0, 30)]);
@@ -133,7 +133,7 @@ fn a_start_after_the_point_before_is_a_reset() {
 }
 
 #[test]
-fn a_start_that_is_the_points_own_time_is_not_known() {
+fn a_start_equal_to_the_points_time_counts_as_unknown() {
     let restarted = counter(&[
         (-1000.0, 0.0, 9000),
         (-1000.0, 10.0, 9010),
@@ -153,14 +153,14 @@ fn a_start_that_is_the_points_own_time_is_not_known() {
 }
 
 #[test]
-fn without_starts_what_falls_has_started_anew() {
+fn without_starts_a_fall_is_a_reset() {
     let points = [(0.0, 100), (10.0, 110), (20.0, 3), (30.0, 5)];
     let points = points.map(|(time, value)| point(COUNTER, None, time, PointValue::Int(value)));
     assert_eq!(grown(&one(points.to_vec())), 10.0 + 3.0 + 2.0);
 }
 
 #[test]
-fn a_point_whose_time_is_not_known_takes_no_part_in_rates() {
+fn a_point_without_a_time_is_left_out_of_rates() {
     let mut points: Vec<MetricPoint> = (0..4)
         .map(|turn| point(COUNTER, Some(-5.0), f64::from(turn), PointValue::Int(turn.into())))
         .collect();
@@ -188,7 +188,7 @@ fn explicit(bounds: &[f64], counts: &[u64]) -> Histogram {
 }
 
 #[test]
-fn a_histogram_of_which_a_bucket_falls_has_started_anew() {
+fn a_falling_bucket_is_a_reset() {
     let series = one(vec![
         point(EXPLICIT, None, 0.0, explicit(&[10.0, 20.0], &[100, 0, 0])),
         point(EXPLICIT, None, 10.0, explicit(&[10.0, 20.0], &[0, 0, 150])),
@@ -221,7 +221,7 @@ fn a_histogram_of_which_a_bucket_falls_has_started_anew() {
     assert_eq!(
         of([exponential(1, 2, &[5, 1], 0), exponential(0, 1, &[9], 0)]),
         (3.0, 3),
-        "a coarser scale is none"
+        "a coarser scale is no reset"
     );
 }
 
@@ -239,10 +239,10 @@ fn histograms_of_two_writers_are_told_apart() {
 }
 
 proptest! {
-    /// Writers with starts far apart, whose points interleave at will, grow by what each of them
-    /// grows by.
+    /// Writers with distant starts and interleaved points: the total increase is the sum of the
+    /// writers' increases.
     #[test]
-    fn what_writers_count_adds_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
+    fn the_counts_of_several_writers_add_up(turns in prop::collection::vec((0usize..4, 0i64..50), 2..80)) {
         let mut values = [1000i64, 3, 50_000, 400];
         let mut seen = [false; 4];
         let (mut expected, mut points) = (0, Vec::new());
@@ -254,7 +254,7 @@ proptest! {
         prop_assert_eq!(grown(&counter(&points)), expected as f64);
     }
 
-    /// However points come, nothing panics, and rates and quantiles agree.
+    /// Points in any order cause no panic, and rates and quantiles agree.
     #[test]
     fn rates_and_quantiles_agree(
         points in prop::collection::vec((0u32..6, 0u32..40, prop::collection::vec(0u64..9, 3)), 1..40),
@@ -274,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn as_many_writers_as_points_cost_no_square() {
+fn many_writers_cost_linear_time() {
     let points = (0..200_000u64).map(|n| {
         point(COUNTER, None, 0.0, PointValue::Int(n as i64))
             .to_builder()

@@ -1,5 +1,5 @@
-//! Who calls whom, where only one side tells of it, where one side failed, and where messages lie
-//! between.
+//! The service graph: calls that only one side reports, failures of one side, and calls through
+//! messages.
 
 use slipring::attribute::Attributes;
 use slipring::span::{SpanKind, SpanLink, StatusCode};
@@ -58,7 +58,7 @@ fn graph(spans: Vec<Span>) -> ServiceGraph {
     one
 }
 
-/// Caller, callee, calls, errors, calls that only the caller tells of.
+/// An edge: caller, callee, calls, errors, and calls that only the caller reports.
 fn calls(graph: &ServiceGraph) -> Vec<(&str, &str, u64, u64, u64)> {
     let call = |call: &'_ slipring::trace::ServiceCall| (call.calls, call.errors, call.unmatched);
     graph
@@ -73,9 +73,9 @@ fn kind(graph: &ServiceGraph, name: &str) -> NodeKind {
 }
 
 #[test]
-fn who_has_no_spans_is_a_virtual_node() {
+fn a_callee_without_spans_is_a_virtual_node() {
     let text = |text: &str| Value::from(text);
-    /// Attributes, the node's name, and what it is.
+    /// Attributes, the node's name, and its kind.
     type Case<'a> = (&'a [(&'a str, Value)], &'a str, NodeKind);
     let cases: [Case<'_>; 12] = [
         (&[("peer.service", text("payments"))], "payments", NodeKind::Virtual),
@@ -126,12 +126,12 @@ fn who_has_no_spans_is_a_virtual_node() {
 }
 
 #[test]
-fn who_has_spans_is_no_virtual_node() {
+fn a_callee_with_spans_is_no_virtual_node() {
     let address: &[(&str, Value)] = &[("server.address", "cart:8080".into())];
     let graph = graph(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), address),
         span("cart", SpanKind::Server, 1, 3, 2),
-        // A client within a client tells of the same call.
+        // A client span within a client span reports the same call.
         with(span("shop", SpanKind::Client, 2, 2, 0), address),
         with(span("shop", SpanKind::Client, 2, 3, 2), address),
         span("cart", SpanKind::Server, 2, 4, 3),
@@ -141,7 +141,7 @@ fn who_has_spans_is_no_virtual_node() {
 }
 
 #[test]
-fn a_service_whose_span_has_not_come_is_known_by_its_name() {
+fn a_service_whose_span_is_missing_is_known_by_its_name() {
     let graph = graph(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), &[("peer.service", "cart".into())]),
         span("cart", SpanKind::Server, 2, 3, 0),
@@ -151,7 +151,7 @@ fn a_service_whose_span_has_not_come_is_known_by_its_name() {
 }
 
 #[test]
-fn a_query_for_a_part_makes_no_virtual_nodes_of_the_rest() {
+fn services_outside_of_a_query_become_no_virtual_nodes() {
     let address: &[(&str, Value)] = &[("server.address", "10.0.0.1".into())];
     let store = store(vec![
         with(span("shop", SpanKind::Client, 1, 2, 0), address),
@@ -174,7 +174,7 @@ fn an_error_on_either_side_counts_once() {
         failed(span("cart", SpanKind::Server, 1, 3, 2)),
     ];
     assert_eq!(calls(&graph(both)), [("shop", "cart", 1, 1, 0)]);
-    // What the caller did otherwise is not the call.
+    // Other work of the caller is not part of the call.
     let other = vec![
         failed(span("shop", SpanKind::Server, 1, 2, 0)),
         span("cart", SpanKind::Server, 1, 3, 2),
@@ -183,7 +183,7 @@ fn an_error_on_either_side_counts_once() {
 }
 
 #[test]
-fn a_consumer_is_called_by_whom_it_is_linked_to() {
+fn a_consumer_is_called_by_the_producer_that_it_links_to() {
     let link = |trace: u128, id: u64| SpanLink {
         trace_id: trace.into(),
         span_id: id.into(),
@@ -200,7 +200,7 @@ fn a_consumer_is_called_by_whom_it_is_linked_to() {
         with(span("stock", SpanKind::Producer, 4, 2, 0), kafka),
         span("mailer", SpanKind::Internal, 3, 4, 0),
         batch,
-        // Linked to its own parent: one message.
+        // The consumer links to its own parent: this is one message.
         span("audit", SpanKind::Consumer, 4, 6, 2).to_builder().links(&[link(4, 2)]).build(),
     ]);
     let expected =
@@ -226,7 +226,7 @@ fn services_of_one_name_in_two_namespaces_are_two() {
 }
 
 #[test]
-fn a_call_whose_times_are_not_known_has_no_duration() {
+fn a_call_without_known_times_has_no_duration() {
     let unknown = span("cart", SpanKind::Server, 2, 3, 2).to_builder().start_unix_nanos(0).build();
     let graph = graph(vec![
         span("shop", SpanKind::Client, 1, 2, 0),

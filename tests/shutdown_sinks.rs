@@ -143,7 +143,7 @@ fn no_sink_can_be_added_after_shutdown() {
         store.on_evict(move |_, _, _| {
             let _ = (&kept, &own);
         });
-        assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run is dropped");
+        assert_eq!(Arc::strong_count(&captured), 1, "a hook that can never run was not dropped");
         assert_eq!(store.evictions(1).unwrap_err(), StreamError::Closed);
     }
 }

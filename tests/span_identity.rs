@@ -1,5 +1,5 @@
-//! Which spans are one: two sides of a call may share an id, and at-least-once delivery brings a
-//! span again. In every order of arrival.
+//! The identity of spans: both sides of a call may share an id, and at-least-once delivery repeats
+//! spans. The results are the same in every order of arrival.
 
 use slipring::span::{SpanKind, StatusCode};
 use slipring::trace::{Trace, TraceOrder};
@@ -33,10 +33,10 @@ fn orders<T: Clone>(list: &[T]) -> Vec<Vec<T>> {
     all
 }
 
-/// Of each span its service, its id, its depth, its parent's service and its self time.
-type Told = Vec<(String, u64, u32, Option<String>, u64)>;
+/// For each span: its service, id, depth, parent's service and self time.
+type Shown = Vec<(String, u64, u32, Option<String>, u64)>;
 
-fn told(trace: &Trace) -> Told {
+fn shown_spans(trace: &Trace) -> Shown {
     let service = |place: usize| trace.spans[place].span.service().to_owned();
     let one = |place: usize| {
         let one = &trace.spans[place];
@@ -51,7 +51,7 @@ fn told(trace: &Trace) -> Told {
     (0..trace.spans.len()).map(one).collect()
 }
 
-/// What a store tells of a trace: in one order of arrival what it tells in each.
+/// Checks that the trace, and the store's answers about it, are the same in every order of arrival.
 fn the_same_in_every_order(spans: &[Span]) -> (Trace, Store<Span>) {
     let mut first: Option<(Trace, _)> = None;
     let mut last = None;
@@ -92,7 +92,7 @@ fn the_sides_of_a_call_may_share_an_id() {
     ]);
     let (frontend, backend) = ("frontend".to_owned(), "backend".to_owned());
     assert_eq!(
-        told(&trace),
+        shown_spans(&trace),
         [
             (frontend.clone(), 2, 0, None, 20),
             (backend.clone(), 2, 1, Some(frontend), 20),
@@ -105,36 +105,38 @@ fn the_sides_of_a_call_may_share_an_id() {
 }
 
 #[test]
-fn who_names_a_shared_id_hangs_under_its_own_service() {
+fn a_child_of_a_shared_id_belongs_to_the_span_of_its_own_service() {
     let (trace, store) = the_same_in_every_order(&[
         span("a", SpanKind::Server, 1, 0, 1, 100),
         span("a", SpanKind::Client, 2, 1, 10, 90),
         span("b", SpanKind::Server, 2, 1, 20, 80),
-        // A hook of the client's library, and the next call.
+        // An internal span of the client's library, and the next call.
         span("a", SpanKind::Internal, 3, 2, 11, 12),
         span("b", SpanKind::Client, 4, 2, 30, 70),
         span("c", SpanKind::Server, 4, 2, 40, 60),
     ]);
-    let depths: Vec<(String, u64, u32)> =
-        told(&trace).into_iter().map(|(service, id, depth, ..)| (service, id, depth)).collect();
+    let depths: Vec<(String, u64, u32)> = shown_spans(&trace)
+        .into_iter()
+        .map(|(service, id, depth, ..)| (service, id, depth))
+        .collect();
     let expected = [("a", 1, 0), ("a", 2, 1), ("a", 3, 2), ("b", 2, 2), ("b", 4, 3), ("c", 4, 4)];
     assert_eq!(depths, expected.map(|(service, id, depth)| (service.to_owned(), id, depth)));
     assert_eq!(calls(&store), [edge("a", "b", 1, 0), edge("b", "c", 1, 0)]);
 }
 
 #[test]
-fn a_callee_whose_parent_is_shared_was_called_by_the_innermost() {
+fn a_callee_of_a_shared_id_belongs_to_the_innermost_span() {
     let (trace, store) = the_same_in_every_order(&[
         span("a", SpanKind::Client, 2, 0, 10, 90),
         span("b", SpanKind::Server, 2, 0, 20, 80),
         span("a", SpanKind::Server, 3, 2, 30, 70),
     ]);
-    assert_eq!(told(&trace)[2].3.as_deref(), Some("b"));
+    assert_eq!(shown_spans(&trace)[2].3.as_deref(), Some("b"));
     assert_eq!(calls(&store), [edge("a", "b", 1, 0), edge("b", "a", 1, 0)]);
 }
 
 #[test]
-fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
+fn the_inner_side_of_a_shared_root_is_no_root() {
     let (_, store) = the_same_in_every_order(&[
         span("a", SpanKind::Client, 2, 0, 10, 90),
         span("b", SpanKind::Server, 2, 0, 20, 80),
@@ -144,7 +146,7 @@ fn a_root_that_hangs_under_the_other_side_is_not_asked_for_as_a_root() {
 }
 
 #[test]
-fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
+fn redelivered_spans_are_one_and_the_most_complete_is_shown() {
     let early = span("a", SpanKind::Server, 1, 0, 10, 0);
     let whole = span("a", SpanKind::Server, 1, 0, 10, 50)
         .to_builder()
@@ -159,7 +161,7 @@ fn what_is_delivered_again_is_one_and_the_fullest_is_told() {
 }
 
 #[test]
-fn spans_that_have_only_the_id_in_common_are_each_shown() {
+fn different_spans_with_one_id_are_all_shown() {
     let base = span("a", SpanKind::Internal, 1, 0, 10, 20);
     let others = [
         span("b", SpanKind::Internal, 1, 0, 10, 20),
@@ -174,7 +176,7 @@ fn spans_that_have_only_the_id_in_common_are_each_shown() {
 }
 
 #[test]
-fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
+fn many_spans_with_one_id_cost_linear_time() {
     let many = 200_000;
     let mut spans: Vec<Span> =
         (0..many).map(|n| span("a", SpanKind::Client, 2, 1, 1 + n, 1 << 30)).collect();
@@ -184,7 +186,7 @@ fn as_many_spans_of_one_id_as_there_are_cost_no_square() {
 }
 
 #[test]
-fn times_that_are_not_known_take_no_part() {
+fn unknown_times_are_left_out_of_durations() {
     let year = 365 * 24 * 3600 * 1_000_000_000;
     let store: Store<Span> = Store::builder().manual().build().unwrap();
     let spans = [
@@ -208,7 +210,7 @@ fn times_that_are_not_known_take_no_part() {
     assert_eq!(
         store.query().duration(..=300).count(),
         Ok(2),
-        "how long the others took is not known"
+        "the duration of the other spans is unknown"
     );
     assert_eq!(store.query().duration(..).count(), Ok(4));
     let nothing_known =

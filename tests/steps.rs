@@ -1,5 +1,5 @@
-//! What an index, or a time range, spares: by records looked at, which repeats exactly, and not by
-//! time.
+//! The cost of queries with indexes and time ranges, measured in records looked at, which is
+//! deterministic, and not in time.
 
 mod support;
 
@@ -27,13 +27,13 @@ fn report(query: Query<'_, Counted>) -> Report {
     query.for_each(|_, _| ()).unwrap()
 }
 
-/// What the same question costs if every record is asked.
+/// Returns the report of the same query as a scan of every record.
 fn scan(store: &Store<Counted>, test: impl Fn(&Counted) -> bool + Send + Sync) -> Report {
     report(store.query().filter(test))
 }
 
 #[test]
-fn a_key_costs_what_carries_it() {
+fn a_query_for_a_key_looks_only_at_records_with_the_key() {
     for size in SIZES {
         let store = store(size);
         let newest = size * 2 - 1;
@@ -46,14 +46,14 @@ fn a_key_costs_what_carries_it() {
         let by_index = report(store.query().key("key", 3u64));
         let by_scan = scan(&store, |record| record.key == 3);
         assert_eq!(by_index.shown, by_scan.shown);
-        // In each shard the walk's last step may be to one that has been evicted; that one is not
-        // looked at.
+        // In each shard, the chain's last link may lead to an evicted record, which is not looked
+        // at.
         assert_eq!(by_index.looked_at, by_index.shown, "{size}");
     }
 }
 
 #[test]
-fn several_keys_cost_what_carries_one_of_them() {
+fn a_query_for_several_keys_looks_only_at_their_records() {
     for size in SIZES {
         let store = store(size);
         let wanted = [1u64, 4, 5];
@@ -64,7 +64,7 @@ fn several_keys_cost_what_carries_one_of_them() {
 }
 
 #[test]
-fn of_several_indexes_the_rarest_leads() {
+fn the_index_with_the_rarest_keys_drives_the_query() {
     for size in SIZES {
         let store = store(size);
         let number = size * 2 - 2;
@@ -83,45 +83,45 @@ fn of_several_indexes_the_rarest_leads() {
 }
 
 #[test]
-fn a_narrow_range_of_time_leaves_out_most_blocks() {
+fn a_narrow_time_range_skips_most_blocks() {
     for size in SIZES.into_iter().filter(|size| *size >= 10_000) {
         let store = store(size);
         let (start, length) = (size + size / 3, size / 100);
         let by_time = report(store.query().between(start..start + length));
         assert_eq!(by_time.shown, length);
-        // Two blocks of 64 are there in part in each shard, and one run of pushes is not in the
-        // order of the others.
+        // In each shard, two blocks of 64 lie partly in the range, and one run of pushes is out of
+        // order.
         assert!(by_time.looked_at <= length + 4 * 3 * 64, "{size}: {}", by_time.looked_at);
-        // A common key does not lead where the range is narrower.
+        // A common key does not drive the query if the range is narrower.
         let both = report(store.query().key("key", 3u64).between(start..start + length));
         assert_eq!(both.led_by, None);
         assert!(both.looked_at <= by_time.looked_at);
-        // A rare one does.
+        // A rare key does.
         let both = report(store.query().key("number", start).between(start..start + length));
         assert_eq!((both.led_by, both.looked_at), (Some("number"), 1));
     }
 }
 
 #[test]
-fn a_limit_costs_what_it_lets_through() {
+fn a_query_with_a_limit_looks_at_few_more_records() {
     for size in SIZES.into_iter().filter(|size| *size >= 1_000) {
         let store = store(size);
         for order in [Order::Newest, Order::Oldest] {
             let page = report(store.query().order(order).limit(10));
             assert_eq!(page.shown, 10);
-            // Each shard gives its share of four, and those that hold the first give more, twice as
-            // much each time.
+            // Each shard first contributes a quarter. The shards that hold the newest records then
+            // contribute twice as many each time.
             assert!(page.looked_at <= 4 * 4 + 8 + 16 + 32, "{size} {order:?}: {}", page.looked_at);
         }
         let page = report(store.query().key("key", 3u64).limit(10));
         assert!(page.looked_at <= 4 * 4 + 8 + 16 + 32, "{size}: {}", page.looked_at);
-        // By time everything is looked at, since records come in any order.
+        // An order by time looks at every record, since records arrive in any order.
         assert_eq!(report(store.query().order(Order::Latest).limit(10)).looked_at, size);
     }
 }
 
 #[test]
-fn news_cost_what_is_new() {
+fn a_query_since_a_bookmark_looks_only_at_new_records() {
     for size in SIZES.into_iter().filter(|size| *size >= 100) {
         let store = store(size);
         let census = Census::new();

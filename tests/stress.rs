@@ -1,5 +1,5 @@
-//! Threads of every kind at once, for some seconds (`SLIPRING_STRESS_SECONDS`), ending in
-//! conservation and the audit.
+//! Runs threads of every kind at once for some seconds (`SLIPRING_STRESS_SECONDS`), then checks
+//! that each record is accounted for and that the audit finds no breach.
 
 mod support;
 
@@ -92,7 +92,7 @@ fn stress(store: &Store<Counted>, hooked: bool) {
                 }
             }
         });
-        // On a busy machine it takes longer until everything has happened once.
+        // On a busy machine, it takes longer until everything has happened once.
         let all_happened = || {
             let evicted = store.stats().evicted;
             let streamed = streamed.load(Ordering::Relaxed) > 0;

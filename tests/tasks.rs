@@ -1,4 +1,4 @@
-//! Followers as streams, and pushes that are awaited.
+//! Followers as async streams, and awaited pushes.
 #![cfg(feature = "async")]
 
 mod support;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::{Census, Counted};
 
 #[test]
-fn a_task_waits_for_room_and_is_woken() {
+fn a_task_that_waits_for_room_is_woken() {
     let census = Census::new();
     let store: Store<Counted> = Store::builder()
         .capacity(8)
@@ -37,15 +37,18 @@ fn a_task_waits_for_room_and_is_woken() {
         })
     };
     looks.recv().unwrap();
-    // What the reader's mark leaves.
+    // The room that the reader's pin leaves.
     while store.push(Counted::new(&census, 1, 1)).is_ok() {}
     let offered = store.stats().offered;
     let mut waiting = store.push_async(Counted::new(&census, 2, 2));
     assert!(block_on(poll_immediate(&mut waiting)).is_none());
-    assert!(block_on(poll_immediate(&mut waiting)).is_none(), "asked again it goes on waiting");
+    assert!(
+        block_on(poll_immediate(&mut waiting)).is_none(),
+        "polled again, the push keeps waiting"
+    );
     let dropped = store.push_async(Counted::new(&census, 2, 3));
     drop(dropped);
-    assert_eq!(store.stats().offered, offered, "a push that waits is not refused");
+    assert_eq!(store.stats().offered, offered, "a dropped push was counted as offered");
     let waiter = thread::spawn({
         let leave = leave.clone();
         move || {

@@ -1,4 +1,4 @@
-//! The three stores together.
+//! `Telemetry`: the three stores together.
 
 use slipring::error::QueryError;
 use slipring::metric::Exemplar;
@@ -14,7 +14,7 @@ fn source(service: &str) -> Source {
 }
 
 #[test]
-fn everything_of_one_trace_comes_from_all_three() {
+fn a_trace_is_collected_from_all_three_stores() {
     let telemetry = telemetry();
     let id = TraceId::from(7);
     telemetry.traces().push(Span::builder().trace_id(id).span_id(SpanId::from(1)).build()).unwrap();
@@ -61,7 +61,7 @@ fn services_are_counted_for_each_signal() {
 }
 
 #[test]
-fn bookmarks_cut_all_three_and_can_have_names() {
+fn bookmarks_cover_all_three_stores_and_can_be_named() {
     let telemetry = telemetry();
     telemetry.logs().push(LogRecord::default()).unwrap();
     let first = telemetry.bookmark();
@@ -78,12 +78,12 @@ fn bookmarks_cut_all_three_and_can_have_names() {
 }
 
 #[test]
-fn names_are_few() {
+fn the_number_of_named_bookmarks_is_bounded() {
     let telemetry = telemetry();
     let name = |number: u32| telemetry.name_bookmark(number.to_string(), telemetry.bookmark());
     (0..1024).for_each(|number| assert!(name(number).is_ok()));
     assert!(name(2000).unwrap_err().to_string().contains("forget one"));
-    assert!(name(3).unwrap().is_some(), "one that is there can be replaced");
+    assert!(name(3).unwrap().is_some(), "an existing name could not be replaced");
 }
 
 #[test]

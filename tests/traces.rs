@@ -1,5 +1,5 @@
-//! Traces: random trees delivered in any order, with losses and duplicates, against plain
-//! recomputations.
+//! Traces: random trees of spans, delivered in any order with losses and duplicates, are compared
+//! with plain recomputations.
 
 use proptest::prelude::*;
 use slipring::span::StatusCode;
@@ -19,8 +19,8 @@ fn span(id: u64, parent: Option<u64>, start: u64, end: u64) -> Span {
         .build()
 }
 
-/// Span `n` has the id `n + 1`; its parent is any span, itself included, or none, or one that never
-/// comes.
+/// Span `n` has the id `n + 1`. Its parent is any span, including itself, or none, or a span that
+/// does not exist.
 fn spans() -> impl Strategy<Value = Vec<Span>> {
     let one = (0..24u64, 1..60u64, 0..40u64);
     prop::collection::vec(one, 1..20).prop_map(|spans| {
@@ -32,7 +32,7 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
     })
 }
 
-/// Which of them come, in which order, some twice.
+/// The order of delivery, with losses and duplicates.
 fn delivery(spans: Vec<Span>) -> impl Strategy<Value = Vec<Span>> {
     let most = spans.len() * 2;
     prop::collection::vec(any::<prop::sample::Index>(), 1..=most)
@@ -56,7 +56,7 @@ fn check(trace: &Trace, delivered: &[Span]) {
     for (place, one) in trace.spans.iter().enumerate() {
         match one.parent {
             Some(parent) => {
-                assert!(parent < place, "each after its parent");
+                assert!(parent < place, "a span comes before its parent");
                 assert_eq!(Some(trace.spans[parent].span.span_id()), one.span.parent_span_id());
                 assert_eq!(one.depth, trace.spans[parent].depth + 1);
                 assert!(!one.orphan);
@@ -65,7 +65,10 @@ fn check(trace: &Trace, delivered: &[Span]) {
                 assert_eq!(one.depth, 0);
                 assert_eq!(one.orphan, one.span.parent_span_id().is_some());
                 let gone = one.span.parent_span_id().is_none_or(|parent| !ids.contains(&parent));
-                assert!(gone || goes_round(trace, one), "its parent is here");
+                assert!(
+                    gone || goes_round(trace, one),
+                    "a span is at the top although its parent is in the trace"
+                );
             }
         }
         let own = times(&one.span);
@@ -81,11 +84,11 @@ fn check(trace: &Trace, delivered: &[Span]) {
     };
     assert!(
         (0..trace.spans.len()).all(|place| starts(Some(place)).is_sorted()),
-        "siblings by their start"
+        "siblings are not ordered by their start"
     );
 }
 
-/// Whether its ancestors lead back to it.
+/// Returns whether the span is its own ancestor.
 fn goes_round(trace: &Trace, one: &TraceSpan) -> bool {
     let parents: HashMap<SpanId, Option<SpanId>> =
         trace.spans.iter().map(|one| (one.span.span_id(), one.span.parent_span_id())).collect();
@@ -105,7 +108,7 @@ fn check_path(trace: &Trace) {
     let path = trace.critical_path();
     let mut at = root.span.start_unix_nanos();
     for segment in &path {
-        assert_eq!(segment.times.start, at, "without a gap");
+        assert_eq!(segment.times.start, at, "the critical path has a gap");
         at = segment.times.end;
         let own = times(&trace.spans[segment.span].span);
         assert!(own.start <= segment.times.start && segment.times.end <= own.end);
@@ -115,21 +118,21 @@ fn check_path(trace: &Trace) {
                 segment.times.start < child.span.end_unix_nanos()
                     && child.span.end_unix_nanos() <= segment.times.end
             });
-        assert!(!ended_meanwhile, "a child was waited for: {segment:?}");
+        assert!(!ended_meanwhile, "the segment spans a child that ended within it: {segment:?}");
     }
     assert_eq!(at, root.span.end_unix_nanos());
 }
 
 proptest! {
     #[test]
-    fn a_trace_comes_together_whatever_came(delivered in spans().prop_flat_map(delivery)) {
+    fn a_trace_is_assembled_from_any_subset_of_its_spans(delivered in spans().prop_flat_map(delivery)) {
         let trace = Trace::assemble(TraceId::from(TRACE), delivered.clone());
         check(&trace, &delivered);
         check_path(&trace);
     }
 
     #[test]
-    fn a_store_gives_the_same_trace_and_says_what_it_lost(
+    fn a_store_returns_the_same_trace_and_reports_losses(
         delivered in spans().prop_flat_map(delivery),
         capacity in 1usize..50,
         shards in 1usize..4,
@@ -166,7 +169,7 @@ fn at_most_partial(trace: &Trace, left: Vec<Span>) -> Trace {
 }
 
 #[test]
-fn a_chain_of_a_hundred_thousand_is_no_problem() {
+fn a_chain_of_a_hundred_thousand_spans_is_assembled() {
     let chain =
         (0..100_000).map(|n| span(n + 1, (n > 0).then_some(n), n + 1, 300_001 - n)).collect();
     let trace = Trace::assemble(TraceId::from(TRACE), chain);
@@ -175,10 +178,10 @@ fn a_chain_of_a_hundred_thousand_is_no_problem() {
 }
 
 #[test]
-fn a_trace_whose_other_shard_has_let_go_is_a_part() {
+fn a_trace_with_spans_evicted_in_one_shard_is_partial() {
     let store: Store<Span> = Store::builder().capacity(1_000).shards(2).manual().build().unwrap();
     let mut on = BTreeMap::new();
-    // One of the trace in each shard, and then others in the first one only.
+    // One span of the trace in each shard, then other records until one shard has evicted its span.
     while on.len() < 2 {
         let place = store.push(span(on.len() as u64 + 1, None, 0, 1)).unwrap();
         on.entry(place.shard()).or_insert(place);
@@ -218,7 +221,7 @@ fn two_traces() -> Store<Span> {
 }
 
 #[test]
-fn summaries_tell_what_is_newest_slowest_and_failing() {
+fn summaries_show_the_newest_slowest_and_failing_traces() {
     let store = two_traces();
     let all = store.query().traces().collect().unwrap();
     assert_eq!(all.iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>(), [8, 7]);
@@ -231,15 +234,15 @@ fn summaries_tell_what_is_newest_slowest_and_failing() {
     assert_eq!(first.services, ["cart".into(), "shop".into(), "stock".into()]);
     assert!(!all[0].has_root && &*all[0].root_name == "List");
 
-    let told = |query: slipring::trace::TraceQuery<'_>| {
+    let listed = |query: slipring::trace::TraceQuery<'_>| {
         query.collect().unwrap().iter().map(|one| u128::from(one.trace_id)).collect::<Vec<_>>()
     };
-    assert_eq!(told(store.query().traces().order(TraceOrder::Slowest)), [7, 8]);
-    assert_eq!(told(store.query().status(StatusCode::Error).traces()), [7]);
-    assert_eq!(told(store.query().traces().root_service("shop")), [7]);
-    assert_eq!(told(store.query().traces().root_name("List")), [8]);
-    assert_eq!(told(store.query().key("service", "stock").traces().limit(1)), [8]);
-    assert_eq!(told(store.query().traces().at_least(91)), [0u128; 0]);
+    assert_eq!(listed(store.query().traces().order(TraceOrder::Slowest)), [7, 8]);
+    assert_eq!(listed(store.query().status(StatusCode::Error).traces()), [7]);
+    assert_eq!(listed(store.query().traces().root_service("shop")), [7]);
+    assert_eq!(listed(store.query().traces().root_name("List")), [8]);
+    assert_eq!(listed(store.query().key("service", "stock").traces().limit(1)), [8]);
+    assert_eq!(listed(store.query().traces().at_least(91)), [0u128; 0]);
     assert!(store.query().key("colour", 1u64).traces().collect().is_err());
 }
 

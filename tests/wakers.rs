@@ -26,17 +26,17 @@ fn poll(follower: &mut Follower<Counted>, foreign: &Foreign) -> Poll<Option<Answ
     Pin::new(follower).poll_next(&mut Context::from_waker(&waker))
 }
 
-/// Polls until the follower has to wait: another thread may be pushing.
+/// Polls until the follower has to wait, since another thread may be pushing.
 fn poll_to_the_end(follower: &mut Follower<Counted>, foreign: &Foreign) {
     while poll(follower, foreign).is_ready() {}
 }
 
-/// A panic without a message, which would only clutter the test's output.
+/// Panics without a message, which would only clutter the test's output.
 fn panic_quietly() {
     resume_unwind(Box::new("foreign code panics"));
 }
 
-/// Whether it comes true within a time that is long enough on any machine.
+/// Returns whether the condition becomes true within a time that is long enough on any machine.
 fn comes_true(what: impl Fn() -> bool) -> bool {
     let given_up = Instant::now() + Duration::from_secs(20);
     while !what() && Instant::now() < given_up {
@@ -45,7 +45,7 @@ fn comes_true(what: impl Fn() -> bool) -> bool {
     what()
 }
 
-/// Panics unless this returns within a time that is long enough on any machine.
+/// Panics unless `work` returns within a time that is long enough on any machine.
 fn returns<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, came) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));
@@ -69,12 +69,12 @@ fn a_waker_that_panics_does_not_end_the_indexer() {
         assert!(poll(&mut followers[1], &bad).is_pending());
         assert!(poll(&mut followers[2], &good).is_pending());
         store.push(Counted::new(&census, 1, 0)).unwrap();
-        assert!(comes_true(|| good.woken() == 2), "the other wakers are woken");
+        assert!(comes_true(|| good.woken() == 2), "the other wakers were not woken");
         assert!(comes_true(|| store.stats().caught_panics == round));
         drop(followers);
         assert_eq!((good.alive(), bad.alive()), (0, 0));
     }
-    // Hooks run on the indexer's thread: it is there.
+    // Hooks run on the indexer's thread, so the thread is alive.
     assert!(comes_true(|| {
         (0..100).for_each(|number| drop(store.push(Counted::new(&census, 1, number))));
         hooked.load(Ordering::SeqCst) > 1_000
@@ -84,7 +84,7 @@ fn a_waker_that_panics_does_not_end_the_indexer() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_reach_who_pushes_or_steps() {
+fn a_panicking_waker_does_not_unwind_into_pushes_or_steps() {
     let census = Census::new();
     let store = manual(4);
     let mut follower = store.follow(|query| query).unwrap();
@@ -100,7 +100,7 @@ fn a_waker_that_panics_does_not_reach_who_pushes_or_steps() {
 }
 
 #[test]
-fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
+fn a_panicking_waker_of_a_waiting_push_is_counted() {
     let census = Census::new();
     let store = manual(1);
     let first = store.push(Counted::new(&census, 1, 0)).unwrap();
@@ -116,7 +116,7 @@ fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
             }
         })
         .unwrap();
-    // The test's own wakers were dropped as well, by the test; these are the store's.
+    // The test dropped its own wakers; the remaining ones are the store's.
     assert_eq!((given_up, store.stats().caught_panics, bad.alive()), (2, 2, 1));
     while store.step() {}
     assert_eq!((bad.woken(), store.stats().caught_panics, bad.alive()), (1, 3, 0));
@@ -129,7 +129,7 @@ fn a_waker_that_panics_when_it_waits_for_room_is_counted() {
 }
 
 #[test]
-fn a_waker_that_panics_when_dropped_does_not_reach_who_drops_a_follower() {
+fn a_panic_in_a_wakers_drop_does_not_unwind_into_a_followers_drop() {
     let store = manual(4);
     let mut follower = store.follow(|query| query).unwrap();
     let bad = Foreign::new().on_drop(panic_quietly);
@@ -146,13 +146,17 @@ fn a_waker_that_panics_when_cloned_leaves_nothing_behind() {
         (store.follow(|query| query).unwrap(), store.follow(|query| query).unwrap());
     let (bad, good) = (Foreign::new().on_clone(panic_quietly), Foreign::new());
     let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut one, &bad)));
-    assert!(polled.is_err(), "who polls is told: the task could never be woken");
+    assert!(polled.is_err(), "the poll must panic, because the task could never be woken");
     assert_eq!((store.stats().caught_panics, bad.alive()), (1, 0));
     assert!(poll(&mut one, &good).is_pending());
     assert!(poll(&mut other, &good).is_pending());
     let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut one, &bad)));
     assert!(polled.is_err());
-    assert_eq!((good.alive(), bad.alive()), (2, 0), "the waker that it had stays");
+    assert_eq!(
+        (good.alive(), bad.alive()),
+        (2, 0),
+        "the panicking poll replaced the earlier waker"
+    );
     store.push(Counted::new(&census, 1, 0)).unwrap();
     while store.step() {}
     assert_eq!((good.woken(), bad.woken(), store.stats().caught_panics), (2, 0, 2));
@@ -177,12 +181,12 @@ fn a_waker_may_push_into_the_full_store_when_it_is_cloned() {
             poll(&mut follower, &foreign).map(|news| news.unwrap().len())
         }
     });
-    assert_eq!(polled, Poll::Ready(8), "what its waker has pushed has arrived");
+    assert_eq!(polled, Poll::Ready(8), "the record that the waker pushed is missing");
     store.audit().unwrap();
 }
 
 #[test]
-fn a_poll_ends_although_its_waker_pushes_what_is_not_asked_for() {
+fn a_poll_ends_although_its_waker_pushes_records_that_do_not_match() {
     let census = Census::new();
     let store = manual(8);
     let pushes = {
@@ -228,7 +232,8 @@ fn a_waker_may_push_query_and_poll_when_it_is_woken_or_dropped() {
                     poll_to_the_end(&mut follower, &foreign);
                     drop(follower);
                     let mut follower = store.follow(|query| query).unwrap();
-                    // Before it waits: what another thread pushes then may wake it at once.
+                    // Register before waiting, because a push by another thread may then wake it at
+                    // once.
                     let woken = foreign.woken();
                     poll_to_the_end(&mut follower, &foreign);
                     store.push(Counted::new(&census, 1, 0)).unwrap();
@@ -261,7 +266,7 @@ fn a_waker_may_drop_the_last_handle_or_try_to_shut_down() {
                 let store = handle.lock().unwrap().take();
                 assert!(
                     store.as_ref().is_none_or(|store| store.shutdown().is_err()),
-                    "it would wait for itself"
+                    "the call would wait for itself"
                 );
                 drop(store);
             }
@@ -281,7 +286,7 @@ fn a_waker_may_drop_the_last_handle_or_try_to_shut_down() {
 }
 
 #[test]
-fn a_waiter_has_one_waker_at_the_most() {
+fn a_waiter_registers_at_most_one_waker() {
     let census = Census::new();
     let store = manual(1);
     let (one, other) = (Foreign::new(), Foreign::new());

@@ -1,5 +1,5 @@
-//! Hostile protobuf: what prost takes is taken with the same meaning, what it refuses is refused,
-//! and what comes out can be read by others.
+//! Hostile protobuf: slipring accepts what prost accepts, with the same meaning, refuses what prost
+//! refuses, and writes what other decoders can read.
 #![cfg(feature = "otlp")]
 
 #[path = "support/protobuf.rs"]
@@ -23,8 +23,8 @@ fn out(kind: Kind, request: &Request) -> Vec<u8> {
     }
 }
 
-/// What prost makes of a request, for a person to read; without what encloses no records, which has
-/// nothing to be kept with.
+/// Formats prost's decoding of a request, without messages that enclose no records, since the
+/// library does not keep them.
 fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
     Ok(match kind {
         Kind::Traces => {
@@ -66,7 +66,8 @@ fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
     })
 }
 
-/// What comes out means what prost makes of what went in; where prost refuses that, it is rejected.
+/// A request that is read and written back decodes as the original does. If prost refuses the
+/// original, it is rejected.
 fn differential(what: &str, kind: Kind, body: &[u8]) {
     let request = Request::read(kind, Encoding::Protobuf, body);
     match (decoded(kind, body), request) {
@@ -94,7 +95,7 @@ fn differential(what: &str, kind: Kind, body: &[u8]) {
 }
 
 #[test]
-fn what_is_given_twice_means_what_prost_makes_of_it() {
+fn repeated_fields_are_read_as_prost_reads_them() {
     use Kind::{Logs, Metrics, Traces};
     let resource = |name: &str| field(1, &field(1, &attribute(name, &field(1, b"x"))));
     let spans = field(2, &field(2, &span(b"")));
@@ -224,7 +225,7 @@ fn other_wire_types_are_refused_where_prost_refuses_them() {
                     &metric(&[field_of.clone(), field(5, &point(1))].concat()),
                 );
             } else {
-                // Of a metric that has only damaged data, prost's refusal is told.
+                // For a metric that has only damaged data, prost's error is expected.
                 let request =
                     Request::read(Metrics, Encoding::Protobuf, &metric(&field_of)).unwrap();
                 let refused = decoded(Metrics, &metric(&field_of)).is_err();
@@ -294,7 +295,7 @@ fn damaged_framing_is_refused_where_prost_refuses_it() {
 }
 
 #[test]
-fn no_text_is_taken_that_is_none() {
+fn invalid_utf8_is_refused() {
     let bad = b"a\xff";
     for at in [3, 5] {
         differential("in a span", Kind::Traces, &in_scope(&span(&field(at, bad))));
@@ -340,9 +341,10 @@ fn no_text_is_taken_that_is_none() {
     }
 }
 
-/// What is accepted at whatever depth can be read by others when it comes out, in either encoding.
+/// A value that is accepted at any depth can be read by other decoders once it is written back, in
+/// either encoding.
 #[test]
-fn whatever_is_taken_can_be_read_by_others() {
+fn accepted_messages_can_be_read_by_other_decoders() {
     let mut taken = 0;
     for in_maps in [true, false] {
         for depth in 20..40 {
@@ -397,9 +399,9 @@ fn whatever_is_taken_can_be_read_by_others() {
     }
 }
 
-/// What is rewritten, since it is not regular, keeps what nobody knows, at every depth.
+/// An irregular message that is rewritten keeps unknown fields at every depth.
 #[test]
-fn unknown_fields_stay_in_what_is_rewritten() {
+fn unknown_fields_are_kept_in_rewritten_messages() {
     let unknown = number(2_000, 77);
     let shows =
         |bytes: &[u8]| bytes.windows(unknown.len()).filter(|bytes| *bytes == unknown).count();
@@ -417,10 +419,10 @@ fn unknown_fields_stay_in_what_is_rewritten() {
     assert_eq!(shows(&out(Kind::Metrics, &read(Kind::Metrics, &body))), 2);
 }
 
-/// What nothing was rejected of comes out as it came, even if a writer writes what others leave
-/// out.
+/// A request of which no record is rejected is written back unchanged, even if its writer writes
+/// default values.
 #[test]
-fn defaults_that_were_written_come_out_again() {
+fn explicit_default_values_are_kept() {
     for tag in [5, 7, 9, 10, 11] {
         let data = [field(1, &fixed64(3, 5)), number(2, 0), number(3, 0)].concat();
         let body = field(1, &field(2, &field(2, &[field(1, b"m"), field(tag, &data)].concat())));
@@ -428,7 +430,7 @@ fn defaults_that_were_written_come_out_again() {
     }
 }
 
-/// A resource is held once, however many scopes it has.
+/// A resource is stored once, regardless of the number of its scopes.
 #[test]
 fn many_scopes_share_one_large_resource() {
     let body = scopes_of_a_large_resource(200_000);

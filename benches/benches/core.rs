@@ -1,4 +1,4 @@
-//! Pushes into full stores and lookups in them, by one thread.
+//! Benchmarks pushes into full stores and lookups in them, by one thread.
 
 use criterion::measurement::WallTime;
 use criterion::{
@@ -9,7 +9,7 @@ use slipring::{KeyBuf, LogRecord, MetricPoint, Severity, Signal, Span, Store};
 use slipring_benches::stretch::{full, timed};
 
 const BATCH: usize = 100;
-/// Records that are made at a time: half a mebibyte of spans.
+/// The number of records that are created at a time: half a mebibyte of spans.
 const STRETCH: usize = 1_000;
 const ERRORS: usize = 100;
 
@@ -30,23 +30,22 @@ fn pushes_of<T: Signal>(
     let store = full(capacity, &mut records);
     let mut next = || records.next().expect("the generators never end");
     let push = |record| {
-        store.push(record).expect("a store that waits refuses nothing");
+        store.push(record).expect("a store that waits when full rejects nothing");
     };
     let mut group = criterion.benchmark_group("push");
     group.throughput(Throughput::Elements(1));
-    // What a producer pays while the indexer has a core to itself.
+    // The cost to a producer while the indexer has a core to itself.
     group.bench_function(BenchmarkId::new("single", T::NAME), |bencher| {
         bencher.iter_custom(|count| {
             timed(count, STRETCH, &mut next, |records| records.into_iter().for_each(push))
         });
     });
-    // What a record costs in all: what the indexer has not done by the end is waited for, and
-    // helped with.
+    // The total cost of a record: the flush waits for the indexer, and helps it.
     group.bench_function(BenchmarkId::new("single, indexed", T::NAME), |bencher| {
         bencher.iter_custom(|count| {
             timed(count, STRETCH, &mut next, |records| {
                 records.into_iter().for_each(push);
-                store.flush().expect("nobody is inside a hook");
+                store.flush().expect("flush is not called inside a hook");
             })
         });
     });
@@ -54,7 +53,7 @@ fn pushes_of<T: Signal>(
     group.bench_function(BenchmarkId::new(format!("batch of {BATCH}"), T::NAME), |bencher| {
         let mut batch = || (0..BATCH).map(|_| next()).collect();
         let push = |batch| {
-            store.push_batch(batch).expect("a store that waits refuses nothing");
+            store.push_batch(batch).expect("a store that waits when full rejects nothing");
         };
         bencher.iter_custom(|count| {
             timed(count, STRETCH / BATCH, &mut batch, |all| all.into_iter().for_each(push))
@@ -69,12 +68,13 @@ fn lookups(criterion: &mut Criterion) {
 
     let group = &mut criterion.benchmark_group("lookup");
     group.throughput(Throughput::Elements(SPANS_PER_TRACE.into()));
-    // One trace after the other, in no order of the store's: always the same one would always be in
-    // the cache.
+    // Iterate over the traces, since a single trace would always be in the cache.
     let traces = whole_traces(&spans);
     let mut traces = traces.iter().cycle();
     group.bench_function(format!("trace of {SPANS_PER_TRACE} spans"), |bencher| {
-        bencher.iter(|| spans.query().key("trace", traces.next().expect("it cycles")).collect());
+        bencher.iter(|| {
+            spans.query().key("trace", traces.next().expect("the iterator is endless")).collect()
+        });
     });
     group.throughput(Throughput::Elements(ERRORS as u64));
     group.bench_function(format!("last {ERRORS} errors"), |bencher| {
@@ -85,8 +85,8 @@ fn lookups(criterion: &mut Criterion) {
     services(group, &metrics);
 }
 
-/// The list of services; and with counts, which takes a scan, so its throughput is in records
-/// looked at.
+/// Benchmarks the list of services, with and without counts. Counting takes a scan, so its
+/// throughput is in records looked at.
 fn services<T: Signal>(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store<T>) {
     group.throughput(Throughput::Elements(store.len() as u64));
     group.bench_function(BenchmarkId::new("services, counted", T::NAME), |bencher| {

@@ -1,4 +1,4 @@
-//! An allocator that counts, where it is told to.
+//! A global allocator that counts allocations while [`counted`] runs.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -7,22 +7,23 @@ static ON: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicI64 = AtomicI64::new(0);
 
-/// The system's allocator. While [`counted`] runs it counts, on every thread; else it costs one
-/// load of a word that nobody writes.
+/// The system's allocator. While [`counted`] runs, it counts the allocations of every thread.
+/// Otherwise it adds one load of a word that no thread writes.
 #[derive(Debug)]
 pub struct Counting;
 
-/// What was allocated.
+/// The allocations during a call of [`counted`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allocated {
-    /// Allocations and reallocations.
+    /// The number of allocations and reallocations.
     pub times: u64,
-    /// Bytes allocated and not freed meanwhile; less than 0 if older ones were freed.
+    /// The bytes allocated during the call and not freed in it. Negative if memory that was
+    /// allocated earlier was freed.
     pub bytes: i64,
 }
 
-/// Runs `work` and says what all threads allocated meanwhile. All zero unless [`Counting`] is the
-/// global allocator. One caller at a time.
+/// Runs `work`, and returns what all threads allocated while it ran. All figures are zero unless
+/// [`Counting`] is the global allocator. Only one thread may call this at a time.
 pub fn counted<R>(work: impl FnOnce() -> R) -> (R, Allocated) {
     ALLOCATIONS.store(0, Ordering::Relaxed);
     BYTES.store(0, Ordering::Relaxed);
@@ -46,8 +47,8 @@ fn count(times: u64, bytes: i64) {
     }
 }
 
-// SAFETY: all work is the system allocator's, with the arguments unchanged; counting allocates
-// nothing and cannot panic.
+// SAFETY: every method forwards to the system's allocator with the arguments unchanged. Counting
+// allocates nothing and cannot panic.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as i64);

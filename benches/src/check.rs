@@ -1,20 +1,20 @@
-//! Right answers first: a store that is to be timed is asked for everything, and a plain model says
-//! what is right.
+//! Checks a store's answers against a plain model before the store is timed.
 
 use crate::peers::{Peer, Producer, Record};
 use slipring::{Key, KeyBuf};
 use std::collections::HashMap;
 
-/// Records between two settlings. A producer far ahead of an indexer would spread its records
-/// unevenly over shards, and which ones are kept would no longer be known to the record.
+/// The number of records that are pushed before the store settles. A producer far ahead of the
+/// indexer would spread its records unevenly over the shards, and the model could no longer tell
+/// which records are kept.
 const STRETCH: usize = 256;
 
-/// Pushes three times the capacity by one producer and compares every lookup and every list of keys
-/// with the model: all records in one list.
+/// Pushes three times the capacity from one producer, and compares every lookup and every list of
+/// keys with the model, which holds all records in one list.
 ///
-/// Answers must be the newest first, complete and of the newest `capacity` records; where the store
-/// says that its oldest record may be off by some ([`Peer::tolerance`]), records that near to the
-/// edge may be there or not.
+/// Answers must list the newest records first, and must contain exactly the newest `capacity`
+/// records. If the store's [`tolerance`](Peer::tolerance) is above 0, records within this distance
+/// of the oldest one may be present or absent.
 ///
 /// # Panics
 /// If an answer is wrong.
@@ -30,7 +30,7 @@ where
     let store = P::new(capacity, 1);
     let mut producer = store.producer(0);
     for (number, stretch) in records.chunks(STRETCH).enumerate() {
-        // Both ways in, in turn.
+        // Alternate between single pushes and batches.
         if number.is_multiple_of(2) {
             stretch.iter().for_each(|record| producer.push(record.clone()));
         } else {
@@ -47,15 +47,15 @@ where
     }
 }
 
-/// What one key's records must and may be.
+/// The records that an answer for one key must and may contain.
 struct Expected<'a, T> {
-    /// From the oldest that may be there on, newest first.
+    /// All records that may be present, newest first.
     records: Vec<&'a T>,
-    /// How many of them must be there.
+    /// The number of them, from the newest on, that must be present.
     surely: usize,
 }
 
-/// All that begins at `surely` must be there, nothing that begins before `perhaps`.
+/// Records from number `surely` on must be present. Records before number `perhaps` must be absent.
 fn check_index<T, P>(store: &P, index: usize, records: &[T], perhaps: usize, surely: usize)
 where
     T: Record + PartialEq,

@@ -1,9 +1,10 @@
-//! Times of a few nanoseconds: the processor's counter, and histograms of its ticks.
+//! Measures times of a few nanoseconds with the processor's tick counter, and collects them in
+//! histograms.
 
 use hdrhistogram::Histogram;
 use quanta::Clock;
 
-/// Reads the processor's counter, and knows how long a tick is.
+/// Reads the processor's tick counter, and converts ticks to nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Ticks {
     clock: Clock,
@@ -15,23 +16,23 @@ pub struct Ticks {
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
-    /// One in a hundred is longer.
+    /// The 99th percentile.
     pub p99: f64,
-    /// One in a thousand is longer.
+    /// The 99.9th percentile.
     pub p999: f64,
     /// The longest.
     pub max: f64,
 }
 
 impl Quantiles {
-    /// By name.
+    /// Returns the quantiles with their names.
     pub fn named(self) -> [(&'static str, f64); 4] {
         [("p50", self.p50), ("p99", self.p99), ("p99.9", self.p999), ("max", self.max)]
     }
 }
 
 impl Ticks {
-    /// Finds out how long a tick is: some milliseconds the first time.
+    /// Calibrates the length of a tick, which takes some milliseconds the first time.
     pub fn new() -> Self {
         const MANY: u64 = 1 << 40;
         let clock = Clock::new();
@@ -39,18 +40,18 @@ impl Ticks {
         Self { clock, nanos }
     }
 
-    /// The counter.
+    /// Reads the counter.
     #[inline(always)]
     pub fn now(&self) -> u64 {
         self.clock.raw()
     }
 
-    /// Ticks from one event to the next, of so many a second.
+    /// Returns the number of ticks between two events that occur `per_second` times per second.
     pub fn apart(&self, per_second: f64) -> f64 {
         1e9 / per_second / self.nanos
     }
 
-    /// How long the clock itself takes: the times between two readings that follow each other.
+    /// Measures the clock's own cost: the times between two consecutive readings.
     pub fn floor(&self) -> Quantiles {
         let mut times = self.times();
         for _ in 0..200_000 {
@@ -60,10 +61,10 @@ impl Ticks {
         times.quantiles()
     }
 
-    /// An empty histogram.
+    /// Creates an empty histogram.
     pub fn times(&self) -> Times {
-        // A quarter of an hour, with three digits.
-        let histogram = Histogram::new_with_bounds(1, 1 << 42, 3).expect("the bounds are fair");
+        // Up to a quarter of an hour, with three significant digits.
+        let histogram = Histogram::new_with_bounds(1, 1 << 42, 3).expect("the bounds are valid");
         Times { histogram, nanos: self.nanos }
     }
 }
@@ -74,7 +75,7 @@ impl Default for Ticks {
     }
 }
 
-/// Times, counted by length.
+/// A histogram of times.
 #[derive(Clone, Debug)]
 pub struct Times {
     histogram: Histogram<u64>,
@@ -82,27 +83,27 @@ pub struct Times {
 }
 
 impl Times {
-    /// Counts one, from tick to tick.
+    /// Adds the time between two readings of the counter.
     #[inline]
     pub fn note(&mut self, from: u64, to: u64) {
         // Another core's counter may be a few ticks behind.
         self.histogram.saturating_record(to.saturating_sub(from).max(1));
     }
 
-    /// Counts another's too.
+    /// Adds the times of another histogram.
     ///
     /// # Panics
-    /// If they are of another clock's making.
+    /// If the histograms have different bounds.
     pub fn add(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("all have the same bounds");
     }
 
-    /// How many there are.
+    /// Returns the number of times.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// The quantiles.
+    /// Returns the quantiles.
     pub fn quantiles(&self) -> Quantiles {
         let at = |quantile| self.histogram.value_at_quantile(quantile) as f64 * self.nanos;
         Quantiles {

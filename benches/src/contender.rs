@@ -1,4 +1,4 @@
-//! Peers by name: a table's columns, whatever their types.
+//! Peers behind function pointers, so that peers of different types fill the columns of one table.
 
 use crate::check::check;
 use crate::ingest::{Load, ingest};
@@ -9,30 +9,30 @@ use crate::peers::{
 use crate::workload::Workload;
 use slipring::Store;
 
-/// Records that a store keeps while it is checked. Runs of 64 fill 2, 4 or 8 shards of it evenly,
-/// so that what each shard keeps are the newest records of all.
+/// The capacity of a store while its answers are checked. It fills 2, 4 or 8 shards evenly with
+/// runs of 64 records, so that the records that the shards keep are the newest of all.
 pub const CHECKED: usize = 8_192;
 
-/// One store under one workload, or a limit.
+/// A store under a workload, or a limit of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Contender {
-    /// What tables call it.
+    /// The name in tables.
     pub name: &'static str,
-    /// Whether it is measured only where it has a chance.
+    /// Whether the store is too slow for the longer comparisons, which leave it out.
     pub slow: bool,
-    /// Panics if it gives wrong answers, with a store of this capacity.
+    /// Checks the answers of a store of this capacity, and panics if one is wrong.
     pub check: fn(usize),
-    /// Records a second.
+    /// Measures records per second.
     pub ingest: fn(Load) -> f64,
 }
 
 impl Contender {
-    /// This peer under this workload.
+    /// Creates the contender for a peer under a workload.
     pub fn new<W: Workload, P: Peer<W::Record>>() -> Self {
         Self { name: P::NAME, slow: P::SLOW, check: check_under::<W, P>, ingest: ingest::<W, P> }
     }
 
-    /// Copying as a limit of ingest.
+    /// Creates the contender that only copies records, which limits the ingest of any store.
     fn copying<W: Workload<Record: Copy>>() -> Self {
         let ingest =
             |load| copying_alone(W::CAPACITY, load, |seed| W::records(seed).take(64).collect());
@@ -44,8 +44,8 @@ fn check_under<W: Workload, P: Peer<W::Record>>(capacity: usize) {
     check::<W::Record, P>(capacity, W::records(1));
 }
 
-/// All that take records of fixed size: slipring first, then the peers with a lock, then the
-/// limits, then the others.
+/// Returns the contenders for records of fixed size: slipring first, then the peers with locks,
+/// then the limits, then the others.
 pub fn fixed<W: Workload<Record: Plain + Copy>>() -> Vec<Contender> {
     let mut all = lifelike::<W>();
     all.insert(4, Contender::copying::<W>());
@@ -53,7 +53,7 @@ pub fn fixed<W: Workload<Record: Plain + Copy>>() -> Vec<Contender> {
     all
 }
 
-/// All that take records with a heap.
+/// Returns the contenders for records that own heap memory.
 pub fn lifelike<W: Workload<Record: Record>>() -> Vec<Contender> {
     vec![
         Contender::new::<W, Store<_>>(),
@@ -71,24 +71,24 @@ mod tests {
     use super::*;
     use crate::workload::{Logs, Metrics, ShopLogs, ShopPoints, ShopSpans, Traces};
 
-    /// Small enough for a debug build: two runs of 64 in each of eight shards.
+    /// A capacity small enough for a debug build: two runs of 64 in each of eight shards.
     const FEW: usize = 1_024;
 
     #[test]
-    fn everybody_answers_right() {
+    fn all_peers_give_right_answers() {
         let contenders = [fixed::<Traces>(), fixed::<Logs>(), fixed::<Metrics>()];
         contenders.iter().flatten().for_each(|contender| (contender.check)(FEW));
     }
 
     #[test]
-    fn everybody_answers_right_about_records_with_a_heap() {
+    fn all_peers_give_right_answers_for_records_with_heap_memory() {
         let contenders =
             [lifelike::<ShopSpans>(), lifelike::<ShopLogs>(), lifelike::<ShopPoints>()];
         contenders.iter().flatten().for_each(|contender| (contender.check)(FEW));
     }
 
     #[test]
-    fn everybody_takes_records_from_several_producers() {
+    fn all_peers_accept_records_from_several_producers() {
         let load = Load { producers: 3, batch: 7, length: std::time::Duration::from_millis(1) };
         for contender in fixed::<Traces>().iter().filter(|contender| !contender.slow) {
             assert!((contender.ingest)(load) > 0.0, "{}", contender.name);

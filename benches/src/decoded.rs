@@ -1,5 +1,5 @@
-//! Records as whoever decodes OTLP with `prost` has them: owned messages, with the service and the
-//! metric beside.
+//! Records as a program holds them that decodes OTLP with `prost`: owned messages, each with its
+//! service and metric name.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData};
@@ -14,7 +14,7 @@ use slipring::otlp::Kind;
 use slipring::{Key, Signal};
 use std::sync::Arc;
 
-/// A decoded record, of any kind: what its keys are, and the message.
+/// A decoded record of any kind: its keys, and the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     trace: u128,
@@ -25,9 +25,9 @@ pub struct Decoded {
     message: Owned,
 }
 
-/// The message itself.
+/// The owned message.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(dead_code, reason = "it is kept, and dropped")]
+#[allow(dead_code, reason = "the message is only stored and dropped")]
 enum Owned {
     Span(Box<Span>),
     Log(Box<LogRecord>),
@@ -37,7 +37,7 @@ enum Owned {
     Summary(Box<SummaryDataPoint>),
 }
 
-/// The same three indexes as ours have.
+/// Declares the same three indexes as the library's own records.
 impl Signal for Decoded {
     const NAME: &'static str = "decoded";
     type Indexes = [&'static str; 3];
@@ -73,15 +73,15 @@ fn id(bytes: &[u8]) -> u128 {
     bytes.try_into().map_or(0, u128::from_be_bytes)
 }
 
-/// Decodes a request, and hands on its records scope by scope.
+/// Decodes a request, and passes its records to `take`, scope by scope.
 ///
 /// # Panics
-/// If it is none.
+/// If the body cannot be decoded.
 pub fn each_scope(kind: Kind, body: &[u8], mut take: impl FnMut(Vec<Decoded>)) {
     let nameless: Arc<str> = "".into();
     match kind {
         Kind::Traces => {
-            for of in TracesData::decode(body).expect("it is a request").resource_spans {
+            for of in TracesData::decode(body).expect("the body is a request").resource_spans {
                 let service = service(of.resource.as_ref());
                 for of in of.scope_spans {
                     let record = |span: Span| Decoded {
@@ -97,7 +97,7 @@ pub fn each_scope(kind: Kind, body: &[u8], mut take: impl FnMut(Vec<Decoded>)) {
             }
         }
         Kind::Logs => {
-            for of in LogsData::decode(body).expect("it is a request").resource_logs {
+            for of in LogsData::decode(body).expect("the body is a request").resource_logs {
                 let service = service(of.resource.as_ref());
                 for of in of.scope_logs {
                     let record = |log: LogRecord| Decoded {
@@ -113,7 +113,7 @@ pub fn each_scope(kind: Kind, body: &[u8], mut take: impl FnMut(Vec<Decoded>)) {
             }
         }
         Kind::Metrics => {
-            for of in MetricsData::decode(body).expect("it is a request").resource_metrics {
+            for of in MetricsData::decode(body).expect("the body is a request").resource_metrics {
                 let service = service(of.resource.as_ref());
                 for metric in of.scope_metrics.into_iter().flat_map(|of| of.metrics) {
                     let name: Arc<str> = metric.name.into();

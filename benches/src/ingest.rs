@@ -1,4 +1,5 @@
-//! Ingest: records a second until the indexes have settled, by producers in a closed loop.
+//! Measures ingest: records per second until the indexes have settled, with producers in a closed
+//! loop.
 
 use crate::peers::{Peer, Producer, Record};
 use crate::workload::Workload;
@@ -6,27 +7,28 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How producers push.
+/// The producers of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Threads that push.
+    /// The number of producers, each a thread.
     pub producers: usize,
-    /// Records in a batch; 1: pushed one by one.
+    /// The number of records in a batch. With 1, records are pushed one by one.
     pub batch: usize,
-    /// How long they push.
+    /// The time for which they push.
     pub length: Duration,
 }
 
-/// Records a second into a full store of this kind, from the first push to settled indexes.
+/// Measures records per second into a full store, from the first push until the indexes have
+/// settled.
 pub fn ingest<W: Workload, P: Peer<W::Record>>(load: Load) -> f64 {
     ingest_into::<W::Record, P, _>(W::CAPACITY, load, W::records)
 }
 
-/// The same, for records of one's own and any capacity.
+/// Measures the same for any records and any capacity.
 ///
-/// Every producer makes its records as it goes, so the making is part of the figure, for every peer
-/// alike. The store is filled before the clock starts, by all producers, and its books are checked
-/// after it has stopped.
+/// Every producer creates its records as it pushes, so creating them is part of the figure for
+/// every peer alike. All producers fill the store before the clock starts. The store is audited
+/// after the clock has stopped.
 pub fn ingest_into<T, P, I>(capacity: usize, load: Load, records: impl Fn(u64) -> I + Sync) -> f64
 where
     T: Record,
@@ -47,7 +49,8 @@ where
                 .for_each(|record| producer.push(record));
             warm.wait();
             start.wait();
-            // Its own clock: on few cores, another thread may be told of the start long after.
+            // Each producer reads the clock itself: on few cores, another thread may run long after
+            // the start.
             let started = Instant::now();
             (push_until(over, load.batch, &mut records, &mut producer), started)
         };
@@ -64,16 +67,17 @@ where
     let ended = Instant::now();
     store.audit();
     let pushed: u64 = runs.iter().map(|(pushed, _)| pushed).sum();
-    let started = runs.iter().map(|(_, started)| *started).min().expect("somebody pushes");
+    let started =
+        runs.iter().map(|(_, started)| *started).min().expect("there is at least one producer");
     pushed as f64 / (ended - started).as_secs_f64()
 }
 
-/// Records after which a store of this capacity is full in all its parts.
+/// Returns the number of records after which a store of this capacity is full in all its parts.
 pub fn filling<T, P: Peer<T>>(capacity: usize) -> usize {
     capacity + if P::SLOW { capacity / 50 } else { capacity / 2 }
 }
 
-/// Pushes until told that it is over; how many.
+/// Pushes until `over` is set. Returns the number of records pushed.
 fn push_until<T>(
     over: &AtomicBool,
     batch: usize,
@@ -82,7 +86,8 @@ fn push_until<T>(
 ) -> u64 {
     let mut pushed = 0;
     while !over.load(Ordering::Relaxed) {
-        // The clock is asked for seldom enough not to count, often enough for the slowest peers.
+        // Checks `over` rarely enough that the check costs nothing, and often enough for the
+        // slowest peers.
         if batch == 1 {
             records.take(16).for_each(|record| producer.push(record));
             pushed += 16;

@@ -1,4 +1,4 @@
-//! What a push costs its producer.
+//! Measures what a push costs its producer.
 
 use crate::clock::{Quantiles, Ticks, Times};
 use crate::ingest::filling;
@@ -11,65 +11,68 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// When the next push comes.
+/// When the producer begins its next push.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// When the one before is done; timed from its beginning.
+    /// When the previous push has ended (closed loop). Each push is timed from its beginning.
     Closed,
-    /// So many a second, whatever became of those before; timed from when it was due, so that a
-    /// push that had to wait for another counts as long as it was late.
+    /// This many times per second, whatever the previous pushes took (open loop). Each push is
+    /// timed from when it was due, so that a push delayed by another one counts its delay.
     Open(f64),
 }
 
-/// Who else is there.
+/// The threads that run beside the timed producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// Nobody.
-    Nobody,
+pub enum Background {
+    /// No other thread.
+    None,
     /// Another producer with the same pace.
     Producer,
     /// Two threads that look traces up, with [`PAUSE`] between two lookups.
     Readers,
-    /// A reader that sleeps for [`STALL`] in the middle of a query, then lets go for as long, and
-    /// so on.
+    /// A reader that sleeps for [`STALL`] in the middle of a query, then leaves the query for as
+    /// long, and repeats this.
     Sleeper,
 }
 
-/// Between two lookups of a reader. Readers that never pause would be timed by the scheduler alone
-/// on few cores.
+/// A reader's pause between two lookups. On few cores, the scheduler alone would determine the
+/// times if readers never paused.
 pub const PAUSE: Duration = Duration::from_micros(50);
-/// How long a sleeping reader sleeps.
+/// The time that a sleeping reader sleeps inside a query.
 pub const STALL: Duration = Duration::from_millis(20);
 
-/// What a run is: see the types.
+/// The setting of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
-    /// When pushes come.
+    /// When pushes begin.
     pub pace: Pace,
-    /// Who else is there.
-    pub company: Company,
-    /// How long pushes are timed.
+    /// The threads beside the timed producer.
+    pub background: Background,
+    /// The time for which pushes are timed.
     pub length: Duration,
 }
 
-/// Times pushes into a full store. Making the record is not part of a push's time.
+/// Times pushes into a full store. Creating the record is not part of a push's time.
 pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting) -> Quantiles {
-    let Setting { pace, company, length } = setting;
-    let producers = if company == Company::Producer { 2 } else { 1 };
+    let Setting { pace, background, length } = setting;
+    let producers = if background == Background::Producer { 2 } else { 1 };
     let store = P::new(W::CAPACITY, producers);
     let mut records = W::records(1);
     let first = records.next().expect("records never end");
     let recent = Recent::like(&first);
     let over = AtomicBool::new(false);
-    let others =
-        if company == Company::Readers { 2 } else { usize::from(company != Company::Nobody) };
+    let others = if background == Background::Readers {
+        2
+    } else {
+        usize::from(background != Background::None)
+    };
     let ready = Barrier::new(others + 1);
     let times = std::thread::scope(|scope| {
         let (store, recent, over, ready, first) = (&store, &recent, &over, &ready, &first);
         for number in 1..=others {
-            scope.spawn(move || match company {
-                Company::Nobody => {}
-                Company::Producer => {
+            scope.spawn(move || match background {
+                Background::None => {}
+                Background::Producer => {
                     let (mut records, mut producer) = (W::records(2), store.producer(1));
                     ready.wait();
                     push(
@@ -81,11 +84,11 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
                         || over.load(Ordering::Relaxed),
                     );
                 }
-                Company::Readers => {
+                Background::Readers => {
                     ready.wait();
                     read_traces(store, recent, number as u64, over);
                 }
-                Company::Sleeper => {
+                Background::Sleeper => {
                     let key = first.key(1).expect("all records have a service");
                     ready.wait();
                     sleep_inside(store, key, over);
@@ -117,7 +120,7 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
     times.quantiles()
 }
 
-/// Pushes until it is over, and times each push.
+/// Pushes until `over` returns true, and times each push.
 fn push<T>(
     ticks: &Ticks,
     pace: Pace,
@@ -135,7 +138,7 @@ fn push<T>(
             Pace::Closed => ticks.now(),
             Pace::Open(_) => {
                 let due = begun + (number as f64 * gap) as u64;
-                // It never sleeps: to be woken takes longer than what is measured.
+                // Spin instead of sleeping, because waking up takes longer than what is measured.
                 while ticks.now() < due {}
                 due
             }
@@ -149,12 +152,12 @@ fn push<T>(
     times
 }
 
-/// Pushes that are timed together: see [`typical`].
+/// The number of pushes that [`typical`] times together.
 const TOGETHER: usize = 16;
 
-/// What a push typically takes, closer than the clock can tell: the median over groups of pushes
-/// that were timed together, divided by their number; in nanoseconds. By one producer, alone; the
-/// making of the records is not timed.
+/// Returns the typical time of a push in nanoseconds, with a finer resolution than the clock's: the
+/// median over groups of pushes that are timed together, divided by the size of a group. One
+/// producer pushes, alone. Creating the records is not timed.
 pub fn typical<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, length: Duration) -> f64 {
     let store = P::new(W::CAPACITY, 1);
     let mut producer = store.producer(0);

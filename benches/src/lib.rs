@@ -1,8 +1,8 @@
-//! slipring's benches: the stores it is compared with, and how they are measured.
+//! The benches of slipring: the stores that it is compared with, and the measurements.
 //!
-//! `peers` are the stores, `workload` is what is pushed into them; `check` makes sure that each
-//! answers right. `ingest`, `latency` and `lookup` measure one store in one situation; `parts` go
-//! through the situations, round by round, and make of them what `report` writes down.
+//! `peers` are the stores, and `workload` generates their records. `check` checks each store's
+//! answers. `ingest`, `latency` and `lookup` measure one store in one setting. `parts` run these
+//! measurements in all settings, round by round, and fill the tables that `report` writes.
 
 #![deny(missing_docs)]
 

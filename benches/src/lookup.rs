@@ -1,4 +1,4 @@
-//! Lookups beside ingest.
+//! Times lookups while a producer pushes.
 
 use crate::clock::{Quantiles, Ticks};
 use crate::ingest::filling;
@@ -11,44 +11,44 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is asked for.
+/// What a lookup asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// A trace, whole: 8 spans.
+    /// The 8 spans of a trace.
     Trace,
-    /// The last 100 errors.
+    /// The newest 100 errors.
     Errors,
-    /// Every service.
+    /// The list of services.
     Services,
 }
 
-/// How many records come in meanwhile, by one producer.
+/// The rate at which one producer pushes during the lookups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
-    /// None.
+    /// The producer pushes nothing.
     None,
-    /// So many a second, in bursts: the producer sleeps some 100 µs between them, so that it takes
-    /// no more of a core than its pushes do.
+    /// This many records per second, in bursts. The producer sleeps about 100 µs between bursts, so
+    /// that it uses no more of a core than its pushes need.
     PerSecond(f64),
-    /// As many as it can.
+    /// As fast as the producer can.
     FlatOut,
 }
 
-/// What a run of lookups showed.
+/// The result of a run of lookups.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookups {
-    /// How long they took.
+    /// Quantiles of the lookups' times.
     pub times: Quantiles,
-    /// Records that came in meanwhile, a second.
+    /// Records per second that the producer pushed during the lookups.
     pub ingest: f64,
-    /// The share of answers that had fewer records than were asked for, or none.
+    /// The share of answers with fewer records than were asked for.
     pub short: f64,
 }
 
-/// Between two bursts.
+/// The producer's pause between two bursts.
 const NAP: Duration = Duration::from_micros(100);
 
-/// Asks the same kind of question again and again while a producer pushes.
+/// Repeats one kind of lookup while a producer pushes, and times each lookup.
 pub fn lookups<W: Workload, P: Peer<W::Record>>(
     ticks: &Ticks,
     question: Question,
@@ -110,7 +110,7 @@ fn ask<T: Record>(store: &impl Peer<T>, question: Question, key: Key<'_>) -> usi
     }
 }
 
-/// Records, or keys, in a whole answer.
+/// Returns the number of records, or of keys, in a complete answer.
 fn wanted(question: Question) -> usize {
     match question {
         Question::Trace => shop::fixed::SPANS_PER_TRACE as usize,
@@ -119,7 +119,7 @@ fn wanted(question: Question) -> usize {
     }
 }
 
-/// Pushes at this rate until it is over; how many a second there were.
+/// Pushes at this rate until `over` is set. Returns the number of records per second.
 fn pace<T>(
     rate: Rate,
     mut records: impl Iterator<Item = T>,
@@ -133,7 +133,7 @@ fn pace<T>(
             Rate::PerSecond(rate) => (started.elapsed().as_secs_f64() * rate) as u64,
             Rate::FlatOut => pushed + 64,
         };
-        // What it is late with it makes up for, some at a time.
+        // A producer that is late catches up, at most 1,024 records at a time.
         let burst = due.saturating_sub(pushed).min(1024);
         records.by_ref().take(burst as usize).for_each(&mut push);
         pushed += burst;

@@ -18,56 +18,59 @@ static ALLOCATOR: Counting = Counting;
 
 /// Measures slipring beside other stores, all in the same run, and writes tables and plots.
 ///
-/// In every round each store runs once in each case, one after the other; figures are medians of
-/// the rounds, ratios are taken within each round. Every store is checked for right answers before
-/// it is timed. Tables go to stdout, and with the plots (SVG) and all figures (JSON) into a folder.
+/// In every round, each store runs once in each case, one after the other. Figures are medians of
+/// the rounds. Ratios are taken within each round. Every store's answers are checked before it is
+/// timed. Tables go to standard output; tables, plots (SVG) and all figures (JSON) go into a
+/// folder.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Rounds whose medians are taken [default: 5, if quick 3]
+    /// Sets the number of rounds whose medians are taken, such as 3 [default: 5, or 3 with --quick]
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Where tables, plots and figures go
+    /// Writes tables, plots and figures into this folder
     #[arg(long, global = true, value_name = "DIR", default_value = "target/slipring-benches")]
     out: PathBuf,
-    /// Fewer cases and shorter runs, also of a single part
+    /// Measures fewer cases in shorter runs, for any part
     #[arg(long, global = true)]
     quick: bool,
-    /// How long the soak pushes at full speed [default: 60; 10 if everything is measured]
+    /// Sets how many minutes the soak pushes at full speed, such as 2.5 [default: 60, or 10 with
+    /// `all`]
     #[arg(long, global = true, value_name = "M")]
     minutes: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Command {
-    /// Everything: 25 minutes on two cores
+    /// Measures every part: 25 minutes on two cores
     All,
-    /// A bit of everything: two minutes on two cores
+    /// Measures most parts briefly: two minutes on two cores
     Quick,
-    /// Records a second until indexed, by producers and batches, for all peers
+    /// Measures records per second until indexed, by producers and batches, for all peers
     Ingest,
-    /// What a push costs its producer: p50, p99, p99.9 and the longest
+    /// Measures what a push costs its producer: p50, p99, p99.9 and the maximum
     Latency,
-    /// Traces, errors and services looked up while records come in
+    /// Times lookups of traces, errors and services during ingest
     Lookups,
-    /// Every form of query, and a scan that answers the same, in stores of several sizes
+    /// Times every form of query, beside a scan with the same answer, in stores of several sizes
     Queries,
-    /// What a push costs in larger stores, and with more or fewer keys
+    /// Measures what a push costs in larger stores, and with more or fewer keys
     Growth,
-    /// OTLP requests until they can be asked for, beside prost with locks and maps
+    /// Measures OTLP requests until their records can be queried, beside prost with locks and maps
     Otlp,
-    /// The program: `serve` with four clients over HTTP, `replay` of JSON lines; build it first
+    /// Measures the program, which must be built first: `serve` with four clients over HTTP, and
+    /// `replay` of JSON lines
     Program,
-    /// Bytes of index by record, allocations by push, resident memory over time
+    /// Measures index bytes per record, allocations per push, and resident memory over time
     Memory,
-    /// What a store with nothing to do costs, and how soon it wakes
+    /// Measures what an idle store costs, and how soon it indexes after a push
     Idle,
-    /// An hour at full speed, or as many minutes as you say: memory, lag and the cost of a push
-    /// over time
+    /// Pushes at full speed for an hour or for `--minutes`, and measures memory, lag and the cost
+    /// of a push over time
     Soak,
-    /// Only checks the answers of every store under every workload
+    /// Checks the answers of every store under every workload, and measures nothing
     Check,
 }
 
@@ -82,7 +85,7 @@ fn main() -> ExitCode {
         long_run: Duration::try_from_secs_f64(minutes * 60.0).unwrap_or_default(),
     };
     let parts: &[fn(&Options) -> Part] = match arguments.command {
-        // What looks at the whole process comes first, as long as that is new.
+        // Parts that measure the whole process come first, while the process is new.
         Command::All | Command::Quick => &[
             parts::memory::run,
             parts::idle::run,
@@ -108,7 +111,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    // On a machine that has been quiet so far.
+    // The soak comes first, while the machine has been quiet.
     let soak: &[fn(&Options) -> Part] =
         if arguments.command == Command::All && !quick { &[parts::soak::run] } else { &[] };
     let mut done = Vec::new();
@@ -125,7 +128,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("can't write to {}: {error}", arguments.out.display());
+            eprintln!("cannot write to {}: {error}", arguments.out.display());
             ExitCode::FAILURE
         }
     }

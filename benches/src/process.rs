@@ -1,13 +1,13 @@
-//! What the system says about this process.
+//! Reads this process's memory and processor time from the system.
 
 use std::time::Duration;
 
-/// Bytes of memory in use, or 0 where the system does not say.
+/// Returns the process's resident memory in bytes, or 0 where the system does not report it.
 pub fn resident() -> u64 {
     kibibytes("/proc/self/status", "VmRSS:")
 }
 
-/// Bytes of memory that can still be had, or 0 where the system does not say.
+/// Returns the machine's available memory in bytes, or 0 where the system does not report it.
 pub fn available() -> u64 {
     kibibytes("/proc/meminfo", "MemAvailable:")
 }
@@ -19,13 +19,13 @@ fn kibibytes(file: &str, name: &str) -> u64 {
     number.unwrap_or(0) * 1024
 }
 
-/// Processor time that all threads of this process have used, in user and kernel.
+/// Returns the processor time that all threads of this process have used, in user and kernel mode.
 pub fn processor_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: `getrusage` writes the whole structure through a pointer that is valid for it.
     let failed = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0;
-    assert!(!failed, "every process may ask for its own usage");
-    // SAFETY: the call has succeeded, and so filled it in.
+    assert!(!failed, "getrusage failed");
+    // SAFETY: the call succeeded, so it initialized the whole structure.
     let usage = unsafe { usage.assume_init() };
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1_000);
     time(usage.ru_utime) + time(usage.ru_stime)
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_answers() {
+    fn the_system_reports_memory_and_processor_time() {
         let before = processor_time();
         while processor_time() == before {
             std::hint::spin_loop();

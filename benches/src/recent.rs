@@ -1,34 +1,37 @@
-//! What a producer has pushed lately, so that readers can ask for what is there.
+//! Remembers the keys that a producer pushed recently, so that readers can ask for records that
+//! exist.
 
 use slipring::{Key, Signal};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Keys that are remembered.
+/// The number of keys that are remembered.
 const KEPT: usize = 4096;
 
-/// Readers are given keys that came so many records ago at the least: by then a trace is whole,
-/// since 16 are under way at once and have 8 records each.
+/// The minimum age, in records, of the keys that readers get. At this age a trace is complete,
+/// since 16 traces of 8 records each are in progress at once.
 const AGED: u64 = 1024;
 
-/// The keys, in its first index, of one producer's newest records. One thread writes, any number
-/// read; nobody waits.
+/// The keys of one producer's newest records in the first index. One thread writes, any number of
+/// threads read, and none of them waits.
 ///
-/// A generator's trace ids share their upper half, so that one word is enough for each.
+/// A generator's trace ids share their upper half, so one word per key is enough.
 #[derive(Debug)]
 pub struct Recent {
     upper: Option<u64>,
     lower: Box<[AtomicU64]>,
-    /// Records noted.
+    /// The number of records noted.
     noted: AtomicU64,
 }
 
 impl Recent {
-    /// For records like this one.
+    /// Creates an empty list for records like this one.
     pub fn like<T: Signal>(record: &T) -> Self {
         let upper = match record.key(0) {
             Some(Key::Id(id)) => Some((id >> 64) as u64),
             Some(Key::Int(_)) => None,
-            other => panic!("no record of fixed size has the key {other:?}"),
+            other => panic!(
+                "records of fixed size have ids or integers as their first key, not {other:?}"
+            ),
         };
         Self {
             upper,
@@ -37,7 +40,7 @@ impl Recent {
         }
     }
 
-    /// Remembers a record. Two plain stores; by one thread only.
+    /// Remembers a record's key. Only one thread may call this. It costs two plain stores.
     #[inline]
     pub fn note<T: Signal>(&self, record: &T) {
         let lower = match record.key(0) {
@@ -47,11 +50,11 @@ impl Recent {
         };
         let noted = self.noted.load(Ordering::Relaxed);
         self.lower[noted as usize % KEPT].store(lower, Ordering::Relaxed);
-        // Release pairs with the Acquire in `pick`: who sees the count sees the keys.
+        // Release pairs with the Acquire in `pick`: a reader that sees the count sees the keys.
         self.noted.store(noted + 1, Ordering::Release);
     }
 
-    /// The key of a record that came 1,024 to 3,071 records ago, chosen by `draw`.
+    /// Returns the key of a record that was noted 1,024 to 3,071 records ago, selected by `draw`.
     pub fn pick(&self, draw: u64) -> Key<'static> {
         let noted = self.noted.load(Ordering::Acquire);
         let age = AGED + draw % (KEPT as u64 / 2);
@@ -61,7 +64,7 @@ impl Recent {
     }
 }
 
-/// Numbers that look random: SplitMix64.
+/// A pseudo-random number generator: SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Draws(pub u64);
 

@@ -1,22 +1,22 @@
-//! For benches that repeat one operation in one thread: full stores, and work that is timed without
-//! the making of what it takes.
+//! Helpers for benches that repeat one operation in one thread: full stores, and timed work whose
+//! inputs are created untimed.
 
 use slipring::{Signal, Store};
 use std::time::{Duration, Instant};
 
-/// A store of this capacity that is full, indexed and evicting.
+/// Creates a store of this capacity that is full, indexed and evicting.
 pub fn full<T: Signal>(capacity: usize, records: &mut impl Iterator<Item = T>) -> Store<T> {
-    let store = Store::builder().capacity(capacity).build().expect("the capacity is a fair one");
+    let store = Store::builder().capacity(capacity).build().expect("the capacity is valid");
     (&store).extend(records.take(2 * capacity));
-    store.flush().expect("nobody is inside a hook");
+    store.flush().expect("flush is not called inside a hook");
     store
 }
 
-/// How long `work` takes for this many inputs, stretch by stretch; making the inputs of each
-/// stretch is not timed.
+/// Measures the time that `work` takes for `count` inputs. Creates the inputs in stretches of
+/// `stretch`, and times only the work on each stretch.
 ///
-/// A stretch should be so short that its inputs are still in the cache, and so long that reading
-/// the clock costs nothing beside it.
+/// A stretch should be short enough that its inputs are still in the cache, and long enough that
+/// reading the clock costs nothing beside it.
 pub fn timed<I>(
     count: u64,
     stretch: usize,

@@ -1,5 +1,5 @@
-//! What is pushed: records of fixed size shaped like the three signals, and lifelike ones with a
-//! heap.
+//! The records that are pushed: records of fixed size shaped like the three signals, and records of
+//! the shop that own heap memory.
 
 mod lifelike;
 
@@ -8,15 +8,15 @@ pub use lifelike::{ShopLogs, ShopPoints, ShopSpans};
 use shop::fixed::{FixedLog, FixedLogs, FixedMetric, FixedMetrics, FixedSpan, FixedSpans};
 use slipring::Signal;
 
-/// A kind of record, how many of them a store keeps, and where they come from.
+/// A kind of record, the capacity of a store for it, and a generator.
 pub trait Workload {
-    /// What tables call it.
+    /// The name in tables.
     const NAME: &'static str;
-    /// Records that a store keeps.
+    /// The capacity of a store, in records.
     const CAPACITY: usize;
-    /// The record.
+    /// The record type.
     type Record: Signal + Clone + PartialEq;
-    /// Records without end; other seeds make others.
+    /// Returns an endless iterator of records. Each seed yields different records.
     fn records(seed: u64) -> impl Iterator<Item = Self::Record> + Send;
 }
 
@@ -39,11 +39,11 @@ macro_rules! fixed {
 }
 
 fixed!(
-    /// Spans of 480 bytes: 8 a trace, 12 services, 60 names.
+    /// Spans of 480 bytes: 8 per trace, 12 services, 60 names.
     Traces, "traces, 480 B, 10K", 10_000, FixedSpan, FixedSpans::new
 );
 fixed!(
-    /// Log records of 184 bytes: 8 a trace, 12 services, severities 80, 15, 4 and 1 %.
+    /// Log records of 184 bytes: 8 per trace, 12 services, and severities of 80, 15, 4 and 1 %.
     Logs, "logs, 184 B, 50K", 50_000, FixedLog, FixedLogs::new
 );
 fixed!(

@@ -6,19 +6,20 @@ use clap::{CommandFactory, FromArgMatches};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-/// Returns the arguments, or the exit code where the command line is wrong or only asks for help.
+/// Parses the command line. Returns the exit code if the command line is wrong or asks for help.
 pub fn read() -> Result<Arguments, ExitCode> {
     let mut command = without_empty_variables(Arguments::command());
     let read = command.try_get_matches_from_mut(std::env::args_os());
     let read = read.and_then(|matches| Arguments::from_arg_matches(&matches));
-    read.map_err(|error| tell(&command, &error))
+    read.map_err(|error| report(&command, &error))
 }
 
 fn is_empty(arg: &clap::Arg) -> bool {
     arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
 }
 
-/// Treats an empty environment variable as unset: compose files pass unset variables as empty ones.
+/// Treats empty environment variables as unset, because compose files pass unset variables as empty
+/// ones.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| {
         if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg }
@@ -26,7 +27,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
     command.mut_subcommands(without_empty_variables)
 }
 
-fn tell(command: &clap::Command, error: &clap::Error) -> ExitCode {
+fn report(command: &clap::Command, error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     if error.use_stderr() {
         let _ = error.print();
@@ -57,10 +58,11 @@ fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
     let of_all = command.get_subcommands().flat_map(|command| command.get_arguments());
     let variable =
         of_all.filter(|arg| arg.get_long() == Some(name)).find_map(clap::Arg::get_env)?;
-    let said = std::env::var_os(variable)?;
-    let said = said.to_string_lossy();
-    said.split(',')
-        .chain([&*said])
+    let value_set = std::env::var_os(variable)?;
+    let value_set = value_set.to_string_lossy();
+    value_set
+        .split(',')
+        .chain([&*value_set])
         .any(|part| part == value)
         .then(|| variable.to_string_lossy().into_owned())
 }

@@ -1,4 +1,5 @@
-//! `slipring demo`: a made-up shop's telemetry, so that the first try needs no file and no client.
+//! `slipring demo`: the telemetry of a simulated shop, so that trying the program needs no file and
+//! no client.
 
 use crate::report::Report;
 use crate::stop::Stop;
@@ -20,24 +21,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Shows it with a made-up web shop: four producers push its spans, logs and metrics for some
-/// seconds while two readers look things up beside them; then what the stores hold, and whether
-/// they are in order.
+/// Shows the stores at work with a simulated web shop
 ///
-/// With `--write` it writes the shop's telemetry to a file instead, as OTLP/JSON lines, for
+/// Four producers push the shop's spans, logs and metrics for some seconds while two readers query
+/// them. Then the contents of the stores and the result of the audit are reported.
+///
+/// With `--write`, the shop's telemetry is written to a file instead, as OTLP/JSON lines, for
 /// `replay` or any other reader.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How long producers push
+    /// Runs the producers for this long: seconds, or a time such as 1m
     #[arg(default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     length: Duration,
-    /// Writes what the shop makes to this file; `-` for standard output
+    /// Writes the shop's telemetry to this file, such as shop.jsonl; `-` means standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "json"])]
     write: Option<PathBuf>,
-    /// How many requests of the shop's customers are written
+    /// Writes this many requests of the shop's customers, such as 100
     #[arg(long, value_name = "N", default_value_t = 500, requires = "write")]
     requests: usize,
-    /// Reports in JSON
+    /// Writes the report as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -46,10 +48,10 @@ pub struct Arguments {
 
 const PRODUCERS: u64 = 4;
 const READERS: usize = 2;
-/// Requests that each producer prepares before the run and then pushes repeatedly. They are
-/// prepared because generating a record takes longer than storing it.
+/// The number of requests that each producer prepares before the run and then pushes repeatedly.
+/// They are prepared because generating a record takes longer than storing it.
 const PREPARED: u64 = 2_000;
-/// Interval between two updates of the progress bar.
+/// The interval between two updates of the progress bar.
 const LIVE: Duration = Duration::from_millis(250);
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -89,10 +91,10 @@ fn opening() -> Fallible<u64> {
 }
 
 fn write(path: &Path, requests: usize) -> Fallible<End> {
-    let told = |error: io::Error| format!("{}: {error}", path.display());
+    let with_path = |error: io::Error| format!("{}: {error}", path.display());
     let mut out: Box<dyn Write> = match path {
         path if path == Path::new("-") => Box::new(io::stdout().lock()),
-        path => Box::new(BufWriter::new(File::create(path).map_err(told)?)),
+        path => Box::new(BufWriter::new(File::create(path).map_err(with_path)?)),
     };
     let mut shop = Shop::opening_at(1, opening()?);
     let (mut counts, mut line) = ([0; 3], Vec::new());

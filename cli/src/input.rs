@@ -1,5 +1,5 @@
-//! Reads files of export requests: in JSON, over one line or several each, or in protobuf with
-//! length prefixes; compressed or not.
+//! Reads files of export requests: JSON, each request on one line or several, or protobuf with
+//! length prefixes. The file may be compressed.
 
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Maximum bytes of a line or message. A longer one is discarded.
+/// The maximum size of a line or message, in bytes. Longer ones are discarded.
 const LONGEST: u64 = 64 << 20;
 
 /// The magic number of zstd's frames.
@@ -16,7 +16,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A request in a file, not yet parsed.
 pub struct Item {
-    /// Number of the line or message, from 1.
+    /// The number of the line or message, counted from 1.
     pub number: u64,
     pub body: Body,
 }
@@ -32,15 +32,15 @@ pub enum Body {
 pub struct Requests {
     reader: Box<dyn BufRead + Send>,
     number: u64,
-    form: Form,
+    format: Format,
     ended: bool,
-    /// Whether the requests are elements of a list, as `jq --slurp` writes it.
+    /// Whether the requests are elements of a JSON list, as `jq --slurp` writes it.
     in_list: bool,
-    /// What was read of a line, and belongs to the next request.
+    /// The rest of a line, which belongs to the next request.
     next: Option<Line>,
 }
 
-/// A line from some byte on.
+/// The part of a line that begins at `from`.
 struct Line {
     bytes: Vec<u8>,
     from: usize,
@@ -58,11 +58,11 @@ impl Line {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// A request a line, or over several lines, as people and `jq` write it.
+enum Format {
+    /// Requests in JSON, each on one line, or on several as people and `jq` write it.
     Lines,
-    /// Each message behind its length: four bytes, the highest first, as the Collector's file
-    /// exporter has it; or a varint.
+    /// Messages, each preceded by its length: four bytes in big-endian order, as the Collector's
+    /// file exporter writes it, or a varint.
     Messages(Length),
 }
 
@@ -74,25 +74,25 @@ enum Length {
 
 /// Detects a file's format by its first bytes. Messages are recognized by their first field after a
 /// plausible length. Everything else is lines, some of which may be damaged.
-fn form_of(start: &[u8]) -> Form {
-    /// The first field of a request: its tag, of bytes.
+fn format_of(start: &[u8]) -> Format {
+    /// The key of a request's first field: number 1, length-delimited.
     const FIRST: u8 = 0x0a;
-    // Every message contains some byte that no text contains.
+    // Every message contains a byte that no text contains.
     if start.iter().take(256).all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) {
-        return Form::Lines;
+        return Format::Lines;
     }
     let is_packed = start.get(4..8) == Some(&ZSTD);
     if start.first() == Some(&0) && (is_packed || start.get(4) == Some(&FIRST)) {
-        return Form::Messages(Length::Four);
+        return Format::Messages(Length::Four);
     }
     let length = start.iter().take(4).position(|byte| *byte < 0x80);
     match length.map(|last| &start[last + 1..]) {
-        Some([FIRST, ..]) => Form::Messages(Length::Varint),
-        _ => Form::Lines,
+        Some([FIRST, ..]) => Format::Messages(Length::Varint),
+        _ => Format::Lines,
     }
 }
 
-/// Counts the bytes read.
+/// A reader that counts the bytes read.
 struct Counted<R> {
     reader: R,
     bytes: Arc<AtomicU64>,
@@ -107,7 +107,8 @@ impl<R: Read> Read for Counted<R> {
 }
 
 impl Requests {
-    /// Opens a file, or standard input for `-`; `bytes` counts what is read of it, as it is packed.
+    /// Opens a file, or standard input for `-`. `bytes` counts the bytes read, before
+    /// decompression.
     pub fn open(path: &Path, bytes: Arc<AtomicU64>) -> io::Result<Self> {
         if path == Path::new("-") {
             return Self::of(Counted { reader: io::stdin(), bytes });
@@ -131,19 +132,19 @@ impl Requests {
         }
         let start = reader.fill_buf()?;
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-            let what = "this is UTF-16, as some shells write it; give UTF-8";
+            let what = "the file is in UTF-16, which some shells write; convert it to UTF-8";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        let form = form_of(start);
+        let format = format_of(start);
         let in_list = start
             .trim_ascii_start()
             .strip_prefix(b"[")
             .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"));
-        Ok(Self { reader, number: 0, form, ended: false, in_list, next: None })
+        Ok(Self { reader, number: 0, format, ended: false, in_list, next: None })
     }
 
-    /// The next line in which there is something, from there on, and whether it is too long to be
-    /// kept.
+    /// Reads the next line with content. Returns it from its first byte on, and whether it is too
+    /// long, in which case its contents are discarded.
     fn line(&mut self) -> io::Result<Option<(Line, bool)>> {
         if let Some(line) = self.next.take() {
             return Ok(Some((line, false)));
@@ -167,18 +168,18 @@ impl Requests {
 
     /// Returns whether a byte may stand between requests.
     fn is_between(&self, byte: u8) -> bool {
-        /// What begins each text of a sequence (RFC 7464).
+        /// The character that begins each text of a JSON text sequence (RFC 7464).
         const RECORD_SEPARATOR: u8 = 0x1e;
         byte.is_ascii_whitespace()
             || byte == RECORD_SEPARATOR
             || self.in_list && matches!(byte, b'[' | b',' | b']')
     }
 
-    /// A request in JSON, and the line in which it begins.
+    /// Reads a request in JSON. Returns it with the number of the line in which it begins.
     fn json(&mut self) -> io::Result<Option<(u64, Body)>> {
-        let Some((mut line, too_long_a_line)) = self.line()? else { return Ok(None) };
+        let Some((mut line, is_too_long)) = self.line()? else { return Ok(None) };
         let first = self.number;
-        if too_long_a_line {
+        if is_too_long {
             return Ok(Some((first, Body::Damaged(too_long()))));
         }
         line.from += line.text().iter().take_while(|&&byte| self.is_between(byte)).count();
@@ -205,21 +206,21 @@ impl Requests {
                 _ if document.is_empty() => document = line.into_text(),
                 _ => document.extend(line.text()),
             }
-            // A line that ends in a text, or closed more than it opened, is damaged; others do not
-            // suffer from it.
+            // A line that ends within a string, or closes more objects than it opened, is damaged.
+            // It costs only itself.
             if end.is_some() || nesting.depth == 0 || nesting.in_text {
                 break;
             }
-            let Some((more, too_long_a_line)) = self.line()? else { break };
-            if document.len() as u64 + more.text().len() as u64 > LONGEST || too_long_a_line {
+            let Some((more, is_too_long)) = self.line()? else { break };
+            if document.len() as u64 + more.text().len() as u64 > LONGEST || is_too_long {
                 self.ended = true;
                 return Ok(Some((
                     first,
-                    Body::Damaged(format!("{}; the rest of the file is left out", too_long())),
+                    Body::Damaged(format!("{}; the rest of the file is skipped", too_long())),
                 )));
             }
-            if begins_anew(more.text(), is_indented, nesting.last) {
-                // So this one is not whole.
+            if begins_new_request(more.text(), is_indented, nesting.last) {
+                // The current document is incomplete.
                 self.next = Some(more);
                 break;
             }
@@ -233,10 +234,10 @@ impl Requests {
         let Some(length) = self.length(length)? else { return Ok(None) };
         self.number += 1;
         if length > LONGEST {
-            // Where the next message begins is unknown.
+            // The beginning of the next message is unknown.
             self.ended = true;
             return Ok(Some(Body::Damaged(format!(
-                "it says that it is {length} bytes long; the rest of the file is left out"
+                "the length prefix says {length} bytes, which is more than {LONGEST}; the rest of the file is skipped"
             ))));
         }
         let mut message = Vec::new();
@@ -244,14 +245,14 @@ impl Requests {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if message.starts_with(&ZSTD) {
-            // Each by itself, as the Collector's file exporter packs them.
+            // The Collector's file exporter compresses each message on its own.
             let mut unpacked = Vec::new();
             let packed = zstd::Decoder::with_buffer(&message[..])?.take(LONGEST + 1);
             let read = BufReader::new(packed).read_to_end(&mut unpacked);
             match read {
                 Err(error) => {
                     return Ok(Some(Body::Damaged(format!(
-                        "this is no zstd, or damaged: {error}"
+                        "the message is not valid zstd: {error}"
                     ))));
                 }
                 Ok(_) if unpacked.len() as u64 > LONGEST => {
@@ -264,7 +265,7 @@ impl Requests {
         Ok(Some(if is_json { Body::Json(message) } else { Body::Protobuf(message) }))
     }
 
-    fn length(&mut self, form: Length) -> io::Result<Option<u64>> {
+    fn length(&mut self, encoding: Length) -> io::Result<Option<u64>> {
         let mut byte = |first: bool| -> io::Result<Option<u8>> {
             let mut byte = [0];
             match self.reader.read(&mut byte)? {
@@ -275,7 +276,7 @@ impl Requests {
         };
         let Some(first) = byte(true)? else { return Ok(None) };
         let mut length = u64::from(first);
-        match form {
+        match encoding {
             Length::Four => {
                 for _ in 0..3 {
                     length = length << 8 | byte(false)?.map_or(0, u64::from);
@@ -289,7 +290,7 @@ impl Requests {
                     if shift > 56 {
                         return Err(io::Error::new(
                             io::ErrorKind::InvalidData,
-                            "a length that is none",
+                            "a length prefix is longer than 8 bytes",
                         ));
                     }
                     last = byte(false)?.unwrap_or(0);
@@ -301,9 +302,10 @@ impl Requests {
     }
 }
 
-/// Whether a line begins a request though the one before has not ended: one that says so, or an
-/// object where none can be. `before` is the last character of the one before.
-fn begins_anew(line: &[u8], is_indented: bool, before: u8) -> bool {
+/// Returns whether a line begins a new request although the current one has not ended: because it
+/// names a request's field, or because an object cannot occur at this place. `before` is the last
+/// character of the previous line that is not white space.
+fn begins_new_request(line: &[u8], is_indented: bool, before: u8) -> bool {
     const FIRST: [&[u8]; 3] = [b"\"resourceSpans\"", b"\"resourceLogs\"", b"\"resourceMetrics\""];
     let Some(inside) = line.strip_prefix(b"{") else { return false };
     let inside = inside.trim_ascii_start();
@@ -312,18 +314,18 @@ fn begins_anew(line: &[u8], is_indented: bool, before: u8) -> bool {
         || FIRST.iter().any(|first| inside.starts_with(first))
 }
 
-/// How deep a text in JSON is inside of its objects.
+/// Tracks the nesting depth of objects in a JSON text.
 #[derive(Default)]
 struct Nesting {
     depth: u64,
     in_text: bool,
     is_escaped: bool,
-    /// The last character that is no space.
+    /// The last character that is not white space.
     last: u8,
 }
 
 impl Nesting {
-    /// Returns where the outermost object has ended, if it has.
+    /// Continues with this text. Returns the offset at which the outermost object ends, if it does.
     fn follow(&mut self, text: &[u8]) -> Option<usize> {
         for (at, &byte) in text.iter().enumerate() {
             match (self.in_text, byte) {
@@ -337,7 +339,7 @@ impl Nesting {
                         return Some(at + 1);
                     }
                 }
-                // A line's end.
+                // The end of the line.
                 (true, b'\n') => return None,
                 _ => {}
             }
@@ -350,7 +352,7 @@ impl Nesting {
 }
 
 fn too_long() -> String {
-    format!("it is longer than {LONGEST} bytes")
+    format!("it is longer than {LONGEST} bytes; split it")
 }
 
 impl Iterator for Requests {
@@ -360,151 +362,20 @@ impl Iterator for Requests {
         if self.ended {
             return None;
         }
-        let found = match self.form {
-            Form::Lines => self.json(),
-            Form::Messages(length) => {
+        let found = match self.format {
+            Format::Lines => self.json(),
+            Format::Messages(length) => {
                 self.message(length).map(|body| body.map(|body| (self.number, body)))
             }
         };
         let found = found.unwrap_or_else(|error| {
             self.ended = true;
             self.number += 1;
-            Some((self.number, Body::Damaged(format!("{error}; the rest of the file is left out"))))
+            Some((self.number, Body::Damaged(format!("{error}; the rest of the file is skipped"))))
         });
         found.map(|(number, body)| Item { number, body })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
-
-    fn read(bytes: &[u8]) -> Vec<(u64, Result<Vec<u8>, String>)> {
-        let requests = Requests::of(io::Cursor::new(bytes.to_vec())).unwrap();
-        let body = |item: Item| match item.body {
-            Body::Json(body) | Body::Protobuf(body) => (item.number, Ok(body)),
-            Body::Damaged(why) => (item.number, Err(why)),
-        };
-        requests.map(body).collect()
-    }
-
-    #[test]
-    fn lines_are_told_by_their_numbers() {
-        let found = read(b"{\"a\":1}\n\n  \n{\"b\":2}");
-        assert_eq!(found, [(1, Ok(b"{\"a\":1}\n".to_vec())), (4, Ok(b"{\"b\":2}".to_vec()))]);
-        assert_eq!(read(b"{\n\"a\":1}\n"), [(1, Ok(b"{\n\"a\":1}\n".to_vec()))]);
-        for damaged in ["x", "}", "{", "\u{e9}t\u{e9}", "\0\0\0"] {
-            let text = format!("{damaged}\n{{\"a\":1}}\n{{\"b\":2}}\n");
-            let found = read(text.as_bytes());
-            assert_eq!(found.len(), 3, "{damaged}: {found:?}");
-            assert_eq!(found[1], (2, Ok(b"{\"a\":1}\n".to_vec())), "{damaged}");
-        }
-        assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}"), [(1, Ok(b"{\"a\":1}".to_vec()))]);
-        assert_eq!(read(b""), []);
-        assert_eq!(read(b"garbage\n"), [(1, Ok(b"garbage\n".to_vec()))]);
-    }
-
-    #[test]
-    fn documents_of_many_lines_follow_each_other() {
-        let one = "{\n  \"a\": {\n    \"b\": \"} {\\\"\"\n  }\n}\n";
-        let found = read(format!("{one}{{}}\n{one}\n{{\"c\":1}}\n{one}").as_bytes());
-        let expected = [(1, one), (6, "{}\n"), (7, one), (13, "{\"c\":1}\n"), (14, one)];
-        assert_eq!(found, expected.map(|(line, text)| (line, Ok(text.as_bytes().to_vec()))));
-        // Indented by nothing, by one line only, several in a line, elements of a list, in a
-        // sequence.
-        let flat = "{\n\"a\": [\n{\n\"b\": 1\n},\n{}\n]\n}\n";
-        let half = "{\"resourceSpans\": [\n{\"resource\":{}},\n{}\n]}\n";
-        let bodies = |file: &str| {
-            let texts = read(file.as_bytes())
-                .into_iter()
-                .map(|(_, body)| String::from_utf8(body.unwrap()).unwrap());
-            texts.map(|text| text.trim().to_owned()).collect::<Vec<_>>()
-        };
-        for file in [format!("{flat}{flat}"), format!("{half}{half}")] {
-            assert_eq!(bodies(&file), [file[..file.len() / 2].trim(); 2]);
-        }
-        for file in [
-            "{\"a\":1}{\"a\":1}",
-            "{\"a\":1} {\"a\":1}\n",
-            "{\"a\":1}\r{\"a\":1}\r",
-            "[{\"a\":1},{\"a\":1}]\n",
-            "[\n{\"a\":1},\n{\"a\":1}\n]\n",
-            "[\n  {\"a\":1}\n  ,\n  {\"a\":1}\n]",
-            "\u{1e}{\"a\":1}\n\u{1e}{\"a\":1}\n",
-        ] {
-            assert_eq!(bodies(file), ["{\"a\":1}"; 2], "{file:?}");
-        }
-        let many = "{}".repeat(100_000);
-        assert_eq!(read(many.as_bytes()).len(), 100_000, "in no more than linear time");
-        // A request that was cut off costs only itself, wherever that was.
-        let whole = "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"name\":\"a{b\"}]}]}]}";
-        for cut in 1..whole.len() {
-            let found = read(format!("{}\n{whole}\n{whole}", &whole[..cut]).as_bytes());
-            assert_eq!(found.len(), 3, "{cut}: {found:?}");
-        }
-        // One that has no end costs only itself.
-        let found = read(format!("{{\n  \"a\": {{\n{one}").as_bytes());
-        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(found[1].1, Ok(one.as_bytes().to_vec()));
-    }
-
-    #[test]
-    fn utf_16_is_told() {
-        let text: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let wrong = Requests::of(io::Cursor::new(text)).err().expect("it is refused");
-        assert!(wrong.to_string().contains("UTF-16"), "{wrong}");
-    }
-
-    #[test]
-    fn what_zstd_has_packed_is_unpacked() {
-        let packed = zstd::encode_all(&b"{\"a\":1}\n{\"b\":2}\n"[..], 3).unwrap();
-        assert_eq!(read(&packed).len(), 2);
-        assert_eq!(read(&[&packed[..], &packed[..]].concat()).len(), 4);
-        let framed = |message: &[u8]| {
-            let packed = zstd::encode_all(message, 3).unwrap();
-            [&(packed.len() as u32).to_be_bytes()[..], &packed].concat()
-        };
-        let message = [0x0a, 2, 0x12, 0];
-        let file = [framed(b"{\"a\":1}"), framed(&message)].concat();
-        assert_eq!(read(&file), [(1, Ok(b"{\"a\":1}".to_vec())), (2, Ok(message.to_vec()))]);
-        let damaged = read(&[&framed(b"{\"a\":1}")[..], &[0, 0, 0, 5], &ZSTD, b"x"].concat());
-        assert!(damaged.len() == 2 && damaged[1].1.is_err(), "{damaged:?}");
-    }
-
-    #[test]
-    fn messages_have_lengths_of_either_kind() {
-        let message = [0x0a, 2, 0x12, 0];
-        let four = [&[0, 0, 0, 4], &message[..], &[0, 0, 0, 0]].concat();
-        assert_eq!(read(&four), [(1, Ok(message.to_vec())), (2, Ok(vec![]))]);
-        let varint = [&[4], &message[..], &[4], &message[..]].concat();
-        assert_eq!(read(&varint), [(1, Ok(message.to_vec())), (2, Ok(message.to_vec()))]);
-        let long = [&[0x80, 0x01, 0x0a, 126], &[0; 126][..]].concat();
-        assert_eq!(read(&long), [(1, Ok(long[2..].to_vec()))]);
-        for length in [9_u8, 10, 13, 32, 123] {
-            let message = [&[0x0a, length - 2][..], &vec![0; usize::from(length) - 2]].concat();
-            let file = [&[length][..], &message].concat();
-            assert_eq!(read(&file), [(1, Ok(message))], "{length}");
-        }
-        let cut = &four[..7];
-        assert!(
-            matches!(&read(cut)[..], [(2, Err(why))] if why.contains("left out")),
-            "{:?}",
-            read(cut)
-        );
-        assert!(matches!(&read(&[0, 0xff, 0xff, 0xff, 0x0a])[..], [(2, Err(_))]));
-    }
-
-    #[test]
-    fn packed_files_are_unpacked_and_damage_is_told() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(b"{\"a\":1}\n{\"b\":2}\n").unwrap();
-        let packed = encoder.finish().unwrap();
-        assert_eq!(read(&packed).len(), 2);
-        let twice = [&packed[..], &packed[..]].concat();
-        assert_eq!(read(&twice).len(), 4);
-        let cut = read(&packed[..packed.len() - 4]);
-        assert!(cut.last().is_some_and(|(_, body)| body.is_err()), "{cut:?}");
-    }
-}
+mod tests;

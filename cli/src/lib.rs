@@ -21,16 +21,16 @@ use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Keeps the last minutes of telemetry in memory, bounded, and answers what happened.
+/// Keeps recent OpenTelemetry data in bounded memory and answers queries about it
 ///
 /// Spans, log records and metric points come from OTLP clients (`serve`), from files (`replay`) or
-/// from a made-up shop (`demo`). Each of the three has a store of its own that keeps its newest
-/// records and finds them by trace, service, severity, name or type.
+/// from a simulated shop (`demo`). Each signal has its own store, which keeps the newest records
+/// and finds them by trace, service, severity, name or type.
 #[derive(Debug, Parser)]
 #[command(name = "slipring", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
-    after_long_help = "Exit status: 0 if all went well, 1 if some of the input was damaged or rejected, 2 if the command line is wrong, \
-                       3 if it failed, 130 if it was interrupted twice.\n\nFirst try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve",
+    after_long_help = "Exit status: 0 on success, 1 if some of the input was damaged or rejected, 2 if the command line is wrong, \
+                       3 on any other failure, 130 if it was interrupted twice.\n\nFirst try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve",
     after_help = "First try:  slipring demo\nThen:       slipring demo --write shop.jsonl && slipring replay shop.jsonl\nAnd then:   slipring serve"
 )]
 struct Arguments {
@@ -45,39 +45,39 @@ enum Command {
     Demo(demo::Arguments),
 }
 
-/// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
-/// its own defaults from the sizes of its files.
+/// The default numbers of spans, log records and metric points that the stores keep. `replay`
+/// derives its own defaults from the sizes of its files.
 const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 
-/// What the stores keep.
+/// The options that determine what the stores keep.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is kept")]
 struct Keeping {
-    /// Spans that are kept, the newest [default: 10,000; replay: by the files' size]
+    /// Keeps the newest N spans, such as 100k [default: 10,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_TRACES", value_name = "N", value_parser = units::amount)]
     traces: Option<usize>,
-    /// Log records that are kept, the newest [default: 50,000; replay: by the files' size]
+    /// Keeps the newest N log records, such as 100k [default: 50,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_LOGS", value_name = "N", value_parser = units::amount)]
     logs: Option<usize>,
-    /// Metric points that are kept, the newest [default: 100,000; replay: by the files' size]
+    /// Keeps the newest N metric points, such as 1M [default: 100,000; replay: by the files' size]
     #[arg(long, env = "SLIPRING_METRICS", value_name = "N", value_parser = units::amount)]
     metrics: Option<usize>,
-    /// Shards of each store; with 1, exactly the newest records are kept [default: two for each
-    /// core, fewer in small stores]
+    /// Splits each store into N shards, such as 4; with 1, exactly the newest records are kept
+    /// [default: two for each core, fewer in small stores]
     #[arg(long, env = "SLIPRING_SHARDS", value_name = "N")]
     shards: Option<usize>,
-    /// How many of the records are for errors alone, in each hundred: error spans, and logs from
-    /// ERROR on
+    /// Reserves this percentage of the records for errors, such as 20: error spans, and logs of
+    /// severity ERROR and above
     #[arg(long, env = "SLIPRING_ERROR_SHARE", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     error_share: Option<u8>,
-    /// How long a record may stay: seconds, or a time such as 15m
+    /// Evicts records after this time: seconds, or a time such as 15m
     #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "TIME", value_parser = units::seconds)]
     max_age: Option<Duration>,
-    /// Bytes that each store's records may take, and as many again what they share (resource,
-    /// scope, metric)
+    /// Limits the bytes of each store's records, such as 256M, and separately, by the same number,
+    /// the bytes of what they share (resource, scope, metric)
     #[arg(long, env = "SLIPRING_MAX_BYTES", value_name = "BYTES", value_parser = units::some_bytes)]
     max_bytes: Option<usize>,
-    /// Bytes that one record may take; larger ones are rejected
+    /// Rejects records of more than this many bytes, such as 64k
     #[arg(long, env = "SLIPRING_MAX_RECORD_BYTES", value_name = "BYTES", default_value = "1M", value_parser = units::some_bytes)]
     max_record_bytes: usize,
 }
@@ -128,7 +128,9 @@ impl Keeping {
         if let Some(share) = self.error_share.filter(|_| has_errors) {
             let errors = capacity as u128 * u128::from(share) / 100;
             builder = builder.error_class(
-                usize::try_from(errors).expect("a share is not more than the whole").max(1),
+                usize::try_from(errors)
+                    .expect("a percentage of the capacity is at most the capacity")
+                    .max(1),
             );
         }
         if let Some(age) = self.max_age {
@@ -141,7 +143,7 @@ impl Keeping {
     }
 }
 
-/// How a command ended.
+/// The result of a command that ran to its end.
 enum End {
     Well,
     /// The command finished, but some of the input was damaged or rejected.
@@ -164,7 +166,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
         Ok(End::WithProblems) => ExitCode::from(1),
-        // The reader of the output has closed the pipe, as `head` does. That is no failure.
+        // The reader of the output has closed the pipe, as `head` does. This is not a failure.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("slipring: {}", text::printable(&error.to_string()));
@@ -194,7 +196,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn help_tells_what_is_usual() {
+    fn help_names_the_default_capacities() {
         let mut command = Arguments::command();
         for name in ["serve", "demo"] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();

@@ -5,12 +5,12 @@ use serde::Serialize;
 use slipring::Signal;
 use std::{fmt, fs};
 
-/// Bytes of bookkeeping that the engine needs per record in its slot and its indexes, rounded up.
-const NOTED: u64 = 128;
+/// The bytes that the engine needs per record for its slot head and its indexes, rounded up.
+const BOOKKEEPING: u64 = 128;
 
 /// Returns the bytes that `records` records take in slots and indexes, without their heap data.
 pub fn of_slots<T: Signal>(records: usize) -> u64 {
-    (records as u64).saturating_mul(size_of::<T>() as u64 + NOTED)
+    (records as u64).saturating_mul(size_of::<T>() as u64 + BOOKKEEPING)
 }
 
 /// Returns the bytes of memory that this process may use: the smaller of the machine's memory and
@@ -22,14 +22,14 @@ pub fn of_machine() -> Option<u64> {
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     });
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let given = limits
+    let limit = limits
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
         .min();
-    machine.into_iter().chain(given).min()
+    machine.into_iter().chain(limit).min()
 }
 
-/// Resident memory of this process in bytes: now, and at its peak.
+/// The resident memory of this process in bytes, now and at its peak.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Resident {
     resident_bytes: u64,
@@ -58,7 +58,7 @@ impl fmt::Display for Resident {
 /// Returns free memory to the system. glibc's allocator would otherwise keep it.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `malloc_trim` takes no pointer and is thread-safe, so that no precondition is left.
+    // SAFETY: `malloc_trim` takes no pointers and is thread-safe, so it has no preconditions.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -17,34 +17,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Takes OTLP files into memory, and reports what is in them.
+/// Loads OTLP files into memory and reports their contents
 ///
-/// Files are JSON as the Collector's file exporter writes it, an export request a line, or over
-/// many lines as `jq` writes it; or messages each behind its length (four bytes or a varint), in
-/// protobuf, or packed with zstd one by one. Plain or packed with gzip or zstd. `-` is standard
-/// input.
+/// Reads JSON as the Collector's file exporter writes it (one export request per line) or as `jq`
+/// writes it (over many lines). Also reads messages in protobuf, each preceded by its length (four
+/// bytes or a varint), and each possibly compressed with zstd. The whole file may be compressed
+/// with gzip or zstd. `-` means standard input.
 ///
-/// A damaged line costs that line, a malformed record that record; both are told, with their line,
-/// and make the exit status 1. Unless told otherwise, stores are made large enough for the files,
-/// up to two million records each.
+/// A damaged line is skipped, and a malformed record is rejected. Both are reported with their
+/// line, and make the exit status 1. By default, the stores are large enough for the files, up to
+/// two million records each.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Files to read; `-` for standard input
+    /// Reads these files, such as `traces.jsonl logs.jsonl.gz`; `-` means standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Reads with one thread, so that records arrive in the order of the files
     #[arg(long)]
     ordered: bool,
-    /// At most so many records a second
+    /// Limits the rate to N records per second, such as 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
-    /// Reads the files so many times, 0 until interrupted
+    /// Reads the files this many times, such as 3; 0 repeats until interrupted
     #[arg(long = "loop", value_name = "TIMES", default_value_t = 1)]
     times: u64,
-    /// What protobuf messages carry [default: what fits]
+    /// Sets the signal of protobuf messages [default: the first of traces, logs and metrics that
+    /// fits]
     #[arg(long, value_enum)]
     signal: Option<Signal>,
-    /// Reports in JSON
+    /// Writes the report as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -68,24 +69,24 @@ impl From<Signal> for Kind {
     }
 }
 
-/// Bytes of the shortest span, log record and metric point that real files contain.
+/// The sizes, in bytes, of the shortest span, log record and metric point in real files.
 const SHORTEST: [u64; 3] = [150, 100, 40];
 
-/// Capacity of a store where the files' sizes are unknown (`UNTOLD`), and the largest capacity that
-/// is chosen without the user's asking (`MOST`).
-const UNTOLD: usize = 200_000;
+/// The capacity of a store if the files' sizes are unknown (`UNKNOWN_SIZE`), and the largest
+/// default capacity (`MOST`).
+const UNKNOWN_SIZE: usize = 200_000;
 const MOST: usize = 2_000_000;
 
-/// Number of problems that are reported one by one.
-const TOLD: usize = 20;
+/// The maximum number of problems that are reported one by one.
+const MOST_REPORTED: usize = 20;
 
-/// Capacity of the queue of unparsed requests. It is small since each request may be large.
+/// The capacity of the queue of unparsed requests. It is small because a request may be large.
 const WAITING: usize = 8;
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let reads_input = arguments.files.iter().any(|file| file.as_os_str() == "-");
     if reads_input && arguments.times != 1 {
-        return Err("standard input can be read once; give --loop files".into());
+        return Err("standard input can be read once; use --loop with files".into());
     }
     let sizes = sizes(&arguments.files)?;
     let telemetry = arguments.keeping.build(capacities(&sizes))?;
@@ -115,7 +116,7 @@ fn sizes(files: &[PathBuf]) -> Fallible<Vec<Option<u64>>> {
         let file =
             std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if file.is_dir() {
-            return Err(format!("{} is a folder; give the files in it", path.display()).into());
+            return Err(format!("{} is a folder; name the files in it", path.display()).into());
         }
         // Compression reduces such text to about a tenth.
         let packed = is_packed(path);
@@ -130,18 +131,19 @@ fn is_packed(path: &Path) -> bool {
 
 fn capacities(sizes: &[Option<u64>]) -> [usize; 3] {
     let all: Option<u64> = sizes.iter().copied().sum();
-    SHORTEST
-        .map(|shortest| all.map_or(UNTOLD, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST))
+    SHORTEST.map(|shortest| {
+        all.map_or(UNKNOWN_SIZE, |bytes| (bytes / shortest) as usize).clamp(1_000, MOST)
+    })
 }
 
-/// What one worker thread has stored and rejected, per file.
+/// The numbers of records that one worker thread has stored and rejected, per file.
 #[derive(Default)]
 struct Tally {
     files: Vec<FileReport>,
     rejected: Rejected,
     problems: Vec<Problem>,
-    /// Number of all problems, including those not in `problems`.
-    troubled: u64,
+    /// The number of all problems, including those not in `problems`.
+    all_problems: u64,
 }
 
 fn replay(
@@ -220,7 +222,7 @@ fn read(
                 Err(error) => {
                     let damaged = Item {
                         number: 1,
-                        body: Body::Damaged(format!("{error}; the file is left out")),
+                        body: Body::Damaged(format!("{error}; the file is skipped")),
                     };
                     let _ = sender.send((number, damaged));
                     continue;
@@ -238,7 +240,7 @@ fn read(
             }
         }
         if !any {
-            // No file holds a request, so that a further pass would find none either.
+            // No file holds a request, so a further pass would find none either.
             break;
         }
     }
@@ -264,7 +266,7 @@ fn work(
         match request {
             Err(what) => {
                 tally.files[file].damaged += 1;
-                tally.tell(file, item.number, what);
+                tally.report(file, item.number, what);
             }
             Ok(mut request) => {
                 let read = request.rejected.records();
@@ -279,7 +281,7 @@ fn work(
                 if !rejected.is_empty() {
                     file_counts.rejected += rejected.records();
                     tally.rejected.merge(&rejected);
-                    tally.tell(file, item.number, rejected.to_string());
+                    tally.report(file, item.number, rejected.to_string());
                 }
             }
         }
@@ -357,8 +359,8 @@ impl Tally {
         Self { files: files.iter().map(FileReport::of).collect(), ..Self::default() }
     }
 
-    fn tell(&mut self, file: usize, number: u64, what: String) {
-        self.troubled += 1;
+    fn report(&mut self, file: usize, number: u64, what: String) {
+        self.all_problems += 1;
         let file = &self.files[file].file;
         // Repeated problems of a file are counted with their first occurrence.
         if let Some(known) =
@@ -366,7 +368,7 @@ impl Tally {
         {
             known.again += 1;
             known.line = known.line.min(number);
-        } else if self.problems.len() < TOLD {
+        } else if self.problems.len() < MOST_REPORTED {
             self.problems.push(Problem { file: file.clone(), line: number, what, again: 0 });
         }
     }
@@ -374,7 +376,7 @@ impl Tally {
     fn add(&mut self, other: Self) {
         self.files.iter_mut().zip(other.files).for_each(|(file, other)| file.add(&other));
         self.rejected.merge(&other.rejected);
-        self.troubled += other.troubled;
+        self.all_problems += other.all_problems;
         for problem in other.problems {
             let alike =
                 |known: &&mut Problem| known.what == problem.what && known.file == problem.file;
@@ -387,13 +389,13 @@ impl Tally {
             }
         }
         self.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        self.problems.truncate(TOLD);
+        self.problems.truncate(MOST_REPORTED);
     }
 
     fn into_report(self, took: Duration, interrupted: bool) -> Replayed {
-        let told: u64 = self.problems.iter().map(|problem| 1 + problem.again).sum();
-        let untold = self.troubled - told;
-        let mut replayed = Replayed::new(self.files, &self.rejected, self.problems, untold, took);
+        let listed: u64 = self.problems.iter().map(|problem| 1 + problem.again).sum();
+        let others = self.all_problems - listed;
+        let mut replayed = Replayed::new(self.files, &self.rejected, self.problems, others, took);
         replayed.interrupted = interrupted;
         replayed
     }

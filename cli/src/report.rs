@@ -16,16 +16,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// Number of keys per index in the report, and of those that are printed.
+/// The number of keys per index in the report, and the number that are printed.
 const TOP_KEYS: usize = 50;
 const PRINTED_KEYS: usize = 5;
-/// Number of traces in each list of the report.
+/// The number of traces in each list of the report.
 const TRACES: usize = 5;
 
 /// The report at the end of a command.
 #[derive(Serialize)]
 pub struct Report {
-    /// What came from files.
+    /// The contents of the replayed files.
     #[serde(flatten)]
     replayed: Option<Replayed>,
     stats: TelemetryStats,
@@ -34,9 +34,9 @@ pub struct Report {
     indexes: Vec<Index>,
     slowest_traces: Vec<TraceSummary>,
     failing_traces: Vec<TraceSummary>,
-    /// The audit's verdict.
+    /// The result of the audit.
     audit: Verdict,
-    /// Whether each record that was offered is held, was evicted or was rejected.
+    /// Whether each offered record is held, was evicted or was rejected.
     conserved: bool,
 }
 
@@ -53,7 +53,7 @@ struct Index {
     signal: &'static str,
     index: &'static str,
     distinct: u64,
-    /// Those with most records.
+    /// The keys with the most records.
     top: Vec<KeyCount>,
 }
 
@@ -64,16 +64,16 @@ pub struct Replayed {
     records: u64,
     seconds: f64,
     records_per_second: u64,
-    /// Why records were rejected, with how many; the first reasons that occurred, the most frequent
-    /// first.
+    /// The reasons for rejections, with their numbers of records, the most frequent first. Only the
+    /// first few distinct reasons are listed.
     rejected: Vec<(String, u64)>,
-    /// How many were for other reasons.
+    /// The number of records rejected for other reasons.
     otherwise_rejected: u64,
     /// The first problems, by file and line.
     problems: Vec<Problem>,
-    /// How many others there were.
+    /// The number of other problems.
     other_problems: u64,
-    /// Whether somebody stopped it before the end.
+    /// Whether the user stopped the replay before the end.
     pub interrupted: bool,
 }
 
@@ -84,9 +84,9 @@ pub struct FileReport {
     pub spans: u64,
     pub log_records: u64,
     pub metric_points: u64,
-    /// Records that could not be made out, and those that the stores did not take.
+    /// Records that could not be read, and records that the stores rejected.
     pub rejected: u64,
-    /// Of these, the latter: they are among the records above, too.
+    /// The records that the stores rejected. They are also included in the counts by signal above.
     pub not_kept: u64,
     /// Lines or messages that could not be parsed as a request.
     pub damaged: u64,
@@ -96,10 +96,10 @@ pub struct FileReport {
 #[derive(Serialize)]
 pub struct Problem {
     pub file: String,
-    /// Which line, or message, from 1.
+    /// The number of the line or message, counted from 1.
     pub line: u64,
     pub what: String,
-    /// How many others of the file are like it.
+    /// The number of equal problems in the file.
     pub again: u64,
 }
 
@@ -306,7 +306,7 @@ impl Replayed {
     }
 }
 
-/// A key as people know it: severities have names.
+/// Formats a key for people: severities by their names.
 fn named(index: &Index, key: &KeyBuf) -> String {
     match key {
         KeyBuf::Int(number) if index.index == "severity" => {
@@ -317,7 +317,7 @@ fn named(index: &Index, key: &KeyBuf) -> String {
     }
 }
 
-/// The three signals side by side.
+/// Prints the statistics of the three signals side by side.
 fn print_stats(out: &mut impl Write, signals: [&Stats; 3]) -> io::Result<()> {
     type Show = fn(&Stats) -> String;
     const ROWS: [(&str, Show); 10] = [

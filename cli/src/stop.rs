@@ -12,9 +12,9 @@ impl Stop {
     /// Installs the signal handler. May be called once per program.
     pub fn listen() -> Fallible<Self> {
         let asked = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&asked);
+        let handler = Arc::clone(&asked);
         ctrlc::set_handler(move || {
-            if heard.swap(true, Ordering::Relaxed) {
+            if handler.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
         })?;

@@ -1,4 +1,4 @@
-//! Numbers for people, and JSON for machines.
+//! Formats numbers for people and JSON for programs, safely for terminals.
 
 use crate::Fallible;
 use serde::Serialize;
@@ -26,13 +26,15 @@ impl Formatter for Escaping {
         text: &str,
     ) -> io::Result<()> {
         let mut rest = text;
-        while let Some((at, steering)) = rest.char_indices().find(|(_, one)| is_steering(*one)) {
+        while let Some((at, control)) =
+            rest.char_indices().find(|(_, one)| is_terminal_control(*one))
+        {
             out.write_all(&rest.as_bytes()[..at])?;
-            steering
+            control
                 .encode_utf16(&mut [0; 2])
                 .iter()
                 .try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
-            rest = &rest[at + steering.len_utf8()..];
+            rest = &rest[at + control.len_utf8()..];
         }
         out.write_all(rest.as_bytes())
     }
@@ -77,7 +79,7 @@ impl Formatter for Escaping {
 /// Returns whether a character would control a terminal instead of being shown: controls, direction
 /// marks, line ends and zero-width characters. Joiners and non-joiners, which some scripts need,
 /// are none of these.
-fn is_steering(one: char) -> bool {
+fn is_terminal_control(one: char) -> bool {
     one.is_control()
         || matches!(one, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(one, '\u{61c}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
@@ -86,11 +88,11 @@ fn is_steering(one: char) -> bool {
 /// Makes an untrusted text safe for a terminal: escapes characters that would control it or change
 /// the text's reading order.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_steering) {
+    if !text.chars().any(is_terminal_control) {
         return Cow::Borrowed(text);
     }
     let escaped = |one: char| {
-        if is_steering(one) { one.escape_default().to_string() } else { one.to_string() }
+        if is_terminal_control(one) { one.escape_default().to_string() } else { one.to_string() }
     };
     Cow::Owned(text.chars().map(escaped).collect())
 }
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_and_texts_are_formatted() {
         assert_eq!([0, 12, 1_234, 1_234_567].map(thousands), ["0", "12", "1,234", "1,234,567"]);
         assert_eq!(
             counted(1, "span") + ", " + &counted(2_000, "log record"),
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_the_same_and_steers_no_terminal() {
+    fn json_is_unchanged_and_contains_no_terminal_controls() {
         let texts =
             ["a\u{1b}[31m\u{202e}\u{85}b\u{2028}", "\u{e0041}", "na\u{ef}ve \u{1f600} \"\\"];
         let value = serde_json::json!({ texts[0]: texts, "empty": [], "number": 1.5 });
@@ -146,7 +148,7 @@ mod tests {
         write_json(&mut out, &value).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), value);
-        assert!(!out.chars().any(|one| is_steering(one) && one != '\n'), "{out:?}");
+        assert!(!out.chars().any(|one| is_terminal_control(one) && one != '\n'), "{out:?}");
         assert!(
             out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains('\u{1f600}'),
             "{out}"

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::time::{Duration, SystemTime};
 
-/// Upper bound of durations in seconds. Adding it to a clock's time cannot overflow.
+/// The upper bound of durations, in seconds. Adding it to a clock's time cannot overflow.
 const MOST_SECONDS: f64 = 1e9;
 
 /// Splits a text into its number, whose digits `_` may separate, and its unit.
@@ -22,7 +22,7 @@ fn times(number: &str, factor: u64) -> Option<u64> {
         return whole.checked_mul(factor);
     }
     let all = number.parse::<f64>().ok()? * factor as f64;
-    // Beyond 2⁵³ not every whole number is a double.
+    // Above 2⁵³, not every integer is representable as a double.
     (all.fract() == 0.0 && (0.0..9e15).contains(&all)).then_some(all as u64)
 }
 
@@ -71,7 +71,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
 /// Parses a number of bytes as [`bytes`] does, and rejects 0.
 pub fn some_bytes(text: &str) -> Result<usize, String> {
     match bytes(text)? {
-        0 => Err("0 bytes would take nothing at all; give at least 1".to_owned()),
+        0 => Err("0 bytes would reject everything; give at least 1".to_owned()),
         bytes => Ok(bytes),
     }
 }
@@ -160,7 +160,7 @@ fn since_epoch(text: &str, number: u64) -> Result<u64, String> {
 }
 
 fn civil_time(text: &str) -> Option<u64> {
-    // In a URL, the + of an offset that is not escaped comes as a space.
+    // In a URL, an unescaped + of an offset is decoded as a space.
     let text = match text.rsplit_once(' ') {
         Some((time, offset)) if time.contains('T') && offset.contains(':') => {
             format!("{time}+{offset}")
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_and_bytes_have_units() {
+    fn amounts_and_bytes_accept_units() {
         assert_eq!(
             ["1000", "10k", "1.5M", "1_000"].map(amount),
             [Ok(1_000), Ok(10_000), Ok(1_500_000), Ok(1_000)]
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn times_in_seconds_take_units_too() {
+    fn seconds_accept_other_units() {
         assert_eq!(
             ["90", "0.5", "15m", "1h 30m", "1.5h"].map(|text| seconds(text).unwrap().as_millis()),
             [90_000, 500, 900_000, 5_400_000, 5_400_000]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_say_their_unit() {
+    fn durations_require_a_unit() {
         assert_eq!(
             ["250ms", "1.5s", "0", "7us", "1m 2s"].map(duration),
             [Ok(250_000_000), Ok(1_500_000_000), Ok(0), Ok(7_000), Ok(62_000_000_000)]
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_absolute_or_ago() {
+    fn times_are_absolute_or_relative_to_now() {
         const AT: u64 = 1_700_000_000_000_000_000;
         for text in [
             "1700000000",

@@ -1,4 +1,4 @@
-//! What goes wrong in the shop.
+//! Failures of the shop's operations.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use slipring::Value;
 use slipring::attribute::Attributes;
 use slipring::span::SpanEvent;
 
-use crate::plan::{Operation, Outside, Peer};
+use crate::plan::{Dependency, Operation, Peer};
 use crate::rng::Rng;
 use crate::service::Service;
 
-/// A way to fail.
+/// A kind of failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub kind: &'static str,
     pub message: &'static str,
     pub http_status: u16,
     pub grpc_status: u8,
-    /// Whether another try may go well.
-    pub passing: bool,
+    /// Whether a retry may succeed.
+    pub transient: bool,
 }
 
 const fn failure(
@@ -26,9 +26,9 @@ const fn failure(
     message: &'static str,
     http_status: u16,
     grpc_status: u8,
-    passing: bool,
+    transient: bool,
 ) -> Failure {
-    Failure { kind, message, http_status, grpc_status, passing }
+    Failure { kind, message, http_status, grpc_status, transient }
 }
 
 static TIMEOUT: Failure = failure("TimeoutException", "deadline of 2000 ms exceeded", 504, 4, true);
@@ -44,12 +44,12 @@ static DEADLOCK: Failure =
 static RESET: Failure =
     failure("ConnectionResetException", "connection reset by peer", 502, 14, true);
 
-/// The callee could not be reached: there is no span of its own.
+/// The callee could not be reached, so it has no span.
 pub(crate) static UNREACHABLE: Failure =
     failure("ConnectException", "connection refused", 503, 14, true);
 
 impl Failure {
-    /// A way in which this operation fails.
+    /// Draws a failure of this operation.
     pub fn of(operation: &Operation, rng: &mut Rng) -> &'static Self {
         match operation.service {
             Service::Payment if rng.chance(7000) => &DECLINED,
@@ -58,16 +58,16 @@ impl Failure {
         }
     }
 
-    /// A way in which what is outside fails.
-    pub fn outside(outside: &Outside, rng: &mut Rng) -> &'static Self {
-        match outside.peer {
+    /// Draws a failure of this external dependency.
+    pub fn of_dependency(dependency: &Dependency, rng: &mut Rng) -> &'static Self {
+        match dependency.peer {
             Peer::Postgres => &DEADLOCK,
             Peer::Redis => &RESET,
             Peer::Http => rng.pick(&[&RESET, &TIMEOUT]),
         }
     }
 
-    /// The event that a span records of it. Its stack trace is 1 to 5 KiB long.
+    /// Returns the event that a span records for the failure. Its stack trace takes 1 to 5 KiB.
     pub fn event(&self, service: Service, time: u64, rng: &mut Rng) -> SpanEvent {
         let attributes = Attributes::from([
             ("exception.type", Value::from(self.kind)),

@@ -1,10 +1,10 @@
-//! Records of fixed sizes without heap, and generators that take some nanoseconds for each: for
-//! benches that measure a store, not the making of records.
+//! Records of fixed sizes without heap memory, and generators that take some nanoseconds per
+//! record, for benches that measure a store and not the creation of records.
 //!
-//! Services and names are numbers, drawn by Zipf's law, and severities as the lifelike logs have
-//! them; traces have [`SPANS_PER_TRACE`] spans, which come in between those of others. What fills a
-//! record up to its size is one word made of its other fields, over and over, so that a torn record
-//! shows ([`is_whole`](FixedSpan::is_whole)).
+//! Services and names are numbers, drawn by Zipf's law. Severities are distributed as in the shop's
+//! logs. Traces have [`SPANS_PER_TRACE`] spans each, interleaved with those of other traces. Each
+//! record is padded to its size with copies of one word that is derived from its other fields, so
+//! that a torn record is detected ([`is_whole`](FixedSpan::is_whole)).
 //!
 //! ```
 //! use shop::fixed::FixedSpans;
@@ -20,18 +20,18 @@ use crate::ids::Ids;
 use crate::rng::Rng;
 use crate::skew::Skew;
 
-/// Spans, or log records, of each trace.
+/// The number of spans, or of log records, of each trace.
 pub const SPANS_PER_TRACE: u32 = 8;
-/// Different services.
+/// The number of services.
 pub const SERVICES: u16 = 12;
-/// Different span names.
+/// The number of span names.
 pub const SPAN_NAMES: u16 = 60;
-/// Different metric names.
+/// The number of metric names.
 pub const METRIC_NAMES: u16 = 500;
 
-/// Traces under way at once.
+/// The number of traces in progress at once.
 const OPEN: usize = 16;
-/// From record to record, in nanoseconds.
+/// The time between two records, in nanoseconds.
 const TICK: u64 = 1_000;
 
 macro_rules! fixed {
@@ -42,7 +42,7 @@ macro_rules! fixed {
         const _: () = assert!(size_of::<$record>() == $bytes);
 
         impl $record {
-            /// Whether all parts of the record belong together.
+            /// Returns whether all parts of the record belong together.
             pub fn is_whole(&self) -> bool {
                 self.rest.iter().all(|word| *word == self.mark())
             }
@@ -52,7 +52,7 @@ macro_rules! fixed {
                 $(self.$field.write(bytes);)*
             }
 
-            /// The record that was written.
+            /// Reads a record that `write` appended.
             ///
             /// # Panics
             /// If there are fewer bytes than `write` appends.
@@ -88,17 +88,17 @@ macro_rules! fixed {
 /// A span of 480 bytes. Indexes: `trace`, `service` and `name`, the latter two by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FixedSpan {
-    /// Which trace it belongs to; the more significant half comes first.
+    /// The trace's id; the more significant half comes first.
     pub trace: [u64; 2],
-    /// When it began, in nanoseconds since the Unix epoch.
+    /// The start time, in nanoseconds since the Unix epoch.
     pub time: u64,
-    /// How long it took, in nanoseconds.
+    /// The duration, in nanoseconds.
     pub duration: u64,
-    /// Which service it is of, below [`SERVICES`]; 0 comes most often.
+    /// The service's number, below [`SERVICES`]. 0 is the most frequent.
     pub service: u16,
-    /// Which name it has, below [`SPAN_NAMES`]; 0 comes most often.
+    /// The name's number, below [`SPAN_NAMES`]. 0 is the most frequent.
     pub name: u16,
-    /// How many spans of its trace came before it.
+    /// The number of earlier spans of the trace.
     pub number: u32,
     rest: [u64; 55],
 }
@@ -106,14 +106,14 @@ pub struct FixedSpan {
 /// A log record of 184 bytes. Indexes: `trace`, `service` and `severity`, the latter two by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FixedLog {
-    /// The trace during which it was written; the more significant half comes first.
+    /// The id of the trace in which it was written; the more significant half comes first.
     pub trace: [u64; 2],
-    /// When it was written, in nanoseconds since the Unix epoch.
+    /// The time, in nanoseconds since the Unix epoch.
     pub time: u64,
-    /// Which service it is of, below [`SERVICES`]; 0 comes most often.
+    /// The service's number, below [`SERVICES`]. 0 is the most frequent.
     pub service: u16,
-    /// Its severity number: 9 (information) for 80 %, 5 (debugging) for 15 %, 13 (a warning) for 4
-    /// %, 17 (an error) for 1 %.
+    /// The severity number: 9 (information) for 80 % of the records, 5 (debugging) for 15 %, 13 (a
+    /// warning) for 4 %, and 17 (an error) for 1 %.
     pub severity: u8,
     rest: [u64; 19],
 }
@@ -121,14 +121,13 @@ pub struct FixedLog {
 /// A metric point of 136 bytes. Indexes: `name`, `service` and `type`, each by number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FixedMetric {
-    /// When it was measured, in nanoseconds since the Unix epoch.
+    /// The time, in nanoseconds since the Unix epoch.
     pub time: u64,
-    /// What was measured.
+    /// The value.
     pub value: f64,
-    /// Which metric it is of, below [`METRIC_NAMES`]; each comes as often as the others, as in
-    /// scrapes.
+    /// The metric's number, below [`METRIC_NAMES`]. All are equally frequent, as in scrapes.
     pub name: u16,
-    /// Which service it is of, below [`SERVICES`]; each comes as often as the others.
+    /// The service's number, below [`SERVICES`]. All are equally frequent.
     pub service: u16,
     /// The metric's type, from 0 to 4.
     pub kind: u8,
@@ -151,7 +150,7 @@ fixed!(FixedMetric as point, "metric", 136, [time, value, name, service, kind, r
     "type" => Key::Int(point.kind.into()),
 ]);
 
-/// A part of a record, as bytes.
+/// A field of a record that can be converted to bytes and back.
 trait Field {
     fn write(&self, bytes: &mut Vec<u8>);
     fn read(bytes: &mut &[u8]) -> Self;
@@ -203,7 +202,7 @@ impl FixedMetric {
     }
 }
 
-/// The word that fills up a record with these fields.
+/// Returns the word that pads a record with these fields.
 #[inline]
 fn mark(first: u64, second: u64, third: u16, fourth: u16) -> u64 {
     first ^ second.rotate_left(32) ^ u64::from(third) << 16 ^ u64::from(fourth)
@@ -213,7 +212,7 @@ fn id([high, low]: [u64; 2]) -> u128 {
     u128::from(high) << 64 | u128::from(low)
 }
 
-/// Spans without end. Other seeds make other traces.
+/// An endless iterator of spans. Each seed yields different traces.
 #[derive(Clone, Debug)]
 pub struct FixedSpans {
     rng: Rng,
@@ -223,7 +222,8 @@ pub struct FixedSpans {
     now: u64,
 }
 
-/// Log records without end. The same seed makes the traces of [`FixedSpans`], met in another order.
+/// An endless iterator of log records. They belong to the traces that [`FixedSpans`] yields for the
+/// same seed, in another order.
 #[derive(Clone, Debug)]
 pub struct FixedLogs {
     rng: Rng,
@@ -233,7 +233,7 @@ pub struct FixedLogs {
     now: u64,
 }
 
-/// Metric points without end: scrape after scrape of each service's metrics.
+/// An endless iterator of metric points: scrape after scrape of each service's metrics.
 #[derive(Clone, Debug)]
 pub struct FixedMetrics {
     rng: Rng,
@@ -242,7 +242,7 @@ pub struct FixedMetrics {
     now: u64,
 }
 
-/// Traces under way, and how many of their records there have been.
+/// The traces in progress, each with its number of records so far.
 #[derive(Clone, Debug)]
 struct Traces {
     ids: Ids,
@@ -250,7 +250,7 @@ struct Traces {
 }
 
 impl FixedSpans {
-    /// The spans of this seed.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> Self {
         let (services, names) = (Skew::zipf(SERVICES), Skew::zipf(SPAN_NAMES));
         Self { rng: Rng::new(seed, 1), traces: Traces::new(seed), services, names, now: START }
@@ -258,7 +258,7 @@ impl FixedSpans {
 }
 
 impl FixedLogs {
-    /// The log records of this seed.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> Self {
         let (services, severities) = (Skew::zipf(SERVICES), Skew::of(&[80, 15, 4, 1]));
         Self { rng: Rng::new(seed, 2), traces: Traces::new(seed), services, severities, now: START }
@@ -266,7 +266,7 @@ impl FixedLogs {
 }
 
 impl FixedMetrics {
-    /// The metric points of this seed.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self { rng: Rng::new(seed, 3), name: 0, service: 0, now: START }
     }
@@ -328,10 +328,10 @@ impl Traces {
         Self { ids, open }
     }
 
-    /// A trace under way, and how many of its records came before.
+    /// Draws a trace in progress. Returns its id, and its number of earlier records.
     #[inline]
     fn next(&mut self, random: u64) -> ([u64; 2], u32) {
-        // The lowest bits, which draw next to nothing else.
+        // Use the lowest bits, which hardly any other draw uses.
         let slot = &mut self.open[random as usize % OPEN];
         let (trace, number) = *slot;
         *slot = if number + 1 < SPANS_PER_TRACE {
@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_have_their_spans_and_interleave() {
+    fn traces_are_complete_and_interleaved() {
         let spans: Vec<_> = FixedSpans::new(1).take(100_000).collect();
         let mut numbers = HashMap::new();
         let mut switches = 0;
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn severities_are_skewed_as_told() {
+    fn severities_have_the_documented_shares() {
         let mut counts = [0; 25];
         FixedLogs::new(2).take(100_000).for_each(|log| counts[usize::from(log.severity)] += 1);
         for (severity, share) in [(9, 80_000), (5, 15_000), (13, 4_000), (17, 1_000)] {
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_numbers_below_their_bounds_and_a_torn_record_shows() {
+    fn keys_are_below_their_bounds_and_torn_records_are_detected() {
         let scrape = usize::from(METRIC_NAMES) * usize::from(SERVICES);
         let points: Vec<_> = FixedMetrics::new(3).take(scrape).collect();
         let names: std::collections::HashSet<_> = points.iter().map(|point| point.key(0)).collect();

@@ -1,5 +1,4 @@
-//! The running instances of the services, and the shared parts that each of them stamps on its
-//! telemetry.
+//! The running instances of the services, and the resources and scopes that their telemetry shares.
 
 use std::ops::Range;
 
@@ -10,16 +9,16 @@ use slipring::{Resource, Scope, Source, Value};
 use crate::rng::{Rng, mix};
 use crate::service::Service;
 
-/// One process.
+/// A process.
 pub(crate) struct Instance {
     pub service: Service,
-    /// One for each [`Library`].
+    /// The sources, one for each [`Library`].
     sources: [Source; 5],
-    /// When it started, in Unix nanoseconds: what its cumulative metrics count from.
+    /// The start time in Unix nanoseconds, from which its cumulative metrics count.
     pub started: u64,
 }
 
-/// What made a record within a process.
+/// The library within a process that created a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Library {
     /// The service's own code.
@@ -30,15 +29,15 @@ pub(crate) enum Library {
     Messaging,
 }
 
-/// All processes of the shop.
+/// The processes of the shop.
 pub(crate) struct Fleet {
     instances: Vec<Instance>,
-    /// Which of the instances are of each service, by the service's number.
+    /// The range of each service's instances, by the service's number.
     of: [Range<usize>; Service::ALL.len()],
 }
 
 impl Fleet {
-    /// The processes of the shop with this seed. Their instance ids are this shop's own.
+    /// Creates the processes of the shop with this seed. Their instance ids are unique to the seed.
     pub fn new(seed: u64, now: u64) -> Self {
         let mut rng = Rng::new(seed, 0x666c_6565_7400);
         let mut instances = Vec::new();
@@ -53,7 +52,7 @@ impl Fleet {
         Self { instances, of }
     }
 
-    /// An instance of this service, as a load balancer picks one.
+    /// Draws an instance of this service, as a load balancer does.
     pub fn pick(&self, service: Service, rng: &mut Rng) -> &Instance {
         let those = &self.instances[self.of[service as usize].clone()];
         &those[rng.below(those.len() as u64) as usize]
@@ -97,7 +96,7 @@ impl Instance {
             .with_entity_refs([entity]);
         let source = |library| Source::new(&resource, &scope(service, library));
         let sources = ["", "http", "rpc", "database", "messaging"].map(source);
-        // Up to three days ago.
+        // The process started up to three days ago.
         let started = now.saturating_sub(rng.below(3 * 86_400) * 1_000_000_000);
         Self { service, sources, started }
     }

@@ -4,12 +4,12 @@ use slipring::{SpanId, TraceId};
 
 use crate::rng::mix;
 
-/// Makes ids that look random and never repeat.
+/// Generates ids that look random and never repeat.
 ///
-/// Trace ids differ between any two seeds, since each half is a one-to-one function: of the seed,
-/// and of a counter. Span ids differ within a seed, and between seeds that differ only in their low
-/// 16 bits, as seeds 0, 1, 2… of some producers do; between other seeds they repeat as seldom as
-/// random ones.
+/// Trace ids differ between any two seeds, because one half is a one-to-one function of the seed,
+/// and the other half is one of a counter. Span ids differ within a seed, and between seeds that
+/// differ only in their low 16 bits, such as the seeds 0, 1, 2… of several producers. Between other
+/// seeds they repeat as rarely as random ids do.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     seed: u64,
@@ -19,14 +19,14 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub fn new(seed: u64) -> Self {
-        // The low 16 bits of the seed choose one of 65,536 ranges, the others where in each range
-        // to begin.
+        // The low 16 bits of the seed select one of 65,536 ranges. The other bits select the start
+        // within the range.
         Self { seed: mix(seed), traces: 0, spans: (seed << 48).wrapping_add(mix(seed >> 16) >> 16) }
     }
 
     #[inline]
     pub fn trace_number(&mut self) -> u128 {
-        // The counter begins with 1, of which `mix` does not make 0: no id is zero.
+        // The counter begins with 1, and `mix` maps only 0 to 0, so no id is zero.
         self.traces += 1;
         u128::from(self.seed) << 64 | u128::from(mix(self.traces))
     }

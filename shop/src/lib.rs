@@ -1,21 +1,21 @@
 //! A seeded generator of a web shop's telemetry, for slipring's examples, benches and tests.
 //!
-//! Twelve services in 30 instances serve visitors. The same seed makes the same telemetry on every
-//! machine; shops with different seeds never make the same trace id.
+//! Twelve services in 30 instances serve visitors. The same seed yields the same telemetry on every
+//! machine. Shops with different seeds never create the same trace id.
 //!
-//! - **Traces** of 1 to 100 spans: health checks and assets are one or two, pages some twenty,
-//!   orders up to a hundred; a refresh of the search index nests deeper than anything else.
-//!   Endpoints and products are skewed as Zipf has it. Calls fan out, fail, are tried again (each
-//!   try linked to the one before) and take their callers down with them, or don't. One service
-//!   after the other has an incident, so that errors come in bursts. An exception's event carries a
-//!   stack trace of some KiB; now and then a statement or a body is as large.
-//! - **Logs** of about two fifths of the spans, with their trace ids: about 80 % information, 15 %
+//! - **Traces** of 1 to 100 spans: health checks and assets have one or two, pages about twenty, and
+//!   orders up to a hundred. A refresh of the search index nests deepest. Endpoints and products
+//!   follow Zipf's law. Calls fan out, fail and are retried; each retry links to the previous
+//!   attempt. A failed call may or may not fail its caller. One service after the other has an
+//!   incident, so that errors come in bursts. The event of an exception has a stack trace of some
+//!   KiB. Occasionally a statement or a body is as large.
+//! - **Logs** for about two fifths of the spans, with their trace ids: about 80 % information, 15 %
 //!   debugging, 4 % warnings and 1 % errors. A few belong to no trace.
 //! - **Metrics** of over a hundred names: cumulative and delta sums, gauges, histograms with
-//!   exemplars, exponential histograms and summaries, some two thousand points a scrape.
+//!   exemplars, exponential histograms and summaries, about two thousand points per scrape.
 //!
-//! Time is the shop's own: it starts at [`START`] and goes on by some milliseconds with each
-//! request, and to ten seconds after the scrape before with each scrape.
+//! The shop has its own clock. It starts at [`START`]. Each request advances it by some
+//! milliseconds, and each scrape to ten seconds after the previous scrape.
 //!
 //! ```
 //! let mut shop = shop::Shop::new(7);
@@ -27,8 +27,8 @@
 //! assert!(shop.spans().take(1_000).any(|span| span.name() == "GET /product/{id}"));
 //! ```
 //!
-//! [`fixed`] has records of fixed sizes without heap, for benches in which making a record must
-//! cost next to nothing.
+//! [`fixed`] has records of fixed sizes without heap memory, for benches in which creating a record
+//! must cost next to nothing.
 
 #![deny(missing_docs)]
 
@@ -66,17 +66,17 @@ use skew::Skew;
 use visit::Visits;
 use walk::Walk;
 
-/// When a shop opens, unless told otherwise: the start of 2026 (UTC), in nanoseconds since the Unix
+/// The default opening time of a shop: the start of 2026 (UTC), in nanoseconds since the Unix
 /// epoch.
 pub const START: u64 = 1_767_225_600_000_000_000;
 
-/// From scrape to scrape, in nanoseconds.
+/// The time between two scrapes, in nanoseconds.
 pub const SCRAPE_INTERVAL: u64 = 10_000_000_000;
 
-/// From request to request at most, in nanoseconds: 200 requests a second.
+/// The maximum time between two requests, in nanoseconds: 200 requests per second.
 const GAP: u64 = 10_000_000;
 
-/// A web shop whose visitors never stop coming.
+/// A web shop with an endless stream of visitors.
 pub struct Shop {
     fleet: Fleet,
     ids: Ids,
@@ -86,28 +86,29 @@ pub struct Shop {
     logs: Logs,
     meters: Meters,
     recent: Recent,
-    /// Which service has an incident, and until when.
+    /// The service that has an incident, and the time at which the incident ends.
     trouble: Option<(Service, u64)>,
     now: u64,
     scraped: u64,
 }
 
-/// What one request left behind.
+/// The telemetry of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The spans of its trace, in the order in which they ended.
     pub spans: Vec<Span>,
-    /// The log records of these spans, by time.
+    /// The log records of these spans, ordered by time.
     pub logs: Vec<LogRecord>,
 }
 
 impl Shop {
-    /// The shop with this seed, opening at [`START`].
+    /// Creates the shop with this seed, which opens at [`START`].
     pub fn new(seed: u64) -> Self {
         Self::opening_at(seed, START)
     }
 
-    /// The shop with this seed, opening at this time, in nanoseconds since the Unix epoch.
+    /// Creates the shop with this seed, which opens at this time, in nanoseconds since the Unix
+    /// epoch.
     pub fn opening_at(seed: u64, now: u64) -> Self {
         let fleet = Fleet::new(seed, now);
         let meters = Meters::new(seed, &fleet, now);
@@ -127,13 +128,13 @@ impl Shop {
         }
     }
 
-    /// The time in the shop, in nanoseconds since the Unix epoch.
+    /// Returns the shop's time, in nanoseconds since the Unix epoch.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// The spans of the next request's trace, in the order in which they ended, as exporters would
-    /// see them.
+    /// Generates the next request's trace. Returns its spans in the order in which they ended, as
+    /// an exporter receives them.
     pub fn trace(&mut self) -> Vec<Span> {
         self.now += self.rng.below(GAP);
         self.incident();
@@ -152,49 +153,48 @@ impl Shop {
         spans
     }
 
-    /// What was logged while these spans were made, by time. It differs from call to call, as two
-    /// runs of the same request would.
+    /// Generates the log records of these spans, ordered by time. They differ from call to call, as
+    /// in two runs of the same request.
     pub fn logs_of(&mut self, spans: &[Span]) -> Vec<LogRecord> {
         self.logs.of(spans)
     }
 
-    /// The next request's spans and logs.
+    /// Generates the next request's spans and log records.
     pub fn request(&mut self) -> Request {
         let spans = self.trace();
         let logs = self.logs_of(&spans);
         Request { spans, logs }
     }
 
-    /// A scrape of all instances, [`SCRAPE_INTERVAL`] after the one before or, if it is later by
-    /// now, now.
+    /// Scrapes all instances, [`SCRAPE_INTERVAL`] after the previous scrape, or at the current time
+    /// if that is later.
     pub fn metrics(&mut self) -> Vec<MetricPoint> {
         self.now = self.now.max(self.scraped + SCRAPE_INTERVAL);
         self.scraped = self.now;
         self.meters.scrape(&self.fleet, &self.recent, self.now)
     }
 
-    /// Requests without end.
+    /// Returns an endless iterator of requests.
     pub fn requests(&mut self) -> impl Iterator<Item = Request> {
         repeat_with(|| self.request())
     }
 
-    /// Spans without end, trace by trace.
+    /// Returns an endless iterator of spans, trace by trace.
     pub fn spans(&mut self) -> impl Iterator<Item = Span> {
         repeat_with(|| self.trace()).flatten()
     }
 
-    /// Log records without end, trace by trace.
+    /// Returns an endless iterator of log records, trace by trace.
     pub fn logs(&mut self) -> impl Iterator<Item = LogRecord> {
         repeat_with(|| self.request().logs).flatten()
     }
 
-    /// Metric points without end, scrape by scrape.
+    /// Returns an endless iterator of metric points, scrape by scrape.
     pub fn points(&mut self) -> impl Iterator<Item = MetricPoint> {
         repeat_with(|| self.metrics()).flatten()
     }
 
-    /// Ends an incident whose time is over, or begins one: about every minute, for one to three
-    /// seconds.
+    /// Ends an incident that is over, or begins one: about every minute, for one to three seconds.
     fn incident(&mut self) {
         match self.trouble {
             Some((_, until)) if until <= self.now => self.trouble = None,

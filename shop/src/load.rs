@@ -1,5 +1,4 @@
-//! Load for stores: prepared requests that are pushed again and again, each time in traces of their
-//! own.
+//! Load for stores: prepared requests that are pushed repeatedly, each time in new traces.
 
 use crate::{Request, Shop};
 use slipring::error::Rejection;
@@ -7,14 +6,14 @@ use slipring::span::{SpanLink, SpanLinkRef};
 use slipring::{LogRecord, MetricPoint, Signal, Span, Store, Telemetry, TraceId};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Metric points that come with a request. The shop scrapes more seldom, but then they would hardly
-/// fill their store.
+/// The number of metric points that accompany a request. The shop scrapes more rarely, but at that
+/// rate the points would hardly fill their store.
 const POINTS: usize = 10;
 
-/// Requests, each with some metric points.
+/// Prepared requests, each with some metric points.
 pub type Pool = Vec<(Request, Vec<MetricPoint>)>;
 
-/// Prepares so many requests, and counts them in `made`.
+/// Prepares this many requests, and counts them in `made`.
 pub fn prepare(mut shop: Shop, requests: u64, made: &AtomicU64) -> Pool {
     let mut scrape = Vec::new().into_iter();
     let mut request = |_| {
@@ -27,7 +26,8 @@ pub fn prepare(mut shop: Shop, requests: u64, made: &AtomicU64) -> Pool {
     (0..requests).map(&mut request).collect()
 }
 
-/// Pushes these and returns how many there were. The store counts what it refuses.
+/// Pushes records and returns their number. The number includes records that a full store rejects,
+/// which the store's statistics count.
 fn offer<T: Signal>(store: &Store<T>, records: Vec<T>) -> Result<u64, Rejection> {
     let offered = records.len() as u64;
     match store.push_batch(records) {
@@ -36,8 +36,8 @@ fn offer<T: Signal>(store: &Store<T>, records: Vec<T>) -> Result<u64, Rejection>
     }
 }
 
-/// Pushes a pool round after round until `over` is set. Returns how many spans, log records and
-/// points it pushed.
+/// Pushes a pool repeatedly until `over` is set. Returns the numbers of spans, log records and
+/// points that it pushed.
 ///
 /// # Errors
 /// If a store is closed.
@@ -47,7 +47,7 @@ pub fn push(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Result<[u6
         if over.load(Relaxed) {
             break;
         }
-        let Request { spans, logs } = again(request, (number / pool.len()) as u128);
+        let Request { spans, logs } = in_lap(request, (number / pool.len()) as u128);
         pushed[0] += offer(telemetry.traces(), spans)?;
         pushed[1] += offer(telemetry.logs(), logs)?;
         pushed[2] += offer(telemetry.metrics(), points.clone())?;
@@ -55,8 +55,8 @@ pub fn push(telemetry: &Telemetry, pool: &Pool, over: &AtomicBool) -> Result<[u6
     Ok(pushed)
 }
 
-/// Returns the request as it would come after so many laps: the same, but in a trace of its own.
-fn again(request: &Request, lap: u128) -> Request {
+/// Returns the request as it is pushed in this lap: the same, but in a trace of its own.
+fn in_lap(request: &Request, lap: u128) -> Request {
     let anew = |trace: TraceId| TraceId::from(u128::from(trace) ^ lap << 64);
     let link = |link: SpanLinkRef<'_>| SpanLink {
         trace_id: anew(link.trace_id()),

@@ -1,4 +1,4 @@
-//! What the services write to their logs while they make the spans of a trace.
+//! The log records that the services write during the spans of a trace.
 
 use slipring::attribute::Attributes;
 use slipring::log::LogBuilder;
@@ -8,28 +8,28 @@ use slipring::{LogRecord, Severity, Span, SpanId, TraceId};
 use crate::rng::Rng;
 use crate::skew::Skew;
 
-/// In ten thousand spans that ended well, how many wrote a line.
+/// The number of successful spans out of ten thousand that write a record.
 const CHATTY: u16 = 4_000;
-/// In ten thousand traces, how many lines come from a process on its own account.
+/// The number of traces out of ten thousand during which a process writes a record of its own.
 const BACKGROUND: u16 = 1_500;
 
 pub(crate) struct Logs {
     rng: Rng,
-    /// Of lines that no failure sets off: information, debugging, a warning.
+    /// The levels of records that no failure causes: information, debugging, warning.
     severities: Skew,
 }
 
 impl Logs {
     pub fn new(seed: u64) -> Self {
-        // Failures and retries add their warnings and errors to these; see the crate's docs for the
-        // sum.
+        // Failures and retries add warnings and errors to these. The crate's documentation gives
+        // the totals.
         Self {
             rng: Rng::new(seed, 0x6c6f_6773_0000),
             severities: Skew::of(&[81_300, 15_200, 3_500]),
         }
     }
 
-    /// The lines, by time.
+    /// Generates the log records of these spans, ordered by time.
     pub fn of(&mut self, spans: &[Span]) -> Vec<LogRecord> {
         let mut lines: Vec<LogRecord> = spans.iter().filter_map(|span| self.line(span)).collect();
         if let Some(span) = spans.last().filter(|_| self.rng.chance(BACKGROUND)) {
@@ -39,7 +39,7 @@ impl Logs {
         lines
     }
 
-    /// What one span wrote, if anything.
+    /// Generates the record of one span, if it writes one.
     fn line(&mut self, span: &Span) -> Option<LogRecord> {
         let (name, status) = (span.name(), span.status());
         if let Some(event) = span.events().iter().find(|event| event.name() == "exception") {
@@ -54,9 +54,9 @@ impl Logs {
             return Some(self.during(span, Severity::WARN).body(&body).build());
         }
         match (status.code, span.kind()) {
-            // The callee writes about it.
+            // The callee writes the record.
             (StatusCode::Error, SpanKind::Client) => return None,
-            // A failure handed on from further down.
+            // A failure that was propagated from a callee.
             (StatusCode::Error, _) => {
                 let body = format!("{name} could not go on: {}", status.message);
                 return Some(self.during(span, Severity::ERROR).body(&body).build());
@@ -96,14 +96,14 @@ impl Logs {
         })
     }
 
-    /// An event rather than a message: a name, and a body with a structure.
+    /// Generates an event instead of a message: a name, and a structured body.
     fn order_placed(&mut self, span: &Span) -> LogRecord {
         let of_order = span.attributes().iter().filter(|one| one.key.starts_with("app.order"));
         let body: Attributes = of_order.map(|one| (one.key, one.value.to_value())).collect();
         self.during(span, Severity::INFO).event_name("shop.order.placed").body(&body).build()
     }
 
-    /// A line about the process, which belongs to no trace.
+    /// Generates a record about the process, which belongs to no trace.
     fn background(&mut self, span: &Span) -> LogRecord {
         let (severity, body) = match self.rng.below(4) {
             0 => (Severity::DEBUG, format!("pool: {} connections idle", self.rng.below(32))),
@@ -116,7 +116,7 @@ impl Logs {
         line.flags(0).body(&body).build()
     }
 
-    /// A line that was written during this span.
+    /// Generates a record that was written during this span.
     fn during<'a>(&mut self, span: &Span, severity: Severity) -> LogBuilder<'a> {
         let time = span.start_unix_nanos() + self.rng.below(span.duration() + 1);
         LogRecord::builder()

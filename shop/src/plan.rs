@@ -1,36 +1,36 @@
-//! Who calls whom: the shop's operations, and what each of them does in turn.
+//! The shop's operations, and the steps of each.
 
 use crate::service::Service::{self, *};
 
-/// What a service offers.
+/// An operation of a service.
 pub(crate) struct Operation {
     pub service: Service,
     pub via: Via,
-    /// `METHOD /route`, `package.Service/Method`, a topic, or the name of a job.
+    /// The name: `METHOD /route`, `package.Service/Method`, a topic, or the name of a job.
     pub name: &'static str,
-    /// What half of its runs stay below on their own account, in microseconds.
+    /// The median of its own duration, without its steps, in microseconds.
     pub micros: f64,
-    /// How many in ten thousand fail on their own account.
+    /// The number of runs out of ten thousand that fail by themselves.
     pub failures: u16,
     pub steps: &'static [Step],
 }
 
-/// How an operation is reached.
+/// How an operation is invoked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     Http,
     Rpc,
     Queue,
-    /// By itself, from time to time.
+    /// By a timer.
     Timer,
 }
 
-/// Something that an operation asks of what is not one of the shop's services.
-pub(crate) struct Outside {
+/// A call to a dependency outside of the shop's services.
+pub(crate) struct Dependency {
     pub peer: Peer,
     /// `OPERATION namespace.collection`, or an HTTP method.
     pub name: &'static str,
-    /// The statement, or the URL.
+    /// The statement or the URL.
     pub text: &'static str,
     pub micros: f64,
     pub failures: u16,
@@ -43,7 +43,7 @@ pub(crate) enum Peer {
     Http,
 }
 
-/// A part of an operation, within its process, that is worth a span.
+/// A part of an operation within its process that has a span of its own.
 pub(crate) struct Work {
     pub name: &'static str,
     pub micros: f64,
@@ -53,43 +53,44 @@ pub(crate) struct Work {
 /// One step of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Step {
-    pub what: What,
-    /// How often it's done: from, to.
+    pub action: Action,
+    /// The minimum and the maximum number of repetitions.
     pub times: (u8, u8),
-    /// In how many runs of ten thousand it's done at all.
+    /// The number of runs out of ten thousand that include the step.
     pub chance: u16,
-    /// Begins together with the step before, rather than after it; so do its repetitions.
-    pub beside: bool,
-    /// Its failure is the operation's.
+    /// Whether the step, and each of its repetitions, begins together with the previous step
+    /// instead of after it.
+    pub parallel: bool,
+    /// Whether its failure fails the operation.
     pub needed: bool,
 }
 
 #[derive(Clone, Copy)]
-pub(crate) enum What {
+pub(crate) enum Action {
     Call(&'static Operation),
     Publish(&'static Operation),
-    Ask(&'static Outside),
+    Query(&'static Dependency),
     Work(&'static Work),
 }
 
-const fn step(what: What) -> Step {
-    Step { what, times: (1, 1), chance: 10_000, beside: false, needed: true }
+const fn step(action: Action) -> Step {
+    Step { action, times: (1, 1), chance: 10_000, parallel: false, needed: true }
 }
 
 const fn call(operation: &'static Operation) -> Step {
-    step(What::Call(operation))
+    step(Action::Call(operation))
 }
 
 const fn publish(operation: &'static Operation) -> Step {
-    step(What::Publish(operation))
+    step(Action::Publish(operation))
 }
 
-const fn ask(outside: &'static Outside) -> Step {
-    step(What::Ask(outside))
+const fn query(dependency: &'static Dependency) -> Step {
+    step(Action::Query(dependency))
 }
 
 const fn work(work: &'static Work) -> Step {
-    step(What::Work(work))
+    step(Action::Work(work))
 }
 
 impl Step {
@@ -101,8 +102,8 @@ impl Step {
         Self { chance, ..self }
     }
 
-    const fn beside(self) -> Self {
-        Self { beside: true, ..self }
+    const fn parallel(self) -> Self {
+        Self { parallel: true, ..self }
     }
 
     const fn optional(self) -> Self {
@@ -110,7 +111,7 @@ impl Step {
     }
 }
 
-/// What sets off a trace, with how often it does. A few make up most of the traffic.
+/// The operations that begin a trace, with their weights. A few make up most of the traffic.
 #[rustfmt::skip] // A table.
 pub(crate) static ROOTS: &[(&Operation, u64)] = &[
     (&HEALTH, 240),
@@ -134,16 +135,16 @@ const fn page(name: &'static str, micros: f64, steps: &'static [Step]) -> Operat
 }
 
 static HEALTH: Operation = page("GET /healthz", 90.0, &[]);
-static ASSET: Operation = page("GET /static/{asset}", 400.0, &[ask(&ASSET_CACHE).chance(6000)]);
+static ASSET: Operation = page("GET /static/{asset}", 400.0, &[query(&ASSET_CACHE).chance(6000)]);
 static HOME_PAGE: Operation = page(
     "GET /",
     2_500.0,
     &[
         call(&LIST_PRODUCTS),
-        call(&GET_CART).beside().optional(),
-        call(&RECOMMEND).beside().optional(),
-        call(&GET_ADS).beside().optional(),
-        call(&CONVERT).times(1, 3).beside(),
+        call(&GET_CART).parallel().optional(),
+        call(&RECOMMEND).parallel().optional(),
+        call(&GET_ADS).parallel().optional(),
+        call(&CONVERT).times(1, 3).parallel(),
         work(&RENDER),
     ],
 );
@@ -152,17 +153,17 @@ static PRODUCT_PAGE: Operation = page(
     1_800.0,
     &[
         call(&GET_PRODUCT),
-        call(&CONVERT).beside(),
-        call(&GET_CART).beside().optional(),
+        call(&CONVERT).parallel(),
+        call(&GET_CART).parallel().optional(),
         call(&RECOMMEND).chance(7000).optional(),
-        call(&GET_ADS).beside().optional(),
+        call(&GET_ADS).parallel().optional(),
         work(&RENDER),
     ],
 );
 static SEARCH_PAGE: Operation = page(
     "GET /search",
     2_000.0,
-    &[call(&FIND), call(&CONVERT).times(0, 3).beside(), work(&RENDER)],
+    &[call(&FIND), call(&CONVERT).times(0, 3).parallel(), work(&RENDER)],
 );
 static CART_PAGE: Operation = page(
     "GET /cart",
@@ -170,7 +171,7 @@ static CART_PAGE: Operation = page(
     &[
         call(&GET_CART),
         call(&GET_PRODUCT).times(1, 5),
-        call(&CONVERT).times(1, 5).beside(),
+        call(&CONVERT).times(1, 5).parallel(),
         work(&RENDER),
     ],
 );
@@ -181,7 +182,7 @@ static CHECKOUT: Operation =
 static NEWSLETTER: Operation = page("POST /newsletter", 900.0, &[call(&SEND_EMAIL)]);
 
 static RENDER: Work = Work { name: "render", micros: 1_400.0, steps: &[] };
-static ASSET_CACHE: Outside = Outside {
+static ASSET_CACHE: Dependency = Dependency {
     peer: Peer::Redis,
     name: "GET assets.cache",
     text: "GET asset:{name}",
@@ -189,7 +190,7 @@ static ASSET_CACHE: Outside = Outside {
     failures: 1,
 };
 
-// What the pages call.
+// The services that the pages call.
 
 const fn rpc(
     service: Service,
@@ -200,21 +201,21 @@ const fn rpc(
     Operation { service, via: Via::Rpc, name, micros, failures: 100, steps }
 }
 
-const fn redis(name: &'static str, text: &'static str) -> Outside {
-    Outside { peer: Peer::Redis, name, text, micros: 300.0, failures: 6 }
+const fn redis(name: &'static str, text: &'static str) -> Dependency {
+    Dependency { peer: Peer::Redis, name, text, micros: 300.0, failures: 6 }
 }
 
-const fn postgres(name: &'static str, text: &'static str, micros: f64) -> Outside {
-    Outside { peer: Peer::Postgres, name, text, micros, failures: 15 }
+const fn postgres(name: &'static str, text: &'static str, micros: f64) -> Dependency {
+    Dependency { peer: Peer::Postgres, name, text, micros, failures: 15 }
 }
 
-static GET_CART: Operation = rpc(Cart, "shop.Cart/GetCart", 300.0, &[ask(&CART_READ)]);
+static GET_CART: Operation = rpc(Cart, "shop.Cart/GetCart", 300.0, &[query(&CART_READ)]);
 static ADD_ITEM: Operation =
-    rpc(Cart, "shop.Cart/AddItem", 400.0, &[ask(&CART_READ), ask(&CART_WRITE)]);
-static EMPTY_CART: Operation = rpc(Cart, "shop.Cart/EmptyCart", 300.0, &[ask(&CART_DROP)]);
-static CART_READ: Outside = redis("HGETALL cart.items", "HGETALL cart:{session}");
-static CART_WRITE: Outside = redis("HSET cart.items", "HSET cart:{session} ? ?");
-static CART_DROP: Outside = redis("DEL cart.items", "DEL cart:{session}");
+    rpc(Cart, "shop.Cart/AddItem", 400.0, &[query(&CART_READ), query(&CART_WRITE)]);
+static EMPTY_CART: Operation = rpc(Cart, "shop.Cart/EmptyCart", 300.0, &[query(&CART_DROP)]);
+static CART_READ: Dependency = redis("HGETALL cart.items", "HGETALL cart:{session}");
+static CART_WRITE: Dependency = redis("HSET cart.items", "HSET cart:{session} ? ?");
+static CART_DROP: Dependency = redis("DEL cart.items", "DEL cart:{session}");
 
 static SUPPORTED: Operation = rpc(Currency, "shop.Currency/GetSupportedCurrencies", 120.0, &[]);
 static CONVERT: Operation = rpc(Currency, "shop.Currency/Convert", 90.0, &[]);
@@ -223,26 +224,30 @@ static GET_PRODUCT: Operation = rpc(
     Catalogue,
     "shop.Catalogue/GetProduct",
     250.0,
-    &[ask(&PRODUCT_CACHE).optional(), ask(&PRODUCT_ROW).chance(3500)],
+    &[query(&PRODUCT_CACHE).optional(), query(&PRODUCT_ROW).chance(3500)],
 );
 static LIST_PRODUCTS: Operation = rpc(
     Catalogue,
     "shop.Catalogue/ListProducts",
     700.0,
-    &[ask(&PRODUCT_LIST), ask(&PRICE_LIST).beside(), ask(&PRODUCT_CACHE).times(0, 4).optional()],
+    &[
+        query(&PRODUCT_LIST),
+        query(&PRICE_LIST).parallel(),
+        query(&PRODUCT_CACHE).times(0, 4).optional(),
+    ],
 );
-static PRODUCT_CACHE: Outside = redis("GET catalogue.products", "GET product:{id}");
-static PRODUCT_ROW: Outside = postgres(
+static PRODUCT_CACHE: Dependency = redis("GET catalogue.products", "GET product:{id}");
+static PRODUCT_ROW: Dependency = postgres(
     "SELECT catalogue.products",
     "SELECT id, name, description, picture, price_units, price_nanos, categories FROM products WHERE id = $1",
     900.0,
 );
-static PRODUCT_LIST: Outside = postgres(
+static PRODUCT_LIST: Dependency = postgres(
     "SELECT catalogue.products",
     "SELECT id, name, picture, price_units, price_nanos FROM products WHERE visible ORDER BY rank LIMIT $1 OFFSET $2",
     2_600.0,
 );
-static PRICE_LIST: Outside = postgres(
+static PRICE_LIST: Dependency = postgres(
     "SELECT catalogue.prices",
     "SELECT product_id, amount FROM prices WHERE product_id = ANY($1)",
     1_300.0,
@@ -252,8 +257,8 @@ static FIND: Operation =
     rpc(Search, "shop.Search/Find", 900.0, &[work(&PARSE), work(&SHARD).times(2, 6), work(&RANK)]);
 static PARSE: Work = Work { name: "parse query", micros: 120.0, steps: &[] };
 static SHARD: Work =
-    Work { name: "search shard", micros: 1_100.0, steps: &[ask(&SHARD_READ).times(0, 2)] };
-static SHARD_READ: Outside = postgres(
+    Work { name: "search shard", micros: 1_100.0, steps: &[query(&SHARD_READ).times(0, 2)] };
+static SHARD_READ: Dependency = postgres(
     "SELECT search.postings",
     "SELECT term, docs FROM postings WHERE term = ANY($1)",
     1_500.0,
@@ -264,14 +269,15 @@ static RECOMMEND: Operation = rpc(
     Recommendation,
     "shop.Recommendation/ListRecommendations",
     2_200.0,
-    &[ask(&NEIGHBOURS), call(&GET_PRODUCT).times(1, 4).optional()],
+    &[query(&NEIGHBOURS), call(&GET_PRODUCT).times(1, 4).optional()],
 );
-static NEIGHBOURS: Outside =
+static NEIGHBOURS: Dependency =
     redis("ZRANGE recommendation.neighbours", "ZRANGE neighbours:{id} 0 20");
-static GET_ADS: Operation = rpc(Ad, "shop.Ad/GetAds", 500.0, &[ask(&AD_READ).chance(8000)]);
-static AD_READ: Outside = redis("SRANDMEMBER ad.campaigns", "SRANDMEMBER campaigns:{category} 3");
+static GET_ADS: Operation = rpc(Ad, "shop.Ad/GetAds", 500.0, &[query(&AD_READ).chance(8000)]);
+static AD_READ: Dependency =
+    redis("SRANDMEMBER ad.campaigns", "SRANDMEMBER campaigns:{category} 3");
 
-// The way of an order.
+// The processing of an order.
 
 static PLACE_ORDER: Operation = rpc(
     Checkout,
@@ -282,7 +288,7 @@ static PLACE_ORDER: Operation = rpc(
         call(&CHARGE),
         call(&SHIP),
         call(&EMPTY_CART).optional(),
-        call(&SEND_EMAIL).beside().optional(),
+        call(&SEND_EMAIL).parallel().optional(),
         publish(&BOOK).optional(),
     ],
 );
@@ -300,31 +306,31 @@ static CHARGE: Operation = Operation {
         Payment,
         "shop.Payment/Charge",
         1_500.0,
-        &[work(&VERIFY), ask(&GATEWAY), ask(&PAYMENT_ROW)],
+        &[work(&VERIFY), query(&GATEWAY), query(&PAYMENT_ROW)],
     )
 };
 static VERIFY: Work =
-    Work { name: "verify card", micros: 300.0, steps: &[ask(&RISK).chance(5000)] };
-static RISK: Outside = postgres(
+    Work { name: "verify card", micros: 300.0, steps: &[query(&RISK).chance(5000)] };
+static RISK: Dependency = postgres(
     "SELECT payment.risk",
     "SELECT score, reasons FROM risk WHERE card_hash = $1",
     1_000.0,
 );
-static GATEWAY: Outside = Outside {
+static GATEWAY: Dependency = Dependency {
     peer: Peer::Http,
     name: "POST",
     text: "https://gateway.example.com/v3/charges",
     micros: 90_000.0,
     failures: 60,
 };
-static PAYMENT_ROW: Outside = postgres(
+static PAYMENT_ROW: Dependency = postgres(
     "INSERT payment.transactions",
     "INSERT INTO transactions (id, amount, currency, card_hash, state) VALUES ($1, $2, $3, $4, $5)",
     1_800.0,
 );
 
-static QUOTE: Operation = rpc(Shipping, "shop.Shipping/GetQuote", 350.0, &[ask(&RATES)]);
-static RATES: Outside = postgres(
+static QUOTE: Operation = rpc(Shipping, "shop.Shipping/GetQuote", 350.0, &[query(&RATES)]);
+static RATES: Dependency = postgres(
     "SELECT shipping.rates",
     "SELECT zone, weight, price FROM rates WHERE country = $1",
     1_100.0,
@@ -333,16 +339,16 @@ static SHIP: Operation = rpc(
     Shipping,
     "shop.Shipping/ShipOrder",
     600.0,
-    &[ask(&CARRIER), ask(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)],
+    &[query(&CARRIER), query(&SHIPMENT_ROW), call(&CONVERT).times(0, 2)],
 );
-static CARRIER: Outside = Outside {
+static CARRIER: Dependency = Dependency {
     peer: Peer::Http,
     name: "PUT",
     text: "https://carrier.example.net/shipments",
     micros: 45_000.0,
     failures: 40,
 };
-static SHIPMENT_ROW: Outside = postgres(
+static SHIPMENT_ROW: Dependency = postgres(
     "INSERT shipping.shipments",
     "INSERT INTO shipments (id, order_id, address, parcels) VALUES ($1, $2, $3, $4)",
     1_500.0,
@@ -354,10 +360,10 @@ static SEND_EMAIL: Operation = Operation {
     name: "POST /send",
     micros: 1_500.0,
     failures: 20,
-    steps: &[work(&TEMPLATE), ask(&RELAY)],
+    steps: &[work(&TEMPLATE), query(&RELAY)],
 };
 static TEMPLATE: Work = Work { name: "render template", micros: 2_500.0, steps: &[] };
-static RELAY: Outside = Outside {
+static RELAY: Dependency = Dependency {
     peer: Peer::Http,
     name: "POST",
     text: "https://relay.example.org/messages",
@@ -371,25 +377,25 @@ static BOOK: Operation = Operation {
     name: "orders",
     micros: 1_200.0,
     failures: 15,
-    steps: &[ask(&LEDGER_LOCK), ask(&LEDGER_ROW).times(1, 8), ask(&LEDGER_TOTAL)],
+    steps: &[query(&LEDGER_LOCK), query(&LEDGER_ROW).times(1, 8), query(&LEDGER_TOTAL)],
 };
-static LEDGER_LOCK: Outside = postgres(
+static LEDGER_LOCK: Dependency = postgres(
     "SELECT accounting.accounts",
     "SELECT id FROM accounts WHERE id = $1 FOR UPDATE",
     800.0,
 );
-static LEDGER_ROW: Outside = postgres(
+static LEDGER_ROW: Dependency = postgres(
     "INSERT accounting.entries",
     "INSERT INTO entries (account, order_id, product_id, amount, currency) VALUES ($1, $2, $3, $4, $5)",
     900.0,
 );
-static LEDGER_TOTAL: Outside = postgres(
+static LEDGER_TOTAL: Dependency = postgres(
     "UPDATE accounting.accounts",
     "UPDATE accounts SET balance = balance + $2 WHERE id = $1",
     1_000.0,
 );
 
-// Jobs that no visitor sets off.
+// Jobs that timers start.
 
 static RECONCILE: Operation = Operation {
     service: Accounting,
@@ -398,12 +404,12 @@ static RECONCILE: Operation = Operation {
     micros: 5_000.0,
     failures: 30,
     steps: &[
-        ask(&LEDGER_SUM),
-        ask(&LEDGER_LOCK).times(4, 20),
-        ask(&LEDGER_TOTAL).times(1, 10).optional(),
+        query(&LEDGER_SUM),
+        query(&LEDGER_LOCK).times(4, 20),
+        query(&LEDGER_TOTAL).times(1, 10).optional(),
     ],
 };
-static LEDGER_SUM: Outside = postgres(
+static LEDGER_SUM: Dependency = postgres(
     "SELECT accounting.entries",
     "SELECT account, SUM(amount) FROM entries WHERE id > $1 GROUP BY account",
     60_000.0,
@@ -417,13 +423,13 @@ static REINDEX: Operation = Operation {
     failures: 10,
     steps: &[call(&LIST_PRODUCTS), work(&CATEGORY)],
 };
-/// A tree of categories, gone down: these traces nest deeper than any other.
+/// A traversal of the tree of categories: these traces nest deepest.
 static CATEGORY: Work = Work {
     name: "index category",
     micros: 900.0,
-    steps: &[ask(&POSTING_WRITE).times(0, 2), work(&CATEGORY).chance(9200)],
+    steps: &[query(&POSTING_WRITE).times(0, 2), work(&CATEGORY).chance(9200)],
 };
-static POSTING_WRITE: Outside = postgres(
+static POSTING_WRITE: Dependency = postgres(
     "INSERT search.postings",
     "INSERT INTO postings (term, docs) VALUES ($1, $2) ON CONFLICT DO UPDATE",
     1_600.0,

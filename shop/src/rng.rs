@@ -1,8 +1,9 @@
-//! Random numbers that are the same on every machine and in every year.
+//! Pseudo-random numbers that are the same on every machine and with every version.
 //!
-//! Written out rather than taken from a crate, whose sequence may change with its version: a seed
-//! in a bug report must still make the same telemetry later. Only IEEE-exact operations are used on
-//! doubles, no logarithms or powers, whose last bits differ between platforms.
+//! The generator is written out here, because the sequence of a crate's generator may change with
+//! its version, and a seed in a bug report must yield the same telemetry later. Only IEEE-exact
+//! operations are used on doubles, and no logarithms or powers, whose last bits differ between
+//! platforms.
 
 /// A SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
 /// 2014).
@@ -10,7 +11,7 @@
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// Generators with different seeds or different streams have nothing to do with each other.
+    /// Creates a generator. Generators with different seeds or different streams are independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         Self(mix(seed) ^ mix(!stream))
     }
@@ -21,23 +22,23 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number below `end`; uneven by no more than `end` in 2^64.
+    /// Returns a number below `end`. The bias is at most `end` in 2^64.
     #[inline]
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True this many times in ten thousand.
+    /// Returns true this many times in ten thousand.
     pub fn chance(&mut self, in_ten_thousand: u16) -> bool {
         self.below(10_000) < u64::from(in_ten_thousand)
     }
 
-    /// A double from 0 to 1, 1 excluded.
+    /// Returns a double from 0 to 1, 1 excluded.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -46,16 +47,16 @@ impl Rng {
         list[self.below(list.len() as u64) as usize]
     }
 
-    /// As a latency is spread: half are below `median`, most not far from it, one in a thousand
-    /// above twenty times it, none above thirty-five times it (a Pareto distribution of shape 2,
-    /// cut off).
+    /// Returns a number distributed like a latency, by a truncated Pareto distribution of shape 2:
+    /// half of the numbers are below `median`, most are near it, one in a thousand is above twenty
+    /// times it, and none is above thirty-five times it.
     pub fn long_tail(&mut self, median: f64) -> f64 {
         let rest = (1.0 - self.unit()).max(1.0 / 2500.0);
         median * std::f64::consts::FRAC_1_SQRT_2 / rest.sqrt()
     }
 }
 
-/// SplitMix64's finaliser: one to one, and 0 for 0.
+/// SplitMix64's finalizer. It is one-to-one, and maps 0 to 0.
 #[inline]
 pub(crate) fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

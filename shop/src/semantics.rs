@@ -6,11 +6,11 @@ use slipring::Value;
 use slipring::attribute::{Attributes, KeyValue};
 
 use crate::failure::Failure;
-use crate::plan::{Operation, Outside, Peer, Via};
+use crate::plan::{Dependency, Operation, Peer, Via};
 use crate::rng::Rng;
 use crate::visit::{Visit, product_id};
 
-/// Gathers attributes.
+/// Collects attributes.
 struct Gather(Vec<KeyValue>);
 
 impl Gather {
@@ -24,7 +24,7 @@ impl Gather {
     }
 }
 
-/// Of the span in which an operation runs.
+/// Returns the attributes of the callee's span of an operation.
 pub(crate) fn serving(
     operation: &Operation,
     visit: &Visit,
@@ -65,7 +65,7 @@ pub(crate) fn serving(
     gather.finish()
 }
 
-/// Of the span in which another service's operation is called.
+/// Returns the attributes of the caller's span of an operation.
 pub(crate) fn calling(
     operation: &Operation,
     visit: &Visit,
@@ -82,7 +82,7 @@ pub(crate) fn calling(
     gather.finish()
 }
 
-/// Of the span in which a message is handed to the broker.
+/// Returns the attributes of the span that publishes a message.
 pub(crate) fn publishing(operation: &Operation, visit: &Visit, rng: &mut Rng) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(8));
     called(&mut gather, operation, visit, None);
@@ -94,19 +94,19 @@ pub(crate) fn publishing(operation: &Operation, visit: &Visit, rng: &mut Rng) ->
     gather.finish()
 }
 
-/// Of the span in which something outside the shop's services is asked.
-pub(crate) fn asking(
-    outside: &Outside,
+/// Returns the attributes of the span that calls an external dependency.
+pub(crate) fn querying(
+    dependency: &Dependency,
     visit: &Visit,
     failure: Option<&Failure>,
     rng: &mut Rng,
 ) -> Attributes {
     let mut gather = Gather(Vec::with_capacity(8));
-    if outside.peer == Peer::Http {
-        let host = outside.text.split('/').nth(2).unwrap_or_default();
+    if dependency.peer == Peer::Http {
+        let host = dependency.text.split('/').nth(2).unwrap_or_default();
         gather
-            .add("http.request.method", outside.name)
-            .add("url.full", outside.text)
+            .add("http.request.method", dependency.name)
+            .add("url.full", dependency.text)
             .add("server.address", host)
             .add("server.port", 443)
             .add(
@@ -114,16 +114,16 @@ pub(crate) fn asking(
                 failure.map_or(200, |failure| i64::from(failure.http_status)),
             );
     } else {
-        let (operation, target) = outside.name.split_once(' ').unwrap_or_default();
+        let (operation, target) = dependency.name.split_once(' ').unwrap_or_default();
         let (namespace, collection) = target.split_once('.').unwrap_or_default();
         let (system, port) =
-            if outside.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
+            if dependency.peer == Peer::Redis { ("redis", 6379) } else { ("postgresql", 5432) };
         gather
             .add("db.system.name", system)
             .add("db.namespace", namespace)
             .add("db.collection.name", collection)
             .add("db.operation.name", operation)
-            .add("db.query.text", statement(outside, visit, rng))
+            .add("db.query.text", statement(dependency, visit, rng))
             .add("server.address", format!("{namespace}-{system}"))
             .add("server.port", port);
         if operation == "SELECT" {
@@ -136,7 +136,7 @@ pub(crate) fn asking(
     gather.finish()
 }
 
-/// Of a span within a process.
+/// Returns the attributes of a span within a process.
 pub(crate) fn working(visit: &Visit, rng: &mut Rng) -> Attributes {
     Attributes::from([
         ("app.product.id", Value::from(product_id(visit.product))),
@@ -146,7 +146,7 @@ pub(crate) fn working(visit: &Visit, rng: &mut Rng) -> Attributes {
     ])
 }
 
-/// What caller and callee both know of a call.
+/// Adds the attributes that the spans of both caller and callee have.
 fn called(gather: &mut Gather, operation: &Operation, visit: &Visit, failure: Option<&Failure>) {
     match operation.via {
         Via::Http => {
@@ -188,7 +188,7 @@ fn called(gather: &mut Gather, operation: &Operation, visit: &Visit, failure: Op
     }
 }
 
-/// What an operation says of the visit.
+/// Adds the attributes that describe the visit.
 fn about(gather: &mut Gather, operation: &Operation, visit: &Visit, rng: &mut Rng) {
     match operation.name {
         "GET /product/{id}" | "shop.Recommendation/ListRecommendations" => {
@@ -221,13 +221,13 @@ fn about(gather: &mut Gather, operation: &Operation, visit: &Visit, rng: &mut Rn
         }
         _ => {}
     }
-    // Somebody left the debugging of request bodies on.
+    // Debug logging of request bodies was left on.
     if operation.name.starts_with("POST") && rng.chance(300) {
         gather.add("http.request.body", body(visit, rng));
     }
 }
 
-/// A request's body, of 1 to 8 KiB.
+/// Generates a request's body, of 1 to 8 KiB.
 fn body(visit: &Visit, rng: &mut Rng) -> String {
     let bytes = rng.between(1_000, 8_000) as usize;
     let mut body = String::with_capacity(bytes + 100);
@@ -244,20 +244,20 @@ fn body(visit: &Visit, rng: &mut Rng) -> String {
     body
 }
 
-/// A statement; now and then one whose list of values nobody thought would grow to 2 to 14 KiB.
-fn statement(outside: &Outside, visit: &Visit, rng: &mut Rng) -> String {
-    if outside.peer == Peer::Postgres && rng.chance(100) {
-        let mut statement = format!("{} /* expanded */ IN (", outside.text);
+/// Generates a statement. Occasionally its list of values grows to 2 to 14 KiB.
+fn statement(dependency: &Dependency, visit: &Visit, rng: &mut Rng) -> String {
+    if dependency.peer == Peer::Postgres && rng.chance(100) {
+        let mut statement = format!("{} /* expanded */ IN (", dependency.text);
         for _ in 0..rng.between(200, 1_400) {
             let _ = write!(statement, "'P{:05}', ", rng.below(100_000));
         }
         return statement + "NULL)";
     }
-    if outside.peer == Peer::Redis {
-        return outside
+    if dependency.peer == Peer::Redis {
+        return dependency
             .text
             .replace("{id}", &product_id(rng.pick(&visit.items)))
             .replace("{session}", "?");
     }
-    outside.text.to_owned()
+    dependency.text.to_owned()
 }

@@ -19,7 +19,7 @@ pub(crate) enum Service {
     Accounting,
 }
 
-/// What is known of a service.
+/// The properties of a service.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts {
     pub name: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct Facts {
     pub language: &'static str,
     pub command: &'static [&'static str],
     pub port: u16,
-    /// How many instances of it run.
+    /// The number of its instances.
     pub instances: u64,
 }
 

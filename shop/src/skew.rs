@@ -1,20 +1,21 @@
-//! Choices of which some come far more often than others.
+//! Random choices with skewed weights.
 
 use crate::rng::Rng;
 
-/// A table to draw from in constant time: each choice holds as many cells as its share asks for,
-/// and at least one.
+/// A table to draw from in constant time. Each choice has a number of cells in proportion to its
+/// weight, and at least one.
 #[derive(Clone, Debug)]
 pub(crate) struct Skew(Box<[u16]>);
 
 impl Skew {
-    /// Choices 0 to `choices` - 1, the n-th as often as 1/n of the first (Zipf's law).
+    /// Creates a table of the choices 0 to `choices` - 1. The n-th is drawn 1/n as often as the
+    /// first (Zipf's law).
     pub fn zipf(choices: u16) -> Self {
         let weights: Vec<u64> = (1..=u64::from(choices)).map(|rank| 1_000_000 / rank).collect();
         Self::of(&weights)
     }
 
-    /// Choices 0 to `weights.len()` - 1, each as often as its weight says.
+    /// Creates a table of the choices 0 to `weights.len()` - 1 with these weights.
     pub fn of(weights: &[u64]) -> Self {
         let total: u64 = weights.iter().sum();
         let cells = (weights.len() as u64 * 16).max(1000);
@@ -29,7 +30,7 @@ impl Skew {
         self.at(rng.next() as u32)
     }
 
-    /// The choice that this random number draws.
+    /// Returns the choice that this random number draws.
     #[inline]
     pub fn at(&self, random: u32) -> u16 {
         self.0[((u64::from(random) * self.0.len() as u64) >> 32) as usize]
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_as_told_and_nothing_is_left_out() {
+    fn shares_follow_the_weights_and_every_choice_occurs() {
         let mut rng = Rng::new(3, 3);
         let zipf = Skew::zipf(1000);
         let mut counts = vec![0; 1000];

@@ -1,4 +1,4 @@
-//! What examples, benches and tests rely on.
+//! Tests the properties of the shop that examples, benches and tests rely on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -14,7 +14,7 @@ fn requests(seed: u64, count: usize) -> Vec<Request> {
 }
 
 #[test]
-fn a_seed_makes_the_same_telemetry_and_another_seed_other() {
+fn equal_seeds_yield_equal_telemetry_and_other_seeds_do_not() {
     assert_eq!(requests(11, 200), requests(11, 200));
     let (mut one, mut same) = (Shop::new(11), Shop::new(11));
     assert_eq!(one.metrics(), same.metrics());
@@ -41,12 +41,12 @@ fn the_sequence_is_the_same_on_every_machine() {
             take(value.to_bits());
         }
     }
-    // Whoever changes on purpose what the shop makes writes the new number here.
+    // After an intended change of the shop's telemetry, write the new number here.
     assert_eq!(print, 0x9c53_3f0b_bf02_9ada, "{print:#x}");
 }
 
 #[test]
-fn a_trace_hangs_together() {
+fn the_spans_of_a_trace_form_one_tree_of_calls() {
     let mut ids = HashSet::new();
     let (mut deepest, mut sizes) = (0, Vec::new());
     for request in requests(3, 5_000) {
@@ -134,7 +134,7 @@ fn endpoints_services_and_products_are_skewed() {
 }
 
 #[test]
-fn logs_belong_to_their_spans_and_severities_are_as_told() {
+fn logs_belong_to_their_spans_and_severities_have_the_documented_shares() {
     let mut logs: Vec<LogRecord> = Vec::new();
     for request in requests(6, 20_000) {
         let spans: HashMap<_, _> =

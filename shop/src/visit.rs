@@ -1,4 +1,4 @@
-//! What a trace is about: who came, and for what.
+//! The visits that traces belong to: a visitor and a purpose.
 
 use slipring::Value;
 use slipring::attribute::Attributes;
@@ -6,28 +6,28 @@ use slipring::attribute::Attributes;
 use crate::rng::Rng;
 use crate::skew::Skew;
 
-/// One visitor's doing, as far as attributes tell of it.
+/// A visit, with the data that attributes report.
 pub(crate) struct Visit {
     pub user: u64,
     pub session: u64,
-    /// The product looked at; a few are looked at most.
+    /// The viewed product. A few products get most views.
     pub product: u16,
     /// The products in the cart.
     pub items: Vec<u16>,
     pub currency: &'static str,
     pub country: &'static str,
-    /// In euros.
+    /// The total in euros.
     pub amount: f64,
     pub order: u64,
-    /// What was searched for.
+    /// The search text.
     pub words: &'static str,
     pub agent: &'static str,
 }
 
-/// How many products the shop has.
+/// The number of products in the shop.
 pub(crate) const PRODUCTS: u16 = 1000;
 
-/// A shop's memory of who comes for what.
+/// A generator of visits.
 pub(crate) struct Visits {
     products: Skew,
     orders: u64,
@@ -72,12 +72,12 @@ pub(crate) fn product_id(product: u16) -> String {
 }
 
 impl Visit {
-    /// The products in the cart, as an array of their ids.
+    /// Returns the products in the cart, as an array of their ids.
     pub fn item_ids(&self) -> Value {
         self.items.iter().map(|item| Value::from(product_id(*item))).collect::<Vec<_>>().into()
     }
 
-    /// The order as it is sent: a map with a list of maps in it.
+    /// Returns the order as it is sent: a map that contains a list of maps.
     pub fn order(&self) -> Value {
         let line = |item: &u16| {
             Attributes::from([("id", Value::from(product_id(*item))), ("quantity", 1.into())])

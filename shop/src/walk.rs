@@ -7,25 +7,24 @@ use slipring::{Source, Span, SpanId, TraceId, Value};
 use crate::failure::{Failure, UNREACHABLE};
 use crate::fleet::{Fleet, Instance, Library};
 use crate::ids::Ids;
-use crate::plan::{Operation, Outside, Peer, Step, Via, What, Work};
+use crate::plan::{Action, Dependency, Operation, Peer, Step, Via, Work};
 use crate::rng::Rng;
 use crate::semantics;
 use crate::service::Service;
 use crate::visit::Visit;
 
-/// From this many spans on, a trace begins no further steps. A step under way opens two more at
-/// most.
-const ENOUGH: usize = 98;
-/// How often a call is tried.
-const TRIES: u8 = 3;
+/// A trace with this many spans begins no further steps. A step in progress opens at most two more.
+const MAX_SPANS: usize = 98;
+/// The maximum number of attempts of a call.
+const MAX_ATTEMPTS: u8 = 3;
 
 // Bits of `Span::flags`.
 const SAMPLED: u32 = 0x001;
-/// It's known whether the parent is remote.
+/// Says that `REMOTE` is meaningful: whether the parent is remote is known.
 const KNOWN: u32 = 0x100;
 const REMOTE: u32 = 0x200;
 
-/// One trace in the making.
+/// A trace that is being generated.
 pub(crate) struct Walk<'a> {
     fleet: &'a Fleet,
     ids: &'a mut Ids,
@@ -39,14 +38,14 @@ pub(crate) struct Walk<'a> {
     opened: usize,
 }
 
-/// A span that has not ended.
+/// An open span.
 struct Open<'a> {
     instance: &'a Instance,
     span: Draft<'a>,
     events: Vec<SpanEvent>,
 }
 
-/// What is known of a span before it ends.
+/// The fields of a span that are known before it ends.
 struct Draft<'a> {
     source: &'a Source,
     span_id: SpanId,
@@ -59,12 +58,12 @@ struct Draft<'a> {
     links: Vec<SpanLink>,
 }
 
-/// How a step went.
+/// The outcome of a step.
 struct Done {
     end: u64,
     failure: Option<&'static Failure>,
-    /// Whether the caller should try again.
-    again: bool,
+    /// Whether the caller should retry.
+    retryable: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -76,7 +75,7 @@ impl<'a> Walk<'a> {
         trouble: Option<Service>,
     ) -> Self {
         let trace_id = ids.trace();
-        // Some visitors come through a partner, whose mark travels along.
+        // Some visitors come through a partner, whose trace state is propagated.
         let trace_state =
             if rng.chance(500) { "partner=t61rcWkgMzE,shop=00f067aa0ba902b7" } else { "" };
         Self {
@@ -92,14 +91,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The spans of a trace that this operation sets off now, in the order in which they end.
+    /// Generates the trace of this operation, which begins now. Returns its spans in the order in
+    /// which they end.
     pub fn run(mut self, root: &'static Operation, now: u64) -> Vec<Span> {
         self.serve(root, now, None);
         self.spans.sort_by_key(Span::end_unix_nanos);
         self.spans
     }
 
-    /// The callee's side of an operation.
+    /// Runs the callee's side of an operation.
     fn serve(&mut self, operation: &'static Operation, at: u64, parent: Option<SpanId>) -> Done {
         let instance = self.fleet.pick(operation.service, self.rng);
         let kind = match operation.via {
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         if done.failure.is_none() && self.fails(operation) {
             let failure = Failure::of(operation, self.rng);
             open.events.push(failure.event(operation.service, done.end, self.rng));
-            done = Done { failure: Some(failure), again: failure.passing, ..done };
+            done = Done { failure: Some(failure), retryable: failure.transient, ..done };
         }
         done.end += own / 2;
         open.span.name =
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
         self.rng.chance(if in_trouble { 1_500 } else { operation.failures })
     }
 
-    /// One step after the other, or beside it, until one fails that is needed.
+    /// Runs the steps, one after the other or in parallel, until a required one fails.
     fn steps(&mut self, steps: &'static [Step], open: &mut Open<'a>, at: u64) -> Done {
         let (mut began, mut end) = (at, at);
         for step in steps {
@@ -140,13 +140,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             for _ in 0..self.rng.between(step.times.0.into(), step.times.1.into()) {
-                if self.opened >= ENOUGH {
+                if self.opened >= MAX_SPANS {
                     break;
                 }
-                if !step.beside {
+                if !step.parallel {
                     began = end;
                 }
-                let done = self.step(step.what, open, began);
+                let done = self.step(step.action, open, began);
                 end = end.max(done.end);
                 match done.failure {
                     Some(_) if step.needed => return Done { end, ..done },
@@ -155,27 +155,28 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Done { end, failure: None, again: false }
+        Done { end, failure: None, retryable: false }
     }
 
-    fn step(&mut self, what: What, open: &Open<'a>, at: u64) -> Done {
-        match what {
-            What::Call(operation) => self.call(operation, open, at),
-            What::Publish(operation) => self.publish(operation, open, at),
-            What::Ask(outside) => self.ask(outside, open, at),
-            What::Work(work) => self.work(work, open, at),
+    fn step(&mut self, action: Action, open: &Open<'a>, at: u64) -> Done {
+        match action {
+            Action::Call(operation) => self.call(operation, open, at),
+            Action::Publish(operation) => self.publish(operation, open, at),
+            Action::Query(dependency) => self.query(dependency, open, at),
+            Action::Work(work) => self.work(work, open, at),
         }
     }
 
-    /// The caller's side of an operation: a span for each try, each linked to the one before.
+    /// Runs the caller's side of an operation, with a span for each attempt, each linked to the
+    /// previous one.
     fn call(&mut self, operation: &'static Operation, caller: &Open<'a>, mut at: u64) -> Done {
         let mut before = None;
-        for attempt in 1..=TRIES {
+        for attempt in 1..=MAX_ATTEMPTS {
             let mut open = self.open_in(caller, library(operation.via), SpanKind::Client, at);
             let wire = self.nanos(120.0);
             let mut done = if self.trouble == Some(operation.service) && self.rng.chance(400) {
                 open.events.push(UNREACHABLE.event(caller.instance.service, at + wire, self.rng));
-                Done { end: at + wire, failure: Some(&UNREACHABLE), again: true }
+                Done { end: at + wire, failure: Some(&UNREACHABLE), retryable: true }
             } else {
                 self.serve(operation, at + wire, Some(open.span.span_id))
             };
@@ -186,41 +187,45 @@ impl<'a> Walk<'a> {
             open.span.links = before.map(|before| self.link(before, "retry")).into_iter().collect();
             before = Some(open.span.span_id);
             self.close(open, &done);
-            if !done.again || attempt == TRIES || self.opened >= ENOUGH {
-                // Who called the caller does not try again what was tried enough here.
-                return Done { again: false, ..done };
+            if !done.retryable || attempt == MAX_ATTEMPTS || self.opened >= MAX_SPANS {
+                // The caller's own caller does not retry a call that was retried here.
+                return Done { retryable: false, ..done };
             }
             at = done.end + self.nanos(5_000.0 * f64::from(attempt));
         }
         unreachable!("the last try returns")
     }
 
-    /// Hands a message to the broker; whoever takes it does so later, and nobody waits.
+    /// Publishes a message to the broker. The consumer processes it later, and the producer does
+    /// not wait.
     fn publish(&mut self, operation: &'static Operation, caller: &Open<'a>, at: u64) -> Done {
         let mut open = self.open_in(caller, Library::Messaging, SpanKind::Producer, at);
         open.span.name = "send orders";
         open.span.attributes = semantics::publishing(operation, &self.visit, self.rng);
         let producer = open.span.span_id;
-        let done = Done { end: at + self.nanos(700.0), failure: None, again: false };
+        let done = Done { end: at + self.nanos(700.0), failure: None, retryable: false };
         self.close(open, &done);
         let lag = self.nanos(8_000.0);
         self.serve(operation, done.end + lag, Some(producer));
         done
     }
 
-    /// Asks a database, a cache, or somebody else's service.
-    fn ask(&mut self, outside: &'static Outside, caller: &Open<'a>, at: u64) -> Done {
-        let library = if outside.peer == Peer::Http { Library::Http } else { Library::Database };
+    /// Calls a database, a cache, or an external service.
+    fn query(&mut self, dependency: &'static Dependency, caller: &Open<'a>, at: u64) -> Done {
+        let library = if dependency.peer == Peer::Http { Library::Http } else { Library::Database };
         let mut open = self.open_in(caller, library, SpanKind::Client, at);
-        let end = at + self.nanos(outside.micros);
-        let failure =
-            self.rng.chance(outside.failures).then(|| Failure::outside(outside, self.rng));
+        let end = at + self.nanos(dependency.micros);
+        let failure = self
+            .rng
+            .chance(dependency.failures)
+            .then(|| Failure::of_dependency(dependency, self.rng));
         if let Some(failure) = failure {
             open.events.push(failure.event(caller.instance.service, end, self.rng));
         }
-        open.span.name = outside.name;
-        open.span.attributes = semantics::asking(outside, &self.visit, failure, self.rng);
-        let done = Done { end, failure, again: failure.is_some_and(|failure| failure.passing) };
+        open.span.name = dependency.name;
+        open.span.attributes = semantics::querying(dependency, &self.visit, failure, self.rng);
+        let done =
+            Done { end, failure, retryable: failure.is_some_and(|failure| failure.transient) };
         self.close(open, &done);
         done
     }
@@ -278,7 +283,7 @@ impl<'a> Walk<'a> {
             None if span.parent_span_id.is_none() && self.rng.chance(1_000) => (StatusCode::Ok, ""),
             None => (StatusCode::Unset, ""),
         };
-        // Some of the libraries keep few attributes, and say how many they left out.
+        // Some libraries limit the number of attributes, and count those that they dropped.
         let dropped = if self.rng.chance(50) { 2 } else { 0 };
         let ended = Span::builder()
             .source(span.source)
@@ -324,7 +329,7 @@ fn library(via: Via) -> Library {
     }
 }
 
-/// The event of having gone on without something that is not needed.
+/// Returns the event that records that an optional step failed.
 fn without(failure: &Failure, time: u64) -> SpanEvent {
     let attributes =
         [("error.type", Value::from(failure.kind)), ("app.fallback", "default".into())];

@@ -27,7 +27,7 @@ use std::time::Instant;
 /// let news = logs.query().since(&bookmark).collect()?;
 /// assert_eq!(news.len(), 1);
 /// assert_eq!(news.report.missed, 0);
-/// let bookmark = news.report.bookmark.expect("a query from a bookmark on gives the next one");
+/// let bookmark = news.report.bookmark.expect("a query since a bookmark returns the next one");
 /// assert!(logs.query().since(&bookmark).collect()?.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,4 +1,4 @@
-//! What a store's builder was told, and the numbers that follow from it.
+//! A store's settings, and the numbers that follow from them.
 
 use crate::engine::tuning::{MAX_RUN, MOST_SHARDS, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER};
 use crate::error::BuildError;
@@ -41,7 +41,7 @@ impl<T> std::fmt::Debug for ClassPredicate<T> {
     }
 }
 
-/// The settings of a store, as its builder was told them.
+/// The settings of a store, as given to its builder.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings<T> {
     pub(crate) capacity: usize,

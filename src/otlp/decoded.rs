@@ -10,7 +10,7 @@ use prost::Message;
 /// Decodes bytes that were checked on arrival, or that a builder wrote.
 fn decode<M: Message + Default>(bytes: &[u8]) -> M {
     M::decode(bytes).unwrap_or_else(|error| {
-        debug_assert!(false, "what was checked is no message: {error}");
+        debug_assert!(false, "checked bytes cannot be decoded: {error}");
         M::default()
     })
 }

@@ -35,25 +35,25 @@ pub(super) fn elements(
 }
 
 fn other_type(number: u32) -> String {
-    format!("field {number} has another wire type than the protocol's")
+    format!("field {number} has the wrong wire type: OTLP defines it with another")
 }
 
 /// Encodes a message that encloses records, without the records (field 2).
 fn enclose(
     draft: &mut Draft,
-    of: &[u8],
+    message: &[u8],
     reading: &Reading<'_>,
     what: &Enclosing,
 ) -> Result<Envelope, String> {
     draft.clear();
     let (mut last, mut last_url) = (usize::MAX, usize::MAX);
-    let (mut messages, mut several) = (0, Vec::new());
-    for element in elements(of, 3) {
+    let (mut messages, mut merged) = (0, Vec::new());
+    for element in elements(message, 3) {
         let element = element?;
         match element.number {
             1 => (last, messages) = (element.start, messages + 1),
             3 if std::str::from_utf8(element.raw.bytes()).is_err() => {
-                return Err("schemaUrl is no UTF-8".to_owned());
+                return Err("schemaUrl is not valid UTF-8".to_owned());
             }
             3 => last_url = element.start,
             _ => {}
@@ -62,7 +62,7 @@ fn enclose(
     let mut envelope = Envelope::default();
     let mut start = 0;
     let mut seen = false;
-    for element in elements(of, 3) {
+    for element in elements(message, 3) {
         let element = element?;
         let bytes = element.raw.bytes();
         match element.number {
@@ -72,26 +72,26 @@ fn enclose(
                 start = draft.bytes.len();
             }
             // Several messages are merged by concatenating their fields.
-            1 if messages > 1 => several.extend_from_slice(bytes),
+            1 if messages > 1 => merged.extend_from_slice(bytes),
             _ => {}
         }
         match element.number {
             1 if element.start == last => {
-                let bytes = if messages > 1 { &several } else { bytes };
+                let bytes = if messages > 1 { &merged } else { bytes };
                 reading
-                    .check("it", bytes.len())
+                    .check("the message", bytes.len())
                     .map_err(|wrong| format!("{}: {wrong}", what.name))?;
-                envelope.message = message(draft, bytes, what)
+                envelope.message = append_message(draft, bytes, what)
                     .map_err(|wrong| format!("{}: {wrong}", what.name))?;
             }
             3 if element.start == last_url => {
                 reading.check("schemaUrl", bytes.len())?;
-                let field = draft.part(&of[element.start..element.end]);
+                let field = draft.part(&message[element.start..element.end]);
                 envelope.schema_url =
                     draft.within(field, element.end - element.start - bytes.len(), bytes.len());
             }
             1..=3 => {}
-            _ => drop(draft.part(&of[element.start..element.end])),
+            _ => drop(draft.part(&message[element.start..element.end])),
         }
     }
     if seen {
@@ -103,7 +103,7 @@ fn enclose(
 }
 
 /// Appends a resource or a scope as field 1, and returns the range of the message itself.
-fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, String> {
+fn append_message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, String> {
     let written;
     let bytes = match check(what.schema, bytes, |_| ()).map_err(|wrong| wrong.to_string())? {
         Checked::Regular => bytes,
@@ -119,11 +119,11 @@ fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, St
 /// Creates the source for a `ResourceSpans`, or for its counterpart in other signals.
 pub(super) fn resource(
     draft: &mut Draft,
-    of: &[u8],
+    message: &[u8],
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "resource", schema: &schema::RESOURCE };
-    let envelope = enclose(draft, of, reading, &what)?;
+    let envelope = enclose(draft, message, reading, &what)?;
     Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
@@ -132,11 +132,11 @@ pub(super) fn resource(
 pub(super) fn scope(
     draft: &mut Draft,
     resource: &Source,
-    of: &[u8],
+    message: &[u8],
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
-    let envelope = enclose(draft, of, reading, &what)?;
+    let envelope = enclose(draft, message, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
 }
 
@@ -199,7 +199,7 @@ pub(super) fn metric(
 ) -> Result<Source, String> {
     reading.check("metric", metric.len() - data.len())?;
     draft.clear();
-    let (mut before, mut described, mut divided) = (None, false, false);
+    let (mut before, mut has_metadata, mut metadata_is_split) = (None, false, false);
     let mut start = 0;
     for element in elements(metric, 3) {
         let element = element?;
@@ -211,8 +211,8 @@ pub(super) fn metric(
             continue;
         }
         if element.number == 12 {
-            divided |= before.is_some() && described;
-            described |= before.is_none();
+            metadata_is_split |= before.is_some() && has_metadata;
+            has_metadata |= before.is_none();
         }
         draft.part(&metric[element.start..element.end]);
     }
@@ -221,7 +221,7 @@ pub(super) fn metric(
     let (mut before, mut after) = (before.unwrap_or_default(), draft.since(start));
     // The accessor of the metadata reads one side of the data only, so metadata on both sides is
     // moved behind the data.
-    if checked == Checked::Irregular || divided {
+    if checked == Checked::Irregular || metadata_is_split {
         let written = regular(&schema::METRIC, &draft.bytes);
         draft.clear();
         for metadata in [false, true] {

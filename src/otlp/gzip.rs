@@ -12,7 +12,7 @@ pub enum GunzipError {
     #[error("this is no gzip, or damaged: {0}")]
     Damaged(String),
     /// The output would take more bytes than allowed.
-    #[error("unpacked, this takes more than {most} bytes; send smaller batches")]
+    #[error("decompressed, the data takes more than {most} bytes; send smaller batches")]
     TooLarge {
         /// The number of bytes that were allowed.
         most: usize,
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_packed_comes_back_within_bounds() {
+    fn gunzip_restores_the_data_within_the_bound() {
         let (one, other) = (packed(b"one"), packed(b"other"));
         assert_eq!(gunzip(&one, 3).unwrap(), b"one");
         assert_eq!(gunzip(&[one.clone(), other].concat(), 100).unwrap(), b"oneother");

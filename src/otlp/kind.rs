@@ -46,7 +46,7 @@ impl Kind {
 
 /// An error from reading a request of which nothing can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("this is no OTLP request in {}: {what}", match .encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
+#[error("this is not an OTLP request in {}: {what}", match .encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
 #[non_exhaustive]
 pub struct OtlpError {
     /// The encoding that was expected.

@@ -5,17 +5,18 @@
 
 use super::drafts::{self, data_of, elements};
 use super::kind::Kind;
-use super::lies::Lies;
 use super::reading::Reading;
+use super::record_bytes::RecordBytes;
 use crate::signal::body;
 use crate::signal::draft::Draft;
 use crate::signal::source::Source;
 use crate::wire::{Elements, Raw};
 
 /// Iterates over the messages in the fields of this number, up to the first damaged field.
-fn messages(of: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    let elements =
-        elements(of, number).map_while(Result::ok).filter(move |element| element.number == number);
+fn messages(container: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    let elements = elements(container, number)
+        .map_while(Result::ok)
+        .filter(move |element| element.number == number);
     elements.map(|element| element.raw.bytes())
 }
 
@@ -67,12 +68,12 @@ pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Res
 
 fn read_resource(
     kind: Kind,
-    of: &[u8],
+    container: &[u8],
     draft: &mut Draft,
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
-    let resource = drafts::resource(draft, of, reading)?;
-    for scope in messages(of, 2) {
+    let resource = drafts::resource(draft, container, reading)?;
+    for scope in messages(container, 2) {
         if let Err(wrong) = read_scope(kind, scope, &resource, draft, reading) {
             reading.reject(records_in_scope(kind, scope), &wrong);
         }
@@ -82,16 +83,16 @@ fn read_resource(
 
 fn read_scope(
     kind: Kind,
-    of: &[u8],
+    container: &[u8],
     resource: &Source,
     draft: &mut Draft,
     reading: &mut Reading<'_>,
 ) -> Result<(), String> {
-    let source = drafts::scope(draft, resource, of, reading)?;
-    for record in messages(of, 2) {
+    let source = drafts::scope(draft, resource, container, reading)?;
+    for record in messages(container, 2) {
         let read = match kind {
             Kind::Metrics => read_metric(record, &source, draft, reading),
-            _ => reading.record(kind, Lies::InRequest(record), &source),
+            _ => reading.record(kind, RecordBytes::InRequest(record), &source),
         };
         if let Err(wrong) = read {
             reading.reject(records_in(kind, record), &wrong);
@@ -113,7 +114,7 @@ fn read_metric(
     };
     let source = drafts::metric(draft, record, (data.tag, &data.merged()), origin, reading)?;
     for point in data.pieces().flat_map(points_in) {
-        if let Err(wrong) = reading.point(data.tag, Lies::InRequest(point), &source) {
+        if let Err(wrong) = reading.point(data.tag, RecordBytes::InRequest(point), &source) {
             reading.reject(1, &wrong);
         }
     }

@@ -96,5 +96,7 @@ pub(crate) fn read_json(
 }
 
 fn is_countable(body: &[u8]) -> Result<(), String> {
-    u32::try_from(body.len()).map(|_| ()).map_err(|_| "it has 4 GiB or more".to_owned())
+    u32::try_from(body.len())
+        .map(|_| ())
+        .map_err(|_| "the body has 4 GiB or more; send smaller batches".to_owned())
 }

@@ -3,7 +3,7 @@
 
 use super::kind::Kind;
 use super::known::Known;
-use super::lies::Lies;
+use super::record_bytes::RecordBytes;
 use super::records::{self, Record};
 use super::rejected::Rejected;
 use super::request::Request;
@@ -122,18 +122,18 @@ impl<'a> Reading<'a> {
     pub(super) fn record(
         &mut self,
         kind: Kind,
-        lies: Lies<'_>,
+        record: RecordBytes<'_>,
         source: &Source,
     ) -> Result<(), String> {
-        self.check("it", lies.bytes().len())?;
+        self.check("the record", record.bytes().len())?;
         match kind {
-            Kind::Traces => records::span(lies, |head, lies| {
-                note(&mut self.spans, &self.body, head, lies, source)
+            Kind::Traces => records::span(record, |head, record| {
+                note(&mut self.spans, &self.body, head, record, source)
             })?,
-            Kind::Logs => records::log(lies, |head, lies| {
-                note(&mut self.logs, &self.body, head, lies, source)
+            Kind::Logs => records::log(record, |head, record| {
+                note(&mut self.logs, &self.body, head, record, source)
             })?,
-            Kind::Metrics => unreachable!("points are taken one by one"),
+            Kind::Metrics => unreachable!("points are read one by one with `point`"),
         }
         self.deliver_if_many();
         Ok(())
@@ -143,12 +143,12 @@ impl<'a> Reading<'a> {
     pub(super) fn point(
         &mut self,
         tag: u32,
-        lies: Lies<'_>,
+        record: RecordBytes<'_>,
         source: &Source,
     ) -> Result<(), String> {
-        self.check("it", lies.bytes().len())?;
-        records::point(tag, lies, |head, lies| {
-            note(&mut self.points, &self.body, head, lies, source)
+        self.check("the record", record.bytes().len())?;
+        records::point(tag, record, |head, record| {
+            note(&mut self.points, &self.body, head, record, source)
         })?;
         self.deliver_if_many();
         Ok(())
@@ -184,7 +184,7 @@ fn note<T: Record>(
     window: &mut Window<T>,
     body: &Bytes,
     head: T::Head,
-    lies: Lies<'_>,
+    record: RecordBytes<'_>,
     source: &Source,
 ) {
     if window.notes.is_empty() {
@@ -195,14 +195,14 @@ fn note<T: Record>(
     if !window.sources.last().is_some_and(|last| last.same(source)) {
         window.sources.push(source.clone());
     }
-    let (start, in_request) = match lies {
-        Lies::InRequest(bytes) => (bytes.as_ptr() as usize - body.as_ptr() as usize, true),
-        Lies::Elsewhere(bytes) => {
+    let (start, in_request) = match record {
+        RecordBytes::InRequest(bytes) => (bytes.as_ptr() as usize - body.as_ptr() as usize, true),
+        RecordBytes::Elsewhere(bytes) => {
             window.written.extend_from_slice(bytes);
             (window.written.len() - bytes.len(), false)
         }
     };
-    let length = lies.bytes().len();
+    let length = record.bytes().len();
     window.bytes += length;
     let at =
         At { number: window.sources.len() as u32 - 1, start: start as u32, length: length as u32 };
@@ -233,7 +233,7 @@ impl<T: Record> Window<T> {
                 .map(|(head, note)| T::of(head, body.clone(), note.at))
                 .collect();
         }
-        let lies = |note: &Note| {
+        let bytes_of = |note: &Note| {
             let from: &[u8] = if note.in_request { request } else { &written };
             &from[note.at.start as usize..][..note.at.length as usize]
         };
@@ -241,8 +241,10 @@ impl<T: Record> Window<T> {
         let mut rest = &notes[..];
         while !rest.is_empty() {
             let (mut count, mut bytes) = (0, 0);
-            while count < rest.len() && (count == 0 || bytes + lies(&rest[count].1).len() <= LONG) {
-                bytes += lies(&rest[count].1).len();
+            while count < rest.len()
+                && (count == 0 || bytes + bytes_of(&rest[count].1).len() <= LONG)
+            {
+                bytes += bytes_of(&rest[count].1).len();
                 count += 1;
             }
             let (piece, others) = rest.split_at(count);
@@ -250,7 +252,7 @@ impl<T: Record> Window<T> {
             if count < FEW {
                 records.extend(piece.iter().map(|(head, note)| {
                     let (body, at) =
-                        body::keep(T::OF, lies(note), &sources[note.at.number as usize]);
+                        body::keep(T::KIND, bytes_of(note), &sources[note.at.number as usize]);
                     T::of(*head, body, at)
                 }));
                 continue;
@@ -258,7 +260,7 @@ impl<T: Record> Window<T> {
             let numbers = piece[0].1.at.number..=piece[count - 1].1.at.number;
             let of_piece = &sources[*numbers.start() as usize..=*numbers.end() as usize];
             let mut copied = Vec::with_capacity(bytes);
-            piece.iter().for_each(|(_, note)| copied.extend_from_slice(lies(note)));
+            piece.iter().for_each(|(_, note)| copied.extend_from_slice(bytes_of(note)));
             let body = Body::whole(copied.into(), of_piece.into(), bytes);
             let mut start = 0;
             records.extend(piece.iter().map(|(head, note)| {

@@ -4,8 +4,8 @@
 //! record (see [`wire`](crate::wire)) is rewritten, so that our readers and others decode it to the
 //! same content.
 
-use super::lies::Lies;
-use crate::signal::body::{At, Body, Of};
+use super::record_bytes::RecordBytes;
+use crate::signal::body::{At, Body, RecordKind};
 use crate::signal::metric_point::Shape;
 use crate::signal::{self, LogRecord, MetricPoint, Shared, Signal, Span};
 use crate::wire::schema::{self, Schema};
@@ -16,7 +16,7 @@ use std::cell::Cell;
 pub(super) trait Record: Signal {
     /// The frequently read fields.
     type Head: Copy;
-    const OF: Of;
+    const KIND: RecordKind;
 
     fn of(head: Self::Head, body: Shared<Body>, at: At) -> Self;
 }
@@ -24,7 +24,7 @@ pub(super) trait Record: Signal {
 macro_rules! record {
     ($record:ident, $module:ident, $of:ident) => {
         impl Record for $record {
-            const OF: Of = Of::$of;
+            const KIND: RecordKind = RecordKind::$of;
             type Head = signal::$module::Head;
 
             fn of(head: Self::Head, body: Shared<Body>, at: At) -> Self {
@@ -43,22 +43,22 @@ record!(MetricPoint, metric_point, Points);
 #[inline(always)]
 fn checked<H: Copy>(
     schema: &'static Schema,
-    lies: Lies<'_>,
+    record: RecordBytes<'_>,
     head: H,
     see: impl Fn(&mut H, Field<'_>),
-    take: impl FnOnce(H, Lies<'_>) -> Result<(), String>,
+    take: impl FnOnce(H, RecordBytes<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut found = head;
-    match check(schema, lies.bytes(), |field| see(&mut found, field))
+    match check(schema, record.bytes(), |field| see(&mut found, field))
         .map_err(|wrong| wrong.to_string())?
     {
-        Checked::Regular => take(found, lies),
+        Checked::Regular => take(found, record),
         Checked::Irregular => {
-            let written = regular(schema, lies.bytes());
+            let written = regular(schema, record.bytes());
             let mut found = head;
             check(schema, &written, |field| see(&mut found, field))
                 .map_err(|wrong| wrong.to_string())?;
-            take(found, Lies::Elsewhere(&written))
+            take(found, RecordBytes::Elsewhere(&written))
         }
     }
 }
@@ -86,8 +86,8 @@ fn wrong_ids(span: &[u8]) -> Result<(), String> {
 }
 
 pub(super) fn span(
-    lies: Lies<'_>,
-    take: impl FnOnce(signal::span::Head, Lies<'_>),
+    record: RecordBytes<'_>,
+    take: impl FnOnce(signal::span::Head, RecordBytes<'_>),
 ) -> Result<(), String> {
     let parent_is_sound = Cell::new(true);
     let see = |head: &mut signal::span::Head, field: Field<'_>| {
@@ -96,30 +96,30 @@ pub(super) fn span(
         }
         head.see(field);
     };
-    checked(&schema::SPAN, lies, signal::span::Head::default(), see, |head, lies| {
+    checked(&schema::SPAN, record, signal::span::Head::default(), see, |head, record| {
         if !head.has_ids() || !parent_is_sound.get() {
-            wrong_ids(lies.bytes())?;
+            wrong_ids(record.bytes())?;
         }
-        take(head, lies);
+        take(head, record);
         Ok(())
     })
 }
 
 pub(super) fn log(
-    lies: Lies<'_>,
-    take: impl FnOnce(signal::log::Head, Lies<'_>),
+    record: RecordBytes<'_>,
+    take: impl FnOnce(signal::log::Head, RecordBytes<'_>),
 ) -> Result<(), String> {
     let see = |head: &mut signal::log::Head, field: Field<'_>| head.see(field);
-    checked(&schema::LOG, lies, signal::log::Head::default(), see, |head, lies| {
-        take(head, lies);
+    checked(&schema::LOG, record, signal::log::Head::default(), see, |head, record| {
+        take(head, record);
         Ok(())
     })
 }
 
 pub(super) fn point(
     tag: u32,
-    lies: Lies<'_>,
-    take: impl FnOnce(signal::metric_point::Head, Lies<'_>),
+    record: RecordBytes<'_>,
+    take: impl FnOnce(signal::metric_point::Head, RecordBytes<'_>),
 ) -> Result<(), String> {
     let shape = Shape::of(tag);
     let schema = match shape {
@@ -129,8 +129,8 @@ pub(super) fn point(
         Shape::Summary => &schema::SUMMARY,
     };
     let see = |head: &mut signal::metric_point::Head, field: Field<'_>| head.see(field);
-    checked(schema, lies, signal::metric_point::Head::of(shape), see, |head, lies| {
-        take(head, lies);
+    checked(schema, record, signal::metric_point::Head::of(shape), see, |head, record| {
+        take(head, record);
         Ok(())
     })
 }

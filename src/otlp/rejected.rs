@@ -69,9 +69,9 @@ impl Rejected {
 
     /// Adds the records rejected elsewhere.
     pub fn merge(&mut self, other: &Self) {
-        let told: u64 = other.reasons().map(|(_, records)| records).sum();
+        let listed: u64 = other.reasons().map(|(_, records)| records).sum();
         other.reasons().for_each(|(reason, records)| self.add(records, reason));
-        self.records += other.records - told;
+        self.records += other.records - listed;
     }
 
     pub(crate) fn add(&mut self, records: u64, reason: &str) {
@@ -129,9 +129,9 @@ impl fmt::Display for Rejected {
                 write!(f, " ({records})")?;
             }
         }
-        let told: u64 = self.reasons.iter().map(|(_, records)| records).sum();
-        if told < self.records {
-            write!(f, "; and others ({})", self.records - told)
+        let listed: u64 = self.reasons.iter().map(|(_, records)| records).sum();
+        if listed < self.records {
+            write!(f, "; and others ({})", self.records - listed)
         } else {
             Ok(())
         }

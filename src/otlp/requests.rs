@@ -63,7 +63,7 @@ pub fn write<'a, T: Exported>(
 /// Returns the bytes before and after the scopes or records that this part encloses.
 fn around(part: &Source) -> (&[u8], &[u8]) {
     let envelope = match part.layout() {
-        Layout::Resource { of, .. } | Layout::Scope(of) => *of,
+        Layout::Resource { envelope, .. } | Layout::Scope(envelope) => *envelope,
         Layout::Metric(_) => Envelope::default(),
     };
     (part.at(envelope.before), part.at(envelope.after))
@@ -127,14 +127,17 @@ fn protobuf<T: Exported>(records: &[&T]) -> Vec<u8> {
 }
 
 fn in_json<T: Exported>(records: &[&T]) -> serde_json::Value {
-    let of_scope = |records: &Vec<&T>| {
-        json::of_scope(&T::NAMES, records[0].source().scope(), T::json(records))
+    let scope_container = |records: &Vec<&T>| {
+        json::scope_container(&T::NAMES, records[0].source().scope(), T::json(records))
     };
-    let of_resource = |scopes: Vec<Vec<&T>>| {
+    let resource_container = |scopes: Vec<Vec<&T>>| {
         let resource = scopes[0][0].source().resource();
-        json::of_resource(&T::NAMES, resource, scopes.iter().map(of_scope).collect())
+        json::resource_container(&T::NAMES, resource, scopes.iter().map(scope_container).collect())
     };
-    json::request(&T::NAMES, by_resource_and_scope(records).into_iter().map(of_resource).collect())
+    json::request(
+        &T::NAMES,
+        by_resource_and_scope(records).into_iter().map(resource_container).collect(),
+    )
 }
 
 fn write_plainly<T: Exported>(

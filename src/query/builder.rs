@@ -3,14 +3,14 @@
 use super::execute::{Each, Execution, Visitor};
 use super::filter::{Attributed, Level};
 use super::matching::Match;
-use super::plan::{KeyPredicate, Plan};
+use super::plan::{KeyPredicate, Plan, inclusive};
 use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
-use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
+use std::ops::{Range, RangeBounds};
 
 /// A query over a store: conditions that a record must all meet, an order, and a limit.
 ///
@@ -474,30 +474,3 @@ fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> Q
     let index = T::INDEXES.as_ref()[index];
     QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead: expected }
 }
-
-/// Converts a range to an inclusive one. An empty range is valid; one that ends before it starts is
-/// an error.
-fn inclusive(
-    what: &'static str,
-    range: &impl RangeBounds<u64>,
-) -> Result<RangeInclusive<u64>, QueryError> {
-    let (start, starts_after) = match range.start_bound() {
-        Bound::Unbounded => (0, false),
-        Bound::Included(&start) => (start, false),
-        Bound::Excluded(&start) => (start, true),
-    };
-    let (end, ends_before) = match range.end_bound() {
-        Bound::Unbounded => (u64::MAX, false),
-        Bound::Included(&end) => (end, false),
-        Bound::Excluded(&end) => (end, true),
-    };
-    if end < start {
-        return Err(QueryError::EndsBeforeStart { what, start, end });
-    }
-    let first = if starts_after { start.checked_add(1) } else { Some(start) };
-    let last = if ends_before { end.checked_sub(1) } else { Some(end) };
-    Ok(first.zip(last).map_or(EMPTY, |(first, last)| first..=last))
-}
-
-#[expect(clippy::reversed_empty_ranges, reason = "the range is empty on purpose")]
-const EMPTY: RangeInclusive<u64> = 1..=0;

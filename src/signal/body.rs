@@ -47,8 +47,8 @@ impl Body {
     /// Creates a body. `records` is the number of bytes that the records account for themselves;
     /// the rest is charged to the body.
     pub(crate) fn whole(bytes: Bytes, sources: Box<[Source]>, records: usize) -> Shared<Self> {
-        let beside = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
-        Shared::with_heap_bytes(Body::Whole { bytes, sources }, beside)
+        let overhead = bytes.len().saturating_sub(records) + size_of_val(&*sources) + COUNTERS;
+        Shared::with_heap_bytes(Body::Whole { bytes, sources }, overhead)
     }
 
     /// Creates a body that holds one record.
@@ -117,7 +117,7 @@ const SOURCES: usize = 32 << 10;
 
 /// The state with which a thread encodes records.
 #[derive(Default)]
-struct Desk {
+struct ThreadBuffers {
     /// One chunk for each kind of record. Kinds are kept apart so that a long-lived record of one
     /// kind does not retain the bytes of short-lived records of another.
     chunks: [Option<Chunk>; 3],
@@ -137,12 +137,16 @@ struct Chunk {
 }
 
 thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
+    static THREAD_BUFFERS: RefCell<ThreadBuffers> = RefCell::default();
 }
 
 /// Returns an empty buffer to write into, from the thread's spare buffers if there is one.
 pub(crate) fn borrow_buffer() -> Vec<u8> {
-    DESK.try_with(|desk| desk.try_borrow_mut().ok()?.spare.pop()).ok().flatten().unwrap_or_default()
+    THREAD_BUFFERS
+        .try_with(|buffers| buffers.try_borrow_mut().ok()?.spare.pop())
+        .ok()
+        .flatten()
+        .unwrap_or_default()
 }
 
 /// Puts a buffer back among the thread's spare buffers, so that the next record needs no
@@ -154,18 +158,18 @@ pub(crate) fn return_buffer(mut buffer: Vec<u8>) {
     }
     buffer.clear();
     // The thread-local has already been destroyed if the thread is exiting.
-    let _ = DESK.try_with(|desk| {
-        if let Ok(mut desk) = desk.try_borrow_mut()
-            && desk.spare.len() < SPARE
+    let _ = THREAD_BUFFERS.try_with(|buffers| {
+        if let Ok(mut buffers) = buffers.try_borrow_mut()
+            && buffers.spare.len() < SPARE
         {
-            desk.spare.push(buffer);
+            buffers.spare.push(buffer);
         }
     });
 }
 
 /// The kind of record that a chunk holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Of {
+pub(crate) enum RecordKind {
     Spans,
     Logs,
     Points,
@@ -173,28 +177,34 @@ pub(crate) enum Of {
 
 /// Copies a record into this thread's chunk. A large record gets a body of its own. A chunk takes a
 /// few allocations and holds up to 128 records; none is made per record.
-pub(crate) fn keep(kind: Of, bytes: &[u8], source: &Source) -> (Shared<Body>, At) {
-    let kept = DESK.try_with(|desk| desk.try_borrow_mut().ok()?.keep(kind, bytes, source));
+pub(crate) fn keep(kind: RecordKind, bytes: &[u8], source: &Source) -> (Shared<Body>, At) {
+    let kept =
+        THREAD_BUFFERS.try_with(|buffers| buffers.try_borrow_mut().ok()?.keep(kind, bytes, source));
     kept.ok().flatten().unwrap_or_else(|| Body::alone(bytes, source))
 }
 
-impl Desk {
-    fn keep(&mut self, kind: Of, bytes: &[u8], source: &Source) -> Option<(Shared<Body>, At)> {
+impl ThreadBuffers {
+    fn keep(
+        &mut self,
+        kind: RecordKind,
+        bytes: &[u8],
+        source: &Source,
+    ) -> Option<(Shared<Body>, At)> {
         if bytes.len() > MOST / 4 {
             return None;
         }
-        let goes_on = |chunk: &Chunk| {
+        let accepts_more = |chunk: &Chunk| {
             let known = chunk.source.as_ref().is_some_and(|last| last.same(source));
             chunk.has_place() && (known || chunk.sources < SOURCES) && chunk.left() >= LEFT
         };
         if self.chunks[kind as usize]
             .as_ref()
-            .is_some_and(|chunk| goes_on(chunk) && chunk.left() < bytes.len())
+            .is_some_and(|chunk| accepts_more(chunk) && chunk.left() < bytes.len())
         {
             // The chunk stays open, because smaller records still fit.
             return None;
         }
-        if !self.chunks[kind as usize].as_ref().is_some_and(goes_on) {
+        if !self.chunks[kind as usize].as_ref().is_some_and(accepts_more) {
             let (places, room) =
                 self.chunks[kind as usize].take().map_or((PLACES, PLACES * 128), Chunk::end);
             let chunk = Chunk::new(places.min(PLACES), room.clamp(LEAST, MOST).max(bytes.len()));
@@ -221,8 +231,8 @@ impl Chunk {
         let places: Box<[OnceLock<Place>]> = (0..places).map(|_| OnceLock::new()).collect();
         // Each record accounts for its own bytes of the room. `end` adds the room left over, once
         // it is known.
-        let beside = size_of_val(&*places) + COUNTERS;
-        let body = Shared::with_heap_bytes(Body::Chunk(places), beside);
+        let overhead = size_of_val(&*places) + COUNTERS;
+        let body = Shared::with_heap_bytes(Body::Chunk(places), overhead);
         Self {
             body,
             room: BytesMut::with_capacity(room),
@@ -257,15 +267,16 @@ mod tests {
     #[test]
     fn a_chunk_is_left_when_it_is_full_and_large_records_stay_out() {
         let source = Source::new(&Resource::new([("service.name", "cart")]), &Scope::default());
-        let kept: Vec<_> =
-            (0..3 * PLACES).map(|number| keep(Of::Logs, &[number as u8; 10], &source)).collect();
+        let kept: Vec<_> = (0..3 * PLACES)
+            .map(|number| keep(RecordKind::Logs, &[number as u8; 10], &source))
+            .collect();
         for (number, (body, at)) in kept.iter().enumerate() {
             assert_eq!(body.bytes(*at), [number as u8; 10]);
             assert!(body.source(*at).same(&source));
         }
         let bodies = kept.windows(2).filter(|pair| !pair[0].0.same(&pair[1].0)).count();
         assert!((2..=4).contains(&bodies), "{bodies}");
-        let (body, at) = keep(Of::Logs, &[7; MOST], &source);
+        let (body, at) = keep(RecordKind::Logs, &[7; MOST], &source);
         assert!(matches!(*body, Body::Whole { .. }));
         assert_eq!(body.bytes(at), [7; MOST]);
     }
@@ -273,7 +284,7 @@ mod tests {
     #[test]
     fn a_chunks_source_is_charged_with_the_first_record_that_has_it() {
         let source = Source::new(&Resource::new([("service.name", "ad")]), &Scope::default());
-        let (body, at) = keep(Of::Logs, b"ab", &source);
+        let (body, at) = keep(RecordKind::Logs, b"ab", &source);
         let ledger = Ledger::default();
         Body::charge(&body, at, &ledger);
         Body::charge(&body, at, &ledger);

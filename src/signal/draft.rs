@@ -47,7 +47,7 @@ pub(crate) struct MetricParts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// A resource. `service` and `namespace` are empty if the resource does not name them.
-    Resource { of: Envelope, service: Part, namespace: Part },
+    Resource { envelope: Envelope, service: Part, namespace: Part },
     /// A scope of a resource.
     Scope(Envelope),
     /// A metric of a scope.
@@ -97,8 +97,8 @@ impl Draft {
     }
 
     /// Returns the layout of a resource, with the ranges of its service's name and namespace.
-    pub(crate) fn resource_layout(&self, of: Envelope) -> Layout {
-        let resource = self.at(of.message);
+    pub(crate) fn resource_layout(&self, envelope: Envelope) -> Layout {
+        let resource = self.at(envelope.message);
         let find = |key| match AttributesRef::of(resource, 1).get(key) {
             Some(ValueRef::Text(name)) if !name.is_empty() => {
                 // The name is borrowed from `self.bytes`, so the difference of the addresses is its
@@ -108,13 +108,17 @@ impl Draft {
             }
             _ => Part::default(),
         };
-        Layout::Resource { of, service: find("service.name"), namespace: find("service.namespace") }
+        Layout::Resource {
+            envelope,
+            service: find("service.name"),
+            namespace: find("service.namespace"),
+        }
     }
 
     /// Encodes a resource, and returns its layout.
     pub(super) fn resource(&mut self, resource: &Resource) -> Layout {
-        let of = self.envelope(|writer| resource.write(writer), resource.schema_url());
-        self.resource_layout(of)
+        let envelope = self.envelope(|writer| resource.write(writer), resource.schema_url());
+        self.resource_layout(envelope)
     }
 
     /// Encodes a scope, and returns its layout.

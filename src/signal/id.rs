@@ -40,7 +40,7 @@ pub enum ParseIdError {
         found: usize,
     },
     /// The text contains a character that is not a hexadecimal digit.
-    #[error("an id has {found:?}, which is no hexadecimal digit, as its character {position}")]
+    #[error("an id has {found:?}, which is not a hexadecimal digit, as its character {position}")]
     NotHexadecimal {
         /// The character's position in the text, counted from 0.
         position: usize,

@@ -158,7 +158,7 @@ impl Signal for LogRecord {
                 let can_be =
                     matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
                 (!can_be).then_some(
-                    "a severity: `Severity::ERROR`, or a number from 1 to 24; one that was not said is in no index",
+                    "a severity: `Severity::ERROR`, or a number from 1 to 24; records without a severity are not in this index",
                 )
             }
         }

@@ -1,6 +1,6 @@
 //! The builder of log records.
 
-use super::body::Of;
+use super::body::RecordKind;
 use super::log::{Head, LogRecord};
 use super::written::Written;
 use super::{AttributesRef, Severity, Source, SpanId, TraceId, ValueRef};
@@ -161,7 +161,7 @@ impl<'a> LogBuilder<'a> {
         writer.bytes(12, self.event_name.as_bytes());
         let mut head = Head::default();
         written.fields().for_each(|field| head.see(field));
-        let (body, at) = written.keep(Of::Logs, self.source.as_ref());
+        let (body, at) = written.keep(RecordKind::Logs, self.source.as_ref());
         LogRecord::of(head, body, at)
     }
 }

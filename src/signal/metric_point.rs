@@ -258,7 +258,7 @@ impl Signal for MetricPoint {
 
     fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
         match index {
-            0 => no_text(key, "a metric's name; those without one are in no index by name"),
+            0 => no_text(key, "a metric's name; metrics without a name are not in this index"),
             1 => no_text(key, NO_SERVICE),
             _ => {
                 let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));

@@ -1,6 +1,6 @@
 //! The builder of metric points.
 
-use super::body::Of;
+use super::body::RecordKind;
 use super::metric::MetricKind;
 use super::metric_point::{Head, MetricPoint, Shape};
 use super::point::{Buckets, Exemplar, Number, PointValue};
@@ -139,7 +139,7 @@ impl<'a> PointBuilder<'a> {
         writer.number(numbers.flags, self.flags.into());
         let mut head = Head::of(shape);
         written.fields().for_each(|field| head.see(field));
-        let (body, at) = written.keep(Of::Points, self.source.as_ref());
+        let (body, at) = written.keep(RecordKind::Points, self.source.as_ref());
         MetricPoint::of(head, body, at)
     }
 }

@@ -113,9 +113,10 @@ impl Source {
     pub fn resource(&self) -> ResourceRef<'_> {
         let group = &*self.resource_part().0;
         match group.layout {
-            Layout::Resource { of, .. } => {
-                ResourceRef { message: group.at(of.message), schema_url: group.text(of.schema_url) }
-            }
+            Layout::Resource { envelope, .. } => ResourceRef {
+                message: group.at(envelope.message),
+                schema_url: group.text(envelope.schema_url),
+            },
             _ => ResourceRef { message: &[], schema_url: "" },
         }
     }
@@ -124,9 +125,10 @@ impl Source {
     pub fn scope(&self) -> ScopeRef<'_> {
         let group = &*self.scope_part().0;
         match group.layout {
-            Layout::Scope(of) => {
-                ScopeRef { message: group.at(of.message), schema_url: group.text(of.schema_url) }
-            }
+            Layout::Scope(envelope) => ScopeRef {
+                message: group.at(envelope.message),
+                schema_url: group.text(envelope.schema_url),
+            },
             _ => ScopeRef { message: &[], schema_url: "" },
         }
     }

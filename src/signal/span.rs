@@ -230,7 +230,7 @@ impl Signal for Span {
         match index {
             0 => no_trace(key),
             1 => no_text(key, NO_SERVICE),
-            _ => no_text(key, "a span's name; those without one are in no index by name"),
+            _ => no_text(key, "a span's name; spans without a name are not in this index"),
         }
     }
 

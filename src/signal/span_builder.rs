@@ -1,6 +1,6 @@
 //! The builder of spans.
 
-use super::body::Of;
+use super::body::RecordKind;
 use super::span::{Head, Span};
 use super::written::Written;
 use super::{
@@ -231,7 +231,7 @@ impl<'a> SpanBuilder<'a> {
         writer.fixed32(16, self.flags);
         let mut head = Head::default();
         written.fields().for_each(|field| head.see(field));
-        let (body, at) = written.keep(Of::Spans, self.source.as_ref());
+        let (body, at) = written.keep(RecordKind::Spans, self.source.as_ref());
         Span::of(head, body, at)
     }
 }

@@ -1,6 +1,6 @@
 //! The fields that a builder has encoded.
 
-use super::body::{self, At, Body, Of};
+use super::body::{self, At, Body, RecordKind};
 use super::{AttributeRef, AttributesRef, Shared, Source, ValueRef};
 use crate::wire::{Fields, Writer};
 
@@ -55,7 +55,7 @@ impl Written {
     }
 
     /// Copies the fields, which are those of a complete record, into this thread's chunk.
-    pub(super) fn keep(&self, kind: Of, source: Option<&Source>) -> (Shared<Body>, At) {
+    pub(super) fn keep(&self, kind: RecordKind, source: Option<&Source>) -> (Shared<Body>, At) {
         body::keep(kind, &self.0, source.unwrap_or_else(|| Source::unknown()))
     }
 }

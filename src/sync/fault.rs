@@ -132,7 +132,7 @@ pub(crate) fn planted(fault: Fault) -> bool {
         let name = std::env::var("SLIPRING_FAULT").ok()?;
         Some(
             Fault::named(&name)
-                .unwrap_or_else(|| panic!("SLIPRING_FAULT={name}: there is no such fault")),
+                .unwrap_or_else(|| panic!("SLIPRING_FAULT={name}: there is no fault of this name")),
         )
     });
     *planted == Some(fault)

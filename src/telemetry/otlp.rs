@@ -114,7 +114,7 @@ fn push<T: Signal>(store: &Store<T>, records: Vec<T>, rejected: &mut Rejected) {
         return;
     }
     if let Err(error) = store.push_batch(records) {
-        // Of several reasons the last one is told; statistics have them all.
+        // Of several reasons, the last one is reported; the statistics count all of them.
         rejected.add(error.rejected.len() as u64, &error.reason.to_string());
     }
 }

@@ -185,7 +185,7 @@ impl Telemetry {
         let mut logs = self.logs().query().since(&bookmark.logs).collect()?;
         let mut metrics = self.metrics().query().since(&bookmark.metrics).collect()?;
         let next = |bookmark: &mut Option<Bookmark>| {
-            bookmark.take().expect("a query since a bookmark gives the next")
+            bookmark.take().expect("a query since a bookmark returns the next one")
         };
         let bookmark = TelemetryBookmark {
             traces: next(&mut traces.report.bookmark),

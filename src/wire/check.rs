@@ -13,7 +13,7 @@ use std::fmt;
 
 /// An error from checking a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum WireError {
     Underflow,
     Varint,
     Tag,
@@ -23,20 +23,22 @@ pub(crate) enum Wrong {
     TooDeep,
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wrong::Underflow => f.write_str("buffer underflow: it ends too soon"),
-            Wrong::Varint => f.write_str("invalid varint"),
-            Wrong::Tag => f.write_str("invalid tag: there is no field of number 0, or beyond 2²⁹"),
-            Wrong::WireType(number) => {
-                write!(f, "field {number} has another wire type than the protocol's")
+            WireError::Underflow => f.write_str("buffer underflow: the message is truncated"),
+            WireError::Varint => f.write_str("invalid varint"),
+            WireError::Tag => {
+                f.write_str("invalid tag: field numbers range from 1 to 2²⁹ - 1")
             }
-            Wrong::Group => f.write_str(
-                "a group without its end, an end without its group, or groups nested too deep",
+            WireError::WireType(number) => {
+                write!(f, "field {number} has the wrong wire type: OTLP defines it with another")
+            }
+            WireError::Group => f.write_str(
+                "a group without its end tag, an end tag without its group, or groups nested too deep",
             ),
-            Wrong::Utf8 => f.write_str("a text is no UTF-8"),
-            Wrong::TooDeep => f.write_str(
+            WireError::Utf8 => f.write_str("a string is not valid UTF-8"),
+            WireError::TooDeep => f.write_str(
                 "recursion limit reached: a value nests more than 32 lists or 28 maps deep",
             ),
         }
@@ -60,7 +62,7 @@ pub(crate) fn check<'a>(
     schema: &'static Schema,
     message: &'a [u8],
     mut see: impl FnMut(Field<'a>),
-) -> Result<Checked, Wrong> {
+) -> Result<Checked, WireError> {
     let mut regular = true;
     walk(schema, message, 0, &mut regular, &mut see)?;
     Ok(if regular { Checked::Regular } else { Checked::Irregular })
@@ -73,7 +75,7 @@ fn walk<'a>(
     depth: usize,
     regular: &mut bool,
     see: &mut impl FnMut(Field<'a>),
-) -> Result<(), Wrong> {
+) -> Result<(), WireError> {
     let mut fields = Fields::of(message);
     let mut seen = 0_u32;
     while !fields.rest().is_empty() {
@@ -102,7 +104,7 @@ fn walk<'a>(
             }
             (Type::ManyFixed64, Raw::Bytes(numbers)) => {
                 if !numbers.len().is_multiple_of(8) {
-                    return Err(Wrong::Underflow);
+                    return Err(WireError::Underflow);
                 }
             }
             (Type::ManyVarint, Raw::Bytes(numbers)) => {
@@ -115,7 +117,7 @@ fn walk<'a>(
             (Type::ManyFixed64, Raw::Fixed64(_)) | (Type::ManyVarint, Raw::Varint(_)) => {
                 *regular = false
             }
-            _ => return Err(Wrong::WireType(number)),
+            _ => return Err(WireError::WireType(number)),
         }
         if once {
             let bit = 1 << number;
@@ -135,56 +137,56 @@ fn inner(
     message: &[u8],
     depth: usize,
     regular: &mut bool,
-) -> Result<(), Wrong> {
+) -> Result<(), WireError> {
     let depth = depth + schema.nests;
     if schema.value && depth > DEEPEST {
-        return Err(Wrong::TooDeep);
+        return Err(WireError::TooDeep);
     }
     walk(schema, message, depth, regular, &mut |_| ())
 }
 
 #[inline]
-fn utf8(text: &[u8]) -> Result<(), Wrong> {
-    std::str::from_utf8(text).map(|_| ()).map_err(|_| Wrong::Utf8)
+fn utf8(text: &[u8]) -> Result<(), WireError> {
+    std::str::from_utf8(text).map(|_| ()).map_err(|_| WireError::Utf8)
 }
 
 #[inline]
-fn varint(fields: &mut Fields<'_>) -> Result<u64, Wrong> {
+fn varint(fields: &mut Fields<'_>) -> Result<u64, WireError> {
     let before = fields.rest();
     fields.varint().ok_or_else(|| no_varint(before))
 }
 
 #[cold]
-fn no_varint(bytes: &[u8]) -> Wrong {
+fn no_varint(bytes: &[u8]) -> WireError {
     if bytes.len() < 10 && bytes.iter().all(|byte| *byte >= 0x80) {
-        Wrong::Underflow
+        WireError::Underflow
     } else {
-        Wrong::Varint
+        WireError::Varint
     }
 }
 
 /// Reads the next field. There must be at least one byte left.
 #[inline(always)]
-pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, Wrong> {
+pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, WireError> {
     let key = varint(fields)?;
     let number = key >> 3;
     if !is_number(number) {
-        return Err(Wrong::Tag);
+        return Err(WireError::Tag);
     }
     let raw = match key & 7 {
         0 => Raw::Varint(varint(fields)?),
-        1 => Raw::Fixed64(u64::from_le_bytes(fields.array().ok_or(Wrong::Underflow)?)),
+        1 => Raw::Fixed64(u64::from_le_bytes(fields.array().ok_or(WireError::Underflow)?)),
         2 => {
             let length = varint(fields)?;
-            Raw::Bytes(fields.take(length).ok_or(Wrong::Underflow)?)
+            Raw::Bytes(fields.take(length).ok_or(WireError::Underflow)?)
         }
         3 => {
-            fields.pass_group(number).ok_or(Wrong::Group)?;
+            fields.pass_group(number).ok_or(WireError::Group)?;
             Raw::Group
         }
-        4 => return Err(Wrong::Group),
-        5 => Raw::Fixed32(u32::from_le_bytes(fields.array().ok_or(Wrong::Underflow)?)),
-        _ => return Err(Wrong::WireType(number as u32)),
+        4 => return Err(WireError::Group),
+        5 => Raw::Fixed32(u32::from_le_bytes(fields.array().ok_or(WireError::Underflow)?)),
+        _ => return Err(WireError::WireType(number as u32)),
     };
     Ok(Field { number: number as u32, raw })
 }

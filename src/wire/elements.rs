@@ -1,6 +1,6 @@
 //! Iteration over the fields of an unchecked message.
 
-use super::check::{Wrong, next};
+use super::check::{WireError, next};
 use super::read::{Field, Fields, Raw};
 
 /// An iterator over the fields of an unchecked message. It differs from [`Fields`] in that it
@@ -29,7 +29,7 @@ impl<'a> Elements<'a> {
 }
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = Result<Element<'a>, Wrong>;
+    type Item = Result<Element<'a>, WireError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {

@@ -20,7 +20,7 @@ pub(crate) mod schema;
 mod write;
 
 #[cfg(feature = "otlp")]
-pub(crate) use check::{Checked, Wrong, check};
+pub(crate) use check::{Checked, WireError, check};
 #[cfg(feature = "otlp")]
 pub(crate) use elements::{Element, Elements};
 pub(crate) use read::{Field, Fields, Raw, field_of};

@@ -33,19 +33,15 @@ fn run(
 }
 
 fn scene(plan: &Plan) -> Scene {
-    Scene::new(Store::builder().capacity(plan.capacity)).expect("such a store can be")
+    Scene::new(Store::builder().capacity(plan.capacity)).expect("the settings are valid")
 }
 
 /// Every record has the same two keys.
 pub fn one_key(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     let look_up = |_| {
-        let count = scene
-            .store
-            .query()
-            .key("name", "the only one")
-            .count()
-            .expect("there is such an index");
+        let count =
+            scene.store.query().key("name", "the only one").count().expect("the index exists");
         assert!(count <= plan.capacity);
         scene.look_up(1);
     };
@@ -56,19 +52,15 @@ pub fn one_key(plan: &Plan) -> Outcome {
     scene.end(plan)
 }
 
-/// No two records have a key in common, such as span names with an id in them: indexes take no more
-/// than what is held needs.
+/// No two records share a key, as with span names that contain an id. Indexes must take no more
+/// memory than the held records need.
 pub fn new_keys(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     let name = |number: u64| format!("GET /cart/{number}");
     let look_up = |turn| {
         let number = Sample::<0>::numbered(0, turn);
-        let answer = scene
-            .store
-            .query()
-            .key("name", &*name(number))
-            .collect()
-            .expect("there is such an index");
+        let answer =
+            scene.store.query().key("name", &*name(number)).collect().expect("the index exists");
         assert!(
             answer.len() <= 1
                 && answer.iter().all(|sample| sample.number == number && sample.is_whole())
@@ -82,8 +74,8 @@ pub fn new_keys(plan: &Plan) -> Outcome {
         });
         run(plan, scene, |number| Sample::new(number, number, name(number), number), look_up);
     });
-    // Fills the store once more without other threads: the same number of keys must take as much
-    // memory as before.
+    // Fills the store again without other threads: equally many keys must take as much memory as
+    // before.
     scene.settle(plan);
     let fill = |round: u64| {
         for count in 0..2 * plan.capacity as u64 {
@@ -101,42 +93,36 @@ pub fn new_keys(plan: &Plan) -> Outcome {
     scene.end(plan).noting("bytes of indexes", last.index_memory_bytes)
 }
 
-/// Keys of 64 KiB, of nothing, and of 64 KiB that differ in their last byte only.
+/// Keys of 64 KiB that differ only in their last byte, and empty keys.
 pub fn large_keys(plan: &Plan) -> Outcome {
     const LARGE: usize = 64 << 10;
     let scene = Scene::new(Store::builder().capacity(plan.capacity.min(1_000)))
-        .expect("such a store can be");
+        .expect("the settings are valid");
     let name = |number: u64| match number % 5 {
         0 => String::new(),
         last => "k".repeat(LARGE - 1) + ["", "a", "b", "c", "d"][last as usize],
     };
     let look_up = |turn: u64| {
         let wanted = name(turn);
-        let answer = scene
-            .store
-            .query()
-            .key("name", &*wanted)
-            .limit(5)
-            .collect()
-            .expect("there is such an index");
+        let answer =
+            scene.store.query().key("name", &*wanted).limit(5).collect().expect("the index exists");
         assert!(answer.iter().all(|sample| sample.name == wanted && sample.is_whole()));
     };
     run(plan, &scene, |number| Sample::new(number, number % 5, name(number), number), look_up);
     scene.settle(plan);
-    let found = |last| {
-        scene.store.query().key("name", &*name(last)).count().expect("there is such an index")
-    };
+    let found =
+        |last| scene.store.query().key("name", &*name(last)).count().expect("the index exists");
     assert_eq!(
         (0..5).map(found).sum::<usize>(),
         scene.store.len(),
-        "each record is found by its key"
+        "some records are not found by their keys"
     );
-    assert!(scene.store.keys("name").expect("there is such an index").len() <= 5);
+    assert!(scene.store.keys("name").expect("the index exists").len() <= 5);
     scene.end(plan)
 }
 
-/// One service bursts while others trickle: the burst evicts them, by arrival, and no index is the
-/// worse for it.
+/// One service pushes bursts while others push slowly. The bursts evict the others' records by
+/// arrival, and no index may degrade.
 pub fn bursts(plan: &Plan) -> Outcome {
     let scene = scene(plan);
     team(|team| {
@@ -179,12 +165,12 @@ pub fn bursts(plan: &Plan) -> Outcome {
     let entries = |index| stats.index(index).map_or(0, |index| index.entries);
     assert!(
         entries("key") <= plan.producers + 1 && entries("name") <= 2,
-        "what left has left its keys behind: {stats:?}"
+        "keys of evicted records remain: {stats:?}"
     );
-    // Who trickles comes last now, and is held.
+    // A record of a slow service is now the newest one, and must be held.
     let late = plan.producers + 1;
     scene.push(Sample::new(Sample::<0>::numbered(late, 0), late, "trickle", 0));
-    let held = scene.store.query().key("key", late).count().expect("there is such an index");
+    let held = scene.store.query().key("key", late).count().expect("the index exists");
     assert_eq!(held, 1);
     scene.end(plan)
 }

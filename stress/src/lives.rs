@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Stores that come and go before memory is looked at for the first time, and at least until it is
-/// for the last.
+/// The number of stores before memory is measured for the first time, and the minimum number before
+/// it is measured for the last time.
 const SETTLED: u64 = 50;
 const STORES: u64 = 150;
 
-/// Bytes a store that may be kept once it has been given back, by the allocator: less than the
-/// slots of one take.
+/// The bytes per store that the allocator may retain after the store is freed: fewer than the slots
+/// of one take.
 const LEFT: u64 = 32 << 10;
 
-/// Each producer and each reader lives for a few calls only, and every other one ends in a panic:
-/// after its calls, with a follower in hand, or while it looks at a record.
+/// Each producer and each reader ends after a few calls, and every other one by a panic: after its
+/// calls, while it owns a follower, or while it visits a record.
 pub fn dying_threads(plan: &Plan) -> Outcome {
     let scene =
-        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("the settings are valid");
     let lived = AtomicU64::new(0);
     let before = scene.store.stats().total_memory_bytes;
     team(|team| {
@@ -36,13 +36,13 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
                         if place < plan.producers {
                             push_some(scene, life)
                         } else {
-                            ask_some(scene, life)
+                            query_some(scene, life)
                         };
                         if life % 2 == 0 {
                             injected(Trouble::Thread);
                         }
                     });
-                    // Joined, so its panic goes no further.
+                    // The thread is joined here, so its panic does not propagate.
                     let _ = short.join();
                 }
             });
@@ -50,11 +50,11 @@ pub fn dying_threads(plan: &Plan) -> Outcome {
         scene.rest(plan);
         scene.stop();
     });
-    // Directories of some keys, and marks of as many readers as there were at once: nothing for
-    // each thread that ever lived.
+    // Allows for directories of some keys, and for the pins of as many readers as ran at once, but
+    // for nothing per thread that ever lived.
     let (lived, grown) =
         (lived.into_inner(), scene.store.stats().total_memory_bytes.saturating_sub(before));
-    assert!(grown < 1 << 20, "{grown} bytes more after {lived} threads");
+    assert!(grown < 1 << 20, "memory grew by {grown} bytes after {lived} threads");
     scene.end(plan).noting("threads that lived", lived)
 }
 
@@ -63,9 +63,9 @@ fn push_some(scene: &Scene, life: u64) {
         .for_each(|count| scene.push(Scene::ordinary(Sample::<0>::numbered(life, count))));
 }
 
-fn ask_some(scene: &Scene, life: u64) {
+fn query_some(scene: &Scene, life: u64) {
     (0..life % 10).for_each(|turn| scene.look_up((life + turn) % KEYS));
-    let mut follower = scene.store.follow(|query| query).expect("it can be followed");
+    let mut follower = scene.store.follow(|query| query).expect("the query can be followed");
     let _ = follower.try_recv();
     match life % 4 {
         // Panics while the thread owns a follower.
@@ -76,8 +76,8 @@ fn ask_some(scene: &Scene, life: u64) {
     }
 }
 
-/// Stores are made, used by several threads, and dropped while handles, followers and streams are
-/// still about.
+/// Stores are created, used by several threads, and dropped while handles, followers and streams
+/// still exist.
 pub fn short_lives(plan: &Plan) -> Outcome {
     let threads = system::threads();
     let until = Instant::now() + plan.length;
@@ -93,13 +93,13 @@ pub fn short_lives(plan: &Plan) -> Outcome {
             settled = system::resident();
         }
     }
-    plan.until("threads of stores end with them", || system::threads() <= threads);
+    plan.until("the threads of stores end with their stores", || system::threads() <= threads);
     plan.until("stores end with their last handle", || Arc::strong_count(&token) == 1);
     let grown = system::resident().saturating_sub(settled);
     let stores = outcome.stores;
     assert!(
         stores < STORES || grown < LEFT * (stores - SETTLED),
-        "{grown} bytes more after {stores} stores"
+        "memory grew by {grown} bytes after {stores} stores"
     );
     outcome
 }
@@ -107,7 +107,7 @@ pub fn short_lives(plan: &Plan) -> Outcome {
 fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     let builder = Store::builder().capacity(1 + round as usize * 37 % 2_000);
     let builder = if round % 3 == 2 { builder.manual() } else { builder };
-    let scene = Scene::<0>::new(builder).expect("such a store can be");
+    let scene = Scene::<0>::new(builder).expect("the settings are valid");
     let weak = scene.store.downgrade();
     let (inside, by_hook, token) =
         (weak.clone(), Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::clone(token));
@@ -123,8 +123,8 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
             counts[1].fetch_add(refused.into(), Relaxed);
         }
     });
-    let stream = scene.store.evictions(16).expect("it is the first");
-    let mut follower = scene.store.follow(|query| query).expect("it can be followed");
+    let stream = scene.store.evictions(16).expect("it is the store's first stream");
+    let mut follower = scene.store.follow(|query| query).expect("the query can be followed");
     team(|team| {
         for producer in 0..plan.producers {
             let scene = &scene;
@@ -136,7 +136,8 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
         }
         team.spawn(|| (0..20).for_each(|key| scene.look_up(key)));
     });
-    // What the stream has must be gone when the books are closed: with it, or before.
+    // The records in the stream must be dropped before the final accounting: with the stream, or
+    // before.
     if !round.is_multiple_of(2) {
         while stream.try_recv().is_some() {}
     }
@@ -147,27 +148,24 @@ fn short_life(plan: &Plan, round: u64, token: &Arc<()>) -> Outcome {
     while follower.try_recv().is_some() {}
     let outcome = if round.is_multiple_of(2) {
         let outcome = scene.end(plan);
-        assert!(
-            weak.upgrade().is_none(),
-            "a store that has been shut down is gone with its last handle"
-        );
+        assert!(weak.upgrade().is_none(), "a store that was shut down outlives its last handle");
         assert!(
             matches!(follower.recv_timeout(Duration::from_secs(5)), Ok(None)),
-            "followers end with their store"
+            "a follower does not end with its store"
         );
         outcome
     } else {
-        // Another way to end: the last handle goes while somebody waits.
+        // The other way to end: the last handle is dropped while a follower waits.
         let waiting = thread::spawn(move || follower.recv());
         let outcome = scene.end_by_drop(plan);
         assert!(
             matches!(waiting.join(), Ok(Ok(_))),
-            "who waits for news is told that there will be none"
+            "a waiting follower does not end with its store"
         );
         outcome
     };
     outcome.noting("pushed by hooks", pushed - refused).noting("refused to hooks", refused)
 }
 
-/// The number of records that hooks push.
+/// The producer number of records that hooks push.
 const BY_HOOK: u64 = 1 << 20;

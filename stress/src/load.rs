@@ -14,45 +14,45 @@ use std::time::Duration;
 
 type Shape = fn(StoreBuilder<Sample>) -> StoreBuilder<Sample>;
 
-/// Whether somebody is told what leaves: hooks, subscribers. If not, whoever pushes lets records go
-/// as well, not the indexer alone.
+/// Whether the store has hooks or subscribers. Without them, producers evict records too, not the
+/// indexer alone.
 #[derive(Clone, Copy, PartialEq)]
-enum Told {
-    Somebody,
-    Nobody,
+enum Observers {
+    Some,
+    None,
 }
 
-/// Stores of every make: as they come; one shard that rejects; nobody to index but who pushes;
-/// rules of retention; fingerprints that collide.
-const SHAPES: [(Told, Shape); 7] = [
-    (Told::Somebody, |builder| builder),
-    (Told::Nobody, |builder| builder),
-    (Told::Somebody, |builder| builder.shards(1).on_full(OnFull::Reject)),
-    (Told::Somebody, |builder| builder.manual()),
-    (Told::Nobody, |builder| builder.manual()),
-    (Told::Somebody, |builder| {
+/// The kinds of stores: with default settings, with one shard that rejects when full, manual, with
+/// retention rules, and with colliding fingerprints.
+const SHAPES: [(Observers, Shape); 7] = [
+    (Observers::Some, |builder| builder),
+    (Observers::None, |builder| builder),
+    (Observers::Some, |builder| builder.shards(1).on_full(OnFull::Reject)),
+    (Observers::Some, |builder| builder.manual()),
+    (Observers::None, |builder| builder.manual()),
+    (Observers::Some, |builder| {
         let (class, bytes) = (200, 1_500 * size_of::<Sample>());
         builder.max_age(AGE).error_class(class).max_bytes(bytes).max_record_bytes(1 << 20)
     }),
-    (Told::Nobody, |builder| builder.fingerprint_bits(4).shards(3)),
+    (Observers::None, |builder| builder.fingerprint_bits(4).shards(3)),
 ];
 
-/// Maximum age of records, in stores that bound it.
+/// The maximum age of records, in stores that bound it.
 const AGE: Duration = Duration::from_millis(30);
 
 pub fn mixed(plan: &Plan) -> Outcome {
     let part = plan.length / SHAPES.len() as u32;
     SHAPES
         .into_iter()
-        .map(|(told, shape)| mix(plan, told, shape, part))
+        .map(|(observers, shape)| mix(plan, observers, shape, part))
         .fold(Outcome::default(), Outcome::and)
 }
 
-fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
-    let scene =
-        Scene::new(shape(Store::builder().capacity(plan.capacity))).expect("such a store can be");
+fn mix(plan: &Plan, observers: Observers, shape: Shape, length: Duration) -> Outcome {
+    let scene = Scene::new(shape(Store::builder().capacity(plan.capacity)))
+        .expect("the settings are valid");
     let hooked = Arc::new(AtomicU64::new(0));
-    if told == Told::Somebody {
+    if observers == Observers::Some {
         let seen = Arc::clone(&hooked);
         scene.store.on_evict(move |_, sample, _| {
             assert!(sample.is_whole());
@@ -64,7 +64,7 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
     team(|team| {
         let scene = &scene;
         team.spawn(|| while_running(scene, |_| followed.go_on(scene)));
-        if told == Told::Somebody {
+        if observers == Observers::Some {
             team.spawn(|| {
                 while_running(scene, |_| _ = streamed.fetch_add(come_and_go(scene), Relaxed))
             });
@@ -79,20 +79,20 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
             team.spawn(move || while_running(scene, |turn| kind(scene, reader + turn)));
         }
         plan.rest(length);
-        plan.until("records are cleared, and subscribers get some", || {
+        plan.until("records are cleared, and subscribers receive some", || {
             scene.store.stats().evicted.cleared > 0
-                && (told == Told::Nobody || streamed.load(Relaxed) > 0)
+                && (observers == Observers::None || streamed.load(Relaxed) > 0)
         });
         scene.stop();
     });
-    // Where records leave by their age, all of them are due by then, and none leaves while the
-    // books are closed.
+    // In stores with a maximum age, all records are due after this time, so that none leaves during
+    // the final accounting.
     thread::sleep(4 * AGE);
     scene.settle(plan);
-    if told == Told::Somebody {
-        // A late indexer may still raise the floor for what is too old.
+    if observers == Observers::Some {
+        // A late indexer may still raise the low watermark past expired records.
         let evicted = || scene.store.stats().evicted.total();
-        plan.until("hooks are told of each eviction, once", || hooked.load(Relaxed) == evicted());
+        plan.until("hooks have seen each eviction once", || hooked.load(Relaxed) == evicted());
     }
     let stats = scene.store.stats();
     assert_eq!(stats.caught_panics, 0);
@@ -100,7 +100,7 @@ fn mix(plan: &Plan, told: Told, shape: Shape, length: Duration) -> Outcome {
     assert_eq!(
         followed + missed,
         stats.offered - stats.rejected.total(),
-        "each record was followed or missed"
+        "some records were neither followed nor missed"
     );
     let outcome = scene.end(plan);
     let outcome =
@@ -112,7 +112,7 @@ fn while_running(scene: &Scene, mut work: impl FnMut(u64)) {
     (0..).take_while(|_| scene.is_running()).for_each(&mut work);
 }
 
-/// Follows all records, and checks that each comes once and in its shard's order.
+/// Follows all records, and checks that each is received once and in its shard's order.
 struct Followed {
     follower: Follower<Sample>,
     last: HashMap<usize, u64>,
@@ -124,7 +124,7 @@ impl Followed {
     fn from_the_beginning(scene: &Scene) -> Self {
         let follower = scene.store.follow_from(scene.store.beginning(), |query| query.limit(500));
         Self {
-            follower: follower.expect("it can be followed"),
+            follower: follower.expect("the query can be followed"),
             last: HashMap::new(),
             received: 0,
             missed: 0,
@@ -162,7 +162,8 @@ impl Followed {
 
 /// Runs a slow subscriber for a short time.
 fn come_and_go(scene: &Scene) -> u64 {
-    // The one before it may not have been noticed to be gone; or the store has ended.
+    // The store may not have noticed yet that the previous stream is gone, or the store may have
+    // ended.
     let Ok(stream) = scene.store.evictions(64) else { return 0 };
     thread::sleep(Duration::from_millis(2));
     let mut received = 0;
@@ -176,7 +177,7 @@ fn come_and_go(scene: &Scene) -> u64 {
     received
 }
 
-/// Audits, adds up, and clears now and then.
+/// Audits the store, checks its statistics, and clears it from time to time.
 fn look_after(scene: &Scene, turn: u64) {
     thread::sleep(Duration::from_millis(7));
     scene.check_audit();
@@ -192,14 +193,14 @@ fn one_key(scene: &Scene, turn: u64) {
     scene.look_up(turn % KEYS);
 }
 
-/// By time, from the latest, each page after the one before.
+/// Queries pages in order of time, latest first.
 fn page_by_page(scene: &Scene, turn: u64) {
     let mut cursor: Option<Cursor> = None;
     let mut last = u64::MAX;
     for _ in 0..4 {
         let query = scene.store.query().key("key", turn % KEYS).order(Order::Latest).limit(10);
         let query = cursor.iter().fold(query, |query, cursor| query.after(cursor));
-        let page = query.collect().expect("it can be asked");
+        let page = query.collect().expect("the query is valid");
         for sample in &page.records {
             assert!(sample.is_whole() && sample.key == turn % KEYS);
             assert!(sample.time <= last, "{} came after {last}", sample.time);
@@ -222,17 +223,17 @@ fn whole(scene: &Scene, turn: u64) {
                 .query()
                 .filter(|sample| sample.number % 2 == 0)
                 .par_collect()
-                .expect("it can be asked");
+                .expect("the query is valid");
             assert!(all.iter().all(|sample| sample.is_whole() && sample.number % 2 == 0));
         }
         1 => {
             let groups = store.query().group(By::index("name"), |sample| Some(sample.time as f64));
-            assert!(groups.expect("there is such an index").groups.len() <= 5);
+            assert!(groups.expect("the index exists").groups.len() <= 5);
         }
         2 => {
-            let keys = store.keys("key").expect("there is such an index");
+            let keys = store.keys("key").expect("the index exists");
             assert!(keys.len() as u64 <= KEYS);
-            assert!(store.distinct("name").expect("there is such an index").len() <= 5);
+            assert!(store.distinct("name").expect("the index exists").len() <= 5);
         }
         _ => {
             let mut seen = 0;
@@ -240,18 +241,14 @@ fn whole(scene: &Scene, turn: u64) {
                 assert!(sample.is_whole());
                 seen += 1;
             };
-            store
-                .query()
-                .any_of("key", [1u64, 2, 3])
-                .for_each(visit)
-                .expect("there is such an index");
+            store.query().any_of("key", [1u64, 2, 3]).for_each(visit).expect("the index exists");
             assert!(seen <= capacity + capacity / 2);
         }
     }
     scene.looked_up();
 }
 
-/// What lies between two cuts came after the one and before the other.
+/// Checks that the records between two bookmarks stay the same.
 fn by_bookmark(scene: &Scene, turn: u64) {
     let from = scene.store.bookmark();
     thread::sleep(Duration::from_micros(turn % 500));
@@ -265,7 +262,7 @@ fn by_bookmark(scene: &Scene, turn: u64) {
         let lens = (first.len(), again.len());
         assert!(
             first.positions == again.positions,
-            "what lies between two cuts changed: {lens:?} records"
+            "the records between two bookmarks changed: {lens:?} records"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Attacks stores from every side, and checks the books after each attack.
+//! Attacks stores in many ways, and checks after each attack that every record is accounted for.
 
 mod keys;
 mod lives;
@@ -26,40 +26,40 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use stop::Stop;
 
-/// Attacks stores from every side: more producers than cores, readers that sleep, producers
-/// suspended where it hurts most, keys and times as they should not be, panics everywhere.
+/// Attacks stores in many ways: more producers than cores, readers that sleep, producers suspended
+/// at the worst instruction, unusual keys and times, and panics in all user code.
 ///
-/// Each phase ends in the audit and in the books: everything that was pushed is held, has been
-/// evicted or came back, and every record that was made is held or was dropped, once. The first
-/// phase that does not end well is the last one, and the exit status is 1; so is that of a run that
-/// Ctrl-C has ended.
+/// Each phase ends with the audit and an accounting: every record that was pushed is held, was
+/// evicted or was returned, and every record that was created is held or was dropped exactly once.
+/// The run stops after the first phase that fails, with exit status 1. A run that Ctrl-C ends has
+/// exit status 1 too.
 #[derive(Debug, Parser)]
 #[command(name = "slipring-stress", version)]
 struct Arguments {
-    /// The phases to run; all of them, one after the other, if none is named
+    /// Runs these phases, such as `mixed times` [default: all phases, one after the other]
     #[arg(value_name = "PHASE", value_parser = PossibleValuesParser::new(PHASES.map(|phase| phase.name)), hide_possible_values = true)]
     phases: Vec<String>,
-    /// Seconds that each phase lasts, at least
+    /// Sets the minimum duration of each phase, in seconds, such as 0.5
     #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     length: Duration,
-    /// Records that the stores keep; fewer, where records are large
+    /// Sets the number of records that the stores keep, such as 5000; fewer where records are large
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
     capacity: u32,
-    /// Threads that push [default: four for each core]
+    /// Sets the number of threads that push, such as 8 [default: four for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     producers: Option<u16>,
-    /// Readers of each kind
+    /// Sets the number of readers of each kind, such as 2
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_000))]
     readers: u16,
-    /// Tells which phases there are
+    /// Lists the phases
     #[arg(long, conflicts_with_all = ["length", "capacity", "producers", "readers", "phases"])]
     list: bool,
-    /// Reports in JSON
+    /// Writes the report as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// One attack.
+/// An attack.
 #[derive(Clone, Copy, Serialize)]
 struct Phase {
     name: &'static str,
@@ -71,12 +71,12 @@ struct Phase {
 const PHASES: [Phase; 15] = [
     Phase {
         name: "mixed",
-        what: "producers, readers of every kind, clears, hooks, subscribers; seven makes of store",
+        what: "producers, readers of every kind, clears, hooks and subscribers, in seven kinds of stores",
         run: load::mixed,
     },
     Phase {
         name: "telemetry",
-        what: "a shop's spans, logs and metrics in three stores; traces, series, graphs",
+        what: "a shop's spans, logs and metrics in three stores, with queries for traces, series and graphs",
         run: telemetry::telemetry,
     },
     Phase {
@@ -86,17 +86,17 @@ const PHASES: [Phase; 15] = [
     },
     Phase {
         name: "suspended-producers",
-        what: "more producers than shards stand between claim and publish, or anywhere",
+        what: "more producers than shards are suspended between claim and publish, or anywhere",
         run: stalls::suspended_producers,
     },
     Phase {
         name: "suspended-workers",
-        what: "threads that index, count, audit and read stand anywhere, with the token of a shard too",
+        what: "threads that index, count, audit and read are suspended anywhere, also while they hold an indexer lock",
         run: stalls::suspended_workers,
     },
     Phase {
         name: "starved-indexer",
-        what: "the indexer stands in a hook; stores that reject, and that wait",
+        what: "the indexer sleeps in a hook, in stores that reject and in stores that wait",
         run: stalls::starved_indexer,
     },
     Phase {
@@ -104,47 +104,51 @@ const PHASES: [Phase; 15] = [
         what: "a subscriber never reads",
         run: stalls::deaf_subscriber,
     },
-    Phase { name: "one-key", what: "one key for everything", run: keys::one_key },
-    Phase { name: "new-keys", what: "a new key with every record", run: keys::new_keys },
-    Phase { name: "large-keys", what: "keys of 64 KiB, and of nothing", run: keys::large_keys },
-    Phase { name: "bursts", what: "one service bursts while others trickle", run: keys::bursts },
+    Phase { name: "one-key", what: "all records have the same keys", run: keys::one_key },
+    Phase { name: "new-keys", what: "every record has a new key", run: keys::new_keys },
+    Phase { name: "large-keys", what: "keys of 64 KiB, and empty keys", run: keys::large_keys },
+    Phase {
+        name: "bursts",
+        what: "one service pushes bursts while others push slowly",
+        run: keys::bursts,
+    },
     Phase {
         name: "times",
-        what: "timestamps zero, equal, backwards, at the ends of the range",
+        what: "timestamps that are zero, equal, decreasing, or at the ends of the range",
         run: times::times,
     },
     Phase {
         name: "panics",
-        what: "panics in hooks, keys, clones, drops, tests; sizes that can't be",
+        what: "panics in hooks, keys, clones, drops and filters; impossible sizes",
         run: panics::panics,
     },
     Phase {
         name: "dying-threads",
-        what: "threads that live for a few calls, and die in a panic",
+        what: "threads that end after a few calls, half of them by a panic",
         run: lives::dying_threads,
     },
     Phase {
         name: "short-lives",
-        what: "stores made and dropped in a loop",
+        what: "stores that are created and dropped in a loop",
         run: lives::short_lives,
     },
 ];
 
-/// How a phase ended.
+/// The end of a phase.
 #[derive(Serialize)]
 struct Ended {
     phase: &'static str,
     seconds: f64,
     #[serde(flatten)]
     outcome: Option<Outcome>,
-    /// What was not as it should be.
+    /// The message of the first failed check or unexpected panic.
     failure: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Report {
     phases: Vec<Ended>,
-    /// Whether the user ended it, maybe within its last phase and before others.
+    /// Whether the user stopped the run, possibly within its last phase and before other phases.
     stopped: bool,
     in_order: bool,
 }
@@ -153,32 +157,32 @@ impl Report {
     fn verdict(&self) -> String {
         let phases = counted(self.phases.len() as u64, "phase");
         match (self.in_order, self.stopped) {
-            (false, _) => "NOT in order; nothing was tried after that".to_owned(),
+            (false, _) => "FAILED; later phases did not run".to_owned(),
             (true, true) => {
-                format!("Stopped after {phases}, of which the last may have been cut short; up to there all was in order")
+                format!("Stopped after {phases}, the last of which may have been cut short; no check failed up to there")
             }
-            (true, false) => "In order: after each phase the audit found nothing, and each record was held, evicted or rejected, and \
+            (true, false) => "In order: after each phase the audit found no breach, and each record was held, evicted or rejected, and \
                 dropped once"
                 .to_owned(),
         }
     }
 }
 
-/// A number above 0, as seconds.
+/// Parses a number of seconds above 0.
 fn seconds(text: &str) -> Result<Duration, String> {
     let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.filter(|time| !time.is_zero())
         .ok_or_else(|| "give seconds above 0, such as 2 or 0.5".to_owned())
 }
 
-/// Writes a number with a comma after each three digits.
+/// Formats a number with commas between thousands.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
 }
 
-/// Writes a number and what it counts, with a plural s where there is not one.
+/// Formats a count with its noun, in the plural unless the count is 1.
 fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
@@ -194,7 +198,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the phases. Returns whether all of them ended, and in order.
+/// Runs the phases. Returns whether all of them ended without a failure.
 fn run(arguments: &Arguments) -> io::Result<bool> {
     let out = &mut io::stdout().lock();
     if arguments.list {
@@ -248,7 +252,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         let failed = end.failure.is_some();
         ended.push(end);
         if failed {
-            // What it has left behind would be laid to the charge of the next.
+            // Stop here, because a later phase would be blamed for what this one left behind.
             break;
         }
     }
@@ -281,7 +285,8 @@ fn attack(phase: &Phase, plan: &Plan) -> Ended {
     let started = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (phase.run)(plan))).ok();
     let failure = scene::take_failure();
-    let failure = failure.or_else(|| outcome.is_none().then(|| "it ended in a panic".to_owned()));
+    let failure =
+        failure.or_else(|| outcome.is_none().then(|| "the phase ended in a panic".to_owned()));
     Ended { phase: phase.name, seconds: started.elapsed().as_secs_f64(), outcome, failure }
 }
 

@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub fn panics(plan: &Plan) -> Outcome {
     refused_sizes();
-    // With hooks the indexer alone lets records go; without, whoever pushes does it as well.
+    // With hooks, only the indexer evicts records; without them, producers evict too.
     throw(plan, true).and(throw(plan, false))
 }
 
 fn throw(plan: &Plan, hooked: bool) -> Outcome {
     let scene =
-        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
-    let told = Arc::new(AtomicU64::new(0));
-    let counting = Arc::clone(&told);
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("the settings are valid");
+    let counted = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&counted);
     if hooked {
         scene.store.on_evict(|_, sample, _| {
             if sample.number % 11 == 0 {
@@ -45,14 +45,15 @@ fn throw(plan: &Plan, hooked: bool) -> Outcome {
         for reader in 0..plan.readers {
             team.spawn(move || {
                 (reader..).take_while(|_| scene.is_running()).for_each(|turn| {
-                    // A reader's own panic is the reader's: a clone's, a test's, a visitor's.
+                    // A panic in a clone, a filter or a visitor unwinds into the reader that runs
+                    // it.
                     let _ = catch_unwind(AssertUnwindSafe(|| ask(scene, turn)));
                     scene.looked_up();
                 });
             });
         }
         plan.rest(plan.length / 2);
-        plan.until("the store is full, and there were panics everywhere", || {
+        plan.until("the store is full, and every kind of panic has occurred", || {
             scene.store.stats().evicted.total() > 0 && places.iter().all(|place| thrown(*place) > 0)
         });
         scene.stop();
@@ -61,12 +62,13 @@ fn throw(plan: &Plan, hooked: bool) -> Outcome {
     let stats = scene.store.stats();
     if hooked {
         assert_eq!(
-            told.load(Relaxed),
+            counted.load(Relaxed),
             stats.evicted.total(),
-            "the other hook is told of each eviction"
+            "the other hook did not see each eviction"
         );
     }
-    // Each key that panicked, and each hook; of the drops those that were the store's to do.
+    // The store catches each panic in a key or a hook, and those panics in drops that happen in its
+    // own calls.
     let (surely, drops) = (thrown(Trouble::Key) + thrown(Trouble::Hook), thrown(Trouble::Drop));
     assert!(
         (surely..=surely + drops).contains(&stats.caught_panics),
@@ -102,11 +104,10 @@ fn ask(scene: &Scene, turn: u64) {
             .map(drop),
         _ => query.par_collect().map(drop),
     };
-    answered.expect("it can be asked");
+    answered.expect("the query is valid");
 }
 
-/// Where Rust lets one see that memory is lacking: sizes that can't be are refused, before anything
-/// is allocated.
+/// Checks that impossible sizes are refused before anything is allocated.
 fn refused_sizes() {
     for capacity in [usize::MAX, usize::MAX / size_of::<Sample>(), 1 << 40] {
         let refused = Store::<Sample>::builder().capacity(capacity).shards(1).build();

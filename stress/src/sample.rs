@@ -7,8 +7,8 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-/// How many samples this process has made, clones included, and dropped. Spread over lines, because
-/// each thread counts all the time.
+/// The number of samples that this process has created, clones included, and dropped. The counts
+/// are spread over cache lines, because every thread updates them constantly.
 struct Census([Line; LINES]);
 
 #[repr(align(128))]
@@ -44,7 +44,7 @@ pub fn alive() -> u64 {
     sum(|line| &line.made).wrapping_sub(sum(|line| &line.dropped))
 }
 
-/// Where a panic is injected: in what a sample does itself, or in what others do with it.
+/// The place where a panic is injected: in a sample's own code, or in code that uses samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     Key,
@@ -60,13 +60,13 @@ const TROUBLES: usize = Trouble::Thread as usize + 1;
 
 static INJECTED: [AtomicU64; TROUBLES] = [const { AtomicU64::new(0) }; TROUBLES];
 
-/// Panics without a message on stderr: what is meant is no news.
+/// Panics without calling the panic hook, since the panic is intended.
 pub fn injected(place: Trouble) -> ! {
     INJECTED[place as usize].fetch_add(1, Relaxed);
     resume_unwind(Box::new("injected"))
 }
 
-/// Panics injected so far, by their place.
+/// Returns the number of panics injected so far, by place.
 pub fn injections() -> [u64; TROUBLES] {
     INJECTED.each_ref().map(|count| count.load(Relaxed))
 }
@@ -83,7 +83,7 @@ pub struct Sample<const BODY: usize = 0> {
     body: [u8; BODY],
 }
 
-/// Bits of a number that say as its producer's how many it was made.
+/// The number of low bits of a sample's number that count its producer's samples.
 const COUNTED: u32 = 40;
 
 fn check(number: u64, key: u64, time: u64, name: &str) -> u64 {
@@ -103,7 +103,7 @@ impl<const BODY: usize> Sample<BODY> {
         Self { number, key, name, time, trouble: None, check, body: [number as u8; BODY] }
     }
 
-    /// The number of a producer's sample: who made it, and as its how many.
+    /// Combines a producer's number and the count of its samples into a sample's number.
     pub fn numbered(producer: u64, count: u64) -> u64 {
         producer << COUNTED | count
     }

@@ -1,4 +1,4 @@
-//! What every phase has in common: a store, the threads that use it, and the final accounting.
+//! The parts that all phases share: a store, the threads that use it, and the final accounting.
 
 use crate::sample::{Sample, alive};
 use crate::stop::Stop;
@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a phase waits for what has to come: longer than any machine takes for it.
+/// The time after which a phase gives up waiting for a condition, longer than any machine needs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Keys of samples, in phases where it matters little.
+/// The number of distinct keys, in phases that do not depend on it.
 pub const KEYS: u64 = 61;
 
-/// How large a phase is.
+/// The size and the length of a phase.
 pub struct Plan {
     pub length: Duration,
     pub capacity: usize,
@@ -36,22 +36,22 @@ impl Plan {
         }
     }
 
-    /// Waits until it is so, also if the user has had enough: phases end as they should, only
-    /// sooner.
+    /// Waits until the condition holds, even after the user has asked to stop: phases then end
+    /// early, but with all checks.
     pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let until = Instant::now() + PATIENCE;
         while !is_so() && !has_failed() {
-            assert!(Instant::now() < until, "in vain waited for this: {what}");
+            assert!(Instant::now() < until, "this did not happen in time: {what}");
             thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// What the first panic said that was not meant.
+/// The message of the first panic that was not injected.
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// From now on a panic is kept for the report, and ends the phase.
+/// Installs a hook that keeps the first panic's message for the report and ends the phase.
 pub fn keep_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let mut failure = FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -70,7 +70,7 @@ pub fn take_failure() -> Option<String> {
     FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
 }
 
-/// What became of a phase's records, and what else is worth telling.
+/// The accounting of a phase's records, and further counts for the report.
 #[derive(Default, Serialize)]
 pub struct Outcome {
     pub stores: u64,
@@ -88,7 +88,7 @@ fn as_map<S: Serializer>(notes: &[(&'static str, u64)], serializer: S) -> Result
 }
 
 impl Outcome {
-    /// One store's.
+    /// Creates the outcome of one store.
     pub fn of(stats: &Stats) -> Self {
         let &Stats { offered, count: held, evicted, rejected, .. } = stats;
         Self { stores: 1, offered, held, evicted, rejected, ..Self::default() }
@@ -99,7 +99,7 @@ impl Outcome {
         self
     }
 
-    /// Another store's, in the same phase.
+    /// Adds the outcome of another store in the same phase.
     pub fn and(mut self, other: Self) -> Self {
         self.stores += other.stores;
         self.offered += other.offered;
@@ -118,7 +118,7 @@ impl Outcome {
 }
 
 /// Drops a rejected record, whose drop may panic.
-fn let_go<R>(returned: R) {
+fn drop_returned<R>(returned: R) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(returned)));
 }
 
@@ -165,7 +165,7 @@ impl<const BODY: usize> Scene<BODY> {
     pub fn push(&self, sample: Sample<BODY>) {
         let pushed = self.store.push(sample);
         self.count(1, pushed.is_err().into());
-        let_go(pushed);
+        drop_returned(pushed);
     }
 
     pub fn count(&self, pushed: u64, refused: u64) {
@@ -192,41 +192,45 @@ impl<const BODY: usize> Scene<BODY> {
                         20,
                         pushed.as_ref().map_or_else(|error| error.rejected.len() as u64, |_| 0),
                     );
-                    let_go(pushed);
+                    drop_returned(pushed);
                 }
                 1 => {
                     let pushed = self.store.try_push(next());
                     self.count(1, pushed.is_err().into());
-                    let_go(pushed);
+                    drop_returned(pushed);
                 }
                 _ => self.push(next()),
             }
         }
     }
 
-    /// A sample like most.
+    /// Creates a sample without special properties.
     pub fn ordinary(number: u64) -> Sample<BODY> {
         const NAMES: [&str; 5] = ["GET /", "GET /cart", "POST /cart", "checkout", "search"];
         Sample::new(number, number % KEYS, NAMES[number as usize % NAMES.len()], number)
     }
 
-    /// Asks for samples of one key, and sees whether they are what they should be.
+    /// Queries the samples of one key, and checks them.
     pub fn look_up(&self, key: u64) {
         let answer =
-            self.store.query().key("key", key).limit(50).collect().expect("there is such an index");
+            self.store.query().key("key", key).limit(50).collect().expect("the index exists");
         let mut last = vec![u64::MAX; self.store.shards()];
         for (position, sample) in answer.positions.iter().zip(&answer.records) {
             let before = std::mem::replace(&mut last[position.shard()], position.sequence());
-            assert!(position.sequence() < before, "{position} came twice, or after {before}");
+            assert!(
+                position.sequence() < before,
+                "{position} was returned twice, or after {before}"
+            );
             assert!(sample.key == key && sample.is_whole(), "asked for key {key}, got {sample:?}");
             if let Ok(again) = self.store.get(*position) {
-                assert_eq!(again.number, sample.number, "a position never means another record");
+                assert_eq!(again.number, sample.number, "a position identifies another record");
             }
         }
         self.looked_up();
     }
 
-    /// Pushes a sample whose name no other has, and finds it at once, unless it has gone again.
+    /// Pushes a sample with a unique name, and checks that a query finds it at once unless it has
+    /// been evicted.
     pub fn push_and_find(&self, number: u64) {
         let name = format!("own {number}");
         let Ok(position) =
@@ -235,56 +239,55 @@ impl<const BODY: usize> Scene<BODY> {
             return self.count(1, 1);
         };
         self.count(1, 0);
-        let found = self.store.query().key("name", &*name).count().expect("there is such an index");
-        // Who is there now has been there all the time.
+        let found = self.store.query().key("name", &*name).count().expect("the index exists");
+        // A record that is held now was held during the query.
         assert!(
             found == 1 || self.store.get(position).is_err(),
-            "{position} was pushed, is held, and was not found"
+            "{position} is held, but the query did not find it"
         );
         self.looked_up();
     }
 
     pub fn check_audit(&self) {
         if let Err(breach) = self.store.audit() {
-            panic!("the audit says: {breach}");
+            panic!("the audit found a breach: {breach}");
         }
     }
 
-    /// Lets the threads go on for a phase's length, and until more has come in than the store
-    /// holds.
+    /// Lets the threads run for the phase's length, and until the store has evicted records.
     pub fn rest(&self, plan: &Plan) {
         plan.rest(plan.length);
         plan.until("the store is full", || self.store.stats().evicted.total() > 0);
     }
 
-    /// Waits until everything is indexed, and what was evicted has been dropped, which may be some
+    /// Waits until all records are indexed and evicted ones are dropped, which may happen some
     /// milliseconds later.
     pub fn settle(&self, plan: &Plan) {
-        self.store.flush().expect("not called from inside");
-        plan.until("what was evicted is dropped", || {
+        self.store.flush().expect("not called inside a hook");
+        plan.until("evicted records are dropped", || {
             self.store.step();
             alive() - self.alive_before == self.store.stats().count
         });
     }
 
-    /// The books, once nobody pushes any more: everything pushed is held, has been evicted or came
-    /// back; everything held is found; every record that was made is held or was dropped, and all
-    /// of them are gone with the store.
+    /// Checks the accounting after the last push: everything pushed is held, was evicted or was
+    /// returned; everything held is found; every record that was created is held or was dropped;
+    /// and all records are dropped with the store.
     pub fn end(self, plan: &Plan) -> Outcome {
         let before = self.alive_before;
         self.end_by(plan, |store| {
-            store.shutdown().expect("not called from inside");
+            store.shutdown().expect("not called inside a hook");
             assert_eq!(alive(), before, "records outlive their store, or were dropped twice");
         })
     }
 
-    /// As [`end`](Scene::end), but nobody shuts the store down: its last handle goes, and its
-    /// thread a moment later.
+    /// As [`end`](Scene::end), but without a shutdown: the last handle is dropped, and the store's
+    /// thread ends a moment later.
     pub fn end_by_drop(self, plan: &Plan) -> Outcome {
         let before = self.alive_before;
         self.end_by(plan, |store| {
             drop(store);
-            plan.until("all records go with their store, once", || alive() == before);
+            plan.until("all records are dropped once, with their store", || alive() == before);
         })
     }
 
@@ -292,23 +295,27 @@ impl<const BODY: usize> Scene<BODY> {
         self.settle(plan);
         let Self { store, pushed, refused, lookups, alive_before, .. } = self;
         if let Err(breach) = store.audit() {
-            panic!("the audit says: {breach}");
+            panic!("the audit found a breach: {breach}");
         }
         let stats = store.stats();
         let (pushed, refused) = (pushed.into_inner(), refused.into_inner());
-        assert_eq!(stats.offered, pushed, "offered is what was pushed");
-        assert_eq!(stats.rejected.total(), refused, "rejected is what came back");
+        assert_eq!(stats.offered, pushed, "`offered` is not the number of pushes");
+        assert_eq!(
+            stats.rejected.total(),
+            refused,
+            "`rejected` is not the number of returned records"
+        );
         assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
         assert!(stats.count <= stats.capacity);
         assert_eq!(
-            store.query().count().expect("it can be asked") as u64,
+            store.query().count().expect("the query is valid") as u64,
             stats.count,
-            "what is held is found"
+            "a query does not find every held record"
         );
         assert_eq!(
             alive() - alive_before,
             stats.count,
-            "records that are held are those that were not dropped"
+            "the number of live records is not the number of held ones"
         );
         end(store);
         Outcome { lookups: lookups.into_inner(), ..Outcome::of(&stats) }

@@ -13,13 +13,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the other threads must fill the store while a thread is stalled.
+/// The number of times that the other threads must fill the store while a thread is stalled.
 const FILLED: u64 = 4;
 
-/// A reader that sleeps inside a query, with a record in its hands.
+/// A reader sleeps inside a query while it pins a record.
 pub fn sleeping_reader(plan: &Plan) -> Outcome {
     let scene = Scene::<0>::new(Store::builder().capacity(plan.capacity).shards(4))
-        .expect("such a store can be");
+        .expect("the settings are valid");
     let asleep = AtomicBool::new(false);
     let awake = AtomicBool::new(false);
     team(|team| {
@@ -37,14 +37,14 @@ pub fn sleeping_reader(plan: &Plan) -> Outcome {
                     }
                     assert!(
                         sample.is_whole() && sample.number == number,
-                        "it is still the record it was"
+                        "the pinned record changed"
                     );
                 };
-                scene.store.query().limit(1).for_each(sleep).expect("it can be asked");
+                scene.store.query().limit(1).for_each(sleep).expect("the query is valid");
             }
         });
-        plan.until("a reader finds a record to sleep over", || asleep.load(Relaxed));
-        others_go_on(plan, scene, "a reader sleeps in a query");
+        plan.until("a reader visits a record", || asleep.load(Relaxed));
+        check_progress(plan, scene, "a reader sleeps in a query");
         awake.store(true, Relaxed);
         plan.rest(plan.length);
         scene.stop();
@@ -52,21 +52,21 @@ pub fn sleeping_reader(plan: &Plan) -> Outcome {
     scene.end(plan)
 }
 
-/// Whoever pushes and asks is not kept from it.
-fn others_go_on<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what: &str) {
+/// Checks that producers and readers make progress.
+fn check_progress<const BODY: usize>(plan: &Plan, scene: &Scene<BODY>, while_what: &str) {
     let capacity = scene.store.capacity() as u64;
     let evicted = || scene.store.stats().evicted.total();
     let before = evicted();
-    plan.until(&format!("{FILLED} times what the store holds comes in while {while_what}"), || {
+    plan.until(&format!("{FILLED} times the capacity is evicted while {while_what}"), || {
         evicted() - before >= FILLED * capacity
     });
     (0..KEYS).for_each(|key| scene.look_up(key));
     scene.store.stats();
-    assert!(scene.store.query().count().expect("it can be asked") as u64 <= capacity);
+    assert!(scene.store.query().count().expect("the query is valid") as u64 <= capacity);
 }
 
-/// Bytes of a record that are moved between a claim and its publication, so that a signal is likely
-/// to find a producer there.
+/// The size of a record that is copied between its claim and its publication. It is large, so that
+/// a signal is likely to interrupt a producer there.
 const BULK: usize = 1 << 15;
 
 /// A gate at which threads wait until it opens.
@@ -88,10 +88,12 @@ impl Gate {
         self.resting.fetch_sub(1, Relaxed);
     }
 
-    /// Returns once the given number of threads wait at the gate.
+    /// Closes the gate, and returns once this number of threads wait at it.
     fn close(&self, plan: &Plan, threads: u64) {
         self.open.store(false, Relaxed);
-        plan.until("all others rest", || self.resting.load(Relaxed) == threads);
+        plan.until("all other producers wait at the gate", || {
+            self.resting.load(Relaxed) == threads
+        });
     }
 
     fn open(&self) {
@@ -99,14 +101,14 @@ impl Gate {
     }
 }
 
-/// Shards of the stores in which threads are suspended: fewer than threads.
+/// The number of shards of the stores in which threads are suspended: fewer than threads.
 const SHARDS: usize = 2;
 
-/// Number of threads that are suspended at the same time.
+/// The number of threads that are suspended at the same time.
 const VICTIMS: u64 = 6;
 
-/// Runs work on threads that can be suspended, until the scene ends; each ends only when its entry
-/// of the second list is dropped.
+/// Runs work on threads that can be suspended, until the scene ends. Each thread ends only after
+/// its entry in the second list has been dropped.
 macro_rules! victims {
     ($team:expr, $scene:expr, $work:expr) => {{
         let (sender, came) = mpsc::channel();
@@ -116,31 +118,31 @@ macro_rules! victims {
             leaves.push(alive);
             let (sender, scene) = (sender.clone(), $scene);
             $team.spawn(move || {
-                sender.send(Suspendable::this()).expect("somebody waits for it");
+                sender.send(Suspendable::this()).expect("the main thread receives it");
                 let work = || {
                     (0..)
                         .take_while(|_| scene.is_running())
                         .for_each(|count| $work(scene, number, count))
                 };
-                // Whatever happens in there, the thread stays until it may leave.
+                // The thread stays alive until it may leave, even if the work panics.
                 let worked = catch_unwind(AssertUnwindSafe(work));
                 let _ = leave.recv();
                 worked.unwrap_or_else(|panic| resume_unwind(panic));
             });
         }
         let victims: Vec<Suspendable> =
-            (0..VICTIMS).map(|_| came.recv().expect("it has started")).collect();
+            (0..VICTIMS).map(|_| came.recv().expect("the thread has started")).collect();
         (victims, leaves)
     }};
 }
 
-/// More producers than there are shards are suspended at once between claim and publish, and many
-/// times wherever they have got to.
+/// Suspends more producers than there are shards at once between claim and publish, and many times
+/// at any instruction.
 pub fn suspended_producers(plan: &Plan) -> Outcome {
     // Each record has 32 KiB.
     let capacity = (plan.capacity / 40).clamp(64, 4_096);
     let builder = Store::builder().capacity(capacity).shards(SHARDS).on_full(OnFull::Reject);
-    let scene = Scene::<BULK>::new(builder).expect("such a store can be");
+    let scene = Scene::<BULK>::new(builder).expect("the settings are valid");
     let (gate, others) = (Gate::default(), plan.producers);
     let (mut suspended, mut in_between, mut most) = (0, 0, 0);
     team(|team| {
@@ -155,26 +157,30 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
                 });
             });
         }
-        // Everybody else rests: what is claimed and not there is the victims'.
+        // All other threads wait at the gate, so claims without a published record are the
+        // suspended threads'.
         let in_hand = || {
-            scene.store.len().saturating_sub(scene.store.query().count().expect("it can be asked"))
+            scene
+                .store
+                .len()
+                .saturating_sub(scene.store.query().count().expect("the query is valid"))
         };
         let until = Instant::now() + plan.length;
         gate.close(plan, others);
         while (Instant::now() < until || most <= SHARDS) && !has_failed() && !plan.stop.is_asked() {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
-            // SAFETY: every thread to be suspended is alive: it ends only once `alive` is dropped,
-            // which happens below. And no other `Suspended` guard lives, as `suspend_all` requires.
+            // SAFETY: every thread in `victims` is alive: it ends only once `alive` is dropped,
+            // which happens below. No other `Suspended` guard exists, as `suspend_all` requires.
             let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
             let claims = in_hand();
             most = most.max(claims);
             if claims > SHARDS || suspended % 8 == 0 {
                 gate.open();
-                others_go_on(
+                check_progress(
                     plan,
                     scene,
-                    &format!("producers stand, {claims} of them between claim and publish"),
+                    &format!("producers are suspended, {claims} of them between claim and publish"),
                 );
                 gate.close(plan, others);
             }
@@ -182,7 +188,7 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
             drop(held);
             assert!(
                 suspended < 100_000,
-                "no signals have found enough producers between claim and publish"
+                "no signal interrupted enough producers between claim and publish"
             );
         }
         scene.stop();
@@ -195,18 +201,18 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
     outcome.noting("of these at once", most as u64)
 }
 
-/// Threads that index, count, audit and read are suspended wherever they have got to, also with the
-/// token of a shard in their hands.
+/// Suspends threads that index, count, audit and read at any instruction, also while they hold an
+/// indexer lock.
 pub fn suspended_workers(plan: &Plan) -> Outcome {
     let builder = Store::builder().capacity(plan.capacity).shards(SHARDS).on_full(OnFull::Reject);
-    let scene = Scene::<0>::new(builder).expect("such a store can be");
+    let scene = Scene::<0>::new(builder).expect("the settings are valid");
     let mut suspended = 0;
     team(|team| {
         let scene = &scene;
         let work = |scene: &Scene<0>, number: u64, count: u64| match (number + count) % 4 {
             0 => drop(scene.store.stats()),
             1 => scene.look_up(count % KEYS),
-            2 if count % 64 == 2 => drop(scene.store.audit().expect("it is in order")),
+            2 if count % 64 == 2 => drop(scene.store.audit().expect("the audit finds no breach")),
             _ => drop(scene.store.step()),
         };
         let (victims, alive) = victims!(team, scene, work);
@@ -214,24 +220,30 @@ pub fn suspended_workers(plan: &Plan) -> Outcome {
             team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         let until = Instant::now() + plan.length;
-        let relieved = || scene.store.stats().takeovers > 0;
-        while (Instant::now() < until || !relieved()) && !has_failed() && !plan.stop.is_asked() {
+        let was_taken_over = || scene.store.stats().takeovers > 0;
+        while (Instant::now() < until || !was_taken_over())
+            && !has_failed()
+            && !plan.stop.is_asked()
+        {
             thread::sleep(Duration::from_micros(suspended * 37 % 700));
             // SAFETY: as in `suspended_producers`.
             let held = unsafe { Suspendable::suspend_all(&victims) };
             suspended += 1;
-            others_go_on(plan, scene, "threads stand that index, count, audit and read");
+            check_progress(plan, scene, "threads that index, count, audit and read are suspended");
             drop(held);
-            assert!(suspended < 100_000, "no signal has found a thread with a token");
+            assert!(
+                suspended < 100_000,
+                "no signal interrupted a thread that held an indexer lock"
+            );
         }
         scene.stop();
         drop(alive);
     });
     let takeovers = scene.store.stats().takeovers;
-    scene.end(plan).noting("suspended", suspended).noting("relieved", takeovers)
+    scene.end(plan).noting("suspended", suspended).noting("takeovers", takeovers)
 }
 
-/// Number of the first suspended producer.
+/// The number of the first suspended producer.
 const VICTIM: u64 = 1_000;
 
 impl Scene<BULK> {
@@ -240,16 +252,16 @@ impl Scene<BULK> {
     }
 }
 
-/// The indexer stands in a hook, for as long as it takes to fill the store: pushes come back, or
-/// wait, and nothing is lost.
+/// The indexer sleeps in a hook until the store is full: pushes are rejected or wait, and no record
+/// is lost.
 pub fn starved_indexer(plan: &Plan) -> Outcome {
     starve(plan, OnFull::Reject).and(starve(plan, OnFull::Wait))
 }
 
 fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
     let builder = Store::builder().capacity(plan.capacity).on_full(on_full);
-    let scene = Scene::<0>::new(builder).expect("such a store can be");
-    let at_first = scene.store.stats().index_memory_bytes;
+    let scene = Scene::<0>::new(builder).expect("the settings are valid");
+    let initial_bytes = scene.store.stats().index_memory_bytes;
     let starved = Arc::new(AtomicBool::new(true));
     let hungry = Arc::clone(&starved);
     scene.store.on_evict(move |_, _, _| {
@@ -277,46 +289,46 @@ fn starve(plan: &Plan, on_full: OnFull) -> Outcome {
         if on_full == OnFull::Wait {
             assert_eq!(
                 after.offered, before.offered,
-                "a producer that waits is let through while nothing is reclaimed"
+                "a waiting producer was admitted although nothing was reclaimed"
             );
         }
-        // Where somebody sleeps with a token, another index is made, of sixteen at the most.
-        // Nothing else takes memory.
+        // A shard whose indexer lock is held by a sleeping thread gets another index, at most
+        // sixteen. Nothing else may take memory.
         let but_indexes = |stats: &Stats| stats.total_memory_bytes - stats.index_memory_bytes;
         assert_eq!(
             but_indexes(&after),
             but_indexes(&before),
-            "memory grows while the indexer stands still"
+            "memory grows while the indexer is stalled"
         );
         assert!(
-            after.index_memory_bytes < 16 * at_first,
-            "indexes grow while the indexer stands still"
+            after.index_memory_bytes < 16 * initial_bytes,
+            "indexes grow while the indexer is stalled"
         );
         (0..KEYS).for_each(|key| scene.look_up(key));
         starved.store(false, Relaxed);
-        others_go_on(plan, scene, "the indexer catches up");
+        check_progress(plan, scene, "the indexer catches up");
         scene.stop();
     });
     scene.end(plan)
 }
 
-/// A subscriber that never reads: what it has no room for is dropped and counted.
+/// A subscriber never reads: records that its buffer has no room for are dropped and counted.
 pub fn deaf_subscriber(plan: &Plan) -> Outcome {
     let scene =
-        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("the settings are valid");
     let buffer = plan.capacity as u64 / 100;
-    let stream = scene.store.evictions(buffer as usize).expect("it is the first");
+    let stream = scene.store.evictions(buffer as usize).expect("it is the store's first stream");
     team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
             team.spawn(move || scene.produce(producer, Scene::ordinary));
         }
         plan.rest(plan.length);
-        others_go_on(plan, scene, "a subscriber does not read");
+        check_progress(plan, scene, "a subscriber does not read");
         scene.stop();
     });
-    // What was evicted lies in the buffer, or was missed.
-    plan.until("what was evicted is handed on or missed", || {
+    // Every evicted record is in the buffer or counted as missed.
+    plan.until("every evicted record is buffered or missed", || {
         stream.missed() + buffer == scene.store.stats().evicted.total()
     });
     let missed = stream.missed();

@@ -1,14 +1,14 @@
-//! Stopping early, on an interrupt or a termination.
+//! Stops a run early on SIGINT or SIGTERM.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the user has asked to stop; a second time ends the program at once.
+/// Tells whether the user has asked to stop. A second signal ends the program at once.
 #[derive(Clone)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Listens from now on. Once in a program.
+    /// Installs the signal handler. May be called once per program.
     pub fn listen() -> Result<Self, ctrlc::Error> {
         let asked = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&asked);

@@ -1,5 +1,5 @@
-//! Suspending threads of this process at whatever instruction they have got to, by a signal whose
-//! handler does not return.
+//! Suspends threads of this process at any instruction, with a signal whose handler does not return
+//! until they are released.
 
 use std::io;
 use std::sync::Once;
@@ -13,20 +13,21 @@ static RELEASED: AtomicBool = AtomicBool::new(true);
 #[derive(Clone, Copy, Debug)]
 pub struct Suspendable(libc::pthread_t);
 
-/// Stays where it is until released. Nothing here that a handler may not do: atomics, and sleep.
+/// Holds the thread until it is released. Everything here is async-signal-safe: atomics, and a
+/// sleep.
 extern "C" fn hold(_: libc::c_int) {
     HELD.fetch_add(1, SeqCst);
     while !RELEASED.load(SeqCst) {
         let moment = libc::timespec { tv_sec: 0, tv_nsec: 500_000 };
-        // SAFETY: `nanosleep` may be called in a handler; it reads the first argument, which lives,
-        // and takes null for the second.
+        // SAFETY: `nanosleep` is async-signal-safe. It reads the first argument, which is alive,
+        // and accepts null for the second.
         unsafe { libc::nanosleep(&raw const moment, std::ptr::null_mut()) };
     }
     HELD.fetch_sub(1, SeqCst);
 }
 
 impl Suspendable {
-    /// The calling thread.
+    /// Returns the calling thread.
     pub fn this() -> Self {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(|| {
@@ -34,12 +35,12 @@ impl Suspendable {
             // empty mask.
             let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
             action.sa_sigaction = hold as *const () as usize;
-            // SAFETY: the handler is a function of the signature that `sa_sigaction` without
-            // SA_SIGINFO wants, and does what handlers may.
+            // SAFETY: the handler has the signature that `sa_sigaction` requires without
+            // SA_SIGINFO, and does only what is async-signal-safe.
             let failed =
                 unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }
                     != 0;
-            assert!(!failed, "SIGUSR1 can be handled: {}", io::Error::last_os_error());
+            assert!(!failed, "SIGUSR1 cannot be handled: {}", io::Error::last_os_error());
         });
         // SAFETY: `pthread_self` has no preconditions.
         Self(unsafe { libc::pthread_self() })
@@ -48,17 +49,17 @@ impl Suspendable {
     /// Suspends the given threads until the guard is dropped. Returns once all are suspended.
     ///
     /// # Safety
-    /// None of the threads has ended, and no other thread of this process is suspended.
+    /// None of the threads may have ended, and no other thread of this process may be suspended.
     pub unsafe fn suspend_all(threads: &[Self]) -> Suspended {
         RELEASED.store(false, SeqCst);
         for thread in threads {
-            // SAFETY: the caller knows that the thread has not ended, so its handle is valid.
+            // SAFETY: the caller guarantees that the thread has not ended, so its handle is valid.
             let failed = unsafe { libc::pthread_kill(thread.0, libc::SIGUSR1) } != 0;
-            assert!(!failed, "a running thread takes a signal");
+            assert!(!failed, "the signal cannot be sent");
         }
         let until = Instant::now() + Duration::from_secs(60);
         while HELD.load(SeqCst) < threads.len() {
-            assert!(Instant::now() < until, "a thread does not take the signal");
+            assert!(Instant::now() < until, "a thread did not handle the signal in time");
             std::thread::yield_now();
         }
         Suspended(())

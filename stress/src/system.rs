@@ -1,11 +1,12 @@
-//! What the system says about this process; 0 where it does not.
+//! Reads figures about this process from the system. They are 0 where the system does not report
+//! them.
 
-/// Bytes of memory in use.
+/// Returns the resident memory in bytes.
 pub fn resident() -> u64 {
     status("VmRSS:") * 1024
 }
 
-/// Threads that run.
+/// Returns the number of threads.
 pub fn threads() -> u64 {
     status("Threads:")
 }

@@ -1,4 +1,4 @@
-//! Three stores under a shop's load, and everything that can be asked of them.
+//! A phase with three stores under a shop's load, and every kind of query.
 
 use crate::scene::{Outcome, Plan, has_failed};
 use crate::team::team;
@@ -8,13 +8,13 @@ use slipring::trace::TraceOrder;
 use slipring::{Ledger, Signal, Store, Telemetry};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Requests that each producer prepares.
+/// The number of requests that each producer prepares.
 const PREPARED: u64 = 200;
 
 pub fn telemetry(plan: &Plan) -> Outcome {
     let capacity = plan.capacity;
     let telemetry = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity).build();
-    let telemetry = telemetry.expect("such stores can be");
+    let telemetry = telemetry.expect("the settings are valid");
     let pools = pools(plan.producers);
     let ledger = charged(&pools);
     let (over, lookups) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -29,7 +29,7 @@ pub fn telemetry(plan: &Plan) -> Outcome {
                     if over.load(Relaxed) || has_failed() {
                         break;
                     }
-                    ask(telemetry, turn);
+                    query(telemetry, turn);
                     lookups.fetch_add(1, Relaxed);
                 }
             });
@@ -52,7 +52,7 @@ pub fn telemetry(plan: &Plan) -> Outcome {
     let outcome = outcome.and(end(telemetry.traces(), spans)).and(end(telemetry.logs(), logs));
     let outcome = outcome.and(end(telemetry.metrics(), points));
     drop((telemetry, pools));
-    plan.until("no record has kept its resource", || ledger.bytes() == 0);
+    plan.until("all resources are freed with their records", || ledger.bytes() == 0);
     outcome
 }
 
@@ -67,8 +67,8 @@ fn pools(producers: u64) -> Vec<Pool> {
     })
 }
 
-/// These records can't count themselves, but share their resources, which can: they end with the
-/// last record that has them.
+/// These records cannot count themselves, but they share resources, which charge a ledger and are
+/// freed with the last record that shares them.
 fn charged(pools: &[Pool]) -> Ledger {
     let ledger = Ledger::default();
     for (request, points) in pools.iter().flatten() {
@@ -80,45 +80,48 @@ fn charged(pools: &[Pool]) -> Ledger {
     ledger
 }
 
-fn ask(telemetry: &Telemetry, turn: u64) {
+fn query(telemetry: &Telemetry, turn: u64) {
     let spans = || telemetry.traces().query();
     let answered = match turn % 6 {
         0 => spans().traces().order(TraceOrder::Slowest).limit(5).collect().map(|traces| {
             for summary in traces {
-                let told = telemetry.trace(summary.trace_id);
-                let all = told.trace.iter().flat_map(|trace| &trace.spans);
+                let details = telemetry.trace(summary.trace_id);
+                let all = details.trace.iter().flat_map(|trace| &trace.spans);
                 assert!(all.clone().all(|span| span.span.trace_id() == summary.trace_id));
-                assert!(told.logs.iter().all(|log| log.trace_id() == Some(summary.trace_id)));
-                told.trace.iter().for_each(|trace| _ = trace.critical_path());
+                assert!(details.logs.iter().all(|log| log.trace_id() == Some(summary.trace_id)));
+                details.trace.iter().for_each(|trace| _ = trace.critical_path());
             }
         }),
         1 => spans().service_graph().map(drop),
         2 => telemetry.metrics().query().limit(2_000).series().map(drop),
         3 => telemetry.since(&telemetry.bookmark()).map(drop),
-        4 => telemetry.audit().map(drop).map_err(|breach| panic!("the audit says: {breach}")),
+        4 => telemetry
+            .audit()
+            .map(drop)
+            .map_err(|breach| panic!("the audit found a breach: {breach}")),
         _ => {
             telemetry.services();
             Ok(())
         }
     };
-    answered.expect("it can be asked");
+    answered.expect("the query is valid");
 }
 
-/// The books of one store.
+/// Checks the accounting of one store.
 fn end<T: Signal>(store: &Store<T>, pushed: u64) -> Outcome {
-    store.flush().expect("not called from inside");
+    store.flush().expect("not called inside a hook");
     if let Err(breach) = store.audit() {
-        panic!("the audit says: {breach}");
+        panic!("the audit found a breach: {breach}");
     }
     let stats = store.stats();
-    assert_eq!(stats.offered, pushed, "offered is what was pushed");
-    assert_eq!(stats.rejected.total(), 0, "an open store takes records");
+    assert_eq!(stats.offered, pushed, "`offered` is not the number of pushes");
+    assert_eq!(stats.rejected.total(), 0, "an open store rejected records");
     assert_eq!(stats.offered, stats.count + stats.evicted.total());
     assert_eq!(
-        store.query().count().expect("it can be asked") as u64,
+        store.query().count().expect("the query is valid") as u64,
         stats.count,
-        "what is held is found"
+        "a query does not find every held record"
     );
-    store.shutdown().expect("not called from inside");
+    store.shutdown().expect("not called inside a hook");
     Outcome::of(&stats)
 }

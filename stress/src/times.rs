@@ -1,4 +1,4 @@
-//! Timestamps as they should not be.
+//! A phase with unusual timestamps.
 
 use crate::sample::Sample;
 use crate::scene::{KEYS, Outcome, Plan, Scene};
@@ -6,7 +6,7 @@ use crate::team::team;
 use slipring::{Order, Store};
 use std::ops::RangeInclusive;
 
-/// Zero, equal, backwards, jumping, and at both ends of the range.
+/// Returns a timestamp: zero, equal to others, decreasing, jumping, or at either end of the range.
 fn time(number: u64) -> u64 {
     let count = number & 0xFFFF_FFFF;
     match number % 8 {
@@ -32,7 +32,7 @@ const RANGES: [RangeInclusive<u64>; 6] = [
 
 pub fn times(plan: &Plan) -> Outcome {
     let scene =
-        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("such a store can be");
+        Scene::<0>::new(Store::builder().capacity(plan.capacity)).expect("the settings are valid");
     team(|team| {
         let scene = &scene;
         for producer in 0..plan.producers {
@@ -50,7 +50,7 @@ pub fn times(plan: &Plan) -> Outcome {
                         let query =
                             scene.store.query().key("key", turn % KEYS).between(range.clone());
                         let answer =
-                            query.order(order).limit(50).collect().expect("it can be asked");
+                            query.order(order).limit(50).collect().expect("the query is valid");
                         assert!(
                             answer
                                 .iter()
@@ -70,13 +70,14 @@ pub fn times(plan: &Plan) -> Outcome {
         scene.stop();
     });
     for range in RANGES {
-        let between = scene.store.query().between(range.clone()).count().expect("it can be asked");
+        let between =
+            scene.store.query().between(range.clone()).count().expect("the query is valid");
         let looked = scene
             .store
             .query()
             .filter(|sample| range.contains(&sample.time))
             .count()
-            .expect("it can be asked");
+            .expect("the query is valid");
         assert_eq!(between, looked, "records between {range:?}");
     }
     scene.end(plan)

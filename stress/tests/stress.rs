@@ -1,5 +1,5 @@
-//! The stress program, at a small size: every phase ends in order, and its books show that it did
-//! something.
+//! Runs the stress program at a small size: every phase ends without a failure, and its counts show
+//! that it did something.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -57,20 +57,20 @@ fn every_phase_ends_in_order() {
 
 #[cfg(unix)]
 #[test]
-fn who_ends_it_is_told_that_it_was_not_all() {
+fn an_interrupted_run_says_that_it_was_stopped() {
     let mut child = Command::new(STRESS)
         .args(["--length", "600", "--producers", "2", "mixed", "times"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    // By then it listens.
-    said.read_line(&mut text).unwrap();
+    // The program has installed its signal handler by then.
+    output.read_line(&mut text).unwrap();
     assert!(
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
-    said.read_to_string(&mut text).unwrap();
+    output.read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{text}");
     assert!(
         text.contains("Stopped after") && !text.contains("\ntimes") && !text.contains("In order"),
@@ -79,11 +79,11 @@ fn who_ends_it_is_told_that_it_was_not_all() {
 }
 
 #[test]
-fn a_phase_that_there_is_not_is_told() {
+fn an_unknown_phase_is_refused_with_the_list_of_phases() {
     let output = Command::new(STRESS).args(["nothing"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("suspended-producers"),
-        "it says which there are"
+        "the message lists the phases"
     );
 }

@@ -1,4 +1,4 @@
-//! Which module of `src` imports from which other, read from the source files.
+//! Reads the imports between the modules of `src` from the source files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

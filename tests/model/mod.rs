@@ -1,4 +1,4 @@
-//! Operations on a store, and a plain reference model that answers them by brute force. The
+//! Operations on a store, and a plain reference model that computes the answers by brute force. The
 //! property test and the fuzzer share them.
 
 use slipring::error::GetError;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What a store is built with.
+/// The settings of a store.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub struct Shape {
@@ -19,19 +19,19 @@ pub struct Shape {
     pub retention: Retention,
 }
 
-/// What a store's retention goes by beside the number of records.
+/// The settings of a store's retention other than the number of records.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub struct Retention {
-    /// For how many records of the largest size there are bytes; 0 for any number.
+    /// The byte limit, in records of the largest size. 0 means no limit.
     pub bytes: u8,
-    /// How many hours a record may stay; 0 for ever.
+    /// The maximum age in hours. 0 means no maximum.
     pub hours: u8,
-    /// Records of the capacity that a class of its own has, if that leaves some.
+    /// The capacity of a class of its own, if this leaves some for the other records.
     pub class: u8,
 }
 
-/// One call. Keys are small numbers, so that they meet; 0 is no key.
+/// A call. Keys are small numbers, so that records share them. 0 means no key.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub enum Operation {
@@ -44,7 +44,7 @@ pub enum Operation {
         records: u8,
         trace: u8,
     },
-    /// So many quarters of an hour later.
+    /// Steps the store this many quarters of an hour later.
     Step {
         quarters: u8,
     },
@@ -66,18 +66,18 @@ pub enum Operation {
     },
 }
 
-/// A query: bits say which conditions it has.
+/// A query. The bits of `conditions` select its conditions.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub struct Ask {
     pub conditions: u8,
-    /// For each index, which of its keys are wanted.
+    /// The keys to query, by index, as bits.
     pub keys: [u8; 3],
-    /// How far back the range of time begins, and how long it is.
+    /// The start of the time range, as a distance back, and its length.
     pub time: (u8, u8),
     pub order: u8,
     pub limit: u8,
-    /// Bookmarks before and after, of those made last.
+    /// The bookmarks that bound the query, counted back from the last one.
     pub since: u8,
     pub until: u8,
 }
@@ -103,7 +103,7 @@ impl Signal for Record {
         }
     }
 
-    /// Roughly in order, as in life, and not unique.
+    /// Timestamps are roughly in order, and not unique.
     fn timestamp(&self) -> u64 {
         (self.number ^ 5) / 2
     }
@@ -114,7 +114,7 @@ impl Signal for Record {
 }
 
 impl Record {
-    /// What goes into the class of its own.
+    /// Returns whether the record belongs to the class of its own.
     fn is_picked(&self) -> bool {
         self.trace % 4 == 1
     }
@@ -126,35 +126,35 @@ impl Record {
 
 const INDEXES: [&str; 3] = Record::INDEXES;
 
-/// A name's bytes.
+/// The bytes of a name.
 const NAME: usize = "name 0".len();
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
 type Hooked = Arc<Mutex<Vec<(Position, Record, EvictReason)>>>;
 
-/// A store beside its reference model.
+/// A store and its reference model.
 pub struct Pair {
     store: Store<Record>,
     hooked: Hooked,
     narrow: bool,
     /// Every record ever pushed, in order.
     pushed: Vec<(Position, Record)>,
-    /// Of each shard, the class's last.
+    /// The capacities of the shards. The shards of the class come last.
     capacities: Vec<u64>,
     claimed: Vec<u64>,
-    /// What lies below was cleared, or has left because of its age or its bytes.
-    floors: Vec<u64>,
+    /// The low watermark of each shard: records below were cleared, or evicted by age or by bytes.
+    low_watermarks: Vec<u64>,
     cleared_below: Vec<u64>,
     cleared: u64,
-    /// Bytes that each shard may keep.
-    shares: Option<Vec<usize>>,
-    /// How long a record may stay.
+    /// The byte budget of each shard.
+    byte_budgets: Option<Vec<usize>>,
+    /// The maximum age of a record.
     age: Option<Duration>,
     now: Instant,
-    /// How many records each shard had been given when.
+    /// The number of records that each shard had received, by time.
     notes: Vec<(Instant, Vec<u64>)>,
-    /// Bookmarks, and how many records had been pushed by then.
+    /// Bookmarks, each with the number of records that had been pushed by then.
     bookmarks: Vec<(Bookmark, usize)>,
 }
 
@@ -176,7 +176,7 @@ impl Pair {
             capacities.push(records as u64);
         }
         let bytes = (bytes > 0).then(|| {
-            // At least one in the smallest shard.
+            // At least one record fits into the smallest shard.
             let least = capacity.div_ceil(*capacities.iter().min().unwrap() as usize);
             (least + usize::from(bytes) % capacity) * (size_of::<Record>() + NAME)
         });
@@ -202,10 +202,10 @@ impl Pair {
             narrow: shape.narrow,
             pushed: Vec::new(),
             claimed: vec![0; capacities.len()],
-            floors: vec![0; capacities.len()],
+            low_watermarks: vec![0; capacities.len()],
             cleared_below: vec![0; capacities.len()],
             cleared: 0,
-            shares: bytes.map(share),
+            byte_budgets: bytes.map(share),
             age,
             now: Instant::now(),
             notes: Vec::new(),
@@ -222,7 +222,7 @@ impl Pair {
         self.pushed.len()
     }
 
-    /// Does it in both, and compares.
+    /// Applies the operation to the store and to the model, and compares them.
     pub fn apply(&mut self, operation: Operation) {
         match operation {
             Operation::Push { trace, service, name } => self.push(trace, service, name),
@@ -231,7 +231,7 @@ impl Pair {
             Operation::Flush => self.store.flush().unwrap(),
             Operation::Clear => {
                 self.cleared += self.visible().count() as u64;
-                self.floors.clone_from(&self.claimed);
+                self.low_watermarks.clone_from(&self.claimed);
                 self.cleared_below.clone_from(&self.claimed);
                 self.store.clear();
             }
@@ -243,10 +243,10 @@ impl Pair {
             Operation::Get { back } => self.compare_get(back),
             Operation::Visit { back, pushes } => self.push_while_visiting(back, pushes % 8),
         }
-        if self.shares.is_some() {
-            // Bytes are counted as records are indexed.
+        if self.byte_budgets.is_some() {
+            // The store counts bytes as it indexes records.
             self.store.flush().unwrap();
-            self.shed();
+            self.enforce_byte_budgets();
         }
     }
 
@@ -258,28 +258,28 @@ impl Pair {
             .notes
             .last()
             .is_none_or(|(at, claimed)| self.now - *at >= age / 64 && *claimed != self.claimed);
-        // Of a store that is empty there is none to begin with.
+        // An empty store has no record to begin with.
         if is_due && (!self.notes.is_empty() || self.visible().next().is_some()) {
             self.notes.push((self.now, self.claimed.clone()));
         }
         let is_old = |(at, _): &(Instant, Vec<u64>)| self.now - *at >= age;
         let old = self.notes.iter().take_while(|note| is_old(note)).count();
         for (_, claimed) in self.notes.drain(..old) {
-            self.floors
+            self.low_watermarks
                 .iter_mut()
                 .zip(claimed)
                 .for_each(|(floor, claimed)| *floor = (*floor).max(claimed));
         }
     }
 
-    /// The oldest go for as long as those that are kept take too many bytes.
-    fn shed(&mut self) {
-        let Some(shares) = &self.shares else { return };
-        for (shard, share) in shares.iter().enumerate() {
+    /// Evicts the oldest records for as long as the rest exceed the byte budget.
+    fn enforce_byte_budgets(&mut self) {
+        let Some(byte_budgets) = &self.byte_budgets else { return };
+        for (shard, share) in byte_budgets.iter().enumerate() {
             let kept: Vec<&(Position, Record)> =
                 self.visible().filter(|(at, _)| at.shard() == shard).collect();
             let mut bytes: usize = kept.iter().map(|(_, record)| record.bytes()).sum();
-            let mut floor = self.floors[shard];
+            let mut floor = self.low_watermarks[shard];
             for (at, record) in kept {
                 if bytes <= *share {
                     break;
@@ -287,7 +287,7 @@ impl Pair {
                 bytes -= record.bytes();
                 floor = at.sequence() + 1;
             }
-            self.floors[shard] = floor;
+            self.low_watermarks[shard] = floor;
         }
     }
 
@@ -319,8 +319,8 @@ impl Pair {
         let picked = self.claimed.len() - 1;
         let has_class = self.store.stats().class.is_some();
         if self.store.shards() > 1 + usize::from(has_class) {
-            // A batch does not say which shard each record went to; with one for each class there
-            // is no question.
+            // A batch does not return its records' shards, which is unambiguous with one shard for
+            // each class.
             records.into_iter().for_each(|record| {
                 let position = self.store.try_push(record.clone()).unwrap();
                 self.accept(position, record);
@@ -335,7 +335,7 @@ impl Pair {
         }
     }
 
-    /// Pushes inside a visit never wait; they enter, or come back as full.
+    /// Pushes inside a visit never wait: the store accepts the record or returns it as full.
     fn push_while_visiting(&mut self, back: u8, pushes: u8) {
         let Some((position, record)) = self.recent(back) else { return };
         let store = self.store.clone();
@@ -349,7 +349,7 @@ impl Pair {
                     Ok(position) => taken.push((position, pushed)),
                     Err(error) => assert_eq!(error.reason, slipring::error::Rejection::Full),
                 }
-                assert_eq!(*visited, record, "what is visited stays");
+                assert_eq!(*visited, record, "a visited record changed");
             }
         });
         assert_eq!(visited.is_ok(), self.is_visible(position), "{visited:?}");
@@ -362,12 +362,13 @@ impl Pair {
 
     fn is_visible(&self, position: Position) -> bool {
         let shard = position.shard();
-        let low =
-            self.claimed[shard].saturating_sub(self.capacities[shard]).max(self.floors[shard]);
+        let low = self.claimed[shard]
+            .saturating_sub(self.capacities[shard])
+            .max(self.low_watermarks[shard]);
         position.sequence() >= low
     }
 
-    /// What the store holds, oldest first.
+    /// Iterates over the records that the store holds, oldest first.
     fn visible(&self) -> impl DoubleEndedIterator<Item = &(Position, Record)> {
         self.pushed.iter().filter(|(position, _)| self.is_visible(*position))
     }
@@ -394,11 +395,11 @@ impl Pair {
         let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
-        assert!(!answer.report.cut, "nothing is evicted while this thread looks");
+        assert!(!answer.report.cut, "the answer is cut although nothing was evicted");
         assert_eq!(answer.into_positioned().collect::<Vec<_>>(), expected);
     }
 
-    /// Which records meet an ask's conditions, whatever the bookmarks say.
+    /// Returns whether a record meets a query's conditions, regardless of the bookmarks.
     fn meets(&self, ask: Ask, record: &Record) -> bool {
         let carries = |index: usize| {
             let wanted = |key: Key<'_>| {
@@ -437,7 +438,7 @@ impl Pair {
         query
     }
 
-    /// Every form of query, in every order, whole and page by page.
+    /// Compares every form of query, in every order, as a whole and page by page.
     fn compare_ask(&self, ask: Ask) {
         let bookmark = |bit: u8, back: u8| {
             let wanted = ask.conditions & bit != 0;
@@ -500,7 +501,7 @@ impl Pair {
             assert!(rest.iter().eq(expected));
         }
 
-        // Page by page.
+        // The same query, page by page.
         let limit = usize::from(ask.limit % 8) + 1;
         let (mut pages, mut missed) = (Vec::new(), 0);
         let mut page = with_order(build(ask).limit(limit)).unwrap();
@@ -535,7 +536,7 @@ impl Pair {
         }
     }
 
-    /// Everything that holds after every call.
+    /// Checks everything that holds after every call.
     pub fn compare(&self) {
         self.store.audit().unwrap();
         for index in 0..INDEXES.len() {
@@ -560,7 +561,7 @@ impl Pair {
         }
     }
 
-    /// The end: hooks have seen what was evicted, each record once, in order.
+    /// Ends the store: hooks must have seen each evicted record once, in order.
     pub fn finish(self) {
         self.store.flush().unwrap();
         while self.store.step_at(|| self.now) {}
@@ -589,7 +590,7 @@ impl Pair {
     }
 }
 
-/// The key of this number in an index.
+/// Returns the key with this number in an index.
 fn number_key(index: usize, number: u8) -> KeyBuf {
     match index {
         0 => KeyBuf::Id(u128::from(number)),
@@ -598,14 +599,14 @@ fn number_key(index: usize, number: u8) -> KeyBuf {
     }
 }
 
-/// A capacity, as it is split over shards.
+/// Splits a capacity over shards.
 fn split(capacity: usize, shards: usize) -> Vec<u64> {
     (0..shards)
         .map(|shard| (capacity / shards + usize::from(shard < capacity % shards)) as u64)
         .collect()
 }
 
-/// Positions are not made outside a store, but they can be read back.
+/// Positions cannot be created outside of a store, but they can be deserialized.
 fn position(shard: usize, sequence: u64) -> Position {
     serde_json::from_value(serde_json::json!({ "shard": shard, "sequence": sequence })).unwrap()
 }

@@ -1,9 +1,10 @@
-//! Real telemetry beside the project: where `SLIPRING_CORPUS` points, or in `../shared/data`. Tests
-//! say so when it is not there.
+//! Locates real telemetry: below `SLIPRING_CORPUS`, or in `../shared/data`. Tests print a message
+//! if it is missing.
 
 use std::path::PathBuf;
 
-/// A file or folder of the corpus; `None`, said on stderr, if there is no corpus.
+/// Returns a file or folder of the corpus. Returns `None`, and prints a message, if there is no
+/// corpus.
 pub fn path(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SLIPRING_CORPUS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
@@ -20,7 +21,7 @@ pub fn path(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// What a file of the corpus says.
+/// Returns the contents of a file of the corpus.
 pub fn read(name: &str) -> Option<Vec<u8>> {
     path(name).map(|path| std::fs::read(path).expect("a file that is there can be read"))
 }

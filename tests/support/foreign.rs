@@ -1,4 +1,4 @@
-//! A waker that does what a test tells it to when it is cloned, woken or dropped.
+//! A waker that runs a test's code when it is cloned, woken or dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,8 +6,8 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 type Call = Box<dyn Fn() + Send + Sync>;
 
-/// What a waker does; by default nothing. The clone, the waking and the drop of the test's own
-/// waker, of which the store knows nothing, do not count and do nothing.
+/// The code that a waker runs; by default none. The test's own waker, which the store does not
+/// know, runs none of it and is not counted.
 #[derive(Clone)]
 pub struct Foreign(Arc<Calls>);
 
@@ -32,7 +32,7 @@ impl Foreign {
 
     fn change(self, change: impl FnOnce(&mut Calls)) -> Self {
         let mut calls = self.0;
-        change(Arc::get_mut(&mut calls).expect("it is told before it is used"));
+        change(Arc::get_mut(&mut calls).expect("the waker is configured before it is used"));
         Self(calls)
     }
 
@@ -48,21 +48,21 @@ impl Foreign {
         self.change(|calls| calls.drop = Some(Box::new(call)))
     }
 
-    /// How many clones of the test's wakers there are.
+    /// Returns the number of live clones of the test's waker.
     pub fn alive(&self) -> i64 {
         self.0.alive.load(Ordering::SeqCst)
     }
 
-    /// How many of them have been woken.
+    /// Returns the number of wake-ups.
     pub fn woken(&self) -> u64 {
         self.0.woken.load(Ordering::SeqCst)
     }
 
-    /// The test's own waker, to be lent to a poll.
+    /// Returns the test's own waker, to be passed to a poll by reference.
     pub fn waker(&self) -> Waker {
         let data = Arc::into_raw(Arc::clone(&self.0)).cast();
-        // SAFETY: the functions of the table take the data for what it is, a count of an `Arc`, and
-        // are thread-safe.
+        // SAFETY: the functions of the table treat the data as the pointer of an `Arc`, which it
+        // is, and are thread-safe.
         unsafe { Waker::from_raw(RawWaker::new(data, &LENT)) }
     }
 }
@@ -78,10 +78,10 @@ impl Calls {
 static LENT: RawWakerVTable = RawWakerVTable::new(clone, wake_lent, |_| (), drop_lent);
 static KEPT: RawWakerVTable = RawWakerVTable::new(clone, wake_kept, |_| (), drop_kept);
 
-/// The count that a waker owns.
+/// Takes back the `Arc` that a waker owns.
 fn own(data: *const ()) -> Arc<Calls> {
-    // SAFETY: the data of each waker is from `Arc::into_raw`, and is taken back once: when it is
-    // woken or dropped.
+    // SAFETY: the data of each waker comes from `Arc::into_raw`, and is taken back once: when the
+    // waker is woken by value or dropped.
     unsafe { Arc::from_raw(data.cast()) }
 }
 

@@ -1,4 +1,4 @@
-//! A record that counts its drops and can be told to misbehave.
+//! A record that counts its drops and misbehaves on request.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -8,7 +8,7 @@ use slipring::{Key, Signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts a test's records: how many were made (clones too) and how many dropped.
+/// Counts a test's records: the number created, including clones, and the number dropped.
 #[derive(Debug, Default)]
 pub struct Census {
     made: AtomicU64,
@@ -29,7 +29,7 @@ impl Census {
     }
 }
 
-/// What goes wrong with a record.
+/// The misbehaviour of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trouble {
     #[default]
@@ -55,7 +55,7 @@ impl Counted {
     }
 
     pub fn troubled(self, trouble: Trouble) -> Self {
-        // Not `..self`: a type with a drop can't be taken apart.
+        // Not `..self`, because the fields of a type that implements `Drop` cannot be moved out.
         let mut record = self;
         record.trouble = trouble;
         record

@@ -39,7 +39,7 @@ pub fn attribute(name: &str, value: &[u8]) -> Vec<u8> {
     [field(1, name.as_bytes()), field(2, value)].concat()
 }
 
-/// A value in so many maps, or lists.
+/// Returns a value nested in this many maps, or lists.
 pub fn nested(depth: usize, in_maps: bool) -> Vec<u8> {
     (0..depth).fold(number(3, 1), |value, _| {
         if in_maps {
@@ -58,7 +58,8 @@ pub fn in_scope(record: &[u8]) -> Vec<u8> {
     field(1, &field(2, &field(2, record)))
 }
 
-/// A request of one large resource, and of as many scopes as take the same number of bytes.
+/// Returns a request with one large resource, and with as many scopes as take the same number of
+/// bytes.
 pub fn scopes_of_a_large_resource(size: usize) -> Vec<u8> {
     let resource = field(1, &field(1, &attribute("a", &field(1, &vec![b'x'; size]))));
     let scope = |at: usize| {

@@ -1,4 +1,4 @@
-//! Holds views against prost's decoding of the same bytes, field by field.
+//! Compares views with prost's decoding of the same bytes, field by field.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace::v1 as trace};
@@ -45,7 +45,7 @@ fn same_attributes(view: AttributesRef<'_>, wire: &[KeyValue]) {
     }
 }
 
-/// An id, or none where it is not sound.
+/// Returns an id, or `None` if it is invalid.
 fn id<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     <[u8; N]>::try_from(bytes).ok().filter(|id| *id != [0; N])
 }
@@ -126,7 +126,7 @@ fn same_exemplar(view: ExemplarRef<'_>, wire: &metrics::Exemplar) {
     assert_eq!(view.value(), value);
 }
 
-/// What points of every kind have.
+/// Compares the fields that points of every kind have.
 fn same_point(
     view: &MetricPoint,
     attributes: &[KeyValue],
@@ -214,7 +214,7 @@ pub fn same_metric_point(view: &MetricPoint) {
     }
 }
 
-/// Reads a request and holds each of its records against prost's decoding of the same bytes.
+/// Reads a request, and compares each of its records with prost's decoding of the same bytes.
 #[allow(dead_code, reason = "the fuzz target has it")]
 pub fn same_records(kind: Kind, body: &[u8]) {
     let Ok(request) = Request::read(kind, Encoding::Protobuf, body) else { return };

@@ -1,22 +1,23 @@
-//! Work for `callgrind` to count: see `benches/instructions`, which runs it.
+//! Workloads whose instructions `callgrind` counts: see `benches/instructions`, which runs this.
 //!
-//! `instructions <scenario> <operations>` does everything but the operations outside of
-//! [`measured`], so that counting can be told to look only there. Stores are manual: the steps are
-//! the indexer's, on this thread, at known moments.
+//! `instructions <scenario> <operations>` runs everything but the operations outside of
+//! [`measured`], so that counting can be limited to that function. Stores are manual: this thread
+//! runs the indexer's steps, at known moments.
 //!
-//! A store seeds its fingerprints at random, and how often keys meet in a directory depends on the
-//! seed. So the operations are split over several stores, which evens that out.
+//! A store seeds its fingerprints at random, and the number of collisions in a directory depends on
+//! the seed. So the operations are split over several stores, which evens this out.
 
 use shop::fixed::{FixedSpan, FixedSpans, SPANS_PER_TRACE};
 use slipring::{Key, KeyBuf, Signal, Store};
 use std::process::ExitCode;
 
-/// Stores, each with its own seed, over which operations are split.
+/// The number of stores over which operations are split, each with its own seed.
 const STORES: usize = 16;
 const CAPACITY: usize = 10_000;
-/// Whatever the machine has: the number of cores must not show.
+/// Fixed, so that the machine's number of cores does not affect the counts.
 const SHARDS: usize = 4;
-/// Records between two steps; fewer than the slack, so that no push finds its shard full.
+/// The number of records between two steps, fewer than the slack, so that no push finds its shard
+/// full.
 const STRETCH: usize = 400;
 
 fn main() -> ExitCode {
@@ -44,7 +45,7 @@ fn help() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What is counted. Its name is in the script.
+/// Runs the work that is counted. The script refers to this function by its name.
 #[inline(never)]
 fn measured<R>(work: impl FnOnce() -> R) -> R {
     work()
@@ -56,7 +57,7 @@ fn store(capacity: usize) -> Store<FixedSpan> {
         .shards(SHARDS)
         .manual()
         .build()
-        .expect("the layout is a fair one")
+        .expect("the settings are valid")
 }
 
 fn push_all(store: &Store<FixedSpan>, spans: impl IntoIterator<Item = FixedSpan>) {
@@ -69,7 +70,7 @@ fn step_all(store: &Store<FixedSpan>) {
     while store.step() {}
 }
 
-/// A full store, settled, and what comes next.
+/// Returns a full store whose records are indexed, and the spans that follow.
 fn full() -> (Store<FixedSpan>, FixedSpans) {
     let (store, mut spans) = (store(CAPACITY), FixedSpans::new(1));
     for _ in 0..2 * CAPACITY / STRETCH {
@@ -79,7 +80,7 @@ fn full() -> (Store<FixedSpan>, FixedSpans) {
     (store, spans)
 }
 
-/// Pushes of ready-made spans into a full store that has room again.
+/// Pushes existing spans into a full store that has room again.
 fn push(operations: usize) {
     let (store, mut spans) = full();
     for _ in 0..operations / STRETCH {
@@ -89,7 +90,7 @@ fn push(operations: usize) {
     }
 }
 
-/// Steps that index into a store that is not full, so that nothing is evicted.
+/// Runs steps that index into a store that is not full, so that they evict nothing.
 fn index(operations: usize) {
     let (store, mut spans) = (store(operations.max(CAPACITY)), FixedSpans::new(1));
     for _ in 0..operations / STRETCH {
@@ -98,7 +99,7 @@ fn index(operations: usize) {
     }
 }
 
-/// Steps that index and evict as much.
+/// Runs steps that index and evict equally many records.
 fn evict(operations: usize) {
     let (store, mut spans) = full();
     for _ in 0..operations / STRETCH {
@@ -107,7 +108,7 @@ fn evict(operations: usize) {
     }
 }
 
-/// Lookups of whole traces, one after the other.
+/// Looks up whole traces, one after the other.
 fn lookup(operations: usize) {
     let (store, _) = full();
     let traces = store.keys("trace").expect("spans have this index");
@@ -116,7 +117,7 @@ fn lookup(operations: usize) {
         .filter(|trace| trace.count == u64::from(SPANS_PER_TRACE))
         .map(|trace| trace.key)
         .collect();
-    // Not in the order of their ids.
+    // Order the traces by time instead of by id.
     traces.sort_by_key(|trace| {
         store
             .query()
@@ -131,7 +132,7 @@ fn lookup(operations: usize) {
     assert_eq!(found, operations as u64 * u64::from(SPANS_PER_TRACE));
 }
 
-/// Reads a field of each, so that records are looked at.
+/// Reads a field of each span, so that the records are loaded.
 fn spans_of(store: &Store<FixedSpan>, trace: Key<'_>) -> u64 {
     let mut spans = 0;
     let shown =

@@ -1,4 +1,4 @@
-//! What a push costs in larger stores, and with more and with fewer keys.
+//! Measures what a push costs in larger stores, and with more or fewer distinct keys.
 
 use super::{Options, amount};
 use crate::check::check;
@@ -12,10 +12,10 @@ use shop::fixed::{FixedMetric, FixedMetrics};
 use slipring::{Key, Signal, Store};
 use std::time::Duration;
 
-/// Distinct keys for each of the three indexes.
+/// The number of distinct keys for each of the three indexes.
 type Distinct = [u64; 3];
 
-/// A record of 64 bytes with as many distinct keys in each index as one likes.
+/// A record of 64 bytes with any number of distinct keys in each index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keyed {
     time: u64,
@@ -40,10 +40,10 @@ impl Signal for Keyed {
     }
 }
 
-/// Records whose keys are drawn evenly, each from so many.
+/// Returns records whose keys are drawn uniformly, each from this many.
 pub fn keyed(distinct: Distinct, seed: u64) -> impl Iterator<Item = Keyed> + Send {
     (1..).zip(Draws(seed)).map(move |(time, draw)| {
-        // Different bits for each, so that the keys have nothing to do with each other.
+        // Use different bits for each index, so that the keys are independent.
         let key = |shift: u32, among: u64| ((draw >> shift & 0xFFFF_FFFF) * among) >> 32;
         Keyed {
             time,
@@ -53,7 +53,7 @@ pub fn keyed(distinct: Distinct, seed: u64) -> impl Iterator<Item = Keyed> + Sen
     })
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut sizes = Table::new(
         "growth-capacity",
@@ -126,8 +126,8 @@ fn load(options: &Options) -> Load {
     Load { producers: 1, batch: 1, length }
 }
 
-/// Whether a store of so many bytes, with its slack and indexes, leaves half of the memory to
-/// others.
+/// Returns whether a store of this size, with its slack and its indexes, leaves at least half of
+/// the available memory free.
 fn has_room(bytes: usize) -> bool {
     let room = process::available();
     let has = room == 0 || 4 * bytes as u64 <= room;

@@ -1,4 +1,4 @@
-//! A store with nothing to do: what it costs, and how soon it is awake.
+//! Measures an idle store: what it costs, and how soon it indexes after a push.
 
 use super::Options;
 use crate::process;
@@ -7,10 +7,10 @@ use shop::fixed::{FixedLogs, FixedMetrics, FixedSpan, FixedSpans};
 use slipring::{Signal, Store};
 use std::time::{Duration, Instant};
 
-/// After so long without a push the indexer is asleep for good.
+/// The time without a push after which the indexer is asleep.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let length = options.either(Duration::from_secs(5), Duration::from_secs(30));
     let mut processor = Table::new(
@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Part {
     options.part("idle", "Idle", vec![processor, waking])
 }
 
-/// The share of one core that three stores use.
+/// Measures the share of one core that three idle stores use.
 fn idle_share(length: Duration) -> f64 {
     let (_spans, _logs, _points) = (
         full(10_000, FixedSpans::new(1)),
@@ -59,11 +59,11 @@ fn full<T: Signal>(capacity: usize, records: impl Iterator<Item = T>) -> Store<T
     crate::stretch::full(capacity, &mut records)
 }
 
-/// Microseconds from a push to the indexing of its record.
+/// Measures the microseconds from a push to the indexing of its record.
 fn wakings(samples: usize) -> [(&'static str, f64); 3] {
-    // Few records, so that to ask how far the indexer is takes little.
+    // Keep few records, so that reading the indexer's lag is cheap.
     let store: Store<FixedSpan> =
-        Store::builder().capacity(64).build().expect("the capacity is a fair one");
+        Store::builder().capacity(64).build().expect("the capacity is valid");
     let mut records = FixedSpans::new(1);
     (&store).extend(records.by_ref().take(256));
     let mut micros: Vec<f64> = records
@@ -71,7 +71,7 @@ fn wakings(samples: usize) -> [(&'static str, f64); 3] {
         .map(|record| {
             std::thread::sleep(QUIET);
             let begun = Instant::now();
-            store.push(record).expect("a store that waits refuses nothing");
+            store.push(record).expect("a store that waits when full rejects nothing");
             while store.stats().indexer_lag > 0 {
                 std::hint::spin_loop();
             }

@@ -1,4 +1,4 @@
-//! Records a second, all told.
+//! Measures ingest in records per second.
 
 use super::{Options, check};
 use crate::contender::{Contender, fixed, lifelike};
@@ -16,7 +16,7 @@ struct Tables {
     lifelike: Table,
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut tables = Tables {
         all: Table::new("ingest", "Ingest, one by one, by 1 and 2 producers", UNIT, Better::More).noting(

@@ -1,16 +1,16 @@
-//! What a push costs its producer.
+//! Measures what a push costs its producer.
 
 use super::{Options, check};
 use crate::clock::{Quantiles, Ticks};
 use crate::contender::Contender;
-use crate::latency::{Company, PAUSE, Pace, STALL, Setting, latency, typical};
+use crate::latency::{Background, PAUSE, Pace, STALL, Setting, latency, typical};
 use crate::peers::{Locked, Peer, Private, Sharded};
 use crate::report::{Better, Part, Table};
 use crate::workload::{Logs, Metrics, Traces, Workload};
 use slipring::Store;
 use std::time::Duration;
 
-/// Pushes a second that the open loop offers.
+/// The pushes per second that each producer offers in the open loop.
 const OFFERED: f64 = 1e6;
 
 const CLOCK: &str = "the clock";
@@ -34,10 +34,10 @@ fn all<W: Workload>() -> [Timed; 4] {
     ]
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let table = |name, title| {
-        Table::new(name, title, "ns", Better::Less).along("quantile").plainly(&[CLOCK])
+        Table::new(name, title, "ns", Better::Less).along("quantile").uncompared(&[CLOCK])
     };
     let mut closed = table("latency-closed", "A push, timed from its beginning (closed loop)").noting(format!(
         "Beside readers: two threads look traces up, with {} µs between two lookups. Beside a sleeping reader: it stays \
@@ -56,24 +56,24 @@ pub fn run(options: &Options) -> Part {
          steps (10 ns on some processors) are too coarse to compare single pushes of such a length.",
     );
     let ticks = Ticks::new();
-    let companies = [
-        (Company::Nobody, "alone"),
-        (Company::Producer, "beside another producer"),
-        (Company::Readers, "beside 2 readers"),
-        (Company::Sleeper, "beside a sleeping reader"),
+    let backgrounds = [
+        (Background::None, "alone"),
+        (Background::Producer, "beside another producer"),
+        (Background::Readers, "beside 2 readers"),
+        (Background::Sleeper, "beside a sleeping reader"),
     ];
-    cases::<Traces>(options, &ticks, &companies, [&mut typical, &mut closed, &mut open]);
+    cases::<Traces>(options, &ticks, &backgrounds, [&mut typical, &mut closed, &mut open]);
     if !options.quick {
-        cases::<Logs>(options, &ticks, &companies[..2], [&mut typical, &mut closed, &mut open]);
+        cases::<Logs>(options, &ticks, &backgrounds[..2], [&mut typical, &mut closed, &mut open]);
     }
-    cases::<Metrics>(options, &ticks, &companies[..2], [&mut typical, &mut closed, &mut open]);
+    cases::<Metrics>(options, &ticks, &backgrounds[..2], [&mut typical, &mut closed, &mut open]);
     options.part("latency", "Cost to a producer", vec![typical, closed, open])
 }
 
 fn cases<W: Workload>(
     options: &Options,
     ticks: &Ticks,
-    companies: &[(Company, &str)],
+    backgrounds: &[(Background, &str)],
     [typically, closed, open]: [&mut Table; 3],
 ) {
     let all = all::<W>();
@@ -83,7 +83,7 @@ fn cases<W: Workload>(
         for Timed { contender, typical, .. } in &all {
             typically.add(W::NAME, "", contender.name, typical(ticks, length));
         }
-        for (company, name) in companies {
+        for (background, name) in backgrounds {
             let panel = format!("{}, {name}", W::NAME);
             for (table, pace) in [(&mut *closed, Pace::Closed), (&mut *open, Pace::Open(OFFERED))] {
                 let mut add = |column, quantiles: Quantiles| {
@@ -93,7 +93,10 @@ fn cases<W: Workload>(
                         .for_each(|(quantile, nanos)| table.add(&panel, quantile, column, *nanos));
                 };
                 for Timed { contender, run, .. } in &all {
-                    add(contender.name, run(ticks, Setting { pace, company: *company, length }));
+                    add(
+                        contender.name,
+                        run(ticks, Setting { pace, background: *background, length }),
+                    );
                 }
                 add(CLOCK, ticks.floor());
             }

@@ -1,4 +1,4 @@
-//! Lookups beside ingest, and what they do to it.
+//! Measures lookups beside ingest, and their effect on ingest.
 
 use super::{Options, check};
 use crate::clock::Ticks;
@@ -10,24 +10,24 @@ use crate::workload::{Logs, Metrics, Traces, Workload};
 use slipring::Store;
 use std::time::Duration;
 
-struct Asked {
+struct Lookup {
     contender: Contender,
     run: fn(&Ticks, Question, Rate, Duration) -> Lookups,
 }
 
-fn asked<W: Workload, P: Peer<W::Record>>() -> Asked {
-    Asked { contender: Contender::new::<W, P>(), run: lookups::<W, P> }
+fn lookup<W: Workload, P: Peer<W::Record>>() -> Lookup {
+    Lookup { contender: Contender::new::<W, P>(), run: lookups::<W, P> }
 }
 
 struct Tables {
     p50: Table,
     p99: Table,
     ingest: Table,
-    /// The worst share of answers that were short, and whose it was.
+    /// The worst share of incomplete answers, and the store and case that gave them.
     short: (f64, String),
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let table =
         |name, title| Table::new(name, title, "µs", Better::Less).along("records/s that come in");
@@ -72,8 +72,8 @@ fn questions<W: Workload>(
     tables: &mut Tables,
     questions: &[Question],
 ) {
-    let all = [asked::<W, Store<_>>(), asked::<W, Locked<_>>(), asked::<W, Sharded<_>>()];
-    check(W::NAME, all.iter().map(|asked| &asked.contender));
+    let all = [lookup::<W, Store<_>>(), lookup::<W, Locked<_>>(), lookup::<W, Sharded<_>>()];
+    check(W::NAME, all.iter().map(|lookup| &lookup.contender));
     let rates = [
         (Rate::None, "none"),
         (Rate::PerSecond(1e5), "100K"),
@@ -90,7 +90,7 @@ fn questions<W: Workload>(
             };
             let panel = format!("{asked_for} ({})", W::NAME);
             for (rate, case) in rates {
-                for Asked { contender, run } in &all {
+                for Lookup { contender, run } in &all {
                     let found = run(ticks, *question, rate, length);
                     tables.p50.add(&panel, case, contender.name, found.times.p50 / 1e3);
                     tables.p99.add(&panel, case, contender.name, found.times.p99 / 1e3);

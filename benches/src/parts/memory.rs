@@ -1,5 +1,5 @@
-//! Memory: what indexes take, what is allocated, and whether it stays as it is, however often a
-//! store is filled.
+//! Measures memory: the indexes' size, allocations, and whether memory stays constant however often
+//! a store is filled.
 
 use super::Options;
 use crate::alloc::counted;
@@ -10,7 +10,7 @@ use crate::report::{Better, Part, Table};
 use crate::workload::{Logs, Metrics, Traces, Workload};
 use slipring::Store;
 
-/// How often a store is filled while its memory is watched.
+/// The number of times that a store is filled while its memory is watched.
 const WRAPS: usize = 10;
 const MIB: f64 = 1_048_576.0;
 
@@ -21,11 +21,11 @@ struct Tables {
     wraps: Table,
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut tables = Tables {
         index: Table::new("memory-index", "Index memory by record, as the store counts it", "bytes", Better::Less)
-            .plainly(&["slot heads", "directories"])
+            .uncompared(&["slot heads", "directories"])
             .noting("Slot heads (fingerprints, links, stamps) and directories, those of the slack's slots included."),
         heap: Table::new("memory-heap", "Memory by record beyond the record itself", "bytes", Better::Less).noting(
             "All that was allocated for a full store, less capacity × record size. slipring's includes its slack: a \
@@ -54,7 +54,7 @@ fn one<W: Workload>(tables: &mut Tables) {
     heap::<W, Concurrent<_>>(tables);
 }
 
-/// All of them stay until the last one has been watched.
+/// Keeps all stores until the last one has been measured.
 fn watch(table: &mut Table) {
     eprintln!("memory: stores filled {WRAPS} times");
     let _ours: (Store<_>, Store<_>, Store<_>) =
@@ -74,7 +74,7 @@ fn by_index<W: Workload>(table: &mut Table) {
     table.add(W::NAME, "", "directories", each(directories));
 }
 
-/// Bytes and allocations.
+/// Measures heap bytes and allocations.
 fn heap<W: Workload, P: Peer<W::Record>>(tables: &mut Tables) {
     let mut records = W::records(1);
     let (store, made) = counted(|| {
@@ -84,14 +84,14 @@ fn heap<W: Workload, P: Peer<W::Record>>(tables: &mut Tables) {
     });
     let beyond = made.bytes as f64 / W::CAPACITY as f64 - size_of::<W::Record>() as f64;
     tables.heap.add(W::NAME, "", P::NAME, beyond);
-    // Longer and longer lists and directories have found their sizes by now.
+    // By now, growing lists and directories have reached their final sizes.
     push(&store, &mut records, 2 * W::CAPACITY);
     let pushes = 5 * W::CAPACITY;
     let ((), pushed) = counted(|| push(&store, &mut records, pushes));
     tables.pushes.add(W::NAME, "", P::NAME, pushed.times as f64 / pushes as f64);
 }
 
-/// Gives the store back: memory that it gave up would serve the next one unseen.
+/// Returns the store, because memory that it freed would be reused by the next store and not show.
 fn wraps<W: Workload, P: Peer<W::Record>>(table: &mut Table) -> P {
     let before = process::resident();
     let store = P::new(W::CAPACITY, 1);

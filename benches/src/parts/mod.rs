@@ -1,7 +1,7 @@
-//! The parts of the comparison: each goes through its cases, round by round, and fills tables.
+//! The parts of the comparison. Each runs its cases, round by round, and fills tables.
 //!
-//! In every round each store runs once in each case, one after the other, so that the machine's
-//! moods hit all alike; ratios are taken within a round.
+//! In every round, each store runs once in each case, one after the other, so that changes in the
+//! machine's speed affect all stores alike. Ratios are taken within a round.
 
 pub mod growth;
 pub mod idle;
@@ -19,19 +19,19 @@ use crate::contender::{CHECKED, Contender};
 use crate::report::{Origin, Part, Table};
 use std::time::Duration;
 
-/// How much is measured.
+/// The extent of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Rounds of which the medians are taken.
+    /// The number of rounds whose medians are taken.
     pub rounds: usize,
-    /// Fewer cases and shorter runs.
+    /// Whether to measure fewer cases, in shorter runs.
     pub quick: bool,
-    /// For how long the soak goes on.
+    /// The duration of the soak.
     pub long_run: Duration,
 }
 
 impl Options {
-    /// One of two, by whether it has to be quick.
+    /// Returns `quick` or `thorough`, by the options.
     pub fn either<T>(&self, quick: T, thorough: T) -> T {
         if self.quick { quick } else { thorough }
     }
@@ -40,7 +40,7 @@ impl Options {
         Part { name, title, origin: Origin::here(self.rounds), tables }
     }
 
-    /// Calls `round` as often as there are rounds.
+    /// Calls `round` once for each round.
     fn rounds(&self, what: &str, mut round: impl FnMut()) {
         for number in 1..=self.rounds {
             eprintln!("{what}: round {number} of {}", self.rounds);
@@ -49,7 +49,7 @@ impl Options {
     }
 }
 
-/// Has each store checked for right answers. Before it is timed, it has to know them.
+/// Checks the answers of each store, before the store is timed.
 pub fn check<'a>(what: &str, contenders: impl IntoIterator<Item = &'a Contender>) {
     for contender in contenders {
         eprintln!("{what}: checking the answers of {}", contender.name);
@@ -57,7 +57,7 @@ pub fn check<'a>(what: &str, contenders: impl IntoIterator<Item = &'a Contender>
     }
 }
 
-/// Thousands and millions, in short.
+/// Formats a number with `K` for thousands and `M` for millions.
 fn amount(number: usize) -> String {
     match number {
         1_000_000.. if number.is_multiple_of(1_000_000) => format!("{}M", number / 1_000_000),

@@ -1,5 +1,5 @@
-//! Requests of the protocol until they can be asked for: ours, and what decodes them with `prost`
-//! into a lock and maps.
+//! OTLP requests until their records can be queried: slipring, beside stores that decode requests
+//! with `prost` into maps behind locks.
 
 use super::Options;
 use crate::decoded::{self, Decoded};
@@ -13,7 +13,7 @@ use slipring::{Key, Telemetry};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Requests, and how many records they have.
+/// Requests, and the number of their records.
 pub(super) struct Load {
     pub(super) name: String,
     pub(super) kind: Kind,
@@ -27,13 +27,13 @@ const KINDS: [(Kind, &str, usize); 3] = [
     (Kind::Metrics, "points", 100_000),
 ];
 
-/// Where real telemetry lies: where `SLIPRING_CORPUS` points, or beside the project.
+/// Returns the folder of real telemetry: below `SLIPRING_CORPUS`, or beside the project.
 fn folder() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     std::env::var_os("SLIPRING_CORPUS").map_or_else(beside, PathBuf::from).join("otlp")
 }
 
-/// Its files, as far as there are any.
+/// Returns the corpus's files, if there are any.
 pub(super) fn corpus() -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder()).into_iter().flatten().flatten().map(|file| file.path());
     let mut files: Vec<PathBuf> =
@@ -60,7 +60,7 @@ impl Load {
         (records > 0).then_some(Self { name, kind, bodies, records })
     }
 
-    /// Real telemetry: where `SLIPRING_CORPUS` points, or beside the project.
+    /// Loads real telemetry, if the corpus exists.
     pub(super) fn corpus(kind: Kind, what: &str) -> Option<Self> {
         let files = match kind {
             Kind::Traces => &["shop_traces.jsonl", "train_traces.jsonl"][..],
@@ -80,7 +80,7 @@ impl Load {
         )
     }
 
-    /// What the generator makes.
+    /// Generates requests from the shop's telemetry.
     pub(super) fn made(kind: Kind, what: &str) -> Option<Self> {
         let mut shop = Shop::new(1);
         let requests = (0..40).map(|_| {
@@ -126,7 +126,7 @@ fn walk(bytes: &[u8], depth: usize) -> u64 {
     seen
 }
 
-/// Million records a second, by so many threads.
+/// Measures million records per second, with this number of threads.
 fn rate(
     load: &Load,
     threads: usize,
@@ -168,20 +168,22 @@ fn into_peer<P: Peer<Decoded>>(
     })
 }
 
-/// A store that holds `capacity` of what the load brings.
+/// Creates stores that each hold `capacity` records.
 fn telemetry(capacity: usize) -> Telemetry {
     let builder = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity);
-    builder.build().expect("the capacity is a fair one")
+    builder.build().expect("the capacity is valid")
 }
 
-/// Both keep the same records, by their services, before either is timed.
+/// Checks that slipring and a peer keep the same number of records per service, before either is
+/// timed.
 fn check(load: &Load) {
     let peer = Locked::<Decoded>::new(load.records, 1);
     let ours = telemetry(4 * load.records);
     for body in &load.bodies {
         decoded::each_scope(load.kind, body, |records| peer.producer(0).push_batch(records));
-        let rejected =
-            ours.ingest(load.kind, Encoding::Protobuf, body.clone()).expect("it is a request");
+        let rejected = ours
+            .ingest(load.kind, Encoding::Protobuf, body.clone())
+            .expect("the body is a request");
         assert!(rejected.is_empty(), "{rejected}");
     }
     for (key, count) in peer.keys(1) {
@@ -191,11 +193,11 @@ fn check(load: &Load) {
             Kind::Logs => ours.logs().query().key("service", key).count(),
             Kind::Metrics => ours.metrics().query().key("service", key).count(),
         };
-        assert_eq!(found.expect("it can be asked") as u64, count, "{key}");
+        assert_eq!(found.expect("the query is valid") as u64, count, "{key}");
     }
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut speed = Table::new(
         "otlp",
@@ -203,11 +205,11 @@ pub fn run(options: &Options) -> Part {
         "million records/s",
         Better::More,
     )
-    .plainly(&["prost alone", "walking the bytes"])
+    .uncompared(&["prost alone", "walking the bytes"])
     .noting("prost alone decodes and drops; walking goes through the bytes once and checks texts.");
     let mut bytes =
         Table::new("otlp-memory", "Bytes in all for each record", "bytes", Better::Less)
-            .plainly(&["on the wire"])
+            .uncompared(&["on the wire"])
             .noting(
                 "By the store's own statistics, which a test holds against a counting allocator.",
             );
@@ -224,7 +226,7 @@ pub fn run(options: &Options) -> Part {
                         "slipring",
                         rate(&load, threads, length, &|_, body| {
                             ours.ingest(kind, Encoding::Protobuf, body.clone())
-                                .expect("it is a request");
+                                .expect("the body is a request");
                         }),
                     );
                     add(
@@ -243,7 +245,7 @@ pub fn run(options: &Options) -> Part {
                         }),
                     );
                     if threads == 1 {
-                        ours.flush().expect("nobody is inside a hook");
+                        ours.flush().expect("flush is not called inside a hook");
                         let stats = ours.stats();
                         let stats = match kind {
                             Kind::Traces => stats.traces,

@@ -1,5 +1,5 @@
-//! The program as its users have it: files replayed, and clients that send over HTTP as fast as
-//! they are answered.
+//! Measures the program as its users run it: `replay` of files, and `serve` with clients over HTTP
+//! that each send the next request once the previous one is answered.
 
 use super::Options;
 use super::otlp::{Load, corpus};
@@ -13,16 +13,16 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Clients of `serve`, each with a connection and a request under way.
+/// The number of clients of `serve`. Each has one connection and one request in flight.
 const CLIENTS: usize = 4;
 
-/// Where cargo puts the program: beside the benches.
+/// Returns the program's path, if it was built: cargo puts it beside the benches.
 fn program() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?.with_file_name("slipring");
     program.exists().then_some(program)
 }
 
-/// A server that ends with its handle.
+/// A running server, which is killed when its handle is dropped.
 struct Server {
     child: Child,
     address: String,
@@ -32,7 +32,7 @@ impl Server {
     fn start(program: &PathBuf) -> io::Result<Self> {
         let ports = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         let mut child = Command::new(program).args(ports).stderr(Stdio::piped()).spawn()?;
-        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let address = lines.map_while(Result::ok).find_map(|line| {
             let (_, address) = line.split_once("questions on http://")?;
             Some(address.trim().to_owned())
@@ -49,7 +49,7 @@ impl Drop for Server {
     }
 }
 
-/// Sends a request, and reads its answer, which has to be that all was taken.
+/// Sends a request and reads the response. The response must accept every record.
 fn post(stream: &mut TcpStream, path: &str, body: &[u8]) -> io::Result<()> {
     let length = body.len();
     let head = format!(
@@ -58,7 +58,7 @@ fn post(stream: &mut TcpStream, path: &str, body: &[u8]) -> io::Result<()> {
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 1024]);
-    // Such an answer has no body.
+    // A response that rejects nothing has no body.
     while !answer.ends_with(b"\r\n\r\n") {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
@@ -73,12 +73,12 @@ fn post(stream: &mut TcpStream, path: &str, body: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The same records in requests of so many at most, as exporters send them.
+/// Splits the records into requests of at most 512, as exporters send them.
 fn in_requests(load: &Load) -> Vec<Vec<u8>> {
     const RECORDS: usize = 512;
     let each = |body: &Bytes| -> Vec<Vec<u8>> {
         let request =
-            Request::read(load.kind, Encoding::Protobuf, body).expect("it was written by us");
+            Request::read(load.kind, Encoding::Protobuf, body).expect("slipring wrote the request");
         let protobuf = Encoding::Protobuf;
         match load.kind {
             Kind::Traces => {
@@ -93,7 +93,7 @@ fn in_requests(load: &Load) -> Vec<Vec<u8>> {
     load.bodies.iter().flat_map(each).collect()
 }
 
-/// Million records a second.
+/// Measures `serve` in million records per second.
 fn served(
     program: &PathBuf,
     load: &Load,
@@ -127,7 +127,7 @@ fn served(
             (0..CLIENTS).map(|client| scope.spawn(move || send(client))).collect();
         clients
             .into_iter()
-            .map(|client| client.join().expect("it does not panic"))
+            .map(|client| client.join().expect("a client does not panic"))
             .sum::<io::Result<usize>>()
     })?;
     Ok(sent as f64 * load.records as f64
@@ -136,7 +136,8 @@ fn served(
         / 1e6)
 }
 
-/// Megabytes a second, by the program's own clock: from the first byte until all can be asked for.
+/// Measures `replay` in megabytes per second, by the program's own clock: from the first byte until
+/// all records can be queried.
 fn replayed(program: &PathBuf, files: &[PathBuf]) -> io::Result<f64> {
     let output = Command::new(program).arg("replay").arg("--json").args(files).output()?;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
@@ -146,7 +147,7 @@ fn replayed(program: &PathBuf, files: &[PathBuf]) -> io::Result<f64> {
     Ok(bytes as f64 / 1e6 / seconds)
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut serve = Table::new("program", "`serve`, from four clients", "million records/s", Better::More)
         .noting("Requests of up to 512 records, over HTTP in protobuf; clients and server on the same cores.");

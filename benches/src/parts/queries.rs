@@ -1,4 +1,5 @@
-//! Every form of query, in stores of several sizes, beside a scan that answers the same.
+//! Measures every form of query in stores of several sizes, beside a scan that gives the same
+//! answer.
 
 use super::{Options, amount};
 use crate::clock::Ticks;
@@ -17,13 +18,14 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// A question: how many records, keys or traces answer it.
+/// A query that returns the number of records, keys or traces in its answer.
 type Ask<'a> = Box<dyn Fn() -> usize + 'a>;
 
 struct Form<'a> {
     name: &'static str,
     query: Ask<'a>,
-    /// The same by looking at every record, where an index or a time range spares that.
+    /// The same query by a scan of every record, for queries that an index or a time range speeds
+    /// up.
     scan: Option<Ask<'a>>,
 }
 
@@ -35,12 +37,12 @@ fn form<'a>(
     Form { name, query: Box::new(query), scan: Some(Box::new(scan)) }
 }
 
-/// A form that has to look at everything, or at the newest only.
+/// Creates a form without a scan: a query that reads every record, or only the newest ones.
 fn plain<'a>(name: &'static str, query: impl Fn() -> usize + 'a) -> Form<'a> {
     Form { name, query: Box::new(query), scan: None }
 }
 
-/// Measures it.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let mut table = Table::new("queries", "Forms of query, and a scan that answers the same", "µs", Better::Less)
         .shown(Shown::Listed)
@@ -61,7 +63,7 @@ pub fn run(options: &Options) -> Part {
             .query()
             .limit(16_384)
             .for_each(|_, span| ids.push(span.trace_id()))
-            .expect("it can be asked");
+            .expect("the query is valid");
         measure(options, &ticks, &mut table, size, &of_spans(&traces, &Facts::of(&traces), &ids));
         drop(traces);
         let logs = filled::<ShopLogs>(size);
@@ -74,8 +76,8 @@ pub fn run(options: &Options) -> Part {
 }
 
 fn filled<W: Workload>(size: usize) -> Store<W::Record> {
-    let store = Store::builder().capacity(size).build().expect("the capacity is sound");
-    // More than fit, so that it has turned over.
+    let store = Store::builder().capacity(size).build().expect("the capacity is valid");
+    // Push more than the capacity, so that the store has evicted.
     let mut records = W::records(1);
     for _ in 0..(size + size / 2).div_ceil(256) {
         store
@@ -83,7 +85,7 @@ fn filled<W: Workload>(size: usize) -> Store<W::Record> {
             .map_err(|error| error.reason)
             .expect("the store is open");
     }
-    store.flush().expect("this is not inside");
+    store.flush().expect("flush is not called inside a hook");
     store
 }
 
@@ -105,7 +107,7 @@ fn measure(options: &Options, ticks: &Ticks, table: &mut Table, size: usize, for
     });
 }
 
-/// Microseconds that it takes, at the median.
+/// Measures the median time of a query, in microseconds.
 fn time(ticks: &Ticks, length: Duration, ask: &Ask<'_>) -> f64 {
     let mut times = ticks.times();
     let started = Instant::now();
@@ -117,12 +119,12 @@ fn time(ticks: &Ticks, length: Duration, ask: &Ask<'_>) -> f64 {
     times.quantiles().p50 / 1e3
 }
 
-/// What the records of a store are like.
+/// Keys and times of a store's records, for use in queries.
 struct Facts {
-    /// Keys of each index with most records and with fewest.
+    /// The keys with the most records, by index.
     common: Vec<KeyBuf>,
     rare: Vec<KeyBuf>,
-    /// A hundredth of the records happened in this time, in the middle of all.
+    /// The range of times, in the middle of all times, that contains a hundredth of the records.
     times: Range<u64>,
 }
 
@@ -132,16 +134,16 @@ impl Facts {
         store
             .query()
             .for_each(|_, record| times.push(record.timestamp()))
-            .expect("everything can be asked for");
+            .expect("the query is valid");
         times.sort_unstable();
         let (middle, hundredth) = (times.len() / 2, times.len() / 100);
         let keys = |index: &&'static str| {
-            store.keys(index).expect("it is one of the signal's").into_iter()
+            store.keys(index).expect("the signal has this index").into_iter()
         };
         let names = T::INDEXES;
         let names: &[&'static str] = names.as_ref();
         let key = |key: Option<slipring::query::KeyCount>| {
-            key.expect("every index of the shop's has keys").key
+            key.expect("the shop's records have keys in every index").key
         };
         Self {
             common: names.iter().map(|name| key(keys(name).next())).collect(),
@@ -152,19 +154,19 @@ impl Facts {
 }
 
 fn count<T: Signal>(query: Query<'_, T>) -> usize {
-    query.count().expect("it can be asked")
+    query.count().expect("the query is valid")
 }
 
 fn copied<T: Signal + Clone>(query: Query<'_, T>) -> usize {
-    black_box(query.collect().expect("it can be asked")).len()
+    black_box(query.collect().expect("the query is valid")).len()
 }
 
-/// Whether a record carries the key.
-fn carries<'a, T: Signal>(index: usize, key: Key<'a>) -> impl Fn(&T) -> bool + Send + Sync + 'a {
+/// Returns a test for whether a record has this key.
+fn has_key<'a, T: Signal>(index: usize, key: Key<'a>) -> impl Fn(&T) -> bool + Send + Sync + 'a {
     move |record| record.key(index) == Some(key)
 }
 
-/// One after the other, in no order that a cache could know.
+/// Returns the elements one after the other, in an order that defeats the cache.
 fn each_of<T: Copy>(all: &[T]) -> impl Fn() -> T {
     let next = Cell::new(1_u64);
     move || {
@@ -183,14 +185,17 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
     let ask = || store.query();
     let (one, same, whole) = (each_of(traces), each_of(traces), each_of(traces));
     let page =
-        ask().key("service", busy).limit(100).collect().expect("it can be asked").report.next;
+        ask().key("service", busy).limit(100).collect().expect("the query is valid").report.next;
     let page = page.expect("there is more than one page");
-    // As if the newest thousandth had come in since.
+    // A bookmark from before the newest thousandth of the records.
     let before = ask().since(&store.beginning()).limit(store.len() - store.len() / 1_000);
-    let bookmark =
-        before.for_each(|_, _| ()).expect("it can be asked").bookmark.expect("it follows");
+    let bookmark = before
+        .for_each(|_, _| ())
+        .expect("the query is valid")
+        .bookmark
+        .expect("a query with `since` returns a bookmark");
     let slow = |span: &Span| span.duration() > 500_000_000;
-    let posts = |span: &Span| {
+    let is_post = |span: &Span| {
         span.attributes().get("http.request.method").and_then(|value| value.as_str())
             == Some("POST")
     };
@@ -203,21 +208,23 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
                 copied(ask().filter(move |span| span.trace_id() == id))
             },
         ),
-        plain("a trace, assembled", move || store.trace(whole()).expect("it is there").spans.len()),
+        plain("a trace, assembled", move || {
+            store.trace(whole()).expect("the store holds the trace").spans.len()
+        }),
         form(
             "the rarest name",
             move || copied(ask().key("name", rare)),
-            move || copied(ask().filter(carries(name, rare))),
+            move || copied(ask().filter(has_key(name, rare))),
         ),
         form(
             "the busiest service, counted",
             move || count(ask().key("service", busy)),
-            move || count(ask().filter(carries(service, busy))),
+            move || count(ask().filter(has_key(service, busy))),
         ),
         form(
             "a service and a name, counted",
             move || count(ask().key("service", busy).key("name", rare)),
-            move || count(ask().filter(carries(service, busy)).filter(carries(name, rare))),
+            move || count(ask().filter(has_key(service, busy)).filter(has_key(name, rare))),
         ),
         form(
             "any of two names, counted",
@@ -226,7 +233,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
                 let common = facts.common[name].as_key();
                 move || {
                     count(ask().filter(move |span| {
-                        carries(name, rare)(span) || carries(name, common)(span)
+                        has_key(name, rare)(span) || has_key(name, common)(span)
                     }))
                 }
             },
@@ -242,7 +249,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
             move || {
                 count(
                     ask()
-                        .filter(carries(service, busy))
+                        .filter(has_key(service, busy))
                         .filter(move |span| times.contains(&span.timestamp())),
                 )
             },
@@ -250,22 +257,22 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         form(
             "the newest 100 of a service",
             move || copied(ask().key("service", busy).limit(100)),
-            move || copied(ask().filter(carries(service, busy)).limit(100)),
+            move || copied(ask().filter(has_key(service, busy)).limit(100)),
         ),
         form(
             "the newest 100 of a rare name",
             move || copied(ask().key("name", rare).limit(100)),
-            move || copied(ask().filter(carries(name, rare)).limit(100)),
+            move || copied(ask().filter(has_key(name, rare)).limit(100)),
         ),
         form(
             "the oldest 100 of a rare name",
             move || copied(ask().key("name", rare).order(Order::Oldest).limit(100)),
-            move || copied(ask().filter(carries(name, rare)).order(Order::Oldest).limit(100)),
+            move || copied(ask().filter(has_key(name, rare)).order(Order::Oldest).limit(100)),
         ),
         form(
             "the latest 100 of a rare name",
             move || copied(ask().key("name", rare).order(Order::Latest).limit(100)),
-            move || copied(ask().filter(carries(name, rare)).order(Order::Latest).limit(100)),
+            move || copied(ask().filter(has_key(name, rare)).order(Order::Latest).limit(100)),
         ),
         plain("the second page of a service", move || {
             copied(ask().key("service", busy).after(&page).limit(100))
@@ -275,7 +282,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         form(
             "the rarest name, slower than 500 ms",
             move || count(ask().key("name", rare).duration(500_000_001..)),
-            move || count(ask().filter(carries(name, rare)).filter(slow)),
+            move || count(ask().filter(has_key(name, rare)).filter(slow)),
         ),
         plain("slower than 500 ms, counted", move || count(ask().duration(500_000_001..))),
         plain("failed, counted", move || count(ask().status(StatusCode::Error))),
@@ -286,7 +293,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
                     ask().key("name", rare).attribute("http.request.method", Match::equals("POST")),
                 )
             },
-            move || count(ask().filter(carries(name, rare)).filter(posts)),
+            move || count(ask().filter(has_key(name, rare)).filter(is_post)),
         ),
         plain("an attribute, counted", move || {
             count(ask().attribute("http.request.method", Match::equals("POST")))
@@ -296,7 +303,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         }),
         plain("quantiles of duration, by name", move || {
             let groups = ask().group(By::index("name"), |span| Some(span.duration() as f64));
-            groups.expect("it can be asked").groups.len()
+            groups.expect("the query is valid").groups.len()
         }),
         plain("the slowest 20 traces", move || {
             ask()
@@ -304,11 +311,11 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
                 .order(TraceOrder::Slowest)
                 .limit(20)
                 .collect()
-                .expect("it can be asked")
+                .expect("the query is valid")
                 .len()
         }),
         plain("who calls whom", move || {
-            ask().service_graph().expect("it can be asked").calls.len()
+            ask().service_graph().expect("the query is valid").calls.len()
         }),
         plain("the services", move || {
             store.distinct("service").expect("there is such an index").len()
@@ -321,17 +328,17 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
 
 fn of_logs(store: &Store<LogRecord>) -> Vec<Form<'_>> {
     let ask = || store.query();
-    let grave = |log: &LogRecord| log.severity() >= Severity::ERROR;
+    let is_error = |log: &LogRecord| log.severity() >= Severity::ERROR;
     vec![
         form(
             "log records from ERROR on, counted",
             move || count(ask().severity_at_least(Severity::ERROR)),
-            move || count(ask().filter(grave)),
+            move || count(ask().filter(is_error)),
         ),
         form(
             "the newest 100 from ERROR on",
             move || copied(ask().severity_at_least(Severity::ERROR).limit(100)),
-            move || copied(ask().filter(grave).limit(100)),
+            move || copied(ask().filter(is_error).limit(100)),
         ),
     ]
 }
@@ -339,10 +346,10 @@ fn of_logs(store: &Store<LogRecord>) -> Vec<Form<'_>> {
 fn of_points<'a>(store: &'a Store<MetricPoint>, facts: &'a Facts) -> Vec<Form<'a>> {
     let rare = facts.rare[0].as_key();
     let ask = || store.query();
-    let series = |query: Query<'_, MetricPoint>| query.series().expect("it can be asked").len();
+    let series = |query: Query<'_, MetricPoint>| query.series().expect("the query is valid").len();
     vec![form(
         "the series of a metric",
         move || series(ask().key("name", rare)),
-        move || series(ask().filter(carries(0, rare))),
+        move || series(ask().filter(has_key(0, rare))),
     )]
 }

@@ -1,5 +1,5 @@
-//! A long run at full speed: whether memory, lag and the cost of a push are in the end what they
-//! were in the beginning.
+//! Measures a long run at full speed: whether memory, lag and the cost of a push stay what they
+//! were at the beginning.
 
 use super::Options;
 use crate::clock::{Ticks, Times};
@@ -17,28 +17,28 @@ use std::time::{Duration, Instant};
 
 const OURS: &str = "slipring";
 const MIB: f64 = 1_048_576.0;
-/// Points of a plot at the most.
+/// The maximum number of points in a plot.
 const POINTS: u32 = 600;
-/// Between two looks at the lag.
+/// The interval at which the lag is read.
 const LOOK: Duration = Duration::from_millis(50);
-/// One push of so many is timed.
+/// One in this many pushes is timed.
 const TIMED: u64 = 8;
-/// Between two lookups.
+/// The reader's pause between two lookups.
 const PAUSE: Duration = Duration::from_millis(1);
-/// What is compared: its first minute, and its last.
+/// The first and the last of these are compared.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What is looked at, in this order.
+/// The measured figures, in this order.
 const PANELS: [&str; 4] =
     ["resident, MiB", "indexes, MiB", "lag at the most, records", "push p99, ns"];
 
-/// Runs it for as long as the options say.
+/// Runs the part.
 pub fn run(options: &Options) -> Part {
     let tables = soak::<Traces>(options.long_run);
     options.part("soak", "A long run at full speed", tables.into())
 }
 
-/// A producer for each core, and a reader that looks traces up.
+/// Runs a producer for each core, and a reader that looks up traces.
 fn soak<W: Workload>(length: Duration) -> [Table; 2] {
     let producers = available_parallelism().map_or(1, usize::from);
     let store: &Store<W::Record> = &Peer::new(W::CAPACITY, producers);
@@ -76,13 +76,13 @@ fn soak<W: Workload>(length: Duration) -> [Table; 2] {
         samples
     });
     Peer::settle(store);
-    store.audit().expect("the books are right");
+    store.audit().expect("the audit finds no breach");
     let pushed = store.stats().offered as f64;
     report::<W>(&samples, interval, begun.elapsed(), producers, pushed)
 }
 
-/// Pushes until it is over; whenever the interval's number changes, sends what pushes took in the
-/// one before.
+/// Pushes until `over` is set. Whenever the number of the interval changes, sends the times of the
+/// previous interval.
 fn push<W: Workload>(
     store: &Store<W::Record>,
     ticks: &Ticks,
@@ -107,14 +107,14 @@ fn push<W: Workload>(
         }
         let now = number.load(Ordering::Relaxed);
         if now != current {
-            // Nobody takes it once it is over.
+            // The receiver ignores what is sent after the end of the run.
             let _ = sender.send((current, std::mem::replace(&mut times, ticks.times())));
             current = now;
         }
     }
 }
 
-/// One interval, as [`PANELS`] has it.
+/// Measures one interval. The figures are in the order of [`PANELS`].
 fn watch<T: slipring::Signal>(
     store: &Store<T>,
     ticks: &Ticks,

@@ -1,4 +1,4 @@
-//! The figures that the engine is to reach, from what the other parts found.
+//! Compares the figures of the other parts with the targets of the engine.
 
 use super::Options;
 use crate::peers::{Copying, Locked, Peer, Private, Sharded};
@@ -16,7 +16,7 @@ const WORKLOADS: [&str; 3] = [Traces::NAME, Logs::NAME, Metrics::NAME];
 const ONE: &str = "1 producer";
 const TWO: &str = "2 producers";
 
-/// Figures round by round.
+/// Figures, one per round.
 type Rounds = Vec<f64>;
 
 struct Findings<'a> {
@@ -24,7 +24,7 @@ struct Findings<'a> {
     targets: Table,
 }
 
-/// What was found of the figures to reach; `None` if it was not enough for any.
+/// Returns the table of targets, or `None` if fewer than two parts ran.
 pub fn run(options: &Options, parts: &[Part]) -> Option<Part> {
     let targets = Table::new("targets", "Figures to reach", "see each row", Better::More)
         .shown(Shown::Listed);
@@ -49,7 +49,7 @@ impl Findings<'_> {
         Some(self.table(table)?.cell(panel, case, column)?.rounds().to_vec())
     }
 
-    /// Of these columns, the best in each round.
+    /// Returns the best figure of these columns in each round.
     fn best(&self, table: &str, panel: &str, case: &str, columns: &[&str]) -> Option<Rounds> {
         let better = self.table(table)?.better;
         let all = columns.iter().filter_map(|column| self.rounds(table, panel, case, column));
@@ -61,7 +61,7 @@ impl Findings<'_> {
         })
     }
 
-    /// A row, if there are figures for it.
+    /// Adds a row, if there is a figure for it.
     fn target(&mut self, what: &str, case: &str, reach: &str, figure: Option<f64>) {
         if let Some(figure) = figure.filter(|figure| figure.is_finite()) {
             self.targets.add(what, &format!("{case} (reach {reach})"), "measured", figure);
@@ -89,8 +89,8 @@ impl Findings<'_> {
             let ours = |case| self.rounds("ingest", workload, case, OURS);
             let (one, two) = (ours(ONE), ours(TWO));
             let locks = self.best("ingest", workload, TWO, &LOCKS);
-            // A lock's best number of producers differs from round to round by chance: the best of
-            // the medians is meant.
+            // The best number of producers for a lock varies by chance from round to round, so take
+            // the best of the medians.
             let anywhere = self.table("ingest-producers").and_then(|table| {
                 let rows = table.rows.iter().filter(|row| row.panel == workload);
                 let bests = rows
@@ -238,7 +238,7 @@ fn pairs(over: &[f64], under: &[f64]) -> Rounds {
     over.iter().zip(under).map(|(over, under)| over / under).collect()
 }
 
-/// The median of the rounds' ratios.
+/// Returns the median of the rounds' ratios.
 fn over(ours: &[f64], theirs: &[f64]) -> Option<f64> {
     median(pairs(ours, theirs))
 }

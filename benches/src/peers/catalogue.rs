@@ -1,4 +1,4 @@
-//! Hash maps from keys to postings, as the peers keep them.
+//! Hash maps from keys to postings, for the peers.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -6,20 +6,22 @@ use slipring::{Key, KeyBuf, Signal};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-/// The postings of one index, by key. Asked with a borrowed key, so that only a new one is copied.
+/// The postings of one index, by key. Lookups take a borrowed key, so that only new keys are
+/// copied.
 #[derive(Debug)]
 struct Postings<P> {
     table: HashTable<(KeyBuf, P)>,
     state: RandomState,
-    /// Emptied ones, for the next new key: a trace's postings then cost no allocation.
+    /// Emptied postings, for reuse by the next new key. The postings of a new trace then need no
+    /// allocation.
     spare: Vec<P>,
 }
 
-/// Spare postings that are kept.
+/// The maximum number of spare postings.
 const SPARE: usize = 64;
 
 impl<P: Default> Postings<P> {
-    /// Not inlined, since most keys are known.
+    /// Adds a key. Not inlined, since most keys are known.
     #[inline(never)]
     fn admit(&mut self, hashed: u64, key: Key<'_>) -> &mut P {
         let Self { table, state, spare } = self;
@@ -31,12 +33,12 @@ impl<P: Default> Postings<P> {
     }
 }
 
-/// One map of postings for each index: all records here have three, and to know that spares a
-/// choice for each key.
+/// One map of postings for each index. Every measured record has three indexes, and the fixed
+/// number saves a check for each key.
 #[derive(Debug)]
 pub struct Catalogue<P>([Postings<P>; INDEXES]);
 
-/// Indexes of every record that is measured.
+/// The number of indexes of every measured record.
 pub const INDEXES: usize = 3;
 
 impl<P: Default> Catalogue<P> {
@@ -63,8 +65,8 @@ impl<P: Default> Catalogue<P> {
         }
     }
 
-    /// Calls `leave` with the postings of each of the record's keys; where it says that they are
-    /// empty now, the key goes.
+    /// Calls `leave` with the postings of each of the record's keys. If it returns true, the
+    /// postings are empty, and the key is removed.
     #[inline]
     pub fn leave<T: Signal>(&mut self, record: &T, mut leave: impl FnMut(&mut P) -> bool) {
         for (index, Postings { table, state, spare }) in self.0.iter_mut().enumerate() {
@@ -89,7 +91,7 @@ impl<P: Default> Catalogue<P> {
             .map(|(_, postings)| postings)
     }
 
-    /// Every key of an index, with its postings.
+    /// Iterates over the keys of an index, with their postings.
     pub fn of(&self, index: usize) -> impl Iterator<Item = &(KeyBuf, P)> {
         self.0[index].table.iter()
     }
@@ -112,8 +114,8 @@ fn write(key: Key<'_>, hasher: &mut impl Hasher) {
     }
 }
 
-/// What can be looked up in a map of owned keys without being one: the way around `Borrow`, which
-/// only lends references.
+/// A key, borrowed or owned. A map of owned keys can be queried by `dyn AsKey` without an owned
+/// key, which `Borrow` alone would not allow, since it only lends references.
 pub trait AsKey {
     fn as_key(&self) -> Key<'_>;
 }
@@ -132,7 +134,7 @@ impl AsKey for Key<'_> {
     }
 }
 
-/// An owned key, in maps that are asked with a borrowed one.
+/// An owned key in a map that is queried with borrowed keys.
 #[derive(Clone, Debug)]
 pub struct Owned(pub KeyBuf);
 

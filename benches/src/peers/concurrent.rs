@@ -1,4 +1,5 @@
-//! Off the shelf: crossbeam's bounded queue for the ring, a concurrent map for each index.
+//! A store from existing crates: crossbeam's bounded queue as the ring, and a concurrent map for
+//! each index.
 
 use super::catalogue::{AsKey, INDEXES, Owned};
 use super::{Peer, Producer, Record};
@@ -9,8 +10,8 @@ use slipring::{Key, KeyBuf, Signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Records behind `Arc`s, shared by an `ArrayQueue` that pushes the oldest out and by a `DashMap`
-/// of postings an index.
+/// Records behind `Arc`s, shared by an `ArrayQueue` that evicts the oldest and by one `DashMap` of
+/// postings per index.
 pub struct Concurrent<T> {
     queue: ArrayQueue<Arc<T>>,
     catalogue: Vec<DashMap<Owned, VecDeque<Arc<T>>, RandomState>>,
@@ -69,7 +70,7 @@ fn leave<T: Signal>(catalogue: &[DashMap<Owned, VecDeque<Arc<T>>, RandomState>],
     for (index, postings) in catalogue.iter().enumerate() {
         let Some(key) = oldest.key(index) else { continue };
         let Some(mut queue) = postings.get_mut(&key as &dyn AsKey) else { continue };
-        // At the front, unless producers overtook each other.
+        // The record is at the front, unless producers overtook each other.
         if let Some(at) = queue.iter().position(|record| Arc::ptr_eq(record, oldest)) {
             queue.remove(at);
         }

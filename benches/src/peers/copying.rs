@@ -1,5 +1,5 @@
-//! The design that slipring replaces: positions in a list for each key, copied without the evicted
-//! one on each eviction.
+//! The design that slipring replaces: a list of positions for each key. Each eviction copies the
+//! list without the evicted position.
 
 use super::catalogue::Catalogue;
 use super::{Peer, Producer, Record};
@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 use slipring::{Key, KeyBuf};
 use std::time::Duration;
 
-/// A ring under a lock, whose index maps are filtered into new lists whenever a record is
-/// overwritten.
+/// A ring under a lock. Whenever a record is overwritten, the lists of its keys are filtered into
+/// new lists.
 pub struct Copying<T>(Mutex<Ring<T>>);
 
 struct Ring<T> {
     records: Vec<T>,
     catalogue: Catalogue<Vec<usize>>,
     capacity: usize,
-    /// Where the next record goes.
+    /// The position of the next record.
     next: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Off the shelf: a cache that says what it evicts, and a concurrent map for each index.
+//! A store from existing crates: a cache that reports evictions, and a concurrent map for each
+//! index.
 
 use super::catalogue::{AsKey, INDEXES, Owned};
 use super::{Peer, Producer, Record};
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 type Postings = DashMap<Owned, BTreeSet<u64>, RandomState>;
 
-/// A moka cache from sequence to record, oldest out first, whose eviction listener takes the record
-/// out of the postings.
+/// A moka cache from sequence to record that evicts the oldest record. Its eviction listener
+/// removes the record from the postings.
 pub struct Evicting<T> {
     cache: Cache<u64, Arc<T>, RandomState>,
     catalogue: Arc<[Postings]>,
@@ -73,7 +74,7 @@ impl<T: Record> Peer<T> for Evicting<T> {
             .collect()
     }
 
-    /// Its policy is an approximate one: 2 %.
+    /// Returns 2 % of the capacity, because the cache's policy is approximate.
     fn tolerance(&self) -> usize {
         self.cache.policy().max_capacity().map_or(0, |capacity| capacity as usize / 50)
     }

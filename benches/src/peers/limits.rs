@@ -1,4 +1,5 @@
-//! What the machine can do: rings of one thread each, without an index, and copying alone.
+//! Limits of the machine: rings that are private to one thread and have no index, and copying
+//! alone.
 
 use super::{Peer, Producer, Record};
 use crate::ingest::Load;
@@ -6,7 +7,7 @@ use slipring::{Key, KeyBuf};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// A ring for each producer, which no other thread ever looks at.
+/// A ring for each producer, which no other thread reads.
 pub struct Private<T> {
     capacity: usize,
     record: std::marker::PhantomData<fn() -> T>,
@@ -46,18 +47,18 @@ impl<T: Record> Producer<T> for Ring<T> {
             return;
         }
         self.records[self.next] = record;
-        // Nobody ever reads the ring, so the compiler would leave the writing out where it sees all
-        // of a run.
+        // The ring is never read, so the compiler could remove the writes where it sees a whole
+        // run.
         black_box(&mut self.records[self.next]);
         self.next = if self.next + 1 == self.records.len() { 0 } else { self.next + 1 };
     }
 }
 
-/// Records that are copied at a time.
+/// The number of records that are copied at a time.
 const BLOCK: usize = 64;
 
-/// Records a second that producers can copy from a block of ready-made ones into a ring each: no
-/// making, no locks, no index. What no store can exceed.
+/// Measures the records per second that producers copy from a block of existing records into a ring
+/// each, without creating records, locks or an index. No store can exceed this.
 pub fn copying_alone<T: Copy + Send>(
     capacity: usize,
     load: Load,

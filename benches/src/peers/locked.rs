@@ -1,4 +1,4 @@
-//! A lock and a hash map: what an engineer would write in an afternoon, and write well.
+//! Stores with locks and hash maps, as a good engineer would write them first.
 
 use super::catalogue::Catalogue;
 use super::{Peer, Producer, Record};
@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A ring of records, and for each key a queue of sequences: the oldest record is at the front of
-/// each of its keys'.
+/// A ring of records, and a queue of sequences for each key. The oldest record is at the front of
+/// the queue of each of its keys.
 struct Ring<T> {
     records: VecDeque<(u64, T)>,
     catalogue: Catalogue<VecDeque<u64>>,
@@ -28,15 +28,15 @@ impl<T: Record> Ring<T> {
         }
     }
 
-    /// `stamp` is when the record came, for those who have several rings. Gives the evicted record
-    /// back if it is one that takes time to drop, so that it is dropped when the lock has been
-    /// given up.
+    /// Adds a record. `stamp` is the logical time of its arrival, for stores with several rings.
+    /// Returns the evicted record if it needs to be dropped, so that the caller drops it after it
+    /// has released the lock.
     #[inline]
     fn push(&mut self, stamp: u64, record: T) -> Option<T> {
         let mut evicted = None;
         if self.records.len() == self.capacity {
-            // Taken out as a whole: its cache lines come together, where asking for one key after
-            // the other would wait for each.
+            // Move the record out as a whole, which loads its cache lines together. Reading one key
+            // after the other would wait for each line.
             let (_, oldest) = self.records.pop_front().expect("the capacity is not 0");
             self.first += 1;
             self.catalogue.leave(&oldest, |postings| {
@@ -99,7 +99,7 @@ impl<T: Record> Peer<T> for Locked<T> {
 impl<T: Record> Producer<T> for &Locked<T> {
     #[inline]
     fn push(&mut self, record: T) {
-        // A statement of its own: the lock is given up at its end, before the evicted record is
+        // This is a separate statement, so that the lock is released before the evicted record is
         // dropped.
         let evicted = self.0.lock().push(0, record);
         drop(evicted);
@@ -114,7 +114,7 @@ impl<T: Record> Producer<T> for &Locked<T> {
     }
 }
 
-/// Eight such rings, each under its own lock; a producer stays on one for 64 records and goes on to
+/// Eight rings, each under its own lock. A producer pushes 64 records to one ring, then moves on to
 /// the next.
 pub struct Sharded<T> {
     shards: Vec<Shard<T>>,
@@ -135,8 +135,8 @@ struct Run<'a, T> {
 }
 
 impl<'a, T> Run<'a, T> {
-    /// The shard whose turn it is, locked. Another one's producer is gone round, as long as there
-    /// are other shards.
+    /// Locks the shard whose turn it is. If another producer holds it, tries the next ones, and
+    /// waits only if all are taken.
     #[inline]
     fn lock(&mut self) -> MutexGuard<'a, Ring<T>> {
         if self.left == 0 {

@@ -1,17 +1,17 @@
-//! slipring itself.
+//! The peer implementation of slipring.
 
 use super::{Peer, Producer, Record};
 use slipring::{Key, KeyBuf, Store};
 use std::time::Duration;
 
-/// After so many records a reader that is to stall does.
+/// The number of records after which a stalling reader stalls.
 const STALLS_AFTER: usize = 50;
 
 impl<T: Record> Peer<T> for Store<T> {
     const NAME: &'static str = "slipring";
 
     fn new(capacity: usize, _: usize) -> Self {
-        Self::builder().capacity(capacity).build().expect("the capacity is a fair one")
+        Self::builder().capacity(capacity).build().expect("the capacity is valid")
     }
 
     fn producer(&self, _: usize) -> impl Producer<T> + '_ {
@@ -19,7 +19,7 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn settle(&self) {
-        self.flush().expect("nobody is inside a hook");
+        self.flush().expect("flush is not called inside a hook");
     }
 
     fn lookup(&self, index: usize, key: Key<'_>, limit: usize) -> Vec<T> {
@@ -48,24 +48,24 @@ impl<T: Record> Peer<T> for Store<T> {
         self.distinct(name::<T>(index)).expect("the index exists")
     }
 
-    /// Three runs, of 64 at this size, for each of the other shards.
+    /// Returns three runs of 64 records for each of the other shards.
     fn tolerance(&self) -> usize {
         3 * 64 * (self.shards() - 1)
     }
 
     fn audit(&self) {
-        Store::audit(self).expect("the books are right");
+        Store::audit(self).expect("the audit finds no breach");
     }
 }
 
 impl<T: Record> Producer<T> for &Store<T> {
     #[inline]
     fn push(&mut self, record: T) {
-        Store::push(self, record).expect("a store that waits refuses nothing");
+        Store::push(self, record).expect("a store that waits when full rejects nothing");
     }
 
     fn push_batch(&mut self, records: Vec<T>) {
-        Store::push_batch(self, records).expect("a store that waits refuses nothing");
+        Store::push_batch(self, records).expect("a store that waits when full rejects nothing");
     }
 }
 

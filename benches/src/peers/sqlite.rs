@@ -1,4 +1,4 @@
-//! A database: SQLite in memory, with a table of records and three indexes.
+//! SQLite in memory, with a table of records and three indexes.
 
 use super::{Peer, Producer, Record};
 use parking_lot::Mutex;
@@ -8,11 +8,11 @@ use shop::fixed::{FixedLog, FixedMetric, FixedSpan};
 use slipring::{Key, KeyBuf};
 use std::marker::PhantomData;
 
-/// A record that is its bytes.
+/// A record that can be converted to bytes and back.
 pub trait Plain: Record {
-    /// The bytes, appended.
+    /// Appends the record's bytes.
     fn write(&self, bytes: &mut Vec<u8>);
-    /// The record of these bytes.
+    /// Reads a record from its bytes.
     fn read(bytes: &[u8]) -> Self;
 }
 
@@ -32,8 +32,8 @@ macro_rules! plain {
 
 plain!(FixedSpan FixedLog FixedMetric);
 
-/// One connection under a lock, prepared statements, no journal, and one transaction that never
-/// ends. A record replaces the one that had its row.
+/// One connection under a lock, with prepared statements, no journal, and one transaction that
+/// never ends. A new record replaces the one in its row.
 pub struct Sqlite<T> {
     database: Mutex<Database>,
     capacity: i64,
@@ -110,7 +110,7 @@ impl<T: Plain> Peer<T> for Sqlite<T> {
                     KeyBuf::Id(u128::from_be_bytes(id.try_into().expect("ids have 16 bytes")))
                 }
                 ValueRef::Text(text) => KeyBuf::Text(String::from_utf8_lossy(text).into()),
-                other => panic!("no key is {other:?}"),
+                other => panic!("keys are integers, blobs or texts, not {other:?}"),
             };
             Ok((key, row.get::<_, i64>(1)? as u64))
         });
@@ -127,7 +127,7 @@ impl<T: Plain> Sqlite<T> {
             database.connection.prepare_cached(insert).expect("the statement is right");
         let (place, key) = (database.next % self.capacity, |index| Column(record.key(index)));
         let values = params![place, database.next, key(0), key(1), key(2), database.bytes];
-        insert.execute(values).expect("it can be inserted");
+        insert.execute(values).expect("the insertion succeeds");
         database.next += 1;
     }
 }

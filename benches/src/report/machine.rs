@@ -1,29 +1,29 @@
-//! Where figures come from: without that they say nothing.
+//! The origin of figures: machine, compiler, commit, day and command.
 
 use serde::Serialize;
 use std::process::Command;
 
-/// Machine, compiler, commit, day and command of a run.
+/// The machine, the compiler, the commit, the day and the command of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Origin {
-    /// The processor, as it calls itself.
+    /// The processor's name.
     pub processor: String,
-    /// Cores that the process may use.
+    /// The number of cores that the process may use.
     pub cores: usize,
     /// The compiler's version.
     pub rustc: &'static str,
-    /// The commit, with a `+` if the tree had changes on top of it.
+    /// The commit, followed by `+` if the working tree had uncommitted changes.
     pub commit: String,
-    /// The day, UTC.
+    /// The day, in UTC.
     pub date: String,
-    /// What to type to measure again.
+    /// The command that repeats the measurement.
     pub command: String,
-    /// Rounds whose medians are shown.
+    /// The number of rounds whose medians are shown.
     pub rounds: usize,
 }
 
 impl Origin {
-    /// Of this process, on this machine, now.
+    /// Describes this process on this machine, now.
     pub fn here(rounds: usize) -> Self {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         Self {
@@ -31,13 +31,14 @@ impl Origin {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             rustc: env!("BUILT_BY"),
             commit: commit().unwrap_or_else(|| "unknown".to_owned()),
-            date: said("date", &["-u", "+%Y-%m-%d"]).unwrap_or_else(|| "an unknown day".to_owned()),
+            date: output_of("date", &["-u", "+%Y-%m-%d"])
+                .unwrap_or_else(|| "an unknown day".to_owned()),
             command: format!("cargo run --release -p slipring-benches -- {}", arguments.join(" ")),
             rounds,
         }
     }
 
-    /// In one line, for plots.
+    /// Formats the origin in one line, for plots.
     pub fn brief(&self) -> String {
         let Self { processor, cores, rustc, commit, date, rounds, .. } = self;
         format!(
@@ -59,13 +60,14 @@ fn processor() -> Option<String> {
 }
 
 fn commit() -> Option<String> {
-    let commit = said("git", &["rev-parse", "--short", "HEAD"])?;
-    let changed = said("git", &["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+    let commit = output_of("git", &["rev-parse", "--short", "HEAD"])?;
+    let changed =
+        output_of("git", &["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
     Some(if changed { commit + "+" } else { commit })
 }
 
-/// What a program prints, if it is there and content.
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
+/// Runs a program and returns its standard output, or `None` if it is missing or fails.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)
         .output()

@@ -1,5 +1,4 @@
-//! What a part found, and where it goes: JSON and plots into a folder, tables to whoever reads
-//! along.
+//! The results of a part, written as JSON and plots into a folder and as tables to standard output.
 
 mod machine;
 mod plot;
@@ -12,16 +11,16 @@ use serde::Serialize;
 use std::io;
 use std::path::Path;
 
-/// What one part of the benches found.
+/// The results of one part of the benches.
 #[derive(Debug, Serialize)]
 pub struct Part {
-    /// What its files are called.
+    /// The base name of its files.
     pub name: &'static str,
-    /// What it measures, in a few words.
+    /// The title.
     pub title: &'static str,
-    /// Where and how.
+    /// Where and how it was measured.
     pub origin: Origin,
-    /// What was found.
+    /// The measured figures.
     pub tables: Vec<Table>,
 }
 
@@ -30,7 +29,7 @@ impl Part {
     /// the folder.
     ///
     /// # Errors
-    /// If the folder can't be written to.
+    /// If the folder cannot be written to.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
         let json = serde_json::to_string_pretty(self).map_err(io::Error::other)?;

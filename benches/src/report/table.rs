@@ -1,77 +1,77 @@
-//! Figures side by side: a row for each case, a column for each store.
+//! Tables of figures: a row for each case, a column for each store.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// Figures of one kind, by case and store. The first column is the one that the others are compared
-/// with.
+/// Figures of one kind, by case and store. The other columns are compared with the first one.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// What its plot's file is called.
+    /// The base name of the plot's file.
     pub name: String,
-    /// What is measured.
+    /// The title.
     pub title: String,
-    /// What the figures count.
+    /// The unit of the figures.
     pub unit: &'static str,
-    /// Which way is good.
+    /// Whether larger or smaller figures are better.
     pub better: Better,
-    /// What tells the rows of a panel apart: the x axis of the plot, or `None` where bars say more.
+    /// The label of the plot's x axis, along which the cases of a panel lie. `None` for a bar
+    /// chart.
     pub axis: Option<&'static str>,
-    /// Where it appears.
+    /// Where the table appears.
     pub shown: Shown,
-    /// Who was measured.
+    /// The names of the columns: the measured stores.
     pub columns: Vec<&'static str>,
-    /// Columns that are no store's, and so are not compared.
+    /// Columns that hold no store's figures, and so are not compared.
     pub plain: Vec<&'static str>,
-    /// Cases.
+    /// The rows, one per case.
     pub rows: Vec<Row>,
-    /// What a reader has to know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
-/// Which figures are good ones.
+/// Whether larger or smaller figures are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
-    /// As of rates.
+    /// Larger figures are better, such as rates.
     More,
-    /// As of times.
+    /// Smaller figures are better, such as times.
     Less,
 }
 
-/// Where a table appears, beside its file of figures.
+/// Where a table appears, besides the JSON file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shown {
-    /// As a list and as a plot.
+    /// As a table and as a plot.
     Both,
-    /// As a list: its figures have nothing in common.
+    /// As a table only, because its figures have different units.
     Listed,
-    /// As a plot: it has too many rows to be read.
+    /// As a plot only, because it has too many rows.
     Plotted,
 }
 
 /// A case.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What the row has in common with others: a panel of the plot.
+    /// The panel of the plot that the row belongs to.
     pub panel: String,
-    /// What sets it apart from them.
+    /// The row's name within its panel.
     pub case: String,
-    /// A figure for each column, or none where nothing was measured.
+    /// The figures, by column. A cell is empty where nothing was measured.
     pub cells: Vec<Cell>,
 }
 
-/// The figures of one store in one case, round by round.
+/// The figures of one store in one case, one per round.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
     rounds: Vec<f64>,
-    /// The first column's figure over this one, median over the rounds.
+    /// The first column's figure divided by this one: the median over the rounds.
     ratio: Option<f64>,
 }
 
 impl Table {
-    /// An empty one.
+    /// Creates an empty table.
     pub fn new(
         name: impl Into<String>,
         title: impl Into<String>,
@@ -94,36 +94,35 @@ impl Table {
         }
     }
 
-    /// With an x axis.
+    /// Sets the label of the x axis.
     #[must_use]
     pub fn along(mut self, axis: &'static str) -> Self {
         self.axis = Some(axis);
         self
     }
 
-    /// Not everywhere.
+    /// Sets where the table appears.
     #[must_use]
     pub fn shown(mut self, shown: Shown) -> Self {
         self.shown = shown;
         self
     }
 
-    /// With columns that stand beside the others without being compared.
+    /// Adds columns that are not compared.
     #[must_use]
-    pub fn plainly(mut self, columns: &[&'static str]) -> Self {
+    pub fn uncompared(mut self, columns: &[&'static str]) -> Self {
         self.plain.extend(columns);
         self
     }
 
-    /// With a note.
+    /// Adds a note.
     #[must_use]
     pub fn noting(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
 
-    /// Puts a figure where it belongs; the first figure of a case or of a store makes room for
-    /// others.
+    /// Adds a round's figure. The first figure of a case or of a store adds the row or the column.
     pub fn add(&mut self, panel: &str, case: &str, column: &'static str, figure: f64) {
         let number = self.columns.iter().position(|known| *known == column).unwrap_or_else(|| {
             self.columns.push(column);
@@ -132,7 +131,7 @@ impl Table {
         let row =
             self.rows.iter().position(|row| row.panel == panel && row.case == case).unwrap_or_else(
                 || {
-                    // Beside its likes, also if the panel's first round is over.
+                    // Insert the row after the last one of its panel.
                     let at = self
                         .rows
                         .iter()
@@ -155,14 +154,14 @@ impl Table {
         }
     }
 
-    /// The figures of a store in a case, if it was measured.
+    /// Returns the figures of a store in a case, if it was measured.
     pub fn cell(&self, panel: &str, case: &str, column: &str) -> Option<&Cell> {
         let number = self.columns.iter().position(|known| *known == column)?;
         let row = self.rows.iter().find(|row| row.panel == panel && row.case == case)?;
         row.cells.get(number).filter(|cell| !cell.rounds.is_empty())
     }
 
-    /// The panels, in order, each once.
+    /// Returns the names of the panels, in order, each once.
     pub fn panels(&self) -> Vec<&str> {
         let mut panels: Vec<&str> = self.rows.iter().map(|row| row.panel.as_str()).collect();
         panels.dedup();
@@ -171,25 +170,25 @@ impl Table {
 }
 
 impl Cell {
-    /// The figures, round by round.
+    /// Returns the figures, one per round.
     pub fn rounds(&self) -> &[f64] {
         &self.rounds
     }
 
-    /// The figure in the middle, if there is one.
+    /// Returns the median of the figures, if there are any.
     pub fn median(&self) -> Option<f64> {
         median(self.rounds.clone())
     }
 
-    /// The least and the most.
+    /// Returns the minimum and the maximum.
     pub fn range(&self) -> Option<(f64, f64)> {
         let least = self.rounds.iter().copied().min_by(f64::total_cmp)?;
         let most = self.rounds.iter().copied().max_by(f64::total_cmp)?;
         Some((least, most))
     }
 
-    /// One over the other in each round, and the median of that: what slows a whole round down is
-    /// the same for both.
+    /// Divides the figures of two cells round by round, and returns the median of the ratios. What
+    /// slows down a whole round affects both cells alike.
     pub fn ratio(over: &Cell, under: &Cell) -> Option<f64> {
         median(
             over.rounds
@@ -215,7 +214,8 @@ impl Serialize for Cell {
     }
 }
 
-/// The middle of some figures; of an even number, the mean of the two in the middle.
+/// Returns the median of some figures. Of an even number of figures, it is the mean of the middle
+/// two.
 pub fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let upper = *figures.get(figures.len() / 2)?;
@@ -226,7 +226,8 @@ pub fn median(mut figures: Vec<f64>) -> Option<f64> {
     })
 }
 
-/// In Markdown. Beside each figure stands what the first column's is over it.
+/// Formats the table in Markdown. Each compared figure is followed by the ratio of the first
+/// column's figure to it.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { title, unit, better, columns, rows, notes, .. } = self;
@@ -275,10 +276,10 @@ impl fmt::Display for Table {
     }
 }
 
-/// Three digits, or all before the point.
+/// Formats a figure with three significant digits, or with all digits of its integral part.
 pub fn short(figure: f64) -> String {
     let size = figure.abs();
-    // Of a figure with so many digits before the point: less than none if zeros follow it.
+    // The number of digits before the decimal point. It is negative if zeros follow the point.
     let digits = if size == 0.0 { 3 } else { size.log10().floor() as i32 + 1 };
     let decimals = (3 - digits).clamp(0, 6) as usize;
     let digits = format!("{figure:.decimals$}");
@@ -286,7 +287,7 @@ pub fn short(figure: f64) -> String {
     if whole <= 4 {
         return digits;
     }
-    // Only whole numbers are that long.
+    // Only figures without decimals are that long.
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) && !grouped.ends_with('-') {

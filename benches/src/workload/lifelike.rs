@@ -1,10 +1,10 @@
-//! Lifelike records, which own texts, attributes and points on the heap.
+//! Records of the shop, which own texts, attributes and points on the heap.
 //!
-//! To make one takes the shop a microsecond or more, and as many allocations as it has parts. So a
-//! pool of them is made beforehand, one for each seed, and each push clones the next: the clone is
-//! part of every figure, for every store alike, as decoding would be in a collector. When a pool
-//! has been gone through, it starts again with other trace ids, so that traces stay as short as
-//! they were.
+//! The shop needs a microsecond or more to create one, and as many allocations as the record has
+//! parts. So a pool of records is created beforehand for each seed, and each push clones the next
+//! one. The clone is part of every figure, for every store alike, as decoding would be in a
+//! collector. After the last record of a pool, the pool starts again with other trace ids, so that
+//! traces keep their length.
 
 use super::Workload;
 use shop::Shop;
@@ -13,18 +13,18 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Records in a pool.
+/// The number of records in a pool.
 const POOL: usize = 4096;
 
-/// A shop's spans.
+/// The shop's spans.
 #[derive(Debug)]
 pub struct ShopSpans;
 
-/// A shop's log records.
+/// The shop's log records.
 #[derive(Debug)]
 pub struct ShopLogs;
 
-/// A shop's metric points.
+/// The shop's metric points.
 #[derive(Debug)]
 pub struct ShopPoints;
 
@@ -64,7 +64,7 @@ impl Workload for ShopPoints {
     }
 }
 
-/// The records of a pool over and over, changed a bit from lap to lap.
+/// Repeats the records of a pool, and changes them from lap to lap.
 fn laps<T: Clone + Send + Sync>(
     pool: Arc<Vec<T>>,
     change: impl Fn(&mut T, u64) + Send,
@@ -81,12 +81,12 @@ fn laps<T: Clone + Send + Sync>(
     })
 }
 
-/// Another id for each lap: the shop's ids share their upper half.
+/// Returns a different id in each lap. The shop's ids share their upper half, which this changes.
 fn renamed(id: TraceId, lap: u64) -> TraceId {
     TraceId::from(u128::from(id) ^ u128::from(lap) << 64)
 }
 
-/// This seed's pool of such records, made once.
+/// Returns this seed's pool of such records, and creates it if it does not exist.
 fn pool<T: Any + Send + Sync>(seed: u64, make: impl FnOnce(&mut Shop) -> Vec<T>) -> Arc<Vec<T>> {
     type Pools = HashMap<(TypeId, u64), Arc<dyn Any + Send + Sync>>;
     static POOLS: Mutex<Option<Pools>> = Mutex::new(None);

@@ -1,4 +1,4 @@
-//! How the values of a series move.
+//! The changes of a series' values over time.
 
 use std::f64::consts::SQRT_2;
 
@@ -7,28 +7,27 @@ use slipring::metric::{Buckets, ExponentialHistogram, Histogram, PointValue, Qua
 use super::Shape;
 use crate::rng::Rng;
 
-/// Bounds of buckets: OpenTelemetry's for seconds, and wider ones for all that is measured in
-/// larger numbers.
+/// Bucket bounds: OpenTelemetry's defaults for seconds, and wider ones for larger quantities.
 const SECONDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 const SIZES: [f64; 10] =
     [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0];
 
-/// Exponential buckets of scale 3, eight to a doubling: how many there are, and how many of them
-/// lie below what is usual.
+/// Exponential buckets of scale 3, eight per doubling: the number of buckets, and the number of
+/// buckets below the typical value.
 const BUCKETS: usize = 56;
 const BELOW: i32 = 8;
-/// 2^(n/8), written out since powers differ between platforms.
+/// 2^(n/8), written out because the results of powers differ between platforms.
 #[rustfmt::skip]
 const EIGHTHS: [f64; 8] = [
     1.0, 1.0905077326652577, 1.189207115002721, 1.2968395546510096,
     SQRT_2, 1.5422108254079407, 1.681792830507429, 1.8340080864093424,
 ];
 
-/// A few measures stand for all events between two scrapes.
+/// The number of measurements that represent all events between two scrapes.
 const DRAWS: u64 = 8;
 
-/// A series' value before its first scrape.
+/// Returns a series' value before its first scrape.
 pub(super) fn start(shape: Shape) -> PointValue {
     match shape {
         Shape::Counter(_) | Shape::Delta(_) => PointValue::Int(0),
@@ -61,7 +60,7 @@ pub(super) fn start(shape: Shape) -> PointValue {
     }
 }
 
-/// Moves a series' value on by some seconds.
+/// Advances a series' value by some seconds.
 pub(super) fn advance(
     value: &mut PointValue,
     shape: Shape,
@@ -76,7 +75,8 @@ pub(super) fn advance(
         (Shape::Delta(rate), PointValue::Int(sum)) => *sum = events(rate, rng) as i64,
         (Shape::Seconds(rate), PointValue::Double(sum)) => *sum += rate * seconds * share * 2.0,
         (Shape::Level(around) | Shape::Gauge(around), PointValue::Int(level)) => {
-            // Pulled back towards where it belongs, and pushed about by as much as a sixteenth.
+            // The value drifts back towards its typical value, and moves randomly by up to a
+            // sixteenth.
             let push = around / 16;
             *level += (around - *level) / 4 + rng.below(2 * push as u64 + 1) as i64 - push;
         }
@@ -107,7 +107,7 @@ pub(super) fn advance(
     }
 }
 
-/// Draws a few measures, each of which stands for a part of the events.
+/// Draws a few measurements, each of which represents a part of the events.
 fn measures(events: u64, typical: f64, rng: &mut Rng, mut observe: impl FnMut(f64, u64)) {
     for draw in 0..DRAWS.min(events) {
         let times = events / DRAWS.min(events) + u64::from(draw < events % DRAWS.min(events));
@@ -134,8 +134,8 @@ fn observe_finely(histogram: &mut ExponentialHistogram, measure: f64, times: u64
     histogram.max = Some(histogram.max.map_or(measure, |max| max.max(measure)));
 }
 
-/// Which exponential bucket of scale 3 a measure falls into: the one that ends with it or next
-/// above it.
+/// Returns the exponential bucket of scale 3 that a measurement falls into: the one whose upper
+/// bound is equal to it or the next above it.
 fn bucket(measure: f64) -> i32 {
     let exponent = (measure.to_bits() >> 52 & 0x7ff) as i32 - 1023;
     let mantissa = f64::from_bits(measure.to_bits() & 0x000f_ffff_ffff_ffff | 1023 << 52);
@@ -171,7 +171,7 @@ mod tests {
         assert!(plain.count > 10_000 && fine.count > 10_000);
         assert_eq!(plain.bucket_counts.iter().sum::<u64>(), plain.count);
         assert_eq!(fine.positive.bucket_counts.iter().sum::<u64>(), fine.count);
-        // Neither end of the buckets catches what belongs beyond it.
+        // No measurement lies beyond either end of the buckets.
         let ends = [fine.positive.bucket_counts[0], fine.positive.bucket_counts[BUCKETS - 1]];
         assert_eq!(ends, [0, 0]);
     }

@@ -1,4 +1,4 @@
-//! The shop's metrics: every instance's series, moved on from scrape to scrape.
+//! The shop's metrics: every instance's series, advanced from scrape to scrape.
 
 mod measure;
 mod table;
@@ -12,38 +12,38 @@ use crate::rng::Rng;
 use crate::service::Service;
 use table::{ROWS, Row};
 
-/// How a metric moves. Rates are events a second; `f64`s before them are what half of the events
-/// measure at most.
+/// The type of a metric and the parameters of its values. Rates are events per second. An `f64`
+/// before a rate is the median of the events' measurements.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
-    /// A monotonic sum of events, at a rate.
+    /// A monotonic sum of events: the rate.
     Counter(f64),
-    /// A monotonic sum of seconds, each second this many.
+    /// A monotonic sum of seconds: the increase per second.
     Seconds(f64),
-    /// Events since the point before, at a rate.
+    /// A delta sum of events since the previous point: the rate.
     Delta(f64),
-    /// A sum that goes up and down around this.
+    /// A sum that moves up and down around this value.
     Level(i64),
-    /// A whole-numbered gauge around this.
+    /// An integer gauge around this value.
     Gauge(i64),
-    /// A gauge around this.
+    /// A gauge around this value.
     Ratio(f64),
-    /// Buckets of events' measures: what is usual, and the rate.
+    /// A histogram of events: the median measurement, and the rate.
     Histogram(f64, f64),
-    /// Exponential buckets of events' measures: what is usual, and the rate.
+    /// An exponential histogram of events: the median measurement, and the rate.
     Exponential(f64, f64),
-    /// Quantiles of events' measures: what is usual, and the rate.
+    /// A summary of events: the median measurement, and the rate.
     Summary(f64, f64),
 }
 
-/// A trace and span of late for each service, for exemplars to name.
+/// A recent trace id and span id of each service, for exemplars.
 pub(crate) type Recent = [Option<(TraceId, SpanId)>; Service::ALL.len()];
 
 /// All series of all instances.
 pub(crate) struct Meters {
     rng: Rng,
     series: Vec<Series>,
-    /// When the last scrape was, in Unix nanoseconds.
+    /// The time of the last scrape, in Unix nanoseconds.
     scraped: u64,
 }
 
@@ -69,7 +69,7 @@ impl Meters {
         Self { rng: Rng::new(seed, 0x006d_6574_7269_6373), series, scraped: now }
     }
 
-    /// A point of each series.
+    /// Creates a point of each series.
     pub fn scrape(&mut self, fleet: &Fleet, recent: &Recent, now: u64) -> Vec<MetricPoint> {
         let seconds = (now - self.scraped) as f64 / 1e9;
         let before = std::mem::replace(&mut self.scraped, now);
@@ -84,7 +84,7 @@ impl Meters {
                 exemplars = recent[instance.service as usize]
                     .map(|span| exemplar(span, typical, now, &mut self.rng));
             }
-            // A gauge that was there before, and now has nothing to say.
+            // A gauge that reports no value this time (flag 1, "no recorded value").
             let silent = matches!(series.shape, Shape::Gauge(_)) && self.rng.chance(20);
             let point = MetricPoint::builder()
                 .source(&series.source)
@@ -114,7 +114,7 @@ impl Row {
             _ => Library::App,
         };
         let source = instance.source(library).with_metric(&self.metric());
-        // Each series has half as many events as the one before.
+        // Each series has half as many events as the previous one.
         self.series.iter().scan(1.0, move |share, labels| {
             *share /= 2.0;
             Some(Series {
@@ -132,13 +132,13 @@ impl Row {
     }
 }
 
-/// A number if it looks like one.
+/// Returns a number if the text looks like one.
 fn label(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::from(text), Value::Int)
 }
 
 impl Series {
-    /// Since when the point counts: gauges and summaries since no time in particular.
+    /// Returns the start time of the point. Gauges have none.
     fn start(&self, instance: &Instance, before: u64) -> u64 {
         match self.shape {
             Shape::Gauge(_) | Shape::Ratio(_) => 0,
@@ -164,7 +164,7 @@ impl Shape {
         }
     }
 
-    /// What is usual and the rate, of the shapes whose points can have exemplars.
+    /// Returns the median measurement and the rate, for types whose points can have exemplars.
     fn distribution(self) -> Option<(f64, f64)> {
         match self {
             Shape::Histogram(typical, rate) | Shape::Exponential(typical, rate) => {

@@ -1,16 +1,16 @@
-//! Which metrics there are.
+//! The table of the shop's metrics.
 
 use super::Shape::{self, *};
 use crate::service::Service::{self, *};
 
-/// One metric, and who measures it.
+/// A metric, and the services that report it.
 pub(crate) struct Row {
     pub name: &'static str,
     pub unit: &'static str,
     pub description: &'static str,
     pub shape: Shape,
     pub on: &'static [Service],
-    /// The attributes of each of its series; what looks like a number is one.
+    /// The attributes of each of its series. A text that looks like a number becomes one.
     pub series: &'static [&'static [(&'static str, &'static str)]],
 }
 
@@ -206,7 +206,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("messaging.client.consumed.messages", "{message}", Counter(0.8), QUEUE, PARTITIONS, "Messages taken."),
     row("messaging.process.duration", "s", Histogram(0.012, 0.8), QUEUE, PARTITIONS, "Duration of processing."),
     row("messaging.kafka.consumer.lag", "{message}", Gauge(15), QUEUE, PARTITIONS, "Messages not yet taken."),
-    // The shop's own.
+    // The shop's own metrics.
     row("shop.orders.placed", "{order}", Counter(0.7), &[Checkout], MONEY, "Orders."),
     row("shop.orders.failed", "{order}", Counter(0.02), &[Checkout], MONEY, "Orders that failed."),
     row("shop.order.amount", "{euro}", Histogram(40.0, 0.7), &[Checkout], MONEY, "What orders are worth."),

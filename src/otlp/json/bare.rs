@@ -2,8 +2,8 @@
 
 const NAMES: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 
-/// Returns the text with these names in quotes, as the protocol requires, or `None` if it contains
-/// none outside of strings. O(bytes).
+/// Returns the text with NaN and the infinities in quotes, as the protocol requires, or `None` if
+/// none of them occurs outside of strings. O(bytes).
 pub(super) fn quoted(text: &[u8]) -> Option<Vec<u8>> {
     let mut quoted = Vec::new();
     // The text before `copied` has been copied.
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_outside_of_strings_is_quoted() {
+    fn only_names_outside_of_strings_are_quoted() {
         let quoted =
             |text: &str| quoted(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
         assert_eq!(

@@ -1,24 +1,24 @@
-//! Reads the messages between a request and its records: resources, scopes, metrics. The records of
-//! a malformed message are rejected and counted.
+//! Reads the messages between a request and its records: resources and scopes. The records of a
+//! malformed message are rejected and counted.
 
 use super::super::{Kind, Rejected};
-use super::counted::Counted;
-use super::message::{Value, Written};
+use super::counted::Counts;
+use super::message::{Output, Value};
 use super::record::Record;
-use super::scalar::{Scalar, Wrong};
+use super::scalar::{Reason, Scalar};
 use super::schema::{self, Field};
-use super::visit::{Name, Take, Via, pass, pass_list, pass_object};
+use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected};
 
-/// Appends a request's resources, unless the list is `null`. The output is the number of their
-/// records.
+/// Appends a request's resources, unless the list is `null`. The result is the number of their
+/// records, or `None` for `null`.
 pub(super) struct Resources<'a> {
     pub(super) kind: Kind,
-    pub(super) written: &'a mut Written,
+    pub(super) output: &'a mut Output,
     pub(super) rejected: &'a mut Rejected,
 }
 
-impl<'de> Take<'de> for Resources<'_> {
+impl<'de> Visit<'de> for Resources<'_> {
     type Out = Option<u64>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
@@ -29,10 +29,10 @@ impl<'de> Take<'de> for Resources<'_> {
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
-        let Self { kind, written, rejected } = self;
-        let (mut records, what) = (0, Container { kind, of: Of::Resource });
-        while let Some(some) = list.next_element_seed(Via(Enclosed { what, written, rejected }))? {
-            records += some;
+        let Self { kind, output, rejected } = self;
+        let (mut records, what) = (0, Container { kind, level: Level::Resource });
+        while let Some(count) = list.next_element_seed(Seed(Enclosed { what, output, rejected }))? {
+            records += count;
         }
         Ok(Some(records))
     }
@@ -44,7 +44,7 @@ impl<'de> Take<'de> for Resources<'_> {
 
 /// The level of a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
+enum Level {
     /// `ResourceSpans` and its counterparts.
     Resource,
     /// `ScopeSpans` and its counterparts.
@@ -54,7 +54,7 @@ enum Of {
 #[derive(Clone, Copy)]
 struct Container {
     kind: Kind,
-    of: Of,
+    level: Level,
 }
 
 /// A field of a container.
@@ -65,7 +65,7 @@ enum Part {
     /// The list of enclosed messages.
     List,
     SchemaUrl,
-    /// The list of enclosed messages, under its name in protobuf.
+    /// The list of enclosed messages, under its snake-case name, which JSON does not allow.
     Snake,
     /// The list of enclosed messages, under its name in the protocol's first versions.
     Library,
@@ -74,29 +74,29 @@ enum Part {
 
 impl Container {
     fn name(self) -> &'static str {
-        match self.of {
-            Of::Resource => "resource",
-            Of::Scope => "scope",
+        match self.level {
+            Level::Resource => "resource",
+            Level::Scope => "scope",
         }
     }
 
     fn message(self) -> &'static Field {
-        match self.of {
-            Of::Resource => &schema::OF_RESOURCE,
-            Of::Scope => &schema::OF_SCOPE,
+        match self.level {
+            Level::Resource => &schema::RESOURCE_FIELD,
+            Level::Scope => &schema::SCOPE_FIELD,
         }
     }
 
     /// Returns the name of the list of enclosed messages in JSON, and its name in protobuf.
     fn lists(self) -> [&'static str; 2] {
-        match (self.of, self.kind) {
-            (Of::Resource, Kind::Traces) => ["scopeSpans", "scope_spans"],
-            (Of::Resource, Kind::Logs) => ["scopeLogs", "scope_logs"],
-            (Of::Resource, Kind::Metrics) => ["scopeMetrics", "scope_metrics"],
+        match (self.level, self.kind) {
+            (Level::Resource, Kind::Traces) => ["scopeSpans", "scope_spans"],
+            (Level::Resource, Kind::Logs) => ["scopeLogs", "scope_logs"],
+            (Level::Resource, Kind::Metrics) => ["scopeMetrics", "scope_metrics"],
             // Some lists have the same name in both, and so no other name to look for.
-            (Of::Scope, Kind::Traces) => ["spans", ""],
-            (Of::Scope, Kind::Logs) => ["logRecords", "log_records"],
-            (Of::Scope, Kind::Metrics) => ["metrics", ""],
+            (Level::Scope, Kind::Traces) => ["spans", ""],
+            (Level::Scope, Kind::Logs) => ["logRecords", "log_records"],
+            (Level::Scope, Kind::Metrics) => ["metrics", ""],
         }
     }
 
@@ -107,7 +107,7 @@ impl Container {
             "instrumentationLibrarySpans"
             | "instrumentationLibraryLogs"
             | "instrumentationLibraryMetrics"
-                if self.of == Of::Resource =>
+                if self.level == Level::Resource =>
             {
                 Part::Library
             }
@@ -119,65 +119,66 @@ impl Container {
     }
 }
 
-/// Appends a container as an element of its enclosing message. The output is the number of its
-/// records.
+/// Appends a container as an element of its enclosing message. The result is the number of
+/// its records.
 struct Enclosed<'a> {
     what: Container,
-    written: &'a mut Written,
+    output: &'a mut Output,
     rejected: &'a mut Rejected,
 }
 
 impl Enclosed<'_> {
-    fn rejected_as_none(self) -> u64 {
+    fn reject_as_not_an_object(self) -> u64 {
         // A value that is not an object counts as one record, since its records are unknown.
-        self.rejected.add(1, &format!("{}: something else instead of an object", self.what.name()));
+        self.rejected
+            .add(1, &format!("{}: a value of another type instead of an object", self.what.name()));
         1
     }
 }
 
-impl<'de> Take<'de> for Enclosed<'_> {
+impl<'de> Visit<'de> for Enclosed<'_> {
     type Out = u64;
 
     fn scalar<E: Error>(self, _: Scalar<'_>) -> Result<u64, E> {
-        Ok(self.rejected_as_none())
+        Ok(self.reject_as_not_an_object())
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
-        pass_list(list)?;
-        Ok(self.rejected_as_none())
+        skip_list(list)?;
+        Ok(self.reject_as_not_an_object())
     }
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<u64, A::Error> {
-        let Self { what, written, rejected } = self;
-        let start = written.bytes.len();
-        let nested = written.writer().begin(if what.of == Of::Resource { 1 } else { 2 });
-        let mut counted = Counted::default();
-        let mut wrong = None::<Wrong>;
-        while let Some(part) = object.next_key_seed(Name(|name: &str| what.part(name)))? {
+        let Self { what, output, rejected } = self;
+        let start = output.bytes.len();
+        let nested = output.writer().begin(if what.level == Level::Resource { 1 } else { 2 });
+        let mut counts = Counts::default();
+        let mut wrong = None::<Reason>;
+        while let Some(part) = object.next_key_seed(FieldName(|name: &str| what.part(name)))? {
             let why = match part {
                 Part::Unknown => {
-                    pass(&mut object)?;
+                    skip(&mut object)?;
                     continue;
                 }
                 Part::Message => {
-                    object.next_value_seed(Via(Value { written, field: what.message() }))?.err()
+                    object.next_value_seed(Seed(Value { output, field: what.message() }))?.err()
                 }
                 Part::SchemaUrl => {
-                    let taken = object
-                        .next_value_seed(Via(Value { written, field: &schema::SCHEMA_URL }))?;
-                    taken.err().map(|wrong| format!("schemaUrl: {wrong}"))
+                    let result = object
+                        .next_value_seed(Seed(Value { output, field: &schema::SCHEMA_URL }))?;
+                    result.err().map(|wrong| format!("schemaUrl: {wrong}"))
                 }
-                Part::List => object
-                    .next_value_seed(Via(List { what, written, counted: &mut counted }))?
-                    .err(),
+                Part::List => {
+                    object.next_value_seed(Seed(List { what, output, counts: &mut counts }))?.err()
+                }
                 Part::Snake => {
-                    let (before, mut misplaced) = (written.bytes.len(), Counted::default());
-                    let list = List { what, written, counted: &mut misplaced };
-                    let taken = object.next_value_seed(Via(list))?;
-                    written.bytes.truncate(before);
+                    let (before, mut misplaced) = (output.bytes.len(), Counts::default());
+                    let list = List { what, output, counts: &mut misplaced };
+                    let result = object.next_value_seed(Seed(list))?;
+                    output.bytes.truncate(before);
                     let [list, snake] = what.lists();
-                    if taken != Ok(false) {
-                        counted.reject(
+                    if result != Ok(false) {
+                        counts.reject(
                             misplaced.records.max(1),
                             &format!(
                                 "{snake} instead of {list}; names in JSON are in lowerCamelCase"
@@ -187,11 +188,11 @@ impl<'de> Take<'de> for Enclosed<'_> {
                     None
                 }
                 Part::Library => {
-                    let length = object.next_value_seed(Via(Length))?;
+                    let length = object.next_value_seed(Seed(Length))?;
                     if let Some(length) = length {
-                        counted.reject(
+                        counts.reject(
                             length.max(1),
-                            "instrumentationLibrarySpans and the like are of a protocol before 1.0; send scopeSpans",
+                            "instrumentationLibrarySpans, instrumentationLibraryLogs and instrumentationLibraryMetrics belong to OTLP before 1.0; send scopeSpans, scopeLogs or scopeMetrics",
                         );
                     }
                     None
@@ -201,76 +202,76 @@ impl<'de> Take<'de> for Enclosed<'_> {
         }
         match wrong {
             None => {
-                written.writer().end(nested);
-                rejected.merge(&counted.rejected);
+                output.writer().end(nested);
+                rejected.merge(&counts.rejected);
             }
             Some(wrong) => {
-                written.bytes.truncate(start);
-                counted.records = counted.records.max(1);
-                rejected.add(counted.records, &format!("{}: {wrong}", what.name()));
+                output.bytes.truncate(start);
+                counts.records = counts.records.max(1);
+                rejected.add(counts.records, &format!("{}: {wrong}", what.name()));
             }
         }
-        Ok(counted.records)
+        Ok(counts.records)
     }
 }
 
-/// Appends the list that a container encloses, unless it is `null`. The output says whether it was
-/// anything else.
+/// Appends the list that a container encloses, unless it is `null`. The result is `Ok(false)` for
+/// `null`.
 struct List<'a> {
     what: Container,
-    written: &'a mut Written,
-    counted: &'a mut Counted,
+    output: &'a mut Output,
+    counts: &'a mut Counts,
 }
 
 impl List<'_> {
-    fn rejected_as_none(self, what: &str) -> Result<bool, Wrong> {
+    fn not_a_list(self, what: &str) -> Result<bool, Reason> {
         Err(format!("{}: {what} instead of a list", self.what.lists()[0]))
     }
 }
 
-impl<'de> Take<'de> for List<'_> {
-    type Out = Result<bool, Wrong>;
+impl<'de> Visit<'de> for List<'_> {
+    type Out = Result<bool, Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(false),
-            other => self.rejected_as_none(other.kind()),
+            other => self.not_a_list(other.type_name()),
         })
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
-        let Self { what: Container { kind, of }, written, counted } = self;
-        let what = Container { kind, of: Of::Scope };
+        let Self { what: Container { kind, level }, output, counts } = self;
+        let what = Container { kind, level: Level::Scope };
         loop {
-            let some = match of {
-                Of::Resource => {
-                    let rejected = &mut counted.rejected;
-                    list.next_element_seed(Via(Enclosed { what, written, rejected }))?
+            let count = match level {
+                Level::Resource => {
+                    let rejected = &mut counts.rejected;
+                    list.next_element_seed(Seed(Enclosed { what, output, rejected }))?
                 }
-                Of::Scope => list.next_element_seed(Via(Record {
+                Level::Scope => list.next_element_seed(Seed(Record {
                     kind,
-                    written,
-                    rejected: &mut counted.rejected,
+                    output,
+                    rejected: &mut counts.rejected,
                 }))?,
             };
-            match some {
-                Some(some) => counted.records += some,
+            match count {
+                Some(count) => counts.records += count,
                 None => return Ok(Ok(true)),
             }
         }
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        pass_object(object)?;
-        Ok(self.rejected_as_none("an object"))
+        skip_object(object)?;
+        Ok(self.not_a_list("an object"))
     }
 }
 
-/// Skips a value. The output is the number of its elements if it is a list, `None` if it is `null`,
+/// Skips a value. The result is the number of its elements if it is a list, `None` if it is `null`,
 /// and otherwise 1.
 struct Length;
 
-impl<'de> Take<'de> for Length {
+impl<'de> Visit<'de> for Length {
     type Out = Option<u64>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
@@ -286,6 +287,6 @@ impl<'de> Take<'de> for Length {
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        pass_object(object).map(|()| Some(1))
+        skip_object(object).map(|()| Some(1))
     }
 }

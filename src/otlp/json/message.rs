@@ -4,26 +4,26 @@
 //! the order of the fields in JSON. A repeated field replaces its earlier value, as in most JSON
 //! readers.
 
-use super::scalar::{Scalar, Wrong, base64, hexadecimal};
-use super::schema::{Field, KEY_VALUE, Message, Of, Presence, VALUE, Whole};
-use super::visit::{Name, Take, Via, pass, pass_list, pass_object};
+use super::scalar::{Reason, Scalar, base64, hexadecimal};
+use super::schema::{Field, FieldType, Integer, KEY_VALUE, Message, Presence, VALUE};
+use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
 use crate::wire::depth::DEEPEST;
-use crate::wire::{Elements, Writer, Wrong as WireWrong, field_of};
+use crate::wire::{Elements, WireError, Writer, field_of};
 use serde::de::{Error, MapAccess, SeqAccess};
 
 /// The maximum number of repeated fields in a message. Erasing the earlier value takes O(bytes of
 /// the message), so the number of repetitions must not grow with the text.
-const MOST_AGAIN: usize = 16;
+const MOST_REPEATED: usize = 16;
 
 /// The protobuf output.
 #[derive(Default)]
-pub(super) struct Written {
+pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     /// The sum of the depth costs of the enclosing lists and maps: see `wire::depth`.
     depth: usize,
 }
 
-impl Written {
+impl Output {
     pub(super) fn writer(&mut self) -> Writer<'_> {
         Writer(&mut self.bytes)
     }
@@ -37,16 +37,16 @@ impl Written {
     }
 
     /// Appends a numeric field.
-    fn whole(&mut self, field: &Field, of: Whole, bits: u64) {
+    fn integer(&mut self, field: &Field, integer: Integer, bits: u64) {
         if bits == 0 && field.presence == Presence::Implicit {
             return;
         }
-        match of {
-            Whole::Fixed64 | Whole::SignedFixed64 => {
+        match integer {
+            Integer::Fixed64 | Integer::SignedFixed64 => {
                 self.writer().always_fixed64(field.number, bits)
             }
-            Whole::Fixed32 => self.writer().fixed32(field.number, bits as u32),
-            Whole::U32 | Whole::U64 | Whole::I32 | Whole::I64 | Whole::Zigzag => {
+            Integer::Fixed32 => self.writer().fixed32(field.number, bits as u32),
+            Integer::U32 | Integer::U64 | Integer::I32 | Integer::I64 | Integer::Zigzag => {
                 self.writer().always_number(field.number, bits);
             }
         }
@@ -59,7 +59,7 @@ impl Written {
         }
     }
 
-    fn id(&mut self, field: &Field, digits: &str) -> Result<(), Wrong> {
+    fn id(&mut self, field: &Field, digits: &str) -> Result<(), Reason> {
         if digits.is_empty() {
             return Ok(());
         }
@@ -69,145 +69,158 @@ impl Written {
         Ok(())
     }
 
-    fn scalar(&mut self, field: &Field, scalar: Scalar<'_>) -> Result<(), Wrong> {
-        match field.of {
-            Of::Text => self.bytes(field, scalar.text()?.as_bytes()),
-            Of::Id => self.id(field, scalar.text()?)?,
-            Of::LenientId => {
+    fn scalar(&mut self, field: &Field, scalar: Scalar<'_>) -> Result<(), Reason> {
+        match field.value_type {
+            FieldType::Text => self.bytes(field, scalar.text()?.as_bytes()),
+            FieldType::Id => self.id(field, scalar.text()?)?,
+            FieldType::LenientId => {
                 let before = self.bytes.len();
                 if self.id(field, scalar.text()?).is_err() {
                     self.bytes.truncate(before);
                 }
             }
-            Of::Bytes => self.bytes(field, &base64(scalar.text()?)?),
-            Of::Bool => self.whole(field, Whole::U32, scalar.boolean()?.into()),
-            Of::Double => self.whole(field, Whole::Fixed64, scalar.double()?.to_bits()),
-            Of::Whole(of) => self.whole(field, of, scalar.whole(of)?),
-            Of::Named(number_of) => self.whole(field, Whole::I32, scalar.named(number_of)?),
-            Of::Message(_) => return Err(format!("{} instead of an object", scalar.kind())),
-            Of::Many(_) | Of::Texts | Of::Doubles | Of::Wholes(_) => {
-                return Err(format!("{} instead of a list", scalar.kind()));
+            FieldType::Bytes => self.bytes(field, &base64(scalar.text()?)?),
+            FieldType::Bool => self.integer(field, Integer::U32, scalar.boolean()?.into()),
+            FieldType::Double => self.integer(field, Integer::Fixed64, scalar.double()?.to_bits()),
+            FieldType::Integer(integer) => self.integer(field, integer, scalar.integer(integer)?),
+            FieldType::Enum(by_name) => {
+                self.integer(field, Integer::I32, scalar.enumerator(by_name)?)
+            }
+            FieldType::Message(_) => {
+                return Err(format!("{} instead of an object", scalar.type_name()));
+            }
+            FieldType::Messages(_)
+            | FieldType::Texts
+            | FieldType::Doubles
+            | FieldType::Integers(_) => {
+                return Err(format!("{} instead of a list", scalar.type_name()));
             }
         }
         Ok(())
     }
 
     /// Appends an element of a list of scalars.
-    fn element(&mut self, field: &Field, scalar: Scalar<'_>) -> Result<(), Wrong> {
-        match field.of {
-            Of::Texts => self.writer().always_bytes(field.number, scalar.text()?.as_bytes()),
-            Of::Doubles => self.bytes.extend_from_slice(&scalar.double()?.to_le_bytes()),
-            Of::Wholes(of @ Whole::Fixed64) => {
-                self.bytes.extend_from_slice(&scalar.whole(of)?.to_le_bytes())
+    fn element(&mut self, field: &Field, scalar: Scalar<'_>) -> Result<(), Reason> {
+        match field.value_type {
+            FieldType::Texts => self.writer().always_bytes(field.number, scalar.text()?.as_bytes()),
+            FieldType::Doubles => self.bytes.extend_from_slice(&scalar.double()?.to_le_bytes()),
+            FieldType::Integers(integer @ Integer::Fixed64) => {
+                self.bytes.extend_from_slice(&scalar.integer(integer)?.to_le_bytes())
             }
-            Of::Wholes(of) => {
-                let bits = scalar.whole(of)?;
+            FieldType::Integers(integer) => {
+                let bits = scalar.integer(integer)?;
                 self.writer().varint(bits);
             }
-            _ => return Err(format!("{} instead of an object", scalar.kind())),
+            _ => return Err(format!("{} instead of an object", scalar.type_name())),
         }
         Ok(())
     }
 }
 
-/// Returns the error for a list or an object in place of what the field holds.
-fn instead(what: &str, of: Of) -> Wrong {
-    let expected = match of {
-        Of::Text | Of::Id | Of::LenientId | Of::Bytes => "a string",
-        Of::Bool => "true or false",
-        Of::Double => "a number",
-        Of::Whole(_) | Of::Named(_) => "a whole number",
-        Of::Message(_) => "an object",
-        Of::Many(_) | Of::Texts | Of::Doubles | Of::Wholes(_) => "a list",
+/// Returns the error for a list or an object where the field holds something else.
+fn wrong_type(found: &str, value_type: FieldType) -> Reason {
+    let expected = match value_type {
+        FieldType::Text | FieldType::Id | FieldType::LenientId | FieldType::Bytes => "a string",
+        FieldType::Bool => "true or false",
+        FieldType::Double => "a number",
+        FieldType::Integer(_) | FieldType::Enum(_) => "a whole number",
+        FieldType::Message(_) => "an object",
+        FieldType::Messages(_) | FieldType::Texts | FieldType::Doubles | FieldType::Integers(_) => {
+            "a list"
+        }
     };
-    format!("{what} instead of {expected}")
+    format!("{found} instead of {expected}")
 }
 
 /// Returns the index of the field with this name. The search begins at `next`, since most writers
 /// keep the fields in order.
-pub(super) fn place(fields: &[Field], next: usize, name: &str) -> Option<usize> {
-    let is_it = |field: &Field| field.name == name;
+pub(super) fn index_of(fields: &[Field], next: usize, name: &str) -> Option<usize> {
+    let has_name = |field: &Field| field.name == name;
     let (before, after) = fields.split_at(next);
-    after.iter().position(is_it).map(|place| next + place).or_else(|| before.iter().position(is_it))
+    after
+        .iter()
+        .position(has_name)
+        .map(|index| next + index)
+        .or_else(|| before.iter().position(has_name))
 }
 
 /// Appends the fields of a message.
 pub(super) struct Fields<'a> {
-    pub(super) written: &'a mut Written,
+    pub(super) output: &'a mut Output,
     pub(super) message: &'static Message,
 }
 
-impl<'de> Take<'de> for Fields<'_> {
-    type Out = Result<(), Wrong>;
+impl<'de> Visit<'de> for Fields<'_> {
+    type Out = Result<(), Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(()),
-            other => Err(format!("{} instead of an object", other.kind())),
+            other => Err(format!("{} instead of an object", other.type_name())),
         })
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Out, A::Error> {
-        pass_list(list)?;
+        skip_list(list)?;
         Ok(Err("a list instead of an object".to_owned()))
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        let Self { written, message } = self;
-        if std::ptr::eq(message, &VALUE) && written.depth > DEEPEST {
-            pass_object(object)?;
-            return Ok(Err(WireWrong::TooDeep.to_string()));
+        let Self { output, message } = self;
+        if std::ptr::eq(message, &VALUE) && output.depth > DEEPEST {
+            skip_object(object)?;
+            return Ok(Err(WireError::TooDeep.to_string()));
         }
-        written.depth += message.nests;
-        let taken = Said::new(written, message).take(object);
-        written.depth -= message.nests;
-        taken
+        output.depth += message.nests;
+        let result = MessageReader::new(output, message).read(object);
+        output.depth -= message.nests;
+        result
     }
 }
 
 /// A message that is being read.
-struct Said<'a> {
-    written: &'a mut Written,
+struct MessageReader<'a> {
+    output: &'a mut Output,
     message: &'static Message,
     /// The offset in the output at which the message begins.
     start: usize,
     /// The fields that were read, as bits of their indexes.
-    fields: u32,
-    again: usize,
+    seen: u32,
+    repeated: usize,
     /// The rank of the `oneof` field that was read.
-    one: Option<u8>,
-    wrong: Option<Wrong>,
-    /// Whether the error is in a field of the `oneof`. It is then dropped if a field of a better
-    /// rank follows.
-    one_is_wrong: bool,
+    one_of: Option<u8>,
+    wrong: Option<Reason>,
+    /// Whether the error is in a field of the `oneof`. If so, a field of a better rank that follows
+    /// clears it.
+    one_of_is_wrong: bool,
 }
 
-impl<'a> Said<'a> {
-    fn new(written: &'a mut Written, message: &'static Message) -> Self {
-        let start = written.bytes.len();
+impl<'a> MessageReader<'a> {
+    fn new(output: &'a mut Output, message: &'static Message) -> Self {
+        let start = output.bytes.len();
         Self {
-            written,
+            output,
             message,
             start,
-            fields: 0,
-            again: 0,
-            one: None,
+            seen: 0,
+            repeated: 0,
+            one_of: None,
             wrong: None,
-            one_is_wrong: false,
+            one_of_is_wrong: false,
         }
     }
 
-    fn take<'de, A: MapAccess<'de>>(
+    fn read<'de, A: MapAccess<'de>>(
         mut self,
         mut object: A,
-    ) -> Result<Result<(), Wrong>, A::Error> {
+    ) -> Result<Result<(), Reason>, A::Error> {
         let mut next = 0;
         let fields = self.message.fields;
         while let Some(found) =
-            object.next_key_seed(Name(|name: &str| place(fields, next, name)))?
+            object.next_key_seed(FieldName(|name: &str| index_of(fields, next, name)))?
         {
             let Some(found) = found else {
-                pass(&mut object)?;
+                skip(&mut object)?;
                 continue;
             };
             next = found + 1;
@@ -220,126 +233,129 @@ impl<'a> Said<'a> {
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
         object: &mut A,
-        place: usize,
+        index: usize,
     ) -> Result<(), A::Error> {
-        let field = &self.message.fields[place];
+        let field = &self.message.fields[index];
         let rank = match field.presence {
             Presence::OneOf(rank) => Some(rank),
             _ => None,
         };
-        let is_worse = rank.is_some_and(|rank| self.one.is_some_and(|known| rank > known));
-        let counts = self.wrong.is_none() || (self.one_is_wrong && rank.is_some());
-        if is_worse || !counts {
-            return pass(object);
+        let is_worse = rank.is_some_and(|rank| self.one_of.is_some_and(|known| rank > known));
+        let is_needed = self.wrong.is_none() || (self.one_of_is_wrong && rank.is_some());
+        if is_worse || !is_needed {
+            return skip(object);
         }
-        if self.fields & 1 << place != 0 {
-            self.comes_again(field);
+        if self.seen & 1 << index != 0 {
+            self.repeated_field(field);
         }
-        self.fields |= 1 << place;
-        let before = self.written.bytes.len();
-        match object.next_value_seed(Via(Value { written: self.written, field }))? {
-            Ok(is_there) => {
+        self.seen |= 1 << index;
+        let before = self.output.bytes.len();
+        match object.next_value_seed(Seed(Value { output: self.output, field }))? {
+            Ok(is_present) => {
                 // If a member of a better rank follows, both are in the output, and protobuf
                 // readers use the last one.
-                if is_there && rank.is_some() {
-                    self.one = rank;
-                    if std::mem::take(&mut self.one_is_wrong) {
+                if is_present && rank.is_some() {
+                    self.one_of = rank;
+                    if std::mem::take(&mut self.one_of_is_wrong) {
                         self.wrong = None;
                     }
                 }
             }
             Err(wrong) => {
-                self.wrong = Some(self.named(field, &wrong));
-                self.one_is_wrong = rank.is_some();
-                self.one = rank.or(self.one);
-                self.written.bytes.truncate(before);
+                self.wrong = Some(self.with_field_name(field, &wrong));
+                self.one_of_is_wrong = rank.is_some();
+                self.one_of = rank.or(self.one_of);
+                self.output.bytes.truncate(before);
             }
         }
         Ok(())
     }
 
     #[cold]
-    fn comes_again(&mut self, field: &Field) {
-        self.again += 1;
-        if self.again > MOST_AGAIN {
-            self.wrong = Some(format!("{}: fields come again and again", field.name));
-            self.one_is_wrong = false;
+    fn repeated_field(&mut self, field: &Field) {
+        self.repeated += 1;
+        if self.repeated > MOST_REPEATED {
+            self.wrong = Some(format!(
+                "{}: the object repeats fields more than {MOST_REPEATED} times; write each field once",
+                field.name
+            ));
+            self.one_of_is_wrong = false;
         } else {
-            self.written.erase(self.start, field.number);
+            self.output.erase(self.start, field.number);
         }
     }
 
     /// Prefixes an error with the field's name, or with the key if the field is an attribute's
     /// value.
     #[cold]
-    fn named(&self, field: &Field, wrong: &str) -> Wrong {
+    fn with_field_name(&self, field: &Field, wrong: &str) -> Reason {
         let is_attribute = std::ptr::eq(self.message, &KEY_VALUE) && field.name == "value";
-        let key = field_of(&self.written.bytes[self.start..], 1).filter(|_| is_attribute);
+        let key = field_of(&self.output.bytes[self.start..], 1).filter(|_| is_attribute);
         format!("{}: {wrong}", key.map_or(field.name, |key| key.text()))
     }
 }
 
-/// Appends a field, unless it is `null`. The output says whether it was anything else.
+/// Appends a field, unless it is `null`. The result is `Ok(false)` for `null`.
 pub(super) struct Value<'a> {
-    pub(super) written: &'a mut Written,
+    pub(super) output: &'a mut Output,
     pub(super) field: &'static Field,
 }
 
-impl<'de> Take<'de> for Value<'_> {
-    type Out = Result<bool, Wrong>;
+impl<'de> Visit<'de> for Value<'_> {
+    type Out = Result<bool, Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(false),
-            _ => self.written.scalar(self.field, scalar).map(|()| true),
+            _ => self.output.scalar(self.field, scalar).map(|()| true),
         })
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
-        let Self { written, field } = self;
-        let taken = match field.of {
-            Of::Many(_) | Of::Texts => elements(written, field, &mut list)?,
-            Of::Doubles | Of::Wholes(_) => {
-                let before = written.bytes.len();
-                let packed = written.writer().begin(field.number);
-                let empty = written.bytes.len();
-                let taken = elements(written, field, &mut list)?;
-                if written.bytes.len() == empty {
-                    written.bytes.truncate(before);
-                } else if taken.is_ok() {
-                    written.writer().end(packed);
+        let Self { output, field } = self;
+        let result = match field.value_type {
+            FieldType::Messages(_) | FieldType::Texts => elements(output, field, &mut list)?,
+            FieldType::Doubles | FieldType::Integers(_) => {
+                let before = output.bytes.len();
+                let packed = output.writer().begin(field.number);
+                let empty = output.bytes.len();
+                let result = elements(output, field, &mut list)?;
+                if output.bytes.len() == empty {
+                    output.bytes.truncate(before);
+                } else if result.is_ok() {
+                    output.writer().end(packed);
                 }
-                taken
+                result
             }
-            of => Err(instead("a list", of)),
+            other => Err(wrong_type("a list", other)),
         };
-        if taken.is_err() {
-            pass_list(list)?;
+        if result.is_err() {
+            skip_list(list)?;
         }
-        Ok(taken.map(|()| true))
+        Ok(result.map(|()| true))
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        let Self { written, field } = self;
-        let Of::Message(message) = field.of else {
-            pass_object(object)?;
-            return Ok(Err(instead("an object", field.of)));
+        let Self { output, field } = self;
+        let FieldType::Message(message) = field.value_type else {
+            skip_object(object)?;
+            return Ok(Err(wrong_type("an object", field.value_type)));
         };
-        let nested = written.writer().begin(field.number);
-        let taken = Fields { written, message }.object(object)?;
-        written.writer().end(nested);
-        Ok(taken.map(|()| true))
+        let nested = output.writer().begin(field.number);
+        let result = Fields { output, message }.object(object)?;
+        output.writer().end(nested);
+        Ok(result.map(|()| true))
     }
 }
 
 /// Appends the elements up to the first invalid one.
 fn elements<'de, A: SeqAccess<'de>>(
-    written: &mut Written,
+    output: &mut Output,
     field: &'static Field,
     list: &mut A,
-) -> Result<Result<(), Wrong>, A::Error> {
+) -> Result<Result<(), Reason>, A::Error> {
     loop {
-        match list.next_element_seed(Via(Element { written, field }))? {
+        match list.next_element_seed(Seed(Element { output, field }))? {
             None => return Ok(Ok(())),
             Some(Ok(())) => {}
             Some(Err(wrong)) => return Ok(Err(wrong)),
@@ -349,47 +365,48 @@ fn elements<'de, A: SeqAccess<'de>>(
 
 /// Appends an element of a list field.
 struct Element<'a> {
-    written: &'a mut Written,
+    output: &'a mut Output,
     field: &'static Field,
 }
 
-impl<'de> Take<'de> for Element<'_> {
-    type Out = Result<(), Wrong>;
+impl<'de> Visit<'de> for Element<'_> {
+    type Out = Result<(), Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
-        let is_message = matches!(self.field.of, Of::Many(_));
+        let is_message = matches!(self.field.value_type, FieldType::Messages(_));
         if is_message && matches!(scalar, Scalar::Null) {
             // A `null` element becomes an empty message.
-            self.written.writer().always_bytes(self.field.number, b"");
+            self.output.writer().always_bytes(self.field.number, b"");
             return Ok(Ok(()));
         }
-        Ok(self.written.element(self.field, scalar))
+        Ok(self.output.element(self.field, scalar))
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Out, A::Error> {
-        pass_list(list)?;
-        Ok(Err(instead("a list", of_element(self.field.of))))
+        skip_list(list)?;
+        Ok(Err(wrong_type("a list", element_type(self.field.value_type))))
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        let Self { written, field } = self;
-        let Of::Many(message) = field.of else {
-            pass_object(object)?;
-            return Ok(Err(instead("an object", of_element(field.of))));
+        let Self { output, field } = self;
+        let FieldType::Messages(message) = field.value_type else {
+            skip_object(object)?;
+            return Ok(Err(wrong_type("an object", element_type(field.value_type))));
         };
-        let nested = written.writer().begin(field.number);
-        let taken = Fields { written, message }.object(object)?;
-        written.writer().end(nested);
-        Ok(taken)
+        let nested = output.writer().begin(field.number);
+        let result = Fields { output, message }.object(object)?;
+        output.writer().end(nested);
+        Ok(result)
     }
 }
 
-fn of_element(of: Of) -> Of {
-    match of {
-        Of::Many(message) => Of::Message(message),
-        Of::Texts => Of::Text,
-        Of::Doubles => Of::Double,
-        Of::Wholes(of) => Of::Whole(of),
-        of => of,
+/// Returns the type of an element of a list field.
+fn element_type(value_type: FieldType) -> FieldType {
+    match value_type {
+        FieldType::Messages(message) => FieldType::Message(message),
+        FieldType::Texts => FieldType::Text,
+        FieldType::Doubles => FieldType::Double,
+        FieldType::Integers(integer) => FieldType::Integer(integer),
+        other => other,
     }
 }

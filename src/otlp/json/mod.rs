@@ -28,4 +28,4 @@ mod visit;
 mod write;
 
 pub(super) use read::{Read, read};
-pub(super) use write::{log, metric, of_resource, of_scope, request, span};
+pub(super) use write::{log, metric, request, resource_container, scope_container, span};

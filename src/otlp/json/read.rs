@@ -7,9 +7,9 @@
 
 use super::super::{Kind, Rejected};
 use super::container::Resources;
-use super::message::Written;
-use super::scalar::{Scalar, Wrong};
-use super::visit::{Name, Take, Via, pass};
+use super::message::Output;
+use super::scalar::{Reason, Scalar};
+use super::visit::{FieldName, Seed, Visit, skip};
 use super::{bare, surrogates};
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected};
 
@@ -21,7 +21,7 @@ pub(in super::super) struct Read {
 }
 
 /// Reads a request of this kind. If `kind` is `None`, the request's fields determine its kinds.
-pub(in super::super) fn read(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
+pub(in super::super) fn read(kind: Option<Kind>, body: &[u8]) -> Result<Read, Reason> {
     let body = &*surrogates::replaced(body);
     read_once(kind, body).or_else(|error| {
         // Some writers, Python's among them, write NaN and infinities without quotes, which is not
@@ -33,20 +33,22 @@ pub(in super::super) fn read(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wr
     })
 }
 
-fn read_once(kind: Option<Kind>, body: &[u8]) -> Result<Read, Wrong> {
+fn read_once(kind: Option<Kind>, body: &[u8]) -> Result<Read, Reason> {
     use serde::de::DeserializeSeed;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     // The depth of values is limited by `wire::depth`, and unknown values are skipped without
     // recursion.
     deserializer.disable_recursion_limit();
     let mut request =
-        Request { kind, any: kind.is_some(), written: Written::default(), read: Read::default() };
+        Request { kind, any: kind.is_some(), output: Output::default(), read: Read::default() };
     // In protobuf, requests take about half as many bytes.
-    request.written.bytes.reserve(body.len() / 2);
-    let read = Via(&mut request).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    request.output.bytes.reserve(body.len() / 2);
+    let read = Seed(&mut request).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     read.map_err(|error| error.to_string())?;
     if !request.any {
-        return Err("it has neither resourceSpans nor resourceLogs nor resourceMetrics".to_owned());
+        return Err(
+            "the object has neither resourceSpans nor resourceLogs nor resourceMetrics".to_owned()
+        );
     }
     Ok(request.read)
 }
@@ -56,7 +58,7 @@ struct Request {
     kind: Option<Kind>,
     /// Whether the request contained a known field, or was empty.
     any: bool,
-    written: Written,
+    output: Output,
     read: Read,
 }
 
@@ -83,12 +85,12 @@ impl Request {
         object: &mut A,
     ) -> Result<(), A::Error> {
         let mut rejected = Rejected::default();
-        let taken = object.next_value_seed(Via(Resources {
+        let result = object.next_value_seed(Seed(Resources {
             kind,
-            written: &mut self.written,
+            output: &mut self.output,
             rejected: &mut rejected,
         }))?;
-        let Some(records) = taken else { return Ok(()) };
+        let Some(records) = result else { return Ok(()) };
         let misplaced = match (snake, self.kind) {
             (Some(wrong), _) => Some(format!("{wrong}; names in JSON are in lowerCamelCase")),
             (None, Some(wanted)) if wanted != kind => {
@@ -102,11 +104,11 @@ impl Request {
         // mistake.
         match misplaced {
             Some(wrong) => {
-                self.written.bytes.clear();
+                self.output.bytes.clear();
                 self.read.rejected.add(records, &wrong);
             }
             None => {
-                self.read.requests.push((kind, std::mem::take(&mut self.written.bytes)));
+                self.read.requests.push((kind, std::mem::take(&mut self.output.bytes)));
                 self.read.rejected.merge(&rejected);
             }
         }
@@ -114,7 +116,7 @@ impl Request {
     }
 }
 
-impl<'de> Take<'de> for &mut Request {
+impl<'de> Visit<'de> for &mut Request {
     type Out = ();
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<(), E> {
@@ -127,11 +129,11 @@ impl<'de> Take<'de> for &mut Request {
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let mut is_empty = true;
-        while let Some(found) = object.next_key_seed(Name(Request::of_name))? {
+        while let Some(found) = object.next_key_seed(FieldName(Request::of_name))? {
             is_empty = false;
             match found {
                 Some((kind, snake)) => self.resources(kind, snake, &mut object)?,
-                None => pass(&mut object)?,
+                None => skip(&mut object)?,
             }
         }
         // An empty object is a valid request.

@@ -2,24 +2,24 @@
 //! point.
 
 use super::super::{Kind, Rejected};
-use super::counted::Counted;
-use super::message::{Fields, Value, Written, place};
-use super::scalar::{Scalar, Wrong};
+use super::counted::Counts;
+use super::message::{Fields, Output, Value, index_of};
+use super::scalar::{Reason, Scalar};
 use super::schema::{self, Message};
-use super::visit::{Name, Take, Via, pass, pass_list, pass_object};
+use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
 use serde::de::{Error, MapAccess, SeqAccess};
 
-/// Appends an element of a scope's list in field 2. The output is the number of records: 1, or the
-/// points of a metric.
+/// Appends an element of a scope's list in field 2. The result is the number of records: 1, or the
+/// number of points of a metric.
 pub(super) struct Record<'a> {
     pub(super) kind: Kind,
-    pub(super) written: &'a mut Written,
+    pub(super) output: &'a mut Output,
     pub(super) rejected: &'a mut Rejected,
 }
 
 impl Record<'_> {
-    fn rejected_as_none(self) -> u64 {
-        self.rejected.add(1, "something else instead of an object");
+    fn reject_as_not_an_object(self) -> u64 {
+        self.rejected.add(1, "a value of another type instead of an object");
         1
     }
 
@@ -32,59 +32,59 @@ impl Record<'_> {
     }
 }
 
-impl<'de> Take<'de> for Record<'_> {
+impl<'de> Visit<'de> for Record<'_> {
     type Out = u64;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<u64, E> {
         match self.message() {
             Some(message) => {
-                One { number: 2, message, written: self.written, rejected: self.rejected }
+                SingleRecord { number: 2, message, output: self.output, rejected: self.rejected }
                     .scalar(scalar)
             }
-            None => Ok(self.rejected_as_none()),
+            None => Ok(self.reject_as_not_an_object()),
         }
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
         match self.message() {
             Some(message) => {
-                One { number: 2, message, written: self.written, rejected: self.rejected }
+                SingleRecord { number: 2, message, output: self.output, rejected: self.rejected }
                     .list(list)
             }
-            None => pass_list(list).map(|()| self.rejected_as_none()),
+            None => skip_list(list).map(|()| self.reject_as_not_an_object()),
         }
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<u64, A::Error> {
         let message = self.message();
-        let Self { written, rejected, .. } = self;
+        let Self { output, rejected, .. } = self;
         match message {
-            Some(message) => One { number: 2, message, written, rejected }.object(object),
-            None => metric(written, rejected, object),
+            Some(message) => SingleRecord { number: 2, message, output, rejected }.object(object),
+            None => metric(output, rejected, object),
         }
     }
 }
 
 /// Appends a single record in a field, or rejects it.
-struct One<'a> {
+struct SingleRecord<'a> {
     number: u32,
     message: &'static Message,
-    written: &'a mut Written,
+    output: &'a mut Output,
     rejected: &'a mut Rejected,
 }
 
-impl One<'_> {
-    fn take<E>(
+impl SingleRecord<'_> {
+    fn append<E>(
         self,
-        take: impl FnOnce(Fields<'_>) -> Result<Result<(), Wrong>, E>,
+        read: impl FnOnce(Fields<'_>) -> Result<Result<(), Reason>, E>,
     ) -> Result<u64, E> {
-        let Self { number, message, written, rejected } = self;
-        let before = written.bytes.len();
-        let nested = written.writer().begin(number);
-        match take(Fields { written, message })? {
-            Ok(()) => written.writer().end(nested),
+        let Self { number, message, output, rejected } = self;
+        let before = output.bytes.len();
+        let nested = output.writer().begin(number);
+        match read(Fields { output, message })? {
+            Ok(()) => output.writer().end(nested),
             Err(wrong) => {
-                written.bytes.truncate(before);
+                output.bytes.truncate(before);
                 rejected.add(1, &wrong);
             }
         }
@@ -92,19 +92,19 @@ impl One<'_> {
     }
 }
 
-impl<'de> Take<'de> for One<'_> {
+impl<'de> Visit<'de> for SingleRecord<'_> {
     type Out = u64;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<u64, E> {
-        self.take(|fields| fields.scalar(scalar))
+        self.append(|fields| fields.scalar(scalar))
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
-        self.take(|fields| fields.list(list))
+        self.append(|fields| fields.list(list))
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<u64, A::Error> {
-        self.take(|fields| fields.object(object))
+        self.append(|fields| fields.object(object))
     }
 }
 
@@ -137,58 +137,59 @@ static DATA: [Data; 5] = [
 
 /// A field of a metric.
 enum Part {
-    Described(usize),
+    /// A field other than the data, by its index in `schema::METRIC`.
+    Field(usize),
     Data(&'static Data),
     Unknown,
 }
 
 fn part(next: usize, name: &str) -> Part {
-    match place(schema::METRIC.fields, next, name) {
-        Some(place) => Part::Described(place),
+    match index_of(schema::METRIC.fields, next, name) {
+        Some(index) => Part::Field(index),
         None => DATA.iter().find(|data| data.name == name).map_or(Part::Unknown, Part::Data),
     }
 }
 
 fn metric<'de, A: MapAccess<'de>>(
-    written: &mut Written,
+    output: &mut Output,
     rejected: &mut Rejected,
     mut object: A,
 ) -> Result<u64, A::Error> {
-    let start = written.bytes.len();
-    let nested = written.writer().begin(2);
-    let (mut wrong, mut next, mut points) = (None::<Wrong>, 0, Counted::default());
+    let start = output.bytes.len();
+    let nested = output.writer().begin(2);
+    let (mut wrong, mut next, mut points) = (None::<Reason>, 0, Counts::default());
     // Of several data fields, the one with the highest number counts. This matches a message in
     // protobuf whose fields are in the order of their numbers, since the last member of a `oneof`
     // counts there.
     let mut data_so_far = 0;
-    while let Some(part) = object.next_key_seed(Name(|name: &str| part(next, name)))? {
+    while let Some(part) = object.next_key_seed(FieldName(|name: &str| part(next, name)))? {
         let why = match part {
-            Part::Described(place) => {
-                next = place + 1;
-                let field = &schema::METRIC.fields[place];
-                let taken = object.next_value_seed(Via(Value { written, field }))?;
-                taken.err().map(|wrong| format!("{}: {wrong}", field.name))
+            Part::Field(index) => {
+                next = index + 1;
+                let field = &schema::METRIC.fields[index];
+                let result = object.next_value_seed(Seed(Value { output, field }))?;
+                result.err().map(|wrong| format!("{}: {wrong}", field.name))
             }
             Part::Data(data) if data.number < data_so_far => {
-                pass(&mut object)?;
+                skip(&mut object)?;
                 None
             }
             Part::Data(data) => {
-                let mut of_data = Counted::default();
-                match object.next_value_seed(Via(OfData {
+                let mut these = Counts::default();
+                match object.next_value_seed(Seed(MetricData {
                     data,
-                    written,
-                    counted: &mut of_data,
+                    output,
+                    counts: &mut these,
                 }))? {
                     Ok(false) => None,
-                    taken => {
-                        (data_so_far, points) = (data.number, of_data);
-                        taken.err().map(|wrong| format!("{}: {wrong}", data.name))
+                    result => {
+                        (data_so_far, points) = (data.number, these);
+                        result.err().map(|wrong| format!("{}: {wrong}", data.name))
                     }
                 }
             }
             Part::Unknown => {
-                pass(&mut object)?;
+                skip(&mut object)?;
                 None
             }
         };
@@ -196,12 +197,12 @@ fn metric<'de, A: MapAccess<'de>>(
     }
     match wrong {
         None => {
-            written.writer().end(nested);
+            output.writer().end(nested);
             rejected.merge(&points.rejected);
             Ok(points.records)
         }
         Some(wrong) => {
-            written.bytes.truncate(start);
+            output.bytes.truncate(start);
             let records = points.records.max(1);
             rejected.add(records, &wrong);
             Ok(records)
@@ -209,57 +210,57 @@ fn metric<'de, A: MapAccess<'de>>(
     }
 }
 
-/// Appends a metric's data, unless it is `null`. The output says whether it was anything else.
-struct OfData<'a> {
+/// Appends a metric's data, unless it is `null`. The result is `Ok(false)` for `null`.
+struct MetricData<'a> {
     data: &'static Data,
-    written: &'a mut Written,
-    counted: &'a mut Counted,
+    output: &'a mut Output,
+    counts: &'a mut Counts,
 }
 
-impl<'de> Take<'de> for OfData<'_> {
-    type Out = Result<bool, Wrong>;
+impl<'de> Visit<'de> for MetricData<'_> {
+    type Out = Result<bool, Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(false),
-            other => Err(format!("{} instead of an object", other.kind())),
+            other => Err(format!("{} instead of an object", other.type_name())),
         })
     }
 
     fn list<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Out, A::Error> {
-        pass_list(list)?;
+        skip_list(list)?;
         Ok(Err("a list instead of an object".to_owned()))
     }
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Out, A::Error> {
-        let Self { data, written, counted } = self;
-        let nested = written.writer().begin(data.number);
-        let mut wrong = None::<Wrong>;
+        let Self { data, output, counts } = self;
+        let nested = output.writer().begin(data.number);
+        let mut wrong = None::<Reason>;
         let fields = data.aggregation.fields;
         let part =
-            |name: &str| if name == "dataPoints" { Ok(()) } else { Err(place(fields, 0, name)) };
-        while let Some(part) = object.next_key_seed(Name(part))? {
+            |name: &str| if name == "dataPoints" { Ok(()) } else { Err(index_of(fields, 0, name)) };
+        while let Some(part) = object.next_key_seed(FieldName(part))? {
             let why = match part {
                 Ok(()) => {
-                    let points = Points { message: data.point, written, counted };
+                    let points = Points { message: data.point, output, counts };
                     object
-                        .next_value_seed(Via(points))?
+                        .next_value_seed(Seed(points))?
                         .err()
                         .map(|wrong| format!("dataPoints: {wrong}"))
                 }
-                Err(Some(place)) => {
-                    let field = &fields[place];
-                    let taken = object.next_value_seed(Via(Value { written, field }))?;
-                    taken.err().map(|wrong| format!("{}: {wrong}", field.name))
+                Err(Some(index)) => {
+                    let field = &fields[index];
+                    let result = object.next_value_seed(Seed(Value { output, field }))?;
+                    result.err().map(|wrong| format!("{}: {wrong}", field.name))
                 }
                 Err(None) => {
-                    pass(&mut object)?;
+                    skip(&mut object)?;
                     None
                 }
             };
             wrong = wrong.or(why);
         }
-        written.writer().end(nested);
+        output.writer().end(nested);
         Ok(wrong.map_or(Ok(true), Err))
     }
 }
@@ -267,33 +268,33 @@ impl<'de> Take<'de> for OfData<'_> {
 /// Appends a metric's points.
 struct Points<'a> {
     message: &'static Message,
-    written: &'a mut Written,
-    counted: &'a mut Counted,
+    output: &'a mut Output,
+    counts: &'a mut Counts,
 }
 
-impl<'de> Take<'de> for Points<'_> {
-    type Out = Result<(), Wrong>;
+impl<'de> Visit<'de> for Points<'_> {
+    type Out = Result<(), Reason>;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
         Ok(match scalar {
             Scalar::Null => Ok(()),
-            other => Err(format!("{} instead of a list", other.kind())),
+            other => Err(format!("{} instead of a list", other.type_name())),
         })
     }
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
-        let Self { message, written, counted } = self;
-        let rejected = &mut counted.rejected;
-        while let Some(one) =
-            list.next_element_seed(Via(One { number: 1, message, written, rejected }))?
+        let Self { message, output, counts } = self;
+        let rejected = &mut counts.rejected;
+        while let Some(count) =
+            list.next_element_seed(Seed(SingleRecord { number: 1, message, output, rejected }))?
         {
-            counted.records += one;
+            counts.records += count;
         }
         Ok(Ok(()))
     }
 
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        pass_object(object)?;
+        skip_object(object)?;
         Ok(Err("an object instead of a list".to_owned()))
     }
 }

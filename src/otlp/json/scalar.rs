@@ -1,7 +1,7 @@
 //! Reads single values, as protobuf's JSON mapping defines them. Strings are accepted as numbers.
 //! Numbers are not accepted as strings.
 
-use super::schema::Whole;
+use super::schema::Integer;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -9,7 +9,7 @@ use serde::de::Unexpected;
 use serde_json::Value;
 
 /// A description of what is wrong with a record, with the field.
-pub(super) type Wrong = String;
+pub(super) type Reason = String;
 
 /// A value that is neither a list nor an object.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(super) enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     /// Returns a name for the value's JSON type.
-    pub(super) fn kind(self) -> &'static str {
+    pub(super) fn type_name(self) -> &'static str {
         match self {
             Scalar::Null => "null",
             Scalar::Bool(_) => "a boolean",
@@ -64,22 +64,22 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    pub(super) fn text(self) -> Result<&'a str, Wrong> {
+    pub(super) fn text(self) -> Result<&'a str, Reason> {
         match self {
             Scalar::Text(text) => Ok(text),
-            other => Err(format!("{} instead of a string", other.kind())),
+            other => Err(format!("{} instead of a string", other.type_name())),
         }
     }
 
-    pub(super) fn boolean(self) -> Result<bool, Wrong> {
+    pub(super) fn boolean(self) -> Result<bool, Reason> {
         match self {
             Scalar::Bool(boolean) => Ok(boolean),
-            other => Err(format!("{} instead of true or false", other.kind())),
+            other => Err(format!("{} instead of true or false", other.type_name())),
         }
     }
 
     /// Returns a whole number, as the bits of its type.
-    pub(super) fn whole(self, of: Whole) -> Result<u64, Wrong> {
+    pub(super) fn integer(self, integer: Integer) -> Result<u64, Reason> {
         let number = match self {
             Scalar::Unsigned(number) => Some(i128::from(number)),
             Scalar::Signed(number) => Some(number.into()),
@@ -95,19 +95,19 @@ impl<'a> Scalar<'a> {
         };
         let number =
             number.ok_or_else(|| format!("{} instead of a whole number", self.quoted()))?;
-        of.bits(number).ok_or_else(|| format!("{number} is out of range"))
+        integer.bits(number).ok_or_else(|| format!("{number} is out of range"))
     }
 
     /// Returns a number that may also be given by its name.
-    pub(super) fn named(self, number_of: fn(&str) -> Option<i32>) -> Result<u64, Wrong> {
+    pub(super) fn enumerator(self, by_name: fn(&str) -> Option<i32>) -> Result<u64, Reason> {
         match self {
-            Scalar::Text(name) => number_of(name)
-                .map_or_else(|| self.whole(Whole::I32), |number| Ok(number as i64 as u64)),
-            _ => self.whole(Whole::I32),
+            Scalar::Text(name) => by_name(name)
+                .map_or_else(|| self.integer(Integer::I32), |number| Ok(number as i64 as u64)),
+            _ => self.integer(Integer::I32),
         }
     }
 
-    pub(super) fn double(self) -> Result<f64, Wrong> {
+    pub(super) fn double(self) -> Result<f64, Reason> {
         let number = match self {
             Scalar::Unsigned(number) => Some(number as f64),
             Scalar::Signed(number) => Some(number as f64),
@@ -128,17 +128,17 @@ impl<'a> Scalar<'a> {
     }
 }
 
-impl Whole {
+impl Integer {
     /// Returns the number as protobuf encodes it, or `None` if it is out of the type's range.
     fn bits(self, number: i128) -> Option<u64> {
         match self {
-            Whole::U32 | Whole::Fixed32 => u32::try_from(number).ok().map(u64::from),
-            Whole::U64 | Whole::Fixed64 => u64::try_from(number).ok(),
-            Whole::I32 => i32::try_from(number).ok().map(|number| i64::from(number) as u64),
-            Whole::I64 | Whole::SignedFixed64 => {
+            Integer::U32 | Integer::Fixed32 => u32::try_from(number).ok().map(u64::from),
+            Integer::U64 | Integer::Fixed64 => u64::try_from(number).ok(),
+            Integer::I32 => i32::try_from(number).ok().map(|number| i64::from(number) as u64),
+            Integer::I64 | Integer::SignedFixed64 => {
                 i64::try_from(number).ok().map(|number| number as u64)
             }
-            Whole::Zigzag => i32::try_from(number)
+            Integer::Zigzag => i32::try_from(number)
                 .ok()
                 .map(|number| ((number << 1) ^ (number >> 31)) as u32 as u64),
         }
@@ -175,9 +175,9 @@ fn decimal(text: &str) -> Option<i128> {
 }
 
 /// Appends the bytes that a text of hexadecimal digits encodes. The number of digits must be even.
-pub(super) fn hexadecimal(text: &str, bytes: &mut Vec<u8>) -> Result<(), Wrong> {
+pub(super) fn hexadecimal(text: &str, bytes: &mut Vec<u8>) -> Result<(), Reason> {
     let wrong =
-        || format!("{} is no even number of hexadecimal digits", Scalar::Text(text).quoted());
+        || format!("{} is not an even number of hexadecimal digits", Scalar::Text(text).quoted());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return Err(wrong());
@@ -204,27 +204,27 @@ const DIGITS: [u8; 256] = {
 };
 
 /// Decodes base64 in either alphabet, with or without padding.
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
+pub(super) fn base64(text: &str) -> Result<Vec<u8>, Reason> {
     const EITHER: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     GeneralPurpose::new(alphabet, EITHER)
         .decode(text)
-        .map_err(|error| format!("no base64: {error}"))
+        .map_err(|error| format!("the value is not valid base64: {error}"))
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
-    fn bits(scalar: Scalar<'_>, of: Whole) -> Result<u64, Wrong> {
-        scalar.whole(of)
+    fn bits(scalar: Scalar<'_>, integer: Integer) -> Result<u64, Reason> {
+        scalar.integer(integer)
     }
 
     #[test]
-    fn numbers_come_as_numbers_or_strings() {
+    fn numbers_are_accepted_as_numbers_or_strings() {
+        use Integer::{Fixed64, I32, I64, U64, Zigzag};
         use Scalar::{Bool, Double, Signed, Text, Unsigned};
-        use Whole::{Fixed64, I32, I64, U64, Zigzag};
         for scalar in
             [Unsigned(12), Text("12"), Double(12.0), Text("1.2e1"), Double(1.2e1), Text("+12")]
         {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_hexadecimal_and_bytes_base64() {
+    fn ids_are_decoded_from_hexadecimal_and_bytes_from_base64() {
         let read = |text: &str| {
             let mut bytes = Vec::new();
             hexadecimal(text, &mut bytes).map(|()| bytes)
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(read(""), Ok(vec![]));
         for text in ["0", "0g", "é", "::", "@@", "``"] {
             assert!(
-                read(text).unwrap_err().ends_with("is no even number of hexadecimal digits"),
+                read(text).unwrap_err().ends_with("is not an even number of hexadecimal digits"),
                 "{text}"
             );
         }
@@ -307,9 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_short() {
+    fn messages_quote_long_values_in_part() {
         let long = "x".repeat(1_000);
-        assert!(bits(Scalar::Text(&long), Whole::U64).unwrap_err().len() < 100);
+        assert!(bits(Scalar::Text(&long), Integer::U64).unwrap_err().len() < 100);
         assert!(Scalar::Text(&long).double().unwrap_err().len() < 100);
     }
 }

@@ -1,5 +1,5 @@
-//! Replaces unpaired UTF-16 surrogates, which JavaScript and Windows write where a text was
-//! truncated within a pair.
+//! Replaces unpaired UTF-16 surrogates. JavaScript and Windows write them if they truncate a string
+//! within a surrogate pair.
 
 use memchr::memchr;
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ fn escaped(text: &[u8]) -> Option<u16> {
 /// Returns the text with U+FFFD in place of each unpaired surrogate, or the text itself if there is
 /// none. O(bytes).
 pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut mended = Cow::Borrowed(text);
+    let mut replaced_text = Cow::Borrowed(text);
     let mut at = 0;
     while let Some(next) = memchr(b'\\', &text[at..]) {
         at += next;
@@ -24,7 +24,7 @@ pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
                 12
             }
             Some(0xd800..=0xdfff) => {
-                mended.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
+                replaced_text.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
                 6
             }
             Some(_) => 6,
@@ -32,7 +32,7 @@ pub(super) fn replaced(text: &[u8]) -> Cow<'_, [u8]> {
             None => 2.min(text.len() - at),
         };
     }
-    mended
+    replaced_text
 }
 
 #[cfg(all(test, not(loom)))]
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_replaced_and_pairs_stay() {
-        for (text, mended) in [
+    fn unpaired_surrogates_are_replaced_and_pairs_are_kept() {
+        for (text, replaced_text) in [
             (r#""plain""#, r#""plain""#),
             (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
             (r#""\ud83d""#, r#""\ufffd""#),
@@ -54,7 +54,7 @@ mod tests {
             (r"\", r"\"),
             (r"\ud83d\", r"\ufffd\"),
         ] {
-            assert_eq!(replaced(text.as_bytes()), mended.as_bytes(), "{text}");
+            assert_eq!(replaced(text.as_bytes()), replaced_text.as_bytes(), "{text}");
         }
     }
 }

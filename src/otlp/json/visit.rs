@@ -8,9 +8,9 @@ use std::fmt;
 /// Receives one value of any type.
 ///
 /// An error of the parser means that the text is not valid JSON, or not a request. An error that
-/// costs only a part of the request is part of the output instead; the whole value has been read in
-/// that case.
-pub(super) trait Take<'de>: Sized {
+/// costs only a part of the request is returned within [`Out`](Visit::Out) instead. In that case
+/// the whole value has been read.
+pub(super) trait Visit<'de>: Sized {
     type Out;
 
     fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E>;
@@ -20,10 +20,10 @@ pub(super) trait Take<'de>: Sized {
     fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error>;
 }
 
-/// Adapts a [`Take`] to `serde`'s traits.
-pub(super) struct Via<T>(pub(super) T);
+/// Adapts a [`Visit`] to `serde`'s traits.
+pub(super) struct Seed<T>(pub(super) T);
 
-impl<'de, T: Take<'de>> DeserializeSeed<'de> for Via<T> {
+impl<'de, T: Visit<'de>> DeserializeSeed<'de> for Seed<T> {
     type Value = T::Out;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Out, D::Error> {
@@ -31,7 +31,7 @@ impl<'de, T: Take<'de>> DeserializeSeed<'de> for Via<T> {
     }
 }
 
-impl<'de, T: Take<'de>> Visitor<'de> for Via<T> {
+impl<'de, T: Visit<'de>> Visitor<'de> for Seed<T> {
     type Value = T::Out;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,9 +72,9 @@ impl<'de, T: Take<'de>> Visitor<'de> for Via<T> {
 }
 
 /// Looks up the name of a field with this function.
-pub(super) struct Name<F>(pub(super) F);
+pub(super) struct FieldName<F>(pub(super) F);
 
-impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for FieldName<F> {
     type Value = R;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<R, D::Error> {
@@ -82,7 +82,7 @@ impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
     }
 }
 
-impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for FieldName<F> {
     type Value = R;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,18 +95,18 @@ impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
 }
 
 /// Skips the value of a name that was read.
-pub(super) fn pass<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Error> {
+pub(super) fn skip<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Error> {
     object.next_value::<IgnoredAny>().map(|_| ())
 }
 
 /// Skips the rest of an object.
-pub(super) fn pass_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
+pub(super) fn skip_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
     while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
 /// Skips the rest of a list.
-pub(super) fn pass_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
+pub(super) fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writes JSON. Default values are left out, as protobuf's mapping allows.
+//! Writes records as JSON. Default values are left out, as protobuf's mapping allows.
 
 use crate::signal::{
     AttributeRef, AttributesRef, Buckets, EntityRef, ExemplarRef, LogRecord, MetricKind,
@@ -55,9 +55,9 @@ impl Message {
         self,
         name: &str,
         list: impl IntoIterator<Item = T>,
-        of: impl Fn(T) -> Value,
+        convert: impl Fn(T) -> Value,
     ) -> Self {
-        let list: Vec<Value> = list.into_iter().map(of).collect();
+        let list: Vec<Value> = list.into_iter().map(convert).collect();
         if list.is_empty() { self } else { self.with(name, list.into()) }
     }
 
@@ -91,20 +91,27 @@ pub(in super::super) fn request(names: &Names, resources: Vec<Value>) -> Value {
     Message::default().with(names[0], resources.into()).done()
 }
 
-/// Returns a resource with these scopes.
-pub(in super::super) fn of_resource(
+/// Returns a `ResourceSpans`, or its counterpart in other signals, with these scopes.
+pub(in super::super) fn resource_container(
     names: &Names,
-    of: ResourceRef<'_>,
+    resource: ResourceRef<'_>,
     scopes: Vec<Value>,
 ) -> Value {
-    let message = Message::default().with("resource", resource(of)).with(names[1], scopes.into());
-    message.text("schemaUrl", of.schema_url()).done()
+    let message = Message::default()
+        .with("resource", resource_message(resource))
+        .with(names[1], scopes.into());
+    message.text("schemaUrl", resource.schema_url()).done()
 }
 
-/// Returns a scope with these records.
-pub(in super::super) fn of_scope(names: &Names, of: ScopeRef<'_>, records: Vec<Value>) -> Value {
-    let message = Message::default().with("scope", scope(of)).with(names[2], records.into());
-    message.text("schemaUrl", of.schema_url()).done()
+/// Returns a `ScopeSpans`, or its counterpart in other signals, with these records.
+pub(in super::super) fn scope_container(
+    names: &Names,
+    scope: ScopeRef<'_>,
+    records: Vec<Value>,
+) -> Value {
+    let message =
+        Message::default().with("scope", scope_message(scope)).with(names[2], records.into());
+    message.text("schemaUrl", scope.schema_url()).done()
 }
 
 fn any_value(value: ValueRef<'_>) -> Value {
@@ -130,7 +137,7 @@ fn key_value(entry: AttributeRef<'_>) -> Value {
     Message::default().text("key", entry.key).with("value", any_value(entry.value)).done()
 }
 
-fn resource(resource: ResourceRef<'_>) -> Value {
+fn resource_message(resource: ResourceRef<'_>) -> Value {
     let entity = |entity: EntityRef| {
         Message::default()
             .text("schemaUrl", &entity.schema_url)
@@ -146,7 +153,7 @@ fn resource(resource: ResourceRef<'_>) -> Value {
         .done()
 }
 
-fn scope(scope: ScopeRef<'_>) -> Value {
+fn scope_message(scope: ScopeRef<'_>) -> Value {
     Message::default()
         .text("name", scope.name())
         .text("version", scope.version())
@@ -224,17 +231,17 @@ pub(in super::super) fn log(log: &LogRecord) -> Value {
 }
 
 /// Returns a metric that has exactly these points.
-pub(in super::super) fn metric(of: MetricRef<'_>, points: &[&MetricPoint]) -> Value {
+pub(in super::super) fn metric(metric: MetricRef<'_>, points: &[&MetricPoint]) -> Value {
     let message = Message::default()
-        .text("name", of.name())
-        .text("description", of.description())
-        .text("unit", of.unit())
-        .attributes("metadata", of.metadata());
+        .text("name", metric.name())
+        .text("description", metric.description())
+        .text("unit", metric.unit())
+        .attributes("metadata", metric.metadata());
     let data = Message::default().list("dataPoints", points, |point| self::point(point));
     let counted = |data: Message, temporality: Temporality| {
         data.number("aggregationTemporality", temporality.number())
     };
-    let (name, data) = match of.kind() {
+    let (name, data) = match metric.kind() {
         MetricKind::Gauge => ("gauge", data),
         MetricKind::Sum { temporality, monotonic } => {
             ("sum", counted(data, temporality).flag("isMonotonic", monotonic))

@@ -1,11 +1,11 @@
-//! Bars that lie below each other, those of a case together.
+//! Horizontal bars, grouped by case.
 
 use super::{Area, Drawn, FAINT, INK, Panel, font};
 use crate::report::table::short;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Pixels.
+/// Sizes in pixels.
 const BAR: i32 = 18;
 const GAP: i32 = 6;
 const TITLE: i32 = 30;
@@ -13,7 +13,7 @@ const FOOT: i32 = 26;
 const NAMES: i32 = 170;
 const FIGURES: i32 = 60;
 
-/// What a panel needs.
+/// Returns the height that a panel needs, in pixels.
 pub fn height(panel: &Panel<'_>) -> u32 {
     (TITLE + FOOT + bottom(panel)) as u32
 }
@@ -25,7 +25,8 @@ fn bottom(panel: &Panel<'_>) -> i32 {
     (bars + named) as i32 * BAR + panel.cases.len() as i32 * GAP
 }
 
-/// Draws the bars, with a thin line from the least to the most of each and its median in figures.
+/// Draws the bars, each with a thin line from its minimum to its maximum and with its median as a
+/// number.
 pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     let width = area.dim_in_pixel().0 as i32;
     let (range, powers) = panel.reach();
@@ -76,7 +77,7 @@ pub fn draw(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     Ok(())
 }
 
-/// Round figures between these two.
+/// Returns round figures in this range, for the marks of the axis.
 fn marks(least: f64, most: f64, powers: bool) -> Vec<f64> {
     if powers {
         let first = least.log10().ceil() as i32;

@@ -1,14 +1,14 @@
-//! Lines over cases that have an order.
+//! Lines over cases that have an order, along an x axis.
 
 use super::{Area, Drawn, FAINT, INK, PAPER, Panel, font};
 use crate::report::table::short;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-/// Pixels.
+/// The height of a panel, in pixels.
 pub const HEIGHT: u32 = 340;
 
-/// Cases of which each has a point and a name below it.
+/// The maximum number of cases for which each case gets a point and a name below it.
 const FEW: usize = 24;
 
 /// Draws a line for each store.

@@ -1,4 +1,4 @@
-//! Plots, as SVG.
+//! Draws plots as SVG.
 
 mod bars;
 mod lines;
@@ -13,7 +13,7 @@ use std::path::Path;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// One for each store, in the order of the columns.
+/// One colour for each store, in the order of the columns.
 const COLOURS: [RGBColor; 9] = [
     RGBColor(200, 50, 40),
     RGBColor(40, 90, 170),
@@ -29,18 +29,18 @@ const INK: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(215, 215, 210);
 const PAPER: RGBColor = RGBColor(252, 252, 250);
 
-/// An axis counts in powers of ten if the most is so many times the least.
+/// An axis is logarithmic if the largest figure is this many times the smallest.
 const WIDE: f64 = 8.0;
 
-/// Pixels.
+/// Sizes in pixels.
 const WIDTH: u32 = 1100;
 const HEAD: u32 = 64;
 
-/// Some rows of a table that belong together, with the figures of its columns.
+/// The rows of a table that belong to one panel, with the figures of its columns.
 struct Panel<'a> {
     title: &'a str,
     cases: Vec<&'a str>,
-    /// For each column, by case.
+    /// The columns' figures, by case.
     series: Vec<Series<'a>>,
 }
 
@@ -57,10 +57,10 @@ struct Figure {
     most: f64,
 }
 
-/// Draws a table: as lines along its axis, or as bars if it has none.
+/// Draws a table: as lines if it has an axis, otherwise as bars.
 ///
 /// # Errors
-/// If the file can't be written.
+/// If the file cannot be written.
 pub fn draw(file: &Path, table: &Table, origin: &Origin) -> Drawn {
     let panels: Vec<Panel<'_>> =
         table.panels().into_iter().map(|title| Panel::of(table, title)).collect();
@@ -106,7 +106,7 @@ impl<'a> Panel<'a> {
         Self { title, cases: rows.iter().map(|row| row.case.as_str()).collect(), series }
     }
 
-    /// Where an axis for all of this begins and ends, and whether it counts in powers of ten.
+    /// Returns the range of an axis that covers all figures, and whether the axis is logarithmic.
     fn reach(&self) -> (Range<f64>, bool) {
         let figures = self.series.iter().flat_map(|series| series.figures.iter().flatten());
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
@@ -128,7 +128,7 @@ impl Figure {
     }
 }
 
-/// Text of so many pixels.
+/// Returns a text style of this size, in pixels.
 fn font(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }

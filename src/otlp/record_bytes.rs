@@ -2,17 +2,17 @@
 
 /// The bytes of a record, and where they are located.
 #[derive(Clone, Copy)]
-pub(super) enum Lies<'b> {
+pub(super) enum RecordBytes<'b> {
     /// The bytes are a range of the request.
     InRequest(&'b [u8]),
     /// The bytes are in a temporary buffer, and must be copied.
     Elsewhere(&'b [u8]),
 }
 
-impl<'b> Lies<'b> {
+impl<'b> RecordBytes<'b> {
     pub(super) fn bytes(self) -> &'b [u8] {
         match self {
-            Lies::InRequest(bytes) | Lies::Elsewhere(bytes) => bytes,
+            RecordBytes::InRequest(bytes) | RecordBytes::Elsewhere(bytes) => bytes,
         }
     }
 }
