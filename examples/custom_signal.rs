@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("  {job:?}");
     }
     println!("Jobs by queue:");
-    for queue in jobs.keys("queue")? {
+    for queue in jobs.key_counts("queue")? {
         println!("  {} {}", queue.count, queue.key);
     }
 

@@ -165,7 +165,7 @@ fn stores_come_and_go() {
 /// Requests of 512 spans, encoded by nobody that is counted later.
 #[cfg(feature = "otlp")]
 fn requests(count: usize) -> Vec<bytes::Bytes> {
-    use slipring::otlp::{Encoding, write};
+    use slipring::otlp::{Encoding, encode};
     let mut shop = Shop::new(7);
     let mut spans = Vec::new();
     while spans.len() < count * 512 {
@@ -174,7 +174,7 @@ fn requests(count: usize) -> Vec<bytes::Bytes> {
     spans
         .chunks_exact(512)
         .take(count)
-        .map(|spans| write(spans, Encoding::Protobuf).into_boxed_slice().into())
+        .map(|spans| encode(spans, Encoding::Protobuf).into_boxed_slice().into())
         .collect()
 }
 

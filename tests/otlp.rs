@@ -5,7 +5,7 @@
 mod corpus;
 
 use serde_json::Value as Json;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::{LogRecord, MetricPoint, Signal, Span, Store, Telemetry};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn holding(files: &[&str]) -> Option<Telemetry> {
         Telemetry::builder().traces(50_000).logs(10_000).metrics(200_000).build().unwrap();
     for file in files {
         for request in requests(file)? {
-            let rejected = telemetry.take(request);
+            let rejected = telemetry.ingest_request(request);
             assert!(rejected.is_empty(), "{file}: {rejected}");
         }
     }
@@ -36,7 +36,7 @@ fn holding(files: &[&str]) -> Option<Telemetry> {
 
 /// The keys of an index by name, as texts.
 fn keys<T: Signal>(store: &Store<T>, index: &str) -> BTreeMap<String, u64> {
-    store.keys(index).unwrap().into_iter().map(|key| (key.key.to_string(), key.count)).collect()
+    store.key_counts(index).unwrap().into_iter().map(|key| (key.key.to_string(), key.count)).collect()
 }
 
 /// Checks the number of an index's keys, and the counts of those that the truth names.
@@ -133,7 +133,7 @@ fn a_redelivered_span_is_kept_and_shown_once() {
         "the store keeps what it is sent"
     );
     let mut duplicates = 0;
-    for key in telemetry.traces().keys("trace").unwrap() {
+    for key in telemetry.traces().key_counts("trace").unwrap() {
         let id = key.key.to_string().parse::<slipring::TraceId>().unwrap();
         let trace = telemetry.traces().trace(id).unwrap();
         assert_eq!(trace.spans.len() as u64 + trace.duplicates, key.count);
@@ -288,9 +288,9 @@ fn what_goes_in_comes_out_equal() {
         let given = flat(&lower_ids(given));
         assert_eq!(given.len(), request.len());
         let written: Vec<String> = [
-            write(&request.spans, Encoding::Json),
-            write(&request.logs, Encoding::Json),
-            write(&request.points, Encoding::Json),
+            encode(&request.spans, Encoding::Json),
+            encode(&request.logs, Encoding::Json),
+            encode(&request.points, Encoding::Json),
         ]
         .iter()
         .flat_map(|json| flat(&serde_json::from_slice(json).unwrap()))

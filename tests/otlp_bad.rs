@@ -3,7 +3,7 @@
 #![cfg(feature = "otlp")]
 
 use serde_json::{Value as Json, json};
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::span::SpanEvent;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
@@ -370,7 +370,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
     use Kind::{Logs, Traces};
     let good = Span::builder().trace_id(7).span_id(7).name("good").build();
-    let whole = write([&good], Encoding::Protobuf);
+    let whole = encode([&good], Encoding::Protobuf);
     let (trace, id) = (field(1, &7_u128.to_be_bytes()), field(2, &7_u64.to_be_bytes()));
     let record = [trace.clone(), id.clone(), field(5, b"good")].concat();
     let of_records = |records: &[&[u8]]| {
@@ -450,7 +450,7 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ),
         ("nested twenty deep", Traces, nested(20), fine(2)),
         ("nested a thousand deep", Traces, nested(1_000), one_bad("recursion limit")),
-        ("a giant name", Traces, write([&giant], Encoding::Protobuf), fine(1)),
+        ("a giant name", Traces, encode([&giant], Encoding::Protobuf), fine(1)),
         (
             "a resource that is none",
             Traces,
@@ -525,7 +525,7 @@ fn each_bad_request_is_answered_as_it_should_be() {
                         "{name}: {}",
                         request.rejected
                     );
-                    assert!(telemetry.take(request.clone()).records() == rejected, "{name}");
+                    assert!(telemetry.ingest_request(request.clone()).records() == rejected, "{name}");
                 }
                 (Err(error), Refused { why }) => {
                     assert!(error.to_string().contains(why), "{name}: {error}")
@@ -539,7 +539,7 @@ fn each_bad_request_is_answered_as_it_should_be() {
     let good =
         Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })]))
             .unwrap();
-    assert!(telemetry.take(good).is_empty());
+    assert!(telemetry.ingest_request(good).is_empty());
     assert_eq!(
         telemetry
             .logs()
@@ -580,7 +580,7 @@ fn either_encoding_carries_what_the_other_brought() {
             "what lies deeper than readers follow is left empty: {depth}"
         );
         for encoding in [Encoding::Protobuf, Encoding::Json] {
-            let read = Request::read(Kind::Logs, encoding, &write([&log], encoding)).unwrap();
+            let read = Request::read(Kind::Logs, encoding, &encode([&log], encoding)).unwrap();
             assert_eq!(read.logs, std::slice::from_ref(&log), "{depth} by {encoding:?}");
         }
     }
@@ -590,7 +590,7 @@ fn either_encoding_carries_what_the_other_brought() {
         let double = f64::from_bits(bits);
         let log = LogRecord::builder().body(double).build();
         let back =
-            Request::read(Kind::Logs, Encoding::Json, &write([&log], Encoding::Json)).unwrap();
+            Request::read(Kind::Logs, Encoding::Json, &encode([&log], Encoding::Json)).unwrap();
         assert!(back.logs == [log] || double.is_nan(), "{double}");
     }
 }
@@ -600,11 +600,11 @@ fn either_encoding_carries_what_the_other_brought() {
 fn many_records_are_taken_as_they_are_read() {
     let body = of_empty_logs(200_000);
     let telemetry = Telemetry::builder().logs(1_000).build().unwrap();
-    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, &body).unwrap().is_empty());
+    assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap().is_empty());
     let stats = telemetry.stats().logs;
     assert_eq!((stats.offered, stats.count), (200_000, 1_000));
     let damaged = &body[..body.len() - 1];
-    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
+    assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, damaged.to_vec()).is_err());
     assert_eq!(telemetry.stats().logs.offered, 200_000, "of what is none, nothing is taken");
 }
 
@@ -616,7 +616,7 @@ fn what_is_too_large_by_its_encoding_costs_only_itself() {
     let points = Store::<MetricPoint>::builder().max_record_bytes(10_000).build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, points);
     let take = |kind, encoding, body: &[u8]| {
-        let rejected = telemetry.take_from(kind, encoding, body).unwrap();
+        let rejected = telemetry.ingest(kind, encoding, body.to_vec()).unwrap();
         (rejected.records(), rejected.to_string())
     };
     let many = |bytes: &[u8], count| bytes.repeat(count);
@@ -680,7 +680,7 @@ fn what_a_store_rejects_is_told_with_the_rest() {
     let mut request =
         Request::read(Kind::Traces, Encoding::Json, &beside(span(json!({ "name": 7 })))).unwrap();
     request.logs.push(LogRecord::default());
-    let rejected = telemetry.take(request);
+    let rejected = telemetry.ingest_request(request);
     assert_eq!(rejected.records(), 3);
     assert!(rejected.to_string().contains("shut down"), "{rejected}");
 }

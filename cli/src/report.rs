@@ -242,7 +242,7 @@ impl Report {
 fn indexes<T: Signal>(store: &Store<T>) -> Fallible<Vec<Index>> {
     let names = T::INDEXES;
     let of = |&index: &&'static str| {
-        let mut top = store.keys(index)?;
+        let mut top = store.key_counts(index)?;
         let distinct = top.len() as u64;
         top.truncate(TOP_KEYS);
         Ok(Index { signal: T::NAME, index, distinct, top })

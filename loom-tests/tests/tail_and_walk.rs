@@ -23,7 +23,7 @@ fn each_published_record_is_found_once() {
         indexer.join().unwrap();
         producer.join().unwrap();
         assert_eq!(lookup(&store, 1), [2, 1, 0]);
-        assert_eq!(store.keys("key").unwrap()[0].count, 3);
+        assert_eq!(store.key_counts("key").unwrap()[0].count, 3);
     });
 }
 

@@ -1,4 +1,4 @@
-//! The distinct keys of an index.
+//! The keys of an index, alone or with counts.
 
 use super::plan::Plan;
 use super::scan::{Scan, Step};

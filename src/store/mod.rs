@@ -173,41 +173,58 @@ impl<T: Signal> Store<T> {
         })
     }
 
-    /// Returns the distinct keys of an index, in order: the services, the span names. O(keys +
-    /// records pushed since the indexer's last pass). It looks at one record for each key and
-    /// shard.
+    /// Returns the keys of an index, each once, in order: the services, the span names.
+    /// [`key_counts`](Store::key_counts) also returns how many records carry each.
     ///
-    /// Keys are distinguished by keyed hashes of at least 60 bits. The chance that two of n keys
-    /// share a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two
-    /// million for a million keys. A sender who chooses the keys cannot raise it, because each
-    /// store draws its hash keys at random.
+    /// Looks at one record for each key and shard: O(keys + records pushed since the indexer's last
+    /// pass).
+    ///
+    /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share
+    /// a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two million
+    /// for a million keys. A sender who chooses the keys cannot raise it, because each store draws
+    /// its hash keys at random.
     ///
     /// ```
-    /// use slipring::{Severity, Store, LogRecord};
+    /// use slipring::{LogRecord, Severity, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord::builder().severity(Severity::ERROR).build())?;
-    /// assert_eq!(logs.distinct("severity")?.len(), 1);
+    /// for severity in [Severity::WARN, Severity::INFO, Severity::WARN] {
+    ///     logs.push(LogRecord::builder().severity(severity).build())?;
+    /// }
+    /// assert_eq!(logs.keys("severity")?, [Severity::INFO.into(), Severity::WARN.into()]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
-    pub fn distinct(&self, index: &str) -> Result<Vec<KeyBuf>, QueryError> {
+    pub fn keys(&self, index: &str) -> Result<Vec<KeyBuf>, QueryError> {
         Ok(query::list_keys(&self.engine, index_named::<T>(index)?))
     }
 
-    /// Returns the distinct keys of an index with their numbers of records, the most frequent
-    /// first, ties by key. O(records): it looks at each slot's head, and at one record for each
-    /// key. [`distinct`](Store::distinct) does not count.
+    /// Returns the keys of an index, each with the number of records that carry it: the most
+    /// frequent first, ties by key. [`keys`](Store::keys) returns the keys alone, and costs less.
     ///
-    /// Keys are distinguished as by [`distinct`](Store::distinct). With a chance of at most n²/2⁶¹,
-    /// two of n keys are listed as one, with the sum of their numbers. To count by the keys
-    /// themselves, [`group`](Query::group) by the index, which reads each record.
+    /// Looks at each slot's head, and at one record for each key: O(records).
+    ///
+    /// Keys are told apart as by [`keys`](Store::keys). With a chance of at most n²/2⁶¹, two of n
+    /// keys are listed as one, with the sum of their numbers. To count by the keys themselves,
+    /// [`group`](Query::group) by the index, which reads each record.
+    ///
+    /// ```
+    /// use slipring::{Span, Store};
+    ///
+    /// let spans: Store<Span> = Store::builder().build()?;
+    /// for name in ["GET /", "GET /cart", "GET /"] {
+    ///     spans.push(Span::builder().name(name).build())?;
+    /// }
+    /// let counts = spans.key_counts("name")?;
+    /// assert_eq!((counts[0].key.to_string(), counts[0].count), ("GET /".to_owned(), 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
-    pub fn keys(&self, index: &str) -> Result<Vec<KeyCount>, QueryError> {
+    pub fn key_counts(&self, index: &str) -> Result<Vec<KeyCount>, QueryError> {
         Ok(query::count_keys(&self.engine, index_named::<T>(index)?))
     }
 

@@ -8,7 +8,7 @@ use crate::report::{Better, Part, Table};
 use bytes::Bytes;
 use prost::Message;
 use shop::Shop;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::{Key, Telemetry};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,9 +44,9 @@ pub(super) fn corpus() -> Vec<PathBuf> {
 
 fn encoded(kind: Kind, request: &Request) -> Bytes {
     Bytes::from(match kind {
-        Kind::Traces => write(&request.spans, Encoding::Protobuf),
-        Kind::Logs => write(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => write(&request.points, Encoding::Protobuf),
+        Kind::Traces => encode(&request.spans, Encoding::Protobuf),
+        Kind::Logs => encode(&request.logs, Encoding::Protobuf),
+        Kind::Metrics => encode(&request.points, Encoding::Protobuf),
     })
 }
 

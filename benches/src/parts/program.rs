@@ -5,7 +5,7 @@ use super::Options;
 use super::otlp::{Load, corpus};
 use crate::report::{Better, Part, Table};
 use bytes::Bytes;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -82,11 +82,11 @@ fn in_requests(load: &Load) -> Vec<Vec<u8>> {
         let protobuf = Encoding::Protobuf;
         match load.kind {
             Kind::Traces => {
-                request.spans.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
+                request.spans.chunks(RECORDS).map(|some| encode(some, protobuf)).collect()
             }
-            Kind::Logs => request.logs.chunks(RECORDS).map(|some| write(some, protobuf)).collect(),
+            Kind::Logs => request.logs.chunks(RECORDS).map(|some| encode(some, protobuf)).collect(),
             Kind::Metrics => {
-                request.points.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
+                request.points.chunks(RECORDS).map(|some| encode(some, protobuf)).collect()
             }
         }
     };

@@ -28,7 +28,7 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
-        let keys = Store::keys(self, name::<T>(index)).expect("the index exists");
+        let keys = Store::key_counts(self, name::<T>(index)).expect("the index exists");
         keys.into_iter().map(|key| (key.key, key.count)).collect()
     }
 
@@ -45,7 +45,7 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn list(&self, index: usize) -> Vec<KeyBuf> {
-        self.distinct(name::<T>(index)).expect("the index exists")
+        self.keys(name::<T>(index)).expect("the index exists")
     }
 
     /// Three runs, of 64 at this size, for each of the other shards.
