@@ -1,4 +1,23 @@
 //! Errors: each says what was wrong and what to do, and returns what was rejected.
+//!
+//! ```
+//! use slipring::error::{GetError, PushError, QueryError, Rejection};
+//! use slipring::{LogRecord, Store};
+//!
+//! let logs: Store<LogRecord> = Store::builder().capacity(1).build()?;
+//! let position = logs.push(LogRecord::default())?;
+//! logs.push(LogRecord::default())?;
+//! assert_eq!(logs.get(position), Err(GetError::Evicted));
+//!
+//! let unknown = logs.query().key("name", "GET /").count().unwrap_err();
+//! assert!(matches!(&unknown, QueryError::UnknownIndex { known, .. } if known.len() == 3));
+//! assert!(unknown.to_string().starts_with("there is no index \"name\""));
+//!
+//! logs.shutdown()?;
+//! let PushError { record, reason, .. } = logs.push(LogRecord::default()).unwrap_err();
+//! assert_eq!((record, reason), (LogRecord::default(), Rejection::Closed));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub use crate::signal::ParseIdError;
 use std::fmt;

@@ -154,8 +154,7 @@ pub mod trace {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(loom)]
-#[doc(hidden)]
+#[cfg(all(loom, feature = "__for_tests"))]
 pub use sync::ModelEvent;
 
 pub use engine::bookmark::Bookmark;

@@ -36,7 +36,12 @@ fn holding(files: &[&str]) -> Option<Telemetry> {
 
 /// The keys of an index by name, as texts.
 fn keys<T: Signal>(store: &Store<T>, index: &str) -> BTreeMap<String, u64> {
-    store.key_counts(index).unwrap().into_iter().map(|key| (key.key.to_string(), key.count)).collect()
+    store
+        .key_counts(index)
+        .unwrap()
+        .into_iter()
+        .map(|key| (key.key.to_string(), key.count))
+        .collect()
 }
 
 /// Checks the number of an index's keys, and the counts of those that the truth names.

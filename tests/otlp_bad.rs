@@ -525,7 +525,10 @@ fn each_bad_request_is_answered_as_it_should_be() {
                         "{name}: {}",
                         request.rejected
                     );
-                    assert!(telemetry.ingest_request(request.clone()).records() == rejected, "{name}");
+                    assert!(
+                        telemetry.ingest_request(request.clone()).records() == rejected,
+                        "{name}"
+                    );
                 }
                 (Err(error), Refused { why }) => {
                     assert!(error.to_string().contains(why), "{name}: {error}")

@@ -210,7 +210,7 @@ fn times_that_are_not_known_take_no_part() {
         Ok(2),
         "how long the others took is not known"
     );
-    assert_eq!(store.query().duration(..).count(), Ok(4));
+    assert_eq!(store.query().duration::<u64>(..).count(), Ok(4));
     let nothing_known =
         Trace::assemble(TraceId::from(TRACE), vec![span("a", SpanKind::Server, 1, 0, 0, 0)]);
     assert_eq!((nothing_known.duration(), nothing_known.times()), (0, 0..0));

@@ -3,6 +3,7 @@
 use super::execute::{Each, Execution, Visitor};
 use super::filter::{Attributed, Level};
 use super::matching::Match;
+use super::nanos::{IntoNanos, IntoUnixNanos, inclusive};
 use super::plan::{KeyPredicate, Plan};
 use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
@@ -10,7 +11,7 @@ use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
-use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
+use std::ops::{Range, RangeBounds};
 
 /// A query over a store: conditions that a record must all meet, an order, and a limit.
 ///
@@ -26,13 +27,14 @@ use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 /// use slipring::{Match, Order, Span, Store};
 /// use slipring::query::Level;
 /// use slipring::span::StatusCode;
+/// use std::time::Duration;
 ///
 /// let traces: Store<Span> = Store::builder().build()?;
 /// let slow_failures = traces
 ///     .query()
 ///     .any_of("service", ["cart", "checkout"])
 ///     .status(StatusCode::Error)
-///     .duration(250_000_000..)
+///     .duration(Duration::from_millis(250)..)
 ///     .attribute("http.route", Match::starts_with("/api/"))
 ///     .order(Order::Latest)
 ///     .limit(20)
@@ -110,6 +112,20 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Keeps records with exactly this key in the named index. Numbers are `u64`: `.key("worker",
     /// 2_u64)`. A key of a kind that the index never holds is an [error](QueryError::WrongKey).
+    ///
+    /// ```
+    /// use slipring::error::QueryError;
+    /// use slipring::{LogRecord, Severity, Store, TraceId};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::builder().trace_id(TraceId::from(7)).severity(Severity::WARN).build())?;
+    ///
+    /// let of_trace = logs.query().key("trace", TraceId::from(7));
+    /// assert_eq!(of_trace.key("severity", Severity::WARN).count()?, 1);
+    /// let wrong = logs.query().key("trace", "seven").count();
+    /// assert!(matches!(wrong, Err(QueryError::WrongKey { index: "trace", .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn key<'k>(self, index: &str, key: impl Into<Key<'k>>) -> Self {
         self.any_of(index, [key])
@@ -184,9 +200,23 @@ impl<'a, T: Signal> Query<'a, T> {
         }
     }
 
-    /// Keeps records whose timestamp lies in this range, in nanoseconds since the Unix epoch.
-    pub fn between(mut self, times: impl RangeBounds<u64>) -> Self {
-        match inclusive("time", &times) {
+    /// Keeps records whose timestamp lies in this range: of [`SystemTime`](std::time::SystemTime)s,
+    /// or of nanoseconds since the Unix epoch.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::builder().time_unix_nanos(1_700_000_000_000_000_000).build())?;
+    ///
+    /// let hour_ago = SystemTime::now() - Duration::from_secs(3_600);
+    /// assert_eq!(logs.query().between(hour_ago..).count()?, 0);
+    /// assert_eq!(logs.query().between(1_700_000_000_000_000_000..).count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn between<V: IntoUnixNanos>(mut self, times: impl RangeBounds<V>) -> Self {
+        match inclusive("time", &times, V::unix_nanos) {
             Ok(times) => {
                 let (start, end) = (
                     self.plan.times.start().max(times.start()),
@@ -385,10 +415,23 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
 /// Conditions on spans.
 impl Query<'_, Span> {
-    /// Keeps spans whose duration lies in this range, in nanoseconds. A span without a known start
-    /// or end has no known duration, and is kept only if the range is unbounded.
-    pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
-        match inclusive("duration", &nanoseconds) {
+    /// Keeps spans whose duration lies in this range: of [`Duration`](std::time::Duration)s, or of
+    /// nanoseconds. A span without a known start or end has no known duration, and is kept only if
+    /// the range includes every duration.
+    ///
+    /// ```
+    /// use slipring::{Span, Store};
+    /// use std::time::Duration;
+    ///
+    /// let spans: Store<Span> = Store::builder().build()?;
+    /// spans.push(Span::builder().start_unix_nanos(1_000).end_unix_nanos(301_000_000).build())?;
+    ///
+    /// assert_eq!(spans.query().duration(Duration::from_millis(250)..).count()?, 1);
+    /// assert_eq!(spans.query().duration(..=300_000_000).count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn duration<V: IntoNanos>(self, durations: impl RangeBounds<V>) -> Self {
+        match inclusive("duration", &durations, V::nanos) {
             Ok(range) if range == (0..=u64::MAX) => self,
             Ok(range) => self.filter(move |span| {
                 span.known_duration().is_some_and(|took| range.contains(&took))
@@ -474,30 +517,3 @@ fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> Q
     let index = T::INDEXES.as_ref()[index];
     QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead: expected }
 }
-
-/// Converts a range to an inclusive one. An empty range is valid; one that ends before it starts is
-/// an error.
-fn inclusive(
-    what: &'static str,
-    range: &impl RangeBounds<u64>,
-) -> Result<RangeInclusive<u64>, QueryError> {
-    let (start, starts_after) = match range.start_bound() {
-        Bound::Unbounded => (0, false),
-        Bound::Included(&start) => (start, false),
-        Bound::Excluded(&start) => (start, true),
-    };
-    let (end, ends_before) = match range.end_bound() {
-        Bound::Unbounded => (u64::MAX, false),
-        Bound::Included(&end) => (end, false),
-        Bound::Excluded(&end) => (end, true),
-    };
-    if end < start {
-        return Err(QueryError::EndsBeforeStart { what, start, end });
-    }
-    let first = if starts_after { start.checked_add(1) } else { Some(start) };
-    let last = if ends_before { end.checked_sub(1) } else { Some(end) };
-    Ok(first.zip(last).map_or(EMPTY, |(first, last)| first..=last))
-}
-
-#[expect(clippy::reversed_empty_ranges, reason = "the range is empty on purpose")]
-const EMPTY: RangeInclusive<u64> = 1..=0;

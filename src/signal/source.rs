@@ -180,8 +180,9 @@ impl Source {
 
     /// Returns the heap bytes of those parts that `other` does not share.
     pub(crate) fn bytes_beside(&self, other: Option<&Self>) -> usize {
-        let is_shared =
-            |part: &Self| other.is_some_and(|other| other.parts().any(|shared| shared.ptr_eq(part)));
+        let is_shared = |part: &Self| {
+            other.is_some_and(|other| other.parts().any(|shared| shared.ptr_eq(part)))
+        };
         self.parts().take_while(|part| !is_shared(part)).map(Source::heap_bytes).sum()
     }
 
@@ -250,7 +251,8 @@ impl Group {
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         let same_resource = || {
-            self.resource_part().ptr_eq(other.resource_part()) || self.resource() == other.resource()
+            self.resource_part().ptr_eq(other.resource_part())
+                || self.resource() == other.resource()
         };
         let same_scope = || {
             self.scope_part().ptr_eq(other.scope_part())

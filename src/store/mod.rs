@@ -5,11 +5,13 @@ pub(crate) mod audit;
 mod awaiting;
 mod builder;
 mod follow;
+#[cfg(all(any(test, feature = "__for_tests"), not(doc)))]
+mod for_tests;
 mod push;
 mod stats;
 mod upkeep;
 
-pub use crate::engine::evictions::{Evicted, Evictions};
+pub use crate::engine::evictions::{Evicted, Evictions, EvictionsIntoIter, EvictionsIter};
 pub use crate::engine::reason::EvictReason;
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
@@ -123,6 +125,21 @@ impl<T: Signal> Store<T> {
     /// Returns a cut through the store as it is now. A query can ask for the records
     /// [since](Query::since) a bookmark, or [until](Query::until) it. O(shards + records not yet
     /// indexed).
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::default())?;
+    /// let bookmark = logs.bookmark();
+    /// logs.push_batch(vec![LogRecord::default(); 2])?;
+    ///
+    /// let news = logs.query().since(&bookmark).collect()?;
+    /// assert_eq!((news.len(), logs.query().until(&bookmark).count()?), (2, 1));
+    /// let next = news.report.bookmark.expect("a query since a bookmark returns the next one");
+    /// assert_eq!(logs.query().since(&next).count()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bookmark(&self) -> Bookmark {
         Bookmark::of(&self.engine)
     }
@@ -148,6 +165,18 @@ impl<T: Signal> Store<T> {
     /// Calls `visit` with the record at a position, in place. While `visit` runs, the record's slot
     /// is not reused; a spare slot serves its place. `visit` may push, which does not wait there,
     /// but it may not flush or shut down.
+    ///
+    /// ```
+    /// use slipring::error::GetError;
+    /// use slipring::{Span, Store};
+    ///
+    /// let spans: Store<Span> = Store::builder().build()?;
+    /// let position = spans.push(Span::builder().name("GET /").build())?;
+    /// assert_eq!(spans.visit(position, |span| span.name().len())?, 5);
+    /// spans.clear();
+    /// assert_eq!(spans.visit(position, |_| ()), Err(GetError::Cleared));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of [`get`](Store::get).

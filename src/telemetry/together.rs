@@ -154,7 +154,7 @@ impl Telemetry {
         found.into_values().collect()
     }
 
-    /// Returns a cut through the three stores as they are now.
+    /// Returns a cut through the three stores as they are now: see [`since`](Telemetry::since).
     pub fn bookmark(&self) -> TelemetryBookmark {
         TelemetryBookmark {
             traces: self.traces().bookmark(),

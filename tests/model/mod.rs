@@ -4,7 +4,7 @@
 use slipring::error::GetError;
 use slipring::store::EvictReason;
 use slipring::{Bookmark, Key, KeyBuf, Order, Position, Query, Signal, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -477,6 +477,7 @@ impl Pair {
             Order::Earliest => {
                 expected.sort_by_key(|(_, record)| (record.timestamp(), record.number))
             }
+            other => panic!("the model does not know the order {other:?}"),
         }
         let expected: Vec<(Position, Record)> = expected.into_iter().cloned().collect();
         let with_order = |query: Query<'_, Record>| match order {
@@ -566,13 +567,13 @@ impl Pair {
         while self.store.step_at(|| self.now) {}
         let stats = self.store.stats();
         let hooked = self.hooked.lock().unwrap();
-        let gone: BTreeMap<Position, &Record> = self
+        let gone: HashMap<Position, &Record> = self
             .pushed
             .iter()
             .filter(|(at, _)| !self.is_visible(*at))
             .map(|(at, record)| (*at, record))
             .collect();
-        let seen: BTreeSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
+        let seen: HashSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
         assert_eq!(hooked.len(), seen.len(), "each once");
         assert_eq!(hooked.len(), gone.len());
         assert!(hooked.iter().all(|(position, record, _)| gone[position] == record));

@@ -310,9 +310,7 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         plain("who calls whom", move || {
             ask().service_graph().expect("it can be asked").calls.len()
         }),
-        plain("the services", move || {
-            store.keys("service").expect("there is such an index").len()
-        }),
+        plain("the services", move || store.keys("service").expect("there is such an index").len()),
         plain("the services with counts", move || {
             store.key_counts("service").expect("there is such an index").len()
         }),
