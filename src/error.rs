@@ -114,10 +114,10 @@ pub enum Rejection {
     /// The store was shut down.
     #[error("the store is shut down and accepts no more records")]
     Closed,
-    /// A method of the record's [`Signal`](crate::Signal) implementation panicked, or the predicate
-    /// of a class.
+    /// A method or an extractor of keys of the record's [`Signal`](crate::Signal) panicked, or the
+    /// predicate of a class.
     #[error(
-        "the record's `key`, `timestamp`, `heap_bytes` or `charge`, or the class's predicate, panicked; fix that method"
+        "the record's `timestamp`, `heap_bytes` or `charge`, the extractor of a key, or the class's predicate panicked; fix that one"
     )]
     Panicked,
     /// The record alone takes more bytes than the store allows for one record.

@@ -2,7 +2,7 @@
 //! public, or to differ in few places. Each list of keys is distinct, so a store has to tell all of
 //! them apart, and a lookup has to look at few records.
 
-use slipring::{Key, KeyBuf, LogRecord, Signal, Store, TraceId};
+use slipring::{Index, KeyBuf, LogRecord, Signal, Store, TraceId};
 use std::collections::BTreeMap;
 
 /// A record that is nothing but its key.
@@ -10,12 +10,8 @@ struct Sent(KeyBuf);
 
 impl Signal for Sent {
     const NAME: &'static str = "sent";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        Some(self.0.as_key())
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |sent| Some(sent.0.as_key()))];
 
     fn timestamp(&self) -> u64 {
         0

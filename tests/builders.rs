@@ -130,6 +130,7 @@ fn any_value(value: &Value) -> AnyValue {
         Value::Map(entries) => {
             Some(any_value::Value::KvlistValue(KeyValueList { values: key_values(entries) }))
         }
+        other => panic!("this test does not know {other:?}"),
     };
     AnyValue { value }
 }
@@ -311,6 +312,7 @@ fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
         value: one.value.map(|value| match value {
             Number::Int(value) => metrics::exemplar::Value::AsInt(value),
             Number::Double(value) => metrics::exemplar::Value::AsDouble(value),
+            other => panic!("this test does not know {other:?}"),
         }),
     }
 }

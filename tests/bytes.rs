@@ -87,7 +87,7 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
     let out = match kind {
         Kind::Traces => encode(&request.spans, Encoding::Protobuf),
         Kind::Logs => encode(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => encode(&request.points, Encoding::Protobuf),
+        _ => encode(&request.points, Encoding::Protobuf),
     };
     let again = Request::read(kind, Encoding::Protobuf, &out).unwrap();
     assert_eq!(
@@ -170,7 +170,7 @@ fn the_corpus_comes_out_byte_for_byte() {
             let out = |request: &Request| match kind {
                 Kind::Traces => encode(&request.spans, Encoding::Protobuf),
                 Kind::Logs => encode(&request.logs, Encoding::Protobuf),
-                Kind::Metrics => encode(&request.points, Encoding::Protobuf),
+                _ => encode(&request.points, Encoding::Protobuf),
             };
             let body = out(&request);
             let again = Request::read(kind, Encoding::Protobuf, &body).unwrap();

@@ -3,7 +3,7 @@
 mod support;
 
 use slipring::error::{GetError, Rejection, StreamError, WaitError};
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Signal, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -201,11 +201,8 @@ fn records_that_own_nothing_are_shown_and_handed_on_as_well() {
     struct Plain(u64);
     impl Signal for Plain {
         const NAME: &'static str = "plain";
-        type Indexes = [&'static str; 0];
+        type Indexes = [Index<Self>; 0];
         const INDEXES: Self::Indexes = [];
-        fn key(&self, _: usize) -> Option<Key<'_>> {
-            None
-        }
         fn timestamp(&self) -> u64 {
             self.0
         }

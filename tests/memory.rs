@@ -6,7 +6,7 @@
 use shop::Shop;
 use shop::fixed::{FixedLogs, FixedSpans};
 use slipring::store::Stats;
-use slipring::{Key, LogRecord, MetricPoint, Signal, Span, Store};
+use slipring::{Index, Key, LogRecord, MetricPoint, Signal, Span, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -117,11 +117,8 @@ fn cardinality_leaves_no_trace() {
     struct Named(Box<str>);
     impl Signal for Named {
         const NAME: &'static str = "named";
-        type Indexes = [&'static str; 1];
-        const INDEXES: Self::Indexes = ["name"];
-        fn key(&self, _: usize) -> Option<Key<'_>> {
-            Some(Key::Text(&self.0))
-        }
+        type Indexes = [Index<Self>; 1];
+        const INDEXES: Self::Indexes = [Index::new("name", |named| Some(Key::Text(&named.0)))];
         fn timestamp(&self) -> u64 {
             0
         }

@@ -116,12 +116,11 @@ fn of_a_file_that_is_too_large_the_newest_remain() {
     let newest: Vec<&Span> = spans.iter().rev().take(store.capacity()).collect();
     assert!(store.query().collect().unwrap().iter().eq(newest.iter().copied()));
     for index in Span::INDEXES {
-        let number = Span::INDEXES.iter().position(|one| *one == index).unwrap();
         let mut expected = BTreeMap::<String, u64>::new();
-        newest.iter().filter_map(|span| span.key(number)).for_each(|key| {
+        newest.iter().filter_map(|span| index.key(span)).for_each(|key| {
             *expected.entry(key.to_owned().to_string()).or_default() += 1;
         });
-        assert_eq!(keys(&store, index), expected, "{index}");
+        assert_eq!(keys(&store, index.name()), expected, "{}", index.name());
     }
     store.audit().unwrap();
 }
@@ -246,9 +245,9 @@ fn round_trips(request: &Request) -> [Request; 2] {
             all.logs.extend(read.logs);
             all.points.extend(read.points);
         };
-        read(Kind::Traces, write::<Span>(spans, encoding));
-        read(Kind::Logs, write::<LogRecord>(logs, encoding));
-        read(Kind::Metrics, write::<MetricPoint>(points, encoding));
+        read(Kind::Traces, encode::<Span>(spans, encoding));
+        read(Kind::Logs, encode::<LogRecord>(logs, encoding));
+        read(Kind::Metrics, encode::<MetricPoint>(points, encoding));
         all
     })
 }

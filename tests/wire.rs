@@ -19,7 +19,7 @@ fn out(kind: Kind, request: &Request) -> Vec<u8> {
     match kind {
         Kind::Traces => encode(&request.spans, Encoding::Protobuf),
         Kind::Logs => encode(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => encode(&request.points, Encoding::Protobuf),
+        _ => encode(&request.points, Encoding::Protobuf),
     }
 }
 
@@ -43,7 +43,7 @@ fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
             data.resource_logs.retain(|of| !of.scope_logs.is_empty());
             format!("{data:#?}")
         }
-        Kind::Metrics => {
+        _ => {
             use metrics::metric::Data::{ExponentialHistogram, Gauge, Histogram, Sum, Summary};
             let mut data = metrics::MetricsData::decode(body)?;
             let is_empty = |metric: &metrics::Metric| match &metric.data {
@@ -372,7 +372,7 @@ fn whatever_is_taken_can_be_read_by_others() {
                 let json = match kind {
                     Kind::Traces => encode(&request.spans, Encoding::Json),
                     Kind::Logs => encode(&request.logs, Encoding::Json),
-                    Kind::Metrics => encode(&request.points, Encoding::Json),
+                    _ => encode(&request.points, Encoding::Json),
                 };
                 serde_json::from_slice::<serde_json::Value>(&json)
                     .unwrap_or_else(|error| panic!("{kind:?}, {depth}, in JSON: {error}"));

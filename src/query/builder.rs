@@ -10,7 +10,9 @@ use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
 use crate::error::QueryError;
-use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
+use crate::signal::{
+    Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_at, index_named, key_of,
+};
 use std::ops::{Range, RangeBounds};
 
 /// A query over a store: conditions that a record must all meet, an order, and a limit.
@@ -144,7 +146,7 @@ impl<'a, T: Signal> Query<'a, T> {
                 let mut wanted = KeyPredicate::new(index);
                 for key in keys {
                     let key = key.into();
-                    if let Some(expected) = T::wrong_key(index, key) {
+                    if let Some(expected) = index_at::<T>(index).wrong_key(key) {
                         return self.fail(wrong_key::<T>(index, key, expected));
                     }
                     wanted.add(self.engine.fingerprints.of(key), key);
@@ -171,7 +173,7 @@ impl<'a, T: Signal> Query<'a, T> {
         let mut unwanted: Vec<KeyBuf> = Vec::new();
         for key in keys {
             let key = key.into();
-            if let Some(expected) = T::wrong_key(index, key) {
+            if let Some(expected) = index_at::<T>(index).wrong_key(key) {
                 return self.fail(wrong_key::<T>(index, key, expected));
             }
             unwanted.push(key.to_owned());
@@ -179,7 +181,7 @@ impl<'a, T: Signal> Query<'a, T> {
         unwanted.sort_unstable();
         let is_unwanted =
             move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
-        self.filter(move |record| !record.key(index).is_some_and(&is_unwanted))
+        self.filter(move |record| !key_of(record, index).is_some_and(&is_unwanted))
     }
 
     /// Keeps records whose key in the named index matches, for example by a pattern. The index does
@@ -195,7 +197,7 @@ impl<'a, T: Signal> Query<'a, T> {
     /// ```
     pub fn key_matches(self, index: &str, value: Match) -> Self {
         match index_named::<T>(index).and_then(|index| Ok((index, value.compile()?))) {
-            Ok((index, test)) => self.filter(move |record| test.accepts_key(record.key(index))),
+            Ok((index, test)) => self.filter(move |record| test.accepts_key(key_of(record, index))),
             Err(error) => self.fail(error),
         }
     }
@@ -514,6 +516,6 @@ impl<T: Clone> Visitor<T> for Copies<T> {
 
 #[cold]
 fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> QueryError {
-    let index = T::INDEXES.as_ref()[index];
+    let index = index_at::<T>(index).name();
     QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead: expected }
 }

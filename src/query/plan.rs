@@ -4,7 +4,7 @@ use super::view::View;
 use crate::engine::ring::Head;
 use crate::engine::state::Engine;
 use crate::engine::tuning::SAMPLED;
-use crate::signal::{Key, KeyBuf, Signal};
+use crate::signal::{Key, KeyBuf, Signal, key_of};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
 
@@ -59,7 +59,7 @@ impl KeyPredicate {
 
     #[inline]
     fn is_carried_by<T: Signal>(&self, record: &T) -> bool {
-        record.key(self.index).is_some_and(|key| match &self.keys[..] {
+        key_of(record, self.index).is_some_and(|key| match &self.keys[..] {
             [one] => one.as_key() == key,
             keys => keys.binary_search_by(|one| one.as_key().cmp(&key)).is_ok(),
         })

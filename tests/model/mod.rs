@@ -3,7 +3,7 @@
 
 use slipring::error::GetError;
 use slipring::store::EvictReason;
-use slipring::{Bookmark, Key, KeyBuf, Order, Position, Query, Signal, Store};
+use slipring::{Bookmark, Index, Key, KeyBuf, Order, Position, Query, Signal, Store};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -92,16 +92,14 @@ pub struct Record {
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["trace", "service", "name"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => (self.trace != 0).then_some(Key::Id(u128::from(self.trace))),
-            1 => (self.service != 0).then_some(Key::Int(u64::from(self.service))),
-            _ => (!self.name.is_empty()).then_some(Key::Text(&self.name)),
-        }
-    }
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        Index::new("trace", |record| (record.trace != 0).then(|| Key::Id(record.trace.into()))),
+        Index::new("service", |record| {
+            (record.service != 0).then(|| Key::Int(record.service.into()))
+        }),
+        Index::new("name", |record| (!record.name.is_empty()).then_some(Key::Text(&record.name))),
+    ];
 
     /// Roughly in order, as in life, and not unique.
     fn timestamp(&self) -> u64 {
@@ -124,7 +122,7 @@ impl Record {
     }
 }
 
-const INDEXES: [&str; 3] = Record::INDEXES;
+const INDEXES: [&str; 3] = ["trace", "service", "name"];
 
 /// A name's bytes.
 const NAME: usize = "name 0".len();
@@ -391,7 +389,10 @@ impl Pair {
         let key = number_key(index, key);
         let key = key.as_key();
         let limit = if limit == 0 { usize::MAX } else { limit };
-        let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
+        let carriers = self
+            .visible()
+            .rev()
+            .filter(|(_, record)| Record::INDEXES[index].key(record) == Some(key));
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
         assert!(!answer.report.cut, "nothing is evicted while this thread looks");
@@ -406,7 +407,7 @@ impl Pair {
                     .filter(|key| ask.keys[index] >> key & 1 != 0)
                     .any(|one| key == number_key(index, one).as_key())
             };
-            record.key(index).is_some_and(wanted)
+            Record::INDEXES[index].key(record).is_some_and(wanted)
         };
         let of_time = || self.times(ask).contains(&record.timestamp());
         (0..3).all(|index| ask.conditions >> index & 1 == 0 || carries(index))
@@ -519,7 +520,7 @@ impl Pair {
 
     fn compare_keys(&self, index: usize) {
         let mut expected: BTreeMap<KeyBuf, u64> = BTreeMap::new();
-        for key in self.visible().filter_map(|(_, record)| record.key(index)) {
+        for key in self.visible().filter_map(|(_, record)| Record::INDEXES[index].key(record)) {
             *expected.entry(key.to_owned()).or_default() += 1;
         }
         let listed = self.store.key_counts(INDEXES[index]).unwrap();

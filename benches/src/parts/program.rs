@@ -85,9 +85,7 @@ fn in_requests(load: &Load) -> Vec<Vec<u8>> {
                 request.spans.chunks(RECORDS).map(|some| encode(some, protobuf)).collect()
             }
             Kind::Logs => request.logs.chunks(RECORDS).map(|some| encode(some, protobuf)).collect(),
-            Kind::Metrics => {
-                request.points.chunks(RECORDS).map(|some| encode(some, protobuf)).collect()
-            }
+            _ => request.points.chunks(RECORDS).map(|some| encode(some, protobuf)).collect(),
         }
     };
     load.bodies.iter().flat_map(each).collect()
@@ -104,7 +102,7 @@ fn served(
     let path = match load.kind {
         Kind::Traces => "/v1/traces",
         Kind::Logs => "/v1/logs",
-        Kind::Metrics => "/v1/metrics",
+        _ => "/v1/metrics",
     };
     let started = Instant::now();
     let send = |client: usize| -> io::Result<usize> {

@@ -5,11 +5,12 @@ use crate::clock::Ticks;
 use crate::process;
 use crate::report::{Better, Part, Shown, Table};
 use crate::workload::{ShopLogs, ShopPoints, ShopSpans, Workload};
+use slipring::Indexes as _;
 use slipring::query::By;
 use slipring::span::StatusCode;
 use slipring::trace::TraceOrder;
 use slipring::{
-    Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store,
+    Index, Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store,
     TraceId,
 };
 use std::cell::Cell;
@@ -135,17 +136,16 @@ impl Facts {
             .expect("everything can be asked for");
         times.sort_unstable();
         let (middle, hundredth) = (times.len() / 2, times.len() / 100);
-        let keys = |index: &&'static str| {
-            store.key_counts(index).expect("it is one of the signal's").into_iter()
+        let keys = |index: &Index<T>| {
+            store.key_counts(index.name()).expect("it is one of the signal's").into_iter()
         };
-        let names = T::INDEXES;
-        let names: &[&'static str] = names.as_ref();
+        let indexes = T::INDEXES;
         let key = |key: Option<slipring::query::KeyCount>| {
             key.expect("every index of the shop's has keys").key
         };
         Self {
-            common: names.iter().map(|name| key(keys(name).next())).collect(),
-            rare: names.iter().map(|name| key(keys(name).next_back())).collect(),
+            common: indexes.as_slice().iter().map(|index| key(keys(index).next())).collect(),
+            rare: indexes.as_slice().iter().map(|index| key(keys(index).next_back())).collect(),
             times: times[middle]..times[middle + hundredth],
         }
     }
@@ -161,7 +161,7 @@ fn copied<T: Signal + Clone>(query: Query<'_, T>) -> usize {
 
 /// Whether a record carries the key.
 fn carries<'a, T: Signal>(index: usize, key: Key<'a>) -> impl Fn(&T) -> bool + Send + Sync + 'a {
-    move |record| record.key(index) == Some(key)
+    move |record| T::INDEXES.as_slice()[index].key(record) == Some(key)
 }
 
 /// One after the other, in no order that a cache could know.

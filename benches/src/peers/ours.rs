@@ -1,6 +1,7 @@
 //! slipring itself.
 
 use super::{Peer, Producer, Record};
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf, Store};
 use std::time::Duration;
 
@@ -70,6 +71,5 @@ impl<T: Record> Producer<T> for &Store<T> {
 }
 
 fn name<T: Record>(index: usize) -> &'static str {
-    let names = T::INDEXES;
-    AsRef::<[&'static str]>::as_ref(&names)[index]
+    T::INDEXES.as_slice()[index].name()
 }
