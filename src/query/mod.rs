@@ -5,6 +5,7 @@
 //! order), `builder` (the public [`Query`]).
 
 mod builder;
+mod conditions;
 mod execute;
 mod filter;
 mod group;

@@ -3,8 +3,8 @@
 use super::key::Key;
 use crate::sync::{AtomicU32, AtomicU64};
 
-/// An index of a [`Signal`](super::Signal): its name, how it extracts a record's key, and which keys
-/// it can hold.
+/// An index of a [`Signal`](super::Signal): its name, how it extracts a record's key, and which
+/// keys it can hold.
 ///
 /// ```
 /// use slipring::{Index, Key};
@@ -33,8 +33,8 @@ struct Accepts {
 }
 
 impl<T> Index<T> {
-    /// Declares an index of this name. `key` returns the record's key in it, or `None` if the record
-    /// has none.
+    /// Declares an index of this name. `key` returns the record's key in it, or `None` if the
+    /// record has none.
     ///
     /// `key` is called as the methods of [`Signal`](super::Signal) are: it should be cheap, must not
     /// block, and must return the same key for the same record every time.
@@ -42,11 +42,11 @@ impl<T> Index<T> {
         Self { name, key, accepts: None }
     }
 
-    /// Says which keys records can have in this index. Queries refuse any other key, because it would
-    /// match nothing, and tell the caller to give `expected`, such as "a number".
+    /// Says which keys records can have in this index. Queries refuse any other key, because it
+    /// would match nothing, and tell the caller to give `expected`, such as "a number".
     ///
-    /// A closure before this call has to name its parameter's type: `Index::new("worker", |job: &Job|
-    /// …).accepting(…)`.
+    /// A closure before this call has to name its parameter's type: `Index::new("worker", |job:
+    /// &Job| …).accepting(…)`.
     pub const fn accepting(self, accepts: fn(Key<'_>) -> bool, expected: &'static str) -> Self {
         Self { accepts: Some(Accepts { is_valid: accepts, expected }), ..self }
     }

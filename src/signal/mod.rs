@@ -61,13 +61,13 @@ use crate::error::QueryError;
 
 /// A kind of record that a [`Store`](crate::Store) can hold.
 ///
-/// Implement this trait to store your own record type. The pushing thread calls the methods, and the
-/// extractors of [keys](Index::new), before the record enters the ring. Reading threads call them
-/// when a lookup compares keys, and [`Store::audit`](crate::Store::audit) calls them too. They
+/// Implement this trait to store your own record type. The pushing thread calls the methods, and
+/// the extractors of [keys](Index::new), before the record enters the ring. Reading threads call
+/// them when a lookup compares keys, and [`Store::audit`](crate::Store::audit) calls them too. They
 /// should be cheap and must not block. They must return the same answer for the same record every
-/// time: if a record's key changes while it is stored, lookups do not find the record, and the audit
-/// reports it. A panic in one of them is caught and counted. If the panic happens during a push, the
-/// push returns the record to the caller.
+/// time: if a record's key changes while it is stored, lookups do not find the record, and the
+/// audit reports it. A panic in one of them is caught and counted. If the panic happens during a
+/// push, the push returns the record to the caller.
 ///
 /// ```
 /// use slipring::{Index, Key, Signal};
@@ -91,13 +91,13 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// `span_count`.
     const NAME: &'static str;
 
-    /// The array type of [`INDEXES`](Signal::INDEXES): `[Index<Self>; N]`. Slots hold N fingerprints
-    /// inline.
+    /// The array type of [`INDEXES`](Signal::INDEXES): `[Index<Self>; N]`. Slots hold N
+    /// fingerprints inline.
     type Indexes: Indexes<Self>;
 
     /// The table of indexes: a name and an extractor of keys for each. If one index groups records
-    /// that belong together, such as the spans of a trace, put it first. The store remembers the keys
-    /// of the first index whose records were all evicted (in a ghost filter), so that
+    /// that belong together, such as the spans of a trace, put it first. The store remembers the
+    /// keys of the first index whose records were all evicted (in a ghost filter), so that
     /// [`Report::partial`](crate::query::Report::partial) recognizes them.
     const INDEXES: Self::Indexes;
 
