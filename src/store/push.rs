@@ -162,6 +162,9 @@ impl<T: Signal> Store<T> {
     }
 }
 
+/// Pushes the records in chunks of 256, until the iterator ends or the store is shut down. Records
+/// that are refused are dropped, and counted as rejected. Use [`Store::push_batch`] to get them
+/// back.
 impl<T: Signal> Extend<T> for Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         (&*self).extend(records);
