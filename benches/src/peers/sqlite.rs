@@ -127,7 +127,7 @@ impl<T: Plain> Sqlite<T> {
         let insert = "REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)";
         let mut insert =
             database.connection.prepare_cached(insert).expect("the statement is right");
-        let (place, key) = (database.next % self.capacity, |index| {
+        let (place, key) = (database.next % self.capacity, |index: usize| {
             Column(T::INDEXES.as_slice()[index].key(record))
         });
         let values = params![place, database.next, key(0), key(1), key(2), database.bytes];
