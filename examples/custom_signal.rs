@@ -1,6 +1,6 @@
 //! Records of one's own in a store: `cargo run --example custom_signal`.
 
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use std::error::Error;
 
 /// A job of some queue, as its worker reports it.
@@ -15,18 +15,14 @@ struct Job {
 
 impl Signal for Job {
     const NAME: &'static str = "job";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["id", "queue", "worker"];
+    type Indexes = [Index<Self>; 3];
+    // Keys borrow from the record, and are always the same for the same record.
+    const INDEXES: Self::Indexes = [
+        Index::new("id", |job| Some(Key::Id(job.id))),
+        Index::new("queue", |job| Some(Key::Text(&job.queue))),
+        Index::new("worker", |job| job.worker.map(Key::Int)),
+    ];
     const DEFAULT_CAPACITY: usize = 5_000;
-
-    // Borrowed from the record, and always the same for the same record.
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => Some(Key::Id(self.id)),
-            1 => Some(Key::Text(&self.queue)),
-            _ => self.worker.map(Key::Int),
-        }
-    }
 
     fn timestamp(&self) -> u64 {
         self.reported_unix_nanos
@@ -56,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("  {job:?}");
     }
     println!("Jobs by queue:");
-    for queue in jobs.keys("queue")? {
+    for queue in jobs.key_counts("queue")? {
         println!("  {} {}", queue.count, queue.key);
     }
 

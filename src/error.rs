@@ -1,4 +1,23 @@
 //! Errors: each says what was wrong and what to do, and returns what was rejected.
+//!
+//! ```
+//! use slipring::error::{GetError, PushError, QueryError, Rejection};
+//! use slipring::{LogRecord, Store};
+//!
+//! let logs: Store<LogRecord> = Store::builder().capacity(1).build()?;
+//! let position = logs.push(LogRecord::default())?;
+//! logs.push(LogRecord::default())?;
+//! assert_eq!(logs.get(position), Err(GetError::Evicted));
+//!
+//! let unknown = logs.query().key("name", "GET /").count().unwrap_err();
+//! assert!(matches!(&unknown, QueryError::UnknownIndex { known, .. } if known.len() == 3));
+//! assert!(unknown.to_string().starts_with("there is no index \"name\""));
+//!
+//! logs.shutdown()?;
+//! let PushError { record, reason, .. } = logs.push(LogRecord::default()).unwrap_err();
+//! assert_eq!((record, reason), (LogRecord::default(), Rejection::Closed));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub use crate::signal::ParseIdError;
 use std::fmt;
@@ -95,10 +114,10 @@ pub enum Rejection {
     /// The store was shut down.
     #[error("the store is shut down and accepts no more records")]
     Closed,
-    /// A method of the record's [`Signal`](crate::Signal) implementation panicked, or the predicate
-    /// of a class.
+    /// A method or an extractor of keys of the record's [`Signal`](crate::Signal) panicked, or the
+    /// predicate of a class.
     #[error(
-        "the record's `key`, `timestamp`, `heap_bytes` or `charge`, or the class's predicate, panicked; fix that method"
+        "the record's `timestamp`, `heap_bytes` or `charge`, the extractor of a key, or the class's predicate panicked; fix that one"
     )]
     Panicked,
     /// The record alone takes more bytes than the store allows for one record.

@@ -77,7 +77,7 @@
 //!
 //! - `serde` (default): `Serialize` for statistics, positions, keys, answers and the three signals.
 //!   Also `Deserialize` for positions, bookmarks and cursors.
-//! - `async`: followers are streams, and pushes can be awaited, with any executor.
+//! - `async`: followers and evictions are streams, and pushes can be awaited, with any executor.
 //! - `otlp`: converts export requests of the OpenTelemetry protocol, in protobuf and JSON, to
 //!   records and back ([`otlp`]).
 //! - `opentelemetry`: exporters for OpenTelemetry's Rust SDK ([`otlp::Exporter`](crate::otlp)).
@@ -154,8 +154,7 @@ pub mod trace {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(loom)]
-#[doc(hidden)]
+#[cfg(all(loom, feature = "__for_tests"))]
 pub use sync::ModelEvent;
 
 pub use engine::bookmark::Bookmark;
@@ -165,7 +164,7 @@ pub use query::{Match, Order, Query};
 #[cfg(feature = "tracing")]
 pub use recorder::FlightRecorder;
 pub use signal::{
-    Indexes, Key, KeyBuf, Ledger, LogRecord, MetricPoint, Resource, Scope, Severity, Shared,
+    Index, Indexes, Key, KeyBuf, Ledger, LogRecord, MetricPoint, Resource, Scope, Severity, Shared,
     Signal, Source, Span, SpanId, TraceId, Value,
 };
 pub use store::{Store, StoreBuilder, WeakStore};

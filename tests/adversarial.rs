@@ -2,7 +2,7 @@
 //! public, or to differ in few bits. Each list of keys is distinct, so a store must tell all of
 //! them apart, and a lookup must look at few records.
 
-use slipring::{Key, KeyBuf, LogRecord, Signal, Store, TraceId};
+use slipring::{Index, KeyBuf, LogRecord, Signal, Store, TraceId};
 use std::collections::BTreeMap;
 
 /// A record that consists of its key.
@@ -10,12 +10,8 @@ struct Sent(KeyBuf);
 
 impl Signal for Sent {
     const NAME: &'static str = "sent";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        Some(self.0.as_key())
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |sent| Some(sent.0.as_key()))];
 
     fn timestamp(&self) -> u64 {
         0
@@ -66,13 +62,13 @@ fn check(what: &str, keys: Vec<KeyBuf>) {
             }
         }
         store.flush().unwrap();
-        assert_eq!(store.distinct("key").unwrap().len(), keys.len(), "{what}: distinct");
+        assert_eq!(store.keys("key").unwrap().len(), keys.len(), "{what}: distinct");
         assert_eq!(
             store.stats().index("key").unwrap().entries,
             keys.len() as u64,
             "{what}: entries"
         );
-        let counted = store.keys("key").unwrap();
+        let counted = store.key_counts("key").unwrap();
         let counted: BTreeMap<&KeyBuf, u64> =
             counted.iter().map(|one| (&one.key, one.count)).collect();
         assert_eq!(counted, wanted, "{what}: keys");
@@ -148,9 +144,9 @@ fn spans_with_colliding_trace_ids_are_told_apart() {
         store.push(LogRecord::builder().trace_id(trace(low)).build()).unwrap();
     }
     store.flush().unwrap();
-    assert_eq!(store.distinct("trace").unwrap().len(), KEYS as usize);
     assert_eq!(store.keys("trace").unwrap().len(), KEYS as usize);
-    assert!(store.keys("trace").unwrap().iter().all(|one| one.count == 1));
+    assert_eq!(store.key_counts("trace").unwrap().len(), KEYS as usize);
+    assert!(store.key_counts("trace").unwrap().iter().all(|one| one.count == 1));
     let found = store.query().key("trace", trace(0)).collect().unwrap();
     assert_eq!((found.len(), found.report.looked_at), (1, 1));
 }

@@ -4,7 +4,7 @@
 //! This is one test, because the allocator belongs to the whole process.
 
 use slipring::error::BuildError;
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -56,12 +56,8 @@ struct Sample {
 
 impl Signal for Sample {
     const NAME: &'static str = "sample";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        Some(Key::Int(self.key))
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |sample| Some(Key::Int(sample.key)))];
 
     fn timestamp(&self) -> u64 {
         self.key

@@ -17,7 +17,7 @@ use slipring::otlp::proto::common::v1::{
 use slipring::otlp::proto::{
     logs::v1 as logs, metrics::v1 as metrics, resource::v1 as resource, trace::v1 as trace,
 };
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::resource::EntityRef;
 use slipring::span::{SpanEvent, SpanKind, SpanLink, StatusCode};
 use slipring::{
@@ -40,6 +40,7 @@ fn any_value(value: &Value) -> AnyValue {
         Value::Map(entries) => {
             Some(any_value::Value::KvlistValue(KeyValueList { values: key_values(entries) }))
         }
+        other => panic!("this test does not know {other:?}"),
     };
     AnyValue { value }
 }
@@ -102,7 +103,7 @@ fn same_source(source: &Source, (of, scope): &(Resource, Scope)) {
 macro_rules! comes_back {
     ($kind:ident, $records:ident, $record:expr) => {
         for encoding in [Encoding::Protobuf, Encoding::Json] {
-            let body = write([$record], encoding);
+            let body = encode([$record], encoding);
             let request = Request::read(Kind::$kind, encoding, &body).unwrap();
             assert!(request.rejected.is_empty(), "{}", request.rejected);
             if encoding == Encoding::Protobuf {
@@ -124,6 +125,7 @@ fn wire_exemplar(one: &Exemplar) -> metrics::Exemplar {
         value: one.value.map(|value| match value {
             Number::Int(value) => metrics::exemplar::Value::AsInt(value),
             Number::Double(value) => metrics::exemplar::Value::AsDouble(value),
+            other => panic!("this test does not know {other:?}"),
         }),
     }
 }

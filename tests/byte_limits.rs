@@ -2,7 +2,7 @@
 //! store, and waiting pushes held part of it.
 
 use slipring::error::Rejection;
-use slipring::{Key, OnFull, Signal, Store};
+use slipring::{Index, OnFull, Signal, Store};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,8 @@ impl Sized {
 
 impl Signal for Sized {
     const NAME: &'static str = "sized";
-    type Indexes = [&'static str; 0];
+    type Indexes = [Index<Self>; 0];
     const INDEXES: Self::Indexes = [];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        None
-    }
 
     fn timestamp(&self) -> u64 {
         0

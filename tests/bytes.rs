@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::{LogRecord, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry};
 use std::fmt::Debug;
 
@@ -87,9 +87,9 @@ fn same<M: Message + Default + Debug>(kind: Kind, record: &[u8], wrap: impl Fn(&
     request.points.iter().for_each(views::same_metric_point);
     // The record is also written back unchanged.
     let out = match kind {
-        Kind::Traces => write(&request.spans, Encoding::Protobuf),
-        Kind::Logs => write(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => write(&request.points, Encoding::Protobuf),
+        Kind::Traces => encode(&request.spans, Encoding::Protobuf),
+        Kind::Logs => encode(&request.logs, Encoding::Protobuf),
+        _ => encode(&request.points, Encoding::Protobuf),
     };
     let again = Request::read(kind, Encoding::Protobuf, &out).unwrap();
     assert_eq!(
@@ -145,7 +145,7 @@ fn requests_are_written_back_byte_for_byte() {
     let body = field(1, &[resource, field(2, &scope.concat()), field(3, b"url")].concat());
     let request = Request::read(Kind::Traces, Encoding::Protobuf, &body).unwrap();
     assert_eq!(request.spans.len(), 2);
-    assert_eq!(write(&request.spans, Encoding::Protobuf), body);
+    assert_eq!(encode(&request.spans, Encoding::Protobuf), body);
 
     let point = [field(7, &field(1, b"key")), vec![0x19, 1, 0, 0, 0, 0, 0, 0, 0], unknown.to_vec()]
         .concat();
@@ -158,7 +158,7 @@ fn requests_are_written_back_byte_for_byte() {
         field(1, &[field(1, b""), field(2, &[field(1, b""), field(2, &metric)].concat())].concat());
     let request = Request::read(Kind::Metrics, Encoding::Protobuf, &body).unwrap();
     assert_eq!(request.points.len(), 2);
-    assert_eq!(write(&request.points, Encoding::Protobuf), body);
+    assert_eq!(encode(&request.points, Encoding::Protobuf), body);
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn the_corpus_is_written_back_byte_for_byte() {
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).step_by(40) {
             let request = Request::read_json(line).unwrap();
             let out = |request: &Request| match kind {
-                Kind::Traces => write(&request.spans, Encoding::Protobuf),
-                Kind::Logs => write(&request.logs, Encoding::Protobuf),
-                Kind::Metrics => write(&request.points, Encoding::Protobuf),
+                Kind::Traces => encode(&request.spans, Encoding::Protobuf),
+                Kind::Logs => encode(&request.logs, Encoding::Protobuf),
+                _ => encode(&request.points, Encoding::Protobuf),
             };
             let body = out(&request);
             let again = Request::read(kind, Encoding::Protobuf, &body).unwrap();
@@ -199,7 +199,7 @@ fn mostly_well(count: u64) -> Vec<u8> {
             .body("x".repeat(1_000).as_str())
             .build()
     };
-    write(&(0..count).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
+    encode(&(0..count).map(log).collect::<Vec<_>>(), Encoding::Protobuf)
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn no_record_keeps_a_long_request() {
     assert!(body.is_unique());
     let logs = telemetry.logs().query().order(slipring::Order::Oldest).collect().unwrap().records;
     assert!(logs == Request::read(Kind::Logs, Encoding::Protobuf, &body).unwrap().logs);
-    assert_eq!(write(&logs, Encoding::Protobuf), body);
+    assert_eq!(encode(&logs, Encoding::Protobuf), body);
 }
 
 /// A resource that a thousand small requests share is stored once.
@@ -285,10 +285,10 @@ fn no_record_keeps_a_long_request() {
 fn equal_sources_are_recognised() {
     let telemetry = Telemetry::builder().build().unwrap();
     let one =
-        write(&[LogRecord::builder().source(&source()).body("a").build()], Encoding::Protobuf);
+        encode(&[LogRecord::builder().source(&source()).body("a").build()], Encoding::Protobuf);
     for _ in 0..10 {
-        telemetry.take_from(Kind::Logs, Encoding::Protobuf, &one).unwrap();
+        telemetry.ingest(Kind::Logs, Encoding::Protobuf, one.clone()).unwrap();
     }
     let logs = telemetry.logs().query().collect().unwrap();
-    assert!(logs.iter().all(|log| log.source().same(logs.records[0].source())));
+    assert!(logs.iter().all(|log| log.source().ptr_eq(logs.records[0].source())));
 }

@@ -350,12 +350,12 @@ fn two_indexes_of_one_name_are_refused() {
     struct Twice;
     impl Signal for Twice {
         const NAME: &'static str = "twice";
-        type Indexes = [&'static str; 3];
-        const INDEXES: Self::Indexes = ["a", "b", "a"];
-
-        fn key(&self, _: usize) -> Option<slipring::Key<'_>> {
-            None
-        }
+        type Indexes = [slipring::Index<Self>; 3];
+        const INDEXES: Self::Indexes = [
+            slipring::Index::new("a", |_| None),
+            slipring::Index::new("b", |_| None),
+            slipring::Index::new("a", |_| None),
+        ];
 
         fn timestamp(&self) -> u64 {
             0

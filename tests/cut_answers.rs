@@ -1,7 +1,7 @@
 //! Records that are evicted from a later shard while a query is in an earlier one are reported: the
 //! answer is marked as cut. An earlier version lost them silently.
 
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use std::cell::RefCell;
 
 type Once = Box<dyn FnOnce()>;
@@ -16,15 +16,13 @@ struct Record(u64);
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |record| {
         if let Some(run) = ON_FIRST_KEY.with(|hook| hook.borrow_mut().take()) {
             run();
         }
-        Some(Key::Int(self.0))
-    }
+        Some(Key::Int(record.0))
+    })];
 
     fn timestamp(&self) -> u64 {
         0

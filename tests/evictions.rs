@@ -4,7 +4,7 @@
 mod support;
 
 use slipring::error::{GetError, Rejection, StreamError, WaitError};
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Signal, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -202,11 +202,8 @@ fn records_without_heap_memory_reach_hooks_and_streams() {
     struct Plain(u64);
     impl Signal for Plain {
         const NAME: &'static str = "plain";
-        type Indexes = [&'static str; 0];
+        type Indexes = [Index<Self>; 0];
         const INDEXES: Self::Indexes = [];
-        fn key(&self, _: usize) -> Option<Key<'_>> {
-            None
-        }
         fn timestamp(&self) -> u64 {
             self.0
         }
@@ -230,4 +227,38 @@ fn records_without_heap_memory_reach_hooks_and_streams() {
         [5, 6]
     );
     assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+/// A task that waits for the stream is woken by each batch that is evicted, and by the store's end.
+#[cfg(feature = "async")]
+#[test]
+fn a_task_receives_what_is_evicted_until_the_store_ends() {
+    use futures::StreamExt;
+
+    for manual in [false, true] {
+        let census = Census::new();
+        let builder = Store::<Counted>::builder().capacity(8).shards(1);
+        let store = if manual { builder.manual() } else { builder }.build().unwrap();
+        let evictions = store.evictions(1_000).unwrap();
+        let (sender, received) = mpsc::channel();
+        let task = std::thread::spawn(move || {
+            futures::executor::block_on(evictions.for_each(|evicted| {
+                sender.send(evicted.record.number).unwrap();
+                std::future::ready(())
+            }))
+        });
+        for number in 0..108 {
+            store.push(Counted::new(&census, 1, number)).unwrap();
+            while manual && store.step() {}
+            if number >= 8 {
+                let next = received.recv_timeout(Duration::from_secs(20));
+                assert_eq!(next, Ok(number - 8));
+            }
+        }
+        store.shutdown().unwrap();
+        task.join().unwrap();
+        assert!(received.recv().is_err(), "the stream has ended, and with it the task");
+        drop(store);
+        assert_eq!(census.alive(), 0);
+    }
 }

@@ -7,7 +7,7 @@ mod support;
 
 use futures::Stream;
 use slipring::store::Follower;
-use slipring::{Key, OnFull, Signal, Store};
+use slipring::{Index, Key, OnFull, Signal, Store};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -81,13 +81,11 @@ impl Drop for Wild {
 
 impl Signal for Wild {
     const NAME: &'static str = "wild";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["number"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        act_sometimes(&self.world, true);
-        Some(Key::Int(self.number))
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("number", |wild| {
+        act_sometimes(&wild.world, true);
+        Some(Key::Int(wild.number))
+    })];
 
     fn timestamp(&self) -> u64 {
         act_sometimes(&self.world, true);

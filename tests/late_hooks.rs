@@ -2,7 +2,7 @@
 //! memory stay in their slots for a while, so that producers may drop them.
 //! `src/engine/indexer/step.rs` tests that this costs no push its room.
 
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,12 +12,8 @@ struct Boxed(Box<u64>);
 
 impl Signal for Boxed {
     const NAME: &'static str = "boxed";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        Some(Key::Int(*self.0 % 9))
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |boxed| Some(Key::Int(*boxed.0 % 9)))];
 
     fn timestamp(&self) -> u64 {
         0

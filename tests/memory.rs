@@ -6,7 +6,7 @@
 use shop::Shop;
 use shop::fixed::{FixedLogs, FixedSpans};
 use slipring::store::Stats;
-use slipring::{Key, LogRecord, MetricPoint, Signal, Span, Store};
+use slipring::{Index, Key, LogRecord, MetricPoint, Signal, Span, Store};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -118,11 +118,8 @@ fn cardinality_leaves_no_trace() {
     struct Named(Box<str>);
     impl Signal for Named {
         const NAME: &'static str = "named";
-        type Indexes = [&'static str; 1];
-        const INDEXES: Self::Indexes = ["name"];
-        fn key(&self, _: usize) -> Option<Key<'_>> {
-            Some(Key::Text(&self.0))
-        }
+        type Indexes = [Index<Self>; 1];
+        const INDEXES: Self::Indexes = [Index::new("name", |named| Some(Key::Text(&named.0)))];
         fn timestamp(&self) -> u64 {
             0
         }
@@ -166,7 +163,7 @@ fn stores_come_and_go() {
 /// Returns requests of 512 spans, encoded on a thread whose allocations are not counted.
 #[cfg(feature = "otlp")]
 fn requests(count: usize) -> Vec<bytes::Bytes> {
-    use slipring::otlp::{Encoding, write};
+    use slipring::otlp::{Encoding, encode};
     let mut shop = Shop::new(7);
     let mut spans = Vec::new();
     while spans.len() < count * 512 {
@@ -175,7 +172,7 @@ fn requests(count: usize) -> Vec<bytes::Bytes> {
     spans
         .chunks_exact(512)
         .take(count)
-        .map(|spans| write(spans, Encoding::Protobuf).into_boxed_slice().into())
+        .map(|spans| encode(spans, Encoding::Protobuf).into_boxed_slice().into())
         .collect()
 }
 

@@ -5,7 +5,7 @@
 mod corpus;
 
 use serde_json::Value as Json;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::{LogRecord, MetricPoint, Signal, Span, Store, Telemetry};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn holding(files: &[&str]) -> Option<Telemetry> {
         Telemetry::builder().traces(50_000).logs(10_000).metrics(200_000).build().unwrap();
     for file in files {
         for request in requests(file)? {
-            let rejected = telemetry.take(request);
+            let rejected = telemetry.ingest_request(request);
             assert!(rejected.is_empty(), "{file}: {rejected}");
         }
     }
@@ -36,7 +36,12 @@ fn holding(files: &[&str]) -> Option<Telemetry> {
 
 /// The keys of an index by name, as texts.
 fn keys<T: Signal>(store: &Store<T>, index: &str) -> BTreeMap<String, u64> {
-    store.keys(index).unwrap().into_iter().map(|key| (key.key.to_string(), key.count)).collect()
+    store
+        .key_counts(index)
+        .unwrap()
+        .into_iter()
+        .map(|key| (key.key.to_string(), key.count))
+        .collect()
 }
 
 /// Checks the number of an index's keys, and the counts of those in the list of truths.
@@ -111,12 +116,11 @@ fn the_newest_records_of_a_large_file_are_kept() {
     let newest: Vec<&Span> = spans.iter().rev().take(store.capacity()).collect();
     assert!(store.query().collect().unwrap().iter().eq(newest.iter().copied()));
     for index in Span::INDEXES {
-        let number = Span::INDEXES.iter().position(|one| *one == index).unwrap();
         let mut expected = BTreeMap::<String, u64>::new();
-        newest.iter().filter_map(|span| span.key(number)).for_each(|key| {
+        newest.iter().filter_map(|span| index.key(span)).for_each(|key| {
             *expected.entry(key.to_owned().to_string()).or_default() += 1;
         });
-        assert_eq!(keys(&store, index), expected, "{index}");
+        assert_eq!(keys(&store, index.name()), expected, "{}", index.name());
     }
     store.audit().unwrap();
 }
@@ -133,7 +137,7 @@ fn a_redelivered_span_is_kept_and_shown_once() {
         "the store keeps what it is sent"
     );
     let mut duplicates = 0;
-    for key in telemetry.traces().keys("trace").unwrap() {
+    for key in telemetry.traces().key_counts("trace").unwrap() {
         let id = key.key.to_string().parse::<slipring::TraceId>().unwrap();
         let trace = telemetry.traces().trace(id).unwrap();
         assert_eq!(trace.spans.len() as u64 + trace.duplicates, key.count);
@@ -241,9 +245,9 @@ fn round_trips(request: &Request) -> [Request; 2] {
             all.logs.extend(read.logs);
             all.points.extend(read.points);
         };
-        read(Kind::Traces, write::<Span>(spans, encoding));
-        read(Kind::Logs, write::<LogRecord>(logs, encoding));
-        read(Kind::Metrics, write::<MetricPoint>(points, encoding));
+        read(Kind::Traces, encode::<Span>(spans, encoding));
+        read(Kind::Logs, encode::<LogRecord>(logs, encoding));
+        read(Kind::Metrics, encode::<MetricPoint>(points, encoding));
         all
     })
 }
@@ -288,9 +292,9 @@ fn records_are_written_and_read_back_equal() {
         let given = flat(&lower_ids(given));
         assert_eq!(given.len(), request.len());
         let written: Vec<String> = [
-            write(&request.spans, Encoding::Json),
-            write(&request.logs, Encoding::Json),
-            write(&request.points, Encoding::Json),
+            encode(&request.spans, Encoding::Json),
+            encode(&request.logs, Encoding::Json),
+            encode(&request.points, Encoding::Json),
         ]
         .iter()
         .flat_map(|json| flat(&serde_json::from_slice(json).unwrap()))

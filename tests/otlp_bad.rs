@@ -6,7 +6,7 @@
 mod json;
 
 use serde_json::{Value as Json, json};
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::span::SpanEvent;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, Value};
 
@@ -77,7 +77,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
     use Kind::{Logs, Traces};
     let good = Span::builder().trace_id(7).span_id(7).name("good").build();
-    let whole = write([&good], Encoding::Protobuf);
+    let whole = encode([&good], Encoding::Protobuf);
     let (trace, id) = (field(1, &7_u128.to_be_bytes()), field(2, &7_u64.to_be_bytes()));
     let record = [trace.clone(), id.clone(), field(5, b"good")].concat();
     let of_records = |records: &[&[u8]]| {
@@ -157,7 +157,7 @@ fn protobuf_cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
         ),
         ("nested twenty deep", Traces, nested(20), fine(2)),
         ("nested a thousand deep", Traces, nested(1_000), one_bad("recursion limit")),
-        ("a giant name", Traces, write([&giant], Encoding::Protobuf), fine(1)),
+        ("a giant name", Traces, encode([&giant], Encoding::Protobuf), fine(1)),
         (
             "a resource that is none",
             Traces,
@@ -232,7 +232,10 @@ fn each_bad_request_is_rejected_with_its_reason() {
                         "{name}: {}",
                         request.rejected
                     );
-                    assert!(telemetry.take(request.clone()).records() == rejected, "{name}");
+                    assert!(
+                        telemetry.ingest_request(request.clone()).records() == rejected,
+                        "{name}"
+                    );
                 }
                 (Err(error), Refused { why }) => {
                     assert!(error.to_string().contains(why), "{name}: {error}")
@@ -246,7 +249,7 @@ fn each_bad_request_is_rejected_with_its_reason() {
     let good =
         Request::read(Kind::Logs, Encoding::Json, &logs(&[json!({ "eventName": "after all" })]))
             .unwrap();
-    assert!(telemetry.take(good).is_empty());
+    assert!(telemetry.ingest_request(good).is_empty());
     assert_eq!(
         telemetry
             .logs()
@@ -283,7 +286,7 @@ fn values_survive_a_change_of_encoding() {
         let kept = log.body().is_some_and(|body| body == nested(depth));
         assert_eq!(kept, depth <= 32, "a value that nests too deep is left empty: {depth}");
         for encoding in [Encoding::Protobuf, Encoding::Json] {
-            let read = Request::read(Kind::Logs, encoding, &write([&log], encoding)).unwrap();
+            let read = Request::read(Kind::Logs, encoding, &encode([&log], encoding)).unwrap();
             assert_eq!(read.logs, std::slice::from_ref(&log), "{depth} by {encoding:?}");
         }
     }
@@ -293,7 +296,7 @@ fn values_survive_a_change_of_encoding() {
         let double = f64::from_bits(bits);
         let log = LogRecord::builder().body(double).build();
         let back =
-            Request::read(Kind::Logs, Encoding::Json, &write([&log], Encoding::Json)).unwrap();
+            Request::read(Kind::Logs, Encoding::Json, &encode([&log], Encoding::Json)).unwrap();
         assert!(back.logs == [log] || double.is_nan(), "{double}");
     }
 }
@@ -304,11 +307,11 @@ fn values_survive_a_change_of_encoding() {
 fn many_records_are_taken_as_they_are_read() {
     let body = of_empty_logs(200_000);
     let telemetry = Telemetry::builder().logs(1_000).build().unwrap();
-    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, &body).unwrap().is_empty());
+    assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap().is_empty());
     let stats = telemetry.stats().logs;
     assert_eq!((stats.offered, stats.count), (200_000, 1_000));
     let damaged = &body[..body.len() - 1];
-    assert!(telemetry.take_from(Kind::Logs, Encoding::Protobuf, damaged).is_err());
+    assert!(telemetry.ingest(Kind::Logs, Encoding::Protobuf, damaged.to_vec()).is_err());
     assert_eq!(telemetry.stats().logs.offered, 200_000, "no record of a damaged request is stored");
 }
 
@@ -320,7 +323,7 @@ fn an_encoded_record_that_is_too_large_costs_only_itself() {
     let points = Store::<MetricPoint>::builder().max_record_bytes(10_000).build().unwrap();
     let telemetry = Telemetry::new(Store::builder().build().unwrap(), logs, points);
     let take = |kind, encoding, body: &[u8]| {
-        let rejected = telemetry.take_from(kind, encoding, body).unwrap();
+        let rejected = telemetry.ingest(kind, encoding, body.to_vec()).unwrap();
         (rejected.records(), rejected.to_string())
     };
     let many = |bytes: &[u8], count| bytes.repeat(count);
@@ -385,7 +388,7 @@ fn records_rejected_by_a_store_are_reported_too() {
     let mut request =
         Request::read(Kind::Traces, Encoding::Json, &beside(span(json!({ "name": 7 })))).unwrap();
     request.logs.push(LogRecord::default());
-    let rejected = telemetry.take(request);
+    let rejected = telemetry.ingest_request(request);
     assert_eq!(rejected.records(), 3);
     assert!(rejected.to_string().contains("shut down"), "{rejected}");
 }

@@ -2,7 +2,7 @@
 //! earlier version the panic unwound through the reclaim, after the record had been dropped and
 //! before the cursor had moved, so the next step dropped it again.
 
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Signal, Store};
 use std::panic::{panic_any, set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,12 +27,8 @@ impl Drop for Record {
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 0];
+    type Indexes = [Index<Self>; 0];
     const INDEXES: Self::Indexes = [];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        None
-    }
 
     fn timestamp(&self) -> u64 {
         0

@@ -26,7 +26,7 @@ fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
             let census = Census::new();
             let builder = Store::<Counted>::builder().capacity(1).shards(1).slack(8).spare_slots(0);
             let store = if manual { builder.manual() } else { builder }.build().unwrap();
-            let mut stream = store.evictions(64).unwrap();
+            let stream = store.evictions(64).unwrap();
             store.push(Counted::new(&census, 1, 0)).unwrap();
             let second = store.push(Counted::new(&census, 1, 1)).unwrap();
             let third = store.push(Counted::new(&census, 1, 2)).unwrap();
@@ -44,12 +44,12 @@ fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
                     }
                     assert_eq!(stream.recv().unwrap_err(), WaitError::Reentrant);
                     assert_eq!(stream.recv_timeout(LONG).unwrap_err(), WaitError::Reentrant);
-                    assert_eq!(number(stream.next()), None);
+                    assert_eq!(number((&stream).into_iter().next()), None);
                 })
                 .unwrap();
             store.step();
             assert_eq!(
-                number(stream.next()),
+                number((&stream).into_iter().next()),
                 Some(2),
                 "the stream does not continue outside of the visit"
             );
@@ -58,7 +58,7 @@ fn a_stream_read_inside_a_visit_returns_a_record_or_an_error() {
             let within = other.push(Counted::new(&census, 1, 0)).unwrap();
             store.shutdown().unwrap();
             let rest = other.visit(within, |_| {
-                let rest = stream.by_ref().count();
+                let rest = (&stream).into_iter().count();
                 assert_eq!(number(stream.recv().unwrap()), None, "the end is reported as an error");
                 rest
             });
@@ -76,8 +76,8 @@ fn a_stream_read_inside_a_hook_does_not_block_the_indexer() {
         let (said, says) = mpsc::channel();
         let hooked = Arc::clone(&stream);
         store.on_evict(move |_, _, _| {
-            let mut stream = hooked.lock().unwrap();
-            while stream.next().is_some() {}
+            let stream = hooked.lock().unwrap();
+            (&*stream).into_iter().for_each(drop);
             let _ = said.send((stream.recv().unwrap_err(), stream.recv_timeout(LONG).unwrap_err()));
         });
         for number in 0..10 {

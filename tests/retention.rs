@@ -7,7 +7,7 @@ use slipring::error::Rejection;
 use slipring::span::StatusCode;
 use slipring::store::EvictReason;
 use slipring::{
-    Key, LogRecord, OnFull, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry,
+    Index, LogRecord, OnFull, Resource, Scope, Severity, Signal, Source, Span, Store, Telemetry,
     TraceId, Value,
 };
 use std::sync::Mutex;
@@ -39,12 +39,8 @@ impl Drop for Blob {
 
 impl Signal for Blob {
     const NAME: &'static str = "blob";
-    type Indexes = [&'static str; 0];
+    type Indexes = [Index<Self>; 0];
     const INDEXES: Self::Indexes = [];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        None
-    }
 
     fn timestamp(&self) -> u64 {
         0

@@ -66,7 +66,7 @@ fn every_signal_arrives_complete() {
         child.span.resource().attributes().get("zone").and_then(ValueRef::as_str),
         Some("b")
     );
-    assert!(parent.span.source().same(child.span.source()), "what a batch shares is there once");
+    assert!(parent.span.source().ptr_eq(child.span.source()), "what a batch shares is there once");
 
     let logs = SdkLoggerProvider::builder()
         .with_resource(resource.clone())

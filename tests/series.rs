@@ -241,5 +241,5 @@ fn series_share_their_source() {
     let of = sum(Temporality::Delta);
     let shared = source("shop").with_metric(&Metric::new("orders", of));
     let point = |n| MetricPoint::builder().source(&shared).time_unix_nanos(n).value(1).build();
-    assert!(one((0..3).map(point).collect()).source.same(&shared));
+    assert!(one((0..3).map(point).collect()).source.ptr_eq(&shared));
 }

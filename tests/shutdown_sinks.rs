@@ -124,7 +124,7 @@ fn records_left_at_shutdown_are_counted_as_missed_or_drained() {
         assert_eq!(inside, StreamError::Reentrant);
         let drained = store.drain().unwrap();
         let missed = drained.missed();
-        let drained: Vec<_> = drained.collect();
+        let drained: Vec<_> = drained.into_iter().collect();
         assert!(drained.iter().map(|one| one.position).eq(places));
         assert!(drained.iter().map(|one| one.record.number).eq(0..50));
         assert_eq!((missed, seen.load(Ordering::SeqCst), store.len()), (0, 50, 0));

@@ -212,7 +212,7 @@ fn unknown_times_are_left_out_of_durations() {
         Ok(2),
         "the duration of the other spans is unknown"
     );
-    assert_eq!(store.query().duration(..).count(), Ok(4));
+    assert_eq!(store.query().duration::<u64>(..).count(), Ok(4));
     let nothing_known =
         Trace::assemble(TraceId::from(TRACE), vec![span("a", SpanKind::Server, 1, 0, 0, 0)]);
     assert_eq!((nothing_known.duration(), nothing_known.times()), (0, 0..0));

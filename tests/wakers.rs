@@ -312,3 +312,32 @@ fn a_waiter_registers_at_most_one_waker() {
     drop(follower);
     assert_eq!((one.alive(), other.alive()), (0, 0));
 }
+
+/// The waker of a task that waits for evicted records is foreign code, too.
+#[test]
+fn a_waker_of_the_stream_of_evictions_may_panic_and_push() {
+    let census = Census::new();
+    let store = manual(1);
+    let mut evictions = store.evictions(10).unwrap();
+    let (inner, records) = (store.clone(), Arc::clone(&census));
+    let pushing = Foreign::new().on_wake(move || {
+        inner.push(Counted::new(&records, 1, 7)).unwrap();
+        panic_quietly();
+    });
+    let waker = pushing.waker();
+    let mut poll = || Pin::new(&mut evictions).poll_next(&mut Context::from_waker(&waker));
+    assert!(poll().is_pending() && poll().is_pending());
+    for number in 0..2 {
+        store.push(Counted::new(&census, 1, number)).unwrap();
+    }
+    while store.step() {}
+    assert_eq!((pushing.woken(), store.stats().caught_panics), (1, 1));
+    for number in 0..2 {
+        let evicted = poll();
+        assert!(matches!(evicted, Poll::Ready(Some(evicted)) if evicted.record.number == number));
+    }
+    assert!(poll().is_pending());
+    drop(evictions);
+    drop(waker);
+    assert_eq!(pushing.alive(), 0, "the waker goes with the stream");
+}

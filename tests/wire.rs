@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::{logs::v1 as logs, metrics::v1 as metrics, trace
 use prost::Message;
 use protobuf::*;
 use slipring::Telemetry;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 
 fn read(kind: Kind, body: &[u8]) -> Request {
     Request::read(kind, Encoding::Protobuf, body).unwrap()
@@ -17,9 +17,9 @@ fn read(kind: Kind, body: &[u8]) -> Request {
 
 fn out(kind: Kind, request: &Request) -> Vec<u8> {
     match kind {
-        Kind::Traces => write(&request.spans, Encoding::Protobuf),
-        Kind::Logs => write(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => write(&request.points, Encoding::Protobuf),
+        Kind::Traces => encode(&request.spans, Encoding::Protobuf),
+        Kind::Logs => encode(&request.logs, Encoding::Protobuf),
+        _ => encode(&request.points, Encoding::Protobuf),
     }
 }
 
@@ -43,7 +43,7 @@ fn decoded(kind: Kind, body: &[u8]) -> Result<String, prost::DecodeError> {
             data.resource_logs.retain(|of| !of.scope_logs.is_empty());
             format!("{data:#?}")
         }
-        Kind::Metrics => {
+        _ => {
             use metrics::metric::Data::{ExponentialHistogram, Gauge, Histogram, Sum, Summary};
             let mut data = metrics::MetricsData::decode(body)?;
             let is_empty = |metric: &metrics::Metric| match &metric.data {
@@ -372,9 +372,9 @@ fn accepted_messages_can_be_read_by_other_decoders() {
                 decoded(kind, &out(kind, &request))
                     .unwrap_or_else(|error| panic!("{kind:?}, {depth}: {error}"));
                 let json = match kind {
-                    Kind::Traces => write(&request.spans, Encoding::Json),
-                    Kind::Logs => write(&request.logs, Encoding::Json),
-                    Kind::Metrics => write(&request.points, Encoding::Json),
+                    Kind::Traces => encode(&request.spans, Encoding::Json),
+                    Kind::Logs => encode(&request.logs, Encoding::Json),
+                    _ => encode(&request.points, Encoding::Json),
                 };
                 serde_json::from_slice::<serde_json::Value>(&json)
                     .unwrap_or_else(|error| panic!("{kind:?}, {depth}, in JSON: {error}"));
@@ -436,7 +436,7 @@ fn many_scopes_share_one_large_resource() {
     let body = scopes_of_a_large_resource(200_000);
     let telemetry = Telemetry::builder().traces(10_000).build().unwrap();
     let bare = telemetry.traces().stats().data_memory_bytes;
-    assert!(telemetry.take_from(Kind::Traces, Encoding::Protobuf, &body).unwrap().is_empty());
+    assert!(telemetry.ingest(Kind::Traces, Encoding::Protobuf, body.clone()).unwrap().is_empty());
     let held = telemetry.traces().stats().data_memory_bytes - bare;
     assert!(held < 8 * body.len() as u64, "{held} bytes for a request of {}", body.len());
 }

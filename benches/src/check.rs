@@ -1,6 +1,7 @@
 //! Checks a store's answers against a plain model before the store is timed.
 
 use crate::peers::{Peer, Producer, Record};
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf};
 use std::collections::HashMap;
 
@@ -41,8 +42,7 @@ where
     store.audit();
     let oldest = records.len() - capacity;
     let edge = oldest.saturating_sub(store.tolerance())..=(oldest + store.tolerance());
-    let names = T::INDEXES;
-    for index in 0..names.as_ref().len() {
+    for index in 0..T::INDEXES.as_slice().len() {
         check_index(&store, index, &records, *edge.start(), *edge.end());
     }
 }
@@ -63,7 +63,7 @@ where
 {
     let mut model: HashMap<KeyBuf, Expected<'_, T>> = HashMap::new();
     for (number, record) in records.iter().enumerate().skip(perhaps).rev() {
-        let Some(key) = record.key(index) else { continue };
+        let Some(key) = T::INDEXES.as_slice()[index].key(record) else { continue };
         let expected =
             model.entry(key.to_owned()).or_insert(Expected { records: Vec::new(), surely: 0 });
         expected.records.push(record);
@@ -93,7 +93,8 @@ where
     let missing =
         model.iter().find(|(key, expected)| expected.surely > 0 && !counts.contains_key(*key));
     assert!(missing.is_none(), "{name}: does not list {:?}", missing.map(|(key, _)| key));
-    let older = records[..perhaps].iter().filter_map(|record| record.key(index));
+    let older =
+        records[..perhaps].iter().filter_map(|record| T::INDEXES.as_slice()[index].key(record));
     for gone in older.filter(|&key| !model.contains_key(&Key::to_owned(key))).take(100) {
         assert!(store.lookup(index, gone, 1).is_empty(), "{name}: {gone} should be gone");
     }

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
 use slipring::otlp::Kind;
-use slipring::{Key, Signal};
+use slipring::{Index, Key, Signal};
 use std::sync::Arc;
 
 /// A decoded record of any kind: its keys, and the message.
@@ -40,19 +40,21 @@ enum Owned {
 /// Declares the same three indexes as the library's own records.
 impl Signal for Decoded {
     const NAME: &'static str = "decoded";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["first", "service", "third"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match (index, &self.message) {
-            (0, Owned::Span(_) | Owned::Log(_)) => (self.trace != 0).then_some(Key::Id(self.trace)),
-            (0, _) => Some(Key::Text(&self.name)),
-            (1, _) => Some(Key::Text(&self.service)),
-            (_, Owned::Span(span)) => Some(Key::Text(&span.name)),
-            (_, Owned::Log(_)) => (self.number > 0).then_some(Key::Int(self.number)),
-            _ => Some(Key::Int(self.number)),
-        }
-    }
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        Index::new("first", |decoded| match &decoded.message {
+            Owned::Span(_) | Owned::Log(_) => {
+                (decoded.trace != 0).then_some(Key::Id(decoded.trace))
+            }
+            _ => Some(Key::Text(&decoded.name)),
+        }),
+        Index::new("service", |decoded| Some(Key::Text(&decoded.service))),
+        Index::new("third", |decoded| match &decoded.message {
+            Owned::Span(span) => Some(Key::Text(&span.name)),
+            Owned::Log(_) => (decoded.number > 0).then_some(Key::Int(decoded.number)),
+            _ => Some(Key::Int(decoded.number)),
+        }),
+    ];
 
     fn timestamp(&self) -> u64 {
         self.time
@@ -112,7 +114,7 @@ pub fn each_scope(kind: Kind, body: &[u8], mut take: impl FnMut(Vec<Decoded>)) {
                 }
             }
         }
-        Kind::Metrics => {
+        _ => {
             for of in MetricsData::decode(body).expect("the body is a request").resource_metrics {
                 let service = service(of.resource.as_ref());
                 for metric in of.scope_metrics.into_iter().flat_map(|of| of.metrics) {

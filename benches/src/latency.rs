@@ -5,6 +5,7 @@ use crate::ingest::filling;
 use crate::peers::{Peer, Producer};
 use crate::recent::{Draws, Recent};
 use crate::workload::Workload;
+use slipring::Indexes as _;
 use slipring::{Key, Signal};
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -89,7 +90,9 @@ pub fn latency<W: Workload, P: Peer<W::Record>>(ticks: &Ticks, setting: Setting)
                     read_traces(store, recent, number as u64, over);
                 }
                 Background::Sleeper => {
-                    let key = first.key(1).expect("all records have a service");
+                    let key = <W::Record as Signal>::INDEXES.as_slice()[1]
+                        .key(first)
+                        .expect("all records have a service");
                     ready.wait();
                     sleep_inside(store, key, over);
                 }

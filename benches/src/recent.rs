@@ -1,6 +1,7 @@
 //! Remembers the keys that a producer pushed recently, so that readers can ask for records that
 //! exist.
 
+use slipring::Indexes as _;
 use slipring::{Key, Signal};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,7 +27,7 @@ pub struct Recent {
 impl Recent {
     /// Creates an empty list for records like this one.
     pub fn like<T: Signal>(record: &T) -> Self {
-        let upper = match record.key(0) {
+        let upper = match T::INDEXES.as_slice()[0].key(record) {
             Some(Key::Id(id)) => Some((id >> 64) as u64),
             Some(Key::Int(_)) => None,
             other => panic!(
@@ -43,7 +44,7 @@ impl Recent {
     /// Remembers a record's key. Only one thread may call this. It costs two plain stores.
     #[inline]
     pub fn note<T: Signal>(&self, record: &T) {
-        let lower = match record.key(0) {
+        let lower = match T::INDEXES.as_slice()[0].key(record) {
             Some(Key::Id(id)) => id as u64,
             Some(Key::Int(number)) => number,
             _ => return,
@@ -89,12 +90,13 @@ mod tests {
     fn keys_are_of_aged_records() {
         let spans: Vec<_> = FixedSpans::new(1).take(10_000).collect();
         let recent = Recent::like(&spans[0]);
+        let trace = shop::fixed::FixedSpan::INDEXES[0];
         spans.iter().for_each(|span| recent.note(span));
         let (young, old) = (spans.len() - AGED as usize, spans.len() - AGED as usize - KEPT / 2);
         for draw in Draws(1).take(1_000) {
             let key = recent.pick(draw);
-            assert!(spans[old..=young].iter().any(|span| span.key(0) == Some(key)));
-            assert_eq!(spans.iter().filter(|span| span.key(0) == Some(key)).count(), 8);
+            assert!(spans[old..=young].iter().any(|span| trace.key(span) == Some(key)));
+            assert_eq!(spans.iter().filter(|span| trace.key(span) == Some(key)).count(), 8);
         }
     }
 }

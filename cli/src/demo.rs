@@ -103,9 +103,9 @@ fn write(path: &Path, requests: usize) -> Fallible<End> {
         let points = if number % 50 == 0 { shop.metrics() } else { Vec::new() };
         let lists = [spans.len(), logs.len(), points.len()];
         let written = [
-            otlp::write(&spans, Encoding::Json),
-            otlp::write(&logs, Encoding::Json),
-            otlp::write(&points, Encoding::Json),
+            otlp::encode(&spans, Encoding::Json),
+            otlp::encode(&logs, Encoding::Json),
+            otlp::encode(&points, Encoding::Json),
         ];
         for ((count, records), text) in counts.iter_mut().zip(lists).zip(written) {
             if records > 0 {
@@ -188,7 +188,7 @@ fn read(telemetry: &Telemetry, over: &AtomicBool) -> Result<u64, QueryError> {
             telemetry.traces().query().key("trace", trace).collect()?;
             lookups += 1;
         }
-        telemetry.traces().distinct("service")?;
+        telemetry.traces().keys("service")?;
         lookups += 2;
     }
     Ok(lookups)

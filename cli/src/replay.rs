@@ -308,7 +308,7 @@ fn take(
 ) -> Rejected {
     let Some(rate) = pace.rate else {
         taken.fetch_add(request.len() as u64, Ordering::Relaxed);
-        return telemetry.take(std::mem::take(request));
+        return telemetry.ingest_request(std::mem::take(request));
     };
     let mut rejected = std::mem::take(&mut request.rejected);
     // Stores the records of a tenth of a second at a time.
@@ -319,7 +319,7 @@ fn take(
         some.logs = request.logs.drain(..portion.min(request.logs.len())).collect();
         some.points = request.points.drain(..portion.min(request.points.len())).collect();
         let records = some.len() as u64;
-        rejected.merge(&telemetry.take(some));
+        rejected.merge(&telemetry.ingest_request(some));
         let all = taken.fetch_add(records, Ordering::Relaxed) + records;
         pace.wait_for(all, stop);
     }

@@ -4,6 +4,7 @@ use crate::Fallible;
 use crate::memory::Resident;
 use crate::text::{counted, mebibytes, milliseconds, printable, rate, thousands};
 use serde::Serialize;
+use slipring::Indexes as _;
 use slipring::otlp::Rejected;
 use slipring::query::KeyCount;
 use slipring::span::StatusCode;
@@ -240,14 +241,14 @@ impl Report {
 }
 
 fn indexes<T: Signal>(store: &Store<T>) -> Fallible<Vec<Index>> {
-    let names = T::INDEXES;
-    let of = |&index: &&'static str| {
-        let mut top = store.keys(index)?;
+    let of = |index: &slipring::Index<T>| {
+        let index = index.name();
+        let mut top = store.key_counts(index)?;
         let distinct = top.len() as u64;
         top.truncate(TOP_KEYS);
         Ok(Index { signal: T::NAME, index, distinct, top })
     };
-    names.as_ref().iter().map(of).collect()
+    T::INDEXES.as_slice().iter().map(of).collect()
 }
 
 impl Replayed {

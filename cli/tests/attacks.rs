@@ -5,7 +5,7 @@
 mod support;
 
 use slipring::attribute::{Attributes, KeyValue};
-use slipring::otlp::{Encoding, write};
+use slipring::otlp::{Encoding, encode};
 use slipring::{LogRecord, Resource, Scope, Severity, Source, Value};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -111,7 +111,7 @@ fn server(connections: u64) -> Server {
 
 fn logs(count: usize, body: &str) -> Vec<u8> {
     let log = LogRecord::builder().body(body).severity(Severity::INFO).build();
-    write(&vec![log; count], Encoding::Protobuf)
+    encode(&vec![log; count], Encoding::Protobuf)
 }
 
 /// A client that sends a few records again and again, comes back if it is asked to, and counts what
@@ -491,7 +491,7 @@ fn records_that_each_bring_a_large_resource() {
         let log = LogRecord::builder()
             .source(&Source::new(&Resource::new(attributes), &Scope::default()))
             .build();
-        let one = write(&[log], Encoding::Protobuf);
+        let one = encode(&[log], Encoding::Protobuf);
         // Requests one after the other are one request: each resource is one of its own.
         let body = one.repeat(15);
         let is_flood = || acknowledged.load(Relaxed) > FLOOD;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use slipring::otlp::{Encoding, write};
+use slipring::otlp::{Encoding, encode};
 use slipring::{LogRecord, Severity};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ const PROTOBUF: [(&str, &str); 1] = [("content-type", "application/x-protobuf")]
 
 fn logs(count: usize, body: &str) -> Vec<u8> {
     let log = LogRecord::builder().body(body).severity(Severity::INFO).build();
-    write(&vec![log; count], Encoding::Protobuf)
+    encode(&vec![log; count], Encoding::Protobuf)
 }
 
 /// Waits until it answers again.
@@ -150,7 +150,7 @@ fn interrupted(arguments: &[&str]) -> bool {
 fn a_replay_ends_when_it_is_asked_to_and_keeps_its_pace() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (file, empty) = (folder.join("slow.jsonl"), folder.join("empty.jsonl"));
-    let line = write(&vec![LogRecord::default(); 200], Encoding::Json);
+    let line = encode(&vec![LogRecord::default(); 200], Encoding::Json);
     std::fs::write(&file, [&line[..], b"\n"].concat().repeat(300)).unwrap();
     std::fs::write(&empty, b"").unwrap();
     let (file, empty) = (file.to_str().unwrap(), empty.to_str().unwrap());

@@ -4,7 +4,7 @@ mod support;
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
-use slipring::otlp::{Encoding, Request, write};
+use slipring::otlp::{Encoding, Request, encode};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -109,9 +109,9 @@ fn what_a_demo_writes_is_replayed_in_every_form() {
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let request = Request::read_json(line).unwrap();
         let message = [
-            write(&request.spans, Encoding::Protobuf),
-            write(&request.logs, Encoding::Protobuf),
-            write(&request.points, Encoding::Protobuf),
+            encode(&request.spans, Encoding::Protobuf),
+            encode(&request.logs, Encoding::Protobuf),
+            encode(&request.points, Encoding::Protobuf),
         ]
         .concat();
         four.extend((message.len() as u32).to_be_bytes());

@@ -6,7 +6,7 @@ mod support;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
-use slipring::otlp::{Encoding, write};
+use slipring::otlp::{Encoding, encode};
 use slipring::{LogRecord, Span};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,7 +40,7 @@ fn raw(address: SocketAddr, request: &[u8]) -> Answer {
 #[test]
 fn the_port_of_grpc_answers_http_with_415_and_names_the_other() {
     let server = Server::start(&[]);
-    let body = write([&span()], Encoding::Protobuf);
+    let body = encode([&span()], Encoding::Protobuf);
     let cases = [
         ("POST", "/v1/traces", PROTOBUF),
         ("POST", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", PROTOBUF),
@@ -76,7 +76,7 @@ fn the_port_of_grpc_answers_http_with_415_and_names_the_other() {
 #[test]
 fn each_packing_that_clients_use_is_read() {
     let server = Server::start(&["--max-body", "100k"]);
-    let body = write([&span()], Encoding::Protobuf);
+    let body = encode([&span()], Encoding::Protobuf);
     let gzip = |bytes: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).unwrap();
@@ -109,7 +109,7 @@ fn each_packing_that_clients_use_is_read() {
 #[test]
 fn sloppy_paths_are_taken() {
     let server = Server::start(&[]);
-    let body = write([&span()], Encoding::Protobuf);
+    let body = encode([&span()], Encoding::Protobuf);
     let paths = ["/v1/traces/", "//v1/traces", "/v1/traces/v1/traces", "/v1/logs/v1/traces"];
     for path in paths {
         assert_eq!(server.post(path, PROTOBUF, &body).status, 200, "{path}");
@@ -121,8 +121,8 @@ fn sloppy_paths_are_taken() {
 #[test]
 fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
     let server = Server::start(&[]);
-    let spans = String::from_utf8(write([&span(), &span()], Encoding::Json)).unwrap();
-    let logs = String::from_utf8(write([&LogRecord::default()], Encoding::Json)).unwrap();
+    let spans = String::from_utf8(encode([&span(), &span()], Encoding::Json)).unwrap();
+    let logs = String::from_utf8(encode([&LogRecord::default()], Encoding::Json)).unwrap();
     let snake = spans.replace("resourceSpans", "resource_spans");
     let snake_inside = spans.replace("scopeSpans", "scope_spans");
     let snake_logs = logs.replace("logRecords", "log_records");
@@ -146,7 +146,7 @@ fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
         assert!(partial["errorMessage"].as_str().unwrap().contains(words), "{path}: {answer}");
         all += records;
     }
-    let protobuf = server.post("/v1/logs", PROTOBUF, &write([&span()], Encoding::Protobuf));
+    let protobuf = server.post("/v1/logs", PROTOBUF, &encode([&span()], Encoding::Protobuf));
     assert!(!protobuf.body.is_empty(), "a partial success");
     assert_eq!(figure(&server, "slipring_requests_rejected_records_total"), all + 1);
     let (_, log) = server.stop();
@@ -200,7 +200,7 @@ fn pages_may_ask_if_they_are_let_and_foreign_names_are_refused_else() {
 fn questions_are_asked_in_bodies_too() {
     let server = Server::start(&[]);
     let span = |code: i64| span().to_builder().attribute("http.status_code", code).build();
-    let body = write([&span(200), &span(404), &span(503)], Encoding::Protobuf);
+    let body = encode([&span(200), &span(404), &span(503)], Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     for (query, count) in [
         ("attribute=http.status_code.ge.500", 1),

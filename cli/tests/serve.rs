@@ -5,7 +5,7 @@ mod support;
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::span::StatusCode;
 use slipring::{LogRecord, Resource, Scope, Severity, Source, Span, TraceId};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,7 +39,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn log(body: &str, severity: Severity) -> Vec<u8> {
-    write([&LogRecord::builder().body(body).severity(severity).build()], Encoding::Protobuf)
+    encode([&LogRecord::builder().body(body).severity(severity).build()], Encoding::Protobuf)
 }
 
 /// Until one request is.
@@ -58,7 +58,7 @@ fn what_goes_in_is_found_and_comes_out_equal() {
     for (number, span) in spans.chunks(25).enumerate() {
         let (encoding, kind) =
             if number % 2 == 0 { (Encoding::Protobuf, PROTOBUF) } else { (Encoding::Json, JSON) };
-        let body = write(span, encoding);
+        let body = encode(span, encoding);
         let answer = if number < 2 {
             server.post("/v1/traces", kind, &body)
         } else {
@@ -111,7 +111,7 @@ fn traces_beyond_the_limit_are_said_to_be_there() {
     let server = Server::start(&[]);
     let traces = (1..=3)
         .map(|number| spans(1).remove(0).to_builder().trace_id(TraceId::from(number)).build());
-    let body = write(&traces.collect::<Vec<_>>(), Encoding::Protobuf);
+    let body = encode(&traces.collect::<Vec<_>>(), Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     for (limit, shown, more) in [(2, 2, true), (3, 3, false)] {
         let answer = server.ask(&format!("/api/traces?limit={limit}"));
@@ -127,7 +127,7 @@ fn traces_beyond_the_limit_are_said_to_be_there() {
 fn pages_follow_each_other() {
     let server = Server::start(&[]);
     assert_eq!(
-        server.post("/v1/traces", PROTOBUF, &write(&spans(100), Encoding::Protobuf)).status,
+        server.post("/v1/traces", PROTOBUF, &encode(&spans(100), Encoding::Protobuf)).status,
         200
     );
     let (mut found, mut path) = (Vec::new(), "/api/spans?limit=30&order=earliest".to_owned());
@@ -149,7 +149,7 @@ fn pages_follow_each_other() {
 #[test]
 fn bad_requests_are_answered_as_they_should_be() {
     let server = Server::start(&["--max-body", "100000", "--timeout", "1"]);
-    let good = write(&spans(4), Encoding::Protobuf);
+    let good = encode(&spans(4), Encoding::Protobuf);
     let json = [("content-type", JSON)];
     let protobuf = [("content-type", PROTOBUF)];
     let gzip = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
@@ -436,7 +436,7 @@ fn an_overload_is_answered_by_come_back_later() {
 #[test]
 fn a_request_under_way_is_finished_before_it_stops() {
     let server = Server::start(&[]);
-    let body = write(&spans(8), Encoding::Protobuf);
+    let body = encode(&spans(8), Encoding::Protobuf);
     let mut slow = server.connect();
     slow.write_all(&request(
         "POST",

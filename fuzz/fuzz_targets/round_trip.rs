@@ -52,7 +52,7 @@ fuzz_target!(|input: &[u8]| {
             .expect("it can be")
     }
     let telemetry = Telemetry::new(store(capacity), store(capacity), store(capacity));
-    let rejected = telemetry.take_from(kind, encoding, body).expect("it was read before");
+    let rejected = telemetry.ingest(kind, encoding, body.to_vec()).expect("it was read before");
     assert_eq!(rejected.records(), request.rejected.records());
     out(Kind::Traces, telemetry.traces(), &request.spans, |read| read.spans);
     out(Kind::Logs, telemetry.logs(), &request.logs, |read| read.logs);

@@ -7,7 +7,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use slipring::store::Evictions;
-use slipring::{Key, OnFull, Position, Signal, Store};
+use slipring::{Index, Key, OnFull, Position, Signal, Store};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -85,13 +85,11 @@ impl Drop for Record {
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 2];
-    const INDEXES: Self::Indexes = ["key", "half"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        (self.key != 0)
-            .then(|| Key::Int(u64::from(if index == 0 { self.key } else { self.key / 2 })))
-    }
+    type Indexes = [Index<Self>; 2];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |record| (record.key != 0).then(|| Key::Int(record.key.into()))),
+        Index::new("half", |record| (record.key != 0).then(|| Key::Int((record.key / 2).into()))),
+    ];
 
     fn timestamp(&self) -> u64 {
         *self.number
@@ -176,7 +174,7 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
                 news.iter().for_each(|record| assert!(*record.number < u64::MAX));
             }
             Call::Bookmark => bookmarks.push(store.bookmark()),
-            Call::Keys => assert!(store.keys("key").expect("there is such an index").len() <= 4),
+            Call::Keys => assert!(store.key_counts("key").expect("there is such an index").len() <= 4),
             Call::Clear => store.clear(),
             Call::Flush => _ = store.flush_timeout(Duration::from_millis(20)),
             Call::Step => _ = store.step(),

@@ -1,7 +1,7 @@
 //! What the targets that read OTLP have in common: a seed's first byte says of which kind a request
 //! is, the rest is the request.
 
-use slipring::otlp::{Encoding, Exported, Kind, Request, write};
+use slipring::otlp::{Encoding, Exported, Kind, Request, encode};
 
 pub const KINDS: [Kind; 3] = [Kind::Traces, Kind::Logs, Kind::Metrics];
 
@@ -27,7 +27,7 @@ pub fn read_and_write(encoding: Encoding, input: &[u8]) {
 
 fn back<T: Exported>(kind: Kind, records: &[T], of: impl Fn(Request) -> Vec<T>) -> [Vec<T>; 2] {
     [Encoding::Protobuf, Encoding::Json].map(|encoding| {
-        let read = Request::read(kind, encoding, &write(records, encoding))
+        let read = Request::read(kind, encoding, &encode(records, encoding))
             .expect("what we write is a request");
         assert!(read.rejected.is_empty(), "{}", read.rejected);
         of(read)

@@ -4,7 +4,7 @@
 //! Small requests, because a fuzzer changes one byte after the other: of each file some lines, and
 //! of each line the first records.
 
-use slipring::otlp::{Encoding, Exported, Request, write};
+use slipring::otlp::{Encoding, Exported, Request, encode};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ fn plant<T: Exported>(
     number: usize,
 ) -> std::io::Result<usize> {
     let records = &records[..records.len().min(RECORDS)];
-    let (protobuf, json) = (write(records, Encoding::Protobuf), write(records, Encoding::Json));
+    let (protobuf, json) = (encode(records, Encoding::Protobuf), encode(records, Encoding::Json));
     if records.is_empty() || json.len() > LARGEST {
         return Ok(0);
     }

@@ -8,7 +8,7 @@
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
-use slipring::{Key, Signal, Store, StoreBuilder};
+use slipring::{Index, Key, Signal, Store, StoreBuilder};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,12 +35,10 @@ impl Record {
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        (self.key != 0).then_some(Key::Int(self.key))
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |record| (record.key != 0).then_some(Key::Int(record.key))),
+    ];
 
     fn timestamp(&self) -> u64 {
         0

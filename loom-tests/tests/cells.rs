@@ -2,7 +2,7 @@
 //! reader looks for it.
 
 use loom::thread;
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use slipring_loom_tests::{Record, assert_caught, assert_caught_at, explore, small};
 
 fn model(key: u64, second: u64, third: u64, bits: u32) {
@@ -86,12 +86,11 @@ struct Both {
 
 impl Signal for Both {
     const NAME: &'static str = "both";
-    type Indexes = [&'static str; 2];
-    const INDEXES: Self::Indexes = ["one", "other"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        Some(Key::Int(if index == 0 { self.one } else { self.other }))
-    }
+    type Indexes = [Index<Self>; 2];
+    const INDEXES: Self::Indexes = [
+        Index::new("one", |both| Some(Key::Int(both.one))),
+        Index::new("other", |both| Some(Key::Int(both.other))),
+    ];
 
     fn timestamp(&self) -> u64 {
         0

@@ -3,7 +3,7 @@
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use slipring_loom_tests::{assert_caught, explore, push_a_third_record, small};
 use std::sync::Arc;
 
@@ -16,19 +16,23 @@ struct Signalling {
     began: Option<Arc<AtomicBool>>,
 }
 
-impl Signal for Signalling {
-    const NAME: &'static str = "signalling";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
+impl Signalling {
+    fn key(&self) -> Key<'_> {
         if self.armed.as_ref().is_some_and(|armed| armed.load(Ordering::Relaxed))
             && let Some(began) = &self.began
         {
             began.store(true, Ordering::Release);
         }
-        Some(Key::Int(self.key))
+        Key::Int(self.key)
     }
+}
+
+impl Signal for Signalling {
+    const NAME: &'static str = "signalling";
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |record| Some(record.key())),
+    ];
 
     fn timestamp(&self) -> u64 {
         0

@@ -2,7 +2,7 @@
 //! afterwards, every record is dropped once, and the indexer's thread ends.
 
 use loom::thread;
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use slipring_loom_tests::{assert_caught, explore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,12 +19,10 @@ impl Drop for Dropped {
 
 impl Signal for Dropped {
     const NAME: &'static str = "dropped";
-    type Indexes = [&'static str; 1];
-    const INDEXES: Self::Indexes = ["key"];
-
-    fn key(&self, _: usize) -> Option<Key<'_>> {
-        Some(Key::Int(1))
-    }
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |_| Some(Key::Int(1))),
+    ];
 
     fn timestamp(&self) -> u64 {
         0

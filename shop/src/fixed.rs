@@ -13,7 +13,7 @@
 //! assert!(size_of_val(&span) == 480 && span.is_whole());
 //! ```
 
-use slipring::{Key, Signal};
+use slipring::{Index, Key, Signal};
 
 use crate::START;
 use crate::ids::Ids;
@@ -64,19 +64,12 @@ macro_rules! fixed {
 
         impl Signal for $record {
             const NAME: &'static str = $name;
-            type Indexes = [&'static str; 3];
-            const INDEXES: Self::Indexes = [$index0, $index1, $index2];
-
-            #[inline]
-            fn key(&self, index: usize) -> Option<Key<'_>> {
-                let $this = self;
-                match index {
-                    0 => Some($key0),
-                    1 => Some($key1),
-                    2 => Some($key2),
-                    _ => None,
-                }
-            }
+            type Indexes = [Index<Self>; 3];
+            const INDEXES: Self::Indexes = [
+                Index::new($index0, |$this| Some($key0)),
+                Index::new($index1, |$this| Some($key1)),
+                Index::new($index2, |$this| Some($key2)),
+            ];
 
             fn timestamp(&self) -> u64 {
                 self.time
@@ -391,16 +384,21 @@ mod tests {
     fn keys_are_below_their_bounds_and_torn_records_are_detected() {
         let scrape = usize::from(METRIC_NAMES) * usize::from(SERVICES);
         let points: Vec<_> = FixedMetrics::new(3).take(scrape).collect();
-        let names: std::collections::HashSet<_> = points.iter().map(|point| point.key(0)).collect();
+        let names: std::collections::HashSet<_> =
+            points.iter().map(|point| FixedMetric::INDEXES[0].key(point)).collect();
         assert_eq!(names.len(), usize::from(METRIC_NAMES));
-        assert_eq!(points[scrape - 1].key(1), Some(Key::Int(u64::from(SERVICES) - 1)));
+        assert_eq!(
+            FixedMetric::INDEXES[1].key(&points[scrape - 1]),
+            Some(Key::Int(u64::from(SERVICES) - 1))
+        );
         let torn = FixedMetric { name: 1, ..points[0] };
         assert!(points[0].is_whole() && !torn.is_whole());
+        let trace = FixedSpan::INDEXES[0];
         assert!(
             FixedSpans::new(4)
                 .zip(FixedSpans::new(5))
                 .take(1_000)
-                .all(|(a, b)| a.key(0) != b.key(0))
+                .all(|(a, b)| trace.key(&a) != trace.key(&b))
         );
     }
 }

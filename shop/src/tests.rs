@@ -179,7 +179,7 @@ fn a_scrape_has_every_type_and_cumulative_points_grow() {
     assert_eq!(types.len(), 5);
     assert!(first.iter().any(|point| !point.exemplars().is_empty()));
     for (before, after) in first.iter().zip(&second) {
-        assert!(before.source().same(after.source()));
+        assert!(before.source().ptr_eq(after.source()));
         assert!(
             before.attributes() == after.attributes()
                 && after.time_unix_nanos() - before.time_unix_nanos() == SCRAPE_INTERVAL

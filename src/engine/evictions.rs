@@ -4,6 +4,7 @@ use crate::Position;
 use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy;
 use crate::error::WaitError;
+use crate::sync::EventCount;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{
@@ -59,34 +60,67 @@ impl<T> Sinks<T> {
     pub(crate) fn bytes(&self) -> usize {
         // Each entry of the channel's buffer holds one word beside the record.
         let each = size_of::<Evicted<T>>() + size_of::<usize>();
-        self.stream.as_ref().map_or(0, |sender| sender.buffer * each)
+        self.stream.as_ref().map_or(0, |sender| sender.buffer() * each)
     }
 }
 
-/// The engine's end of a stream of evicted records.
-pub(crate) struct StreamSender<T> {
+/// The engine's end of a stream of evicted records. The stream ends, and its subscriber is woken,
+/// when the last clone is dropped.
+pub(crate) struct StreamSender<T>(Arc<Sending<T>>);
+
+struct Sending<T> {
     buffer: usize,
-    sender: SyncSender<Evicted<T>>,
-    counts: Arc<StreamCounts>,
+    /// `None` only while this value is dropped.
+    sender: Option<SyncSender<Evicted<T>>>,
+    shared: Arc<StreamShared>,
 }
 
 impl<T> Clone for StreamSender<T> {
     fn clone(&self) -> Self {
-        Self { buffer: self.buffer, sender: self.sender.clone(), counts: Arc::clone(&self.counts) }
+        Self(Arc::clone(&self.0))
     }
 }
 
-#[derive(Debug, Default)]
-struct StreamCounts {
+/// What both ends of a stream share.
+#[derive(Debug)]
+struct StreamShared {
     missed: AtomicU64,
     /// 1 once the subscriber has dropped its end.
     abandoned: AtomicU64,
+    /// Notified when a record was sent, and when the stream has ended. Tasks wait on it. It belongs
+    /// to the store, which counts the panics of wakers.
+    sent: Arc<EventCount>,
+}
+
+impl StreamShared {
+    /// Wakes the task that waits for the stream.
+    fn wake(&self) {
+        // Threads wait on the channel itself.
+        if cfg!(feature = "async") {
+            // Wakers always run inside the re-entrancy guard: they may push, but they may not wait.
+            let _inside = reentrancy::enter();
+            self.sent.notify();
+        }
+    }
+}
+
+impl<T> Drop for Sending<T> {
+    fn drop(&mut self) {
+        // The channel ends first, so that the task that is woken sees its end.
+        drop(self.sender.take());
+        self.shared.wake();
+    }
 }
 
 impl<T> StreamSender<T> {
+    /// Returns how many records the stream buffers.
+    fn buffer(&self) -> usize {
+        self.0.buffer
+    }
+
     /// Returns whether the subscriber has dropped its end.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.counts.abandoned.load(Ordering::Relaxed) != 0
+        self.0.shared.abandoned.load(Ordering::Relaxed) != 0
     }
 
     /// Counts one record that the subscriber does not receive.
@@ -96,14 +130,18 @@ impl<T> StreamSender<T> {
 
     /// Counts records that the subscriber does not receive.
     pub(crate) fn count_missed(&self, records: u64) {
-        self.counts.missed.fetch_add(records, Ordering::Relaxed);
+        self.0.shared.missed.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Sends the record to the subscriber. Returns it if the buffer is full, which counts as
     /// missed, or if the subscriber is gone.
     pub(crate) fn send(&self, position: Position, record: T, reason: EvictReason) -> Option<T> {
-        match self.sender.try_send(Evicted { position, record, reason }) {
-            Ok(()) => None,
+        let Some(sender) = &self.0.sender else { return Some(record) };
+        match sender.try_send(Evicted { position, record, reason }) {
+            Ok(()) => {
+                self.0.shared.wake();
+                None
+            }
             Err(TrySendError::Full(evicted)) => {
                 self.miss();
                 Some(evicted.record)
@@ -129,18 +167,50 @@ pub struct Evicted<T> {
 ///
 /// The stream ends when the store is shut down. After the stream is dropped, the store drops
 /// evicted records itself again.
+///
+/// A thread receives with [`recv`](Evictions::recv) or in a `for` loop. With the feature `async`, a
+/// task receives from it as from any [`Stream`](futures_core::Stream).
+///
+/// ```
+/// use slipring::{LogRecord, Store};
+///
+/// let logs: Store<LogRecord> = Store::builder().capacity(2).build()?;
+/// let evictions = logs.evictions(100)?;
+/// for body in ["a", "b", "c"] {
+///     logs.push(LogRecord::builder().body(body).build())?;
+/// }
+/// logs.shutdown()?;
+/// for evicted in &evictions {
+///     println!("{} has left: {}", evicted.position, evicted.reason);
+/// }
+/// assert_eq!(evictions.missed(), 2); // the two that were in the store when it ended
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Evictions<T> {
     receiver: Receiver<Evicted<T>>,
-    counts: Arc<StreamCounts>,
+    shared: Arc<StreamShared>,
+    #[cfg(feature = "async")]
+    ticket: crate::sync::Ticket,
 }
 
-/// Creates a stream that buffers `buffer` records. Returns the engine's end and the subscriber's
-/// end.
-pub(crate) fn stream<T>(buffer: usize) -> (StreamSender<T>, Evictions<T>) {
+/// Creates a stream that buffers `buffer` records, whose tasks wait on `sent`. Returns the engine's
+/// end and the subscriber's end.
+pub(crate) fn stream<T>(buffer: usize, sent: &Arc<EventCount>) -> (StreamSender<T>, Evictions<T>) {
     let (sender, receiver) = sync_channel(buffer);
-    let counts = Arc::new(StreamCounts::default());
-    (StreamSender { buffer, sender, counts: Arc::clone(&counts) }, Evictions { receiver, counts })
+    let shared = Arc::new(StreamShared {
+        missed: AtomicU64::new(0),
+        abandoned: AtomicU64::new(0),
+        sent: Arc::clone(sent),
+    });
+    let sending = Sending { buffer, sender: Some(sender), shared: Arc::clone(&shared) };
+    let evictions = Evictions {
+        receiver,
+        shared,
+        #[cfg(feature = "async")]
+        ticket: Default::default(),
+    };
+    (StreamSender(Arc::new(sending)), evictions)
 }
 
 impl<T> Evictions<T> {
@@ -193,22 +263,107 @@ impl<T> Evictions<T> {
     /// record when the store shut down, or if the record was still in the store then.
     /// [`Store::drain`](crate::Store::drain) hands those records out instead.
     pub fn missed(&self) -> u64 {
-        self.counts.missed.load(Ordering::Relaxed)
+        self.shared.missed.load(Ordering::Relaxed)
     }
 }
 
-impl<T> Iterator for Evictions<T> {
+/// Iterates over [`Evictions`] by reference: receives each record with [`Evictions::recv`].
+///
+/// Inside a hook or a visit it returns what is in the buffer, and then `None` although more may
+/// come. Outside, iteration can go on after that.
+#[derive(Debug)]
+pub struct EvictionsIter<'a, T>(&'a Evictions<T>);
+
+/// Iterates over [`Evictions`] by value, as [`EvictionsIter`] does.
+#[derive(Debug)]
+pub struct EvictionsIntoIter<T>(Evictions<T>);
+
+impl<T> Iterator for EvictionsIter<'_, T> {
     type Item = Evicted<T>;
 
-    /// Like [`Evictions::recv`]. Inside a hook or a visit it returns what is in the buffer, and
-    /// then `None` although more may come. Outside, iteration can go on after that.
     fn next(&mut self) -> Option<Evicted<T>> {
-        self.recv().ok().flatten()
+        self.0.recv().ok().flatten()
+    }
+}
+
+impl<T> Iterator for EvictionsIntoIter<T> {
+    type Item = Evicted<T>;
+
+    fn next(&mut self) -> Option<Evicted<T>> {
+        self.0.recv().ok().flatten()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Evictions<T> {
+    type Item = Evicted<T>;
+    type IntoIter = EvictionsIter<'a, T>;
+
+    fn into_iter(self) -> EvictionsIter<'a, T> {
+        EvictionsIter(self)
+    }
+}
+
+impl<T> IntoIterator for Evictions<T> {
+    type Item = Evicted<T>;
+    type IntoIter = EvictionsIntoIter<T>;
+
+    fn into_iter(self) -> EvictionsIntoIter<T> {
+        EvictionsIntoIter(self)
+    }
+}
+
+/// A stream of what is evicted. It ends once the store is shut down and the buffer is empty.
+/// Polling never blocks, also inside a hook or a visit.
+///
+/// The waker is woken by the thread that evicts. It runs under the same rules as a hook: it may
+/// push, but not wait, and its panics are caught and counted. Polling panics if the waker panics
+/// when it is cloned, because the task could not be woken.
+///
+/// ```
+/// use futures::StreamExt;
+/// use slipring::{LogRecord, Store};
+///
+/// let logs: Store<LogRecord> = Store::builder().capacity(2).build()?;
+/// let mut evictions = logs.evictions(100)?;
+/// for severity in 1..=3 {
+///     logs.push(LogRecord::builder().severity(slipring::Severity(severity)).build())?;
+/// }
+/// futures::executor::block_on(async {
+///     let first = evictions.next().await.expect("the store is open");
+///     assert_eq!(first.record.severity().0, 1);
+///     logs.shutdown().unwrap();
+///     assert!(evictions.next().await.is_none());
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "async")]
+impl<T> futures_core::Stream for Evictions<T> {
+    type Item = Evicted<T>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Evicted<T>>> {
+        let Self { receiver, shared, ticket } = &mut *self;
+        let look = || match receiver.try_recv() {
+            Ok(evicted) => Some(Some(evicted)),
+            Err(TryRecvError::Disconnected) => Some(None),
+            Err(TryRecvError::Empty) => None,
+        };
+        if let Some(found) = look() {
+            shared.sent.leave(ticket);
+            return std::task::Poll::Ready(found);
+        }
+        // `poll` registers the waker once and then looks once more. If a record comes later, the
+        // waker is woken.
+        shared.sent.poll(ticket, context, look)
     }
 }
 
 impl<T> Drop for Evictions<T> {
     fn drop(&mut self) {
-        self.counts.abandoned.store(1, Ordering::Relaxed);
+        self.shared.abandoned.store(1, Ordering::Relaxed);
+        #[cfg(feature = "async")]
+        self.shared.sent.leave(&mut self.ticket);
     }
 }

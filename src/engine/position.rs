@@ -6,7 +6,11 @@ use std::fmt;
 /// returns an error, never another record.
 ///
 /// A position takes 16 bytes. It is meaningful only in the store that returned it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Positions have no order. Within a shard, [`sequence`](Position::sequence) is the order of
+/// arrival. Between shards there is no such number: a query's [order](crate::Order) knows when a
+/// record arrived, its position does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Position {
     shard: u32,

@@ -10,7 +10,7 @@ use crate::engine::shard::{Admission, MeteredBytes, NoBudget, Shard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::WAIT_AT_MOST;
 use crate::error::Rejection;
-use crate::signal::{Key, Signal};
+use crate::signal::{Indexes as _, Key, Signal};
 use crate::sync::Ordering;
 use std::time::Instant;
 
@@ -67,8 +67,9 @@ impl<T: Signal> Engine<T> {
             }
             record.charge(&self.ledger);
             let prints: &mut [u64] = AsMut::as_mut(&mut meta.prints);
-            for (index, print) in prints.iter_mut().enumerate() {
-                *print = record.key(index).map_or(NO_KEY, |key| print_of(index, key));
+            let indexes = T::INDEXES;
+            for (number, (index, print)) in indexes.as_slice().iter().zip(prints).enumerate() {
+                *print = index.key(record).map_or(NO_KEY, |key| print_of(number, key));
             }
             meta.time = record.timestamp();
             let heap = record.heap_bytes() as u64;

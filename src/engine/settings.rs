@@ -2,7 +2,7 @@
 
 use crate::engine::tuning::{MAX_RUN, MOST_SHARDS, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER};
 use crate::error::BuildError;
-use crate::signal::Signal;
+use crate::signal::{Signal, index_names};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,8 +88,7 @@ impl<T: Signal> Settings<T> {
         if self.max_age.is_some_and(|age| age.is_zero()) {
             return Err(BuildError::NoAge);
         }
-        let (signal, names) = (T::NAME, T::INDEXES);
-        let names: &[&'static str] = names.as_ref();
+        let (signal, names) = (T::NAME, index_names::<T>());
         if let Some(&name) = names
             .iter()
             .enumerate()

@@ -16,6 +16,7 @@ use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
+use std::sync::Arc;
 
 /// The shared state of one store.
 pub(crate) struct Engine<T: Signal> {
@@ -37,6 +38,8 @@ pub(crate) struct Engine<T: Signal> {
     pub(crate) room: EventCount,
     /// Notified when records have been indexed, and when the store ends. Followers wait on it.
     pub(crate) arrivals: EventCount,
+    /// Notified when a stream has received an evicted record. Its tasks wait on it.
+    pub(crate) streamed: Arc<EventCount>,
     pub(crate) ledger: Ledger,
     pub(crate) counts: Counts,
     /// 1 from when a claim has released bytes to a budget that had none left, until the producers
@@ -118,6 +121,7 @@ impl<T: Signal> Engine<T> {
             running_hooks: Count::default(),
             room: EventCount::new(),
             arrivals: EventCount::new(),
+            streamed: Arc::new(EventCount::new()),
             ledger: Ledger::default(),
             counts: Counts::default(),
             freed: AtomicU32::new(0),
@@ -144,7 +148,8 @@ impl<T: Signal> Engine<T> {
 
     /// Returns how many panics of user code, wakers included, were caught.
     pub(crate) fn caught_panics(&self) -> u64 {
-        self.counts.panics.get() + self.room.caught_panics() + self.arrivals.caught_panics()
+        let wakers = [&self.room, &self.arrivals, &*self.streamed];
+        self.counts.panics.get() + wakers.map(EventCount::caught_panics).iter().sum::<u64>()
     }
 
     /// Returns the most bytes that a record of any class may take.

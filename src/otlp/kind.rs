@@ -15,6 +15,7 @@ pub enum Encoding {
 
 /// The kind of records in a request. Requests in JSON name their kind; requests in protobuf do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// Spans.
     Traces,

@@ -48,4 +48,4 @@ pub use opentelemetry_proto::tonic as proto;
 pub(crate) use read::{read, read_json};
 pub use rejected::Rejected;
 pub use request::Request;
-pub use requests::{Exported, write};
+pub use requests::{Exported, encode};

@@ -13,8 +13,8 @@ impl Request {
     ///
     /// Unknown fields are skipped. In JSON, records of another kind are rejected and counted, and
     /// so are records in lists with names that the protocol does not use, such as `resource_spans`.
-    /// A short request can hold many records: [`Telemetry::take_from`](crate::Telemetry::take_from)
-    /// takes them as they are read.
+    /// A short request can hold many records: [`Telemetry::ingest`](crate::Telemetry::ingest)
+    /// stores them as they are read.
     ///
     /// [`OtlpError`] if the request cannot be parsed.
     pub fn read(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Self, OtlpError> {

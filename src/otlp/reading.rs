@@ -192,7 +192,7 @@ fn note<T: Record>(
         window.notes.reserve((body.len() / 128).min(DELIVERED));
         window.sources.reserve((body.len() / 1_024).clamp(1, 64));
     }
-    if !window.sources.last().is_some_and(|last| last.same(source)) {
+    if !window.sources.last().is_some_and(|last| last.ptr_eq(source)) {
         window.sources.push(source.clone());
     }
     let (start, in_request) = match record {

@@ -44,12 +44,12 @@ impl<T: Exported> Answer<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_otlp(&self, encoding: Encoding) -> Vec<u8> {
-        write(&self.records, encoding)
+        encode(&self.records, encoding)
     }
 }
 
 /// Encodes records as an OTLP export request: see [`Answer::to_otlp`].
-pub fn write<'a, T: Exported>(
+pub fn encode<'a, T: Exported>(
     records: impl IntoIterator<Item = &'a T>,
     encoding: Encoding,
 ) -> Vec<u8> {

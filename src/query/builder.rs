@@ -1,15 +1,15 @@
 //! The query builder that users call.
 
 use super::execute::{Each, Execution, Visitor};
-use super::filter::{Attributed, Level};
 use super::matching::Match;
-use super::plan::{KeyPredicate, Plan, inclusive};
+use super::nanos::{IntoUnixNanos, inclusive};
+use super::plan::{KeyPredicate, Plan};
 use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
 use crate::error::QueryError;
-use crate::signal::{Key, KeyBuf, LogRecord, Severity, Signal, Span, StatusCode, index_named};
+use crate::signal::{Key, KeyBuf, Signal, index_at, index_named, key_of};
 use std::ops::{Range, RangeBounds};
 
 /// A query over a store: conditions that a record must all meet, an order, and a limit.
@@ -26,13 +26,14 @@ use std::ops::{Range, RangeBounds};
 /// use slipring::{Match, Order, Span, Store};
 /// use slipring::query::Level;
 /// use slipring::span::StatusCode;
+/// use std::time::Duration;
 ///
 /// let traces: Store<Span> = Store::builder().build()?;
 /// let slow_failures = traces
 ///     .query()
 ///     .any_of("service", ["cart", "checkout"])
 ///     .status(StatusCode::Error)
-///     .duration(250_000_000..)
+///     .duration(Duration::from_millis(250)..)
 ///     .attribute("http.route", Match::starts_with("/api/"))
 ///     .order(Order::Latest)
 ///     .limit(20)
@@ -101,7 +102,7 @@ impl<'a, T: Signal> Query<'a, T> {
         all && self.limit == usize::MAX && self.bounds.is_none() && self.after.is_none()
     }
 
-    fn fail(mut self, error: QueryError) -> Self {
+    pub(super) fn fail(mut self, error: QueryError) -> Self {
         self.invalid.get_or_insert(error);
         self
     }
@@ -110,6 +111,20 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Keeps records with exactly this key in the named index. Numbers are `u64`: `.key("worker",
     /// 2_u64)`. A key of a kind that the index never holds is an [error](QueryError::WrongKey).
+    ///
+    /// ```
+    /// use slipring::error::QueryError;
+    /// use slipring::{LogRecord, Severity, Store, TraceId};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::builder().trace_id(TraceId::from(7)).severity(Severity::WARN).build())?;
+    ///
+    /// let of_trace = logs.query().key("trace", TraceId::from(7));
+    /// assert_eq!(of_trace.key("severity", Severity::WARN).count()?, 1);
+    /// let wrong = logs.query().key("trace", "seven").count();
+    /// assert!(matches!(wrong, Err(QueryError::WrongKey { index: "trace", .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn key<'k>(self, index: &str, key: impl Into<Key<'k>>) -> Self {
         self.any_of(index, [key])
@@ -128,7 +143,7 @@ impl<'a, T: Signal> Query<'a, T> {
                 let mut wanted = KeyPredicate::new(index);
                 for key in keys {
                     let key = key.into();
-                    if let Some(expected) = T::wrong_key(index, key) {
+                    if let Some(expected) = index_at::<T>(index).wrong_key(key) {
                         return self.fail(wrong_key::<T>(index, key, expected));
                     }
                     wanted.add(self.engine.fingerprints.of(key), key);
@@ -155,7 +170,7 @@ impl<'a, T: Signal> Query<'a, T> {
         let mut unwanted: Vec<KeyBuf> = Vec::new();
         for key in keys {
             let key = key.into();
-            if let Some(expected) = T::wrong_key(index, key) {
+            if let Some(expected) = index_at::<T>(index).wrong_key(key) {
                 return self.fail(wrong_key::<T>(index, key, expected));
             }
             unwanted.push(key.to_owned());
@@ -163,7 +178,7 @@ impl<'a, T: Signal> Query<'a, T> {
         unwanted.sort_unstable();
         let is_unwanted =
             move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
-        self.filter(move |record| !record.key(index).is_some_and(&is_unwanted))
+        self.filter(move |record| !key_of(record, index).is_some_and(&is_unwanted))
     }
 
     /// Keeps records whose key in the named index matches, for example by a pattern. The index does
@@ -179,14 +194,28 @@ impl<'a, T: Signal> Query<'a, T> {
     /// ```
     pub fn key_matches(self, index: &str, value: Match) -> Self {
         match index_named::<T>(index).and_then(|index| Ok((index, value.compile()?))) {
-            Ok((index, test)) => self.filter(move |record| test.accepts_key(record.key(index))),
+            Ok((index, test)) => self.filter(move |record| test.accepts_key(key_of(record, index))),
             Err(error) => self.fail(error),
         }
     }
 
-    /// Keeps records whose timestamp lies in this range, in nanoseconds since the Unix epoch.
-    pub fn between(mut self, times: impl RangeBounds<u64>) -> Self {
-        match inclusive("time", &times) {
+    /// Keeps records whose timestamp lies in this range: of [`SystemTime`](std::time::SystemTime)s,
+    /// or of nanoseconds since the Unix epoch.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::builder().time_unix_nanos(1_700_000_000_000_000_000).build())?;
+    ///
+    /// let hour_ago = SystemTime::now() - Duration::from_secs(3_600);
+    /// assert_eq!(logs.query().between(hour_ago..).count()?, 0);
+    /// assert_eq!(logs.query().between(1_700_000_000_000_000_000..).count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn between<V: IntoUnixNanos>(mut self, times: impl RangeBounds<V>) -> Self {
+        match inclusive("time", &times, V::unix_nanos) {
             Ok(times) => {
                 let (start, end) = (
                     self.plan.times.start().max(times.start()),
@@ -358,86 +387,6 @@ impl<'a, T: Signal> Query<'a, T> {
     }
 }
 
-/// Conditions on attributes.
-impl<T: Signal + Attributed> Query<'_, T> {
-    /// Keeps records with an attribute of this name that matches, at any level: the record's own
-    /// attributes, those of its resource, its scope, an event, a link or an exemplar. A
-    /// [negation](Match::Not) keeps records that have the attribute at some level and match it at
-    /// none.
-    pub fn attribute(self, name: impl Into<Box<str>>, value: Match) -> Self {
-        self.with_attribute(None, name.into(), value)
-    }
-
-    /// Keeps records with an attribute of this name that matches, at this level.
-    pub fn attribute_at(self, level: Level, name: impl Into<Box<str>>, value: Match) -> Self {
-        self.with_attribute(Some(level), name.into(), value)
-    }
-
-    fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
-        match value.compile() {
-            Ok(test) => {
-                self.filter(move |record| test.accepts(|fits| record.any_value(level, &name, fits)))
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-}
-
-/// Conditions on spans.
-impl Query<'_, Span> {
-    /// Keeps spans whose duration lies in this range, in nanoseconds. A span without a known start
-    /// or end has no known duration, and is kept only if the range is unbounded.
-    pub fn duration(self, nanoseconds: impl RangeBounds<u64>) -> Self {
-        match inclusive("duration", &nanoseconds) {
-            Ok(range) if range == (0..=u64::MAX) => self,
-            Ok(range) => self.filter(move |span| {
-                span.known_duration().is_some_and(|took| range.contains(&took))
-            }),
-            Err(error) => self.fail(error),
-        }
-    }
-
-    /// Keeps spans with an event whose name matches. A [negation](Match::Not) keeps spans that have
-    /// events, none of which matches.
-    pub fn event(self, name: Match) -> Self {
-        match name.compile() {
-            Ok(test) => self.filter(move |span| {
-                test.accepts(|fits| span.events().iter().any(|event| fits(event.name().into())))
-            }),
-            Err(error) => self.fail(error),
-        }
-    }
-
-    /// Keeps spans with this status.
-    pub fn status(self, code: StatusCode) -> Self {
-        self.filter(move |span| span.status_code() == code)
-    }
-}
-
-/// Conditions on log records.
-impl Query<'_, LogRecord> {
-    /// Keeps records of at least this severity, up to number 24. The index answers this for any
-    /// severity above [`UNSPECIFIED`](Severity::UNSPECIFIED). At or below it, the query reads each
-    /// record, and records without a severity are kept too.
-    pub fn severity_at_least(self, severity: Severity) -> Self {
-        if severity <= Severity::UNSPECIFIED {
-            return self
-                .filter(move |record| (severity..=Severity::FATAL4).contains(&record.severity()));
-        }
-        self.any_of("severity", (severity.0..=Severity::FATAL4.0).map(Severity))
-    }
-
-    /// Keeps records whose body matches.
-    pub fn body(self, value: Match) -> Self {
-        match value.compile() {
-            Ok(test) => {
-                self.filter(move |record| test.accepts(|fits| record.body().is_some_and(fits)))
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-}
-
 impl<T: Signal> std::fmt::Debug for Query<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Query")
@@ -471,6 +420,6 @@ impl<T: Clone> Visitor<T> for Copies<T> {
 
 #[cold]
 fn wrong_key<T: Signal>(index: usize, key: Key<'_>, expected: &'static str) -> QueryError {
-    let index = T::INDEXES.as_ref()[index];
+    let index = index_at::<T>(index).name();
     QueryError::WrongKey { signal: T::NAME, index, key: format!("{key:?}"), instead: expected }
 }

@@ -9,7 +9,7 @@ use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
 use crate::engine::tuning::PINS_PER_READER;
-use crate::signal::Signal;
+use crate::signal::{Signal, index_at};
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -103,7 +103,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         };
         report.cut |=
             parts.iter().any(|part| !self.is_whole(part, last) && part.scan.is_cut(&self.plan));
-        report.led_by = driving.map(|driving| T::INDEXES.as_ref()[self.plan.keys[driving].index]);
+        report.led_by = driving.map(|driving| index_at::<T>(self.plan.keys[driving].index).name());
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
         if self.limit < usize::MAX || self.bounds.is_some() {

@@ -9,6 +9,7 @@ use crate::signal::{AttributesRef, LogRecord, MetricPoint, Span, ValueRef};
     derive(serde::Serialize, serde::Deserialize),
     serde(rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum Level {
     /// The record's own attributes.
     Record,

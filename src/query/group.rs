@@ -4,7 +4,7 @@ use super::builder::Query;
 use super::filter::{Attributed, Level};
 use super::result::Report;
 use crate::error::QueryError;
-use crate::signal::{KeyBuf, Signal, index_named};
+use crate::signal::{KeyBuf, Signal, index_named, key_of};
 use std::collections::HashMap;
 
 /// The property by which records are grouped.
@@ -16,7 +16,7 @@ impl<'a, T: Signal> By<'a, T> {
     /// Groups by the key in the named index.
     pub fn index(name: &str) -> Self {
         By(index_named::<T>(name).map(|index| {
-            let read = move |record: &T| record.key(index).map(|key| key.to_owned());
+            let read = move |record: &T| key_of(record, index).map(|key| key.to_owned());
             Box::new(read) as Read<'a, T>
         }))
     }

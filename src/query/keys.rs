@@ -1,11 +1,11 @@
-//! The distinct keys of an index.
+//! The keys of an index, alone or with counts.
 
 use super::plan::Plan;
 use super::scan::{Scan, Step};
 use super::view::{Reader, View};
 use crate::engine::index::NO_KEY;
 use crate::engine::state::Engine;
-use crate::signal::{KeyBuf, Signal};
+use crate::signal::{KeyBuf, Signal, key_of};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -65,7 +65,7 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
                 continue;
             }
             let key = |record: &T| {
-                engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten()
+                engine.guarded(|| key_of(record, index).map(|key| key.to_owned())).flatten()
             };
             let Some(key) = reader.read_one(number, sequence, key).flatten() else { continue };
             if narrow {
@@ -106,7 +106,7 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
             carriers(&View::open(shard), index, |print, sequence| {
                 if let std::collections::hash_map::Entry::Vacant(unknown) = known.entry(print) {
                     let key = |record: &T| {
-                        engine.guarded(|| record.key(index).map(|key| key.to_owned())).flatten()
+                        engine.guarded(|| key_of(record, index).map(|key| key.to_owned())).flatten()
                     };
                     reader.read_one(number, sequence, key).flatten().map(|key| unknown.insert(key));
                 }

@@ -5,12 +5,14 @@
 //! order), `builder` (the public [`Query`]).
 
 mod builder;
+mod conditions;
 mod execute;
 mod filter;
 mod group;
 mod keys;
 mod matching;
 mod merge;
+mod nanos;
 #[cfg(feature = "rayon")]
 mod parallel;
 mod pattern;
@@ -26,5 +28,6 @@ pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
 pub use matching::Match;
+pub use nanos::{IntoNanos, IntoUnixNanos};
 pub use result::{Answer, Cursor, Order, Report};
 pub(crate) use view::Reader;

@@ -4,10 +4,9 @@ use super::view::View;
 use crate::engine::ring::Head;
 use crate::engine::state::Engine;
 use crate::engine::tuning::SAMPLED;
-use crate::error::QueryError;
-use crate::signal::{Key, KeyBuf, Signal};
+use crate::signal::{Key, KeyBuf, Signal, key_of};
 use smallvec::SmallVec;
-use std::ops::{Bound, RangeBounds, RangeInclusive};
+use std::ops::RangeInclusive;
 
 /// A condition that needs the record itself; the slot's head is not enough.
 pub(super) type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
@@ -30,34 +29,6 @@ pub(super) struct Plan<'a, T> {
 
 /// The range of every timestamp: no time condition.
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
-
-/// Converts a range to an inclusive one. An empty range is valid; one that ends before it starts is
-/// an error.
-pub(super) fn inclusive(
-    what: &'static str,
-    range: &impl RangeBounds<u64>,
-) -> Result<RangeInclusive<u64>, QueryError> {
-    let (start, starts_after) = match range.start_bound() {
-        Bound::Unbounded => (0, false),
-        Bound::Included(&start) => (start, false),
-        Bound::Excluded(&start) => (start, true),
-    };
-    let (end, ends_before) = match range.end_bound() {
-        Bound::Unbounded => (u64::MAX, false),
-        Bound::Included(&end) => (end, false),
-        Bound::Excluded(&end) => (end, true),
-    };
-    if end < start {
-        return Err(QueryError::EndsBeforeStart { what, start, end });
-    }
-    let first = if starts_after { start.checked_add(1) } else { Some(start) };
-    let last = if ends_before { end.checked_sub(1) } else { Some(end) };
-    Ok(first.zip(last).map_or(EMPTY, |(first, last)| first..=last))
-}
-
-/// The empty range of times.
-#[expect(clippy::reversed_empty_ranges, reason = "the range is empty on purpose")]
-const EMPTY: RangeInclusive<u64> = 1..=0;
 
 impl KeyPredicate {
     pub(super) fn new(index: usize) -> Self {
@@ -88,7 +59,7 @@ impl KeyPredicate {
 
     #[inline]
     fn is_carried_by<T: Signal>(&self, record: &T) -> bool {
-        record.key(self.index).is_some_and(|key| match &self.keys[..] {
+        key_of(record, self.index).is_some_and(|key| match &self.keys[..] {
             [one] => one.as_key() == key,
             keys => keys.binary_search_by(|one| one.as_key().cmp(&key)).is_ok(),
         })

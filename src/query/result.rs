@@ -10,6 +10,7 @@ use crate::engine::bookmark::Bookmark;
     derive(serde::Serialize, serde::Deserialize),
     serde(rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum Order {
     /// By arrival, newest first.
     #[default]

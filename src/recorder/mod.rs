@@ -5,7 +5,7 @@ mod fields;
 mod open;
 
 use crate::error::BuildError;
-use crate::otlp::{Encoding, write};
+use crate::otlp::{Encoding, encode};
 use crate::signal::{
     KeyValue, LogBuilder, LogRecord, Resource, Scope, Severity, Source, Span, SpanId, SpanKind,
     SpanLink, StatusCode, TraceId, Value,
@@ -139,7 +139,7 @@ impl FlightRecorder {
         open.retain(|span| !ended.contains(&span.span_id()));
         spans.append(&mut open);
         for spans in spans.chunks(LINE) {
-            out.write_all(&write(spans, Encoding::Json))?;
+            out.write_all(&encode(spans, Encoding::Json))?;
             out.write_all(b"\n")?;
         }
         let logs = self
@@ -150,7 +150,7 @@ impl FlightRecorder {
             .collect()
             .expect("a query without conditions is valid");
         for logs in logs.records.chunks(LINE) {
-            out.write_all(&write(logs, Encoding::Json))?;
+            out.write_all(&encode(logs, Encoding::Json))?;
             out.write_all(b"\n")?;
         }
         out.flush()

@@ -194,7 +194,7 @@ impl ThreadBuffers {
             return None;
         }
         let accepts_more = |chunk: &Chunk| {
-            let known = chunk.source.as_ref().is_some_and(|last| last.same(source));
+            let known = chunk.source.as_ref().is_some_and(|last| last.ptr_eq(source));
             chunk.has_place() && (known || chunk.sources < SOURCES) && chunk.left() >= LEFT
         };
         if self.chunks[kind as usize]
@@ -218,7 +218,7 @@ impl ThreadBuffers {
         places[chunk.used].set(place).ok()?;
         chunk.used += 1;
         chunk.filled += bytes.len();
-        if !chunk.source.as_ref().is_some_and(|last| last.same(source)) {
+        if !chunk.source.as_ref().is_some_and(|last| last.ptr_eq(source)) {
             chunk.sources += source.bytes_beside(chunk.source.as_ref());
             chunk.source = Some(source.clone());
         }
@@ -272,9 +272,9 @@ mod tests {
             .collect();
         for (number, (body, at)) in kept.iter().enumerate() {
             assert_eq!(body.bytes(*at), [number as u8; 10]);
-            assert!(body.source(*at).same(&source));
+            assert!(body.source(*at).ptr_eq(&source));
         }
-        let bodies = kept.windows(2).filter(|pair| !pair[0].0.same(&pair[1].0)).count();
+        let bodies = kept.windows(2).filter(|pair| !pair[0].0.ptr_eq(&pair[1].0)).count();
         assert!((2..=4).contains(&bodies), "{bodies}");
         let (body, at) = keep(RecordKind::Logs, &[7; MOST], &source);
         assert!(matches!(*body, Body::Whole { .. }));

@@ -8,6 +8,7 @@ use std::fmt;
 /// Keys of different kinds are different keys, even if they look alike: `Text("1")` is not
 /// `Int(1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Key<'a> {
     /// A number: a severity, an enum's discriminant, a worker's id.
     Int(u64),
@@ -22,6 +23,7 @@ pub enum Key<'a> {
 /// An owned [`Key`], as returned in lists of distinct keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
+#[non_exhaustive]
 pub enum KeyBuf {
     /// See [`Key::Int`].
     Int(u64),

@@ -2,8 +2,8 @@
 
 use super::body::{At, Body};
 use super::{
-    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal,
-    Source, SpanId, TraceId, ValueRef, no_text, no_trace,
+    AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Severity, Shared, Signal, Source,
+    SpanId, TraceId, ValueRef, by_service, by_trace,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
@@ -27,8 +27,8 @@ use std::fmt;
 ///     .severity(Severity::WARN)
 ///     .body("cart is nearly full")
 ///     .build();
-/// assert_eq!(record.key(0), None);
-/// assert_eq!(record.key(2), Some(Key::from(Severity::WARN)));
+/// assert_eq!(LogRecord::INDEXES[0].key(&record), None);
+/// assert_eq!(LogRecord::INDEXES[2].key(&record), Some(Key::from(Severity::WARN)));
 /// ```
 #[derive(Clone)]
 pub struct LogRecord {
@@ -138,31 +138,20 @@ record! { LogRecord {
 
 impl Signal for LogRecord {
     const NAME: &'static str = "log";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["trace", "service", "severity"];
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        by_trace(|log| log.head.trace_id.key()),
+        by_service(|log| Some(Key::Text(log.service()))),
+        Index::new("severity", |log: &Self| {
+            let is_known = log.head.severity > Severity::UNSPECIFIED;
+            is_known.then(|| log.head.severity.into())
+        })
+        .accepting(
+            |key| matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number)),
+            "a severity: `Severity::ERROR`, or a number from 1 to 24; records without a severity are not in this index",
+        ),
+    ];
     const DEFAULT_CAPACITY: usize = 50_000;
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => self.head.trace_id.key(),
-            1 => Some(Key::Text(self.service())),
-            _ => (self.head.severity > Severity::UNSPECIFIED).then(|| self.head.severity.into()),
-        }
-    }
-
-    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
-        match index {
-            0 => no_trace(key),
-            1 => no_text(key, NO_SERVICE),
-            _ => {
-                let can_be =
-                    matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number));
-                (!can_be).then_some(
-                    "a severity: `Severity::ERROR`, or a number from 1 to 24; records without a severity are not in this index",
-                )
-            }
-        }
-    }
 
     fn timestamp(&self) -> u64 {
         u64::from_le_bytes(self.head.time)

@@ -28,6 +28,7 @@ pub struct Metric {
     derive(serde::Serialize),
     serde(tag = "type", rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum MetricKind {
     /// Sampled values.
     Gauge,
@@ -56,6 +57,7 @@ pub enum MetricKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Temporality {
     /// Not specified.
     #[default]

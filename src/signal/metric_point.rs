@@ -6,8 +6,8 @@ use super::point::{
     number_in,
 };
 use super::{
-    AttributesRef, Key, Ledger, ListRef, MetricKind, MetricRef, NO_SERVICE, ResourceRef, ScopeRef,
-    Shared, Signal, Source, no_text,
+    AttributesRef, Index, Key, Ledger, ListRef, MetricKind, MetricRef, ResourceRef, ScopeRef,
+    Shared, Signal, Source, by_service, is_text,
 };
 use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
@@ -30,8 +30,9 @@ use std::fmt;
 /// let memory = source.with_metric(&Metric { unit: "By".into(), ..Metric::new("process.memory.usage", MetricKind::Gauge) });
 /// let point =
 ///     MetricPoint::builder().source(&memory).time_unix_nanos(1_760_000_000_000_000_000).value(52_428_800).build();
-/// assert_eq!(point.key(0), Some(Key::Text("process.memory.usage")));
-/// assert_eq!((point.key(2), point.number()), (Some(Key::Text("gauge")), Some(52_428_800.0)));
+/// assert_eq!(MetricPoint::INDEXES[0].key(&point), Some(Key::Text("process.memory.usage")));
+/// assert_eq!(MetricPoint::INDEXES[2].key(&point), Some(Key::Text("gauge")));
+/// assert_eq!(point.number(), Some(52_428_800.0));
 /// ```
 #[derive(Clone)]
 pub struct MetricPoint {
@@ -244,29 +245,20 @@ record! { MetricPoint {
 
 impl Signal for MetricPoint {
     const NAME: &'static str = "metric";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["name", "service", "type"];
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        Index::new("name", |point: &Self| {
+            Some(point.source().metric_name()).filter(|name| !name.is_empty()).map(Key::Text)
+        })
+        .accepting(is_text, "a metric's name; metrics without a name are not in this index"),
+        by_service(|point| Some(Key::Text(point.service()))),
+        Index::new("type", |point: &Self| Some(Key::Text(point.source().metric_kind().name())))
+            .accepting(
+                |key| matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name)),
+                "a type: gauge, sum, histogram, exponential_histogram or summary",
+            ),
+    ];
     const DEFAULT_CAPACITY: usize = 100_000;
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => Some(self.source().metric_name()).filter(|name| !name.is_empty()).map(Key::Text),
-            1 => Some(Key::Text(self.service())),
-            _ => Some(Key::Text(self.source().metric_kind().name())),
-        }
-    }
-
-    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
-        match index {
-            0 => no_text(key, "a metric's name; metrics without a name are not in this index"),
-            1 => no_text(key, NO_SERVICE),
-            _ => {
-                let is_type = matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name));
-                (!is_type)
-                    .then_some("a type: gauge, sum, histogram, exponential_histogram or summary")
-            }
-        }
-    }
 
     fn timestamp(&self) -> u64 {
         self.time_unix_nanos()

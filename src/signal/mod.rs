@@ -6,6 +6,7 @@ mod view;
 pub(crate) mod body;
 pub(crate) mod draft;
 mod id;
+mod index;
 mod key;
 mod list_ref;
 pub(crate) mod log;
@@ -29,6 +30,8 @@ mod value_ref;
 mod written;
 
 pub use id::{ParseIdError, SpanId, TraceId};
+pub(crate) use index::sealed;
+pub use index::{Index, Indexes};
 pub use key::{Key, KeyBuf};
 pub use list_ref::{ListIter, ListRef};
 pub use log::LogRecord;
@@ -55,34 +58,30 @@ pub use value_ref::ValueRef;
 pub use value_ref::{AttributeRef, AttributesIter, AttributesRef, ValuesIter, ValuesRef};
 
 use crate::error::QueryError;
-use crate::sync::{AtomicU32, AtomicU64};
 
 /// A kind of record that a [`Store`](crate::Store) can hold.
 ///
-/// Implement this trait to store your own record type. The pushing thread calls the methods before
-/// the record enters the ring. Reading threads call them when a lookup compares keys, and
-/// [`Store::audit`](crate::Store::audit) calls them too. They should be cheap and must not block.
-/// They must return the same answer for the same record every time: if a record's key changes while
-/// it is stored, lookups do not find the record, and the audit reports it. A panic in one of the
-/// methods is caught and counted. If the panic happens during a push, the push returns the record
-/// to the caller.
+/// Implement this trait to store your own record type. The pushing thread calls the methods, and
+/// the extractors of [keys](Index::new), before the record enters the ring. Reading threads call
+/// them when a lookup compares keys, and [`Store::audit`](crate::Store::audit) calls them too. They
+/// should be cheap and must not block. They must return the same answer for the same record every
+/// time: if a record's key changes while it is stored, lookups do not find the record, and the
+/// audit reports it. A panic in one of them is caught and counted. If the panic happens during a
+/// push, the push returns the record to the caller.
 ///
 /// ```
-/// use slipring::{Key, Signal};
+/// use slipring::{Index, Key, Signal};
 ///
 /// struct Job { queue: String, worker: u64, queued_at: u64 }
 ///
 /// impl Signal for Job {
 ///     const NAME: &'static str = "job";
-///     type Indexes = [&'static str; 2];
-///     const INDEXES: Self::Indexes = ["queue", "worker"];
+///     type Indexes = [Index<Self>; 2];
+///     const INDEXES: Self::Indexes = [
+///         Index::new("queue", |job| Some(Key::Text(&job.queue))),
+///         Index::new("worker", |job| (job.worker != 0).then_some(Key::Int(job.worker))),
+///     ];
 ///
-///     fn key(&self, index: usize) -> Option<Key<'_>> {
-///         match index {
-///             0 => Some(Key::Text(&self.queue)),
-///             _ => (self.worker != 0).then_some(Key::Int(self.worker)),
-///         }
-///     }
 ///     fn timestamp(&self) -> u64 { self.queued_at }
 ///     fn heap_bytes(&self) -> usize { self.queue.capacity() }
 /// }
@@ -92,30 +91,18 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// `span_count`.
     const NAME: &'static str;
 
-    /// The array type of [`INDEXES`](Signal::INDEXES): `[&'static str; N]`. Slots hold N
+    /// The array type of [`INDEXES`](Signal::INDEXES): `[Index<Self>; N]`. Slots hold N
     /// fingerprints inline.
-    type Indexes: Indexes;
+    type Indexes: Indexes<Self>;
 
-    /// The names of the indexes, in the order of the number that [`key`](Signal::key) takes. If one
-    /// index groups records that belong together, such as the spans of a trace, put it first. The
-    /// store remembers the keys of the first index whose records were all evicted (in a ghost
-    /// filter), so that [`Report::partial`](crate::query::Report::partial) recognizes them.
+    /// The table of indexes: a name and an extractor of keys for each. If one index groups records
+    /// that belong together, such as the spans of a trace, put it first. The store remembers the
+    /// keys of the first index whose records were all evicted (in a ghost filter), so that
+    /// [`Report::partial`](crate::query::Report::partial) recognizes them.
     const INDEXES: Self::Indexes;
-
-    /// Returns the record's key in the index with this number (below N), or `None` if the record
-    /// has no key in that index.
-    fn key(&self, index: usize) -> Option<Key<'_>>;
 
     /// The capacity of a store of these records, in records, unless its builder sets another.
     const DEFAULT_CAPACITY: usize = 10_000;
-
-    /// Returns a description of a valid key, such as "a number", if no record can have the given
-    /// key in the index with this number. Returns `None` for a valid key. Queries refuse an invalid
-    /// key, because it would match nothing.
-    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
-        let _ = (index, key);
-        None
-    }
 
     /// Returns the record's timestamp, in nanoseconds since the Unix epoch, or 0 if it is unknown.
     fn timestamp(&self) -> u64;
@@ -146,69 +133,48 @@ pub trait Signal: Send + Sync + Sized + 'static {
     }
 }
 
-/// The array types allowed for [`Signal::Indexes`]: `[&'static str; N]` for any N.
-pub trait Indexes: sealed::Indexes {}
-
-impl<const N: usize> Indexes for [&'static str; N] {}
-
-pub(crate) mod sealed {
-    use super::{AtomicU32, AtomicU64};
-
-    /// Maps the array of index names to other arrays of the same length. Stable Rust does not
-    /// accept `[u64; T::N]`, so an associated array type stands in for it.
-    pub trait Indexes: AsRef<[&'static str]> + Send + Sync + 'static {
-        /// The number of indexes.
-        const COUNT: usize;
-        /// One fingerprint per index, as a producer carries them.
-        type Prints: Copy + AsRef<[u64]> + AsMut<[u64]> + Send;
-        /// One fingerprint per index, as a slot stores them.
-        type PrintCells: AsRef<[AtomicU64]> + Send + Sync;
-        /// One link per index, as a slot stores them.
-        type LinkCells: AsRef<[AtomicU32]> + Send + Sync;
-
-        fn prints() -> Self::Prints;
-        fn print_cells() -> Self::PrintCells;
-        fn link_cells() -> Self::LinkCells;
-    }
-
-    impl<const N: usize> Indexes for [&'static str; N] {
-        const COUNT: usize = N;
-        type Prints = [u64; N];
-        type PrintCells = [AtomicU64; N];
-        type LinkCells = [AtomicU32; N];
-
-        fn prints() -> Self::Prints {
-            [0; N]
-        }
-        fn print_cells() -> Self::PrintCells {
-            std::array::from_fn(|_| AtomicU64::new(0))
-        }
-        fn link_cells() -> Self::LinkCells {
-            std::array::from_fn(|_| AtomicU32::new(0))
-        }
-    }
+/// Declares the index by trace, whose keys are ids.
+const fn by_trace<T>(key: fn(&T) -> Option<Key<'_>>) -> Index<T> {
+    let is_id = |key: Key<'_>| matches!(key, Key::Id(_));
+    Index::new("trace", key)
+        .accepting(is_id, "a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
 }
 
-/// Returns a description of a valid trace key if `key` is not an id.
-fn no_trace(key: Key<'_>) -> Option<&'static str> {
-    let is_id = matches!(key, Key::Id(_));
-    (!is_id).then_some("a trace id: `TraceId::from(7)`, or a text's `parse::<TraceId>()?`")
+/// Declares the index by service, which every record has.
+const fn by_service<T>(key: fn(&T) -> Option<Key<'_>>) -> Index<T> {
+    Index::new("service", key).accepting(
+        is_text,
+        "a service's name; records without one are found by \"unknown_service\"",
+    )
 }
 
-/// Returns `instead`, a description of a valid key, if `key` is not a non-empty text.
-fn no_text(key: Key<'_>, instead: &'static str) -> Option<&'static str> {
-    let is_text = matches!(key, Key::Text(text) if !text.is_empty());
-    (!is_text).then_some(instead)
+/// Returns whether the key is a text that is not empty.
+fn is_text(key: Key<'_>) -> bool {
+    matches!(key, Key::Text(text) if !text.is_empty())
 }
 
-const NO_SERVICE: &str = "a service's name; records without one are found by \"unknown_service\"";
+/// Returns the names of a signal's indexes.
+pub(crate) fn index_names<T: Signal>() -> Vec<&'static str> {
+    T::INDEXES.as_slice().iter().map(Index::name).collect()
+}
+
+/// Returns the index of this number.
+#[inline(always)]
+pub(crate) fn index_at<T: Signal>(number: usize) -> Index<T> {
+    T::INDEXES.as_slice()[number]
+}
+
+/// Returns a record's key in the index of this number.
+#[inline(always)]
+pub(crate) fn key_of<T: Signal>(record: &T, index: usize) -> Option<Key<'_>> {
+    index_at::<T>(index).key(record)
+}
 
 /// Returns the number of the index with this name, or an error that lists the known names.
 pub(crate) fn index_named<T: Signal>(name: &str) -> Result<usize, QueryError> {
-    let names = T::INDEXES;
-    let known: &[&'static str] = names.as_ref();
-    known
-        .iter()
-        .position(|known| *known == name)
-        .ok_or_else(|| QueryError::UnknownIndex { name: name.to_owned(), known: known.to_vec() })
+    let number = T::INDEXES.as_slice().iter().position(|index| index.name() == name);
+    number.ok_or_else(|| QueryError::UnknownIndex {
+        name: name.to_owned(),
+        known: index_names::<T>(),
+    })
 }

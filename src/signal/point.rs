@@ -8,6 +8,7 @@ use std::fmt;
 /// The value of a metric point. It takes 16 bytes; larger values are boxed.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum PointValue {
     /// No value: a point of a gauge or a sum for which none was recorded.
     #[default]
@@ -27,6 +28,7 @@ pub enum PointValue {
 /// A measured number. Doubles are equal when their bits are equal.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
+#[non_exhaustive]
 pub enum Number {
     /// An integer.
     Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),

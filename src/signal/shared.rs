@@ -86,7 +86,7 @@ impl<T> Shared<T> {
     }
 
     /// Returns whether both are the same allocation, not only equal.
-    pub fn same(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -159,7 +159,7 @@ impl<T: fmt::Debug> fmt::Debug for Shared<T> {
 
 impl<T: PartialEq> PartialEq for Shared<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.same(other) || self.0.value == other.0.value
+        self.ptr_eq(other) || self.0.value == other.0.value
     }
 }
 

@@ -182,14 +182,15 @@ impl Source {
 
     /// Returns the heap bytes of those parts that `other` does not share.
     pub(crate) fn bytes_beside(&self, other: Option<&Self>) -> usize {
-        let is_shared =
-            |part: &Self| other.is_some_and(|other| other.parts().any(|shared| shared.same(part)));
+        let is_shared = |part: &Self| {
+            other.is_some_and(|other| other.parts().any(|shared| shared.ptr_eq(part)))
+        };
         self.parts().take_while(|part| !is_shared(part)).map(Source::heap_bytes).sum()
     }
 
     /// Returns whether both are the same allocation, not only equal.
-    pub fn same(&self, other: &Self) -> bool {
-        self.0.same(&other.0)
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
     }
 
     pub(crate) fn charge(&self, ledger: &Ledger) {
@@ -227,7 +228,7 @@ impl Source {
     pub(crate) fn is_of(&self, draft: &Draft, layout: Layout, origin: Option<&Source>) -> bool {
         let same_origin = match (&self.0.origin, origin) {
             (None, None) => true,
-            (Some(one), Some(other)) => one.same(other),
+            (Some(one), Some(other)) => one.ptr_eq(other),
             _ => false,
         };
         same_origin && self.0.layout == layout && *self.0.bytes == *draft.bytes
@@ -252,13 +253,14 @@ impl Group {
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         let same_resource = || {
-            self.resource_part().same(other.resource_part()) || self.resource() == other.resource()
+            self.resource_part().ptr_eq(other.resource_part())
+                || self.resource() == other.resource()
         };
         let same_scope = || {
-            self.scope_part().same(other.scope_part())
+            self.scope_part().ptr_eq(other.scope_part())
                 || (self.scope() == other.scope() && same_resource())
         };
-        self.same(other) || (self.metric() == other.metric() && same_scope())
+        self.ptr_eq(other) || (self.metric() == other.metric() && same_scope())
     }
 }
 

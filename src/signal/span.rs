@@ -2,8 +2,8 @@
 
 use super::body::{At, Body};
 use super::{
-    AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Shared, Signal, Source,
-    SpanEvents, SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, no_text, no_trace,
+    AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents,
+    SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, by_service, by_trace, is_text,
 };
 use crate::wire::{Field, Raw, field_of};
 use std::fmt;
@@ -36,7 +36,7 @@ use std::fmt;
 ///     .attribute("http.response.status_code", 200)
 ///     .build();
 /// assert_eq!(span.duration(), 1_250_000);
-/// assert_eq!(span.key(1), Some(Key::Text("cart")));
+/// assert_eq!(Span::INDEXES[1].key(&span), Some(Key::Text("cart")));
 /// ```
 #[derive(Clone)]
 pub struct Span {
@@ -215,24 +215,15 @@ record! { Span {
 
 impl Signal for Span {
     const NAME: &'static str = "span";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["trace", "service", "name"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => self.head.trace_id.key(),
-            1 => Some(Key::Text(self.service())),
-            _ => Some(self.name()).filter(|name| !name.is_empty()).map(Key::Text),
-        }
-    }
-
-    fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
-        match index {
-            0 => no_trace(key),
-            1 => no_text(key, NO_SERVICE),
-            _ => no_text(key, "a span's name; spans without a name are not in this index"),
-        }
-    }
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        by_trace(|span| span.head.trace_id.key()),
+        by_service(|span| Some(Key::Text(span.service()))),
+        Index::new("name", |span: &Self| {
+            Some(span.name()).filter(|name| !name.is_empty()).map(Key::Text)
+        })
+        .accepting(is_text, "a span's name; spans without a name are not in this index"),
+    ];
 
     fn timestamp(&self) -> u64 {
         self.start_unix_nanos()

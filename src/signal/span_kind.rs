@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum SpanKind {
     /// Not specified. Readers may treat it as internal.
     #[default]
@@ -24,6 +25,7 @@ pub enum SpanKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum StatusCode {
     /// Not specified.
     #[default]
@@ -37,6 +39,7 @@ pub enum StatusCode {
 /// The status of a span, borrowed from it. An absent status reads as unset and without a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct StatusRef<'a> {
     /// The outcome of the span.
     pub code: StatusCode,

@@ -20,6 +20,7 @@ use std::ops::Deref;
 /// readers would round.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
+#[non_exhaustive]
 pub enum Value {
     /// No value. An absent `AnyValue` reads as this.
     #[default]

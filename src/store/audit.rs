@@ -5,7 +5,7 @@ use crate::engine::reentrancy;
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
 use crate::query::Reader;
-use crate::signal::Signal;
+use crate::signal::{Indexes as _, Signal, index_at, key_of};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
@@ -104,7 +104,7 @@ impl<T: Signal> Auditor<'_, T> {
         self.check_cursors()?;
         self.check_slots()?;
         let mut entries = 0;
-        for index in 0..T::INDEXES.as_ref().len() {
+        for index in 0..T::INDEXES.as_slice().len() {
             entries += self.check_index(index, &mut newest_counts)?;
         }
         self.check_newest_counts(&newest_counts)?;
@@ -201,8 +201,7 @@ impl<T: Signal> Auditor<'_, T> {
         newest_counts: &mut HashMap<u64, u8>,
     ) -> Result<u64, Breach> {
         let shard = self.shard;
-        let names = T::INDEXES;
-        let name = names.as_ref()[index];
+        let name = index_at::<T>(index).name();
         let evicted = self.guard.evicted();
         let reader = Reader::new(self.engine);
         let mut expected = Expected::new();
@@ -215,7 +214,7 @@ impl<T: Signal> Auditor<'_, T> {
             }
             let print = head.print(index);
             let print_of = |record: &T| {
-                record.key(index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key))
+                key_of(record, index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key))
             };
             let key =
                 self.engine.guarded(|| reader.read_one(self.number, sequence, print_of)).flatten();

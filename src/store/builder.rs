@@ -194,13 +194,6 @@ impl<T: Signal> StoreBuilder<T> {
         self
     }
 
-    /// For tests: sets narrow fingerprints, so that keys collide.
-    #[doc(hidden)]
-    pub fn fingerprint_bits(mut self, bits: u32) -> Self {
-        self.settings.fingerprint_bits = bits;
-        self
-    }
-
     /// Sets how many spare slots each shard has. The default is 48.
     ///
     /// A spare slot replaces one that a suspended thread holds: a producer suspended between its
@@ -217,21 +210,6 @@ impl<T: Signal> StoreBuilder<T> {
     /// ```
     pub fn spare_slots(mut self, slots: usize) -> Self {
         self.settings.spares = slots;
-        self
-    }
-
-    /// For tests: sets how long a thread that does a shard's work may stand still before other
-    /// threads take the work over. `None`: for ever.
-    #[doc(hidden)]
-    pub fn patience(mut self, lasts: Option<Duration>) -> Self {
-        self.settings.patience = lasts;
-        self
-    }
-
-    /// For tests: sets how many slots each shard has beyond its capacity.
-    #[doc(hidden)]
-    pub fn slack(mut self, slots: usize) -> Self {
-        self.settings.slack = Some(slots);
         self
     }
 

@@ -5,11 +5,13 @@ pub(crate) mod audit;
 mod awaiting;
 mod builder;
 mod follow;
+#[cfg(all(any(test, feature = "__for_tests"), not(doc)))]
+mod for_tests;
 mod push;
 mod stats;
 mod upkeep;
 
-pub use crate::engine::evictions::{Evicted, Evictions};
+pub use crate::engine::evictions::{Evicted, Evictions, EvictionsIntoIter, EvictionsIter};
 pub use crate::engine::reason::EvictReason;
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
@@ -123,6 +125,21 @@ impl<T: Signal> Store<T> {
     /// Returns a cut through the store as it is now. A query can ask for the records
     /// [since](Query::since) a bookmark, or [until](Query::until) it. O(shards + records not yet
     /// indexed).
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::default())?;
+    /// let bookmark = logs.bookmark();
+    /// logs.push_batch(vec![LogRecord::default(); 2])?;
+    ///
+    /// let news = logs.query().since(&bookmark).collect()?;
+    /// assert_eq!((news.len(), logs.query().until(&bookmark).count()?), (2, 1));
+    /// let next = news.report.bookmark.expect("a query since a bookmark returns the next one");
+    /// assert_eq!(logs.query().since(&next).count()?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bookmark(&self) -> Bookmark {
         Bookmark::of(&self.engine)
     }
@@ -149,6 +166,18 @@ impl<T: Signal> Store<T> {
     /// is not reused; a spare slot serves its place. `visit` may push, which does not wait there,
     /// but it may not flush or shut down.
     ///
+    /// ```
+    /// use slipring::error::GetError;
+    /// use slipring::{Span, Store};
+    ///
+    /// let spans: Store<Span> = Store::builder().build()?;
+    /// let position = spans.push(Span::builder().name("GET /").build())?;
+    /// assert_eq!(spans.visit(position, |span| span.name().len())?, 5);
+    /// spans.clear();
+    /// assert_eq!(spans.visit(position, |_| ()), Err(GetError::Cleared));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`get`](Store::get).
     pub fn visit<R>(&self, position: Position, visit: impl FnOnce(&T) -> R) -> Result<R, GetError> {
@@ -173,41 +202,59 @@ impl<T: Signal> Store<T> {
         })
     }
 
-    /// Returns the distinct keys of an index, in order: the services, the span names. O(keys +
-    /// records pushed since the indexer's last pass). It looks at one record for each key and
-    /// shard.
+    /// Returns the keys of an index, each once, in order: the services, the span names.
+    /// [`key_counts`](Store::key_counts) also returns how many records carry each.
     ///
-    /// Keys are distinguished by keyed hashes of at least 60 bits. The chance that two of n keys
-    /// share a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two
-    /// million for a million keys. A sender who chooses the keys cannot raise it, because each
-    /// store draws its hash keys at random.
+    /// Looks at one record for each key and shard: O(keys + records pushed since the indexer's last
+    /// pass).
+    ///
+    /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share
+    /// a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two million
+    /// for a million keys. A sender who chooses the keys cannot raise it, because each store draws
+    /// its hash keys at random.
     ///
     /// ```
-    /// use slipring::{Severity, Store, LogRecord};
+    /// use slipring::{LogRecord, Severity, Store};
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
-    /// logs.push(LogRecord::builder().severity(Severity::ERROR).build())?;
-    /// assert_eq!(logs.distinct("severity")?.len(), 1);
+    /// for severity in [Severity::WARN, Severity::INFO, Severity::WARN] {
+    ///     logs.push(LogRecord::builder().severity(severity).build())?;
+    /// }
+    /// let keys = logs.keys("severity")?;
+    /// assert_eq!((keys.len(), keys[0].as_key()), (2, Severity::INFO.into()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
-    pub fn distinct(&self, index: &str) -> Result<Vec<KeyBuf>, QueryError> {
+    pub fn keys(&self, index: &str) -> Result<Vec<KeyBuf>, QueryError> {
         Ok(query::list_keys(&self.engine, index_named::<T>(index)?))
     }
 
-    /// Returns the distinct keys of an index with their numbers of records, the most frequent
-    /// first, ties by key. O(records): it looks at each slot's head, and at one record for each
-    /// key. [`distinct`](Store::distinct) does not count.
+    /// Returns the keys of an index, each with the number of records that carry it: the most
+    /// frequent first, ties by key. [`keys`](Store::keys) returns the keys alone, and costs less.
     ///
-    /// Keys are distinguished as by [`distinct`](Store::distinct). With a chance of at most n²/2⁶¹,
-    /// two of n keys are listed as one, with the sum of their numbers. To count by the keys
-    /// themselves, [`group`](Query::group) by the index, which reads each record.
+    /// Looks at each slot's head, and at one record for each key: O(records).
+    ///
+    /// Keys are told apart as by [`keys`](Store::keys). With a chance of at most n²/2⁶¹, two of n
+    /// keys are listed as one, with the sum of their numbers. To count by the keys themselves,
+    /// [`group`](Query::group) by the index, which reads each record.
+    ///
+    /// ```
+    /// use slipring::{Span, Store};
+    ///
+    /// let spans: Store<Span> = Store::builder().build()?;
+    /// for name in ["GET /", "GET /cart", "GET /"] {
+    ///     spans.push(Span::builder().name(name).build())?;
+    /// }
+    /// let counts = spans.key_counts("name")?;
+    /// assert_eq!((counts[0].key.to_string(), counts[0].count), ("GET /".to_owned(), 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`QueryError::UnknownIndex`].
-    pub fn keys(&self, index: &str) -> Result<Vec<KeyCount>, QueryError> {
+    pub fn key_counts(&self, index: &str) -> Result<Vec<KeyCount>, QueryError> {
         Ok(query::count_keys(&self.engine, index_named::<T>(index)?))
     }
 
@@ -313,9 +360,6 @@ impl<T: Signal> Clone for WeakStore<T> {
     }
 }
 
-/// Pushes the records in chunks of 256, until the iterator ends or the store is shut down. Records
-/// that are refused are dropped, and counted as rejected. Use [`Store::push_batch`] to get them
-/// back.
 impl<T: Signal> std::fmt::Debug for Store<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")

@@ -23,6 +23,18 @@ impl<T: Signal> Store<T> {
     /// suspended reader, a stalled push or a slow hook), the push waits or hands the record back,
     /// as the builder's [`OnFull`] says. Inside a hook or a visit it never waits.
     ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(2).shards(1).build()?;
+    /// let first = logs.push(LogRecord::builder().body("one").build())?;
+    /// assert!(logs.get(first).is_ok());
+    /// logs.push(LogRecord::builder().body("two").build())?;
+    /// logs.push(LogRecord::builder().body("three").build())?;
+    /// assert!(logs.get(first).is_err(), "the third record has evicted the first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`PushError`] hands the record back: the ring is full and this push may not wait, the store
     /// is shut down, the record's own methods panicked, or the record is [too
@@ -33,6 +45,19 @@ impl<T: Signal> Store<T> {
     }
 
     /// Pushes like [`push`](Store::push), but never waits.
+    ///
+    /// ```
+    /// use slipring::error::Rejection;
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// match logs.try_push(LogRecord::default()) {
+    ///     Ok(position) => println!("it is at {position}"),
+    ///     Err(error) if error.reason == Rejection::Full => drop(error.into_record()),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of `push`. If there is no room, [`Rejection::Full`], whatever the builder's
@@ -69,6 +94,18 @@ impl<T: Signal> Store<T> {
     /// than single pushes, because it claims several slots at once.
     ///
     /// Progress: as for [`push`](Store::push), for each claim.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().max_record_bytes(1_000).build()?;
+    /// let sized = |bytes| LogRecord::builder().body(&"x".repeat(bytes)).build();
+    /// assert_eq!(logs.push_batch(vec![sized(10), sized(20)])?, 2);
+    ///
+    /// let refused = logs.push_batch(vec![sized(10), sized(5_000), sized(20)]).unwrap_err();
+    /// assert_eq!((refused.accepted, refused.rejected.len()), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`BatchError`] hands back the records that were rejected. If the ring is full or the store
@@ -125,6 +162,9 @@ impl<T: Signal> Store<T> {
     }
 }
 
+/// Pushes the records in chunks of 256, until the iterator ends or the store is shut down. Records
+/// that are refused are dropped, and counted as rejected. Use [`Store::push_batch`] to get them
+/// back.
 impl<T: Signal> Extend<T> for Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         (&*self).extend(records);

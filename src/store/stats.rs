@@ -4,7 +4,7 @@ use crate::engine::ages::Ages;
 use crate::engine::ring::{Class, EvictionCounts};
 use crate::engine::state::Engine;
 use crate::query;
-use crate::signal::Signal;
+use crate::signal::{Index, Indexes as _, Signal};
 
 /// A store's counts, sizes and health, at the time of [`Store::stats`](crate::Store::stats).
 ///
@@ -147,10 +147,8 @@ impl RejectedCounts {
 impl Stats {
     /// Collects the statistics of an engine.
     pub(crate) fn of<T: Signal>(engine: &Engine<T>) -> Self {
-        let names = T::INDEXES;
-        let names: &[&'static str] = names.as_ref();
-        let index = |(number, &name): (usize, &&'static str)| IndexStats {
-            name,
+        let index = |(number, index): (usize, &Index<T>)| IndexStats {
+            name: index.name(),
             entries: query::distinct(engine, number),
             directory_bytes: engine
                 .shards
@@ -158,7 +156,8 @@ impl Stats {
                 .map(|shard| shard.directory_bytes(number) as u64)
                 .sum(),
         };
-        let indexes: Vec<IndexStats> = names.iter().enumerate().map(index).collect();
+        let indexes: Vec<IndexStats> =
+            T::INDEXES.as_slice().iter().enumerate().map(index).collect();
 
         let (mut taken, mut evicted, mut lag) = (0, EvictedCounts::default(), 0);
         let (mut heads, mut data) = (0, engine.ledger.bytes());

@@ -19,6 +19,16 @@ impl<T: Signal> Store<T> {
     /// not for readers. If an index cannot get memory to grow, it waits until there is some.
     /// Queries need no flush, because they never lag.
     ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::default())?;
+    /// logs.flush()?;
+    /// assert_eq!(logs.stats().indexer_lag, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit.
     pub fn flush(&self) -> Result<(), WaitError> {
@@ -37,13 +47,23 @@ impl<T: Signal> Store<T> {
     /// that was built [`manual`](crate::StoreBuilder::manual) depends on these calls, and runs its
     /// hooks in them. In other stores a call only helps the indexer thread. Inside a hook or a
     /// visit it does nothing.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(10).manual().build()?;
+    /// logs.push_batch(vec![LogRecord::default(); 12])?;
+    /// while logs.step() {}
+    /// let stats = logs.stats();
+    /// assert_eq!((stats.count, stats.evicted.total(), stats.indexer_lag), (10, 2, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn step(&self) -> bool {
-        self.step_at(Instant::now)
+        self.step_by(Instant::now)
     }
 
-    /// For tests: steps like [`step`](Store::step), with `now` as its clock.
-    #[doc(hidden)]
-    pub fn step_at(&self, now: impl Fn() -> Instant) -> bool {
+    /// Steps like [`step`](Store::step), with `now` as its clock.
+    pub(crate) fn step_by(&self, now: impl Fn() -> Instant) -> bool {
         if reentrancy::is_inside() {
             return false;
         }
@@ -61,6 +81,16 @@ impl<T: Signal> Store<T> {
     /// evicted in the background, through hooks and stream, with the reason `Cleared`. O(shards).
     /// Never blocks: it only retries if another thread clears, or evicts by age or bytes, at the
     /// same moment.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.push(LogRecord::default())?;
+    /// logs.clear();
+    /// assert!(logs.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clear(&self) {
         self.engine.clear();
     }
@@ -78,6 +108,25 @@ impl<T: Signal> Store<T> {
     /// see a record that was evicted before the call, if a reader still has it pinned. If
     /// `on_evict` is called inside a hook or a visit, the new hook may also see other records that
     /// were evicted just before.
+    ///
+    /// ```
+    /// use slipring::store::EvictReason;
+    /// use slipring::{LogRecord, Store};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(10).build()?;
+    /// let bytes = Arc::new(AtomicU64::new(0));
+    /// let counted = Arc::clone(&bytes);
+    /// logs.on_evict(move |_position, record, reason| {
+    ///     assert_eq!(reason, EvictReason::Capacity);
+    ///     counted.fetch_add(record.bytes().len() as u64, Ordering::Relaxed);
+    /// });
+    /// logs.push_batch((0..30).map(|_| LogRecord::builder().body("gone").build()).collect())?;
+    /// logs.shutdown()?;
+    /// assert!(bytes.load(Ordering::Relaxed) > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_evict(&self, hook: impl Fn(Position, &T, EvictReason) + Send + Sync + 'static) {
         let hook: Arc<Hook<T>> = Arc::new(hook);
         self.engine.reclaim_everywhere();
@@ -93,6 +142,19 @@ impl<T: Signal> Store<T> {
     /// Opens a stream of the records that are evicted from now on, by value, with a buffer of
     /// `buffer` records. A store has one stream at a time. Records for which a slow subscriber
     /// leaves no room are dropped and counted.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(2).build()?;
+    /// let evictions = logs.evictions(100)?;
+    /// for body in ["a", "b", "c"] {
+    ///     logs.push(LogRecord::builder().body(body).build())?;
+    /// }
+    /// let first = evictions.recv()?.expect("the store is open");
+    /// assert_eq!(first.record.body().map(|body| body.to_string()), Some("a".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`StreamError`] if there is a stream already, if the store is shut down, or if the buffer is
@@ -112,7 +174,7 @@ impl<T: Signal> Store<T> {
             return Err(StreamError::TooLarge(buffer));
         }
         self.engine.reclaim_everywhere();
-        let (sender, evictions) = evictions::stream(buffer);
+        let (sender, evictions) = evictions::stream(buffer, &self.engine.streamed);
         let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
@@ -153,6 +215,17 @@ impl<T: Signal> Store<T> {
     ///
     /// Waits for the indexer thread, and so for hooks that are running.
     ///
+    /// ```
+    /// use slipring::error::Rejection;
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// logs.shutdown()?;
+    /// let refused = logs.push(LogRecord::default()).unwrap_err();
+    /// assert_eq!(refused.reason, Rejection::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`WaitError::Reentrant`] inside a hook or a visit, where the call would wait for its own
     /// thread. Nothing is shut down then.
@@ -174,7 +247,7 @@ impl<T: Signal> Store<T> {
     ///
     /// let logs: Store<LogRecord> = Store::builder().build()?;
     /// logs.push_batch(vec![LogRecord::default(); 50])?;
-    /// let records: Vec<LogRecord> = logs.drain()?.map(|evicted| evicted.record).collect();
+    /// let records: Vec<LogRecord> = logs.drain()?.into_iter().map(|evicted| evicted.record).collect();
     /// assert_eq!((records.len(), logs.len()), (50, 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -311,12 +311,11 @@ mod tasks {
 }
 
 /// An event count by itself, for the loom models.
-#[cfg(loom)]
-#[doc(hidden)]
+#[cfg(all(loom, feature = "__for_tests"))]
 #[derive(Debug)]
 pub struct ModelEvent(EventCount);
 
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__for_tests"))]
 #[allow(missing_docs, reason = "these methods are those of `EventCount`")]
 impl ModelEvent {
     #[allow(clippy::new_without_default, reason = "only models create one")]

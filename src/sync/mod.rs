@@ -17,7 +17,7 @@ mod snapshot;
 pub(crate) use arc_swap::ArcSwapOption;
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use event_count::EventCount;
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__for_tests"))]
 pub use event_count::ModelEvent;
 #[cfg(feature = "async")]
 pub(crate) use event_count::Ticket;

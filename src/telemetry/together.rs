@@ -148,13 +148,13 @@ impl Telemetry {
                 *field(found.entry(service.clone()).or_insert_with(none)) = count;
             }
         };
-        add(self.traces().keys("service"), |one| &mut one.spans);
-        add(self.logs().keys("service"), |one| &mut one.logs);
-        add(self.metrics().keys("service"), |one| &mut one.metrics);
+        add(self.traces().key_counts("service"), |one| &mut one.spans);
+        add(self.logs().key_counts("service"), |one| &mut one.logs);
+        add(self.metrics().key_counts("service"), |one| &mut one.metrics);
         found.into_values().collect()
     }
 
-    /// Returns a cut through the three stores as they are now.
+    /// Returns a cut through the three stores as they are now: see [`since`](Telemetry::since).
     pub fn bookmark(&self) -> TelemetryBookmark {
         TelemetryBookmark {
             traces: self.traces().bookmark(),

@@ -1,6 +1,6 @@
 //! Records that check their own integrity, count themselves, and panic on request.
 
-use slipring::{Key, Signal};
+use slipring::{Index, Key, Signal};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -113,6 +113,14 @@ impl<const BODY: usize> Sample<BODY> {
         self
     }
 
+    /// Returns the sample itself, when its keys are read.
+    fn keyed(&self) -> &Self {
+        if self.trouble == Some(Trouble::Key) {
+            injected(Trouble::Key);
+        }
+        self
+    }
+
     /// Returns whether all parts of the sample belong to the same record.
     pub fn is_whole(&self) -> bool {
         self.check == check(self.number, self.key, self.time, &self.name)
@@ -145,15 +153,11 @@ impl<const BODY: usize> Drop for Sample<BODY> {
 
 impl<const BODY: usize> Signal for Sample<BODY> {
     const NAME: &'static str = "sample";
-    type Indexes = [&'static str; 2];
-    const INDEXES: Self::Indexes = ["key", "name"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        if self.trouble == Some(Trouble::Key) {
-            injected(Trouble::Key);
-        }
-        Some(if index == 0 { Key::Int(self.key) } else { Key::Text(&self.name) })
-    }
+    type Indexes = [Index<Self>; 2];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |sample| Some(Key::Int(sample.keyed().key))),
+        Index::new("name", |sample| Some(Key::Text(&sample.keyed().name))),
+    ];
 
     fn timestamp(&self) -> u64 {
         self.time

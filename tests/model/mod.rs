@@ -3,8 +3,8 @@
 
 use slipring::error::GetError;
 use slipring::store::EvictReason;
-use slipring::{Bookmark, Key, KeyBuf, Order, Position, Query, Signal, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use slipring::{Bookmark, Index, Key, KeyBuf, Order, Position, Query, Signal, Store};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -92,16 +92,14 @@ pub struct Record {
 
 impl Signal for Record {
     const NAME: &'static str = "record";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["trace", "service", "name"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        match index {
-            0 => (self.trace != 0).then_some(Key::Id(u128::from(self.trace))),
-            1 => (self.service != 0).then_some(Key::Int(u64::from(self.service))),
-            _ => (!self.name.is_empty()).then_some(Key::Text(&self.name)),
-        }
-    }
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        Index::new("trace", |record| (record.trace != 0).then(|| Key::Id(record.trace.into()))),
+        Index::new("service", |record| {
+            (record.service != 0).then(|| Key::Int(record.service.into()))
+        }),
+        Index::new("name", |record| (!record.name.is_empty()).then_some(Key::Text(&record.name))),
+    ];
 
     /// Timestamps are roughly in order, and not unique.
     fn timestamp(&self) -> u64 {
@@ -124,7 +122,7 @@ impl Record {
     }
 }
 
-const INDEXES: [&str; 3] = Record::INDEXES;
+const INDEXES: [&str; 3] = ["trace", "service", "name"];
 
 /// The bytes of a name.
 const NAME: usize = "name 0".len();
@@ -392,7 +390,10 @@ impl Pair {
         let key = number_key(index, key);
         let key = key.as_key();
         let limit = if limit == 0 { usize::MAX } else { limit };
-        let carriers = self.visible().rev().filter(|(_, record)| record.key(index) == Some(key));
+        let carriers = self
+            .visible()
+            .rev()
+            .filter(|(_, record)| Record::INDEXES[index].key(record) == Some(key));
         let expected: Vec<(Position, Record)> = carriers.take(limit).cloned().collect();
         let answer = self.store.query().key(INDEXES[index], key).limit(limit).collect().unwrap();
         assert!(!answer.report.cut, "the answer is cut although nothing was evicted");
@@ -407,7 +408,7 @@ impl Pair {
                     .filter(|key| ask.keys[index] >> key & 1 != 0)
                     .any(|one| key == number_key(index, one).as_key())
             };
-            record.key(index).is_some_and(wanted)
+            Record::INDEXES[index].key(record).is_some_and(wanted)
         };
         let of_time = || self.times(ask).contains(&record.timestamp());
         (0..3).all(|index| ask.conditions >> index & 1 == 0 || carries(index))
@@ -478,6 +479,7 @@ impl Pair {
             Order::Earliest => {
                 expected.sort_by_key(|(_, record)| (record.timestamp(), record.number))
             }
+            other => panic!("the model does not know the order {other:?}"),
         }
         let expected: Vec<(Position, Record)> = expected.into_iter().cloned().collect();
         let with_order = |query: Query<'_, Record>| match order {
@@ -519,15 +521,15 @@ impl Pair {
 
     fn compare_keys(&self, index: usize) {
         let mut expected: BTreeMap<KeyBuf, u64> = BTreeMap::new();
-        for key in self.visible().filter_map(|(_, record)| record.key(index)) {
+        for key in self.visible().filter_map(|(_, record)| Record::INDEXES[index].key(record)) {
             *expected.entry(key.to_owned()).or_default() += 1;
         }
-        let listed = self.store.keys(INDEXES[index]).unwrap();
+        let listed = self.store.key_counts(INDEXES[index]).unwrap();
         assert!(listed.is_sorted_by(|a, b| a.count >= b.count));
         let found: BTreeMap<KeyBuf, u64> =
             listed.into_iter().map(|count| (count.key, count.count)).collect();
         assert_eq!(found, expected);
-        assert!(self.store.distinct(INDEXES[index]).unwrap().iter().eq(expected.keys()));
+        assert!(self.store.keys(INDEXES[index]).unwrap().iter().eq(expected.keys()));
         let entries = self.store.stats().indexes[index].entries as usize;
         if self.narrow {
             assert!(entries <= expected.len() && (entries == 0) == expected.is_empty());
@@ -567,13 +569,13 @@ impl Pair {
         while self.store.step_at(|| self.now) {}
         let stats = self.store.stats();
         let hooked = self.hooked.lock().unwrap();
-        let gone: BTreeMap<Position, &Record> = self
+        let gone: HashMap<Position, &Record> = self
             .pushed
             .iter()
             .filter(|(at, _)| !self.is_visible(*at))
             .map(|(at, record)| (*at, record))
             .collect();
-        let seen: BTreeSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
+        let seen: HashSet<Position> = hooked.iter().map(|(position, ..)| *position).collect();
         assert_eq!(hooked.len(), seen.len(), "each once");
         assert_eq!(hooked.len(), gone.len());
         assert!(hooked.iter().all(|(position, record, _)| gone[position] == record));

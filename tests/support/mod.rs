@@ -4,7 +4,7 @@
 
 pub mod foreign;
 
-use slipring::{Key, Signal};
+use slipring::{Index, Key, Signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -77,17 +77,22 @@ impl Drop for Counted {
     }
 }
 
-impl Signal for Counted {
-    const NAME: &'static str = "counted";
-    type Indexes = [&'static str; 2];
-    const INDEXES: Self::Indexes = ["key", "number"];
-
-    fn key(&self, index: usize) -> Option<Key<'_>> {
+impl Counted {
+    fn key(&self, number: u64) -> Key<'_> {
         if self.trouble == Trouble::Key {
             panic!("a key function that panics");
         }
-        Some(Key::Int(if index == 0 { self.key } else { self.number }))
+        Key::Int(number)
     }
+}
+
+impl Signal for Counted {
+    const NAME: &'static str = "counted";
+    type Indexes = [Index<Self>; 2];
+    const INDEXES: Self::Indexes = [
+        Index::new("key", |counted| Some(counted.key(counted.key))),
+        Index::new("number", |counted| Some(counted.key(counted.number))),
+    ];
 
     fn timestamp(&self) -> u64 {
         self.number

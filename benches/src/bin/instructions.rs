@@ -111,7 +111,7 @@ fn evict(operations: usize) {
 /// Looks up whole traces, one after the other.
 fn lookup(operations: usize) {
     let (store, _) = full();
-    let traces = store.keys("trace").expect("spans have this index");
+    let traces = store.key_counts("trace").expect("spans have this index");
     let mut traces: Vec<KeyBuf> = traces
         .into_iter()
         .filter(|trace| trace.count == u64::from(SPANS_PER_TRACE))

@@ -9,7 +9,7 @@ use crate::process;
 use crate::recent::Draws;
 use crate::report::{Better, Part, Table};
 use shop::fixed::{FixedMetric, FixedMetrics};
-use slipring::{Key, Signal, Store};
+use slipring::{Index, Key, Signal, Store};
 use std::time::Duration;
 
 /// The number of distinct keys for each of the three indexes.
@@ -27,13 +27,12 @@ const _: () = assert!(size_of::<Keyed>() == 64);
 
 impl Signal for Keyed {
     const NAME: &'static str = "keyed";
-    type Indexes = [&'static str; 3];
-    const INDEXES: Self::Indexes = ["first", "second", "third"];
-
-    #[inline]
-    fn key(&self, index: usize) -> Option<Key<'_>> {
-        self.keys.get(index).copied().map(Key::Int)
-    }
+    type Indexes = [Index<Self>; 3];
+    const INDEXES: Self::Indexes = [
+        Index::new("first", |keyed| Some(Key::Int(keyed.keys[0]))),
+        Index::new("second", |keyed| Some(Key::Int(keyed.keys[1]))),
+        Index::new("third", |keyed| Some(Key::Int(keyed.keys[2]))),
+    ];
 
     fn timestamp(&self) -> u64 {
         self.time

@@ -8,7 +8,7 @@ use crate::report::{Better, Part, Table};
 use bytes::Bytes;
 use prost::Message;
 use shop::Shop;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use slipring::{Key, Telemetry};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,9 +44,9 @@ pub(super) fn corpus() -> Vec<PathBuf> {
 
 fn encoded(kind: Kind, request: &Request) -> Bytes {
     Bytes::from(match kind {
-        Kind::Traces => write(&request.spans, Encoding::Protobuf),
-        Kind::Logs => write(&request.logs, Encoding::Protobuf),
-        Kind::Metrics => write(&request.points, Encoding::Protobuf),
+        Kind::Traces => encode(&request.spans, Encoding::Protobuf),
+        Kind::Logs => encode(&request.logs, Encoding::Protobuf),
+        _ => encode(&request.points, Encoding::Protobuf),
     })
 }
 
@@ -65,7 +65,7 @@ impl Load {
         let files = match kind {
             Kind::Traces => &["shop_traces.jsonl", "train_traces.jsonl"][..],
             Kind::Logs => &["shop_logs.jsonl", "train_logs.jsonl"],
-            Kind::Metrics => &["shop_metrics.jsonl"],
+            _ => &["shop_metrics.jsonl"],
         };
         let texts: Vec<Vec<u8>> =
             files.iter().filter_map(|file| std::fs::read(folder().join(file)).ok()).collect();
@@ -88,7 +88,7 @@ impl Load {
             match kind {
                 Kind::Traces => request.spans = shop.spans().take(512).collect(),
                 Kind::Logs => request.logs = shop.logs().take(512).collect(),
-                Kind::Metrics => request.points = shop.points().take(2_000).collect(),
+                _ => request.points = shop.points().take(2_000).collect(),
             }
             request
         });
@@ -191,7 +191,7 @@ fn check(load: &Load) {
         let found = match load.kind {
             Kind::Traces => ours.traces().query().key("service", key).count(),
             Kind::Logs => ours.logs().query().key("service", key).count(),
-            Kind::Metrics => ours.metrics().query().key("service", key).count(),
+            _ => ours.metrics().query().key("service", key).count(),
         };
         assert_eq!(found.expect("the query is valid") as u64, count, "{key}");
     }
@@ -250,7 +250,7 @@ pub fn run(options: &Options) -> Part {
                         let stats = match kind {
                             Kind::Traces => stats.traces,
                             Kind::Logs => stats.logs,
-                            Kind::Metrics => stats.metrics,
+                            _ => stats.metrics,
                         };
                         let wire = load.bodies.iter().map(Bytes::len).sum::<usize>() as f64
                             / load.records as f64;
@@ -276,6 +276,6 @@ fn decode(kind: Kind, body: &[u8]) {
     match kind {
         Kind::Traces => drop(TracesData::decode(body)),
         Kind::Logs => drop(LogsData::decode(body)),
-        Kind::Metrics => drop(MetricsData::decode(body)),
+        _ => drop(MetricsData::decode(body)),
     }
 }

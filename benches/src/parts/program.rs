@@ -5,7 +5,7 @@ use super::Options;
 use super::otlp::{Load, corpus};
 use crate::report::{Better, Part, Table};
 use bytes::Bytes;
-use slipring::otlp::{Encoding, Kind, Request, write};
+use slipring::otlp::{Encoding, Kind, Request, encode};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -82,12 +82,10 @@ fn in_requests(load: &Load) -> Vec<Vec<u8>> {
         let protobuf = Encoding::Protobuf;
         match load.kind {
             Kind::Traces => {
-                request.spans.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
+                request.spans.chunks(RECORDS).map(|some| encode(some, protobuf)).collect()
             }
-            Kind::Logs => request.logs.chunks(RECORDS).map(|some| write(some, protobuf)).collect(),
-            Kind::Metrics => {
-                request.points.chunks(RECORDS).map(|some| write(some, protobuf)).collect()
-            }
+            Kind::Logs => request.logs.chunks(RECORDS).map(|some| encode(some, protobuf)).collect(),
+            _ => request.points.chunks(RECORDS).map(|some| encode(some, protobuf)).collect(),
         }
     };
     load.bodies.iter().flat_map(each).collect()
@@ -104,7 +102,7 @@ fn served(
     let path = match load.kind {
         Kind::Traces => "/v1/traces",
         Kind::Logs => "/v1/logs",
-        Kind::Metrics => "/v1/metrics",
+        _ => "/v1/metrics",
     };
     let started = Instant::now();
     let send = |client: usize| -> io::Result<usize> {

@@ -6,11 +6,12 @@ use crate::clock::Ticks;
 use crate::process;
 use crate::report::{Better, Part, Shown, Table};
 use crate::workload::{ShopLogs, ShopPoints, ShopSpans, Workload};
+use slipring::Indexes as _;
 use slipring::query::By;
 use slipring::span::StatusCode;
 use slipring::trace::TraceOrder;
 use slipring::{
-    Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store,
+    Index, Key, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Signal, Span, Store,
     TraceId,
 };
 use std::cell::Cell;
@@ -137,17 +138,16 @@ impl Facts {
             .expect("the query is valid");
         times.sort_unstable();
         let (middle, hundredth) = (times.len() / 2, times.len() / 100);
-        let keys = |index: &&'static str| {
-            store.keys(index).expect("the signal has this index").into_iter()
+        let keys = |index: &Index<T>| {
+            store.key_counts(index.name()).expect("the signal has this index").into_iter()
         };
-        let names = T::INDEXES;
-        let names: &[&'static str] = names.as_ref();
+        let indexes = T::INDEXES;
         let key = |key: Option<slipring::query::KeyCount>| {
             key.expect("the shop's records have keys in every index").key
         };
         Self {
-            common: names.iter().map(|name| key(keys(name).next())).collect(),
-            rare: names.iter().map(|name| key(keys(name).next_back())).collect(),
+            common: indexes.as_slice().iter().map(|index| key(keys(index).next())).collect(),
+            rare: indexes.as_slice().iter().map(|index| key(keys(index).next_back())).collect(),
             times: times[middle]..times[middle + hundredth],
         }
     }
@@ -163,7 +163,7 @@ fn copied<T: Signal + Clone>(query: Query<'_, T>) -> usize {
 
 /// Returns a test for whether a record has this key.
 fn has_key<'a, T: Signal>(index: usize, key: Key<'a>) -> impl Fn(&T) -> bool + Send + Sync + 'a {
-    move |record| record.key(index) == Some(key)
+    move |record| T::INDEXES.as_slice()[index].key(record) == Some(key)
 }
 
 /// Returns the elements one after the other, in an order that defeats the cache.
@@ -317,11 +317,9 @@ fn of_spans<'a>(store: &'a Store<Span>, facts: &'a Facts, traces: &'a [TraceId])
         plain("who calls whom", move || {
             ask().service_graph().expect("the query is valid").calls.len()
         }),
-        plain("the services", move || {
-            store.distinct("service").expect("there is such an index").len()
-        }),
+        plain("the services", move || store.keys("service").expect("there is such an index").len()),
         plain("the services with counts", move || {
-            store.keys("service").expect("there is such an index").len()
+            store.key_counts("service").expect("there is such an index").len()
         }),
     ]
 }

@@ -2,6 +2,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf, Signal};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -43,8 +44,7 @@ pub const INDEXES: usize = 3;
 
 impl<P: Default> Catalogue<P> {
     pub fn new<T: Signal>() -> Self {
-        let names = T::INDEXES;
-        assert_eq!(AsRef::<[&'static str]>::as_ref(&names).len(), INDEXES);
+        assert_eq!(T::INDEXES.as_slice().len(), INDEXES);
         Self(std::array::from_fn(|_| Postings {
             table: HashTable::new(),
             state: RandomState::default(),
@@ -56,7 +56,7 @@ impl<P: Default> Catalogue<P> {
     #[inline]
     pub fn enter<T: Signal>(&mut self, record: &T, mut enter: impl FnMut(&mut P)) {
         for (index, postings) in self.0.iter_mut().enumerate() {
-            let Some(key) = record.key(index) else { continue };
+            let Some(key) = T::INDEXES.as_slice()[index].key(record) else { continue };
             let hashed = hash(&postings.state, key);
             match postings.table.find_mut(hashed, |(known, _)| known.as_key() == key) {
                 Some((_, known)) => enter(known),
@@ -70,7 +70,7 @@ impl<P: Default> Catalogue<P> {
     #[inline]
     pub fn leave<T: Signal>(&mut self, record: &T, mut leave: impl FnMut(&mut P) -> bool) {
         for (index, Postings { table, state, spare }) in self.0.iter_mut().enumerate() {
-            let Some(key) = record.key(index) else { continue };
+            let Some(key) = T::INDEXES.as_slice()[index].key(record) else { continue };
             if let Ok(mut entry) =
                 table.find_entry(hash(state, key), |(known, _)| known.as_key() == key)
                 && leave(&mut entry.get_mut().1)
@@ -111,6 +111,7 @@ fn write(key: Key<'_>, hasher: &mut impl Hasher) {
         Key::Id(id) => hasher.write_u128(id),
         Key::Text(text) => hasher.write(text.as_bytes()),
         Key::Bytes(bytes) => hasher.write(bytes),
+        other => panic!("a key of a new kind: {other:?}"),
     }
 }
 

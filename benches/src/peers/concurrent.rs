@@ -6,6 +6,7 @@ use super::{Peer, Producer, Record};
 use crossbeam_queue::ArrayQueue;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf, Signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl<T: Record> Producer<T> for &Concurrent<T> {
 
 fn enter<T: Signal>(catalogue: &[DashMap<Owned, VecDeque<Arc<T>>, RandomState>], record: &Arc<T>) {
     for (index, postings) in catalogue.iter().enumerate() {
-        let Some(key) = record.key(index) else { continue };
+        let Some(key) = T::INDEXES.as_slice()[index].key(record) else { continue };
         match postings.get_mut(&key as &dyn AsKey) {
             Some(mut queue) => queue.push_back(Arc::clone(record)),
             None => {
@@ -68,7 +69,7 @@ fn enter<T: Signal>(catalogue: &[DashMap<Owned, VecDeque<Arc<T>>, RandomState>],
 
 fn leave<T: Signal>(catalogue: &[DashMap<Owned, VecDeque<Arc<T>>, RandomState>], oldest: &Arc<T>) {
     for (index, postings) in catalogue.iter().enumerate() {
-        let Some(key) = oldest.key(index) else { continue };
+        let Some(key) = T::INDEXES.as_slice()[index].key(oldest) else { continue };
         let Some(mut queue) = postings.get_mut(&key as &dyn AsKey) else { continue };
         // The record is at the front, unless producers overtook each other.
         if let Some(at) = queue.iter().position(|record| Arc::ptr_eq(record, oldest)) {

@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl<T: Record> Peer<T> for Evicting<T> {
             .eviction_policy(EvictionPolicy::lru())
             .eviction_listener(move |sequence: Arc<u64>, record: Arc<T>, _| {
                 for (index, postings) in listened.iter().enumerate() {
-                    let Some(key) = record.key(index) else { continue };
+                    let Some(key) = T::INDEXES.as_slice()[index].key(&record) else { continue };
                     let Some(mut set) = postings.get_mut(&key as &dyn AsKey) else { continue };
                     set.remove(&*sequence);
                     let empty = set.is_empty();
@@ -84,7 +85,7 @@ impl<T: Record> Producer<T> for &Evicting<T> {
     fn push(&mut self, record: T) {
         let sequence = self.sequences.fetch_add(1, Ordering::Relaxed);
         for (index, postings) in self.catalogue.iter().enumerate() {
-            let Some(key) = record.key(index) else { continue };
+            let Some(key) = T::INDEXES.as_slice()[index].key(&record) else { continue };
             match postings.get_mut(&key as &dyn AsKey) {
                 Some(mut set) => _ = set.insert(sequence),
                 None => _ = postings.entry(Owned(key.to_owned())).or_default().insert(sequence),

@@ -1,6 +1,7 @@
 //! The peer implementation of slipring.
 
 use super::{Peer, Producer, Record};
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf, Store};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn keys(&self, index: usize) -> Vec<(KeyBuf, u64)> {
-        let keys = Store::keys(self, name::<T>(index)).expect("the index exists");
+        let keys = Store::key_counts(self, name::<T>(index)).expect("the index exists");
         keys.into_iter().map(|key| (key.key, key.count)).collect()
     }
 
@@ -45,7 +46,7 @@ impl<T: Record> Peer<T> for Store<T> {
     }
 
     fn list(&self, index: usize) -> Vec<KeyBuf> {
-        self.distinct(name::<T>(index)).expect("the index exists")
+        self.keys(name::<T>(index)).expect("the index exists")
     }
 
     /// Returns three runs of 64 records for each of the other shards.
@@ -70,6 +71,5 @@ impl<T: Record> Producer<T> for &Store<T> {
 }
 
 fn name<T: Record>(index: usize) -> &'static str {
-    let names = T::INDEXES;
-    AsRef::<[&'static str]>::as_ref(&names)[index]
+    T::INDEXES.as_slice()[index].name()
 }

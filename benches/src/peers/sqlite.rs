@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 use shop::fixed::{FixedLog, FixedMetric, FixedSpan};
+use slipring::Indexes as _;
 use slipring::{Key, KeyBuf};
 use std::marker::PhantomData;
 
@@ -56,6 +57,7 @@ impl ToSql for Column<'_> {
             Some(Key::Id(id)) => ToSqlOutput::Owned(Value::Blob(id.to_be_bytes().into())),
             Some(Key::Text(text)) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
             Some(Key::Bytes(bytes)) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Some(other) => panic!("a key of a new kind: {other:?}"),
         })
     }
 }
@@ -125,7 +127,9 @@ impl<T: Plain> Sqlite<T> {
         let insert = "REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)";
         let mut insert =
             database.connection.prepare_cached(insert).expect("the statement is right");
-        let (place, key) = (database.next % self.capacity, |index| Column(record.key(index)));
+        let (place, key) = (database.next % self.capacity, |index: usize| {
+            Column(T::INDEXES.as_slice()[index].key(record))
+        });
         let values = params![place, database.next, key(0), key(1), key(2), database.bytes];
         insert.execute(values).expect("the insertion succeeds");
         database.next += 1;

@@ -462,7 +462,7 @@ async fn keys(
         keys: Vec<KeyCount>,
     }
     fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Json<Keys>, Problem> {
-        Ok(Json(Keys { keys: store.keys(index)? }))
+        Ok(Json(Keys { keys: store.key_counts(index)? }))
     }
     find(app, move |telemetry| match signal.as_str() {
         "spans" => of(telemetry.traces(), &index),

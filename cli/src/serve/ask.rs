@@ -6,10 +6,13 @@ use crate::units::{duration, time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use slipring::Indexes as _;
 use slipring::otlp::Exported;
 use slipring::query::{Attributed, Cursor};
 use slipring::span::StatusCode;
-use slipring::{KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, TraceId};
+use slipring::{
+    Index, KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, TraceId,
+};
 
 /// Default and maximum number of records in an answer.
 const LIMIT: usize = 100;
@@ -128,10 +131,10 @@ impl Asked {
     /// answer heeds beside conditions: such as the caller reads, and of [`PAGING`].
     pub fn read<T: Asking>(parameters: &[(String, String)], more: &[&str]) -> Result<Self, String> {
         let mut asked = Self::default();
-        let indexes = T::INDEXES;
+        let indexes = names::<T>();
         for (at, (given, value)) in parameters.iter().enumerate() {
             let (name, sign) = Sign::of(given);
-            if let Some(index) = indexes.as_ref().iter().find(|index| **index == name) {
+            if let Some(index) = indexes.iter().find(|index| **index == name) {
                 let value = match (sign, value.split_at_checked(1)) {
                     // As other languages write it; no one's name begins so.
                     (Sign::Is, Some(("=", value))) => value,
@@ -185,12 +188,10 @@ impl Asked {
             }
         };
         let read = keys_of(index, value)?;
-        let place = T::INDEXES
-            .as_ref()
-            .iter()
-            .position(|known| known == index)
-            .expect("it was found there");
-        if let Some(instead) = read.iter().find_map(|key| T::wrong_key(place, key.as_key())) {
+        let indexes = T::INDEXES;
+        let found = indexes.as_slice().iter().find(|known| known.name() == *index);
+        let found = found.expect("it was found there");
+        if let Some(instead) = read.iter().find_map(|key| found.wrong_key(key.as_key())) {
             return Err(format!("give {instead}"));
         }
         match keys.iter_mut().find(|(known, _)| known == index) {
@@ -287,10 +288,14 @@ impl Asked {
     }
 }
 
+/// Returns the names of the signal's indexes.
+fn names<T: Asking>() -> Vec<&'static str> {
+    T::INDEXES.as_slice().iter().map(Index::name).collect()
+}
+
 fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
-    let indexes = T::INDEXES;
     let known: Vec<&str> =
-        indexes.as_ref().iter().chain(&COMMON).chain(T::OWN).chain(more).copied().collect();
+        names::<T>().iter().chain(&COMMON).chain(T::OWN).chain(more).copied().collect();
     // Without an = after it, a sign is taken for a part of the name.
     let instead = name
         .split_once('~')

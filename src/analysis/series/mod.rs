@@ -165,7 +165,7 @@ impl Series {
         if self.attributes != *attributes {
             return false;
         }
-        if self.source.same(point.source()) {
+        if self.source.ptr_eq(point.source()) {
             return true;
         }
         let ((one, other), (scope, of)) =

@@ -5,7 +5,7 @@ use super::assembly::has_parent_id;
 use super::parents::Side;
 use super::path;
 use crate::error::QueryError;
-use crate::query::{Query, Report};
+use crate::query::{IntoNanos, Query, Report};
 use crate::signal::{Span, SpanId, TraceId};
 use std::collections::{HashMap, HashSet};
 
@@ -65,6 +65,7 @@ impl Trace {
     derive(serde::Serialize, serde::Deserialize),
     serde(rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum TraceOrder {
     /// By start, latest first.
     #[default]
@@ -155,9 +156,10 @@ impl TraceQuery<'_> {
         self
     }
 
-    /// Keeps traces that took at least this long, in nanoseconds.
-    pub fn at_least(mut self, nanoseconds: u64) -> Self {
-        self.least_duration = nanoseconds;
+    /// Keeps traces that took at least this long: a [`Duration`](std::time::Duration), or
+    /// nanoseconds.
+    pub fn at_least(mut self, duration: impl IntoNanos) -> Self {
+        self.least_duration = duration.nanos();
         self
     }
 

@@ -229,11 +229,8 @@ mod tests {
 
     impl Signal for Plain {
         const NAME: &'static str = "plain";
-        type Indexes = [&'static str; 0];
+        type Indexes = [crate::Index<Self>; 0];
         const INDEXES: Self::Indexes = [];
-        fn key(&self, _: usize) -> Option<crate::Key<'_>> {
-            None
-        }
         fn timestamp(&self) -> u64 {
             0
         }

@@ -1,6 +1,6 @@
 //! The head of a slot: what the engine needs to know of the record in it.
 
-use crate::signal::Indexes;
+use crate::signal::sealed::Indexes;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::reserve::Zeroed;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};

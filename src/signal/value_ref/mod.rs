@@ -12,6 +12,7 @@ use crate::wire::{Fields, Raw, Writer, depth, field_of};
 ///
 /// It is compared, hashed, displayed and serialized as the [`Value`] of the same content.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub enum ValueRef<'a> {
     /// No value.
     #[default]
