@@ -8,18 +8,21 @@
 //! number with its unit in its name. Kinds, statuses and severities stand by their lower-case
 //! names. A resource, a scope or a metric stands once an answer, and records name it by its place.
 
-mod counts;
-mod graph;
-mod group;
-mod log;
-mod plain;
-mod point;
-mod report;
-mod series;
-mod sources;
-mod span;
-mod time;
-mod trace;
+pub mod counts;
+pub mod graph;
+pub mod group;
+pub mod log;
+pub mod plain;
+pub mod point;
+pub mod report;
+pub mod series;
+pub mod sources;
+pub mod span;
+pub mod time;
+pub mod trace;
+
+#[cfg(test)]
+mod tests;
 
 pub use counts::{Count, Keys, Server, ServerRequests, Services};
 pub use graph::Graph;

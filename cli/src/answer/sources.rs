@@ -8,7 +8,6 @@ use slipring::metric::{MetricKind, MetricRef};
 use slipring::resource::{ResourceRef, ScopeRef};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::Hash;
 
 /// What describes the process that records came from.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use slipring::MetricPoint;
-use slipring::metric::{Series, SeriesStep};
+use slipring::metric::{MetricKind, Series, SeriesStep, Temporality};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -23,6 +23,22 @@ pub const OF_SERIES: [&str; 4] = ["limit", "points", "step", "sum_by"];
 
 /// Upper bound of the steps that are told of a series.
 const MOST_STEPS: u64 = 1_000;
+
+/// Upper bounds of the steps of all series together: of those that are told, and of those that are
+/// summed.
+const MOST_TOLD: usize = 200_000;
+const MOST_SUMMED: usize = 10_000_000;
+
+/// Refuses more steps than these.
+fn within(most: usize, series: usize, times: &Range<u64>, step: NonZeroU64) -> Result<(), Problem> {
+    let steps = (times.end - times.start).div_ceil(step.get()) as usize;
+    if steps.saturating_mul(series) <= most {
+        return Ok(());
+    }
+    Err(Problem::Bad(format!(
+        "step: {steps} steps for each of {series} are more than {most}; give a longer step, a smaller limit, or conditions"
+    )))
+}
 
 /// Answers with series.
 pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
@@ -67,12 +83,18 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         // Sums are of all series, told or not.
         let sums = match &steps {
             Some((times, step)) if !sums.is_empty() => {
-                Some(summed(&series, times, *step, &sums, &common))
+                within(MOST_SUMMED, series.len(), times, *step)?;
+                let summed = summed(&series, times, *step, &sums, &common);
+                within(MOST_TOLD, summed.len(), times, *step)?;
+                Some(summed)
             }
             _ => None,
         };
         let all = series.len();
         series.truncate(asked.limit());
+        if let Some((times, step)) = &steps {
+            within(MOST_TOLD, series.len(), times, *step)?;
+        }
         let mut sources = answer::Sources::default();
         let shown = |one| {
             let mut shown = answer::Series::of(one, most, &mut sources);
@@ -99,20 +121,26 @@ fn times(
     (since, until): (Option<u64>, Option<u64>),
     step: NonZeroU64,
 ) -> Result<Range<u64>, Problem> {
-    let points = || series.iter().flat_map(|one| &one.points);
-    let known = || points().map(MetricPoint::time_unix_nanos).filter(|&time| time > 0);
-    // A delta's first point counts from its start.
-    let starts = || points().map(MetricPoint::start_unix_nanos).filter(|&start| start > 0);
-    let (Some(first), Some(last)) = (known().min(), known().max()) else { return Ok(0..0) };
-    let is_delta = series.iter().any(|one| one.increments().iter().any(|grown| grown.to == first));
-    let first =
-        if is_delta { starts().min().map_or(first, |start| start.min(first)) } else { first };
+    let times = series.iter().flat_map(|one| {
+        let is_delta = matches!(
+            one.metric().kind(),
+            MetricKind::Sum { temporality: Temporality::Delta, .. }
+                | MetricKind::Histogram { temporality: Temporality::Delta }
+                | MetricKind::ExponentialHistogram { temporality: Temporality::Delta }
+        );
+        // A delta counts from its start, a cumulative series from its first point.
+        let start = one.points.first().filter(|_| is_delta).map(MetricPoint::start_unix_nanos);
+        one.points.iter().map(MetricPoint::time_unix_nanos).chain(start)
+    });
+    let known = times.filter(|&time| time > 0);
+    let (first, last) =
+        known.fold((u64::MAX, 0), |(first, last), time| (first.min(time), last.max(time)));
     let first = since.map_or(first, |since| since.max(first));
     let last = until.map_or(last, |until| until.saturating_add(1).min(last));
-    let first = first / step * step.get();
     if first >= last {
         return Ok(0..0);
     }
+    let first = first / step * step.get();
     let count = (last - first).div_ceil(step.get());
     if count > MOST_STEPS {
         return Err(Problem::Bad(format!(
