@@ -28,7 +28,6 @@ pub enum PointValue {
 /// A measured number. Doubles are equal when their bits are equal.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
-#[non_exhaustive]
 pub enum Number {
     /// An integer.
     Int(#[cfg_attr(feature = "serde", serde(serialize_with = "super::plain::whole"))] i64),
