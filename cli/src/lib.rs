@@ -43,6 +43,7 @@ enum Command {
     Serve(serve::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
+    Health(serve::health::Arguments),
 }
 
 /// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
@@ -160,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Health(arguments) => serve::health::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,

@@ -426,6 +426,7 @@ async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Response, P
         "version": env!("CARGO_PKG_VERSION"),
         "grpc": listens.map(|[grpc, _]| grpc.to_string()),
         "http": listens.map(|[_, http]| http.to_string()),
+        "token": app.access.token.is_some(),
         "requests": {
             "taken": of(&counts.taken),
             "refused": of(&counts.refused),
