@@ -5,6 +5,7 @@
 mod arguments;
 mod demo;
 mod input;
+mod mcp;
 mod memory;
 mod replay;
 mod report;
@@ -44,6 +45,7 @@ enum Command {
     Replay(replay::Arguments),
     Demo(demo::Arguments),
     Health(serve::health::Arguments),
+    Mcp(mcp::Arguments),
 }
 
 /// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Health(arguments) => serve::health::run(&arguments),
+        Command::Mcp(arguments) => mcp::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
