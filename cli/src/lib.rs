@@ -2,6 +2,7 @@
 //!
 //! This crate is a library only so that the fuzzer can send requests to the program's routes.
 
+pub mod answer;
 mod arguments;
 mod demo;
 mod input;

@@ -246,8 +246,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let access = app.access.clone();
     let routes = Router::new()
         .merge(otlp::routes())
-        .merge(api::routes())
-        .merge(tail::routes(stopped))
+        .merge(api::routes(stopped))
         .merge(own::routes())
         .merge(page::routes())
         .fallback(own::not_found)

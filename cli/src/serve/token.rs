@@ -99,8 +99,9 @@ fn checked(text: &str) -> Result<Box<[u8]>, String> {
 /// Returns whether a path is open to everybody: it is the same on each server, or says no more than
 /// whether this one runs.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/api" | "/api/openapi.json" | "/healthz" | "/readyz")
-        || path.starts_with("/page/")
+    const OPEN: [&str; 6] =
+        ["/", "/api", "/api/openapi.json", "/api/reference", "/healthz", "/readyz"];
+    OPEN.contains(&path) || path.starts_with("/page/")
 }
 
 /// Refuses requests without the server's token.
