@@ -4,6 +4,7 @@
 
 mod arguments;
 mod demo;
+mod files;
 mod input;
 mod memory;
 mod replay;
@@ -41,6 +42,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Open(serve::open::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
 }
@@ -158,6 +160,7 @@ pub fn main() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Open(arguments) => serve::open::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

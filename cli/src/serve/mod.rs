@@ -3,14 +3,18 @@
 mod address;
 mod api;
 mod app;
+mod arrivals;
 mod ask;
 mod budget;
 mod condition;
 mod door;
+mod export;
 mod given;
 mod grpc;
+mod holdings;
 mod line;
 mod listen;
+pub mod open;
 mod otlp;
 mod own;
 mod page;
@@ -86,14 +90,17 @@ pub struct Arguments {
     #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = units::seconds)]
     timeout: Duration,
     #[command(flatten)]
+    files: holdings::Files,
+    #[command(flatten)]
     keeping: Keeping,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let filter = log_filter(std::env::var("SLIPRING_LOG").unwrap_or_default().trim())?;
+    let arrivals = arrivals::Arrivals::new();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(arrivals.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let telemetry = arguments.keeping.build(USUAL)?;
@@ -108,6 +115,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         )
         .into());
     }
+    let saving = arguments.files.saving()?;
+    arguments.files.load(&telemetry)?;
     // Connections of both listeners, and 128 for other open files.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
     let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(0);
@@ -122,10 +131,17 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
     app.access = access;
     let app = Arc::new(app);
-    runtime.block_on(serve(arguments, &app))?;
+    let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
+    let served = runtime.block_on(serve(arguments, &app));
+    counting.abort();
+    arrivals.clear();
+    served?;
     // Lets requests that are still being decoded finish.
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
+    if let Some(saving) = saving {
+        holdings::save(&saving, &app.telemetry)?;
+    }
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
         .map(|stats| stats.offered - stats.rejected.total());
@@ -164,6 +180,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let routes = Router::new()
         .merge(otlp::routes())
         .merge(api::routes())
+        .merge(export::routes())
         .merge(tail::routes(stopped))
         .merge(own::routes())
         .merge(page::routes())
@@ -208,6 +225,17 @@ async fn give_memory_back(app: Arc<App>) {
     }
 }
 
+/// Waits for SIGINT or SIGTERM.
+async fn asked_to_stop() -> Fallible<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {},
+        _ = terminate.recv() => {},
+    }
+    Ok(())
+}
+
 async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let bind = |address: SocketAddr, what: &'static str| async move {
         TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
@@ -242,12 +270,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     tokio::spawn(give_memory_back(Arc::clone(app)));
     tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
     tracing::info!("the page is at {}", page::address(http_at));
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {},
-        _ = terminate.recv() => {},
-    }
+    asked_to_stop().await?;
     tracing::info!("stopping; requests under way are answered");
     app.stop();
     for service in ["", grpc::TRACES, grpc::LOGS, grpc::METRICS] {
