@@ -2,8 +2,12 @@
 //!
 //! This crate is a library only so that the fuzzer can send requests to the program's routes.
 
+mod answer;
 mod arguments;
+mod client;
+mod completions;
 mod demo;
+mod diff;
 mod files;
 mod input;
 mod memory;
@@ -11,16 +15,18 @@ mod replay;
 mod report;
 mod serve;
 mod stop;
+mod terminal;
 mod text;
 mod units;
 
 pub use serve::{over_grpc, over_http};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use slipring::error::BuildError;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry};
 use std::process::ExitCode;
 use std::time::Duration;
+use terminal::Asked;
 
 /// Keeps the last minutes of telemetry in memory, bounded, and answers what happened.
 ///
@@ -45,6 +51,15 @@ enum Command {
     Open(serve::open::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
+    Traces(terminal::Traces),
+    Trace(terminal::Trace),
+    Logs(terminal::Logs),
+    Metrics(terminal::Metrics),
+    Services(terminal::Services),
+    Graph(terminal::Graph),
+    Tail(terminal::Tail),
+    Diff(diff::Arguments),
+    Completions(completions::Arguments),
 }
 
 /// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
@@ -163,6 +178,15 @@ pub fn main() -> ExitCode {
         Command::Open(arguments) => serve::open::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Traces(question) => terminal::run(&Asked::Traces(&question)),
+        Command::Trace(question) => terminal::run(&Asked::Trace(&question)),
+        Command::Logs(question) => terminal::run(&Asked::Logs(&question)),
+        Command::Metrics(question) => terminal::run(&Asked::Metrics(&question)),
+        Command::Services(question) => terminal::run(&Asked::Services(&question)),
+        Command::Graph(question) => terminal::run(&Asked::Graph(&question)),
+        Command::Tail(question) => terminal::run(&Asked::Tail(&question)),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
@@ -194,7 +218,6 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn help_tells_what_is_usual() {

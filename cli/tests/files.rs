@@ -28,7 +28,7 @@ fn shop(folder: &Path) -> String {
 
 /// The first requests of real telemetry, where there is some; the made-up shop's otherwise.
 fn telemetry(folder: &Path) -> Vec<String> {
-    const SOME: u64 = 1 << 20;
+    const SOME: u64 = 256 << 10;
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/otlp");
     if !real.is_dir() {
         return vec![shop(folder)];

@@ -11,7 +11,7 @@ mod door;
 mod export;
 mod given;
 mod grpc;
-mod holdings;
+pub mod holdings;
 mod line;
 mod listen;
 pub mod open;
