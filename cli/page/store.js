@@ -22,7 +22,8 @@ export function open(main) {
     }
     audit.disabled = false;
   });
-  put(main, h("h1", null, "Store"), stores, h("p", null, audit, " ", h("span", { class: "none" }, "While it runs, records come in more slowly.")), verdict, requests, report);
+  put(main, h("h1", null, "Store"), stores, h("p", null, audit, " ", h("span", { class: "none" }, "While it runs, records come in more slowly.")),
+    h("p", null, h("a", { href: "/api/export", download: "" }, "Save everything"), " ", h("span", { class: "none" }, "As OTLP/JSON lines, for slipring open, replay and serve --load; ", h("a", { href: "/api/export?format=protobuf", download: "" }, "in protobuf"))), verdict, requests, report);
 
   let before = null;
   const stop = every(2000, async () => {

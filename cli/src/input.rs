@@ -82,7 +82,7 @@ fn form_of(start: &[u8]) -> Form {
         return Form::Lines;
     }
     let is_packed = start.get(4..8) == Some(&ZSTD);
-    if start.first() == Some(&0) && (is_packed || start.get(4) == Some(&FIRST)) {
+    if start.first() == Some(&0) && (is_packed || matches!(start.get(4), Some(&(FIRST | b'{')))) {
         return Form::Messages(Length::Four);
     }
     let length = start.iter().take(4).position(|byte| *byte < 0x80);
@@ -115,7 +115,8 @@ impl Requests {
         Self::of(Counted { reader: File::open(path)?, bytes })
     }
 
-    fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
+    /// Reads from any reader, packed or not.
+    pub fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(1 << 16, reader);
         let start = reader.fill_buf()?;
         let mut reader: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {

@@ -3,16 +3,20 @@
 pub mod address;
 mod api;
 mod app;
+mod arrivals;
 mod ask;
 mod budget;
 mod condition;
 mod door;
+mod export;
 mod exposed;
 mod given;
 mod grpc;
 pub mod health;
+pub mod holdings;
 mod line;
 pub mod listen;
+pub mod open;
 mod otlp;
 mod own;
 mod page;
@@ -93,6 +97,8 @@ pub struct Arguments {
     #[command(flatten)]
     guarding: Guarding,
     #[command(flatten)]
+    files: holdings::Files,
+    #[command(flatten)]
     keeping: Keeping,
 }
 
@@ -118,9 +124,10 @@ struct Guarding {
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let filter = log_filter(std::env::var("SLIPRING_LOG").unwrap_or_default().trim())?;
+    let arrivals = arrivals::Arrivals::new();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(arrivals.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let guard = Guard::find(&arguments.guarding)?;
@@ -138,6 +145,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         )
         .into());
     }
+    let saving = arguments.files.saving()?;
+    arguments.files.load(&telemetry)?;
     // Connections of both listeners, and 128 for other open files.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
     let allowed = open_files(wanted);
@@ -156,10 +165,17 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
     app.access = access;
     let app = Arc::new(app);
-    runtime.block_on(serve(arguments, &app, &guard))?;
+    let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
+    let served = runtime.block_on(serve(arguments, &app, &guard));
+    counting.abort();
+    arrivals.clear();
+    served?;
     // Lets requests that are still being decoded finish.
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
+    if let Some(saving) = saving {
+        holdings::save(&saving, &app.telemetry)?;
+    }
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
         .map(|stats| stats.offered - stats.rejected.total());
@@ -247,6 +263,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let routes = Router::new()
         .merge(otlp::routes())
         .merge(api::routes(stopped))
+        .merge(export::routes())
         .merge(own::routes())
         .merge(page::routes())
         .fallback(own::not_found)
@@ -289,6 +306,13 @@ async fn give_memory_back(app: Arc<App>) {
             let _ = tokio::task::spawn_blocking(memory::give_back).await;
         }
     }
+}
+
+/// Waits until a signal asks to stop.
+async fn asked_to_stop() -> Fallible<()> {
+    let mut signals = signals::Signals::listen(false)?;
+    while let signals::Asked::Reload = signals.next().await {}
+    Ok(())
 }
 
 async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible<()> {

@@ -4,9 +4,8 @@ use super::Asked;
 use crate::answer::Show;
 use slipring::otlp::Exported;
 use slipring::query::Attributed;
-use slipring::store::Bookmark;
 use slipring::telemetry::TelemetryBookmark;
-use slipring::{LogRecord, MetricPoint, Query, Span};
+use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span};
 
 /// A signal that the query API serves.
 pub trait Asking: Exported + Attributed + Clone + Show {
