@@ -1,12 +1,12 @@
 //! The tools' parameters. Their comments are what an agent reads.
 
-use super::ask::Parameter;
+use crate::client;
 use rmcp::schemars::{self, JsonSchema};
 use serde::Deserialize;
 
 /// Parameters of the query API, and how they are filled.
 #[derive(Default)]
-pub struct Asked(pub Vec<Parameter>);
+pub struct Asked(pub client::Parameters);
 
 impl Asked {
     fn and(mut self, name: &str, value: Option<impl ToString>) -> Self {
@@ -20,7 +20,7 @@ impl Asked {
     }
 
     /// Returns these parameters with the number of records that are shown.
-    pub fn limited(&self, limit: usize) -> Vec<Parameter> {
+    pub fn limited(&self, limit: usize) -> client::Parameters {
         let mut all = self.0.clone();
         all.push(("limit".to_owned(), limit.to_string()));
         all

@@ -1,12 +1,12 @@
 //! The tools: each asks the query API and makes the answer short.
 
-use super::ask::Ask;
 use super::moments::Moments;
 use super::parameters::{
     Asked, Graph, Group, Logs, None as Nothing, Parameters as _, SearchTraces, Series, Signal,
     Since, Snapshot, Trace, Which,
 };
 use super::short::{MOST, USUAL, fitting, pick, short};
+use crate::client::{self, Client};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};
 use rmcp::{ServerHandler, tool, tool_handler, tool_router};
@@ -46,11 +46,27 @@ const SPAN: &[&str] = &[
 ];
 const LOG: &[&str] =
     &["time", "severity", "service", "body", "event_name", "trace_id", "span_id", "attributes"];
-const POINT: &[&str] = &["time", "service", "name", "unit", "type", "value", "attributes"];
+const POINT: &[&str] =
+    &["time", "service", "name", "unit", "type", "value", "count", "sum", "attributes"];
+
+const SERIES: &[&str] = &[
+    "name",
+    "service",
+    "unit",
+    "type",
+    "attributes",
+    "rate_per_second",
+    "median",
+    "p99",
+    "points",
+    "points_left_out",
+];
+/// What a metric point measured.
+const MEASURED: &[&str] = &["time", "value", "count", "sum", "min", "max", "quantiles"];
 
 #[derive(Clone)]
 pub struct Tools {
-    ask: Arc<Ask>,
+    client: Client,
     moments: Arc<Moments>,
 }
 
@@ -75,12 +91,34 @@ fn room(bytes: Option<usize>) -> usize {
 
 fn rows(answer: &Value, list: &str, names: &[&str]) -> Vec<Value> {
     let all = answer[list].as_array().map_or(&[][..], Vec::as_slice);
-    all.iter().map(|record| pick(record, names)).collect()
+    let row = |record: &Value| {
+        let mut row = pick(record, names);
+        // Points have their own members, most of which say little.
+        if let Some(points) = record["points"].as_array() {
+            row["points"] = points.iter().map(|point| pick(point, MEASURED)).collect();
+        }
+        row
+    };
+    all.iter().map(row).collect()
+}
+
+/// Returns a segment of a critical path with its span's names.
+fn segment(one: &Value, spans: &[Value]) -> Value {
+    let mut row = pick(one, &["span_id", "duration_nanos"]);
+    let span = one["span"].as_u64().and_then(|at| spans.get(usize::try_from(at).ok()?));
+    for name in ["service", "name"] {
+        row[name] = span.map_or(Value::Null, |span| short(&span[name]));
+    }
+    row
 }
 
 impl Tools {
-    pub fn new(ask: Ask) -> Self {
-        Self { ask: Arc::new(ask), moments: Arc::default() }
+    pub fn new(client: Client) -> Self {
+        Self { client, moments: Arc::default() }
+    }
+
+    async fn ask(&self, path: &str, parameters: &client::Parameters) -> Told {
+        self.client.get(path, parameters).await.map_err(|error| error.to_string())
     }
 
     /// Asks for a list. Where its rows do not all fit, asks again for as many as do, so that the
@@ -95,7 +133,7 @@ impl Tools {
     ) -> Result<(Value, Vec<Value>), String> {
         let mut limit = limit.clamp(1, 1_000);
         loop {
-            let answer = self.ask.get(path, &asked.limited(limit)).await?;
+            let answer = self.ask(path, &asked.limited(limit)).await?;
             let all = rows(&answer, list, names);
             let count = all.len();
             let shown = fitting(all, room(bytes));
@@ -146,7 +184,7 @@ impl Tools {
 
     async fn whole_trace(&self, asked: &Trace) -> Told {
         let id: String = asked.trace_id.chars().filter(char::is_ascii_alphanumeric).collect();
-        let answer = self.ask.get(&format!("/api/traces/{id}"), &[]).await?;
+        let answer = self.ask(&format!("/api/traces/{id}"), &Vec::new()).await?;
         let path = answer["critical_path"].as_array().map_or(&[][..], Vec::as_slice);
         let on_path: BTreeSet<&str> =
             path.iter().filter_map(|one| one["span_id"].as_str()).collect();
@@ -172,8 +210,7 @@ impl Tools {
         let logs_shown = fitting(logs, room / 3);
         let end = asked.offset + shown.len();
         let next = (end < wanted.len()).then_some(end);
-        let names = ["span_id", "service", "name", "duration_nanos"];
-        let critical: Vec<Value> = path.iter().map(|one| pick(one, &names)).collect();
+        let critical: Vec<Value> = path.iter().map(|one| segment(one, all)).collect();
         let critical_count = critical.len();
         let critical = fitting(critical, room / 3);
         Ok(json!({
@@ -210,19 +247,18 @@ impl Tools {
         ];
         let limit = asked.limit.unwrap_or(10);
         let (answer, shown) = self
-            .list("/api/series", &asked.asked(), limit, asked.bytes, ("series", &names))
+            .list("/api/series", &asked.asked(), limit, asked.bytes, ("series", SERIES))
             .await?;
         Ok(json!({ "series": shown, "left_out": answer["left_out"] }))
     }
 
     async fn whole_graph(&self, asked: &Graph) -> Told {
-        let answer = self.ask.get("/api/graph", &asked.asked().0).await?;
+        let answer = self.ask("/api/graph", &asked.asked().0).await?;
         let room = room(asked.bytes);
-        let names =
-            ["from", "to", "caller", "callee", "kind", "calls", "errors", "p50_nanos", "p99_nanos"];
+        let names = ["from", "to", "calls", "errors", "p50_nanos", "p99_nanos"];
         let mut calls = rows(&answer, "calls", &names);
         calls.sort_by_key(|call| std::cmp::Reverse(call["calls"].as_u64()));
-        let services = rows(&answer, "services", &["service", "name", "kind", "spans", "errors"]);
+        let services = rows(&answer, "services", &["service", "kind", "spans", "errors"]);
         let held = [calls.len(), services.len()];
         let shown = [fitting(calls, room * 2 / 3), fitting(services, room / 3)];
         let [calls, services] = &shown;
@@ -249,7 +285,7 @@ impl Tools {
     }
 
     async fn names_of_services(&self) -> Told {
-        let answer = self.ask.get("/api/services", &[]).await?;
+        let answer = self.ask("/api/services", &Vec::new()).await?;
         let all = rows(&answer, "services", &["service", "spans", "logs", "metrics"]);
         let held = all.len();
         let shown = fitting(all, USUAL);
@@ -257,7 +293,7 @@ impl Tools {
     }
 
     async fn named_moment(&self, asked: &Snapshot) -> Told {
-        let answer = self.ask.get("/api/moment", &[]).await?;
+        let answer = self.ask("/api/moment", &Vec::new()).await?;
         let token = answer["moment"].as_str().ok_or("the server names no moments")?;
         let gone = self.moments.name(&asked.name, token.to_owned())?;
         Ok(json!({ "name": asked.name, "time": answer["time"], "forgotten": gone }))
@@ -273,7 +309,7 @@ impl Tools {
         let mut counts = json!({ "name": asked.name });
         for signal in [Signal::Spans, Signal::Logs, Signal::Metrics] {
             let path = format!("/api/count/{}", signal.path());
-            let answer = self.ask.get(&path, &asked.of(signal, &moment).0).await?;
+            let answer = self.ask(&path, &asked.of(signal, &moment).0).await?;
             counts[signal.path()] = json!({ "count": answer["count"], "report": report(&answer) });
         }
         Ok(counts)
@@ -282,7 +318,7 @@ impl Tools {
 
 /// Returns what an answer says of itself: whether something was missed.
 fn report(answer: &Value) -> Value {
-    let names = ["cut", "missed", "whole", "partial", "examined", "looked_at"];
+    let names = ["cut", "missed", "partial", "led_by", "looked_at"];
     let told = pick(&answer["report"], &names);
     if told.as_object().is_some_and(serde_json::Map::is_empty) { Value::Null } else { short(&told) }
 }

@@ -16,7 +16,7 @@ pub use asked::{Graph, Logs, Metrics, Services, Tail, Trace, Traces};
 pub use screen::{Screen, Tone};
 pub use table::{Cell, Table, toned};
 
-use crate::client::{Client, Parameters};
+use crate::client::{Address, Client, Parameters};
 use crate::files::size;
 use crate::serve::holdings;
 use crate::text::json_printable;
@@ -25,6 +25,7 @@ use asked::Whom;
 use serde::de::DeserializeOwned;
 use slipring::Telemetry;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 
 /// A question: where it is asked, with what, and how its answer is shown.
 trait Question {
@@ -92,14 +93,23 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 /// Returns whom to ask: a server, or stores with the files. The end says whether some of the files
 /// was damaged.
 fn client(whom: &Whom) -> Fallible<(Client, End)> {
-    if whom.file.is_empty() {
-        return Ok((Client::of_server(whom.server.clone(), whom.token.as_deref())?, End::Well));
+    client_of(&whom.server, whom.token.as_deref(), &whom.file)
+}
+
+/// Returns a client of a server, or of stores with the files, if there are some.
+pub fn client_of(
+    server: &Address,
+    token: Option<&str>,
+    files: &[PathBuf],
+) -> Fallible<(Client, End)> {
+    if files.is_empty() {
+        return Ok((Client::of_server(server.clone(), token)?, End::Well));
     }
-    let sizes = size::sizes(&whom.file)?;
+    let sizes = size::sizes(files)?;
     let [traces, logs, metrics] = size::capacities(&sizes);
     let telemetry = Telemetry::builder().traces(traces).logs(logs).metrics(metrics);
     let telemetry = telemetry.max_record_bytes(1 << 20).build()?;
-    let loaded = holdings::load(&whom.file, &sizes, &telemetry)?;
+    let loaded = holdings::load(files, &sizes, &telemetry)?;
     for problem in loaded.problems() {
         eprintln!("{problem}");
     }
