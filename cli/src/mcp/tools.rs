@@ -232,19 +232,6 @@ impl Tools {
     }
 
     async fn all_series(&self, asked: &Series) -> Told {
-        let names = [
-            "name",
-            "service",
-            "unit",
-            "type",
-            "attributes",
-            "rate_per_second",
-            "rate",
-            "median",
-            "p99",
-            "points",
-            "points_left_out",
-        ];
         let limit = asked.limit.unwrap_or(10);
         let (answer, shown) = self
             .list("/api/series", &asked.asked(), limit, asked.bytes, ("series", SERIES))

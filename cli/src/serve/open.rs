@@ -60,7 +60,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("{address}: {error}; give another --port"))?;
-    let page = page::address(listener.local_addr()?);
+    let page = page::address(listener.local_addr()?, false);
     let (stop, stopped) = watch::channel(false);
     let routes = routes(Arc::clone(app), stopped.clone());
     let tell = |_, wrong| tracing::debug!("this is no HTTP: {wrong}");
