@@ -122,7 +122,7 @@ pub mod log {
 
 /// Metrics, the parts of their points, and series of points.
 pub mod metric {
-    pub use crate::analysis::series::{Distribution, Increment, Series};
+    pub use crate::analysis::series::{Distribution, Increment, Series, SeriesStep};
     pub use crate::signal::{
         Buckets, Exemplar, ExemplarRef, Exemplars, ExponentialHistogram, Histogram, Metric,
         MetricKind, MetricRef, Number, PointBuilder, PointValue, Quantile, Summary, Temporality,

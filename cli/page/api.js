@@ -36,6 +36,15 @@ export async function ask(path, params, signal) {
   return { answer, took: performance.now() - began, bytes: text.length, url };
 }
 
+/** Puts each record's resource, scope and metric in place of their numbers in the answer's lists. */
+export function resolve(answer, ...lists) {
+  for (const record of lists.flat()) {
+    for (const [name, all] of [["resource", answer.resources], ["scope", answer.scopes], ["metric", answer.metrics]]) {
+      if (typeof record[name] === "number") record[name] = all[record[name]];
+    }
+  }
+}
+
 /** The same where the text itself is wanted. */
 export async function text(path, params) {
   const response = await fetch(address(path, params));

@@ -34,7 +34,7 @@ export function drawing(services, calls) {
   if (services.length > MOST) return h("p", { class: "none" }, `${count(services.length)} nodes are too many to draw; the tables have all of them.`);
   const nodes = services.map((node) => ({ ...node, key: nodeKey(node.service, node.namespace) }));
   const byKey = new Map(nodes.map((node) => [node.key, node]));
-  const edges = calls.map((call) => ({ call, from: nodeKey(call.caller, call.caller_namespace), to: nodeKey(call.callee, call.callee_namespace) }))
+  const edges = calls.map((call) => ({ call, from: nodeKey(call.from, call.from_namespace), to: nodeKey(call.to, call.to_namespace) }))
     .filter(({ from, to }) => from !== to && byKey.has(from) && byKey.has(to));
   const layer = layers(nodes.map(({ key }) => key), edges);
   const columns = [];
@@ -61,7 +61,7 @@ export function drawing(services, calls) {
     const [x2, y2] = [isBack ? other.x + WIDTH : other.x, other.y + HEIGHT / 2];
     const bend = isBack ? -ACROSS : ACROSS * 0.6;
     return s("path", { class: `edge${call.errors ? " error" : ""}`, d: `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`, "stroke-width": (1 + (4 * Math.log1p(call.calls)) / Math.log1p(most)).toFixed(1), "marker-end": "url(#arrow)" },
-      s("title", null, `${short(call.caller, 60)} → ${short(call.callee, 60)}: ${count(call.calls)} calls, ${percent(call.errors, call.calls)} failed, p50 ${duration(call.p50)}, p99 ${duration(call.p99)}`));
+      s("title", null, `${short(call.from, 60)} → ${short(call.to, 60)}: ${count(call.calls)} calls, ${percent(call.errors, call.calls)} failed${call.p50_nanos === null ? "" : `, p50 ${duration(call.p50_nanos)}, p99 ${duration(call.p99_nanos)}`}`));
   });
   const boxes = nodes.map((node) => s("a", { href: to("traces", { service: node.service }) },
     s("g", { class: `node ${node.kind && node.kind !== "service" ? "virtual" : ""}`, css: { "--hue": hue(node.service) }, transform: `translate(${node.x},${node.y})` },

@@ -15,7 +15,7 @@ function save(name, text, kind) {
 
 /** As OTLP/JSON, an export request a line: first its spans, then its logs. `slipring replay` reads it. */
 export async function asOtlp(id) {
-  const of = (signal) => text(`/api/${signal}`, { trace: id, order: "oldest", limit: "10000", format: "otlp" });
+  const of = (signal) => text(`api/${signal}`, { trace: id, order: "oldest", limit: "10000", format: "otlp" });
   const [spans, logs] = await Promise.all([of("spans"), of("logs")]);
   const some = [spans, logs].map((line) => line.trim()).filter((line) => /":\[\{/.test(line));
   save(`trace-${id}.jsonl`, `${some.join("\n")}\n`, "application/x-ndjson");
@@ -25,8 +25,9 @@ export async function asOtlp(id) {
 export function asEvents(tree, id) {
   const services = new Map();
   const events = [];
-  tree.spans.forEach(({ span, depth }, at) => {
-    const name = span.resource.attributes["service.name"] ?? "no service";
+  tree.spans.forEach((span, at) => {
+    const { depth } = span;
+    const name = span.service ?? "no service";
     if (!services.has(name)) {
       services.set(name, services.size + 1);
       events.push({ ph: "M", name: "process_name", pid: services.size, args: { name } });

@@ -85,7 +85,7 @@ function suggest(input, keys) {
   const list = h("datalist", { id });
   input.setAttribute("list", id);
   input.addEventListener("focus", async () => {
-    const { answer } = await ask(`/api/keys/${keys}`).catch(() => ({ answer: { keys: [] } }));
+    const { answer } = await ask(`api/keys/${keys}`).catch(() => ({ answer: { keys: [] } }));
     put(list, answer.keys.slice(0, 500).map(({ key, count }) => h("option", { value: key, label: plain(`${key} (${count})`) })));
   });
   input.after(list);

@@ -8,9 +8,9 @@ export const title = "How to send";
 
 /** The port of gRPC, which only the server knows; the host is the one that brought the page. */
 async function endpoints() {
-  const { answer } = await ask("/api/server").catch(() => ({ answer: {} }));
+  const { answer } = await ask("api/server").catch(() => ({ answer: {} }));
   const port = answer.grpc?.split(":").at(-1) ?? "4317";
-  return { http: location.origin, grpc: `http://${location.hostname}:${port}` };
+  return { http: new URL(".", location.href).href.replace(/\/$/, ""), grpc: `http://${location.hostname}:${port}` };
 }
 
 function code(text, what) {
@@ -45,7 +45,7 @@ function sample() {
 async function sendSample() {
   const { traceId, requests } = sample();
   for (const [signal, request] of Object.entries(requests)) {
-    const answer = await fetch(`/v1/${signal}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) });
+    const answer = await fetch(`v1/${signal}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) });
     if (!answer.ok) throw new Error(`The server answers ${answer.status}`);
   }
   return traceId;
@@ -76,7 +76,7 @@ done`;
     code(`exporters:\n  otlp_http/slipring:\n    endpoint: ${http}`, "The Collector's exporter"),
     h("h3", null, "By hand"), code(curl, "A trace by curl"),
     h("h3", null, "A made-up shop"), code(shop, "The shop's telemetry"),
-    h("p", null, "What there is to ask: ", h("a", { href: "/api", target: "_blank", rel: "noopener" }, "/api"), ", in JSON.")));
+    h("p", null, "What there is to ask: ", h("a", { href: "api/reference", target: "_blank", rel: "noopener" }, "the reference of the API"), ".")));
 }
 
 export function open(main) {

@@ -6,9 +6,9 @@ import { every } from "./live.js";
 import { ago, clock, count } from "./numbers.js";
 
 export const SIGNALS = [
-  { signal: "spans", stats: "traces", one: "span", time: "start_unix_nanos" },
-  { signal: "logs", stats: "logs", one: "log", time: "time_unix_nanos" },
-  { signal: "metrics", stats: "metrics", one: "metric", time: "time_unix_nanos" },
+  { signal: "spans", list: "spans", stats: "traces", one: "span", time: "start_unix_nanos" },
+  { signal: "logs", list: "logs", stats: "logs", one: "log", time: "time_unix_nanos" },
+  { signal: "metrics", list: "points", stats: "metrics", one: "metric", time: "time_unix_nanos" },
 ];
 
 const WORDS = { spans: "spans", logs: "log records", metrics: "metric points" };
@@ -17,9 +17,9 @@ const WORDS = { spans: "spans", logs: "log records", metrics: "metric points" };
 export const total = (counts) => Object.values(counts).reduce((sum, some) => sum + some, 0);
 
 /** When the record began that came first of those held; `null` if none has a time. */
-export async function oldest({ signal, time }) {
-  const { answer } = await ask(`/api/${signal}`, { order: "oldest", limit: "1" });
-  const record = answer.records[0];
+export async function oldest({ signal, list, time }) {
+  const { answer } = await ask(`api/${signal}`, { order: "oldest", limit: "1" });
+  const record = answer[list][0];
   const at = record && BigInt(record[time] ?? 0);
   return at ? at : record?.observed_unix_nanos ? BigInt(record.observed_unix_nanos) : null;
 }
@@ -28,7 +28,7 @@ let known = null;
 
 /** What was last known of the stores; asks if nothing is. */
 export async function stats() {
-  known ??= (await ask("/api/stats")).answer;
+  known ??= (await ask("api/stats")).answer;
   return known;
 }
 
@@ -40,7 +40,7 @@ export function keep(line) {
   every(2000, async () => {
     let told;
     try {
-      told = (await ask("/api/stats")).answer;
+      told = (await ask("api/stats")).answer;
     } catch (error) {
       put(line, h("strong", { class: "error" }, error.message));
       before = "";

@@ -1,13 +1,13 @@
 // Log records: a list, and a tail of what comes in.
 
-import { Asker, address, isAborted } from "./api.js";
+import { Asker, address, isAborted, resolve } from "./api.js";
 import { arrows, button, h, put } from "./dom.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
 import { clock, count, counted, utc } from "./numbers.js";
 import { attributes, origin, raw, section } from "./record.js";
 import { refuse, tell } from "./report.js";
 import { go, to } from "./route.js";
-import { display, hue, level, severityName, short } from "./text.js";
+import { display, hue, level, short } from "./text.js";
 
 export const title = "Logs";
 
@@ -82,8 +82,8 @@ export function open(main, route) {
     state();
   }
 
-  function came({ position, record }) {
-    if (seen.has(key(position))) return;
+  function came(record) {
+    if (seen.has(key(record.position))) return;
     waiting.push(record);
     if (waiting.length > WAITING) { waiting.shift(); lost += 1; }
     if (isPaused) {
@@ -105,7 +105,7 @@ export function open(main, route) {
   function follow() {
     stop();
     const conditions = asked(params).filter(([name]) => !["after", "limit", "order", "since", "until"].includes(name));
-    const source = new EventSource(address("/api/tail/logs", conditions));
+    const source = new EventSource(address("api/tail/logs", conditions));
     tail = source;
     source.addEventListener("message", (event) => came(JSON.parse(event.data)));
     source.addEventListener("missed", (event) => { missed += Number(event.data); state(); });
@@ -124,9 +124,10 @@ export function open(main, route) {
     live.checked = isLive;
     if (isLive && !document.hidden) follow(); else stop();
     try {
-      const told = await asker.ask("/api/logs", [...asked(params), ...(params.has("limit") ? [] : [["limit", "200"]])]);
-      const { records, positions, next } = told.answer;
-      seen = new Set(positions.map(key));
+      const told = await asker.ask("api/logs", [...asked(params), ...(params.has("limit") ? [] : [["limit", "200"]])]);
+      const { logs: records, next } = told.answer;
+      resolve(told.answer, records);
+      seen = new Set(records.map(({ position }) => key(position)));
       put(rows, records.map(row));
       if (!records.length) put(rows, h("li", { class: "none" }, isLive ? "Nothing fits yet." : "No log record fits."));
       tell(report, told, counted(records.length, "log record"));
@@ -165,15 +166,15 @@ export function open(main, route) {
 }
 
 function row(log) {
-  const service = log.resource.attributes["service.name"] ?? "";
+  const service = log.service ?? "";
   const time = log.time_unix_nanos === "0" ? log.observed_unix_nanos : log.time_unix_nanos;
   const text = display(log.body) || log.event_name;
-  const details = h("details", { class: `log ${level(log.severity)}` }, h("summary", null,
-    h("time", { title: utc(time) }, clock(time)), h("span", { class: "severity" }, severityName(log.severity)),
+  const details = h("details", { class: `log ${level(log.severity_number)}` }, h("summary", null,
+    h("time", { title: utc(time) }, clock(time)), h("span", { class: "severity" }, (log.severity ?? "unset").toUpperCase()),
     h("span", { class: "service", css: { "--hue": hue(service) } }, short(service || "no service", 40)), h("span", { class: "body" }, short(text, 1000))));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
-    const facts = [["Time", utc(log.time_unix_nanos)], ["Observed", utc(log.observed_unix_nanos)], ["Severity", `${log.severity} ${log.severity_text}`], ["Event", log.event_name], ["Trace", log.trace_id], ["Span", log.span_id]];
+    const facts = [["Time", utc(log.time_unix_nanos)], ["Observed", utc(log.observed_unix_nanos)], ["Severity", [log.severity ?? "none", log.severity_number, log.severity_text].filter(Boolean).join(" ")], ["Event", log.event_name], ["Trace", log.trace_id], ["Span", log.span_id]];
     details.append(h("div", { class: "unfolded" }, h("pre", null, text),
       h("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
       section(`Attributes (${Object.keys(log.attributes).length})`, true, attributes(log.attributes, "record", "logs")), origin(log, "logs"), raw(log, "The log record")));

@@ -1,6 +1,6 @@
 // Metrics: all names, and the series of one as curves.
 
-import { Asker, ask as askOnce, isAborted } from "./api.js";
+import { Asker, ask as askOnce, isAborted, resolve } from "./api.js";
 import { chart } from "./chart.js";
 import { arrows, h, put, table } from "./dom.js";
 import { ATTRIBUTE, SINCE, filters } from "./filters.js";
@@ -50,7 +50,7 @@ export function open(main, route) {
   }
 
   async function askNames() {
-    const told = await askOnce("/api/keys/metrics/name");
+    const told = await askOnce("api/keys/metrics/name");
     const now = JSON.stringify(told.answer.keys);
     if (now === drawn) return;
     drawn = now;
@@ -67,7 +67,7 @@ export function open(main, route) {
         put(plot); put(rows); put(report);
         return;
       }
-      const told = await asker.ask("/api/series", [...[...params].filter(([name]) => name !== "show"), ...(params.has("limit") ? [] : [["limit", "50"]]), ["points", String(POINTS)]]);
+      const told = await asker.ask("api/series", [...[...params].filter(([name]) => name !== "show"), ...(params.has("limit") ? [] : [["limit", "50"]]), ["points", String(POINTS)]]);
       draw(told);
     } catch (error) {
       if (!isAborted(error)) refuse(report, error);
@@ -76,7 +76,8 @@ export function open(main, route) {
 
   function draw(told) {
     const series = told.answer.series;
-    const points = series.reduce((sum, one) => sum + one.series.points.length, 0);
+    resolve(told.answer, series);
+    const points = series.reduce((sum, one) => sum + one.points.length, 0);
     const earlier = series.reduce((sum, one) => sum + one.points_left_out, 0);
     tell(report, told, `${counted(series.length, "series", "series")} of ${counted(points, "point")}${told.answer.left_out ? `; ${count(told.answer.left_out)} series left out by the limit` : ""}${earlier ? `; ${counted(earlier, "earlier point")} not drawn` : ""}`);
     if (!series.length) {
@@ -84,22 +85,22 @@ export function open(main, route) {
       put(plot); put(rows);
       return;
     }
-    const { metric } = series[0].series;
-    const able = modes(metric.kind);
+    const metric = series[0];
+    const able = modes(metric);
     const mode = able.includes(params.get("show")) ? params.get("show") : able[0];
-    const kind = [metric.kind.type.replaceAll("_", " "), metric.kind.temporality, metric.kind.monotonic && "monotonic"].filter(Boolean).join(", ");
+    const kind = [metric.type.replaceAll("_", " "), metric.temporality, metric.monotonic && "monotonic"].filter(Boolean).join(", ");
     const address = (mode) => to("metrics", [...[...params].filter(([name]) => name !== "show"), ["show", mode]]);
     put(heading, h("h2", null, metric.name), h("p", null, metric.description, " ", h("span", { class: "none" }, `${kind}; unit ${metric.unit || "none"}`)),
       able.length > 1 && h("p", { class: "modes", role: "group", "aria-label": "What is drawn" }, able.map((one) => h("a", { href: address(one), "aria-current": one === mode ? "true" : null }, one))));
-    const labels = naming(series.map((one) => one.series));
-    const first = series.flatMap((one) => one.series.points).map((point) => BigInt(point.time_unix_nanos)).reduce((one, other) => (other < one ? other : one));
+    const labels = naming(series);
+    const first = series.flatMap((one) => one.points).map((point) => BigInt(point.time_unix_nanos)).reduce((one, other) => (other < one ? other : one));
     const unit = metric.unit === "1" ? "" : metric.unit;
     if (mode === "heat") {
-      put(plot, heat(series.flatMap((one) => fields(one.series, first)), first, unit));
+      put(plot, heat(series.flatMap((one) => fields(one, first)), first, unit));
       put(rows, seriesTable(series, labels));
       return;
     }
-    const curves = series.slice(0, CURVES).map((one, at) => ({ name: labels[at], hue: (at * 137.5) % 360, points: curve(one.series, mode, first) }));
+    const curves = series.slice(0, CURVES).map((one, at) => ({ name: labels[at], hue: (at * 137.5) % 360, points: curve(one, mode, first) }));
     const isFocused = plot.contains(document.activeElement);
     put(plot, chart(curves, first, mode === "rate" ? `${isCount(metric) ? "" : unit}/s` : unit, (from, until) =>
       go(to("metrics", [...[...params].filter(([name]) => name !== "since" && name !== "until"), ["since", from], ["until", until]]))),
@@ -133,17 +134,17 @@ export function open(main, route) {
 /** All series in a table. */
 function seriesTable(series, labels) {
   return table(["Series", "#Points", "#Last", "#Rate/s", "#Median", "#p99", ""], series.map((one, at) => [
-    [at < CURVES && h("i", { class: "swatch", css: { "--hue": (at * 137.5) % 360 } }), labels[at]], count(one.series.points.length), last(one.series),
-    measured(one.rate), measured(one.median), measured(one.p99), [exemplars(one.series), raw(one.series.points.at(-1), "Last point")]]));
+    [at < CURVES && h("i", { class: "swatch", css: { "--hue": (at * 137.5) % 360 } }), labels[at]], count(one.points.length), last(one),
+    measured(one.rate_per_second), measured(one.median), measured(one.p99), [exemplars(one), raw(one.points.at(-1), "Last point")]]));
 }
 
 /** Whether a rate counts happenings rather than units. */
-const isCount = (metric) => !["sum", "gauge"].includes(metric.kind.type);
+const isCount = (metric) => !["sum", "gauge"].includes(metric.type);
 
 function last(series) {
-  const value = series.points.at(-1).value ?? {};
-  const one = Object.values(value)[0];
-  if (one !== null && typeof one === "object") return `${count(one.count)} of ${measured(one.sum ?? NaN)}`;
+  const point = series.points.at(-1);
+  if (point.count !== undefined) return `${count(point.count)} of ${measured(point.sum ?? NaN)}`;
+  const one = point.value;
   // A whole number with all of its digits; in text it is longer than a number of this language can be.
   return Number.isInteger(one) ? count(one) : typeof one === "number" ? measured(one) : display(one);
 }

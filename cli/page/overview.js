@@ -64,8 +64,8 @@ export class Overview {
     const context = canvas.getContext("2d");
     const error = getComputedStyle(this.element).getPropertyValue("--error").trim();
     const step = HIGH / tree.spans.length;
-    tree.spans.forEach(({ span }, at) => {
-      context.fillStyle = tree.isError(at) ? error : `hsl(${hue(span.resource.attributes["service.name"] ?? "")} 55% ${this.dark.matches ? 60 : 45}%)`;
+    tree.spans.forEach((span, at) => {
+      context.fillStyle = tree.isError(at) ? error : `hsl(${hue(span.service ?? "")} 55% ${this.dark.matches ? 60 : 45}%)`;
       context.fillRect((tree.starts[at] / tree.total) * width, at * step, Math.max((tree.lengths[at] / tree.total) * width, 1), Math.max(step * 0.8, 0.5));
     });
     this.#show(...this.range);

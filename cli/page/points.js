@@ -7,13 +7,12 @@ export function modes(kind) {
   return kind.type === "summary" ? ["p50", "p90", "p99", "mean", "rate"] : ["p50", "p90", "p99", "mean", "rate", "heat"];
 }
 
-const number = (value) => Number(value?.int ?? value?.double ?? NaN);
-const body = (point) => Object.values(point.value ?? {})[0];
+const number = (value) => Number(value ?? NaN);
 const isPlain = (kind) => kind.type === "sum" || kind.type === "gauge";
 
 /** The curve of a series: pairs of a time and a number, where there is one. */
 export function curve(series, mode, first) {
-  const { kind } = series.metric;
+  const kind = series;
   const isCumulative = kind.temporality === "cumulative";
   const made = [];
   let before = null;
@@ -30,7 +29,7 @@ function read(kind, point, mode, before) {
   if (mode === "value") return number(point.value);
   if (kind.type === "summary" && mode.startsWith("p")) {
     const share = Number(mode.slice(1)) / 100;
-    return body(point).quantiles.find(({ quantile }) => Math.abs(quantile - share) < 1e-9)?.value ?? NaN;
+    return (point.quantiles ?? []).find(({ quantile }) => Math.abs(quantile - share) < 1e-9)?.value ?? NaN;
   }
   const isCumulative = kind.temporality === "cumulative" || kind.type === "summary";
   // A counter's first point says nothing of when it grew.
@@ -44,7 +43,7 @@ function read(kind, point, mode, before) {
 
 /** What a series of histograms measured between its points: fields of a map of times and values. */
 export function fields(series, first) {
-  const { kind } = series.metric;
+  const kind = series;
   const made = [];
   let before = null;
   for (const point of series.points) {
@@ -62,8 +61,8 @@ export function fields(series, first) {
 /** What came since the point before: all that it counts, if it began anew. */
 function grownBy(kind, point, before) {
   const time = BigInt(point.time_unix_nanos), start = BigInt(point.start_unix_nanos);
-  const amount = (one) => (isPlain(kind) ? number(one.value) : Number(body(one).count));
-  const sum = (one) => (isPlain(kind) ? 0 : Number(body(one).sum ?? NaN));
+  const amount = (one) => (isPlain(kind) ? number(one.value) : Number(one.count ?? 0));
+  const sum = (one) => (isPlain(kind) ? 0 : Number(one.sum ?? NaN));
   const isOn = before && before.start_unix_nanos === point.start_unix_nanos && amount(point) >= amount(before);
   const since = isOn ? BigInt(before.time_unix_nanos) : before && BigInt(before.time_unix_nanos) > start ? BigInt(before.time_unix_nanos) : start;
   return {
@@ -76,8 +75,8 @@ function grownBy(kind, point, before) {
 
 /** A histogram's buckets: from, to, how many; in order. */
 function buckets(point) {
-  const value = body(point);
-  if (point.value.histogram) {
+  const value = point;
+  if (value.explicit_bounds) {
     const bounds = value.explicit_bounds;
     return value.bucket_counts.map((count, at) => ({
       from: at ? bounds[at - 1] : Math.min(value.min ?? 0, bounds[0] ?? 0),

@@ -18,7 +18,7 @@ export function scatter(element, traces, choose) {
   const first = times.reduce((one, other) => (other < one ? other : one));
   const last = times.reduce((one, other) => (other > one ? other : one));
   const span = Number(last - first) || 1;
-  const logs = traces.map((trace) => Math.log10(Math.max(trace.duration, 1)));
+  const logs = traces.map((trace) => Math.log10(Math.max(trace.duration_nanos, 1)));
   const low = Math.floor(Math.min(...logs)), high = Math.max(Math.ceil(Math.max(...logs)), low + 1);
   const x = (at) => 8 + ((wide - 16) * Number(times[at] - first)) / span;
   const y = (log) => HIGH - 8 - ((HIGH - 16) * (log - low)) / (high - low);
@@ -30,7 +30,7 @@ export function scatter(element, traces, choose) {
   const dots = traces.map((trace, at) => s("circle", {
     class: trace.errors ? "dot error" : "dot", cx: x(at).toFixed(1), cy: y(logs[at]).toFixed(1), r: Math.min(3 + Math.log10(trace.spans), 8).toFixed(1),
     on: { click: () => go(to(["trace", trace.trace_id])) },
-  }, s("title", null, `${short(trace.root_service, 60)} ${short(trace.root_name, 100)}: ${duration(trace.duration)}, ${clock(trace.start_unix_nanos)}`)));
+  }, s("title", null, `${short(trace.root_service, 60)} ${short(trace.root_name, 100)}: ${duration(trace.duration_nanos)}, ${clock(trace.start_unix_nanos)}`)));
   const area = s("rect", { class: "brush", width: 0, height: 0 });
   const drawing = s("svg", { viewBox: `0 0 ${wide} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": `How long ${traces.length} traces took, by the time when they began` }, lines, dots, area);
   brush(drawing, area, wide, (box) => {

@@ -12,6 +12,8 @@ import { hue, short } from "./text.js";
 
 export const title = "Services";
 
+const took = (nanos) => (nanos === null ? "no times" : duration(nanos));
+
 const FIELDS = [
   { name: "service", label: "Spans of", keys: "spans/service", signs: true, search: true, placeholder: "cart, !cart, c*" },
   { name: "status", label: "Status", options: [["", "any"], ["error", "failing"], ["ok", "ok"]] },
@@ -29,7 +31,7 @@ export function open(main, route) {
     if (isBusy) return;
     isBusy = true;
     try {
-      const [graph, services] = await Promise.all([ask("/api/graph", params), ask("/api/services")]);
+      const [graph, services] = await Promise.all([ask("api/graph", params), ask("api/services")]);
       if (!isOver) draw(graph, services.answer.services);
     } catch (error) {
       refuse(report, error);
@@ -54,9 +56,9 @@ export function open(main, route) {
       node.errors ? h("a", { class: "error", href: to("traces", { service: node.service, status: "error" }) }, `${count(node.errors)} (${percent(node.errors, node.spans)})`) : "0",
       held(node, "logs") === "" ? "" : link("logs", node, held(node, "logs")), held(node, "metrics") === "" ? "" : link("metrics", node, held(node, "metrics"))])));
     put(calls, h("h2", null, "Who calls whom"), table(["Caller", "Callee", "#Calls", "#Failed", "#p50", "#p99", "#Of one side only"], [...all].sort((one, other) => other.calls - one.calls).map((call) => [
-      short(call.caller || "no name", 80), short(call.callee || "no name", 80), count(call.calls),
+      short(call.from || "no name", 80), short(call.to || "no name", 80), count(call.calls),
       h("span", { class: call.errors ? "error" : "" }, call.errors ? `${count(call.errors)} (${percent(call.errors, call.calls)})` : "0"),
-      duration(call.p50), duration(call.p99), count(call.unmatched)])));
+      took(call.p50_nanos), took(call.p99_nanos), count(call.unmatched)])));
     if (!services.length) put(nodes, h("p", { class: "none" }, "No span fits."));
     if (!all.length) put(calls);
   }

@@ -4,12 +4,13 @@ import { button, copy, h, put } from "./dom.js";
 import { clock, counted, duration, percent, utc } from "./numbers.js";
 import { attributes, origin, raw, section } from "./record.js";
 import { to } from "./route.js";
-import { display, level, severityName } from "./text.js";
+import { display, level } from "./text.js";
 
 /** Puts a span's details into an element. */
 export function detail(element, tree, at) {
-  const { span, orphan, self_time: self, parent } = tree.spans[at];
-  const service = span.resource.attributes["service.name"] ?? "";
+  const span = tree.spans[at];
+  const { self_nanos: self, parent } = span;
+  const service = span.service ?? "";
   const fact = (name, ...value) => [h("dt", null, name), h("dd", null, value)];
   const length = tree.lengths[at];
   const logs = tree.logs.get(at) ?? [];
@@ -17,7 +18,7 @@ export function detail(element, tree, at) {
   const isWhole = BigInt(span.end_unix_nanos) >= BigInt(span.start_unix_nanos) && span.start_unix_nanos !== "0";
   put(element,
     h("h2", { tabindex: "-1" }, span.name || "no name"),
-    orphan && h("p", { class: "warning" }, `Its parent ${span.parent_span_id} is not here: it was evicted, was never sent, or has not ended yet.`),
+    span.note === "missing_parent" && h("p", { class: "warning" }, `Its parent ${span.parent_span_id} is not here: it was evicted, was never sent, or has not ended yet.`),
     !isWhole && h("p", { class: "warning" }, "Its times are not in order; it is shown as far as they are."),
     h("dl", { class: "facts" },
       fact("Service", h("a", { href: to("traces", { service }) }, service || "none")),
@@ -45,18 +46,17 @@ export function detail(element, tree, at) {
     raw(span, "The span"));
 }
 
-const dropped = (number, what) => number > 0 && h("p", { class: "warning" }, `${counted(number, what)} more dropped by the sender`);
+const dropped = (number, what) => (number ?? 0) > 0 && h("p", { class: "warning" }, `${counted(number, what)} more dropped by the sender`);
 
 /** A log record of a trace in a line. */
 export function logLine(log, tree) {
   const time = log.time_unix_nanos === "0" ? log.observed_unix_nanos : log.time_unix_nanos;
-  return h("p", { class: `log ${level(log.severity)}` },
+  return h("p", { class: `log ${level(log.severity_number)}` },
     h("time", { title: utc(time) }, tree ? `+${duration(BigInt(time) - tree.began)}` : clock(time)), " ",
-    h("span", { class: "severity" }, severityName(log.severity)), " ", h("span", { class: "body" }, display(log.body)));
+    h("span", { class: "severity" }, (log.severity ?? "unset").toUpperCase()), " ", h("span", { class: "body" }, display(log.body)));
 }
 
 /** A measurement that points at a span. */
-export function measuredHere({ metric, exemplar }) {
-  return h("p", null, h("a", { href: to("metrics", { name: metric.name }) }, metric.name),
-    ` ${display(Object.values(exemplar.value ?? {})[0])} ${metric.unit} `, h("time", { title: utc(exemplar.time_unix_nanos) }, clock(exemplar.time_unix_nanos)));
+export function measuredHere({ name, unit, value, time_unix_nanos: time }) {
+  return h("p", null, h("a", { href: to("metrics", { name }) }, name), ` ${display(value)} ${unit} `, h("time", { title: utc(time) }, clock(time)));
 }

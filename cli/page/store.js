@@ -15,7 +15,7 @@ export function open(main) {
     audit.disabled = true;
     put(verdict, "Every index and slot is being checked against the records…");
     try {
-      const { answer, took } = await ask("/api/audit");
+      const { answer, took } = await ask("api/audit");
       put(verdict, h("strong", { class: "good" }, "In order: "), `${counted(answer.records, "record")} and ${counted(answer.entries, "index entry", "index entries")} were checked in ${Math.round(took)} ms; each record is held, was evicted or was rejected.`);
     } catch (error) {
       put(verdict, h("strong", { class: "error" }, error.message));
@@ -28,7 +28,7 @@ export function open(main) {
   let before = null;
   const stop = every(2000, async () => {
     try {
-      const [{ answer: stats }, { answer: server }, ...firsts] = await Promise.all([ask("/api/stats"), ask("/api/server"), ...SIGNALS.map(oldest)]);
+      const [{ answer: stats }, { answer: server }, ...firsts] = await Promise.all([ask("api/stats"), ask("api/server"), ...SIGNALS.map(oldest)]);
       const at = performance.now();
       const rates = before && SIGNALS.map((one) => ((stats[one.stats].offered - before.stats[one.stats].offered) * 1000) / (at - before.at));
       before = { stats, at };

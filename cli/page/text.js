@@ -29,13 +29,6 @@ export function level(severity) {
   return severity >= 1 && severity <= 24 ? SEVERITIES[Math.floor((severity - 1) / 4)] : "unset";
 }
 
-/** A severity by its name: ERROR, ERROR2. */
-export function severityName(severity) {
-  if (!(severity >= 1 && severity <= 24)) return severity ? String(severity) : "unset";
-  const step = (severity - 1) % 4;
-  return level(severity).toUpperCase() + (step ? step + 1 : "");
-}
-
 /** A number of degrees that is always the same for a name: the hue of its colour. */
 export function hue(name) {
   let hash = 2166136261;

@@ -1,6 +1,6 @@
 // One trace: what is known of it, the waterfall, and the chosen span.
 
-import { ask } from "./api.js";
+import { ask, resolve, text } from "./api.js";
 import { button, copy, h, put, say } from "./dom.js";
 import { asEvents, asOtlp } from "./export.js";
 import { paced } from "./live.js";
@@ -19,6 +19,8 @@ export const title = "Trace";
 /** What one download holds at the most. */
 const MOST = 10_000;
 
+const address = (id) => `api/traces/${encodeURIComponent(id)}`;
+
 export function open(main, { parts }) {
   const id = parts[1] ?? "";
   const report = h("p", { class: "report" }, "…");
@@ -28,13 +30,14 @@ export function open(main, { parts }) {
 
   async function load() {
     try {
-      const told = await ask(`/api/traces/${encodeURIComponent(id)}`);
+      const told = await ask(address(id));
       if (isClosed) return;
-      const { trace, logs, exemplars } = told.answer;
+      const { spans, logs, exemplars, duplicates } = told.answer;
+      resolve(told.answer, spans, logs, exemplars);
       shown?.close();
       shown = show(main, told, id, read().params);
-      held = (trace?.spans.length ?? 0) + (trace?.duplicates ?? 0);
-      tell(report, told, `${counted(trace?.spans.length ?? 0, "span")}, ${counted(logs.length, "log record")}, ${counted(exemplars.length, "exemplar")}`);
+      held = spans.length + duplicates;
+      tell(report, told, `${counted(spans.length, "span")}, ${counted(logs.length, "log record")}, ${counted(exemplars.length, "exemplar")}`);
       put(news);
       main.querySelector("h1").after(news);
       main.append(report);
@@ -46,7 +49,7 @@ export function open(main, { parts }) {
   /** What is being read stays as it is; that there is more, or less, is said. */
   const look = paced(async () => {
     if (held === null || isClosed) return;
-    const { count: now } = (await ask("/api/count/spans", { trace: id })).answer;
+    const { count: now } = (await ask("api/count/spans", { trace: id })).answer;
     const change = now > held ? `${counted(now - held, "span")} more came in since this was shown.` : `${counted(held - now, "span")} of it left the store since this was shown.`;
     put(news, now !== held && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
   });
@@ -64,9 +67,9 @@ export function open(main, { parts }) {
 }
 
 /** What a reader has to know before he believes what he sees. */
-function warnings({ trace }, tree) {
-  const orphans = tree.spans.filter((one) => one.orphan).length;
-  const noTime = tree.spans.filter(({ span }) => span.start_unix_nanos === "0" || span.end_unix_nanos === "0").length;
+function warnings(trace, tree) {
+  const orphans = tree.spans.filter(({ note }) => note === "missing_parent").length;
+  const noTime = tree.spans.filter((span) => span.start_unix_nanos === "0" || span.end_unix_nanos === "0").length;
   return [
     trace.partial && "Partial: some of its spans have been evicted, because newer records took their place.",
     orphans > 0 && `${counted(orphans, "span")} without ${orphans === 1 ? "its" : "their"} parent here: evicted, never sent, or not ended yet. They stand at the top.`,
@@ -77,13 +80,13 @@ function warnings({ trace }, tree) {
 
 function show(main, { answer }, id, params) {
   const tree = new Tree(answer);
-  const { summary, trace } = answer;
+  const { summary } = answer;
   const head = [h("p", null, h("a", { href: to("traces") }, "← Traces"))];
   const others = [
-    tree.otherLogs.length > 0 && section(`Logs of the trace that are of no span here (${tree.otherLogs.length})`, !trace, tree.otherLogs.slice(0, 500).map((log) => logLine(log, trace && tree))),
-    tree.otherExemplars.length > 0 && section(`Measurements that are of no span here (${tree.otherExemplars.length})`, !trace, tree.otherExemplars.map(measuredHere)),
+    tree.otherLogs.length > 0 && section(`Logs of the trace that are of no span here (${tree.otherLogs.length})`, !summary, tree.otherLogs.slice(0, 500).map((log) => logLine(log, summary && tree))),
+    tree.otherExemplars.length > 0 && section(`Measurements that are of no span here (${tree.otherExemplars.length})`, !summary, tree.otherExemplars.map(measuredHere)),
   ];
-  if (!trace) {
+  if (!summary) {
     put(main, head, h("h1", null, "Trace ", h("code", null, id)), h("p", { class: "warning" }, "No span of it is here; what else points at it:"), others);
     return { update() {}, close() {} };
   }
@@ -93,7 +96,7 @@ function show(main, { answer }, id, params) {
     choose: (at) => {
       detail(panel, tree, at);
       const { params } = read();
-      params.set("span", tree.spans[at].span.span_id);
+      params.set("span", tree.spans[at].span_id);
       history.replaceState(history.state, "", to(["trace", id], params));
     },
     enter: () => panel.querySelector("h2")?.focus(),
@@ -146,12 +149,12 @@ function show(main, { answer }, id, params) {
     h("a", { href: to("logs", { trace: id }) }, `Logs (${count(answer.logs.length)})`),
     button("↓ OTLP/JSON", download, { title: "Download spans and logs, an export request a line" }),
     button("↓ Perfetto", () => asEvents(tree, id), { title: "Download trace events, for ui.perfetto.dev or Chrome's own viewer; nothing is uploaded" }),
-    button("Copy JSON", () => copy(JSON.stringify(answer, null, 2), "The trace")));
+    button("Copy JSON", async () => copy(JSON.stringify(JSON.parse(await text(address(id))), null, 2), "The trace")));
 
   put(main, head,
     h("h1", null, short(`${summary.root_service || "no service"}: ${summary.root_name || "no name"}`, 200)),
     h("p", { class: "facts" }, h("code", null, id), " ", button("copy", () => copy(id, "The id"), { class: "link" }), " · ",
-      h("time", { title: utc(summary.start_unix_nanos) }, clock(summary.start_unix_nanos, 6)), ` · ${duration(summary.duration)} · ${counted(summary.spans, "span")} · `,
+      h("time", { title: utc(summary.start_unix_nanos) }, clock(summary.start_unix_nanos, 6)), ` · ${duration(summary.duration_nanos)} · ${counted(summary.spans, "span")} · `,
       h("span", { class: summary.errors ? "error" : "" }, counted(summary.errors, "error")), ` · ${counted(summary.services.length, "service")}`),
     warnings(answer, tree), tools, overview.element, h("div", { class: "split" }, h("div", { class: "chart" }, waterfall.ruler, waterfall.element), panel), others);
 

@@ -49,7 +49,7 @@ export function open(main, route) {
   async function ask() {
     let told;
     try {
-      told = await asker.ask("/api/traces", params);
+      told = await asker.ask("api/traces", params);
     } catch (error) {
       if (!isAborted(error)) refuse(report, error);
       return;
@@ -77,7 +77,7 @@ export function open(main, route) {
   function draw() {
     const some = chosen ?? found;
     const focused = document.activeElement?.dataset?.trace;
-    list.style.setProperty("--longest", some.reduce((most, trace) => Math.max(most, trace.duration), 1));
+    list.style.setProperty("--longest", some.reduce((most, trace) => Math.max(most, trace.duration_nanos), 1));
     // A row of which nothing has changed stays the element that it is.
     const before = drawn;
     drawn = new Map(some.map((trace) => [JSON.stringify(trace), trace]));
@@ -97,10 +97,10 @@ export function open(main, route) {
         h("span", { class: "service", css: { "--hue": hue(trace.root_service) } }, short(trace.root_service || "no service", 60)), " ", short(trace.root_name || "no name", 120)),
         !trace.has_root && h("span", { class: "tag", title: "Its root is not here" }, "no root"),
         trace.partial && h("span", { class: "tag warning", title: "Spans of it have been evicted" }, "partial")),
-      h("td", { class: "took" }, h("span", { class: "bar", css: { "--took": trace.duration } }), h("span", null, duration(trace.duration))),
+      h("td", { class: "took" }, h("span", { class: "bar", css: { "--took": trace.duration_nanos } }), h("span", null, duration(trace.duration_nanos))),
       h("td", { class: "number" }, count(trace.spans)),
       h("td", { class: `number ${trace.errors ? "error" : ""}` }, count(trace.errors)),
-      h("td", { class: "services" }, short(trace.services.join(", "), 120)));
+      h("td", { class: "services" }, short(trace.services.map(({ service }) => service).join(", "), 120)));
   }
 
   const again = paced(ask);

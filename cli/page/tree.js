@@ -5,12 +5,11 @@ import { display } from "./text.js";
 const UNITS = { ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, m: 60e9, min: 60e9 };
 
 export class Tree {
-  constructor({ trace, summary, critical_path: path, logs, exemplars }) {
-    const spans = trace?.spans ?? [];
+  constructor({ spans, summary, critical_path: path, logs, exemplars }) {
     const began = BigInt(summary?.start_unix_nanos ?? 0);
     this.spans = spans;
     this.began = began;
-    this.total = Math.max(Number(summary?.duration ?? 0), 1);
+    this.total = Math.max(Number(summary?.duration_nanos ?? 0), 1);
     /** From the trace's beginning on, in nanoseconds. */
     this.starts = new Float64Array(spans.length);
     this.lengths = new Float64Array(spans.length);
@@ -24,7 +23,7 @@ export class Tree {
     this.wanted = "";
     this.onlyFits = false;
 
-    spans.forEach(({ span }, at) => {
+    spans.forEach((span, at) => {
       const start = BigInt(span.start_unix_nanos), end = BigInt(span.end_unix_nanos);
       const from = start > 0n ? start : end;
       this.starts[at] = from > 0n ? Number(from - began) : 0;
@@ -35,13 +34,13 @@ export class Tree {
       const parent = spans[at].parent;
       if (parent !== null) this.ends[parent] = Math.max(this.ends[parent], this.ends[at]);
     }
-    for (const { span, times } of path ?? []) {
-      const from = Number(BigInt(times.start) - began), to = Number(BigInt(times.end) - began);
-      (this.segments[span] ??= []).push([from, to]);
+    for (const { span, start_unix_nanos: start, duration_nanos: length } of path) {
+      const from = Number(BigInt(start) - began);
+      (this.segments[span] ??= []).push([from, from + length]);
     }
     // A path is told from its end or its beginning; rows want it in order.
     for (const segments of this.segments) segments?.sort((one, other) => one[0] - other[0]);
-    const byId = new Map(spans.map(({ span }, at) => [span.span_id, at]));
+    const byId = new Map(spans.map((span, at) => [span.span_id, at]));
     this.byId = byId;
     const add = (map, id, what) => {
       const at = byId.get(id);
@@ -49,12 +48,12 @@ export class Tree {
       map.set(at, [...(map.get(at) ?? []), what]);
       return true;
     };
-    this.otherLogs = (logs ?? []).filter((log) => !add(this.logs, log.span_id, log));
-    this.otherExemplars = (exemplars ?? []).filter((one) => !add(this.exemplars, one.exemplar.span_id, one));
+    this.otherLogs = logs.filter((log) => !add(this.logs, log.span_id, log));
+    this.otherExemplars = exemplars.filter((one) => !add(this.exemplars, one.span_id, one));
   }
 
   isError(at) {
-    return this.spans[at].span.status.code === "error";
+    return this.spans[at].status.code === "error";
   }
 
   hasChildren(at) {
@@ -99,7 +98,7 @@ export class Tree {
     const low = this.wanted.toLowerCase();
     let all = 0;
     for (let at = 0; at < this.spans.length; at++) {
-      const does = low !== "" && (longer ? this.lengths[at] > least : holds(this.spans[at].span, low) || this.logs.get(at)?.some((log) => display(log.body).toLowerCase().includes(low)));
+      const does = low !== "" && (longer ? this.lengths[at] > least : holds(this.spans[at], low) || this.logs.get(at)?.some((log) => display(log.body).toLowerCase().includes(low)));
       this.fits[at] = does ? 1 : 0;
       all += this.fits[at];
     }
@@ -121,6 +120,6 @@ export class Tree {
 function holds(span, low) {
   const has = (value) => String(value ?? "").toLowerCase().includes(low);
   const among = (attributes) => Object.entries(attributes).some(([name, value]) => has(`${name}=${display(value)}`));
-  return has(span.name) || has(span.span_id) || has(span.resource.attributes["service.name"]) || has(span.status.message) || has(span.kind)
+  return has(span.name) || has(span.span_id) || has(span.service) || has(span.status.message) || has(span.kind)
     || among(span.attributes) || span.events.some((event) => has(event.name) || among(event.attributes));
 }

@@ -91,15 +91,16 @@ export class Waterfall {
   #row(row) {
     const { tree } = this;
     const at = this.rows[row];
-    const { span, depth, orphan, self_time: self } = tree.spans[at];
-    const service = span.resource.attributes["service.name"] ?? "";
+    const span = tree.spans[at];
+    const { depth, self_nanos: self } = span;
+    const service = span.service ?? "";
     const opens = tree.hasChildren(at);
     const isCollapsed = opens && tree.collapsed[at] === 1;
     const isError = tree.isError(at);
     const logs = tree.logs.get(at)?.length;
     const marks = [
       isError && h("span", { class: "mark error", title: span.status.message || "failed" }, "✖"),
-      orphan && h("span", { class: "tag warning", title: "Its parent is not here: evicted, not sent, or still under way" }, "orphan"),
+      span.note === "missing_parent" && h("span", { class: "tag warning", title: "Its parent is not here: evicted, not sent, or still under way" }, "orphan"),
       logs && h("span", { class: "tag", title: `${logs} log records` }, `${logs}≡`),
       span.links.length > 0 && h("span", { class: "tag", title: `${span.links.length} links` }, `${span.links.length}⇢`),
     ];

@@ -2,7 +2,7 @@
 //!
 //! This crate is a library only so that the fuzzer can send requests to the program's routes.
 
-mod answer;
+pub mod answer;
 mod arguments;
 mod client;
 mod completions;

@@ -29,7 +29,7 @@ fn all_files(server: &Server) -> Vec<(String, Answer)> {
         let answer = server.get(&path);
         assert_eq!(answer.status, 200, "{path}: {answer}");
         for quoted in answer.text().split('"') {
-            let name = quoted.strip_prefix("./").or_else(|| quoted.strip_prefix("/page/"));
+            let name = quoted.strip_prefix("./").or_else(|| quoted.strip_prefix("page/"));
             if let Some(path) =
                 name.map(|name| format!("/page/{name}")).filter(|path| known.insert(path.clone()))
             {
@@ -125,9 +125,10 @@ fn the_server_says_what_it_is_and_the_graph_how_long_calls_took() {
     assert_eq!(server.ask("/api/server")["requests"]["taken"], 1);
     let graph = server.ask("/api/graph");
     let call = &graph["calls"][0];
-    assert_eq!((&call["caller"], &call["callee"]), (&"web".into(), &"cart".into()), "{graph}");
+    assert_eq!((&call["from"], &call["to"]), (&"web".into(), &"cart".into()), "{graph}");
     assert!(
-        call["p50"].as_u64().is_some_and(|nanos| nanos > 0) && call["p50"] == call["p99"],
+        call["p50_nanos"].as_u64().is_some_and(|nanos| nanos > 0)
+            && call["p50_nanos"] == call["p99_nanos"],
         "{graph}"
     );
     assert!(graph["report"]["looked_at"].is_u64(), "{graph}");
@@ -162,12 +163,12 @@ fn a_series_is_shown_with_its_latest_points_and_what_is_left_out() {
     };
     let (all, some) = (ask(""), ask("&points=2"));
     let values = |series: &serde_json::Value| -> Vec<u64> {
-        let points = series["series"]["points"].as_array().unwrap();
-        points.iter().map(|point| point["value"]["int"].as_u64().unwrap()).collect()
+        let points = series["points"].as_array().unwrap();
+        points.iter().map(|point| point["value"].as_u64().unwrap()).collect()
     };
     assert_eq!((values(&all), &all["points_left_out"]), (vec![2, 4, 6, 8, 10], &0.into()));
     assert_eq!((values(&some), &some["points_left_out"]), (vec![8, 10], &3.into()));
-    assert_eq!(all["rate"], some["rate"]);
+    assert_eq!(all["rate_per_second"], some["rate_per_second"]);
     for wrong in ["0", "-1", "all", "2&points=3"] {
         assert_eq!(
             server.get(&format!("/api/series?name=a&points={wrong}")).status,

@@ -89,7 +89,7 @@ fn what_goes_in_is_found_and_comes_out_equal() {
     );
     assert_eq!(server.ask("/api/count/spans?attribute=resource:service.name~c?rt")["count"], 100);
     let trace = server.ask("/api/traces/00000000000000000000000000000003");
-    assert_eq!(trace["trace"]["spans"].as_array().unwrap().len(), 4);
+    assert_eq!(trace["spans"].as_array().unwrap().len(), 4);
     assert_eq!(trace["summary"]["root_name"], "step 0");
     let slowest = server.ask("/api/traces?order=slowest&limit=3");
     assert_eq!(slowest["traces"].as_array().unwrap().len(), 3);
@@ -100,7 +100,10 @@ fn what_goes_in_is_found_and_comes_out_equal() {
     assert_eq!(server.ask("/api/keys/spans/name")["keys"].as_array().unwrap().len(), 4);
     assert_eq!(server.ask("/api/stats")["traces"]["span_count"], 100);
     let services = &server.ask("/api/graph")["services"];
-    assert_eq!(services, &serde_json::json!([{ "service": "cart", "spans": 100, "errors": 10 }]));
+    assert_eq!(
+        services,
+        &serde_json::json!([{ "service": "cart", "kind": "service", "spans": 100, "errors": 10 }])
+    );
     assert!(server.ask("/api/audit")["records"].as_u64() >= Some(100));
     assert!(server.get("/metrics").text().contains("\nslipring_records{signal=\"span\"} 100\n"));
     assert_eq!(["/healthz", "/readyz"].map(|path| server.get(path).status), [200, 200]);
@@ -133,7 +136,7 @@ fn pages_follow_each_other() {
     let (mut found, mut path) = (Vec::new(), "/api/spans?limit=30&order=earliest".to_owned());
     loop {
         let page = server.ask(&path);
-        let records = page["records"].as_array().unwrap();
+        let records = page["spans"].as_array().unwrap();
         found.extend(
             records
                 .iter()
@@ -314,7 +317,7 @@ fn bad_requests_are_answered_as_they_should_be() {
             &[],
             b"",
             200,
-            "\"records\":[]",
+            "\"spans\":[]",
         ),
         (
             "an order that is none",
@@ -478,8 +481,8 @@ fn a_tail_shows_what_comes_in_and_what_was_asked_for() {
         .filter_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap()))
         .take(2)
         .collect();
-    assert_eq!(events[0]["record"]["body"], "first");
-    assert_eq!(events[1]["record"]["body"], "second");
+    assert_eq!(events[0]["body"], "first");
+    assert_eq!(events[1]["body"], "second");
     let (well, log) = server.stop();
     assert!(well, "a tail does not keep it: {log}");
 }

@@ -16,13 +16,17 @@ use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 18] = [
     "/api/spans",
     "/api/logs",
     "/api/metrics",
     "/api/count/spans",
     "/api/count/logs",
     "/api/count/metrics",
+    "/api/group/spans",
+    "/api/group/logs",
+    "/api/group/metrics",
+    "/api/openapi.json",
     "/api/traces",
     "/api/traces/00000000000000000000000000000001",
     "/api/graph",
@@ -33,7 +37,7 @@ const PATHS: [&str; 14] = [
     "/api/",
 ];
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 26] = [
     "trace",
     "service",
     "name",
@@ -54,11 +58,15 @@ const NAMES: [&str; 22] = [
     "root_service",
     "root_name",
     "at_least",
+    "by",
+    "points",
+    "step",
+    "sum_by",
     "offset",
     "",
 ];
 
-const VALUES: [&str; 20] = [
+const VALUES: [&str; 22] = [
     "1",
     "0",
     "-1",
@@ -79,6 +87,8 @@ const VALUES: [&str; 20] = [
     "record:a~*b*",
     "a>=1e308",
     "slowest",
+    "10s",
+    "attribute:http.route",
 ];
 
 #[derive(Arbitrary, Debug)]
@@ -157,7 +167,8 @@ fuzz_target!(|question: Question<'_>| {
             assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{uri}: {body}");
             return;
         }
-        let records = body["records"].as_array().map_or(0, Vec::len);
+        let pages = ["spans", "logs", "points"].map(|list| body[list].as_array().map_or(0, Vec::len));
+        let records = pages.into_iter().max().unwrap_or(0);
         assert!(
             records <= most.unwrap_or(usize::MAX),
             "{uri}: {records} records on a page: {body}"

@@ -57,6 +57,8 @@ pub struct Group {
     pub key: Option<KeyBuf>,
     /// The number of records.
     pub count: u64,
+    /// The number of records that are [errors](Signal::is_error).
+    pub errors: u64,
     /// The measurements, sorted, without NaN.
     values: Vec<f64>,
 }
@@ -92,13 +94,18 @@ impl<T: Signal> Query<'_, T> {
         let mut found: HashMap<Option<KeyBuf>, Group> = HashMap::new();
         let report = self.for_each_unordered(|_, record| {
             let key = read(record);
-            let empty =
-                |key: &Option<KeyBuf>| Group { key: key.clone(), count: 0, values: Vec::new() };
+            let empty = |key: &Option<KeyBuf>| Group {
+                key: key.clone(),
+                count: 0,
+                errors: 0,
+                values: Vec::new(),
+            };
             let group = match found.get_mut(&key) {
                 Some(group) => group,
                 None => found.entry(key.clone()).or_insert_with(|| empty(&key)),
             };
             group.count += 1;
+            group.errors += u64::from(record.is_error());
             group.values.extend(measure(record).filter(|value| !value.is_nan()));
         })?;
         let mut groups: Vec<Group> = found.into_values().collect();
@@ -158,9 +165,10 @@ impl serde::Serialize for Group {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
 
-        let mut group = serializer.serialize_struct("Group", 9)?;
+        let mut group = serializer.serialize_struct("Group", 10)?;
         group.serialize_field("key", &self.key)?;
         group.serialize_field("count", &self.count)?;
+        group.serialize_field("errors", &self.errors)?;
         group.serialize_field("measured", &self.measured())?;
         group.serialize_field("min", &self.min())?;
         group.serialize_field("max", &self.max())?;
@@ -184,7 +192,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_measurements() {
-        let group = |values: &[f64]| Group { key: None, count: 9, values: values.to_vec() };
+        let group =
+            |values: &[f64]| Group { key: None, count: 9, errors: 0, values: values.to_vec() };
         let of_four = group(&[1.0, 2.0, 3.0, 4.0]);
         let quantiles =
             [0.0, 0.25, 0.26, 0.5, 0.99, 1.0, 7.0].map(|share| of_four.quantile(share).unwrap());

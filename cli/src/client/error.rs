@@ -57,7 +57,10 @@ impl fmt::Display for ClientError {
             }
             Self::Broken(what) => write!(f, "the answer has broken off: {what}"),
             Self::NoAnswer(what) => {
-                write!(f, "the answer is not what this version expects, is it another server? {what}")
+                write!(
+                    f,
+                    "the answer is not what this version expects, is it another server? {what}"
+                )
             }
         }
     }

@@ -53,8 +53,8 @@ impl Client {
         connector.set_connect_timeout(Some(CONNECTING));
         let http = Http::builder(TokioExecutor::new()).build(connector);
         let bearer = |token: &str| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| ClientError::Token)?;
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
             value.set_sensitive(true);
             Ok(value)
         };
@@ -110,11 +110,7 @@ impl Client {
     }
 
     /// Follows what comes in, as server-sent events.
-    pub async fn events(
-        &self,
-        path: &str,
-        parameters: &Parameters,
-    ) -> Result<Events, ClientError> {
+    pub async fn events(&self, path: &str, parameters: &Parameters) -> Result<Events, ClientError> {
         Ok(Events::of(self.stream(path, parameters).await?))
     }
 

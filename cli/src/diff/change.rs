@@ -165,11 +165,7 @@ impl Change {
     }
 }
 
-fn verdicts(
-    before: Option<&Operation>,
-    after: Option<&Operation>,
-    threshold: u32,
-) -> Vec<Verdict> {
+fn verdicts(before: Option<&Operation>, after: Option<&Operation>, threshold: u32) -> Vec<Verdict> {
     let (Some(before), Some(after)) = (before, after) else {
         return vec![if before.is_some() { Verdict::Vanished } else { Verdict::Appeared }];
     };
@@ -218,8 +214,10 @@ mod tests {
 
     #[test]
     fn the_worst_comes_first_and_what_is_the_same_is_silent() {
-        let before = run(&[("a", 100, 0), ("b", 1_000, 0), ("c", 500, 0), ("d", 100, 90), ("e", 100, 0)]);
-        let after = run(&[("a", 200, 0), ("b", 1_010, 0), ("c", 500, 1), ("d", 50, 0), ("f", 100, 0)]);
+        let before =
+            run(&[("a", 100, 0), ("b", 1_000, 0), ("c", 500, 0), ("d", 100, 90), ("e", 100, 0)]);
+        let after =
+            run(&[("a", 200, 0), ("b", 1_010, 0), ("c", 500, 1), ("d", 50, 0), ("f", 100, 0)]);
         let changes = Changes::between(before, after, 20);
         let told: Vec<_> =
             changes.shown(false).map(|change| (&*change.name, &change.verdicts[..])).collect();

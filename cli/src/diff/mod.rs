@@ -103,9 +103,8 @@ fn read(source: &Source, arguments: &Arguments, stop: &Stop) -> Fallible<(Operat
 
 fn print(changes: &Changes, arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
     let screen = Screen::of_stdout();
-    let mut table = Table::new(&[
-        "", "~service", "~operation", "#spans", "#p50", "#p99", "#failed",
-    ]);
+    let mut table =
+        Table::new(&["", "~service", "~operation", "#spans", "#p50", "#p99", "#failed"]);
     for change in changes.shown(arguments.all) {
         table.row(row(change));
     }
@@ -125,12 +124,10 @@ fn print(changes: &Changes, arguments: &Arguments, out: &mut impl Write) -> io::
 
 /// Shows what was before and what is now, where both are known.
 fn row(change: &Change) -> Vec<Cell> {
-    let each = |figure: &dyn Fn(&change::Figures) -> String| {
-        match (&change.before, &change.after) {
-            (Some(before), Some(after)) => format!("{} → {}", figure(before), figure(after)),
-            (Some(one), None) | (None, Some(one)) => figure(one),
-            (None, None) => String::new(),
-        }
+    let each = |figure: &dyn Fn(&change::Figures) -> String| match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{} → {}", figure(before), figure(after)),
+        (Some(one), None) | (None, Some(one)) => figure(one),
+        (None, None) => String::new(),
     };
     let words: Vec<_> = change.verdicts.iter().map(|verdict| verdict.words()).collect();
     let tone = match change.verdicts.first() {

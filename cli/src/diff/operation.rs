@@ -140,7 +140,10 @@ mod tests {
     #[test]
     fn quantiles_are_of_the_nearest_rank() {
         let all = of(1..=100);
-        assert_eq!([0.5, 0.99, 1.0].map(|share| all.quantile(share)), [Some(50), Some(99), Some(100)]);
+        assert_eq!(
+            [0.5, 0.99, 1.0].map(|share| all.quantile(share)),
+            [Some(50), Some(99), Some(100)]
+        );
         assert_eq!((of([7]).quantile(0.99), of([]).quantile(0.5)), (Some(7), None));
     }
 }

@@ -53,10 +53,8 @@ impl Source {
     /// Asks a server for its spans. Files are opened by their reader.
     pub fn open(&self, token: Option<&str>) -> Fallible<Option<Requests>> {
         let Self::Server(address) = self else { return Ok(None) };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = Client::of_server(address.clone(), token)?;
         let parameters =
             [("signal", "spans"), ("format", "protobuf")].map(|(a, b)| (a.into(), b.into()));

@@ -96,11 +96,7 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let prefix = text.split_once(':').filter(|(level, _)| LEVELS.contains(level));
-    let (level, rest) = match prefix {
-        Some((level, rest)) => (Some(named(level, "a level")?), rest),
-        None => (None, text),
-    };
+    let (level, rest) = level_of(text)?;
     let (name, condition) = match rest.strip_prefix('"') {
         Some(quoted) => unquoted(quoted)?,
         None => {
@@ -126,6 +122,30 @@ pub fn attribute(text: &str) -> Result<Condition, String> {
         },
     };
     Ok((level, name, wanted))
+}
+
+/// Splits the level that a text may begin with from the rest.
+fn level_of(text: &str) -> Result<(Option<Level>, &str), String> {
+    match text.split_once(':').filter(|(level, _)| LEVELS.contains(level)) {
+        Some((level, rest)) => Ok((Some(named(level, "a level")?), rest)),
+        None => Ok((None, text)),
+    }
+}
+
+/// Parses `[level:]name` without a condition.
+pub fn level_and_name(text: &str) -> Result<(Option<Level>, String), String> {
+    let (level, rest) = level_of(text)?;
+    let name = match rest.strip_prefix('"') {
+        Some(quoted) => match unquoted(quoted)? {
+            (name, "") => name,
+            _ => return Err("give [level:]name, without a condition".to_owned()),
+        },
+        None => plain(rest, level)?.to_owned(),
+    };
+    if name.is_empty() {
+        return Err("give [level:]name; the name is missing".to_owned());
+    }
+    Ok((level, name))
 }
 
 /// Checks an unquoted name. Rejects names that are probably a mistake, such as one with the dotted

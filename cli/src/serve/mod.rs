@@ -8,7 +8,6 @@ mod ask;
 mod budget;
 mod condition;
 mod door;
-mod export;
 mod given;
 mod grpc;
 pub mod holdings;
@@ -179,9 +178,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let access = app.access.clone();
     let routes = Router::new()
         .merge(otlp::routes())
-        .merge(api::routes())
-        .merge(export::routes())
-        .merge(tail::routes(stopped))
+        .merge(api::routes(stopped))
         .merge(own::routes())
         .merge(page::routes())
         .fallback(own::not_found)

@@ -66,7 +66,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Headers of every file.
-const HEADERS: [(HeaderName, &str); 6] = [
+pub const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -205,7 +205,7 @@ mod tests {
             }
             let quoted = file.text.split(['"', '\'', '`']).filter_map(|text| {
                 text.strip_prefix("./")
-                    .or_else(|| text.strip_prefix("/page/"))
+                    .or_else(|| text.strip_prefix("page/"))
                     .filter(|name| !name.is_empty())
             });
             for name in quoted {

@@ -4,16 +4,13 @@ use super::api::Problem;
 use super::app::App;
 use super::ask::{Asked, Asking};
 use super::given::Given;
-use axum::Router;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
 use futures::{Stream, StreamExt};
-use serde::Serialize;
 use serde_json::json;
 use slipring::error::WaitError;
 use slipring::store::Follower;
-use slipring::{LogRecord, MetricPoint, Position, Span, Store, Telemetry};
+use slipring::{Store, Telemetry};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,26 +22,9 @@ const AT_A_TIME: usize = 4;
 /// Interval at which a tail checks whether its client is still connected.
 const LOOK: Duration = Duration::from_millis(200);
 
-pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
-    let (spans, logs, metrics) = (stopped.clone(), stopped.clone(), stopped);
-    Router::new()
-        .route(
-            "/api/tail/spans",
-            get(|app, given| tail::<Span>(app, given, Telemetry::traces, spans)),
-        )
-        .route(
-            "/api/tail/logs",
-            get(|app, given| tail::<LogRecord>(app, given, Telemetry::logs, logs)),
-        )
-        .route(
-            "/api/tail/metrics",
-            get(|app, given| tail::<MetricPoint>(app, given, Telemetry::metrics, metrics)),
-        )
-}
-
 /// Each record an event; `missed` says how many were evicted before this client got to them. It
 /// ends when the server stops.
-async fn tail<T: Asking>(
+pub async fn tail<T: Asking>(
     State(app): State<Arc<App>>,
     given: Given,
     store: fn(&Telemetry) -> &Store<T>,
@@ -65,12 +45,6 @@ async fn tail<T: Asking>(
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
 }
 
-#[derive(Serialize)]
-struct Told<'a, T> {
-    position: Position,
-    record: &'a T,
-}
-
 /// Sends what comes in until the client has gone or the server stops; on a thread that may wait,
 /// and compare for long.
 fn follow<T: Asking>(
@@ -88,8 +62,8 @@ fn follow<T: Asking>(
                     .then(|| Event::default().event("missed").data(news.report.missed.to_string()));
                 // Each is written when the one before it has been taken.
                 let record =
-                    |(&position, record)| {
-                        let told = serde_json::to_string(&Told { position, record });
+                    |(&position, record): (_, &T)| {
+                        let told = serde_json::to_string(&record.alone(position));
                         Event::default().data(told.unwrap_or_else(|error| {
                             json!({ "error": error.to_string() }).to_string()
                         }))

@@ -24,8 +24,7 @@ impl Question for Graph {
     }
 
     fn show(&self, answer: &Self::Answer, out: &mut dyn Write, screen: Screen) -> io::Result<()> {
-        let mut table =
-            Table::new(&["~caller", "~callee", "#calls", "#failed", "#p50", "#p99"]);
+        let mut table = Table::new(&["~caller", "~callee", "#calls", "#failed", "#p50", "#p99"]);
         for call in &answer.calls {
             let failed = percent(call.errors, call.calls);
             let tone = if call.errors > 0 { Tone::Bad } else { Tone::Dim };

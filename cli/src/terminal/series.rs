@@ -33,7 +33,14 @@ impl Question for Metrics {
 
     fn show(&self, answer: &Self::Answer, out: &mut dyn Write, screen: Screen) -> io::Result<()> {
         let mut table = Table::new(&[
-            "~metric", "unit", "service", "#latest", "#per second", "#p50", "#p99", "~attributes",
+            "~metric",
+            "unit",
+            "service",
+            "#latest",
+            "#per second",
+            "#p50",
+            "#p99",
+            "~attributes",
         ]);
         let told = |figure: Option<Number>| {
             figure.map_or_else(String::new, |figure| number(figure.as_f64()))

@@ -50,7 +50,11 @@ impl Question for Traces {
                 failed,
                 (&*trace.root_service).into(),
                 (&*trace.root_name).into(),
-                if trace.partial { toned(format!("{id} (in part)"), Tone::Warning) } else { id.into() },
+                if trace.partial {
+                    toned(format!("{id} (in part)"), Tone::Warning)
+                } else {
+                    id.into()
+                },
             ]);
         }
         if table.is_empty() {
@@ -68,7 +72,10 @@ impl Question for Traces {
 /// Says what an answer lacks.
 pub fn reported(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     if report.cut {
-        writeln!(out, "records were evicted while this was looked up, some of these may be missing")?;
+        writeln!(
+            out,
+            "records were evicted while this was looked up, some of these may be missing"
+        )?;
     } else if report.partial {
         writeln!(out, "some records that fit were evicted before")?;
     }

@@ -35,7 +35,8 @@ impl Question for Trace {
     fn path(&self) -> String {
         // An id has no sign that would need escaping. What has some is none, and the server says so.
         let is_plain = |one: &char| one.is_ascii_alphanumeric() || *one == '-';
-        let id: String = self.id.chars().map(|one| if is_plain(&one) { one } else { '_' }).collect();
+        let id: String =
+            self.id.chars().map(|one| if is_plain(&one) { one } else { '_' }).collect();
         format!("/api/traces/{id}")
     }
 
@@ -73,7 +74,9 @@ fn head(trace: &answer::Trace<'_>, out: &mut dyn Write, screen: Screen) -> io::R
     writeln!(out, "{}", screen.paint(&clipped(&root, screen.width()), Tone::Head))?;
     let failed = match summary.errors {
         0 => String::new(),
-        errors => format!(", {}", screen.paint(&format!("{} failed", thousands(errors)), Tone::Bad)),
+        errors => {
+            format!(", {}", screen.paint(&format!("{} failed", thousands(errors)), Tone::Bad))
+        }
     };
     writeln!(
         out,
@@ -138,7 +141,10 @@ impl Waterfall {
         }
         let heading = format!(
             "{:names$} {:bars$} {:>10} {:>10}",
-            "span", "", "took", "self",
+            "span",
+            "",
+            "took",
+            "self",
             names = self.names,
             bars = self.bars,
         );
@@ -176,7 +182,10 @@ impl Waterfall {
             self.screen.paint(&of, Tone::Of(number)),
             self.screen.paint(&name, tone),
             " ".repeat(pad),
-            self.screen.paint(&self.bar(one, critical), if has_failed { Tone::Bad } else { Tone::Of(number) }),
+            self.screen.paint(
+                &self.bar(one, critical),
+                if has_failed { Tone::Bad } else { Tone::Of(number) }
+            ),
             took_self[0],
             took_self[1],
         )
@@ -244,11 +253,7 @@ fn below(one: &TraceSpan<'_>) -> Vec<String> {
 }
 
 /// Lists the spans that the trace waited for longest.
-fn critical_path(
-    trace: &answer::Trace<'_>,
-    out: &mut dyn Write,
-    screen: Screen,
-) -> io::Result<()> {
+fn critical_path(trace: &answer::Trace<'_>, out: &mut dyn Write, screen: Screen) -> io::Result<()> {
     let mut times: BTreeMap<usize, u64> = BTreeMap::new();
     for segment in &trace.critical_path {
         *times.entry(segment.span).or_default() += segment.duration_nanos;

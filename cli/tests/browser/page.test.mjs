@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createServer, request } from "node:http";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { launch, look } from "./browser.mjs";
@@ -132,7 +133,7 @@ shows("what senders write is text", async ({ page, open, faults }) => {
     assert.equal(await page.locator("img, main script, [onerror]").count(), 0, view);
     assert.ok(!/[\u202e\u0007]/.test(await page.locator("main").innerText()), view);
     const links = await page.locator("a[href]").evaluateAll((all) => all.map((one) => one.getAttribute("href")));
-    assert.deepEqual(links.filter((link) => !/^(#|\/api)/.test(link)), [], view);
+    assert.deepEqual(links.filter((link) => !/^(#|api(\/|$))/.test(link)), [], view);
   }
   await open(`#/trace/${traceId(0xbad)}`);
   assert.match(await textOf(page, ".panel h2"), /\\u\{202e\}gnp\.exe\\u\{7\}/);
@@ -163,7 +164,7 @@ shows("logs come in live, wait while paused, and never fill the page", async ({ 
 });
 
 shows("a log leads to its span", async ({ page, open }) => {
-  const [record] = (await ask("/api/logs?limit=100&min_severity=warn")).records.filter((log) => log.trace_id);
+  const [record] = (await ask("/api/logs?limit=100&min_severity=warn")).logs.filter((log) => log.trace_id);
   await open(`#/logs?trace=${record.trace_id}`);
   await page.locator(".logs a.trace").first().click();
   await page.locator(".row.chosen").waitFor();
@@ -361,4 +362,34 @@ shows("what is not there is said", async ({ page, open, faults }) => {
   await open(`#/trace/${traceId(0xdead)}`);
   await page.getByText("nothing is here of trace").waitFor();
   only(faults, "404");
+});
+
+test("the page works below a proxy's prefix", async () => {
+  const proxy = createServer((asked, answer) => {
+    if (!asked.url.startsWith("/tools/slipring/")) { answer.writeHead(404).end(); return; }
+    const on = request(url + asked.url.slice("/tools/slipring".length), { method: asked.method, headers: { ...asked.headers, host: new URL(url).host } }, (came) => {
+      answer.writeHead(came.statusCode, came.headers);
+      came.pipe(answer);
+    });
+    on.on("error", () => answer.destroy());
+    answer.on("close", () => on.destroy());
+    asked.pipe(on);
+  });
+  await new Promise((listens) => proxy.listen(0, "127.0.0.1", listens));
+  const at = `http://127.0.0.1:${proxy.address().port}/tools/slipring`;
+  const { page, open, faults, close } = await look(browser, at);
+  try {
+    const trace = (await ask("/api/traces?status=error&limit=1")).traces[0].trace_id;
+    for (const view of [...VIEWS, `#/trace/${trace}`]) {
+      await open(view);
+      await page.locator("main table, main .code, main .logs li, main .row").first().waitFor();
+    }
+    await open("#/send");
+    await page.getByText(`OTEL_EXPORTER_OTLP_ENDPOINT=${at}`).waitFor();
+    assert.deepEqual(faults, []);
+  } finally {
+    await close();
+    proxy.close();
+    proxy.closeAllConnections();
+  }
 });

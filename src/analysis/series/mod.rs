@@ -3,6 +3,7 @@
 mod amount;
 mod distribution;
 mod exponential;
+mod over_time;
 mod writers;
 
 use crate::error::QueryError;
@@ -12,6 +13,7 @@ use crate::signal::{
     ResourceRef, ScopeRef, Source, Temporality,
 };
 pub use distribution::Distribution;
+pub use over_time::SeriesStep;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use writers::{Reading, Step, steps};

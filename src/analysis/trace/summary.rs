@@ -186,7 +186,7 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn collect_with_report(self) -> Result<(Vec<TraceSummary>, Report), QueryError> {
-        let (traces, report) = self.search()?;
+        let (traces, report) = self.assemble_with_report()?;
         Ok((traces.iter().map(Trace::summary).collect(), report))
     }
 
@@ -195,10 +195,15 @@ impl TraceQuery<'_> {
     /// # Errors
     /// As [`Query::collect`].
     pub fn assemble(self) -> Result<Vec<Trace>, QueryError> {
-        Ok(self.search()?.0)
+        Ok(self.assemble_with_report()?.0)
     }
 
-    fn search(self) -> Result<(Vec<Trace>, Report), QueryError> {
+    /// Returns the traces, assembled, and how the search for the query's spans went, as
+    /// [`collect_with_report`](TraceQuery::collect_with_report) does.
+    ///
+    /// # Errors
+    /// As [`Query::collect`].
+    pub fn assemble_with_report(self) -> Result<(Vec<Trace>, Report), QueryError> {
         let Self { query, order, limit, root_service, root_name, least_duration } = self;
         let engine = query.engine();
         let mut wanted: HashSet<TraceId> = HashSet::new();

@@ -1,76 +1,31 @@
 //! Translates parameters of the query API into queries.
 
+mod key;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+pub use key::{token, trace_id};
+pub use signal::Asking;
+
 use super::condition::{Condition, attribute, named, pattern};
-use crate::Fallible;
 use crate::units::{duration, time};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use slipring::otlp::Exported;
-use slipring::query::{Attributed, Cursor};
+use key::{cursor, keys_of, severity};
+use slipring::query::Cursor;
 use slipring::span::StatusCode;
-use slipring::{KeyBuf, LogRecord, Match, MetricPoint, Order, Query, Severity, Span, TraceId};
+use slipring::{KeyBuf, Match, Order, Query, Severity};
 
 /// Default and maximum number of records in an answer.
 const LIMIT: usize = 100;
 const MOST: usize = 10_000;
 
-/// A signal that the query API serves.
-pub trait Asking: Exported + Attributed + Clone + Serialize {
-    /// Parameters specific to this signal.
-    const OWN: &'static [&'static str];
-
-    /// Adds the conditions specific to this signal.
-    fn conditions<'q>(asked: &Asked, query: Query<'q, Self>) -> Query<'q, Self>;
-}
-
-impl Asking for Span {
-    const OWN: &'static [&'static str] = &["status", "min_duration", "max_duration", "event"];
-
-    fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
-        if let Some((wanted, status)) = asked.status {
-            query = if wanted {
-                query.status(status)
-            } else {
-                query.filter(move |span| span.status().code != status)
-            };
-        }
-        for name in &asked.events {
-            query = query.event(name.clone());
-        }
-        match asked.duration {
-            (None, None) => query,
-            (least, most) => query.duration(least.unwrap_or(0)..=most.unwrap_or(u64::MAX)),
-        }
-    }
-}
-
-impl Asking for LogRecord {
-    const OWN: &'static [&'static str] = &["min_severity", "body"];
-
-    fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
-        if let Some(severity) = asked.min_severity {
-            query = query.severity_at_least(severity);
-        }
-        asked.bodies.iter().fold(query, |query, body| query.body(body.clone()))
-    }
-}
-
-impl Asking for MetricPoint {
-    const OWN: &'static [&'static str] = &[];
-
-    fn conditions<'q>(_: &Asked, query: Query<'q, Self>) -> Query<'q, Self> {
-        query
-    }
-}
-
 /// Conditions that every signal has, beside its indexes.
-const COMMON: [&str; 3] = ["since", "until", "attribute"];
+pub const COMMON: [&str; 3] = ["since", "until", "attribute"];
 /// How much is shown, in which order and form; not everything that can be asked heeds these.
 pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
 
 /// Parameters that may be repeated. Each occurrence is a condition.
-const REPEATED: [&str; 3] = ["attribute", "body", "event"];
+pub const REPEATED: [&str; 3] = ["attribute", "body", "event"];
 
 /// A parsed query.
 #[derive(Clone, Debug, Default)]
@@ -285,6 +240,11 @@ impl Asked {
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(LIMIT)
     }
+
+    /// Returns `since` and `until`, as far as they were given.
+    pub fn times(&self) -> (Option<u64>, Option<u64>) {
+        self.times
+    }
 }
 
 fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
@@ -300,205 +260,4 @@ fn unknown<T: Asking>(name: &str, more: &[&str]) -> String {
         known.join(", "),
         instead.unwrap_or_default()
     )
-}
-
-/// Returns the keys that a value stands for. The name of a severity level stands for four.
-fn keys_of(index: &str, value: &str) -> Result<Vec<KeyBuf>, String> {
-    match index {
-        "trace" => Ok(vec![KeyBuf::Id(trace_id(value)?.into())]),
-        "severity" => {
-            let first = severity(value)?;
-            // By its name, a level is all of it; a number is that number.
-            let is_level = first.level() == first && value.parse::<i32>().is_err();
-            let last = if is_level { first.0 + 3 } else { first.0 };
-            Ok((first.0..=last)
-                .map(|number| slipring::Key::from(Severity(number)).to_owned())
-                .collect())
-        }
-        _ => Ok(vec![KeyBuf::Text(value.into())]),
-    }
-}
-
-/// A trace's id as its tools write it: in either case, with dashes, or without the zeros that it
-/// begins with.
-pub fn trace_id(text: &str) -> Result<TraceId, String> {
-    let digits: String = text.trim().chars().filter(|&digit| digit != '-').collect();
-    if let Some(wrong) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
-        return Err(format!("an id has {wrong:?}, which is no hexadecimal digit"));
-    }
-    let id = if digits.is_empty() { digits } else { format!("{digits:0>32}") };
-    let id: TraceId = id.parse().map_err(|error| format!("{error}"))?;
-    if id.is_zero() {
-        return Err("no trace has the id that is all zero".to_owned());
-    }
-    Ok(id)
-}
-
-fn severity(value: &str) -> Result<Severity, String> {
-    let number = || value.parse().ok().map(Severity);
-    Severity::named(value)
-        .or_else(number)
-        .ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
-}
-
-/// Encodes a cursor as a token for a URL.
-pub fn token(cursor: &Cursor) -> Fallible<String> {
-    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor)?))
-}
-
-fn cursor(token: &str) -> Result<Cursor, String> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    cursor.ok_or_else(|| "give what `next` of a page says".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read<T: Asking>(query: &[(&str, &str)]) -> Result<Asked, String> {
-        let parameters: Vec<_> =
-            query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Asked::read::<T>(&parameters, &PAGING)
-    }
-
-    #[test]
-    fn parameters_are_read_or_named() {
-        let asked = read::<Span>(&[
-            ("service", "cart"),
-            ("service", "ad"),
-            ("min_duration", "1ms"),
-            ("limit", "7"),
-        ])
-        .unwrap();
-        assert_eq!(
-            asked.keys,
-            [("service", vec![KeyBuf::Text("cart".into()), KeyBuf::Text("ad".into())])]
-        );
-        assert_eq!((asked.duration, asked.limit()), ((Some(1_000_000), None), 7));
-        for (name, value, what) in [
-            ("trace", "5b8x", "no hexadecimal digit"),
-            ("trace", "", "32 hexadecimal digits has 0"),
-            ("trace", "0", "all zero"),
-            ("trace~", "5*", "no text"),
-            ("service", "", "unknown_service"),
-            ("name~", "\\", "backslash"),
-            ("name", "~GET*", "write name~=GET*"),
-            ("name~GET*", "", "write name~=GET*"),
-            ("since", "100", "of what?"),
-            ("min_duration", "100", "100ms"),
-            ("since!", "1m", "takes nothing but since=value"),
-            ("status~", "e*", "takes nothing but"),
-            ("colour!", "red", "no parameter colour!"),
-            ("limit", "0", "1 to 10000"),
-            ("status", "bad", "unset, ok or error"),
-            ("since", "yesterday", "how long ago"),
-            ("order", "best", "newest"),
-            ("after", "x", "`next`"),
-            ("attribute", "=x", "[level:]name"),
-            ("attribute", "size>=big", "no number"),
-            (
-                "colour",
-                "red",
-                "there is no parameter colour; there are trace, service, name, since",
-            ),
-        ] {
-            let error = read::<Span>(&[(name, value)]).unwrap_err();
-            assert!(error.contains(what), "{error}");
-        }
-        assert!(
-            read::<MetricPoint>(&[("status", "error")])
-                .unwrap_err()
-                .contains("no parameter status")
-        );
-        assert!(read::<LogRecord>(&[("severity", "warn"), ("min_severity", "13")]).is_ok());
-    }
-
-    #[test]
-    fn what_has_one_value_is_given_once() {
-        for name in ["since", "limit", "status", "min_duration", "order", "after", "format"] {
-            let value = match name {
-                "since" => "1m",
-                "limit" => "7",
-                "status" => "ok",
-                "min_duration" => "1s",
-                "order" => "newest",
-                "after" => "x",
-                _ => "json",
-            };
-            if name == "after" {
-                continue;
-            }
-            let error = read::<Span>(&[(name, value), (name, value)]).unwrap_err();
-            assert!(error.contains("give it once"), "{error}");
-        }
-        let twice = read::<LogRecord>(&[
-            ("body", "*a*"),
-            ("body!~", "*b*"),
-            ("attribute", "x"),
-            ("attribute", "y"),
-        ]);
-        let twice = twice.unwrap();
-        assert_eq!((twice.bodies.len(), twice.attributes.len()), (2, 2));
-    }
-
-    #[test]
-    fn keys_take_signs() {
-        assert_eq!(
-            read::<Span>(&[("service", "=a")]).unwrap().keys,
-            [("service", vec![KeyBuf::Text("a".into())])]
-        );
-        let asked = read::<Span>(&[
-            ("service!", "a"),
-            ("service!", "b"),
-            ("name~", "GET*"),
-            ("name!~", "*x"),
-        ])
-        .unwrap();
-        assert_eq!(
-            asked.unwanted,
-            [("service", vec![KeyBuf::Text("a".into()), KeyBuf::Text("b".into())])]
-        );
-        assert_eq!(asked.alike, [("name", Match::like("GET*")), ("name", !Match::like("*x"))]);
-        assert_eq!(
-            read::<Span>(&[("status!", "ok")]).unwrap().status,
-            Some((false, StatusCode::Ok))
-        );
-        assert_eq!(
-            read::<Span>(&[("event", "exception")]).unwrap().events,
-            [Match::reads("exception")]
-        );
-    }
-
-    #[test]
-    fn a_severity_by_its_level_is_all_four() {
-        let keys = |value: &str| {
-            let asked = read::<LogRecord>(&[("severity", value)]).unwrap();
-            asked.keys[0].1.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(keys("error"), ["17", "18", "19", "20"]);
-        assert_eq!((keys("ERROR2"), keys("17")), (vec!["18".to_owned()], vec!["17".to_owned()]));
-        assert!(read::<LogRecord>(&[("severity", "0")]).unwrap_err().contains("1 to 24"));
-        for beyond in ["25", "-1"] {
-            assert!(
-                read::<LogRecord>(&[("min_severity", beyond)]).unwrap_err().contains("1 to 24"),
-                "{beyond}"
-            );
-        }
-        assert!(read::<MetricPoint>(&[("type", "foo")]).unwrap_err().contains("gauge, sum"));
-    }
-
-    #[test]
-    fn trace_ids_are_read_as_tools_write_them() {
-        let id = TraceId::from(0x00f0_67aa_0ba9_02b7);
-        for text in [
-            "f067aa0ba902b7",
-            "00F067AA0BA902B7",
-            "00000000-0000-0000-00f0-67aa0ba902b7",
-            " f067aa0ba902b7 ",
-        ] {
-            assert_eq!(trace_id(text), Ok(id), "{text}");
-        }
-        assert!(trace_id(&"1".repeat(33)).is_err());
-    }
 }

@@ -1,0 +1,101 @@
+//! Counts of records, keys and services.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use slipring::query::KeyCount;
+use slipring::telemetry::ServiceCounts;
+use std::borrow::Cow;
+
+/// How many records fit a question.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Count {
+    pub count: usize,
+}
+
+/// All services.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Services<'a> {
+    pub services: Vec<Service<'a>>,
+}
+
+/// How many records are here of a service.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Service<'a> {
+    pub service: Cow<'a, str>,
+    pub spans: u64,
+    pub logs: u64,
+    pub metrics: u64,
+}
+
+/// The keys of an index, most frequent first.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Keys<'a> {
+    pub keys: Vec<Key<'a>>,
+}
+
+/// A key of an index.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Key<'a> {
+    pub key: KeyValue<'a>,
+    /// How many records carry it.
+    pub count: u64,
+}
+
+/// Text, or the number of a severity.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum KeyValue<'a> {
+    Number(u64),
+    Text(Cow<'a, str>),
+}
+
+/// The program.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Server<'a> {
+    pub version: Cow<'a, str>,
+    /// Where OTLP/gRPC is taken.
+    pub grpc: Option<String>,
+    /// Where OTLP/HTTP is taken and questions are answered.
+    pub http: Option<String>,
+    pub requests: ServerRequests,
+}
+
+/// What became of OTLP requests.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ServerRequests {
+    pub taken: u64,
+    pub refused: u64,
+    /// Asked to come back later.
+    pub overloaded: u64,
+    pub in_flight: u64,
+    /// Records of taken requests that were not taken.
+    pub rejected_records: u64,
+}
+
+impl<'a> Services<'a> {
+    /// Shows the services.
+    pub fn of(services: &'a [ServiceCounts]) -> Self {
+        let service = |one: &'a ServiceCounts| Service {
+            service: Cow::Borrowed(&one.service),
+            spans: one.spans,
+            logs: one.logs,
+            metrics: one.metrics,
+        };
+        Self { services: services.iter().map(service).collect() }
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// Shows keys.
+    pub fn of(keys: &'a [KeyCount]) -> Self {
+        let key = |one: &'a KeyCount| Key {
+            key: match &one.key {
+                slipring::KeyBuf::Int(number) => KeyValue::Number(*number),
+                slipring::KeyBuf::Text(text) => KeyValue::Text(Cow::Borrowed(text)),
+                other => KeyValue::Text(other.as_key().to_string().into()),
+            },
+            count: one.count,
+        };
+        Self { keys: keys.iter().map(key).collect() }
+    }
+}

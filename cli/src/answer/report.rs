@@ -1,0 +1,36 @@
+//! How an answer was found.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// How an answer was found, and whether it is whole.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Report<'a> {
+    /// How many records fitted and were shown or counted.
+    pub shown: u64,
+    /// Whether records that fit were, or may have been, evicted while the question was answered.
+    pub cut: bool,
+    /// For a page after another: how many records of its range were evicted since that page.
+    pub missed: u64,
+    /// Whether records that fit are known to have been evicted before the question was asked.
+    pub partial: bool,
+    /// The index that led to the records; null if the store was looked through.
+    pub led_by: Option<Cow<'a, str>>,
+    /// How many slots were looked at: the cost.
+    pub looked_at: u64,
+}
+
+impl Report<'_> {
+    /// Shows a query's report.
+    pub fn of(report: &slipring::query::Report) -> Self {
+        Self {
+            shown: report.shown,
+            cut: report.cut,
+            missed: report.missed,
+            partial: report.partial,
+            led_by: report.led_by.map(Cow::Borrowed),
+            looked_at: report.looked_at,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What the stores hold, and what the program does.
+
+use super::find::find;
+use super::problem::{Problem, none};
+use crate::answer;
+use crate::serve::app::App;
+use crate::serve::given::Given;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use slipring::{Signal, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Answers with the stores' statistics.
+pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    Ok(Json(app.telemetry.stats()).into_response())
+}
+
+/// Answers with what the program is and does.
+pub async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let counts = &app.counts;
+    let listens = app.listens.get();
+    let told = answer::Server {
+        version: env!("CARGO_PKG_VERSION").into(),
+        grpc: listens.map(|[grpc, _]| grpc.to_string()),
+        http: listens.map(|[_, http]| http.to_string()),
+        requests: answer::ServerRequests {
+            taken: of(&counts.taken),
+            refused: of(&counts.refused),
+            overloaded: of(&counts.overloaded),
+            in_flight: app.in_flight() as u64,
+            rejected_records: of(&counts.rejected_records),
+        },
+    };
+    Ok(Json(told).into_response())
+}
+
+/// Answers with all services.
+pub async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    find(app, |telemetry| Ok(Json(answer::Services::of(&telemetry.services())).into_response()))
+        .await
+}
+
+/// Checks the stores.
+pub async fn audit(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    find(app, |telemetry| {
+        let audit = telemetry.audit().map_err(|error| Problem::Failed(error.to_string()))?;
+        Ok(Json(audit).into_response())
+    })
+    .await
+}
+
+/// Answers with the keys of an index.
+pub async fn keys(
+    State(app): State<Arc<App>>,
+    Path((signal, index)): Path<(String, String)>,
+    given: Given,
+) -> Result<Response, Problem> {
+    none(given)?;
+    fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Response, Problem> {
+        Ok(Json(answer::Keys::of(&store.keys(index)?)).into_response())
+    }
+    find(app, move |telemetry| match signal.as_str() {
+        "spans" => of(telemetry.traces(), &index),
+        "logs" => of(telemetry.logs(), &index),
+        "metrics" => of(telemetry.metrics(), &index),
+        other => Err(Problem::NotFound(format!(
+            "there is no signal {other}; there are spans, logs and metrics"
+        ))),
+    })
+    .await
+}

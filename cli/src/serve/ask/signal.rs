@@ -1,0 +1,56 @@
+//! What each signal can be asked for.
+
+use super::Asked;
+use crate::answer::Show;
+use slipring::otlp::Exported;
+use slipring::query::Attributed;
+use slipring::{LogRecord, MetricPoint, Query, Span};
+
+/// A signal that the query API serves.
+pub trait Asking: Exported + Attributed + Clone + Show {
+    /// Parameters specific to this signal.
+    const OWN: &'static [&'static str];
+
+    /// Adds the conditions specific to this signal.
+    fn conditions<'q>(asked: &Asked, query: Query<'q, Self>) -> Query<'q, Self>;
+}
+
+impl Asking for Span {
+    const OWN: &'static [&'static str] = &["status", "min_duration", "max_duration", "event"];
+
+    fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
+        if let Some((wanted, status)) = asked.status {
+            query = if wanted {
+                query.status(status)
+            } else {
+                query.filter(move |span| span.status().code != status)
+            };
+        }
+        for name in &asked.events {
+            query = query.event(name.clone());
+        }
+        match asked.duration {
+            (None, None) => query,
+            (least, most) => query.duration(least.unwrap_or(0)..=most.unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl Asking for LogRecord {
+    const OWN: &'static [&'static str] = &["min_severity", "body"];
+
+    fn conditions<'q>(asked: &Asked, mut query: Query<'q, Self>) -> Query<'q, Self> {
+        if let Some(severity) = asked.min_severity {
+            query = query.severity_at_least(severity);
+        }
+        asked.bodies.iter().fold(query, |query, body| query.body(body.clone()))
+    }
+}
+
+impl Asking for MetricPoint {
+    const OWN: &'static [&'static str] = &[];
+
+    fn conditions<'q>(_: &Asked, query: Query<'q, Self>) -> Query<'q, Self> {
+        query
+    }
+}
