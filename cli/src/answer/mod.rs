@@ -35,7 +35,7 @@ pub use series::{Series, SeriesList, Step, StepSum};
 pub use sources::{Origin, Place, Resource, Scope, Sources};
 pub use span::{Code, Kind, Span, Spans};
 pub use time::{Nanos, Time};
-pub use trace::{Trace, TraceList, TraceSummary};
+pub use trace::{Note, Trace, TraceList, TraceSpan, TraceSummary};
 
 use schemars::JsonSchema;
 use serde::Serialize;

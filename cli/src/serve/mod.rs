@@ -8,7 +8,6 @@ mod ask;
 mod budget;
 mod condition;
 mod door;
-mod export;
 mod exposed;
 mod given;
 mod grpc;
@@ -263,7 +262,6 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
     let routes = Router::new()
         .merge(otlp::routes())
         .merge(api::routes(stopped))
-        .merge(export::routes())
         .merge(own::routes())
         .merge(page::routes())
         .fallback(own::not_found)

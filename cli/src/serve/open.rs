@@ -21,7 +21,6 @@ use tokio::sync::watch;
 ///
 /// Example: slipring open --browser run.jsonl.zst
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Files to read; `-` for standard input
     #[arg(required = true, value_name = "FILE")]

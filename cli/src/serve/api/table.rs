@@ -1,5 +1,6 @@
 //! The table of routes.
 
+use super::export::{OF_EXPORT, export};
 use super::group::{OF_GROUPS, group};
 use super::records::{OF_RECORDS, count, records};
 use super::series::{OF_SERIES, series};
@@ -37,6 +38,8 @@ pub enum Told {
     Object,
     /// HTML.
     Page,
+    /// A file.
+    File,
     /// Server-sent events, each with JSON of this schema.
     Events(fn(&mut SchemaGenerator) -> Schema),
 }
@@ -224,6 +227,13 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
             "Checks every index and slot against the records; while it runs, records come in more slowly",
             get(audit),
         ),
+        Route {
+            path: "/api/export",
+            what: "Everything that is held, or one signal, as a file that slipring open, replay and serve --load read",
+            takes: OF_EXPORT.to_vec(),
+            told: Told::File,
+            handler: on(ASKED, export),
+        },
         tail_of(
             "/api/tail/spans",
             "Spans that come in from now on, an event each",

@@ -1,58 +1,50 @@
 //! `/api/export`: everything that is held, as a file that `replay`, `open` and `--load` read.
 
-use super::api::Problem;
-use super::app::App;
-use super::given::Given;
+use super::problem::{Problem, take};
 use crate::files::export::Export;
-use axum::Router;
+use crate::serve::app::App;
+use crate::serve::given::Given;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use jiff::Timestamp;
 use slipring::otlp::{Encoding, Kind};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/export", get(export))
-}
+/// The parameters of an export.
+pub const OF_EXPORT: [&str; 2] = ["signal", "format"];
 
-/// What was asked for: a signal or all, and the encoding.
-fn asked(parameters: &[(String, String)]) -> Result<(Option<Kind>, Encoding), String> {
-    let (mut signal, mut encoding) = (None, None);
-    for (name, value) in parameters {
-        let again = match name.as_str() {
-            "signal" => {
-                let kind = match value.as_str() {
-                    "spans" => Kind::Traces,
-                    "logs" => Kind::Logs,
-                    "metrics" => Kind::Metrics,
-                    _ => return Err(format!("signal={value}: give spans, logs or metrics")),
-                };
-                signal.replace(kind).is_some()
-            }
-            "format" => {
-                let format = match value.as_str() {
-                    "json" => Encoding::Json,
-                    "protobuf" => Encoding::Protobuf,
-                    _ => return Err(format!("format={value}: give json or protobuf")),
-                };
-                encoding.replace(format).is_some()
-            }
-            _ => return Err(format!("there is no parameter {name}; there are signal, format")),
-        };
-        if again {
-            return Err(format!("{name}={value}: {name} was given before; give it once"));
+/// Reads what to export: a signal or all, and the encoding.
+fn asked(mut given: Vec<(String, String)>) -> Result<(Option<Kind>, Encoding), Problem> {
+    let signal = match take(&mut given, "signal")?.as_deref() {
+        None => None,
+        Some("spans") => Some(Kind::Traces),
+        Some("logs") => Some(Kind::Logs),
+        Some("metrics") => Some(Kind::Metrics),
+        Some(other) => {
+            return Err(Problem::Bad(format!("signal={other}: give spans, logs or metrics")));
+        }
+    };
+    let encoding = match take(&mut given, "format")?.as_deref() {
+        None | Some("json") => Encoding::Json,
+        Some("protobuf") => Encoding::Protobuf,
+        Some(other) => return Err(Problem::Bad(format!("format={other}: give json or protobuf"))),
+    };
+    match given.first() {
+        None => Ok((signal, encoding)),
+        Some((name, _)) => {
+            let known = OF_EXPORT.join(", ");
+            Err(Problem::Bad(format!("there is no parameter {name}; there are {known}")))
         }
     }
-    Ok((signal, encoding.unwrap_or(Encoding::Json)))
 }
 
-async fn export(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let (signal, encoding) = asked(&given.read()?).map_err(Problem::Bad)?;
+/// Answers with everything that is held. An answer keeps its place until it has been read.
+pub async fn export(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    let (signal, encoding) = asked(given.read()?)?;
     let place = Arc::clone(&app.questions).acquire_owned();
     let Ok(Ok(place)) = tokio::time::timeout(Duration::from_secs(1), place).await else {
         return Err(Problem::Busy);
