@@ -316,9 +316,9 @@ async fn servers_with_a_token_none_at_all_and_files_are_asked() {
 
     let shop = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mcp.jsonl");
     let shop = shop.to_str().unwrap();
-    let written =
-        std::process::Command::new(SLIPRING).args(["demo", "--requests", "50", "--write", shop]);
-    assert!({ written }.output().unwrap().status.success());
+    let mut demo = std::process::Command::new(SLIPRING);
+    let written = demo.args(["demo", "--requests", "50", "--write", shop]).output().unwrap();
+    assert!(written.status.success());
     let agent = over_stdio(&["--file", shop], None).await;
     let services = told(&agent, "services", json!({})).await;
     assert!(services["services"].as_array().unwrap().len() > 3, "{services}");
