@@ -1,5 +1,7 @@
 // Questions to the server that this page came from.
 
+import { request } from "./token.js";
+
 /** An answer's own words on why there is none. */
 export class Refused extends Error {
   constructor(status, what) {
@@ -20,7 +22,7 @@ export async function ask(path, params, signal) {
   const began = performance.now();
   let response, text;
   try {
-    response = await fetch(url, { signal, headers: { accept: "application/json" } });
+    response = await request(url, { signal, headers: { accept: "application/json" } });
     text = await response.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -47,7 +49,7 @@ export function resolve(answer, ...lists) {
 
 /** The same where the text itself is wanted. */
 export async function text(path, params) {
-  const response = await fetch(address(path, params));
+  const response = await request(address(path, params));
   const text = await response.text();
   if (!response.ok) throw new Refused(response.status, text);
   return text;

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { button, copy, h, put, say } from "./dom.js";
 import { to } from "./route.js";
+import { request } from "./token.js";
 
 export const title = "How to send";
 
@@ -10,7 +11,7 @@ export const title = "How to send";
 async function endpoints() {
   const { answer } = await ask("api/server").catch(() => ({ answer: {} }));
   const port = answer.grpc?.split(":").at(-1) ?? "4317";
-  return { http: new URL(".", location.href).href.replace(/\/$/, ""), grpc: `http://${location.hostname}:${port}` };
+  return { http: new URL(".", location.href).href.replace(/\/$/, ""), grpc: `${location.protocol}//${location.hostname}:${port}`, hasToken: answer.token === true };
 }
 
 function code(text, what) {
@@ -44,8 +45,8 @@ function sample() {
 
 async function sendSample() {
   const { traceId, requests } = sample();
-  for (const [signal, request] of Object.entries(requests)) {
-    const answer = await fetch(`v1/${signal}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) });
+  for (const [signal, telemetry] of Object.entries(requests)) {
+    const answer = await request(`v1/${signal}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(telemetry) });
     if (!answer.ok) throw new Error(`The server answers ${answer.status}`);
   }
   return traceId;
@@ -54,11 +55,13 @@ async function sendSample() {
 /** Puts what a newcomer needs into an element. */
 export async function welcome(element) {
   if (element.firstChild) return;
-  const { http, grpc } = await endpoints();
-  const curl = `curl -s ${http}/v1/traces -H 'content-type: application/json' -d '${JSON.stringify(sample().requests.traces)}'`;
+  const { http, grpc, hasToken } = await endpoints();
+  const variable = hasToken ? "\nexport OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20$SLIPRING_TOKEN" : "";
+  const header = hasToken ? ` -H "authorization: Bearer $SLIPRING_TOKEN"` : "";
+  const curl = `curl -s ${http}/v1/traces${header} -H 'content-type: application/json' -d '${JSON.stringify(sample().requests.traces)}'`;
   const shop = `slipring demo --requests 100 --write - | while IFS= read -r line; do
   case $line in '{"resourceSpans'*) to=traces;; '{"resourceLogs'*) to=logs;; *) to=metrics;; esac
-  printf %s "$line" | curl -s -o /dev/null -H 'content-type: application/json' --data-binary @- ${http}/v1/$to
+  printf %s "$line" | curl -s -o /dev/null${header} -H 'content-type: application/json' --data-binary @- ${http}/v1/$to
 done`;
   const send = button("Send a sample trace, log and metric", async () => {
     try { location.hash = to(["trace", await sendSample()]); } catch (error) { say(error.message); }
@@ -68,12 +71,12 @@ done`;
     h("p", null, "It takes OTLP, as every OpenTelemetry SDK and the Collector send it. What comes in shows here at once."),
     h("p", null, send, " or set one of these for your program:"),
     h("h3", null, "SDKs, over HTTP"),
-    code(`export OTEL_EXPORTER_OTLP_ENDPOINT=${http}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nexport OTEL_SERVICE_NAME=my-service`, "Variables for HTTP"),
+    code(`export OTEL_EXPORTER_OTLP_ENDPOINT=${http}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf${variable}\nexport OTEL_SERVICE_NAME=my-service`, "Variables for HTTP"),
     h("h3", null, "SDKs, over gRPC"),
-    code(`export OTEL_EXPORTER_OTLP_ENDPOINT=${grpc}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=grpc\nexport OTEL_SERVICE_NAME=my-service`, "Variables for gRPC"),
+    code(`export OTEL_EXPORTER_OTLP_ENDPOINT=${grpc}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=grpc${variable}\nexport OTEL_SERVICE_NAME=my-service`, "Variables for gRPC"),
     h("p", { class: "none" }, "Exporters wait: spans and logs some seconds, metrics a minute. OTEL_BSP_SCHEDULE_DELAY=500, OTEL_BLRP_SCHEDULE_DELAY=500 and OTEL_METRIC_EXPORT_INTERVAL=5000 (milliseconds) make that shorter."),
     h("h3", null, "The Collector"),
-    code(`exporters:\n  otlp_http/slipring:\n    endpoint: ${http}`, "The Collector's exporter"),
+    code(`exporters:\n  otlp_http/slipring:\n    endpoint: ${http}${hasToken ? '\n    headers:\n      authorization: Bearer ${env:SLIPRING_TOKEN}' : ''}`, "The Collector's exporter"),
     h("h3", null, "By hand"), code(curl, "A trace by curl"),
     h("h3", null, "A made-up shop"), code(shop, "The shop's telemetry"),
     h("p", null, "What there is to ask: ", h("a", { href: "api/reference", target: "_blank", rel: "noopener" }, "the reference of the API"), ".")));

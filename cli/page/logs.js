@@ -7,6 +7,7 @@ import { clock, count, counted, utc } from "./numbers.js";
 import { attributes, origin, raw, section } from "./record.js";
 import { refuse, tell } from "./report.js";
 import { go, to } from "./route.js";
+import { Stream } from "./stream.js";
 import { display, hue, level, short } from "./text.js";
 
 export const title = "Logs";
@@ -105,14 +106,14 @@ export function open(main, route) {
   function follow() {
     stop();
     const conditions = asked(params).filter(([name]) => !["after", "limit", "order", "since", "until"].includes(name));
-    const source = new EventSource(address("api/tail/logs", conditions));
+    const source = new Stream(address("api/tail/logs", conditions));
     tail = source;
     source.addEventListener("message", (event) => came(JSON.parse(event.data)));
     source.addEventListener("missed", (event) => { missed += Number(event.data); state(); });
     source.addEventListener("open", () => state());
     source.addEventListener("error", () => {
       if (tail !== source) return;
-      if (source.readyState === EventSource.CLOSED) { tail = null; state("The tail was refused: too many are open, or the conditions are not understood."); }
+      if (source.readyState === Stream.CLOSED) { tail = null; state("The tail was refused: too many are open, or the conditions are not understood."); }
       else state("The server is away; trying again.");
     });
   }

@@ -6,6 +6,7 @@ import { SIGNALS, oldest, total } from "./holdings.js";
 import { every } from "./live.js";
 import { ago, bytes, clock, count, counted, percent, utc } from "./numbers.js";
 import { refuse } from "./report.js";
+import { fetched } from "./token.js";
 
 export const title = "Store";
 
@@ -22,7 +23,8 @@ export function open(main) {
     }
     audit.disabled = false;
   });
-  put(main, h("h1", null, "Store"), stores, h("p", null, audit, " ", h("span", { class: "none" }, "While it runs, records come in more slowly.")), verdict, requests, report);
+  put(main, h("h1", null, "Store"), stores, h("p", null, audit, " ", h("span", { class: "none" }, "While it runs, records come in more slowly.")),
+    h("p", null, h("a", { href: "api/export", download: "", on: { click: fetched } }, "Save everything"), " ", h("span", { class: "none" }, "As OTLP/JSON lines, for slipring open, replay and serve --load; ", h("a", { href: "api/export?format=protobuf", download: "", on: { click: fetched } }, "in protobuf"))), verdict, requests, report);
 
   let before = null;
   const stop = every(2000, async () => {

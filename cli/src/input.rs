@@ -82,7 +82,7 @@ fn format_of(start: &[u8]) -> Format {
         return Format::Lines;
     }
     let is_packed = start.get(4..8) == Some(&ZSTD);
-    if start.first() == Some(&0) && (is_packed || start.get(4) == Some(&FIRST)) {
+    if start.first() == Some(&0) && (is_packed || matches!(start.get(4), Some(&(FIRST | b'{')))) {
         return Format::Messages(Length::Four);
     }
     let length = start.iter().take(4).position(|byte| *byte < 0x80);
@@ -116,7 +116,8 @@ impl Requests {
         Self::of(Counted { reader: File::open(path)?, bytes })
     }
 
-    fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
+    /// Reads from any reader, packed or not.
+    pub fn of(reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(1 << 16, reader);
         let start = reader.fill_buf()?;
         let mut reader: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {

@@ -4,23 +4,30 @@
 
 pub mod answer;
 mod arguments;
+mod client;
+mod completions;
 mod demo;
+mod diff;
+mod files;
 mod input;
+mod mcp;
 mod memory;
 mod replay;
 mod report;
 mod serve;
 mod stop;
+mod terminal;
 mod text;
 mod units;
 
 pub use serve::{over_grpc, over_http};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use slipring::error::BuildError;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry};
 use std::process::ExitCode;
 use std::time::Duration;
+use terminal::Asked;
 
 /// Keeps recent OpenTelemetry data in bounded memory and answers queries about it
 ///
@@ -42,8 +49,20 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Open(serve::open::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
+    Health(serve::health::Arguments),
+    Mcp(mcp::Arguments),
+    Traces(terminal::Traces),
+    Trace(terminal::Trace),
+    Logs(terminal::Logs),
+    Metrics(terminal::Metrics),
+    Services(terminal::Services),
+    Graph(terminal::Graph),
+    Tail(terminal::Tail),
+    Diff(diff::Arguments),
+    Completions(completions::Arguments),
 }
 
 /// The default numbers of spans, log records and metric points that the stores keep. `replay`
@@ -161,8 +180,20 @@ pub fn main() -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Open(arguments) => serve::open::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Health(arguments) => serve::health::run(&arguments),
+        Command::Mcp(arguments) => mcp::run(&arguments),
+        Command::Traces(question) => terminal::run(&Asked::Traces(&question)),
+        Command::Trace(question) => terminal::run(&Asked::Trace(&question)),
+        Command::Logs(question) => terminal::run(&Asked::Logs(&question)),
+        Command::Metrics(question) => terminal::run(&Asked::Metrics(&question)),
+        Command::Services(question) => terminal::run(&Asked::Services(&question)),
+        Command::Graph(question) => terminal::run(&Asked::Graph(&question)),
+        Command::Tail(question) => terminal::run(&Asked::Tail(&question)),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,
@@ -194,7 +225,6 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn help_names_the_default_capacities() {

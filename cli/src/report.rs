@@ -104,6 +104,17 @@ pub struct Problem {
     pub again: u64,
 }
 
+impl Problem {
+    fn line(&self) -> String {
+        let (file, what) = (printable(&self.file), printable(&self.what));
+        let again = match self.again {
+            0 => String::new(),
+            again => format!(" (and {} like it)", thousands(again)),
+        };
+        format!("{file}:{}: {what}{again}", self.line)
+    }
+}
+
 impl FileReport {
     pub fn of(path: impl AsRef<Path>) -> Self {
         Self { file: path.as_ref().display().to_string(), ..Self::default() }
@@ -152,7 +163,37 @@ impl Replayed {
         }
     }
 
-    fn is_in_order(&self) -> bool {
+    /// Describes in a line what was read.
+    pub fn summary(&self) -> String {
+        let mut all = FileReport::default();
+        self.files.iter().for_each(|file| all.add(file));
+        let from = match &self.files[..] {
+            [file] => printable(&file.file).into_owned(),
+            files => counted(files.len() as u64, "file"),
+        };
+        let troubles = [(all.rejected, "record"), (all.damaged, "line")];
+        let words = ["rejected", "damaged"];
+        let troubles = troubles.iter().zip(words).filter(|((number, _), _)| *number > 0);
+        let troubles: String = troubles
+            .map(|((number, what), word)| format!(", {} {word}", counted(*number, what)))
+            .collect();
+        format!(
+            "read {}, {} and {} from {from} in {:.2} s{troubles}",
+            counted(all.spans, "span"),
+            counted(all.log_records, "log record"),
+            counted(all.metric_points, "metric point"),
+            self.seconds
+        )
+    }
+
+    /// Describes each of the first problems in a line.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        let more = (self.other_problems > 0)
+            .then(|| format!("and {} others", thousands(self.other_problems)));
+        self.problems.iter().map(Problem::line).chain(more)
+    }
+
+    pub fn is_in_order(&self) -> bool {
         self.problems.is_empty()
             && self.files.iter().all(|file| file.rejected == 0 && file.damaged == 0)
     }
@@ -290,17 +331,8 @@ impl Replayed {
         }
         if !self.problems.is_empty() {
             writeln!(out, "\nDamaged or rejected")?;
-            for Problem { file, line, what, again } in &self.problems {
-                let (file, what) = (printable(file), printable(what));
-                let again = if *again > 0 {
-                    format!(" (and {} like it)", thousands(*again))
-                } else {
-                    String::new()
-                };
-                writeln!(out, "  {file}:{line}: {what}{again}")?;
-            }
-            if self.other_problems > 0 {
-                writeln!(out, "  and {} others", thousands(self.other_problems))?;
+            for problem in self.problems() {
+                writeln!(out, "  {problem}")?;
             }
         }
         Ok(())

@@ -21,6 +21,11 @@ impl Stop {
         Ok(Self(asked))
     }
 
+    /// Never tells so. A signal then does what the system does by itself: it ends the program.
+    pub fn never() -> Self {
+        Self(Arc::default())
+    }
+
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -97,6 +97,25 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
+/// Makes JSON safe for a terminal without changing what it says. Spaces between values stay.
+pub fn json_printable(json: &str) -> Cow<'_, str> {
+    let is_to_escape = |one: char| is_terminal_control(one) && !matches!(one, '\n' | '\r' | '\t');
+    if !json.chars().any(is_to_escape) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for one in json.chars() {
+        if is_to_escape(one) {
+            for unit in one.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(one);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Formats a number with commas between thousands.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -148,6 +167,10 @@ mod tests {
         write_json(&mut out, &value).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), value);
+        let plain = value.to_string();
+        let safe = json_printable(&plain);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+        assert!(!safe.chars().any(is_terminal_control), "{safe:?}");
         assert!(!out.chars().any(|one| is_terminal_control(one) && one != '\n'), "{out:?}");
         assert!(
             out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains('\u{1f600}'),

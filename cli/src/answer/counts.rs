@@ -1,10 +1,20 @@
 //! Counts of records, keys and services.
 
+use super::time::{Nanos, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use slipring::query::KeyCount;
 use slipring::telemetry::ServiceCounts;
 use std::borrow::Cow;
+
+/// A cut through the stores.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Moment {
+    /// What the parameter `moment` takes.
+    pub moment: String,
+    pub time: Time,
+    pub time_unix_nanos: Nanos,
+}
 
 /// How many records fit a question.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +67,8 @@ pub struct Server<'a> {
     pub grpc: Option<String>,
     /// Where OTLP/HTTP is taken and questions are answered.
     pub http: Option<String>,
+    /// Whether requests have to carry a token.
+    pub token: bool,
     pub requests: ServerRequests,
 }
 

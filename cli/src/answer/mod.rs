@@ -24,7 +24,7 @@ pub mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use counts::{Count, Keys, Server, ServerRequests, Services};
+pub use counts::{Count, Keys, Moment, Server, ServerRequests, Services};
 pub use graph::Graph;
 pub use group::{Group, Groups};
 pub use log::{Log, Logs, severity_name};
@@ -35,7 +35,7 @@ pub use series::{Series, SeriesList, Step, StepSum};
 pub use sources::{Origin, Place, Resource, Scope, Sources};
 pub use span::{Code, Kind, Span, Spans};
 pub use time::{Nanos, Time};
-pub use trace::{Trace, TraceList, TraceSummary};
+pub use trace::{Note, Trace, TraceList, TraceSpan, TraceSummary};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -10,6 +10,11 @@ pub fn http(text: &str) -> Result<SocketAddr, String> {
     address(text, 4318)
 }
 
+/// Parses where agents are served.
+pub fn mcp(text: &str) -> Result<SocketAddr, String> {
+    address(text, 4320)
+}
+
 /// Parses `127.0.0.1:4318`, `localhost:4318`, `4318` (on the loopback address only) or `:4318` (on
 /// all addresses).
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {

@@ -92,6 +92,8 @@ pub enum Refusal {
     Malformed(String),
     /// The request names another host.
     Foreign(String),
+    /// The request does not carry the server's token.
+    Unauthorized(String),
     /// The server failed.
     Failed(String),
 }
@@ -105,6 +107,7 @@ impl Refusal {
             Refusal::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::Foreign(_) => StatusCode::FORBIDDEN,
+            Refusal::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -117,6 +120,7 @@ impl Refusal {
             | Refusal::Unsupported(what)
             | Refusal::Malformed(what)
             | Refusal::Foreign(what)
+            | Refusal::Unauthorized(what)
             | Refusal::Failed(what) => what,
         }
     }

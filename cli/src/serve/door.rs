@@ -1,6 +1,7 @@
 //! Access control of the HTTP port (host names and CORS), and normalization of paths.
 
 use super::app::{App, Refusal};
+use super::token::Token;
 use super::warnings::From;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -20,6 +21,8 @@ pub struct Access {
     pub cors: Vec<String>,
     /// Names by which this server may be called.
     pub hosts: Vec<String>,
+    /// What every request has to carry.
+    pub token: Option<Arc<Token>>,
 }
 
 /// Domains that nobody can register, so that no foreign page can be served from them.

@@ -7,6 +7,7 @@
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
+use super::token;
 use super::unpack::Coding;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -45,6 +46,7 @@ pub fn routes(app: Arc<App>) -> Router {
                 Status::unimplemented("there is no such method; this takes OTLP's three exports");
             unimplemented.into_http::<Body>()
         })
+        .layer(from_fn_with_state(Arc::clone(&app), token::only_bearing_calls))
         .layer(from_fn_with_state(Arc::clone(&app), only_grpc))
         .with_state(app)
 }
@@ -87,7 +89,7 @@ async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
     match app.export(kind, Encoding::Protobuf, body, from, open).await {
         Ok(rejected) => answer(&rejected.to_response(kind, Encoding::Protobuf)),
         Err(refusal) => {
-            let mut response = status(&refusal).into_http::<Body>().into_response();
+            let mut response = failed(&refusal);
             if matches!(refusal, Refusal::Unsupported(_)) {
                 response
                     .headers_mut()
@@ -145,6 +147,10 @@ fn answer(message: &[u8]) -> Response {
     ([(header::CONTENT_TYPE, "application/grpc")], Body::new(body)).into_response()
 }
 
+pub fn failed(refusal: &Refusal) -> Response {
+    status(refusal).into_http::<Body>().into_response()
+}
+
 fn status(refusal: &Refusal) -> Status {
     let what = refusal.what();
     match refusal {
@@ -156,6 +162,7 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::Unsupported(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),
         Refusal::Foreign(_) => Status::permission_denied(what),
+        Refusal::Unauthorized(_) => Status::unauthenticated(what),
         Refusal::Failed(_) => Status::internal(what),
     }
 }

@@ -4,7 +4,8 @@
 use super::peer::Peer;
 use super::socket::Socket;
 use super::timed::Timed;
-use super::warnings::From;
+use super::tls;
+use super::warnings::From as Sender;
 use axum::Router;
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,9 +13,11 @@ use hyper_util::server::conn::auto::Builder;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
+use tokio_rustls::TlsAcceptor;
 
 /// How long a peer must be silent before the server may ask it to leave, and how long the server
 /// waits after asking one peer before it asks the next.
@@ -28,6 +31,18 @@ const LEAVING: Duration = Duration::from_millis(250);
 pub struct Limits {
     pub connections: u16,
     pub timeout: Duration,
+}
+
+/// A listening port, and how TLS is spoken there, if it is.
+pub struct Port {
+    pub listener: TcpListener,
+    pub tls: Option<TlsAcceptor>,
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
 }
 
 /// The open connections and the places left for further ones.
@@ -106,14 +121,16 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 /// Serves connections until told to stop, and then until the requests in flight have been answered
 /// or the timeout has passed.
 ///
-/// Calls `tell` with the parse error of a peer that does not speak HTTP.
+/// Calls `tell` with the parse error of a peer that does not speak HTTP, or TLS where that is
+/// spoken.
 pub async fn run(
-    listener: TcpListener,
+    port: impl Into<Port>,
     routes: Router,
     limits: Limits,
-    tell: impl Fn(From, String) + Clone + Send + 'static,
+    tell: impl Fn(Sender, String) + Clone + Send + 'static,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let Port { listener, tls } = port.into();
     let builder = builder(limits);
     let places = Arc::new(Semaphore::new(limits.connections.into()));
     let mut room = Room { places: Arc::clone(&places), peers: Vec::new() };
@@ -134,13 +151,20 @@ pub async fn run(
         };
         let Some(place) = room.place(&mut stopped).await else { break };
         let peer = room.enter(limits);
-        let (builder, routes, tell, stopped) =
-            (builder.clone(), routes.clone(), tell.clone(), stopped.clone());
+        let connection = Connection {
+            socket: Socket::new(stream, Arc::clone(&peer)),
+            from: Sender(from),
+            peer,
+            limits,
+            stopped: stopped.clone(),
+        };
+        let (builder, routes, tell, tls) =
+            (builder.clone(), routes.clone(), tell.clone(), tls.clone());
         tokio::spawn(async move {
-            let wrong = serve(&builder, stream, From(from), peer, routes, limits, stopped).await;
+            let wrong = connection.run(tls.as_ref(), &builder, routes).await;
             drop(place);
             if let Some(wrong) = wrong {
-                tell(From(from), wrong);
+                tell(Sender(from), wrong);
             }
         });
     }
@@ -156,71 +180,97 @@ pub async fn run(
     }
 }
 
-/// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to
-/// leave. Returns the parse error if what the peer sent is not HTTP.
-async fn serve(
-    builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
-    from: From,
+/// An accepted connection.
+struct Connection {
+    socket: Socket,
+    from: Sender,
     peer: Arc<Peer>,
-    routes: Router,
     limits: Limits,
-    mut stopped: watch::Receiver<bool>,
-) -> Option<String> {
-    let socket = Socket::new(stream);
-    let stream = TokioIo::new(Timed::new(socket.clone(), limits.timeout, Arc::clone(&peer)));
-    let service = {
-        let peer = Arc::clone(&peer);
-        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(from);
-            Arc::clone(&peer).pass(routes.clone(), request)
-        })
-    };
-    let mut connection = pin!(builder.serve_connection(stream, service));
-    let mut looks = tokio::time::interval((limits.timeout / 2).max(Duration::from_millis(1)));
-    let mut moments = tokio::time::interval(MAKING_ROOM / 2);
-    // Hours may pass before the first tick is awaited; the missed ones need no catching up.
-    moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut leaving, mut stopping) = (None::<Instant>, false);
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                let error = ended.err()?;
-                tracing::debug!("a connection ended: {error}");
-                let is_no_http = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-                return is_no_http.then(|| error.to_string());
-            }
-            () = peer.asked_to_leave(), if leaving.is_none() => {
-                // The peer looked idle, but this task may not yet have read what the peer has sent.
-                if socket.has_unread() || !peer.is_idle_for(MAKING_ROOM) {
-                    peer.stay();
-                } else {
-                    leaving = Some(Instant::now());
-                    connection.as_mut().graceful_shutdown();
+    stopped: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Greets the peer where TLS is spoken, and serves it. Returns what is wrong if what it sent is
+    /// neither TLS nor HTTP.
+    async fn run(
+        mut self,
+        tls: Option<&TlsAcceptor>,
+        builder: &Builder<TokioExecutor>,
+        routes: Router,
+    ) -> Option<String> {
+        let socket = self.socket.clone();
+        let Some(tls) = tls else { return self.serve(socket, builder, routes).await };
+        let greeted =
+            tls::greet(tls, &socket, &self.peer, self.limits.timeout, &mut self.stopped).await;
+        match greeted {
+            Ok(stream) => self.serve(stream, builder, routes).await,
+            Err(wrong) => wrong,
+        }
+    }
+
+    /// Serves one connection: until its peer ends it or leaves answers unread, or until it is asked to
+    /// leave. Returns the parse error if what the peer sent is not HTTP.
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        self,
+        stream: S,
+        builder: &Builder<TokioExecutor>,
+        routes: Router,
+    ) -> Option<String> {
+        let Self { socket, from, peer, limits, mut stopped } = self;
+        let stream = TokioIo::new(Timed::new(stream, limits.timeout, Arc::clone(&peer)));
+        let service = {
+            let peer = Arc::clone(&peer);
+            hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(from);
+                Arc::clone(&peer).pass(routes.clone(), request)
+            })
+        };
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        let mut looks = tokio::time::interval((limits.timeout / 2).max(Duration::from_millis(1)));
+        let mut moments = tokio::time::interval(MAKING_ROOM / 2);
+        // Hours may pass before the first tick is awaited; the missed ones need no catching up.
+        moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut leaving, mut stopping) = (None::<Instant>, false);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    let error = ended.err()?;
+                    tracing::debug!("a connection ended: {error}");
+                    let is_no_http = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+                    return is_no_http.then(|| error.to_string());
                 }
-            }
-            _ = stopped.wait_for(|stopped| *stopped), if !stopping => stopping = true,
-            _ = moments.tick(), if leaving.is_some() || stopping => {
-                let has_unread = socket.has_unread();
-                if stopping && !has_unread {
-                    connection.as_mut().graceful_shutdown();
+                () = peer.asked_to_leave(), if leaving.is_none() => {
+                    // The peer looked idle, but this task may not yet have read what the peer has sent.
+                    if socket.has_unread() || !peer.is_idle_for(MAKING_ROOM) {
+                        peer.stay();
+                    } else {
+                        leaving = Some(Instant::now());
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
-                // A peer that has just begun to send is answered first, and the answer is flushed.
-                let is_silent = peer.is_idle_for(MAKING_ROOM / 2) && !has_unread;
-                let may_stay = match is_silent {
-                    true if peer.has_made_requests() => LEAVING.min(limits.timeout),
-                    true => MAKING_ROOM / 2,
-                    false => limits.timeout,
-                };
-                if leaving.is_some_and(|since| since.elapsed() >= may_stay) && peer.idle_since().is_some() {
-                    return None;
+                _ = stopped.wait_for(|stopped| *stopped), if !stopping => stopping = true,
+                _ = moments.tick(), if leaving.is_some() || stopping => {
+                    let has_unread = socket.has_unread();
+                    if stopping && !has_unread {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    // A peer that has just begun to send is answered first, and the answer is flushed.
+                    let is_silent = peer.is_idle_for(MAKING_ROOM / 2) && !has_unread;
+                    let may_stay = match is_silent {
+                        true if peer.has_made_requests() => LEAVING.min(limits.timeout),
+                        true => MAKING_ROOM / 2,
+                        false => limits.timeout,
+                    };
+                    if leaving.is_some_and(|since| since.elapsed() >= may_stay) && peer.idle_since().is_some() {
+                        return None;
+                    }
                 }
-            }
-            _ = looks.tick() => {
-                if peer.leaves_unread(limits.timeout) {
-                    tracing::debug!("a connection is cut off: its peer does not take the answers that it asked for");
-                    return None;
+                _ = looks.tick() => {
+                    if peer.leaves_unread(limits.timeout) {
+                        tracing::debug!("a connection is cut off: its peer does not take the answers that it asked for");
+                        return None;
+                    }
                 }
             }
         }
@@ -233,6 +283,7 @@ mod tests {
     use super::*;
     use futures::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     const LIMITS: Limits = Limits { connections: 1, timeout: Duration::from_secs(60) };
 
@@ -247,7 +298,9 @@ mod tests {
         let routes = Router::new().fallback(async || "here");
         let (_stop, stopped) = watch::channel(false);
         let builder = builder(LIMITS);
-        let serving = serve(&builder, stream, From(from), peer, routes, LIMITS, stopped);
+        let socket = Socket::new(stream, Arc::clone(&peer));
+        let connection = Connection { socket, from: Sender(from), peer, limits: LIMITS, stopped };
+        let serving = connection.run(None, &builder, routes);
         let client = async {
             tokio::time::sleep(MAKING_ROOM).await;
             let _ = client.write_all(then).await;

@@ -1,24 +1,32 @@
 //! `slipring serve`: takes OTLP over gRPC and HTTP, and answers queries over HTTP.
 
-mod address;
+pub mod address;
 mod api;
 mod app;
+mod arrivals;
 mod ask;
 mod budget;
 mod condition;
 mod door;
+mod exposed;
 mod given;
 mod grpc;
+pub mod health;
+pub mod holdings;
 mod line;
-mod listen;
+pub mod listen;
+pub mod open;
 mod otlp;
 mod own;
 mod page;
 mod peer;
 mod process;
+pub mod signals;
 mod socket;
 mod tail;
 mod timed;
+mod tls;
+pub mod token;
 mod unpack;
 mod warnings;
 
@@ -31,10 +39,10 @@ use clap::Args;
 use slipring::Telemetry;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -86,16 +94,44 @@ pub struct Arguments {
     #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = units::seconds)]
     timeout: Duration,
     #[command(flatten)]
+    guarding: Guarding,
+    #[command(flatten)]
+    files: holdings::Files,
+    #[command(flatten)]
     keeping: Keeping,
+}
+
+/// What keeps strangers away.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who may send and ask")]
+struct Guarding {
+    /// File with the token that every request has to carry, as `authorization: Bearer TOKEN`; read
+    /// again on SIGHUP. The variable SLIPRING_TOKEN may hold the token itself instead
+    #[arg(long, env = "SLIPRING_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// File with the certificate for TLS on both ports, in PEM, the server's own first; read again
+    /// on SIGHUP
+    #[arg(long, env = "SLIPRING_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// File with the certificate's private key, in PEM
+    #[arg(long, env = "SLIPRING_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listens beyond this machine though there is neither a token nor TLS
+    #[arg(long, env = "SLIPRING_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    insecure: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
     let filter = log_filter(std::env::var("SLIPRING_LOG").unwrap_or_default().trim())?;
+    let arrivals = arrivals::Arrivals::new();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(arrivals.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    let guard = Guard::find(&arguments.guarding)?;
+    let addresses = [("--grpc", arguments.grpc), ("--http", arguments.http)];
+    exposed::check(addresses, guard.guards())?;
     let telemetry = arguments.keeping.build(USUAL)?;
     let slots = mebibytes(arguments.keeping.slots(USUAL));
     tracing::info!(
@@ -108,24 +144,37 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         )
         .into());
     }
+    let saving = arguments.files.saving()?;
+    arguments.files.load(&telemetry)?;
     // Connections of both listeners, and 128 for other open files.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
-    let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(0);
+    let allowed = open_files(wanted);
     if (1..wanted).contains(&allowed) {
         tracing::warn!(
             "the system allows {allowed} open files; {wanted} would be needed for --max-connections on both ports"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let access = door::Access { cors: arguments.cors.clone(), hosts: arguments.allow_host.clone() };
+    let access = door::Access {
+        cors: arguments.cors.clone(),
+        hosts: arguments.allow_host.clone(),
+        token: guard.token.clone(),
+    };
     let mut app =
         App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
     app.access = access;
     let app = Arc::new(app);
-    runtime.block_on(serve(arguments, &app))?;
+    let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
+    let served = runtime.block_on(serve(arguments, &app, &guard));
+    counting.abort();
+    arrivals.clear();
+    served?;
     // Lets requests that are still being decoded finish.
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
+    if let Some(saving) = saving {
+        holdings::save(&saving, &app.telemetry)?;
+    }
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
         .map(|stats| stats.offered - stats.rejected.total());
@@ -134,6 +183,55 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         [counted(spans, "span"), counted(logs, "log record"), counted(points, "metric point")];
     tracing::info!("stopped after {}", taken.join(", "));
     Ok(End::Well)
+}
+
+/// What guards the server: a token, TLS, both, or nothing.
+struct Guard {
+    token: Option<Arc<token::Token>>,
+    certificate: Option<Arc<tls::Certificate>>,
+    insecure: bool,
+}
+
+impl Guard {
+    fn find(guarding: &Guarding) -> Fallible<Self> {
+        let files = guarding.tls_cert.as_deref().zip(guarding.tls_key.as_deref());
+        let certificate =
+            files.map(|(chain, key)| tls::Certificate::read(chain, key)).transpose()?;
+        let token = token::Token::find(guarding.token_file.as_deref())?;
+        Ok(Self { token, certificate, insecure: guarding.insecure })
+    }
+
+    fn guards(&self) -> exposed::Guards {
+        let (token, tls) = (self.token.is_some(), self.certificate.is_some());
+        exposed::Guards { token, tls, insecure: self.insecure }
+    }
+
+    fn has_files(&self) -> bool {
+        self.certificate.is_some() || self.token.as_ref().is_some_and(|token| token.has_file())
+    }
+
+    /// Reads the files again. What can't be read stays as it is.
+    fn reload(&self) {
+        let token = self.token.as_ref().map(|token| token.reload());
+        let certificate = self.certificate.as_ref().map(|certificate| certificate.reload());
+        let mut wrong = [token, certificate].into_iter().flatten().filter_map(Result::err);
+        match wrong.next() {
+            Some(wrong) => tracing::error!("not read again: {wrong}"),
+            None => tracing::info!("the token's and the certificate's files were read again"),
+        }
+    }
+}
+
+/// Allows this process so many open files, if the system lets it. Returns how many it allows; 0
+/// where that is not known.
+#[cfg(unix)]
+fn open_files(wanted: u64) -> u64 {
+    rlimit::increase_nofile_limit(wanted).unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+fn open_files(_: u64) -> u64 {
+    0
 }
 
 /// Parses the log filter: a level, or a level per target. Rejects a word that is neither, which
@@ -168,6 +266,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
         .merge(page::routes())
         .fallback(own::not_found)
         .method_not_allowed_fallback(own::not_so)
+        .layer(from_fn_with_state(Arc::clone(&app), token::only_bearers))
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
     let routes = if access.cors.is_empty() { routes } else { routes.layer(door::cors(&access)) };
@@ -207,12 +306,22 @@ async fn give_memory_back(app: Arc<App>) {
     }
 }
 
-async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
+/// Waits until a signal asks to stop.
+async fn asked_to_stop() -> Fallible<()> {
+    let mut signals = signals::Signals::listen(false)?;
+    while let signals::Asked::Reload = signals.next().await {}
+    Ok(())
+}
+
+async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible<()> {
     let bind = |address: SocketAddr, what: &'static str| async move {
         TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
     };
     let grpc = bind(arguments.grpc, "OTLP/gRPC").await?;
     let http = bind(arguments.http, "OTLP/HTTP").await?;
+    let mut signals = signals::Signals::listen(guard.has_files())?;
+    let tls = guard.certificate.as_ref().map(tls::Certificate::acceptor).transpose()?;
+    let has_tls = tls.is_some();
     let (stop, stopped) = watch::channel(false);
     let limits =
         listen::Limits { connections: arguments.max_connections, timeout: arguments.timeout };
@@ -228,24 +337,32 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let tell = {
         let app = Arc::clone(app);
         move |from, wrong| {
-            let what = format!(
-                "this is no HTTP: {wrong}; a sender that speaks TLS is to be given http://, not https://"
-            );
+            let what = if has_tls {
+                format!(
+                    "this port speaks TLS: {wrong}; the sender is to be given https://, and to trust the certificate"
+                )
+            } else {
+                format!(
+                    "this is no HTTP: {wrong}; a sender that speaks TLS is to be given http://, not https://"
+                )
+            };
             app.refuse(app::Refusal::Malformed(what), Some(from));
         }
     };
+    let [grpc, http] = [grpc, http].map(|listener| listen::Port { listener, tls: tls.clone() });
     let servers = [
         tokio::spawn(listen::run(grpc, of_grpc, limits, tell.clone(), stopped.clone())),
         tokio::spawn(listen::run(http, of_http, limits, tell, stopped)),
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
-    tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on http://{http_at}");
-    tracing::info!("the page is at {}", page::address(http_at));
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {},
-        _ = terminate.recv() => {},
+    tracing::info!(
+        "OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {}://{http_at}",
+        if has_tls { "https" } else { "http" }
+    );
+    tracing::info!("the page is at {}", page::address(http_at, has_tls));
+    exposed::warn([grpc_at, http_at], guard.guards());
+    while let signals::Asked::Reload = signals.next().await {
+        guard.reload();
     }
     tracing::info!("stopping; requests under way are answered");
     app.stop();

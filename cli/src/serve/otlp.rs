@@ -78,6 +78,11 @@ struct Status {
     message: String,
 }
 
+/// Answers a request that is refused before it is read.
+pub fn refused(headers: &HeaderMap, refusal: &Refusal) -> Response {
+    failed(refusal, encoding(headers).unwrap_or(Encoding::Json))
+}
+
 /// Builds a failure response in the request's encoding, with `retry-after` if the server is
 /// overloaded.
 fn failed(refusal: &Refusal, encoding: Encoding) -> Response {

@@ -52,7 +52,9 @@ static FILES: &[File] = files![
     "services.js",
     "span.js",
     "store.js",
+    "stream.js",
     "text.js",
+    "token.js",
     "trace.js",
     "traces.js",
     "tree.js",
@@ -84,12 +86,12 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// Returns the page's URL. For a server that listens on all addresses, it names this machine.
-pub fn address(listens: SocketAddr) -> String {
-    let port = listens.port();
+pub fn address(listens: SocketAddr, has_tls: bool) -> String {
+    let (scheme, port) = (if has_tls { "https" } else { "http" }, listens.port());
     if listens.ip().is_unspecified() {
-        format!("http://localhost:{port}/")
+        format!("{scheme}://localhost:{port}/")
     } else {
-        format!("http://{listens}/")
+        format!("{scheme}://{listens}/")
     }
 }
 
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_address_is_one_that_a_browser_takes() {
-        let address = |text: &str| address(text.parse().unwrap());
+        let address = |text: &str| address(text.parse().unwrap(), false);
         assert_eq!(address("0.0.0.0:4318"), "http://localhost:4318/");
         assert_eq!(address("[::]:4318"), "http://localhost:4318/");
         assert_eq!(address("127.0.0.1:80"), "http://127.0.0.1:80/");

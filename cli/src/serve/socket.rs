@@ -1,5 +1,6 @@
 //! A shared socket. While hyper serves it, its owner can still ask whether unread bytes wait.
 
+use super::peer::Peer;
 use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
@@ -10,19 +11,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[derive(Clone)]
-pub struct Socket(Arc<TcpStream>);
+pub struct Socket {
+    stream: Arc<TcpStream>,
+    peer: Arc<Peer>,
+}
 
 impl Socket {
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream, peer: Arc<Peer>) -> Self {
         let _ = stream.set_nodelay(true);
-        Self(Arc::new(stream))
+        Self { stream: Arc::new(stream), peer }
     }
 
     /// Returns whether unread bytes wait. Asks the system, since a busy runtime may not have
     /// noticed them yet.
     pub fn has_unread(&self) -> bool {
         // This never blocks: tokio sets its sockets to non-blocking.
-        SockRef::from(&*self.0).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+        SockRef::from(&*self.stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
     fn write<R>(
@@ -31,8 +35,8 @@ impl Socket {
         write: impl Fn(&TcpStream) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
-            ready!(self.0.poll_write_ready(context))?;
-            if let Some(written) = unless_it_would_block(write(&self.0)) {
+            ready!(self.stream.poll_write_ready(context))?;
+            if let Some(written) = unless_it_would_block(write(&self.stream)) {
                 return Poll::Ready(written);
             }
         }
@@ -52,8 +56,10 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(context))?;
-            if let Some(read) = unless_it_would_block(self.0.try_read_buf(buffer)) {
+            ready!(self.stream.poll_read_ready(context))?;
+            if let Some(read) = unless_it_would_block(self.stream.try_read_buf(buffer)) {
+                // Also before a request: a TLS handshake counts.
+                self.peer.has_spoken();
                 return Poll::Ready(read.map(|_| ()));
             }
         }
@@ -87,7 +93,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write) {
+        Poll::Ready(match SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
             // The peer has disconnected.
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
             shut => shut,

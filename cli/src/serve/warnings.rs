@@ -15,7 +15,7 @@ pub struct From(pub SocketAddr);
 
 /// For each kind, when it was last logged, and how many were suppressed since.
 #[derive(Default)]
-pub struct Warnings([Mutex<(Option<Instant>, u64)>; 8]);
+pub struct Warnings([Mutex<(Option<Instant>, u64)>; 9]);
 
 impl Warnings {
     /// Logs a request that was refused.
@@ -28,6 +28,7 @@ impl Warnings {
             Refusal::Malformed(_) => 4,
             Refusal::Failed(_) => 5,
             Refusal::Foreign(_) => 6,
+            Refusal::Unauthorized(_) => 8,
         };
         let advice = match refusal {
             Refusal::Overloaded(_) => "; if that lasts, raise --max-in-flight",

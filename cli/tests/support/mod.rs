@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod http2;
+pub mod tls;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -46,8 +47,13 @@ impl std::fmt::Display for Answer {
 
 impl Server {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", arguments)
+    }
+
+    /// The same, on other addresses.
+    pub fn start_at(address: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(SLIPRING)
-            .args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["serve", "--grpc", address, "--http", address])
             .args(arguments)
             .env("SLIPRING_LOG", "info")
             .env("NO_COLOR", "1")
@@ -66,7 +72,8 @@ impl Server {
                 line.split_once(what)
                     .and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok())
             };
-            if let (Some(grpc), Some(http)) = (after("OTLP/gRPC on "), after("http://")) {
+            let http = after("http://").or_else(|| after("https://"));
+            if let (Some(grpc), Some(http)) = (after("OTLP/gRPC on "), http) {
                 break (grpc, http);
             }
         };
@@ -124,12 +131,15 @@ impl Server {
             * 1024
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().expect("there is kill").success());
+    }
+
     /// Asks it to stop; whether it ended well, and what it said.
     pub fn stop(mut self) -> (bool, String) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill").args(["-TERM", &id]).status().expect("there is kill").success()
-        );
+        self.signal("-TERM");
         let deadline = Instant::now() + Duration::from_secs(30);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {

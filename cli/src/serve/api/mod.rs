@@ -4,6 +4,7 @@
 //! document and the reference page are made from it.
 
 mod directory;
+mod export;
 mod find;
 mod group;
 mod openapi;

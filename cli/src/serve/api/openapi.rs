@@ -49,6 +49,11 @@ fn path(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Told::Json(schema) => ("application/json", schema(generator).into(), "The answer"),
         Told::Object => ("application/json", json!({ "type": "object" }), "The answer"),
         Told::Page => ("text/html", json!({ "type": "string" }), "A page"),
+        Told::File => (
+            "application/x-ndjson",
+            json!({ "type": "string" }),
+            "OTLP/JSON, an export request a line; with format=protobuf application/octet-stream, each request behind its length in four bytes",
+        ),
         Told::Events(schema) => (
             "text/event-stream",
             schema(generator).into(),

@@ -23,7 +23,7 @@ const OFTEN: bool = true;
 /// Name, signs, how often, example, meaning.
 type Row = (&'static str, &'static str, bool, &'static str, &'static str);
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 26] = [
     (
         "trace",
         NOT,
@@ -77,7 +77,20 @@ const ROWS: [Row; 25] = [
     ),
     ("limit", "", ONCE, "10", "How many are shown: 1 to 10,000, else 100"),
     ("after", "", ONCE, "", "What next of the page before says"),
-    ("format", "", ONCE, "json", "json, or otlp: an export request in OTLP/JSON"),
+    (
+        "format",
+        "",
+        ONCE,
+        "json",
+        "json, or otlp: an export request in OTLP/JSON; of an export json or protobuf",
+    ),
+    (
+        "signal",
+        "",
+        ONCE,
+        "spans",
+        "What is exported: spans, logs or metrics; all three unless given",
+    ),
     ("root_service", "", ONCE, "frontend", "The service of a trace's root"),
     ("root_name", "", ONCE, "GET /", "The name of a trace's root"),
     ("at_least", "", ONCE, "250ms", "Traces that took at least this long, with its unit"),

@@ -4,7 +4,7 @@ use super::find::find;
 use super::problem::Problem;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::{Asked, Asking, PAGING, token};
+use crate::serve::ask::{Asked, Asking, MOMENT, PAGING, token};
 use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::State;
@@ -17,13 +17,16 @@ use std::sync::Arc;
 /// The store of a signal.
 pub type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
+/// What records are asked for by, beside conditions.
+pub const OF_RECORDS: [&str; 5] = [PAGING[0], PAGING[1], PAGING[2], PAGING[3], MOMENT];
+
 /// Answers with records.
 pub async fn records<T: Asking>(
     State(app): State<Arc<App>>,
     given: Given,
     store: StoreOf<T>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&given.read()?, &PAGING).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &OF_RECORDS).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let answer = asked.page(store(telemetry).query()).collect()?;
         if asked.otlp {
@@ -44,7 +47,7 @@ pub async fn count<T: Asking>(
     given: Given,
     store: StoreOf<T>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&given.read()?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &[MOMENT]).map_err(Problem::Bad)?;
     find(app, move |telemetry| {
         let count = asked.conditions(store(telemetry).query()).count()?;
         Ok(Json(answer::Count { count }))

@@ -4,6 +4,7 @@ use super::find::find;
 use super::problem::{Problem, none};
 use crate::answer;
 use crate::serve::app::App;
+use crate::serve::ask::moment_token;
 use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -28,6 +29,7 @@ pub async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         version: env!("CARGO_PKG_VERSION").into(),
         grpc: listens.map(|[grpc, _]| grpc.to_string()),
         http: listens.map(|[_, http]| http.to_string()),
+        token: app.access.token.is_some(),
         requests: answer::ServerRequests {
             taken: of(&counts.taken),
             refused: of(&counts.refused),
@@ -37,6 +39,17 @@ pub async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         },
     };
     Ok(Json(told).into_response())
+}
+
+/// Answers with a name for this moment. Nothing is kept of it.
+pub async fn moment(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    none(given)?;
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let now = u64::try_from(now).unwrap_or_default();
+    let moment = moment_token(&app.telemetry.bookmark());
+    let moment = moment.map_err(|error| Problem::Failed(error.to_string()))?;
+    let (time, time_unix_nanos) = (answer::Time(now), answer::Nanos(now));
+    Ok(Json(answer::Moment { moment, time, time_unix_nanos }).into_response())
 }
 
 /// Answers with all services.

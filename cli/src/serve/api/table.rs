@@ -1,13 +1,14 @@
 //! The table of routes.
 
+use super::export::{OF_EXPORT, export};
 use super::group::{OF_GROUPS, group};
-use super::records::{count, records};
+use super::records::{OF_RECORDS, count, records};
 use super::series::{OF_SERIES, series};
-use super::store::{audit, keys, server, services, stats};
+use super::store::{audit, keys, moment, server, services, stats};
 use super::traces::{OF_TRACES, graph, trace, traces};
 use crate::answer::{self, Show};
 use crate::serve::app::App;
-use crate::serve::ask::{Asking, COMMON, PAGING};
+use crate::serve::ask::{Asking, COMMON, MOMENT};
 use crate::serve::tail::tail;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -37,6 +38,8 @@ pub enum Told {
     Object,
     /// HTML.
     Page,
+    /// A file.
+    File,
     /// Server-sent events, each with JSON of this schema.
     Events(fn(&mut SchemaGenerator) -> Schema),
 }
@@ -100,42 +103,42 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
         json(
             "/api/spans",
             "Spans",
-            and::<Span>(&PAGING),
+            and::<Span>(&OF_RECORDS),
             schema::<answer::Spans<'_>>,
             on(ASKED, |app, asked| records::<Span>(app, asked, Telemetry::traces)),
         ),
         json(
             "/api/logs",
             "Log records",
-            and::<LogRecord>(&PAGING),
+            and::<LogRecord>(&OF_RECORDS),
             schema::<answer::Logs<'_>>,
             on(ASKED, |app, asked| records::<LogRecord>(app, asked, Telemetry::logs)),
         ),
         json(
             "/api/metrics",
             "Metric points",
-            and::<MetricPoint>(&PAGING),
+            and::<MetricPoint>(&OF_RECORDS),
             schema::<answer::Points<'_>>,
             on(ASKED, |app, asked| records::<MetricPoint>(app, asked, Telemetry::metrics)),
         ),
         json(
             "/api/count/spans",
             "How many spans there are",
-            and::<Span>(&[]),
+            and::<Span>(&[MOMENT]),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<Span>(app, asked, Telemetry::traces)),
         ),
         json(
             "/api/count/logs",
             "How many log records there are",
-            and::<LogRecord>(&[]),
+            and::<LogRecord>(&[MOMENT]),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<LogRecord>(app, asked, Telemetry::logs)),
         ),
         json(
             "/api/count/metrics",
             "How many metric points there are",
-            and::<MetricPoint>(&[]),
+            and::<MetricPoint>(&[MOMENT]),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)),
         ),
@@ -202,6 +205,13 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
             schema::<answer::Keys<'_>>,
             get(keys),
         ),
+        json(
+            "/api/moment",
+            "Names this moment, for the parameter moment: what arrived after it",
+            Vec::new(),
+            schema::<answer::Moment>,
+            get(moment),
+        ),
         object(
             "/api/stats",
             "What the stores keep, hold, have evicted and rejected, and their bytes",
@@ -219,6 +229,13 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
             "Checks every index and slot against the records; while it runs, records come in more slowly",
             get(audit),
         ),
+        Route {
+            path: "/api/export",
+            what: "Everything that is held, or one signal, as a file that slipring open, replay and serve --load read",
+            takes: OF_EXPORT.to_vec(),
+            told: Told::File,
+            handler: on(ASKED, export),
+        },
         tail_of(
             "/api/tail/spans",
             "Spans that come in from now on, an event each",

@@ -4,6 +4,7 @@ use crate::Fallible;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slipring::query::Cursor;
+use slipring::telemetry::TelemetryBookmark;
 use slipring::{KeyBuf, Severity, TraceId};
 
 /// Returns the keys that a value stands for. The name of a severity level stands for four.
@@ -48,6 +49,17 @@ pub(super) fn severity(value: &str) -> Result<Severity, String> {
 /// Encodes a cursor as a token for a URL.
 pub fn token(cursor: &Cursor) -> Fallible<String> {
     Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor)?))
+}
+
+/// Encodes a moment as a token for a URL.
+pub fn moment_token(moment: &TelemetryBookmark) -> Fallible<String> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(moment)?))
+}
+
+pub(super) fn moment(token: &str) -> Result<TelemetryBookmark, String> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let moment = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    moment.ok_or_else(|| "give what `moment` of /api/moment says".to_owned())
 }
 
 pub(super) fn cursor(token: &str) -> Result<Cursor, String> {

@@ -5,15 +5,16 @@ mod signal;
 #[cfg(test)]
 mod tests;
 
-pub use key::{token, trace_id};
+pub use key::{moment_token, token, trace_id};
 pub use signal::Asking;
 
 use super::condition::{Condition, attribute, named, pattern};
 use crate::units::{duration, time};
-use key::{cursor, keys_of, severity};
+use key::{cursor, keys_of, moment, severity};
 use slipring::Indexes as _;
 use slipring::query::Cursor;
 use slipring::span::StatusCode;
+use slipring::telemetry::TelemetryBookmark;
 use slipring::{Index, KeyBuf, Match, Order, Query, Severity};
 
 /// Default and maximum number of records in an answer.
@@ -24,6 +25,10 @@ const MOST: usize = 10_000;
 pub const COMMON: [&str; 3] = ["since", "until", "attribute"];
 /// How much is shown, in which order and form; not everything that can be asked heeds these.
 pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
+
+/// The parameter for what arrived after a moment that the server told. Tails do not take it: they
+/// begin now.
+pub const MOMENT: &str = "moment";
 
 /// Parameters that may be repeated. Each occurrence is a condition.
 pub const REPEATED: [&str; 3] = ["attribute", "body", "event"];
@@ -45,6 +50,7 @@ pub struct Asked {
     events: Vec<Match>,
     min_severity: Option<Severity>,
     bodies: Vec<Match>,
+    moment: Option<TelemetryBookmark>,
     pub order: Option<Order>,
     limit: Option<usize>,
     after: Option<Cursor>,
@@ -113,7 +119,7 @@ impl Asked {
             if is_again && !REPEATED.contains(&name) {
                 return Err(wrong(format!("{name} was given before; give it once")));
             }
-            if is_heeded && !PAGING.contains(&name) && sign == Sign::Is {
+            if is_heeded && !PAGING.contains(&name) && name != MOMENT && sign == Sign::Is {
                 continue;
             }
             asked.set(name, sign, value).map_err(wrong)?;
@@ -169,6 +175,7 @@ impl Asked {
                 self.limit = Some(limit.ok_or_else(|| format!("give a number from 1 to {MOST}"))?);
             }
             "after" => self.after = Some(cursor(value)?),
+            MOMENT => self.moment = Some(moment(value)?),
             "format" => match value {
                 "json" => self.otlp = false,
                 "otlp" => self.otlp = true,
@@ -220,6 +227,9 @@ impl Asked {
                 Some(level) => query.attribute_at(*level, name.as_str(), value.clone()),
                 None => query.attribute(name.as_str(), value.clone()),
             };
+        }
+        if let Some(moment) = &self.moment {
+            query = query.since(T::cut(moment));
         }
         T::conditions(self, query)
     }

@@ -4,7 +4,8 @@ use super::Asked;
 use crate::answer::Show;
 use slipring::otlp::Exported;
 use slipring::query::Attributed;
-use slipring::{LogRecord, MetricPoint, Query, Span};
+use slipring::telemetry::TelemetryBookmark;
+use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span};
 
 /// A signal that the query API serves.
 pub trait Asking: Exported + Attributed + Clone + Show {
@@ -13,6 +14,9 @@ pub trait Asking: Exported + Attributed + Clone + Show {
 
     /// Adds the conditions specific to this signal.
     fn conditions<'q>(asked: &Asked, query: Query<'q, Self>) -> Query<'q, Self>;
+
+    /// Returns the cut through this signal's store.
+    fn cut(moment: &TelemetryBookmark) -> &Bookmark;
 }
 
 impl Asking for Span {
@@ -34,6 +38,10 @@ impl Asking for Span {
             (least, most) => query.duration(least.unwrap_or(0)..=most.unwrap_or(u64::MAX)),
         }
     }
+
+    fn cut(moment: &TelemetryBookmark) -> &Bookmark {
+        &moment.traces
+    }
 }
 
 impl Asking for LogRecord {
@@ -45,6 +53,10 @@ impl Asking for LogRecord {
         }
         asked.bodies.iter().fold(query, |query, body| query.body(body.clone()))
     }
+
+    fn cut(moment: &TelemetryBookmark) -> &Bookmark {
+        &moment.logs
+    }
 }
 
 impl Asking for MetricPoint {
@@ -52,5 +64,9 @@ impl Asking for MetricPoint {
 
     fn conditions<'q>(_: &Asked, query: Query<'q, Self>) -> Query<'q, Self> {
         query
+    }
+
+    fn cut(moment: &TelemetryBookmark) -> &Bookmark {
+        &moment.metrics
     }
 }
