@@ -67,13 +67,8 @@ impl Client {
         Self(Via::Here(crate::serve::over_http(telemetry)))
     }
 
-    /// Returns a question's answer as it is.
-    pub async fn get(&self, path: &str, parameters: &Parameters) -> Result<Value, ClientError> {
-        self.ask(path, parameters).await
-    }
-
-    /// Returns a question's answer in its shape.
-    pub async fn ask<T: DeserializeOwned>(
+    /// Returns a question's answer in its shape: one of [`answer`](crate::answer), or any JSON.
+    pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         parameters: &Parameters,
@@ -161,13 +156,14 @@ mod tests {
         let client = Client::of_stores(telemetry);
         let body = |body: &str| vec![("body".to_owned(), body.to_owned())];
         for (text, count) in [("a&b=c d", 1), ("a", 0), ("a*", 1)] {
-            let answer = client.get("/api/count/logs", &body(text)).await.unwrap();
+            let answer: Value = client.get("/api/count/logs", &body(text)).await.unwrap();
             assert_eq!(answer["count"], count, "{text}");
         }
-        let wrong = client.get("/api/count/logs", &vec![("x".to_owned(), String::new())]).await;
+        let unknown = vec![("x".to_owned(), String::new())];
+        let wrong = client.get::<Value>("/api/count/logs", &unknown).await;
         let wrong = wrong.unwrap_err().to_string();
         assert!(wrong.contains("there is no parameter x"), "{wrong}");
-        assert!(client.get("/api/nothing", &Vec::new()).await.is_err());
+        assert!(client.get::<Value>("/api/nothing", &Vec::new()).await.is_err());
     }
 
     #[test]

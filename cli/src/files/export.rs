@@ -196,7 +196,7 @@ mod tests {
         let telemetry = Telemetry::builder().logs(20_000).build().unwrap();
         for number in 0..9_000 {
             let body = format!("{number} {}", "x".repeat(1_000));
-            telemetry.logs().push(LogRecord::builder().body(body).build()).unwrap();
+            telemetry.logs().push(LogRecord::builder().body(&*body).build()).unwrap();
         }
         let mut export = Export::new(&telemetry, None, Encoding::Json);
         let lines = all(&mut export);

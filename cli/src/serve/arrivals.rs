@@ -26,7 +26,7 @@ impl Arrivals {
         if self.0.is_hidden() {
             return;
         }
-        let mut before = [0; 3];
+        let mut before = None;
         let mut ticks = tokio::time::interval(PACE);
         loop {
             ticks.tick().await;
@@ -34,8 +34,9 @@ impl Arrivals {
             let stats = [&stats.traces, &stats.logs, &stats.metrics];
             let now = stats.map(|stats| stats.offered);
             let held = stats.map(|stats| stats.count as u64).iter().sum();
-            self.0.set_message(line(now, before, held));
-            before = now;
+            // What was loaded has not arrived just now.
+            self.0.set_message(line(now, before.unwrap_or(now), held));
+            before = Some(now);
         }
     }
 
