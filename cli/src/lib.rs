@@ -70,13 +70,14 @@ const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is kept")]
 struct Keeping {
-    /// Spans that are kept, the newest [default: 10,000; replay: by the files' size]
+    /// Spans that are kept, the newest [default: 10,000; replay and open: by the files' size]
     #[arg(long, env = "SLIPRING_TRACES", value_name = "N", value_parser = units::amount)]
     traces: Option<usize>,
-    /// Log records that are kept, the newest [default: 50,000; replay: by the files' size]
+    /// Log records that are kept, the newest [default: 50,000; replay and open: by the files' size]
     #[arg(long, env = "SLIPRING_LOGS", value_name = "N", value_parser = units::amount)]
     logs: Option<usize>,
-    /// Metric points that are kept, the newest [default: 100,000; replay: by the files' size]
+    /// Metric points that are kept, the newest [default: 100,000; replay and open: by the files'
+    /// size]
     #[arg(long, env = "SLIPRING_METRICS", value_name = "N", value_parser = units::amount)]
     metrics: Option<usize>,
     /// Shards of each store; with 1, exactly the newest records are kept [default: two for each
