@@ -38,8 +38,15 @@ pub struct Client(Via);
 
 #[derive(Clone)]
 enum Via {
-    Server { http: Http<HttpConnector, Body>, address: Address, token: Option<HeaderValue> },
+    Server(Box<Server>),
     Here(Router),
+}
+
+#[derive(Clone)]
+struct Server {
+    http: Http<HttpConnector, Body>,
+    address: Address,
+    token: Option<HeaderValue>,
 }
 
 impl Client {
@@ -59,7 +66,7 @@ impl Client {
             Ok(value)
         };
         let token = token.filter(|token| !token.is_empty()).map(bearer).transpose()?;
-        Ok(Self(Via::Server { http, address, token }))
+        Ok(Self(Via::Server(Box::new(Server { http, address, token }))))
     }
 
     /// Asks the stores of this process.
@@ -121,7 +128,8 @@ impl Client {
                 let answer = routes.clone().oneshot(request).await;
                 Ok(answer.unwrap_or_else(|never| match never {}))
             }
-            Via::Server { http, address, token } => {
+            Via::Server(server) => {
+                let Server { http, address, token } = &**server;
                 let mut request = request(format!("http://{}{target}", address.authority()))?;
                 if let Some(token) = token {
                     request.headers_mut().insert(header::AUTHORIZATION, token.clone());

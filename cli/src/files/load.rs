@@ -50,7 +50,7 @@ impl<'a> Load<'a> {
     }
 
     /// Reads the files into stores.
-    pub fn into_stores(&self, telemetry: &Telemetry) -> Fallible<Tally> {
+    pub fn fill(&self, telemetry: &Telemetry) -> Fallible<Tally> {
         self.read(&Requests::open, &|request| telemetry.take(request))
     }
 

@@ -33,7 +33,7 @@ impl Arrivals {
             let stats = app.telemetry.stats();
             let stats = [&stats.traces, &stats.logs, &stats.metrics];
             let now = stats.map(|stats| stats.offered);
-            let held = stats.map(|stats| stats.count as u64).iter().sum();
+            let held = stats.map(|stats| stats.count).iter().sum();
             // What was loaded has not arrived just now.
             self.0.set_message(line(now, before.unwrap_or(now), held));
             before = Some(now);
