@@ -101,7 +101,7 @@ fn times_durations_and_names_read_as_people_write_them() {
         .start_unix_nanos(BEGAN + 123_456_789)
         .end_unix_nanos(BEGAN + 123_457_789)
         .status(StatusCode::Error, "no");
-    let open = Span::builder().trace_id(1).span_id(2).parent_span_id(9).name("open");
+    let open = Span::builder().trace_id(1).span_id(2).parent_span_id(Some(9.into())).name("open");
     let body = write([&span.build(), &open.build()], Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     let told = server.ask("/api/spans?name=GET%20/");

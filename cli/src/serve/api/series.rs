@@ -84,9 +84,7 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         let sums = match &steps {
             Some((times, step)) if !sums.is_empty() => {
                 within(MOST_SUMMED, series.len(), times, *step)?;
-                let summed = summed(&series, times, *step, &sums, &common);
-                within(MOST_TOLD, summed.len(), times, *step)?;
-                Some(summed)
+                Some(summed(&series, times, *step, &sums, &common)?)
             }
             _ => None,
         };
@@ -174,14 +172,18 @@ fn summed(
     step: NonZeroU64,
     names: &[String],
     common: &[Option<Property>],
-) -> Vec<answer::StepSum> {
+) -> Result<Vec<answer::StepSum>, Problem> {
     let mut sums: BTreeMap<Vec<Option<String>>, (usize, Vec<SeriesStep>)> = BTreeMap::new();
     for one in series {
         let steps = one.steps(times.clone(), step);
         if steps.is_empty() {
             continue;
         }
-        let key = common.iter().map(|of| of.as_ref()?.of(&one.points[0])).collect();
+        let key: Vec<Option<String>> =
+            common.iter().map(|of| of.as_ref()?.of(&one.points[0])).collect();
+        if !sums.contains_key(&key) {
+            within(MOST_TOLD, sums.len() + 1, times, step)?;
+        }
         let (count, sum) = sums.entry(key).or_default();
         *count += 1;
         if sum.is_empty() {
@@ -192,9 +194,9 @@ fn summed(
     }
     let sum =
         |(key, (series, steps)): (Vec<Option<String>>, (usize, Vec<SeriesStep>))| answer::StepSum {
-            key: names.iter().filter(|name| *name != "all").cloned().zip(key).collect(),
+            key: names.iter().cloned().zip(key).filter(|(name, _)| name != "all").collect(),
             series,
             steps: told(&steps),
         };
-    sums.into_iter().map(sum).collect()
+    Ok(sums.into_iter().map(sum).collect())
 }
