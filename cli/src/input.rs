@@ -82,7 +82,9 @@ fn format_of(start: &[u8]) -> Format {
         return Format::Lines;
     }
     let is_packed = start.get(4..8) == Some(&ZSTD);
-    if start.first() == Some(&0) && (is_packed || matches!(start.get(4), Some(&(FIRST | b'{')))) {
+    if start.first() == Some(&0)
+        && (is_packed || start.get(4) == Some(&FIRST) || is_framed_json(start))
+    {
         return Format::Messages(Length::Four);
     }
     let length = start.iter().take(4).position(|byte| *byte < 0x80);
@@ -90,6 +92,15 @@ fn format_of(start: &[u8]) -> Format {
         Some([FIRST, ..]) => Format::Messages(Length::Varint),
         _ => Format::Lines,
     }
+}
+
+/// Returns whether a length of four bytes and a text in JSON of that length begin a file, as far as
+/// it is here.
+fn is_framed_json(start: &[u8]) -> bool {
+    let Some((length, text)) = start.split_first_chunk::<4>() else { return false };
+    let last = (u32::from_be_bytes(*length) as usize).checked_sub(1);
+    text.first() == Some(&b'{')
+        && last.is_some_and(|last| text.get(last).is_none_or(|&last| last == b'}'))
 }
 
 /// A reader that counts the bytes read.

@@ -73,13 +73,13 @@ const USUAL: [usize; 3] = [10_000, 50_000, 100_000];
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What is kept")]
 struct Keeping {
-    /// Keeps the newest N spans, such as 100k [default: 10,000; replay: by the files' size]
+    /// Keeps the newest N spans, such as 100k [default: 10,000; replay and open: by the files' size]
     #[arg(long, env = "SLIPRING_TRACES", value_name = "N", value_parser = units::amount)]
     traces: Option<usize>,
-    /// Keeps the newest N log records, such as 100k [default: 50,000; replay: by the files' size]
+    /// Keeps the newest N log records, such as 100k [default: 50,000; replay and open: by the files' size]
     #[arg(long, env = "SLIPRING_LOGS", value_name = "N", value_parser = units::amount)]
     logs: Option<usize>,
-    /// Keeps the newest N metric points, such as 1M [default: 100,000; replay: by the files' size]
+    /// Keeps the newest N metric points, such as 1M [default: 100,000; replay and open: by the files' size]
     #[arg(long, env = "SLIPRING_METRICS", value_name = "N", value_parser = units::amount)]
     metrics: Option<usize>,
     /// Splits each store into N shards, such as 4; with 1, exactly the newest records are kept

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         signal: arguments.signal.map(Kind::from),
         stop: &stop,
     };
-    let replayed = load.into_stores(&telemetry)?;
+    let replayed = load.fill(&telemetry)?;
     telemetry.flush()?;
     memory::give_back();
     let report =

@@ -6,7 +6,7 @@ mod support;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use slipring::metric::{Metric, MetricKind, Temporality};
-use slipring::otlp::{Encoding, write};
+use slipring::otlp::{Encoding, encode};
 use slipring::{MetricPoint, Resource, Scope, Source, Span, span::StatusCode};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -25,12 +25,12 @@ fn with_shop(requests: usize, points: usize) -> Server {
     };
     let mut shop = shop::Shop::new(7);
     for request in shop.requests().take(requests) {
-        send("/v1/traces", write(&request.spans, Encoding::Protobuf));
-        send("/v1/logs", write(&request.logs, Encoding::Protobuf));
+        send("/v1/traces", encode(&request.spans, Encoding::Protobuf));
+        send("/v1/logs", encode(&request.logs, Encoding::Protobuf));
     }
     let points: Vec<MetricPoint> = shop.points().take(points).collect();
     for some in points.chunks(500) {
-        send("/v1/metrics", write(some, Encoding::Protobuf));
+        send("/v1/metrics", encode(some, Encoding::Protobuf));
     }
     server
 }
@@ -102,7 +102,7 @@ fn times_durations_and_names_read_as_people_write_them() {
         .end_unix_nanos(BEGAN + 123_457_789)
         .status(StatusCode::Error, "no");
     let open = Span::builder().trace_id(1).span_id(2).parent_span_id(Some(9.into())).name("open");
-    let body = write([&span.build(), &open.build()], Encoding::Protobuf);
+    let body = encode([&span.build(), &open.build()], Encoding::Protobuf);
     assert_eq!(server.post("/v1/traces", PROTOBUF, &body).status, 200);
     let told = server.ask("/api/spans?name=GET%20/");
     let span = &told["spans"][0];
@@ -157,7 +157,10 @@ fn groups_say_how_many_how_fast_and_how_bad() {
             .build()
     };
     let spans: Vec<Span> = (0..101).map(span).collect();
-    assert_eq!(server.post("/v1/traces", PROTOBUF, &write(&spans, Encoding::Protobuf)).status, 200);
+    assert_eq!(
+        server.post("/v1/traces", PROTOBUF, &encode(&spans, Encoding::Protobuf)).status,
+        200
+    );
     let by_name = server.ask("/api/group/spans?by=name");
     assert_eq!(
         by_name["groups"],
@@ -214,7 +217,7 @@ fn series_tell_rates_in_steps_and_sums() {
         point("shop", 20, 20),
     ];
     assert_eq!(
-        server.post("/v1/metrics", PROTOBUF, &write(&points, Encoding::Protobuf)).status,
+        server.post("/v1/metrics", PROTOBUF, &encode(&points, Encoding::Protobuf)).status,
         200
     );
     let told = server.ask("/api/series?name=orders&step=10s&sum_by=name");

@@ -223,6 +223,19 @@ fn an_export_has_the_signal_that_is_asked_for() {
     }
 }
 
+/// A sender can name a metric so that its message reads as a span. It is framed in JSON then, also
+/// where it is the first in its file.
+#[test]
+fn a_metric_that_reads_as_a_span_comes_back_as_a_metric() {
+    let folder = folder("disguised");
+    let metric = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"0123456789abcdef","description":"01234567","unit":"1","gauge":{"dataPoints":[{"asInt":"1"}]}}]}]}]}"#;
+    let saved = folder.join("state.pb").to_str().unwrap().to_owned();
+    let server = Server::start(&["--save", &saved]);
+    assert_eq!(server.post("/v1/metrics", "application/json", metric.as_bytes()).status, 200);
+    assert!(server.stop().0);
+    assert_eq!(counted(&[&saved]), [0, 0, 1]);
+}
+
 #[test]
 fn an_export_takes_little_memory_and_a_lazy_reader_keeps_no_server_up() {
     let folder = folder("lazy");

@@ -62,7 +62,9 @@ fn a_server_and_files_give_the_same_answers() {
     let room = ["--traces", "50k", "--logs", "50k", "--metrics", "50k", "--load", &file];
     let server = Server::start(&room);
     let at = server.http.to_string();
-    for command in [&["traces", "--limit", "5"][..], &["logs", "limit=7"], &["metrics"], &["services"]] {
+    for command in
+        [&["traces", "--limit", "5"][..], &["logs", "limit=7"], &["metrics"], &["services"]]
+    {
         let of_server = printed(&[command, &["--server", &at]].concat());
         let of_file = printed(&[command, &["--file", &file]].concat());
         assert!(of_server.lines().count() > 4, "{command:?}: {of_server}");
@@ -101,7 +103,8 @@ fn a_trace_is_a_waterfall() {
         let is_row = |line: &&&str| line.contains(name) && line.contains(" ms");
         lines.iter().find(is_row).unwrap_or_else(|| panic!("{name}: {text}")).to_string()
     };
-    let bar = |line: &str| -> String { line.chars().filter(|one| "█░".contains(*one)).collect() };
+    let bar =
+        |line: &str| -> String { line.chars().filter(|one| "█░".contains(*one)).collect() };
     let (root, child) = (row("root"), row("child"));
     assert!(child.starts_with("  front"), "it is indented: {text}");
     // The root waits for its child in the middle of its time, so that is light in its own bar.
@@ -110,7 +113,10 @@ fn a_trace_is_a_waterfall() {
     assert!(of_child.chars().all(|one| one == '█'), "{text}");
     let share = of_child.chars().count() as f64 / of_root.chars().count() as f64;
     assert!((share - 0.6).abs() < 0.05, "{share}: {text}");
-    assert!(root.ends_with("100.0 ms    40.0 ms") && child.ends_with("60.0 ms    60.0 ms"), "{text}");
+    assert!(
+        root.ends_with("100.0 ms    40.0 ms") && child.ends_with("60.0 ms    60.0 ms"),
+        "{text}"
+    );
     assert!(text.contains(r"! no\u{1b}[31m money"), "{text}");
     assert!(text.contains("Critical path") && text.contains("60 %"), "{text}");
     assert!(text.contains("ERROR") && text.contains(r"bad\u{1b}[2J\nthing"), "{text}");
@@ -135,7 +141,11 @@ fn errors_say_what_to_do() {
     for (arguments, code, words) in [
         (&["traces", "--server", &nobody][..], 3, "start one with `slipring serve`"),
         (&["tail", "--server", &nobody], 3, "no server answers at http://127.0.0.1:"),
-        (&["trace", "5b8efff798038103d269b633813fc60d", "--file", &file], 3, "nothing is here of trace"),
+        (
+            &["trace", "5b8efff798038103d269b633813fc60d", "--file", &file],
+            3,
+            "nothing is here of trace",
+        ),
         (&["trace", "no id", "--file", &file], 3, "id"),
         (&["trace", "../stats", "--file", &file], 3, "id"),
         (&["logs", "color=red", "--file", &file], 3, "there is no parameter color"),
@@ -162,7 +172,9 @@ fn errors_say_what_to_do() {
 #[test]
 fn who_reads_no_further_is_no_error() {
     let file = shop("head", "30");
-    for command in [&["logs", "--limit", "1000"][..], &["metrics", "--json"], &["completions", "bash"]] {
+    for command in
+        [&["logs", "--limit", "1000"][..], &["metrics", "--json"], &["completions", "bash"]]
+    {
         let of_file = if command[0] == "completions" { &[][..] } else { &["--file", &file] };
         let mut child = slipring(&[command, of_file].concat())
             .stdout(Stdio::piped())
@@ -229,7 +241,12 @@ fn a_diff_tells_what_got_worse() {
             [
                 span(4 * number + 1, "GET /cart", slow + noise, false),
                 span(4 * number + 2, "GET /", 5_000_000 + noise, false),
-                span(4 * number + 3, "POST /pay", 9_000_000 + noise, fails && number.is_multiple_of(4)),
+                span(
+                    4 * number + 3,
+                    "POST /pay",
+                    9_000_000 + noise,
+                    fails && number.is_multiple_of(4),
+                ),
                 span(4 * number + 4, other, 1_000_000, false),
             ]
             .join(",")
@@ -285,7 +302,18 @@ fn shells_can_complete() {
 
 #[test]
 fn each_command_has_an_example() {
-    for command in ["traces", "trace", "logs", "metrics", "services", "graph", "tail", "diff", "open", "completions"] {
+    for command in [
+        "traces",
+        "trace",
+        "logs",
+        "metrics",
+        "services",
+        "graph",
+        "tail",
+        "diff",
+        "open",
+        "completions",
+    ] {
         let help = printed(&[command, "--help"]);
         assert!(help.contains(&format!("Example: slipring {command}")), "{help}");
     }

@@ -38,8 +38,15 @@ pub struct Client(Via);
 
 #[derive(Clone)]
 enum Via {
-    Server { http: Http<HttpConnector, Body>, address: Address, token: Option<HeaderValue> },
+    Server(Box<Server>),
     Here(Router),
+}
+
+#[derive(Clone)]
+struct Server {
+    http: Http<HttpConnector, Body>,
+    address: Address,
+    token: Option<HeaderValue>,
 }
 
 impl Client {
@@ -59,7 +66,7 @@ impl Client {
             Ok(value)
         };
         let token = token.filter(|token| !token.is_empty()).map(bearer).transpose()?;
-        Ok(Self(Via::Server { http, address, token }))
+        Ok(Self(Via::Server(Box::new(Server { http, address, token }))))
     }
 
     /// Asks the stores of this process.
@@ -67,13 +74,8 @@ impl Client {
         Self(Via::Here(crate::serve::over_http(telemetry)))
     }
 
-    /// Returns a question's answer as it is.
-    pub async fn get(&self, path: &str, parameters: &Parameters) -> Result<Value, ClientError> {
-        self.ask(path, parameters).await
-    }
-
-    /// Returns a question's answer in its shape.
-    pub async fn ask<T: DeserializeOwned>(
+    /// Returns a question's answer in its shape: one of [`answer`](crate::answer), or any JSON.
+    pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         parameters: &Parameters,
@@ -126,7 +128,8 @@ impl Client {
                 let answer = routes.clone().oneshot(request).await;
                 Ok(answer.unwrap_or_else(|never| match never {}))
             }
-            Via::Server { http, address, token } => {
+            Via::Server(server) => {
+                let Server { http, address, token } = &**server;
                 let mut request = request(format!("http://{}{target}", address.authority()))?;
                 if let Some(token) = token {
                     request.headers_mut().insert(header::AUTHORIZATION, token.clone());
@@ -161,13 +164,14 @@ mod tests {
         let client = Client::of_stores(telemetry);
         let body = |body: &str| vec![("body".to_owned(), body.to_owned())];
         for (text, count) in [("a&b=c d", 1), ("a", 0), ("a*", 1)] {
-            let answer = client.get("/api/count/logs", &body(text)).await.unwrap();
+            let answer: Value = client.get("/api/count/logs", &body(text)).await.unwrap();
             assert_eq!(answer["count"], count, "{text}");
         }
-        let wrong = client.get("/api/count/logs", &vec![("x".to_owned(), String::new())]).await;
+        let unknown = vec![("x".to_owned(), String::new())];
+        let wrong = client.get::<Value>("/api/count/logs", &unknown).await;
         let wrong = wrong.unwrap_err().to_string();
         assert!(wrong.contains("there is no parameter x"), "{wrong}");
-        assert!(client.get("/api/nothing", &Vec::new()).await.is_err());
+        assert!(client.get::<Value>("/api/nothing", &Vec::new()).await.is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::load::read_protobuf;
 use crate::Fallible;
-use slipring::otlp::{Encoding, Exported, Kind, write};
+use slipring::otlp::{Encoding, Exported, Kind, encode};
 use slipring::query::Cursor;
 use slipring::{Bookmark, LogRecord, MetricPoint, Order, Source, Span, Store, Telemetry};
 use std::collections::VecDeque;
@@ -79,13 +79,13 @@ impl Export {
     /// instead, which readers tell apart.
     fn framed<T: Exported>(&self, records: &[T], is_read_back: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         if self.encoding == Encoding::Json {
-            let mut line = write(records, Encoding::Json);
+            let mut line = encode(records, Encoding::Json);
             line.push(b'\n');
             return line;
         }
-        let mut message = write(records, Encoding::Protobuf);
+        let mut message = encode(records, Encoding::Protobuf);
         if !is_read_back(&message) {
-            message = write(records, Encoding::Json);
+            message = encode(records, Encoding::Json);
         }
         // Not larger than a request may be, which is far below four gigabytes.
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
@@ -196,7 +196,7 @@ mod tests {
         let telemetry = Telemetry::builder().logs(20_000).build().unwrap();
         for number in 0..9_000 {
             let body = format!("{number} {}", "x".repeat(1_000));
-            telemetry.logs().push(LogRecord::builder().body(body).build()).unwrap();
+            telemetry.logs().push(LogRecord::builder().body(&*body).build()).unwrap();
         }
         let mut export = Export::new(&telemetry, None, Encoding::Json);
         let lines = all(&mut export);
@@ -230,14 +230,14 @@ mod tests {
         let text = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"0123456789abcdef",
             "description":"01234567","unit":"1","gauge":{"dataPoints":[{"asInt":"1"}]}}]}]}]}"#;
         let request = Request::read_json(text.as_bytes()).unwrap();
-        let plain = write(&request.points, Encoding::Protobuf);
+        let plain = encode(&request.points, Encoding::Protobuf);
         assert_eq!(
             read_protobuf(None, &plain).unwrap().spans.len(),
             1,
             "it would be taken for one"
         );
         let telemetry = Telemetry::builder().build().unwrap();
-        telemetry.take(request);
+        telemetry.ingest_request(request);
         let written = all(&mut Export::new(&telemetry, None, Encoding::Protobuf));
         assert_eq!(Request::read_json(&written[0][4..]).unwrap().points.len(), 1);
     }

@@ -50,8 +50,8 @@ impl<'a> Load<'a> {
     }
 
     /// Reads the files into stores.
-    pub fn into_stores(&self, telemetry: &Telemetry) -> Fallible<Tally> {
-        self.read(&Requests::open, &|request| telemetry.take(request))
+    pub fn fill(&self, telemetry: &Telemetry) -> Fallible<Tally> {
+        self.read(&Requests::open, &|request| telemetry.ingest_request(request))
     }
 
     /// Reads the files, and passes each request to `deliver`.

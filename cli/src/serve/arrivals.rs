@@ -26,16 +26,17 @@ impl Arrivals {
         if self.0.is_hidden() {
             return;
         }
-        let mut before = [0; 3];
+        let mut before = None;
         let mut ticks = tokio::time::interval(PACE);
         loop {
             ticks.tick().await;
             let stats = app.telemetry.stats();
             let stats = [&stats.traces, &stats.logs, &stats.metrics];
             let now = stats.map(|stats| stats.offered);
-            let held = stats.map(|stats| stats.count as u64).iter().sum();
-            self.0.set_message(line(now, before, held));
-            before = now;
+            let held = stats.map(|stats| stats.count).iter().sum();
+            // What was loaded has not arrived just now.
+            self.0.set_message(line(now, before.unwrap_or(now), held));
+            before = Some(now);
         }
     }
 

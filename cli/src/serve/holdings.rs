@@ -46,7 +46,7 @@ impl Files {
 /// Reads files into stores, in their order.
 pub fn load(files: &[PathBuf], sizes: &[Option<u64>], telemetry: &Telemetry) -> Fallible<Loaded> {
     let (stop, started) = (Stop::never(), Instant::now());
-    let tally = Load::in_order(files, sizes, &stop).into_stores(telemetry)?;
+    let tally = Load::in_order(files, sizes, &stop).fill(telemetry)?;
     telemetry.flush()?;
     crate::memory::give_back();
     Ok(tally.into_report(started.elapsed(), false))

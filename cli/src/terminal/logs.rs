@@ -47,7 +47,7 @@ impl Question for Logs {
             false => answer.logs.iter().rev().collect(),
         };
         for log in &logs {
-            writeln!(out, "{}", line(log, screen))?;
+            writeln!(out, "{}", line(log, screen, true))?;
         }
         if logs.is_empty() {
             writeln!(out, "no log record fits")?;
@@ -59,8 +59,9 @@ impl Question for Logs {
     }
 }
 
-/// Writes a record on a line. Where the line is too short, its attributes and then its body are cut.
-pub fn line(log: &Log<'_>, screen: Screen) -> String {
+/// Writes a record on a line, with its trace if `names_trace`. Where the line is too short, its
+/// attributes and then its body are cut.
+pub fn line(log: &Log<'_>, screen: Screen, names_trace: bool) -> String {
     let time = match log.time_unix_nanos.0 {
         0 => log.observed_unix_nanos.0,
         time => time,
@@ -75,7 +76,7 @@ pub fn line(log: &Log<'_>, screen: Screen) -> String {
     let body = log.body.as_ref().map(any).filter(|body| !body.is_empty());
     let body = body.unwrap_or_else(|| log.event_name.clone().into_owned());
     let mut more = attributes(&log.attributes);
-    if let Some(trace) = &log.trace_id {
+    if let Some(trace) = log.trace_id.as_ref().filter(|_| names_trace) {
         more = format!("trace={} {more}", trace.0);
     }
     let head = [

@@ -54,7 +54,7 @@ fn ask(question: &impl Question) -> Fallible<End> {
         let text = if io::stdout().is_terminal() { json_printable(&text) } else { text };
         writeln!(out, "{text}")?;
     } else {
-        let answer = runtime.block_on(client.ask(&path, &parameters))?;
+        let answer = runtime.block_on(client.get(&path, &parameters))?;
         question.show(&answer, out, Screen::of_stdout())?;
     }
     out.flush()?;

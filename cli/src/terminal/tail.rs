@@ -52,7 +52,7 @@ pub fn run(question: &Tail) -> Fallible<End> {
 
 fn line(signal: Signal, event: &Event, screen: Screen) -> Fallible<String> {
     Ok(match signal {
-        Signal::Logs => logs::line(&serde_json::from_str::<Log<'_>>(&event.data)?, screen),
+        Signal::Logs => logs::line(&serde_json::from_str::<Log<'_>>(&event.data)?, screen, true),
         Signal::Spans => span(&serde_json::from_str::<Span<'_>>(&event.data)?, screen),
         Signal::Metrics => point(&serde_json::from_str::<Point<'_>>(&event.data)?, screen),
     })

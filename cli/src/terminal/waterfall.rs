@@ -51,7 +51,7 @@ impl Question for Trace {
         if !trace.logs.is_empty() {
             writeln!(out, "\n{}", screen.paint("Logs", Tone::Head))?;
             for log in &trace.logs {
-                writeln!(out, "{}", logs::line(log, screen))?;
+                writeln!(out, "{}", logs::line(log, screen, false))?;
             }
         }
         if !trace.exemplars.is_empty() {
