@@ -10,7 +10,6 @@ use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
 use crate::signal::{MetricKind, Source, Temporality};
 use crate::wire::schema::{self, Schema};
 use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
-use std::borrow::Cow;
 
 /// The name of an enclosing message, and the schema to check it against.
 struct Enclosing {
@@ -145,25 +144,30 @@ pub(super) fn is_data(number: u32) -> bool {
     matches!(number, 5 | 7 | 9 | 10 | 11)
 }
 
-/// A metric's data: one field, or several fields that are merged.
+/// A metric's data: one field, or several fields whose messages are merged.
+#[derive(Clone, Copy)]
 pub(super) struct Data<'a> {
-    /// The field number.
+    /// The field number. A metric without data counts as a gauge.
     pub(super) tag: u32,
-    metric: &'a [u8],
-    /// The offset of the first of the fields, and their number.
-    start: usize,
-    fields: usize,
+    /// The first field's message, and the bytes of the metric behind it if there are more.
+    first: &'a [u8],
+    others: &'a [u8],
 }
 
-/// Returns a metric's data, if it has any. Of data of several types, the last type counts.
-pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
-    let mut data: Option<Data<'_>> = None;
+/// Returns a metric's data. Of data of several types, the last type counts.
+pub(super) fn data_of(metric: &[u8]) -> Result<Data<'_>, String> {
+    const GAUGE: u32 = 5;
+    let (mut data, mut behind) = (Data { tag: GAUGE, first: &[], others: &[] }, None);
     for element in elements(metric, 3) {
-        let Element { number: tag, raw, start, .. } = element?;
-        match (is_data(tag), raw, &mut data) {
+        let Element { number: tag, raw, end, .. } = element?;
+        match (is_data(tag), raw, behind) {
             (false, ..) => {}
-            (true, Raw::Bytes(_), Some(known)) if known.tag == tag => known.fields += 1,
-            (true, Raw::Bytes(_), _) => data = Some(Data { tag, metric, start, fields: 1 }),
+            (true, Raw::Bytes(_), Some(behind)) if data.tag == tag => {
+                data.others = &metric[behind..]
+            }
+            (true, Raw::Bytes(first), _) => {
+                (data, behind) = (Data { tag, first, others: &[] }, Some(end))
+            }
             _ => return Err(other_type(tag)),
         }
     }
@@ -171,33 +175,24 @@ pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
 }
 
 impl<'a> Data<'a> {
-    /// Iterates over the fields.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (tag, start) = (self.tag, self.start);
-        let elements = Elements::of(self.metric).flatten();
-        elements
-            .filter(move |one| one.number == tag && one.start >= start)
-            .map(|one| one.raw.bytes())
-    }
-
-    /// Returns the fields merged into one message.
-    pub(super) fn merged(&self) -> Cow<'a, [u8]> {
-        match self.fields {
-            1 => self.pieces().next().unwrap_or_default().into(),
-            _ => self.pieces().collect::<Vec<_>>().concat().into(),
-        }
+    /// Iterates over the fields' messages.
+    fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        let others = Elements::of(self.others).flatten().filter(move |one| one.number == self.tag);
+        std::iter::once(self.first).chain(others.map(|one| one.raw.bytes()))
     }
 }
 
-/// Creates the source for a metric with this data, within this scope.
-pub(super) fn metric(
+/// Creates the source for a metric with this data, within this scope, and lists the data's points.
+pub(super) fn metric<'a>(
     draft: &mut Draft,
     metric: &[u8],
-    (tag, data): (u32, &[u8]),
+    data: Data<'a>,
+    points: &mut Vec<&'a [u8]>,
     scope: &Source,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
-    reading.check("metric", metric.len() - data.len())?;
+    let of_data: usize = data.pieces().map(<[u8]>::len).sum();
+    reading.check("metric", metric.len() - of_data)?;
     draft.clear();
     let (mut before, mut described, mut divided) = (None, false, false);
     let mut start = 0;
@@ -236,7 +231,8 @@ pub(super) fn metric(
         }
         after = draft.since(before.range().end);
     }
-    let (rest, temporality, monotonic) = aggregation(draft, tag, data)?;
+    let tag = data.tag;
+    let (rest, temporality, monotonic) = aggregation(draft, data, points)?;
     let kind = MetricKind::from_wire(tag, temporality, monotonic).unwrap_or(MetricKind::Gauge);
     let name = name_in(draft, [before, after]);
     let parts = MetricParts { before, after, tag, data: rest, kind, name };
@@ -256,45 +252,38 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     Part::default()
 }
 
-/// Appends the fields of a `Gauge`, a `Sum` and so on other than the points. Returns their range,
-/// the temporality, and whether a sum is monotonic.
-fn aggregation(
+/// Lists the points of a `Gauge`, a `Sum` and so on, and appends the other fields. Returns their
+/// range, the temporality, and whether a sum is monotonic.
+fn aggregation<'a>(
     draft: &mut Draft,
-    tag: u32,
-    data: &[u8],
+    data: Data<'a>,
+    points: &mut Vec<&'a [u8]>,
 ) -> Result<(Part, Temporality, bool), String> {
-    let (mut temporality, mut monotonic) = (0, 0);
-    let (mut alone, mut wrong) = (true, false);
-    let see = |field: Field<'_>| match (field.number, field.raw) {
-        (1, Raw::Bytes(_)) => {}
-        (1, _) => wrong = true,
-        (number, raw) => {
-            alone = false;
-            match number {
-                2 => temporality = raw.number(),
-                3 => monotonic = raw.number(),
-                _ => {}
-            }
-        }
-    };
-    let schema = schema::data(tag);
-    let checked = check(schema, data, see).map_err(|wrong| wrong.to_string())?;
-    if wrong {
-        return Err(other_type(1));
-    }
     let start = draft.bytes.len();
-    if !alone {
-        let written;
-        let data = match checked {
-            Checked::Regular => data,
-            Checked::Irregular => {
-                written = regular(schema, data);
-                &written
+    points.clear();
+    for piece in data.pieces() {
+        for element in Elements::of(piece) {
+            let element = element.map_err(|wrong| wrong.to_string())?;
+            match (element.number, element.raw) {
+                (1, Raw::Bytes(point)) => points.push(point),
+                (1, _) => return Err(other_type(1)),
+                _ => drop(draft.part(&piece[element.start..element.end])),
             }
-        };
-        for element in Elements::of(data).flatten().filter(|element| element.number != 1) {
-            draft.part(&data[element.start..element.end]);
         }
+    }
+    let (mut temporality, mut monotonic) = (0, 0);
+    let see = |field: Field<'_>| match field.number {
+        2 => temporality = field.raw.number(),
+        3 => monotonic = field.raw.number(),
+        _ => {}
+    };
+    let schema = schema::data(data.tag);
+    let rest = &draft.bytes[start..];
+    let checked = check(schema, rest, see).map_err(|wrong| wrong.to_string())?;
+    if checked == Checked::Irregular {
+        let written = regular(schema, rest);
+        draft.bytes.truncate(start);
+        draft.part(&written);
     }
     let temporality = Temporality::from_number(temporality as i32).unwrap_or_default();
     Ok((draft.since(start), temporality, monotonic != 0))
