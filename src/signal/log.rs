@@ -150,6 +150,14 @@ impl Signal for LogRecord {
         }
     }
 
+    fn shares_key(&self, other: &Self, index: usize) -> bool {
+        match index {
+            0 => self.head.trace_id == other.head.trace_id,
+            1 => Body::same_source((&self.body, self.at), (&other.body, other.at)),
+            _ => self.head.severity == other.head.severity,
+        }
+    }
+
     fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
         match index {
             0 => no_trace(key),

@@ -256,6 +256,10 @@ impl Signal for MetricPoint {
         }
     }
 
+    fn shares_key(&self, other: &Self, _: usize) -> bool {
+        Body::same_source((&self.body, self.at), (&other.body, other.at))
+    }
+
     fn wrong_key(index: usize, key: Key<'_>) -> Option<&'static str> {
         match index {
             0 => no_text(key, "a metric's name; those without one are in no index by name"),

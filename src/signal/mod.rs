@@ -106,6 +106,14 @@ pub trait Signal: Send + Sync + Sized + 'static {
     /// has no key in that index.
     fn key(&self, index: usize) -> Option<Key<'_>>;
 
+    /// Returns whether this record has the key of `other` in an index for a reason that is cheap to
+    /// see, such as that both have it from the same shared part. `false` says nothing.
+    #[doc(hidden)]
+    fn shares_key(&self, other: &Self, index: usize) -> bool {
+        let _ = (other, index);
+        false
+    }
+
     /// The capacity of a store of these records, in records, unless its builder sets another.
     const DEFAULT_CAPACITY: usize = 10_000;
 

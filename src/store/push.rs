@@ -2,7 +2,6 @@
 
 use super::Store;
 use crate::engine::position::Position;
-use crate::engine::push::PrintCache;
 use crate::engine::ring::RecordMeta;
 use crate::engine::settings::OnFull;
 use crate::engine::tuning::PUSH_CHUNK;
@@ -81,15 +80,13 @@ impl<T: Signal> Store<T> {
         let mut refused: Option<(Vec<T>, Rejection)> = None;
         while !rest.as_slice().is_empty() {
             let mut metas: [RecordMeta<T>; PUSH_CHUNK] = std::array::from_fn(|_| RecordMeta::new());
-            let (mut usable, mut unusable, mut cache) = (0, None, PrintCache::default());
+            let (mut usable, mut unusable, mut before) = (0, None, None);
             for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
-                match engine.meta_next(record, &mut cache) {
-                    Ok(made) => *meta = made,
-                    Err(reason) => {
-                        unusable = Some(reason);
-                        break;
-                    }
+                if let Err(reason) = engine.fill_meta(meta, record, before) {
+                    unusable = Some(reason);
+                    break;
                 }
+                before = Some((&*record, &*meta));
                 usable += 1;
             }
             let mut done = 0;
