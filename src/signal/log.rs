@@ -150,6 +150,7 @@ impl Signal for LogRecord {
         }
     }
 
+    #[inline]
     fn shares_key(&self, other: &Self, index: usize) -> bool {
         match index {
             0 => self.head.trace_id == other.head.trace_id,
@@ -189,6 +190,7 @@ impl Signal for LogRecord {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

@@ -256,6 +256,7 @@ impl Signal for MetricPoint {
         }
     }
 
+    #[inline]
     fn shares_key(&self, other: &Self, _: usize) -> bool {
         Body::same_source((&self.body, self.at), (&other.body, other.at))
     }
@@ -284,6 +285,7 @@ impl Signal for MetricPoint {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

@@ -226,6 +226,7 @@ impl Signal for Span {
         }
     }
 
+    #[inline]
     fn shares_key(&self, other: &Self, index: usize) -> bool {
         match index {
             0 => self.head.trace_id == other.head.trace_id,
@@ -259,6 +260,7 @@ impl Signal for Span {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }
