@@ -10,6 +10,7 @@ use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
 use crate::signal::{MetricKind, Source, Temporality};
 use crate::wire::schema::{self, Schema};
 use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
+use smallvec::SmallVec;
 
 /// The name of an enclosing message, and the schema to check it against.
 struct Enclosing {
@@ -37,51 +38,92 @@ fn other_type(number: u32) -> String {
     format!("field {number} has another wire type than the protocol's")
 }
 
-/// Encodes a message that encloses records, without the records (field 2).
-fn enclose(
+/// A list of the messages that another one encloses, so that they need not be parsed again. It has
+/// room for some, since a short message may enclose very many.
+#[derive(Debug, Default)]
+pub(super) struct Enclosed<'a>(Vec<&'a [u8]>);
+
+impl<'a> Enclosed<'a> {
+    const MOST: usize = 1024;
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn add(&mut self, message: &'a [u8]) {
+        if self.0.len() < Self::MOST {
+            self.0.push(message);
+        }
+    }
+
+    /// Iterates over all enclosed messages. Those that the list had no room for are taken from
+    /// `all`, which are the enclosed messages parsed again.
+    pub(super) fn each<I: Iterator<Item = &'a [u8]>>(
+        &self,
+        all: impl FnOnce() -> I,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let rest = (self.0.len() == Self::MOST).then(|| all().skip(Self::MOST));
+        self.0.iter().copied().chain(rest.into_iter().flatten())
+    }
+}
+
+/// Encodes a message that encloses records, without the records (field 2), and lists these.
+fn enclose<'a>(
     draft: &mut Draft,
-    of: &[u8],
+    of: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
     what: &Enclosing,
 ) -> Result<Envelope, String> {
+    /// Other fields are remembered, so that the message need not be parsed again if it has few.
+    const FEW: usize = 6;
     draft.clear();
+    enclosed.clear();
     let (mut last, mut last_url) = (usize::MAX, usize::MAX);
-    let (mut messages, mut several) = (0, Vec::new());
+    let (mut messages, mut first_enclosed) = (0, of.len());
+    let (mut others, mut count) = (SmallVec::<[Element<'a>; FEW]>::new(), 0);
     for element in elements(of, 3) {
         let element = element?;
         match element.number {
             1 => (last, messages) = (element.start, messages + 1),
+            2 => {
+                first_enclosed = first_enclosed.min(element.start);
+                enclosed.add(element.raw.bytes());
+                continue;
+            }
             3 if std::str::from_utf8(element.raw.bytes()).is_err() => {
                 return Err("schemaUrl is no UTF-8".to_owned());
             }
             3 => last_url = element.start,
             _ => {}
         }
+        count += 1;
+        if count <= FEW {
+            others.push(element);
+        }
     }
     let mut envelope = Envelope::default();
-    let mut start = 0;
-    let mut seen = false;
-    for element in elements(of, 3) {
-        let element = element?;
+    let mut several = Vec::new();
+    let mut behind = None;
+    let mut place = |element: Element<'a>| {
         let bytes = element.raw.bytes();
-        match element.number {
-            2 if !seen => {
-                seen = true;
-                envelope.before = draft.since(start);
-                start = draft.bytes.len();
-            }
-            // Several messages are merged by concatenating their fields.
-            1 if messages > 1 => several.extend_from_slice(bytes),
-            _ => {}
+        if element.start > first_enclosed && behind.is_none() {
+            behind = Some(draft.bytes.len());
         }
         match element.number {
-            1 if element.start == last => {
-                let bytes = if messages > 1 { &several } else { bytes };
-                reading
-                    .check("it", bytes.len())
-                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
-                envelope.message = message(draft, bytes, what)
-                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+            1 => {
+                // Several messages are merged by concatenating their fields.
+                if messages > 1 {
+                    several.extend_from_slice(bytes);
+                }
+                if element.start == last {
+                    let bytes = if messages > 1 { &several } else { bytes };
+                    reading
+                        .check("it", bytes.len())
+                        .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                    envelope.message = message(draft, bytes, what)
+                        .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                }
             }
             3 if element.start == last_url => {
                 reading.check("schemaUrl", bytes.len())?;
@@ -89,15 +131,20 @@ fn enclose(
                 envelope.schema_url =
                     draft.within(field, element.end - element.start - bytes.len(), bytes.len());
             }
-            1..=3 => {}
+            3 => {}
             _ => drop(draft.part(&of[element.start..element.end])),
         }
-    }
-    if seen {
-        envelope.after = draft.since(start);
+        Ok::<(), String>(())
+    };
+    if count <= FEW {
+        others.into_iter().try_for_each(place)?;
     } else {
-        envelope.before = draft.since(start);
+        let mut others = elements(of, 3).flatten().filter(|element| element.number != 2);
+        others.try_for_each(&mut place)?;
     }
+    let behind = behind.unwrap_or(draft.bytes.len());
+    envelope.after = draft.since(behind);
+    envelope.before = draft.before(behind);
     Ok(envelope)
 }
 
@@ -115,27 +162,30 @@ fn message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<Part, St
     Ok(draft.since(draft.bytes.len() - bytes.len()))
 }
 
-/// Creates the source for a `ResourceSpans`, or for its counterpart in other signals.
-pub(super) fn resource(
+/// Creates the source for a `ResourceSpans`, or for its counterpart in other signals, and lists its
+/// scopes.
+pub(super) fn resource<'a>(
     draft: &mut Draft,
-    of: &[u8],
+    of: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "resource", schema: &schema::RESOURCE };
-    let envelope = enclose(draft, of, reading, &what)?;
+    let envelope = enclose(draft, of, enclosed, reading, &what)?;
     Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
 /// Creates the source for a `ScopeSpans`, or for its counterpart in other signals, within this
-/// resource.
-pub(super) fn scope(
+/// resource, and lists its records.
+pub(super) fn scope<'a>(
     draft: &mut Draft,
     resource: &Source,
-    of: &[u8],
+    of: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
-    let envelope = enclose(draft, of, reading, &what)?;
+    let envelope = enclose(draft, of, enclosed, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
 }
 
@@ -176,7 +226,7 @@ pub(super) fn data_of(metric: &[u8]) -> Result<Data<'_>, String> {
 
 impl<'a> Data<'a> {
     /// Iterates over the fields' messages.
-    fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
         let others = Elements::of(self.others).flatten().filter(move |one| one.number == self.tag);
         std::iter::once(self.first).chain(others.map(|one| one.raw.bytes()))
     }
@@ -187,7 +237,7 @@ pub(super) fn metric<'a>(
     draft: &mut Draft,
     metric: &[u8],
     data: Data<'a>,
-    points: &mut Vec<&'a [u8]>,
+    points: &mut Enclosed<'a>,
     scope: &Source,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
@@ -257,7 +307,7 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
 fn aggregation<'a>(
     draft: &mut Draft,
     data: Data<'a>,
-    points: &mut Vec<&'a [u8]>,
+    points: &mut Enclosed<'a>,
 ) -> Result<(Part, Temporality, bool), String> {
     let start = draft.bytes.len();
     points.clear();
@@ -265,7 +315,7 @@ fn aggregation<'a>(
         for element in Elements::of(piece) {
             let element = element.map_err(|wrong| wrong.to_string())?;
             match (element.number, element.raw) {
-                (1, Raw::Bytes(point)) => points.push(point),
+                (1, Raw::Bytes(point)) => points.add(point),
                 (1, _) => return Err(other_type(1)),
                 _ => drop(draft.part(&piece[element.start..element.end])),
             }

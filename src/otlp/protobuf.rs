@@ -3,7 +3,7 @@
 //! The messages between a request and its records are never decoded as a whole. Nothing is
 //! allocated for them, and a damaged one costs only itself.
 
-use super::drafts::{self, data_of, elements};
+use super::drafts::{self, Enclosed, data_of, elements};
 use super::kind::Kind;
 use super::lies::Lies;
 use super::reading::Reading;
@@ -56,8 +56,10 @@ fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
 struct Reader<'a, 'r, 'd> {
     kind: Kind,
     draft: Draft,
-    /// The points of the metric that is being read.
-    points: Vec<&'a [u8]>,
+    /// What the resource, the scope and the metric that are being read enclose.
+    scopes: Enclosed<'a>,
+    records: Enclosed<'a>,
+    points: Enclosed<'a>,
     reading: &'r mut Reading<'d>,
 }
 
@@ -65,7 +67,8 @@ pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Res
     // Check the whole outer message before any record is delivered.
     elements(request, 1).try_for_each(|element| element.map(|_| ()))?;
     let draft = Draft { bytes: body::borrow_buffer() };
-    let mut reader = Reader { kind, draft, points: Vec::new(), reading };
+    let [scopes, records, points] = Default::default();
+    let mut reader = Reader { kind, draft, scopes, records, points, reading };
     for resource in messages(request, 1) {
         if let Err(wrong) = reader.read_resource(resource) {
             reader.reading.reject(records_in_resource(kind, resource), &wrong);
@@ -77,18 +80,21 @@ pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Res
 
 impl<'a> Reader<'a, '_, '_> {
     fn read_resource(&mut self, of: &'a [u8]) -> Result<(), String> {
-        let resource = drafts::resource(&mut self.draft, of, self.reading)?;
-        for scope in messages(of, 2) {
+        let mut scopes = std::mem::take(&mut self.scopes);
+        let resource = drafts::resource(&mut self.draft, of, &mut scopes, self.reading)?;
+        for scope in scopes.each(|| messages(of, 2)) {
             if let Err(wrong) = self.read_scope(scope, &resource) {
                 self.reading.reject(records_in_scope(self.kind, scope), &wrong);
             }
         }
+        self.scopes = scopes;
         Ok(())
     }
 
     fn read_scope(&mut self, of: &'a [u8], resource: &Source) -> Result<(), String> {
-        let source = drafts::scope(&mut self.draft, resource, of, self.reading)?;
-        for record in messages(of, 2) {
+        let mut records = std::mem::take(&mut self.records);
+        let source = drafts::scope(&mut self.draft, resource, of, &mut records, self.reading)?;
+        for record in records.each(|| messages(of, 2)) {
             let read = match self.kind {
                 Kind::Metrics => self.read_metric(record, &source),
                 kind => self.reading.record(kind, Lies::InRequest(record), &source),
@@ -97,6 +103,7 @@ impl<'a> Reader<'a, '_, '_> {
                 self.reading.reject(records_in(self.kind, record), &wrong);
             }
         }
+        self.records = records;
         Ok(())
     }
 
@@ -105,7 +112,7 @@ impl<'a> Reader<'a, '_, '_> {
         let Self { draft, points, reading, .. } = self;
         let data = data_of(metric)?;
         let source = drafts::metric(draft, metric, data, points, scope, reading)?;
-        for point in points {
+        for point in points.each(|| data.pieces().flat_map(points_in)) {
             if let Err(wrong) = reading.point(data.tag, Lies::InRequest(point), &source) {
                 reading.reject(1, &wrong);
             }
