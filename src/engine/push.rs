@@ -10,51 +10,29 @@ use crate::engine::shard::{Admission, MeteredBytes, NoBudget, Shard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::WAIT_AT_MOST;
 use crate::error::Rejection;
-use crate::signal::{Indexes as _, Key, Signal};
+use crate::signal::{Indexes as _, Signal};
 use crate::sync::Ordering;
 use std::time::Instant;
-
-/// For each index, the address and the fingerprint of the last text key. Records of one source
-/// share the text, so its fingerprint is computed once.
-#[derive(Default)]
-pub(crate) struct PrintCache([((usize, usize), u64); 4]);
 
 impl<T: Signal> Engine<T> {
     /// Computes what the engine needs to know of a record. This runs user code, so it happens
     /// before anything is claimed (invariant 5).
     #[inline(always)]
     pub(crate) fn meta(&self, record: &mut T) -> Result<RecordMeta<T>, Rejection> {
-        self.meta_of(record, |_, key| self.fingerprints.of(key))
+        let mut meta = RecordMeta::new();
+        self.fill_meta(&mut meta, record, None).map(|()| meta)
     }
 
-    /// Like [`meta`](Self::meta), for one record of a batch whose records are all still alive: a
-    /// text key at the address of the previous one is the same text, so its cached fingerprint is
-    /// used.
+    /// Does what [`meta`](Self::meta) does, for a record that may follow another one in its batch.
+    /// Fingerprints of keys that the two share are copied.
     #[inline(always)]
-    pub(crate) fn meta_next(
+    pub(crate) fn fill_meta(
         &self,
+        meta: &mut RecordMeta<T>,
         record: &mut T,
-        cache: &mut PrintCache,
-    ) -> Result<RecordMeta<T>, Rejection> {
-        self.meta_of(record, |index, key| match (key, cache.0.get_mut(index)) {
-            (Key::Text(text), Some(last)) => {
-                let place = (text.as_ptr() as usize, text.len());
-                if last.0 != place {
-                    *last = (place, self.fingerprints.of(key));
-                }
-                last.1
-            }
-            _ => self.fingerprints.of(key),
-        })
-    }
-
-    #[inline(always)]
-    fn meta_of(
-        &self,
-        record: &mut T,
-        mut print_of: impl FnMut(usize, Key<'_>) -> u64,
-    ) -> Result<RecordMeta<T>, Rejection> {
-        let mut meta: RecordMeta<T> = RecordMeta::new();
+        before: Option<(&T, &RecordMeta<T>)>,
+    ) -> Result<(), Rejection> {
+        meta.class = Class::Rest;
         let mut bytes = size_of::<T>() as u64;
         // Filled in place: a value returned through the catch would be written and read once more.
         let filled = self.guarded(|| {
@@ -69,7 +47,12 @@ impl<T: Signal> Engine<T> {
             let prints: &mut [u64] = AsMut::as_mut(&mut meta.prints);
             let indexes = T::INDEXES;
             for (number, (index, print)) in indexes.as_slice().iter().zip(prints).enumerate() {
-                *print = index.key(record).map_or(NO_KEY, |key| print_of(number, key));
+                *print = match before {
+                    Some((before, known)) if index.shares(record, before) => {
+                        known.prints.as_ref()[number]
+                    }
+                    _ => index.key(record).map_or(NO_KEY, |key| self.fingerprints.of(key)),
+                };
             }
             meta.time = record.timestamp();
             let heap = record.heap_bytes() as u64;
@@ -80,7 +63,7 @@ impl<T: Signal> Engine<T> {
         match filled {
             None => Err(Rejection::Panicked),
             Some(()) if bytes > most => Err(Rejection::TooLarge { bytes, most }),
-            Some(()) => Ok(meta),
+            Some(()) => Ok(()),
         }
     }
 

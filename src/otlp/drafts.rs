@@ -10,7 +10,7 @@ use crate::signal::draft::{Draft, Envelope, Layout, MetricParts, Part};
 use crate::signal::{MetricKind, Source, Temporality};
 use crate::wire::schema::{self, Schema};
 use crate::wire::{Checked, Element, Elements, Field, Raw, Writer, check, regular};
-use std::borrow::Cow;
+use smallvec::SmallVec;
 
 /// The name of an enclosing message, and the schema to check it against.
 struct Enclosing {
@@ -38,51 +38,92 @@ fn other_type(number: u32) -> String {
     format!("field {number} has the wrong wire type: OTLP defines it with another")
 }
 
-/// Encodes a message that encloses records, without the records (field 2).
-fn enclose(
+/// A list of the messages that another one encloses, so that they need not be parsed again. It has
+/// room for some, since a short message may enclose very many.
+#[derive(Debug, Default)]
+pub(super) struct Enclosed<'a>(Vec<&'a [u8]>);
+
+impl<'a> Enclosed<'a> {
+    const MOST: usize = 1024;
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn add(&mut self, message: &'a [u8]) {
+        if self.0.len() < Self::MOST {
+            self.0.push(message);
+        }
+    }
+
+    /// Iterates over all enclosed messages. Those that the list had no room for are taken from
+    /// `all`, which are the enclosed messages parsed again.
+    pub(super) fn each<I: Iterator<Item = &'a [u8]>>(
+        &self,
+        all: impl FnOnce() -> I,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let rest = (self.0.len() == Self::MOST).then(|| all().skip(Self::MOST));
+        self.0.iter().copied().chain(rest.into_iter().flatten())
+    }
+}
+
+/// Encodes a message that encloses records, without the records (field 2), and lists these.
+fn enclose<'a>(
     draft: &mut Draft,
-    message: &[u8],
+    message: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
     what: &Enclosing,
 ) -> Result<Envelope, String> {
+    /// Other fields are remembered, so that the message need not be parsed again if it has few.
+    const FEW: usize = 6;
     draft.clear();
+    enclosed.clear();
     let (mut last, mut last_url) = (usize::MAX, usize::MAX);
-    let (mut messages, mut merged) = (0, Vec::new());
+    let (mut messages, mut first_enclosed) = (0, message.len());
+    let (mut others, mut count) = (SmallVec::<[Element<'a>; FEW]>::new(), 0);
     for element in elements(message, 3) {
         let element = element?;
         match element.number {
             1 => (last, messages) = (element.start, messages + 1),
+            2 => {
+                first_enclosed = first_enclosed.min(element.start);
+                enclosed.add(element.raw.bytes());
+                continue;
+            }
             3 if std::str::from_utf8(element.raw.bytes()).is_err() => {
                 return Err("schemaUrl is not valid UTF-8".to_owned());
             }
             3 => last_url = element.start,
             _ => {}
         }
+        count += 1;
+        if count <= FEW {
+            others.push(element);
+        }
     }
     let mut envelope = Envelope::default();
-    let mut start = 0;
-    let mut seen = false;
-    for element in elements(message, 3) {
-        let element = element?;
+    let mut merged = Vec::new();
+    let mut behind = None;
+    let mut place = |element: Element<'a>| {
         let bytes = element.raw.bytes();
-        match element.number {
-            2 if !seen => {
-                seen = true;
-                envelope.before = draft.since(start);
-                start = draft.bytes.len();
-            }
-            // Several messages are merged by concatenating their fields.
-            1 if messages > 1 => merged.extend_from_slice(bytes),
-            _ => {}
+        if element.start > first_enclosed && behind.is_none() {
+            behind = Some(draft.bytes.len());
         }
         match element.number {
-            1 if element.start == last => {
-                let bytes = if messages > 1 { &merged } else { bytes };
-                reading
-                    .check("the message", bytes.len())
-                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
-                envelope.message = append_message(draft, bytes, what)
-                    .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+            1 => {
+                // Several messages are merged by concatenating their fields.
+                if messages > 1 {
+                    merged.extend_from_slice(bytes);
+                }
+                if element.start == last {
+                    let bytes = if messages > 1 { &merged } else { bytes };
+                    reading
+                        .check("the message", bytes.len())
+                        .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                    envelope.message = append_message(draft, bytes, what)
+                        .map_err(|wrong| format!("{}: {wrong}", what.name))?;
+                }
             }
             3 if element.start == last_url => {
                 reading.check("schemaUrl", bytes.len())?;
@@ -90,15 +131,20 @@ fn enclose(
                 envelope.schema_url =
                     draft.within(field, element.end - element.start - bytes.len(), bytes.len());
             }
-            1..=3 => {}
+            3 => {}
             _ => drop(draft.part(&message[element.start..element.end])),
         }
-    }
-    if seen {
-        envelope.after = draft.since(start);
+        Ok::<(), String>(())
+    };
+    if count <= FEW {
+        others.into_iter().try_for_each(place)?;
     } else {
-        envelope.before = draft.since(start);
+        let mut others = elements(message, 3).flatten().filter(|element| element.number != 2);
+        others.try_for_each(&mut place)?;
     }
+    let behind = behind.unwrap_or(draft.bytes.len());
+    envelope.after = draft.since(behind);
+    envelope.before = draft.before(behind);
     Ok(envelope)
 }
 
@@ -116,27 +162,30 @@ fn append_message(draft: &mut Draft, bytes: &[u8], what: &Enclosing) -> Result<P
     Ok(draft.since(draft.bytes.len() - bytes.len()))
 }
 
-/// Creates the source for a `ResourceSpans`, or for its counterpart in other signals.
-pub(super) fn resource(
+/// Creates the source for a `ResourceSpans`, or for its counterpart in other signals, and lists its
+/// scopes.
+pub(super) fn resource<'a>(
     draft: &mut Draft,
-    message: &[u8],
+    message: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "resource", schema: &schema::RESOURCE };
-    let envelope = enclose(draft, message, reading, &what)?;
+    let envelope = enclose(draft, message, enclosed, reading, &what)?;
     Ok(reading.source(draft, draft.resource_layout(envelope), None))
 }
 
 /// Creates the source for a `ScopeSpans`, or for its counterpart in other signals, within this
-/// resource.
-pub(super) fn scope(
+/// resource, and lists its records.
+pub(super) fn scope<'a>(
     draft: &mut Draft,
     resource: &Source,
-    message: &[u8],
+    message: &'a [u8],
+    enclosed: &mut Enclosed<'a>,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
     let what = Enclosing { name: "scope", schema: &schema::SCOPE };
-    let envelope = enclose(draft, message, reading, &what)?;
+    let envelope = enclose(draft, message, enclosed, reading, &what)?;
     Ok(reading.source(draft, Layout::Scope(envelope), Some(resource)))
 }
 
@@ -145,25 +194,30 @@ pub(super) fn is_data(number: u32) -> bool {
     matches!(number, 5 | 7 | 9 | 10 | 11)
 }
 
-/// A metric's data: one field, or several fields that are merged.
+/// A metric's data: one field, or several fields whose messages are merged.
+#[derive(Clone, Copy)]
 pub(super) struct Data<'a> {
-    /// The field number.
+    /// The field number. A metric without data counts as a gauge.
     pub(super) tag: u32,
-    metric: &'a [u8],
-    /// The offset of the first of the fields, and their number.
-    start: usize,
-    fields: usize,
+    /// The first field's message, and the bytes of the metric behind it if there are more.
+    first: &'a [u8],
+    others: &'a [u8],
 }
 
-/// Returns a metric's data, if it has any. Of data of several types, the last type counts.
-pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
-    let mut data: Option<Data<'_>> = None;
+/// Returns a metric's data. Of data of several types, the last type counts.
+pub(super) fn data_of(metric: &[u8]) -> Result<Data<'_>, String> {
+    const GAUGE: u32 = 5;
+    let (mut data, mut behind) = (Data { tag: GAUGE, first: &[], others: &[] }, None);
     for element in elements(metric, 3) {
-        let Element { number: tag, raw, start, .. } = element?;
-        match (is_data(tag), raw, &mut data) {
+        let Element { number: tag, raw, end, .. } = element?;
+        match (is_data(tag), raw, behind) {
             (false, ..) => {}
-            (true, Raw::Bytes(_), Some(known)) if known.tag == tag => known.fields += 1,
-            (true, Raw::Bytes(_), _) => data = Some(Data { tag, metric, start, fields: 1 }),
+            (true, Raw::Bytes(_), Some(behind)) if data.tag == tag => {
+                data.others = &metric[behind..]
+            }
+            (true, Raw::Bytes(first), _) => {
+                (data, behind) = (Data { tag, first, others: &[] }, Some(end))
+            }
             _ => return Err(other_type(tag)),
         }
     }
@@ -171,33 +225,24 @@ pub(super) fn data_of(metric: &[u8]) -> Result<Option<Data<'_>>, String> {
 }
 
 impl<'a> Data<'a> {
-    /// Iterates over the fields.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (tag, start) = (self.tag, self.start);
-        let elements = Elements::of(self.metric).flatten();
-        elements
-            .filter(move |one| one.number == tag && one.start >= start)
-            .map(|one| one.raw.bytes())
-    }
-
-    /// Returns the fields merged into one message.
-    pub(super) fn merged(&self) -> Cow<'a, [u8]> {
-        match self.fields {
-            1 => self.pieces().next().unwrap_or_default().into(),
-            _ => self.pieces().collect::<Vec<_>>().concat().into(),
-        }
+    /// Iterates over the fields' messages.
+    pub(super) fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        let others = Elements::of(self.others).flatten().filter(move |one| one.number == self.tag);
+        std::iter::once(self.first).chain(others.map(|one| one.raw.bytes()))
     }
 }
 
-/// Creates the source for a metric with this data, within this scope.
-pub(super) fn metric(
+/// Creates the source for a metric with this data, within this scope, and lists the data's points.
+pub(super) fn metric<'a>(
     draft: &mut Draft,
     metric: &[u8],
-    (tag, data): (u32, &[u8]),
+    data: Data<'a>,
+    points: &mut Enclosed<'a>,
     scope: &Source,
     reading: &Reading<'_>,
 ) -> Result<Source, String> {
-    reading.check("metric", metric.len() - data.len())?;
+    let of_data: usize = data.pieces().map(<[u8]>::len).sum();
+    reading.check("metric", metric.len() - of_data)?;
     draft.clear();
     let (mut before, mut has_metadata, mut metadata_is_split) = (None, false, false);
     let mut start = 0;
@@ -236,7 +281,8 @@ pub(super) fn metric(
         }
         after = draft.since(before.range().end);
     }
-    let (rest, temporality, monotonic) = aggregation(draft, tag, data)?;
+    let tag = data.tag;
+    let (rest, temporality, monotonic) = aggregation(draft, data, points)?;
     let kind = MetricKind::from_wire(tag, temporality, monotonic).unwrap_or(MetricKind::Gauge);
     let name = name_in(draft, [before, after]);
     let parts = MetricParts { before, after, tag, data: rest, kind, name };
@@ -256,45 +302,38 @@ fn name_in(draft: &Draft, parts: [Part; 2]) -> Part {
     Part::default()
 }
 
-/// Appends the fields of a `Gauge`, a `Sum` and so on other than the points. Returns their range,
-/// the temporality, and whether a sum is monotonic.
-fn aggregation(
+/// Lists the points of a `Gauge`, a `Sum` and so on, and appends the other fields. Returns their
+/// range, the temporality, and whether a sum is monotonic.
+fn aggregation<'a>(
     draft: &mut Draft,
-    tag: u32,
-    data: &[u8],
+    data: Data<'a>,
+    points: &mut Enclosed<'a>,
 ) -> Result<(Part, Temporality, bool), String> {
-    let (mut temporality, mut monotonic) = (0, 0);
-    let (mut alone, mut wrong) = (true, false);
-    let see = |field: Field<'_>| match (field.number, field.raw) {
-        (1, Raw::Bytes(_)) => {}
-        (1, _) => wrong = true,
-        (number, raw) => {
-            alone = false;
-            match number {
-                2 => temporality = raw.number(),
-                3 => monotonic = raw.number(),
-                _ => {}
-            }
-        }
-    };
-    let schema = schema::data(tag);
-    let checked = check(schema, data, see).map_err(|wrong| wrong.to_string())?;
-    if wrong {
-        return Err(other_type(1));
-    }
     let start = draft.bytes.len();
-    if !alone {
-        let written;
-        let data = match checked {
-            Checked::Regular => data,
-            Checked::Irregular => {
-                written = regular(schema, data);
-                &written
+    points.clear();
+    for piece in data.pieces() {
+        for element in Elements::of(piece) {
+            let element = element.map_err(|wrong| wrong.to_string())?;
+            match (element.number, element.raw) {
+                (1, Raw::Bytes(point)) => points.add(point),
+                (1, _) => return Err(other_type(1)),
+                _ => drop(draft.part(&piece[element.start..element.end])),
             }
-        };
-        for element in Elements::of(data).flatten().filter(|element| element.number != 1) {
-            draft.part(&data[element.start..element.end]);
         }
+    }
+    let (mut temporality, mut monotonic) = (0, 0);
+    let see = |field: Field<'_>| match field.number {
+        2 => temporality = field.raw.number(),
+        3 => monotonic = field.raw.number(),
+        _ => {}
+    };
+    let schema = schema::data(data.tag);
+    let rest = &draft.bytes[start..];
+    let checked = check(schema, rest, see).map_err(|wrong| wrong.to_string())?;
+    if checked == Checked::Irregular {
+        let written = regular(schema, rest);
+        draft.bytes.truncate(start);
+        draft.part(&written);
     }
     let temporality = Temporality::from_number(temporality as i32).unwrap_or_default();
     Ok((draft.since(start), temporality, monotonic != 0))

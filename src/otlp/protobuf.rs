@@ -3,7 +3,7 @@
 //! The messages between a request and its records are never decoded as a whole. Nothing is
 //! allocated for them, and a damaged one costs only itself.
 
-use super::drafts::{self, data_of, elements};
+use super::drafts::{self, Enclosed, data_of, elements};
 use super::kind::Kind;
 use super::reading::Reading;
 use super::record_bytes::RecordBytes;
@@ -53,70 +53,72 @@ fn records_in_resource(kind: Kind, resource: &[u8]) -> u64 {
     messages(resource, 2).map(|scope| records_in_scope(kind, scope)).sum::<u64>().max(1)
 }
 
+/// The state of the reading of one request that its parts share.
+struct Reader<'a, 'r, 'd> {
+    kind: Kind,
+    draft: Draft,
+    /// What the resource, the scope and the metric that are being read enclose.
+    scopes: Enclosed<'a>,
+    records: Enclosed<'a>,
+    points: Enclosed<'a>,
+    reading: &'r mut Reading<'d>,
+}
+
 pub(super) fn read(kind: Kind, request: &[u8], reading: &mut Reading<'_>) -> Result<(), String> {
     // Check the whole outer message before any record is delivered.
     elements(request, 1).try_for_each(|element| element.map(|_| ()))?;
-    let mut draft = Draft { bytes: body::borrow_buffer() };
+    let draft = Draft { bytes: body::borrow_buffer() };
+    let [scopes, records, points] = Default::default();
+    let mut reader = Reader { kind, draft, scopes, records, points, reading };
     for resource in messages(request, 1) {
-        if let Err(wrong) = read_resource(kind, resource, &mut draft, reading) {
-            reading.reject(records_in_resource(kind, resource), &wrong);
+        if let Err(wrong) = reader.read_resource(resource) {
+            reader.reading.reject(records_in_resource(kind, resource), &wrong);
         }
     }
-    body::return_buffer(draft.bytes);
+    body::return_buffer(reader.draft.bytes);
     Ok(())
 }
 
-fn read_resource(
-    kind: Kind,
-    container: &[u8],
-    draft: &mut Draft,
-    reading: &mut Reading<'_>,
-) -> Result<(), String> {
-    let resource = drafts::resource(draft, container, reading)?;
-    for scope in messages(container, 2) {
-        if let Err(wrong) = read_scope(kind, scope, &resource, draft, reading) {
-            reading.reject(records_in_scope(kind, scope), &wrong);
+impl<'a> Reader<'a, '_, '_> {
+    fn read_resource(&mut self, container: &'a [u8]) -> Result<(), String> {
+        let mut scopes = std::mem::take(&mut self.scopes);
+        let resource = drafts::resource(&mut self.draft, container, &mut scopes, self.reading)?;
+        for scope in scopes.each(|| messages(container, 2)) {
+            if let Err(wrong) = self.read_scope(scope, &resource) {
+                self.reading.reject(records_in_scope(self.kind, scope), &wrong);
+            }
         }
+        self.scopes = scopes;
+        Ok(())
     }
-    Ok(())
-}
 
-fn read_scope(
-    kind: Kind,
-    container: &[u8],
-    resource: &Source,
-    draft: &mut Draft,
-    reading: &mut Reading<'_>,
-) -> Result<(), String> {
-    let source = drafts::scope(draft, resource, container, reading)?;
-    for record in messages(container, 2) {
-        let read = match kind {
-            Kind::Metrics => read_metric(record, &source, draft, reading),
-            _ => reading.record(kind, RecordBytes::InRequest(record), &source),
-        };
-        if let Err(wrong) = read {
-            reading.reject(records_in(kind, record), &wrong);
+    fn read_scope(&mut self, container: &'a [u8], resource: &Source) -> Result<(), String> {
+        let mut records = std::mem::take(&mut self.records);
+        let source =
+            drafts::scope(&mut self.draft, resource, container, &mut records, self.reading)?;
+        for record in records.each(|| messages(container, 2)) {
+            let read = match self.kind {
+                Kind::Metrics => self.read_metric(record, &source),
+                kind => self.reading.record(kind, RecordBytes::InRequest(record), &source),
+            };
+            if let Err(wrong) = read {
+                self.reading.reject(records_in(self.kind, record), &wrong);
+            }
         }
+        self.records = records;
+        Ok(())
     }
-    Ok(())
-}
 
-fn read_metric(
-    record: &[u8],
-    origin: &Source,
-    draft: &mut Draft,
-    reading: &mut Reading<'_>,
-) -> Result<(), String> {
-    let Some(data) = data_of(record)? else {
-        // A metric without data has no records to lose, but damage in it is still reported.
-        let empty = drafts::metric(draft, record, (5, &[]), origin, reading);
-        return empty.map(|_| ());
-    };
-    let source = drafts::metric(draft, record, (data.tag, &data.merged()), origin, reading)?;
-    for point in data.pieces().flat_map(points_in) {
-        if let Err(wrong) = reading.point(data.tag, RecordBytes::InRequest(point), &source) {
-            reading.reject(1, &wrong);
+    /// Reads a metric. One without data has no records to lose, but damage in it is still reported.
+    fn read_metric(&mut self, metric: &'a [u8], scope: &Source) -> Result<(), String> {
+        let Self { draft, points, reading, .. } = self;
+        let data = data_of(metric)?;
+        let source = drafts::metric(draft, metric, data, points, scope, reading)?;
+        for point in points.each(|| data.pieces().flat_map(points_in)) {
+            if let Err(wrong) = reading.point(data.tag, RecordBytes::InRequest(point), &source) {
+                reading.reject(1, &wrong);
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

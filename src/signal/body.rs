@@ -79,6 +79,13 @@ impl Body {
         .unwrap_or_else(|| Source::unknown())
     }
 
+    /// Returns whether two records have the same source, as far as that is seen without looking at
+    /// it.
+    #[inline]
+    pub(crate) fn same_source(one: (&Shared<Self>, At), other: (&Shared<Self>, At)) -> bool {
+        one.1.number == other.1.number && one.0.ptr_eq(other.0)
+    }
+
     /// Charges the body and its sources to the ledger.
     #[inline]
     pub(crate) fn charge(body: &Shared<Self>, at: At, ledger: &Ledger) {

@@ -96,6 +96,12 @@ impl Draft {
         Part { start: start as u32, end: self.bytes.len() as u32 }
     }
 
+    /// Returns the range from the beginning to this offset.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn before(&self, end: usize) -> Part {
+        Part { start: 0, end: end as u32 }
+    }
+
     /// Returns the layout of a resource, with the ranges of its service's name and namespace.
     pub(crate) fn resource_layout(&self, envelope: Envelope) -> Layout {
         let resource = self.at(envelope.message);

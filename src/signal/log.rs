@@ -140,12 +140,14 @@ impl Signal for LogRecord {
     const NAME: &'static str = "log";
     type Indexes = [Index<Self>; 3];
     const INDEXES: Self::Indexes = [
-        by_trace(|log| log.head.trace_id.key()),
-        by_service(|log| Some(Key::Text(log.service()))),
+        by_trace(|log: &Self| log.head.trace_id.key())
+            .sharing(|log, other| log.head.trace_id == other.head.trace_id),
+        by_service(|log: &Self| Some(Key::Text(log.service()))).sharing(Self::has_source_of),
         Index::new("severity", |log: &Self| {
             let is_known = log.head.severity > Severity::UNSPECIFIED;
             is_known.then(|| log.head.severity.into())
         })
+        .sharing(|log, other| log.head.severity == other.head.severity)
         .accepting(
             |key| matches!(key, Key::Int(number) if (1..=i32::MAX as u64).contains(&number)),
             "a severity: `Severity::ERROR`, or a number from 1 to 24; records without a severity are not in this index",
@@ -170,6 +172,7 @@ impl Signal for LogRecord {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

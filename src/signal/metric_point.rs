@@ -250,9 +250,11 @@ impl Signal for MetricPoint {
         Index::new("name", |point: &Self| {
             Some(point.source().metric_name()).filter(|name| !name.is_empty()).map(Key::Text)
         })
+        .sharing(Self::has_source_of)
         .accepting(is_text, "a metric's name; metrics without a name are not in this index"),
-        by_service(|point| Some(Key::Text(point.service()))),
+        by_service(|point: &Self| Some(Key::Text(point.service()))).sharing(Self::has_source_of),
         Index::new("type", |point: &Self| Some(Key::Text(point.source().metric_kind().name())))
+            .sharing(Self::has_source_of)
             .accepting(
                 |key| matches!(key, Key::Text(name) if MetricKind::NAMES.contains(&name)),
                 "a type: gauge, sum, histogram, exponential_histogram or summary",
@@ -272,6 +274,7 @@ impl Signal for MetricPoint {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

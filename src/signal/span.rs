@@ -217,8 +217,9 @@ impl Signal for Span {
     const NAME: &'static str = "span";
     type Indexes = [Index<Self>; 3];
     const INDEXES: Self::Indexes = [
-        by_trace(|span| span.head.trace_id.key()),
-        by_service(|span| Some(Key::Text(span.service()))),
+        by_trace(|span: &Self| span.head.trace_id.key())
+            .sharing(|span, other| span.head.trace_id == other.head.trace_id),
+        by_service(|span: &Self| Some(Key::Text(span.service()))).sharing(Self::has_source_of),
         Index::new("name", |span: &Self| {
             Some(span.name()).filter(|name| !name.is_empty()).map(Key::Text)
         })
@@ -242,6 +243,7 @@ impl Signal for Span {
         *self = self.detached();
     }
 
+    #[inline]
     fn charge(&self, ledger: &Ledger) {
         Body::charge(&self.body, self.at, ledger);
     }

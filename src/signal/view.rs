@@ -64,6 +64,13 @@ macro_rules! record {
                 self.body.source(self.at)
             }
 
+            /// Returns whether two records have the same source, as far as that is seen without
+            /// looking at it.
+            #[inline]
+            pub(crate) fn has_source_of(&self, other: &Self) -> bool {
+                Body::same_source((&self.body, self.at), (&other.body, other.at))
+            }
+
             /// Returns the record's resource, which describes the process that emitted it.
             pub fn resource(&self) -> ResourceRef<'_> {
                 self.source().resource()

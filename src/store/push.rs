@@ -2,7 +2,6 @@
 
 use super::Store;
 use crate::engine::position::Position;
-use crate::engine::push::PrintCache;
 use crate::engine::ring::RecordMeta;
 use crate::engine::settings::OnFull;
 use crate::engine::tuning::PUSH_CHUNK;
@@ -116,24 +115,29 @@ impl<T: Signal> Store<T> {
         let mut rest = batch.into_iter();
         let mut accepted = 0;
         let mut refused: Option<(Vec<T>, Rejection)> = None;
+        // One record more than a chunk is prepared, so that the next one has it to share keys with.
+        let mut metas: [RecordMeta<T>; PUSH_CHUNK + 1] = std::array::from_fn(|_| RecordMeta::new());
+        let mut ready = 0;
         while !rest.as_slice().is_empty() {
-            let mut metas: [RecordMeta<T>; PUSH_CHUNK] = std::array::from_fn(|_| RecordMeta::new());
-            let (mut usable, mut unusable, mut cache) = (0, None, PrintCache::default());
-            for (meta, record) in metas.iter_mut().zip(rest.as_mut_slice()) {
-                match engine.meta_next(record, &mut cache) {
-                    Ok(made) => *meta = made,
-                    Err(reason) => {
-                        unusable = Some(reason);
-                        break;
-                    }
+            let mut unusable = None;
+            while ready < metas.len() {
+                let (earlier, later) = rest.as_mut_slice().split_at_mut(ready);
+                let Some(record) = later.first_mut() else { break };
+                let (known, metas) = metas.split_at_mut(ready);
+                let before = earlier.last().zip(known.last());
+                if let Err(reason) = engine.fill_meta(&mut metas[0], record, before) {
+                    unusable = Some(reason);
+                    break;
                 }
-                usable += 1;
+                ready += 1;
             }
+            let usable = if unusable.is_some() { ready } else { ready.min(PUSH_CHUNK) };
             let mut done = 0;
             while done < usable {
-                match engine.claim(&metas[done..usable], engine.on_full) {
+                let wanted = usable.min(done + PUSH_CHUNK);
+                match engine.claim(&metas[done..wanted], engine.on_full) {
                     Ok(claim) => {
-                        engine.publish_all(claim, &mut rest, &metas[done..usable]);
+                        engine.publish_all(claim, &mut rest, &metas[done..wanted]);
                         done += claim.count as usize;
                     }
                     Err(reason) => {
@@ -146,6 +150,10 @@ impl<T: Signal> Store<T> {
                 }
             }
             accepted += done;
+            if usable < ready {
+                metas.swap(0, usable);
+            }
+            ready -= usable;
             if let Some(reason) = unusable
                 && let Some(record) = rest.next()
             {

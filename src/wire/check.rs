@@ -147,7 +147,22 @@ fn inner(
 
 #[inline]
 fn utf8(text: &[u8]) -> Result<(), WireError> {
-    std::str::from_utf8(text).map(|_| ()).map_err(|_| WireError::Utf8)
+    if is_ascii(text) || std::str::from_utf8(text).is_ok() { Ok(()) } else { Err(WireError::Utf8) }
+}
+
+/// Returns whether a text is ASCII, as most are. Of short texts, std's check looks at each byte.
+#[inline]
+fn is_ascii(text: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let bits = if let Some(last) = text.last_chunk() {
+        let (words, _) = text.as_chunks();
+        words.iter().fold(u64::from_ne_bytes(*last), |bits, word| bits | u64::from_ne_bytes(*word))
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        u64::from(u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last))
+    } else {
+        text.iter().fold(0, |bits, byte| bits | u64::from(*byte))
+    };
+    bits & HIGH == 0
 }
 
 #[inline]

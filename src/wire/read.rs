@@ -90,7 +90,13 @@ impl<'a> Fields<'a> {
             self.0 = rest;
             return Some(first.into());
         }
-        self.long_varint()
+        match rest.split_first() {
+            Some((&second, rest)) if second < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
+        }
     }
 
     fn long_varint(&mut self) -> Option<u64> {

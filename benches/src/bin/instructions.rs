@@ -7,9 +7,13 @@
 //! A store seeds its fingerprints at random, and the number of collisions in a directory depends on
 //! the seed. So the operations are split over several stores, which evens this out.
 
+use bytes::Bytes;
+use shop::Shop;
 use shop::fixed::{FixedSpan, FixedSpans, SPANS_PER_TRACE};
-use slipring::{Key, KeyBuf, Signal, Store};
+use slipring::otlp::{Encoding, Kind, write};
+use slipring::{Key, KeyBuf, Signal, Store, Telemetry};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// The number of stores over which operations are split, each with its own seed.
 const STORES: usize = 16;
@@ -29,6 +33,9 @@ fn main() -> ExitCode {
         Some("index") => index,
         Some("evict") => evict,
         Some("lookup") => lookup,
+        Some("spans") => |operations| ingest(Kind::Traces, operations),
+        Some("logs") => |operations| ingest(Kind::Logs, operations),
+        Some("points") => |operations| ingest(Kind::Metrics, operations),
         _ => return help(),
     };
     let Some(operations) =
@@ -41,7 +48,10 @@ fn main() -> ExitCode {
 }
 
 fn help() -> ExitCode {
-    eprintln!("instructions push|index|evict|lookup <a multiple of {}>", STORES * STRETCH);
+    eprintln!(
+        "instructions push|index|evict|lookup|spans|logs|points <a multiple of {}>",
+        STORES * STRETCH
+    );
     ExitCode::from(2)
 }
 
@@ -139,4 +149,36 @@ fn spans_of(store: &Store<FixedSpan>, trace: Key<'_>) -> u64 {
         store.query().key("trace", trace).for_each(|_, span| spans += u64::from(span.time > 0));
     shown.expect("spans have this index");
     spans
+}
+
+/// Requests of the shop's, of [`STRETCH`] records each.
+fn requests(kind: Kind) -> &'static [Bytes] {
+    static REQUESTS: OnceLock<Vec<Bytes>> = OnceLock::new();
+    let make = |shop: &mut Shop| match kind {
+        Kind::Traces => write(&shop.spans().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
+        Kind::Logs => write(&shop.logs().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
+        Kind::Metrics => {
+            write(&shop.points().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf)
+        }
+    };
+    REQUESTS.get_or_init(|| {
+        let mut shop = Shop::new(1);
+        (0..8).map(|_| make(&mut shop).into()).collect()
+    })
+}
+
+/// Requests in protobuf until their records can be queried, in full stores: everything that the
+/// indexer does is done by the pushes.
+fn ingest(kind: Kind, operations: usize) {
+    let capacity = CAPACITY / 4;
+    let stores = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity);
+    let stores = stores.shards(SHARDS).manual().build().expect("the layout is a fair one");
+    let mut requests = requests(kind).iter().cycle();
+    let mut take = |count: usize| {
+        for body in requests.by_ref().take(count) {
+            stores.ingest(kind, Encoding::Protobuf, body.clone()).expect("it is a request");
+        }
+    };
+    take(2 * capacity / STRETCH);
+    measured(|| take(operations / STRETCH));
 }

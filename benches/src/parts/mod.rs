@@ -12,6 +12,7 @@ pub mod memory;
 pub mod otlp;
 pub mod program;
 pub mod queries;
+mod real_spans;
 pub mod soak;
 pub mod targets;
 

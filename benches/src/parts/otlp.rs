@@ -169,7 +169,7 @@ fn into_peer<P: Peer<Decoded>>(
 }
 
 /// Creates stores that each hold `capacity` records.
-fn telemetry(capacity: usize) -> Telemetry {
+pub(super) fn telemetry(capacity: usize) -> Telemetry {
     let builder = Telemetry::builder().traces(capacity).logs(capacity).metrics(capacity);
     builder.build().expect("the capacity is valid")
 }
@@ -266,7 +266,8 @@ pub fn run(options: &Options) -> Part {
             });
         }
     }
-    options.part("otlp", "OTLP", vec![speed, bytes])
+    let reads = super::real_spans::table(options);
+    options.part("otlp", "OTLP", [speed, bytes].into_iter().chain(reads).collect())
 }
 
 fn decode(kind: Kind, body: &[u8]) {

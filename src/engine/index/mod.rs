@@ -219,6 +219,10 @@ impl<T: Signal> Index<T> {
 
     /// Indexes records from this place and sequence on, one index after the other, and adds them to
     /// their time blocks.
+    ///
+    /// Neighbours with the same fingerprint are linked with each other, and only the last of them
+    /// is entered into the directory: the records that a source sends together share a service, a
+    /// metric or a trace.
     pub(crate) fn insert(
         &self,
         slots: &Slots<T>,
@@ -230,31 +234,36 @@ impl<T: Signal> Index<T> {
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
         fence(Ordering::Release);
-        let places = slots.places();
+        let places = slots.places() as usize;
         let counts = &self.entry_counts[place..place + heads.len()];
         counts.iter().for_each(|count| count.set(T::Indexes::COUNT as u8));
+        // If the lock was taken over in the middle of this, the heads may be those of other records
+        // by now, so a count may wrap.
+        let remove_entry = |count: &Tally| count.set(count.get().wrapping_sub(1));
         for (index, directory) in self.directories.iter().enumerate() {
-            directory.prefetch(heads.iter().map(|head| head.print(index)));
-            for (at, head) in (place..).zip(heads) {
-                let print = head.print(index);
-                let remove_entry = |place: usize| {
-                    // If the lock was taken over in the middle of this, the heads may be those of
-                    // other records by now, so the count may wrap.
-                    let count = &self.entry_counts[place];
-                    count.set(count.get().wrapping_sub(1));
-                };
+            let runs = || heads.chunk_by(|head, next| head.print(index) == next.print(index));
+            directory.prefetch(runs().map(|run| run[0].print(index)));
+            let mut at = place;
+            for run in runs() {
+                let (begin, end) = (at, at + run.len());
+                at = end;
+                let print = run[0].print(index);
                 if print == NO_KEY {
-                    remove_entry(at);
+                    self.entry_counts[begin..end].iter().for_each(remove_entry);
                     continue;
                 }
-                directory.insert(print, at, |before| {
+                directory.insert(print, end - 1, |before| {
                     let distance = before.map_or(0, |before| {
-                        remove_entry(before);
-                        if before < at { at - before } else { at + places as usize - before }
+                        remove_entry(&self.entry_counts[before]);
+                        if before < begin { begin - before } else { begin + places - before }
                     });
                     // Relaxed: readers get here through the word that `Directory::insert` stores
                     // with Release.
-                    self.link_cell(at, index).store(distance as u32, Ordering::Relaxed);
+                    self.link_cell(begin, index).store(distance as u32, Ordering::Relaxed);
+                    self.entry_counts[begin..end - 1].iter().for_each(remove_entry);
+                    for links in &self.links[begin + 1..end] {
+                        links.0.as_ref()[index].store(1, Ordering::Relaxed);
+                    }
                 });
             }
         }

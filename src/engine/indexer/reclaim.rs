@@ -238,6 +238,13 @@ impl<T: Signal> Engine<T> {
         }
     }
 
+    /// Drops records that have left their slots. If a drop panics, the panic is caught and counted,
+    /// and the records after it are dropped all the same.
+    pub(super) fn drop_all(&self, removed: RemovedRecords<T>) {
+        let mut rest = removed.into_iter();
+        while self.guarded(|| rest.by_ref().for_each(drop)).is_none() {}
+    }
+
     /// Runs all hooks on a record.
     fn run_hooks(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
         for hook in &sinks.hooks {
