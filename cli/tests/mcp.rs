@@ -9,7 +9,7 @@ use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 use support::{SLIPRING, Server};
 
 type Agent = RunningService<RoleClient, ()>;
@@ -325,7 +325,7 @@ async fn servers_with_a_token_none_at_all_and_files_are_asked() {
 }
 
 /// An `mcp --http`, killed when dropped.
-struct Http(Child, String);
+struct Http(Child, String, BufReader<ChildStderr>);
 
 impl Http {
     fn start(server: &Server) -> Self {
@@ -335,9 +335,11 @@ impl Http {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        // Kept open: what is logged has to go somewhere.
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        log.read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self(child, url)
+        Self(child, url, log)
     }
 }
 
