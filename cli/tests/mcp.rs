@@ -281,12 +281,16 @@ async fn a_snapshot_tells_what_came_since() {
         (&json!(100), &json!(151)),
         "{came}"
     );
-    let page =
-        told(&agent, "since", json!({ "name": "the test", "signal": "logs", "limit": 60 })).await;
+    let page = told(
+        &agent,
+        "since",
+        json!({ "name": "the test", "signal": "logs", "limit": 60, "bytes": 60000 }),
+    )
+    .await;
     let next = told(
         &agent,
         "since",
-        json!({ "name": "the test", "signal": "logs", "limit": 60, "after": page["next"] }),
+        json!({ "name": "the test", "signal": "logs", "limit": 60, "bytes": 60000, "after": page["next"] }),
     )
     .await;
     let count = |page: &Value| page["logs"].as_array().unwrap().len();
