@@ -329,7 +329,12 @@ async fn servers_with_a_token_none_at_all_and_files_are_asked() {
 }
 
 /// An `mcp --http`, killed when dropped.
-struct Http(Child, String, BufReader<ChildStderr>);
+struct Http {
+    child: Child,
+    url: String,
+    /// Kept open: what is logged has to go somewhere.
+    _log: BufReader<ChildStderr>,
+}
 
 impl Http {
     fn start(server: &Server) -> Self {
@@ -339,18 +344,17 @@ impl Http {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        // Kept open: what is logged has to go somewhere.
         let mut log = BufReader::new(child.stderr.take().unwrap());
         log.read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self(child, url, log)
+        Self { child, url, _log: log }
     }
 }
 
 impl Drop for Http {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -360,16 +364,16 @@ async fn agents_come_over_http_too_but_no_page_does() {
     send_trace(&server, 7, 3);
     let http = Http::start(&server);
     for _ in 0..2 {
-        let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.1)).await.unwrap();
+        let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.url)).await.unwrap();
         assert_eq!(told(&agent, "services", json!({})).await["services"][0]["spans"], 4);
         told(&agent, "snapshot", json!({ "name": "shared" })).await;
         agent.cancel().await.unwrap();
     }
     // A moment outlives the connection that named it.
-    let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.1)).await.unwrap();
+    let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.url)).await.unwrap();
     told(&agent, "since", json!({ "name": "shared" })).await;
 
-    let at: std::net::SocketAddr = http.1.split('/').nth(2).unwrap().parse().unwrap();
+    let at: std::net::SocketAddr = http.url.split('/').nth(2).unwrap().parse().unwrap();
     let ask = |headers: &[(&str, &str)], host: &str| {
         let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#;
         let mut all = vec![
