@@ -9,7 +9,7 @@ use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 use support::{SLIPRING, Server};
 
 type Agent = RunningService<RoleClient, ()>;
@@ -281,12 +281,16 @@ async fn a_snapshot_tells_what_came_since() {
         (&json!(100), &json!(151)),
         "{came}"
     );
-    let page =
-        told(&agent, "since", json!({ "name": "the test", "signal": "logs", "limit": 60 })).await;
+    let page = told(
+        &agent,
+        "since",
+        json!({ "name": "the test", "signal": "logs", "limit": 60, "bytes": 60000 }),
+    )
+    .await;
     let next = told(
         &agent,
         "since",
-        json!({ "name": "the test", "signal": "logs", "limit": 60, "after": page["next"] }),
+        json!({ "name": "the test", "signal": "logs", "limit": 60, "bytes": 60000, "after": page["next"] }),
     )
     .await;
     let count = |page: &Value| page["logs"].as_array().unwrap().len();
@@ -325,7 +329,12 @@ async fn servers_with_a_token_none_at_all_and_files_are_asked() {
 }
 
 /// An `mcp --http`, killed when dropped.
-struct Http(Child, String);
+struct Http {
+    child: Child,
+    url: String,
+    /// Kept open: what is logged has to go somewhere.
+    _log: BufReader<ChildStderr>,
+}
 
 impl Http {
     fn start(server: &Server) -> Self {
@@ -335,16 +344,17 @@ impl Http {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        log.read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self(child, url)
+        Self { child, url, _log: log }
     }
 }
 
 impl Drop for Http {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -354,16 +364,16 @@ async fn agents_come_over_http_too_but_no_page_does() {
     send_trace(&server, 7, 3);
     let http = Http::start(&server);
     for _ in 0..2 {
-        let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.1)).await.unwrap();
+        let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.url)).await.unwrap();
         assert_eq!(told(&agent, "services", json!({})).await["services"][0]["spans"], 4);
         told(&agent, "snapshot", json!({ "name": "shared" })).await;
         agent.cancel().await.unwrap();
     }
     // A moment outlives the connection that named it.
-    let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.1)).await.unwrap();
+    let agent = ().serve(StreamableHttpClientTransport::from_uri(&*http.url)).await.unwrap();
     told(&agent, "since", json!({ "name": "shared" })).await;
 
-    let at: std::net::SocketAddr = http.1.split('/').nth(2).unwrap().parse().unwrap();
+    let at: std::net::SocketAddr = http.url.split('/').nth(2).unwrap().parse().unwrap();
     let ask = |headers: &[(&str, &str)], host: &str| {
         let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#;
         let mut all = vec![

@@ -204,7 +204,7 @@ impl Tools {
             wanted.iter().skip(asked.offset).map(|span| pick(span, SPAN)).collect();
         // Logs have a third of the room.
         let room = room(asked.bytes);
-        let shown = fitting(page, room * 2 / 3);
+        let shown = fitting(page, room / 2);
         let logs = if asked.offset == 0 { rows(&answer, "logs", LOG) } else { Vec::new() };
         let logs_held = answer["logs"].as_array().map_or(0, Vec::len);
         let logs_shown = fitting(logs, room / 3);
@@ -212,7 +212,7 @@ impl Tools {
         let next = (end < wanted.len()).then_some(end);
         let critical: Vec<Value> = path.iter().map(|one| segment(one, all)).collect();
         let critical_count = critical.len();
-        let critical = fitting(critical, room / 3);
+        let critical = fitting(critical, room / 6);
         Ok(json!({
             "trace_id": answer["trace_id"],
             "summary": pick(&answer["summary"], TRACE),
@@ -297,7 +297,11 @@ impl Tools {
         for signal in [Signal::Spans, Signal::Logs, Signal::Metrics] {
             let path = format!("/api/count/{}", signal.path());
             let answer = self.ask(&path, &asked.of(signal, &moment).0).await?;
-            counts[signal.path()] = json!({ "count": answer["count"], "report": report(&answer) });
+            // A count does not say what was missed; a page does.
+            let path = format!("/api/{}", signal.path());
+            let page = self.ask(&path, &asked.of(signal, &moment).limited(1)).await?;
+            counts[signal.path()] =
+                json!({ "count": answer["count"], "missed": page["report"]["missed"] });
         }
         Ok(counts)
     }

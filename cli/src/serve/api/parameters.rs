@@ -23,7 +23,7 @@ const OFTEN: bool = true;
 /// Name, signs, how often, example, meaning.
 type Row = (&'static str, &'static str, bool, &'static str, &'static str);
 
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 27] = [
     (
         "trace",
         NOT,
@@ -77,6 +77,13 @@ const ROWS: [Row; 26] = [
     ),
     ("limit", "", ONCE, "10", "How many are shown: 1 to 10,000, else 100"),
     ("after", "", ONCE, "", "What next of the page before says"),
+    (
+        "moment",
+        "",
+        ONCE,
+        "",
+        "What arrived after a moment: what moment of /api/moment said; order is oldest unless given, and the report's missed counts what was evicted since",
+    ),
     (
         "format",
         "",
