@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use shop::Shop;
 use shop::fixed::{FixedSpan, FixedSpans, SPANS_PER_TRACE};
-use slipring::otlp::{Encoding, Kind, write};
+use slipring::otlp::{Encoding, Kind, encode};
 use slipring::{Key, KeyBuf, Signal, Store, Telemetry};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -155,10 +155,10 @@ fn spans_of(store: &Store<FixedSpan>, trace: Key<'_>) -> u64 {
 fn requests(kind: Kind) -> &'static [Bytes] {
     static REQUESTS: OnceLock<Vec<Bytes>> = OnceLock::new();
     let make = |shop: &mut Shop| match kind {
-        Kind::Traces => write(&shop.spans().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
-        Kind::Logs => write(&shop.logs().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
+        Kind::Traces => encode(&shop.spans().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
+        Kind::Logs => encode(&shop.logs().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
         Kind::Metrics => {
-            write(&shop.points().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf)
+            encode(&shop.points().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf)
         }
     };
     REQUESTS.get_or_init(|| {
