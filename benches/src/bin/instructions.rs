@@ -157,9 +157,7 @@ fn requests(kind: Kind) -> &'static [Bytes] {
     let make = |shop: &mut Shop| match kind {
         Kind::Traces => encode(&shop.spans().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
         Kind::Logs => encode(&shop.logs().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
-        Kind::Metrics => {
-            encode(&shop.points().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf)
-        }
+        _ => encode(&shop.points().take(STRETCH).collect::<Vec<_>>(), Encoding::Protobuf),
     };
     REQUESTS.get_or_init(|| {
         let mut shop = Shop::new(1);
