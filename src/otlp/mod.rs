@@ -31,6 +31,7 @@ mod known;
 mod lies;
 mod protobuf;
 mod read;
+mod reader;
 mod reading;
 mod records;
 mod rejected;
@@ -46,6 +47,7 @@ pub(crate) use known::Known;
 /// records return them.
 pub use opentelemetry_proto::tonic as proto;
 pub(crate) use read::{read, read_json};
+pub use reader::Reader;
 pub use rejected::Rejected;
 pub use request::Request;
 pub use requests::{Exported, write};

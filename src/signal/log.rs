@@ -1,6 +1,6 @@
 //! Log records, modeled on OpenTelemetry's `LogRecord`.
 
-use super::body::{At, Body};
+use super::body::{At, Body, Gathered};
 use super::{
     AttributesRef, Key, Ledger, NO_SERVICE, ResourceRef, ScopeRef, Severity, Shared, Signal,
     Source, SpanId, TraceId, ValueRef, no_text, no_trace,
