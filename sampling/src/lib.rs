@@ -1,6 +1,8 @@
 #![doc = include_str!("guide.md")]
 #![deny(missing_docs)]
 
+#[cfg(feature = "config")]
+pub mod config;
 mod counts;
 mod kept;
 mod policy;

@@ -1,6 +1,7 @@
 //! Reads many requests whose records share their sources.
 
-use super::{Encoding, Kind, Known, OtlpError, Rejected, Request, read, read_json};
+use super::{Encoding, Kind, Known, OtlpError, Rejected, Request};
+use super::{read, read_in_place, read_json};
 use bytes::Bytes;
 
 /// Reads requests one after the other, for consumers other than a
@@ -26,11 +27,12 @@ use bytes::Bytes;
 pub struct Reader {
     known: Known,
     largest: usize,
+    in_place: bool,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { known: Known::default(), largest: usize::MAX }
+        Self { known: Known::default(), largest: usize::MAX, in_place: false }
     }
 }
 
@@ -40,6 +42,14 @@ impl Reader {
     #[must_use]
     pub fn max_record_bytes(self, bytes: usize) -> Self {
         Self { largest: bytes, ..self }
+    }
+
+    /// Lets records in protobuf remain ranges of their request, whatever its size: nothing is
+    /// copied, and each record retains the whole request. This suits consumers that are done with
+    /// a record soon, or [detach](crate::Span::detach_together) what they hold.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
     }
 
     /// Reads a request, and passes its records to `deliver` in parts. What
@@ -62,6 +72,9 @@ impl Reader {
             deliver(part);
         };
         match encoding {
+            Encoding::Protobuf if self.in_place => {
+                read_in_place(kind, &body, self.largest, known, &mut pass)?
+            }
             Encoding::Protobuf => {
                 read(kind, &body, self.largest, known, Rejected::default(), &mut pass)?
             }

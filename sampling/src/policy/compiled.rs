@@ -6,6 +6,7 @@ use super::operations::Operations;
 use super::{Policy, PolicyError, Predicate, Rule, TraceView, Unit};
 use crate::threshold::{Randomness, Threshold};
 use slipring::query::{Condition, Level};
+use slipring::{Signal, Span};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,16 @@ const MOST_NAMES: usize = 65_000;
 pub(crate) struct Compiled {
     root: Node,
     names: Vec<Arc<str>>,
+    /// Tests that look at one span at a time. Each span is tested as it arrives, when its bytes are
+    /// in the processor's cache. A test's number is that of its bit in a trace's marks.
+    marked: Vec<Marked>,
     pub(crate) panics: u64,
 }
 
 #[derive(Debug)]
 enum Node {
     Sample(Name, Threshold),
+    Mark(Name, u8),
     Test(Name, Test),
     Slow(Name, f64, Operations<Durations>),
     Limit(Name, Unit, Bucket),
@@ -43,12 +48,20 @@ struct Turn {
     count: u32,
 }
 
+/// A test of one span, which a trace passes if one of its spans does.
 #[derive(Debug)]
-enum Test {
+enum Marked {
     Error,
-    SlowerThan(u64),
     Attribute(Option<Level>, Box<str>, Condition),
     Service(Condition),
+}
+
+/// The number of tests of single spans. Each has a bit in a trace's marks.
+const MOST_MARKED: usize = 64;
+
+#[derive(Debug)]
+enum Test {
+    SlowerThan(u64),
     Operation(Condition),
     Spans(usize),
     Custom(Predicate),
@@ -87,14 +100,18 @@ struct Context<'a> {
 
 impl Compiled {
     pub(crate) fn new(policies: &[Policy]) -> Result<Self, PolicyError> {
-        let mut names = Vec::new();
+        let mut parts = Parts::default();
         let nodes: Result<Vec<_>, _> =
-            policies.iter().map(|policy| named(policy, &mut names)).collect();
+            policies.iter().map(|policy| named(policy, &mut parts)).collect();
         let root = Node::First(nodes?);
+        let Parts { names, marked } = parts;
         if names.len() > MOST_NAMES {
             return Err(PolicyError::Names(names.len()));
         }
-        Ok(Self { root, names, panics: 0 })
+        if marked.len() > MOST_MARKED {
+            return Err(PolicyError::Conditions(marked.len()));
+        }
+        Ok(Self { root, names, marked, panics: 0 })
     }
 
     /// Returns the names of policies, in the order of their numbers.
@@ -102,7 +119,17 @@ impl Compiled {
         &self.names
     }
 
-    /// Decides about a trace. O(spans), times the conditions.
+    /// Tests a span. Returns the trace's marks with those that the span has earned it.
+    pub(crate) fn mark(&self, span: &Span, mut marks: u64) -> u64 {
+        for (number, test) in self.marked.iter().enumerate() {
+            if marks & 1 << number == 0 && test.passes(span) {
+                marks |= 1 << number;
+            }
+        }
+        marks
+    }
+
+    /// Decides about a trace. O(rules).
     pub(crate) fn decide(
         &mut self,
         trace: TraceView<'_>,
@@ -123,28 +150,40 @@ impl Compiled {
     }
 }
 
-fn named(policy: &Policy, names: &mut Vec<Arc<str>>) -> Result<Node, PolicyError> {
+/// What the rules compiled so far need.
+#[derive(Default)]
+struct Parts {
+    names: Vec<Arc<str>>,
+    marked: Vec<Marked>,
+}
+
+fn named(policy: &Policy, parts: &mut Parts) -> Result<Node, PolicyError> {
+    let names = &mut parts.names;
     let number = names.iter().position(|known| *known == policy.name).unwrap_or_else(|| {
         names.push(Arc::clone(&policy.name));
         names.len() - 1
     });
-    node(&policy.rule, number as Name, names)
+    node(&policy.rule, number as Name, parts)
 }
 
-fn node(rule: &Rule, name: Name, names: &mut Vec<Arc<str>>) -> Result<Node, PolicyError> {
-    let mut all = |rules: &[Rule]| -> Result<Vec<Node>, PolicyError> {
-        rules.iter().map(|rule| node(rule, name, names)).collect()
-    };
+fn node(rule: &Rule, name: Name, parts: &mut Parts) -> Result<Node, PolicyError> {
     let test = |test| Ok(Node::Test(name, test));
     let some =
         |number: usize, what| if number == 0 { Err(PolicyError::Zero(what)) } else { Ok(()) };
+    let mark = |parts: &mut Parts, test| {
+        parts.marked.push(test);
+        Ok(Node::Mark(name, (parts.marked.len() - 1).min(MOST_MARKED) as u8))
+    };
+    let all = |rules: &[Rule], parts: &mut Parts| -> Result<Vec<Node>, PolicyError> {
+        rules.iter().map(|rule| node(rule, name, parts)).collect()
+    };
     match rule {
         Rule::Always => Ok(Node::Sample(name, Threshold::ALWAYS)),
         Rule::Never => Ok(Node::Sample(name, Threshold::NEVER)),
         Rule::Probability(probability) => Threshold::of_probability(*probability)
             .map(|threshold| Node::Sample(name, threshold))
             .ok_or(PolicyError::Probability(*probability)),
-        Rule::Error => test(Test::Error),
+        Rule::Error => mark(parts, Marked::Error),
         Rule::SlowerThan(least) => test(Test::SlowerThan(nanos(*least))),
         Rule::SlowerThanMost { share, operations } => {
             some(*operations, "the number of operations")?;
@@ -155,9 +194,11 @@ fn node(rule: &Rule, name: Name, names: &mut Vec<Arc<str>>) -> Result<Node, Poli
         }
         Rule::Attribute { level, name: attribute, condition } => {
             let condition = Condition::new(condition.clone())?;
-            test(Test::Attribute(*level, attribute.clone(), condition))
+            mark(parts, Marked::Attribute(*level, attribute.clone(), condition))
         }
-        Rule::Service(condition) => test(Test::Service(Condition::new(condition.clone())?)),
+        Rule::Service(condition) => {
+            mark(parts, Marked::Service(Condition::new(condition.clone())?))
+        }
         Rule::Operation(condition) => test(Test::Operation(Condition::new(condition.clone())?)),
         Rule::SpansAtLeast(least) => test(Test::Spans(*least)),
         Rule::RateLimit { unit, per_second, burst } => {
@@ -174,14 +215,14 @@ fn node(rule: &Rule, name: Name, names: &mut Vec<Arc<str>>) -> Result<Node, Poli
             Ok(Node::Few(name, *count, nanos(*per), Operations::new(*operations)))
         }
         Rule::Custom(predicate) => test(Test::Custom(predicate.clone())),
-        Rule::All(rules) => all(rules).map(Node::All),
-        Rule::Any(rules) => all(rules).map(Node::Any),
-        Rule::First(rules) => all(rules).map(Node::First),
+        Rule::All(rules) => all(rules, parts).map(Node::All),
+        Rule::Any(rules) => all(rules, parts).map(Node::Any),
+        Rule::First(rules) => all(rules, parts).map(Node::First),
         Rule::Not(rule) if is_certain(rule) => {
-            Ok(Node::Not(name, Box::new(node(rule, name, names)?)))
+            Ok(Node::Not(name, Box::new(node(rule, name, parts)?)))
         }
         Rule::Not(_) => Err(PolicyError::Negated),
-        Rule::Named(policy) => named(policy, names),
+        Rule::Named(policy) => named(policy, parts),
     }
 }
 
@@ -212,6 +253,7 @@ impl Node {
             Node::Sample(name, threshold) => {
                 Verdict { known: Some((*threshold, *name)), unknown: None }
             }
+            Node::Mark(name, number) => certain(*name, context.trace.marks & 1 << *number != 0),
             Node::Test(name, test) => certain(*name, test.matches(context)),
             Node::Slow(name, share, operations) => {
                 let durations = operations.of(context.trace.operation(), context.now);
@@ -308,18 +350,21 @@ fn all(nodes: &mut [Node], context: &mut Context<'_>, before: Threshold) -> Verd
     Verdict { known, unknown }
 }
 
+impl Marked {
+    fn passes(&self, span: &Span) -> bool {
+        match self {
+            Marked::Error => span.is_error(),
+            Marked::Attribute(level, name, condition) => condition.accepts(span, *level, name),
+            Marked::Service(condition) => condition.fits(span.service()),
+        }
+    }
+}
+
 impl Test {
     fn matches(&self, context: &mut Context<'_>) -> bool {
         let trace = &context.trace;
         match self {
-            Test::Error => trace.spans.iter().any(slipring::Signal::is_error),
             Test::SlowerThan(least) => trace.duration() > *least,
-            Test::Attribute(level, name, condition) => {
-                trace.spans.iter().any(|span| condition.accepts(span, *level, name))
-            }
-            Test::Service(condition) => {
-                trace.spans.iter().any(|span| condition.fits(span.service()))
-            }
             Test::Operation(condition) => condition.fits(trace.operation().1),
             Test::Spans(least) => trace.spans.len() >= *least,
             Test::Custom(predicate) => catch_unwind(AssertUnwindSafe(|| (predicate.0)(trace)))

@@ -178,6 +178,9 @@ pub enum PolicyError {
     /// A rule whose probability is not 1 is negated.
     #[error("a rule that keeps some of the traces it matches cannot be negated")]
     Negated,
+    /// There are too many conditions on single spans: errors, attributes and services.
+    #[error("there are {0} conditions on errors, attributes and services; at most 64 are tested")]
+    Conditions(usize),
     /// A condition is invalid.
     #[error(transparent)]
     Condition(#[from] slipring::error::QueryError),

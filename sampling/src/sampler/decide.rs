@@ -49,7 +49,7 @@ impl Sampler {
             let (Some(by), true) = (decision.by(), is_kept) else { continue };
             Span::detach_together(&mut spans);
             let threshold = decision.threshold();
-            let randomness = randomness(trace_id, &spans);
+            let randomness = randomness(&spans).unwrap_or_else(|| Randomness::of_trace(trace_id));
             rewrite(&mut spans, threshold, randomness);
             let policy = Arc::clone(&self.policies.names()[by as usize]);
             sink.keep(Sampled { trace_id, spans, policy, threshold, cause: None });
@@ -73,10 +73,10 @@ impl Sampler {
 
     /// Decides about a trace.
     pub(super) fn decide(&mut self, at: u32, cause: Cause, sink: &mut impl Sink) {
-        let Entry { id, mut spans, root, .. } = self.take_out(at);
-        let randomness = randomness(id, &spans);
+        let Entry { id, mut spans, root, randomness, longest, marks, .. } = self.take_out(at);
+        let randomness = randomness.unwrap_or_else(|| Randomness::of_trace(id));
         let root = root.map(|root| root as usize);
-        let view = TraceView { trace_id: id, spans: &spans, root };
+        let view = TraceView { trace_id: id, spans: &spans, root, longest, marks };
         let choice = self.policies.decide(view, randomness, self.now);
         self.counts.causes[cause as usize] += 1;
         let count = spans.len() as u64;
@@ -139,12 +139,9 @@ impl Sampler {
     }
 }
 
-/// Returns the explicit randomness of a trace, or that of its id.
-fn randomness(id: TraceId, spans: &[Span]) -> Randomness {
-    // All spans of a trace carry the same. The root has it, and so has the first that arrived.
-    let explicit =
-        spans.iter().take(8).find_map(|span| trace_state::read(span.trace_state()).randomness);
-    explicit.unwrap_or_else(|| Randomness::of_trace(id))
+/// Returns the explicit randomness that the first span has, if it has one.
+pub(super) fn randomness(spans: &[Span]) -> Option<Randomness> {
+    trace_state::read(spans.first()?.trace_state()).randomness
 }
 
 /// Writes into each span the threshold with which it was kept: the higher one of this sampler's and

@@ -22,7 +22,7 @@ use crate::settings::{OnFull, Settings, SettingsError};
 use crate::sink::Sink;
 use decisions::Decisions;
 use shares::Shares;
-use slipring::{Ledger, Span};
+use slipring::{Ledger, Span, TraceId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use undecided::{ENTRY, List, NONE, Order, Undecided};
@@ -210,6 +210,7 @@ impl Sampler {
         self.scratch.next.resize(count, NONE);
         self.scratch.touched.clear();
         let mut late = decide::Late::default();
+        let mut last_one: Option<(TraceId, u32)> = None;
         for at in 0..count {
             let Some(span) = &self.scratch.spans[at] else { continue };
             let id = span.trace_id();
@@ -221,7 +222,9 @@ impl Sampler {
                 self.counts.too_large += 1;
                 continue;
             }
-            let entry = match self.undecided.find(id) {
+            // Spans of a trace often stand together.
+            let last = last_one.filter(|&(known, _)| known == id).map(|(_, entry)| entry);
+            let entry = match last.or_else(|| self.undecided.find(id)) {
                 Some(entry) => entry,
                 None => match self.decision(id) {
                     Some((decision, is_kept)) => {
@@ -232,6 +235,7 @@ impl Sampler {
                     None => self.begin(at),
                 },
             };
+            last_one = Some((id, entry));
             let batch = &mut self.undecided.get_mut(entry).batch;
             match *batch {
                 (NONE, _) => {
@@ -286,7 +290,7 @@ impl Sampler {
         }
         if entry.spans.capacity() - before < count {
             // Most traces are small, and come in few batches.
-            entry.spans.reserve_exact(count.max(before / 4));
+            entry.spans.reserve_exact(count.max(before / 2));
         }
         while place != NONE {
             let span = self.scratch.spans[place as usize].take().expect("it is still there");
@@ -298,9 +302,15 @@ impl Sampler {
         }
         let new = &mut entry.spans[before..];
         Span::detach_together(new);
+        if entry.randomness.is_none() {
+            // All spans of a trace carry the same.
+            entry.randomness = decide::randomness(new);
+        }
         let mut bytes = BODY;
         for (number, span) in new.iter().enumerate() {
             bytes += span.bytes().len();
+            entry.longest = entry.longest.max(span.duration());
+            entry.marks = self.policies.mark(span, entry.marks);
             if number == 0 || !new[number - 1].source().same(span.source()) {
                 bytes += size_of::<usize>();
                 span.source().charge(&self.ledger);
@@ -377,7 +387,8 @@ impl Sampler {
         }
     }
 
-    /// Takes new settings. Undecided traces are decided by the new policies.
+    /// Takes new settings. Undecided traces are decided by the new policies; their spans
+    /// are tested once more, which is O(spans).
     /// The figures of policies continue by their names. Decisions that late spans follow are
     /// kept if the names of the policies are the same, and forgotten otherwise. What was set for
     /// `remembered`, `share` and `services` at first stays, except that the size of a share changes.
@@ -404,6 +415,13 @@ impl Sampler {
         }
         self.counts = counts;
         (self.limits, self.policies) = (limits, policies);
+        let mut at = self.by_age.first;
+        while at != NONE {
+            let entry = self.undecided.get_mut(at);
+            let marks = |marks, span| self.policies.mark(span, marks);
+            entry.marks = entry.spans.iter().fold(0, marks);
+            at = self.undecided.after(Order::Age, at);
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Undecided traces: a table by trace id, and lists through its entries.
 
+use crate::threshold::Randomness;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use slipring::{Span, TraceId};
@@ -50,6 +51,11 @@ pub(super) struct Entry {
     /// The arrival of the first span and of the last, in nanoseconds of the sampler's clock.
     pub(super) first: u64,
     pub(super) last: u64,
+    /// What its spans have shown: the longest duration, the tests that one of them has passed, and
+    /// the explicit randomness.
+    pub(super) longest: u64,
+    pub(super) marks: u64,
+    pub(super) randomness: Option<Randomness>,
     /// The place of the root among the spans.
     pub(super) root: Option<u32>,
     /// The service whose share it takes.
@@ -94,6 +100,9 @@ impl Undecided {
             slot_bytes: 0,
             first: now,
             last: now,
+            longest: 0,
+            marks: 0,
+            randomness: None,
             root: None,
             service,
             slot: NONE,
@@ -152,6 +161,11 @@ impl Undecided {
             last => self.links(last, order).after = at,
         }
         list.last = at;
+    }
+
+    /// Returns the entry after this one in its list of this order.
+    pub(super) fn after(&self, order: Order, at: u32) -> u32 {
+        self.get(at).links[order as usize].after
     }
 
     /// Takes an entry out of its list of this order.
