@@ -4,6 +4,8 @@
 #[cfg(feature = "config")]
 pub mod config;
 mod counts;
+#[cfg(feature = "forward")]
+pub mod forward;
 mod kept;
 mod policy;
 mod sampler;

@@ -137,7 +137,7 @@ impl Sampler {
     /// [`SettingsError`] if the settings are invalid.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let (limits, policies) = Self::prepared(settings)?;
-        let wheel = Wheel::new(limits.timeout.max(limits.quiet));
+        let wheel = Wheel::new(limits.quiet, limits.timeout);
         Ok(Self {
             undecided: Undecided::default(),
             by_age: List::default(),
@@ -345,7 +345,8 @@ impl Sampler {
     }
 
     /// Decides what is due. Call it when [`next_due`](Self::next_due) says so, or every so often: a
-    /// decision is late by that, and by at most a five-hundredth of the timeout.
+    /// decision is late by that, and by at most a thirtieth of the shorter of the two times, or a
+    /// millisecond.
     pub fn advance(&mut self, now: Instant, sink: &mut impl Sink) {
         self.now = self.now.max(nanos(now.saturating_duration_since(self.started)));
         let mut due = std::mem::take(&mut self.scratch.due);

@@ -17,9 +17,12 @@ pub(super) struct Wheel {
 }
 
 impl Wheel {
-    /// Makes a wheel for times up to `longest`, in nanoseconds.
-    pub(super) fn new(longest: u64) -> Self {
-        let tick = (longest / (SLOTS - 2)).max(1_000_000);
+    /// Makes a wheel for these times, in nanoseconds. A round of it lasts as long as the longer one,
+    /// unless decisions would then be late by more than a part of the shorter one. Entries that are
+    /// due after a round are looked at once in each.
+    pub(super) fn new(quiet: u64, timeout: u64) -> Self {
+        let round = quiet.max(timeout) / (SLOTS - 2);
+        let tick = round.min(quiet.min(timeout) / 32).max(1_000_000);
         Self { slots: vec![List::default(); SLOTS as usize].into(), tick, done: 0 }
     }
 

@@ -1,5 +1,7 @@
 //! What the tests share: spans made by hand, and a reference sampler.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use slipring::span::StatusCode;
 use slipring::{Resource, Scope, Source, Span, SpanId};
 
