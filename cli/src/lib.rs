@@ -8,6 +8,7 @@ mod input;
 mod memory;
 mod replay;
 mod report;
+mod sample;
 mod serve;
 mod stop;
 mod text;
@@ -43,6 +44,7 @@ enum Command {
     Serve(serve::Arguments),
     Replay(replay::Arguments),
     Demo(demo::Arguments),
+    Sample(sample::Arguments),
 }
 
 /// Default numbers of spans, log records and metric points that the stores keep. `replay` derives
@@ -160,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,

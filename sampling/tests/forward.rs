@@ -33,6 +33,7 @@ async fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
         let count = stream.read(&mut part).await.unwrap();
         request.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&request).to_lowercase();
+        assert!(request.len() < 40_000, "the largest span and its request");
         let Some(end) = text.find("\r\n\r\n") else { continue };
         let length = text.split("content-length: ").nth(1).and_then(|text| text.split('\r').next());
         let length: usize = length.unwrap().parse().unwrap();
@@ -115,4 +116,17 @@ async fn a_backend_that_is_down_takes_no_more_memory_than_the_queue() {
         assert!(stats.retries > 0);
         assert!(!forwarder.offer(vec![Made::root(7).span()]), "it is closed");
     }
+}
+
+#[tokio::test]
+async fn a_giant_trace_goes_in_several_requests() {
+    let to = backend(vec![("200 OK", b"")]).await;
+    let (forwarder, sending) = start(&to, |settings| settings.request_bytes = 20_000);
+    let spans = (1..=1_000).map(|id| Made::child(7, id).span()).collect();
+    assert!(forwarder.offer(spans));
+    let large = slipring::Span::builder().trace_id(7).span_id(1);
+    forwarder.offer(vec![large.attribute("text", &*"x".repeat(30_000)).build()]);
+    let stats = sending.finish(Duration::from_secs(20)).await;
+    assert_balanced(&stats);
+    assert_eq!((stats.sent, stats.offered), (1_001, 1_001));
 }

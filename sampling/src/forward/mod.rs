@@ -29,8 +29,11 @@ pub struct ForwardSettings {
     pub to: Endpoint,
     /// Bytes of spans that may wait.
     pub max_bytes: usize,
-    /// The number of spans in a request, unless a single trace has more.
+    /// The number of spans in a request. Larger traces go in several.
     pub request_spans: usize,
+    /// Bytes of the spans in a request, unless a single span has more. Backends refuse requests
+    /// above some MiB.
+    pub request_bytes: usize,
     /// How long spans wait for others before they are sent.
     pub linger: Duration,
     /// The number of requests that are under way at once.
@@ -50,6 +53,7 @@ impl ForwardSettings {
             to,
             max_bytes: 64 << 20,
             request_spans: 512,
+            request_bytes: 2 << 20,
             linger: Duration::from_millis(200),
             senders: 4,
             timeout: Duration::from_secs(10),
@@ -118,6 +122,26 @@ fn bytes_of(spans: &[Span]) -> usize {
     spans.iter().map(|span| span.bytes().len() + size_of::<Span>()).sum()
 }
 
+/// Splits spans into parts that fit into a request each.
+fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Vec<Span>> {
+    let (most, most_bytes) = (settings.request_spans.max(1), settings.request_bytes);
+    if spans.len() <= most && bytes_of(&spans) <= most_bytes {
+        return vec![spans];
+    }
+    let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for span in spans {
+        let size = bytes_of(std::slice::from_ref(&span));
+        if !part.is_empty() && (part.len() >= most || bytes + size > most_bytes) {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        bytes += size;
+        part.push(span);
+    }
+    parts.push(part);
+    parts
+}
+
 impl Forwarder {
     /// Starts tasks that send, on the current tokio runtime.
     ///
@@ -148,7 +172,9 @@ impl Forwarder {
         queue.bytes += bytes;
         queue.spans += spans.len();
         queue.stats.waiting += count;
-        queue.parts.push_back(spans);
+        for part in split(spans, &self.0.settings) {
+            queue.parts.push_back(part);
+        }
         drop(queue);
         self.0.news.notify_one();
         true
@@ -183,13 +209,14 @@ impl Sending {
 }
 
 /// Takes whole parts for one request out of the queue: at least one, if there is one.
-fn next(queue: &mut Queue, most: usize) -> Vec<Vec<Span>> {
-    let (mut parts, mut spans) = (Vec::new(), 0);
+fn next(queue: &mut Queue, settings: &ForwardSettings) -> Vec<Vec<Span>> {
+    let (mut parts, mut spans, mut bytes) = (Vec::new(), 0, 0);
     while let Some(part) = queue.parts.front() {
-        if spans > 0 && spans + part.len() > most {
+        let (with, size) = (spans + part.len(), bytes + bytes_of(part));
+        if spans > 0 && (with > settings.request_spans || size > settings.request_bytes) {
             break;
         }
-        spans += part.len();
+        (spans, bytes) = (with, size);
         parts.extend(queue.parts.pop_front());
     }
     queue.spans -= spans;
@@ -218,7 +245,7 @@ async fn send(shared: Arc<Shared>, mut transport: Transport) {
         if !is_enough && !is_closed {
             tokio::time::sleep(settings.linger).await;
         }
-        let parts = next(&mut shared.queue(), settings.request_spans);
+        let parts = next(&mut shared.queue(), settings);
         if !parts.is_empty() {
             send_one(&shared, &mut transport, parts).await;
         }

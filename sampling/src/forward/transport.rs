@@ -66,7 +66,7 @@ const ANSWER: usize = 64 << 10;
 #[derive(Clone)]
 pub(super) enum Transport {
     Grpc(tonic::client::Grpc<Channel>),
-    Http(Client<HttpConnector, Full<Bytes>>, Uri),
+    Http(Box<Client<HttpConnector, Full<Bytes>>>, Uri),
 }
 
 impl Transport {
@@ -79,7 +79,7 @@ impl Transport {
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(timeout));
-        Self::Http(Client::builder(TokioExecutor::new()).build(connector), uri)
+        Self::Http(Client::builder(TokioExecutor::new()).build(connector).into(), uri)
     }
 
     /// Sends a request once.

@@ -67,5 +67,5 @@ pub fn trace(number: u64) -> u128 {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     };
-    (u128::from(mix(number)) << 64 | u128::from(mix(number ^ 0x5555))) | 1 << 64
+    ((u128::from(mix(number)) << 64) | u128::from(mix(number ^ 0x5555))) | (1 << 64)
 }
