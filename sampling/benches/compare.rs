@@ -179,11 +179,18 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["memory", name, batch] => return memory(name, batch.parse().expect("a number")),
-        ["ours"] => {
-            let (requests, _) = requests(64);
-            return (0..20).for_each(|_| {
-                ours(&requests);
-            });
+        // One side alone, for `perf stat` and `perf record`; the requests are made in either case.
+        [side @ ("ours" | "theirs" | "neither"), batch] => {
+            let (requests, _) = requests(batch.parse().expect("a number"));
+            let rounds = if side == "neither" { 0 } else { ROUNDS };
+            for _ in 0..rounds {
+                if side == "ours" {
+                    ours(&requests)
+                } else {
+                    theirs(&requests)
+                };
+            }
+            return;
         }
         _ => {}
     }
