@@ -119,6 +119,19 @@ async fn a_backend_that_is_down_takes_no_more_memory_than_the_queue() {
 }
 
 #[tokio::test]
+async fn large_resources_take_room_in_the_queue() {
+    let (forwarder, sending) = start("http://127.0.0.1:9", |settings| settings.max_bytes = 100_000);
+    for id in 1..=100 {
+        let text = "x".repeat(20_000);
+        let resource = slipring::Resource::new([("text", &*text)]);
+        let source = slipring::Source::new(&resource, &slipring::Scope::default());
+        forwarder.offer(vec![slipring::Span::builder().source(&source).trace_id(id).build()]);
+    }
+    assert_eq!(forwarder.stats().lost_full, 96);
+    assert_balanced(&sending.finish(Duration::from_millis(10)).await);
+}
+
+#[tokio::test]
 async fn a_giant_trace_goes_in_several_requests() {
     let to = backend(vec![("200 OK", b"")]).await;
     let (forwarder, sending) = start(&to, |settings| settings.request_bytes = 20_000);

@@ -27,7 +27,7 @@ pub use transport::{Endpoint, EndpointError};
 pub struct ForwardSettings {
     /// Where to.
     pub to: Endpoint,
-    /// Bytes of spans that may wait.
+    /// Bytes of spans that may wait, with the resources and scopes of each trace.
     pub max_bytes: usize,
     /// The number of spans in a request. Larger traces go in several.
     pub request_spans: usize,
@@ -118,8 +118,19 @@ pub struct Sending {
     tasks: JoinSet<()>,
 }
 
+/// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
+/// them. Each may be one that nobody shares, so all of them count.
 fn bytes_of(spans: &[Span]) -> usize {
-    spans.iter().map(|span| span.bytes().len() + size_of::<Span>()).sum()
+    let own: usize = spans.iter().map(|span| span.bytes().len() + size_of::<Span>()).sum();
+    let mut last = None;
+    let mut shared = 0;
+    for span in spans {
+        let source = span.source();
+        if last.replace(source).is_none_or(|last| !last.same(source)) {
+            shared += source.resource().bytes().len() + source.scope().bytes().len();
+        }
+    }
+    own + shared
 }
 
 /// Splits spans into parts that fit into a request each.
