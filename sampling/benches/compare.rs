@@ -2,8 +2,8 @@
 //! map from trace ids to vectors of spans, and a queue of deadlines.
 //!
 //! `cargo bench -p slipring-sampling` prints, for requests of few spans and of many: spans a second
-//! of processor time from the request's bytes to the decision, and bytes a span while undecided, as an allocator
-//! counts them.
+//! of processor time from the request's bytes to the decision, and bytes a span while undecided, as
+//! an allocator counts them.
 
 #[path = "compare/map.rs"]
 mod map;

@@ -28,16 +28,16 @@
 //! )?;
 //! assert_eq!(settings.policies.len(), 4);
 //!
-//! let wrong = read("timeout = \"30s\"\n[[policy]]\nname = \"rest\"\nrule = { probability = 5 }\n");
-//! let told = wrong.unwrap_err().to_string();
-//! assert!(told.contains("line 4") && told.contains("5 is no probability"), "{told}");
+//! let wrong = read("timeout = \"30s\"\n[[policy]]\nname = \"rest\"\nrule = { probability = 5
+//! }\n"); let told = wrong.unwrap_err().to_string(); assert!(told.contains("line 4") &&
+//! told.contains("5 is no probability"), "{told}");
 //! # Ok::<(), slipring_sampling::config::ConfigError>(())
 //! ```
 //!
 //! Settings that are left out have their defaults. Times are written as `250ms` or `1h 30m`, sizes
 //! as a number of bytes or with `K`, `M` or `G` (powers of 1,024). Texts in conditions on services,
-//! operations and attributes are patterns with `*` and `?`; numbers compare as numbers. An attribute
-//! has a `name` and one of `is`, `at_least`, `at_most`, `above`, `below`, `contains` and
+//! operations and attributes are patterns with `*` and `?`; numbers compare as numbers. An
+//! attribute has a `name` and one of `is`, `at_least`, `at_most`, `above`, `below`, `contains` and
 //! `exists`, and may have a `level`.
 
 use crate::{OnFull, Policy, Rule, Settings, SettingsError, Unit};

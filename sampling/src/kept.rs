@@ -123,7 +123,8 @@ fn bytes_of(spans: &[Span]) -> usize {
 }
 
 impl Kept {
-    /// Makes an empty store. `ledger` counts what spans share: the sampler's, so that both limit it.
+    /// Makes an empty store. `ledger` counts what spans share: the sampler's, so that both limit
+    /// it.
     pub fn new(settings: &KeptSettings, ledger: &Ledger) -> Self {
         Self {
             settings: settings.clone(),

@@ -43,8 +43,8 @@ pub struct Settings {
     pub remembered: usize,
     /// What happens when there is no room.
     pub on_full: OnFull,
-    /// The part of `max_bytes` that the traces of one service may take, if there is a limit. A trace
-    /// belongs to the service of the span that arrived first.
+    /// The part of `max_bytes` that the traces of one service may take, if there is a limit. A
+    /// trace belongs to the service of the span that arrived first.
     pub share: Option<f64>,
     /// The number of services that have a share of their own. All others have one together.
     pub services: usize,

@@ -46,8 +46,8 @@ impl Threshold {
     pub const NEVER: Self = Self(MOST);
 
     /// Returns the threshold for a probability between 2⁻⁵⁶ and 1, or `None` for other numbers. It
-    /// has four significant digits after the leading `f`s, so that probabilities are exact to within
-    /// 0.02 %.
+    /// has four significant digits after the leading `f`s, so that probabilities are exact to
+    /// within 0.02 %.
     pub fn of_probability(probability: f64) -> Option<Self> {
         let least = 1.0 / MOST as f64;
         if !(least..=1.0).contains(&probability) {

@@ -1,5 +1,5 @@
-//! Floods: what the sampler takes stays within what its settings say, as an allocator counts it, and
-//! every span is accounted for.
+//! Floods: what the sampler takes stays within what its settings say, as an allocator counts it,
+//! and every span is accounted for.
 //!
 //! One test, because the allocator is the whole process's.
 

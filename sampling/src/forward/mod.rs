@@ -1,9 +1,9 @@
 //! Sends kept traces to a backend as OTLP, by the protocol's rules for retries.
 //!
-//! The queue is bounded by bytes. What does not fit is lost, and counted: a backend that is down for
-//! long must not take the sampler's memory, nor hold back senders. A request that the backend may
-//! take later is tried again, after the time that the backend says (`Retry-After`, `RetryInfo`) or
-//! else after a random time whose range doubles. Any other failure loses its spans.
+//! The queue is bounded by bytes. What does not fit is lost, and counted: a backend that is down
+//! for long must not take the sampler's memory, nor hold back senders. A request that the backend
+//! may take later is tried again, after the time that the backend says (`Retry-After`, `RetryInfo`)
+//! or else after a random time whose range doubles. Any other failure loses its spans.
 
 mod reply;
 mod transport;
@@ -63,8 +63,8 @@ impl ForwardSettings {
     }
 }
 
-/// The figures of a [`Forwarder`], in spans unless they say otherwise. Each span that was offered is
-/// counted in exactly one of `waiting`, `sent`, `refused`, `lost_full` and `lost_failed`.
+/// The figures of a [`Forwarder`], in spans unless they say otherwise. Each span that was offered
+/// is counted in exactly one of `waiting`, `sent`, `refused`, `lost_full` and `lost_failed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForwardStats {

@@ -82,7 +82,8 @@ pub enum Rule {
         unit: Unit,
         /// The number of tokens that become available in a second.
         per_second: f64,
-        /// The maximum number of unused tokens. A trace of more spans gets through when they are all there, and leaves a debt.
+        /// The maximum number of unused tokens. A trace of more spans gets through when they are
+        /// all there, and leaves a debt.
         burst: f64,
     },
     /// Matches every trace, and keeps it with this probability, between 2⁻⁵⁶ and 1. Traces that

@@ -9,8 +9,8 @@ use std::hash::BuildHasher;
 const SAMPLE: usize = 8;
 
 /// State for each of the operations that were seen lately. An operation is known by a hash of 64
-/// bits, so that its name takes no room: two of a million operations share one with a probability of
-/// 1 in 37 million.
+/// bits, so that its name takes no room: two of a million operations share one with a probability
+/// of 1 in 37 million.
 #[derive(Debug)]
 pub(super) struct Operations<T> {
     most: usize,

@@ -39,9 +39,9 @@ const BODY: usize = 192;
 /// Collects the spans of each trace until it is decided whether the trace is kept.
 ///
 /// It has no thread, no clock and no runtime. The owner passes spans with [`take`](Self::take) and
-/// calls [`advance`](Self::advance) as time goes on. Both pass what is kept to a [`Sink`]. A sampler
-/// is not shared between threads. For several cores, use one for each, and send each trace to one of
-/// them by its id, after reading the requests on any thread.
+/// calls [`advance`](Self::advance) as time goes on. Both pass what is kept to a [`Sink`]. A
+/// sampler is not shared between threads. For several cores, use one for each, and send each trace
+/// to one of them by its id, after reading the requests on any thread.
 ///
 /// ```
 /// use slipring::span::StatusCode;
@@ -392,7 +392,8 @@ impl Sampler {
     /// are tested once more, which is O(spans).
     /// The figures of policies continue by their names. Decisions that late spans follow are
     /// kept if the names of the policies are the same, and forgotten otherwise. What was set for
-    /// `remembered`, `share` and `services` at first stays, except that the size of a share changes.
+    /// `remembered`, `share` and `services` at first stays, except that the size of a share
+    /// changes.
     ///
     /// # Errors
     /// [`SettingsError`] if the settings are invalid; then the old ones stay.

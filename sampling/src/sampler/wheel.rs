@@ -5,8 +5,8 @@ use super::undecided::{List, NONE, Order, Undecided};
 /// The number of slots.
 const SLOTS: u64 = 512;
 
-/// Entries by the time at which they are looked at next. An entry whose time moves on stays where it
-/// is until it is looked at, so that a span costs the wheel nothing.
+/// Entries by the time at which they are looked at next. An entry whose time moves on stays where
+/// it is until it is looked at, so that a span costs the wheel nothing.
 #[derive(Debug)]
 pub(super) struct Wheel {
     slots: Box<[List]>,
@@ -17,9 +17,9 @@ pub(super) struct Wheel {
 }
 
 impl Wheel {
-    /// Makes a wheel for these times, in nanoseconds. A round of it lasts as long as the longer one,
-    /// unless decisions would then be late by more than a part of the shorter one. Entries that are
-    /// due after a round are looked at once in each.
+    /// Makes a wheel for these times, in nanoseconds. A round of it lasts as long as the longer
+    /// one, unless decisions would then be late by more than a part of the shorter one. Entries
+    /// that are due after a round are looked at once in each.
     pub(super) fn new(quiet: u64, timeout: u64) -> Self {
         let round = quiet.max(timeout) / (SLOTS - 2);
         let tick = round.min(quiet.min(timeout) / 32).max(1_000_000);
