@@ -292,3 +292,27 @@ fn equal_sources_are_recognised() {
     let logs = telemetry.logs().query().collect().unwrap();
     assert!(logs.iter().all(|log| log.source().ptr_eq(logs.records[0].source())));
 }
+
+#[test]
+fn records_that_are_detached_together_keep_nothing_but_what_they_share() {
+    let source =
+        |name: &str| Source::new(&Resource::new([("service.name", name)]), &Scope::default());
+    let sources = [source("cart"), source("ad")];
+    let span = |number: u64| {
+        let builder = Span::builder().source(&sources[number as usize % 2]);
+        builder.trace_id(7).span_id(number).name(format!("GET /{number}")).build()
+    };
+    let spans: Vec<Span> = (1..=100).map(span).collect();
+    let mut together = spans.clone();
+    Span::detach_together(&mut together);
+    Span::detach_together(&mut []);
+    assert_eq!(together, spans);
+    for (one, other) in together.iter().zip(&spans) {
+        assert_eq!(one.bytes(), other.bytes());
+        assert!(one.source().ptr_eq(other.source()));
+    }
+    let ledger = slipring::Ledger::default();
+    together.iter().for_each(|span| slipring::Signal::charge(span, &ledger));
+    let shared = sources.iter().map(Source::heap_bytes).sum::<usize>();
+    assert!(ledger.bytes() < 3 * shared + 1_000, "one body, two sources: {}", ledger.bytes());
+}

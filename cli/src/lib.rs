@@ -14,6 +14,7 @@ mod mcp;
 mod memory;
 mod replay;
 mod report;
+mod sample;
 mod serve;
 mod stop;
 mod terminal;
@@ -63,6 +64,7 @@ enum Command {
     Tail(terminal::Tail),
     Diff(diff::Arguments),
     Completions(completions::Arguments),
+    Sample(sample::Arguments),
 }
 
 /// The default numbers of spans, log records and metric points that the stores keep. `replay`
@@ -194,6 +196,7 @@ pub fn main() -> ExitCode {
         Command::Tail(question) => terminal::run(&Asked::Tail(&question)),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Sample(arguments) => sample::run(&arguments),
     };
     match ended {
         Ok(End::Well) => ExitCode::SUCCESS,

@@ -30,6 +30,7 @@ mod kind;
 mod known;
 mod protobuf;
 mod read;
+mod reader;
 mod reading;
 mod record_bytes;
 mod records;
@@ -45,7 +46,8 @@ pub(crate) use known::Known;
 /// The protocol's own messages, from the crate `opentelemetry-proto`. The `to_proto` methods of
 /// records return them.
 pub use opentelemetry_proto::tonic as proto;
-pub(crate) use read::{read, read_json};
+pub(crate) use read::{read, read_in_place, read_json};
+pub use reader::Reader;
 pub use rejected::Rejected;
 pub use request::Request;
 pub use requests::{Exported, encode};

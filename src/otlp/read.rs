@@ -64,10 +64,27 @@ pub(crate) fn read(
     rejected: Rejected,
     deliver: Deliver<'_>,
 ) -> Result<(), OtlpError> {
-    let wrong = |what: String| OtlpError { encoding: Encoding::Protobuf, what };
-    is_countable(body).map_err(wrong)?;
     let mut reading = Reading::new(body.clone(), largest, known, deliver);
     reading.rejected = rejected;
+    read_into(reading, kind, body)
+}
+
+/// Reads a request whose records remain ranges of it, whatever its size.
+pub(crate) fn read_in_place(
+    kind: Kind,
+    body: &Bytes,
+    largest: usize,
+    known: Option<&Known>,
+    deliver: Deliver<'_>,
+) -> Result<(), OtlpError> {
+    let mut reading = Reading::new(body.clone(), largest, known, deliver);
+    reading.in_place = true;
+    read_into(reading, kind, body)
+}
+
+fn read_into(mut reading: Reading<'_>, kind: Kind, body: &Bytes) -> Result<(), OtlpError> {
+    let wrong = |what: String| OtlpError { encoding: Encoding::Protobuf, what };
+    is_countable(body).map_err(wrong)?;
     protobuf::read(kind, body, &mut reading).map_err(wrong)?;
     reading.finish();
     Ok(())

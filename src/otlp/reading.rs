@@ -35,6 +35,8 @@ const WRITTEN: usize = 256 << 10;
 pub(super) struct Reading<'a> {
     /// The request's bytes, of which records may remain ranges.
     body: Bytes,
+    /// Whether records remain ranges of the request, whatever its size.
+    pub(super) in_place: bool,
     /// The maximum size, in bytes, of a record or of a part that records share.
     pub(super) largest: usize,
     known: Option<&'a Known>,
@@ -82,6 +84,7 @@ impl<'a> Reading<'a> {
         let most = (body.len() / NOTE).max(DELIVERED);
         Self {
             body,
+            in_place: false,
             largest,
             known,
             rejected: Rejected::default(),
@@ -165,11 +168,11 @@ impl<'a> Reading<'a> {
     }
 
     fn deliver_all(&mut self) {
-        let whole = (!self.delivered).then_some(&self.body);
+        let whole = (!self.delivered || self.in_place).then_some(&self.body);
         (self.deliver)(Request {
-            spans: self.spans.seal(&self.body, whole),
-            logs: self.logs.seal(&self.body, whole),
-            points: self.points.seal(&self.body, whole),
+            spans: self.spans.seal(&self.body, whole, self.in_place),
+            logs: self.logs.seal(&self.body, whole, self.in_place),
+            points: self.points.seal(&self.body, whole, self.in_place),
             rejected: std::mem::take(&mut self.rejected),
         });
     }
@@ -212,7 +215,7 @@ fn note<T: Record>(
 impl<T: Record> Window<T> {
     /// Builds the noted records. They remain ranges of the request where that wastes little memory;
     /// otherwise their bytes are copied.
-    fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>) -> Vec<T> {
+    fn seal(&mut self, request: &Bytes, whole: Option<&Bytes>, in_place: bool) -> Vec<T> {
         /// With fewer records than this, a body of their own costs more than places in the thread's
         /// chunk.
         const FEW: usize = 16;
@@ -222,9 +225,9 @@ impl<T: Record> Window<T> {
         // retained whole by any of its records. At least four fifths of the request must be
         // records.
         let stays = |whole: &&Bytes| {
-            written.is_empty()
-                && (SHORT..=LONG).contains(&whole.len())
-                && (whole.len() - bytes) * 4 <= bytes
+            let wastes_little =
+                (SHORT..=LONG).contains(&whole.len()) && (whole.len() - bytes) * 4 <= bytes;
+            written.is_empty() && (in_place || wastes_little)
         };
         if let Some(whole) = whole.filter(stays) {
             let body = Body::whole(whole.clone(), sources.into(), bytes);

@@ -1,5 +1,6 @@
 //! Conditions on attribute values, keys and bodies.
 
+use super::filter::{Attributed, Level};
 use super::pattern::{Part, is_like, parts_of};
 use crate::error::QueryError;
 use crate::signal::{Key, Value, ValueRef};
@@ -141,13 +142,52 @@ impl Match {
     }
 }
 
+/// A validated [`Match`], for conditions outside queries that are applied many times.
+///
+/// ```
+/// use slipring::query::Condition;
+/// use slipring::{Match, Span};
+///
+/// let failed = Condition::new(Match::at_least(500.0))?;
+/// let span = Span::builder().attribute("http.response.status_code", 503).build();
+/// assert!(failed.fits(503));
+/// assert!(failed.accepts(&span, None, "http.response.status_code"));
+/// # Ok::<(), slipring::error::QueryError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Condition(Compiled);
+
+impl Condition {
+    /// Validates a condition.
+    ///
+    /// # Errors
+    /// Those of [`Match::fits`].
+    pub fn new(condition: Match) -> Result<Self, QueryError> {
+        condition.compile().map(Self)
+    }
+
+    /// Returns whether a value meets the condition, as [`Match::fits`] does.
+    pub fn fits<'v>(&self, value: impl Into<ValueRef<'v>>) -> bool {
+        self.0.fits(value.into()) != self.0.negated
+    }
+
+    /// Returns whether a record's attributes of this name meet the condition, at this level or,
+    /// with `None`, at any: what [`Query::attribute`](super::Query::attribute) asks of a record.
+    /// O(attributes).
+    pub fn accepts(&self, record: &impl Attributed, level: Option<Level>, name: &str) -> bool {
+        self.0.accepts(|test| record.any_value(level, name, test))
+    }
+}
+
 /// A validated [`Match`].
+#[derive(Clone, Debug)]
 pub(super) struct Compiled {
     test: Test,
     /// Whether the condition is negated: values that pass `test` are unwanted.
     pub(super) negated: bool,
 }
 
+#[derive(Clone, Debug)]
 enum Test {
     Plain(Match),
     Like(Vec<Part>),

@@ -27,7 +27,7 @@ pub(crate) use group::nearest_rank;
 pub use group::{By, Group, Groups};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
-pub use matching::Match;
+pub use matching::{Condition, Match};
 pub use nanos::{IntoNanos, IntoUnixNanos};
 pub use result::{Answer, Cursor, Order, Report};
 pub(crate) use view::Reader;

@@ -58,6 +58,12 @@ impl Body {
         (Self::whole(Bytes::copy_from_slice(bytes), sources, bytes.len()), at)
     }
 
+    /// Creates the body of the records that were gathered.
+    pub(crate) fn gathered(of: Gathered) -> Shared<Self> {
+        let records = of.bytes.len();
+        Self::whole(of.bytes.into(), of.sources.into(), records)
+    }
+
     /// Returns a record's bytes.
     #[inline]
     pub(crate) fn bytes(&self, at: At) -> &[u8] {
@@ -98,6 +104,37 @@ impl Body {
             Body::Whole { .. } => {}
             Body::Chunk(_) => body.source(at).charge(ledger),
         }
+    }
+}
+
+/// Records that are copied into a body of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    bytes: Vec<u8>,
+    sources: Vec<Source>,
+}
+
+impl Gathered {
+    /// The maximum number of bytes of the records of one body.
+    pub(crate) const MOST: usize = u32::MAX as usize / 2;
+
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), sources: Vec::with_capacity(1) }
+    }
+
+    /// Adds a record. Returns its position in the body to come.
+    pub(crate) fn add(&mut self, bytes: &[u8], source: &Source) -> At {
+        /// Records of few sources alternate. A look further back costs more than it saves.
+        const BACK: usize = 8;
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        let from = self.sources.len().saturating_sub(BACK);
+        let known = self.sources[from..].iter().rposition(|known| known.ptr_eq(source));
+        let number = known.map_or(self.sources.len(), |place| from + place);
+        if known.is_none() {
+            self.sources.push(source.clone());
+        }
+        At { number: number as u32, start, length: bytes.len() as u32 }
     }
 }
 

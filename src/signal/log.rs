@@ -1,6 +1,6 @@
 //! Log records, modeled on OpenTelemetry's `LogRecord`.
 
-use super::body::{At, Body};
+use super::body::{At, Body, Gathered};
 use super::{
     AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Severity, Shared, Signal, Source,
     SpanId, TraceId, ValueRef, by_service, by_trace,

@@ -1,6 +1,6 @@
 //! Metric points, modeled on OpenTelemetry's data points.
 
-use super::body::{At, Body};
+use super::body::{At, Body, Gathered};
 use super::point::{
     Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
     number_in,

@@ -193,7 +193,9 @@ impl Source {
         self.0.ptr_eq(&other.0)
     }
 
-    pub(crate) fn charge(&self, ledger: &Ledger) {
+    /// Calls [`Shared::charge`] for this part and those that enclose it: a metric's scope, and a
+    /// scope's resource. Consumers that hold records count with it what these share.
+    pub fn charge(&self, ledger: &Ledger) {
         self.parts().for_each(|part| part.0.charge(ledger));
     }
 

@@ -1,11 +1,12 @@
 //! Spans, modeled on OpenTelemetry's `Span`.
 
-use super::body::{At, Body};
+use super::body::{At, Body, Gathered, RecordKind};
+use super::written::Written;
 use super::{
     AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents,
     SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, by_service, by_trace, is_text,
 };
-use crate::wire::{Field, Raw, field_of};
+use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
 
 /// One operation of a trace: OpenTelemetry's `Span`, with its resource and scope.
@@ -193,6 +194,47 @@ impl Span {
     /// Returns W3C's trace flags. Bit 0 means that the trace is sampled. O(bytes).
     pub fn trace_flags(&self) -> u8 {
         self.flags() as u8
+    }
+
+    /// Returns the span with another [`tracestate`](Self::trace_state); an empty text removes it.
+    /// All other bytes stay the same, unknown fields included. O(bytes). Like a
+    /// [builder](Self::builder), it writes into a chunk that the thread fills.
+    ///
+    /// ```
+    /// use slipring::Span;
+    ///
+    /// let span = Span::builder().name("GET /").trace_state("vendor=1").build();
+    /// let sampled = span.with_trace_state("ot=th:c,vendor=1");
+    /// assert_eq!((sampled.name(), sampled.trace_state()), ("GET /", "ot=th:c,vendor=1"));
+    /// assert_eq!(sampled.with_trace_state("vendor=1").bytes(), span.bytes());
+    /// ```
+    pub fn with_trace_state(&self, state: &str) -> Self {
+        let bytes = self.bytes();
+        // The field replaces the one that is there, or goes before the first with a higher number.
+        let (mut start, mut end) = (bytes.len(), bytes.len());
+        let mut fields = Fields::of(bytes);
+        loop {
+            let before = bytes.len() - fields.rest().len();
+            match fields.next() {
+                Some(field) if field.number < 3 => continue,
+                Some(field) => {
+                    start = start.min(before);
+                    end = end.min(before);
+                    if field.number == 3 {
+                        (start, end) = (before, bytes.len() - fields.rest().len());
+                        break;
+                    }
+                }
+                None => break,
+            }
+        }
+        let mut written = Written::default();
+        let mut writer = written.writer();
+        writer.0.extend_from_slice(&bytes[..start]);
+        writer.bytes(3, state.as_bytes());
+        writer.0.extend_from_slice(&bytes[end..]);
+        let (body, at) = written.keep(RecordKind::Spans, Some(self.source()));
+        Self { head: self.head, body, at }
     }
 
     /// Returns whether the parent is in another process, or `None` if that is unknown. O(bytes).

@@ -72,7 +72,6 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the bytes after the fields that were read.
-    #[cfg(feature = "otlp")]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }

@@ -1,13 +1,18 @@
 //! Locates real telemetry: below `SLIPRING_CORPUS`, or in `../shared/data`. Tests print a message
 //! if it is missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Returns a file or folder of the corpus. Returns `None`, and prints a message, if there is no
 /// corpus.
 pub fn path(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SLIPRING_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        || {
+            // A package in a folder of the repository stands one level deeper.
+            let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
+            let beside = above.map(|folder| folder.join("shared/data"));
+            beside.take(2).find(|folder| folder.exists()).unwrap_or("../shared/data".into())
+        },
         PathBuf::from,
     );
     let path = folder.join(name);

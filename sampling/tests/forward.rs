@@ -1,0 +1,145 @@
+//! Forwarding: retries by the protocol's rules, and where every span went when a backend fails.
+#![cfg(feature = "forward")]
+
+mod support;
+
+use slipring_sampling::forward::{ForwardSettings, ForwardStats, Forwarder, Sending};
+use std::time::{Duration, Instant};
+use support::{Made, trace};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Answers requests with these status lines and headers one after the other, and the last one
+/// again and again. An answer is followed by this body.
+async fn backend(answers: Vec<(&'static str, &'static [u8])>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut turn = 0;
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (head, body) = answers[turn.min(answers.len() - 1)];
+            turn += 1;
+            answer(stream, head, body).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+/// Reads one request, answers it, and closes the connection.
+async fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
+    let (mut request, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut part).await.unwrap();
+        request.extend_from_slice(&part[..count]);
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        assert!(request.len() < 40_000, "the largest span and its request");
+        let Some(end) = text.find("\r\n\r\n") else { continue };
+        let length = text.split("content-length: ").nth(1).and_then(|text| text.split('\r').next());
+        let length: usize = length.unwrap().parse().unwrap();
+        let before = request.windows(4).position(|part| part == b"\r\n\r\n").unwrap();
+        assert!(end > 0 && text.starts_with("post /v1/traces "));
+        if request.len() >= before + 4 + length {
+            break;
+        }
+    }
+    let head =
+        format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+}
+
+fn start(to: &str, change: impl FnOnce(&mut ForwardSettings)) -> (Forwarder, Sending) {
+    let mut settings = ForwardSettings::to(to.parse().unwrap());
+    settings.linger = Duration::from_millis(5);
+    settings.senders = 1;
+    settings.backoff = (Duration::from_millis(5), Duration::from_millis(20));
+    change(&mut settings);
+    Forwarder::start(settings)
+}
+
+fn offer(forwarder: &Forwarder, traces: u64) {
+    for number in 0..traces {
+        forwarder.offer(vec![Made::root(trace(number)).span()]);
+    }
+}
+
+fn assert_balanced(stats: &ForwardStats) {
+    let known = stats.waiting + stats.sent + stats.refused + stats.lost_full + stats.lost_failed;
+    assert_eq!(stats.offered, known, "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_tried_again_when_the_backend_says_and_its_rejections_are_counted() {
+    let to = backend(vec![
+        ("503 Service Unavailable\r\nretry-after: 1", b""),
+        ("429 Too Many Requests", b""),
+        ("200 OK", b"\x0a\x02\x08\x03"),
+    ])
+    .await;
+    let begin = Instant::now();
+    let (forwarder, sending) = start(&to, |_| {});
+    offer(&forwarder, 10);
+    let stats = sending.finish(Duration::from_secs(20)).await;
+    assert_balanced(&stats);
+    assert_eq!((stats.sent, stats.refused, stats.retries), (7, 3, 2));
+    assert!(begin.elapsed() >= Duration::from_secs(1), "Retry-After");
+}
+
+#[tokio::test]
+async fn what_the_backend_will_never_take_is_lost_and_counted() {
+    let to = backend(vec![("400 Bad Request", b"")]).await;
+    let (forwarder, sending) = start(&to, |_| {});
+    offer(&forwarder, 10);
+    let stats = sending.finish(Duration::from_secs(20)).await;
+    assert_balanced(&stats);
+    assert_eq!((stats.lost_failed, stats.retries), (10, 0));
+    assert_eq!(stats.last_failure.as_deref(), Some("HTTP 400 Bad Request"));
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_takes_no_more_memory_than_the_queue() {
+    for scheme in ["http", "grpc"] {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = format!("{scheme}://{}", closed.local_addr().unwrap());
+        drop(closed);
+        let (forwarder, sending) = start(&to, |settings| settings.max_bytes = 20_000);
+        for _ in 0..50 {
+            offer(&forwarder, 20);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let stats = forwarder.stats();
+        assert_balanced(&stats);
+        assert!(stats.lost_full > 800 && stats.waiting < 200, "{stats:?}");
+        let stats = sending.finish(Duration::from_millis(50)).await;
+        assert_balanced(&stats);
+        assert_eq!((stats.waiting, stats.sent), (0, 0));
+        assert!(stats.retries > 0);
+        assert!(!forwarder.offer(vec![Made::root(7).span()]), "it is closed");
+    }
+}
+
+#[tokio::test]
+async fn large_resources_take_room_in_the_queue() {
+    let (forwarder, sending) = start("http://127.0.0.1:9", |settings| settings.max_bytes = 100_000);
+    for id in 1..=100 {
+        let text = "x".repeat(20_000);
+        let resource = slipring::Resource::new([("text", &*text)]);
+        let source = slipring::Source::new(&resource, &slipring::Scope::default());
+        forwarder.offer(vec![slipring::Span::builder().source(&source).trace_id(id).build()]);
+    }
+    assert_eq!(forwarder.stats().lost_full, 96);
+    assert_balanced(&sending.finish(Duration::from_millis(10)).await);
+}
+
+#[tokio::test]
+async fn a_giant_trace_goes_in_several_requests() {
+    let to = backend(vec![("200 OK", b"")]).await;
+    let (forwarder, sending) = start(&to, |settings| settings.request_bytes = 20_000);
+    let spans = (1..=1_000).map(|id| Made::child(7, id).span()).collect();
+    assert!(forwarder.offer(spans));
+    let large = slipring::Span::builder().trace_id(7).span_id(1);
+    forwarder.offer(vec![large.attribute("text", &*"x".repeat(30_000)).build()]);
+    let stats = sending.finish(Duration::from_secs(20)).await;
+    assert_balanced(&stats);
+    assert_eq!((stats.sent, stats.offered), (1_001, 1_001));
+}
