@@ -1,6 +1,6 @@
 //! Attributes and the levels at which records hold them.
 
-use crate::signal::{AttributesRef, LogRecord, MetricPoint, Span, ValueRef};
+use crate::signal::{AttributesRef, LogRecord, MetricPoint, Source, Span, ValueRef};
 
 /// The place at which a record holds an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +75,22 @@ pub trait Attributed {
     }
 }
 
+/// The function that an attribute's values are tested with.
+type Test<'t> = dyn FnMut(ValueRef<'_>) -> bool + 't;
+
+/// Does what [`Attributed::any_value`] does for one level.
+fn any_at<T: Attributed>(record: &T, level: Level, name: &str, test: &mut Test<'_>) -> bool {
+    record.any_list(level, &mut |list| list.named(name).any(&mut *test))
+}
+
+/// Returns whether `test` accepts a value of this name in the resource or the scope. Most sources
+/// are seen not to have the name without a look at their attributes.
+fn any_of_source(source: &Source, name: &str, test: &mut Test<'_>) -> bool {
+    source.may_have_attribute(name)
+        && (source.resource().attributes().named(name).any(&mut *test)
+            || source.scope().attributes().named(name).any(&mut *test))
+}
+
 impl Attributed for Span {
     fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool {
         match level {
@@ -86,6 +102,20 @@ impl Attributed for Span {
             Level::Exemplar => false,
         }
     }
+
+    fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {
+        match level {
+            Some(level) => any_at(self, level, name, test),
+            None => {
+                let (found, has_more) = self.any_own_value(name, test);
+                found
+                    || any_of_source(self.source(), name, test)
+                    || has_more
+                        && (any_at(self, Level::Event, name, test)
+                            || any_at(self, Level::Link, name, test))
+            }
+        }
+    }
 }
 
 impl Attributed for LogRecord {
@@ -95,6 +125,15 @@ impl Attributed for LogRecord {
             Level::Resource => visit(self.resource().attributes()),
             Level::Scope => visit(self.scope().attributes()),
             Level::Event | Level::Link | Level::Exemplar => false,
+        }
+    }
+
+    fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {
+        match level {
+            Some(level) => any_at(self, level, name, test),
+            None => {
+                any_at(self, Level::Record, name, test) || any_of_source(self.source(), name, test)
+            }
         }
     }
 }
@@ -109,6 +148,17 @@ impl Attributed for MetricPoint {
                 self.exemplars().iter().any(|exemplar| visit(exemplar.filtered_attributes()))
             }
             Level::Event | Level::Link => false,
+        }
+    }
+
+    fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {
+        match level {
+            Some(level) => any_at(self, level, name, test),
+            None => {
+                any_at(self, Level::Record, name, test)
+                    || any_of_source(self.source(), name, test)
+                    || any_at(self, Level::Exemplar, name, test)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 use super::draft::{Draft, Layout, MetricParts, Part};
 use super::metric::{Metric, MetricKind, MetricRef};
 use super::resource::{Resource, ResourceRef, Scope, ScopeRef, UNKNOWN_SERVICE};
-use super::{Ledger, Shared};
+use super::{AttributesRef, Ledger, Shared};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -37,9 +37,21 @@ pub(crate) struct Group {
     names: Box<str>,
     /// The end of the first name in `names`.
     split: u32,
+    /// A bit for each name of the part's attributes, see [`name_bit`].
+    attribute_names: u64,
     /// The part that encloses this one: a scope's resource, or a metric's scope.
     origin: Option<Source>,
     layout: Layout,
+}
+
+/// Returns one of 64 bits for the name of an attribute. Sets of such bits show quickly that a name
+/// is not among many.
+fn name_bit(name: &str) -> u64 {
+    let name = name.as_bytes();
+    let byte = |at: usize| name.get(at).map_or(0, |byte| u32::from(*byte));
+    let length = name.len();
+    let mixed = byte(length / 2) * 5 + byte(length.wrapping_sub(1)) * 11 + length as u32 * 17;
+    1 << (mixed % 64)
 }
 
 impl Draft {
@@ -50,11 +62,18 @@ impl Draft {
             Layout::Scope(_) => [Part::default(); 2],
             Layout::Metric(metric) => [metric.name, Part::default()],
         };
+        let attributes = match layout {
+            Layout::Resource { envelope, .. } => AttributesRef::of(self.at(envelope.message), 1),
+            Layout::Scope(envelope) => AttributesRef::of(self.at(envelope.message), 3),
+            Layout::Metric(_) => AttributesRef::default(),
+        };
+        let attribute_names = attributes.iter().fold(0, |bits, one| bits | name_bit(one.key));
         let names = names.map(|part| std::str::from_utf8(self.at(part)).unwrap_or_default());
         let group = Group {
             bytes: self.bytes.as_slice().into(),
             names: names.concat().into(),
             split: names[0].len() as u32,
+            attribute_names,
             origin: origin.cloned(),
             layout,
         };
@@ -84,6 +103,13 @@ impl Source {
     pub(crate) fn unknown() -> &'static Self {
         static UNKNOWN: OnceLock<Source> = OnceLock::new();
         UNKNOWN.get_or_init(|| Self::new(&Resource::default(), &Scope::default()))
+    }
+
+    /// Returns whether the resource or the scope may have an attribute of this name. `false` is
+    /// certain. O(1).
+    #[inline]
+    pub(crate) fn may_have_attribute(&self, name: &str) -> bool {
+        self.parts().any(|part| part.0.attribute_names & name_bit(name) != 0)
     }
 
     /// Iterates over this part and those that enclose it: a metric, its scope, its resource.
@@ -282,5 +308,26 @@ impl fmt::Debug for Source {
             debug.field("metric", &self.metric());
         }
         debug.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_may_have_the_attributes_that_it_has_and_few_others() {
+        let resource = Resource::new([("service.name", "cart"), ("host.name", "one")]);
+        let mut scope = Scope { name: "http".into(), ..Scope::default() };
+        scope.attributes = [("library", "hyper")].into_iter().collect();
+        let source = Source::new(&resource, &scope);
+        let point = source.with_metric(&Metric::new("requests", MetricKind::Gauge));
+        for name in ["service.name", "host.name", "library"] {
+            assert!(source.may_have_attribute(name) && point.may_have_attribute(name), "{name}");
+        }
+        let others = (0..1000).map(|number| format!("other.{number}"));
+        let taken = others.filter(|name| source.may_have_attribute(name)).count();
+        assert!(taken < 200, "{taken} of 1,000 names are not told apart");
+        assert!(!Source::unknown().may_have_attribute("service.name"));
     }
 }

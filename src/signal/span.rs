@@ -1,10 +1,12 @@
 //! Spans, modeled on OpenTelemetry's `Span`.
 
 use super::body::{At, Body, Gathered, RecordKind};
+use super::value_ref::value_if_named;
 use super::written::Written;
 use super::{
     AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Shared, Signal, Source, SpanEvents,
-    SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, by_service, by_trace, is_text,
+    SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, ValueRef, by_service, by_trace,
+    is_text,
 };
 use crate::wire::{Field, Fields, Raw, field_of};
 use std::fmt;
@@ -140,6 +142,26 @@ impl Span {
     /// Returns the attributes.
     pub fn attributes(&self) -> AttributesRef<'_> {
         AttributesRef::of(self.bytes(), 9)
+    }
+
+    /// Calls `test` with the values of this name among the span's own attributes, until it returns
+    /// true. Returns whether it did, and whether there are events or links, which may have the name
+    /// too. Goes through the span's fields once.
+    pub(crate) fn any_own_value(
+        &self,
+        name: &str,
+        test: &mut dyn FnMut(ValueRef<'_>) -> bool,
+    ) -> (bool, bool) {
+        let mut has_more = false;
+        let found = Fields::of(self.bytes()).any(|field| match field.number {
+            9 => value_if_named(field.raw.bytes(), name).is_some_and(&mut *test),
+            11 | 13 => {
+                has_more = true;
+                false
+            }
+            _ => false,
+        });
+        (found, has_more)
     }
 
     /// Returns the number of attributes that were discarded before the record arrived. O(bytes).

@@ -197,6 +197,13 @@ impl<'a> ValuesRef<'a> {
     }
 }
 
+/// Returns the value of an encoded attribute, if it has this name.
+#[inline]
+pub(crate) fn value_if_named<'a>(attribute: &'a [u8], name: &str) -> Option<ValueRef<'a>> {
+    let key = field_of(attribute, 1).map_or(&[][..], Raw::bytes);
+    (key == name.as_bytes()).then(|| value_of(attribute))
+}
+
 impl<'a> AttributesRef<'a> {
     /// Returns the attributes in a message's repeated field of this number.
     pub(crate) fn of(message: &'a [u8], number: u32) -> Self {
@@ -224,11 +231,9 @@ impl<'a> AttributesRef<'a> {
             List::Owned(list) => (Fields::default(), (0, list.iter())),
         };
         let (number, owned) = owned;
-        let wire = wire.filter(move |field| field.number == number).filter_map(move |field| {
-            let entry = field.raw.bytes();
-            let key = field_of(entry, 1).map_or(&[][..], Raw::bytes);
-            (key == name.as_bytes()).then(|| value_of(entry))
-        });
+        let wire = wire
+            .filter(move |field| field.number == number)
+            .filter_map(move |field| value_if_named(field.raw.bytes(), name));
         wire.chain(owned.filter(move |one| &*one.key == name).map(|one| ValueRef::from(&one.value)))
     }
 
