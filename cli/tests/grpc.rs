@@ -147,6 +147,40 @@ async fn packed_calls_are_unpacked_a_few_at_a_time() {
     );
 }
 
+/// Of several tokens, and of many small fields too.
+#[tokio::test]
+async fn metadata_is_taken_up_to_16_kib_and_refused_in_words_beyond() {
+    let server = Server::start(&[]);
+    let channel = channel(&server).await;
+    let call = |fields: usize, bytes: usize| {
+        let mut traces = TraceServiceClient::new(channel.clone());
+        let mut call = tonic::Request::new(spans(vec![span(1)]));
+        for field in 0..fields {
+            let name = format!("x-{field}").parse::<tonic::metadata::AsciiMetadataKey>().unwrap();
+            // What HPACK does not shorten.
+            call.metadata_mut().insert(name, "^".repeat(bytes).parse().unwrap());
+        }
+        async move { traces.export(call).await }
+    };
+    for (fields, bytes) in [(1, 15 << 10), (1, (16 << 10) - 35), (3, 5 << 10), (100, 120)] {
+        call(fields, bytes).await.unwrap();
+    }
+    let beyond = [(1, 18 << 10), (4, 5 << 10), (1, 50 << 10), (12, 4 << 10), (1000, 1)];
+    for (fields, bytes) in beyond {
+        let refused = call(fields, bytes).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{fields} × {bytes}: {refused}");
+        assert!(refused.message().contains("at most 16384 bytes of metadata"), "{refused}");
+    }
+    let metrics = server.get("/metrics").text();
+    let refused = format!("slipring_requests_total{{outcome=\"refused\"}} {}\n", beyond.len());
+    assert!(metrics.contains(&refused), "{metrics}");
+    // The connection goes on.
+    call(1, 1).await.unwrap();
+    assert_eq!(server.ask("/api/count/spans")["count"], 5);
+    let (_, log) = tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    assert!(log.contains("refused a request from 127.0.0.1:"), "{log}");
+}
+
 #[tokio::test]
 async fn it_tells_its_health_and_what_it_accepts() {
     use tonic_health::pb::HealthCheckRequest;

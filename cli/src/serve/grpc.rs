@@ -157,7 +157,7 @@ fn status(refusal: &Refusal) -> Status {
         // `UNAVAILABLE` is retryable. So is the code of an exceeded deadline, after which nothing
         // has been stored.
         Refusal::Overloaded(_) => Status::unavailable(what),
-        Refusal::TooLarge(_) => Status::resource_exhausted(what),
+        Refusal::TooLarge(_) | Refusal::Headers(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
         Refusal::Unsupported(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),
