@@ -35,7 +35,7 @@ const DRAINING: Duration = Duration::from_secs(2);
 pub struct App {
     pub telemetry: Telemetry,
     pub max_body: usize,
-    timeout: Duration,
+    pub timeout: Duration,
     /// The byte budget of requests in flight.
     budget: Budget,
     /// Limits the requests decoded at once.

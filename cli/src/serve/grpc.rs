@@ -7,6 +7,7 @@
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
+use super::reflection;
 use super::token;
 use super::unpack::Coding;
 use axum::Router;
@@ -41,6 +42,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .route(&format!("/{TRACES}/Export"), of(Kind::Traces))
         .route(&format!("/{LOGS}/Export"), of(Kind::Logs))
         .route(&format!("/{METRICS}/Export"), of(Kind::Metrics))
+        .merge(reflection::routes(app.timeout))
         .fallback(|| async {
             let unimplemented =
                 Status::unimplemented("there is no such method; this takes OTLP's three exports");

@@ -22,6 +22,7 @@ mod own;
 mod page;
 mod peer;
 mod process;
+mod reflection;
 pub mod signals;
 mod socket;
 mod tail;
