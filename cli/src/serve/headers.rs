@@ -1,8 +1,8 @@
 //! The limit on the headers of a request over HTTP/2, which gRPC calls metadata.
 //!
-//! hyper hides a request whose headers exceed the connection's own limit: it answers 431 itself, and
-//! nothing here could count the request or log it. Therefore that limit is higher than the one that
-//! holds, which is checked when hyper hands the request on.
+//! hyper hides a request whose headers exceed the connection's own limit: it answers 431 itself,
+//! and nothing here could count the request or log it. Therefore that limit is higher than the one
+//! that holds, which is checked when hyper hands the request on.
 
 use super::app::{Refusal, drain};
 use super::grpc;
@@ -22,9 +22,10 @@ const OF_THE_PROTOCOL: usize = 1 << 10;
 const LARGEST: usize = METADATA + OF_THE_PROTOCOL;
 
 /// The largest headers that hyper hands on. Those beyond [`LARGEST`] are dropped at once, so that
-/// a connection has them only while its frames are read. Twice as much as this already lets a few
-/// connections take a processor for a quarter of a second each, and tens of MiB: see `metadata_that_grows` in the
-/// tests of attacks.
+/// a connection has them only while its frames are read.
+///
+/// With twice as much, a few hostile connections at once already cost tens of MiB more, and make
+/// others wait: see `metadata_that_grows_when_it_is_read` in the tests of attacks.
 pub const LARGEST_READ: u32 = 32 << 10;
 
 /// What RFC 9113 (6.5.2) adds to the bytes of each name and value.
