@@ -633,3 +633,31 @@ fn calls_that_lie_or_never_end() {
         0
     });
 }
+
+/// Over gRPC: metadata of which a byte becomes a field, in calls that never end. Some are as many as
+/// are taken, some as many as are read, and some are more.
+#[test]
+fn metadata_that_grows_when_it_is_read() {
+    withstand(May::Send, |server| {
+        let turn = AtomicU64::new(0);
+        // Few peers: a field costs about a microsecond without optimization, whoever sends it.
+        keep_at_it(4, || {
+            let Some(mut peer) = Http2::open(server.grpc, 65_535) else { return };
+            let turn = turn.fetch_add(1, Relaxed) as usize;
+            let (calls, fields) = [(100, 480), (100, 900), (20, 3_500)][turn % 3];
+            for call in 0..calls {
+                peer.call_with(2 * call + 1, LOGS, fields);
+            }
+            let until = Instant::now() + Duration::from_millis(300);
+            while Instant::now() < until && peer.stay() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let metrics = server.get("/metrics").text();
+        let refused = metrics.lines().find_map(|line| {
+            line.strip_prefix("slipring_requests_total{outcome=\"refused\"} ")?.parse::<u64>().ok()
+        });
+        assert!(refused > Some(100), "that was no attack: {metrics}");
+        0
+    });
+}

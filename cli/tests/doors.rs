@@ -14,6 +14,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 const TOKEN: &str = "correct-horse-battery-staple";
 const BEARER: (&str, &str) = ("authorization", "Bearer correct-horse-battery-staple");
@@ -101,6 +102,10 @@ async fn over_grpc_no_call_is_taken_without_the_token_but_health_is_told() {
     let mut traces = TraceServiceClient::new(channel.clone());
     let refused = traces.export(ExportTraceServiceRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+    let asked = ServerReflectionClient::new(channel.clone())
+        .server_reflection_info(futures::stream::empty())
+        .await;
+    assert_eq!(asked.unwrap_err().code(), Code::Unauthenticated);
     let mut with =
         TraceServiceClient::with_interceptor(channel.clone(), |mut call: tonic::Request<()>| {
             call.metadata_mut().insert(BEARER.0, BEARER.1.parse().unwrap());

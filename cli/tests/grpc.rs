@@ -147,6 +147,121 @@ async fn packed_calls_are_unpacked_a_few_at_a_time() {
     );
 }
 
+/// As grpcurl asks.
+#[tokio::test]
+async fn it_tells_its_services_and_their_messages_by_reflection() {
+    use prost::Message;
+    use tonic_reflection::pb::{v1, v1alpha};
+    /// Asks these questions in one call, and collects the answers.
+    macro_rules! ask {
+        ($version:ident, $channel:expr, $questions:expr) => {{
+            let questions = $questions.map(|question| $version::ServerReflectionRequest {
+                message_request: Some(question),
+                ..Default::default()
+            });
+            let mut client =
+                $version::server_reflection_client::ServerReflectionClient::new($channel);
+            let mut answers = client
+                .server_reflection_info(futures::stream::iter(questions))
+                .await
+                .unwrap()
+                .into_inner();
+            let mut all = Vec::new();
+            while let Some(answer) = answers.message().await.transpose() {
+                all.push(answer.map(|answer| answer.message_response.unwrap()));
+            }
+            all
+        }};
+    }
+    const SERVICES: [&str; 6] = [
+        "opentelemetry.proto.collector.trace.v1.TraceService",
+        "opentelemetry.proto.collector.logs.v1.LogsService",
+        "opentelemetry.proto.collector.metrics.v1.MetricsService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    let server = Server::start(&["--timeout", "1"]);
+    let channel = channel(&server).await;
+    {
+        use v1::server_reflection_request::MessageRequest as Question;
+        use v1::server_reflection_response::MessageResponse as Answer;
+        let questions = [Question::ListServices(String::new())].into_iter();
+        let questions = questions
+            .chain(SERVICES.map(|service| Question::FileContainingSymbol(service.to_owned())));
+        let mut answers = ask!(v1, channel.clone(), questions).into_iter();
+        let Some(Ok(Answer::ListServicesResponse(listed))) = answers.next() else { panic!() };
+        assert!(listed.service.iter().map(|service| &service.name).eq(&SERVICES));
+        for service in SERVICES {
+            let Some(Ok(Answer::FileDescriptorResponse(files))) = answers.next() else {
+                panic!("{service}")
+            };
+            let file = &files.file_descriptor_proto[0];
+            let file = prost_types::FileDescriptorProto::decode(&**file).unwrap();
+            let named = |name: &str| format!("{}.{name}", file.package());
+            assert!(file.service.iter().any(|found| named(found.name()) == service), "{service}");
+            // What it builds on is told too.
+            let needed = file.dependency.into_iter().map(Question::FileByFilename);
+            let files = ask!(v1, channel.clone(), needed.collect::<Vec<_>>().into_iter());
+            assert!(files.iter().all(Result::is_ok), "{service}: {files:?}");
+        }
+        assert!(answers.next().is_none());
+        let unknown = Question::FileContainingSymbol("shop.Shop".to_owned());
+        let unknown = ask!(v1, channel.clone(), [unknown].into_iter());
+        assert!(matches!(&unknown[..], [Err(status)] if status.code() == Code::NotFound));
+        let long = Question::FileContainingSymbol("x".repeat(1 << 20));
+        let long = ask!(v1, channel.clone(), [long].into_iter());
+        assert!(matches!(&long[..], [Err(_)] | []), "{long:?}");
+
+        // One that asks for nothing more does not stay for long.
+        let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel.clone());
+        let silent = client.server_reflection_info(futures::stream::pending()).await.unwrap();
+        assert!(silent.into_inner().message().await.unwrap().is_none());
+    }
+    use v1alpha::server_reflection_request::MessageRequest as Question;
+    use v1alpha::server_reflection_response::MessageResponse as Answer;
+    let listed = ask!(v1alpha, channel, [Question::ListServices(String::new())].into_iter());
+    let [Ok(Answer::ListServicesResponse(listed))] = &listed[..] else { panic!("{listed:?}") };
+    assert!(listed.service.iter().map(|service| &service.name).eq(&SERVICES));
+    assert!(tokio::task::spawn_blocking(|| server.stop()).await.unwrap().0);
+}
+
+/// Of several tokens, and of many small fields too.
+#[tokio::test]
+async fn metadata_is_taken_up_to_16_kib_and_refused_in_words_beyond() {
+    let server = Server::start(&[]);
+    let channel = channel(&server).await;
+    let call = |fields: usize, bytes: usize| {
+        let mut traces = TraceServiceClient::new(channel.clone());
+        let mut call = tonic::Request::new(spans(vec![span(1)]));
+        for field in 0..fields {
+            let name = format!("x-{field}").parse::<tonic::metadata::AsciiMetadataKey>().unwrap();
+            // What HPACK does not shorten.
+            call.metadata_mut().insert(name, "^".repeat(bytes).parse().unwrap());
+        }
+        async move { traces.export(call).await }
+    };
+    for (fields, bytes) in [(1, 15 << 10), (1, (16 << 10) - 35), (3, 5 << 10), (100, 120)] {
+        call(fields, bytes).await.unwrap();
+    }
+    let beyond = [(1, 18 << 10), (4, 5 << 10), (1, 30 << 10), (7, 4 << 10), (600, 1)];
+    for (fields, bytes) in beyond {
+        let refused = call(fields, bytes).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{fields} × {bytes}: {refused}");
+        assert!(refused.message().contains("at most 16384 bytes of metadata"), "{refused}");
+    }
+    let metrics = server.get("/metrics").text();
+    let refused = format!("slipring_requests_total{{outcome=\"refused\"}} {}\n", beyond.len());
+    assert!(metrics.contains(&refused), "{metrics}");
+    // What hyper refuses by itself is not counted. The connection goes on.
+    let refused = call(1, 50 << 10).await.unwrap_err();
+    assert!(refused.message().contains("431"), "{refused}");
+    call(1, 1).await.unwrap();
+    assert_eq!(server.ask("/api/count/spans")["count"], 5);
+    let (_, log) = tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    assert!(log.contains("refused a request from 127.0.0.1:"), "{log}");
+}
+
 #[tokio::test]
 async fn it_tells_its_health_and_what_it_accepts() {
     use tonic_health::pb::HealthCheckRequest;

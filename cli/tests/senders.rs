@@ -126,6 +126,9 @@ fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
     let snake = spans.replace("resourceSpans", "resource_spans");
     let snake_inside = spans.replace("scopeSpans", "scope_spans");
     let snake_logs = logs.replace("logRecords", "log_records");
+    let bare_spans = r#"{"spans":[{},{}]}"#.to_owned();
+    let swapped = r#"{"resourceLogs":[{"scopeLogs":[{"spans":[{},{}]}]}]}"#.to_owned();
+    let snake_fields = spans.replace("traceId", "trace_id");
     let cases = [
         ("/v1/logs", &spans, "rejectedLogRecords", 2, "/v1/traces"),
         ("/v1/metrics", &spans, "rejectedDataPoints", 2, "/v1/traces"),
@@ -133,6 +136,9 @@ fn what_nobody_looks_for_is_told_in_partial_success_and_counted() {
         ("/v1/traces", &snake, "rejectedSpans", 2, "resourceSpans"),
         ("/v1/traces", &snake_inside, "rejectedSpans", 2, "scopeSpans"),
         ("/v1/logs", &snake_logs, "rejectedLogRecords", 1, "logRecords"),
+        ("/v1/traces", &bare_spans, "rejectedSpans", 2, "resourceSpans.scopeSpans"),
+        ("/v1/logs", &swapped, "rejectedLogRecords", 2, "resourceSpans.scopeSpans"),
+        ("/v1/traces", &snake_fields, "rejectedSpans", 2, "traceId"),
     ];
     let mut all = 0;
     for (path, body, name, records, words) in cases {

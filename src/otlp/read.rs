@@ -11,8 +11,9 @@ use bytes::Bytes;
 impl Request {
     /// Reads a request of this kind. O(bytes).
     ///
-    /// Unknown fields are skipped. In JSON, records of another kind are rejected and counted, and
-    /// so are records in lists with names that the protocol does not use, such as `resource_spans`.
+    /// Unknown fields are skipped. In JSON, records of another kind are rejected and counted. So
+    /// are records in lists that stand in a wrong place, such as `spans` in the request itself, and
+    /// records with a field whose name is in snake case, such as `trace_id`.
     /// A short request can hold many records: [`Telemetry::ingest`](crate::Telemetry::ingest)
     /// stores them as they are read.
     ///

@@ -200,6 +200,141 @@ pub fn cases() -> Vec<(&'static str, Kind, Vec<u8>, Expected)> {
             },
         ),
         (
+            "records directly in the request",
+            Traces,
+            json!({ "spans": [good(), good()], "resourceSpans": [] }).to_string().into(),
+            Read {
+                records: 0,
+                rejected: 2,
+                why: "spans in the request; it belongs in resourceSpans.scopeSpans",
+            },
+        ),
+        (
+            "scopes directly in the request",
+            Metrics,
+            json!({ "scopeSpans": [{ "spans": [good(), good()] }, { "spans": [good()] }] })
+                .to_string()
+                .into(),
+            Read {
+                records: 0,
+                rejected: 3,
+                why: "scopeSpans in the request; it belongs in resourceSpans",
+            },
+        ),
+        (
+            "lists of another kind, or one level too high or too low",
+            Logs,
+            json!({ "resourceLogs": [
+                { "scopeSpans": [{ "spans": [good()] }], "scopeLogs": [{ "logRecords": [{}] }] },
+                { "logRecords": [{}, {}] },
+                { "scopeLogs": [{ "spans": [good()] }, { "log_records": null, "spans": null }] },
+                { "scopeLogs": [{ "scopeLogs": [{}, {}], "resourceSpans": [], "metrics": {} }] },
+                { "resource_logs": [{}] },
+            ] })
+            .to_string()
+            .into(),
+            Read {
+                records: 1,
+                rejected: 8,
+                why: "scopeSpans in resourceLogs; it belongs in resourceSpans (1); logRecords in \
+                      resourceLogs; it belongs in resourceLogs.scopeLogs (2); spans in \
+                      resourceLogs.scopeLogs; it belongs in resourceSpans.scopeSpans (1); metrics in resourceLogs.scopeLogs; \
+                      it belongs in resourceMetrics.scopeMetrics (1); scopeLogs \
+                      in resourceLogs.scopeLogs; it belongs in resourceLogs (2)",
+            },
+        ),
+        (
+            "lists in wrong places in lists in wrong places, however deep",
+            Logs,
+            format!(
+                r#"{{"resourceLogs":[{}{{}}{}]}}"#,
+                r#"{"scopeLogs":[{"scopeLogs":[{"resourceLogs":["#.repeat(100_000),
+                "]}]}]}".repeat(100_000)
+            )
+            .into(),
+            Read {
+                records: 0,
+                rejected: 1,
+                why: "scopeLogs in resourceLogs.scopeLogs; it belongs in resourceLogs",
+            },
+        ),
+        (
+            "a span with a field in snake case",
+            Traces,
+            beside(span(json!({ "start_time_unix_nano": "5" }))),
+            one_bad(
+                "start_time_unix_nano instead of startTimeUnixNano; names in JSON are in lowerCamelCase",
+            ),
+        ),
+        (
+            "a log record with a field in snake case, and one that has it in camel case too",
+            Logs,
+            logs(&[
+                json!({ "severity_number": 9 }),
+                json!({ "trace_id": TRACE, "traceId": TRACE, "severity_text": null }),
+            ]),
+            one_bad("severity_number instead of severityNumber"),
+        ),
+        (
+            "values in snake case, at any depth",
+            Logs,
+            logs(&[
+                json!({ "body": { "string_value": "x" } }),
+                json!({ "attributes": [{ "key": "k", "value": { "arrayValue": { "values": [{ "int_value": 1 }] } } }] }),
+                json!({}),
+            ]),
+            Read {
+                records: 1,
+                rejected: 2,
+                why: "body: string_value instead of stringValue; names in JSON are in lowerCamelCase (1); attributes: k: arrayValue: values: int_value",
+            },
+        ),
+        (
+            "a resource and a schema URL in snake case",
+            Logs,
+            json!({ "resourceLogs": [
+                { "resource": { "dropped_attributes_count": 1 }, "scopeLogs": [{ "logRecords": [{}, {}] }] },
+                { "schema_url": "u", "scopeLogs": [{ "logRecords": [{}] }] },
+                { "scopeLogs": [{ "logRecords": [{}], "schema_url": null }] }
+            ] })
+            .to_string()
+            .into(),
+            Read {
+                records: 1,
+                rejected: 3,
+                why: "resource: dropped_attributes_count instead of droppedAttributesCount; names in JSON are in lowerCamelCase (2); resource: schema_url instead of schemaUrl",
+            },
+        ),
+        (
+            "metrics in snake case",
+            Metrics,
+            metrics(&[
+                json!({ "name": "m", "gauge": { "data_points": [{}, {}] } }),
+                json!({ "name": "m", "exponential_histogram": { "dataPoints": [{}] } }),
+                json!({ "name": "m", "sum": { "dataPoints": [{}, {}], "is_monotonic": true } }),
+                json!({ "name": "m", "sum": { "dataPoints": [{ "as_int": "1" }, { "asInt": "1" }] } }),
+                json!({ "name": "m", "dataPoints": [{}, {}] }),
+            ]),
+            Read {
+                records: 1,
+                rejected: 8,
+                why: "gauge: data_points instead of dataPoints; names in JSON are in lowerCamelCase (2); exponential_histogram instead of exponentialHistogram",
+            },
+        ),
+        (
+            "unknown names, in snake case too",
+            Traces,
+            json!({
+                "traces": [], "schema_url": "u", "resource_span": [{}],
+                "resourceSpans": [{ "scope_span": [{}], "log_record": 1, "scopeSpans": [{
+                    "span": [{}], "spans": [span(json!({ "service_name": "x", "trace_ids": [], "severity_number": 1 }))],
+                }] }],
+            })
+            .to_string()
+            .into(),
+            fine(1),
+        ),
+        (
             "an id of a log that is no hexadecimal",
             Logs,
             logs(&[json!({ "traceId": "xyz", "spanId": "5b8" })]),

@@ -41,7 +41,7 @@ pub async fn serve(tools: Tools, address: SocketAddr) -> Fallible<()> {
     let routes = Router::new().nest_service("/mcp", service);
     eprintln!("slipring: agents are served at http://{}/mcp", listener.local_addr()?);
     let (stop, stopped) = watch::channel(false);
-    let tell = |_, wrong| tracing::warn!("this is no HTTP: {wrong}");
+    let tell = |_, wrong| tracing::warn!("{wrong}");
     let server = tokio::spawn(listen::run(listener, routes, LIMITS, tell, stopped));
     while let Asked::Reload = signals.next().await {}
     let _ = stop.send(true);

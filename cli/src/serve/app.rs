@@ -35,7 +35,7 @@ const DRAINING: Duration = Duration::from_secs(2);
 pub struct App {
     pub telemetry: Telemetry,
     pub max_body: usize,
-    timeout: Duration,
+    pub timeout: Duration,
     /// The byte budget of requests in flight.
     budget: Budget,
     /// Limits the requests decoded at once.
@@ -86,6 +86,8 @@ pub enum Refusal {
     Overloaded(&'static str),
     TooLarge(String),
     TooSlow(String),
+    /// The request's headers are too large.
+    Headers(String),
     /// The request's encoding, compression or path is not supported.
     Unsupported(String),
     /// The request cannot be parsed.
@@ -104,6 +106,7 @@ impl Refusal {
             Refusal::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Headers(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
             Refusal::Foreign(_) => StatusCode::FORBIDDEN,
@@ -117,6 +120,7 @@ impl Refusal {
             Refusal::Overloaded(what) => what,
             Refusal::TooLarge(what)
             | Refusal::TooSlow(what)
+            | Refusal::Headers(what)
             | Refusal::Unsupported(what)
             | Refusal::Malformed(what)
             | Refusal::Foreign(what)

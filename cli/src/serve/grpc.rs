@@ -7,6 +7,7 @@
 
 use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
+use super::reflection;
 use super::token;
 use super::unpack::Coding;
 use axum::Router;
@@ -41,6 +42,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .route(&format!("/{TRACES}/Export"), of(Kind::Traces))
         .route(&format!("/{LOGS}/Export"), of(Kind::Logs))
         .route(&format!("/{METRICS}/Export"), of(Kind::Metrics))
+        .merge(reflection::routes(app.timeout))
         .fallback(|| async {
             let unimplemented =
                 Status::unimplemented("there is no such method; this takes OTLP's three exports");
@@ -157,7 +159,7 @@ fn status(refusal: &Refusal) -> Status {
         // `UNAVAILABLE` is retryable. So is the code of an exceeded deadline, after which nothing
         // has been stored.
         Refusal::Overloaded(_) => Status::unavailable(what),
-        Refusal::TooLarge(_) => Status::resource_exhausted(what),
+        Refusal::TooLarge(_) | Refusal::Headers(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
         Refusal::Unsupported(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),

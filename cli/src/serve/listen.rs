@@ -1,6 +1,8 @@
 //! Accepts and serves connections: limits their number, gives each a timeout for its headers, and
 //! cuts none off while it is being answered.
 
+use super::app::Refusal;
+use super::headers;
 use super::peer::Peer;
 use super::socket::Socket;
 use super::timed::Timed;
@@ -10,6 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +35,28 @@ pub struct Limits {
     pub connections: u16,
     pub timeout: Duration,
 }
+
+/// What is wrong with a peer or its request.
+pub enum Wrong {
+    /// The peer does not speak HTTP, or TLS where that is spoken. This is the parse error.
+    NoHttp(String),
+    /// A request that no route gets to see.
+    Request(Refusal),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHttp(wrong) => write!(f, "this is no HTTP: {wrong}"),
+            Self::Request(refusal) => f.write_str(refusal.what()),
+        }
+    }
+}
+
+/// Counts and logs what is wrong.
+pub trait Tell: Fn(Sender, Wrong) + Clone + Send + Sync + 'static {}
+
+impl<T: Fn(Sender, Wrong) + Clone + Send + Sync + 'static> Tell for T {}
 
 /// A listening port, and how TLS is spoken there, if it is.
 pub struct Port {
@@ -112,22 +137,19 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(100)
         // Limits how much of an answer is buffered per stream before its peer reads it.
         .max_send_buf_size(16 << 10)
-        // Headers cost many times their bytes once they are apart, and each stream has its own. So
-        // much do gRPC's own servers take.
-        .max_header_list_size(16 << 10);
+        .max_header_list_size(headers::LARGEST_READ);
     builder
 }
 
 /// Serves connections until told to stop, and then until the requests in flight have been answered
 /// or the timeout has passed.
 ///
-/// Calls `tell` with the parse error of a peer that does not speak HTTP, or TLS where that is
-/// spoken.
+/// Calls `tell` with what is wrong with a peer or its request, where no route can say so.
 pub async fn run(
     port: impl Into<Port>,
     routes: Router,
     limits: Limits,
-    tell: impl Fn(Sender, String) + Clone + Send + 'static,
+    tell: impl Tell,
     mut stopped: watch::Receiver<bool>,
 ) {
     let Port { listener, tls } = port.into();
@@ -161,10 +183,10 @@ pub async fn run(
         let (builder, routes, tell, tls) =
             (builder.clone(), routes.clone(), tell.clone(), tls.clone());
         tokio::spawn(async move {
-            let wrong = connection.run(tls.as_ref(), &builder, routes).await;
+            let wrong = connection.run(tls.as_ref(), &builder, routes, &tell).await;
             drop(place);
             if let Some(wrong) = wrong {
-                tell(Sender(from), wrong);
+                tell(Sender(from), Wrong::NoHttp(wrong));
             }
         });
     }
@@ -197,13 +219,14 @@ impl Connection {
         tls: Option<&TlsAcceptor>,
         builder: &Builder<TokioExecutor>,
         routes: Router,
+        tell: &impl Tell,
     ) -> Option<String> {
         let socket = self.socket.clone();
-        let Some(tls) = tls else { return self.serve(socket, builder, routes).await };
+        let Some(tls) = tls else { return self.serve(socket, builder, routes, tell).await };
         let greeted =
             tls::greet(tls, &socket, &self.peer, self.limits.timeout, &mut self.stopped).await;
         match greeted {
-            Ok(stream) => self.serve(stream, builder, routes).await,
+            Ok(stream) => self.serve(stream, builder, routes, tell).await,
             Err(wrong) => wrong,
         }
     }
@@ -215,15 +238,23 @@ impl Connection {
         stream: S,
         builder: &Builder<TokioExecutor>,
         routes: Router,
+        tell: &impl Tell,
     ) -> Option<String> {
         let Self { socket, from, peer, limits, mut stopped } = self;
         let stream = TokioIo::new(Timed::new(stream, limits.timeout, Arc::clone(&peer)));
         let service = {
-            let peer = Arc::clone(&peer);
+            let (peer, tell) = (Arc::clone(&peer), tell.clone());
             hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(from);
-                Arc::clone(&peer).pass(routes.clone(), request)
+                let routes = headers::refusal(&request).map_or_else(
+                    || routes.clone(),
+                    |refusal| {
+                        tell(from, Wrong::Request(refusal.clone()));
+                        headers::refused(refusal, &mut request)
+                    },
+                );
+                Arc::clone(&peer).pass(routes, request)
             })
         };
         let mut connection = pin!(builder.serve_connection(stream, service));
@@ -300,7 +331,7 @@ mod tests {
         let builder = builder(LIMITS);
         let socket = Socket::new(stream, Arc::clone(&peer));
         let connection = Connection { socket, from: Sender(from), peer, limits: LIMITS, stopped };
-        let serving = connection.run(None, &builder, routes);
+        let serving = connection.run(None, &builder, routes, &|_, _| ());
         let client = async {
             tokio::time::sleep(MAKING_ROOM).await;
             let _ = client.write_all(then).await;

@@ -11,6 +11,7 @@ mod door;
 mod exposed;
 mod given;
 mod grpc;
+mod headers;
 pub mod health;
 pub mod holdings;
 mod line;
@@ -21,6 +22,7 @@ mod own;
 mod page;
 mod peer;
 mod process;
+mod reflection;
 pub mod signals;
 mod socket;
 mod tail;
@@ -61,7 +63,7 @@ use tower::ServiceExt;
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
 /// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
-/// or 32 KiB for each of a hundred streams.
+/// or 33 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all
@@ -337,6 +339,13 @@ async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible
     let tell = {
         let app = Arc::clone(app);
         move |from, wrong| {
+            let wrong = match wrong {
+                listen::Wrong::NoHttp(wrong) => wrong,
+                listen::Wrong::Request(refusal) => {
+                    app.refuse(refusal, Some(from));
+                    return;
+                }
+            };
             let what = if has_tls {
                 format!(
                     "this port speaks TLS: {wrong}; the sender is to be given https://, and to trust the certificate"

@@ -62,7 +62,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     let page = page::address(listener.local_addr()?, false);
     let (stop, stopped) = watch::channel(false);
     let routes = routes(Arc::clone(app), stopped.clone());
-    let tell = |_, wrong| tracing::debug!("this is no HTTP: {wrong}");
+    let tell = |_, wrong| tracing::debug!("{wrong}");
     let server = tokio::spawn(listen::run(listener, routes, LIMITS, tell, stopped));
     // Whoever has started this may read no further than the address.
     let _ = writeln!(std::io::stdout(), "{page}");

@@ -15,7 +15,7 @@ pub struct From(pub SocketAddr);
 
 /// For each kind, when it was last logged, and how many were suppressed since.
 #[derive(Default)]
-pub struct Warnings([Mutex<(Option<Instant>, u64)>; 9]);
+pub struct Warnings([Mutex<(Option<Instant>, u64)>; 10]);
 
 impl Warnings {
     /// Logs a request that was refused.
@@ -29,6 +29,7 @@ impl Warnings {
             Refusal::Failed(_) => 5,
             Refusal::Foreign(_) => 6,
             Refusal::Unauthorized(_) => 8,
+            Refusal::Headers(_) => 9,
         };
         let advice = match refusal {
             Refusal::Overloaded(_) => "; if that lasts, raise --max-in-flight",

@@ -41,12 +41,23 @@ impl Http2 {
 
     /// Calls a method of gRPC; what it is called with follows as data.
     pub fn call(&mut self, stream: u32, path: &str) {
+        self.call_with(stream, path, 0);
+    }
+
+    /// The same, with so many fields of metadata. Each takes a byte on the way.
+    pub fn call_with(&mut self, stream: u32, path: &str, fields: usize) {
         let mut head = vec![0x83, 0x86, 0x41, 1, b'x', 0x04, path.len() as u8];
         head.extend(path.as_bytes());
         // The content type by HPACK's table, `te` as it is.
         head.extend([0x0f, 0x10, 16]);
         head.extend(b"application/grpc\0\x02te\x08trailers");
-        let mut frame = vec![0, 0, head.len() as u8, 1, 4];
+        if fields > 0 {
+            // One by its name and value, which HPACK's table takes. The others are that one again.
+            head.extend(b"\x40\x01a\x01b");
+            head.resize(head.len() + fields - 1, 0xbe);
+        }
+        let mut frame = (head.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([1, 4]);
         frame.extend(stream.to_be_bytes());
         let _ = self.0.write_all(&[frame, head].concat());
     }

@@ -4,11 +4,12 @@
 use super::super::{Kind, Rejected};
 use super::counted::Counts;
 use super::message::{Output, Value};
+use super::place::{Container, Level, has_snake_name, is_snake_of};
 use super::record::Record;
 use super::scalar::{Reason, Scalar};
-use super::schema::{self, Field};
-use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected};
+use super::schema;
+use super::visit::{FieldName, Length, Seed, Visit, skip, skip_list, skip_object};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected};
 
 /// Appends a request's resources, unless the list is `null`. The result is the number of their
 /// records, or `None` for `null`.
@@ -42,21 +43,6 @@ impl<'de> Visit<'de> for Resources<'_> {
     }
 }
 
-/// The level of a container.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// `ResourceSpans` and its counterparts.
-    Resource,
-    /// `ScopeSpans` and its counterparts.
-    Scope,
-}
-
-#[derive(Clone, Copy)]
-struct Container {
-    kind: Kind,
-    level: Level,
-}
-
 /// A field of a container.
 #[derive(Clone, Copy)]
 enum Part {
@@ -69,37 +55,14 @@ enum Part {
     Snake,
     /// The list of enclosed messages, under its name in the protocol's first versions.
     Library,
+    /// A list of another container, and its name.
+    Misplaced(Container, &'static str),
+    /// `schema_url`.
+    SnakeSchemaUrl,
     Unknown,
 }
 
 impl Container {
-    fn name(self) -> &'static str {
-        match self.level {
-            Level::Resource => "resource",
-            Level::Scope => "scope",
-        }
-    }
-
-    fn message(self) -> &'static Field {
-        match self.level {
-            Level::Resource => &schema::RESOURCE_FIELD,
-            Level::Scope => &schema::SCOPE_FIELD,
-        }
-    }
-
-    /// Returns the name of the list of enclosed messages in JSON, and its name in protobuf.
-    fn lists(self) -> [&'static str; 2] {
-        match (self.level, self.kind) {
-            (Level::Resource, Kind::Traces) => ["scopeSpans", "scope_spans"],
-            (Level::Resource, Kind::Logs) => ["scopeLogs", "scope_logs"],
-            (Level::Resource, Kind::Metrics) => ["scopeMetrics", "scope_metrics"],
-            // Some lists have the same name in both, and so no other name to look for.
-            (Level::Scope, Kind::Traces) => ["spans", ""],
-            (Level::Scope, Kind::Logs) => ["logRecords", "log_records"],
-            (Level::Scope, Kind::Metrics) => ["metrics", ""],
-        }
-    }
-
     fn part(self, name: &str) -> Part {
         let [list, snake] = self.lists();
         match name {
@@ -114,7 +77,11 @@ impl Container {
             name if name == self.name() => Part::Message,
             name if name == list => Part::List,
             name if name == snake && !snake.is_empty() => Part::Snake,
-            _ => Part::Unknown,
+            name if is_snake_of(name, "schemaUrl") => Part::SnakeSchemaUrl,
+            name => match Container::with_list(name) {
+                Some((other, _, name)) => Part::Misplaced(other, name),
+                None => Part::Unknown,
+            },
         }
     }
 }
@@ -176,16 +143,20 @@ impl<'de> Visit<'de> for Enclosed<'_> {
                     let list = List { what, output, counts: &mut misplaced };
                     let result = object.next_value_seed(Seed(list))?;
                     output.bytes.truncate(before);
-                    let [list, snake] = what.lists();
                     if result != Ok(false) {
-                        counts.reject(
-                            misplaced.records.max(1),
-                            &format!(
-                                "{snake} instead of {list}; names in JSON are in lowerCamelCase"
-                            ),
-                        );
+                        counts.reject(misplaced.records.max(1), &what.has_snake_list());
                     }
                     None
+                }
+                Part::Misplaced(other, name) => {
+                    let misplaced = Misplaced { what: other, place: what.level, output };
+                    let records = object.next_value_seed(Seed(misplaced))?;
+                    counts.reject(records, &what.has_list_of(other, name));
+                    None
+                }
+                Part::SnakeSchemaUrl => {
+                    let length = object.next_value_seed(Seed(Length))?;
+                    length.map(|_| has_snake_name("schemaUrl"))
                 }
                 Part::Library => {
                     let length = object.next_value_seed(Seed(Length))?;
@@ -241,10 +212,11 @@ impl<'de> Visit<'de> for List<'_> {
 
     fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
         let Self { what: Container { kind, level }, output, counts } = self;
-        let what = Container { kind, level: Level::Scope };
+        let inner = if level == Level::Request { Level::Resource } else { Level::Scope };
+        let what = Container { kind, level: inner };
         loop {
             let count = match level {
-                Level::Resource => {
+                Level::Request | Level::Resource => {
                     let rejected = &mut counts.rejected;
                     list.next_element_seed(Seed(Enclosed { what, output, rejected }))?
                 }
@@ -267,26 +239,38 @@ impl<'de> Visit<'de> for List<'_> {
     }
 }
 
-/// Skips a value. The result is the number of its elements if it is a list, `None` if it is `null`,
-/// and otherwise 1.
-struct Length;
+/// Counts the records of a list that stands in a place of another level or kind. Nothing is
+/// appended.
+pub(super) struct Misplaced<'a> {
+    /// The container that should have the list.
+    pub(super) what: Container,
+    /// The level at which the list was found.
+    pub(super) place: Level,
+    pub(super) output: &'a mut Output,
+}
 
-impl<'de> Visit<'de> for Length {
-    type Out = Option<u64>;
+impl<'de> Visit<'de> for Misplaced<'_> {
+    type Out = u64;
 
-    fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
-        Ok((!matches!(scalar, Scalar::Null)).then_some(1))
+    fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<u64, E> {
+        Ok(Length.scalar(scalar)?.unwrap_or(0))
     }
 
-    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
-        let mut length = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            length += 1;
+    fn list<A: SeqAccess<'de>>(self, list: A) -> Result<u64, A::Error> {
+        let Self { what, place, output } = self;
+        if what.level < place {
+            // Its elements could hold such a list again, and so on: the depth of the recursion
+            // must not grow with the text.
+            return Ok(Length.list(list)?.unwrap_or(0));
         }
-        Ok(Some(length))
+        let (before, mut counts) = (output.bytes.len(), Counts::default());
+        let read = List { what, output, counts: &mut counts }.list(list)?;
+        output.bytes.truncate(before);
+        debug_assert!(read.is_ok(), "it is a list");
+        Ok(counts.records)
     }
 
-    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
-        skip_object(object).map(|()| Some(1))
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<u64, A::Error> {
+        skip_object(object).map(|()| 1)
     }
 }

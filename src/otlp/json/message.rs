@@ -4,9 +4,10 @@
 //! the order of the fields in JSON. A repeated field replaces its earlier value, as in most JSON
 //! readers.
 
+use super::place::{has_snake_name, is_snake_of};
 use super::scalar::{Reason, Scalar, base64, hexadecimal};
 use super::schema::{Field, FieldType, Integer, KEY_VALUE, Message, Presence, VALUE};
-use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
+use super::visit::{FieldName, Length, Seed, Visit, skip, skip_list, skip_object};
 use crate::wire::depth::DEEPEST;
 use crate::wire::{Elements, WireError, Writer, field_of};
 use serde::de::{Error, MapAccess, SeqAccess};
@@ -144,6 +145,29 @@ pub(super) fn index_of(fields: &[Field], next: usize, name: &str) -> Option<usiz
         .or_else(|| before.iter().position(has_name))
 }
 
+/// A name in a message.
+enum Name {
+    /// The name of the field with this index.
+    Field(usize),
+    /// The snake-case name of the field with this index.
+    Snake(usize),
+    Unknown,
+}
+
+fn name_of(fields: &[Field], next: usize, name: &str) -> Name {
+    index_of(fields, next, name).map_or_else(|| other_name(fields, name), Name::Field)
+}
+
+#[cold]
+fn other_name(fields: &[Field], name: &str) -> Name {
+    snake_index_of(fields, name).map_or(Name::Unknown, Name::Snake)
+}
+
+/// Returns the index of the field with this snake-case name.
+pub(super) fn snake_index_of(fields: &[Field], name: &str) -> Option<usize> {
+    fields.iter().position(|field| is_snake_of(name, field.name))
+}
+
 /// Appends the fields of a message.
 pub(super) struct Fields<'a> {
     pub(super) output: &'a mut Output,
@@ -186,6 +210,8 @@ struct MessageReader<'a> {
     start: usize,
     /// The fields that were read, as bits of their indexes.
     seen: u32,
+    /// The fields whose names are in snake case, as bits of their indexes.
+    snake: u32,
     repeated: usize,
     /// The rank of the `oneof` field that was read.
     one_of: Option<u8>,
@@ -203,6 +229,7 @@ impl<'a> MessageReader<'a> {
             message,
             start,
             seen: 0,
+            snake: 0,
             repeated: 0,
             one_of: None,
             wrong: None,
@@ -217,14 +244,24 @@ impl<'a> MessageReader<'a> {
         let mut next = 0;
         let fields = self.message.fields;
         while let Some(found) =
-            object.next_key_seed(FieldName(|name: &str| index_of(fields, next, name)))?
+            object.next_key_seed(FieldName(|name: &str| name_of(fields, next, name)))?
         {
-            let Some(found) = found else {
-                skip(&mut object)?;
-                continue;
-            };
-            next = found + 1;
-            self.field(&mut object, found)?;
+            match found {
+                Name::Field(found) => {
+                    next = found + 1;
+                    self.field(&mut object, found)?;
+                }
+                Name::Snake(found) => {
+                    let is_present = object.next_value_seed(Seed(Length))?.is_some();
+                    self.snake |= u32::from(is_present) << found;
+                }
+                Name::Unknown => skip(&mut object)?,
+            }
+        }
+        // Nothing is lost if the field has its right name too.
+        let lost = self.snake & !self.seen;
+        if self.wrong.is_none() && lost != 0 {
+            self.wrong = Some(has_snake_name(fields[lost.trailing_zeros() as usize].name));
         }
         Ok(self.wrong.map_or(Ok(()), Err))
     }

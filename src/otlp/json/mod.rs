@@ -19,6 +19,7 @@ mod bare;
 mod container;
 mod counted;
 mod message;
+mod place;
 mod read;
 mod record;
 mod scalar;

@@ -6,8 +6,9 @@
 //! the protobuf is read.
 
 use super::super::{Kind, Rejected};
-use super::container::Resources;
+use super::container::{Misplaced, Resources};
 use super::message::Output;
+use super::place::{Container, Level};
 use super::scalar::{Reason, Scalar};
 use super::visit::{FieldName, Seed, Visit, skip};
 use super::{bare, surrogates};
@@ -62,26 +63,11 @@ struct Request {
     read: Read,
 }
 
-/// The snake-case names of the lists of resources, which OTLP's JSON encoding does not allow.
-const SNAKE: [(Kind, &str, &str); 3] = [
-    (Kind::Traces, "resource_spans", "resource_spans instead of resourceSpans"),
-    (Kind::Logs, "resource_logs", "resource_logs instead of resourceLogs"),
-    (Kind::Metrics, "resource_metrics", "resource_metrics instead of resourceMetrics"),
-];
-
 impl Request {
-    fn of_name(name: &str) -> Option<(Kind, Option<&'static str>)> {
-        let camel = SNAKE.iter().map(|(kind, ..)| *kind).find(|kind| kind.container() == name);
-        camel.map(|kind| (kind, None)).or_else(|| {
-            let (kind, _, wrong) = SNAKE.iter().find(|(_, snake, _)| *snake == name)?;
-            Some((*kind, Some(*wrong)))
-        })
-    }
-
     fn resources<'de, A: MapAccess<'de>>(
         &mut self,
         kind: Kind,
-        snake: Option<&str>,
+        is_snake: bool,
         object: &mut A,
     ) -> Result<(), A::Error> {
         let mut rejected = Rejected::default();
@@ -91,9 +77,9 @@ impl Request {
             rejected: &mut rejected,
         }))?;
         let Some(records) = result else { return Ok(()) };
-        let misplaced = match (snake, self.kind) {
-            (Some(wrong), _) => Some(format!("{wrong}; names in JSON are in lowerCamelCase")),
-            (None, Some(wanted)) if wanted != kind => {
+        let misplaced = match (is_snake, self.kind) {
+            (true, _) => Some(Container { kind, level: Level::Request }.has_snake_list()),
+            (false, Some(wanted)) if wanted != kind => {
                 let [name, other] = [kind, wanted].map(Kind::container);
                 Some(format!("{name} instead of {other}; send them to /v1/{}", kind.name()))
             }
@@ -114,6 +100,21 @@ impl Request {
         }
         Ok(())
     }
+
+    /// Rejects the records of a list that stands deeper in a request.
+    fn misplaced<'de, A: MapAccess<'de>>(
+        &mut self,
+        what: Container,
+        name: &str,
+        object: &mut A,
+    ) -> Result<(), A::Error> {
+        let place = Level::Request;
+        let misplaced = Misplaced { what, place, output: &mut self.output };
+        let records = object.next_value_seed(Seed(misplaced))?;
+        let request = Container { kind: what.kind, level: place };
+        self.read.rejected.add(records, &request.has_list_of(what, name));
+        Ok(())
+    }
 }
 
 impl<'de> Visit<'de> for &mut Request {
@@ -129,10 +130,13 @@ impl<'de> Visit<'de> for &mut Request {
 
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let mut is_empty = true;
-        while let Some(found) = object.next_key_seed(FieldName(Request::of_name))? {
+        while let Some(found) = object.next_key_seed(FieldName(Container::with_list))? {
             is_empty = false;
             match found {
-                Some((kind, snake)) => self.resources(kind, snake, &mut object)?,
+                Some((Container { kind, level: Level::Request }, is_snake, _)) => {
+                    self.resources(kind, is_snake, &mut object)?;
+                }
+                Some((what, _, name)) => self.misplaced(what, name, &mut object)?,
                 None => skip(&mut object)?,
             }
         }

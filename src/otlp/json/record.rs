@@ -3,10 +3,11 @@
 
 use super::super::{Kind, Rejected};
 use super::counted::Counts;
-use super::message::{Fields, Output, Value, index_of};
+use super::message::{Fields, Output, Value, index_of, snake_index_of};
+use super::place::{has_snake_name, is_snake_of};
 use super::scalar::{Reason, Scalar};
-use super::schema::{self, Message};
-use super::visit::{FieldName, Seed, Visit, skip, skip_list, skip_object};
+use super::schema::{self, Field, Message};
+use super::visit::{FieldName, Length, Seed, Visit, skip, skip_list, skip_object};
 use serde::de::{Error, MapAccess, SeqAccess};
 
 /// Appends an element of a scope's list in field 2. The result is the number of records: 1, or the
@@ -140,14 +141,29 @@ enum Part {
     /// A field other than the data, by its index in `schema::METRIC`.
     Field(usize),
     Data(&'static Data),
+    /// The data, under its snake-case name.
+    SnakeData(&'static Data),
+    /// `dataPoints`, which belongs in the data.
+    DataPoints,
     Unknown,
 }
 
 fn part(next: usize, name: &str) -> Part {
     match index_of(schema::METRIC.fields, next, name) {
         Some(index) => Part::Field(index),
-        None => DATA.iter().find(|data| data.name == name).map_or(Part::Unknown, Part::Data),
+        None => {
+            DATA.iter().find(|data| data.name == name).map_or_else(|| other_part(name), Part::Data)
+        }
     }
+}
+
+#[cold]
+fn other_part(name: &str) -> Part {
+    if name == "dataPoints" || is_snake_of(name, "dataPoints") {
+        return Part::DataPoints;
+    }
+    // Of the other fields, none has a name of several words.
+    DATA.iter().find(|data| is_snake_of(name, data.name)).map_or(Part::Unknown, Part::SnakeData)
 }
 
 fn metric<'de, A: MapAccess<'de>>(
@@ -162,6 +178,8 @@ fn metric<'de, A: MapAccess<'de>>(
     // protobuf whose fields are in the order of their numbers, since the last member of a `oneof`
     // counts there.
     let mut data_so_far = 0;
+    // Points that are not where they belong.
+    let mut misplaced = 0;
     while let Some(part) = object.next_key_seed(FieldName(|name: &str| part(next, name)))? {
         let why = match part {
             Part::Field(index) => {
@@ -188,6 +206,23 @@ fn metric<'de, A: MapAccess<'de>>(
                     }
                 }
             }
+            Part::SnakeData(data) => {
+                let before = output.bytes.len();
+                let mut these = Counts::default();
+                let read = MetricData { data, output, counts: &mut these };
+                let result = object.next_value_seed(Seed(read))?;
+                output.bytes.truncate(before);
+                misplaced += these.records;
+                (result != Ok(false)).then(|| has_snake_name(data.name))
+            }
+            Part::DataPoints => {
+                let length = object.next_value_seed(Seed(Length))?;
+                misplaced += length.unwrap_or(0);
+                length.map(|_| {
+                    "dataPoints in the metric; they belong in its gauge, sum, histogram, exponentialHistogram or summary"
+                        .to_owned()
+                })
+            }
             Part::Unknown => {
                 skip(&mut object)?;
                 None
@@ -195,6 +230,7 @@ fn metric<'de, A: MapAccess<'de>>(
         };
         wrong = wrong.or(why);
     }
+    points.records += misplaced;
     match wrong {
         None => {
             output.writer().end(nested);
@@ -206,6 +242,31 @@ fn metric<'de, A: MapAccess<'de>>(
             let records = points.records.max(1);
             rejected.add(records, &wrong);
             Ok(records)
+        }
+    }
+}
+
+/// A field of a metric's data.
+enum DataPart {
+    Points,
+    /// The points, under their snake-case name.
+    SnakePoints,
+    /// A field other than the points, by its index.
+    Field(usize),
+    /// The same, under its snake-case name.
+    SnakeField(usize),
+    Unknown,
+}
+
+impl DataPart {
+    fn of_name(fields: &[Field], name: &str) -> Self {
+        if name == "dataPoints" {
+            return Self::Points;
+        }
+        match index_of(fields, 0, name) {
+            Some(index) => Self::Field(index),
+            None if is_snake_of(name, "dataPoints") => Self::SnakePoints,
+            None => snake_index_of(fields, name).map_or(Self::Unknown, Self::SnakeField),
         }
     }
 }
@@ -237,23 +298,34 @@ impl<'de> Visit<'de> for MetricData<'_> {
         let nested = output.writer().begin(data.number);
         let mut wrong = None::<Reason>;
         let fields = data.aggregation.fields;
-        let part =
-            |name: &str| if name == "dataPoints" { Ok(()) } else { Err(index_of(fields, 0, name)) };
+        let part = |name: &str| DataPart::of_name(fields, name);
         while let Some(part) = object.next_key_seed(FieldName(part))? {
             let why = match part {
-                Ok(()) => {
+                DataPart::Points => {
                     let points = Points { message: data.point, output, counts };
                     object
                         .next_value_seed(Seed(points))?
                         .err()
                         .map(|wrong| format!("dataPoints: {wrong}"))
                 }
-                Err(Some(index)) => {
+                DataPart::SnakePoints => {
+                    let (before, so_far) = (output.bytes.len(), counts.records);
+                    let points = Points { message: data.point, output, counts };
+                    let result = object.next_value_seed(Seed(points))?;
+                    output.bytes.truncate(before);
+                    let is_lost = result.is_err() || counts.records > so_far;
+                    is_lost.then(|| has_snake_name("dataPoints"))
+                }
+                DataPart::Field(index) => {
                     let field = &fields[index];
                     let result = object.next_value_seed(Seed(Value { output, field }))?;
                     result.err().map(|wrong| format!("{}: {wrong}", field.name))
                 }
-                Err(None) => {
+                DataPart::SnakeField(index) => {
+                    let length = object.next_value_seed(Seed(Length))?;
+                    length.map(|_| has_snake_name(fields[index].name))
+                }
+                DataPart::Unknown => {
                     skip(&mut object)?;
                     None
                 }

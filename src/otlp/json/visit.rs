@@ -110,3 +110,27 @@ pub(super) fn skip_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Er
     while list.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }
+
+/// Skips a value. The result is the number of its elements if it is a list, `None` if it is `null`,
+/// and otherwise 1.
+pub(super) struct Length;
+
+impl<'de> Visit<'de> for Length {
+    type Out = Option<u64>;
+
+    fn scalar<E: Error>(self, scalar: Scalar<'_>) -> Result<Self::Out, E> {
+        Ok((!matches!(scalar, Scalar::Null)).then_some(1))
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Out, A::Error> {
+        let mut length = 0;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            length += 1;
+        }
+        Ok(Some(length))
+    }
+
+    fn object<A: MapAccess<'de>>(self, object: A) -> Result<Self::Out, A::Error> {
+        skip_object(object).map(|()| Some(1))
+    }
+}
