@@ -238,7 +238,7 @@ fn what_can_not_be_done_is_said() {
         (&["demo", "--traces", "0", "0.1"], 3, "capacity is 0"),
         (&["serve", "--http", "1.2.3.4"], 2, "1.2.3.4"),
         (
-            &["serve", "--http", "203.0.113.1:1", "--grpc", "127.0.0.1:0"],
+            &["serve", "--http", "203.0.113.1:1", "--grpc", "127.0.0.1:0", "--insecure"],
             3,
             "OTLP/HTTP on 203.0.113.1:1",
         ),

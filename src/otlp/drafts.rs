@@ -41,7 +41,7 @@ fn other_type(number: u32) -> String {
 /// A list of the messages that another one encloses, so that they need not be parsed again. It has
 /// room for some, since a short message may enclose very many.
 #[derive(Debug, Default)]
-pub(super) struct Enclosed<'a>(Vec<&'a [u8]>);
+pub(super) struct Enclosed<'a>(SmallVec<[&'a [u8]; 4]>);
 
 impl<'a> Enclosed<'a> {
     const MOST: usize = 1024;
@@ -51,7 +51,12 @@ impl<'a> Enclosed<'a> {
     }
 
     fn add(&mut self, message: &'a [u8]) {
-        if self.0.len() < Self::MOST {
+        let length = self.0.len();
+        if length < Self::MOST {
+            if length == self.0.capacity() {
+                // Beyond the few that lie inline, the list is allocated once.
+                self.0.reserve_exact(Self::MOST - length);
+            }
             self.0.push(message);
         }
     }

@@ -43,7 +43,7 @@ impl Query<'_, Span> {
     /// use std::time::Duration;
     ///
     /// let spans: Store<Span> = Store::builder().build()?;
-    /// spans.push(Span::builder().start_unix_nanos(1_000).end_unix_nanos(301_000_000).build())?;
+    /// spans.push(Span::builder().start_unix_nanos(1_000).end_unix_nanos(300_000_000).build())?;
     ///
     /// assert_eq!(spans.query().duration(Duration::from_millis(250)..).count()?, 1);
     /// assert_eq!(spans.query().duration(..=300_000_000).count()?, 1);
