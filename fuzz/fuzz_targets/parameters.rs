@@ -167,7 +167,8 @@ fuzz_target!(|question: Question<'_>| {
             assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{uri}: {body}");
             return;
         }
-        let pages = ["spans", "logs", "points"].map(|list| body[list].as_array().map_or(0, Vec::len));
+        let pages =
+            ["spans", "logs", "points"].map(|list| body[list].as_array().map_or(0, Vec::len));
         let records = pages.into_iter().max().unwrap_or(0);
         assert!(
             records <= most.unwrap_or(usize::MAX),

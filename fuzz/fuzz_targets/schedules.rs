@@ -174,7 +174,9 @@ fn work(store: &Store<Record>, calls: &[Call]) -> (u64, u64) {
                 news.iter().for_each(|record| assert!(*record.number < u64::MAX));
             }
             Call::Bookmark => bookmarks.push(store.bookmark()),
-            Call::Keys => assert!(store.key_counts("key").expect("there is such an index").len() <= 4),
+            Call::Keys => {
+                assert!(store.key_counts("key").expect("there is such an index").len() <= 4)
+            }
             Call::Clear => store.clear(),
             Call::Flush => _ = store.flush_timeout(Duration::from_millis(20)),
             Call::Step => _ = store.step(),

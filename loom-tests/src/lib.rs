@@ -36,9 +36,8 @@ impl Record {
 impl Signal for Record {
     const NAME: &'static str = "record";
     type Indexes = [Index<Self>; 1];
-    const INDEXES: Self::Indexes = [
-        Index::new("key", |record| (record.key != 0).then_some(Key::Int(record.key))),
-    ];
+    const INDEXES: Self::Indexes =
+        [Index::new("key", |record| (record.key != 0).then_some(Key::Int(record.key)))];
 
     fn timestamp(&self) -> u64 {
         0

@@ -30,9 +30,7 @@ impl Signalling {
 impl Signal for Signalling {
     const NAME: &'static str = "signalling";
     type Indexes = [Index<Self>; 1];
-    const INDEXES: Self::Indexes = [
-        Index::new("key", |record| Some(record.key())),
-    ];
+    const INDEXES: Self::Indexes = [Index::new("key", |record| Some(record.key()))];
 
     fn timestamp(&self) -> u64 {
         0

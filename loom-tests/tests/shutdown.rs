@@ -20,9 +20,7 @@ impl Drop for Dropped {
 impl Signal for Dropped {
     const NAME: &'static str = "dropped";
     type Indexes = [Index<Self>; 1];
-    const INDEXES: Self::Indexes = [
-        Index::new("key", |_| Some(Key::Int(1))),
-    ];
+    const INDEXES: Self::Indexes = [Index::new("key", |_| Some(Key::Int(1)))];
 
     fn timestamp(&self) -> u64 {
         0
