@@ -1,6 +1,6 @@
-//! What this repository's own tests, models and fuzz targets set in a store. Users cannot reach it:
-//! it exists only with the feature `__for_tests`, of which nothing is promised, and its items are
-//! left out of the documentation.
+//! What this repository's own tests, models and fuzz targets set in a store. It is not for users:
+//! it exists only with the feature `__for_tests`, which `--all-features` turns on, and of which
+//! nothing is promised. Its items are left out of the documentation.
 
 use super::{Store, StoreBuilder};
 use crate::signal::Signal;

@@ -4,6 +4,7 @@
 mod figures;
 mod server;
 
+use crate::serve::signals::{Asked, Signals};
 use crate::{End, Fallible, units};
 use clap::Args;
 use slipring_sampling::forward::{Endpoint, ForwardSettings, Forwarder, Sending};
@@ -12,7 +13,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Forwards the traces that policies keep, and drops the others.
 ///
@@ -83,8 +83,7 @@ async fn serve(arguments: &Arguments, sampler: Sampler) -> Fallible<End> {
     let (forwarder, sending) = Forwarder::start(forward);
     let sampler = Mutex::new(sampler);
     let shared = Arc::new(Shared { sampler, forwarder, max_body: arguments.max_body });
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen(true)?;
     for address in [arguments.grpc, arguments.http] {
         let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.map_err(|error| format!("{address}: {error}"))?;
@@ -98,9 +97,10 @@ async fn serve(arguments: &Arguments, sampler: Sampler) -> Fallible<End> {
             _ = tick.tick() => {
                 shared.sampler().advance(Instant::now(), &mut shared.forwarder.clone());
             }
-            _ = hang_up.recv() => reload(&arguments.config, &shared),
-            _ = terminate.recv() => break,
-            _ = tokio::signal::ctrl_c() => break,
+            asked = signals.next() => match asked {
+                Asked::Reload => reload(&arguments.config, &shared),
+                Asked::Stop => break,
+            },
         }
     }
     stop(&shared, sending).await;
