@@ -44,6 +44,8 @@ fn other_type(number: u32) -> String {
 pub(super) struct Enclosed<'a>(SmallVec<[&'a [u8]; 4]>);
 
 impl<'a> Enclosed<'a> {
+    /// The most messages that are listed: 16 KiB of list. More are rare and cost a second parse.
+    /// The number itself was not measured.
     const MOST: usize = 1024;
 
     pub(super) fn clear(&mut self) {

@@ -44,7 +44,8 @@ impl<T> Index<T> {
     }
 
     /// Says when two records have the same key for a reason that is cheaper to see than the key is
-    /// to compare, such as that both have it from the same shared part. `false` says nothing.
+    /// to compare, such as that both have it from the same shared part. `false` says nothing. If it
+    /// returns true for records whose keys differ, the later one is not found by its key.
     ///
     /// Of records pushed in one batch, each is asked about the one before it. If it shares the key,
     /// the key is not read and not hashed again.

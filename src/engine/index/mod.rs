@@ -257,8 +257,8 @@ impl<T: Signal> Index<T> {
                         remove_entry(&self.entry_counts[before]);
                         if before < begin { begin - before } else { begin + places - before }
                     });
-                    // Relaxed: readers get here through the word that `Directory::insert` stores
-                    // with Release.
+                    // Relaxed, as for the links of the run below: readers get here through the word
+                    // that `Directory::insert` stores with Release after this.
                     self.link_cell(begin, index).store(distance as u32, Ordering::Relaxed);
                     self.entry_counts[begin..end - 1].iter().for_each(remove_entry);
                     for links in &self.links[begin + 1..end] {
