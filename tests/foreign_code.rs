@@ -47,6 +47,14 @@ struct World {
     alive: Arc<AtomicI64>,
 }
 
+impl World {
+    /// Drops all handles, after it has released the lock: their drops call user code, which locks.
+    fn drop_handles(&self) {
+        let handles = std::mem::take(&mut *self.handles.lock().unwrap());
+        drop(handles);
+    }
+}
+
 struct Wild {
     number: u64,
     world: Weak<World>,
@@ -207,12 +215,12 @@ fn run_wild(seed: u64) {
         store.audit().unwrap();
         let stats = store.stats();
         assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());
-        drop(std::mem::take(&mut *world.handles.lock().unwrap()));
+        world.drop_handles();
         store.shutdown().unwrap();
     }
     // Otherwise the store ends during random actions as well, and its last handle may be dropped
     // anywhere but on the indexer's thread.
-    drop(std::mem::take(&mut *world.handles.lock().unwrap()));
+    world.drop_handles();
     drop(world);
     let mut left = 2_000;
     while alive.load(Ordering::SeqCst) != 0 && left > 0 {
