@@ -219,6 +219,29 @@ fn a_kept_error_does_not_pin_its_request() {
     assert!(held < 60_000, "{held}");
 }
 
+/// What [`StoreBuilder::max_bytes`](slipring::StoreBuilder::max_bytes) says of a request of which
+/// one record is left.
+#[test]
+fn one_surviving_record_counts_its_own_bytes_and_keeps_its_request() {
+    let logs = Store::builder().capacity(150).shards(1).manual().build().unwrap();
+    let telemetry =
+        Telemetry::new(Store::builder().build().unwrap(), logs, Store::builder().build().unwrap());
+    let logs = telemetry.logs();
+    let body = bytes::Bytes::from(mostly_well(100));
+    telemetry.ingest(Kind::Logs, Encoding::Protobuf, body.clone()).unwrap();
+    let push = |count| {
+        logs.push_batch(vec![LogRecord::default(); count]).unwrap();
+        while logs.step() {}
+        logs.stats().data_memory_bytes
+    };
+    let with_one = push(149);
+    assert!(!body.is_unique(), "the record keeps its request");
+    let with_none = push(1);
+    assert!(body.is_unique());
+    let counted = with_one - with_none;
+    assert!((1_000..3_000).contains(&counted), "{counted} of {}", body.len());
+}
+
 #[test]
 fn a_detached_record_is_equal_and_shares_no_bytes() {
     let body = bytes::Bytes::from(mostly_well(100));

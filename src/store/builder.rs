@@ -111,6 +111,11 @@ impl<T: Signal> StoreBuilder<T> {
     /// freed with them. So parts that exceed the limit while something else holds them leave no
     /// room for records.
     ///
+    /// Records that came in one OTLP request count their own bytes of it, and the request stays in
+    /// memory until the last of them leaves. So a request of which only some records are left takes
+    /// up to 256 KiB more than is counted. Those are the oldest requests of the store: one or two
+    /// for each thread that ingests.
+    ///
     /// With this limit, a push costs one more atomic operation.
     ///
     /// ```
