@@ -57,22 +57,17 @@ pub(crate) struct Directory {
     place_bits: u32,
 }
 
-/// Returns the first of a line's words for which `holds` is true.
-///
-/// Which one that is can't be predicted, so the loop has no branches.
-#[inline(always)]
-fn first(words: [u64; LINE], holds: impl Fn(u64) -> bool) -> Option<usize> {
-    let mut hits = 0;
-    for (at, &word) in words.iter().enumerate() {
-        hits |= u32::from(holds(word)) << at;
-    }
-    (hits != 0).then(|| hits.trailing_zeros() as usize % LINE)
-}
-
 impl Line {
+    /// Returns the position of the first word for which `holds` is true.
+    ///
+    /// Which one that is can't be predicted, so the loop has no branches.
     #[inline(always)]
-    fn words(&self, load: impl Fn(&AtomicU64) -> u64) -> [u64; LINE] {
-        std::array::from_fn(|at| load(&self.0[at]))
+    fn first(&self, holds: impl Fn(&AtomicU64) -> bool) -> Option<usize> {
+        let mut first = LINE;
+        for (at, word) in self.0.iter().enumerate().rev() {
+            first = if holds(word) { at } else { first };
+        }
+        (first < LINE).then_some(first)
     }
 }
 
@@ -104,16 +99,22 @@ impl Directory {
         self.overflows.iter().for_each(|overflows| overflows.set(0));
     }
 
+    /// Returns the bits of a word that hold the tag.
+    #[inline(always)]
+    fn tag_bits(&self) -> u64 {
+        u64::MAX << self.place_bits
+    }
+
     /// Returns the tag of a fingerprint, in its position. It differs from that of `EMPTY` and
     /// `TOMBSTONE`.
     #[inline(always)]
     fn tag(&self, print: u64) -> u64 {
-        print >> self.place_bits << self.place_bits | 1 << 63
+        print & self.tag_bits() | 1 << 63
     }
 
     #[inline(always)]
     fn place(&self, word: u64) -> usize {
-        (word & ((1 << self.place_bits) - 1)) as usize
+        (word & !self.tag_bits()) as usize
     }
 
     /// Returns the fingerprint's home line, which the bits that the tag leaves out select.
@@ -134,18 +135,20 @@ impl Directory {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// Finds the word with the fingerprint's tag, and returns its line, its position there, and the
-    /// word.
+    /// Finds the word with the fingerprint's tag, and returns its line and its position there.
+    ///
+    /// A line that does not have the tag is read a second time, to see whether it has an empty
+    /// word. No key that stays is missed for that: a key in a later line counts here as overflowed,
+    /// and as long as it does, no word of this line becomes empty.
     #[inline(always)]
-    fn find(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize, u64)> {
-        let (tag, mut line) = (self.tag(print), self.home(print));
+    fn find(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize)> {
+        let (tag, tag_bits, mut line) = (self.tag(print), self.tag_bits(), self.home(print));
         for _ in 0..self.lines.len() {
-            let words = self.lines[line].words(&load);
-            if let Some(at) = first(words, |word| word >> self.place_bits == tag >> self.place_bits)
-            {
-                return Some((line, at, words[at]));
+            let words = &self.lines[line];
+            if let Some(at) = words.first(|word| load(word) & tag_bits == tag) {
+                return Some((line, at));
             }
-            if first(words, |word| word == EMPTY).is_some() {
+            if words.first(|word| load(word) == EMPTY).is_some() {
                 return None;
             }
             line = self.after(line);
@@ -163,7 +166,12 @@ impl Directory {
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the link of the record there. It also pairs with the Releases in `remove_word` and
         // `undo_overflow`.
-        self.find(print, |word| word.load(Ordering::Acquire)).map(|(_, _, word)| self.place(word))
+        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
+        let (line, at) = self.find(print, load)?;
+        // The word may have been overwritten since it was found. If it has another key's tag by
+        // now, this key's last record has been evicted in between.
+        let word = load(&self.lines[line].0[at]);
+        (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
     }
 
     /// Returns the place of every entry.
@@ -193,10 +201,11 @@ impl Directory {
     pub(crate) fn insert(&self, print: u64, place: usize, link: impl FnOnce(Option<usize>)) {
         let word = self.tag(print) | place as u64;
         match self.find(print, load_as_writer) {
-            Some((line, at, before)) => {
-                link(Some(self.place(before)));
+            Some((line, at)) => {
+                let entry = &self.lines[line].0[at];
+                link(Some(self.place(load_as_writer(entry))));
                 // Release pairs with the Acquire in `newest`: the link is written before.
-                self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
+                entry.store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
             }
             None => {
                 link(None);
@@ -208,9 +217,7 @@ impl Directory {
     fn add(&self, print: u64, word: u64) {
         let mut line = self.home(print);
         for _ in 0..self.lines.len() {
-            if let Some(at) =
-                first(self.lines[line].words(load_as_writer), |found| found <= TOMBSTONE)
-            {
+            if let Some(at) = self.lines[line].first(|found| load_as_writer(found) <= TOMBSTONE) {
                 // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
                 return;
@@ -233,7 +240,7 @@ impl Directory {
             return false;
         }
         match self.find(print, load_as_writer) {
-            Some((line, at, word)) if self.place(word) == place => {
+            Some((line, at)) if self.place(load_as_writer(&self.lines[line].0[at])) == place => {
                 if !planted(Fault::EntryNotRemoved) {
                     self.remove_word(print, line, at);
                 }
@@ -303,7 +310,7 @@ mod tests {
         }
         for (line, &overflows) in overflows.iter().enumerate() {
             assert_eq!(directory.overflows[line].get(), overflows);
-            let words = directory.lines[line].words(load_as_writer);
+            let words: Vec<u64> = directory.lines[line].0.iter().map(load_as_writer).collect();
             assert!(
                 if overflows > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMBSTONE) },
                 "{overflows} {words:?}"

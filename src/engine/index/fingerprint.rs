@@ -2,15 +2,19 @@
 //!
 //! Senders choose keys: trace ids, service names, span names. A sender that can predict
 //! fingerprints can send many keys with the same one, and each lookup then examines all of them.
-//! The hash function is therefore the standard library's SipHash-1-3, which
-//! [`HashMap`](std::collections::HashMap) documents as resistant against HashDoS (Jean-Philippe
-//! Aumasson and Daniel J. Bernstein, *SipHash: a fast short-input PRF*, 2012). Each store has its
-//! own hash keys, from the process's random state.
+//! The hash function is therefore SipHash-1-3 (Jean-Philippe Aumasson and Daniel J. Bernstein,
+//! *SipHash: a fast short-input PRF*, 2012), which the standard library's
+//! [`HashMap`](std::collections::HashMap) uses against HashDoS. Each store has its own hash keys,
+//! from the process's random state.
+//!
+//! The standard library offers SipHash only as a hasher to which bytes are written piece by piece.
+//! The `siphasher` crate hashes a whole key at once.
 //!
 //! Fingerprints are never shown outside the store.
 
 use crate::signal::Key;
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use siphasher::sip::SipHasher13;
+use std::hash::{BuildHasher, RandomState};
 
 /// The store's hash function.
 ///
@@ -19,7 +23,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 pub(crate) struct Fingerprints {
     /// One hasher for each kind of key, so that a text and a number with the same bytes hash
     /// independently.
-    kinds: [DefaultHasher; 4],
+    kinds: [SipHasher13; 4],
     mask: u64,
 }
 
@@ -34,23 +38,23 @@ impl Fingerprints {
     ///
     /// `bits` is the width of the fingerprints. Tests use few, so that collisions occur.
     pub(crate) fn random(bits: u32) -> Self {
-        // Each random state has its own keys.
-        Self::new(std::array::from_fn(|_| RandomState::new().build_hasher()), bits)
+        let kind = |_| {
+            // Each random state has keys of its own. It does not tell them, but a keyed hash of
+            // two constants is as hard to predict.
+            let state = RandomState::new();
+            SipHasher13::new_with_keys(state.hash_one(0), state.hash_one(1))
+        };
+        Self::new(std::array::from_fn(kind), bits)
     }
 
     /// Creates a hash function with a known seed, for models and tests, which have to be
     /// repeatable.
     pub(crate) fn fixed(seed: u64, bits: u32) -> Self {
-        let kind = |number: usize| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u64(seed);
-            hasher.write_u64(number as u64);
-            hasher
-        };
+        let kind = |number| SipHasher13::new_with_keys(seed, number as u64);
         Self::new(std::array::from_fn(kind), bits)
     }
 
-    fn new(kinds: [DefaultHasher; 4], bits: u32) -> Self {
+    fn new(kinds: [SipHasher13; 4], bits: u32) -> Self {
         Self { kinds, mask: u64::MAX >> (64 - bits.clamp(1, 64)) }
     }
 
@@ -66,26 +70,13 @@ impl Fingerprints {
     #[inline(always)]
     pub(crate) fn of(&self, key: Key<'_>) -> u64 {
         let [int, id, text, bytes] = &self.kinds;
-        let mut hasher;
-        match key {
-            Key::Int(number) => {
-                hasher = int.clone();
-                hasher.write_u64(number);
-            }
-            Key::Id(number) => {
-                hasher = id.clone();
-                hasher.write_u128(number);
-            }
-            Key::Text(key) => {
-                hasher = text.clone();
-                hasher.write(key.as_bytes());
-            }
-            Key::Bytes(key) => {
-                hasher = bytes.clone();
-                hasher.write(key);
-            }
-        }
-        (hasher.finish() & self.mask).max(RESERVED)
+        let hash = match key {
+            Key::Int(number) => int.hash(&number.to_le_bytes()),
+            Key::Id(number) => id.hash(&number.to_le_bytes()),
+            Key::Text(key) => text.hash(key.as_bytes()),
+            Key::Bytes(key) => bytes.hash(key),
+        };
+        (hash & self.mask).max(RESERVED)
     }
 }
 
