@@ -48,7 +48,7 @@ pub trait Attributed {
         name: &str,
         test: &mut dyn FnMut(ValueRef<'_>) -> bool,
     ) -> bool {
-        let mut any = |level| self.any_list(level, &mut |list| list.named(name).any(&mut *test));
+        let mut any = |level| self.any_list(level, &mut |list| list.any_named(name, test));
         match level {
             Some(level) => any(level),
             None => Level::ALL.into_iter().any(any),
@@ -80,15 +80,15 @@ type Test<'t> = dyn FnMut(ValueRef<'_>) -> bool + 't;
 
 /// Does what [`Attributed::any_value`] does for one level.
 fn any_at<T: Attributed>(record: &T, level: Level, name: &str, test: &mut Test<'_>) -> bool {
-    record.any_list(level, &mut |list| list.named(name).any(&mut *test))
+    record.any_list(level, &mut |list| list.any_named(name, test))
 }
 
 /// Returns whether `test` accepts a value of this name in the resource or the scope. Most sources
 /// are seen not to have the name without a look at their attributes.
 fn any_of_source(source: &Source, name: &str, test: &mut Test<'_>) -> bool {
     source.may_have_attribute(name)
-        && (source.resource().attributes().named(name).any(&mut *test)
-            || source.scope().attributes().named(name).any(&mut *test))
+        && (source.resource().attributes().any_named(name, test)
+            || source.scope().attributes().any_named(name, test))
 }
 
 impl Attributed for Span {

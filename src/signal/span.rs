@@ -153,8 +153,8 @@ impl Span {
         test: &mut dyn FnMut(ValueRef<'_>) -> bool,
     ) -> (bool, bool) {
         let mut has_more = false;
-        let found = Fields::of(self.bytes()).any(|field| match field.number {
-            9 => value_if_named(field.raw.bytes(), name).is_some_and(&mut *test),
+        let found = Fields::of(self.bytes()).any_bytes(|number, bytes| match number {
+            9 => value_if_named(bytes, name).is_some_and(&mut *test),
             11 | 13 => {
                 has_more = true;
                 false

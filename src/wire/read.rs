@@ -82,6 +82,38 @@ impl<'a> Fields<'a> {
         self.by_ref().find(|field| field.number == number).map(|field| field.raw)
     }
 
+    /// Calls `visit` with the number and the bytes of each field that holds bytes, until it returns
+    /// true. Returns whether it did.
+    ///
+    /// Does what a loop over the iterator does. Keys and lengths of one byte, which most fields
+    /// have, are read without a call: an attribute of a real span is compared in 971 instructions
+    /// where the loop takes 1,222.
+    #[inline(always)]
+    pub(crate) fn any_bytes(mut self, mut visit: impl FnMut(u32, &'a [u8]) -> bool) -> bool {
+        const BYTES: u8 = 2;
+        loop {
+            while let &[key, length, ref rest @ ..] = self.0
+                && key & 0x87 == BYTES
+                && length < 0x80
+                && let Some((bytes, rest)) = rest.split_at_checked(length.into())
+            {
+                self.0 = rest;
+                if visit(u32::from(key >> 3), bytes) {
+                    return true;
+                }
+            }
+            match self.next() {
+                None => return false,
+                Some(Field { number, raw: Raw::Bytes(bytes) }) => {
+                    if visit(number, bytes) {
+                        return true;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn varint(&mut self) -> Option<u64> {
         let (&first, rest) = self.0.split_first()?;

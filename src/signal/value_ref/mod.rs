@@ -200,7 +200,11 @@ impl<'a> ValuesRef<'a> {
 /// Returns the value of an encoded attribute, if it has this name.
 #[inline]
 pub(crate) fn value_if_named<'a>(attribute: &'a [u8], name: &str) -> Option<ValueRef<'a>> {
-    let key = field_of(attribute, 1).map_or(&[][..], Raw::bytes);
+    let key = match attribute {
+        // The key comes first, and is short.
+        &[0x0a, length @ ..0x80, ref rest @ ..] => rest.get(..length.into()).unwrap_or_default(),
+        _ => field_of(attribute, 1).map_or(&[][..], Raw::bytes),
+    };
     (key == name.as_bytes()).then(|| value_of(attribute))
 }
 
@@ -235,6 +239,17 @@ impl<'a> AttributesRef<'a> {
             .filter(move |field| field.number == number)
             .filter_map(move |field| value_if_named(field.raw.bytes(), name));
         wire.chain(owned.filter(move |one| &*one.key == name).map(|one| ValueRef::from(&one.value)))
+    }
+
+    /// Returns whether `test` accepts a value of this name.
+    #[inline]
+    pub(crate) fn any_named(self, name: &str, test: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
+        match self.0 {
+            List::Wire(message, wanted) => Fields::of(message).any_bytes(|number, bytes| {
+                number == wanted && value_if_named(bytes, name).is_some_and(&mut *test)
+            }),
+            List::Owned(_) => self.named(name).any(test),
+        }
     }
 
     /// Returns the number of attributes. O(attributes).
