@@ -4,7 +4,7 @@
 mod figures;
 mod server;
 
-use crate::serve::signals::{Asked, Signals};
+use crate::receive::signals::{Asked, Signals};
 use crate::{End, Fallible, units};
 use clap::Args;
 use slipring_sampling::forward::{Endpoint, ForwardSettings, Forwarder, Sending};
