@@ -12,6 +12,7 @@ mod files;
 mod input;
 mod mcp;
 mod memory;
+mod receive;
 mod replay;
 mod report;
 mod sample;

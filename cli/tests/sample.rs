@@ -6,11 +6,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use std::io::{BufRead, BufReader, Lines};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use support::{SLIPRING, Server};
+use std::time::{Duration, Instant};
+use support::Server;
 
 const CONFIG: &str = r#"
 quiet = "200ms"
@@ -25,63 +23,18 @@ name = "some"
 rule = { probability = 0.5 }
 "#;
 
-/// A running `slipring sample`; killed when dropped.
-struct Sample {
-    child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-    addresses: [SocketAddr; 2],
-}
-
-impl Drop for Sample {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn file(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).unwrap();
     path
 }
 
-impl Sample {
-    fn start(config: &Path, to: &str) -> Self {
-        let mut child = Command::new(SLIPRING)
-            .args(["sample", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--to", to])
-            .arg("--config")
-            .arg(config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let addresses = [(); 2].map(|()| {
-            let line = lines.next().expect("it says where it listens").unwrap();
-            line.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"))
-        });
-        Self { child, lines, addresses }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
-    /// Stops it; returns what it said last.
-    fn stop(mut self) -> String {
-        self.signal("-TERM");
-        assert!(self.child.wait().unwrap().success());
-        self.lines.by_ref().map_while(Result::ok).last().unwrap()
-    }
-
-    fn metrics(&self) -> String {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(self.addresses[1]).unwrap();
-        let text = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        stream.write_all(text.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8(answer).unwrap()
+/// Waits until it is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -109,10 +62,10 @@ async fn three_samplers_share_traces_by_their_ids_and_the_backend_gets_each_kept
     let config = file("three.toml", CONFIG);
     let grpc = format!("grpc://{}", backend.grpc);
     let http = format!("http://{}", backend.http);
-    let samplers = [&grpc, &http, &grpc].map(|to| Sample::start(&config, to));
+    let samplers = [&grpc, &http, &grpc].map(|to| Server::sample(&config, to, &[]));
     let mut clients = Vec::new();
     for sampler in &samplers {
-        let to = format!("http://{}", sampler.addresses[0]);
+        let to = format!("http://{}", sampler.grpc);
         clients.push(TraceServiceClient::connect(to).await.unwrap());
     }
     for ids in [2..5, 1..2] {
@@ -122,9 +75,14 @@ async fn three_samplers_share_traces_by_their_ids_and_the_backend_gets_each_kept
             client.export(spans(trace, ids.clone())).await.unwrap();
         }
     }
-    let figures = samplers[0].metrics();
+    let figures = samplers[0].get("/metrics").text();
     assert!(figures.contains("slipring_sample_received_spans_total 80"), "{figures}");
-    let told: Vec<String> = samplers.into_iter().map(Sample::stop).collect();
+    let mut told = Vec::new();
+    for sampler in samplers {
+        // Elsewhere, because the clients have to answer meanwhile.
+        told.push(tokio::task::spawn_blocking(|| sampler.stop()).await.unwrap());
+    }
+    assert!(told.iter().all(|(ended_well, _)| *ended_well), "{told:?}");
     let is_kept = |trace: u8| trace == 7 || trace.wrapping_mul(41) >= 0x80;
     let kept = (1..=60).filter(|&trace| is_kept(trace)).count();
     assert!((20..40).contains(&kept));
@@ -147,31 +105,34 @@ async fn three_samplers_share_traces_by_their_ids_and_the_backend_gets_each_kept
 #[tokio::test]
 async fn the_configuration_is_read_again_and_a_wrong_one_is_told_with_its_line() {
     let config = file("reload.toml", CONFIG);
-    let mut sampler = Sample::start(&config, "http://127.0.0.1:9");
-    let wait_for = |sampler: &mut Sample, what: &str| {
-        let line = sampler.lines.next().unwrap().unwrap();
-        assert!(line.contains(what), "{line}");
-        line
-    };
-    file("reload.toml", &CONFIG.replace("\"error\"", "\"never\""));
+    let sampler = Server::sample(&config, "http://127.0.0.1:9", &[]);
+    file("reload.toml", &CONFIG.replace("\"error\"", "{ all = [\"error\", \"never\"] }"));
     sampler.signal("-HUP");
-    wait_for(&mut sampler, "again");
+    until("the new configuration", || sampler.said().contains("reload.toml again"));
     file("reload.toml", &CONFIG.replace("0.5", "5"));
     sampler.signal("-HUP");
-    let line = wait_for(&mut sampler, "the old settings stay");
-    assert!(line.contains("line 11"), "{line}");
-    let to = format!("http://{}", sampler.addresses[0]);
-    let mut client = TraceServiceClient::connect(to).await.unwrap();
+    until("what is wrong", || sampler.said().contains("the old settings stay: --config"));
+    assert!(sampler.said().contains("line 11"), "{}", sampler.said());
+    let mut client = TraceServiceClient::connect(format!("http://{}", sampler.grpc)).await.unwrap();
     client.export(spans(7, 1..5)).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    let wanted = "slipring_sample_sampled_out_spans_total{policy=\"errors\"} 4";
-    assert!(sampler.metrics().contains(wanted), "{}", sampler.metrics());
+    let wanted = "slipring_sample_sampled_out_spans_total{policy=\"errors\"} 4\n";
+    until("the decision", || sampler.get("/metrics").text().contains(wanted));
+}
 
-    let wrong = Command::new(SLIPRING)
-        .args(["sample", "--to", "http://127.0.0.1:9", "--config"])
-        .arg(file("wrong.toml", "quiet = 7\n"))
-        .output()
-        .unwrap();
-    assert_eq!(wrong.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("line 1"));
+/// What has been kept while nobody took it is sent as soon as somebody does.
+#[tokio::test]
+async fn a_backend_that_does_not_answer_is_told_and_gets_everything_when_it_does() {
+    let config = file("outage.toml", CONFIG);
+    // An address that is free, most likely also after that.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sampler = Server::sample(&config, &format!("grpc://{address}"), &[]);
+    let mut client = TraceServiceClient::connect(format!("http://{}", sampler.grpc)).await.unwrap();
+    client.export(spans(7, 1..5)).await.unwrap();
+    until("why it fails", || sampler.said().contains("the backend fails: "));
+    let said = sampler.said().to_lowercase();
+    assert!(said.contains("refused") && said.contains("4 spans wait"), "{said}");
+    let backend = Server::start_on([&address.to_string(), "127.0.0.1:0"], &[]);
+    assert_eq!(backend.grpc, address);
+    until("the trace", || backend.ask("/api/count/spans")["count"] == 4);
+    until("that it goes on", || sampler.said().contains("the backend takes spans again"));
 }

@@ -68,9 +68,46 @@ pub enum ConfigError {
 pub fn read(text: &str) -> Result<Settings, ConfigError> {
     let file: File = toml::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))?;
     let settings = file.settings();
+    check(&settings)?;
     // What each policy says was checked where it stands; what they say together is checked here.
     crate::Sampler::new(&settings)?;
     Ok(settings)
+}
+
+/// Refuses settings by which something could never happen that they ask for.
+fn check(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.policies.is_empty() {
+        let what = "there is no [[policy]], so that no trace would be kept; write at least one, such as one with \
+                    name = \"all\" and rule = \"always\"";
+        return Err(ConfigError::Text(what.to_owned()));
+    }
+    if settings.quiet > settings.timeout {
+        let [quiet, timeout] = [settings.quiet, settings.timeout].map(humantime::format_duration);
+        return Err(ConfigError::Text(format!(
+            "`quiet` is {quiet}, longer than `timeout`, which is {timeout}, so that no trace would ever be quiet for long \
+             enough; set `quiet` lower"
+        )));
+    }
+    let mut policies = settings.policies.iter();
+    let Some(last) = policies.find(|policy| matches_all(&policy.rule)) else { return Ok(()) };
+    match policies.next() {
+        None => Ok(()),
+        Some(policy) => Err(ConfigError::Text(format!(
+            "the policy {:?} would never decide, since {:?} before it matches every trace; put it before that one",
+            policy.name, last.name
+        ))),
+    }
+}
+
+/// Returns whether a rule is known to match every trace.
+fn matches_all(rule: &Rule) -> bool {
+    match rule {
+        Rule::Always | Rule::Never | Rule::Probability(_) => true,
+        Rule::All(rules) => rules.iter().all(matches_all),
+        Rule::Any(rules) | Rule::First(rules) => rules.iter().any(matches_all),
+        Rule::Named(policy) => matches_all(&policy.rule),
+        _ => false,
+    }
 }
 
 #[derive(Deserialize)]
@@ -227,7 +264,7 @@ macro_rules! checked {
     };
 }
 
-checked!(Time(Duration) from String, |text| {
+checked!(Time(Duration) from Written, |Written::Text(text)| {
     let time = humantime::parse_duration(&text).map_err(|error| format!("{text:?}: {error}"))?;
     if time.is_zero() { Err("a time of 0".to_owned()) } else { Ok(time) }
 });
@@ -270,8 +307,18 @@ fn bytes(text: &str) -> Option<usize> {
     digits.parse::<usize>().ok()?.checked_mul(unit).filter(|&bytes| bytes > 0)
 }
 
+/// A time as it is written. An enum of one variant, so that an error says what to write.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a time is written as a text, such as \"250ms\" or \"1m 30s\"")]
+enum Written {
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a size is written as a number of bytes or as a text, such as 1000000 or \"256M\""
+)]
 enum Size {
     Number(usize),
     Text(String),
@@ -318,7 +365,10 @@ struct Given {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`is` takes a text, in which * and ? are wildcards, a number, or true or false"
+)]
 enum Is {
     Bool(bool),
     Int(i64),

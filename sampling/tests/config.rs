@@ -75,3 +75,29 @@ fn an_error_names_the_line_and_what_is_wrong() {
         assert!(line == 0 || told.contains(&format!("line {line}")), "line {line}: {told}");
     }
 }
+
+#[test]
+fn an_error_says_what_to_write_instead() {
+    for (text, what) in [
+        ("quiet = 7", "a text, such as \"250ms\""),
+        ("max_bytes = true", "\"256M\""),
+        ("max_bytes = -1", "\"256M\""),
+        (
+            "[[policy]]\nname = \"x\"\nrule = { attribute = { name = \"y\", is = [] } }",
+            "`is` takes",
+        ),
+        ("quiet = \"1s\"", "rule = \"always\""),
+        (
+            "quiet = \"3s\"\ntimeout = \"2s\"\npolicy = [{ name = \"x\", rule = \"error\" }]",
+            "`quiet` is 3s",
+        ),
+        (
+            "policy = [{ name = \"x\", rule = { any = [\"error\", { probability = 0.5 }] } },\n\
+             { name = \"y\", rule = \"error\" }]",
+            "\"y\" would never decide, since \"x\" before it",
+        ),
+    ] {
+        let told = read(text).unwrap_err().to_string();
+        assert!(told.contains(what), "{what}: {told}");
+    }
+}

@@ -3,7 +3,10 @@
 
 mod support;
 
-use slipring_sampling::forward::{ForwardSettings, ForwardStats, Forwarder, Sending};
+use bytes::Bytes;
+use slipring_sampling::forward::{
+    Endpoint, ForwardSettings, ForwardStats, Forwarder, Reply, Sending, Transport,
+};
 use std::time::{Duration, Instant};
 use support::{Made, trace};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -114,6 +117,8 @@ async fn a_backend_that_is_down_takes_no_more_memory_than_the_queue() {
         assert_balanced(&stats);
         assert_eq!((stats.waiting, stats.sent), (0, 0));
         assert!(stats.retries > 0);
+        let why = stats.last_failure.unwrap();
+        assert!(why.to_lowercase().contains("refused"), "{scheme}: {why}");
         assert!(!forwarder.offer(vec![Made::root(7).span()]), "it is closed");
     }
 }
@@ -142,4 +147,104 @@ async fn a_giant_trace_goes_in_several_requests() {
     let stats = sending.finish(Duration::from_secs(20)).await;
     assert_balanced(&stats);
     assert_eq!((stats.sent, stats.offered), (1_001, 1_001));
+}
+
+/// Gives the same answer to each request.
+#[derive(Clone)]
+struct Same(Reply);
+
+impl Transport for Same {
+    async fn send(&mut self, _: Bytes) -> Reply {
+        self.0.clone()
+    }
+}
+
+fn start_over(reply: Reply, change: impl FnOnce(&mut ForwardSettings)) -> (Forwarder, Sending) {
+    let mut settings = ForwardSettings::to("grpc://backend:4317".parse().unwrap());
+    change(&mut settings);
+    Forwarder::start_over(Same(reply), settings)
+}
+
+/// The room that is given back is the room that was taken, also of spans that share their resource.
+#[tokio::test(start_paused = true)]
+async fn a_trace_in_several_requests_gives_back_its_room() {
+    let (forwarder, sending) = start_over(Reply::Taken { rejected: 0 }, |_| {});
+    let shared = support::source("cart");
+    let spans = |count: u64| {
+        let span = |id| slipring::Span::builder().source(&shared).trace_id(7).span_id(id).build();
+        (1..=count).map(span).collect::<Vec<_>>()
+    };
+    for round in 1..=3 {
+        assert!(forwarder.offer(spans(2_000)), "{:?}", forwarder.stats());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let stats = forwarder.stats();
+        assert_eq!((stats.sent, stats.waiting_bytes), (round * 2_000, 0), "{stats:?}");
+    }
+    assert_balanced(&sending.finish(Duration::from_secs(60)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_that_a_backend_asks_for_stops_the_senders() {
+    for after in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(3_600)] {
+        let later = Reply::Later { after: Some(after), why: "busy".to_owned() };
+        let (forwarder, sending) = start_over(later, |settings| settings.senders = 1);
+        for number in 1..=3 {
+            offer(&forwarder, 1);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let stats = forwarder.stats();
+            assert_eq!((stats.lost_failed, stats.waiting), (number, 0), "{after:?}: {stats:?}");
+        }
+        assert_balanced(&sending.finish(Duration::from_secs(60)).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_asks_for_no_time_is_still_left_in_peace() {
+    let later = Reply::Later { after: Some(Duration::ZERO), why: "busy".to_owned() };
+    let (forwarder, sending) = start_over(later, |settings| settings.senders = 1);
+    offer(&forwarder, 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let stats = forwarder.stats();
+    assert!((50..=60).contains(&stats.retries), "{stats:?}");
+    assert_balanced(&sending.finish(Duration::from_secs(1)).await);
+}
+
+#[test]
+fn an_address_is_read_or_told_what_is_wrong_with_it() {
+    for (text, host, port, shown) in [
+        ("grpc://backend:4317", "backend", 4317, "grpc://backend:4317"),
+        ("grpc://[::1]:1/", "[::1]", 1, "grpc://[::1]:1"),
+        ("http://backend", "backend", 80, "http://backend/v1/traces"),
+        (
+            "http://backend:4318/otlp/v1/traces",
+            "backend",
+            4318,
+            "http://backend:4318/otlp/v1/traces",
+        ),
+    ] {
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!((endpoint.host(), endpoint.port()), (host, port), "{text}");
+        assert_eq!(
+            (endpoint.to_string(), &shown.parse::<Endpoint>().unwrap()),
+            (shown.to_owned(), &endpoint)
+        );
+    }
+    for (text, what) in [
+        ("backend:4317", "neither grpc:// nor http://"),
+        ("", "neither grpc:// nor http://"),
+        ("ftp://backend", "neither grpc:// nor http://"),
+        ("https://backend:4318", "TLS is not spoken"),
+        ("grpc://backend", "the port is missing"),
+        ("grpc://:4317", "host"),
+        ("grpc://backend:4317/v1/traces", "gRPC has no path"),
+        ("grpc://backend:99999", "no valid host and port"),
+        ("http://backend:99999", "no valid host and port"),
+        ("http://me:secret@backend", "more than a host"),
+        ("http://backend?x=1", "more than a host"),
+        ("http://", "host"),
+        ("http://back end", "host"),
+    ] {
+        let told = text.parse::<Endpoint>().unwrap_err().to_string();
+        assert!(told.contains(what) && told.contains("write grpc://host:4317"), "{text}: {told}");
+    }
 }

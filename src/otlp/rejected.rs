@@ -74,7 +74,15 @@ impl Rejected {
         self.records += other.records - listed;
     }
 
-    pub(crate) fn add(&mut self, records: u64, reason: &str) {
+    /// Adds records that were rejected after they had been read, and why. The reason is shortened
+    /// if it is long, and left out if there are many others.
+    ///
+    /// ```
+    /// let mut rejected = slipring::otlp::Rejected::default();
+    /// rejected.add(2, "the trace is too large");
+    /// assert_eq!(rejected.to_string(), "2 records rejected: the trace is too large");
+    /// ```
+    pub fn add(&mut self, records: u64, reason: &str) {
         self.records += records;
         let cut = shortened(reason);
         let reason = cut.as_deref().unwrap_or(reason);

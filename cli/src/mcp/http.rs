@@ -2,8 +2,8 @@
 
 use super::tools::Tools;
 use crate::Fallible;
-use crate::serve::listen;
-use crate::serve::signals::{Asked, Signals};
+use crate::receive::listen;
+use crate::receive::signals::{Asked, Signals};
 use axum::Router;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};

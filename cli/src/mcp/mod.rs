@@ -35,7 +35,7 @@ pub struct Arguments {
     file: Vec<PathBuf>,
     /// Speaks streamable HTTP at this address of this machine, under /mcp, instead of standard
     /// input and output
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::serve::address::mcp)]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::receive::address::mcp)]
     http: Option<SocketAddr>,
 }
 
@@ -46,7 +46,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let token = std::env::var(crate::serve::token::VARIABLE).ok().filter(|token| !token.is_empty());
+    let token =
+        std::env::var(crate::receive::token::VARIABLE).ok().filter(|token| !token.is_empty());
     let (client, end) = terminal::client_of(&arguments.server, token.as_deref(), &arguments.file)?;
     let tools = Tools::new(client);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

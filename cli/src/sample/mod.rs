@@ -1,132 +1,194 @@
 //! `slipring sample`: stands between senders and a backend, and forwards the traces that its
 //! policies keep.
 
+mod backend;
 mod figures;
-mod server;
+mod shared;
 
-use crate::serve::signals::{Asked, Signals};
+use crate::receive::signals::{Asked, Signals};
+use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
 use crate::{End, Fallible, units};
+use backend::Backend;
 use clap::Args;
+use shared::Shared;
+use slipring::otlp::Kind;
 use slipring_sampling::forward::{Endpoint, ForwardSettings, Forwarder, Sending};
-use slipring_sampling::{Sampler, Settings, config};
-use std::net::SocketAddr;
+use slipring_sampling::{Settings, config};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Forwards the traces that policies keep, and drops the others.
 ///
-/// Takes spans as OTLP over gRPC and HTTP on both addresses, holds each trace until it is decided,
-/// and sends what is kept to the backend. `GET /metrics` tells where every span went. SIGHUP reads
-/// the file again; if that is wrong, the old settings stay. SIGINT or SIGTERM decides about what is
-/// there, sends it, and stops. For more than one machine, let the Collector's load balancing
-/// exporter send each trace to one of several by its id.
+/// Takes spans as OTLP over gRPC and HTTP, as `serve` does, holds each trace until it is decided,
+/// and sends what is kept to the backend. Logs and metrics are refused. `GET /metrics` tells where
+/// every span went. SIGHUP reads the files again; if one is wrong, what was read before stays.
+/// SIGINT or SIGTERM decides about what is there, sends it, and stops. For more than one machine,
+/// let the Collector's load balancing exporter send each trace to one of several by its id.
+///
+/// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 180
+/// for each of `max_traces`; `--max-waiting`, and 8 MiB for requests to the backend; and for
+/// requests as they come in what `serve --help` says, with the file's `max_span_bytes` in place of
+/// `--max-record-bytes`.
 #[derive(Debug, Args)]
+#[command(after_long_help = concat!(
+    "Such a file is\n\n", include_str!("example.toml"),
+    "\nTo try it on one machine:\n\n  \
+     slipring serve --grpc 5317 --http 5318\n  \
+     slipring sample --config sample.toml --to grpc://localhost:5317"))]
 pub struct Arguments {
-    /// The file with the limits and policies, in TOML
-    #[arg(long, value_name = "FILE")]
+    /// The file with the limits and policies, in TOML; `--help` shows one
+    #[arg(long, env = "SLIPRING_CONFIG", value_name = "FILE")]
     config: PathBuf,
     /// Where kept traces go: grpc://host:4317, or http://host:4318 with or without a path
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, env = "SLIPRING_TO", value_name = "ENDPOINT")]
     to: Endpoint,
-    /// Where OTLP/gRPC is taken
-    #[arg(long, default_value = "127.0.0.1:4317", value_name = "ADDRESS")]
-    grpc: SocketAddr,
-    /// Where OTLP/HTTP is taken, and `GET /metrics` answered
-    #[arg(long, default_value = "127.0.0.1:4318", value_name = "ADDRESS")]
-    http: SocketAddr,
-    /// The largest request in bytes, packed or not
-    #[arg(long, default_value = "16M", value_name = "BYTES", value_parser = units::some_bytes)]
-    max_body: usize,
-    /// Bytes of kept spans that may wait for the backend; what does not fit is lost, and counted
-    #[arg(long, default_value = "64M", value_name = "BYTES", value_parser = units::some_bytes)]
+    /// Bytes that kept spans may take until the backend has them; what does not fit is lost, and
+    /// counted
+    #[arg(long, env = "SLIPRING_MAX_WAITING", default_value = "64M", value_name = "BYTES", value_parser = units::some_bytes)]
     max_waiting: usize,
+    #[command(flatten)]
+    receiving: Receiving,
 }
 
-/// What all requests share.
-struct Shared {
-    sampler: Mutex<Sampler>,
-    forwarder: Forwarder,
-    max_body: usize,
-}
-
-impl Shared {
-    fn sampler(&self) -> MutexGuard<'_, Sampler> {
-        // A sampler is intact after a panic.
-        self.sampler.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// What peers are told of this program.
+static ABOUT: About = About {
+    kinds: &[Kind::Traces],
+    others: "slipring sample takes spans only; send logs and metrics to their backend directly",
+    questions: "GET /metrics tells where every span went",
+    is_open: |_| false,
+};
 
 /// How often decisions are looked for.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How often it is looked how the backend does.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long the backend has for the last spans when the program stops.
 const LAST: Duration = Duration::from_secs(10);
 
-fn settings(file: &Path) -> Fallible<Settings> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(config::read(&text).map_err(|error| format!("{}: {error}", file.display()))?)
+/// Reads the file, and checks what it says against the command line.
+fn settings(file: &Path, max_waiting: usize) -> Fallible<Settings> {
+    let wrong = |what: String| format!("--config {}: {}", file.display(), in_one_line(&what));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let settings = config::read(&text).map_err(|error| wrong(error.to_string()))?;
+    let largest = settings.max_span_bytes;
+    if max_waiting < largest {
+        return Err(wrong(format!(
+            "--max-waiting {max_waiting} leaves no room for one span of max_span_bytes, which is {largest}"
+        ))
+        .into());
+    }
+    Ok(settings)
+}
+
+/// Puts an error of TOML into one line, for the log. It has the line of the file below a rule, and
+/// the place marked below that.
+fn in_one_line(error: &str) -> String {
+    let is_text = |line: &&str| !line.trim_matches(['|', '^', ' ']).is_empty();
+    error.lines().map(str::trim).filter(is_text).collect::<Vec<_>>().join("; ")
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
-    let sampler = Sampler::new(&settings(&arguments.config)?)?;
+    tracing_subscriber::fmt()
+        .with_env_filter(log::filter()?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let settings = settings(&arguments.config, arguments.max_waiting)?;
+    let guard = arguments.receiving.guard()?;
+    arguments.receiving.allow_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(arguments, sampler));
+    let ended = runtime.block_on(serve(arguments, &settings, &guard));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-async fn serve(arguments: &Arguments, sampler: Sampler) -> Fallible<End> {
+async fn serve(arguments: &Arguments, settings: &Settings, guard: &Guard) -> Fallible<End> {
+    let receiving = &arguments.receiving;
+    let listening = Listening::bind(receiving).await?;
+    if backend::is_one_of(&arguments.to, listening.addresses()?) {
+        let to = &arguments.to;
+        return Err(format!(
+            "--to {to} is this program's own address; give the backend's, or other --grpc and --http"
+        )
+        .into());
+    }
     let mut forward = ForwardSettings::to(arguments.to.clone());
     forward.max_bytes = arguments.max_waiting;
     let (forwarder, sending) = Forwarder::start(forward);
-    let sampler = Mutex::new(sampler);
-    let shared = Arc::new(Shared { sampler, forwarder, max_body: arguments.max_body });
+    let shared = Arc::new(Shared::new(settings, forwarder)?);
+    let taking = Arc::clone(&shared);
+    let take = Box::new(move |kind, encoding, message| taking.take(kind, encoding, message));
+    let intake = Intake::new(take, &ABOUT, receiving.bounds(), receiving.access(guard));
     let mut signals = Signals::listen(true)?;
-    for address in [arguments.grpc, arguments.http] {
-        let listener = tokio::net::TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| format!("{address}: {error}"))?;
-        eprintln!("slipring: takes OTLP on {}", listener.local_addr()?);
-        let app = server::routes(Arc::clone(&shared));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-    }
-    let mut tick = tokio::time::interval(TICK);
+    let others = |_| figures::routes(Arc::clone(&shared));
+    let serving = listening.serve(intake, guard, others).await?;
+    tracing::info!("kept traces go to {}", arguments.to);
+    let (mut tick, mut look) = (tokio::time::interval(TICK), tokio::time::interval(LOOK));
+    let mut backend = Backend::default();
     loop {
         tokio::select! {
-            _ = tick.tick() => {
-                shared.sampler().advance(Instant::now(), &mut shared.forwarder.clone());
-            }
+            _ = tick.tick() => shared.advance(Instant::now()),
+            _ = look.tick() => backend.look(Instant::now(), &shared.forwarder.stats()),
             asked = signals.next() => match asked {
-                Asked::Reload => reload(&arguments.config, &shared),
+                Asked::Reload => reload(arguments, &shared, guard),
                 Asked::Stop => break,
             },
         }
     }
+    serving.stop().await?;
     stop(&shared, sending).await;
     Ok(End::Well)
 }
 
-fn reload(file: &Path, shared: &Shared) {
-    let reloaded = settings(file).and_then(|settings| Ok(shared.sampler().reload(&settings)?));
-    match reloaded {
-        Ok(()) => eprintln!("slipring: read {} again", file.display()),
-        Err(error) => eprintln!("slipring: the old settings stay: {error}"),
+fn reload(arguments: &Arguments, shared: &Shared, guard: &Guard) {
+    let read = settings(&arguments.config, arguments.max_waiting);
+    match read.and_then(|settings| Ok(shared.reload(&settings)?)) {
+        Ok(()) => tracing::info!("read {} again", arguments.config.display()),
+        Err(error) => tracing::error!("the old settings stay: {error}"),
+    }
+    if guard.has_files() {
+        guard.reload();
     }
 }
 
 /// Decides about what is there, sends it, and tells where every span went.
 async fn stop(shared: &Shared, sending: Sending) {
-    shared.sampler().flush(Instant::now(), &mut shared.forwarder.clone());
+    shared.flush(Instant::now());
     let forwarded = sending.finish(LAST).await;
     let stats = shared.sampler().stats();
-    eprintln!(
-        "slipring: of {} spans, {} were kept and {} sampled out; the backend took {} and rejected {}, {} were lost",
+    tracing::info!(
+        "stopped after {} spans: {} kept, {} sampled out, {} evicted undecided, {} rejected; the backend took {} and \
+         rejected {}, {} were lost",
         stats.received,
         stats.kept().spans,
         stats.sampled_out().spans,
+        stats.evicted.spans,
+        stats.rejected_without_trace + stats.rejected_too_large,
         forwarded.sent,
         forwarded.refused,
         forwarded.lost_full + forwarded.lost_failed,
     );
+    if let Some(why) = forwarded.last_failure.filter(|_| forwarded.lost_failed > 0) {
+        tracing::warn!("the backend did not take {} of them: {why}", forwarded.lost_failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_example_in_the_help_is_in_order() {
+        let settings = super::config::read(include_str!("example.toml")).unwrap();
+        assert_eq!(settings.policies.len(), 3);
+    }
+
+    #[test]
+    fn an_error_of_the_file_is_told_in_one_line() {
+        let error = super::config::read("quiet = 7\n").unwrap_err().to_string();
+        let told = super::in_one_line(&error);
+        assert!(told.contains("line 1") && told.contains("; 1 | quiet = 7; a time is"), "{told}");
+    }
 }

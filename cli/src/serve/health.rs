@@ -1,6 +1,6 @@
 //! `slipring health`: asks a server of this machine whether it takes requests.
 
-use super::{address, tls};
+use crate::receive::{address, tls};
 use crate::{End, Fallible, units};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Asks a running `serve` whether it takes requests: exit status 0 if it does, and 1 if not.
+/// Asks a running `serve` or `sample` whether it takes requests: exit status 0 if it does, and 1 if not.
 ///
 /// Made for the health checks of containers, which have no curl. It reads the same variables as
 /// `serve`. It needs no token.

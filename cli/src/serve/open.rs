@@ -1,8 +1,9 @@
 //! `slipring open`: the page on files.
 
 use super::app::App;
-use super::{holdings, listen, page, routes};
+use super::{holdings, page, routes};
 use crate::files::size;
+use crate::receive::{Access, Bounds, listen};
 use crate::{End, Fallible, Keeping};
 use clap::Args;
 use std::io::Write;
@@ -46,7 +47,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     for problem in loaded.problems() {
         eprintln!("{problem}");
     }
-    let app = Arc::new(App::new(telemetry, 16 << 20, 64 << 20, LIMITS.timeout));
+    let (max_body, max_in_flight) = (16 << 20, 64 << 20);
+    let bounds = Bounds { max_body, max_in_flight, timeout: LIMITS.timeout };
+    let app = Arc::new(App::new(telemetry, bounds, Access::default()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(arguments, &app))?;
     runtime.shutdown_timeout(LIMITS.timeout);
@@ -72,7 +75,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
         eprintln!("no browser was opened: {error}; the page is at {page}");
     }
     super::asked_to_stop().await?;
-    app.stop();
+    app.intake.stop();
     let _ = stop.send(true);
     Ok(server.await?)
 }

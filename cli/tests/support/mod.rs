@@ -8,17 +8,21 @@ pub mod tls;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub const SLIPRING: &str = env!("CARGO_BIN_EXE_slipring");
 
-/// A running `slipring serve`, on ports that were free; killed when dropped.
+/// A running `slipring serve` or `slipring sample`, on ports that were free; killed when dropped.
 pub struct Server {
     child: Child,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    log: std::thread::JoinHandle<String>,
+    /// What it has said since it listens.
+    said: Arc<Mutex<String>>,
+    reading: std::thread::JoinHandle<()>,
 }
 
 /// An answer over HTTP.
@@ -52,8 +56,24 @@ impl Server {
 
     /// The same, on other addresses.
     pub fn start_at(address: &str, arguments: &[&str]) -> Self {
+        Self::start_on([address; 2], arguments)
+    }
+
+    /// The same, on an address for gRPC and one for HTTP.
+    pub fn start_on(addresses: [&str; 2], arguments: &[&str]) -> Self {
+        Self::run("serve", addresses, arguments)
+    }
+
+    /// A sampler with these policies and limits.
+    pub fn sample(config: &Path, to: &str, arguments: &[&str]) -> Self {
+        let config = config.to_str().expect("the path is text");
+        let own = ["--config", config, "--to", to];
+        Self::run("sample", ["127.0.0.1:0"; 2], &[&own, arguments].concat())
+    }
+
+    fn run(command: &str, [grpc, http]: [&str; 2], arguments: &[&str]) -> Self {
         let mut child = Command::new(SLIPRING)
-            .args(["serve", "--grpc", address, "--http", address])
+            .args([command, "--grpc", grpc, "--http", http])
             .args(arguments)
             .env("SLIPRING_LOG", "info")
             .env("NO_COLOR", "1")
@@ -78,9 +98,21 @@ impl Server {
             }
         };
         // Read on, so that it never waits for us.
-        let log =
-            std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-        Self { child, grpc, http, log }
+        let said = Arc::new(Mutex::new(String::new()));
+        let log = Arc::clone(&said);
+        let reading = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = log.lock().expect("no one panics");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, grpc, http, said, reading }
+    }
+
+    /// What it has said since it listens.
+    pub fn said(&self) -> String {
+        self.said.lock().expect("no one panics").clone()
     }
 
     /// Sends a request as it is; what comes back until the connection ends.
@@ -148,8 +180,9 @@ impl Server {
             assert!(Instant::now() < deadline, "it does not stop");
             std::thread::sleep(Duration::from_millis(10));
         };
-        let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
-        (status.success(), log.join().expect("reading does not panic"))
+        let reading = std::mem::replace(&mut self.reading, std::thread::spawn(|| {}));
+        reading.join().expect("reading does not panic");
+        (status.success(), self.said())
     }
 }
 

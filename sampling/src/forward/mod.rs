@@ -9,7 +9,7 @@ mod reply;
 mod transport;
 
 use crate::sink::{Sampled, Sink};
-use reply::Reply;
+pub use reply::Reply;
 use slipring::Span;
 use slipring::otlp::{Encoding, encode};
 use std::collections::VecDeque;
@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use transport::Transport;
-pub use transport::{Endpoint, EndpointError};
+use transport::Otlp;
+pub use transport::{Endpoint, EndpointError, Transport};
 
 /// How a [`Forwarder`] sends.
 #[derive(Clone, Debug)]
@@ -27,7 +27,9 @@ pub use transport::{Endpoint, EndpointError};
 pub struct ForwardSettings {
     /// Where to.
     pub to: Endpoint,
-    /// Bytes of spans that may wait, with the resources and scopes of each trace.
+    /// Bytes that spans may take which wait or are under way, with the resources and scopes of each
+    /// trace. Each of `senders` takes some more for the request that it encodes: as much again as
+    /// the spans that are in it.
     pub max_bytes: usize,
     /// The number of spans in a request. Larger traces go in several.
     pub request_spans: usize,
@@ -42,7 +44,8 @@ pub struct ForwardSettings {
     pub timeout: Duration,
     /// The first range of the random time before another try, and the longest.
     pub backoff: (Duration, Duration),
-    /// How long a request is tried before its spans are lost.
+    /// How long a request is tried before its spans are lost. They are lost at once if the backend
+    /// asks for more time than is left.
     pub patience: Duration,
 }
 
@@ -72,6 +75,8 @@ pub struct ForwardStats {
     pub offered: u64,
     /// Spans that wait, or are under way.
     pub waiting: u64,
+    /// Bytes that these take.
+    pub waiting_bytes: usize,
     /// Spans that the backend took.
     pub sent: u64,
     /// Spans that the backend rejected of requests that it took.
@@ -88,12 +93,23 @@ pub struct ForwardStats {
 
 #[derive(Default)]
 struct Queue {
-    parts: VecDeque<Vec<Span>>,
+    parts: VecDeque<Part>,
+    /// Spans of these parts.
     spans: usize,
-    bytes: usize,
     stats: ForwardStats,
     is_closed: bool,
 }
+
+impl Queue {
+    fn has_room(&self, bytes: usize, settings: &ForwardSettings) -> bool {
+        let room = settings.max_bytes.saturating_sub(self.stats.waiting_bytes);
+        bytes <= room && !self.is_closed
+    }
+}
+
+/// The bytes of the memory that spans share, beside their own: reference counts, a ledger, a list of
+/// sources, and what an allocator adds.
+const BODY: usize = 192;
 
 struct Shared {
     settings: ForwardSettings,
@@ -118,6 +134,21 @@ pub struct Sending {
     tasks: JoinSet<()>,
 }
 
+/// Spans that go in one request, and share memory with no others.
+struct Part {
+    spans: Vec<Span>,
+    /// What they take, counted once, so that what is given back is what was taken.
+    bytes: usize,
+}
+
+impl From<Vec<Span>> for Part {
+    fn from(spans: Vec<Span>) -> Self {
+        let spare = (spans.capacity() - spans.len()) * size_of::<Span>();
+        let bytes = BODY + bytes_of(&spans) + spare;
+        Self { spans, bytes }
+    }
+}
+
 /// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
 /// them. Each may be one that nobody shares, so all of them count.
 fn bytes_of(spans: &[Span]) -> usize {
@@ -134,32 +165,46 @@ fn bytes_of(spans: &[Span]) -> usize {
 }
 
 /// Splits spans into parts that fit into a request each.
-fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Vec<Span>> {
+fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Part> {
     let (most, most_bytes) = (settings.request_spans.max(1), settings.request_bytes);
     if spans.len() <= most && bytes_of(&spans) <= most_bytes {
-        return vec![spans];
+        return vec![spans.into()];
     }
     let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let finish = |mut part: Vec<Span>| {
+        // Otherwise the first parts would keep the last one's memory, and the other way round.
+        Span::detach_together(&mut part);
+        Part::from(part)
+    };
     for span in spans {
         let size = bytes_of(std::slice::from_ref(&span));
         if !part.is_empty() && (part.len() >= most || bytes + size > most_bytes) {
-            parts.push(std::mem::take(&mut part));
+            parts.push(finish(std::mem::take(&mut part)));
             bytes = 0;
         }
         bytes += size;
         part.push(span);
     }
-    parts.push(part);
+    parts.push(finish(part));
     parts
 }
 
 impl Forwarder {
-    /// Starts tasks that send, on the current tokio runtime.
+    /// Starts tasks that send over OTLP/gRPC or OTLP/HTTP, on the current tokio runtime.
     ///
     /// # Panics
     /// If there is no runtime.
     pub fn start(settings: ForwardSettings) -> (Self, Sending) {
-        let transport = Transport::new(&settings.to, settings.timeout);
+        let transport = Otlp::new(&settings.to, settings.timeout);
+        Self::start_over(transport, settings)
+    }
+
+    /// Starts tasks that send over a transport, of which each task has a clone, on the current tokio
+    /// runtime. Where `to` leads does not matter then.
+    ///
+    /// # Panics
+    /// If there is no runtime.
+    pub fn start_over(transport: impl Transport, settings: ForwardSettings) -> (Self, Sending) {
         let senders = settings.senders.max(1);
         let (queue, news) = (Mutex::default(), Notify::new());
         let shared = Arc::new(Shared { settings, queue, news });
@@ -173,19 +218,25 @@ impl Forwarder {
     /// Adds spans to the queue, or loses and counts them if there is no room. Returns whether there
     /// was.
     pub fn offer(&self, spans: Vec<Span>) -> bool {
-        let (count, bytes) = (spans.len() as u64, bytes_of(&spans));
+        let (count, settings) = (spans.len(), &self.0.settings);
+        if count == 0 {
+            return true;
+        }
+        // What has no room anyway is not worth splitting.
+        let least = bytes_of(&spans);
+        let may_fit = self.0.queue().has_room(least, settings);
+        let parts = if may_fit { split(spans, settings) } else { Vec::new() };
+        let bytes: usize = parts.iter().map(|part| part.bytes).sum();
         let mut queue = self.0.queue();
-        queue.stats.offered += count;
-        if queue.is_closed || queue.bytes + bytes > self.0.settings.max_bytes {
-            queue.stats.lost_full += count;
+        queue.stats.offered += count as u64;
+        if !may_fit || !queue.has_room(bytes, settings) {
+            queue.stats.lost_full += count as u64;
             return false;
         }
-        queue.bytes += bytes;
-        queue.spans += spans.len();
-        queue.stats.waiting += count;
-        for part in split(spans, &self.0.settings) {
-            queue.parts.push_back(part);
-        }
+        queue.stats.waiting += count as u64;
+        queue.stats.waiting_bytes += bytes;
+        queue.spans += count;
+        queue.parts.extend(parts);
         drop(queue);
         self.0.news.notify_one();
         true
@@ -215,15 +266,16 @@ impl Sending {
         let mut queue = self.shared.queue();
         queue.parts.clear();
         queue.stats.lost_failed += std::mem::take(&mut queue.stats.waiting);
+        queue.stats.waiting_bytes = 0;
         queue.stats.clone()
     }
 }
 
 /// Takes whole parts for one request out of the queue: at least one, if there is one.
-fn next(queue: &mut Queue, settings: &ForwardSettings) -> Vec<Vec<Span>> {
+fn next(queue: &mut Queue, settings: &ForwardSettings) -> Vec<Part> {
     let (mut parts, mut spans, mut bytes) = (Vec::new(), 0, 0);
     while let Some(part) = queue.parts.front() {
-        let (with, size) = (spans + part.len(), bytes + bytes_of(part));
+        let (with, size) = (spans + part.spans.len(), bytes + part.bytes);
         if spans > 0 && (with > settings.request_spans || size > settings.request_bytes) {
             break;
         }
@@ -235,7 +287,7 @@ fn next(queue: &mut Queue, settings: &ForwardSettings) -> Vec<Vec<Span>> {
 }
 
 /// Sends requests one after the other, until the queue is closed and empty.
-async fn send(shared: Arc<Shared>, mut transport: Transport) {
+async fn send(shared: Arc<Shared>, mut transport: impl Transport) {
     let settings = &shared.settings;
     loop {
         let news = shared.news.notified();
@@ -263,14 +315,16 @@ async fn send(shared: Arc<Shared>, mut transport: Transport) {
     }
 }
 
-async fn send_one(shared: &Shared, transport: &mut Transport, parts: Vec<Vec<Span>>) {
-    let bytes: usize = parts.iter().map(|part| bytes_of(part)).sum();
-    let count: u64 = parts.iter().map(|part| part.len() as u64).sum();
+async fn send_one(shared: &Shared, transport: &mut impl Transport, parts: Vec<Part>) {
+    let bytes: usize = parts.iter().map(|part| part.bytes).sum();
+    let count: u64 = parts.iter().map(|part| part.spans.len() as u64).sum();
     // The request takes the place of the spans, whose room is given back when it is done.
-    let body = bytes::Bytes::from(encode(parts.iter().flatten(), Encoding::Protobuf));
+    let spans = parts.iter().flat_map(|part| &part.spans);
+    // It may wait for long, without spare room.
+    let body = bytes::Bytes::from(encode(spans, Encoding::Protobuf).into_boxed_slice());
     drop(parts);
     let settings = &shared.settings;
-    let until = Instant::now() + settings.patience;
+    let begun = Instant::now();
     let mut range = settings.backoff.0;
     let done = loop {
         let reply = match tokio::time::timeout(settings.timeout, transport.send(body.clone())).await
@@ -285,9 +339,11 @@ async fn send_one(shared: &Shared, transport: &mut Transport, parts: Vec<Vec<Spa
         };
         // Half of the range at least, so that tries are spread and none comes at once.
         let random = range.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let wait = after.unwrap_or(random);
-        range = (range * 2).min(settings.backoff.1);
-        if Instant::now() + wait > until {
+        // A backend that says that it may be asked again at once would be asked without a pause.
+        let wait = after.map_or(random, |after| after.max(settings.backoff.0));
+        range = range.saturating_mul(2).min(settings.backoff.1);
+        // What it says may be longer than any time that can be added to a clock's.
+        if begun.elapsed().saturating_add(wait) > settings.patience {
             break Err(why);
         }
         {
@@ -298,8 +354,8 @@ async fn send_one(shared: &Shared, transport: &mut Transport, parts: Vec<Vec<Spa
         tokio::time::sleep(wait).await;
     };
     let mut queue = shared.queue();
-    queue.bytes -= bytes;
     queue.stats.waiting -= count;
+    queue.stats.waiting_bytes -= bytes;
     match done {
         Ok(rejected) => {
             queue.stats.sent += count - rejected;

@@ -4,18 +4,30 @@ use bytes::Bytes;
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 use prost::Message;
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
 /// What became of a request.
-#[derive(Debug, PartialEq)]
-pub(super) enum Reply {
-    /// The backend took it, except for some of its spans.
-    Taken { rejected: u64 },
-    /// It may be sent again, after this time if the backend has said one.
-    Later { after: Option<Duration>, why: String },
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The backend took it.
+    Taken {
+        /// How many of its spans the backend rejected.
+        rejected: u64,
+    },
+    /// It may be sent again.
+    Later {
+        /// After which time, if the backend has said one.
+        after: Option<Duration>,
+        /// What was wrong.
+        why: String,
+    },
     /// It will never be taken.
-    Failed { why: String },
+    Failed {
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// `ExportTraceServiceResponse`.
@@ -92,7 +104,10 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 /// Judges a gRPC status.
 pub(super) fn of_grpc(status: &Status) -> Reply {
     let after = retry_info(status.details());
-    let why = format!("{:?}: {}", status.code(), status.message());
+    let mut why = format!("{:?}: {}", status.code(), status.message());
+    if let Some(cause) = status.source() {
+        why = format!("{why}: {}", with_causes(cause));
+    }
     match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
@@ -104,6 +119,18 @@ pub(super) fn of_grpc(status: &Status) -> Reply {
         Code::ResourceExhausted if after.is_some() => Reply::Later { after, why },
         _ => Reply::Failed { why },
     }
+}
+
+/// Returns an error's text and those of its causes: what the outermost error says is often no more
+/// than that there is one.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn retry_info(details: &[u8]) -> Option<Duration> {

@@ -11,7 +11,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use slipring::{Signal, Store};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Answers with the stores' statistics.
 pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
@@ -22,20 +21,19 @@ pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response
 /// Answers with what the program is and does.
 pub async fn server(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     none(given)?;
-    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let counts = &app.counts;
-    let listens = app.listens.get();
+    let intake = &app.intake;
+    let (counts, listens) = (&intake.counts, intake.listens.get());
     let told = answer::Server {
         version: env!("CARGO_PKG_VERSION").into(),
         grpc: listens.map(|[grpc, _]| grpc.to_string()),
         http: listens.map(|[_, http]| http.to_string()),
-        token: app.access.token.is_some(),
+        token: intake.access.token.is_some(),
         requests: answer::ServerRequests {
-            taken: of(&counts.taken),
-            refused: of(&counts.refused),
-            overloaded: of(&counts.overloaded),
-            in_flight: app.in_flight() as u64,
-            rejected_records: of(&counts.rejected_records),
+            taken: counts.taken(),
+            refused: counts.refused(),
+            overloaded: counts.overloaded(),
+            in_flight: intake.in_flight() as u64,
+            rejected_records: counts.rejected_records(),
         },
     };
     Ok(Json(told).into_response())

@@ -1,7 +1,8 @@
 //! OTLP/HTTP: the protocol's three paths, in protobuf and JSON, plain or compressed.
 
-use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
+use super::intake::{Intake, Opened, drain};
+use super::refusal::Refusal;
 use super::unpack::{Coding, codings};
 use axum::Router;
 use axum::body::Body;
@@ -13,9 +14,11 @@ use prost::Message;
 use slipring::otlp::{Encoding, Kind};
 use std::sync::Arc;
 
-pub fn routes() -> Router<Arc<App>> {
+pub fn routes() -> Router<Arc<Intake>> {
     let of = |kind: Kind| {
-        post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request))
+        post(move |State(intake): State<Arc<Intake>>, request: Request| {
+            export(intake, kind, request)
+        })
     };
     Router::new()
         .route("/v1/traces", of(Kind::Traces))
@@ -26,7 +29,7 @@ pub fn routes() -> Router<Arc<App>> {
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
+async fn export(intake: Arc<Intake>, kind: Kind, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let encoding = encoding(&head.headers);
     // A request in an unknown encoding is answered in JSON.
@@ -36,11 +39,12 @@ async fn export(app: Arc<App>, kind: Kind, request: Request) -> Response {
     drop(head);
     let taken = match understood {
         Ok((encoding, codings)) => {
-            app.export(kind, encoding, body, from, |message| Ok(Opened { codings, message })).await
+            let open = |message| Ok(Opened { codings, message });
+            intake.export(kind, encoding, body, from, open).await
         }
         Err(refusal) => {
             drain(body).await;
-            Err(app.refuse(refusal, from))
+            Err(intake.refuse(refusal, from))
         }
     };
     match taken {

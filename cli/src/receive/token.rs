@@ -1,8 +1,9 @@
 //! The bearer token that requests have to carry, where the server has one.
 
-use super::app::{App, Refusal, drain};
 use super::door::sender;
-use super::{grpc, otlp};
+use super::intake::{Intake, drain};
+use super::refusal::Refusal;
+use super::{grpc, otlp, own};
 use crate::Fallible;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -96,24 +97,21 @@ fn checked(text: &str) -> Result<Box<[u8]>, String> {
     Ok(token.as_bytes().into())
 }
 
-/// Returns whether a path is open to everybody: it is the same on each server, or says no more than
-/// whether this one runs.
-fn is_open(path: &str) -> bool {
-    const OPEN: [&str; 6] =
-        ["/", "/api", "/api/openapi.json", "/api/reference", "/healthz", "/readyz"];
-    OPEN.contains(&path) || path.starts_with("/page/")
-}
-
-/// Refuses requests without the server's token.
-pub async fn only_bearers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let lets_in = |token: &Arc<Token>| {
-        is_open(request.uri().path()) || token.is_carried_by(request.headers())
-    };
-    if app.access.token.as_ref().is_none_or(lets_in) {
+/// Refuses requests without the server's token, except for paths that are open to everybody: what
+/// they answer is the same on each server, or no more than whether this one runs.
+pub async fn only_bearers(
+    State(intake): State<Arc<Intake>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let is_open = own::HEALTH.contains(&path) || (intake.about.is_open)(path);
+    let lets_in = |token: &Arc<Token>| is_open || token.is_carried_by(request.headers());
+    if intake.access.token.as_ref().is_none_or(lets_in) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let refusal = app.refuse(refusal(&head.headers), sender(&head));
+    let refusal = intake.refuse(refusal(&head.headers), sender(&head));
     drain(body).await;
     let mut response = if grpc::is_grpc(&head.headers) {
         return grpc::failed(&refusal);
@@ -130,16 +128,16 @@ pub async fn only_bearers(State(app): State<Arc<App>>, request: Request, next: N
 
 /// Refuses calls without the server's token.
 pub async fn only_bearing_calls(
-    State(app): State<Arc<App>>,
+    State(intake): State<Arc<Intake>>,
     request: Request,
     next: Next,
 ) -> Response {
     let is_carried = |token: &Arc<Token>| token.is_carried_by(request.headers());
-    if app.access.token.as_ref().is_none_or(is_carried) {
+    if intake.access.token.as_ref().is_none_or(is_carried) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let refusal = app.refuse(refusal(&head.headers), sender(&head));
+    let refusal = intake.refuse(refusal(&head.headers), sender(&head));
     drain(body).await;
     grpc::failed(&refusal)
 }
@@ -195,15 +193,5 @@ mod tests {
         assert!(checked(" \n").is_err());
         assert!(checked("0123456789 abcdef").unwrap_err().contains("character"));
         assert!(checked("0123456789äbcdef").unwrap_err().contains("character"));
-    }
-
-    #[test]
-    fn what_holds_no_data_is_open() {
-        for path in ["/", "/page/app.js", "/api", "/healthz", "/readyz"] {
-            assert!(is_open(path), "{path}");
-        }
-        for path in ["/api/spans", "/v1/traces", "/metrics", "/none", "/page", "/healthz/x"] {
-            assert!(!is_open(path), "{path}");
-        }
     }
 }

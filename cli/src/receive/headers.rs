@@ -4,8 +4,9 @@
 //! and nothing here could count the request or log it. Therefore that limit is higher than the one
 //! that holds, which is checked when hyper hands the request on.
 
-use super::app::{Refusal, drain};
 use super::grpc;
+use super::intake::drain;
+use super::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Version};

@@ -3,7 +3,7 @@
 //! tower-http's layer is not used for this: it decompresses on the threads that serve all other
 //! requests, without a limit on how many at once, and zstd may ask for a window of 128 MiB each.
 
-use super::app::Refusal;
+use super::refusal::Refusal;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use slipring::otlp::{GunzipError, gunzip};
 use std::io::Read;

@@ -1,6 +1,6 @@
 //! Logs refused requests with their sender, at a limited rate per kind of refusal.
 
-use super::app::Refusal;
+use super::refusal::{Reason, Refusal};
 use crate::text::printable;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -13,36 +13,29 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 pub struct From(pub SocketAddr);
 
+/// The kind of warnings about records; the others are about requests, by their reason.
+const RECORDS: usize = Reason::ALL.len();
+
 /// For each kind, when it was last logged, and how many were suppressed since.
 #[derive(Default)]
-pub struct Warnings([Mutex<(Option<Instant>, u64)>; 10]);
+pub struct Warnings([Mutex<(Option<Instant>, u64)>; RECORDS + 1]);
 
 impl Warnings {
     /// Logs a request that was refused.
     pub fn refused(&self, refusal: &Refusal, from: Option<From>) {
-        let kind = match refusal {
-            Refusal::Overloaded(_) => 0,
-            Refusal::TooLarge(_) => 1,
-            Refusal::TooSlow(_) => 2,
-            Refusal::Unsupported(_) => 3,
-            Refusal::Malformed(_) => 4,
-            Refusal::Failed(_) => 5,
-            Refusal::Foreign(_) => 6,
-            Refusal::Unauthorized(_) => 8,
-            Refusal::Headers(_) => 9,
-        };
-        let advice = match refusal {
-            Refusal::Overloaded(_) => "; if that lasts, raise --max-in-flight",
-            Refusal::TooLarge(_) => ", or raise --max-body",
-            Refusal::TooSlow(_) => "; if its network is slow, raise --timeout",
+        let reason = refusal.reason();
+        let advice = match reason {
+            Reason::Overloaded => "; if that lasts, raise --max-in-flight",
+            Reason::TooLarge => ", or raise --max-body",
+            Reason::TooSlow => "; if its network is slow, raise --timeout",
             _ => "",
         };
-        self.say(kind, "a request", from, &format!("{}{advice}", refusal.what()));
+        self.say(reason as usize, "a request", from, &format!("{}{advice}", refusal.what()));
     }
 
     /// Logs records that were rejected out of a request that was otherwise accepted.
     pub fn rejected(&self, what: &str, from: Option<From>) {
-        self.say(7, "records", from, what);
+        self.say(RECORDS, "records", from, what);
     }
 
     fn say(&self, kind: usize, refused: &str, from: Option<From>, what: &str) {

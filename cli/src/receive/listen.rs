@@ -1,9 +1,9 @@
 //! Accepts and serves connections: limits their number, gives each a timeout for its headers, and
 //! cuts none off while it is being answered.
 
-use super::app::Refusal;
 use super::headers;
 use super::peer::Peer;
+use super::refusal::Refusal;
 use super::socket::Socket;
 use super::timed::Timed;
 use super::tls;

@@ -5,7 +5,7 @@ use std::io;
 /// What was asked.
 pub enum Asked {
     Stop,
-    /// Reads the certificate and the token again.
+    /// Reads files again, such as those of the certificate and the token.
     Reload,
 }
 

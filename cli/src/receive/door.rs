@@ -1,17 +1,22 @@
-//! Access control of the HTTP port (host names and CORS), and normalization of paths.
+//! The routes of the HTTP port, with access control (host names, CORS and the token) and normalization
+//! of paths.
 
-use super::app::{App, Refusal};
-use super::token::Token;
+use super::intake::Intake;
+use super::refusal::Refusal;
+use super::token::{Token, only_bearers};
 use super::warnings::From;
-use axum::Json;
+use super::{otlp, own};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, Uri, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tower::ServiceExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// The options that control who may send requests.
@@ -37,21 +42,39 @@ const OURS: [&str; 8] = [
     "host.docker.internal",
 ];
 
+/// Returns the routes of the HTTP port: OTLP's paths, those that tell whether the program runs, and
+/// what else it answers.
+pub fn routes(intake: Arc<Intake>, others: Router<Arc<Intake>>) -> Router {
+    let access = intake.access.clone();
+    let routes = Router::new()
+        .merge(otlp::routes())
+        .merge(own::routes())
+        .merge(others)
+        .fallback(own::not_found)
+        .method_not_allowed_fallback(own::not_so)
+        .layer(from_fn_with_state(Arc::clone(&intake), only_bearers))
+        .layer(from_fn_with_state(Arc::clone(&intake), only_ours))
+        .with_state(intake);
+    let routes = if access.cors.is_empty() { routes } else { routes.layer(cors(&access)) };
+    // `tidy` must run before a route is chosen.
+    Router::new().fallback_service(routes.into_service::<Body>().map_request(tidy))
+}
+
 /// Refuses requests that name a foreign host. Otherwise a page could have its own name resolve to
 /// this server and then read the answers (DNS rebinding).
-pub async fn only_ours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if !app.access.cors.is_empty() {
+async fn only_ours(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
+    if !intake.access.cors.is_empty() {
         return next.run(request).await;
     }
     // Checks both the header and the URI: a legitimate request names no foreign host in either.
     let named =
         request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
     let mut hosts = named.chain(request.uri().host()).map(without_port);
-    if let Some(host) = hosts.find(|host| !is_ours(host, &app.access.hosts)) {
+    if let Some(host) = hosts.find(|host| !is_ours(host, &intake.access.hosts)) {
         let what = format!(
             "this server is not {host:?}; call it by its address, or start it with --allow-host {host}"
         );
-        let refusal = app.refuse(Refusal::Foreign(what), request.extensions().get().copied());
+        let refusal = intake.refuse(Refusal::Foreign(what), request.extensions().get().copied());
         return (refusal.status(), Json(serde_json::json!({ "error": refusal.what() })))
             .into_response();
     }
@@ -87,7 +110,7 @@ fn ends_a_label(rest: &str) -> bool {
 }
 
 /// Returns the CORS layer that allows the configured origins.
-pub fn cors(access: &Access) -> CorsLayer {
+fn cors(access: &Access) -> CorsLayer {
     let origins = access.cors.clone();
     let may = move |origin: &HeaderValue, _: &axum::http::request::Parts| {
         origin
@@ -126,7 +149,7 @@ pub fn origin(text: &str) -> Result<String, String> {
 
 /// Normalizes a request's path. Removes empty segments, and of several OTLP paths keeps the last:
 /// senders concatenate them if their endpoint was set to one signal's path.
-pub fn tidy(mut request: Request) -> Request {
+fn tidy(mut request: Request) -> Request {
     let path = request.uri().path();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let parts = match parts[..] {
@@ -159,7 +182,6 @@ pub fn sender(request: &axum::http::request::Parts) -> Option<From> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
 
     #[test]
     fn foreign_names_are_told_from_ours() {

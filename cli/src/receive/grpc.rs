@@ -5,9 +5,10 @@
 //! limits that apply to all other requests, and one malformed record would fail its whole request.
 //! The frame is the "Length-Prefixed-Message" of the gRPC over HTTP/2 specification.
 
-use super::app::{App, Opened, Refusal, drain};
 use super::door::sender;
+use super::intake::{About, Intake, Opened, drain};
 use super::reflection;
+use super::refusal::Refusal;
 use super::token;
 use super::unpack::Coding;
 use axum::Router;
@@ -24,9 +25,9 @@ use std::sync::Arc;
 use tonic::Status;
 
 /// Names of the three services.
-pub const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
-pub const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
-pub const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
+const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
+const LOGS: &str = "opentelemetry.proto.collector.logs.v1.LogsService";
+const METRICS: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 
 /// Bytes of a frame's header: a flag that the message is compressed, and its length in four bytes.
 const PREFIX: usize = 5;
@@ -34,23 +35,36 @@ const PREFIX: usize = 5;
 /// The supported codings, as told to a sender that uses another one.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
 
-pub fn routes(app: Arc<App>) -> Router {
+/// Returns the names of the services that a program has.
+pub fn services(about: &About) -> impl Iterator<Item = &'static str> {
+    about.kinds.iter().map(|kind| match kind {
+        Kind::Logs => LOGS,
+        Kind::Metrics => METRICS,
+        _ => TRACES,
+    })
+}
+
+/// Returns the routes of the gRPC port. All three exports are among them: a sender of what is not
+/// taken is told so.
+pub fn routes(intake: Arc<Intake>) -> Router {
     let of = |kind: Kind| {
-        post(move |State(app): State<Arc<App>>, request: Request| export(app, kind, request))
+        post(move |State(intake): State<Arc<Intake>>, request: Request| {
+            export(intake, kind, request)
+        })
     };
     Router::new()
         .route(&format!("/{TRACES}/Export"), of(Kind::Traces))
         .route(&format!("/{LOGS}/Export"), of(Kind::Logs))
         .route(&format!("/{METRICS}/Export"), of(Kind::Metrics))
-        .merge(reflection::routes(app.timeout))
+        .merge(reflection::routes(intake.timeout, intake.about))
         .fallback(|| async {
             let unimplemented =
-                Status::unimplemented("there is no such method; this takes OTLP's three exports");
+                Status::unimplemented("there is no such method; this takes OTLP's exports");
             unimplemented.into_http::<Body>()
         })
-        .layer(from_fn_with_state(Arc::clone(&app), token::only_bearing_calls))
-        .layer(from_fn_with_state(Arc::clone(&app), only_grpc))
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&intake), token::only_bearing_calls))
+        .layer(from_fn_with_state(Arc::clone(&intake), only_grpc))
+        .with_state(intake)
 }
 
 pub fn is_grpc(headers: &HeaderMap) -> bool {
@@ -67,28 +81,28 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// Answers requests that are not gRPC with the status that gRPC over HTTP/2 prescribes, and names
 /// the right port. With a 200, an OTLP/HTTP exporter that is pointed at this port would take its
 /// spans for delivered.
-async fn only_grpc(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn only_grpc(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
     if is_grpc(request.headers()) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let there = app
+    let there = intake
         .listens
         .get()
         .map_or_else(|| "another port".to_owned(), |[_, http]| format!("port {}", http.port()));
     let what = format!("this port takes OTLP/gRPC only; send OTLP/HTTP, and questions, to {there}");
-    let refusal = app.refuse(Refusal::Unsupported(what), sender(&head));
+    let refusal = intake.refuse(Refusal::Unsupported(what), sender(&head));
     drain(body).await;
     (refusal.status(), format!("{}\n", refusal.what())).into_response()
 }
 
-async fn export(app: Arc<App>, kind: Kind, request: Request<Body>) -> Response {
+async fn export(intake: Arc<Intake>, kind: Kind, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let coding = coding(&head.headers);
     let from = sender(&head);
     drop(head);
     let open = |frame: Bytes| open(coding?, frame);
-    match app.export(kind, Encoding::Protobuf, body, from, open).await {
+    match intake.export(kind, Encoding::Protobuf, body, from, open).await {
         Ok(rejected) => answer(&rejected.to_response(kind, Encoding::Protobuf)),
         Err(refusal) => {
             let mut response = failed(&refusal);
@@ -161,7 +175,7 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::Overloaded(_) => Status::unavailable(what),
         Refusal::TooLarge(_) | Refusal::Headers(_) => Status::resource_exhausted(what),
         Refusal::TooSlow(_) => Status::deadline_exceeded(what),
-        Refusal::Unsupported(_) => Status::unimplemented(what),
+        Refusal::Unsupported(_) | Refusal::NotTaken(_) => Status::unimplemented(what),
         Refusal::Malformed(_) => Status::invalid_argument(what),
         Refusal::Foreign(_) => Status::permission_denied(what),
         Refusal::Unauthorized(_) => Status::unauthenticated(what),

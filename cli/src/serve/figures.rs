@@ -1,0 +1,96 @@
+//! Figures of the stores for Prometheus.
+
+use super::app::App;
+use crate::receive::Figures;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use slipring::store::Stats;
+use std::sync::Arc;
+
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/metrics", get(|State(app): State<Arc<App>>| async move { figures(&app) }))
+}
+
+/// Returns the figures of the stores and of the program.
+fn figures(app: &App) -> Figures {
+    let stats = app.telemetry.stats();
+    let stats = [&stats.traces, &stats.logs, &stats.metrics];
+    let mut figures = Figures::default();
+    let each = |figure: fn(&Stats) -> u64| {
+        stats.map(|stats| (format!("{{signal=\"{}\"}}", stats.signal), figure(stats)))
+    };
+    type Counts = fn(&Stats) -> Vec<(&'static str, u64)>;
+    let by_reason = |counts: Counts| -> Vec<(String, u64)> {
+        let of = |stats: &Stats| {
+            let label = |(reason, count)| {
+                (format!("{{signal=\"{}\",reason=\"{reason}\"}}", stats.signal), count)
+            };
+            counts(stats).into_iter().map(label).collect::<Vec<_>>()
+        };
+        stats.into_iter().flat_map(of).collect()
+    };
+    figures.family(
+        "capacity_records",
+        "gauge",
+        "Records that are kept at most.",
+        &each(|stats| stats.capacity),
+    );
+    figures.family("records", "gauge", "Records that are held.", &each(|stats| stats.count));
+    figures.family(
+        "offered_records_total",
+        "counter",
+        "Records that were offered.",
+        &each(|stats| stats.offered),
+    );
+    let evicted = by_reason(|stats| {
+        let counts = stats.evicted;
+        vec![
+            ("capacity", counts.capacity),
+            ("cleared", counts.cleared),
+            ("age", counts.age),
+            ("bytes", counts.bytes),
+        ]
+    });
+    figures.family(
+        "evicted_records_total",
+        "counter",
+        "Records that have left, by reason.",
+        &evicted,
+    );
+    let rejected = by_reason(|stats| {
+        let counts = stats.rejected;
+        vec![
+            ("full", counts.full),
+            ("closed", counts.closed),
+            ("panicked", counts.panicked),
+            ("too_large", counts.too_large),
+        ]
+    });
+    figures.family(
+        "rejected_records_total",
+        "counter",
+        "Records that the stores did not take, by reason.",
+        &rejected,
+    );
+    figures.family(
+        "memory_bytes",
+        "gauge",
+        "All bytes of a store.",
+        &each(|stats| stats.total_memory_bytes),
+    );
+    figures.family(
+        "index_bytes",
+        "gauge",
+        "Bytes of its indexes.",
+        &each(|stats| stats.index_memory_bytes),
+    );
+    figures.family(
+        "lag_records",
+        "gauge",
+        "Records that are not indexed yet; queries see them.",
+        &each(|stats| stats.indexer_lag),
+    );
+    figures.of_program(&app.intake);
+    figures
+}
