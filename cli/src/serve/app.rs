@@ -3,6 +3,7 @@
 
 use super::budget::{Budget, Held};
 use super::door::Access;
+use super::keep::Keep;
 use super::unpack::{Coding, unpack};
 use super::warnings::{From, Warnings};
 use axum::body::{Body, Bytes, HttpBody};
@@ -34,6 +35,8 @@ const DRAINING: Duration = Duration::from_secs(2);
 /// The state that all handlers share.
 pub struct App {
     pub telemetry: Telemetry,
+    /// The traces that are kept beyond the stores, if that was asked for.
+    pub keep: Option<Keep>,
     pub max_body: usize,
     pub timeout: Duration,
     /// The byte budget of requests in flight.
@@ -142,6 +145,7 @@ impl App {
             (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
+            keep: None,
             max_body,
             timeout,
             budget: Budget::new(max_in_flight),
@@ -294,9 +298,14 @@ impl App {
             // Records stay in it: it should be no larger than it is long.
             Bytes::from(unpack(&opened.message, &opened.codings, self.max_body)?.into_boxed_slice())
         };
-        self.telemetry
-            .ingest(kind, encoding, bytes)
-            .map_err(|error| Refusal::Malformed(error.to_string()))
+        let again = self.keep.as_ref().filter(|_| kind == Kind::Traces);
+        let again = again.map(|keep| (keep, bytes.clone()));
+        let taken = self.telemetry.ingest(kind, encoding, bytes);
+        let taken = taken.map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if let Some((keep, bytes)) = again {
+            keep.take(encoding, bytes);
+        }
+        Ok(taken)
     }
 }
 

@@ -14,6 +14,7 @@ mod grpc;
 mod headers;
 pub mod health;
 pub mod holdings;
+mod keep;
 mod line;
 pub mod listen;
 pub mod open;
@@ -63,7 +64,7 @@ use tower::ServiceExt;
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
 /// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
-/// or 33 KiB for each of a hundred streams.
+/// or 33 KiB for each of a hundred streams. With `--keep`, what its file allows.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all
@@ -101,6 +102,11 @@ pub struct Arguments {
     files: holdings::Files,
     #[command(flatten)]
     keeping: Keeping,
+    /// Keeps traces whole beyond what the stores hold. The file has the policies that choose them,
+    /// and the limits, as `sample --config` has them, and in a table [kept] how many, how large and
+    /// how long; read again on SIGHUP
+    #[arg(long, env = "SLIPRING_KEEP", value_name = "FILE")]
+    keep: Option<PathBuf>,
 }
 
 /// What keeps strangers away.
@@ -148,6 +154,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
+    let most = arguments.keeping.max_record_bytes;
+    let keep = arguments.keep.as_deref().map(|file| keep::Keep::by(file, most, &telemetry));
+    let keep = keep.transpose()?;
     // Connections of both listeners, and 128 for other open files.
     let wanted = 2 * u64::from(arguments.max_connections) + 128;
     let allowed = open_files(wanted);
@@ -164,7 +173,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     };
     let mut app =
         App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
-    app.access = access;
+    (app.access, app.keep) = (access, keep);
     let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(arguments, &app, &guard));
@@ -175,7 +184,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     runtime.shutdown_timeout(arguments.timeout);
     let stats = app.telemetry.stats();
     if let Some(saving) = saving {
-        holdings::save(&saving, &app.telemetry)?;
+        let kept = app.keep.as_ref().map(keep::Keep::finish);
+        holdings::save(&saving, &app.telemetry, kept.unwrap_or_default())?;
     }
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
@@ -321,7 +331,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible
     };
     let grpc = bind(arguments.grpc, "OTLP/gRPC").await?;
     let http = bind(arguments.http, "OTLP/HTTP").await?;
-    let mut signals = signals::Signals::listen(guard.has_files())?;
+    let mut signals = signals::Signals::listen(guard.has_files() || app.keep.is_some())?;
     let tls = guard.certificate.as_ref().map(tls::Certificate::acceptor).transpose()?;
     let has_tls = tls.is_some();
     let (stop, stopped) = watch::channel(false);
@@ -364,6 +374,9 @@ async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible
         tokio::spawn(listen::run(http, of_http, limits, tell, stopped)),
     ];
     tokio::spawn(give_memory_back(Arc::clone(app)));
+    if app.keep.is_some() {
+        tokio::spawn(keep::advance(Arc::clone(app)));
+    }
     tracing::info!(
         "OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {}://{http_at}",
         if has_tls { "https" } else { "http" }
@@ -371,7 +384,14 @@ async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible
     tracing::info!("the page is at {}", page::address(http_at, has_tls));
     exposed::warn([grpc_at, http_at], guard.guards());
     while let signals::Asked::Reload = signals.next().await {
-        guard.reload();
+        if guard.has_files() {
+            guard.reload();
+        }
+        match app.keep.as_ref().map(keep::Keep::reload) {
+            Some(Ok(())) => tracing::info!("the file of --keep was read again"),
+            Some(Err(error)) => tracing::error!("not read again: {error}"),
+            None => {}
+        }
     }
     tracing::info!("stopping; requests under way are answered");
     app.stop();

@@ -171,6 +171,9 @@ fn write_metrics(app: &App) -> String {
     family("requests_in_flight", "gauge", "OTLP requests under way.", &in_flight);
     let build = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
     family("build_info", "gauge", "The program, by its version.", &build);
+    if let Some(keep) = &app.keep {
+        keep.figures().metrics(&mut family);
+    }
     process::write_metrics(&mut text);
     text
 }
