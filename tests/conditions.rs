@@ -383,7 +383,7 @@ fn a_query_as_a_test_accepts_what_the_query_finds() {
         |query| query.key("name", "even"),
         |query| query.any_of("name", ["even", "none", "odd"]).none_of("name", ["odd"]),
         |query| query.between(1_005..=1_010).key_matches("name", Match::like("o*")),
-        |query| query.attribute("number", Match::at_least(7)).key("trace", TraceId::from(1)),
+        |query| query.attribute("number", Match::at_least(7.0)).key("trace", TraceId::from(1)),
         |query| query.any_of("name", [""; 0]),
     ];
     for conditions in conditions {

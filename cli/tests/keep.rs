@@ -189,6 +189,23 @@ fn lists_of_traces_have_each_kept_trace_once_and_whole() {
     assert_eq!((&trace["spans"], &trace["errors"]), (&6.into(), &1.into()));
     assert_eq!((&trace["kept"]["policy"], &trace["partial"]), (&"errors".into(), &false.into()));
     assert_eq!(server.ask("/api/traces?limit=1")["more"], true);
+
+    // The document describes these answers too.
+    let document = server.ask("/api/openapi.json");
+    for (path, asked) in [
+        ("/api/traces", "/api/traces?status=error".to_owned()),
+        ("/api/traces/{id}", format!("/api/traces/{SEVEN}")),
+        ("/api/spans", format!("/api/spans?trace={SEVEN}&limit=2")),
+        ("/api/logs", format!("/api/logs?trace={SEVEN}")),
+    ] {
+        let told = &document["paths"][path]["get"]["responses"]["200"]["content"];
+        let mut schema = told["application/json"]["schema"].clone();
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::draft202012::new(&schema).expect("it is a schema");
+        let answer = server.ask(&asked);
+        assert!(validator.is_valid(&answer), "{asked}: {answer}");
+        assert!(answer.to_string().contains("kept\":"), "{answer}");
+    }
 }
 
 #[test]
