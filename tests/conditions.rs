@@ -6,7 +6,7 @@ use slipring::query::{By, Level};
 use slipring::span::{SpanEvent, SpanLink};
 use slipring::{
     KeyBuf, LogRecord, Match, MetricPoint, Query, Resource, Scope, Severity, Signal, Source, Span,
-    Store, Value,
+    Store, TraceId, Value,
 };
 use std::ops::Bound;
 
@@ -363,4 +363,35 @@ fn two_indexes_of_one_name_are_refused() {
     }
     let error = Store::<Twice>::builder().build().unwrap_err().to_string();
     assert!(error.contains("two indexes \"a\""), "{error}");
+}
+
+#[test]
+fn a_query_as_a_test_accepts_what_the_query_finds() {
+    let span = |number: u64| {
+        Span::builder()
+            .trace_id(u128::from(number % 3))
+            .span_id(number)
+            .name(if number.is_multiple_of(2) { "even" } else { "odd" })
+            .start_unix_nanos(1_000 + number)
+            .attribute("number", number as i64)
+            .build()
+    };
+    let spans: Vec<Span> = (1..=20).map(span).collect();
+    let store = store_of(spans.clone());
+    let conditions: [fn(Query<'_, Span>) -> Query<'_, Span>; 6] = [
+        |query| query,
+        |query| query.key("name", "even"),
+        |query| query.any_of("name", ["even", "none", "odd"]).none_of("name", ["odd"]),
+        |query| query.between(1_005..=1_010).key_matches("name", Match::like("o*")),
+        |query| query.attribute("number", Match::at_least(7.0)).key("trace", TraceId::from(1)),
+        |query| query.any_of("name", [""; 0]),
+    ];
+    for conditions in conditions {
+        let mut found = conditions(store.query()).collect().unwrap().into_records();
+        found.sort_by_key(|span| span.start_unix_nanos());
+        let accepts = conditions(store.query()).limit(1).into_test().unwrap();
+        let accepted: Vec<Span> = spans.iter().filter(|span| accepts(span)).cloned().collect();
+        assert_eq!(accepted, found);
+    }
+    assert!(store.query().key("nothing", "x").into_test().is_err());
 }

@@ -128,7 +128,8 @@ export function open(main, route) {
       const told = await asker.ask("api/logs", [...asked(params), ...(params.has("limit") ? [] : [["limit", "200"]])]);
       const { logs: records, next } = told.answer;
       resolve(told.answer, records);
-      seen = new Set(records.map(({ position }) => key(position)));
+      // What only a kept trace has is in no store, and comes in no tail.
+      seen = new Set(records.filter(({ position }) => position).map(({ position }) => key(position)));
       put(rows, records.map(row));
       if (!records.length) put(rows, h("li", { class: "none" }, isLive ? "Nothing fits yet." : "No log record fits."));
       tell(report, told, counted(records.length, "log record"));

@@ -11,6 +11,7 @@ export function tell(element, { answer, took, bytes: size, url }, shown, extra =
   if (report) {
     said.push(report.led_by ? `found by the index ${report.led_by}` : "found by looking through the store");
     said.push(`${counted(report.looked_at, "record")} looked at`);
+    if (report.from_kept) said.push(`${counted(report.from_kept, "record")} from kept traces`);
     if (report.cut) warnings.push("cut: records were evicted while this was asked");
     if (report.partial) warnings.push("partial: some of what was asked for has been evicted");
     if (report.missed) warnings.push(`${count(report.missed)} evicted since the page before`);

@@ -26,7 +26,7 @@ export function open(main, { parts }) {
   const report = h("p", { class: "report" }, "…");
   put(main, h("p", null, h("a", { href: to("traces") }, "← Traces")), h("h1", null, "Trace ", h("code", null, id)), report);
   const news = h("p", { role: "status" });
-  let shown = null, held = null, isClosed = false;
+  let shown = null, held = null, isKept = false, isClosed = false;
 
   async function load() {
     try {
@@ -36,7 +36,10 @@ export function open(main, { parts }) {
       resolve(told.answer, spans, logs, exemplars);
       shown?.close();
       shown = show(main, told, id, read().params);
-      held = spans.length + duplicates;
+      const { kept } = told.answer;
+      // Of a kept trace, the store may have evicted any.
+      isKept = Boolean(kept);
+      held = spans.length + duplicates - (kept?.spans ?? 0);
       tell(report, told, `${counted(spans.length, "span")}, ${counted(logs.length, "log record")}, ${counted(exemplars.length, "exemplar")}`);
       put(news);
       main.querySelector("h1").after(news);
@@ -51,7 +54,7 @@ export function open(main, { parts }) {
     if (held === null || isClosed) return;
     const { count: now } = (await ask("api/count/spans", { trace: id })).answer;
     const change = now > held ? `${counted(now - held, "span")} more came in since this was shown.` : `${counted(held - now, "span")} of it left the store since this was shown.`;
-    put(news, now !== held && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
+    put(news, (isKept ? now > held : now !== held) && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
   });
   const came = () => look().catch(() => {});
   window.addEventListener("came", came);
@@ -64,6 +67,15 @@ export function open(main, { parts }) {
       shown?.close();
     },
   };
+}
+
+/** Why it is kept, and what is here for that alone. */
+function keptWhole({ kept }) {
+  if (!kept) return null;
+  const gone = [[kept.spans, "span"], [kept.logs, "log record"], [kept.points, "metric point"]].filter(([some]) => some).map(([some, what]) => counted(some, what));
+  return h("p", { class: kept.refused ? "warning" : "facts" }, h("span", { class: "tag" }, "kept"), ` by the policy ${short(kept.policy, 100)}`,
+    gone.length > 0 && `; the stores have evicted ${gone.join(", ")} of it`,
+    kept.refused > 0 && `; it is too large, and ${counted(kept.refused, "record")} of it ${kept.refused === 1 ? "was" : "were"} not kept`, ".");
 }
 
 /** What a reader has to know before he believes what he sees. */
@@ -87,7 +99,7 @@ function show(main, { answer }, id, params) {
     tree.otherExemplars.length > 0 && section(`Measurements that are of no span here (${tree.otherExemplars.length})`, !summary, tree.otherExemplars.map(measuredHere)),
   ];
   if (!summary) {
-    put(main, head, h("h1", null, "Trace ", h("code", null, id)), h("p", { class: "warning" }, "No span of it is here; what else points at it:"), others);
+    put(main, head, h("h1", null, "Trace ", h("code", null, id)), keptWhole(answer), h("p", { class: "warning" }, "No span of it is here; what else points at it:"), others);
     return { update() {}, close() {} };
   }
   const panel = h("aside", { class: "panel", "aria-label": "The chosen span" });
@@ -156,7 +168,7 @@ function show(main, { answer }, id, params) {
     h("p", { class: "facts" }, h("code", null, id), " ", button("copy", () => copy(id, "The id"), { class: "link" }), " · ",
       h("time", { title: utc(summary.start_unix_nanos) }, clock(summary.start_unix_nanos, 6)), ` · ${duration(summary.duration_nanos)} · ${counted(summary.spans, "span")} · `,
       h("span", { class: summary.errors ? "error" : "" }, counted(summary.errors, "error")), ` · ${counted(summary.services.length, "service")}`),
-    warnings(answer, tree), tools, overview.element, h("div", { class: "split" }, h("div", { class: "chart" }, waterfall.ruler, waterfall.element), panel), others);
+    keptWhole(answer), warnings(answer, tree), tools, overview.element, h("div", { class: "split" }, h("div", { class: "chart" }, waterfall.ruler, waterfall.element), panel), others);
 
   const update = (params) => {
     const at = tree.byId.get(params.get("span"));

@@ -96,6 +96,7 @@ export function open(main, route) {
       h("td", { class: "root" }, h("a", { class: "open", href: address, "data-trace": trace.trace_id },
         h("span", { class: "service", css: { "--hue": hue(trace.root_service) } }, short(trace.root_service || "no service", 60)), " ", short(trace.root_name || "no name", 120)),
         !trace.has_root && h("span", { class: "tag", title: "Its root is not here" }, "no root"),
+        trace.kept && h("span", { class: "tag", title: `Kept whole by the policy ${trace.kept.policy}` }, "kept"),
         trace.partial && h("span", { class: "tag warning", title: "Spans of it have been evicted" }, "partial")),
       h("td", { class: "took" }, h("span", { class: "bar", css: { "--took": trace.duration_nanos } }), h("span", null, duration(trace.duration_nanos))),
       h("td", { class: "number" }, count(trace.spans)),

@@ -223,12 +223,17 @@ fn the_page_works_in_a_browser() {
         (Server::start(&["--traces", "30k"]), Server::start(&["--traces", "100"]));
     let (token, file) = ("correct-horse-battery-staple", folder.join("token"));
     std::fs::write(&file, token).unwrap();
+    let policies = folder.join("keep.toml");
+    let errors = "quiet = \"20ms\"\npolicy = [{ name = \"errors\", rule = \"error\" }]\n";
+    std::fs::write(&policies, errors).unwrap();
+    let keeping = Server::start(&["--traces", "100", "--keep", policies.to_str().unwrap()]);
     let locked = Server::start(&["--token-file", file.to_str().unwrap()]);
     let told = run(Command::new("node")
         .args(["--test", "--test-reporter=spec", "page.test.mjs", "login.test.mjs"])
         .current_dir(&folder)
         .env("SLIPRING_URL", format!("http://{}", server.http))
         .env("SLIPRING_SMALL", format!("http://{}", small.http))
+        .env("SLIPRING_KEEPING", format!("http://{}", keeping.http))
         .env("SLIPRING_LOCKED", format!("http://{}", locked.http))
         .env("SLIPRING_LOCKED_TOKEN", token)
         .env("SLIPRING_SHOP", &shop));

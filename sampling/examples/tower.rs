@@ -69,6 +69,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     service.advance(Instant::now() + Duration::from_secs(10));
     let (sampler, kept) = &*service.state.lock().expect("nothing panics");
     assert!(sampler.stats().is_balanced());
-    println!("{} of {} traces kept", kept.stats().held.traces, sampler.stats().received);
+    println!("{} of {} traces kept", kept.stats().traces, sampler.stats().received);
     Ok(())
 }

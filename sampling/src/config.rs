@@ -39,8 +39,29 @@
 //! operations and attributes are patterns with `*` and `?`; numbers compare as numbers. An
 //! attribute has a `name` and one of `is`, `at_least`, `at_most`, `above`, `below`, `contains` and
 //! `exists`, and may have a `level`.
+//!
+//! A table `[kept]`, which only [`read_with_kept`] takes, limits a [`Kept`](crate::Kept):
+//!
+//! ```
+//! use slipring_sampling::config::{read, read_with_kept};
+//!
+//! let text = r#"
+//!     policy = [{ name = "errors", rule = "error" }]
+//!
+//!     [kept]
+//!     max_traces = 1000
+//!     max_bytes = "64M"
+//!     max_shared_bytes = "16M"
+//!     max_trace_bytes = "4M"
+//!     max_age = "6h"
+//!     "#;
+//! let (settings, kept) = read_with_kept(text)?;
+//! assert_eq!((settings.policies.len(), kept.max_traces), (1, 1_000));
+//! assert!(read(text).unwrap_err().to_string().contains("[kept]"));
+//! # Ok::<(), slipring_sampling::config::ConfigError>(())
+//! ```
 
-use crate::{OnFull, Policy, Rule, Settings, SettingsError, Unit};
+use crate::{KeptSettings, OnFull, Policy, Rule, Settings, SettingsError, Unit};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use slipring::query::Level;
@@ -59,6 +80,19 @@ pub enum ConfigError {
     /// The settings contradict each other.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// There are limits for kept traces, and nothing that keeps them.
+    #[error(
+        "[kept] limits the traces that are kept for questions, and none are here; leave it out"
+    )]
+    NothingKept,
+    /// A kept trace may be larger than all of them together.
+    #[error("[kept]: `max_trace_bytes` is {trace}, and `max_bytes` for all traces {all}; lower it")]
+    TraceTooLarge {
+        /// Bytes of one trace.
+        trace: usize,
+        /// Bytes of all.
+        all: usize,
+    },
 }
 
 /// Reads settings, and checks them.
@@ -66,12 +100,31 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`], with the line.
 pub fn read(text: &str) -> Result<Settings, ConfigError> {
-    let file: File = toml::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))?;
+    match parse(text)? {
+        (settings, None) => Ok(settings),
+        (_, Some(_)) => Err(ConfigError::NothingKept),
+    }
+}
+
+/// Reads settings of a sampler, and the limits of a [`Kept`](crate::Kept) behind it, and checks
+/// them.
+///
+/// # Errors
+/// [`ConfigError`], with the line.
+pub fn read_with_kept(text: &str) -> Result<(Settings, KeptSettings), ConfigError> {
+    let (settings, limits) = parse(text)?;
+    Ok((settings, limits.unwrap_or_default().settings()?))
+}
+
+fn parse(text: &str) -> Result<(Settings, Option<Limits>), ConfigError> {
+    let mut file: File =
+        toml::from_str(text).map_err(|error| ConfigError::Text(error.to_string()))?;
+    let limits = file.kept.take();
     let settings = file.settings();
     check(&settings)?;
     // What each policy says was checked where it stands; what they say together is checked here.
     crate::Sampler::new(&settings)?;
-    Ok(settings)
+    Ok((settings, limits))
 }
 
 /// Refuses settings by which something could never happen that they ask for.
@@ -124,8 +177,38 @@ struct File {
     on_full: Option<Full>,
     share: Option<Share>,
     services: Option<usize>,
+    kept: Option<Limits>,
     #[serde(default)]
     policy: Vec<Named>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    max_traces: Option<Positive>,
+    max_bytes: Option<Bytes>,
+    max_shared_bytes: Option<Bytes>,
+    max_trace_bytes: Option<Bytes>,
+    max_age: Option<Time>,
+}
+
+impl Limits {
+    fn settings(self) -> Result<KeptSettings, ConfigError> {
+        let usual = KeptSettings::default();
+        let bytes = |given: Option<Bytes>, usual| given.map_or(usual, |bytes| bytes.0);
+        let all = bytes(self.max_bytes, usual.max_bytes);
+        let trace = bytes(self.max_trace_bytes, usual.max_trace_bytes.min(all));
+        if trace > all {
+            return Err(ConfigError::TraceTooLarge { trace, all });
+        }
+        Ok(KeptSettings {
+            max_traces: self.max_traces.map_or(usual.max_traces, |count| count.0),
+            max_bytes: all,
+            max_shared_bytes: bytes(self.max_shared_bytes, usual.max_shared_bytes),
+            max_age: self.max_age.map_or(usual.max_age, |time| time.0),
+            max_trace_bytes: trace,
+        })
+    }
 }
 
 impl File {

@@ -8,6 +8,7 @@ mod counts;
 pub mod forward;
 mod kept;
 mod policy;
+mod record;
 mod sampler;
 mod settings;
 mod sink;
@@ -15,8 +16,9 @@ mod threshold;
 mod trace_state;
 
 pub use counts::{Amount, Cause, PolicyCounts, Stats};
-pub use kept::{Kept, KeptSettings, KeptStats, KeptTrace};
+pub use kept::{Follower, Kept, KeptSettings, KeptStats, KeptTrace, Records, Seen, WholeTrace};
 pub use policy::{Policy, PolicyError, Predicate, Rule, TraceView, Unit};
+pub use record::Record;
 pub use sampler::Sampler;
 pub use settings::{OnFull, Settings, SettingsError};
 pub use sink::{Sampled, Sink};

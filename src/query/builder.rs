@@ -342,6 +342,32 @@ impl<'a, T: Signal> Query<'a, T> {
         Ok(self.for_each_unordered(|_, _| ())?.shown as usize)
     }
 
+    /// Returns the query's conditions as a test for records that are not in the store, such as
+    /// those that a consumer has put aside. The order, the limit, bookmarks and cursors are no
+    /// conditions on a record, and are left out.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Severity, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().build()?;
+    /// let is_warning = logs.query().key("severity", Severity::WARN).into_test()?;
+    /// assert!(is_warning(&LogRecord::builder().severity(Severity::WARN).build()));
+    /// assert!(!is_warning(&LogRecord::default()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    pub fn into_test(self) -> Result<impl Fn(&T) -> bool + 'a, QueryError> {
+        let Self { engine, plan, invalid, .. } = self;
+        match invalid {
+            Some(error) => Err(error),
+            None => Ok(move |record: &T| {
+                plan.times.contains(&record.timestamp()) && plan.meets(engine, record)
+            }),
+        }
+    }
+
     pub(super) fn execution(mut self) -> Result<Execution<'a, T>, QueryError> {
         if let Some(error) = self.invalid {
             return Err(error);

@@ -32,6 +32,47 @@ pub struct PointedExemplar {
     pub exemplar: Exemplar,
 }
 
+impl TraceTelemetry {
+    /// Puts together records of one trace that do not come from one [`Telemetry`]: assembles the
+    /// spans, sorts the log records by time, and takes the exemplars that point at the trace out of
+    /// the points. All spans and log records are taken as those of this trace. O(n log n).
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Span, telemetry::TraceTelemetry};
+    ///
+    /// let spans = vec![Span::builder().trace_id(7).span_id(1).build()];
+    /// let logs = vec![LogRecord::builder().trace_id(7).body("hello").build()];
+    /// let found = TraceTelemetry::assemble(7, spans, logs, &[]);
+    /// assert_eq!((found.trace.map(|trace| trace.spans.len()), found.logs.len()), (Some(1), 1));
+    /// ```
+    pub fn assemble(
+        id: impl Into<TraceId>,
+        spans: Vec<Span>,
+        mut logs: Vec<LogRecord>,
+        points: &[MetricPoint],
+    ) -> Self {
+        let id = id.into();
+        logs.sort_by_key(crate::Signal::timestamp);
+        let all = points.iter().flat_map(|point| PointedExemplar::all_of(point, id));
+        let mut exemplars: Vec<PointedExemplar> = all.collect();
+        exemplars.sort_by_key(|one| one.exemplar.time_unix_nanos);
+        let trace = (!spans.is_empty()).then(|| Trace::assemble(id, spans));
+        Self { trace, logs, exemplars }
+    }
+}
+
+impl PointedExemplar {
+    /// Returns the exemplars of a point that point at a trace.
+    fn all_of(point: &MetricPoint, id: TraceId) -> Vec<Self> {
+        let points_at = |exemplar: &ExemplarRef<'_>| exemplar.trace_id() == Some(id);
+        let pointed = |exemplar: ExemplarRef<'_>| Self {
+            source: point.source().clone(),
+            exemplar: exemplar.to_exemplar(),
+        };
+        point.exemplars().iter().filter(points_at).map(pointed).collect()
+    }
+}
+
 /// Serializes the metric and the resource in place of the source.
 #[cfg(feature = "serde")]
 impl serde::Serialize for PointedExemplar {
@@ -119,18 +160,12 @@ impl Telemetry {
         logs.reverse();
         logs.sort_by_key(crate::Signal::timestamp);
         let mut exemplars = Vec::new();
-        let points_at = move |exemplar: &ExemplarRef<'_>| exemplar.trace_id() == Some(id);
         let pointing = self
             .metrics()
             .query()
-            .filter(move |point| point.exemplars().iter().any(|one| points_at(&one)));
-        let collected = pointing.for_each_unordered(|_, point| {
-            let exemplar = |exemplar: ExemplarRef<'_>| PointedExemplar {
-                source: point.source().clone(),
-                exemplar: exemplar.to_exemplar(),
-            };
-            exemplars.extend(point.exemplars().iter().filter(points_at).map(exemplar));
-        });
+            .filter(move |point| point.exemplars().iter().any(|one| one.trace_id() == Some(id)));
+        let collected = pointing
+            .for_each_unordered(|_, point| exemplars.extend(PointedExemplar::all_of(point, id)));
         collected.expect("a query without an index is valid");
         exemplars.sort_by_key(|one| one.exemplar.time_unix_nanos);
         TraceTelemetry { trace: self.traces().trace(id), logs, exemplars }

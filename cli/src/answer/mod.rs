@@ -11,6 +11,7 @@
 pub mod counts;
 pub mod graph;
 pub mod group;
+pub mod kept;
 pub mod log;
 pub mod plain;
 pub mod point;
@@ -27,6 +28,7 @@ mod tests;
 pub use counts::{Count, Keys, Moment, Server, ServerRequests, Services};
 pub use graph::Graph;
 pub use group::{Group, Groups};
+pub use kept::Kept;
 pub use log::{Log, Logs, severity_name};
 pub use plain::{AnyValue, Attributes, Number, Shown};
 pub use point::{Exemplar, Measured, Metric, Point, Points};

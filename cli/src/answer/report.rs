@@ -19,6 +19,14 @@ pub struct Report<'a> {
     pub led_by: Option<Cow<'a, str>>,
     /// How many slots were looked at: the cost.
     pub looked_at: u64,
+    /// How many records of the answer the store has evicted, and are here because their traces are
+    /// kept. Absent if there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub from_kept: u64,
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report<'_> {
@@ -31,6 +39,7 @@ impl Report<'_> {
             partial: report.partial,
             led_by: report.led_by.map(Cow::Borrowed),
             looked_at: report.looked_at,
+            from_kept: 0,
         }
     }
 }

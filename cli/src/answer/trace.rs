@@ -2,7 +2,7 @@
 
 use super::point::Metric;
 use super::{
-    Exemplar, Log, Nanos, Origin, Report, Resource, Scope, Show, Shown, Sources, Span, Time,
+    Exemplar, Kept, Log, Nanos, Origin, Report, Resource, Scope, Show, Shown, Sources, Span, Time,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct TraceSummary<'a> {
     pub services: Vec<ServiceShare<'a>>,
     /// Whether spans of it are known to have been evicted.
     pub partial: bool,
+    /// Why it is kept beyond the store; absent if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept<'a>>,
 }
 
 /// A service's part in a trace.
@@ -72,10 +75,13 @@ pub struct Trace<'a> {
     pub resources: Vec<Resource<'a>>,
     /// What `scope` of all these counts in.
     pub scopes: Vec<Scope<'a>>,
-    /// Whether spans of it are known to have been evicted.
+    /// Whether spans of it are known to have been evicted, and are not kept.
     pub partial: bool,
     /// How many spans were left out because they were delivered twice.
     pub duplicates: u64,
+    /// Why it is kept beyond the stores; absent if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept<'a>>,
 }
 
 /// A span with its place in a trace.
@@ -152,6 +158,7 @@ impl<'a> TraceSummary<'a> {
             errors: trace.errors().count() as u64,
             services: services.into_iter().map(share).collect(),
             partial: trace.partial,
+            kept: None,
         }
     }
 }
@@ -200,6 +207,7 @@ impl<'a> Trace<'a> {
             scopes: sources.all_scopes,
             partial: found.trace.as_ref().is_some_and(|trace| trace.partial),
             duplicates: found.trace.as_ref().map_or(0, |trace| trace.duplicates),
+            kept: None,
         }
     }
 }

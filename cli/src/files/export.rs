@@ -5,8 +5,10 @@ use super::load::read_protobuf;
 use crate::Fallible;
 use slipring::otlp::{Encoding, Exported, Kind, encode};
 use slipring::query::Cursor;
-use slipring::{Bookmark, LogRecord, MetricPoint, Order, Source, Span, Store, Telemetry};
-use std::collections::VecDeque;
+use slipring::{Bookmark, LogRecord, MetricPoint, Order, Source, Span, Store, Telemetry, TraceId};
+use slipring_sampling::{KeptTrace, Record, Seen};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 /// Records that are looked up at once.
 const PAGE: usize = 2_000;
@@ -38,6 +40,16 @@ impl Export {
             written: [0; 3],
             missed: 0,
         }
+    }
+
+    /// Adds the records of kept traces that the stores do not hold any more. They come after those
+    /// that the stores hold, and each record once.
+    #[must_use]
+    pub fn and(mut self, kept: Vec<Arc<KeptTrace>>) -> Self {
+        add(&mut self.spans, &kept);
+        add(&mut self.logs, &kept);
+        add(&mut self.points, &kept);
+        self
     }
 
     /// Returns the next request, as it stands in a file: in JSON on a line of its own, in protobuf
@@ -111,27 +123,51 @@ fn next_of<T: Saved>(pages: &mut Option<Pages<T>>, missed: &mut u64) -> Fallible
     Ok(next)
 }
 
-/// A record with its bytes.
-trait Saved: Exported + Clone {
-    fn own(&self) -> usize;
-    fn shares(&self) -> &Source;
+/// Adds kept traces, of which the newest comes first, to the records of a store.
+fn add<T: Saved>(pages: &mut Option<Pages<T>>, kept: &[Arc<KeptTrace>]) {
+    if let Some(pages) = pages {
+        pages.traces = kept.iter().map(|one| one.trace_id).collect();
+        pages.kept = kept.iter().rev().cloned().collect();
+    }
+}
+
+/// A record with its bytes, and its place in kept traces.
+trait Saved: Exported + Record {
+    fn size(&self) -> usize;
+    fn part(&self) -> &Source;
+    /// Returns whether it belongs to one of these traces.
+    fn is_of(&self, traces: &HashSet<TraceId>) -> bool;
+    fn of(kept: &KeptTrace) -> &[Self];
 }
 
 macro_rules! saved {
-    ($($record:ident),*) => {$(
+    ($record:ident, $kept:ident, |$one:ident, $fits:ident| $is_of:expr) => {
         impl Saved for $record {
-            fn own(&self) -> usize {
+            fn size(&self) -> usize {
                 self.bytes().len()
             }
 
-            fn shares(&self) -> &Source {
+            fn part(&self) -> &Source {
                 self.source()
             }
+
+            fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
+                let ($one, $fits) = (self, |id: TraceId| traces.contains(&id));
+                !traces.is_empty() && $is_of
+            }
+
+            fn of(kept: &KeptTrace) -> &[Self] {
+                &kept.$kept
+            }
         }
-    )*};
+    };
 }
 
-saved!(Span, LogRecord, MetricPoint);
+saved!(Span, spans, |span, fits| fits(span.trace_id()));
+saved!(LogRecord, logs, |log, fits| log.trace_id().is_some_and(fits));
+saved!(MetricPoint, points, |point, fits| {
+    point.exemplars().iter().filter_map(|one| one.trace_id()).any(fits)
+});
 
 /// The records of one store, in the order of their arrival.
 struct Pages<T: slipring::Signal> {
@@ -141,6 +177,11 @@ struct Pages<T: slipring::Signal> {
     ended: bool,
     /// Records that were looked up and are not handed out yet.
     waiting: VecDeque<T>,
+    /// The ids of kept traces, the records of theirs that were looked up, and the traces whose other
+    /// records are still to come.
+    traces: HashSet<TraceId>,
+    seen: Seen,
+    kept: VecDeque<Arc<KeptTrace>>,
 }
 
 impl<T: Saved> Pages<T> {
@@ -151,28 +192,46 @@ impl<T: Saved> Pages<T> {
             after: None,
             ended: false,
             waiting: VecDeque::new(),
+            traces: HashSet::new(),
+            seen: Seen::default(),
+            kept: VecDeque::new(),
         }
     }
 
+    /// Looks up the next page of what the store holds.
+    fn look_up(&mut self, missed: &mut u64) -> Fallible<()> {
+        let query = self.store.query().until(&self.until).order(Order::Oldest).limit(PAGE);
+        let query = match &self.after {
+            Some(cursor) => query.after(cursor),
+            None => query,
+        };
+        let answer = query.collect()?;
+        *missed += answer.report.missed;
+        self.ended = answer.report.next.is_none();
+        self.after = answer.report.next;
+        let of_kept = answer.records.iter().filter(|record| record.is_of(&self.traces));
+        of_kept.for_each(|record| self.seen.note(record));
+        self.waiting = answer.records.into();
+        Ok(())
+    }
+
     fn next(&mut self, missed: &mut u64) -> Fallible<Option<Vec<T>>> {
-        while self.waiting.is_empty() && !self.ended {
-            let query = self.store.query().until(&self.until).order(Order::Oldest).limit(PAGE);
-            let query = match &self.after {
-                Some(cursor) => query.after(cursor),
-                None => query,
-            };
-            let answer = query.collect()?;
-            *missed += answer.report.missed;
-            self.ended = answer.report.next.is_none();
-            self.after = answer.report.next;
-            self.waiting = answer.records.into();
+        while self.waiting.is_empty() {
+            if !self.ended {
+                self.look_up(missed)?;
+            } else if let Some(kept) = self.kept.pop_front() {
+                let others = self.seen.others(T::of(&kept)).into_iter();
+                self.waiting = others.map(|(_, record)| record.clone()).collect();
+            } else {
+                break;
+            }
         }
         let (mut bytes, mut some, mut source) = (0, 0, None);
         for record in &self.waiting {
-            if source.replace(record.shares()) != Some(record.shares()) {
-                bytes += record.shares().heap_bytes();
+            if source.replace(record.part()) != Some(record.part()) {
+                bytes += record.part().heap_bytes();
             }
-            bytes += record.own();
+            bytes += record.size();
             if some > 0 && bytes > MOST {
                 break;
             }

@@ -6,9 +6,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use slipring::Telemetry;
 use slipring::otlp::Encoding;
+use slipring_sampling::KeptTrace;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// Where to save, and how.
@@ -79,12 +81,13 @@ impl Save {
         tempfile::Builder::new().prefix(".slipring-").suffix(".part").tempfile_in(self.folder())
     }
 
-    /// Writes all that the stores hold. The file's former content is replaced at once, after
+    /// Writes all that the stores hold, and the records of kept traces that they do not hold any
+    /// more. The file's former content is replaced at once, after
     /// everything has reached the disk.
-    pub fn save(&self, telemetry: &Telemetry) -> Fallible<Saved> {
+    pub fn save(&self, telemetry: &Telemetry, kept: Vec<Arc<KeptTrace>>) -> Fallible<Saved> {
         let told = |error: &dyn std::fmt::Display| format!("{}: {error}", self.path.display());
         let file = self.beside().map_err(|error| told(&error))?;
-        let mut export = Export::new(telemetry, None, self.encoding);
+        let mut export = Export::new(telemetry, None, self.encoding).and(kept);
         write(&mut export, file.as_file(), self.packing).map_err(|error| told(&error))?;
         file.as_file().sync_all().map_err(|error| told(&error))?;
         let bytes = file.as_file().metadata().map_err(|error| told(&error))?.len();

@@ -1,6 +1,8 @@
 //! The state that the handlers of questions share: the stores, and the limits on questions.
 
+use super::keep::Keep;
 use crate::receive::{About, Access, Bounds, Intake, Refusal};
+use axum::body::Bytes;
 use slipring::Telemetry;
 use slipring::otlp::Kind;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ fn is_open(path: &str) -> bool {
 /// The state that the handlers of questions share.
 pub struct App {
     pub telemetry: Telemetry,
+    /// The traces that are kept beyond the stores, if that was asked for.
+    pub keep: Option<Arc<Keep>>,
     pub intake: Arc<Intake>,
     /// Limits the queries answered at once.
     pub questions: Arc<Semaphore>,
@@ -36,14 +40,26 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(telemetry: Telemetry, bounds: Bounds, access: Access) -> Self {
-        let stores = telemetry.clone();
-        let take = Box::new(move |kind, encoding, message| {
+    pub fn new(
+        telemetry: Telemetry,
+        keep: Option<Arc<Keep>>,
+        bounds: Bounds,
+        access: Access,
+    ) -> Self {
+        let (stores, keeps) = (telemetry.clone(), keep.clone());
+        let take = Box::new(move |kind, encoding, message: Bytes| {
+            let keeps = keeps.as_ref().filter(|_| kind == Kind::Traces);
+            let again = keeps.map(|keep| (keep, message.clone()));
             let taken = stores.ingest(kind, encoding, message);
-            taken.map_err(|error| Refusal::Malformed(error.to_string()))
+            let taken = taken.map_err(|error| Refusal::Malformed(error.to_string()))?;
+            if let Some((keep, message)) = again {
+                keep.take(encoding, message);
+            }
+            Ok(taken)
         });
         Self {
             telemetry,
+            keep,
             intake: Intake::new(take, &ABOUT, bounds, access),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             tails: Arc::new(Semaphore::new(TAILS)),

@@ -91,6 +91,9 @@ fn figures(app: &App) -> Figures {
         "Records that are not indexed yet; queries see them.",
         &each(|stats| stats.indexer_lag),
     );
+    if let Some(keep) = &app.keep {
+        keep.figures().metrics(&mut |name, kind, help, of| figures.family(name, kind, help, of));
+    }
     figures.of_program(&app.intake);
     figures
 }

@@ -8,7 +8,9 @@ use crate::stop::Stop;
 use crate::text::{counted, mebibytes, printable};
 use clap::Args;
 use slipring::Telemetry;
+use slipring_sampling::KeptTrace;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Files that a server begins and ends with.
@@ -60,9 +62,9 @@ pub fn tell(loaded: &Loaded) {
     }
 }
 
-/// Writes all that is held, and logs how much that is.
-pub fn save(save: &Save, telemetry: &Telemetry) -> Fallible<()> {
-    let saved = save.save(telemetry)?;
+/// Writes all that is held and kept, and logs how much that is.
+pub fn save(save: &Save, telemetry: &Telemetry, kept: Vec<Arc<KeptTrace>>) -> Fallible<()> {
+    let saved = save.save(telemetry, kept)?;
     let [spans, logs, points] = saved.records;
     tracing::info!(
         "saved {}, {} and {} to {}, {}",

@@ -9,6 +9,7 @@ mod figures;
 mod given;
 pub mod health;
 pub mod holdings;
+mod keep;
 pub mod open;
 mod page;
 mod tail;
@@ -22,6 +23,7 @@ use axum::Router;
 use clap::Args;
 use slipring::Telemetry;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -41,7 +43,7 @@ use tokio::sync::watch;
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
 /// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
-/// or 33 KiB for each of a hundred streams.
+/// or 33 KiB for each of a hundred streams. With `--keep`, what its file allows.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -50,6 +52,11 @@ pub struct Arguments {
     files: holdings::Files,
     #[command(flatten)]
     keeping: Keeping,
+    /// Keeps traces whole beyond what the stores hold. The file has the policies that choose them,
+    /// and the limits, as `sample --config` has them, and in a table [kept] how many, how large and
+    /// how long; read again on SIGHUP
+    #[arg(long, env = "SLIPRING_KEEP", value_name = "FILE")]
+    keep: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -69,9 +76,13 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     );
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
+    let most = arguments.keeping.max_record_bytes;
+    let keep = arguments.keep.as_deref().map(|file| keep::Keep::by(file, most, &telemetry));
+    let keep = keep.transpose()?.map(Arc::new);
     receiving.allow_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let app = Arc::new(App::new(telemetry, receiving.bounds(), receiving.access(&guard)));
+    let access = receiving.access(&guard);
+    let app = Arc::new(App::new(telemetry, keep, receiving.bounds(), access));
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(receiving, &app, &guard));
     counting.abort();
@@ -81,7 +92,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     runtime.shutdown_timeout(receiving.timeout);
     let stats = app.telemetry.stats();
     if let Some(saving) = saving {
-        holdings::save(&saving, &app.telemetry)?;
+        let kept = app.keep.as_deref().map(keep::Keep::finish);
+        holdings::save(&saving, &app.telemetry, kept.unwrap_or_default())?;
     }
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
@@ -111,7 +123,7 @@ fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
 fn by_itself(telemetry: Telemetry) -> Arc<App> {
     let (max_body, max_in_flight, timeout) = (16 << 20, 256 << 20, Duration::from_secs(10));
     let bounds = Bounds { max_body, max_in_flight, timeout };
-    Arc::new(App::new(telemetry, bounds, Access::default()))
+    Arc::new(App::new(telemetry, None, bounds, Access::default()))
 }
 
 /// Returns the HTTP routes without sockets, for the fuzzer.
@@ -135,14 +147,24 @@ async fn asked_to_stop() -> Fallible<()> {
 
 async fn serve(receiving: &Receiving, app: &Arc<App>, guard: &Guard) -> Fallible<()> {
     let listening = Listening::bind(receiving).await?;
-    let mut signals = Signals::listen(guard.has_files())?;
+    let mut signals = Signals::listen(guard.has_files() || app.keep.is_some())?;
     let [_, http] = listening.addresses()?;
     let others = |stopped| answers(Arc::clone(app), stopped);
     let serving = listening.serve(Arc::clone(&app.intake), guard, others).await?;
+    if app.keep.is_some() {
+        tokio::spawn(keep::advance(Arc::clone(app)));
+    }
     let has_tls = guard.certificate.is_some();
     tracing::info!("the page is at {}", page::address(http, has_tls));
     while let Asked::Reload = signals.next().await {
-        guard.reload();
+        if guard.has_files() {
+            guard.reload();
+        }
+        match app.keep.as_deref().map(keep::Keep::reload) {
+            Some(Ok(())) => tracing::info!("the file of --keep was read again"),
+            Some(Err(error)) => tracing::error!("not read again: {error}"),
+            None => {}
+        }
     }
     serving.stop().await
 }

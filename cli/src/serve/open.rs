@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let (max_body, max_in_flight) = (16 << 20, 64 << 20);
     let bounds = Bounds { max_body, max_in_flight, timeout: LIMITS.timeout };
-    let app = Arc::new(App::new(telemetry, bounds, Access::default()));
+    let app = Arc::new(App::new(telemetry, None, bounds, Access::default()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(arguments, &app))?;
     runtime.shutdown_timeout(LIMITS.timeout);

@@ -1,5 +1,6 @@
 // The page in a real browser. `SLIPRING_URL` is a server with nothing in it and room for 30,000 spans, `SLIPRING_SMALL` one
-// with room for a hundred, `SLIPRING_SHOP` a file that `slipring demo --write` wrote. `cargo test --test page` sets them.
+// with room for a hundred, `SLIPRING_KEEPING` such a one that keeps failed traces, `SLIPRING_SHOP` a file that
+// `slipring demo --write` wrote. `cargo test --test page` sets them.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,7 +10,7 @@ import { after, before, test } from "node:test";
 import { launch, look } from "./browser.mjs";
 import { HOSTILE, hostile, logs, nanos, post, sendFile, spanId, spans, traceId, wide } from "./otlp.mjs";
 
-const { SLIPRING_URL: url, SLIPRING_SMALL: small, SLIPRING_SHOP: shop } = process.env;
+const { SLIPRING_URL: url, SLIPRING_SMALL: small, SLIPRING_KEEPING: keeping, SLIPRING_SHOP: shop } = process.env;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser;
 before(async () => { browser = await launch(); });
@@ -346,6 +347,25 @@ shows("what has left is always visible", async ({ page, open }) => {
   await open("#/traces");
   await page.locator("td .tag", { hasText: "partial" }).waitFor();
 }, { at: small });
+
+shows("a trace that is kept says so, and is whole when the store has evicted it", async ({ page, open }) => {
+  const part = (number) => ({ traceId: traceId(7), spanId: spanId(number), parentSpanId: number > 1 ? spanId(1) : "", name: `part ${number}`, startTimeUnixNano: nanos(number), endTimeUnixNano: nanos(number + 1e6), status: { code: 2 } });
+  await post(keeping, "logs", logs("keeping", ["it is said"], { traceId: traceId(7), spanId: spanId(1) }));
+  await post(keeping, "traces", spans("keeping", [1, 2, 3].map(part)));
+  await open(`#/trace/${traceId(7)}`);
+  await page.locator(".waterfall .row").nth(2).waitFor();
+  while ((await ask("/api/stats", keeping)).kept.records.logs < 1) await page.waitForTimeout(50);
+  await post(keeping, "traces", spans("others", Array.from({ length: 300 }, (_, at) => ({ ...part(at + 100), traceId: traceId(at + 100), parentSpanId: "", status: {} }))));
+  await page.reload();
+  await page.getByText("by the policy errors; the stores have evicted 3 spans of it.").waitFor();
+  assert.equal(await page.locator(".waterfall .row").count(), 3);
+  assert.equal(await page.getByText("Partial").count(), 0);
+  await open("#/traces?status=error");
+  await page.locator("td .tag", { hasText: "kept" }).waitFor();
+  assert.match(await textOf(page, ".report"), /3 records from kept traces/);
+  await open(`#/logs?trace=${traceId(7)}`);
+  await page.getByText("it is said").waitFor();
+}, { at: keeping });
 
 shows("a server that is away is told of, and its coming back seen", async ({ page, open, faults }) => {
   await open("#/traces");

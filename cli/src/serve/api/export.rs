@@ -4,6 +4,7 @@ use super::problem::{Problem, take};
 use crate::files::export::Export;
 use crate::serve::app::App;
 use crate::serve::given::Given;
+use crate::serve::keep::Keep;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -50,6 +51,7 @@ pub async fn export(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         return Err(Problem::Busy);
     };
     let export = Export::new(&app.telemetry, signal, encoding);
+    let export = export.and(app.keep.as_deref().map(Keep::all).unwrap_or_default());
     // The next request is looked up when its reader has taken the one before, so that no more than
     // two are in memory, and no thread waits for a slow reader.
     let requests = futures::stream::try_unfold((export, place), async |(mut export, place)| {

@@ -3,10 +3,12 @@
 //! One table of routes says what there is to ask. The router, the directory at `/api`, the OpenAPI
 //! document and the reference page are made from it.
 
+mod both;
 mod directory;
 mod export;
 mod find;
 mod group;
+mod list;
 mod openapi;
 mod parameters;
 mod problem;

@@ -1,17 +1,19 @@
 //! Records, and how many there are.
 
+use super::both::Page;
 use super::find::find;
 use super::problem::Problem;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::{Asked, Asking, MOMENT, PAGING, token};
+use crate::serve::ask::{After, Asked, Asking, MOMENT, PAGING, token};
 use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use slipring::otlp::Encoding;
+use slipring::otlp::{Encoding, encode};
 use slipring::{Store, Telemetry};
+use slipring_sampling::KeptTrace;
 use std::sync::Arc;
 
 /// The store of a signal.
@@ -27,14 +29,27 @@ pub async fn records<T: Asking>(
     store: StoreOf<T>,
 ) -> Result<Response, Problem> {
     let asked = Asked::read::<T>(&given.read()?, &OF_RECORDS).map_err(Problem::Bad)?;
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
+        const OTLP: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
+        let token = |next: Option<After>| {
+            let next = next.as_ref().map(token).transpose();
+            next.map_err(|error| Problem::Failed(error.to_string()))
+        };
+        let kept = of.keep.as_ref().map(|keep| asked.traces().filter_map(move |id| keep.get(id)));
+        let kept: Vec<Arc<KeptTrace>> = kept.into_iter().flatten().collect();
+        if !kept.is_empty() || asked.continues_both() {
+            let page = Page::find(store(telemetry), &asked, &kept)?;
+            if asked.otlp {
+                return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());
+            }
+            return Ok(Json(page.shown(token(page.next.clone())?)).into_response());
+        }
         let answer = asked.page(store(telemetry).query()).collect()?;
         if asked.otlp {
-            let kind = [(header::CONTENT_TYPE, "application/json")];
-            return Ok((kind, answer.to_otlp(Encoding::Json)).into_response());
+            return Ok((OTLP, answer.to_otlp(Encoding::Json)).into_response());
         }
-        let next = answer.report.next.as_ref().map(token).transpose();
-        let next = next.map_err(|error| Problem::Failed(error.to_string()))?;
+        let next = token(answer.report.next.clone().map(After::Store))?;
         // Written as it is, not by way of values, which would take its bytes several times.
         Ok(Json(T::answer(&answer, next)).into_response())
     })

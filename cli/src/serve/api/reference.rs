@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// What answers say of themselves.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 12] = [
     ("report", "How the answer was found. It stands in every answer that looks through records."),
     (
         "report.led_by",
@@ -21,6 +21,14 @@ const WORDS: [(&str, &str); 10] = [
     (
         "report.missed",
         "Only of a page after another (after=): how many records of its range were evicted since the page before.",
+    ),
+    (
+        "report.from_kept",
+        "How many records of the answer the stores have evicted: they are here because their traces are kept (serve --keep). They have no position. Absent if there are none.",
+    ),
+    (
+        "kept",
+        "Of a trace: the policy that kept it, how many of its spans, log records and metric points the stores have evicted, and how many were refused because it had become too large. Absent if it is not kept.",
     ),
     (
         "partial",

@@ -9,13 +9,25 @@ use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use slipring::telemetry::TelemetryStats;
 use slipring::{Signal, Store};
 use std::sync::Arc;
+
+/// The stores' statistics, and those of kept traces.
+#[derive(Serialize)]
+struct WithKept {
+    #[serde(flatten)]
+    stats: TelemetryStats,
+    kept: serde_json::Value,
+}
 
 /// Answers with the stores' statistics.
 pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     none(given)?;
-    Ok(Json(app.telemetry.stats()).into_response())
+    let stats = app.telemetry.stats();
+    let Some(keep) = &app.keep else { return Ok(Json(stats).into_response()) };
+    Ok(Json(WithKept { stats, kept: keep.figures().shown() }).into_response())
 }
 
 /// Answers with what the program is and does.

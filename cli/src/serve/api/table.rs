@@ -214,7 +214,7 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
         ),
         object(
             "/api/stats",
-            "What the stores keep, hold, have evicted and rejected, and their bytes",
+            "What the stores keep, hold, have evicted and rejected, and their bytes; with serve --keep, what is kept of traces",
             get(stats),
         ),
         json(

@@ -1,11 +1,13 @@
 //! Traces, and the graph of services.
 
 use super::find::find;
+use super::list::{Listed, Wanted};
 use super::problem::{Problem, none, take};
 use crate::answer;
 use crate::serve::app::App;
 use crate::serve::ask::{Asked, trace_id};
 use crate::serve::given::Given;
+use crate::serve::keep::Keep;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -35,26 +37,18 @@ pub async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         crate::units::duration(&least).map_err(|what| format!("at_least={least}: {what}"))
     });
     let at_least = at_least.transpose().map_err(Problem::Bad)?;
+    let wanted = Wanted { order, root_service, root_name, at_least: at_least.unwrap_or(0) };
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
-        let mut traces = asked.conditions(telemetry.traces().query()).traces().order(order);
-        if let Some(service) = root_service {
-            traces = traces.root_service(service);
-        }
-        if let Some(name) = root_name {
-            traces = traces.root_name(name);
-        }
-        if let Some(least) = at_least {
-            traces = traces.at_least(least);
-        }
-        let (mut traces, report) = traces.limit(asked.limit() + 1).assemble_with_report()?;
-        let more = traces.len() > asked.limit();
-        traces.truncate(asked.limit());
-        let told = answer::TraceList {
-            traces: traces.iter().map(answer::TraceSummary::of).collect(),
-            more,
-            report: answer::Report::of(&report),
-        };
-        Ok(Json(told).into_response())
+        let kept = of.keep.as_deref().map(Keep::all).unwrap_or_default();
+        let store = telemetry.traces();
+        let (mut found, report) = wanted.find(store, &asked, &kept, asked.limit() + 1)?;
+        let more = found.len() > asked.limit();
+        found.truncate(asked.limit());
+        let mut report = answer::Report::of(&report);
+        report.from_kept = found.iter().map(Listed::only_kept).sum();
+        let traces = found.iter().map(Listed::shown).collect();
+        Ok(Json(answer::TraceList { traces, more, report }).into_response())
     })
     .await
 }
@@ -67,7 +61,17 @@ pub async fn trace(
 ) -> Result<Response, Problem> {
     none(given)?;
     let trace_id = trace_id(&id).map_err(Problem::Bad)?;
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
+        if let Some(kept) = of.keep.as_ref().and_then(|keep| keep.get(trace_id)) {
+            let whole = kept.with(telemetry);
+            let mut told = answer::Trace::of(trace_id, &whole.found);
+            told.kept = Some(answer::Kept::of(&kept, whole.only_kept));
+            if let Some(summary) = &mut told.summary {
+                summary.kept = told.kept.clone();
+            }
+            return Ok(Json(told).into_response());
+        }
         let found = telemetry.trace(trace_id);
         if found.trace.is_none() && found.logs.is_empty() && found.exemplars.is_empty() {
             return Err(Problem::NotFound(format!("nothing is here of trace {trace_id}")));

@@ -1,9 +1,9 @@
 //! Reads keys, ids, severities and cursors.
 
+use super::After;
 use crate::Fallible;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use slipring::query::Cursor;
 use slipring::telemetry::TelemetryBookmark;
 use slipring::{KeyBuf, Severity, TraceId};
 
@@ -46,9 +46,9 @@ pub(super) fn severity(value: &str) -> Result<Severity, String> {
         .ok_or_else(|| "give a name, such as WARN, or a number".to_owned())
 }
 
-/// Encodes a cursor as a token for a URL.
-pub fn token(cursor: &Cursor) -> Fallible<String> {
-    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor)?))
+/// Encodes a place where a page begins as a token for a URL.
+pub fn token(next: &After) -> Fallible<String> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(next)?))
 }
 
 /// Encodes a moment as a token for a URL.
@@ -62,7 +62,7 @@ pub(super) fn moment(token: &str) -> Result<TelemetryBookmark, String> {
     moment.ok_or_else(|| "give what `moment` of /api/moment says".to_owned())
 }
 
-pub(super) fn cursor(token: &str) -> Result<Cursor, String> {
+pub(super) fn cursor(token: &str) -> Result<After, String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     cursor.ok_or_else(|| "give what `next` of a page says".to_owned())

@@ -1,10 +1,12 @@
 //! Translates parameters of the query API into queries.
 
+mod after;
 mod key;
 mod signal;
 #[cfg(test)]
 mod tests;
 
+pub use after::{After, Both, Place};
 pub use key::{moment_token, token, trace_id};
 pub use signal::Asking;
 
@@ -12,10 +14,9 @@ use super::condition::{Condition, attribute, named, pattern};
 use crate::units::{duration, time};
 use key::{cursor, keys_of, moment, severity};
 use slipring::Indexes as _;
-use slipring::query::Cursor;
 use slipring::span::StatusCode;
 use slipring::telemetry::TelemetryBookmark;
-use slipring::{Index, KeyBuf, Match, Order, Query, Severity};
+use slipring::{Index, KeyBuf, Match, Order, Query, Severity, TraceId};
 
 /// Default and maximum number of records in an answer.
 const LIMIT: usize = 100;
@@ -53,7 +54,7 @@ pub struct Asked {
     moment: Option<TelemetryBookmark>,
     pub order: Option<Order>,
     limit: Option<usize>,
-    after: Option<Cursor>,
+    after: Option<After>,
     pub otlp: bool,
 }
 
@@ -240,10 +241,47 @@ impl Asked {
         if let Some(order) = self.order {
             query = query.order(order);
         }
-        if let Some(cursor) = &self.after {
+        if let Some(After::Store(cursor)) = &self.after {
             query = query.after(cursor);
         }
         query
+    }
+
+    /// Returns the traces whose records are wanted, if the question names some. What arrived after
+    /// a moment has nothing to do with what is kept.
+    pub fn traces(&self) -> impl Iterator<Item = TraceId> {
+        let of = |key: &KeyBuf| match key {
+            KeyBuf::Id(id) => Some(TraceId::from(*id)),
+            _ => None,
+        };
+        let named = self.keys.iter().find(|(index, _)| *index == "trace" && self.moment.is_none());
+        named.into_iter().flat_map(move |(_, keys)| keys.iter().filter_map(of))
+    }
+
+    /// Returns whether the page before showed kept records as well.
+    pub fn continues_both(&self) -> bool {
+        matches!(self.after, Some(After::Both(_)))
+    }
+
+    /// Returns where a page begins that shows records of the store and of kept traces.
+    pub fn both(&self) -> Both {
+        let order = self.order.unwrap_or_default();
+        match &self.after {
+            Some(After::Both(both)) => both.clone(),
+            Some(After::Store(cursor)) => {
+                Both { order, store: Some(cursor.clone()), ended: false, kept: None }
+            }
+            None => Both { order, store: None, ended: false, kept: None },
+        }
+    }
+
+    /// Adds the conditions and the place of the store's part of such a page to a query.
+    pub fn page_from<'q, T: Asking>(&self, query: Query<'q, T>, from: &Both) -> Query<'q, T> {
+        let query = self.conditions(query).order(from.order);
+        match &from.store {
+            Some(cursor) => query.after(cursor),
+            None => query,
+        }
     }
 
     pub fn limit(&self) -> usize {

@@ -6,9 +6,10 @@ use slipring::otlp::Exported;
 use slipring::query::Attributed;
 use slipring::telemetry::TelemetryBookmark;
 use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span};
+use slipring_sampling::{KeptTrace, Record};
 
 /// A signal that the query API serves.
-pub trait Asking: Exported + Attributed + Clone + Show {
+pub trait Asking: Exported + Attributed + Record + Show {
     /// Parameters specific to this signal.
     const OWN: &'static [&'static str];
 
@@ -17,6 +18,9 @@ pub trait Asking: Exported + Attributed + Clone + Show {
 
     /// Returns the cut through this signal's store.
     fn cut(moment: &TelemetryBookmark) -> &Bookmark;
+
+    /// Returns the records of this signal that are kept of a trace.
+    fn of_kept(trace: &KeptTrace) -> &[Self];
 }
 
 impl Asking for Span {
@@ -42,6 +46,10 @@ impl Asking for Span {
     fn cut(moment: &TelemetryBookmark) -> &Bookmark {
         &moment.traces
     }
+
+    fn of_kept(trace: &KeptTrace) -> &[Self] {
+        &trace.spans
+    }
 }
 
 impl Asking for LogRecord {
@@ -57,6 +65,10 @@ impl Asking for LogRecord {
     fn cut(moment: &TelemetryBookmark) -> &Bookmark {
         &moment.logs
     }
+
+    fn of_kept(trace: &KeptTrace) -> &[Self] {
+        &trace.logs
+    }
 }
 
 impl Asking for MetricPoint {
@@ -68,5 +80,9 @@ impl Asking for MetricPoint {
 
     fn cut(moment: &TelemetryBookmark) -> &Bookmark {
         &moment.metrics
+    }
+
+    fn of_kept(trace: &KeptTrace) -> &[Self] {
+        &trace.points
     }
 }

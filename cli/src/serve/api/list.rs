@@ -1,0 +1,137 @@
+//! Lists of traces: those of the store, and those that are kept beyond it, each once.
+
+use crate::answer;
+use crate::serve::ask::Asked;
+use slipring::error::QueryError;
+use slipring::query::Report;
+use slipring::trace::{Trace, TraceOrder};
+use slipring::{Query, Span, Store, TraceId};
+use slipring_sampling::{KeptTrace, Records};
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What traces have to be like, beside the conditions on their spans.
+pub struct Wanted {
+    pub order: TraceOrder,
+    pub root_service: Option<String>,
+    pub root_name: Option<String>,
+    /// In nanoseconds.
+    pub at_least: u64,
+}
+
+/// A trace of a list.
+pub struct Listed {
+    trace: Trace,
+    /// Why it is kept, and how many of its spans the store does not hold.
+    kept: Option<(Arc<KeptTrace>, u64)>,
+}
+
+impl Listed {
+    /// Returns how many of its spans the store does not hold any more.
+    pub fn only_kept(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |(_, spans)| *spans)
+    }
+
+    /// Shows the trace in a line.
+    pub fn shown(&self) -> answer::TraceSummary<'_> {
+        let mut shown = answer::TraceSummary::of(&self.trace);
+        shown.kept = self.kept.as_ref().map(|(kept, spans)| {
+            answer::Kept::of(kept, Records { spans: *spans, ..Records::default() })
+        });
+        shown
+    }
+}
+
+impl Wanted {
+    /// Finds traces, up to `limit`, with at least one span that fits. A kept trace is looked for
+    /// in the store and among those that are kept, and assembled from both.
+    ///
+    /// With kept traces it costs a second search, a look at every kept span, and the assembly of
+    /// those that fit, in order, until there are enough.
+    pub fn find(
+        &self,
+        store: &Store<Span>,
+        asked: &Asked,
+        kept: &[Arc<KeptTrace>],
+        limit: usize,
+    ) -> Result<(Vec<Listed>, Report), QueryError> {
+        let conditions = || asked.conditions(store.query());
+        if kept.is_empty() {
+            return self.held(conditions(), limit);
+        }
+        let ids: HashSet<TraceId> = kept.iter().map(|one| one.trace_id).collect();
+        let mut fitting: HashSet<TraceId> = HashSet::new();
+        let report = conditions().for_each(|_, span| {
+            if ids.contains(&span.trace_id()) {
+                fitting.insert(span.trace_id());
+            }
+        })?;
+        let others = conditions().filter(|span| !ids.contains(&span.trace_id()));
+        let (mut all, _) = self.held(others, limit)?;
+        let fits = conditions().into_test()?;
+        let has_fitting =
+            |one: &&Arc<KeptTrace>| fitting.contains(&one.trace_id) || one.spans.iter().any(&fits);
+        let mut candidates: Vec<_> = kept.iter().filter(has_fitting).collect();
+        candidates.sort_by_cached_key(|one| Reverse(self.preview(one)));
+        let assembled = candidates.into_iter().map(|one| {
+            let (trace, only_kept) = one.assemble_with(store);
+            Listed { trace, kept: Some((Arc::clone(one), only_kept)) }
+        });
+        all.extend(assembled.filter(|one| self.is_fit(&one.trace)).take(limit));
+        all.sort_by_key(|one| (Reverse(self.rank(&one.trace)), one.trace.trace_id));
+        all.truncate(limit);
+        Ok((all, report))
+    }
+
+    /// Finds traces of the store.
+    fn held(
+        &self,
+        spans: Query<'_, Span>,
+        limit: usize,
+    ) -> Result<(Vec<Listed>, Report), QueryError> {
+        let mut traces = spans.traces().order(self.order).at_least(self.at_least).limit(limit);
+        if let Some(service) = &self.root_service {
+            traces = traces.root_service(service.as_str());
+        }
+        if let Some(name) = &self.root_name {
+            traces = traces.root_name(name.as_str());
+        }
+        let (traces, report) = traces.assemble_with_report()?;
+        let listed = |trace| Listed { trace, kept: None };
+        Ok((traces.into_iter().map(listed).collect(), report))
+    }
+
+    fn is_fit(&self, trace: &Trace) -> bool {
+        let is = |wanted: &Option<String>, text| wanted.as_deref().is_none_or(|one| one == text);
+        let root = trace.root().map(|root| &root.span);
+        root.is_some_and(|root| is(&self.root_service, root.service()))
+            && root.is_some_and(|root| is(&self.root_name, root.name()))
+            && trace.duration() >= self.at_least
+    }
+
+    /// Returns what the order goes by: the greatest comes first.
+    fn rank(&self, trace: &Trace) -> u64 {
+        match self.order {
+            TraceOrder::Slowest => trace.duration(),
+            _ => trace.times().start,
+        }
+    }
+
+    /// Returns the same of what is kept of a trace, without assembling it. A trace of which spans
+    /// were refused may have more in the store, and is assembled first.
+    fn preview(&self, kept: &KeptTrace) -> u64 {
+        if kept.refused.spans > 0 {
+            return u64::MAX;
+        }
+        let starts = kept.spans.iter().map(Span::start_unix_nanos).filter(|&start| start > 0);
+        let start = starts.min().unwrap_or(0);
+        match self.order {
+            TraceOrder::Slowest => {
+                let end = kept.spans.iter().map(Span::end_unix_nanos).max().unwrap_or(0);
+                end.saturating_sub(start)
+            }
+            _ => start,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Kept traces: what comes in passes a sampler, and the traces that its policies keep stay whole
+//! when the stores have evicted their records.
+
+use super::app::App;
+use crate::Fallible;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slipring::otlp::{Encoding, Kind, Reader};
+use slipring::{LogRecord, MetricPoint, Signal, Span, Telemetry, TraceId};
+use slipring_sampling::{
+    Amount, Follower, Kept, KeptSettings, KeptStats, KeptTrace, Records, Sampler, Settings, Stats,
+    config,
+};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// How often decisions are looked for, and log records and metric points of kept traces.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A sampler, and the traces that it kept.
+pub struct Keep {
+    file: PathBuf,
+    /// Reads requests a second time. So kept spans share nothing with the stores, and what they
+    /// share with each other is limited by their own ledger.
+    reader: Reader,
+    sampler: Mutex<Sampler>,
+    kept: Mutex<Kept>,
+    follower: Mutex<Follower>,
+}
+
+/// What was decided, and what is kept.
+pub struct Figures {
+    pub sampler: Stats,
+    pub kept: KeptStats,
+    pub missed: u64,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each is intact after a panic.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read(file: &Path) -> Fallible<(Settings, KeptSettings)> {
+    let told = |error: &dyn std::fmt::Display| format!("--keep {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
+    Ok(config::read_with_kept(&text).map_err(|error| told(&error))?)
+}
+
+impl Keep {
+    /// Begins with the settings of this file.
+    pub fn by(file: &Path, max_record_bytes: usize, telemetry: &Telemetry) -> Fallible<Self> {
+        let (settings, limits) = read(file)?;
+        let sampler = Sampler::new(&settings)?;
+        let kept = Mutex::new(Kept::new(&limits, sampler.ledger()));
+        Ok(Self {
+            file: file.to_owned(),
+            reader: Reader::default().in_place().max_record_bytes(max_record_bytes),
+            sampler: Mutex::new(sampler),
+            kept,
+            follower: Mutex::new(Follower::new(telemetry)),
+        })
+    }
+
+    /// Reads the file again. What can't be read stays as it is.
+    pub fn reload(&self) -> Fallible<()> {
+        let (settings, limits) = read(&self.file)?;
+        lock(&self.sampler).reload(&settings)?;
+        lock(&self.kept).set_limits(&limits);
+        Ok(())
+    }
+
+    /// Passes the spans of a request that the store has taken to the sampler.
+    pub fn take(&self, encoding: Encoding, body: Bytes) {
+        let now = Instant::now();
+        let read = self.reader.read(Kind::Traces, encoding, body, |part| {
+            let mut keep = |sampled| lock(&self.kept).add(sampled, now);
+            lock(&self.sampler).take(part.spans, now, &mut keep);
+        });
+        if let Err(error) = read {
+            tracing::error!("a request that the store took can't be read for --keep: {error}");
+        }
+    }
+
+    /// Decides what is due, and brings log records and metric points to kept traces.
+    fn advance(&self) {
+        let now = Instant::now();
+        lock(&self.sampler).advance(now, &mut |sampled| lock(&self.kept).add(sampled, now));
+        self.follow(now);
+    }
+
+    /// Decides about everything, before the end. Returns all kept traces, the newest first.
+    pub fn finish(&self) -> Vec<Arc<KeptTrace>> {
+        let now = Instant::now();
+        lock(&self.sampler).flush(now, &mut |sampled| lock(&self.kept).add(sampled, now));
+        self.follow(now);
+        self.all()
+    }
+
+    fn follow(&self, now: Instant) {
+        if let Err(error) = lock(&self.follower).follow(&self.kept, now) {
+            tracing::error!("the records of kept traces can't be followed: {error}");
+        }
+    }
+
+    /// Returns a trace, if it is kept.
+    pub fn get(&self, id: TraceId) -> Option<Arc<KeptTrace>> {
+        lock(&self.kept).get(id).cloned()
+    }
+
+    /// Returns all kept traces, the newest first.
+    pub fn all(&self) -> Vec<Arc<KeptTrace>> {
+        lock(&self.kept).iter().cloned().collect()
+    }
+
+    pub fn figures(&self) -> Figures {
+        let sampler = lock(&self.sampler).stats();
+        let (kept, missed) = (lock(&self.kept).stats(), lock(&self.follower).missed());
+        Figures { sampler, kept, missed }
+    }
+}
+
+impl Figures {
+    /// Shows the figures, for the statistics.
+    pub fn shown(&self) -> Value {
+        let Self { sampler, kept, missed } = self;
+        let records = |records: Records| json!({ "spans": records.spans, "logs": records.logs, "points": records.points });
+        let amount = |amount: Amount| json!({ "traces": amount.traces, "spans": amount.spans });
+        let policies: Vec<Value> = sampler
+            .policies
+            .iter()
+            .map(|one| {
+                json!({ "name": &*one.name, "kept": amount(one.kept), "sampled_out": amount(one.sampled_out) })
+            })
+            .collect();
+        json!({
+            "traces": kept.traces,
+            "records": records(kept.held),
+            "bytes": kept.bytes,
+            "evicted_traces": kept.evicted_traces,
+            "evicted": records(kept.evicted),
+            "refused": records(kept.refused),
+            "missed": missed,
+            "undecided": amount(sampler.undecided),
+            "undecided_bytes": sampler.bytes,
+            "sampled_out": amount(sampler.sampled_out()),
+            "early_decisions": sampler.early(),
+            "policies": policies,
+        })
+    }
+
+    /// Passes the figures to `family`, for Prometheus: name, type, help, and figures by labels.
+    pub fn metrics(&self, family: &mut impl FnMut(&str, &str, &str, &[(String, u64)])) {
+        let Self { sampler, kept, missed } = self;
+        let one = |figure| [(String::new(), figure)];
+        let each = |records: Records| {
+            let labels = |name| format!("{{signal=\"{name}\"}}");
+            [
+                (labels(Span::NAME), records.spans),
+                (labels(LogRecord::NAME), records.logs),
+                (labels(MetricPoint::NAME), records.points),
+            ]
+        };
+        family("kept_traces", "gauge", "Traces that are kept.", &one(kept.traces));
+        family("kept_records", "gauge", "Records of kept traces.", &each(kept.held));
+        family("kept_bytes", "gauge", "All bytes of kept traces.", &one(kept.bytes as u64));
+        family(
+            "kept_evicted_traces_total",
+            "counter",
+            "Kept traces that have left.",
+            &one(kept.evicted_traces),
+        );
+        family(
+            "kept_evicted_records_total",
+            "counter",
+            "Records that have left with their kept traces.",
+            &each(kept.evicted),
+        );
+        family(
+            "kept_refused_records_total",
+            "counter",
+            "Records whose kept traces had become too large.",
+            &each(kept.refused),
+        );
+        family(
+            "kept_missed_records_total",
+            "counter",
+            "Records that left the stores before it was known whether they belong to kept traces.",
+            &one(*missed),
+        );
+        let undecided = sampler.undecided;
+        family("undecided_traces", "gauge", "Undecided traces.", &one(undecided.traces));
+        family("undecided_spans", "gauge", "Spans of undecided traces.", &one(undecided.spans));
+        family("undecided_bytes", "gauge", "All bytes of these.", &one(sampler.bytes as u64));
+        let policies = sampler.policies.iter().flat_map(|policy| {
+            // A label's value in quotes, escaped as Prometheus wants it, which is how Rust does it.
+            let labels = |outcome| format!("{{policy={:?},outcome=\"{outcome}\"}}", policy.name);
+            [
+                (labels("kept"), policy.kept.traces),
+                (labels("sampled_out"), policy.sampled_out.traces),
+            ]
+        });
+        let decided: Vec<_> = policies.collect();
+        family("decided_traces_total", "counter", "Traces, by policy and decision.", &decided);
+        family(
+            "unmatched_traces_total",
+            "counter",
+            "Traces that no policy matched, so that they are not kept.",
+            &one(sampler.unmatched.traces),
+        );
+        family(
+            "early_decisions_total",
+            "counter",
+            "Decisions before their time, for lack of room.",
+            &one(sampler.early()),
+        );
+    }
+}
+
+/// Decides and follows every so often, for as long as the server runs.
+pub async fn advance(app: Arc<App>) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let app = Arc::clone(&app);
+        let turn = tokio::task::spawn_blocking(move || {
+            if let Some(keep) = &app.keep {
+                keep.advance();
+            }
+        });
+        if let Err(error) = turn.await {
+            tracing::error!("decisions about traces failed: {error}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Which kept records a store does not hold any more.
+
+use crate::record::{self, Record};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// The records that a store holds, counted, so that kept ones can be added and each record stands
+/// in an answer once.
+///
+/// Two records are the same if their bytes are, and those of the resource, scope and metric that
+/// they share. The `tracestate` of spans does not count, because a sampler may have rewritten it. A
+/// record that was delivered twice is two records, as it is in a store.
+///
+/// ```
+/// use slipring::LogRecord;
+/// use slipring_sampling::Seen;
+///
+/// let log = |body: &str| LogRecord::builder().trace_id(7).body(body).build();
+/// let kept = [log("a"), log("b"), log("b")];
+/// let mut seen = Seen::default();
+/// seen.note(&log("b"));
+/// assert_eq!(seen.others(&kept), [(0, &log("a")), (2, &log("b"))]);
+/// ```
+///
+/// It takes some 40 bytes for each record, and compares records by hashes of 128 bits with keys of
+/// its own.
+#[derive(Debug, Default)]
+pub struct Seen {
+    counts: HashMap<Identity, u32>,
+    keys: [RandomState; 2],
+}
+
+type Identity = [u64; 2];
+
+impl Seen {
+    /// Counts a record that a store holds.
+    pub fn note(&mut self, record: &impl Record) {
+        *self.counts.entry(self.identity(record)).or_default() += 1;
+    }
+
+    /// Returns the records of a kept trace that were not counted, or not as often as it has them,
+    /// each with its place. Counts them too: a metric point that several traces keep is returned
+    /// for the first one alone.
+    pub fn others<'a, T: Record>(&mut self, kept: &'a [T]) -> Vec<(usize, &'a T)> {
+        let mut here: HashMap<Identity, u32> = HashMap::new();
+        let mut others = Vec::new();
+        for (place, record) in kept.iter().enumerate() {
+            let identity = self.identity(record);
+            let count = here.entry(identity).or_default();
+            *count += 1;
+            let seen = self.counts.entry(identity).or_default();
+            if *count > *seen {
+                *seen = *count;
+                others.push((place, record));
+            }
+        }
+        others
+    }
+
+    fn identity(&self, record: &impl Record) -> Identity {
+        self.keys.each_ref().map(|key| {
+            let mut state = key.build_hasher();
+            record::hash(record, &mut state);
+            state.finish()
+        })
+    }
+}
