@@ -104,14 +104,15 @@ fn an_error_says_what_to_write_instead() {
 
 #[test]
 fn limits_of_kept_traces_are_read_where_traces_are_kept() {
-    let kept = |limits: &str| read_with_kept(&format!("[kept]\n{limits}\n"));
+    const POLICY: &str = "policy = [{ name = \"x\", rule = \"error\" }]\n";
+    let kept = |limits: &str| read_with_kept(&format!("{POLICY}[kept]\n{limits}\n"));
     let (_, read_limits) = kept("max_age = \"2h\"\nmax_bytes = \"8M\"").unwrap();
     assert_eq!((read_limits.max_age.as_secs(), read_limits.max_bytes), (7_200, 8 << 20));
     assert_eq!(read_limits.max_trace_bytes, 8 << 20, "no more than all may take");
     let wrong = kept("max_bytes = 1000\nmax_trace_bytes = 1001").unwrap_err();
     assert_eq!(wrong, ConfigError::TraceTooLarge { trace: 1_001, all: 1_000 });
-    assert!(kept("max_spans = 7").unwrap_err().to_string().contains("line 2"));
+    assert!(kept("max_spans = 7").unwrap_err().to_string().contains("line 3"));
     assert!(kept("max_traces = 0").is_err());
-    assert_eq!(read("[kept]\n").unwrap_err(), ConfigError::NothingKept);
-    assert!(read_with_kept("").is_ok());
+    assert_eq!(read(&format!("{POLICY}[kept]\n")).unwrap_err(), ConfigError::NothingKept);
+    assert!(read_with_kept(POLICY).is_ok());
 }
