@@ -7,6 +7,7 @@ mod arrivals;
 mod ask;
 mod budget;
 mod condition;
+mod dialect;
 mod door;
 mod exposed;
 mod given;
@@ -14,6 +15,7 @@ mod grpc;
 mod headers;
 pub mod health;
 pub mod holdings;
+mod jaeger;
 mod line;
 pub mod listen;
 pub mod open;
@@ -96,6 +98,8 @@ pub struct Arguments {
     #[arg(long, env = "SLIPRING_TIMEOUT", default_value = "10", value_name = "SECONDS", value_parser = units::seconds)]
     timeout: Duration,
     #[command(flatten)]
+    dialects: dialect::Dialects,
+    #[command(flatten)]
     guarding: Guarding,
     #[command(flatten)]
     files: holdings::Files,
@@ -111,7 +115,7 @@ struct Guarding {
     /// again on SIGHUP. The variable SLIPRING_TOKEN may hold the token itself instead
     #[arg(long, env = "SLIPRING_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// File with the certificate for TLS on both ports, in PEM, the server's own first; read again
+    /// File with the certificate for TLS on all ports, in PEM, the server's own first; read again
     /// on SIGHUP
     #[arg(long, env = "SLIPRING_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -132,8 +136,10 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let guard = Guard::find(&arguments.guarding)?;
-    let addresses = [("--grpc", arguments.grpc), ("--http", arguments.http)];
-    exposed::check(addresses, guard.guards())?;
+    let dialects = arguments.dialects.asked_for();
+    let mut addresses = vec![("--grpc", arguments.grpc), ("--http", arguments.http)];
+    addresses.extend(dialects.iter().map(|one| (one.flag, one.address)));
+    exposed::check(&addresses, guard.guards())?;
     let telemetry = arguments.keeping.build(USUAL)?;
     let slots = mebibytes(arguments.keeping.slots(USUAL));
     tracing::info!(
@@ -148,12 +154,12 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     }
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
-    // Connections of both listeners, and 128 for other open files.
-    let wanted = 2 * u64::from(arguments.max_connections) + 128;
+    // Connections of all listeners, and 128 for other open files.
+    let wanted = addresses.len() as u64 * u64::from(arguments.max_connections) + 128;
     let allowed = open_files(wanted);
     if (1..wanted).contains(&allowed) {
         tracing::warn!(
-            "the system allows {allowed} open files; {wanted} would be needed for --max-connections on both ports"
+            "the system allows {allowed} open files; {wanted} would be needed for --max-connections on each port"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -167,7 +173,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     app.access = access;
     let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
-    let served = runtime.block_on(serve(arguments, &app, &guard));
+    let served = runtime.block_on(serve(arguments, &dialects, &app, &guard));
     counting.abort();
     arrivals.clear();
     served?;
@@ -260,14 +266,20 @@ fn log_filter(text: &str) -> Fallible<tracing_subscriber::EnvFilter> {
 
 /// Returns the routes of the HTTP port.
 fn routes(app: Arc<App>, stopped: watch::Receiver<bool>) -> Router {
-    let access = app.access.clone();
     let routes = Router::new()
         .merge(otlp::routes())
         .merge(api::routes(stopped))
         .merge(own::routes())
         .merge(page::routes())
         .fallback(own::not_found)
-        .method_not_allowed_fallback(own::not_so)
+        .method_not_allowed_fallback(own::not_so);
+    guarded(app, routes)
+}
+
+/// Adds what guards a port: the rules for hosts, the token, and CORS.
+fn guarded(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
+    let access = app.access.clone();
+    let routes = routes
         .layer(from_fn_with_state(Arc::clone(&app), token::only_bearers))
         .layer(from_fn_with_state(Arc::clone(&app), door::only_ours))
         .with_state(app);
@@ -315,7 +327,12 @@ async fn asked_to_stop() -> Fallible<()> {
     Ok(())
 }
 
-async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible<()> {
+async fn serve(
+    arguments: &Arguments,
+    dialects: &[dialect::Dialect],
+    app: &Arc<App>,
+    guard: &Guard,
+) -> Fallible<()> {
     let bind = |address: SocketAddr, what: &'static str| async move {
         TcpListener::bind(address).await.map_err(|error| format!("{what} on {address}: {error}"))
     };
@@ -358,18 +375,25 @@ async fn serve(arguments: &Arguments, app: &Arc<App>, guard: &Guard) -> Fallible
             app.refuse(app::Refusal::Malformed(what), Some(from));
         }
     };
+    let scheme = if has_tls { "https" } else { "http" };
+    let mut ports = Vec::new();
+    let mut listens = vec![grpc_at, http_at];
+    for dialect in dialects {
+        let dialect::Bound { port, at, routes } = dialect.bind(tls.clone()).await?;
+        tracing::info!("{} on {scheme}://{at}", dialect.name);
+        listens.push(at);
+        ports.push((port, guarded(Arc::clone(app), routes)));
+    }
     let [grpc, http] = [grpc, http].map(|listener| listen::Port { listener, tls: tls.clone() });
-    let servers = [
-        tokio::spawn(listen::run(grpc, of_grpc, limits, tell.clone(), stopped.clone())),
-        tokio::spawn(listen::run(http, of_http, limits, tell, stopped)),
-    ];
+    ports.extend([(grpc, of_grpc), (http, of_http)]);
+    let spawn = |(port, routes): (listen::Port, Router)| {
+        tokio::spawn(listen::run(port, routes, limits, tell.clone(), stopped.clone()))
+    };
+    let servers: Vec<_> = ports.into_iter().map(spawn).collect();
     tokio::spawn(give_memory_back(Arc::clone(app)));
-    tracing::info!(
-        "OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {}://{http_at}",
-        if has_tls { "https" } else { "http" }
-    );
+    tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {scheme}://{http_at}");
     tracing::info!("the page is at {}", page::address(http_at, has_tls));
-    exposed::warn([grpc_at, http_at], guard.guards());
+    exposed::warn(&listens, guard.guards());
     while let signals::Asked::Reload = signals.next().await {
         guard.reload();
     }
