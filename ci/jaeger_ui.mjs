@@ -131,7 +131,11 @@ async function search(page, { service, operation, tags, minDuration, maxDuration
   const told = page.waitForResponse((answer) => answer.url().includes("/api/v3/trace-summaries"));
   await page.getByRole("button", { name: "Find Traces" }).click();
   const { summaries } = await (await told).json();
-  if (summaries.length > 0) await page.locator(RESULT).first().waitFor();
+  if (summaries.length > 0) {
+    // Versions differ in whether a list or a table comes first.
+    await page.locator(".ant-radio-button-wrapper").filter({ hasText: "List" }).click();
+    await page.locator(RESULT).first().waitFor();
+  }
   return summaries;
 }
 
