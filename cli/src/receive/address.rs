@@ -10,6 +10,11 @@ pub fn http(text: &str) -> Result<SocketAddr, String> {
     address(text, 4318)
 }
 
+/// Parses where Jaeger's query API is served.
+pub fn jaeger(text: &str) -> Result<SocketAddr, String> {
+    address(text, 16_686)
+}
+
 /// Parses where agents are served.
 pub fn mcp(text: &str) -> Result<SocketAddr, String> {
     address(text, 4320)

@@ -47,10 +47,11 @@ pub struct Receiving {
 
 impl Receiving {
     /// Reads what guards the ports, and checks that something does where other machines reach them,
-    /// and that the limits allow for a request.
-    pub fn guard(&self) -> Fallible<Guard> {
+    /// and that the limits allow for a request. `further` has the flags and addresses of further
+    /// ports.
+    pub fn guard(&self, further: &[(&str, SocketAddr)]) -> Fallible<Guard> {
         let guard = Guard::find(&self.guarding)?;
-        guard.check([("--grpc", self.grpc), ("--http", self.http)])?;
+        guard.check(&[&[("--grpc", self.grpc), ("--http", self.http)], further].concat())?;
         if self.max_in_flight < self.max_body {
             let (body, all) = (self.max_body, self.max_in_flight);
             return Err(format!(
@@ -79,14 +80,14 @@ impl Receiving {
     }
 
     /// Asks the system for as many open files as the connections may take, and warns where it
-    /// allows fewer.
-    pub fn allow_files(&self) {
-        // Connections of both listeners, and 128 for other open files.
-        let wanted = 2 * u64::from(self.max_connections) + 128;
+    /// allows fewer. `further` is the number of further ports.
+    pub fn allow_files(&self, further: usize) {
+        // Connections of all listeners, and 128 for other open files.
+        let wanted = (2 + further as u64) * u64::from(self.max_connections) + 128;
         let allowed = open_files(wanted);
         if (1..wanted).contains(&allowed) {
             tracing::warn!(
-                "the system allows {allowed} open files; {wanted} would be needed for --max-connections on both ports"
+                "the system allows {allowed} open files; {wanted} would be needed for --max-connections on each port"
             );
         }
     }

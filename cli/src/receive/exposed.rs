@@ -16,12 +16,11 @@ fn is_open_to_others(address: SocketAddr) -> bool {
 }
 
 /// Returns the error for an address that other machines reach though nothing guards it.
-pub fn check(addresses: [(&str, SocketAddr); 2], guards: Guards) -> Result<(), String> {
+pub fn check(addresses: &[(&str, SocketAddr)], guards: Guards) -> Result<(), String> {
     if guards.token || guards.tls || guards.insecure {
         return Ok(());
     }
-    let Some((flag, address)) = addresses.into_iter().find(|(_, one)| is_open_to_others(*one))
-    else {
+    let Some((flag, address)) = addresses.iter().find(|(_, one)| is_open_to_others(*one)) else {
         return Ok(());
     };
     Err(format!(
@@ -32,8 +31,8 @@ pub fn check(addresses: [(&str, SocketAddr); 2], guards: Guards) -> Result<(), S
 }
 
 /// Warns of what still can be done from other machines.
-pub fn warn(addresses: [SocketAddr; 2], guards: Guards) {
-    if !addresses.into_iter().any(is_open_to_others) {
+pub fn warn(addresses: &[SocketAddr], guards: Guards) {
+    if !addresses.iter().copied().any(is_open_to_others) {
         return;
     }
     match (guards.token, guards.tls) {
@@ -59,7 +58,7 @@ mod tests {
         let none = Guards { token: false, tls: false, insecure: false };
         let check = |http: &str, guards| {
             let [grpc, http] = ["127.0.0.1:1", http].map(|text| text.parse().unwrap());
-            check([("--grpc", grpc), ("--http", http)], guards)
+            check(&[("--grpc", grpc), ("--http", http)], guards)
         };
         for loopback in ["127.0.0.1:2", "127.8.8.8:2", "[::1]:2", "[::ffff:127.0.0.1]:2"] {
             assert_eq!(check(loopback, none), Ok(()), "{loopback}");

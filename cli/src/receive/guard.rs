@@ -17,7 +17,7 @@ pub struct Guarding {
     /// again on SIGHUP. The variable SLIPRING_TOKEN may hold the token itself instead
     #[arg(long, env = "SLIPRING_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// File with the certificate for TLS on both ports, in PEM, the server's own first; read again
+    /// File with the certificate for TLS on all ports, in PEM, the server's own first; read again
     /// on SIGHUP
     #[arg(long, env = "SLIPRING_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -51,12 +51,12 @@ impl Guard {
     }
 
     /// Returns the error for an address that other machines reach though nothing guards it.
-    pub fn check(&self, addresses: [(&str, SocketAddr); 2]) -> Result<(), String> {
+    pub fn check(&self, addresses: &[(&str, SocketAddr)]) -> Result<(), String> {
         exposed::check(addresses, self.guards())
     }
 
     /// Warns of what still can be done from other machines.
-    pub fn warn(&self, addresses: [SocketAddr; 2]) {
+    pub fn warn(&self, addresses: &[SocketAddr]) {
         exposed::warn(addresses, self.guards());
     }
 

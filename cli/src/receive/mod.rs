@@ -34,7 +34,7 @@ mod unpack;
 mod warnings;
 
 pub use arguments::Receiving;
-pub use door::{Access, routes as over_http};
+pub use door::{Access, routes as over_http, sender};
 pub use figures::Figures;
 pub use grpc::routes as over_grpc;
 pub use guard::Guard;

@@ -1,4 +1,4 @@
-//! Both ports, from their binding until the last request is answered.
+//! The ports, from their binding until the last request is answered.
 
 use super::arguments::Receiving;
 use super::guard::Guard;
@@ -17,19 +17,21 @@ use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// Both ports, bound.
+/// The ports, bound.
 pub struct Listening {
     grpc: TcpListener,
     http: TcpListener,
+    /// Further ports, with what each is for.
+    further: Vec<(&'static str, TcpListener)>,
     limits: listen::Limits,
 }
 
-/// Both ports, served.
+/// The ports, served.
 pub struct Serving {
     intake: Arc<Intake>,
     health: HealthReporter,
     stop: watch::Sender<bool>,
-    servers: [JoinHandle<()>; 2],
+    servers: Vec<JoinHandle<()>>,
 }
 
 async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener, String> {
@@ -41,7 +43,18 @@ impl Listening {
     pub async fn bind(receiving: &Receiving) -> Fallible<Self> {
         let grpc = bind(receiving.grpc, "OTLP/gRPC", "--grpc").await?;
         let http = bind(receiving.http, "OTLP/HTTP", "--http").await?;
-        Ok(Self { grpc, http, limits: receiving.limits() })
+        Ok(Self { grpc, http, further: Vec::new(), limits: receiving.limits() })
+    }
+
+    /// Binds a further port.
+    pub async fn also_bind(
+        &mut self,
+        what: &'static str,
+        flag: &str,
+        address: SocketAddr,
+    ) -> Fallible<()> {
+        self.further.push((what, bind(address, what, flag).await?));
+        Ok(())
     }
 
     /// Returns the addresses for gRPC and HTTP.
@@ -50,12 +63,14 @@ impl Listening {
     }
 
     /// Begins to serve. `others` makes what is answered over HTTP beside OTLP; it is given what
-    /// tells that the program stops.
+    /// tells that the program stops. `further` has the routes of the further ports, in the order in
+    /// which they were bound.
     pub async fn serve(
         self,
         intake: Arc<Intake>,
         guard: &Guard,
         others: impl FnOnce(watch::Receiver<bool>) -> Router<Arc<Intake>>,
+        further: Vec<Router<Arc<Intake>>>,
     ) -> Fallible<Serving> {
         let at = self.addresses()?;
         let _ = intake.listens.set(at);
@@ -67,21 +82,25 @@ impl Listening {
         let of_grpc = grpc::routes(Arc::clone(&intake))
             .route_service("/grpc.health.v1.Health/{method}", service);
         let tell = teller(Arc::clone(&intake), has_tls);
-        let [grpc, http] =
-            [self.grpc, self.http].map(|listener| listen::Port { listener, tls: tls.clone() });
-        let limits = self.limits;
+        let scheme = if has_tls { "https" } else { "http" };
+        let mut ports = vec![(self.grpc, of_grpc), (self.http, of_http)];
+        let mut listens = at.to_vec();
+        for ((what, listener), routes) in self.further.into_iter().zip(further) {
+            let at = listener.local_addr()?;
+            tracing::info!("{what} on {scheme}://{at}");
+            listens.push(at);
+            ports.push((listener, door::guarded(Arc::clone(&intake), routes)));
+        }
         say(&health, &intake, ServingStatus::Serving).await;
-        let servers = [
-            tokio::spawn(listen::run(grpc, of_grpc, limits, tell.clone(), stopped.clone())),
-            tokio::spawn(listen::run(http, of_http, limits, tell, stopped)),
-        ];
+        let spawn = |(listener, routes)| {
+            let port = listen::Port { listener, tls: tls.clone() };
+            tokio::spawn(listen::run(port, routes, self.limits, tell.clone(), stopped.clone()))
+        };
+        let servers = ports.into_iter().map(spawn).collect();
         tokio::spawn(give_memory_back(Arc::clone(&intake)));
         let [grpc_at, http_at] = at;
-        tracing::info!(
-            "OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {}://{http_at}",
-            if has_tls { "https" } else { "http" }
-        );
-        guard.warn(at);
+        tracing::info!("OTLP/gRPC on {grpc_at}, OTLP/HTTP and questions on {scheme}://{http_at}");
+        guard.warn(&listens);
         Ok(Serving { intake, health, stop, servers })
     }
 }

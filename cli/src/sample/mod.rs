@@ -98,8 +98,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let settings = settings(&arguments.config, arguments.max_waiting)?;
-    let guard = arguments.receiving.guard()?;
-    arguments.receiving.allow_files();
+    let guard = arguments.receiving.guard(&[])?;
+    arguments.receiving.allow_files(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(arguments, &settings, &guard));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -125,7 +125,7 @@ async fn serve(arguments: &Arguments, settings: &Settings, guard: &Guard) -> Fal
     let intake = Intake::new(take, &ABOUT, receiving.bounds(), receiving.access(guard));
     let mut signals = Signals::listen(true)?;
     let others = |_| figures::routes(Arc::clone(&shared));
-    let serving = listening.serve(intake, guard, others).await?;
+    let serving = listening.serve(intake, guard, others, Vec::new()).await?;
     tracing::info!("kept traces go to {}", arguments.to);
     let (mut tick, mut look) = (tokio::time::interval(TICK), tokio::time::interval(LOOK));
     let mut backend = Backend::default();

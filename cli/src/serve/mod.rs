@@ -5,10 +5,12 @@ mod app;
 mod arrivals;
 mod ask;
 mod condition;
+mod dialect;
 mod figures;
 mod given;
 pub mod health;
 pub mod holdings;
+mod jaeger;
 mod keep;
 pub mod open;
 mod page;
@@ -49,6 +51,8 @@ pub struct Arguments {
     #[command(flatten)]
     receiving: Receiving,
     #[command(flatten)]
+    dialects: dialect::Dialects,
+    #[command(flatten)]
     files: holdings::Files,
     #[command(flatten)]
     keeping: Keeping,
@@ -68,7 +72,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let receiving = &arguments.receiving;
-    let guard = receiving.guard()?;
+    let dialects = arguments.dialects.asked_for();
+    let further: Vec<_> = dialects.iter().map(|one| (one.flag, one.address)).collect();
+    let guard = receiving.guard(&further)?;
     let telemetry = arguments.keeping.build(USUAL)?;
     let slots = mebibytes(arguments.keeping.slots(USUAL));
     tracing::info!(
@@ -79,12 +85,12 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let most = arguments.keeping.max_record_bytes;
     let keep = arguments.keep.as_deref().map(|file| keep::Keep::by(file, most, &telemetry));
     let keep = keep.transpose()?.map(Arc::new);
-    receiving.allow_files();
+    receiving.allow_files(further.len());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let access = receiving.access(&guard);
     let app = Arc::new(App::new(telemetry, keep, receiving.bounds(), access));
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
-    let served = runtime.block_on(serve(receiving, &app, &guard));
+    let served = runtime.block_on(serve(receiving, &dialects, &app, &guard));
     counting.abort();
     arrivals.clear();
     served?;
@@ -145,12 +151,21 @@ async fn asked_to_stop() -> Fallible<()> {
     Ok(())
 }
 
-async fn serve(receiving: &Receiving, app: &Arc<App>, guard: &Guard) -> Fallible<()> {
-    let listening = Listening::bind(receiving).await?;
+async fn serve(
+    receiving: &Receiving,
+    dialects: &[dialect::Dialect],
+    app: &Arc<App>,
+    guard: &Guard,
+) -> Fallible<()> {
+    let mut listening = Listening::bind(receiving).await?;
+    for dialect in dialects {
+        listening.also_bind(dialect.name, dialect.flag, dialect.address).await?;
+    }
     let mut signals = Signals::listen(guard.has_files() || app.keep.is_some())?;
     let [_, http] = listening.addresses()?;
     let others = |stopped| answers(Arc::clone(app), stopped);
-    let serving = listening.serve(Arc::clone(&app.intake), guard, others).await?;
+    let further = dialects.iter().map(|one| (one.routes)().with_state(Arc::clone(app))).collect();
+    let serving = listening.serve(Arc::clone(&app.intake), guard, others, further).await?;
     if app.keep.is_some() {
         tokio::spawn(keep::advance(Arc::clone(app)));
     }

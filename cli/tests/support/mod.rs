@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod http2;
+pub mod jaeger;
 pub mod tls;
 
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub struct Server {
     child: Child,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    /// Where Jaeger's query API is answered, if that was asked for.
+    pub jaeger: Option<SocketAddr>,
     /// What it has said since it listens.
     said: Arc<Mutex<String>>,
     reading: std::thread::JoinHandle<()>,
@@ -81,7 +84,7 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let mut read = String::new();
+        let (mut read, mut jaeger) = (String::new(), None);
         let (grpc, http) = loop {
             let line = lines
                 .next()
@@ -93,6 +96,9 @@ impl Server {
                     .and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok())
             };
             let http = after("http://").or_else(|| after("https://"));
+            if line.contains("Jaeger's query API on ") {
+                jaeger = http;
+            }
             if let (Some(grpc), Some(http)) = (after("OTLP/gRPC on "), http) {
                 break (grpc, http);
             }
@@ -107,7 +113,7 @@ impl Server {
                 log.push('\n');
             }
         });
-        Self { child, grpc, http, said, reading }
+        Self { child, grpc, http, jaeger, said, reading }
     }
 
     /// What it has said since it listens.
@@ -137,6 +143,16 @@ impl Server {
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         parse(&self.raw(&request(method, path, headers, body, body.len())))
+    }
+
+    /// An answer from another of its ports.
+    pub fn get_at(&self, port: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = TcpStream::connect(port).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+        stream.write_all(&request("GET", path, headers, b"", 0)).expect("it can be sent");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        parse(&answer)
     }
 
     pub fn get(&self, path: &str) -> Answer {

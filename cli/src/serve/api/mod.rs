@@ -19,6 +19,7 @@ mod store;
 mod table;
 mod traces;
 
+pub use find::find;
 pub use problem::Problem;
 
 use super::app::App;
@@ -42,9 +43,13 @@ pub fn routes(stopped: watch::Receiver<bool>) -> Router<Arc<App>> {
     let router = |routes: Vec<table::Route>| {
         routes.into_iter().fold(Router::new(), |router, one| router.route(one.path, one.handler))
     };
+    router(questions).layer(axum::Extension(written)).layer(packed()).merge(router(tails))
+}
+
+/// Packs answers by gzip or zstd, if the client takes them so.
+pub fn packed() -> CompressionLayer {
     // The fastest level: its buffers are small, and an answer waits for no more than its own bytes.
-    let packed = CompressionLayer::new().gzip(true).zstd(true).quality(CompressionLevel::Fastest);
-    router(questions).layer(axum::Extension(written)).layer(packed).merge(router(tails))
+    CompressionLayer::new().gzip(true).zstd(true).quality(CompressionLevel::Fastest)
 }
 
 /// What is written once about the table: the directory, the document and the reference page.

@@ -22,9 +22,10 @@ impl<E: std::error::Error> From<E> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let (status, what) = match self {
+impl Problem {
+    /// Returns the status that says so, and what went wrong.
+    pub fn told(self) -> (StatusCode, String) {
+        match self {
             Problem::Bad(what) => (StatusCode::BAD_REQUEST, what),
             Problem::NotFound(what) => (StatusCode::NOT_FOUND, what),
             Problem::Busy => {
@@ -33,7 +34,13 @@ impl IntoResponse for Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, what)
             }
             Problem::Failed(what) => (StatusCode::INTERNAL_SERVER_ERROR, what),
-        };
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, what) = self.told();
         (status, Json(json!({ "error": what }))).into_response()
     }
 }

@@ -20,7 +20,7 @@ use slipring::{Index, KeyBuf, Match, Order, Query, Severity, TraceId};
 
 /// Default and maximum number of records in an answer.
 const LIMIT: usize = 100;
-const MOST: usize = 10_000;
+pub const MOST: usize = 10_000;
 
 /// Conditions that every signal has, beside its indexes.
 pub const COMMON: [&str; 3] = ["since", "until", "attribute"];
