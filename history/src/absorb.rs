@@ -67,9 +67,11 @@ impl Tier {
         row::write(point, value, &mut series.rows);
         self.open_bytes += (series.rows.capacity() - before) * size_of::<u64>();
         series.points += 1;
-        series.touched = true;
         self.counts.open += 1;
         self.counts.held += 1;
+        // A series of one point has no claim to stay; one that goes on has.
+        series.touched = !series.is_new;
+        series.is_new = false;
         if series.points == 1 {
             series.begun = begun;
             self.open.insert(begun, number);

@@ -226,7 +226,9 @@ mod tests {
     use super::*;
     use crate::row;
     use proptest::prelude::*;
-    use slipring::metric::{Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Temporality};
+    use slipring::metric::{
+        Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Temporality,
+    };
     use slipring::{MetricPoint, Source};
 
     const SECOND: u64 = 1_000_000_000;
@@ -234,7 +236,10 @@ mod tests {
     fn rows(points: &[(u64, u64, u32, PointValue)]) -> Vec<u64> {
         let mut rows = Vec::new();
         for (start, time, flags, value) in points {
-            let point = MetricPoint::builder().start_unix_nanos(*start).time_unix_nanos(*time).flags(*flags);
+            let point = MetricPoint::builder()
+                .start_unix_nanos(*start)
+                .time_unix_nanos(*time)
+                .flags(*flags);
             row::write(&point.build(), value, &mut rows);
         }
         rows
@@ -250,7 +255,8 @@ mod tests {
     #[test]
     fn regular_points_take_less_than_a_byte() {
         let start = 1_700_000_000 * SECOND;
-        let counter = |at: u64| (start, start + at * 10 * SECOND, 0, PointValue::Int(at as i64 * 20));
+        let counter =
+            |at: u64| (start, start + at * 10 * SECOND, 0, PointValue::Int(at as i64 * 20));
         assert!(bytes_of(&(0..512).map(counter).collect::<Vec<_>>(), Shape::Number) < 150);
         let delta = |at: u64| {
             // The clock of the sender is not exact; each start is the time before.
@@ -273,7 +279,13 @@ mod tests {
     }
 
     fn a_double() -> impl Strategy<Value = f64> {
-        prop_oneof![any::<f64>(), Just(f64::NAN), Just(-0.0), Just(f64::NEG_INFINITY), (0..50_i32).prop_map(f64::from)]
+        prop_oneof![
+            any::<f64>(),
+            Just(f64::NAN),
+            Just(-0.0),
+            Just(f64::NEG_INFINITY),
+            (0..50_i32).prop_map(f64::from)
+        ]
     }
 
     fn a_value() -> impl Strategy<Value = PointValue> {
@@ -289,12 +301,19 @@ mod tests {
     }
 
     fn a_histogram() -> impl Strategy<Value = PointValue> {
-        let known = prop::option::of(a_double());
-        (any::<u64>(), known.clone(), known.clone(), known, prop::collection::vec(0..9_u64, 0..4), some(3)).prop_map(
-            |(count, sum, min, max, counts, bounds)| {
-                Histogram { count, sum, min, max, bucket_counts: counts.into(), explicit_bounds: bounds.into() }.into()
-            },
-        )
+        let known = || prop::option::of(a_double());
+        (any::<u64>(), known(), known(), known(), prop::collection::vec(0..9_u64, 0..4), some(3))
+            .prop_map(|(count, sum, min, max, counts, bounds)| {
+                Histogram {
+                    count,
+                    sum,
+                    min,
+                    max,
+                    bucket_counts: counts.into(),
+                    explicit_bounds: bounds.into(),
+                }
+                .into()
+            })
     }
 
     fn an_exponential() -> impl Strategy<Value = PointValue> {
@@ -302,15 +321,37 @@ mod tests {
             (any::<i32>(), prop::collection::vec(any::<u64>(), 0..4))
                 .prop_map(|(offset, counts)| Buckets { offset, bucket_counts: counts.into() })
         };
-        (any::<u64>(), any::<i32>(), any::<u64>(), a_double(), prop::option::of(a_double()), buckets(), buckets()).prop_map(
-            |(count, scale, zero_count, zero_threshold, max, positive, negative)| {
-                let (sum, min) = (None, Some(-0.0));
-                ExponentialHistogram { count, sum, min, max, scale, zero_count, zero_threshold, positive, negative }.into()
-            },
+        (
+            any::<u64>(),
+            any::<i32>(),
+            any::<u64>(),
+            a_double(),
+            prop::option::of(a_double()),
+            buckets(),
+            buckets(),
         )
+            .prop_map(
+                |(count, scale, zero_count, zero_threshold, max, positive, negative)| {
+                    let (sum, min) = (None, Some(-0.0));
+                    ExponentialHistogram {
+                        count,
+                        sum,
+                        min,
+                        max,
+                        scale,
+                        zero_count,
+                        zero_threshold,
+                        positive,
+                        negative,
+                    }
+                    .into()
+                },
+            )
     }
 
-    fn points(value: impl Strategy<Value = PointValue>) -> impl Strategy<Value = Vec<(u64, u64, u32, PointValue)>> {
+    fn points(
+        value: impl Strategy<Value = PointValue>,
+    ) -> impl Strategy<Value = Vec<(u64, u64, u32, PointValue)>> {
         let time = || prop_oneof![any::<u64>(), (0..5_u64).prop_map(|at| at * SECOND)];
         prop::collection::vec((time(), time(), any::<u32>(), value), 1..40)
     }

@@ -8,6 +8,7 @@
 use crate::wire::{varint, write_varint};
 use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress_into};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a column's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,30 +42,43 @@ pub(crate) fn encode(numbers: &[u64], form: Form, out: &mut Vec<u8>) {
         }
         return;
     }
-    if numbers.len() >= FEW {
-        let config = ChunkConfig::default();
-        let (tag, packed) = match form {
-            Form::Unsigned | Form::Value => (UNSIGNED, simple_compress(numbers, &config)),
-            Form::Signed => {
-                let signed: Vec<i64> = numbers.iter().map(|&number| number as i64).collect();
-                (SIGNED, simple_compress(&signed, &config))
-            }
-            Form::Double => {
-                let doubles: Vec<f64> = numbers.iter().map(|&bits| f64::from_bits(bits)).collect();
-                (DOUBLE, simple_compress(&doubles, &config))
-            }
-        };
-        if let Ok(packed) = packed
-            && packed.len() < size_of_val(numbers)
-        {
-            out.push(tag);
-            write_varint(packed.len() as u64, out);
-            out.extend_from_slice(&packed);
-            return;
-        }
+    if numbers.len() >= FEW
+        && let Some((tag, packed)) = pack(numbers, form)
+    {
+        out.push(tag);
+        write_varint(packed.len() as u64, out);
+        out.extend_from_slice(&packed);
+        return;
     }
     out.push(RAW);
     numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+}
+
+/// Compresses numbers, and unpacks them again to see that they come back: once they are compressed,
+/// nothing else has them. `None` if they do not come back, if `pco` panics, or if they become no
+/// smaller. Unpacking takes a small part of the time that compressing does. Earlier versions of
+/// `pco` wrote some subnormal doubles as what they then refused to read
+/// ([#291](https://github.com/pcodec/pcodec/issues/291)).
+fn pack(numbers: &[u64], form: Form) -> Option<(u8, Vec<u8>)> {
+    let config = ChunkConfig::default();
+    let pack = || match form {
+        Form::Unsigned | Form::Value => (UNSIGNED, simple_compress(numbers, &config)),
+        Form::Signed => {
+            let signed: Vec<i64> = numbers.iter().map(|&number| number as i64).collect();
+            (SIGNED, simple_compress(&signed, &config))
+        }
+        Form::Double => {
+            let doubles: Vec<f64> = numbers.iter().map(|&bits| f64::from_bits(bits)).collect();
+            (DOUBLE, simple_compress(&doubles, &config))
+        }
+    };
+    let checked = || {
+        let (tag, packed) = pack();
+        let packed = packed.ok().filter(|packed| packed.len() < size_of_val(numbers))?;
+        (unpack_as(tag, &packed, numbers.len()).as_deref() == Some(numbers))
+            .then_some((tag, packed))
+    };
+    catch_unwind(AssertUnwindSafe(checked)).ok().flatten()
 }
 
 /// Takes a column of so many numbers from the bytes. `None` if they are no such column.
@@ -88,15 +102,21 @@ pub(crate) fn decode(bytes: &mut &[u8], count: usize) -> Option<Vec<u64>> {
             let length = usize::try_from(varint(bytes)?).ok()?;
             let (packed, rest) = bytes.split_at_checked(length)?;
             *bytes = rest;
-            match tag {
-                UNSIGNED => unpack::<u64>(packed, count),
-                SIGNED => unpack::<i64>(packed, count)
-                    .map(|all| all.into_iter().map(|one| one as u64).collect()),
-                DOUBLE => unpack::<f64>(packed, count)
-                    .map(|all| all.into_iter().map(f64::to_bits).collect()),
-                _ => None,
-            }
+            unpack_as(tag, packed, count)
         }
+    }
+}
+
+fn unpack_as(tag: u8, packed: &[u8], count: usize) -> Option<Vec<u64>> {
+    match tag {
+        UNSIGNED => unpack::<u64>(packed, count),
+        SIGNED => {
+            unpack::<i64>(packed, count).map(|all| all.into_iter().map(|one| one as u64).collect())
+        }
+        DOUBLE => {
+            unpack::<f64>(packed, count).map(|all| all.into_iter().map(f64::to_bits).collect())
+        }
+        _ => None,
     }
 }
 
@@ -140,6 +160,7 @@ mod tests {
                 prop_oneof![
                     any::<f64>(),
                     (0_i64..1000).prop_map(|number| number as f64 / 10.0),
+                    (0_u64..1000).prop_map(|number| f64::from_bits(number * 77)),
                     prop::sample::select(&[0.0, -0.0, f64::NAN, -f64::NAN, f64::INFINITY, f64::MIN_POSITIVE][..]),
                     any::<u32>().prop_map(|low| f64::from_bits(0x7ff8_0000_0000_0000 | u64::from(low))),
                 ],
@@ -153,17 +174,21 @@ mod tests {
 
     #[test]
     fn regular_columns_are_small_and_random_ones_not_larger_than_they_were() {
-        let times: Vec<u64> = (0..512).map(|at| 1_700_000_000_000_000_000 + at * 10_000_000_000).collect();
+        let times: Vec<u64> =
+            (0..512).map(|at| 1_700_000_000_000_000_000 + at * 10_000_000_000).collect();
         assert!(comes_back(&times, Form::Unsigned) < 60);
         assert_eq!(comes_back(&[7; 512], Form::Double), 9);
         assert_eq!(comes_back(&[0; 512], Form::Double), 1);
-        let random: Vec<u64> = (0..512_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)).collect();
+        let random: Vec<u64> =
+            (0..512_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)).collect();
         assert!(comes_back(&random, Form::Unsigned) <= 1 + 8 * 512);
     }
 
     #[test]
     fn bytes_that_are_no_column_are_refused() {
-        for bytes in [&[][..], &[9], &[CONSTANT, 1], &[RAW, 1, 2], &[UNSIGNED, 200], &[DOUBLE, 2, 1, 2]] {
+        for bytes in
+            [&[][..], &[9], &[CONSTANT, 1], &[RAW, 1, 2], &[UNSIGNED, 200], &[DOUBLE, 2, 1, 2]]
+        {
             assert_eq!(decode(&mut &*bytes, 5), None, "{bytes:?}");
         }
     }

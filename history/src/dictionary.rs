@@ -74,10 +74,6 @@ impl<V> Dictionary<V> {
         Some(slot.value)
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<&V> {
-        Some(&self.slots.get(number as usize)?.as_ref()?.value)
-    }
-
     pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut V> {
         Some(&mut self.slots.get_mut(number as usize)?.as_mut()?.value)
     }
@@ -117,10 +113,14 @@ mod tests {
         }
         assert_eq!((all.find(&4_u32.to_le_bytes()), all.len()), (None, 500));
         assert_eq!(all.remove(numbers[4]), None);
-        (0..500_u32).for_each(|at| drop(all.insert(&(at + 5_000).to_le_bytes(), at)));
+        for at in 0..500_u32 {
+            all.insert(&(at + 5_000).to_le_bytes(), at);
+        }
         assert_eq!((all.len(), all.numbers(), all.values().count()), (1_000, 1_000, 1_000));
         let bytes = all.heap_bytes();
-        numbers.iter().for_each(|&number| drop(all.remove(number)));
+        for &number in &numbers {
+            all.remove(number);
+        }
         assert!(all.len() == 0 && all.key_bytes == 0 && all.heap_bytes() < bytes);
     }
 }

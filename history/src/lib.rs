@@ -17,6 +17,6 @@ mod tier;
 mod wire;
 
 pub use history::MetricHistory;
-pub use read::{Recalled, RecallError, RecallReport};
+pub use read::{RecallError, RecallReport, Recalled};
 pub use settings::{HistoryError, Settings};
 pub use stats::Stats;

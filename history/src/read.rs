@@ -163,9 +163,10 @@ impl MetricHistory {
                 decode(kept, &query, &mut points, &mut report);
             }
             let shown: HashSet<Position> = answer.positions.iter().copied().collect();
-            let arrived = arrived.points.into_iter().filter(|(position, point)| {
-                !shown.contains(position) && query.accepts(point)
-            });
+            let arrived = arrived
+                .points
+                .into_iter()
+                .filter(|(position, point)| !shown.contains(position) && query.accepts(point));
             points.extend(arrived.map(|(_, point)| point));
             report.from_history = points.len() as u64;
             report.from_store = answer.len() as u64;

@@ -38,9 +38,7 @@ impl Shape {
         use Form::{Double, Signed, Unsigned, Value};
         match self {
             Shape::Number => &[Unsigned, Unsigned, Unsigned, Value],
-            Shape::Histogram => {
-                &[Unsigned, Unsigned, Unsigned, Unsigned, Double, Double, Double]
-            }
+            Shape::Histogram => &[Unsigned, Unsigned, Unsigned, Unsigned, Double, Double, Double],
             Shape::Exponential => &[
                 Unsigned, Unsigned, Unsigned, Unsigned, Double, Double, Double, Signed, Unsigned,
                 Double, Signed, Signed,

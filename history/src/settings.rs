@@ -90,7 +90,9 @@ pub enum HistoryError {
         least: usize,
     },
     /// The history has too few bytes for its series.
-    #[error("{series} series do not fit into the history; allow at most {most}, or give more bytes")]
+    #[error(
+        "{series} series do not fit into the history; allow at most {most}, or give more bytes"
+    )]
     TooManySeries {
         /// The series asked for.
         series: usize,

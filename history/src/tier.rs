@@ -67,8 +67,9 @@ pub(crate) struct Series {
     pub(crate) points: u32,
     pub(crate) begun: u64,
     blocks: VecDeque<(u64, Arc<Block>)>,
-    /// Whether a point has come since the hand last passed.
+    /// Whether a point has come since the hand last passed, apart from the very first.
     pub(crate) touched: bool,
+    pub(crate) is_new: bool,
 }
 
 /// What the history held of a series at one moment.
@@ -80,14 +81,19 @@ pub(crate) struct Kept {
 }
 
 impl Series {
-    pub(crate) fn new(
-        metric: u32,
-        shape: Shape,
-        like: MetricPoint,
-        like_bytes: usize,
-    ) -> Self {
-        let (rows, blocks) = (Vec::new(), VecDeque::new());
-        Self { metric, shape, like, like_bytes, rows, points: 0, begun: 0, blocks, touched: true }
+    pub(crate) fn new(metric: u32, shape: Shape, like: MetricPoint, like_bytes: usize) -> Self {
+        Self {
+            metric,
+            shape,
+            like,
+            like_bytes,
+            rows: Vec::new(),
+            points: 0,
+            begun: 0,
+            blocks: VecDeque::new(),
+            touched: false,
+            is_new: true,
+        }
     }
 
     fn is_empty(&self) -> bool {

@@ -66,7 +66,10 @@ fn value(metric: usize, number: i64) -> PointValue {
         _ => ExponentialHistogram {
             count: small as u64,
             scale: small as i32 - 2,
-            positive: Buckets { offset: -(small as i32), bucket_counts: vec![1; small as usize].into() },
+            positive: Buckets {
+                offset: -(small as i32),
+                bucket_counts: vec![1; small as usize].into(),
+            },
             ..ExponentialHistogram::default()
         }
         .into(),
@@ -115,7 +118,9 @@ proptest! {
                     all.push(point.clone());
                     store.push(point).unwrap();
                 }
-                Operation::Step => drop(store.step()),
+                Operation::Step => {
+                    store.step();
+                }
                 Operation::Compress => history.compress(),
                 Operation::Ask(which) => ask(&history, &store, &all, which),
             }

@@ -17,8 +17,7 @@ fn check(history: &MetricHistory, store: &Store<MetricPoint>, host: u64, pushed:
     let (points, report) = history.points(query).unwrap();
     assert!(report.complete, "{report:?}");
     assert_eq!(report.from_history + report.from_store, points.len() as u64);
-    let mut times: Vec<u64> =
-        points.iter().map(|point| point.time_unix_nanos() / SECOND).collect();
+    let mut times: Vec<u64> = points.iter().map(|point| point.time_unix_nanos() / SECOND).collect();
     times.sort_unstable();
     let expected: Vec<u64> = (1..=times.len() as u64).collect();
     assert_eq!(times, expected, "each point once, none missing");

@@ -74,10 +74,10 @@ impl KeyPredicate {
 
 impl<T> Clone for Plan<'_, T> {
     fn clone(&self) -> Self {
-        let tests = self.tests.iter().map(|test| Test {
-            accepts: Arc::clone(&test.accepts),
-            of_series: test.of_series,
-        });
+        let tests = self
+            .tests
+            .iter()
+            .map(|test| Test { accepts: Arc::clone(&test.accepts), of_series: test.of_series });
         Self { keys: self.keys.clone(), times: self.times.clone(), tests: tests.collect() }
     }
 }

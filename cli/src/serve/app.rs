@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use slipring::Telemetry;
 use slipring::otlp::{Encoding, Kind, Rejected};
+use slipring_history::MetricHistory;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -34,6 +35,8 @@ const DRAINING: Duration = Duration::from_secs(2);
 /// The state that all handlers share.
 pub struct App {
     pub telemetry: Telemetry,
+    /// Metric points that have left their store, if they are kept.
+    pub history: Option<MetricHistory>,
     pub max_body: usize,
     pub timeout: Duration,
     /// The byte budget of requests in flight.
@@ -142,6 +145,7 @@ impl App {
             (Arc::new(Semaphore::new(QUESTIONS)), Arc::new(Semaphore::new(TAILS)));
         Self {
             telemetry,
+            history: None,
             max_body,
             timeout,
             budget: Budget::new(max_in_flight),

@@ -13,6 +13,7 @@ mod given;
 mod grpc;
 mod headers;
 pub mod health;
+mod history;
 pub mod holdings;
 mod line;
 pub mod listen;
@@ -101,6 +102,10 @@ pub struct Arguments {
     files: holdings::Files,
     #[command(flatten)]
     keeping: Keeping,
+    /// Keeps metric points that leave their store, compressed, in up to this many bytes more, such
+    /// as 64M; series are answered from both. Summaries and exemplars are not kept
+    #[arg(long, env = "SLIPRING_METRIC_HISTORY", value_name = "BYTES", help_heading = "What is kept", value_parser = units::some_bytes)]
+    metric_history: Option<usize>,
 }
 
 /// What keeps strangers away.
@@ -146,6 +151,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         )
         .into());
     }
+    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes));
+    let history = history.transpose()?;
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
     // Connections of both listeners, and 128 for other open files.
@@ -165,6 +172,7 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let mut app =
         App::new(telemetry, arguments.max_body, arguments.max_in_flight, arguments.timeout);
     app.access = access;
+    app.history = history;
     let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(arguments, &app, &guard));

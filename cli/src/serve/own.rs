@@ -152,6 +152,23 @@ fn write_metrics(app: &App) -> String {
         "Records that are not indexed yet; queries see them.",
         &each(|stats| stats.indexer_lag),
     );
+    if let Some(history) = &app.history {
+        let stats = history.stats();
+        let one = |figure: u64| [(String::new(), figure)];
+        family("history_points", "gauge", "Metric points in the history.", &one(stats.held));
+        family("history_series", "gauge", "Series in the history.", &one(stats.series as u64));
+        family("history_bytes", "gauge", "Bytes of the history.", &one(stats.bytes as u64));
+        let gone = [
+            ("missed", stats.missed),
+            ("cleared", stats.cleared),
+            ("summary", stats.summaries),
+            ("too_large", stats.too_large),
+            ("expired", stats.expired),
+        ]
+        .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count));
+        let help = "Metric points that left their store and are not in the history, by reason.";
+        family("history_gone_points_total", "counter", help, &gone);
+    }
     let counts = &app.counts;
     let requests = [
         ("taken", &counts.taken),

@@ -18,7 +18,12 @@ pub fn source(name: &str, kind: MetricKind) -> Source {
 }
 
 /// A point at a second, with an attribute that names its series.
-pub fn point(source: &Source, host: &str, second: u64, value: impl Into<PointValue>) -> MetricPoint {
+pub fn point(
+    source: &Source,
+    host: &str,
+    second: u64,
+    value: impl Into<PointValue>,
+) -> MetricPoint {
     let builder = MetricPoint::builder().source(source).attribute("host", host);
     builder.time_unix_nanos(second * SECOND).value(value).build()
 }

@@ -9,7 +9,7 @@ mod find;
 mod group;
 mod openapi;
 mod parameters;
-mod problem;
+pub mod problem;
 mod records;
 mod reference;
 mod series;

@@ -9,14 +9,24 @@ use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use slipring::telemetry::TelemetryStats;
 use slipring::{Signal, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Answers with the stores' statistics.
 pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Told {
+        #[serde(flatten)]
+        stores: TelemetryStats,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metric_history: Option<answer::History>,
+    }
     none(given)?;
-    Ok(Json(app.telemetry.stats()).into_response())
+    let metric_history = app.history.as_ref().map(|history| answer::History::of(&history.stats()));
+    Ok(Json(Told { stores: app.telemetry.stats(), metric_history }).into_response())
 }
 
 /// Answers with what the program is and does.
