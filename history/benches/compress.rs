@@ -97,7 +97,7 @@ fn tiers(points: &[MetricPoint]) {
     for some in points.chunks(1_000) {
         store.push_batch(some.to_vec()).unwrap();
     }
-    store.flush().unwrap();
+    while store.step() {}
     let before = history.stats();
     let started = Instant::now();
     // Counts what this thread takes in; the history's own thread may have taken a part before.
@@ -139,7 +139,7 @@ fn read_an_hour() {
             let time = 1_700_000_000_000_000_000 + at * every * 1_000_000_000;
             store.push(point.time_unix_nanos(time).value((at as f64).sin()).build()).unwrap();
         }
-        store.flush().unwrap();
+        while store.step() {}
         history.compress();
         let mut times: Vec<_> = (0..50)
             .map(|_| {

@@ -5,7 +5,8 @@
 //! While an answer is read, points leave the store, wait in the queue, and enter the history. A
 //! reader takes four steps:
 //!
-//! 1. It locks the tier, copies what is kept of the series asked for (S), opens a tap, and unlocks.
+//! 1. It locks the tier, takes in what is in the queue, copies what is kept of the series asked for
+//!    (S), opens a tap, and unlocks.
 //! 2. It asks the store (R). It needs no lock for that.
 //! 3. It reads where the store's window begins now, in each shard (E).
 //! 4. It locks the tier again and again, each time taking in what is in the queue, until the history
@@ -215,6 +216,7 @@ impl<'a> OpenTap<'a> {
         // Declared first, so that a panic unlocks before the tap is closed.
         let mut tap = Self { shared, number: 0 };
         let mut tier = shared.lock();
+        shared.take_in(&mut tier, usize::MAX);
         tap.number = tier.taps.open();
         let kept = tier.kept(query);
         drop(tier);

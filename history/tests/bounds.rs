@@ -29,7 +29,7 @@ fn attack(points: impl Iterator<Item = MetricPoint>) -> (Store<MetricPoint>, Met
         store.push(point).unwrap();
         pushed += 1;
         if pushed % 1_024 == 0 {
-            store.flush().unwrap();
+            while store.step() {}
             // Takes in what waits; the answer is empty.
             history.series(store.query().key("name", "there is none")).unwrap();
             let stats = history.stats();
@@ -39,7 +39,7 @@ fn attack(points: impl Iterator<Item = MetricPoint>) -> (Store<MetricPoint>, Met
             assert!(grown < most, "{grown} bytes after {pushed} points, {stats:?}");
         }
     }
-    store.flush().unwrap();
+    while store.step() {}
     let Stats { evicted, held, queued, missed, cleared, summaries, too_large, expired, .. } = {
         history.series(store.query().key("name", "there is none")).unwrap();
         history.stats()

@@ -14,7 +14,7 @@ fn pushed(points: impl IntoIterator<Item = MetricPoint>) -> (Store<MetricPoint>,
     settings.block_points = 7;
     let history = MetricHistory::start(&store, &settings).unwrap();
     push(&store, points);
-    store.flush().unwrap();
+    while store.step() {}
     (store, history)
 }
 
@@ -96,7 +96,7 @@ fn what_is_not_kept_is_counted() {
     let point = |second: u64| point(&large, &"x".repeat(300_000), second, 1);
     push(&store, (1..=25).map(point));
     store.clear();
-    store.flush().unwrap();
+    while store.step() {}
     let Stats { evicted, summaries, too_large, cleared, held, .. } = {
         history.series(store.query()).unwrap();
         history.stats()
@@ -112,7 +112,7 @@ fn a_full_queue_loses_points_and_counts_them() {
     settings.queue_bytes = 10;
     let history = MetricHistory::start(&store, &settings).unwrap();
     push(&store, (1..=100).map(|second| point(&gauge, "one", second, 1)));
-    store.flush().unwrap();
+    while store.step() {}
     let recalled = history.series(store.query()).unwrap();
     assert_eq!((recalled.series[0].points.len(), recalled.report.complete), (10, true));
     let stats = history.stats();
@@ -150,7 +150,7 @@ fn a_history_can_be_cleared_and_ends_before_its_store_or_after() {
     drop(history.clone());
     drop(history);
     push(&store, (51..=90).map(|second| point(&gauge, "one", second, 1)));
-    store.flush().unwrap();
+    while store.step() {}
     // A second history begins where it is started.
     let history = MetricHistory::start(&store, &patient(1 << 20)).unwrap();
     push(&store, (91..=120).map(|second| point(&gauge, "one", second, 1)));
