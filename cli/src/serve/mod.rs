@@ -63,8 +63,9 @@ use tower::ServiceExt;
 /// packed twice, 8 MiB more if by zstd, up to eight times that if they are lists of numbers in
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
-/// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
-/// or 33 KiB for each of a hundred streams.
+/// each with up to thirty times `--max-record-bytes`; with `--metric-history`, a quarter of it and
+/// 4 MiB for points that are on their way, and as much for each answer about series; and some
+/// buffers for each connection, 128 KiB or 33 KiB for each of a hundred streams.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where OTLP/gRPC is taken: host:port, or a port of this machine; `:4317` is that port on all
