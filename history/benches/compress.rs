@@ -27,6 +27,7 @@ fn main() {
     let generated: Vec<MetricPoint> = (0..300).flat_map(|_| shop.metrics()).collect();
     report("generator", &generated);
     read_an_hour();
+    push(&generated);
 }
 
 fn of_corpus() -> Option<Vec<MetricPoint>> {
@@ -153,5 +154,26 @@ fn read_an_hour() {
             "  a point each {every} s: decoded in {:?} (median), {:?} (p90)",
             times[25], times[45]
         );
+    }
+}
+
+/// Pushes through a store with an indexer's thread, with a history behind it and without, in turn.
+fn push(points: &[MetricPoint]) {
+    println!("\npushes of one thread into a store of 100,000, in batches of 500");
+    for round in 0..6 {
+        let store: Store<MetricPoint> = Store::builder().capacity(100_000).build().unwrap();
+        let has_history = round % 2 == 1;
+        let history = has_history
+            .then(|| MetricHistory::start(&store, &Settings::with_bytes(64 << 20)).unwrap());
+        let batches: Vec<Vec<MetricPoint>> = points.chunks(500).map(<[_]>::to_vec).collect();
+        let started = Instant::now();
+        for batch in batches {
+            store.push_batch(batch).unwrap();
+        }
+        let took = started.elapsed();
+        let missed = history.map_or(0, |history| history.stats().missed);
+        let told = if has_history { "with" } else { "without" };
+        let speed = points.len() as f64 / took.as_secs_f64() / 1e6;
+        println!("  {told:<8} {speed:.2} M points/s, {missed} missed by the history");
     }
 }
