@@ -1,9 +1,11 @@
 //! The query builder that users call.
 
+mod elsewhere;
+
 use super::execute::{Each, Execution, Visitor};
 use super::matching::Match;
 use super::nanos::{IntoUnixNanos, inclusive};
-use super::plan::{KeyPredicate, Plan};
+use super::plan::{KeyPredicate, Plan, Test};
 use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
@@ -11,6 +13,7 @@ use crate::engine::state::Engine;
 use crate::error::QueryError;
 use crate::signal::{Key, KeyBuf, Signal, index_at, index_named, key_of};
 use std::ops::{Range, RangeBounds};
+use std::sync::Arc;
 
 /// A query over a store: conditions that a record must all meet, an order, and a limit.
 ///
@@ -178,7 +181,7 @@ impl<'a, T: Signal> Query<'a, T> {
         unwanted.sort_unstable();
         let is_unwanted =
             move |key: Key<'_>| unwanted.binary_search_by(|one| one.as_key().cmp(&key)).is_ok();
-        self.filter(move |record| !key_of(record, index).is_some_and(&is_unwanted))
+        self.test(true, move |record| !key_of(record, index).is_some_and(&is_unwanted))
     }
 
     /// Keeps records whose key in the named index matches, for example by a pattern. The index does
@@ -194,7 +197,9 @@ impl<'a, T: Signal> Query<'a, T> {
     /// ```
     pub fn key_matches(self, index: &str, value: Match) -> Self {
         match index_named::<T>(index).and_then(|index| Ok((index, value.compile()?))) {
-            Ok((index, test)) => self.filter(move |record| test.accepts_key(key_of(record, index))),
+            Ok((index, test)) => {
+                self.test(true, move |record| test.accepts_key(key_of(record, index)))
+            }
             Err(error) => self.fail(error),
         }
     }
@@ -230,8 +235,17 @@ impl<'a, T: Signal> Query<'a, T> {
 
     /// Keeps records for which `test` returns true. `test` runs on the record in place, so it
     /// should be quick. If it panics, so does the query.
-    pub fn filter(mut self, test: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
-        self.plan.tests.push(Box::new(test));
+    pub fn filter(self, test: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+        self.test(false, test)
+    }
+
+    /// Adds a test. `of_series` says whether it is one on keys or attributes.
+    pub(super) fn test(
+        mut self,
+        of_series: bool,
+        accepts: impl Fn(&T) -> bool + Send + Sync + 'a,
+    ) -> Self {
+        self.plan.tests.push(Test { accepts: Arc::new(accepts), of_series });
         self
     }
 

@@ -25,7 +25,9 @@ impl<T: Signal + Attributed> Query<'_, T> {
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
             Ok(test) => {
-                self.filter(move |record| test.accepts(|fits| record.any_value(level, &name, fits)))
+                let any =
+                    move |record: &T| test.accepts(|fits| record.any_value(level, &name, fits));
+                self.test(true, any)
             }
             Err(error) => self.fail(error),
         }

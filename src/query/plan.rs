@@ -7,12 +7,18 @@ use crate::engine::tuning::SAMPLED;
 use crate::signal::{Key, KeyBuf, Signal, key_of};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// A condition that needs the record itself; the slot's head is not enough.
-pub(super) type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
+pub(super) struct Test<'a, T> {
+    pub(super) accepts: Arc<dyn Fn(&T) -> bool + Send + Sync + 'a>,
+    /// Whether the condition is one on keys or attributes, which a point shares with its series. No
+    /// user code runs in such a condition.
+    pub(super) of_series: bool,
+}
 
 /// The keys accepted in one index. A record must carry one of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KeyPredicate {
     pub(super) index: usize,
     keys: SmallVec<[KeyBuf; 1]>,
@@ -66,6 +72,16 @@ impl KeyPredicate {
     }
 }
 
+impl<T> Clone for Plan<'_, T> {
+    fn clone(&self) -> Self {
+        let tests = self
+            .tests
+            .iter()
+            .map(|test| Test { accepts: Arc::clone(&test.accepts), of_series: test.of_series });
+        Self { keys: self.keys.clone(), times: self.times.clone(), tests: tests.collect() }
+    }
+}
+
 impl<T: Signal> Plan<'_, T> {
     /// A plan without conditions: it accepts every record.
     pub(super) fn everything() -> Self {
@@ -90,7 +106,14 @@ impl<T: Signal> Plan<'_, T> {
     #[inline]
     pub(super) fn meets(&self, engine: &Engine<T>, record: &T) -> bool {
         self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
-            && self.tests.iter().all(|test| test(record))
+            && self.tests.iter().all(|test| (test.accepts)(record))
+    }
+
+    /// Returns whether a record meets the conditions on keys and attributes.
+    pub(super) fn meets_of_series(&self, engine: &Engine<T>, record: &T) -> bool {
+        let mut tests = self.tests.iter().filter(|test| test.of_series);
+        self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
+            && tests.all(|test| (test.accepts)(record))
     }
 
     /// Chooses the key condition that drives the query: the one with the fewest records by

@@ -26,6 +26,7 @@ use crate::engine::indexer::{self};
 use crate::engine::position::Position;
 use crate::engine::reentrancy;
 use crate::engine::settings::Settings;
+use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
 use crate::error::{BuildError, GetError, QueryError};
 use crate::query::{self, KeyCount, Query, Reader};
@@ -114,6 +115,11 @@ impl<T: Signal> Store<T> {
         self.engine.largest_record()
     }
 
+    /// Returns whether this is the store that the query asks.
+    pub fn is_asked_by(&self, query: &Query<'_, T>) -> bool {
+        std::ptr::eq(query.engine(), &*self.engine)
+    }
+
     pub(crate) fn engine(&self) -> &Engine<T> {
         &self.engine
     }
@@ -148,6 +154,29 @@ impl<T: Signal> Store<T> {
     /// evicted records as missed.
     pub fn beginning(&self) -> Bookmark {
         Bookmark::beginning(&self.engine)
+    }
+
+    /// Returns, for each shard, the position at which its visible window begins: a query that begins
+    /// later shows no record of the shard from before this position, and hooks have seen each of
+    /// those records or soon do. In an empty shard it is the position of the next record. O(shards).
+    ///
+    /// A tier behind the store learns from it what it has to wait for.
+    ///
+    /// ```
+    /// use slipring::{LogRecord, Store};
+    ///
+    /// let logs: Store<LogRecord> = Store::builder().capacity(10).shards(1).build()?;
+    /// logs.push_batch(vec![LogRecord::default(); 12])?;
+    /// assert_eq!(logs.oldest_positions()[0].sequence(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn oldest_positions(&self) -> Vec<Position> {
+        let shards = self.engine.shards.iter().enumerate();
+        let oldest = |(number, shard): (usize, &Shard<T>)| {
+            let (evicted, claimed) = (shard.evicted(), shard.claimed());
+            Position::new(number, shard.low(claimed).min(claimed).max(evicted))
+        };
+        shards.map(oldest).collect()
     }
 
     /// Returns a copy of the record at a position. It is always that record or an error, never

@@ -22,6 +22,43 @@ pub struct Count {
     pub count: usize,
 }
 
+/// What the history of metrics holds and could not keep.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct History {
+    pub max_bytes: usize,
+    pub bytes: usize,
+    /// Bytes of compressed blocks, of points that wait to be compressed, and of what is stored once
+    /// a series, a metric or a source.
+    pub block_bytes: usize,
+    pub open_bytes: usize,
+    pub dictionary_bytes: usize,
+    /// Bytes of the queue, in addition to `bytes`.
+    pub queue_bytes: usize,
+    pub series: usize,
+    pub blocks: usize,
+    /// Points held.
+    pub points: u64,
+    /// Points that have left the store, whether they are held or not.
+    pub evicted: u64,
+    /// Points that wait in the queue.
+    pub queued: u64,
+    /// Points that the queue had no room for.
+    pub missed: u64,
+    /// Points that were cleared.
+    pub cleared: u64,
+    /// Points of summaries, and points that were too large; neither are kept.
+    pub summaries: u64,
+    pub too_large: u64,
+    /// Points that were kept and have left, the oldest blocks first.
+    pub expired: u64,
+    /// Points that are held without their exemplars, and without fields that the protocol does not
+    /// know.
+    pub without_exemplars: u64,
+    pub without_unknown_fields: u64,
+    /// Answers that lacked points which were on their way for too long.
+    pub incomplete_answers: u64,
+}
+
 /// All services.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Services<'a> {
@@ -82,6 +119,33 @@ pub struct ServerRequests {
     pub in_flight: u64,
     /// Records of taken requests that were not taken.
     pub rejected_records: u64,
+}
+
+impl History {
+    /// Shows the statistics of a history.
+    pub fn of(stats: &slipring_history::Stats) -> Self {
+        Self {
+            max_bytes: stats.max_bytes,
+            bytes: stats.bytes,
+            block_bytes: stats.block_bytes,
+            open_bytes: stats.open_bytes,
+            dictionary_bytes: stats.dictionary_bytes,
+            queue_bytes: stats.queue_bytes,
+            series: stats.series,
+            blocks: stats.blocks,
+            points: stats.held,
+            evicted: stats.evicted,
+            queued: stats.queued,
+            missed: stats.missed,
+            cleared: stats.cleared,
+            summaries: stats.summaries,
+            too_large: stats.too_large,
+            expired: stats.expired,
+            without_exemplars: stats.without_exemplars,
+            without_unknown_fields: stats.without_unknown_fields,
+            incomplete_answers: stats.incomplete_answers,
+        }
+    }
 }
 
 impl<'a> Services<'a> {

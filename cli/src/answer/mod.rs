@@ -25,7 +25,7 @@ pub mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use counts::{Count, Keys, Moment, Server, ServerRequests, Services};
+pub use counts::{Count, History, Keys, Moment, Server, ServerRequests, Services};
 pub use graph::Graph;
 pub use group::{Group, Groups};
 pub use kept::Kept;
@@ -33,7 +33,7 @@ pub use log::{Log, Logs, severity_name};
 pub use plain::{AnyValue, Attributes, Number, Shown};
 pub use point::{Exemplar, Measured, Metric, Point, Points};
 pub use report::Report;
-pub use series::{Series, SeriesList, Step, StepSum};
+pub use series::{Recalled, Series, SeriesList, Step, StepSum};
 pub use sources::{Origin, Place, Resource, Scope, Sources};
 pub use span::{Code, Kind, Span, Spans};
 pub use time::{Nanos, Time};

@@ -12,6 +12,9 @@ pub struct SeriesList<'a> {
     pub series: Vec<Series<'a>>,
     /// How many other series there are.
     pub left_out: usize,
+    /// With a history of metrics: what came from where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Recalled>,
     /// With `step` and `sum_by`: the steps of all series, summed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<Vec<StepSum>>,
@@ -19,6 +22,19 @@ pub struct SeriesList<'a> {
     pub resources: Vec<Resource<'a>>,
     /// What `scope` of the series counts in.
     pub scopes: Vec<Scope<'a>>,
+}
+
+/// Where the points of an answer came from.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Recalled {
+    /// Whether the history was asked. It is not about what arrived after a `moment`.
+    pub asked: bool,
+    /// How many points came from the history.
+    pub points: u64,
+    /// How many points came from the store.
+    pub points_of_store: u64,
+    /// Whether no point is missing that was on its way from the store to the history.
+    pub complete: bool,
 }
 
 /// The points of one metric that carry the same attributes and come from the same source.

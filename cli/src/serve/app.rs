@@ -5,6 +5,7 @@ use crate::receive::{About, Access, Bounds, Intake, Refusal};
 use axum::body::Bytes;
 use slipring::Telemetry;
 use slipring::otlp::Kind;
+use slipring_history::MetricHistory;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -32,6 +33,8 @@ pub struct App {
     pub telemetry: Telemetry,
     /// The traces that are kept beyond the stores, if that was asked for.
     pub keep: Option<Arc<Keep>>,
+    /// Metric points that have left their store, if they are kept.
+    pub history: Option<MetricHistory>,
     pub intake: Arc<Intake>,
     /// Limits the queries answered at once.
     pub questions: Arc<Semaphore>,
@@ -60,6 +63,7 @@ impl App {
         Self {
             telemetry,
             keep,
+            history: None,
             intake: Intake::new(take, &ABOUT, bounds, access),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             tails: Arc::new(Semaphore::new(TAILS)),

@@ -91,6 +91,22 @@ fn figures(app: &App) -> Figures {
         "Records that are not indexed yet; queries see them.",
         &each(|stats| stats.indexer_lag),
     );
+    if let Some(history) = &app.history {
+        let stats = history.stats();
+        figures.one("history_points", "gauge", "Metric points in the history.", stats.held);
+        figures.one("history_series", "gauge", "Series in the history.", stats.series as u64);
+        figures.one("history_bytes", "gauge", "Bytes of the history.", stats.bytes as u64);
+        let gone = [
+            ("missed", stats.missed),
+            ("cleared", stats.cleared),
+            ("summary", stats.summaries),
+            ("too_large", stats.too_large),
+            ("expired", stats.expired),
+        ]
+        .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count));
+        let help = "Metric points that left their store and are not in the history, by reason.";
+        figures.family("history_gone_points_total", "counter", help, &gone);
+    }
     if let Some(keep) = &app.keep {
         keep.figures().metrics(&mut |name, kind, help, of| figures.family(name, kind, help, of));
     }

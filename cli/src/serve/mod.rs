@@ -9,6 +9,7 @@ mod dialect;
 mod figures;
 mod given;
 pub mod health;
+mod history;
 pub mod holdings;
 mod jaeger;
 mod keep;
@@ -19,7 +20,7 @@ mod tail;
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{Access, Bounds, Guard, Intake, Listening, Receiving, log};
 use crate::text::{counted, mebibytes};
-use crate::{End, Fallible, Keeping, USUAL, receive};
+use crate::{End, Fallible, Keeping, USUAL, receive, units};
 use app::App;
 use axum::Router;
 use clap::Args;
@@ -44,8 +45,9 @@ use tokio::sync::watch;
 /// packed twice, 8 MiB more if by zstd, up to eight times that if they are lists of numbers in
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
-/// each with up to thirty times `--max-record-bytes`; and some buffers for each connection, 128 KiB
-/// or 33 KiB for each of a hundred streams. With `--keep`, what its file allows.
+/// each with up to thirty times `--max-record-bytes`; with `--metric-history`, a quarter of it and
+/// 4 MiB for points that are on their way, and as much for each answer about series; and some
+/// buffers for each connection, 128 KiB or 33 KiB for each of a hundred streams. With `--keep`, what its file allows.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -61,6 +63,10 @@ pub struct Arguments {
     /// how long; read again on SIGHUP
     #[arg(long, env = "SLIPRING_KEEP", value_name = "FILE")]
     keep: Option<PathBuf>,
+    /// Keeps metric points that leave their store, compressed, in up to this many bytes more, such
+    /// as 64M; series are answered from both. Summaries and exemplars are not kept
+    #[arg(long, env = "SLIPRING_METRIC_HISTORY", value_name = "BYTES", help_heading = "What is kept", value_parser = units::some_bytes)]
+    metric_history: Option<usize>,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -80,6 +86,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     tracing::info!(
         "the stores take up to {slots} for slots and indexes, and what their records hold beside"
     );
+    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes));
+    let history = history.transpose()?;
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
     let most = arguments.keeping.max_record_bytes;
@@ -88,7 +96,9 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     receiving.allow_files(further.len());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let access = receiving.access(&guard);
-    let app = Arc::new(App::new(telemetry, keep, receiving.bounds(), access));
+    let mut app = App::new(telemetry, keep, receiving.bounds(), access);
+    app.history = history;
+    let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(receiving, &dialects, &app, &guard));
     counting.abort();

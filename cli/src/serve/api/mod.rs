@@ -11,7 +11,7 @@ mod group;
 mod list;
 mod openapi;
 mod parameters;
-mod problem;
+pub mod problem;
 mod records;
 mod reference;
 mod series;

@@ -7,6 +7,7 @@ use crate::answer::{self, Nanos, Number, Time};
 use crate::serve::app::App;
 use crate::serve::ask::Asked;
 use crate::serve::given::Given;
+use crate::serve::history;
 use crate::units;
 use axum::Json;
 use axum::extract::State;
@@ -74,8 +75,10 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     };
     let common = sums.iter().map(common).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked::read::<MetricPoint>(&given, &OF_SERIES).map_err(Problem::Bad)?;
+    let history = app.history.clone();
     find(app, move |telemetry| {
-        let mut series = asked.conditions(telemetry.metrics().query()).series()?;
+        let query = asked.conditions(telemetry.metrics().query());
+        let (mut series, recalled) = history::series(history.as_ref(), query)?;
         let steps = match step {
             Some(step) => Some((times(&series, asked.times(), step)?, step)),
             None => None,
@@ -104,6 +107,7 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
         let told = answer::SeriesList {
             series: shown,
             left_out: all - series.len(),
+            history: recalled,
             sums,
             resources: sources.all_resources,
             scopes: sources.all_scopes,

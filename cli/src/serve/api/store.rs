@@ -14,20 +14,21 @@ use slipring::telemetry::TelemetryStats;
 use slipring::{Signal, Store};
 use std::sync::Arc;
 
-/// The stores' statistics, and those of kept traces.
-#[derive(Serialize)]
-struct WithKept {
-    #[serde(flatten)]
-    stats: TelemetryStats,
-    kept: serde_json::Value,
-}
-
 /// Answers with the stores' statistics.
 pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Told {
+        #[serde(flatten)]
+        stores: TelemetryStats,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kept: Option<serde_json::Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metric_history: Option<answer::History>,
+    }
     none(given)?;
-    let stats = app.telemetry.stats();
-    let Some(keep) = &app.keep else { return Ok(Json(stats).into_response()) };
-    Ok(Json(WithKept { stats, kept: keep.figures().shown() }).into_response())
+    let kept = app.keep.as_ref().map(|keep| keep.figures().shown());
+    let metric_history = app.history.as_ref().map(|history| answer::History::of(&history.stats()));
+    Ok(Json(Told { stores: app.telemetry.stats(), kept, metric_history }).into_response())
 }
 
 /// Answers with what the program is and does.

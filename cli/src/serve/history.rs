@@ -1,0 +1,35 @@
+//! Metric points that have left their store.
+
+use crate::Fallible;
+use crate::answer;
+use crate::serve::api::problem::Problem;
+use slipring::metric::Series;
+use slipring::{MetricPoint, Query, Telemetry};
+use slipring_history::{MetricHistory, RecallError, Settings};
+
+/// Starts to keep what leaves the store of metrics.
+pub fn start(telemetry: &Telemetry, bytes: usize) -> Fallible<MetricHistory> {
+    let history = MetricHistory::start(telemetry.metrics(), &Settings::with_bytes(bytes));
+    Ok(history.map_err(|error| format!("--metric-history {bytes}: {error}"))?)
+}
+
+/// Finds the series of a query, in the store and in the history if there is one, and says what
+/// came from where.
+pub fn series(
+    history: Option<&MetricHistory>,
+    query: Query<'_, MetricPoint>,
+) -> Result<(Vec<Series>, Option<answer::Recalled>), Problem> {
+    let Some(history) = history else { return Ok((query.series()?, None)) };
+    let recalled = history.series(query).map_err(|error| match error {
+        RecallError::Query(error) => error.into(),
+        other => Problem::Failed(other.to_string()),
+    })?;
+    let report = recalled.report;
+    let told = answer::Recalled {
+        asked: report.asked_history,
+        points: report.from_history,
+        points_of_store: report.from_store,
+        complete: report.complete,
+    };
+    Ok((recalled.series, Some(told)))
+}

@@ -1,0 +1,113 @@
+//! Whatever is sent, the history keeps to its bytes, and each point is counted once.
+
+mod support;
+
+use cap::Cap;
+use slipring::metric::{Histogram, Metric, MetricKind, Temporality};
+use slipring::{MetricPoint, Resource, Scope, Source, Store};
+use slipring_history::{MetricHistory, Settings, Stats};
+use std::alloc::System;
+use std::sync::Mutex;
+use support::{SECOND, manual, point, source, sum};
+
+#[global_allocator]
+static ALLOCATED: Cap<System> = Cap::new(System, usize::MAX);
+
+/// Tests that look at all allocations run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const BYTES: usize = 2 << 20;
+
+/// Pushes points through a store of a hundred, and checks the counts and the memory all the time.
+fn attack(points: impl Iterator<Item = MetricPoint>) -> (Store<MetricPoint>, MetricHistory) {
+    let store = manual(100);
+    let mut settings = Settings::with_bytes(BYTES);
+    settings.queue_points = 4_096;
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    let (before, mut pushed) = (ALLOCATED.allocated(), 0);
+    for point in points {
+        store.push(point).unwrap();
+        pushed += 1;
+        if pushed % 1_024 == 0 {
+            while store.step() {}
+            // Takes in what waits; the answer is empty.
+            history.series(store.query().key("name", "there is none")).unwrap();
+            let stats = history.stats();
+            assert!(stats.bytes <= stats.max_bytes, "{stats:?}");
+            let most = BYTES + stats.queue_bytes + (1 << 20);
+            let grown = ALLOCATED.allocated().saturating_sub(before);
+            assert!(grown < most, "{grown} bytes after {pushed} points, {stats:?}");
+        }
+    }
+    while store.step() {}
+    let Stats { evicted, held, queued, missed, cleared, summaries, too_large, expired, .. } = {
+        history.series(store.query().key("name", "there is none")).unwrap();
+        history.stats()
+    };
+    assert_eq!(evicted, pushed - store.len() as u64);
+    assert_eq!(evicted, held + queued + missed + cleared + summaries + too_large + expired);
+    (store, history)
+}
+
+#[test]
+fn many_series_of_one_point_push_each_other_out_and_not_one_that_lives() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let gauge = source("g", MetricKind::Gauge);
+    let alive = source("alive", MetricKind::Gauge);
+    let points = (0..40_000_u64).flat_map(|at| {
+        let regular = (at % 50 == 0).then(|| point(&alive, "one", at, at as i64));
+        [point(&gauge, &at.to_string(), at, 1)].into_iter().chain(regular)
+    });
+    let (store, history) = attack(points);
+    let stats = history.stats();
+    assert!(stats.series <= 2_048 && stats.expired > 30_000, "{stats:?}");
+    let recalled = history.series(store.query().key("name", "alive")).unwrap();
+    assert_eq!(recalled.series[0].points.len(), 800);
+}
+
+#[test]
+fn many_metrics_and_resources_leave_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let of = |at: u64| {
+        let resource = Resource::new([("host.name", format!("host {at}"))]);
+        let metric = Metric::new(format!("metric {}", at / 2), MetricKind::Gauge);
+        point(&Source::new(&resource, &Scope::default()).with_metric(&metric), "one", at, 1)
+    };
+    let (_store, history) = attack((0..12_000).map(of));
+    history.clear();
+    let stats = history.stats();
+    assert_eq!((stats.series, stats.held, stats.block_bytes, stats.open_bytes), (0, 0, 0, 0));
+    // What is left are tables that once were larger.
+    assert!(stats.dictionary_bytes < BYTES / 2, "{stats:?}");
+}
+
+#[test]
+fn wild_times_and_values_and_large_buckets_keep_to_the_bytes() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let kind = MetricKind::Histogram { temporality: Temporality::Cumulative };
+    let (histogram, counter) = (source("h", kind), source("c", sum(Temporality::Delta)));
+    let mut random = 7_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let points = (0..8_000_u64).map(|at| {
+        if at % 8 == 0 {
+            let counts = (0..next() % 200).map(|_| next()).collect();
+            let bounds = (0..next() % 200).map(|_| f64::from_bits(next())).collect();
+            let value = Histogram {
+                bucket_counts: counts,
+                explicit_bounds: bounds,
+                ..Histogram::default()
+            };
+            return point(&histogram, "one", next() / SECOND, value);
+        }
+        let point = point(&counter, &(at % 4).to_string(), next() / SECOND, f64::from_bits(next()));
+        point.to_builder().start_unix_nanos(next()).flags(next() as u32).build()
+    });
+    let (store, history) = attack(points);
+    let (points, report) = history.points(store.query()).unwrap();
+    assert!(report.complete && points.len() as u64 == history.stats().held + 100);
+}
