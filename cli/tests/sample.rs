@@ -130,7 +130,7 @@ async fn a_backend_that_does_not_answer_is_told_and_gets_everything_when_it_does
     client.export(spans(7, 1..5)).await.unwrap();
     until("why it fails", || sampler.said().contains("the backend fails: "));
     let said = sampler.said().to_lowercase();
-    assert!(said.contains("refused") && said.contains("4 spans wait"), "{said}");
+    assert!(said.contains("refused") && said.contains("waiting: 4 spans"), "{said}");
     let backend = Server::start_on([&address.to_string(), "127.0.0.1:0"], &[]);
     assert_eq!(backend.grpc, address);
     until("the trace", || backend.ask("/api/count/spans")["count"] == 4);

@@ -65,7 +65,7 @@ impl Backend {
             self.seen = stats.clone();
             let waiting = counted(stats.waiting, "span");
             return Some(News::TakesAgain(format!(
-                "the backend takes spans again; {waiting} wait"
+                "the backend takes spans again; waiting: {waiting}"
             )));
         }
         None
@@ -90,7 +90,7 @@ fn failure(before: &ForwardStats, stats: &ForwardStats) -> String {
     if stats.refused > before.refused {
         told.push(format!("the backend rejected {}", spans(stats.refused, before.refused)));
     }
-    told.push(format!("{} wait", counted(stats.waiting, "span")));
+    told.push(format!("waiting: {}", counted(stats.waiting, "span")));
     told.join("; ")
 }
 
@@ -132,7 +132,7 @@ mod tests {
         stats.waiting = 5;
         stats.retries = 1;
         stats.last_failure = Some("connection refused".to_owned());
-        let said = "the backend fails: connection refused; 5 spans wait";
+        let said = "the backend fails: connection refused; waiting: 5 spans";
         assert_eq!(backend.news(start, &stats), Some(News::Fails(said.to_owned())));
         stats.retries = 2;
         stats.lost_full = 3;
@@ -141,7 +141,7 @@ mod tests {
         assert!(said.contains("3 spans lost for want of room; if that lasts, raise"), "{said}");
         stats.sent = 5;
         stats.waiting = 0;
-        let said = "the backend takes spans again; 0 spans wait".to_owned();
+        let said = "the backend takes spans again; waiting: 0 spans".to_owned();
         assert_eq!(backend.news(start + SILENCE, &stats), Some(News::TakesAgain(said)));
         assert_eq!(backend.news(start + 9 * SILENCE, &stats), None);
     }

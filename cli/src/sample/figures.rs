@@ -19,6 +19,9 @@ fn label(name: &str, value: &str) -> String {
     format!("{{{name}=\"{value}\"}}")
 }
 
+/// One of the figures of a policy.
+type Figure = fn(&PolicyCounts) -> u64;
+
 fn figures(shared: &Shared, intake: &Intake) -> Figures {
     let stats = shared.sampler().stats();
     let forwarded = shared.forwarder.stats();
@@ -34,11 +37,11 @@ fn figures(shared: &Shared, intake: &Intake) -> Figures {
         (label("reason", "too_large"), stats.rejected_too_large),
     ];
     family("rejected_spans_total", "counter", "Spans that no trace can have.", &rejected);
-    let by_policy = |figure: fn(&PolicyCounts) -> u64| -> Vec<(String, u64)> {
+    let by_policy = |figure: Figure| -> Vec<(String, u64)> {
         let policies = stats.policies.iter().chain([&stats.removed_policies]);
         policies.map(|policy| (label("policy", &policy.name), figure(policy))).collect()
     };
-    let families: [(&str, &str, fn(&PolicyCounts) -> u64); 4] = [
+    let families: [(&str, &str, Figure); 4] = [
         ("kept_traces_total", "Traces that a policy kept.", |policy| policy.kept.traces),
         ("kept_spans_total", "Spans of traces that a policy kept.", |policy| policy.kept.spans),
         ("sampled_out_traces_total", "Traces that a policy matched and rejected.", |policy| {

@@ -7,6 +7,7 @@ mod shared;
 
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
+use crate::text::counted;
 use crate::{End, Fallible, units};
 use backend::Backend;
 use clap::Args;
@@ -161,9 +162,9 @@ async fn stop(shared: &Shared, sending: Sending) {
     let forwarded = sending.finish(LAST).await;
     let stats = shared.sampler().stats();
     tracing::info!(
-        "stopped after {} spans: {} kept, {} sampled out, {} evicted undecided, {} rejected; the backend took {} and \
+        "stopped after {}: {} kept, {} sampled out, {} evicted undecided, {} rejected; the backend took {} and \
          rejected {}, {} were lost",
-        stats.received,
+        counted(stats.received, "span"),
         stats.kept().spans,
         stats.sampled_out().spans,
         stats.evicted.spans,

@@ -104,10 +104,8 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 /// Judges a gRPC status.
 pub(super) fn of_grpc(status: &Status) -> Reply {
     let after = retry_info(status.details());
-    let mut why = format!("{:?}: {}", status.code(), status.message());
-    if let Some(cause) = status.source() {
-        why = format!("{why}: {}", with_causes(cause));
-    }
+    let why = format!("{:?}: {}", status.code(), status.message());
+    let why = with(why, status.source());
     match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
@@ -124,10 +122,16 @@ pub(super) fn of_grpc(status: &Status) -> Reply {
 /// Returns an error's text and those of its causes: what the outermost error says is often no more
 /// than that there is one.
 pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+    with(error.to_string(), error.source())
+}
+
+fn with(mut text: String, mut cause: Option<&dyn Error>) -> String {
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        // Some errors repeat what their causes say.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
         cause = error.source();
     }
     text
