@@ -96,6 +96,10 @@ fn a_trace_of_the_older_api_has_references_tags_logs_processes_and_warnings() {
     }
     let searched = "/api/traces?service=cart&start=1700000000000000&end=1700000001000000";
     assert_eq!(ask(&server, searched), expected);
+    let tagged = "tag=error:true&tag=span.kind:SERVER&tags=%7B%22service.name%22:%22cart%22%7D";
+    assert_eq!(ask(&server, &format!("/api/traces?start=0&{tagged}")), expected);
+    let none = ask(&server, "/api/traces?start=0&tag=error:true&tag=retries:3");
+    assert_eq!(none, envelope(json!([]), 0), "no span has both");
     assert_eq!(ask(&server, "/api/traces?traceID=2A&traceID=2a"), expected);
 
     let raw = ask(&server, "/api/traces/2a?raw=true&start=1&end=2&unknown=x");

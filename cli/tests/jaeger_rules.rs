@@ -5,6 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use std::process::Command;
 use support::jaeger::{TRACE, ask, get, nanos, request, send, start, text};
+use support::tls::Files;
 use support::{SLIPRING, Server};
 
 #[test]
@@ -165,6 +166,33 @@ fn a_trace_that_was_evicted_in_part_says_so() {
     }
     let told = ask(&server, "/api/v3/traces/1").to_string();
     assert!(told.contains("@jaeger@warnings") && told.contains("were evicted"), "{told}");
+}
+
+#[test]
+fn a_limit_keeps_the_newest_traces_of_all_services() {
+    let server = start(&[]);
+    (1..=5).for_each(|id| send_span(&server, id, id, 0));
+    let found = |more: &str| -> Vec<Value> {
+        let told = ask(&server, &format!("/api/traces?{more}"));
+        told["data"].as_array().unwrap().iter().map(|trace| trace["traceID"].clone()).collect()
+    };
+    assert_eq!(found("start=0&limit=2"), ["0000000000000005", "0000000000000004"]);
+    assert_eq!(found("start=0").len(), 5);
+    // Two days are looked back, unless told otherwise, and nothing began before 1970.
+    assert!(
+        found("").is_empty() && found("end=-1").is_empty() && found("start=9&end=8").is_empty()
+    );
+}
+
+#[tokio::test]
+async fn the_port_speaks_tls_where_the_others_do() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("jaeger-tls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = Files::make(&folder);
+    let server = start(&files.arguments());
+    let port = server.jaeger.unwrap();
+    assert_eq!(support::tls::get(port, &files, "http/1.1", "/api/services").await, 200);
+    assert_eq!(support::tls::get(port, &files, "h2", "/api/v3/services").await, 200);
 }
 
 #[test]
