@@ -133,12 +133,16 @@ async fn bytes_of_requests_under_way_are_bounded_and_others_are_asked_to_come_ba
     assert!(server.said().contains("raise --max-in-flight"), "{}", server.said());
 }
 
+/// The reason for a refusal, the request's method, path, headers and body, and the answer's status and
+/// a part of its text.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], Vec<u8>, u16, &'a str);
+
 #[test]
 fn over_http_refusals_have_the_statuses_of_serve_and_are_counted_by_reason() {
     let server = sample("http", &["--max-body", "1000"]);
     let one = spans(vec![span(1)]).encode_to_vec();
     let zstd = |length: usize| zstd::encode_all(&vec![0; length][..], 3).unwrap();
-    let cases: [(&str, &str, &str, &[(&str, &str)], Vec<u8>, u16, &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         ("too_large", "POST", "/v1/traces", &[PROTOBUF], vec![0; 1_001], 413, "smaller batches"),
         (
             "too_large",
