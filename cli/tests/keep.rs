@@ -162,6 +162,17 @@ fn a_kept_trace_is_answered_whole_after_the_stores_have_evicted_it() {
 }
 
 #[test]
+fn jaegers_api_shows_a_kept_trace() {
+    let server = with_seven("jaeger.toml", &["--jaeger", "127.0.0.1:0"]);
+    flood(&server);
+    let older = support::jaeger::ask(&server, &format!("/api/traces/{SEVEN}"));
+    assert_eq!(count(&older["data"][0]["spans"]), 5, "{older}");
+    let v3 = support::jaeger::ask(&server, &format!("/api/v3/traces/{SEVEN}"));
+    let spans = &v3["result"]["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    assert_eq!(count(spans), 5, "{v3}");
+}
+
+#[test]
 fn lists_of_traces_have_each_kept_trace_once_and_whole() {
     let server = with_seven("lists.toml", &[]);
     let ids = |query: &str| -> Vec<u64> {

@@ -21,6 +21,7 @@ mod v3;
 
 use super::api::packed;
 use super::app::App;
+use super::keep::Keep;
 use crate::receive::{Refusal, sender};
 use adjusted::Adjusted;
 use axum::Router;
@@ -66,9 +67,12 @@ async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
     refused(&path, StatusCode::METHOD_NOT_ALLOWED, refusal.what().to_owned())
 }
 
-/// Returns what is held of a trace.
-fn held(telemetry: &Telemetry, id: TraceId) -> Option<Trace> {
-    telemetry.traces().trace(id)
+/// Returns what is held of a trace, by the store and by the traces that are kept beyond it.
+fn held(keep: Option<&Keep>, telemetry: &Telemetry, id: TraceId) -> Option<Trace> {
+    match keep.and_then(|keep| keep.get(id)) {
+        Some(kept) => Some(kept.assemble_with(telemetry.traces()).0),
+        None => telemetry.traces().trace(id),
+    }
 }
 
 /// Adds a warning to the first of the traces that a search found, if spans that fit were, or may

@@ -253,6 +253,7 @@ impl Asked {
 async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Response, Refused> {
     let form = Form::of(&asked);
     let (question, raw) = (Asked::read(&asked)?, truth(&asked, "raw")?);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
         let (mut missing, mut is_cut) = (Vec::new(), false);
         let traces = match &question {
@@ -263,7 +264,7 @@ async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Respon
             }
             Asked::These(ids) => {
                 let found = |id: &TraceId| {
-                    let trace = held(telemetry, *id);
+                    let trace = held(keep.as_deref(), telemetry, *id);
                     if trace.is_none() {
                         missing.push(Told {
                             code: None,
@@ -296,9 +297,10 @@ async fn trace(
     whole(&asked, "start")?;
     whole(&asked, "end")?;
     let raw = truth(&asked, "raw")?;
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
         let not_found = || Problem::NotFound("trace not found".to_owned());
-        let trace = held(telemetry, id).ok_or_else(not_found)?;
+        let trace = held(keep.as_deref(), telemetry, id).ok_or_else(not_found)?;
         form.write(&Envelope::of([model::Trace::of(Adjusted::of(&trace, raw))], 0))
     };
     Ok(find(app, answer).await?)

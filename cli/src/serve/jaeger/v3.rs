@@ -200,8 +200,9 @@ async fn trace(
     read(&asked, START, time)?;
     read(&asked, END, time)?;
     let raw = read(&asked, ONE_RAW, golang::truth)?.unwrap_or(false);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let trace = held(telemetry, id);
+        let trace = held(keep.as_deref(), telemetry, id);
         told(trace.as_slice(), raw, false)
     };
     Ok(find(app, answer).await?)
