@@ -177,13 +177,17 @@ fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
         let clients: Vec<_> = (0..2).map(|_| scope.spawn(|| good.send(&server))).collect();
         // Also if an attack fails: otherwise they would go on for ever.
         let _until_over = Over(&good.over);
-        let attackers = attack(&server);
+        let mut attackers = attack(&server);
+        let hardly_answered = || good.acknowledged.load(Relaxed) < before + 20 * Good::RECORDS;
+        // On a busy machine an attack may end before the clients had a turn.
+        for _ in 1..10 {
+            if hardly_answered() {
+                attackers += attack(&server);
+            }
+        }
         // It goes on after the attack as it did before.
         let during = good.acknowledged.load(Relaxed);
-        assert!(
-            during >= before + 20 * Good::RECORDS,
-            "good clients were hardly answered during the attack"
-        );
+        assert!(!hardly_answered(), "good clients were hardly answered during the attack");
         let deadline = Instant::now() + Duration::from_secs(20);
         while good.acknowledged.load(Relaxed) < during + 10 * Good::RECORDS {
             assert!(Instant::now() < deadline, "good clients are not answered after the attack");
@@ -640,24 +644,34 @@ fn calls_that_lie_or_never_end() {
 fn metadata_that_grows_when_it_is_read() {
     withstand(May::Send, |server| {
         let turn = AtomicU64::new(0);
+        let refused = || {
+            // Cut off, it asks again later.
+            let answer = server.try_raw(&request("GET", "/metrics", &[], b"", 0)).ok()?;
+            let metrics = (!answer.is_empty()).then(|| parse(&answer).text())?;
+            let mut lines = metrics.lines();
+            lines.find_map(|line| {
+                let count = line.strip_prefix("slipring_requests_total{outcome=\"refused\"} ")?;
+                count.parse::<u64>().ok()
+            })
+        };
         // Few peers: a field costs about a microsecond without optimization, whoever sends it.
-        keep_at_it(4, || {
-            let Some(mut peer) = Http2::open(server.grpc, 65_535) else { return };
-            let turn = turn.fetch_add(1, Relaxed) as usize;
-            let (calls, fields) = [(100, 480), (100, 900), (20, 3_500)][turn % 3];
-            for call in 0..calls {
-                peer.call_with(2 * call + 1, LOGS, fields);
-            }
-            let until = Instant::now() + Duration::from_millis(300);
-            while Instant::now() < until && peer.stay() {
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let metrics = server.get("/metrics").text();
-        let refused = metrics.lines().find_map(|line| {
-            line.strip_prefix("slipring_requests_total{outcome=\"refused\"} ")?.parse::<u64>().ok()
-        });
-        assert!(refused > Some(100), "that was no attack: {metrics}");
+        keep_at_it_until(
+            || refused() > Some(100),
+            4,
+            || {
+                let Some(mut peer) = Http2::open(server.grpc, 65_535) else { return };
+                let turn = turn.fetch_add(1, Relaxed) as usize;
+                let (calls, fields) = [(100, 480), (100, 900), (20, 3_500)][turn % 3];
+                for call in 0..calls {
+                    peer.call_with(2 * call + 1, LOGS, fields);
+                }
+                let until = Instant::now() + Duration::from_millis(300);
+                while Instant::now() < until && peer.stay() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            },
+        );
+        assert!(refused() > Some(100), "that was no attack: {:?}", refused());
         0
     });
 }
