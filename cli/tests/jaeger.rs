@@ -98,6 +98,10 @@ fn a_trace_of_the_older_api_has_references_tags_logs_processes_and_warnings() {
     assert_eq!(ask(&server, searched), expected);
     let tagged = "tag=error:true&tag=span.kind:SERVER&tags=%7B%22service.name%22:%22cart%22%7D";
     assert_eq!(ask(&server, &format!("/api/traces?start=0&{tagged}")), expected);
+    for tag in ["blob:AQID", "ids:%5B1,2%5D", "ratio:0.5", "cached:true"] {
+        let found = ask(&server, &format!("/api/traces?start=0&tag={tag}"));
+        assert_eq!(found["data"].as_array().unwrap().len(), 1, "{tag}");
+    }
     let none = ask(&server, "/api/traces?start=0&tag=error:true&tag=retries:3");
     assert_eq!(none, envelope(json!([]), 0), "no span has both");
     assert_eq!(ask(&server, "/api/traces?traceID=2A&traceID=2a"), expected);

@@ -39,6 +39,8 @@ fn what_is_wrong_is_told_in_jaegers_words() {
             400,
             "'maxDuration' should be greater than 'minDuration'",
         ),
+        ("traces/%ff", 400, "Invalid UTF-8"),
+        ("services/%ff/operations", 400, "Invalid UTF-8"),
         ("traces?tag=k", 400, "malformed 'tag' parameter, expecting key:value, received: k"),
         ("traces?tags=%7B", 400, "malformed 'tags' parameter, cannot unmarshal JSON"),
         ("traces?tags=%7B%22x%22:1%7D", 400, "malformed 'tags' parameter, cannot unmarshal JSON"),
@@ -73,6 +75,7 @@ fn what_is_wrong_is_told_in_jaegers_words() {
     let with = |more: &str| format!("traces?{times}&{more}");
     let third = [
         ("traces/x".to_owned(), 400, "malformed parameter trace_id: strconv.ParseUint"),
+        ("traces/%ff".to_owned(), 400, "malformed parameter trace_id: "),
         ("traces/1".to_owned(), 404, "No traces found"),
         ("traces/2a?start_time=x".to_owned(), 400, "malformed parameter start_time: parsing time"),
         ("traces/2a?endTime=x".to_owned(), 400, "malformed parameter endTime: parsing time"),

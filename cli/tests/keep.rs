@@ -170,6 +170,14 @@ fn jaegers_api_shows_a_kept_trace() {
     let v3 = support::jaeger::ask(&server, &format!("/api/v3/traces/{SEVEN}"));
     let spans = &v3["result"]["resourceSpans"][0]["scopeSpans"][0]["spans"];
     assert_eq!(count(spans), 5, "{v3}");
+
+    let search = "/api/traces?start=1&service=cart&tags=%7B%22error%22:%22true%22%7D";
+    let found = support::jaeger::ask(&server, search);
+    assert_eq!(count(&found["data"]), 1, "{found}");
+    assert_eq!(
+        (count(&found["data"][0]["spans"]), &found["data"][0]["warnings"]),
+        (5, &Value::Null)
+    );
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Lists of traces: those of the store, and those that are kept beyond it, each once.
 
 use crate::answer;
-use crate::serve::ask::Asked;
 use slipring::error::QueryError;
 use slipring::query::Report;
 use slipring::trace::{Trace, TraceOrder};
@@ -33,6 +32,11 @@ impl Listed {
         self.kept.as_ref().map_or(0, |(_, spans)| *spans)
     }
 
+    /// Returns the trace.
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
     /// Shows the trace in a line.
     pub fn shown(&self) -> answer::TraceSummary<'_> {
         let mut shown = answer::TraceSummary::of(&self.trace);
@@ -44,19 +48,19 @@ impl Listed {
 }
 
 impl Wanted {
-    /// Finds traces, up to `limit`, with at least one span that fits. A kept trace is looked for
+    /// Finds traces, up to `limit`, with at least one span that fits `conditions`, which makes a
+    /// query of the store with the same conditions each time. A kept trace is looked for
     /// in the store and among those that are kept, and assembled from both.
     ///
     /// With kept traces it costs a second search, a look at every kept span, and the assembly of
     /// those that fit, in order, until there are enough.
-    pub fn find(
+    pub fn find<'q>(
         &self,
         store: &Store<Span>,
-        asked: &Asked,
+        conditions: impl Fn() -> Query<'q, Span>,
         kept: &[Arc<KeptTrace>],
         limit: usize,
     ) -> Result<(Vec<Listed>, Report), QueryError> {
-        let conditions = || asked.conditions(store.query());
         if kept.is_empty() {
             return self.held(conditions(), limit);
         }

@@ -20,6 +20,7 @@ mod table;
 mod traces;
 
 pub use find::find;
+pub use list::{Listed, Wanted};
 pub use problem::Problem;
 
 use super::app::App;

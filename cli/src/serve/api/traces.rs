@@ -42,7 +42,8 @@ pub async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     find(app, move |telemetry| {
         let kept = of.keep.as_deref().map(Keep::all).unwrap_or_default();
         let store = telemetry.traces();
-        let (mut found, report) = wanted.find(store, &asked, &kept, asked.limit() + 1)?;
+        let conditions = || asked.conditions(store.query());
+        let (mut found, report) = wanted.find(store, conditions, &kept, asked.limit() + 1)?;
         let more = found.len() > asked.limit();
         found.truncate(asked.limit());
         let mut report = answer::Report::of(&report);

@@ -113,7 +113,11 @@ fn warn(trace: &Trace, spans: &mut [AdjustedSpan<'_>]) {
             warnings.push(CYCLE.to_owned());
         }
         warnings.extend(clocks.warning(one));
-        let unlinked = one.span.links().iter().filter(|link| link.trace_id().is_zero());
-        warnings.extend(unlinked.map(|_| NO_LINK.to_owned()));
+        match one.span.links().iter().filter(|link| link.trace_id().is_zero()).count() {
+            0 => {}
+            1 => warnings.push(NO_LINK.to_owned()),
+            // Jaeger repeats the warning. A span of a few kilobytes may hold thousands of these.
+            many => warnings.push(format!("{NO_LINK} ({many} times)")),
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! Numbers, truth values and durations as Go's standard library reads and writes them. Jaeger is
 //! written in Go, so its parameters and its messages have these forms.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::civil::{DateTime, date};
+use slipring::attribute::ValueRef;
 use std::num::{IntErrorKind, ParseIntError};
 
 /// Units of a duration, in nanoseconds.
@@ -34,6 +38,63 @@ pub fn truth(text: &str) -> Result<bool, String> {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+    }
+}
+
+/// Reads a time as RFC 3339 writes it into nanoseconds since the Unix epoch, as `time.Parse` does.
+pub fn time(text: &str) -> Option<i128> {
+    let (civil, offset) = match text.strip_suffix('Z') {
+        Some(civil) => (civil, 0),
+        None => {
+            let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            let is_form = has_form(offset, "+00:00") || has_form(offset, "-00:00");
+            let (hours, minutes) = (offset.get(1..3)?, offset.get(4..6)?);
+            let (hours, minutes): (i128, i128) = (hours.parse().ok()?, minutes.parse().ok()?);
+            if !is_form || hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = (hours * 60 + minutes) * 60;
+            (civil, if offset.starts_with('-') { -seconds } else { seconds })
+        }
+    };
+    let (whole, fraction) = civil.split_at_checked(19)?;
+    // Go knows no leap seconds.
+    if !has_form(whole, "0000-00-00T00:00:00") || whole.ends_with(":60") {
+        return None;
+    }
+    let digits = fraction.strip_prefix('.').unwrap_or("0");
+    let is_fraction = fraction.is_empty() || fraction.starts_with('.');
+    if !is_fraction || digits.is_empty() || !digits.bytes().all(|one| one.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: i128 = format!("{:0<9.9}", digits).parse().ok()?;
+    let at: DateTime = whole.parse().ok()?;
+    let since = at.duration_since(date(1970, 1, 1).at(0, 0, 0, 0)).as_nanos();
+    Some(since + nanos - offset * i128::from(SECOND))
+}
+
+/// Returns whether a text has digits where `form` has zeros, and otherwise the same characters.
+fn has_form(text: &str, form: &str) -> bool {
+    let is_same = |(one, wanted): (u8, u8)| match wanted {
+        b'0' => one.is_ascii_digit(),
+        _ => one == wanted,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(is_same)
+}
+
+/// Returns a value as the Collector's `Value.AsString` does, where this differs from the way in
+/// which slipring displays it.
+pub fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Bytes(bytes) => Some(STANDARD.encode(bytes)),
+        ValueRef::Array(_) | ValueRef::Map(_) => serde_json::to_string(&value).ok(),
+        ValueRef::Double(number) if number.abs() >= 1e21 && number.is_finite() => {
+            Some(format!("{number:e}").replace('e', "e+"))
+        }
+        ValueRef::Double(number) if number != 0.0 && number.abs() < 1e-6 => {
+            Some(format!("{number:e}"))
+        }
+        _ => None,
     }
 }
 
@@ -148,6 +209,48 @@ mod tests {
         ] {
             assert_eq!(duration(text), Err(wrong.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_read_as_go_reads_them() {
+        for (text, nanos) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1970-01-01T00:00:00.5Z", 500_000_000),
+            ("1970-01-01T01:30:00+01:30", 0),
+            ("1969-12-31T23:59:59.999999999Z", -1),
+            ("2026-11-28T12:00:00.1234567899-02:00", 1_795_874_400_123_456_789),
+            ("9999-12-31T23:59:59.999Z", 253_402_300_799_999_000_000),
+        ] {
+            assert_eq!(time(text), Some(nanos), "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "20300101T000000Z",
+            "2030-01-01 00:00:00Z",
+            "2030-01-01T00:00:00Z[Europe/Paris]",
+            "2030-01-01T00:00:00",
+            "2030-01-01T00:00:60Z",
+            "2030-02-30T00:00:00Z",
+            "2030-01-01T00:00:00.Z",
+            "2030-01-01T00:00:00+24:00",
+            "2030-01-01T00:00:00+1:00",
+            "2030-01-01T00:00:00µ00:00",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_shown_as_the_collector_shows_them() {
+        use slipring::Value;
+        let shown = |value: Value| text((&value).into());
+        let list = Value::from(vec![Value::from("java"), Value::from("-jar")]);
+        assert_eq!(shown(list).as_deref(), Some(r#"["java","-jar"]"#));
+        assert_eq!(shown(Value::Bytes([1, 2, 255].into())).as_deref(), Some("AQL/"));
+        assert_eq!(shown(1e-7.into()).as_deref(), Some("1e-7"));
+        assert_eq!(shown((-2.5e21).into()).as_deref(), Some("-2.5e+21"));
+        assert_eq!((shown(1.5.into()), shown("a".into()), shown(0.0.into())), (None, None, None));
     }
 
     #[test]

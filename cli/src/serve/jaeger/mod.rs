@@ -19,13 +19,14 @@ mod summary;
 mod tags;
 mod v3;
 
-use super::api::packed;
+use super::api::{Problem, packed};
 use super::app::App;
 use super::keep::Keep;
 use crate::receive::{Refusal, sender};
 use adjusted::Adjusted;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use slipring::trace::Trace;
@@ -65,6 +66,12 @@ async fn not_so(State(app): State<Arc<App>>, request: Request) -> Response {
     let what = format!("{method} {path}: ask by GET; nothing can be sent to this port");
     let refusal = app.intake.refuse(Refusal::Unsupported(what), sender(&request.into_parts().0));
     refused(&path, StatusCode::METHOD_NOT_ALLOWED, refusal.what().to_owned())
+}
+
+/// Returns the part of a path that is a name or an id.
+fn part(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let wrong = |rejection: PathRejection| Problem::Bad(rejection.body_text());
+    path.map(|Path(part)| part).map_err(wrong)
 }
 
 /// Returns what is held of a trace, by the store and by the traces that are kept beyond it.

@@ -6,9 +6,10 @@
 use super::adjusted::Adjusted;
 use super::parameters::Parameters;
 use super::search::{self, Search, USUAL_DEPTH, moments};
-use super::{directory, golang, held, id, model, with_cut};
+use super::{directory, golang, held, id, model, part, with_cut};
 use crate::serve::api::{Problem, find};
 use crate::serve::app::App;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -134,10 +135,10 @@ async fn services(State(app): State<Arc<App>>, asked: Parameters) -> Result<Resp
 /// Answers with the names of a service's operations; as in Jaeger, null if there are none.
 async fn operations_of(
     State(app): State<Arc<App>>,
-    Path(service): Path<String>,
+    service: Result<Path<String>, PathRejection>,
     asked: Parameters,
 ) -> Result<Response, Refused> {
-    let form = Form::of(&asked);
+    let (form, service) = (Form::of(&asked), part(service)?);
     let answer = move |telemetry: &Telemetry| {
         let operations = directory::operations(telemetry, &service, None)?;
         let mut names: Vec<String> = operations.into_iter().map(|one| one.name).collect();
@@ -258,7 +259,7 @@ async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Respon
         let (mut missing, mut is_cut) = (Vec::new(), false);
         let traces = match &question {
             Asked::Such(search) => {
-                let (traces, report) = search.find(telemetry)?;
+                let (traces, report) = search.find(keep.as_deref(), telemetry)?;
                 is_cut = report.cut;
                 traces
             }
@@ -289,11 +290,11 @@ async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Respon
 /// Answers with a trace. Times are read and not needed: the id alone finds it.
 async fn trace(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     asked: Parameters,
 ) -> Result<Response, Refused> {
     let form = Form::of(&asked);
-    let id = id::any(&id).map_err(Problem::Bad)?;
+    let id = id::any(&part(id)?).map_err(Problem::Bad)?;
     whole(&asked, "start")?;
     whole(&asked, "end")?;
     let raw = truth(&asked, "raw")?;

@@ -1,6 +1,8 @@
 //! Traces in OTLP/JSON, as the third API shows them, with warnings as an attribute of their spans.
 
-use super::adjusted::Adjusted;
+use super::adjusted::{Adjusted, AdjustedSpan};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slipring::Span;
 use slipring::otlp::{Encoding, encode};
@@ -15,8 +17,22 @@ pub fn traces(traces: &[Adjusted<'_>]) -> Result<String, serde_json::Error> {
     let mut is_first = true;
     for trace in traces {
         let spans = trace.spans.iter().map(|one| one.span);
-        let mut request: Value = serde_json::from_slice(&encode(spans, Encoding::Json))?;
-        adjust(&mut request, trace);
+        let request = encode(spans, Encoding::Json);
+        let changed = changed(trace);
+        if changed.is_empty() {
+            // The messages stand as they are, and are not read.
+            let Whole { resources } = serde_json::from_slice(&request)?;
+            let resources = resources.map_or("[]", RawValue::get);
+            let inner = resources.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+            let inner = inner.unwrap_or_default().trim();
+            if !inner.is_empty() && !std::mem::take(&mut is_first) {
+                all.push(',');
+            }
+            all.push_str(inner);
+            continue;
+        }
+        let mut request: Value = serde_json::from_slice(&request)?;
+        adjust(&mut request, &changed);
         for resource in list(&mut request, "resourceSpans") {
             if !std::mem::take(&mut is_first) {
                 all.push(',');
@@ -26,6 +42,13 @@ pub fn traces(traces: &[Adjusted<'_>]) -> Result<String, serde_json::Error> {
     }
     all.push_str("]}}");
     Ok(all)
+}
+
+/// A request, of which only the place of its resources is found.
+#[derive(Deserialize)]
+struct Whole<'r> {
+    #[serde(borrow, rename = "resourceSpans")]
+    resources: Option<&'r RawValue>,
 }
 
 /// Returns the elements of a message's list.
@@ -47,17 +70,17 @@ fn identity(span: &Span) -> Identity {
     )
 }
 
-/// Writes what Jaeger changes into the spans' messages.
-fn adjust(request: &mut Value, trace: &Adjusted<'_>) {
+/// Returns the spans that Jaeger changes.
+fn changed<'a, 't>(trace: &'a Adjusted<'t>) -> HashMap<Identity, &'a AdjustedSpan<'t>> {
     let changed = trace.spans.iter().filter(|one| {
         let named = one.span.parent_span_id().filter(|parent| !parent.is_zero());
         !one.warnings.is_empty() || one.id != one.span.span_id() || one.parent != named
     });
-    let changed: HashMap<Identity, _> =
-        changed.filter(|_| !trace.raw).map(|one| (identity(one.span), one)).collect();
-    if changed.is_empty() {
-        return;
-    }
+    changed.filter(|_| !trace.raw).map(|one| (identity(one.span), one)).collect()
+}
+
+/// Writes what Jaeger changes into the spans' messages.
+fn adjust(request: &mut Value, changed: &HashMap<Identity, &AdjustedSpan<'_>>) {
     for resource in list(request, "resourceSpans") {
         let service = service(resource);
         for scope in list(resource, "scopeSpans") {
@@ -75,6 +98,12 @@ fn adjust(request: &mut Value, trace: &Adjusted<'_>) {
                     }
                     None => fields.remove("parentSpanId"),
                 };
+                // A link without a trace leads nowhere: a warning says that it was removed.
+                if let Some(links) = fields.get_mut("links").and_then(Value::as_array_mut) {
+                    let is_set =
+                        |id: &Value| id.as_str().is_some_and(|id| !id.trim_matches('0').is_empty());
+                    links.retain(|link| link.get("traceId").is_some_and(is_set));
+                }
                 if !one.warnings.is_empty() {
                     warn(message, &one.warnings);
                 }

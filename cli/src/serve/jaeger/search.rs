@@ -2,9 +2,10 @@
 //! meets all of them.
 
 use super::golang;
-use crate::serve::api::Problem;
+use crate::serve::api::{Listed, Problem, Wanted};
 use crate::serve::ask::MOST;
-use slipring::query::{Level, Report};
+use crate::serve::keep::Keep;
+use slipring::query::{Attributed, Condition, Level, Report};
 use slipring::span::{SpanKind, StatusCode};
 use slipring::trace::{Trace, TraceOrder};
 use slipring::{Match, Query, Span, Telemetry};
@@ -57,11 +58,22 @@ pub fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 impl Search {
-    /// Finds the traces, newest first, and tells how that went.
-    pub fn find(&self, telemetry: &Telemetry) -> Result<(Vec<Trace>, Report), Problem> {
-        let Some(query) = self.query(telemetry) else { return Ok(Default::default()) };
-        let traces = query.traces().order(TraceOrder::Newest).limit(self.depth);
-        Ok(traces.assemble_with_report()?)
+    /// Finds the traces, newest first, of the store and of those that are kept beyond it. Tells how
+    /// that went.
+    pub fn find(
+        &self,
+        keep: Option<&Keep>,
+        telemetry: &Telemetry,
+    ) -> Result<(Vec<Trace>, Report), Problem> {
+        if self.query(telemetry).is_none() {
+            return Ok(Default::default());
+        }
+        let conditions = || self.query(telemetry).expect("what it is made of has not changed");
+        let kept = keep.map(Keep::all).unwrap_or_default();
+        let newest =
+            Wanted { order: TraceOrder::Newest, root_service: None, root_name: None, at_least: 0 };
+        let (found, report) = newest.find(telemetry.traces(), conditions, &kept, self.depth)?;
+        Ok((found.into_iter().map(Listed::into_trace).collect(), report))
     }
 
     /// Returns the query for the spans that fit; `None` if none can.
@@ -101,10 +113,19 @@ fn tagged<'q>(query: Query<'q, Span>, name: &str, value: &str) -> Option<Query<'
         }
         "scope.name" => query.filter(move |span| span.scope().name() == owned),
         "scope.version" => query.filter(move |span| span.scope().version() == owned),
-        _ => match name.strip_prefix("resource.") {
-            Some(name) => query.attribute_at(Level::Resource, name, Match::reads(value)),
-            None => query.attribute(name, Match::reads(value)),
-        },
+        _ => {
+            let (level, name) = match name.strip_prefix("resource.") {
+                Some(name) => (Some(Level::Resource), name.to_owned()),
+                None => (None, name.to_owned()),
+            };
+            let reads = Condition::new(Match::reads(value)).expect("any text is a condition");
+            query.filter(move |span| {
+                reads.accepts(span, level, &name)
+                    || span.any_value(level, &name, &mut |value| {
+                        golang::text(value).is_some_and(|text| text == owned)
+                    })
+            })
+        }
     })
 }
 

@@ -7,15 +7,15 @@ use super::adjusted::Adjusted;
 use super::parameters::Parameters;
 use super::search::{self, Search, USUAL_DEPTH, moments};
 use super::summary::Summary;
-use super::{directory, golang, held, id, otlp, with_cut};
+use super::{directory, golang, held, id, otlp, part, with_cut};
 use crate::serve::api::{Problem, find};
 use crate::serve::app::App;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use slipring::Telemetry;
@@ -83,10 +83,9 @@ fn read<T>(
 /// Reads a time as RFC 3339 writes it, in nanoseconds since the Unix epoch.
 fn time(text: &str) -> Result<i128, String> {
     // The plus of an offset becomes a space where a sender does not escape it.
-    let time: Timestamp = text.replace(' ', "+").parse().map_err(|error| {
-        format!("parsing time {text:?} as \"2006-01-02T15:04:05.999999999Z07:00\": {error}")
-    })?;
-    Ok(time.as_nanosecond())
+    golang::time(&text.replace(' ', "+")).ok_or_else(|| {
+        format!("parsing time {text:?} as \"2006-01-02T15:04:05.999999999Z07:00\": cannot parse it")
+    })
 }
 
 fn text(asked: &Parameters, names: &[&str]) -> String {
@@ -182,8 +181,9 @@ fn told(traces: &[Trace], raw: bool, is_cut: bool) -> Result<Response, Problem> 
 
 async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Response, Refused> {
     let (search, raw) = search(&asked)?;
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let (traces, report) = search.find(telemetry)?;
+        let (traces, report) = search.find(keep.as_deref(), telemetry)?;
         told(&traces, raw, report.cut)
     };
     Ok(find(app, answer).await?)
@@ -192,11 +192,11 @@ async fn traces(State(app): State<Arc<App>>, asked: Parameters) -> Result<Respon
 /// Answers with a trace. Times are read and not needed: the id alone finds it.
 async fn trace(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     asked: Parameters,
 ) -> Result<Response, Refused> {
     let wrong = |what| Problem::Bad(format!("malformed parameter trace_id: {what}"));
-    let id = id::any(&id).map_err(wrong)?;
+    let id = id::any(&part(id)?).map_err(wrong)?;
     read(&asked, START, time)?;
     read(&asked, END, time)?;
     let raw = read(&asked, ONE_RAW, golang::truth)?.unwrap_or(false);
@@ -215,8 +215,9 @@ struct Summaries {
 
 async fn summaries(State(app): State<Arc<App>>, asked: Parameters) -> Result<Response, Refused> {
     let (search, _) = search(&asked)?;
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let (traces, _) = search.find(telemetry)?;
+        let (traces, _) = search.find(keep.as_deref(), telemetry)?;
         let summaries = traces.iter().map(|trace| Summary::of(&Adjusted::of(trace, false)));
         written(&Summaries { summaries: summaries.collect() })
     };
