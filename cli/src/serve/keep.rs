@@ -12,6 +12,7 @@ use slipring_sampling::{
     config,
 };
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
@@ -28,6 +29,8 @@ pub struct Keep {
     sampler: Mutex<Sampler>,
     kept: Mutex<Kept>,
     follower: Mutex<Follower>,
+    /// What the follower has missed, for those who must not wait for it.
+    missed: AtomicU64,
 }
 
 /// What was decided, and what is kept.
@@ -60,6 +63,7 @@ impl Keep {
             sampler: Mutex::new(sampler),
             kept,
             follower: Mutex::new(Follower::new(telemetry)),
+            missed: AtomicU64::new(0),
         })
     }
 
@@ -99,9 +103,12 @@ impl Keep {
     }
 
     fn follow(&self, now: Instant) {
-        if let Err(error) = lock(&self.follower).follow(&self.kept, now) {
+        let mut follower = lock(&self.follower);
+        if let Err(error) = follower.follow(&self.kept, now) {
             tracing::error!("the records of kept traces can't be followed: {error}");
         }
+        // Relaxed: a figure, which orders nothing.
+        self.missed.store(follower.missed(), Ordering::Relaxed);
     }
 
     /// Returns a trace, if it is kept.
@@ -115,9 +122,11 @@ impl Keep {
     }
 
     pub fn figures(&self) -> Figures {
+        // One lock at a time, and never the follower's: it may be held for long, and its holder
+        // locks the kept traces.
         let sampler = lock(&self.sampler).stats();
-        let (kept, missed) = (lock(&self.kept).stats(), lock(&self.follower).missed());
-        Figures { sampler, kept, missed }
+        let kept = lock(&self.kept).stats();
+        Figures { sampler, kept, missed: self.missed.load(Ordering::Relaxed) }
     }
 }
 
@@ -233,5 +242,29 @@ pub async fn advance(app: Arc<App>) {
         if let Err(error) = turn.await {
             tracing::error!("decisions about traces failed: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// They are asked for by the runtime's threads, and by whoever looks at the page.
+    #[test]
+    fn figures_do_not_wait_for_a_follower_at_work() {
+        let file = std::env::temp_dir().join(format!("slipring-keep-{}.toml", std::process::id()));
+        std::fs::write(&file, "policy = [{ name = \"errors\", rule = \"error\" }]\n").unwrap();
+        let telemetry = Telemetry::builder().build().unwrap();
+        let keep = Arc::new(Keep::by(&file, 1 << 20, &telemetry).unwrap());
+        std::fs::remove_file(&file).unwrap();
+        let following = lock(&keep.follower);
+        let (told, figures) = mpsc::channel();
+        let asked = Arc::clone(&keep);
+        std::thread::spawn(move || told.send(asked.figures().missed));
+        assert_eq!(figures.recv_timeout(Duration::from_secs(60)), Ok(0));
+        // The holder of the follower's lock gets the others.
+        drop(lock(&keep.kept));
+        drop(following);
     }
 }

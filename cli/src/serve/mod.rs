@@ -155,10 +155,8 @@ pub fn over_grpc(telemetry: Telemetry) -> Router {
 }
 
 /// Waits until a signal asks to stop.
-async fn asked_to_stop() -> Fallible<()> {
-    let mut signals = Signals::listen(false)?;
+async fn asked_to_stop(mut signals: Signals) {
     while let Asked::Reload = signals.next().await {}
-    Ok(())
 }
 
 async fn serve(

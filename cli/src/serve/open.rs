@@ -3,6 +3,7 @@
 use super::app::App;
 use super::{holdings, page, routes};
 use crate::files::size;
+use crate::receive::signals::Signals;
 use crate::receive::{Access, Bounds, listen};
 use crate::{End, Fallible, Keeping};
 use clap::Args;
@@ -63,6 +64,8 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
         .await
         .map_err(|error| format!("{address}: {error}; give another --port"))?;
     let page = page::address(listener.local_addr()?, false);
+    // Before the address is said: whoever reads it may ask for the end at once.
+    let signals = Signals::listen(false)?;
     let (stop, stopped) = watch::channel(false);
     let routes = routes(Arc::clone(app), stopped.clone());
     let tell = |_, wrong| tracing::debug!("{wrong}");
@@ -74,7 +77,7 @@ async fn serve(arguments: &Arguments, app: &Arc<App>) -> Fallible<()> {
     {
         eprintln!("no browser was opened: {error}; the page is at {page}");
     }
-    super::asked_to_stop().await?;
+    super::asked_to_stop(signals).await;
     app.intake.stop();
     let _ = stop.send(true);
     Ok(server.await?)
