@@ -183,6 +183,34 @@ async fn a_trace_in_several_requests_gives_back_its_room() {
     assert_balanced(&sending.finish(Duration::from_secs(60)).await);
 }
 
+/// A request has a resource once, however many spans share it, and in whatever order they are.
+#[tokio::test(start_paused = true)]
+async fn a_giant_trace_takes_room_for_each_resource_once_a_request() {
+    let source = |bytes: usize| {
+        let resource = slipring::Resource::new([("text", &*"x".repeat(bytes))]);
+        slipring::Source::new(&resource, &slipring::Scope::default())
+    };
+    let cases = [
+        ("one", vec![source(200_000)], 5_000),
+        ("two in turn", vec![source(200_000), source(200_000)], 5_000),
+        ("one larger than a request", vec![source(2_500_000)], 1_000),
+    ];
+    for (name, sources, count) in cases {
+        let (forwarder, sending) = start_over(Reply::Taken { rejected: 0 }, |_| {});
+        let span = |id: u64| {
+            let source = &sources[id as usize % sources.len()];
+            slipring::Span::builder().source(source).trace_id(7).span_id(id).build()
+        };
+        assert!(
+            forwarder.offer((1..=count).map(span).collect()),
+            "{name}: {:?}",
+            forwarder.stats()
+        );
+        let stats = sending.finish(Duration::from_secs(60)).await;
+        assert_eq!((stats.sent, stats.waiting_bytes), (count, 0), "{name}: {stats:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_time_that_a_backend_asks_for_stops_the_senders() {
     for after in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(3_600)] {

@@ -12,7 +12,7 @@ use crate::sink::{Sampled, Sink};
 pub use reply::Reply;
 use slipring::Span;
 use slipring::otlp::{Encoding, encode};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -33,8 +33,9 @@ pub struct ForwardSettings {
     pub max_bytes: usize,
     /// The number of spans in a request. Larger traces go in several.
     pub request_spans: usize,
-    /// Bytes of the spans in a request, unless a single span has more. Backends refuse requests
-    /// above some MiB.
+    /// Bytes of the spans in a request with their resources and scopes, unless a single span has
+    /// more. Beside a resource that takes most of it, spans still get a quarter of it. Backends
+    /// refuse requests above some MiB.
     pub request_bytes: usize,
     /// How long spans wait for others before they are sent.
     pub linger: Duration,
@@ -149,19 +150,36 @@ impl From<Vec<Span>> for Part {
     }
 }
 
-/// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
-/// them. Each may be one that nobody shares, so all of them count.
-fn bytes_of(spans: &[Span]) -> usize {
-    let own: usize = spans.iter().map(|span| span.bytes().len() + size_of::<Span>()).sum();
-    let mut last = None;
-    let mut shared = 0;
-    for span in spans {
+/// The resources and scopes of a request, by where their bytes lie. Its spans hold them meanwhile.
+#[derive(Default)]
+struct Sources {
+    last: Option<[(usize, usize); 2]>,
+    known: HashSet<(usize, usize)>,
+}
+
+impl Sources {
+    /// Adds a span's resource and scope. Returns the bytes of those that no span before it has.
+    fn add(&mut self, span: &Span) -> usize {
         let source = span.source();
-        if last.replace(source).is_none_or(|last| !last.ptr_eq(source)) {
-            shared += source.resource().bytes().len() + source.scope().bytes().len();
+        let both = [source.resource().bytes(), source.scope().bytes()];
+        let places = both.map(|bytes| (bytes.as_ptr().addr(), bytes.len()));
+        if self.last.replace(places) == Some(places) {
+            return 0;
         }
+        places.iter().filter(|&&place| self.known.insert(place)).map(|(_, length)| length).sum()
     }
-    own + shared
+}
+
+/// Returns the bytes of a span without its resource and scope.
+fn own_bytes(span: &Span) -> usize {
+    span.bytes().len() + size_of::<Span>()
+}
+
+/// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
+/// them. Each may be one that nobody else shares, so all of them count.
+fn bytes_of(spans: &[Span]) -> usize {
+    let mut sources = Sources::default();
+    spans.iter().map(|span| own_bytes(span) + sources.add(span)).sum()
 }
 
 /// Splits spans into parts that fit into a request each.
@@ -170,19 +188,25 @@ fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Part> {
     if spans.len() <= most && bytes_of(&spans) <= most_bytes {
         return vec![spans.into()];
     }
-    let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
     let finish = |mut part: Vec<Span>| {
         // Otherwise the first parts would keep the last one's memory, and the other way round.
         Span::detach_together(&mut part);
         Part::from(part)
     };
+    let (mut parts, mut part, mut sources) = (Vec::new(), Vec::new(), Sources::default());
+    let (mut bytes, mut room) = (0, most_bytes);
     for span in spans {
-        let size = bytes_of(std::slice::from_ref(&span));
-        if !part.is_empty() && (part.len() >= most || bytes + size > most_bytes) {
+        let (own, mut shared) = (own_bytes(&span), sources.add(&span));
+        if !part.is_empty() && (part.len() >= most || bytes + own + shared > room) {
             parts.push(finish(std::mem::take(&mut part)));
-            bytes = 0;
+            (bytes, sources) = (0, Sources::default());
+            shared = sources.add(&span);
         }
-        bytes += size;
+        if part.is_empty() {
+            // A resource that fills a request alone would be repeated for each span.
+            room = most_bytes.max(shared + most_bytes / 4);
+        }
+        bytes += own + shared;
         part.push(span);
     }
     parts.push(finish(part));
