@@ -3,7 +3,8 @@
 //! The queue is bounded by bytes. What does not fit is lost, and counted: a backend that is down
 //! for long must not take the sampler's memory, nor hold back senders. A request that the backend
 //! may take later is tried again, after the time that the backend says (`Retry-After`, `RetryInfo`)
-//! or else after a random time whose range doubles. Any other failure loses its spans.
+//! or else after a random time whose range doubles. Any other failure loses its spans. Once the
+//! queue is closed, little time is left: each request is tried at once, and then every second.
 
 mod reply;
 mod transport;
@@ -116,11 +117,28 @@ struct Shared {
     settings: ForwardSettings,
     queue: Mutex<Queue>,
     news: Notify,
+    /// Tells that the queue is closed.
+    closing: Notify,
 }
+
+/// The longest wait before another try, once the queue is closed.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for this time, or until the queue closes. If it is closed, waits for a second at most.
+    async fn pause(&self, time: Duration) {
+        // Before the look, so that a close after it is not missed.
+        let closing = self.closing.notified();
+        let is_closed = self.queue().is_closed;
+        if is_closed {
+            tokio::time::sleep(time.min(LAST_WAIT)).await;
+        } else {
+            let _ = tokio::time::timeout(time, closing).await;
+        }
     }
 }
 
@@ -230,8 +248,8 @@ impl Forwarder {
     /// If there is no runtime.
     pub fn start_over(transport: impl Transport, settings: ForwardSettings) -> (Self, Sending) {
         let senders = settings.senders.max(1);
-        let (queue, news) = (Mutex::default(), Notify::new());
-        let shared = Arc::new(Shared { settings, queue, news });
+        let (queue, news, closing) = (Mutex::default(), Notify::new(), Notify::new());
+        let shared = Arc::new(Shared { settings, queue, news, closing });
         let mut tasks = JoinSet::new();
         for _ in 0..senders {
             tasks.spawn(send(Arc::clone(&shared), transport.clone()));
@@ -279,16 +297,24 @@ impl Sink for Forwarder {
 }
 
 impl Sending {
-    /// Takes no more spans, and sends what is there until `deadline` is over. What is then left is
-    /// lost, and counted. Returns the figures.
+    /// Takes no more spans, and sends what is there until `deadline` is over. A request that waits
+    /// for another try is tried at once, and then every second, also if the backend has asked for
+    /// more time. What is left at the deadline is lost, and counted. Returns the figures.
     pub async fn finish(mut self, deadline: Duration) -> ForwardStats {
         self.shared.queue().is_closed = true;
         self.shared.news.notify_waiters();
+        self.shared.closing.notify_waiters();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(deadline, all).await;
         self.tasks.shutdown().await;
         let mut queue = self.shared.queue();
         queue.parts.clear();
+        if queue.stats.waiting > 0 {
+            let before = queue.stats.last_failure.take();
+            let before = before.map(|why| format!("; before that: {why}")).unwrap_or_default();
+            let why = format!("it did not take them within the last {deadline:?}{before}");
+            queue.stats.last_failure = Some(why);
+        }
         queue.stats.lost_failed += std::mem::take(&mut queue.stats.waiting);
         queue.stats.waiting_bytes = 0;
         queue.stats.clone()
@@ -330,7 +356,7 @@ async fn send(shared: Arc<Shared>, mut transport: impl Transport) {
             continue;
         }
         if !is_enough && !is_closed {
-            tokio::time::sleep(settings.linger).await;
+            shared.pause(settings.linger).await;
         }
         let parts = next(&mut shared.queue(), settings);
         if !parts.is_empty() {
@@ -361,6 +387,9 @@ async fn send_one(shared: &Shared, transport: &mut impl Transport, parts: Vec<Pa
             Reply::Failed { why } => break Err(why),
             Reply::Later { after, why } => (after, why),
         };
+        if shared.queue().is_closed {
+            range = range.min(LAST_WAIT);
+        }
         // Half of the range at least, so that tries are spread and none comes at once.
         let random = range.mul_f64(0.5 + fastrand::f64() / 2.0);
         // A backend that says that it may be asked again at once would be asked without a pause.
@@ -375,7 +404,7 @@ async fn send_one(shared: &Shared, transport: &mut impl Transport, parts: Vec<Pa
             stats.retries += 1;
             stats.last_failure = Some(why);
         }
-        tokio::time::sleep(wait).await;
+        shared.pause(wait).await;
     };
     let mut queue = shared.queue();
     queue.stats.waiting -= count;
