@@ -7,7 +7,7 @@ mod shared;
 
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
-use crate::text::counted;
+use crate::text::{counted, printable};
 use crate::{End, Fallible, units};
 use backend::Backend;
 use clap::Args;
@@ -186,13 +186,13 @@ fn lost(forwarded: &ForwardStats) -> u64 {
     forwarded.lost_full + forwarded.lost_failed
 }
 
-/// Tells why kept spans were lost, if any were.
+/// Tells why kept spans were lost, if any were. What the backend says is made safe for a terminal.
 fn losses(forwarded: &ForwardStats) -> Option<String> {
     let mut told = Vec::new();
     if forwarded.lost_failed > 0 {
         let why = forwarded.last_failure.as_deref().unwrap_or("it does not answer");
         let spans = counted(forwarded.lost_failed, "span");
-        told.push(format!("the backend did not take {spans}: {why}"));
+        told.push(format!("the backend did not take {spans}: {}", printable(why)));
     }
     if forwarded.lost_full > 0 {
         let spans = counted(forwarded.lost_full, "span");
@@ -210,15 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_told_by_their_cause() {
+    fn losses_are_told_by_their_cause_and_safe_for_a_terminal() {
         let mut stats = super::ForwardStats::default();
-        stats.last_failure = Some("Unavailable: gone".to_owned());
+        stats.last_failure = Some("Unavailable: \u{202e}\n".to_owned());
         assert_eq!(super::losses(&stats), None);
         stats.lost_full = 2;
         let room = "2 spans lost for want of room; if that lasts, raise --max-waiting";
         assert_eq!(super::losses(&stats).unwrap(), room);
         stats.lost_failed = 1;
-        let failed = "the backend did not take 1 span: Unavailable: gone";
+        let failed = "the backend did not take 1 span: Unavailable: \\u{202e}\\n";
         assert_eq!(super::losses(&stats).unwrap(), format!("{failed}; {room}"));
     }
 
