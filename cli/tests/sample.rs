@@ -6,7 +6,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::Server;
 
@@ -124,7 +127,7 @@ async fn the_configuration_is_read_again_and_a_wrong_one_is_told_with_its_line()
 async fn a_backend_that_does_not_answer_is_told_and_gets_everything_when_it_does() {
     let config = file("outage.toml", CONFIG);
     // An address that is free, most likely also after that.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sampler = Server::sample(&config, &format!("grpc://{address}"), &[]);
     let mut client = TraceServiceClient::connect(format!("http://{}", sampler.grpc)).await.unwrap();
     client.export(spans(7, 1..5)).await.unwrap();
@@ -135,4 +138,56 @@ async fn a_backend_that_does_not_answer_is_told_and_gets_everything_when_it_does
     assert_eq!(backend.grpc, address);
     until("the trace", || backend.ask("/api/count/spans")["count"] == 4);
     until("that it goes on", || sampler.said().contains("the backend takes spans again"));
+}
+
+/// A backend over HTTP that answers with the status and headers that are set.
+fn backend(answer: &Arc<Mutex<&'static str>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, answer) = (listener.local_addr().unwrap(), Arc::clone(answer));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let (mut reader, mut length) = (BufReader::new(&stream), 0);
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            std::io::copy(&mut reader.take(length), &mut std::io::sink()).unwrap();
+            let head = *answer.lock().unwrap();
+            let end = "connection: close\r\ncontent-length: 0\r\n\r\n";
+            (&stream).write_all(format!("HTTP/1.1 {head}\r\n{end}").as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+/// A sampler whose four spans wait for a backend that has asked for a minute and more.
+async fn waiting(name: &str, answer: &Arc<Mutex<&'static str>>) -> Server {
+    let to = format!("http://{}", backend(answer));
+    let sampler = Server::sample(&file(name, CONFIG), &to, &[]);
+    let mut client = TraceServiceClient::connect(format!("http://{}", sampler.grpc)).await.unwrap();
+    client.export(spans(7, 1..5)).await.unwrap();
+    until("why it fails", || sampler.said().contains("the backend fails: HTTP 503"));
+    sampler
+}
+
+const BUSY: &str = "503 Service Unavailable\r\nretry-after: 100";
+
+/// The status says whether spans were lost as it stopped.
+#[tokio::test]
+async fn a_stop_asks_the_backend_again_and_ends_well_if_it_takes_everything() {
+    let answers = [("200 OK", true), ("400 Bad Request", false)];
+    for (turn, (then, ends_well)) in answers.into_iter().enumerate() {
+        let answer = Arc::new(Mutex::new(BUSY));
+        let sampler = waiting(&format!("stop_{turn}.toml"), &answer).await;
+        *answer.lock().unwrap() = then;
+        let (ended_well, said) = tokio::task::spawn_blocking(|| sampler.stop()).await.unwrap();
+        let lost = "WARN slipring::sample: the backend did not take 4 spans: HTTP 400";
+        assert_eq!((ended_well, !said.contains(lost)), (ends_well, ends_well), "{said}");
+        let taken = if ends_well { "the backend took 4 " } else { "the backend took 0 " };
+        assert!(said.contains(taken), "{said}");
+    }
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use slipring_sampling::forward::{
     Endpoint, ForwardSettings, ForwardStats, Forwarder, Reply, Sending, Transport,
 };
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::{Made, trace};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -183,6 +185,34 @@ async fn a_trace_in_several_requests_gives_back_its_room() {
     assert_balanced(&sending.finish(Duration::from_secs(60)).await);
 }
 
+/// A request has a resource once, however many spans share it, and in whatever order they are.
+#[tokio::test(start_paused = true)]
+async fn a_giant_trace_takes_room_for_each_resource_once_a_request() {
+    let source = |bytes: usize| {
+        let resource = slipring::Resource::new([("text", &*"x".repeat(bytes))]);
+        slipring::Source::new(&resource, &slipring::Scope::default())
+    };
+    let cases = [
+        ("one", vec![source(200_000)], 5_000),
+        ("two in turn", vec![source(200_000), source(200_000)], 5_000),
+        ("one larger than a request", vec![source(2_500_000)], 1_000),
+    ];
+    for (name, sources, count) in cases {
+        let (forwarder, sending) = start_over(Reply::Taken { rejected: 0 }, |_| {});
+        let span = |id: u64| {
+            let source = &sources[id as usize % sources.len()];
+            slipring::Span::builder().source(source).trace_id(7).span_id(id).build()
+        };
+        assert!(
+            forwarder.offer((1..=count).map(span).collect()),
+            "{name}: {:?}",
+            forwarder.stats()
+        );
+        let stats = sending.finish(Duration::from_secs(60)).await;
+        assert_eq!((stats.sent, stats.waiting_bytes), (count, 0), "{name}: {stats:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_time_that_a_backend_asks_for_stops_the_senders() {
     for after in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(3_600)] {
@@ -207,6 +237,60 @@ async fn a_backend_that_asks_for_no_time_is_still_left_in_peace() {
     let stats = forwarder.stats();
     assert!((50..=60).contains(&stats.retries), "{stats:?}");
     assert_balanced(&sending.finish(Duration::from_secs(1)).await);
+}
+
+/// Takes requests once it is up, and asks for so much time before.
+#[derive(Clone)]
+struct Switch {
+    is_up: Arc<AtomicBool>,
+    after: Option<Duration>,
+}
+
+impl Transport for Switch {
+    async fn send(&mut self, _: Bytes) -> Reply {
+        match self.is_up.load(Ordering::Relaxed) {
+            true => Reply::Taken { rejected: 0 },
+            false => Reply::Later { after: self.after, why: "HTTP 503".to_owned() },
+        }
+    }
+}
+
+/// Whatever the senders wait for when the queue closes, a backend that is up then, or comes up
+/// before the deadline, gets everything.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_closes_is_sent_without_waiting_for_the_next_try() {
+    let (second, long) = (Duration::from_secs(1), Duration::from_secs(100));
+    for (after, comes_up) in
+        [(Some(long), Duration::ZERO), (Some(long), 5 * second), (None, 5 * second)]
+    {
+        let backend = Switch { is_up: Arc::default(), after };
+        let settings = ForwardSettings::to("grpc://backend:4317".parse().unwrap());
+        let (forwarder, sending) = Forwarder::start_over(backend.clone(), settings);
+        offer(&forwarder, 4_000);
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert_eq!(forwarder.stats().waiting, 4_000);
+        tokio::spawn(async move {
+            tokio::time::sleep(comes_up).await;
+            backend.is_up.store(true, Ordering::Relaxed);
+        });
+        let begin = tokio::time::Instant::now();
+        let stats = sending.finish(Duration::from_secs(10)).await;
+        assert_eq!(stats.sent, 4_000, "{after:?}, {comes_up:?}: {stats:?}");
+        let most = comes_up + 2 * second;
+        assert!(begin.elapsed() <= most, "{:?} instead of {most:?}", begin.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_spans_are_lost_at_the_deadline_is_told() {
+    let later = Reply::Later { after: None, why: "HTTP 503".to_owned() };
+    let (forwarder, sending) = start_over(later, |_| {});
+    offer(&forwarder, 1);
+    let stats = sending.finish(Duration::from_secs(5)).await;
+    assert_eq!((stats.lost_failed, stats.waiting), (1, 0));
+    assert!((4..=10).contains(&stats.retries), "once a second, or somewhat more often: {stats:?}");
+    let why = stats.last_failure.unwrap();
+    assert_eq!(why, "it did not take them within the last 5s; before that: HTTP 503");
 }
 
 #[test]

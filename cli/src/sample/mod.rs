@@ -7,13 +7,13 @@ mod shared;
 
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
-use crate::text::counted;
+use crate::text::{counted, printable};
 use crate::{End, Fallible, units};
 use backend::Backend;
 use clap::Args;
 use shared::Shared;
 use slipring::otlp::Kind;
-use slipring_sampling::forward::{Endpoint, ForwardSettings, Forwarder, Sending};
+use slipring_sampling::forward::{Endpoint, ForwardSettings, ForwardStats, Forwarder, Sending};
 use slipring_sampling::{Settings, config};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 /// Takes spans as OTLP over gRPC and HTTP, as `serve` does, holds each trace until it is decided,
 /// and sends what is kept to the backend. Logs and metrics are refused. `GET /metrics` tells where
 /// every span went. SIGHUP reads the files again; if one is wrong, what was read before stays.
-/// SIGINT or SIGTERM decides about what is there, sends it, and stops. For more than one machine,
-/// let the Collector's load balancing exporter send each trace to one of several by its id.
+/// SIGINT or SIGTERM decides about what is there, sends it within ten seconds, and stops, with exit
+/// status 1 if kept spans were lost by then. For more than one machine, let the Collector's load
+/// balancing exporter send each trace to one of several by its id.
 ///
 /// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 180
 /// for each of `max_traces`; `--max-waiting`, and 8 MiB for requests to the backend; and for
@@ -140,9 +141,10 @@ async fn serve(arguments: &Arguments, settings: &Settings, guard: &Guard) -> Fal
             },
         }
     }
+    let before = lost(&shared.forwarder.stats());
     serving.stop().await?;
-    stop(&shared, sending).await;
-    Ok(End::Well)
+    let forwarded = stop(&shared, sending).await;
+    Ok(if lost(&forwarded) > before { End::WithProblems } else { End::Well })
 }
 
 fn reload(arguments: &Arguments, shared: &Shared, guard: &Guard) {
@@ -157,7 +159,7 @@ fn reload(arguments: &Arguments, shared: &Shared, guard: &Guard) {
 }
 
 /// Decides about what is there, sends it, and tells where every span went.
-async fn stop(shared: &Shared, sending: Sending) {
+async fn stop(shared: &Shared, sending: Sending) -> ForwardStats {
     shared.flush(Instant::now());
     let forwarded = sending.finish(LAST).await;
     let stats = shared.sampler().stats();
@@ -171,11 +173,32 @@ async fn stop(shared: &Shared, sending: Sending) {
         stats.rejected_without_trace + stats.rejected_too_large,
         forwarded.sent,
         forwarded.refused,
-        forwarded.lost_full + forwarded.lost_failed,
+        lost(&forwarded),
     );
-    if let Some(why) = forwarded.last_failure.filter(|_| forwarded.lost_failed > 0) {
-        tracing::warn!("the backend did not take {} of them: {why}", forwarded.lost_failed);
+    if let Some(losses) = losses(&forwarded) {
+        tracing::warn!("{losses}");
     }
+    forwarded
+}
+
+/// Returns the number of kept spans that were lost.
+fn lost(forwarded: &ForwardStats) -> u64 {
+    forwarded.lost_full + forwarded.lost_failed
+}
+
+/// Tells why kept spans were lost, if any were. What the backend says is made safe for a terminal.
+fn losses(forwarded: &ForwardStats) -> Option<String> {
+    let mut told = Vec::new();
+    if forwarded.lost_failed > 0 {
+        let why = forwarded.last_failure.as_deref().unwrap_or("it does not answer");
+        let spans = counted(forwarded.lost_failed, "span");
+        told.push(format!("the backend did not take {spans}: {}", printable(why)));
+    }
+    if forwarded.lost_full > 0 {
+        let spans = counted(forwarded.lost_full, "span");
+        told.push(format!("{spans} lost for want of room; if that lasts, raise --max-waiting"));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 #[cfg(test)]
@@ -184,6 +207,19 @@ mod tests {
     fn the_example_in_the_help_is_in_order() {
         let settings = super::config::read(include_str!("example.toml")).unwrap();
         assert_eq!(settings.policies.len(), 3);
+    }
+
+    #[test]
+    fn losses_are_told_by_their_cause_and_safe_for_a_terminal() {
+        let mut stats = super::ForwardStats::default();
+        stats.last_failure = Some("Unavailable: \u{202e}\n".to_owned());
+        assert_eq!(super::losses(&stats), None);
+        stats.lost_full = 2;
+        let room = "2 spans lost for want of room; if that lasts, raise --max-waiting";
+        assert_eq!(super::losses(&stats).unwrap(), room);
+        stats.lost_failed = 1;
+        let failed = "the backend did not take 1 span: Unavailable: \\u{202e}\\n";
+        assert_eq!(super::losses(&stats).unwrap(), format!("{failed}; {room}"));
     }
 
     #[test]

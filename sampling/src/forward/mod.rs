@@ -3,7 +3,8 @@
 //! The queue is bounded by bytes. What does not fit is lost, and counted: a backend that is down
 //! for long must not take the sampler's memory, nor hold back senders. A request that the backend
 //! may take later is tried again, after the time that the backend says (`Retry-After`, `RetryInfo`)
-//! or else after a random time whose range doubles. Any other failure loses its spans.
+//! or else after a random time whose range doubles. Any other failure loses its spans. Once the
+//! queue is closed, little time is left: each request is tried at once, and then every second.
 
 mod reply;
 mod transport;
@@ -12,7 +13,7 @@ use crate::sink::{Sampled, Sink};
 pub use reply::Reply;
 use slipring::Span;
 use slipring::otlp::{Encoding, encode};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -33,8 +34,9 @@ pub struct ForwardSettings {
     pub max_bytes: usize,
     /// The number of spans in a request. Larger traces go in several.
     pub request_spans: usize,
-    /// Bytes of the spans in a request, unless a single span has more. Backends refuse requests
-    /// above some MiB.
+    /// Bytes of the spans in a request with their resources and scopes, unless a single span has
+    /// more. Beside a resource that takes most of it, spans still get a quarter of it. Backends
+    /// refuse requests above some MiB.
     pub request_bytes: usize,
     /// How long spans wait for others before they are sent.
     pub linger: Duration,
@@ -115,11 +117,28 @@ struct Shared {
     settings: ForwardSettings,
     queue: Mutex<Queue>,
     news: Notify,
+    /// Tells that the queue is closed.
+    closing: Notify,
 }
+
+/// The longest wait before another try, once the queue is closed.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for this time, or until the queue closes. If it is closed, waits for a second at most.
+    async fn pause(&self, time: Duration) {
+        // Before the look, so that a close after it is not missed.
+        let closing = self.closing.notified();
+        let is_closed = self.queue().is_closed;
+        if is_closed {
+            tokio::time::sleep(time.min(LAST_WAIT)).await;
+        } else {
+            let _ = tokio::time::timeout(time, closing).await;
+        }
     }
 }
 
@@ -149,19 +168,36 @@ impl From<Vec<Span>> for Part {
     }
 }
 
-/// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
-/// them. Each may be one that nobody shares, so all of them count.
-fn bytes_of(spans: &[Span]) -> usize {
-    let own: usize = spans.iter().map(|span| span.bytes().len() + size_of::<Span>()).sum();
-    let mut last = None;
-    let mut shared = 0;
-    for span in spans {
+/// The resources and scopes of a request, by where their bytes lie. Its spans hold them meanwhile.
+#[derive(Default)]
+struct Sources {
+    last: Option<[(usize, usize); 2]>,
+    known: HashSet<(usize, usize)>,
+}
+
+impl Sources {
+    /// Adds a span's resource and scope. Returns the bytes of those that no span before it has.
+    fn add(&mut self, span: &Span) -> usize {
         let source = span.source();
-        if last.replace(source).is_none_or(|last| !last.ptr_eq(source)) {
-            shared += source.resource().bytes().len() + source.scope().bytes().len();
+        let both = [source.resource().bytes(), source.scope().bytes()];
+        let places = both.map(|bytes| (bytes.as_ptr().addr(), bytes.len()));
+        if self.last.replace(places) == Some(places) {
+            return 0;
         }
+        places.iter().filter(|&&place| self.known.insert(place)).map(|(_, length)| length).sum()
     }
-    own + shared
+}
+
+/// Returns the bytes of a span without its resource and scope.
+fn own_bytes(span: &Span) -> usize {
+    span.bytes().len() + size_of::<Span>()
+}
+
+/// Returns the bytes of spans with their resources and scopes, as a request of their own repeats
+/// them. Each may be one that nobody else shares, so all of them count.
+fn bytes_of(spans: &[Span]) -> usize {
+    let mut sources = Sources::default();
+    spans.iter().map(|span| own_bytes(span) + sources.add(span)).sum()
 }
 
 /// Splits spans into parts that fit into a request each.
@@ -170,19 +206,25 @@ fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Part> {
     if spans.len() <= most && bytes_of(&spans) <= most_bytes {
         return vec![spans.into()];
     }
-    let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
     let finish = |mut part: Vec<Span>| {
         // Otherwise the first parts would keep the last one's memory, and the other way round.
         Span::detach_together(&mut part);
         Part::from(part)
     };
+    let (mut parts, mut part, mut sources) = (Vec::new(), Vec::new(), Sources::default());
+    let (mut bytes, mut room) = (0, most_bytes);
     for span in spans {
-        let size = bytes_of(std::slice::from_ref(&span));
-        if !part.is_empty() && (part.len() >= most || bytes + size > most_bytes) {
+        let (own, mut shared) = (own_bytes(&span), sources.add(&span));
+        if !part.is_empty() && (part.len() >= most || bytes + own + shared > room) {
             parts.push(finish(std::mem::take(&mut part)));
-            bytes = 0;
+            (bytes, sources) = (0, Sources::default());
+            shared = sources.add(&span);
         }
-        bytes += size;
+        if part.is_empty() {
+            // A resource that fills a request alone would be repeated for each span.
+            room = most_bytes.max(shared + most_bytes / 4);
+        }
+        bytes += own + shared;
         part.push(span);
     }
     parts.push(finish(part));
@@ -206,8 +248,8 @@ impl Forwarder {
     /// If there is no runtime.
     pub fn start_over(transport: impl Transport, settings: ForwardSettings) -> (Self, Sending) {
         let senders = settings.senders.max(1);
-        let (queue, news) = (Mutex::default(), Notify::new());
-        let shared = Arc::new(Shared { settings, queue, news });
+        let (queue, news, closing) = (Mutex::default(), Notify::new(), Notify::new());
+        let shared = Arc::new(Shared { settings, queue, news, closing });
         let mut tasks = JoinSet::new();
         for _ in 0..senders {
             tasks.spawn(send(Arc::clone(&shared), transport.clone()));
@@ -255,16 +297,24 @@ impl Sink for Forwarder {
 }
 
 impl Sending {
-    /// Takes no more spans, and sends what is there until `deadline` is over. What is then left is
-    /// lost, and counted. Returns the figures.
+    /// Takes no more spans, and sends what is there until `deadline` is over. A request that waits
+    /// for another try is tried at once, and then every second, also if the backend has asked for
+    /// more time. What is left at the deadline is lost, and counted. Returns the figures.
     pub async fn finish(mut self, deadline: Duration) -> ForwardStats {
         self.shared.queue().is_closed = true;
         self.shared.news.notify_waiters();
+        self.shared.closing.notify_waiters();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(deadline, all).await;
         self.tasks.shutdown().await;
         let mut queue = self.shared.queue();
         queue.parts.clear();
+        if queue.stats.waiting > 0 {
+            let before = queue.stats.last_failure.take();
+            let before = before.map(|why| format!("; before that: {why}")).unwrap_or_default();
+            let why = format!("it did not take them within the last {deadline:?}{before}");
+            queue.stats.last_failure = Some(why);
+        }
         queue.stats.lost_failed += std::mem::take(&mut queue.stats.waiting);
         queue.stats.waiting_bytes = 0;
         queue.stats.clone()
@@ -306,7 +356,7 @@ async fn send(shared: Arc<Shared>, mut transport: impl Transport) {
             continue;
         }
         if !is_enough && !is_closed {
-            tokio::time::sleep(settings.linger).await;
+            shared.pause(settings.linger).await;
         }
         let parts = next(&mut shared.queue(), settings);
         if !parts.is_empty() {
@@ -337,6 +387,9 @@ async fn send_one(shared: &Shared, transport: &mut impl Transport, parts: Vec<Pa
             Reply::Failed { why } => break Err(why),
             Reply::Later { after, why } => (after, why),
         };
+        if shared.queue().is_closed {
+            range = range.min(LAST_WAIT);
+        }
         // Half of the range at least, so that tries are spread and none comes at once.
         let random = range.mul_f64(0.5 + fastrand::f64() / 2.0);
         // A backend that says that it may be asked again at once would be asked without a pause.
@@ -351,7 +404,7 @@ async fn send_one(shared: &Shared, transport: &mut impl Transport, parts: Vec<Pa
             stats.retries += 1;
             stats.last_failure = Some(why);
         }
-        tokio::time::sleep(wait).await;
+        shared.pause(wait).await;
     };
     let mut queue = shared.queue();
     queue.stats.waiting -= count;
