@@ -4,7 +4,7 @@ mod support;
 
 use slipring::metric::{Exemplar, Metric, MetricKind, Number};
 use slipring::otlp::{Encoding, Kind, Request};
-use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, TraceId};
+use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, Store, Telemetry, TraceId};
 use slipring_sampling::{
     Follower, Kept, KeptSettings, KeptTrace, Policy, Records, Rule, Sampler, Settings,
 };
@@ -116,6 +116,60 @@ fn bytes_evict_whole_traces_and_what_comes_late_does_not_bring_them_back() {
     run.add(50, vec![Made::child(trace(0), 6).span()]);
     assert!(run.kept.get(trace(0).into()).is_none());
     assert_eq!(run.kept.stats().evicted.spans, stats.evicted.spans + 1);
+}
+
+/// A span with a resource of its own, of some three thousand bytes.
+fn large(trace: u128, number: u64) -> Span {
+    let text = format!("{number:3000}");
+    let resource = Resource::new([("service.name", "cart"), ("text", &*text)]);
+    let source = Source::new(&resource, &Scope::default());
+    Span::builder().source(&source).trace_id(trace).span_id(number + 1).name("large").build()
+}
+
+#[test]
+fn what_readers_hold_of_traces_that_left_evicts_no_others() {
+    let mut run = run(|limits| limits.max_shared_bytes = 100_000);
+    let mut read = Vec::new();
+    for number in 0..100 {
+        run.add(number, vec![large(trace(number), number)]);
+        read.extend(run.kept.iter().cloned());
+        let stats = run.kept.stats();
+        assert!(stats.traces >= 20.min(number + 1), "{stats:?}");
+        assert!(stats.shared_bytes <= 100_000, "{stats:?}");
+    }
+    assert!(run.sampler.ledger().bytes() > 300_000, "the readers hold them");
+    run.kept.evict(run.start + Duration::from_secs(4_000));
+    assert_eq!(run.kept.stats().shared_bytes, 0);
+}
+
+#[test]
+fn what_undecided_spans_share_evicts_no_kept_traces() {
+    let mut run = run(|limits| limits.max_shared_bytes = 100_000);
+    for number in 0..10 {
+        run.add(number, vec![Made::root(trace(number)).span()]);
+    }
+    let undecided = (0..100).map(|number| large(trace(1_000 + number), number));
+    let now = run.start + Duration::from_secs(20);
+    run.sampler.take(undecided, now, &mut |_| panic!("it is not decided yet"));
+    run.kept.evict(now);
+    assert!(run.sampler.ledger().bytes() > 300_000);
+    assert_eq!(run.kept.stats().traces, 10);
+}
+
+#[test]
+fn what_kept_traces_share_is_counted_once_and_as_a_ledger_counts_it() {
+    let mut run = run(|_| {});
+    let source = support::source("cart");
+    let span = |number| {
+        let span = Span::builder().source(&source).trace_id(trace(number)).span_id(1);
+        span.name("shares").build()
+    };
+    for number in 0..10 {
+        run.add(number, vec![span(number), large(trace(number), 1)]);
+    }
+    let (shared, ledger) = (run.kept.stats().shared_bytes, run.sampler.ledger().bytes());
+    // The ledger has the bodies as well.
+    assert!(shared > 30_000 && (shared..shared + 10 * 500).contains(&ledger), "{shared} {ledger}");
 }
 
 fn log(trace: u128, body: &str) -> LogRecord {

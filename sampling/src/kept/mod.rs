@@ -2,6 +2,7 @@
 
 mod follow;
 mod seen;
+mod shares;
 mod trace;
 
 pub use follow::Follower;
@@ -11,6 +12,7 @@ pub use trace::{KeptTrace, WholeTrace};
 use crate::record::Record;
 use crate::sink::{Sampled, Sink};
 use crate::threshold::Threshold;
+use shares::Shares;
 use slipring::trace::Trace;
 use slipring::{Ledger, LogRecord, MetricPoint, Span, Store, TraceId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +27,8 @@ pub struct KeptSettings {
     pub max_traces: usize,
     /// Bytes of their records, with everything that is kept for each record and trace.
     pub max_bytes: usize,
-    /// Bytes of what records share, as the ledger counts them.
+    /// Bytes of what kept records share, each resource, scope and metric once. What others hold of
+    /// the same ledger, or of traces that have left, does not count here.
     pub max_shared_bytes: usize,
     /// How long a trace stays, from its first spans on.
     pub max_age: Duration,
@@ -98,6 +101,8 @@ pub struct KeptStats {
     pub refused: Records,
     /// Bytes that are held.
     pub bytes: usize,
+    /// Bytes of what the held records share.
+    pub shared_bytes: usize,
 }
 
 impl KeptStats {
@@ -141,6 +146,7 @@ impl KeptStats {
 pub struct Kept {
     settings: KeptSettings,
     ledger: Ledger,
+    shares: Shares,
     traces: HashMap<TraceId, Arc<KeptTrace>>,
     /// The traces by the order in which they came.
     order: BTreeMap<u64, TraceId>,
@@ -153,12 +159,13 @@ const TRACE: usize = 512;
 const BODY: usize = 192;
 
 impl Kept {
-    /// Makes an empty store. `ledger` counts what records share: the sampler's, so that both limit
-    /// it.
+    /// Makes an empty store. `ledger` is the sampler's, so that its limit holds for what kept spans
+    /// share as well. The store's own limit holds for what is kept alone.
     pub fn new(settings: &KeptSettings, ledger: &Ledger) -> Self {
         Self {
             settings: settings.clone(),
             ledger: ledger.clone(),
+            shares: Shares::default(),
             traces: HashMap::new(),
             order: BTreeMap::new(),
             next: 0,
@@ -237,7 +244,9 @@ impl Kept {
         let trace = Arc::make_mut(trace);
         let (before, offered) = (trace.bytes, new.len() as u64);
         let room = self.settings.max_trace_bytes.saturating_sub(before);
+        let first = list(trace).len();
         let (added, joined) = join(list(trace), new, room, &self.ledger);
+        self.shares.add(&list(trace)[first..]);
         let slots = trace.slots();
         trace.bytes = before + added + slots - trace.slot_bytes;
         trace.slot_bytes = slots;
@@ -272,7 +281,7 @@ impl Kept {
             let is_old = now.saturating_duration_since(oldest.since) > self.settings.max_age;
             let is_much = self.traces.len() > self.settings.max_traces
                 || self.stats.bytes > self.settings.max_bytes
-                || self.ledger.bytes() > self.settings.max_shared_bytes;
+                || self.shares.bytes() > self.settings.max_shared_bytes;
             if !is_old && !is_much {
                 break;
             }
@@ -284,6 +293,9 @@ impl Kept {
     fn remove(&mut self, id: TraceId) {
         let trace = self.traces.remove(&id).expect("the order names traces that are held");
         self.order.remove(&trace.number);
+        self.shares.remove(&trace.spans);
+        self.shares.remove(&trace.logs);
+        self.shares.remove(&trace.points);
         let (records, stats) = (Records::of(&trace), &mut self.stats);
         stats.held.spans -= records.spans;
         stats.held.logs -= records.logs;
@@ -306,7 +318,7 @@ impl Kept {
 
     /// Returns the figures. O(1).
     pub fn stats(&self) -> KeptStats {
-        self.stats
+        KeptStats { shared_bytes: self.shares.bytes(), ..self.stats }
     }
 
     /// Returns a trace assembled from the spans that are kept here and those that a store holds,
