@@ -221,6 +221,31 @@ impl Kept {
         self.stats.bytes += TRACE;
     }
 
+    /// Leaves the first of these log records and metric points for which a trace has room, and
+    /// counts the others as refused, with `beyond` more metric points. Returns whether the trace is
+    /// still here, and anything is left to [attach](Self::attach).
+    fn admit(
+        &mut self,
+        id: TraceId,
+        logs: &mut Vec<LogRecord>,
+        points: &mut Vec<MetricPoint>,
+        beyond: u64,
+    ) -> bool {
+        let Some(trace) = self.traces.get_mut(&id) else { return false };
+        let mut room = self.settings.max_trace_bytes.saturating_sub(trace.bytes);
+        let refused = Records {
+            spans: 0,
+            logs: cut(logs, &mut room),
+            points: cut(points, &mut room) + beyond,
+        };
+        if refused.all() > 0 {
+            Arc::make_mut(trace).refused += refused;
+            self.stats.offered += refused;
+            self.stats.refused += refused;
+        }
+        !logs.is_empty() || !points.is_empty()
+    }
+
     /// Adds log records and metric points to a trace, if it is still here.
     fn attach(&mut self, id: TraceId, logs: Vec<LogRecord>, points: Vec<MetricPoint>) {
         if !self.traces.contains_key(&id) {
@@ -339,6 +364,21 @@ impl KeptTrace {
             + self.logs.capacity() * size_of::<LogRecord>()
             + self.points.capacity() * size_of::<MetricPoint>()
     }
+}
+
+/// Leaves the first of the records, as many as there is room for, and takes their room. Returns how
+/// many others there were.
+fn cut<T: Record>(records: &mut Vec<T>, room: &mut usize) -> u64 {
+    let offered = records.len();
+    *room = room.saturating_sub(if offered > 0 { BODY } else { 0 });
+    let fits = |record: &T| {
+        let after = room.checked_sub(record.own().len() + size_of::<T>());
+        *room = after.unwrap_or(*room);
+        after.is_some()
+    };
+    let count = records.iter().map(fits).take_while(|fits| *fits).count();
+    records.truncate(count);
+    (offered - count) as u64
 }
 
 /// Adds the first of the records, as many as there is room for. Returns the bytes that they take
