@@ -363,3 +363,40 @@ fn the_file_is_read_again() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn names_of_policies_are_labels_as_prometheus_reads_them() {
+    let name = "a\tb\u{200b}\\c\"d\ne";
+    let config = CONFIG.replace("\"errors\"", r#""a\tb\u200b\\c\"d\ne""#);
+    let server = start("labels.toml", &config, &[]);
+    let figures = server.get("/metrics").text();
+    let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+    let line = format!("slipring_decided_traces_total{{policy=\"{escaped}\",outcome=\"kept\"}} 0");
+    assert!(figures.lines().any(|one| one == line), "not {line}:\n{figures}");
+}
+
+#[test]
+fn spans_that_the_sampler_rejects_or_evicts_undecided_are_counted() {
+    let config = format!("max_span_bytes = 200\nmax_traces = 1\non_full = \"evict\"\n{CONFIG}")
+        .replace("20ms", "60s");
+    let server = start("rejected.toml", &config, &[]);
+    let long = Span::builder().trace_id(5).span_id(1).name("x".repeat(1_000)).build();
+    send(&server, "/v1/traces", &[long]);
+    for trace in [100, 101, 102] {
+        send_spans(&server, trace, 1..=1);
+    }
+    wait_for(&server, "slipring_undecidable_spans_total{reason=\"too_large\"} 1");
+    wait_for(&server, "slipring_evicted_undecided_spans_total 2");
+    let kept = &server.ask("/api/stats")["kept"];
+    assert_eq!(kept["evicted_undecided"]["spans"], 2, "{kept}");
+    assert_eq!(kept["rejected_spans"]["too_large"], 1, "{kept}");
+}
+
+#[test]
+fn an_error_of_the_file_is_told_in_one_line() {
+    let wrong = file("wrong-line.toml", "[kept]\nmax_age = 7\n");
+    let tried = Command::new(SLIPRING).arg("serve").arg("--keep").arg(wrong).output().unwrap();
+    let told = String::from_utf8_lossy(&tried.stderr);
+    let line = told.lines().find(|line| line.contains("--keep")).unwrap_or_default();
+    assert!(line.contains("line 2") && line.contains("max_age = 7"), "{told}");
+}

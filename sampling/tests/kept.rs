@@ -4,7 +4,7 @@ mod support;
 
 use slipring::metric::{Exemplar, Metric, MetricKind, Number};
 use slipring::otlp::{Encoding, Kind, Request};
-use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, TraceId};
+use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, Store, Telemetry, TraceId};
 use slipring_sampling::{
     Follower, Kept, KeptSettings, KeptTrace, Policy, Records, Rule, Sampler, Settings,
 };
@@ -118,12 +118,71 @@ fn bytes_evict_whole_traces_and_what_comes_late_does_not_bring_them_back() {
     assert_eq!(run.kept.stats().evicted.spans, stats.evicted.spans + 1);
 }
 
+/// A span with a resource of its own, of some three thousand bytes.
+fn large(trace: u128, number: u64) -> Span {
+    let text = format!("{number:3000}");
+    let resource = Resource::new([("service.name", "cart"), ("text", &*text)]);
+    let source = Source::new(&resource, &Scope::default());
+    Span::builder().source(&source).trace_id(trace).span_id(number + 1).name("large").build()
+}
+
+#[test]
+fn what_readers_hold_of_traces_that_left_evicts_no_others() {
+    let mut run = run(|limits| limits.max_shared_bytes = 100_000);
+    let mut read = Vec::new();
+    for number in 0..100 {
+        run.add(number, vec![large(trace(number), number)]);
+        read.extend(run.kept.iter().cloned());
+        let stats = run.kept.stats();
+        assert!(stats.traces >= 20.min(number + 1), "{stats:?}");
+        assert!(stats.shared_bytes <= 100_000, "{stats:?}");
+    }
+    assert!(run.sampler.ledger().bytes() > 300_000, "the readers hold them");
+    run.kept.evict(run.start + Duration::from_secs(4_000));
+    assert_eq!(run.kept.stats().shared_bytes, 0);
+}
+
+#[test]
+fn what_undecided_spans_share_evicts_no_kept_traces() {
+    let mut run = run(|limits| limits.max_shared_bytes = 100_000);
+    for number in 0..10 {
+        run.add(number, vec![Made::root(trace(number)).span()]);
+    }
+    let undecided = (0..100).map(|number| large(trace(1_000 + number), number));
+    let now = run.start + Duration::from_secs(20);
+    run.sampler.take(undecided, now, &mut |_| panic!("it is not decided yet"));
+    run.kept.evict(now);
+    assert!(run.sampler.ledger().bytes() > 300_000);
+    assert_eq!(run.kept.stats().traces, 10);
+}
+
+#[test]
+fn what_kept_traces_share_is_counted_once_and_as_a_ledger_counts_it() {
+    let mut run = run(|_| {});
+    let source = support::source("cart");
+    let span = |number| {
+        let span = Span::builder().source(&source).trace_id(trace(number)).span_id(1);
+        span.name("shares").build()
+    };
+    for number in 0..10 {
+        run.add(number, vec![span(number), large(trace(number), 1)]);
+    }
+    let (shared, ledger) = (run.kept.stats().shared_bytes, run.sampler.ledger().bytes());
+    // The ledger has the bodies as well.
+    assert!(shared > 30_000 && (shared..shared + 10 * 500).contains(&ledger), "{shared} {ledger}");
+}
+
 fn log(trace: u128, body: &str) -> LogRecord {
     LogRecord::builder().source(&support::source("cart")).trace_id(trace).body(body).build()
 }
 
 /// A point with an exemplar for each of these traces.
 fn point(traces: &[u128], value: i64) -> MetricPoint {
+    long_point(traces, 0, value)
+}
+
+/// The same with an attribute of so many bytes.
+fn long_point(traces: &[u128], bytes: usize, value: i64) -> MetricPoint {
     let exemplar = |trace: &u128| Exemplar {
         trace_id: Some(TraceId::from(*trace)),
         value: Some(Number::Int(1)),
@@ -131,7 +190,8 @@ fn point(traces: &[u128], value: i64) -> MetricPoint {
     };
     let exemplars: Vec<Exemplar> = traces.iter().map(exemplar).collect();
     let metric = support::source("cart").with_metric(&Metric::new("sold", MetricKind::Gauge));
-    MetricPoint::builder().source(&metric).value(value).exemplars(&exemplars).build()
+    let point = MetricPoint::builder().source(&metric).value(value).exemplars(&exemplars);
+    point.attribute("text", "x".repeat(bytes)).build()
 }
 
 /// A run behind stores that hold little.
@@ -277,4 +337,48 @@ fn records_that_left_before_they_were_looked_at_are_counted() {
     let found = behind.get(7).logs.len() as u64;
     assert!(behind.follower.missed() > 0);
     assert_eq!(found + behind.follower.missed(), 160);
+}
+
+#[test]
+fn one_point_that_names_many_kept_traces_evicts_none() {
+    let ids: Vec<u128> = (0..200).map(trace).collect();
+    // A small point joins the traces of so many exemplars, a large one of few, and at least one.
+    for (bytes, joined) in [(0, 160), (40_000, 2), (200_000, 1)] {
+        let mut behind = Behind::stores(|limits| {
+            limits.max_bytes = if bytes == 0 { 64 << 20 } else { 2 << 20 };
+        });
+        behind.send(ids.iter().map(|id| Made::root(*id).span()).collect(), vec![], vec![]);
+        behind.send(vec![], vec![], vec![long_point(&ids, bytes, 1)]);
+        behind.follow();
+        behind.follow();
+        let stats = behind.kept.lock().unwrap().stats();
+        assert_eq!((stats.traces, stats.held.points), (200, joined), "{bytes}: {stats:?}");
+        assert_eq!(stats.refused.points, 200 - joined);
+        assert_eq!(behind.get(ids[0]).points.len(), 1);
+        assert_eq!(behind.get(ids[199]).refused.points, 1);
+    }
+}
+
+#[test]
+fn a_point_joins_no_more_traces_when_these_are_kept_one_by_one() {
+    let ids: Vec<u128> = (0..20).map(trace).collect();
+    let mut behind = Behind::stores(|limits| limits.max_bytes = 2 << 20);
+    behind.send(vec![], vec![], vec![long_point(&ids, 60_000, 1)]);
+    for id in &ids {
+        behind.send(vec![Made::root(*id).span()], vec![], vec![]);
+        behind.follow();
+    }
+    let stats = behind.kept.lock().unwrap().stats();
+    assert_eq!((stats.traces, stats.held.points, stats.refused.points), (20, 2, 18));
+}
+
+#[test]
+fn what_a_trace_has_no_room_for_is_refused() {
+    let mut behind = Behind::stores(|limits| limits.max_trace_bytes = 4_000);
+    let logs = vec![log(7, "first"), log(7, &"x".repeat(100_000)), log(7, "third")];
+    behind.send(vec![Made::root(7).span()], logs, vec![long_point(&[7], 100_000, 1)]);
+    behind.follow();
+    let kept = behind.get(7);
+    assert_eq!((bodies(&kept.logs), kept.points.len()), (vec!["first".to_owned()], 0));
+    assert_eq!(kept.refused, Records { spans: 0, logs: 2, points: 1 });
 }

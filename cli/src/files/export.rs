@@ -7,7 +7,7 @@ use slipring::otlp::{Encoding, Exported, Kind, encode};
 use slipring::query::Cursor;
 use slipring::{Bookmark, LogRecord, MetricPoint, Order, Source, Span, Store, Telemetry, TraceId};
 use slipring_sampling::{KeptTrace, Record, Seen};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Records that are looked up at once.
@@ -45,10 +45,25 @@ impl Export {
     /// Adds the records of kept traces that the stores do not hold any more. They come after those
     /// that the stores hold, and each record once.
     #[must_use]
-    pub fn and(mut self, kept: Vec<Arc<KeptTrace>>) -> Self {
-        add(&mut self.spans, &kept);
-        add(&mut self.logs, &kept);
-        add(&mut self.points, &kept);
+    pub fn and(self, kept: Vec<Arc<KeptTrace>>) -> Self {
+        let by_id: HashMap<TraceId, Arc<KeptTrace>> =
+            kept.iter().map(|one| (one.trace_id, Arc::clone(one))).collect();
+        self.and_later(&kept, move |id| by_id.get(&id).cloned())
+    }
+
+    /// Does what [`and`](Self::and) does, and does not hold the traces meanwhile: `get` is asked for
+    /// each when its turn comes. The records of those that have left by then are left out and
+    /// counted. Records that came in the meantime are left out.
+    #[must_use]
+    pub fn and_later(
+        mut self,
+        kept: &[Arc<KeptTrace>],
+        get: impl Fn(TraceId) -> Option<Arc<KeptTrace>> + Send + Sync + 'static,
+    ) -> Self {
+        let get: Get = Arc::new(get);
+        add(&mut self.spans, kept, &get);
+        add(&mut self.logs, kept, &get);
+        add(&mut self.points, kept, &get);
         self
     }
 
@@ -124,10 +139,29 @@ fn next_of<T: Saved>(pages: &mut Option<Pages<T>>, missed: &mut u64) -> Fallible
 }
 
 /// Adds kept traces, of which the newest comes first, to the records of a store.
-fn add<T: Saved>(pages: &mut Option<Pages<T>>, kept: &[Arc<KeptTrace>]) {
+fn add<T: Saved>(pages: &mut Option<Pages<T>>, kept: &[Arc<KeptTrace>], get: &Get) {
     if let Some(pages) = pages {
         pages.traces = kept.iter().map(|one| one.trace_id).collect();
-        pages.kept = kept.iter().rev().cloned().collect();
+        pages.kept = kept.iter().rev().map(|one| Later::of::<T>(one)).collect();
+        pages.get = Some(Arc::clone(get));
+    }
+}
+
+/// Looks a kept trace up.
+type Get = Arc<dyn Fn(TraceId) -> Option<Arc<KeptTrace>> + Send + Sync>;
+
+/// A kept trace whose records are still to come.
+struct Later {
+    id: TraceId,
+    /// Tells it from a later one with the same id.
+    number: u64,
+    /// How many records it had. Others join behind them.
+    records: usize,
+}
+
+impl Later {
+    fn of<T: Saved>(kept: &KeptTrace) -> Self {
+        Self { id: kept.trace_id, number: kept.number(), records: T::of(kept).len() }
     }
 }
 
@@ -181,7 +215,8 @@ struct Pages<T: slipring::Signal> {
     /// records are still to come.
     traces: HashSet<TraceId>,
     seen: Seen,
-    kept: VecDeque<Arc<KeptTrace>>,
+    kept: VecDeque<Later>,
+    get: Option<Get>,
 }
 
 impl<T: Saved> Pages<T> {
@@ -195,6 +230,7 @@ impl<T: Saved> Pages<T> {
             traces: HashSet::new(),
             seen: Seen::default(),
             kept: VecDeque::new(),
+            get: None,
         }
     }
 
@@ -219,9 +255,16 @@ impl<T: Saved> Pages<T> {
         while self.waiting.is_empty() {
             if !self.ended {
                 self.look_up(missed)?;
-            } else if let Some(kept) = self.kept.pop_front() {
-                let others = self.seen.others(T::of(&kept)).into_iter();
-                self.waiting = others.map(|(_, record)| record.clone()).collect();
+            } else if let Some(Later { id, number, records }) = self.kept.pop_front() {
+                let kept = self.get.as_ref().and_then(|get| get(id));
+                match kept.filter(|kept| kept.number() == number) {
+                    Some(kept) => {
+                        let records = &T::of(&kept)[..records];
+                        let others = self.seen.others(records).into_iter();
+                        self.waiting = others.map(|(_, record)| record.clone()).collect();
+                    }
+                    None => *missed += records as u64,
+                }
             } else {
                 break;
             }
@@ -245,6 +288,9 @@ impl<T: Saved> Pages<T> {
 mod tests {
     use super::*;
     use slipring::otlp::Request;
+    use slipring_sampling::{Kept, KeptSettings, Policy, Rule, Sampler, Settings};
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
 
     fn all(export: &mut Export) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| export.next().unwrap()).collect()
@@ -268,6 +314,37 @@ mod tests {
             assert!(body.starts_with(&format!("{number} ")), "{number}: {body}");
         }
         assert_eq!(read.len(), 9_000);
+    }
+
+    #[test]
+    fn kept_traces_are_not_held_until_their_turn_and_those_that_left_are_counted() {
+        let telemetry = Telemetry::builder().build().unwrap();
+        let mut settings = Settings::default();
+        settings.policies = vec![Policy::new("all", Rule::Always)];
+        let mut sampler = Sampler::new(&settings).unwrap();
+        let kept = Arc::new(Mutex::new(Kept::new(&KeptSettings::default(), sampler.ledger())));
+        let start = Instant::now();
+        let mut add = |trace: u128, id: u64, seconds: u64| {
+            let span = Span::builder().trace_id(trace).span_id(id).name("GET /").build();
+            let now = start + Duration::from_secs(seconds);
+            let mut kept = kept.lock().unwrap();
+            sampler.take([span], now, &mut |sampled| kept.add(sampled, now));
+            sampler.flush(now, &mut |sampled| kept.add(sampled, now));
+        };
+        add(7, 1, 0);
+        add(8, 1, 0);
+        add(9, 1, 2_000);
+        let all: Vec<_> = kept.lock().unwrap().iter().cloned().collect();
+        let weak: Vec<_> = all.iter().map(Arc::downgrade).collect();
+        let lookup = Arc::clone(&kept);
+        let mut export = Export::new(&telemetry, None, Encoding::Json)
+            .and_later(&all, move |id| lookup.lock().unwrap().get(id).cloned());
+        drop(all);
+        add(9, 2, 2_001);
+        kept.lock().unwrap().evict(start + Duration::from_secs(3_700));
+        assert_eq!(weak.iter().filter(|one| one.strong_count() > 0).count(), 1);
+        let lines = super::tests::all(&mut export);
+        assert_eq!((lines.len(), export.written(), export.missed()), (1, [1, 0, 0], 2));
     }
 
     #[test]

@@ -46,9 +46,23 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn read(file: &Path) -> Fallible<(Settings, KeptSettings)> {
-    let told = |error: &dyn std::fmt::Display| format!("--keep {}: {error}", file.display());
+    let told = |error: &dyn std::fmt::Display| {
+        format!("--keep {}: {}", file.display(), in_one_line(&error.to_string()))
+    };
     let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
     Ok(config::read_with_kept(&text).map_err(|error| told(&error))?)
+}
+
+/// Puts an error of TOML into one line, for the log. It has the line of the file below a rule, and
+/// the place marked below that.
+fn in_one_line(error: &str) -> String {
+    let is_text = |line: &&str| !line.trim_matches(['|', '^', ' ']).is_empty();
+    error.lines().map(str::trim).filter(is_text).collect::<Vec<_>>().join("; ")
+}
+
+/// Escapes a label's value as Prometheus reads it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 impl Keep {
@@ -154,6 +168,11 @@ impl Figures {
             "undecided": amount(sampler.undecided),
             "undecided_bytes": sampler.bytes,
             "sampled_out": amount(sampler.sampled_out()),
+            "evicted_undecided": amount(sampler.evicted),
+            "rejected_spans": {
+                "no_trace_id": sampler.rejected_without_trace,
+                "too_large": sampler.rejected_too_large,
+            },
             "early_decisions": sampler.early(),
             "policies": policies,
         })
@@ -202,9 +221,25 @@ impl Figures {
         family("undecided_traces", "gauge", "Undecided traces.", &one(undecided.traces));
         family("undecided_spans", "gauge", "Spans of undecided traces.", &one(undecided.spans));
         family("undecided_bytes", "gauge", "All bytes of these.", &one(sampler.bytes as u64));
+        family(
+            "evicted_undecided_spans_total",
+            "counter",
+            "Spans that left undecided, for lack of room.",
+            &one(sampler.evicted.spans),
+        );
+        let rejected = [
+            ("{reason=\"no_trace_id\"}".to_owned(), sampler.rejected_without_trace),
+            ("{reason=\"too_large\"}".to_owned(), sampler.rejected_too_large),
+        ];
+        family(
+            "undecidable_spans_total",
+            "counter",
+            "Spans that no trace can have, and that are not kept.",
+            &rejected,
+        );
         let policies = sampler.policies.iter().flat_map(|policy| {
-            // A label's value in quotes, escaped as Prometheus wants it, which is how Rust does it.
-            let labels = |outcome| format!("{{policy={:?},outcome=\"{outcome}\"}}", policy.name);
+            let name = escaped(&policy.name);
+            let labels = |outcome| format!("{{policy=\"{name}\",outcome=\"{outcome}\"}}");
             [
                 (labels("kept"), policy.kept.traces),
                 (labels("sampled_out"), policy.sampled_out.traces),

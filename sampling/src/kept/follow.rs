@@ -55,7 +55,18 @@ pub struct Follower {
 struct Found {
     logs: Vec<LogRecord>,
     points: Vec<MetricPoint>,
+    /// Metric points that have joined as many traces as one may.
+    beyond: u64,
 }
+
+/// The number of traces that one metric point may join, by the order of its exemplars. It is copied
+/// for each. An exponential histogram has 160 buckets unless it was set otherwise, and an exemplar
+/// for each at most.
+const JOINED: usize = 160;
+
+/// The copies of one point may take this part of all that kept traces may. So it takes several to
+/// evict what others sent. One copy is always made.
+const PART: usize = 16;
 
 fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     // It is intact after a panic: nothing in it calls foreign code.
@@ -73,8 +84,13 @@ impl Follower {
         }
     }
 
-    /// Brings what has come since the last call. The lock is held for two moments; what is brought
-    /// is copied between them, so that it shares nothing with the stores.
+    /// Brings what has come since the last call. The lock is held for a moment before, and
+    /// for two for each trace that something is brought to. What there is room for is copied between
+    /// these, so that it shares nothing with the stores.
+    ///
+    /// A metric point joins the traces of its first exemplars: at most 160, and so many that their
+    /// copies of it take a sixteenth of [`max_bytes`](crate::KeptSettings::max_bytes) together. For
+    /// others, it is refused.
     ///
     /// O(log records and metric points that came since the last call). If traces were kept since
     /// then, also O(their log records), and one look at every metric point, since exemplars have no
@@ -84,21 +100,32 @@ impl Follower {
     /// As [`Query::collect`](slipring::Query::collect), which does not happen unless the stores
     /// were taken apart.
     pub fn follow(&mut self, kept: &Mutex<Kept>, now: Instant) -> Result<(), QueryError> {
-        let (known, new) = lock(kept).by_following();
+        let (known, new, most) = {
+            let kept = lock(kept);
+            let (known, new) = kept.by_following();
+            (known, new, kept.settings.max_bytes / PART)
+        };
         let until = self.telemetry.bookmark();
         let mut found = HashMap::new();
         if !known.is_empty() {
-            self.find_since(&known, &until, &mut found)?;
+            self.find_since(&known, &until, most, &mut found)?;
         }
         if !new.is_empty() {
-            self.find_all(&new, &until, &mut found)?;
+            self.find_all(&new, &until, most, &mut found)?;
         }
         self.cut = until;
-        found.values_mut().for_each(|found| self.copy_out(found));
-        let mut kept = lock(kept);
-        for (id, Found { logs, points }) in found {
-            kept.attach(id, logs, points);
+        for (id, mut found) in found {
+            // One after the other, so that the copies of one trace are all that is not counted yet.
+            let Found { logs, points, beyond } = &mut found;
+            if !lock(kept).admit(id, logs, points, *beyond) {
+                continue;
+            }
+            self.copy_out(&mut found);
+            let mut kept = lock(kept);
+            kept.attach(id, found.logs, found.points);
+            kept.evict(now);
         }
+        let mut kept = lock(kept);
         kept.set_followed(&new);
         kept.evict(now);
         Ok(())
@@ -109,6 +136,7 @@ impl Follower {
         &mut self,
         known: &HashSet<TraceId>,
         until: &TelemetryBookmark,
+        most: usize,
         found: &mut HashMap<TraceId, Found>,
     ) -> Result<(), QueryError> {
         let logs = self.telemetry.logs().query().since(&self.cut.logs).until(&until.logs);
@@ -118,7 +146,7 @@ impl Follower {
         let points = points.until(&until.metrics);
         let points = points.filter(|point| points_at(point, |id| known.contains(&id))).collect()?;
         self.missed += logs.report.missed + points.report.missed;
-        put(logs.records, points.records, known, found);
+        put(logs.records, points.records, known, most, found);
         Ok(())
     }
 
@@ -127,13 +155,14 @@ impl Follower {
         &self,
         new: &HashSet<TraceId>,
         until: &TelemetryBookmark,
+        most: usize,
         found: &mut HashMap<TraceId, Found>,
     ) -> Result<(), QueryError> {
         let logs = self.telemetry.logs().query().until(&until.logs).order(Order::Oldest);
         let logs = logs.any_of("trace", new.iter().copied()).collect()?;
         let points = self.telemetry.metrics().query().until(&until.metrics).order(Order::Oldest);
         let points = points.filter(|point| points_at(point, |id| new.contains(&id))).collect()?;
-        put(logs.records, points.records, new, found);
+        put(logs.records, points.records, new, most, found);
         Ok(())
     }
 
@@ -168,11 +197,13 @@ impl Follower {
     }
 }
 
-/// Puts records to their traces, as far as these are wanted.
+/// Puts records to their traces, as far as these are wanted. The copies of a point may take `most`
+/// bytes.
 fn put(
     logs: Vec<LogRecord>,
     points: Vec<MetricPoint>,
     wanted: &HashSet<TraceId>,
+    most: usize,
     found: &mut HashMap<TraceId, Found>,
 ) {
     for log in logs {
@@ -181,10 +212,20 @@ fn put(
         }
     }
     for point in points {
+        let most = (most / point.bytes().len().max(1)).clamp(1, JOINED);
+        let mut seen = HashSet::new();
         let ids = point.exemplars().iter().filter_map(|one| one.trace_id());
-        let ids: HashSet<TraceId> = ids.filter(|id| wanted.contains(id)).collect();
-        for id in ids {
-            found.entry(id).or_default().points.push(point.clone());
+        // All its traces count, those that are not kept as well: of each, it may come only once.
+        for (number, id) in ids.filter(|id| seen.insert(*id)).enumerate() {
+            if !wanted.contains(&id) {
+                continue;
+            }
+            let found = found.entry(id).or_default();
+            if number < most {
+                found.points.push(point.clone());
+            } else {
+                found.beyond += 1;
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod follow;
 mod seen;
+mod shares;
 mod trace;
 
 pub use follow::Follower;
@@ -11,6 +12,7 @@ pub use trace::{KeptTrace, WholeTrace};
 use crate::record::Record;
 use crate::sink::{Sampled, Sink};
 use crate::threshold::Threshold;
+use shares::Shares;
 use slipring::trace::Trace;
 use slipring::{Ledger, LogRecord, MetricPoint, Span, Store, TraceId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +27,8 @@ pub struct KeptSettings {
     pub max_traces: usize,
     /// Bytes of their records, with everything that is kept for each record and trace.
     pub max_bytes: usize,
-    /// Bytes of what records share, as the ledger counts them.
+    /// Bytes of what kept records share, each resource, scope and metric once. What others hold of
+    /// the same ledger, or of traces that have left, does not count here.
     pub max_shared_bytes: usize,
     /// How long a trace stays, from its first spans on.
     pub max_age: Duration,
@@ -98,6 +101,8 @@ pub struct KeptStats {
     pub refused: Records,
     /// Bytes that are held.
     pub bytes: usize,
+    /// Bytes of what the held records share.
+    pub shared_bytes: usize,
 }
 
 impl KeptStats {
@@ -141,6 +146,7 @@ impl KeptStats {
 pub struct Kept {
     settings: KeptSettings,
     ledger: Ledger,
+    shares: Shares,
     traces: HashMap<TraceId, Arc<KeptTrace>>,
     /// The traces by the order in which they came.
     order: BTreeMap<u64, TraceId>,
@@ -153,12 +159,13 @@ const TRACE: usize = 512;
 const BODY: usize = 192;
 
 impl Kept {
-    /// Makes an empty store. `ledger` counts what records share: the sampler's, so that both limit
-    /// it.
+    /// Makes an empty store. `ledger` is the sampler's, so that its limit holds for what kept spans
+    /// share as well. The store's own limit holds for what is kept alone.
     pub fn new(settings: &KeptSettings, ledger: &Ledger) -> Self {
         Self {
             settings: settings.clone(),
             ledger: ledger.clone(),
+            shares: Shares::default(),
             traces: HashMap::new(),
             order: BTreeMap::new(),
             next: 0,
@@ -214,6 +221,31 @@ impl Kept {
         self.stats.bytes += TRACE;
     }
 
+    /// Leaves the first of these log records and metric points for which a trace has room, and
+    /// counts the others as refused, with `beyond` more metric points. Returns whether the trace is
+    /// still here, and anything is left to [attach](Self::attach).
+    fn admit(
+        &mut self,
+        id: TraceId,
+        logs: &mut Vec<LogRecord>,
+        points: &mut Vec<MetricPoint>,
+        beyond: u64,
+    ) -> bool {
+        let Some(trace) = self.traces.get_mut(&id) else { return false };
+        let mut room = self.settings.max_trace_bytes.saturating_sub(trace.bytes);
+        let refused = Records {
+            spans: 0,
+            logs: cut(logs, &mut room),
+            points: cut(points, &mut room) + beyond,
+        };
+        if refused.all() > 0 {
+            Arc::make_mut(trace).refused += refused;
+            self.stats.offered += refused;
+            self.stats.refused += refused;
+        }
+        !logs.is_empty() || !points.is_empty()
+    }
+
     /// Adds log records and metric points to a trace, if it is still here.
     fn attach(&mut self, id: TraceId, logs: Vec<LogRecord>, points: Vec<MetricPoint>) {
         if !self.traces.contains_key(&id) {
@@ -237,7 +269,9 @@ impl Kept {
         let trace = Arc::make_mut(trace);
         let (before, offered) = (trace.bytes, new.len() as u64);
         let room = self.settings.max_trace_bytes.saturating_sub(before);
+        let first = list(trace).len();
         let (added, joined) = join(list(trace), new, room, &self.ledger);
+        self.shares.add(&list(trace)[first..]);
         let slots = trace.slots();
         trace.bytes = before + added + slots - trace.slot_bytes;
         trace.slot_bytes = slots;
@@ -272,7 +306,7 @@ impl Kept {
             let is_old = now.saturating_duration_since(oldest.since) > self.settings.max_age;
             let is_much = self.traces.len() > self.settings.max_traces
                 || self.stats.bytes > self.settings.max_bytes
-                || self.ledger.bytes() > self.settings.max_shared_bytes;
+                || self.shares.bytes() > self.settings.max_shared_bytes;
             if !is_old && !is_much {
                 break;
             }
@@ -284,6 +318,9 @@ impl Kept {
     fn remove(&mut self, id: TraceId) {
         let trace = self.traces.remove(&id).expect("the order names traces that are held");
         self.order.remove(&trace.number);
+        self.shares.remove(&trace.spans);
+        self.shares.remove(&trace.logs);
+        self.shares.remove(&trace.points);
         let (records, stats) = (Records::of(&trace), &mut self.stats);
         stats.held.spans -= records.spans;
         stats.held.logs -= records.logs;
@@ -306,7 +343,7 @@ impl Kept {
 
     /// Returns the figures. O(1).
     pub fn stats(&self) -> KeptStats {
-        self.stats
+        KeptStats { shared_bytes: self.shares.bytes(), ..self.stats }
     }
 
     /// Returns a trace assembled from the spans that are kept here and those that a store holds,
@@ -327,6 +364,21 @@ impl KeptTrace {
             + self.logs.capacity() * size_of::<LogRecord>()
             + self.points.capacity() * size_of::<MetricPoint>()
     }
+}
+
+/// Leaves the first of the records, as many as there is room for, and takes their room. Returns how
+/// many others there were.
+fn cut<T: Record>(records: &mut Vec<T>, room: &mut usize) -> u64 {
+    let offered = records.len();
+    *room = room.saturating_sub(if offered > 0 { BODY } else { 0 });
+    let fits = |record: &T| {
+        let after = room.checked_sub(record.own().len() + size_of::<T>());
+        *room = after.unwrap_or(*room);
+        after.is_some()
+    };
+    let count = records.iter().map(fits).take_while(|fits| *fits).count();
+    records.truncate(count);
+    (offered - count) as u64
 }
 
 /// Adds the first of the records, as many as there is room for. Returns the bytes that they take

@@ -4,7 +4,6 @@ use super::problem::{Problem, take};
 use crate::files::export::Export;
 use crate::serve::app::App;
 use crate::serve::given::Given;
-use crate::serve::keep::Keep;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -50,8 +49,12 @@ pub async fn export(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     let Ok(Ok(place)) = tokio::time::timeout(Duration::from_secs(1), place).await else {
         return Err(Problem::Busy);
     };
-    let export = Export::new(&app.telemetry, signal, encoding);
-    let export = export.and(app.keep.as_deref().map(Keep::all).unwrap_or_default());
+    let mut export = Export::new(&app.telemetry, signal, encoding);
+    if let Some(keep) = app.keep.clone() {
+        // A reader may take hours. It holds no trace that has left meanwhile.
+        let kept = keep.all();
+        export = export.and_later(&kept, move |id| keep.get(id));
+    }
     // The next request is looked up when its reader has taken the one before, so that no more than
     // two are in memory, and no thread waits for a slow reader.
     let requests = futures::stream::try_unfold((export, place), async |(mut export, place)| {
