@@ -5,8 +5,8 @@
 //! While an answer is read, points leave the store, wait in the queue, and enter the history. A
 //! reader takes four steps:
 //!
-//! 1. It locks the tier, takes in what is in the queue, copies what is kept of the series asked for
-//!    (S), opens a tap, and unlocks.
+//! 1. It takes in what is in the queue, bit by bit, and as far as its patience allows. It locks the
+//!    tier, copies what is kept of the series asked for (S), opens a tap, and unlocks.
 //! 2. It asks the store (R). It needs no lock for that.
 //! 3. It reads where the store's window begins now, in each shard (E).
 //! 4. It locks the tier again and again, each time taking in what is in the queue, until the history
@@ -215,8 +215,7 @@ impl<'a> OpenTap<'a> {
     fn open(shared: &'a SharedState, query: &Query<'_, MetricPoint>) -> (Vec<Kept>, Self) {
         // Declared first, so that a panic unlocks before the tap is closed.
         let mut tap = Self { shared, number: 0 };
-        let mut tier = shared.lock();
-        shared.take_in(&mut tier, usize::MAX);
+        let mut tier = shared.lock_once_taken_in(deadline(shared.patience));
         tap.number = tier.taps.open();
         let kept = tier.kept(query);
         drop(tier);
@@ -226,17 +225,17 @@ impl<'a> OpenTap<'a> {
     /// Steps 3 and 4. Returns what came through the tap, and whether that is all.
     fn close_once_all_is_in(self, store: &Store<MetricPoint>) -> (Tap, bool) {
         let oldest = store.oldest_positions();
-        let deadline = Instant::now() + self.shared.patience;
+        let deadline = deadline(self.shared.patience);
         let mut nap = Duration::from_micros(50);
         loop {
             let mut tier = self.shared.lock();
-            self.shared.take_in(&mut tier, usize::MAX);
+            let taken = self.shared.take_in(&mut tier, usize::MAX);
             let is_in = |position: &Position| {
                 let seen = tier.seen.get(position.shard());
                 seen.is_none_or(|seen| seen.reaches(position.sequence()))
             };
             let all = oldest.iter().all(is_in);
-            if all || Instant::now() >= deadline {
+            if all || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 for position in &oldest {
                     if let Some(seen) = tier.seen.get_mut(position.shard()) {
                         seen.give_up_below(position.sequence());
@@ -246,12 +245,17 @@ impl<'a> OpenTap<'a> {
             }
             drop(tier);
             // In a manual store, eviction is due to whoever waits for it.
-            if !store.step() {
+            if taken == 0 && !store.step() {
                 thread::park_timeout(nap);
                 nap = (nap * 2).min(Duration::from_millis(2));
             }
         }
     }
+}
+
+/// Returns when the patience ends, and `None` if that is beyond what the clock can say.
+fn deadline(patience: Duration) -> Option<Instant> {
+    Instant::now().checked_add(patience)
 }
 
 impl Drop for OpenTap<'_> {

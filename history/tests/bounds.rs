@@ -111,3 +111,24 @@ fn wild_times_and_values_and_large_buckets_keep_to_the_bytes() {
     let (points, report) = history.points(store.query()).unwrap();
     assert!(report.complete && points.len() as u64 == history.stats().held + 100);
 }
+
+#[test]
+fn a_large_resource_is_stored_once_for_all_its_metrics() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let store = manual(10);
+    let history = MetricHistory::start(&store, &Settings::with_bytes(8 << 20)).unwrap();
+    let before = source("before", MetricKind::Gauge);
+    (0..100).for_each(|at| assert!(store.push(point(&before, "one", at, 1)).is_ok()));
+    let resource = Resource::new([("note", "x".repeat(400_000))]);
+    let large = Source::new(&resource, &Scope::default());
+    for at in 0..300 {
+        let metric = Metric::new(format!("metric {at}"), MetricKind::Gauge);
+        store.push(point(&large.with_metric(&metric), "one", at, 1)).unwrap();
+    }
+    while store.step() {}
+    let recalled = history.series(store.query().key("name", "before")).unwrap();
+    assert_eq!(recalled.series[0].points.len(), 100);
+    let stats = history.stats();
+    assert_eq!((stats.held, stats.expired, stats.too_large), (390, 0, 0), "{stats:?}");
+    assert!(stats.dictionary_bytes < 2 << 20, "{stats:?}");
+}
