@@ -56,6 +56,7 @@ pub(crate) struct SharedState {
     queue: Arc<Queue>,
     /// Only the history's thread and readers lock the tier, never a thread that pushes or evicts.
     tier: Mutex<Tier>,
+    pub(crate) answer_bytes: usize,
     pub(crate) patience: Duration,
 }
 
@@ -78,6 +79,7 @@ impl MetricHistory {
             store: store.downgrade(),
             queue,
             tier: Mutex::new(Tier::new(settings, seen)),
+            answer_bytes: settings.answer_bytes,
             patience: settings.patience,
         });
         let serving = Arc::clone(&shared);

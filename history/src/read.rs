@@ -35,6 +35,7 @@
 //! of the caller's runs under the lock. A block that leaves the history meanwhile stays in memory
 //! until the answers that began before are done with it.
 
+use crate::absorb::LIKE;
 use crate::history::{MetricHistory, SharedState};
 use crate::row;
 use crate::taps::Tap;
@@ -42,7 +43,7 @@ use crate::tier::Kept;
 use slipring::error::{QueryError, WaitError};
 use slipring::metric::Series;
 use slipring::query::Report;
-use slipring::{MetricPoint, Order, Position, Query, Store};
+use slipring::{MetricPoint, Order, Position, Query, Signal, Store};
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,6 +96,16 @@ pub enum RecallError {
     /// The query is over a store that is not the history's.
     #[error("the query is over another store than the history; ask the store it was started with")]
     OtherStore,
+    /// The points from the history would take more than
+    /// [`Settings::answer_bytes`](crate::Settings::answer_bytes).
+    #[error(
+        "the points from the history would take more than {most} bytes; \
+         give `since` and `until`, or more conditions"
+    )]
+    TooLarge {
+        /// The bytes that they may take.
+        most: usize,
+    },
 }
 
 impl MetricHistory {
@@ -159,10 +170,12 @@ impl MetricHistory {
             }
             let mut report =
                 RecallReport { asked_history: true, complete, ..RecallReport::default() };
-            let mut points = Vec::new();
+            let mut decoded = Decoded { points: Vec::new(), bytes: 0, most: shared.answer_bytes };
             for kept in &kept {
-                decode(kept, &query, &mut points, &mut report);
+                decoded.add(kept, &query)?;
+                report.blocks += kept.blocks.len() as u64;
             }
+            let mut points = decoded.points;
             let shown: HashSet<Position> = answer.positions.iter().copied().collect();
             let arrived = arrived
                 .points
@@ -178,30 +191,47 @@ impl MetricHistory {
     }
 }
 
-/// Appends the points of a series that the query accepts.
-fn decode(
-    kept: &Kept,
-    query: &Query<'_, MetricPoint>,
-    points: &mut Vec<MetricPoint>,
-    report: &mut RecallReport,
-) {
-    let (shape, times) = (kept.shape, query.times());
-    let mut append = |rows: &[u64]| {
-        let mut rest = rows;
+/// The points of the history that a query accepts, and the bytes that they take.
+struct Decoded {
+    points: Vec<MetricPoint>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Decoded {
+    /// Appends the points of a series, unless they would take too much: each has a copy of its own
+    /// of the attributes, which the history has once.
+    fn add(&mut self, kept: &Kept, query: &Query<'_, MetricPoint>) -> Result<(), RecallError> {
+        for block in &kept.blocks {
+            self.append(kept, &block.rows(kept.shape), query)?;
+        }
+        self.append(kept, &kept.rows, query)
+    }
+
+    fn append(
+        &mut self,
+        kept: &Kept,
+        rows: &[u64],
+        query: &Query<'_, MetricPoint>,
+    ) -> Result<(), RecallError> {
+        let (times, mut rest) = (query.times(), rows);
         while let Some(&time) = rest.first() {
-            let (row, after) = rest.split_at(shape.row_length(rest));
+            let (row, after) = rest.split_at(kept.shape.row_length(rest));
             rest = after;
-            if times.contains(&time) {
-                let point = row::point(&kept.like, shape, row);
-                points.extend(Some(point).filter(|point| query.accepts(point)));
+            if !times.contains(&time) {
+                continue;
+            }
+            let point = row::point(&kept.like, kept.shape, row);
+            if query.accepts(&point) {
+                self.bytes += size_of::<MetricPoint>() + point.heap_bytes() + LIKE;
+                if self.bytes > self.most {
+                    return Err(RecallError::TooLarge { most: self.most });
+                }
+                self.points.push(point);
             }
         }
-    };
-    for block in &kept.blocks {
-        append(&block.rows(shape));
+        Ok(())
     }
-    append(&kept.rows);
-    report.blocks += kept.blocks.len() as u64;
 }
 
 /// A tap that a reader has opened. It is closed when dropped, also by a panic of the query's tests.

@@ -5,10 +5,10 @@ mod support;
 use cap::Cap;
 use slipring::metric::{Histogram, Metric, MetricKind, Temporality};
 use slipring::{MetricPoint, Resource, Scope, Source, Store};
-use slipring_history::{MetricHistory, Settings, Stats};
+use slipring_history::{MetricHistory, RecallError, Settings, Stats};
 use std::alloc::System;
 use std::sync::Mutex;
-use support::{SECOND, manual, point, source, sum};
+use support::{SECOND, manual, patient, point, source, sum};
 
 #[global_allocator]
 static ALLOCATED: Cap<System> = Cap::new(System, usize::MAX);
@@ -131,4 +131,24 @@ fn a_large_resource_is_stored_once_for_all_its_metrics() {
     let stats = history.stats();
     assert_eq!((stats.held, stats.expired, stats.too_large), (390, 0, 0), "{stats:?}");
     assert!(stats.dictionary_bytes < 2 << 20, "{stats:?}");
+}
+
+#[test]
+fn an_answer_that_would_take_too_much_is_refused() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let store = manual(10);
+    let mut settings = patient(8 << 20);
+    settings.answer_bytes = 2 << 20;
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    let gauge = source("g", MetricKind::Gauge);
+    let host = "x".repeat(20_000);
+    (0..1_000).for_each(|at| assert!(store.push(point(&gauge, &host, at, 1)).is_ok()));
+    while store.step() {}
+    history.compress();
+    assert!(history.stats().bytes < 200_000, "{:?}", history.stats());
+    let refused = history.series(store.query()).unwrap_err();
+    assert_eq!(refused, RecallError::TooLarge { most: 2 << 20 });
+    assert!(refused.to_string().contains("since"), "{refused}");
+    let some = history.series(store.query().between(..50 * SECOND)).unwrap();
+    assert_eq!(some.series[0].points.len(), 50);
 }

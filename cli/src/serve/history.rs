@@ -22,6 +22,7 @@ pub fn series(
     let Some(history) = history else { return Ok((query.series()?, None)) };
     let recalled = history.series(query).map_err(|error| match error {
         RecallError::Query(error) => error.into(),
+        RecallError::TooLarge { .. } => Problem::Bad(error.to_string()),
         other => Problem::Failed(other.to_string()),
     })?;
     let report = recalled.report;
