@@ -17,7 +17,9 @@ const STAMP: usize = size_of::<usize>();
 
 pub(crate) struct Queue {
     points: ArrayQueue<(Position, MetricPoint)>,
-    /// Bytes of the points in the queue.
+    /// Places that are taken or being emptied: see `push`.
+    taken: AtomicUsize,
+    /// Bytes of the points in the queue, and at most of what they hold.
     bytes: AtomicUsize,
     most_bytes: usize,
     /// For each shard, the sequence below which a record may never come through the queue: it was
@@ -35,6 +37,7 @@ impl Queue {
     pub(crate) fn new(points: usize, most_bytes: usize, shards: usize) -> Self {
         Self {
             points: ArrayQueue::new(points),
+            taken: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             most_bytes,
             gone: (0..shards).map(|_| AtomicU64::new(0)).collect(),
@@ -58,11 +61,10 @@ impl Queue {
             self.lose(position);
             return;
         }
-        let bytes = point.heap_bytes();
+        let bytes = held_bytes(point);
         // Hooks of several shards may run at once, so the limit is checked on the sum.
         let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let has_room = queued <= self.most_bytes && !self.points.is_full();
-        if !has_room || self.points.push((position, point.clone())).is_err() {
+        if queued > self.most_bytes || !self.push(position, point) {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.missed.fetch_add(1, Ordering::Relaxed);
             self.lose(position);
@@ -70,6 +72,22 @@ impl Queue {
         if self.is_crowded() && self.asleep.swap(false, Ordering::SeqCst) {
             self.wake();
         }
+    }
+
+    /// Pushes a point if there is room.
+    ///
+    /// `ArrayQueue::push` would wait for a thread that has claimed the point of the place that comes
+    /// next, and was suspended before it had emptied it. So a place is given back only when `pop`
+    /// has returned, and who finds none does not push. Points are popped one after the other, under
+    /// the tier's lock, so the places that are not taken are the next ones.
+    fn push(&self, position: Position, point: &MetricPoint) -> bool {
+        // Acquire and Release order a push after the pop whose place it takes.
+        let has_room = self.taken.fetch_add(1, Ordering::Acquire) < self.points.capacity();
+        if has_room && self.points.push((position, point.clone())).is_ok() {
+            return true;
+        }
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        false
     }
 
     /// Says that the record of this position does not come.
@@ -87,9 +105,11 @@ impl Queue {
         self.gone.iter().map(|gone| gone.load(Ordering::Acquire)).collect()
     }
 
+    /// Takes the next point. One thread at a time may call this.
     pub(crate) fn pop(&self) -> Option<(Position, MetricPoint)> {
         let (position, point) = self.points.pop()?;
-        self.bytes.fetch_sub(point.heap_bytes(), Ordering::Relaxed);
+        self.taken.fetch_sub(1, Ordering::Release);
+        self.bytes.fetch_sub(held_bytes(&point), Ordering::Relaxed);
         Some((position, point))
     }
 
@@ -141,5 +161,36 @@ impl Queue {
     pub(crate) fn memory(&self) -> usize {
         self.points.capacity() * (size_of::<(Position, MetricPoint)>() + STAMP)
             + self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns the most bytes that a point in a queue keeps from being freed: its own, and those of its
+/// metric, resource and scope, which other points may hold as well.
+pub(crate) fn held_bytes(point: &MetricPoint) -> usize {
+    let source = point.source().heap_bytes();
+    point.heap_bytes() + source + point.resource().bytes().len() + point.scope().bytes().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipring::Store;
+
+    #[test]
+    fn no_point_is_pushed_into_a_place_that_is_being_emptied() {
+        let store: Store<MetricPoint> = Store::builder().build().unwrap();
+        let point = MetricPoint::builder().value(1).build();
+        let position = store.push(point.clone()).unwrap();
+        let queue = Queue::new(2, 1 << 20, store.shards());
+        let offer = || queue.offer(position, &point, EvictReason::Capacity);
+        offer();
+        offer();
+        // As a thread does that pops, until it is suspended.
+        queue.points.pop().unwrap();
+        offer();
+        assert_eq!((queue.len(), queue.counts()), (1, [3, 1, 0]));
+        queue.taken.fetch_sub(1, Ordering::Release);
+        offer();
+        assert_eq!((queue.len(), queue.counts()), (2, [4, 1, 0]));
     }
 }

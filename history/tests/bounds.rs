@@ -116,7 +116,7 @@ fn wild_times_and_values_and_large_buckets_keep_to_the_bytes() {
 fn a_large_resource_is_stored_once_for_all_its_metrics() {
     let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
     let store = manual(10);
-    let history = MetricHistory::start(&store, &Settings::with_bytes(8 << 20)).unwrap();
+    let history = MetricHistory::start(&store, &patient(8 << 20)).unwrap();
     let before = source("before", MetricKind::Gauge);
     (0..100).for_each(|at| assert!(store.push(point(&before, "one", at, 1)).is_ok()));
     let resource = Resource::new([("note", "x".repeat(400_000))]);
@@ -151,4 +151,21 @@ fn an_answer_that_would_take_too_much_is_refused() {
     assert!(refused.to_string().contains("since"), "{refused}");
     let some = history.series(store.query().between(..50 * SECOND)).unwrap();
     assert_eq!(some.series[0].points.len(), 50);
+}
+
+#[test]
+fn what_waits_is_counted_with_the_resource_that_it_holds() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let store = manual(1);
+    let mut settings = Settings::with_bytes(32 << 20);
+    settings.queue_bytes = 150_000;
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    let resource = Resource::new([("note", "x".repeat(200_000))]);
+    let large = Source::new(&resource, &Scope::default());
+    let large = large.with_metric(&Metric::new("large", MetricKind::Gauge));
+    (0..10).for_each(|at| assert!(store.push(point(&large, "one", at, 1)).is_ok()));
+    while store.step() {}
+    history.compress();
+    let stats = history.stats();
+    assert_eq!((stats.evicted, stats.missed, stats.held), (9, 9, 0), "{stats:?}");
 }

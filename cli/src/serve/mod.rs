@@ -88,7 +88,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     tracing::info!(
         "the stores take up to {slots} for slots and indexes, and what their records hold beside"
     );
-    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes));
+    let of_store = arguments.keeping.max_bytes;
+    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes, of_store));
     let history = history.transpose()?;
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;
