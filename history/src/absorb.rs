@@ -12,8 +12,8 @@ const PART: usize = 16;
 /// Open rows of so many bytes become a block, however few points they are.
 const MOST_ROW_BYTES: usize = 64 << 10;
 
-/// What a point takes beside its bytes, if it shares no message with others: its body, with the reference
-/// counts, the list of its one source, and what allocators add.
+/// What a point takes beside its bytes, if it shares no message with others: its body, with the
+/// reference counts, the list of its one source, and what allocators add.
 pub(crate) const LIKE: usize = 224;
 
 /// What is remembered from one point to the next of a batch: points that follow each other often

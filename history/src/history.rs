@@ -53,7 +53,7 @@ struct Handle {
 /// What the handles, the thread and readers share.
 pub(crate) struct SharedState {
     pub(crate) store: WeakStore<MetricPoint>,
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     /// Only the history's thread and readers lock the tier, never a thread that pushes or evicts.
     tier: Mutex<Tier>,
     pub(crate) answer_bytes: usize,
@@ -154,10 +154,14 @@ impl SharedState {
         }
     }
 
-    /// Takes in points that were in the queue when the call began, at most so many, and no more than
-    /// others should wait for. Returns how many that were.
+    /// Takes in points that were in the queue when the call began, at most so many, and no more
+    /// than others should wait for. Returns how many that were.
     pub(crate) fn take_in(&self, tier: &mut Tier, most: usize) -> usize {
         let began = Instant::now();
+        self.queue.tell_losses(|shard, run| {
+            let seen = tier.seen.get_mut(shard);
+            seen.into_iter().for_each(|seen| run.clone().for_each(|sequence| seen.add(sequence)));
+        });
         // What will not come is read before the queue's length: what was pushed before a loss is
         // then among these points.
         let gone = self.queue.gone();
@@ -173,7 +177,7 @@ impl SharedState {
         }
         if taken == queued {
             for (seen, gone) in tier.seen.iter_mut().zip(gone) {
-                seen.give_up_below(gone);
+                seen.skip_below(gone);
             }
         }
         taken

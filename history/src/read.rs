@@ -26,8 +26,8 @@
 //! then it is in S, or after it, then it is in T.
 //!
 //! *Steps end.* A record that a suspended thread is about to hand over may be missing for long. After
-//! the history's `patience` the reader goes on without it, says so in its report, and the history
-//! does not wait for that record again. What the queue had no room for, and what was cleared, is
+//! the history's `patience` the reader goes on without it and says so in its report. No reader waits
+//! for that record again, and each says that it is missing until it has come. What the queue had no room for, and what was cleared, is
 //! known by position and not waited for. A reader whose tap has overrun, because it took long and
 //! much was evicted meanwhile, begins anew; the third time it goes on without, and says so.
 //!
@@ -78,9 +78,12 @@ pub struct RecallReport {
     /// query: these are about arrival in the store.
     pub asked_history: bool,
     /// Whether no point is missing that was on its way from the store to the history. Points that
-    /// the history has lost or evicted are missing all the same; [`Stats`](crate::Stats) counts
-    /// them.
+    /// the history has lost or evicted are missing all the same: see `missed`, and
+    /// [`Stats`](crate::Stats), which counts them.
     pub complete: bool,
+    /// Points of all series that the history has lost since it was started, because its queue was
+    /// full. No answer has them.
+    pub missed: u64,
 }
 
 /// Why a history gave no answer.
@@ -168,8 +171,9 @@ impl MetricHistory {
             if !complete {
                 shared.lock().counts.incomplete_answers += 1;
             }
+            let [_, missed, _] = shared.queue.counts();
             let mut report =
-                RecallReport { asked_history: true, complete, ..RecallReport::default() };
+                RecallReport { asked_history: true, complete, missed, ..RecallReport::default() };
             let mut decoded = Decoded { points: Vec::new(), bytes: 0, most: shared.answer_bytes };
             for kept in &kept {
                 decoded.add(kept, &query)?;
@@ -271,7 +275,12 @@ impl<'a> OpenTap<'a> {
                         seen.give_up_below(position.sequence());
                     }
                 }
-                return (tier.taps.close(self.number), all);
+                let lacks = |position: &Position| {
+                    let seen = tier.seen.get(position.shard());
+                    seen.is_some_and(|seen| seen.lacks_below(position.sequence()))
+                };
+                let none_is_late = !oldest.iter().any(lacks);
+                return (tier.taps.close(self.number), all && none_is_late);
             }
             drop(tier);
             // In a manual store, eviction is due to whoever waits for it.
