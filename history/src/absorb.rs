@@ -65,20 +65,21 @@ impl Tier {
     }
 
     fn append(&mut self, number: u32, point: &MetricPoint, value: &PointValue) {
-        let begun = self.tick();
+        let now = self.tick();
         let Some(series) = self.series.get_mut(number) else { return };
         let before = series.rows.capacity();
         row::write(point, value, &mut series.rows);
         self.open_bytes += (series.rows.capacity() - before) * size_of::<u64>();
         series.points += 1;
+        series.last = now;
         self.counts.open += 1;
         self.counts.held += 1;
         // A series of one point has no claim to stay; one that goes on has.
         series.touched = !series.is_new;
         series.is_new = false;
         if series.points == 1 {
-            series.begun = begun;
-            self.open.insert(begun, number);
+            series.begun = now;
+            self.open.insert(now, number);
         }
         if series.points as usize >= self.block_points
             || size_of_val(&series.rows[..]) >= MOST_ROW_BYTES

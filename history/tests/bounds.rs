@@ -169,3 +169,39 @@ fn what_waits_is_counted_with_the_resource_that_it_holds() {
     let stats = history.stats();
     assert_eq!((stats.evicted, stats.missed, stats.held), (9, 9, 0), "{stats:?}");
 }
+
+#[test]
+fn series_that_have_ended_leave_before_those_that_go_on() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let store = manual(1);
+    let mut settings = patient(512 << 10);
+    settings.block_points = 64;
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    let gauge = source("g", MetricKind::Gauge);
+    let mut random = 7_u64;
+    let mut wild = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        f64::from_bits(random)
+    };
+    // A few points each, so that no block is ever full.
+    for at in 0..600_u64 {
+        store.push(point(&gauge, &format!("ended {}", at % 100), at, wild())).unwrap();
+    }
+    for at in 0..60_000_u64 {
+        store.push(point(&gauge, &format!("goes on {}", at % 4), at, wild())).unwrap();
+        // One that goes on slowly keeps its points as long as others do.
+        if at % 4_000 == 3_999 {
+            store.push(point(&gauge, "slow", at, wild())).unwrap();
+        }
+        if at % 1_024 == 0 {
+            history.series(store.query().key("name", "there is none")).unwrap();
+        }
+    }
+    while store.step() {}
+    let recalled = history.series(store.query()).unwrap();
+    let stats = history.stats();
+    assert_eq!((stats.series, stats.missed), (5, 0), "{stats:?}");
+    assert_eq!(recalled.series.len(), 5);
+}
