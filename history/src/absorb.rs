@@ -12,9 +12,9 @@ const PART: usize = 16;
 /// Open rows of so many bytes become a block, however few points they are.
 const MOST_ROW_BYTES: usize = 64 << 10;
 
-/// What the point that stands for a series takes beside its bytes: its body, with the reference
-/// counts, the list of its one source, and what allocators add.
-const LIKE: usize = 224;
+/// What a point takes beside its bytes, if it shares no message with others: its body, with the
+/// reference counts, the list of its one source, and what allocators add.
+pub(crate) const LIKE: usize = 224;
 
 /// What is remembered from one point to the next of a batch: points that follow each other often
 /// share their source.
@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     /// The source, the number of its metric, and how many metrics had been dropped then: numbers
     /// are given again.
     source: Option<(Source, u32, u64)>,
+    /// The number of that source's resource and scope.
+    origin: u32,
     key: Vec<u8>,
 }
 
@@ -39,7 +41,9 @@ impl Tier {
             return;
         };
         let most = self.max_bytes / PART;
-        let source_bytes = point.resource().bytes().len() + point.scope().bytes().len();
+        let source_bytes = point.resource().bytes().len()
+            + point.scope().bytes().len()
+            + point.source().heap_bytes();
         if value_bytes(&value) > most || source_bytes > most || point.heap_bytes() > most {
             self.counts.too_large += 1;
             return;
@@ -61,20 +65,21 @@ impl Tier {
     }
 
     fn append(&mut self, number: u32, point: &MetricPoint, value: &PointValue) {
-        let begun = self.tick();
+        let now = self.tick();
         let Some(series) = self.series.get_mut(number) else { return };
         let before = series.rows.capacity();
         row::write(point, value, &mut series.rows);
         self.open_bytes += (series.rows.capacity() - before) * size_of::<u64>();
         series.points += 1;
+        series.last = now;
         self.counts.open += 1;
         self.counts.held += 1;
         // A series of one point has no claim to stay; one that goes on has.
         series.touched = !series.is_new;
         series.is_new = false;
         if series.points == 1 {
-            series.begun = begun;
-            self.open.insert(begun, number);
+            series.begun = now;
+            self.open.insert(now, number);
         }
         if series.points as usize >= self.block_points
             || size_of_val(&series.rows[..]) >= MOST_ROW_BYTES
@@ -108,15 +113,21 @@ impl Tier {
         {
             return *number;
         }
+        // Most points of a request share their resource, which may be as large as the request, so
+        // it is looked up once for them and not once for each metric.
+        let origin = match &batch.source {
+            Some((known, _, then)) if *then == dropped && have_one_origin(known, source) => {
+                batch.origin
+            }
+            _ => self.origin(source, &mut batch.key),
+        };
         let key = &mut batch.key;
         key.clear();
-        write_origin_key(source, key);
-        let origin_key = key.len();
+        key.extend_from_slice(&origin.to_le_bytes());
         write_metric_key(source, key);
         let number = match self.metrics.find(key) {
             Some(number) => number,
             None => {
-                let origin = self.origin(source, &key[..origin_key]);
                 let mut own = Source::default();
                 if let Some(shared) = self.origins.get_mut(origin) {
                     shared.users += 1;
@@ -126,18 +137,34 @@ impl Tier {
                 self.metrics.insert(key, Shared { source: own, users: 0, origin })
             }
         };
+        batch.origin = origin;
         batch.source = Some((source.clone(), number, dropped));
         number
     }
 
     /// Returns the number of the source's resource and scope. A new one has no user yet.
-    fn origin(&mut self, source: &Source, key: &[u8]) -> u32 {
+    fn origin(&mut self, source: &Source, key: &mut Vec<u8>) -> u32 {
+        key.clear();
+        write_origin_key(source, key);
         self.origins.find(key).unwrap_or_else(|| {
             let own = Source::new(&source.resource().to_resource(), &source.scope().to_scope());
             own.charge(&self.ledger);
             self.origins.insert(key, Shared { source: own, users: 0, origin: 0 })
         })
     }
+}
+
+/// Returns whether two sources that are both held have the same resource and scope in memory.
+/// `false` is no proof that these differ.
+fn have_one_origin(one: &Source, other: &Source) -> bool {
+    let parts = |source: &Source| {
+        let (resource, scope) = (source.resource(), source.scope());
+        let texts = [resource.schema_url(), scope.schema_url()].map(str::as_bytes);
+        // An empty part is the same as another wherever it is.
+        [resource.bytes(), scope.bytes(), texts[0], texts[1]]
+            .map(|bytes| (!bytes.is_empty()).then_some((bytes.as_ptr(), bytes.len())))
+    };
+    parts(one) == parts(other)
 }
 
 /// Returns the bytes that a value's buckets take in a row.

@@ -10,10 +10,15 @@ use slipring::{MetricPoint, Store, WeakStore};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The points that the history's thread takes in before it lets a reader have the tier.
+/// The most points that are taken in before others may have the tier.
 const AT_ONCE: usize = 2_048;
+
+/// The longest that points are taken in, and after how many points the clock is read, before others
+/// may have the tier: a point may be large.
+const AT_MOST: Duration = Duration::from_millis(10);
+const UNTIMED: usize = 64;
 
 /// What a store of metric points has evicted, compressed in memory.
 ///
@@ -48,9 +53,10 @@ struct Handle {
 /// What the handles, the thread and readers share.
 pub(crate) struct SharedState {
     pub(crate) store: WeakStore<MetricPoint>,
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     /// Only the history's thread and readers lock the tier, never a thread that pushes or evicts.
     tier: Mutex<Tier>,
+    pub(crate) answer_bytes: usize,
     pub(crate) patience: Duration,
 }
 
@@ -73,6 +79,7 @@ impl MetricHistory {
             store: store.downgrade(),
             queue,
             tier: Mutex::new(Tier::new(settings, seen)),
+            answer_bytes: settings.answer_bytes,
             patience: settings.patience,
         });
         let serving = Arc::clone(&shared);
@@ -112,8 +119,7 @@ impl MetricHistory {
     /// Takes in what waits in the queue, and compresses all points that wait for their blocks to
     /// fill. Makes blocks of few points, which take more bytes a point; for tests and measurements.
     pub fn compress(&self) {
-        let mut tier = self.0.shared.lock();
-        self.0.shared.take_in(&mut tier, usize::MAX);
+        let mut tier = self.0.shared.lock_once_taken_in(None);
         let open: Vec<u32> = tier.open.values().copied().collect();
         open.into_iter().for_each(|number| tier.close(number));
         tier.keep_to_budget();
@@ -122,9 +128,7 @@ impl MetricHistory {
     /// Drops all points that the history holds. [`Store::clear`] empties the store alone: what it
     /// clears does not enter the history, and what the history holds stays.
     pub fn clear(&self) {
-        let mut tier = self.0.shared.lock();
-        self.0.shared.take_in(&mut tier, usize::MAX);
-        tier.clear();
+        self.0.shared.lock_once_taken_in(None).clear();
     }
 }
 
@@ -133,15 +137,39 @@ impl SharedState {
         self.tier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what was in the queue when the call began, at most so many points. Returns how many
-    /// that were.
+    /// Takes in what was in the queue when the call began, or as much as there is time for until
+    /// then, and returns the tier. Others may have it in between.
+    pub(crate) fn lock_once_taken_in(&self, until: Option<Instant>) -> MutexGuard<'_, Tier> {
+        let mut left = self.queue.len();
+        loop {
+            let mut tier = self.lock();
+            let taken = self.take_in(&mut tier, left);
+            left = left.saturating_sub(taken);
+            let is_late =
+                self.queue.is_closed() || until.is_some_and(|until| Instant::now() >= until);
+            if left == 0 || taken == 0 || is_late {
+                return tier;
+            }
+            drop(tier);
+        }
+    }
+
+    /// Takes in points that were in the queue when the call began, at most so many, and no more
+    /// than others should wait for. Returns how many that were.
     pub(crate) fn take_in(&self, tier: &mut Tier, most: usize) -> usize {
+        let began = Instant::now();
+        self.queue.tell_losses(|shard, run| {
+            let seen = tier.seen.get_mut(shard);
+            seen.into_iter().for_each(|seen| run.clone().for_each(|sequence| seen.add(sequence)));
+        });
         // What will not come is read before the queue's length: what was pushed before a loss is
         // then among these points.
         let gone = self.queue.gone();
         let queued = self.queue.len();
         let (mut batch, mut taken) = (Batch::default(), 0);
-        while taken < queued.min(most)
+        let most = queued.min(most).min(AT_ONCE);
+        while taken < most
+            && (!taken.is_multiple_of(UNTIMED) || taken == 0 || began.elapsed() < AT_MOST)
             && let Some((position, point)) = self.queue.pop()
         {
             tier.absorb(position, &point, &mut batch);
@@ -149,7 +177,7 @@ impl SharedState {
         }
         if taken == queued {
             for (seen, gone) in tier.seen.iter_mut().zip(gone) {
-                seen.give_up_below(gone);
+                seen.skip_below(gone);
             }
         }
         taken
@@ -158,10 +186,8 @@ impl SharedState {
     /// Takes in points until the history ends.
     fn serve(&self) {
         while !self.queue.is_closed() {
-            let taken = self.take_in(&mut self.lock(), AT_ONCE);
-            if taken < AT_ONCE {
-                self.queue.sleep();
-            }
+            drop(self.lock_once_taken_in(None));
+            self.queue.sleep();
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod absorb;
 mod block;
+mod bounded;
 mod column;
 mod dictionary;
 mod history;

@@ -5,23 +5,30 @@
 //! The queue wakes the thread when it is a quarter full. Until then the thread sleeps, and readers
 //! take from the queue what they need.
 
-use crossbeam_queue::ArrayQueue;
+use crate::bounded::Bounded;
 use slipring::store::EvictReason;
 use slipring::{MetricPoint, Position, Signal};
-use std::sync::OnceLock;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::thread::Thread;
 
-/// What a place in the queue takes beside the point: the queue's own stamp.
-const STAMP: usize = size_of::<usize>();
+/// The most runs of lost records that wait to be told.
+const MOST_RUNS: usize = 4_096;
+
+/// The sequences of records of one shard that were lost one after the other.
+type Run = Range<u64>;
 
 pub(crate) struct Queue {
-    points: ArrayQueue<(Position, MetricPoint)>,
-    /// Bytes of the points in the queue.
+    points: Bounded<(Position, MetricPoint)>,
+    /// Bytes of the points in the queue, and at most of what they hold.
     bytes: AtomicUsize,
     most_bytes: usize,
-    /// For each shard, the sequence below which a record may never come through the queue: it was
-    /// lost, or cleared.
+    /// What does not come through the queue, since it was lost, or cleared: for each shard the last
+    /// run, which may grow, and those before. Nobody waits for a lock here.
+    runs: Box<[Mutex<Option<Run>>]>,
+    lost: Bounded<(usize, Run)>,
+    /// For each shard, the end of the last run that found no room: what is below may not come.
     gone: Box<[AtomicU64]>,
     evicted: AtomicU64,
     missed: AtomicU64,
@@ -34,9 +41,11 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(points: usize, most_bytes: usize, shards: usize) -> Self {
         Self {
-            points: ArrayQueue::new(points),
+            points: Bounded::new(points),
             bytes: AtomicUsize::new(0),
             most_bytes,
+            runs: (0..shards).map(|_| Mutex::default()).collect(),
+            lost: Bounded::new(points.clamp(64, MOST_RUNS)),
             gone: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             evicted: AtomicU64::new(0),
             missed: AtomicU64::new(0),
@@ -58,11 +67,10 @@ impl Queue {
             self.lose(position);
             return;
         }
-        let bytes = point.heap_bytes();
+        let bytes = held_bytes(point);
         // Hooks of several shards may run at once, so the limit is checked on the sum.
         let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let has_room = queued <= self.most_bytes && !self.points.is_full();
-        if !has_room || self.points.push((position, point.clone())).is_err() {
+        if queued > self.most_bytes || !self.points.push((position, point.clone())) {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.missed.fetch_add(1, Ordering::Relaxed);
             self.lose(position);
@@ -74,10 +82,42 @@ impl Queue {
 
     /// Says that the record of this position does not come.
     fn lose(&self, position: Position) {
-        if let Some(gone) = self.gone.get(position.shard()) {
+        let (shard, sequence) = (position.shard(), position.sequence());
+        let Some(Ok(mut run)) = self.runs.get(shard).map(Mutex::try_lock) else {
+            return self.tell_lost(shard, sequence..sequence + 1);
+        };
+        match &mut *run {
+            Some(run) if run.end == sequence => run.end += 1,
+            run => {
+                if let Some(before) = run.replace(sequence..sequence + 1) {
+                    self.tell_lost(shard, before);
+                }
+            }
+        }
+    }
+
+    fn tell_lost(&self, shard: usize, run: Run) {
+        let end = run.end;
+        if !self.lost.push((shard, run))
+            && let Some(gone) = self.gone.get(shard)
+        {
             // Release pairs with the Acquire in `gone`: who sees this sequence finds in the queue
             // what this thread pushed before.
-            gone.fetch_max(position.sequence() + 1, Ordering::Release);
+            gone.fetch_max(end, Ordering::Release);
+        }
+    }
+
+    /// Tells what was lost since the last call, by shard. One thread at a time may call this.
+    pub(crate) fn tell_losses(&self, mut tell: impl FnMut(usize, Run)) {
+        for (shard, run) in self.runs.iter().enumerate() {
+            if let Some(run) = run.try_lock().ok().and_then(|mut run| run.take()) {
+                tell(shard, run);
+            }
+        }
+        for _ in 0..self.lost.len() {
+            if let Some((shard, run)) = self.lost.pop() {
+                tell(shard, run);
+            }
         }
     }
 
@@ -87,9 +127,10 @@ impl Queue {
         self.gone.iter().map(|gone| gone.load(Ordering::Acquire)).collect()
     }
 
+    /// Takes the next point. One thread at a time may call this.
     pub(crate) fn pop(&self) -> Option<(Position, MetricPoint)> {
         let (position, point) = self.points.pop()?;
-        self.bytes.fetch_sub(point.heap_bytes(), Ordering::Relaxed);
+        self.bytes.fetch_sub(held_bytes(&point), Ordering::Relaxed);
         Some((position, point))
     }
 
@@ -99,7 +140,7 @@ impl Queue {
 
     /// Returns whether a quarter of the room is taken.
     fn is_crowded(&self) -> bool {
-        self.points.len() >= self.points.capacity().div_ceil(4)
+        self.points.len() >= self.points.places().div_ceil(4)
             || self.bytes.load(Ordering::Relaxed) >= self.most_bytes / 4
     }
 
@@ -139,7 +180,38 @@ impl Queue {
 
     /// Returns the bytes of the queue, and of the points in it.
     pub(crate) fn memory(&self) -> usize {
-        self.points.capacity() * (size_of::<(Position, MetricPoint)>() + STAMP)
-            + self.bytes.load(Ordering::Relaxed)
+        self.points.heap_bytes() + self.lost.heap_bytes() + self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns the most bytes that a point in a queue keeps from being freed: its own, and those of its
+/// metric, resource and scope, which other points may hold as well.
+pub(crate) fn held_bytes(point: &MetricPoint) -> usize {
+    let source = point.source().heap_bytes();
+    point.heap_bytes() + source + point.resource().bytes().len() + point.scope().bytes().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipring::Store;
+
+    #[test]
+    fn what_is_lost_is_told_once_and_says_nothing_of_what_came_before() {
+        let store: Store<MetricPoint> = Store::builder().shards(1).build().unwrap();
+        let point = MetricPoint::builder().value(1).build();
+        let positions: Vec<_> = (0..9).map(|_| store.push(point.clone()).unwrap()).collect();
+        let queue = Queue::new(100, 1 << 20, store.shards());
+        for at in [2, 3, 4, 7, 8] {
+            queue.offer(positions[at], &point, EvictReason::Cleared);
+        }
+        let told = || {
+            let mut told = Vec::new();
+            queue.tell_losses(|shard, run| told.push((shard, run)));
+            told.sort_by_key(|(_, run)| run.start);
+            told
+        };
+        assert_eq!(told(), [(0, 2..5), (0, 7..9)]);
+        assert_eq!((told(), queue.gone()), (vec![], vec![0]));
     }
 }

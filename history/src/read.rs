@@ -5,8 +5,8 @@
 //! While an answer is read, points leave the store, wait in the queue, and enter the history. A
 //! reader takes four steps:
 //!
-//! 1. It locks the tier, takes in what is in the queue, copies what is kept of the series asked for
-//!    (S), opens a tap, and unlocks.
+//! 1. It takes in what is in the queue, bit by bit, and as far as its patience allows. It locks the
+//!    tier, copies what is kept of the series asked for (S), opens a tap, and unlocks.
 //! 2. It asks the store (R). It needs no lock for that.
 //! 3. It reads where the store's window begins now, in each shard (E).
 //! 4. It locks the tier again and again, each time taking in what is in the queue, until the history
@@ -26,8 +26,8 @@
 //! then it is in S, or after it, then it is in T.
 //!
 //! *Steps end.* A record that a suspended thread is about to hand over may be missing for long. After
-//! the history's `patience` the reader goes on without it, says so in its report, and the history
-//! does not wait for that record again. What the queue had no room for, and what was cleared, is
+//! the history's `patience` the reader goes on without it and says so in its report. No reader waits
+//! for that record again, and each says that it is missing until it has come. What the queue had no room for, and what was cleared, is
 //! known by position and not waited for. A reader whose tap has overrun, because it took long and
 //! much was evicted meanwhile, begins anew; the third time it goes on without, and says so.
 //!
@@ -35,6 +35,7 @@
 //! of the caller's runs under the lock. A block that leaves the history meanwhile stays in memory
 //! until the answers that began before are done with it.
 
+use crate::absorb::LIKE;
 use crate::history::{MetricHistory, SharedState};
 use crate::row;
 use crate::taps::Tap;
@@ -42,7 +43,7 @@ use crate::tier::Kept;
 use slipring::error::{QueryError, WaitError};
 use slipring::metric::Series;
 use slipring::query::Report;
-use slipring::{MetricPoint, Order, Position, Query, Store};
+use slipring::{MetricPoint, Order, Position, Query, Signal, Store};
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -77,9 +78,12 @@ pub struct RecallReport {
     /// query: these are about arrival in the store.
     pub asked_history: bool,
     /// Whether no point is missing that was on its way from the store to the history. Points that
-    /// the history has lost or evicted are missing all the same; [`Stats`](crate::Stats) counts
-    /// them.
+    /// the history has lost or evicted are missing all the same: see `missed`, and
+    /// [`Stats`](crate::Stats), which counts them.
     pub complete: bool,
+    /// Points of all series that the history has lost since it was started, because its queue was
+    /// full. No answer has them.
+    pub missed: u64,
 }
 
 /// Why a history gave no answer.
@@ -95,6 +99,16 @@ pub enum RecallError {
     /// The query is over a store that is not the history's.
     #[error("the query is over another store than the history; ask the store it was started with")]
     OtherStore,
+    /// The points from the history would take more than
+    /// [`Settings::answer_bytes`](crate::Settings::answer_bytes).
+    #[error(
+        "the points from the history would take more than {most} bytes; \
+         give `since` and `until`, or more conditions"
+    )]
+    TooLarge {
+        /// The bytes that they may take.
+        most: usize,
+    },
 }
 
 impl MetricHistory {
@@ -157,12 +171,15 @@ impl MetricHistory {
             if !complete {
                 shared.lock().counts.incomplete_answers += 1;
             }
+            let [_, missed, _] = shared.queue.counts();
             let mut report =
-                RecallReport { asked_history: true, complete, ..RecallReport::default() };
-            let mut points = Vec::new();
+                RecallReport { asked_history: true, complete, missed, ..RecallReport::default() };
+            let mut decoded = Decoded { points: Vec::new(), bytes: 0, most: shared.answer_bytes };
             for kept in &kept {
-                decode(kept, &query, &mut points, &mut report);
+                decoded.add(kept, &query)?;
+                report.blocks += kept.blocks.len() as u64;
             }
+            let mut points = decoded.points;
             let shown: HashSet<Position> = answer.positions.iter().copied().collect();
             let arrived = arrived
                 .points
@@ -178,30 +195,47 @@ impl MetricHistory {
     }
 }
 
-/// Appends the points of a series that the query accepts.
-fn decode(
-    kept: &Kept,
-    query: &Query<'_, MetricPoint>,
-    points: &mut Vec<MetricPoint>,
-    report: &mut RecallReport,
-) {
-    let (shape, times) = (kept.shape, query.times());
-    let mut append = |rows: &[u64]| {
-        let mut rest = rows;
+/// The points of the history that a query accepts, and the bytes that they take.
+struct Decoded {
+    points: Vec<MetricPoint>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Decoded {
+    /// Appends the points of a series, unless they would take too much: each has a copy of its own
+    /// of the attributes, which the history has once.
+    fn add(&mut self, kept: &Kept, query: &Query<'_, MetricPoint>) -> Result<(), RecallError> {
+        for block in &kept.blocks {
+            self.append(kept, &block.rows(kept.shape), query)?;
+        }
+        self.append(kept, &kept.rows, query)
+    }
+
+    fn append(
+        &mut self,
+        kept: &Kept,
+        rows: &[u64],
+        query: &Query<'_, MetricPoint>,
+    ) -> Result<(), RecallError> {
+        let (times, mut rest) = (query.times(), rows);
         while let Some(&time) = rest.first() {
-            let (row, after) = rest.split_at(shape.row_length(rest));
+            let (row, after) = rest.split_at(kept.shape.row_length(rest));
             rest = after;
-            if times.contains(&time) {
-                let point = row::point(&kept.like, shape, row);
-                points.extend(Some(point).filter(|point| query.accepts(point)));
+            if !times.contains(&time) {
+                continue;
+            }
+            let point = row::point(&kept.like, kept.shape, row);
+            if query.accepts(&point) {
+                self.bytes += size_of::<MetricPoint>() + point.heap_bytes() + LIKE;
+                if self.bytes > self.most {
+                    return Err(RecallError::TooLarge { most: self.most });
+                }
+                self.points.push(point);
             }
         }
-    };
-    for block in &kept.blocks {
-        append(&block.rows(shape));
+        Ok(())
     }
-    append(&kept.rows);
-    report.blocks += kept.blocks.len() as u64;
 }
 
 /// A tap that a reader has opened. It is closed when dropped, also by a panic of the query's tests.
@@ -215,8 +249,7 @@ impl<'a> OpenTap<'a> {
     fn open(shared: &'a SharedState, query: &Query<'_, MetricPoint>) -> (Vec<Kept>, Self) {
         // Declared first, so that a panic unlocks before the tap is closed.
         let mut tap = Self { shared, number: 0 };
-        let mut tier = shared.lock();
-        shared.take_in(&mut tier, usize::MAX);
+        let mut tier = shared.lock_once_taken_in(deadline(shared.patience));
         tap.number = tier.taps.open();
         let kept = tier.kept(query);
         drop(tier);
@@ -226,32 +259,42 @@ impl<'a> OpenTap<'a> {
     /// Steps 3 and 4. Returns what came through the tap, and whether that is all.
     fn close_once_all_is_in(self, store: &Store<MetricPoint>) -> (Tap, bool) {
         let oldest = store.oldest_positions();
-        let deadline = Instant::now() + self.shared.patience;
+        let deadline = deadline(self.shared.patience);
         let mut nap = Duration::from_micros(50);
         loop {
             let mut tier = self.shared.lock();
-            self.shared.take_in(&mut tier, usize::MAX);
+            let taken = self.shared.take_in(&mut tier, usize::MAX);
             let is_in = |position: &Position| {
                 let seen = tier.seen.get(position.shard());
                 seen.is_none_or(|seen| seen.reaches(position.sequence()))
             };
             let all = oldest.iter().all(is_in);
-            if all || Instant::now() >= deadline {
+            if all || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 for position in &oldest {
                     if let Some(seen) = tier.seen.get_mut(position.shard()) {
                         seen.give_up_below(position.sequence());
                     }
                 }
-                return (tier.taps.close(self.number), all);
+                let lacks = |position: &Position| {
+                    let seen = tier.seen.get(position.shard());
+                    seen.is_some_and(|seen| seen.lacks_below(position.sequence()))
+                };
+                let none_is_late = !oldest.iter().any(lacks);
+                return (tier.taps.close(self.number), all && none_is_late);
             }
             drop(tier);
             // In a manual store, eviction is due to whoever waits for it.
-            if !store.step() {
+            if taken == 0 && !store.step() {
                 thread::park_timeout(nap);
                 nap = (nap * 2).min(Duration::from_millis(2));
             }
         }
     }
+}
+
+/// Returns when the patience ends, and `None` if that is beyond what the clock can say.
+fn deadline(patience: Duration) -> Option<Instant> {
+    Instant::now().checked_add(patience)
 }
 
 impl Drop for OpenTap<'_> {

@@ -13,16 +13,19 @@ pub(crate) struct Seen {
     below: u64,
     /// In order, neither empty nor adjacent.
     above: Vec<Range<u64>>,
+    /// What is missing below `below` and is no longer waited for, but may still come. In order.
+    late: Vec<Range<u64>>,
 }
 
 impl Seen {
     pub(crate) fn from(below: u64) -> Self {
-        Self { below, above: Vec::new() }
+        Self { below, ..Self::default() }
     }
 
     /// Notes that the record of this sequence has been handed over.
     pub(crate) fn add(&mut self, sequence: u64) {
         if sequence < self.below {
+            self.arrived_late(sequence);
             return;
         }
         if sequence == self.below && self.above.is_empty() {
@@ -48,10 +51,54 @@ impl Seen {
         }
     }
 
-    /// Stops waiting for what is missing below this sequence.
+    fn arrived_late(&mut self, sequence: u64) {
+        let at = self.late.partition_point(|range| range.end <= sequence);
+        let Some(range) = self.late.get_mut(at).filter(|range| range.contains(&sequence)) else {
+            return;
+        };
+        let after = sequence + 1..range.end;
+        range.end = sequence;
+        if range.is_empty() {
+            self.late.remove(at);
+            if !after.is_empty() {
+                self.late.insert(at, after);
+            }
+        } else if !after.is_empty() {
+            self.late.insert(at + 1, after);
+        }
+        self.forget_some();
+    }
+
+    /// Stops waiting for what is missing below this sequence, which may still come.
     pub(crate) fn give_up_below(&mut self, sequence: u64) {
+        let mut from = self.below;
+        for range in &self.above {
+            if from < range.start.min(sequence) {
+                self.late.push(from..range.start.min(sequence));
+            }
+            from = from.max(range.end);
+        }
+        if from < sequence {
+            self.late.push(from..sequence);
+        }
+        self.forget_some();
+        self.skip_below(sequence);
+    }
+
+    fn forget_some(&mut self) {
+        let more = self.late.len().saturating_sub(MOST_GAPS);
+        self.late.drain(..more);
+    }
+
+    /// Stops waiting for what is missing below this sequence, which does not come.
+    pub(crate) fn skip_below(&mut self, sequence: u64) {
         self.below = self.below.max(sequence);
         self.join();
+    }
+
+    /// Returns whether something below this sequence is missing that was given up and may come.
+    pub(crate) fn lacks_below(&self, sequence: u64) -> bool {
+        self.late.first().is_some_and(|range| range.start < sequence)
     }
 
     /// Returns whether nothing below this sequence is missing.
@@ -98,7 +145,25 @@ mod tests {
         assert!(seen.reaches(6) && !seen.reaches(7));
         seen.give_up_below(7);
         assert!(seen.reaches(8));
+        assert!(seen.lacks_below(6) && !seen.lacks_below(5));
+        seen.add(5);
+        assert!(seen.lacks_below(7) && !seen.lacks_below(6));
+        seen.add(6);
+        assert!(!seen.lacks_below(8));
         (0..3_000).for_each(|gap| seen.add(10 + 2 * gap));
         assert!(seen.above.len() <= MOST_GAPS && seen.reaches(10 + 2 * 1_000));
+    }
+
+    #[test]
+    fn what_was_given_up_is_missing_until_it_has_come() {
+        let mut seen = Seen::default();
+        [3, 4, 8].into_iter().for_each(|sequence| seen.add(sequence));
+        seen.give_up_below(10);
+        assert_eq!(seen.late, [0..3, 5..8, 9..10]);
+        [1, 7, 5, 9, 0, 6].into_iter().for_each(|sequence| seen.add(sequence));
+        assert_eq!(seen.late, std::slice::from_ref(&(2..3)));
+        seen.add(4);
+        seen.add(2);
+        assert!(seen.late.is_empty() && seen.below == 10);
     }
 }

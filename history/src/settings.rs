@@ -31,9 +31,13 @@ pub struct Settings {
     /// The number of evicted points that may wait for the history's thread. The queue takes 56
     /// bytes for each, in addition to `max_bytes`. Default: 65,536, fewer for small histories.
     pub queue_points: usize,
-    /// Bytes of the points that may wait, in addition to `max_bytes`. Default: a quarter of
-    /// `max_bytes`, at least 1 MiB.
+    /// Bytes of the points that may wait, each with its resource, scope and metric, in addition to `max_bytes`. Default: a quarter of
+    /// `max_bytes`, at least 1 MiB. What waits counts against the store's own limit of bytes, if it
+    /// has one, so this should be a small part of that.
     pub queue_bytes: usize,
+    /// Bytes that the points may take which an answer builds from the history, in addition to all
+    /// else. An answer that would take more is refused. Default: `max_bytes`, at least 64 MiB.
+    pub answer_bytes: usize,
     /// How long an answer waits for points that are on their way from the store. Default: 1 s.
     pub patience: Duration,
 }
@@ -47,6 +51,7 @@ impl Settings {
             block_points: 512,
             queue_points: (max_bytes / 512).clamp(4_096, 65_536),
             queue_bytes: (max_bytes / 4).max(1 << 20),
+            answer_bytes: max_bytes.max(64 << 20),
             patience: Duration::from_secs(1),
         }
     }
@@ -60,12 +65,13 @@ impl Settings {
             ("block_points", self.block_points),
             ("queue_points", self.queue_points),
             ("queue_bytes", self.queue_bytes),
+            ("answer_bytes", self.answer_bytes),
         ];
         for (name, count) in counts {
             if count == 0 {
                 return Err(HistoryError::Zero(name));
             }
-            if u32::try_from(count).is_err() && name != "queue_bytes" {
+            if u32::try_from(count).is_err() && !name.ends_with("_bytes") {
                 return Err(HistoryError::TooLarge(name));
             }
         }

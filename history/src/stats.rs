@@ -41,7 +41,7 @@ pub struct Stats {
     /// Points that were too large: their buckets, attributes or resource would take more than a
     /// sixteenth of the history.
     pub too_large: u64,
-    /// Points that the history has evicted, the oldest blocks first.
+    /// Points that the history has evicted, the blocks whose last point is oldest first.
     pub expired: u64,
     /// Points whose exemplars were not kept. They are held all the same.
     pub without_exemplars: u64,

@@ -1,6 +1,7 @@
 //! Taps: what enters the history while an answer is being read.
 
-use slipring::{MetricPoint, Position, Signal};
+use crate::queue::held_bytes;
+use slipring::{MetricPoint, Position};
 
 /// The points that entered since a reader opened its tap.
 #[derive(Default)]
@@ -40,7 +41,7 @@ impl Taps {
     /// slow, and must not hold more.
     pub(crate) fn offer(&mut self, position: Position, point: &MetricPoint) {
         for (_, tap) in self.open.iter_mut().filter(|(_, tap)| !tap.overran) {
-            tap.bytes += point.heap_bytes();
+            tap.bytes += held_bytes(point);
             if tap.points.len() >= self.most_points || tap.bytes > self.most_bytes {
                 *tap = Tap { overran: true, ..Tap::default() };
             } else {

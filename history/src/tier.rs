@@ -32,7 +32,7 @@ pub(crate) struct Tier {
     pub(crate) series: Dictionary<Series>,
     /// The bytes of the points that stand for their series.
     pub(crate) like_bytes: usize,
-    /// Series with open rows, by when the rows were begun; and blocks, by when they were closed.
+    /// Series with open rows, by when the rows were begun; and blocks, by when their last point came.
     pub(crate) open: BTreeMap<u64, u32>,
     blocks: BTreeMap<u64, u32>,
     clock: u64,
@@ -66,6 +66,8 @@ pub(crate) struct Series {
     pub(crate) rows: Vec<u64>,
     pub(crate) points: u32,
     pub(crate) begun: u64,
+    /// When the last point came.
+    pub(crate) last: u64,
     blocks: VecDeque<(u64, Arc<Block>)>,
     /// Whether a point has come since the hand last passed, apart from the very first.
     pub(crate) touched: bool,
@@ -90,6 +92,7 @@ impl Series {
             rows: Vec::new(),
             points: 0,
             begun: 0,
+            last: 0,
             blocks: VecDeque::new(),
             touched: false,
             is_new: true,
@@ -150,19 +153,20 @@ impl Tier {
         let Some(series) = self.series.get_mut(number).filter(|series| series.points > 0) else {
             return;
         };
-        self.clock += 1;
         let rows = std::mem::take(&mut series.rows);
         let block = Block::of(&rows, series.shape, &mut self.scratch);
         self.open_bytes -= rows.capacity() * size_of::<u64>();
         self.counts.open -= u64::from(std::mem::take(&mut series.points));
         self.open.remove(&series.begun);
         self.block_bytes += block.heap_bytes() + BLOCK;
-        series.blocks.push_back((self.clock, Arc::new(block)));
-        self.blocks.insert(self.clock, number);
+        series.blocks.push_back((series.last, Arc::new(block)));
+        self.blocks.insert(series.last, number);
     }
 
     /// Compresses and evicts until the history keeps to its budget: open rows, those that were
-    /// begun first, if they take more than their share; then the oldest blocks.
+    /// begun first, if they take more than their share; then the blocks whose last point is oldest.
+    /// Open rows that were begun before that are compressed first. So a series that has ended
+    /// leaves in its turn, and one that goes on keeps its newest points.
     pub(crate) fn keep_to_budget(&mut self) {
         while self.open_bytes > self.max_bytes / OPEN_SHARE
             && let Some((_, &number)) = self.open.first_key_value()
@@ -170,24 +174,34 @@ impl Tier {
             self.close(number);
         }
         while self.bytes() > self.max_bytes {
-            if let Some((closed, number)) = self.blocks.pop_first() {
-                self.drop_block(closed, number);
-            } else if let Some((_, &number)) = self.open.first_key_value() {
-                self.close(number);
-            } else {
-                break;
+            let open = self.open.first_key_value().map(|(&begun, &number)| (begun, number));
+            let block = self.blocks.first_key_value().map(|(&last, _)| last);
+            match (open, block) {
+                (Some((begun, number)), block) if block.is_none_or(|last| begun < last) => {
+                    self.close(number);
+                }
+                (_, Some(_)) => {
+                    if let Some((last, number)) = self.blocks.pop_first() {
+                        self.drop_block(last, number);
+                    }
+                }
+                _ => break,
             }
         }
     }
 
     /// Evicts a block that is no longer among `blocks`.
-    fn drop_block(&mut self, closed: u64, number: u32) {
+    fn drop_block(&mut self, last: u64, number: u32) {
         let Some(series) = self.series.get_mut(number) else { return };
-        debug_assert_eq!(series.blocks.front().map(|(closed, _)| *closed), Some(closed));
+        debug_assert_eq!(series.blocks.front().map(|(last, _)| *last), Some(last));
         if let Some((_, block)) = series.blocks.pop_front() {
             self.block_bytes -= block.heap_bytes() + BLOCK;
             self.counts.held -= block.points() as u64;
             self.counts.expired += block.points() as u64;
+        }
+        // What a list has room for is not counted, so it keeps little that it does not use.
+        if series.blocks.len() < series.blocks.capacity() / 4 {
+            series.blocks.shrink_to(2 * series.blocks.len());
         }
         if series.is_empty() {
             self.drop_series(number);
@@ -220,8 +234,8 @@ impl Tier {
             self.counts.open -= points;
         }
         self.open_bytes -= series.rows.capacity() * size_of::<u64>();
-        for (closed, block) in &series.blocks {
-            self.blocks.remove(closed);
+        for (last, block) in &series.blocks {
+            self.blocks.remove(last);
             self.block_bytes -= block.heap_bytes() + BLOCK;
             points += block.points() as u64;
         }

@@ -5,6 +5,9 @@ mod support;
 use slipring::metric::{Exemplar, Histogram, Metric, MetricKind, Quantile, Summary, Temporality};
 use slipring::{MetricPoint, Order, Resource, Scope, Source, Store};
 use slipring_history::{HistoryError, MetricHistory, RecallError, Settings, Stats};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use support::{SECOND, manual, patient, point, source, sum};
 
 /// A store of ten points with a history behind it, which has taken in most of these points.
@@ -115,6 +118,7 @@ fn a_full_queue_loses_points_and_counts_them() {
     while store.step() {}
     let recalled = history.series(store.query()).unwrap();
     assert_eq!((recalled.series[0].points.len(), recalled.report.complete), (10, true));
+    assert_eq!(recalled.report.missed, 90);
     let stats = history.stats();
     assert_eq!((stats.evicted, stats.missed, stats.held), (90, 90, 0));
 }
@@ -180,4 +184,37 @@ fn settings_that_cannot_work_are_refused() {
     );
     let many = wrong(|settings| settings.max_series = 1 << 20);
     assert_eq!(many, HistoryError::TooManySeries { series: 1 << 20, most: 2_048 });
+}
+
+#[test]
+fn no_answer_is_complete_while_a_point_is_on_its_way() {
+    let gauge = source("g", MetricKind::Gauge);
+    let store = manual(10);
+    let (entered, has_entered) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let gate = Mutex::new(may_go_on);
+    // Hooks run in the order in which they were added, so the history's waits for this one.
+    store.on_evict(move |position, _, _| {
+        if position.sequence() == 0 {
+            entered.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+        }
+    });
+    let mut settings = patient(4 << 20);
+    settings.patience = Duration::from_millis(20);
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| {
+            push(&store, (0..11).map(|second| point(&gauge, "one", second, 1)));
+            while store.step() {}
+        });
+        has_entered.recv().unwrap();
+        for _ in 0..3 {
+            assert!(!history.series(store.query()).unwrap().report.complete);
+        }
+        drop(go_on);
+        pushing.join().unwrap();
+        let recalled = history.series(store.query()).unwrap();
+        assert_eq!((recalled.series[0].points.len(), recalled.report.complete), (11, true));
+    });
 }

@@ -7,9 +7,19 @@ use slipring::metric::Series;
 use slipring::{MetricPoint, Query, Telemetry};
 use slipring_history::{MetricHistory, RecallError, Settings};
 
-/// Starts to keep what leaves the store of metrics.
-pub fn start(telemetry: &Telemetry, bytes: usize) -> Fallible<MetricHistory> {
-    let history = MetricHistory::start(telemetry.metrics(), &Settings::with_bytes(bytes));
+/// What waits for the history may take this part of the store's bytes, against which it counts.
+const PART: usize = 8;
+
+/// Starts to keep what leaves the store of metrics, which may take so many bytes itself.
+pub fn start(
+    telemetry: &Telemetry,
+    bytes: usize,
+    of_store: Option<usize>,
+) -> Fallible<MetricHistory> {
+    let mut settings = Settings::with_bytes(bytes);
+    let most = of_store.map_or(usize::MAX, |bytes| (bytes / PART).max(1));
+    settings.queue_bytes = settings.queue_bytes.min(most);
+    let history = MetricHistory::start(telemetry.metrics(), &settings);
     Ok(history.map_err(|error| format!("--metric-history {bytes}: {error}"))?)
 }
 
@@ -22,6 +32,7 @@ pub fn series(
     let Some(history) = history else { return Ok((query.series()?, None)) };
     let recalled = history.series(query).map_err(|error| match error {
         RecallError::Query(error) => error.into(),
+        RecallError::TooLarge { .. } => Problem::Bad(error.to_string()),
         other => Problem::Failed(other.to_string()),
     })?;
     let report = recalled.report;

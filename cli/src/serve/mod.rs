@@ -46,8 +46,10 @@ use tokio::sync::watch;
 /// JSON, and up to two hundred times `--max-record-bytes`; as long as they are not read, sixteen
 /// answers, each with its records and their JSON, at most those of a full store, and sixteen tails,
 /// each with up to thirty times `--max-record-bytes`; with `--metric-history`, a quarter of it and
-/// 4 MiB for points that are on their way, and as much for each answer about series; and some
-/// buffers for each connection, 128 KiB or 33 KiB for each of a hundred streams. With `--keep`, what its file allows.
+/// 4 MiB for points that are on their way, and for each answer about series as much, a third of it
+/// more, and points from it of up to its own bytes or 64 MiB if that is more; and some buffers
+/// for each connection, 128 KiB or 33 KiB for each of a hundred streams. With `--keep`, what its
+/// file allows.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -86,7 +88,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     tracing::info!(
         "the stores take up to {slots} for slots and indexes, and what their records hold beside"
     );
-    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes));
+    let of_store = arguments.keeping.max_bytes;
+    let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes, of_store));
     let history = history.transpose()?;
     let saving = arguments.files.saving()?;
     arguments.files.load(&telemetry)?;

@@ -38,6 +38,7 @@ pub fn patient(bytes: usize) -> Settings {
     let mut settings = Settings::with_bytes(bytes);
     settings.queue_points = 1 << 16;
     settings.queue_bytes = 256 << 20;
+    settings.answer_bytes = 1 << 30;
     settings.patience = std::time::Duration::from_secs(60);
     settings
 }
