@@ -185,7 +185,7 @@ async fn a_stop_asks_the_backend_again_and_ends_well_if_it_takes_everything() {
         let sampler = waiting(&format!("stop_{turn}.toml"), &answer).await;
         *answer.lock().unwrap() = then;
         let (ended_well, said) = tokio::task::spawn_blocking(|| sampler.stop()).await.unwrap();
-        let lost = "WARN slipring::sample: the backend did not take 4 spans: HTTP 400";
+        let lost = "WARN slipring_cli::sample: the backend did not take 4 spans: HTTP 400";
         assert_eq!((ended_well, !said.contains(lost)), (ends_well, ends_well), "{said}");
         let taken = if ends_well { "the backend took 4 " } else { "the backend took 0 " };
         assert!(said.contains(taken), "{said}");
