@@ -191,7 +191,7 @@ fn long_point(traces: &[u128], bytes: usize, value: i64) -> MetricPoint {
     let exemplars: Vec<Exemplar> = traces.iter().map(exemplar).collect();
     let metric = support::source("cart").with_metric(&Metric::new("sold", MetricKind::Gauge));
     let point = MetricPoint::builder().source(&metric).value(value).exemplars(&exemplars);
-    point.attribute("text", "x".repeat(bytes)).build()
+    point.attribute("text", &*"x".repeat(bytes)).build()
 }
 
 /// A run behind stores that hold little.
