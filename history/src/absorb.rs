@@ -76,7 +76,12 @@ impl Tier {
         self.counts.held += 1;
         // A series of one point has no claim to stay; one that goes on has.
         series.touched = !series.is_new;
-        series.is_new = false;
+        if std::mem::take(&mut series.is_new) {
+            series.single = Some(now);
+            self.single.insert(now, number);
+        } else if let Some(since) = series.single.take() {
+            self.single.remove(&since);
+        }
         if series.points == 1 {
             series.begun = now;
             self.open.insert(now, number);

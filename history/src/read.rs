@@ -284,7 +284,7 @@ impl<'a> OpenTap<'a> {
             }
             drop(tier);
             // In a manual store, eviction is due to whoever waits for it.
-            if taken == 0 && !store.step() {
+            if !store.step() && taken == 0 {
                 thread::park_timeout(nap);
                 nap = (nap * 2).min(Duration::from_millis(2));
             }

@@ -23,7 +23,8 @@ pub struct Settings {
     /// Bytes that the history may take: blocks, points that wait to be compressed, and the
     /// dictionary of series. At least 256 KiB.
     pub max_bytes: usize,
-    /// The number of series. When there are more, those go that have not had a point for longest.
+    /// The number of series. When there are more, those of a single point go if they are half of
+    /// all, and else those that have not had a point for longest.
     /// Default: one for each KiB of `max_bytes`.
     pub max_series: usize,
     /// The number of points at which a series' block is closed and compressed. Default: 512.

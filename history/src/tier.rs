@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// and among all blocks.
 const BLOCK: usize = size_of::<Block>() + 112;
 
+/// What a series' place among those of a single point takes.
+const SINGLE: usize = 32;
+
 /// The share of the budget that points may take which wait to be compressed.
 const OPEN_SHARE: usize = 3;
 
@@ -35,6 +38,8 @@ pub(crate) struct Tier {
     /// Series with open rows, by when the rows were begun; and blocks, by when their last point came.
     pub(crate) open: BTreeMap<u64, u32>,
     blocks: BTreeMap<u64, u32>,
+    /// Series of a single point, by when that came.
+    pub(crate) single: BTreeMap<u64, u32>,
     clock: u64,
     pub(crate) open_bytes: usize,
     block_bytes: usize,
@@ -72,6 +77,8 @@ pub(crate) struct Series {
     /// Whether a point has come since the hand last passed, apart from the very first.
     pub(crate) touched: bool,
     pub(crate) is_new: bool,
+    /// When the series' single point came, and `None` once there was another.
+    pub(crate) single: Option<u64>,
 }
 
 /// What the history held of a series at one moment.
@@ -96,6 +103,7 @@ impl Series {
             blocks: VecDeque::new(),
             touched: false,
             is_new: true,
+            single: None,
         }
     }
 
@@ -120,6 +128,7 @@ impl Tier {
             like_bytes: 0,
             open: BTreeMap::new(),
             blocks: BTreeMap::new(),
+            single: BTreeMap::new(),
             clock: 0,
             open_bytes: 0,
             block_bytes: 0,
@@ -142,6 +151,7 @@ impl Tier {
             + self.series.heap_bytes()
             + self.ledger.bytes()
             + self.like_bytes
+            + self.single.len() * SINGLE
     }
 
     fn bytes(&self) -> usize {
@@ -208,11 +218,18 @@ impl Tier {
         }
     }
 
-    /// Evicts a series that has not had a point for long, if there are as many as there may be.
-    /// Each round over the series clears the marks of those that had one, and the first without a
-    /// mark goes.
+    /// Evicts a series, if there are as many as there may be. If half of them have a single point,
+    /// the oldest of these goes: so a flood of names takes its own places. Otherwise one goes that
+    /// has not had a point for long: each round over the series clears the marks of those that had
+    /// one, and the first without a mark goes.
     pub(crate) fn make_room_for_series(&mut self) {
         while self.series.len() >= self.max_series {
+            if self.single.len() >= self.max_series.div_ceil(2)
+                && let Some((_, number)) = self.single.pop_first()
+            {
+                self.drop_series(number);
+                continue;
+            }
             let numbers = self.series.numbers();
             self.hand = if self.hand >= numbers { 0 } else { self.hand };
             let number = self.hand as u32;
@@ -229,6 +246,7 @@ impl Tier {
     fn drop_series(&mut self, number: u32) {
         let Some(series) = self.series.remove(number) else { return };
         let mut points = u64::from(series.points);
+        series.single.and_then(|since| self.single.remove(&since));
         if series.points > 0 {
             self.open.remove(&series.begun);
             self.counts.open -= points;

@@ -205,3 +205,24 @@ fn series_that_have_ended_leave_before_those_that_go_on() {
     assert_eq!((stats.series, stats.missed), (5, 0), "{stats:?}");
     assert_eq!(recalled.series.len(), 5);
 }
+
+#[test]
+fn a_flood_of_names_takes_its_own_places() {
+    let _alone = ALONE.lock().unwrap_or_else(|error| error.into_inner());
+    let store = manual(1);
+    let mut settings = patient(1 << 20);
+    settings.max_series = 64;
+    let history = MetricHistory::start(&store, &settings).unwrap();
+    let (idle, flood) = (source("idle", MetricKind::Gauge), source("flood", MetricKind::Gauge));
+    for at in 0..300_u64 {
+        store.push(point(&idle, &(at % 30).to_string(), at, 1)).unwrap();
+    }
+    for at in 0..1_000_u64 {
+        store.push(point(&flood, &at.to_string(), at, 1)).unwrap();
+    }
+    while store.step() {}
+    let recalled = history.series(store.query().key("name", "idle")).unwrap();
+    assert_eq!(recalled.series.len(), 30);
+    assert!(recalled.series.iter().all(|series| series.points.len() == 10));
+    assert_eq!(history.stats().series, 64);
+}
