@@ -169,7 +169,7 @@ impl Keeping {
 /// The result of a command that ran to its end.
 enum End {
     Well,
-    /// The command finished, but some of the input was damaged or rejected.
+    /// The command finished, but some of the input was damaged or rejected, or was lost on its way on.
     WithProblems,
 }
 
