@@ -75,7 +75,7 @@ fn what_is_wrong_is_told_in_jaegers_words() {
     let with = |more: &str| format!("traces?{times}&{more}");
     let third = [
         ("traces/x".to_owned(), 400, "malformed parameter trace_id: strconv.ParseUint"),
-        ("traces/%ff".to_owned(), 400, "malformed parameter trace_id: "),
+        ("traces/%ff".to_owned(), 400, "Invalid UTF-8"),
         ("traces/1".to_owned(), 404, "No traces found"),
         ("traces/2a?start_time=x".to_owned(), 400, "malformed parameter start_time: parsing time"),
         ("traces/2a?endTime=x".to_owned(), 400, "malformed parameter endTime: parsing time"),
