@@ -23,11 +23,15 @@ pub fn is_one_of(to: &Endpoint, listens: [SocketAddr; 2]) -> bool {
     listens.iter().any(|at| at.port() == to.port() && leads_to(at.ip().to_canonical()))
 }
 
-/// What was last seen and said of the backend.
+/// What was seen and said of the backend.
 #[derive(Default)]
 pub struct Backend {
+    /// The figures at the last look.
     seen: ForwardStats,
-    said: Option<Instant>,
+    /// The figures when something was said last.
+    told: ForwardStats,
+    /// When a warning was said last.
+    warned: Option<Instant>,
     is_failing: bool,
 }
 
@@ -49,37 +53,40 @@ impl Backend {
     }
 
     fn news(&mut self, now: Instant, stats: &ForwardStats) -> Option<News> {
-        let trouble = |stats: &ForwardStats| {
-            stats.retries + stats.lost_full + stats.lost_failed + stats.refused
-        };
-        if trouble(stats) > trouble(&self.seen) {
-            if self.said.is_some_and(|said| now.duration_since(said) < SILENCE) {
-                return None;
-            }
-            (self.said, self.is_failing) = (Some(now), true);
-            let before = std::mem::replace(&mut self.seen, stats.clone());
-            return Some(News::Fails(failure(&before, stats)));
-        }
-        if self.is_failing && stats.sent > self.seen.sent {
+        let seen = std::mem::replace(&mut self.seen, stats.clone());
+        let is_in_trouble = trouble(stats) > trouble(&seen);
+        if self.is_failing && !is_in_trouble && stats.sent > self.told.sent {
             self.is_failing = false;
-            self.seen = stats.clone();
-            let waiting = counted(stats.waiting, "span");
-            return Some(News::TakesAgain(format!(
-                "the backend takes spans again; waiting: {waiting}"
-            )));
+            let before = std::mem::replace(&mut self.told, stats.clone());
+            let mut all = vec!["the backend takes spans again".to_owned()];
+            all.extend(losses(&before, stats));
+            return Some(News::TakesAgain(all.join("; ")));
         }
-        None
+        let is_silent = self.warned.is_some_and(|warned| now.duration_since(warned) < SILENCE);
+        if is_silent || trouble(stats) == trouble(&self.told) {
+            return None;
+        }
+        (self.warned, self.is_failing) = (Some(now), true);
+        let before = std::mem::replace(&mut self.told, stats.clone());
+        let mut all = Vec::new();
+        if stats.retries + stats.lost_failed > before.retries + before.lost_failed {
+            let why = stats.last_failure.as_deref().unwrap_or("it does not answer");
+            all.push(format!("the backend fails: {why}"));
+        }
+        all.extend(losses(&before, stats));
+        Some(News::Fails(all.join("; ")))
     }
 }
 
-/// Tells what has happened between two looks.
-fn failure(before: &ForwardStats, stats: &ForwardStats) -> String {
+/// Returns a number that grows with everything that goes wrong.
+fn trouble(stats: &ForwardStats) -> u64 {
+    stats.retries + stats.lost_full + stats.lost_failed + stats.refused
+}
+
+/// Tells which spans were lost between two looks, and how many wait.
+fn losses(before: &ForwardStats, stats: &ForwardStats) -> Vec<String> {
     let spans = |now: u64, before: u64| counted(now - before, "span");
     let mut told = Vec::new();
-    if stats.retries + stats.lost_failed > before.retries + before.lost_failed {
-        let why = stats.last_failure.as_deref().unwrap_or("it does not answer");
-        told.push(format!("the backend fails: {why}"));
-    }
     if stats.lost_full > before.lost_full {
         let lost = spans(stats.lost_full, before.lost_full);
         told.push(format!("{lost} lost for want of room; if that lasts, raise --max-waiting"));
@@ -91,7 +98,7 @@ fn failure(before: &ForwardStats, stats: &ForwardStats) -> String {
         told.push(format!("the backend rejected {}", spans(stats.refused, before.refused)));
     }
     told.push(format!("waiting: {}", counted(stats.waiting, "span")));
-    told.join("; ")
+    told
 }
 
 #[cfg(test)]
@@ -144,5 +151,23 @@ mod tests {
         let said = "the backend takes spans again; waiting: 0 spans".to_owned();
         assert_eq!(backend.news(start + SILENCE, &stats), Some(News::TakesAgain(said)));
         assert_eq!(backend.news(start + 9 * SILENCE, &stats), None);
+    }
+
+    #[test]
+    fn what_went_wrong_in_silence_does_not_hide_that_the_backend_is_back() {
+        let (mut backend, start) = (Backend::default(), Instant::now());
+        let mut stats = ForwardStats::default();
+        (stats.retries, stats.waiting) = (1, 5);
+        assert!(matches!(backend.news(start, &stats), Some(News::Fails(_))));
+        (stats.retries, stats.lost_full) = (3, 2);
+        assert_eq!(backend.news(start + SILENCE / 5, &stats), None);
+        // Between two looks it fails once more, and then takes everything.
+        (stats.retries, stats.sent, stats.waiting) = (4, 5, 0);
+        assert_eq!(backend.news(start + SILENCE / 4, &stats), None);
+        let Some(News::TakesAgain(said)) = backend.news(start + SILENCE / 3, &stats) else {
+            panic!()
+        };
+        assert!(said.contains("takes spans again; 2 spans lost for want of room"), "{said}");
+        assert_eq!(backend.news(start + 2 * SILENCE, &stats), None, "nothing is wrong any more");
     }
 }
