@@ -97,6 +97,13 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
+/// Puts an error of TOML into one line, for a log. It has the line of the file below a rule, and the
+/// place marked below that.
+pub fn in_one_line(error: &str) -> String {
+    let is_text = |line: &&str| !line.trim_matches(['|', '^', ' ']).is_empty();
+    error.lines().map(str::trim).filter(is_text).collect::<Vec<_>>().join("; ")
+}
+
 /// Makes JSON safe for a terminal without changing what it says. Spaces between values stay.
 pub fn json_printable(json: &str) -> Cow<'_, str> {
     let is_to_escape = |one: char| is_terminal_control(one) && !matches!(one, '\n' | '\r' | '\t');
@@ -144,6 +151,13 @@ pub fn rate(number: u64, time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_file_is_told_in_one_line() {
+        let error = slipring_sampling::config::read("quiet = 7\n").unwrap_err().to_string();
+        let told = in_one_line(&error);
+        assert!(told.contains("line 1") && told.contains("; 1 | quiet = 7; a time is"), "{told}");
+    }
 
     #[test]
     fn numbers_and_texts_are_formatted() {

@@ -11,6 +11,15 @@ use std::fmt::Write;
 #[derive(Default)]
 pub struct Figures(String);
 
+/// Returns the labels of a figure. A value may have any characters.
+pub fn labels(labels: &[(&str, &str)]) -> String {
+    let one = |(name, value): &(&str, &str)| {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        format!("{name}=\"{value}\"")
+    };
+    format!("{{{}}}", labels.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
 impl Figures {
     /// Adds a family: its name without `slipring_`, its kind, its help, and its figures, each
     /// behind its labels.
@@ -63,5 +72,16 @@ impl IntoResponse for Figures {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
         (kind, self.0).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_as_prometheus_reads_them() {
+        let told = labels(&[("policy", "a\"b\\c\nd\te"), ("outcome", "kept")]);
+        assert_eq!(told, "{policy=\"a\\\"b\\\\c\\nd\te\",outcome=\"kept\"}");
     }
 }

@@ -35,7 +35,7 @@ mod warnings;
 
 pub use arguments::Receiving;
 pub use door::{Access, routes as over_http, sender};
-pub use figures::Figures;
+pub use figures::{Figures, labels};
 pub use grpc::routes as over_grpc;
 pub use guard::Guard;
 pub use intake::{About, Bounds, Intake};

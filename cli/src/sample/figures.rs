@@ -1,7 +1,7 @@
 //! Figures for Prometheus: where every span went.
 
 use super::shared::Shared;
-use crate::receive::{Figures, Intake};
+use crate::receive::{Figures, Intake, labels};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -11,12 +11,6 @@ use std::sync::Arc;
 pub fn routes(shared: Arc<Shared>) -> Router<Arc<Intake>> {
     let answer = move |State(intake): State<Arc<Intake>>| async move { figures(&shared, &intake) };
     Router::new().route("/metrics", get(answer))
-}
-
-/// Returns a label with a value that may have any characters.
-fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{{{name}=\"{value}\"}}")
 }
 
 /// One of the figures of a policy.
@@ -33,13 +27,13 @@ fn figures(shared: &Shared, intake: &Intake) -> Figures {
 
     family("received_spans_total", "counter", "Spans that were read.", &one(stats.received));
     let rejected = [
-        (label("reason", "no_trace_id"), stats.rejected_without_trace),
-        (label("reason", "too_large"), stats.rejected_too_large),
+        (labels(&[("reason", "no_trace_id")]), stats.rejected_without_trace),
+        (labels(&[("reason", "too_large")]), stats.rejected_too_large),
     ];
     family("rejected_spans_total", "counter", "Spans that no trace can have.", &rejected);
     let by_policy = |figure: Figure| -> Vec<(String, u64)> {
         let policies = stats.policies.iter().chain([&stats.removed_policies]);
-        policies.map(|policy| (label("policy", &policy.name), figure(policy))).collect()
+        policies.map(|policy| (labels(&[("policy", &policy.name)]), figure(policy))).collect()
     };
     let families: [(&str, &str, Figure); 4] = [
         ("kept_traces_total", "Traces that a policy kept.", |policy| policy.kept.traces),
@@ -64,7 +58,7 @@ fn figures(shared: &Shared, intake: &Intake) -> Figures {
     let decisions: Vec<_> = stats
         .decisions
         .iter()
-        .map(|(cause, count)| (label("cause", cause.name()), *count))
+        .map(|(cause, count)| (labels(&[("cause", cause.name())]), *count))
         .collect();
     family("decisions_total", "counter", "Decisions, by their cause.", &decisions);
     let early = one(stats.early());
@@ -86,8 +80,8 @@ fn figures(shared: &Shared, intake: &Intake) -> Figures {
     let help = "Spans that the backend rejected of requests that it took.";
     family("refused_spans_total", "counter", help, &one(forwarded.refused));
     let lost = [
-        (label("cause", "full"), forwarded.lost_full),
-        (label("cause", "failed"), forwarded.lost_failed),
+        (labels(&[("cause", "full")]), forwarded.lost_full),
+        (labels(&[("cause", "failed")]), forwarded.lost_failed),
     ];
     family("lost_spans_total", "counter", "Kept spans that were lost, by cause.", &lost);
     let help = "Kept spans that the backend does not have yet.";
@@ -97,12 +91,4 @@ fn figures(shared: &Shared, intake: &Intake) -> Figures {
     family("retries_total", "counter", help, &one(forwarded.retries));
     figures.of_program(intake);
     figures
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn labels_are_escaped_as_prometheus_reads_them() {
-        assert_eq!(super::label("policy", "a\"b\\c\nd\te"), "{policy=\"a\\\"b\\\\c\\nd\te\"}");
-    }
 }

@@ -7,7 +7,7 @@ mod shared;
 
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
-use crate::text::{counted, printable};
+use crate::text::{counted, in_one_line, printable};
 use crate::{End, Fallible, units};
 use backend::Backend;
 use clap::Args;
@@ -84,13 +84,6 @@ fn settings(file: &Path, max_waiting: usize) -> Fallible<Settings> {
         .into());
     }
     Ok(settings)
-}
-
-/// Puts an error of TOML into one line, for the log. It has the line of the file below a rule, and
-/// the place marked below that.
-fn in_one_line(error: &str) -> String {
-    let is_text = |line: &&str| !line.trim_matches(['|', '^', ' ']).is_empty();
-    error.lines().map(str::trim).filter(is_text).collect::<Vec<_>>().join("; ")
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -220,12 +213,5 @@ mod tests {
         stats.lost_failed = 1;
         let failed = "the backend did not take 1 span: Unavailable: \\u{202e}\\n";
         assert_eq!(super::losses(&stats).unwrap(), format!("{failed}; {room}"));
-    }
-
-    #[test]
-    fn an_error_of_the_file_is_told_in_one_line() {
-        let error = super::config::read("quiet = 7\n").unwrap_err().to_string();
-        let told = super::in_one_line(&error);
-        assert!(told.contains("line 1") && told.contains("; 1 | quiet = 7; a time is"), "{told}");
     }
 }

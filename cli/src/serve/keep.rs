@@ -3,6 +3,8 @@
 
 use super::app::App;
 use crate::Fallible;
+use crate::receive::labels;
+use crate::text::in_one_line;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use slipring::otlp::{Encoding, Kind, Reader};
@@ -51,18 +53,6 @@ fn read(file: &Path) -> Fallible<(Settings, KeptSettings)> {
     };
     let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
     Ok(config::read_with_kept(&text).map_err(|error| told(&error))?)
-}
-
-/// Puts an error of TOML into one line, for the log. It has the line of the file below a rule, and
-/// the place marked below that.
-fn in_one_line(error: &str) -> String {
-    let is_text = |line: &&str| !line.trim_matches(['|', '^', ' ']).is_empty();
-    error.lines().map(str::trim).filter(is_text).collect::<Vec<_>>().join("; ")
-}
-
-/// Escapes a label's value as Prometheus reads it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 impl Keep {
@@ -238,8 +228,7 @@ impl Figures {
             &rejected,
         );
         let policies = sampler.policies.iter().flat_map(|policy| {
-            let name = escaped(&policy.name);
-            let labels = |outcome| format!("{{policy=\"{name}\",outcome=\"{outcome}\"}}");
+            let labels = |outcome| labels(&[("policy", &policy.name), ("outcome", outcome)]);
             [
                 (labels("kept"), policy.kept.traces),
                 (labels("sampled_out"), policy.sampled_out.traces),
