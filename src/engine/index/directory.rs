@@ -169,7 +169,9 @@ impl Directory {
         let load = |word: &AtomicU64| word.load(Ordering::Acquire);
         let (line, at) = self.find(print, load)?;
         // The word may have been overwritten since it was found. If it has another key's tag by
-        // now, this key's last record has been evicted in between.
+        // now, this key's last record has been evicted in between. A newer one, entered into
+        // another word since, was indexed after the caller's load of `indexed`: the caller looks
+        // through what follows that by itself.
         let word = load(&self.lines[line].0[at]);
         (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
     }
