@@ -61,6 +61,29 @@ fn a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed() {
     });
 }
 
+/// Some of these pairs share a line of the directory.
+#[test]
+fn a_key_is_listed_while_another_key_of_its_line_leaves() {
+    for leaves in 2..6 {
+        explore(&format!("beside {leaves}"), 2, move || {
+            let store = small(2, 2).build().unwrap();
+            store.push(Record::new(leaves, 0)).unwrap();
+            store.push(Record::new(1, 0)).unwrap();
+            store.flush().unwrap();
+            let other = {
+                let store = store.clone();
+                thread::spawn(move || {
+                    store.push(Record::new(6, 0)).unwrap();
+                    store.step();
+                })
+            };
+            let keys = store.keys("key").unwrap();
+            assert!(keys.contains(&slipring::KeyBuf::Int(1)), "keys listed: {keys:?}");
+            other.join().unwrap();
+        });
+    }
+}
+
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
@@ -70,6 +93,11 @@ fn planted_faults_are_caught() {
     assert_caught(
         "ListedRelaxed",
         "a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed",
+        "keys listed",
+    );
+    assert_caught(
+        "LineGivenUp",
+        "a_key_is_listed_while_another_key_of_its_line_leaves",
         "keys listed",
     );
 }

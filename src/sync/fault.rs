@@ -93,6 +93,8 @@ faults! {
     PassedOverTooSoon,
     /// A reader does not check whether a directory entry has changed while it followed the entry.
     EntryFollowedBlindly,
+    /// A line of a directory is marked as empty while it has an entry left.
+    LineGivenUp,
     /// A reader does not check a slot's generation again after it has read the head.
     HeadLookedAtOnce,
     /// The bytes of a dropped record are not returned to the byte budget.

@@ -15,11 +15,14 @@
 //! first line that has an empty word. A removed word may therefore become empty only if no key has
 //! overflowed its line. Otherwise it becomes a tombstone until the last such key is removed. In
 //! either case a concurrent search misses no key.
+//!
+//! A bit for each line tells whether it has entries. So a list of all keys costs little where the
+//! keys are few, however large the ring is.
 
 use super::fingerprint::NO_KEY;
 use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
-use crate::sync::reserve::{Reserved, Zeroed, reserve_zeroed};
+use crate::sync::reserve::{Reserved, Zeroed, reserve, reserve_zeroed};
 use crate::sync::{AtomicU64, Ordering, Tally, load_as_writer, prefetch_to_write};
 use std::collections::TryReserveError;
 
@@ -53,6 +56,8 @@ pub(crate) struct Directory {
     /// For each line, how many keys have overflowed it. Only the writer reads this. A counter that
     /// has reached its greatest value stays there, and its line keeps its tombstones.
     overflows: Reserved<Tally>,
+    /// For each line, a bit that is set while the line has an entry.
+    occupied: Box<[AtomicU64]>,
     /// Number of low bits of a word that hold the place.
     place_bits: u32,
 }
@@ -78,13 +83,14 @@ impl Directory {
         Ok(Self {
             lines: reserve_zeroed(lines)?,
             overflows: reserve_zeroed(lines)?,
+            occupied: reserve(lines.div_ceil(u64::BITS as usize), || AtomicU64::new(0))?,
             place_bits: usize::BITS - places.leading_zeros(),
         })
     }
 
     /// Returns the bytes of the table, whether or not they have been touched.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.lines) + size_of_val(&*self.overflows)
+        size_of_val(&*self.lines) + size_of_val(&*self.overflows) + size_of_val(&*self.occupied)
     }
 
     /// Removes all entries, before the index is put into use again.
@@ -97,6 +103,8 @@ impl Directory {
             word.store(EMPTY, Ordering::Relaxed);
         }
         self.overflows.iter().for_each(|overflows| overflows.set(0));
+        // Relaxed, for the same reason.
+        self.occupied.iter().for_each(|lines| lines.store(0, Ordering::Relaxed));
     }
 
     /// Returns the bits of a word that hold the tag.
@@ -176,13 +184,21 @@ impl Directory {
         (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
     }
 
-    /// Returns the place of every entry.
+    /// Returns the place of every entry that was indexed before the caller's Acquire load of
+    /// `indexed` and has stayed since, and possibly of others. O(entries + lines / 64).
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        // Relaxed: the bit of a line was set before `indexed` was raised over the line's entry, and
+        // stays while the line has an entry.
+        let bits = self.occupied.iter().map(|lines| lines.load(Ordering::Relaxed));
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the head of the record there.
         let load = |word: &AtomicU64| word.load(weaken(Ordering::Acquire, Fault::ListedRelaxed));
-        let words = self.lines.iter().flat_map(|line| &line.0).map(load);
-        words.filter(|&word| word > TOMBSTONE).map(|word| self.place(word))
+        (bits.zip((0..).step_by(u64::BITS as usize)))
+            .flat_map(|(bits, first)| ones(bits).map(move |bit| first + bit))
+            .flat_map(|line| &self.lines[line].0)
+            .map(load)
+            .filter(|&word| word > TOMBSTONE)
+            .map(|word| self.place(word))
     }
 
     /// Prefetches the home lines of these fingerprints, if the table is too large for near caches.
@@ -222,6 +238,7 @@ impl Directory {
             if let Some(at) = self.lines[line].first(|found| load_as_writer(found) <= TOMBSTONE) {
                 // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
+                self.set_occupied(line, true);
                 return;
             }
             let overflows = &self.overflows[line];
@@ -231,6 +248,15 @@ impl Directory {
         // There are more words than places, so the table is never full for the current holder of
         // the indexer lock. A holder whose lock was taken over can get here. What it writes is not
         // used.
+    }
+
+    /// Notes whether a line has entries.
+    #[inline]
+    fn set_occupied(&self, line: usize, occupied: bool) {
+        let lines = &self.occupied[line / u64::BITS as usize];
+        let (before, bit) = (load_as_writer(lines), 1 << (line % u64::BITS as usize));
+        // Relaxed, as `places` explains.
+        lines.store(if occupied { before | bit } else { before & !bit }, Ordering::Relaxed);
     }
 
     /// Removes a fingerprint if its newest record is the one at this place, which is being evicted.
@@ -260,6 +286,10 @@ impl Directory {
         // see that the word is gone.
         let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
         self.lines[line].0[at].store(gone, Ordering::Release);
+        let has_others = |word: &AtomicU64| load_as_writer(word) > TOMBSTONE;
+        if planted(Fault::LineGivenUp) || self.lines[line].first(has_others).is_none() {
+            self.set_occupied(line, false);
+        }
         let mut before = self.home(print);
         while before != line {
             self.undo_overflow(before);
@@ -283,6 +313,13 @@ impl Directory {
             }
         }
     }
+}
+
+/// Returns the positions of the bits that are set.
+fn ones(bits: u64) -> impl Iterator<Item = usize> {
+    let next = |&bits: &u64| Some(bits & (bits - 1)).filter(|_| bits.count_ones() > 1);
+    std::iter::successors(Some(bits).filter(|&bits| bits != 0), next)
+        .map(|bits| bits.trailing_zeros() as usize)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -312,6 +349,9 @@ mod tests {
         }
         for (line, &overflows) in overflows.iter().enumerate() {
             assert_eq!(directory.overflows[line].get(), overflows);
+            let bits = load_as_writer(&directory.occupied[line / 64]);
+            let has_entries = directory.lines[line].first(|word| load_as_writer(word) > TOMBSTONE);
+            assert_eq!(bits >> (line % 64) & 1 == 1, has_entries.is_some(), "line {line}");
             let words: Vec<u64> = directory.lines[line].0.iter().map(load_as_writer).collect();
             assert!(
                 if overflows > 0 { !words.contains(&EMPTY) } else { !words.contains(&TOMBSTONE) },
