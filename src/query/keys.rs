@@ -2,10 +2,12 @@
 
 use super::plan::Plan;
 use super::scan::{Scan, Step};
-use super::view::{Reader, View};
+use super::view::{Pin, Reader, View};
 use crate::engine::index::NO_KEY;
 use crate::engine::state::Engine;
+use crate::engine::tuning::PINS_PER_READER;
 use crate::signal::{KeyBuf, Signal, key_of};
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -64,10 +66,8 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
                 known.count += 1;
                 continue;
             }
-            let key = |record: &T| {
-                engine.guarded(|| key_of(record, index).map(|key| key.to_owned())).flatten()
-            };
-            let Some(key) = reader.read_one(number, sequence, key).flatten() else { continue };
+            let key = reader.read_one(number, sequence, |record| own_key(engine, record, index));
+            let Some(key) = key.flatten() else { continue };
             if narrow {
                 *by_key.entry(key).or_default() += 1;
             } else {
@@ -99,34 +99,86 @@ pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyB
     let mut keys: Vec<KeyBuf> = if engine.fingerprints.narrow() {
         count_keys(engine, index).into_iter().map(|count| count.key).collect()
     } else {
-        let mut known: HashMap<u64, KeyBuf, FingerprintHash> = HashMap::default();
         (0..engine.shards.len()).for_each(|number| engine.index_long_tail(number));
-        let reader = Reader::new(engine);
+        let mut found: HashMap<u64, (usize, u64), FingerprintHash> = HashMap::default();
         for (number, shard) in engine.shards.iter().enumerate() {
             carriers(&View::open(shard), index, |print, sequence| {
-                if let std::collections::hash_map::Entry::Vacant(unknown) = known.entry(print) {
-                    let key = |record: &T| {
-                        engine.guarded(|| key_of(record, index).map(|key| key.to_owned())).flatten()
-                    };
-                    reader.read_one(number, sequence, key).flatten().map(|key| unknown.insert(key));
-                }
+                found.entry(print).or_insert((number, sequence));
             });
         }
-        known.into_values().collect()
+        read_keys(engine, index, found)
     };
     keys.sort_unstable();
     keys
 }
 
+/// Reads the key of each fingerprint from the record that was found to carry it: the number of the
+/// shard, and the sequence. One fence serves as many keys as a reader has pins.
+fn read_keys<T: Signal>(
+    engine: &Engine<T>,
+    index: usize,
+    found: HashMap<u64, (usize, u64), FingerprintHash>,
+) -> Vec<KeyBuf> {
+    let reader = Reader::new(engine);
+    let mut keys = Vec::with_capacity(found.len());
+    let mut found = found.into_iter();
+    loop {
+        let pin = |(word, (print, (shard, sequence)))| (print, reader.pin(word, shard, sequence));
+        let pins: SmallVec<[(u64, Pin); PINS_PER_READER]> =
+            found.by_ref().take(PINS_PER_READER).enumerate().map(pin).collect();
+        if pins.is_empty() {
+            return keys;
+        }
+        reader.confirm();
+        let mut gone: SmallVec<[u64; PINS_PER_READER]> = SmallVec::new();
+        for (print, pin) in pins {
+            match reader.read(pin, |record| own_key(engine, record, index)).flatten() {
+                Some(key) => keys.push(key),
+                None => gone.push(print),
+            }
+        }
+        // Where the record has been evicted meanwhile, another may carry the key.
+        for print in gone {
+            keys.extend(read_key(engine, &reader, index, print));
+        }
+    }
+}
+
+/// Reads the key of a fingerprint from any record that carries it.
+#[cold]
+fn read_key<T: Signal>(
+    engine: &Engine<T>,
+    reader: &Reader<'_, T>,
+    index: usize,
+    wanted: u64,
+) -> Option<KeyBuf> {
+    let mut found = None;
+    for (number, shard) in engine.shards.iter().enumerate() {
+        carriers(&View::open(shard), index, |print, sequence| {
+            if print == wanted && found.is_none() {
+                found = reader.read_one(number, sequence, |record| own_key(engine, record, index));
+            }
+        });
+    }
+    found.flatten()
+}
+
+/// Returns a record's key. A panic of the user's code counts as none.
+fn own_key<T: Signal>(engine: &Engine<T>, record: &T, index: usize) -> Option<KeyBuf> {
+    engine.guarded(|| key_of(record, index).map(|key| key.to_owned())).flatten()
+}
+
 /// Calls `visit` with the fingerprint and sequence of a visible record of each key: from the
 /// directory, and from the unindexed tail. May visit a key more than once.
 fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) {
-    let indexed =
-        view.index.newest_of_all(&view.shard().slots, index).filter(|&newest| newest >= view.low);
-    let tail = view.low.max(view.indexed)..view.claimed;
-    for sequence in indexed.chain(tail) {
-        let print = view.look(sequence, |head| head.print(index));
-        if let Some(print) = print.filter(|&print| print != NO_KEY) {
+    let mut visit = |print, sequence| {
+        if print != NO_KEY && sequence >= view.low {
+            visit(print, sequence);
+        }
+    };
+    view.index.for_each_newest(&view.shard().slots, index, &mut visit);
+    for sequence in view.low.max(view.indexed)..view.claimed {
+        if let Some(print) = view.look(sequence, |head| head.print(index)) {
             visit(print, sequence);
         }
     }

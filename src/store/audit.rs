@@ -264,15 +264,18 @@ impl<T: Signal> Auditor<'_, T> {
     fn check_directory(&self, index: usize, name: &str, expected: Expected) -> Result<u64, Breach> {
         let mut expected: HashSet<usize> =
             expected.into_values().map(|newest| self.shard.slots.place(newest)).collect();
-        let mut entries = 0;
-        for place in self.index.places(index) {
+        let (mut entries, mut stale) = (0, None);
+        self.index.for_each_place(index, |place| {
             entries += 1;
             if !expected.remove(&place) {
-                let what = format!(
-                    "index {name}: the entry for place {place} leads to no key's newest record"
-                );
-                return Err(self.breach(1, what));
+                stale = Some(place);
             }
+        });
+        if let Some(place) = stale {
+            let what = format!(
+                "index {name}: the entry for place {place} leads to no key's newest record"
+            );
+            return Err(self.breach(1, what));
         }
         if !expected.is_empty() {
             return Err(self.breach(

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Some("index") => index,
         Some("evict") => evict,
         Some("lookup") => lookup,
+        Some("keys") => keys,
         Some("spans") => |operations| ingest(Kind::Traces, operations),
         Some("logs") => |operations| ingest(Kind::Logs, operations),
         Some("points") => |operations| ingest(Kind::Metrics, operations),
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 fn help() -> ExitCode {
     eprintln!(
-        "instructions push|index|evict|lookup|spans|logs|points <a multiple of {}>",
+        "instructions push|index|evict|lookup|keys|spans|logs|points <a multiple of {}>",
         STORES * STRETCH
     );
     ExitCode::from(2)
@@ -140,6 +141,17 @@ fn lookup(operations: usize) {
         traces.iter().map(KeyBuf::as_key).cycle().take(operations).collect();
     let found = measured(|| questions.iter().map(|key| spans_of(&store, *key)).sum::<u64>());
     assert_eq!(found, operations as u64 * u64::from(SPANS_PER_TRACE));
+}
+
+/// Lists the services.
+fn keys(operations: usize) {
+    let (store, _) = full();
+    measured(|| {
+        for _ in 0..operations {
+            let services = store.keys("service").expect("spans have this index");
+            assert!(!services.is_empty());
+        }
+    });
 }
 
 /// Reads a field of each span, so that the records are loaded.

@@ -184,21 +184,25 @@ impl Directory {
         (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
     }
 
-    /// Returns the place of every entry that was indexed before the caller's Acquire load of
-    /// `indexed` and has stayed since, and possibly of others. O(entries + lines / 64).
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
-        // Relaxed: the bit of a line was set before `indexed` was raised over the line's entry, and
-        // stays while the line has an entry.
-        let bits = self.occupied.iter().map(|lines| lines.load(Ordering::Relaxed));
+    /// Calls `visit` with the place of every entry that was indexed before the caller's Acquire
+    /// load of `indexed` and has stayed since, and possibly of others. O(entries + lines / 64).
+    #[inline]
+    pub(crate) fn for_each_place(&self, mut visit: impl FnMut(usize)) {
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the head of the record there.
         let load = |word: &AtomicU64| word.load(weaken(Ordering::Acquire, Fault::ListedRelaxed));
-        (bits.zip((0..).step_by(u64::BITS as usize)))
-            .flat_map(|(bits, first)| ones(bits).map(move |bit| first + bit))
-            .flat_map(|line| &self.lines[line].0)
-            .map(load)
-            .filter(|&word| word > TOMBSTONE)
-            .map(|word| self.place(word))
+        for (lines, occupied) in self.lines.chunks(u64::BITS as usize).zip(&self.occupied) {
+            // Relaxed: the bit of a line was set before `indexed` was raised over the line's entry,
+            // and stays while the line has an entry.
+            let mut bits = occupied.load(Ordering::Relaxed);
+            while bits != 0 {
+                let line = &lines[bits.trailing_zeros() as usize];
+                bits &= bits - 1;
+                for word in line.0.iter().map(load).filter(|&word| word > TOMBSTONE) {
+                    visit(self.place(word));
+                }
+            }
+        }
     }
 
     /// Prefetches the home lines of these fingerprints, if the table is too large for near caches.
@@ -255,7 +259,7 @@ impl Directory {
     fn set_occupied(&self, line: usize, occupied: bool) {
         let lines = &self.occupied[line / u64::BITS as usize];
         let (before, bit) = (load_as_writer(lines), 1 << (line % u64::BITS as usize));
-        // Relaxed, as `places` explains.
+        // Relaxed, as `for_each_place` explains.
         lines.store(if occupied { before | bit } else { before & !bit }, Ordering::Relaxed);
     }
 
@@ -315,25 +319,24 @@ impl Directory {
     }
 }
 
-/// Returns the positions of the bits that are set.
-fn ones(bits: u64) -> impl Iterator<Item = usize> {
-    let next = |&bits: &u64| Some(bits & (bits - 1)).filter(|_| bits.count_ones() > 1);
-    std::iter::successors(Some(bits).filter(|&bits| bits != 0), next)
-        .map(|bits| bits.trailing_zeros() as usize)
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
+    fn places_of(directory: &Directory) -> Vec<usize> {
+        let mut places = Vec::new();
+        directory.for_each_place(|place| places.push(place));
+        places
+    }
+
     /// Checks the table against a model and against the module documentation.
     fn check(directory: &Directory, model: &HashMap<u64, usize>, all: &[u64]) {
         for &print in all {
             assert_eq!(directory.newest(print), model.get(&print).copied(), "{print:#x}");
         }
-        let mut places: Vec<usize> = directory.places().collect();
+        let mut places = places_of(directory);
         let mut expected: Vec<usize> = model.values().copied().collect();
         places.sort_unstable();
         expected.sort_unstable();
@@ -397,10 +400,10 @@ mod tests {
                 directory.insert(print(place), place, |before| assert_eq!(before, None))
             });
             assert!((0..places).all(|place| directory.newest(print(place)) == Some(place)));
-            assert_eq!(directory.places().count(), places);
+            assert_eq!(places_of(&directory).len(), places);
             assert!(directory.bytes() >= places * 8);
             assert!((0..places).all(|place| directory.remove(print(place), place)));
-            assert_eq!(directory.places().count(), 0);
+            assert_eq!(places_of(&directory).len(), 0);
             assert!(directory.overflows.iter().all(|overflows| overflows.get() == 0));
         }
     }

@@ -191,16 +191,22 @@ impl<T: Signal> Index<T> {
         &self.links[place].0.as_ref()[index]
     }
 
-    /// Returns the newest record of each key of an index. Concurrent indexing can make a key come
-    /// twice.
-    pub(crate) fn newest_of_all(
+    /// Calls `visit` with the fingerprint and sequence of the newest record of each key of an index.
+    /// Concurrent indexing can make a key come twice.
+    #[inline]
+    pub(crate) fn for_each_newest(
         &self,
         slots: &Slots<T>,
         index: usize,
-    ) -> impl Iterator<Item = u64> {
-        self.directories[index]
-            .places()
-            .filter_map(|place| slots.head_at(slots.slot(place)).sequence())
+        mut visit: impl FnMut(u64, u64),
+    ) {
+        self.directories[index].for_each_place(|place| {
+            let head = slots.head_at(slots.slot(place));
+            let Some(sequence) = head.sequence() else { return };
+            if let Some(print) = head.try_read(sequence, |head| head.print(index)) {
+                visit(print, sequence);
+            }
+        });
     }
 
     /// Returns what identifies a fingerprint's entry in a directory, for the audit.
@@ -210,9 +216,9 @@ impl<T: Signal> Index<T> {
         self.directories[index].entry_of(print)
     }
 
-    /// Returns the place of every entry, for the audit.
-    pub(crate) fn places(&self, index: usize) -> impl Iterator<Item = usize> {
-        self.directories[index].places()
+    /// Calls `visit` with the place of every entry, for the audit.
+    pub(crate) fn for_each_place(&self, index: usize, visit: impl FnMut(usize)) {
+        self.directories[index].for_each_place(visit);
     }
 
     // --- the holder of the indexer lock ---
