@@ -112,6 +112,13 @@ impl Source {
         self.parts().any(|part| part.0.attribute_names & name_bit(name) != 0)
     }
 
+    /// Returns whether the resource or the scope may have an attribute of this name, and bytes that
+    /// `fits` accepts. `false` is certain.
+    pub(crate) fn may_have_attribute_in(&self, name: &str, fits: impl Fn(&[u8]) -> bool) -> bool {
+        let bit = name_bit(name);
+        self.parts().any(|part| part.0.attribute_names & bit != 0 && fits(&part.0.bytes))
+    }
+
     /// Iterates over this part and those that enclose it: a metric, its scope, its resource.
     fn parts(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |part| part.0.origin.as_ref())

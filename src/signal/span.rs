@@ -61,6 +61,9 @@ pub(crate) struct Head {
     end: [u8; 8],
     kind: SpanKind,
     status: StatusCode,
+    /// The number of the span's bytes from its first attribute, event or link on. They lie behind
+    /// all that a reader of these would have to skip. `u16::MAX` if there are more than that.
+    lists: [u8; 2],
 }
 
 impl Head {
@@ -80,6 +83,9 @@ impl Head {
             6 => self.kind = SpanKind::from_number(field.raw.number() as i32).unwrap_or_default(),
             7 => self.start = field.raw.number().to_le_bytes(),
             8 => self.end = field.raw.number().to_le_bytes(),
+            9 | 11 | 13 if self.lists == [0; 2] => {
+                self.lists = u16::try_from(field.left).unwrap_or(u16::MAX).to_le_bytes();
+            }
             15 => {
                 let code = field_of(field.raw.bytes(), 3).map_or(0, Raw::number);
                 self.status = StatusCode::from_number(code as i32).unwrap_or_default();
@@ -141,7 +147,16 @@ impl Span {
 
     /// Returns the attributes.
     pub fn attributes(&self) -> AttributesRef<'_> {
-        AttributesRef::of(self.bytes(), 9)
+        AttributesRef::of(self.lists(), 9)
+    }
+
+    /// Returns the part of the bytes that has all attributes, events and links.
+    fn lists(&self) -> &[u8] {
+        let bytes = self.bytes();
+        match u16::from_le_bytes(self.head.lists) {
+            u16::MAX => bytes,
+            length => &bytes[bytes.len().saturating_sub(length.into())..],
+        }
     }
 
     /// Calls `test` with the values of this name among the span's own attributes, until it returns
@@ -153,7 +168,7 @@ impl Span {
         test: &mut dyn FnMut(ValueRef<'_>) -> bool,
     ) -> (bool, bool) {
         let mut has_more = false;
-        let found = Fields::of(self.bytes()).any_bytes(|number, bytes| match number {
+        let found = Fields::of(self.lists()).any_bytes(|number, bytes| match number {
             9 => value_if_named(bytes, name).is_some_and(&mut *test),
             11 | 13 => {
                 has_more = true;
@@ -171,7 +186,7 @@ impl Span {
 
     /// Returns the events.
     pub fn events(&self) -> SpanEvents<'_> {
-        SpanEvents::of(self.bytes(), 11)
+        SpanEvents::of(self.lists(), 11)
     }
 
     /// Returns the number of events that were discarded before the record arrived. O(bytes).
@@ -181,7 +196,7 @@ impl Span {
 
     /// Returns the links to spans of this trace or of others.
     pub fn links(&self) -> SpanLinks<'_> {
-        SpanLinks::of(self.bytes(), 13)
+        SpanLinks::of(self.lists(), 13)
     }
 
     /// Returns the number of links that were discarded before the record arrived. O(bytes).

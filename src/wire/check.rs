@@ -80,7 +80,7 @@ fn walk<'a>(
     let mut seen = 0_u32;
     while !fields.rest().is_empty() {
         let field = next(&mut fields)?;
-        let Field { number, raw } = field;
+        let Field { number, raw, .. } = field;
         let known = schema.type_of(number);
         let mut once = true;
         match (known, raw) {
@@ -183,6 +183,7 @@ fn no_varint(bytes: &[u8]) -> WireError {
 /// Reads the next field. There must be at least one byte left.
 #[inline(always)]
 pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, WireError> {
+    let left = fields.rest().len();
     let key = varint(fields)?;
     let number = key >> 3;
     if !is_number(number) {
@@ -203,5 +204,5 @@ pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, WireError> 
         5 => Raw::Fixed32(u32::from_le_bytes(fields.array().ok_or(WireError::Underflow)?)),
         _ => return Err(WireError::WireType(number as u32)),
     };
-    Ok(Field { number: number as u32, raw })
+    Ok(Field { number: number as u32, raw, left })
 }

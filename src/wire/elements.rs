@@ -39,7 +39,7 @@ impl<'a> Iterator for Elements<'a> {
         }
         let start = self.whole.len() - before.rest().len();
         match next(&mut self.fields) {
-            Ok(Field { number, raw }) => {
+            Ok(Field { number, raw, .. }) => {
                 let end = self.whole.len() - self.fields.rest().len();
                 Some(Ok(Element { number, raw, start, end }))
             }

@@ -18,6 +18,8 @@ pub(crate) struct Fields<'a>(&'a [u8]);
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
     pub(crate) raw: Raw<'a>,
+    /// The number of the message's bytes from the start of this field on.
+    pub(crate) left: usize,
 }
 
 /// The value of a field, by its wire type.
@@ -104,7 +106,7 @@ impl<'a> Fields<'a> {
             }
             match self.next() {
                 None => return false,
-                Some(Field { number, raw: Raw::Bytes(bytes) }) => {
+                Some(Field { number, raw: Raw::Bytes(bytes), .. }) => {
                     if visit(number, bytes) {
                         return true;
                     }
@@ -190,6 +192,7 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
+        let left = self.0.len();
         let key = self.varint()?;
         let raw = match key & 7 {
             0 => Raw::Varint(self.varint()?),
@@ -205,7 +208,7 @@ impl<'a> Iterator for Fields<'a> {
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
             _ => return None,
         };
-        Some(Field { number: (key >> 3) as u32, raw })
+        Some(Field { number: (key >> 3) as u32, raw, left })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading real spans: a whole trace, and one attribute of every span.
+//! Reading real spans: a whole trace, and one attribute of every span, as a number and as a text.
 
 use super::Options;
 use super::otlp::{Load, telemetry};
@@ -51,6 +51,7 @@ pub(super) fn table(options: &Options) -> Option<Table> {
     let trace = traces.iter().min_by_key(|trace| trace.count.abs_diff(TRACE))?;
     let many = filled(&load, SPANS.div_ceil(load.records));
     let compared = many.len();
+    let text = || many.query().attribute("k8s.pod.name", Match::reads("no-such-pod")).count();
     let attribute = || many.query().attribute("duration.us", Match::above(1e6)).count();
     assert!(attribute().expect("it can be asked") > 0, "real spans have this attribute");
     let ticks = Ticks::new();
@@ -69,6 +70,10 @@ pub(super) fn table(options: &Options) -> Option<Table> {
         add(
             format!("one attribute compared in {compared} spans"),
             time(&ticks, length, || attribute().expect("it can be asked")),
+        );
+        add(
+            format!("a text that no attribute has, looked for in {compared} spans"),
+            time(&ticks, length, || text().expect("it can be asked")),
         );
     });
     Some(table)
