@@ -24,11 +24,7 @@ impl<T: Signal + Attributed> Query<'_, T> {
 
     fn with_attribute(self, level: Option<Level>, name: Box<str>, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => {
-                let any =
-                    move |record: &T| test.accepts(|fits| record.any_value(level, &name, fits));
-                self.test(true, any)
-            }
+            Ok(test) => self.test(true, move |record| test.accepts_attribute(record, level, &name)),
             Err(error) => self.fail(error),
         }
     }
@@ -94,9 +90,10 @@ impl Query<'_, LogRecord> {
     /// Keeps records whose body matches.
     pub fn body(self, value: Match) -> Self {
         match value.compile() {
-            Ok(test) => {
-                self.filter(move |record| test.accepts(|fits| record.body().is_some_and(fits)))
-            }
+            Ok(test) => self.filter(move |record| {
+                test.may_accept(record.bytes())
+                    && test.accepts(|fits| record.body().is_some_and(fits))
+            }),
             Err(error) => self.fail(error),
         }
     }

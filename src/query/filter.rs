@@ -1,5 +1,6 @@
 //! Attributes and the levels at which records hold them.
 
+use super::needle::Needle;
 use crate::signal::{AttributesRef, LogRecord, MetricPoint, Source, Span, ValueRef};
 
 /// The place at which a record holds an attribute.
@@ -55,6 +56,14 @@ pub trait Attributed {
         }
     }
 
+    /// Returns whether a value of this name, at this level or, with `None`, at any, may contain a
+    /// text. It may return true where none does. A record that can tell that quickly spares a query
+    /// the look at each of its attributes.
+    fn may_contain(&self, level: Option<Level>, name: &str, text: &Needle) -> bool {
+        let _ = (level, name, text);
+        true
+    }
+
     /// Calls `read` with the first value of an attribute of this name, at this level or, with
     /// `None`, at any. Returns its result.
     fn read_attribute<R>(
@@ -91,6 +100,22 @@ fn any_of_source(source: &Source, name: &str, test: &mut Test<'_>) -> bool {
             || source.scope().attributes().any_named(name, test))
 }
 
+/// Does what [`Attributed::may_contain`] does, for a record with these bytes.
+fn may_contain(
+    bytes: &[u8],
+    source: &Source,
+    level: Option<Level>,
+    name: &str,
+    text: &Needle,
+) -> bool {
+    let in_source = || source.may_have_attribute_in(name, |bytes| text.is_in(bytes));
+    match level {
+        Some(Level::Resource | Level::Scope) => in_source(),
+        Some(_) => text.is_in(bytes),
+        None => text.is_in(bytes) || in_source(),
+    }
+}
+
 impl Attributed for Span {
     fn any_list(&self, level: Level, visit: &mut dyn FnMut(AttributesRef<'_>) -> bool) -> bool {
         match level {
@@ -101,6 +126,10 @@ impl Attributed for Span {
             Level::Link => self.links().iter().any(|link| visit(link.attributes())),
             Level::Exemplar => false,
         }
+    }
+
+    fn may_contain(&self, level: Option<Level>, name: &str, text: &Needle) -> bool {
+        may_contain(self.bytes(), self.source(), level, name, text)
     }
 
     fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {
@@ -128,6 +157,10 @@ impl Attributed for LogRecord {
         }
     }
 
+    fn may_contain(&self, level: Option<Level>, name: &str, text: &Needle) -> bool {
+        may_contain(self.bytes(), self.source(), level, name, text)
+    }
+
     fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {
         match level {
             Some(level) => any_at(self, level, name, test),
@@ -149,6 +182,10 @@ impl Attributed for MetricPoint {
             }
             Level::Event | Level::Link => false,
         }
+    }
+
+    fn may_contain(&self, level: Option<Level>, name: &str, text: &Needle) -> bool {
+        may_contain(self.bytes(), self.source(), level, name, text)
     }
 
     fn any_value(&self, level: Option<Level>, name: &str, test: &mut Test<'_>) -> bool {

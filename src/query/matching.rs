@@ -1,6 +1,7 @@
 //! Conditions on attribute values, keys and bodies.
 
 use super::filter::{Attributed, Level};
+use super::needle::{Needle, is_of_texts_only};
 use super::pattern::{Part, is_like, parts_of};
 use crate::error::QueryError;
 use crate::signal::{Key, Value, ValueRef};
@@ -138,7 +139,7 @@ impl Match {
             }
             other => (Test::Plain(other), false),
         };
-        Ok(Compiled { test, negated })
+        Ok(Compiled { needle: test.needle(), test, negated })
     }
 }
 
@@ -175,7 +176,7 @@ impl Condition {
     /// with `None`, at any: what [`Query::attribute`](super::Query::attribute) asks of a record.
     /// O(attributes).
     pub fn accepts(&self, record: &impl Attributed, level: Option<Level>, name: &str) -> bool {
-        self.0.accepts(|test| record.any_value(level, name, test))
+        self.0.accepts_attribute(record, level, name)
     }
 }
 
@@ -185,6 +186,8 @@ pub(super) struct Compiled {
     test: Test,
     /// Whether the condition is negated: values that pass `test` are unwanted.
     pub(super) negated: bool,
+    /// What the bytes of every value that passes `test` contain, if there is such a text.
+    needle: Option<Needle>,
 }
 
 #[derive(Clone, Debug)]
@@ -193,7 +196,41 @@ enum Test {
     Like(Vec<Part>),
 }
 
+impl Test {
+    /// Returns a text that lies in the bytes of every value that passes.
+    fn needle(&self) -> Option<Needle> {
+        let text = match self {
+            Test::Plain(Match::Equals(wanted)) => wanted.as_str()?,
+            // A list or a map as a whole reads like this too.
+            Test::Plain(Match::Reads(text)) if text.starts_with(['[', '{']) => return None,
+            Test::Plain(Match::Reads(text) | Match::Contains(text) | Match::StartsWith(text)) => {
+                Some(&**text).filter(|text| is_of_texts_only(text))?
+            }
+            _ => return None,
+        };
+        (!text.is_empty()).then(|| Needle::new(text))
+    }
+}
+
 impl Compiled {
+    /// Returns whether a record's attributes of this name meet the condition, at this level or,
+    /// with `None`, at any.
+    pub(super) fn accepts_attribute(
+        &self,
+        record: &impl Attributed,
+        level: Option<Level>,
+        name: &str,
+    ) -> bool {
+        let may_contain = |needle| record.may_contain(level, name, needle);
+        (self.negated || self.needle.as_ref().is_none_or(may_contain))
+            && self.accepts(|test| record.any_value(level, name, test))
+    }
+
+    /// Returns whether a log record's body may meet the condition, by one look at its bytes.
+    pub(super) fn may_accept(&self, bytes: &[u8]) -> bool {
+        self.negated || self.needle.as_ref().is_none_or(|needle| needle.is_in(bytes))
+    }
+
     /// Returns whether a record meets the condition, given all of its values of the name in
     /// question.
     pub(super) fn accepts(
@@ -321,6 +358,8 @@ fn reads(value: ValueRef<'_>, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Resource, Scope, Source, Span};
+    use proptest::prelude::*;
 
     fn fits(wanted: Match, value: impl Into<Value>) -> bool {
         wanted.fits(&value.into()).unwrap()
@@ -380,6 +419,60 @@ mod tests {
         }
         assert!(fits(Match::equals(body.clone()), deep), "the map is an element of the array");
         assert!(!fits(Match::like("*"), Value::Array([].into())), "an empty array holds no value");
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let single = prop_oneof![
+            Just(Value::Empty),
+            any::<bool>().prop_map(Value::from),
+            (-20..20_i64).prop_map(Value::from),
+            prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(-0.5), Just(1e30)]
+                .prop_map(Value::from),
+            "[abef1h{, \\[]{0,3}".prop_map(Value::from),
+            prop::collection::vec(any::<u8>(), 0..3).prop_map(|bytes| Value::Bytes(bytes.into())),
+        ];
+        single.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec(("[ah]", inner), 0..3)
+                    .prop_map(|entries| Value::Map(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Half of the texts are what the value is displayed as.
+        #[test]
+        fn a_text_that_is_looked_for_first_changes_no_answer(
+            value in values(),
+            other in values(),
+            text in "[abef1h{, \\[]{0,3}",
+            shows in any::<bool>(),
+        ) {
+            let text = if shows { value.to_string() } else { text };
+            let of_resource = Source::new(&Resource::new([("name", value.clone())]), &Scope::default());
+            let spans = [
+                (Level::Record, Span::builder().attribute("name", &value).build()),
+                (Level::Resource, Span::builder().source(&of_resource).build()),
+            ];
+            for wanted in [
+                Match::equals(text.as_str()),
+                Match::equals(other),
+                Match::reads(text.as_str()),
+                Match::contains(text.as_str()),
+                Match::starts_with(text.as_str()),
+            ] {
+                for wanted in [wanted.clone(), !wanted] {
+                    let condition = Condition::new(wanted.clone()).unwrap();
+                    for (level, span) in &spans {
+                        for level in [None, Some(*level)] {
+                            let accepted = condition.accepts(span, level, "name");
+                            prop_assert_eq!(accepted, condition.fits(&value), "{:?}", wanted);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod keys;
 mod matching;
 mod merge;
 mod nanos;
+mod needle;
 #[cfg(feature = "rayon")]
 mod parallel;
 mod pattern;
@@ -29,5 +30,6 @@ pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
 pub use matching::{Condition, Match};
 pub use nanos::{IntoNanos, IntoUnixNanos};
+pub use needle::Needle;
 pub use result::{Answer, Cursor, Order, Report};
 pub(crate) use view::Reader;
