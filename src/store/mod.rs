@@ -234,8 +234,8 @@ impl<T: Signal> Store<T> {
     /// Returns the keys of an index, each once, in order: the services, the span names.
     /// [`key_counts`](Store::key_counts) also returns how many records carry each.
     ///
-    /// Looks at one record for each key and shard: O(keys + records pushed since the indexer's last
-    /// pass).
+    /// Looks at the head of one record for each key and shard, and at one record for each key:
+    /// O(keys × shards + records pushed since the indexer's last pass).
     ///
     /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share
     /// a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two million
