@@ -148,6 +148,31 @@ fn a_visited_record_can_be_evicted_but_not_reclaimed() {
 }
 
 #[test]
+fn a_record_in_use_when_the_store_ends_counts_as_missed() {
+    for spare_slots in [0, 1] {
+        let census = Census::new();
+        let store: Store<Counted> = Store::builder()
+            .capacity(1)
+            .shards(1)
+            .slack(2)
+            .spare_slots(spare_slots)
+            .manual()
+            .build()
+            .unwrap();
+        let evictions = store.evictions(10).unwrap();
+        let first = store.push(Counted::new(&census, 1, 0)).unwrap();
+        let end = || {
+            store.push(Counted::new(&census, 1, 1)).unwrap();
+            settle(&store);
+            store.shutdown().unwrap();
+        };
+        store.visit(first, |_| std::thread::scope(|scope| drop(scope.spawn(end)))).unwrap();
+        assert!(evictions.recv().unwrap().is_none());
+        assert_eq!(evictions.missed(), 2, "with {spare_slots} spare slots");
+    }
+}
+
+#[test]
 fn clear_and_shutdown_account_for_every_record() {
     let census = Census::new();
     let store = manual(8);

@@ -5,6 +5,7 @@ use crate::engine::reason::EvictReason;
 use crate::engine::reentrancy;
 use crate::error::WaitError;
 use crate::sync::EventCount;
+use crate::sync::fault::{Fault, planted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{
@@ -96,7 +97,7 @@ impl StreamShared {
     /// Wakes the task that waits for the stream.
     fn wake(&self) {
         // Threads wait on the channel itself.
-        if cfg!(feature = "async") {
+        if cfg!(feature = "async") && !planted(Fault::StreamWithoutWake) {
             // Wakers always run inside the re-entrancy guard: they may push, but they may not wait.
             let _inside = reentrancy::enter();
             self.sent.notify();
@@ -123,11 +124,6 @@ impl<T> StreamSender<T> {
         self.0.shared.abandoned.load(Ordering::Relaxed) != 0
     }
 
-    /// Counts one record that the subscriber does not receive.
-    pub(crate) fn miss(&self) {
-        self.count_missed(1);
-    }
-
     /// Counts records that the subscriber does not receive.
     pub(crate) fn count_missed(&self, records: u64) {
         self.0.shared.missed.fetch_add(records, Ordering::Relaxed);
@@ -143,7 +139,9 @@ impl<T> StreamSender<T> {
                 None
             }
             Err(TrySendError::Full(evicted)) => {
-                self.miss();
+                if !planted(Fault::MissUncounted) {
+                    self.count_missed(1);
+                }
                 Some(evicted.record)
             }
             Err(TrySendError::Disconnected(evicted)) => Some(evicted.record),
@@ -260,7 +258,8 @@ impl<T> Evictions<T> {
 
     /// Returns how many evicted records this stream has not received since it was opened. The count
     /// is exact. A record is missed if the buffer was full, if a reader was still looking at the
-    /// record when the store shut down, or if the record was still in the store then.
+    /// record when the store shut down, or if the record was still in the store then, for example
+    /// because a push before it had not finished.
     /// [`Store::drain`](crate::Store::drain) hands those records out instead.
     pub fn missed(&self) -> u64 {
         self.shared.missed.load(Ordering::Relaxed)

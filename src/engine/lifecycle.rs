@@ -95,29 +95,26 @@ impl<T: Signal> Engine<T> {
         // that is counted as missed here.
         let guards: Vec<_> =
             (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
-        self.count_missed_in_quarantine();
-        let sinks = Arc::clone(&self.sinks.load());
-        self.end_sinks();
+        // Counted before the stream ends, so that a subscriber that sees the end also sees the
+        // count. The stream ends when `sinks` is dropped.
+        let missed = self.count_not_handed_on();
+        let sinks = self.end_sinks();
+        sinks.stream.iter().for_each(|sender| sender.count_missed(missed));
         drop(guards);
-        let departed = || {
-            self.shards
-                .iter()
-                .map(|shard| shard.claimed_and_evicted().1.iter().sum::<u64>())
-                .sum::<u64>()
-        };
-        let before = departed();
         self.shards.iter().for_each(Shard::clear);
         self.step_until_idle();
-        // The stream does not receive the remaining records. They are counted before the stream
-        // ends, so that a subscriber that sees the end also sees the count.
-        sinks.stream.iter().for_each(|sender| sender.count_missed(departed() - before));
         // This may drop user code's captures. No indexer lock is held here.
         self.guarded(|| drop(sinks));
     }
 
-    /// Removes hooks and stream, and refuses new ones.
-    pub(crate) fn end_sinks(&self) {
-        self.guarded(|| self.sinks.update(|_| Sinks::closed()));
+    /// Removes hooks and stream, refuses new ones, and returns those that were removed.
+    pub(crate) fn end_sinks(&self) -> Arc<Sinks<T>> {
+        loop {
+            let sinks = Arc::clone(&self.sinks.load());
+            if self.sinks.replace(&sinks, Sinks::closed()) {
+                return sinks;
+            }
+        }
     }
 
     /// Steps in every shard until nothing moves any more.

@@ -368,7 +368,8 @@ impl<T: Signal> Drop for Handle<T> {
                     let _ = engine.guarded(|| engine.finish());
                 };
                 if !reentrancy::defer(finish) {
-                    self.engine.end_sinks();
+                    let sinks = self.engine.end_sinks();
+                    self.engine.guarded(|| drop(sinks));
                 }
             }
         } else {

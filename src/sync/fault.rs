@@ -121,6 +121,10 @@ faults! {
     IndexWithoutWake,
     /// Shutdown does not notify waiters.
     ShutdownWithoutWake,
+    /// A stream of evictions does not wake its task.
+    StreamWithoutWake,
+    /// A record for which a stream's buffer has no room is not counted as missed.
+    MissUncounted,
 }
 
 /// Returns whether the process runs with this fault, which `SLIPRING_FAULT` names.

@@ -2,11 +2,11 @@
 //! on.
 
 use super::work::Work;
-use crate::engine::evictions::{Sinks, StreamSender};
+use crate::engine::evictions::Sinks;
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
 use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
-use crate::engine::shard::IndexerGuard;
+use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::{PINS_PER_READER, RECLAIM_BATCH};
 use crate::signal::Signal;
@@ -265,19 +265,26 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Counts the records that a stream does not receive because a reader has pinned them when the
-    /// store ends.
-    pub(crate) fn count_missed_in_quarantine(&self) {
-        let sinks = self.sinks.load();
-        for shard in &self.shards {
-            let places = shard.slots.slot_map();
-            let held = places
-                .quarantined()
-                .iter()
-                .filter(|entry| !shard.slots.is_moved_out(entry.slot, entry.sequence));
-            held.for_each(|_| sinks.stream.iter().for_each(StreamSender::miss));
-        }
-        self.guarded(|| drop(sinks));
+    /// Returns how many records are in their slots: those that a stream does not receive if it ends
+    /// now. Some of them may have been evicted, and wait for a reader that has pinned them, or for
+    /// a push before them that has not finished.
+    ///
+    /// The caller holds all indexer locks. A record that was moved out before is on its way to the
+    /// stream.
+    pub(crate) fn count_not_handed_on(&self) -> u64 {
+        let count = |shard: &Shard<T>| {
+            let (slots, places) = (&shard.slots, shard.slots.slot_map());
+            let quarantined = places.quarantined().iter().map(|entry| (entry.slot, entry.sequence));
+            let (reclaimed, evicted) = (shard.reclaimed(), shard.evicted());
+            let evicted_in_place = (reclaimed..evicted)
+                .filter(|&sequence| !places.is_quarantined(sequence))
+                .map(|sequence| (places.slot(slots.place(sequence)), sequence));
+            let left = quarantined
+                .chain(evicted_in_place)
+                .filter(|&(slot, sequence)| !slots.is_moved_out(slot, sequence));
+            left.count() as u64 + shard.claimed() - evicted.max(reclaimed)
+        };
+        self.shards.iter().map(count).sum()
     }
 }
 
