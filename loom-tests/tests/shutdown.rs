@@ -41,6 +41,7 @@ fn shut_down_during_a_push(manual: bool) {
     store.shutdown().unwrap();
     assert!(store.push(record()).is_err(), "the store is shut down");
     let accepted = producer.join().unwrap() as u64;
+    assert!(store.is_empty(), "what was accepted during the shutdown is gone as well");
     let stats = store.stats();
     assert_eq!((stats.offered, stats.rejected.closed), (3, 3 - accepted));
     assert_eq!(stats.offered, stats.count + stats.evicted.total() + stats.rejected.total());

@@ -62,12 +62,14 @@ impl<T: Signal> Engine<T> {
 
     /// Refuses all pushes from now on, and tells the indexer thread to finish.
     pub(crate) fn close(&self) {
-        // Release pairs with the Acquire in `is_stopping`. An indexer that is about to park either
-        // sees this flag, or is woken through the mark of the first shard that closes: see
-        // `Shard::take_parked_mark`.
+        self.shards.iter().for_each(Shard::close);
+        // After the shards are closed: the indexer thread ends the store once it sees this flag,
+        // and no claim may follow. Release pairs with the Acquire in `is_stopping`.
         self.stopping.store(1, Ordering::Release);
+        // An indexer that is about to park either sees the flag, or is woken through a mark: see
+        // `Shard::take_parked_mark`.
         for shard in &self.shards {
-            if shard.close() {
+            if shard.take_parked_mark() {
                 self.wakeups.wake();
             }
         }

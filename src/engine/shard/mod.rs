@@ -318,14 +318,12 @@ impl<T: Signal> Shard<T> {
         self.low_watermark.raise(to, reason, self.low(self.claimed()).max(evicted), evicted);
     }
 
-    /// Closes the shard to claims, and returns whether the caller has to wake the indexer.
-    pub(crate) fn close(&self) -> bool {
-        if planted(Fault::ShardNotClosed) {
-            return false;
+    /// Closes the shard to claims.
+    pub(crate) fn close(&self) {
+        if !planted(Fault::ShardNotClosed) {
+            // AcqRel, as for a claim. No claim succeeds after this, so the cursor is final.
+            self.claimed.fetch_or(Claimed::CLOSED, Ordering::AcqRel);
         }
-        // The indexer sees the closed bit or is woken, by the argument of `take_parked_mark`.
-        self.claimed.fetch_or(Claimed::CLOSED, Ordering::AcqRel);
-        self.take_parked_mark()
     }
 
     // --- the indexer ---
