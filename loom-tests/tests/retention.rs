@@ -76,6 +76,28 @@ fn hooks_are_told_the_reason_that_is_counted() {
     });
 }
 
+/// A thread that evicts what another thread has just cleared knows why. The shard is never over its
+/// capacity.
+#[test]
+fn a_cleared_record_is_not_evicted_for_capacity() {
+    explore("why cleared", 3, || {
+        let store = small(2, 1).build().unwrap();
+        store.on_evict(|_, _: &Record, reason| {
+            assert_eq!(reason, EvictReason::Cleared, "another reason");
+        });
+        store.push(Record::new(1, 0)).unwrap();
+        let clearer = {
+            let store = store.clone();
+            thread::spawn(move || store.clear())
+        };
+        while store.step() {}
+        clearer.join().unwrap();
+        while store.step() {}
+        let stats = store.stats();
+        assert_eq!((stats.evicted.cleared, stats.caught_panics), (1, 0), "another reason");
+    });
+}
+
 /// A clear concurrent with a push whose claim evicts the oldest record by capacity.
 #[test]
 fn a_clear_counts_only_records_not_yet_evicted() {

@@ -10,7 +10,7 @@
 
 use crate::engine::reason::EvictReason;
 use crate::engine::tuning::WATERMARK_NOTES;
-use crate::sync::{AtomicU64, Count, Ordering};
+use crate::sync::{AtomicU64, Count, Ordering, load_before_cas};
 use std::ops::Range;
 
 /// Numbers of evicted records by reason.
@@ -70,6 +70,11 @@ impl LowWatermark {
     pub(crate) fn get(&self) -> u64 {
         // Acquire pairs with the Release in `raise`: the notes of the reasons are visible.
         self.watermark.load(Ordering::Acquire)
+    }
+
+    /// Returns the watermark, for a thread that is about to raise it.
+    pub(crate) fn get_before_raise(&self) -> u64 {
+        load_before_cas(&self.watermark)
     }
 
     /// Returns whether the store has been cleared since the record of this sequence was pushed.

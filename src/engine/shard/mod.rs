@@ -314,8 +314,9 @@ impl<T: Signal> Shard<T> {
 
     /// Makes the records below this sequence invisible, and due for eviction for `reason`.
     pub(crate) fn raise_low_watermark(&self, to: u64, reason: EvictReason) {
-        let evicted = self.evicted();
-        self.low_watermark.raise(to, reason, self.low(self.claimed()).max(evicted), evicted);
+        let (evicted, watermark) = (self.evicted(), self.low_watermark.get_before_raise());
+        let low = self.claimed().saturating_sub(self.capacity).max(watermark).max(evicted);
+        self.low_watermark.raise(to, reason, low, evicted);
     }
 
     /// Closes the shard to claims.
