@@ -95,6 +95,42 @@ fn another_thread_takes_over_from_a_stalled_lock_holder() {
     });
 }
 
+/// Two threads step, and each may take over from the other, also while that one is taking over. A
+/// term that has ended never comes back.
+#[test]
+fn threads_take_over_from_each_other() {
+    explore("relief, both ways", 2, || {
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || (0..2).for_each(|_| _ = store.step()))
+        };
+        (0..3).for_each(|_| _ = store.step());
+        other.join().unwrap();
+        check(&store, 2);
+        assert_eq!(lookup(&store, 1), [1]);
+    });
+}
+
+/// A reader that never steps finds the record that stays, whichever index is in use.
+#[test]
+fn a_reader_finds_what_stays_during_a_takeover() {
+    explore("relief under a reader", 1, || {
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        let steppers = [1, 3].map(|steps| {
+            let store = store.clone();
+            thread::spawn(move || (0..steps).for_each(|_| _ = store.step()))
+        });
+        assert_eq!(lookup(&store, 1), [1]);
+        steppers.into_iter().for_each(|stepper| stepper.join().unwrap());
+        check(&store, 2);
+    });
+}
+
 #[test]
 fn a_reader_is_not_misled_by_a_reused_index() {
     explore("index used again", 1, || {

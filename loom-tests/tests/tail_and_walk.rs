@@ -84,6 +84,29 @@ fn a_key_is_listed_while_another_key_of_its_line_leaves() {
     }
 }
 
+/// A key comes for the first time, into a place whose former record has a link. The walk for the new
+/// key does not follow that link.
+#[test]
+fn a_new_key_does_not_lead_to_earlier_records() {
+    explore("new key", 2, || {
+        let store = small(2, 2).build().unwrap();
+        for key in [1, 2, 1, 2, 2, 2] {
+            store.push(Record::new(key, 0)).unwrap();
+            while store.step() {}
+        }
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(3, 0)).unwrap();
+                store.step();
+            })
+        };
+        let report = store.query().key("key", 3u64).for_each(|_, record| record.check()).unwrap();
+        assert!(!report.partial, "nothing of this key was evicted: {report:?}");
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
