@@ -26,7 +26,7 @@ export function open(main, { parts }) {
   const report = h("p", { class: "report" }, "…");
   put(main, h("p", null, h("a", { href: to("traces") }, "← Traces")), h("h1", null, "Trace ", h("code", null, id)), report);
   const news = h("p", { role: "status" });
-  let shown = null, held = null, isKept = false, isClosed = false;
+  let shown = null, held = null, isClosed = false;
 
   async function load() {
     try {
@@ -36,10 +36,7 @@ export function open(main, { parts }) {
       resolve(told.answer, spans, logs, exemplars);
       shown?.close();
       shown = show(main, told, id, read().params);
-      const { kept } = told.answer;
-      // Of a kept trace, the store may have evicted any.
-      isKept = Boolean(kept);
-      held = spans.length + duplicates - (kept?.spans ?? 0);
+      held = spans.length + duplicates;
       tell(report, told, `${counted(spans.length, "span")}, ${counted(logs.length, "log record")}, ${counted(exemplars.length, "exemplar")}`);
       put(news);
       main.querySelector("h1").after(news);
@@ -53,8 +50,8 @@ export function open(main, { parts }) {
   const look = paced(async () => {
     if (held === null || isClosed) return;
     const { count: now } = (await ask("api/count/spans", { trace: id })).answer;
-    const change = now > held ? `${counted(now - held, "span")} more came in since this was shown.` : `${counted(held - now, "span")} of it left the store since this was shown.`;
-    put(news, (isKept ? now > held : now !== held) && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
+    const change = now > held ? `${counted(now - held, "span")} more came in since this was shown.` : `${counted(held - now, "span")} of it left since this was shown.`;
+    put(news, now !== held && [h("strong", { class: "warning" }, change), " ", button("Show it as it is now", load)]);
   });
   const came = () => look().catch(() => {});
   window.addEventListener("came", came);

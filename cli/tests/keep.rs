@@ -5,7 +5,7 @@ mod support;
 use serde_json::Value;
 use slipring::metric::{Exemplar, Metric, MetricKind, Number};
 use slipring::otlp::{Encoding, Exported, Kind, Request, encode};
-use slipring::span::StatusCode;
+use slipring::span::{SpanKind, StatusCode};
 use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, SpanId, TraceId};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ fn a_kept_trace_is_answered_whole_after_the_stores_have_evicted_it() {
     assert_eq!(before["kept"]["policy"], "errors");
     assert_eq!(before["kept"]["spans"], 0, "the store has them all");
     flood(&server);
-    assert_eq!(server.ask(&format!("/api/count/spans?trace={SEVEN}"))["count"], 0);
+    assert_eq!(server.ask(&format!("/api/count/spans?trace={SEVEN}&kept=no"))["count"], 0);
     let mut after = server.ask(&path);
     for (what, number) in [("spans", 5), ("logs", 2), ("exemplars", 1)] {
         assert_eq!(count(&after[what]), number, "{after}");
@@ -224,6 +224,184 @@ fn lists_of_traces_have_each_kept_trace_once_and_whole() {
         let answer = server.ask(&asked);
         assert!(validator.is_valid(&answer), "{asked}: {answer}");
         assert!(answer.to_string().contains("kept\":"), "{answer}");
+    }
+}
+
+/// The spans of a failed call from one service to another.
+fn call(trace: u128, from: &str, to: &str) -> [Span; 2] {
+    let of = |service: &str, id: u64, kind| {
+        let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+        let span = Span::builder().source(&source).trace_id(trace).span_id(id).kind(kind);
+        let span = span.parent_span_id((id > 1).then_some(SpanId::from(1))).name("call");
+        let span = span.start_unix_nanos(BEGAN + id).end_unix_nanos(BEGAN + 90);
+        span.status(StatusCode::Error, "").build()
+    };
+    [of(from, 1, SpanKind::Client), of(to, 2, SpanKind::Server)]
+}
+
+#[test]
+fn counts_groups_keys_and_the_graph_have_each_kept_record_once() {
+    let server = with_seven("counts.toml", &[]);
+    send(&server, "/v1/traces", &call(8, "shop", "old"));
+    wait_for(&server, "slipring_kept_records{signal=\"span\"} 7");
+    let count = |question: &str| {
+        let told = server.ask(&format!("/api/count/{question}"));
+        (told["count"].as_u64().unwrap(), told["from_kept"].as_u64().unwrap_or(0))
+    };
+    assert_eq!((count("spans"), count("logs"), count("metrics")), ((7, 0), (2, 0), (1, 0)));
+    let before = server.ask("/api/graph");
+    flood(&server);
+    assert_eq!((count("spans"), count("logs"), count("metrics")), ((107, 7), (102, 2), (101, 1)));
+    assert_eq!(count(&format!("spans?trace={SEVEN}")), (5, 5));
+    assert_eq!(count("spans?status=error"), (3, 3));
+    assert_eq!(count("spans?service=cart&name=step%202"), (1, 1));
+    assert_eq!(count("logs?body=log%201"), (1, 1));
+    assert_eq!((count("spans?kept=no"), count("spans?kept=no&status=error")), ((100, 0), (0, 0)));
+    assert_eq!(server.get("/api/count/spans?kept=maybe").status, 400);
+    // A late one is in the store, and kept: each of its traces' records still counts once.
+    send_spans(&server, 7, 6..=6);
+    wait_for(&server, "slipring_kept_records{signal=\"span\"} 8");
+    assert_eq!(count("spans"), (107, 7));
+
+    let groups = server.ask("/api/group/spans?by=service&order=errors");
+    let group = |service: &str| {
+        let all = groups["groups"].as_array().unwrap();
+        all.iter().find(|one| one["key"]["service"] == service).unwrap().clone()
+    };
+    let (cart, old) = (group("cart"), group("old"));
+    assert_eq!(
+        (&cart["count"], &cart["from_kept"], &cart["errors"]),
+        (&105.into(), &5.into(), &1.into())
+    );
+    assert_eq!((&old["count"], &old["from_kept"]), (&1.into(), &1.into()));
+    assert_eq!(groups["report"]["from_kept"], 7);
+    // Rates are those of the store, which has been here for a shorter time.
+    let alone = server.ask("/api/group/spans?by=service&kept=no");
+    assert_eq!(cart["rate_per_second"], alone["groups"][0]["rate_per_second"]);
+    assert_eq!(
+        (old["rate_per_second"].as_f64(), &groups["seconds"]),
+        (Some(0.0), &alone["seconds"])
+    );
+    assert_eq!(alone["report"]["from_kept"], Value::Null);
+
+    let keys = server.ask("/api/keys/spans/service");
+    let keys: Vec<_> =
+        keys["keys"].as_array().unwrap().iter().map(|one| (&one["key"], &one["count"])).collect();
+    let wanted: [(Value, Value); 3] =
+        [("cart".into(), 105.into()), ("old".into(), 1.into()), ("shop".into(), 1.into())];
+    assert_eq!(keys, wanted.iter().map(|(key, count)| (key, count)).collect::<Vec<_>>());
+    assert_eq!(server.get("/api/keys/spans/colour").status, 400);
+    let services = server.ask("/api/services");
+    let cart = &services["services"][0];
+    assert_eq!(
+        (&cart["service"], &cart["spans"], &cart["logs"], &cart["metrics"]),
+        (&"cart".into(), &105.into(), &102.into(), &101.into())
+    );
+
+    let graph = server.ask("/api/graph");
+    assert_eq!(graph["calls"], before["calls"], "the call is from shop to old");
+    assert_eq!(
+        (&graph["services"][0]["spans"], &graph["services"][0]["errors"]),
+        (&105.into(), &1.into())
+    );
+    assert_eq!(graph["report"]["from_kept"], 7);
+    assert_eq!(self::count(&server.ask("/api/graph?kept=no")["calls"]), 0);
+
+    // A series with gaps has no rate: kept points are left out, and that is said.
+    let series = server.ask("/api/series");
+    assert_eq!((&series["kept_asked"], self::count(&series["series"])), (&false.into(), 1));
+    assert_eq!(self::count(&series["series"][0]["points"]), 1, "of one moment");
+
+    let document = server.ask("/api/openapi.json");
+    for path in
+        ["/api/count/spans", "/api/group/spans", "/api/graph", "/api/series", "/api/services"]
+    {
+        let told = &document["paths"][path]["get"]["responses"]["200"]["content"];
+        let mut schema = told["application/json"]["schema"].clone();
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::draft202012::new(&schema).expect("it is a schema");
+        let question =
+            if path.contains("group") { format!("{path}?by=service") } else { path.to_owned() };
+        let answer = server.ask(&question);
+        assert!(validator.is_valid(&answer), "{question}: {answer}");
+    }
+}
+
+#[test]
+fn pages_of_all_records_have_those_of_kept_traces_once() {
+    let server = with_seven("all-pages.toml", &[]);
+    flood(&server);
+    send_spans(&server, 7, 6..=6);
+    wait_for(&server, "slipring_kept_records{signal=\"span\"} 6");
+    for order in ["newest", "oldest", "latest", "earliest"] {
+        for limit in [7, 52, 104, 105, 1_000] {
+            let question = format!("/api/spans?order={order}&limit={limit}");
+            let (mut ids, mut after, mut from_kept, mut starts) =
+                (Vec::new(), String::new(), 0, Vec::new());
+            loop {
+                let page = server.ask(&format!("{question}{after}"));
+                let spans = page["spans"].as_array().unwrap();
+                assert!(spans.len() <= limit, "{page}");
+                ids.extend(
+                    spans
+                        .iter()
+                        .map(|span| (span["trace_id"].to_string(), span["span_id"].to_string())),
+                );
+                starts.extend(spans.iter().map(|span| {
+                    span["start_unix_nanos"].as_str().unwrap().parse::<u64>().unwrap()
+                }));
+                from_kept += page["report"]["from_kept"].as_u64().unwrap_or(0);
+                match page["next"].as_str() {
+                    Some(next) => after = format!("&after={next}"),
+                    None => break,
+                }
+            }
+            let distinct: BTreeSet<_> = ids.iter().collect();
+            // 99 of the flood, and the late span, are in the store.
+            assert_eq!(
+                (ids.len(), distinct.len(), from_kept),
+                (105, 105, 5),
+                "{order}, {limit} a page"
+            );
+            match order {
+                "latest" => assert!(starts.is_sorted_by(|one, next| one >= next)),
+                "earliest" => assert!(starts.is_sorted()),
+                "oldest" => assert!(ids[..5].iter().all(|(trace, _)| trace.contains(SEVEN))),
+                _ => assert!(ids[100..].iter().all(|(trace, _)| trace.contains(SEVEN))),
+            }
+        }
+    }
+    let some = server.ask("/api/spans?status=error");
+    assert_eq!((count(&some["spans"]), &some["spans"][0]["position"]), (1, &Value::Null));
+    let none = server.ask("/api/spans?status=error&kept=no");
+    assert_eq!(count(&none["spans"]), 0);
+    assert_eq!(count(&server.ask("/api/metrics?limit=1000")["points"]), 101);
+    assert_eq!(count(&server.ask("/api/traces?kept=no&status=error")["traces"]), 0);
+}
+
+#[test]
+fn jaegers_directory_has_what_only_kept_traces_have() {
+    let server = with_seven("directory.toml", &["--jaeger", "127.0.0.1:0"]);
+    send(&server, "/v1/traces", &call(8, "shop", "old"));
+    wait_for(&server, "slipring_kept_records{signal=\"span\"} 7");
+    let asked = [
+        "/api/services",
+        "/api/v3/services",
+        "/api/services/cart/operations",
+        "/api/operations?service=old",
+        "/api/v3/operations?service=old",
+        "/api/dependencies?endTs=4000000000000&lookback=4000000000000",
+        "/api/v3/dependencies?start_time=2000-01-01T00:00:00Z&end_time=2100-01-01T00:00:00Z",
+    ];
+    let before = asked.map(|path| support::jaeger::ask(&server, path));
+    flood(&server);
+    for (path, before) in asked.into_iter().zip(before) {
+        let after = support::jaeger::ask(&server, path);
+        assert_eq!(after, before, "{path}");
+        assert!(
+            ["old", "step 5", "call"].iter().any(|one| after.to_string().contains(one)),
+            "{after}"
+        );
     }
 }
 

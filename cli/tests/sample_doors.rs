@@ -414,8 +414,8 @@ fn what_is_wrong_at_the_start_is_told_with_what_to_write_instead() {
     let cases: [(&[&str], i32, &[&str]); 10] = [
         (&["--to", to], 2, &["--config <FILE>"]),
         (&["--config", good], 2, &["--to <ENDPOINT>"]),
-        (&["--config", good, "--to", "backend:4317"], 2, &["neither grpc:// nor", "write grpc://"]),
-        (&["--config", good, "--to", "https://backend"], 2, &["TLS", "write grpc://"]),
+        (&["--config", good, "--to", "backend:4317"], 2, &["none of grpc://", "write grpc://"]),
+        (&["--config", good, "--to", to, "--to-ca", bad], 3, &["--to-ca", "write grpcs://"]),
         (&["--config", "missing.toml", "--to", to], 3, &["--config missing.toml: No such file"]),
         (&["--config", bad, "--to", to], 3, &["wrong.toml: ", "line 1", "such as \"250ms\""]),
         (&["--config", good, "--to", to, "--http", ":0"], 3, &["--http 0.0.0.0:0", "--insecure"]),

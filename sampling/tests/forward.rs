@@ -59,7 +59,7 @@ fn start(to: &str, change: impl FnOnce(&mut ForwardSettings)) -> (Forwarder, Sen
     settings.senders = 1;
     settings.backoff = (Duration::from_millis(5), Duration::from_millis(20));
     change(&mut settings);
-    Forwarder::start(settings)
+    Forwarder::start(settings).expect("it asks for no TLS")
 }
 
 fn offer(forwarder: &Forwarder, traces: u64) {
@@ -299,6 +299,8 @@ fn an_address_is_read_or_told_what_is_wrong_with_it() {
         ("grpc://backend:4317", "backend", 4317, "grpc://backend:4317"),
         ("grpc://[::1]:1/", "[::1]", 1, "grpc://[::1]:1"),
         ("http://backend", "backend", 80, "http://backend/v1/traces"),
+        ("https://backend", "backend", 443, "https://backend/v1/traces"),
+        ("grpcs://backend:4317", "backend", 4317, "grpcs://backend:4317"),
         (
             "http://backend:4318/otlp/v1/traces",
             "backend",
@@ -314,10 +316,11 @@ fn an_address_is_read_or_told_what_is_wrong_with_it() {
         );
     }
     for (text, what) in [
-        ("backend:4317", "neither grpc:// nor http://"),
-        ("", "neither grpc:// nor http://"),
-        ("ftp://backend", "neither grpc:// nor http://"),
-        ("https://backend:4318", "TLS is not spoken"),
+        ("backend:4317", "none of grpc://"),
+        ("", "none of grpc://"),
+        ("ftp://backend", "none of grpc://"),
+        ("grpcs://backend", "the port is missing"),
+        ("https://backend:99999", "no valid host and port"),
         ("grpc://backend", "the port is missing"),
         ("grpc://:4317", "host"),
         ("grpc://backend:4317/v1/traces", "gRPC has no path"),

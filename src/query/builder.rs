@@ -338,12 +338,12 @@ impl<'a, T: Signal> Query<'a, T> {
         self.execution().map(drop)
     }
 
-    /// Like `for_each`, but without a limit the records come in no particular order: shard by
-    /// shard, as the scans find them, which costs less.
-    pub(crate) fn for_each_unordered(
-        self,
-        visit: impl FnMut(Position, &T),
-    ) -> Result<Report, QueryError> {
+    /// Does what [`for_each`](Self::for_each) does, but without a limit the records come in no
+    /// particular order: shard by shard, as the scans find them, which costs less.
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    pub fn for_each_unordered(self, visit: impl FnMut(Position, &T)) -> Result<Report, QueryError> {
         let execution = Execution { unordered: true, ..self.execution()? };
         Ok(execution.run(&mut Each(visit)))
     }

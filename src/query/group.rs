@@ -90,28 +90,68 @@ impl<T: Signal> Query<'_, T> {
         by: By<'_, T>,
         measure: impl Fn(&T) -> Option<f64>,
     ) -> Result<Groups, QueryError> {
-        let read = by.0?;
-        let mut found: HashMap<Option<KeyBuf>, Group> = HashMap::new();
-        let report = self.for_each_unordered(|_, record| {
-            let key = read(record);
-            let empty = |key: &Option<KeyBuf>| Group {
-                key: key.clone(),
+        let mut tally = Tally::by(by)?;
+        let report = self.for_each_unordered(|_, record| tally.add(record, measure(record)))?;
+        Ok(Groups { groups: tally.finish(), report })
+    }
+}
+
+/// Counts records by group, one at a time: what [`Query::group`](crate::Query::group) does, for
+/// records that come from elsewhere as well.
+///
+/// ```
+/// use slipring::{LogRecord, Severity, Store};
+/// use slipring::query::{By, Tally};
+///
+/// let logs: Store<LogRecord> = Store::builder().build()?;
+/// let log = |body: &'static str| LogRecord::builder().body(body).severity(Severity::ERROR).build();
+/// logs.push(log("here"))?;
+///
+/// let mut tally = Tally::by(By::index("severity"))?;
+/// logs.query().for_each_unordered(|_, log| tally.add(log, None))?;
+/// tally.add(&log("elsewhere"), None);
+/// let groups = tally.finish();
+/// assert_eq!((groups.len(), groups[0].count, groups[0].errors), (1, 2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Tally<'a, T> {
+    read: Read<'a, T>,
+    found: HashMap<Option<KeyBuf>, Group>,
+}
+
+impl<'a, T: Signal> Tally<'a, T> {
+    /// Begins to count by this property.
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownIndex`] if it names an index that the signal does not have.
+    pub fn by(by: By<'a, T>) -> Result<Self, QueryError> {
+        Ok(Self { read: by.0?, found: HashMap::new() })
+    }
+
+    /// Counts a record, and keeps its measurement. O(1), with eight bytes for each measurement.
+    pub fn add(&mut self, record: &T, measured: Option<f64>) {
+        let key = (self.read)(record);
+        let group = match self.found.get_mut(&key) {
+            Some(group) => group,
+            None => self.found.entry(key.clone()).or_insert_with(|| Group {
+                key,
                 count: 0,
                 errors: 0,
                 values: Vec::new(),
-            };
-            let group = match found.get_mut(&key) {
-                Some(group) => group,
-                None => found.entry(key.clone()).or_insert_with(|| empty(&key)),
-            };
-            group.count += 1;
-            group.errors += u64::from(record.is_error());
-            group.values.extend(measure(record).filter(|value| !value.is_nan()));
-        })?;
-        let mut groups: Vec<Group> = found.into_values().collect();
+            }),
+        };
+        group.count += 1;
+        group.errors += u64::from(record.is_error());
+        group.values.extend(measured.filter(|value| !value.is_nan()));
+    }
+
+    /// Returns the groups, largest first; groups of equal size by key. O(n log n) in the number of
+    /// measurements.
+    pub fn finish(self) -> Vec<Group> {
+        let mut groups: Vec<Group> = self.found.into_values().collect();
         groups.iter_mut().for_each(|group| group.values.sort_unstable_by(f64::total_cmp));
         groups.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
-        Ok(Groups { groups, report })
+        groups
     }
 }
 
@@ -177,6 +217,12 @@ impl serde::Serialize for Group {
             group.serialize_field(name, &self.quantile(share))?;
         }
         group.end()
+    }
+}
+
+impl<T> std::fmt::Debug for Tally<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tally").field("groups", &self.found.len()).finish_non_exhaustive()
     }
 }
 

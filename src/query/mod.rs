@@ -25,7 +25,7 @@ mod view;
 pub use builder::Query;
 pub use filter::{Attributed, Level};
 pub(crate) use group::nearest_rank;
-pub use group::{By, Group, Groups};
+pub use group::{By, Group, Groups, Tally};
 pub use keys::KeyCount;
 pub(crate) use keys::{count_keys, distinct, list_keys};
 pub use matching::{Condition, Match};

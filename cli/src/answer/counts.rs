@@ -1,10 +1,10 @@
 //! Counts of records, keys and services.
 
+use super::report::is_zero;
 use super::time::{Nanos, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use slipring::query::KeyCount;
-use slipring::telemetry::ServiceCounts;
+use slipring::KeyBuf;
 use std::borrow::Cow;
 
 /// A cut through the stores.
@@ -20,6 +20,10 @@ pub struct Moment {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Count {
     pub count: usize,
+    /// How many of them the store has evicted, and are here because their traces are kept. Absent
+    /// if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub from_kept: u64,
 }
 
 /// What the history of metrics holds and could not keep.
@@ -149,28 +153,28 @@ impl History {
 }
 
 impl<'a> Services<'a> {
-    /// Shows the services.
-    pub fn of(services: &'a [ServiceCounts]) -> Self {
-        let service = |one: &'a ServiceCounts| Service {
-            service: Cow::Borrowed(&one.service),
-            spans: one.spans,
-            logs: one.logs,
-            metrics: one.metrics,
+    /// Shows services, with their numbers of spans, log records and metric points.
+    pub fn of(services: impl IntoIterator<Item = (&'a str, [u64; 3])>) -> Self {
+        let service = |(service, [spans, logs, metrics]): (&'a str, [u64; 3])| Service {
+            service: Cow::Borrowed(service),
+            spans,
+            logs,
+            metrics,
         };
-        Self { services: services.iter().map(service).collect() }
+        Self { services: services.into_iter().map(service).collect() }
     }
 }
 
 impl<'a> Keys<'a> {
-    /// Shows keys.
-    pub fn of(keys: &'a [KeyCount]) -> Self {
-        let key = |one: &'a KeyCount| Key {
-            key: match &one.key {
-                slipring::KeyBuf::Int(number) => KeyValue::Number(*number),
-                slipring::KeyBuf::Text(text) => KeyValue::Text(Cow::Borrowed(text)),
+    /// Shows keys, with how many records carry them.
+    pub fn of(keys: &'a [(KeyBuf, u64)]) -> Self {
+        let key = |(key, count): &'a (KeyBuf, u64)| Key {
+            key: match key {
+                KeyBuf::Int(number) => KeyValue::Number(*number),
+                KeyBuf::Text(text) => KeyValue::Text(Cow::Borrowed(text)),
                 other => KeyValue::Text(other.as_key().to_string().into()),
             },
-            count: one.count,
+            count: *count,
         };
         Self { keys: keys.iter().map(key).collect() }
     }

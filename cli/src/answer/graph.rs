@@ -60,7 +60,7 @@ impl<'a> Graph<'a> {
             services: graph.services.iter().map(Node::of).collect(),
             calls: graph.calls.iter().map(Call::of).collect(),
             unlinked: graph.unlinked,
-            report: Report::of(&graph.report),
+            report: Report { from_kept: graph.added, ..Report::of(&graph.report) },
         }
     }
 }

@@ -21,17 +21,23 @@ pub struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
+    /// Shows why a trace is kept, how many records were refused, and how many the answer has that
+    /// the stores lack.
+    pub fn why(policy: &'a str, refused: u64, only_kept: slipring_sampling::Records) -> Self {
+        Self {
+            policy: Cow::Borrowed(policy),
+            spans: only_kept.spans,
+            logs: only_kept.logs,
+            points: only_kept.points,
+            refused,
+        }
+    }
+
     /// Shows a kept trace, of which the answer has so many records that the stores lack.
     pub fn of(
         kept: &'a slipring_sampling::KeptTrace,
         only_kept: slipring_sampling::Records,
     ) -> Self {
-        Self {
-            policy: Cow::Borrowed(&kept.policy),
-            spans: only_kept.spans,
-            logs: only_kept.logs,
-            points: only_kept.points,
-            refused: kept.refused.all(),
-        }
+        Self::why(&kept.policy, kept.refused.all(), only_kept)
     }
 }

@@ -21,11 +21,11 @@ pub struct Report<'a> {
     pub looked_at: u64,
     /// How many records of the answer the store has evicted, and are here because their traces are
     /// kept. Absent if there are none.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub from_kept: u64,
 }
 
-fn is_none(number: &u64) -> bool {
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

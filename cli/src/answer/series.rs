@@ -15,6 +15,10 @@ pub struct SeriesList<'a> {
     /// With a history of metrics: what came from where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Recalled>,
+    /// With kept traces: false, since they are not asked. They have the points whose exemplars point
+    /// at them, a choice with gaps, from which no rate can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_asked: Option<bool>,
     /// With `step` and `sum_by`: the steps of all series, summed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<Vec<StepSum>>,

@@ -236,7 +236,11 @@ impl Tools {
         let (answer, shown) = self
             .list("/api/series", &asked.asked(), limit, asked.bytes, ("series", SERIES))
             .await?;
-        Ok(json!({ "series": shown, "left_out": answer["left_out"] }))
+        let mut told = json!({ "series": shown, "left_out": answer["left_out"] });
+        if !answer["kept_asked"].is_null() {
+            told["kept_asked"] = answer["kept_asked"].clone();
+        }
+        Ok(told)
     }
 
     async fn whole_graph(&self, asked: &Graph) -> Told {
@@ -259,8 +263,16 @@ impl Tools {
 
     async fn groups(&self, asked: &Group) -> Told {
         let path = format!("/api/group/{}", asked.signal.path());
-        let names =
-            ["key", "count", "errors", "rate_per_second", "p50_nanos", "p90_nanos", "p99_nanos"];
+        let names = [
+            "key",
+            "count",
+            "from_kept",
+            "errors",
+            "rate_per_second",
+            "p50_nanos",
+            "p90_nanos",
+            "p99_nanos",
+        ];
         let limit = asked.limit.unwrap_or(20);
         let (answer, shown) =
             self.list(&path, &asked.asked(), limit, asked.bytes, ("groups", &names)).await?;
@@ -309,7 +321,7 @@ impl Tools {
 
 /// Returns what an answer says of itself: whether something was missed.
 fn report(answer: &Value) -> Value {
-    let names = ["cut", "missed", "partial", "led_by", "looked_at"];
+    let names = ["cut", "missed", "partial", "led_by", "looked_at", "from_kept"];
     let told = pick(&answer["report"], &names);
     if told.as_object().is_some_and(serde_json::Map::is_empty) { Value::Null } else { short(&told) }
 }

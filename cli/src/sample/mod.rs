@@ -4,6 +4,7 @@
 mod backend;
 mod figures;
 mod shared;
+mod to;
 
 use crate::receive::signals::{Asked, Signals};
 use crate::receive::{About, Guard, Intake, Listening, Receiving, log};
@@ -13,12 +14,13 @@ use backend::Backend;
 use clap::Args;
 use shared::Shared;
 use slipring::otlp::Kind;
-use slipring_sampling::forward::{Endpoint, ForwardSettings, ForwardStats, Forwarder, Sending};
+use slipring_sampling::forward::{ForwardSettings, ForwardStats, Forwarder, Sending};
 use slipring_sampling::{Settings, config};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use to::To;
 
 /// Forwards the traces that policies keep, and drops the others.
 ///
@@ -43,9 +45,8 @@ pub struct Arguments {
     /// The file with the limits and policies, in TOML; `--help` shows one
     #[arg(long, env = "SLIPRING_CONFIG", value_name = "FILE")]
     config: PathBuf,
-    /// Where kept traces go: grpc://host:4317, or http://host:4318 with or without a path
-    #[arg(long, env = "SLIPRING_TO", value_name = "ENDPOINT")]
-    to: Endpoint,
+    #[command(flatten)]
+    backend: To,
     /// Bytes that kept spans may take until the backend has them; what does not fit is lost, and
     /// counted
     #[arg(long, env = "SLIPRING_MAX_WAITING", default_value = "64M", value_name = "BYTES", value_parser = units::some_bytes)]
@@ -93,27 +94,31 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let settings = settings(&arguments.config, arguments.max_waiting)?;
+    let mut forward = arguments.backend.settings()?;
+    forward.max_bytes = arguments.max_waiting;
     let guard = arguments.receiving.guard(&[])?;
     arguments.receiving.allow_files(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(arguments, &settings, &guard));
+    let ended = runtime.block_on(serve(arguments, &settings, forward, &guard));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-async fn serve(arguments: &Arguments, settings: &Settings, guard: &Guard) -> Fallible<End> {
-    let receiving = &arguments.receiving;
+async fn serve(
+    arguments: &Arguments,
+    settings: &Settings,
+    forward: ForwardSettings,
+    guard: &Guard,
+) -> Fallible<End> {
+    let (receiving, to) = (&arguments.receiving, &arguments.backend.to);
     let listening = Listening::bind(receiving).await?;
-    if backend::is_one_of(&arguments.to, listening.addresses()?) {
-        let to = &arguments.to;
+    if backend::is_one_of(to, listening.addresses()?) {
         return Err(format!(
             "--to {to} is this program's own address; give the backend's, or other --grpc and --http"
         )
         .into());
     }
-    let mut forward = ForwardSettings::to(arguments.to.clone());
-    forward.max_bytes = arguments.max_waiting;
-    let (forwarder, sending) = Forwarder::start(forward);
+    let (forwarder, sending) = Forwarder::start(forward)?;
     let shared = Arc::new(Shared::new(settings, forwarder)?);
     let taking = Arc::clone(&shared);
     let take = Box::new(move |kind, encoding, message| taking.take(kind, encoding, message));
@@ -121,7 +126,7 @@ async fn serve(arguments: &Arguments, settings: &Settings, guard: &Guard) -> Fal
     let mut signals = Signals::listen(true)?;
     let others = |_| figures::routes(Arc::clone(&shared));
     let serving = listening.serve(intake, guard, others, Vec::new()).await?;
-    tracing::info!("kept traces go to {}", arguments.to);
+    tracing::info!("kept traces go to {to}");
     let (mut tick, mut look) = (tokio::time::interval(TICK), tokio::time::interval(LOOK));
     let mut backend = Backend::default();
     loop {

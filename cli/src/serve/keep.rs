@@ -7,7 +7,7 @@ use crate::receive::labels;
 use crate::text::in_one_line;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use slipring::otlp::{Encoding, Kind, Reader};
+use slipring::otlp::{Encoding, Kind, Reader, encode};
 use slipring::{LogRecord, MetricPoint, Signal, Span, Telemetry, TraceId};
 use slipring_sampling::{
     Amount, Follower, Kept, KeptSettings, KeptStats, KeptTrace, Records, Sampler, Settings, Stats,
@@ -82,10 +82,22 @@ impl Keep {
     /// Passes the spans of a request that the store has taken to the sampler.
     pub fn take(&self, encoding: Encoding, body: Bytes) {
         let now = Instant::now();
-        let read = self.reader.read(Kind::Traces, encoding, body, |part| {
+        let take = |spans| {
             let mut keep = |sampled| lock(&self.kept).add(sampled, now);
-            lock(&self.sampler).take(part.spans, now, &mut keep);
-        });
+            lock(&self.sampler).take(spans, now, &mut keep);
+        };
+        let read = match encoding {
+            Encoding::Json => self.reader.read(Kind::Traces, encoding, body, |part| {
+                // What is read of JSON goes into the thread's chunk, where the store's records are.
+                // These would hold what the sampler charges to its own ledger.
+                let own = encode(&part.spans, Encoding::Protobuf);
+                let read = self.reader.read(Kind::Traces, Encoding::Protobuf, own, |part| {
+                    take(part.spans);
+                });
+                read.expect("what was encoded can be read");
+            }),
+            _ => self.reader.read(Kind::Traces, encoding, body, |part| take(part.spans)),
+        };
         if let Err(error) = read {
             tracing::error!("a request that the store took can't be read for --keep: {error}");
         }
@@ -118,6 +130,11 @@ impl Keep {
     /// Returns a trace, if it is kept.
     pub fn get(&self, id: TraceId) -> Option<Arc<KeptTrace>> {
         lock(&self.kept).get(id).cloned()
+    }
+
+    /// Returns the ids of all kept traces, the newest first.
+    pub fn ids(&self) -> Vec<TraceId> {
+        lock(&self.kept).iter().map(|one| one.trace_id).collect()
     }
 
     /// Returns all kept traces, the newest first.
@@ -272,16 +289,46 @@ pub async fn advance(app: Arc<App>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slipring::{Resource, Scope, Source};
     use std::sync::mpsc;
+
+    fn keep(name: &str, telemetry: &Telemetry) -> Keep {
+        let name = format!("slipring-keep-{name}-{}.toml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, "policy = [{ name = \"errors\", rule = \"error\" }]\n").unwrap();
+        let keep = Keep::by(&file, 1 << 20, telemetry).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        keep
+    }
+
+    /// It would count against the sampler's room for as long as the store holds its records.
+    #[test]
+    fn the_stores_records_hold_nothing_that_the_sampler_charges() {
+        let telemetry = Telemetry::builder().build().unwrap();
+        let keep = keep("json", &telemetry);
+        for encoding in [Encoding::Json, Encoding::Protobuf] {
+            for number in 0..50_u128 {
+                let host = format!("{number}{}", "x".repeat(10_000));
+                let resource = Resource::new([("host.name", host)]);
+                let source = Source::new(&resource, &Scope::default());
+                let span = Span::builder().source(&source).trace_id(number + 1).span_id(1).build();
+                let body = Bytes::from(encode(&[span], encoding));
+                telemetry.ingest(Kind::Traces, encoding, body.clone()).unwrap();
+                keep.take(encoding, body);
+            }
+            assert!(keep.figures().sampler.shared_bytes > 500_000, "undecided ones are charged");
+            keep.finish();
+            let figures = keep.figures().sampler;
+            assert_eq!((figures.undecided.spans, figures.shared_bytes), (0, 0), "{encoding:?}");
+        }
+        assert_eq!(telemetry.traces().len(), 100);
+    }
 
     /// They are asked for by the runtime's threads, and by whoever looks at the page.
     #[test]
     fn figures_do_not_wait_for_a_follower_at_work() {
-        let file = std::env::temp_dir().join(format!("slipring-keep-{}.toml", std::process::id()));
-        std::fs::write(&file, "policy = [{ name = \"errors\", rule = \"error\" }]\n").unwrap();
         let telemetry = Telemetry::builder().build().unwrap();
-        let keep = Arc::new(Keep::by(&file, 1 << 20, &telemetry).unwrap());
-        std::fs::remove_file(&file).unwrap();
+        let keep = Arc::new(keep("figures", &telemetry));
         let following = lock(&keep.follower);
         let (told, figures) = mpsc::channel();
         let asked = Arc::clone(&keep);

@@ -6,21 +6,30 @@
 //! or else after a random time whose range doubles. Any other failure loses its spans. Once the
 //! queue is closed, little time is left: each request is tried at once, and then every second.
 
+mod connect;
+mod endpoint;
+mod headers;
 mod reply;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 use crate::sink::{Sampled, Sink};
+pub use endpoint::{Endpoint, EndpointError};
+pub use headers::{HeaderError, Headers};
 pub use reply::Reply;
 use slipring::Span;
 use slipring::otlp::{Encoding, encode};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError, TlsSettings};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use transport::Otlp;
-pub use transport::{Endpoint, EndpointError, Transport};
+pub use transport::Transport;
 
 /// How a [`Forwarder`] sends.
 #[derive(Clone, Debug)]
@@ -28,6 +37,11 @@ pub use transport::{Endpoint, EndpointError, Transport};
 pub struct ForwardSettings {
     /// Where to.
     pub to: Endpoint,
+    /// What each request carries.
+    pub headers: Headers,
+    /// How the backend is recognized, if it is spoken to over TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
     /// Bytes that spans may take which wait or are under way, with the resources and scopes of each
     /// trace. Each of `senders` takes some more for the request that it encodes: as much again as
     /// the spans that are in it.
@@ -56,6 +70,9 @@ impl ForwardSettings {
     pub fn to(to: Endpoint) -> Self {
         Self {
             to,
+            headers: Headers::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             max_bytes: 64 << 20,
             request_spans: 512,
             request_bytes: 2 << 20,
@@ -91,6 +108,15 @@ pub struct ForwardStats {
     pub retries: u64,
     /// Why a request last failed.
     pub last_failure: Option<String>,
+}
+
+/// Why nothing can be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address asks for TLS, and nothing says how.
+    #[error("{0} asks for TLS: set `tls` of the settings, with the feature `tls`")]
+    NoTls(Endpoint),
 }
 
 #[derive(Default)]
@@ -234,11 +260,21 @@ fn split(spans: Vec<Span>, settings: &ForwardSettings) -> Vec<Part> {
 impl Forwarder {
     /// Starts tasks that send over OTLP/gRPC or OTLP/HTTP, on the current tokio runtime.
     ///
+    /// # Errors
+    /// [`StartError`] if the address asks for TLS, and the settings do not say how.
+    ///
     /// # Panics
     /// If there is no runtime.
-    pub fn start(settings: ForwardSettings) -> (Self, Sending) {
-        let transport = Otlp::new(&settings.to, settings.timeout);
-        Self::start_over(transport, settings)
+    pub fn start(settings: ForwardSettings) -> Result<(Self, Sending), StartError> {
+        #[cfg(feature = "tls")]
+        let has_tls = settings.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        if settings.to.is_tls() && !has_tls {
+            return Err(StartError::NoTls(settings.to));
+        }
+        let transport = Otlp::new(&settings);
+        Ok(Self::start_over(transport, settings))
     }
 
     /// Starts tasks that send over a transport, of which each task has a clone, on the current tokio

@@ -42,9 +42,19 @@ impl Seen {
     /// each with its place. Counts them too: a metric point that several traces keep is returned
     /// for the first one alone.
     pub fn others<'a, T: Record>(&mut self, kept: &'a [T]) -> Vec<(usize, &'a T)> {
+        self.others_that(kept, |_| true)
+    }
+
+    /// Returns what [`others`](Self::others) does, of the records that fit. Those that do not fit
+    /// are not compared, so equal records must fit all or none.
+    pub fn others_that<'a, T: Record>(
+        &mut self,
+        kept: &'a [T],
+        fits: impl Fn(&T) -> bool,
+    ) -> Vec<(usize, &'a T)> {
         let mut here: HashMap<Identity, u32> = HashMap::new();
         let mut others = Vec::new();
-        for (place, record) in kept.iter().enumerate() {
+        for (place, record) in kept.iter().enumerate().filter(|(_, record)| fits(record)) {
             let identity = self.identity(record);
             let count = here.entry(identity).or_default();
             *count += 1;

@@ -23,6 +23,8 @@ struct GraphSpan {
     peer: Option<u32>,
     /// Its number in the order of visits, by which its links are found.
     visit: u32,
+    /// Whether it did not come from the store.
+    added: bool,
 }
 
 impl GraphSpan {
@@ -106,6 +108,40 @@ impl Query<'_, Span> {
     /// # Errors
     /// As [`collect`](Query::collect).
     pub fn service_graph(self) -> Result<ServiceGraph, QueryError> {
+        self.service_graph_with(|_| ())
+    }
+
+    /// Returns the graph of the query's spans and of others, such as those of another tier, which
+    /// `others` passes to the visitor that it is given. Of these, the graph has those that meet the
+    /// query's conditions, and each span once, also if the store holds it: spans are told apart by
+    /// their ids, so others without a trace id or a span id are left out.
+    ///
+    /// `others` is called when the store has been looked through. It is called once more for a query
+    /// that does not ask for all, if callees are [looked for elsewhere](Self::service_graph).
+    ///
+    /// ```
+    /// use slipring::span::SpanKind;
+    /// use slipring::{Resource, Scope, Source, Span, Store};
+    ///
+    /// let traces: Store<Span> = Store::builder().build()?;
+    /// let span = |service: &'static str, id: u64| {
+    ///     let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+    ///     let span = Span::builder().source(&source).trace_id(7).span_id(id);
+    ///     span.parent_span_id((id > 1).then_some(1.into())).kind(SpanKind::Server).build()
+    /// };
+    /// traces.push(span("shop", 1))?;
+    /// let evicted = [span("shop", 1), span("cart", 2)];
+    /// let graph = traces.query().service_graph_with(|visit| evicted.iter().for_each(visit))?;
+    /// assert_eq!((graph.services.len(), graph.calls.len(), graph.added), (2, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`collect`](Query::collect).
+    pub fn service_graph_with(
+        self,
+        others: impl Fn(&mut dyn FnMut(&Span)),
+    ) -> Result<ServiceGraph, QueryError> {
         let whole = self.asks_for_all();
         let engine = self.engine();
         let state = RandomState::new();
@@ -113,7 +149,8 @@ impl Query<'_, Span> {
         let mut seen: Vec<GraphSpan> = Vec::new();
         // Sorted by the consumer's visit.
         let mut links: Vec<(u32, TraceId, SpanId)> = Vec::new();
-        let report = self.for_each_unordered(|_, span| {
+        let conditions = self.clone();
+        let mut note = |span: &Span, added: bool| {
             let visit = seen.len() as u32;
             if span.kind() == SpanKind::Consumer {
                 links.extend(
@@ -137,13 +174,24 @@ impl Query<'_, Span> {
                 failed: span.is_error(),
                 peer: called.map(|(name, kind)| names.peer(&name, kind)),
                 visit,
+                added,
             });
-        })?;
+        };
+        let report = self.for_each_unordered(|_, span| note(span, false))?;
+        others(&mut |span| {
+            let is_named = !span.trace_id().is_zero() && !span.span_id().is_zero();
+            if is_named && conditions.accepts(span) {
+                note(span, true);
+            }
+        });
         // Among spans with one id callers come first; among redelivered ones, the most complete.
-        let completeness =
-            |one: &GraphSpan| Reverse((one.end, one.failed, one.peer.is_some(), one.key.parent));
+        let completeness = |one: &GraphSpan| {
+            let most = Reverse((one.end, one.failed, one.peer.is_some(), one.key.parent));
+            (most, one.added)
+        };
         seen.sort_unstable_by_key(|one| (one.identity(), completeness(one)));
         seen.dedup_by(|one, before| one.is_named() && one.identity() == before.identity());
+        let added = seen.iter().filter(|one| one.added).count() as u64;
         let parents = parents::of(&seen, |one| one.key);
         let mut builder = GraphBuilder::of(names);
         builder.add_spans(&seen);
@@ -156,7 +204,7 @@ impl Query<'_, Span> {
             .collect();
         unanswered.retain(|one| one.peer.is_some());
         if !whole && !unanswered.is_empty() {
-            let found = builder.called_elsewhere(Query::new(engine), &unanswered)?;
+            let found = builder.called_elsewhere(Query::new(engine), &others, &unanswered)?;
             unanswered.retain(|one| !found.contains(&(one.key.trace, one.key.id)));
         }
         builder.add_virtual(&unanswered);
@@ -165,7 +213,7 @@ impl Query<'_, Span> {
         };
         let unlinked = seen.iter().zip(&parents).filter(without_parent).count() as u64;
         let (services, calls) = builder.finish();
-        Ok(ServiceGraph { services, calls, unlinked, report })
+        Ok(ServiceGraph { services, calls, unlinked, added, report })
     }
 }
 
@@ -260,16 +308,17 @@ impl GraphBuilder {
         matched
     }
 
-    /// Returns which of these callers have a callee's span elsewhere in the store.
+    /// Returns which of these callers have a callee's span elsewhere in the store or among others.
     fn called_elsewhere(
         &self,
         all: Query<'_, Span>,
+        others: &impl Fn(&mut dyn FnMut(&Span)),
         unanswered: &[&GraphSpan],
     ) -> Result<HashSet<(TraceId, SpanId)>, QueryError> {
         let asked: HashMap<(TraceId, SpanId), u32> =
             unanswered.iter().map(|one| ((one.key.trace, one.key.id), one.key.service)).collect();
         let mut found = HashSet::new();
-        all.for_each_unordered(|_, span| {
+        let mut look_at = |span: &Span| {
             let side = Side::of(span.kind());
             let is_of = |service: u32| {
                 let (namespace, name) = service_identity(span);
@@ -289,7 +338,9 @@ impl GraphBuilder {
             if span.kind() == SpanKind::Consumer {
                 span.links().iter().for_each(|link| note(link.trace_id(), link.span_id(), true));
             }
-        })?;
+        };
+        all.for_each_unordered(|_, span| look_at(span))?;
+        others(&mut look_at);
         Ok(found)
     }
 

@@ -12,8 +12,17 @@ pub struct ServiceGraph {
     /// The number of spans whose parent the query did not find: it was evicted, has not arrived, or
     /// does not match the query.
     pub unlinked: u64,
+    /// The number of spans that were added to those of the query: see
+    /// [`service_graph_with`](crate::Query::service_graph_with).
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_zero"))]
+    pub added: u64,
     /// How the query went.
     pub report: crate::query::Report,
+}
+
+#[cfg(feature = "serde")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A service of a [`ServiceGraph`], or something that services call.

@@ -1,13 +1,10 @@
 //! Pages of records of which some are in the store, and some only in kept traces.
 
+use super::tiers::{Others, Tiers};
 use crate::answer;
-use crate::serve::ask::{After, Asked, Asking, Both, Place};
+use crate::serve::ask::{After, Asked, Asking, Both};
 use slipring::error::QueryError;
-use slipring::query::Answer;
 use slipring::{Order, Position, Store};
-use slipring_sampling::{KeptTrace, Seen};
-use std::collections::HashSet;
-use std::sync::Arc;
 
 /// A page of records.
 pub struct Page<T> {
@@ -18,17 +15,20 @@ pub struct Page<T> {
 }
 
 impl<T: Asking> Page<T> {
-    /// Finds a page of records of traces of which some are kept. By arrival, records that the store
-    /// has evicted are the oldest. O(records of these traces), and twice what the store takes.
-    pub fn find(
-        store: &Store<T>,
-        asked: &Asked,
-        kept: &[Arc<KeptTrace>],
-    ) -> Result<Self, QueryError> {
+    /// Finds a page of records. By arrival, records that the store has evicted are the oldest, so
+    /// kept traces are not asked before the newest ones of the store are over. Otherwise it costs
+    /// twice what the store takes, and O(records of the kept traces).
+    pub fn find(store: &Store<T>, asked: &Asked, tiers: &Tiers<'_, T>) -> Result<Self, QueryError> {
         let from = asked.both();
         let of_store = if from.ended { 0 } else { asked.limit() };
         let mut held = asked.page_from(store.query(), &from).limit(of_store).collect()?;
-        let others = others(store, asked, kept, &from, &held)?;
+        let goes_on = held.len() == asked.limit() && held.report.next.is_some();
+        let others = match from.order {
+            Order::Newest if goes_on => Others { records: Vec::new(), cut: false },
+            _ => tiers.page(&from, &held)?,
+        };
+        held.report.cut |= others.cut;
+        let others = others.records;
         let mut shown = Vec::new();
         let (mut of_held, mut of_others) = (0, 0);
         while shown.len() < asked.limit() {
@@ -89,42 +89,4 @@ impl<T: Asking> Page<T> {
     pub fn records(&self) -> impl Iterator<Item = &T> {
         self.records.iter().map(|(_, record)| record)
     }
-}
-
-/// Returns the records of kept traces that fit, are not in the store, and come after the page
-/// before, in order.
-fn others<'k, T: Asking>(
-    store: &Store<T>,
-    asked: &Asked,
-    kept: &'k [Arc<KeptTrace>],
-    from: &Both,
-    held: &Answer<T>,
-) -> Result<Vec<(Place, &'k T)>, QueryError> {
-    let (mut seen, mut there) = (Seen::default(), HashSet::new());
-    asked.conditions(store.query()).for_each(|position, record| {
-        there.insert(position);
-        seen.note(record);
-    })?;
-    // A record of the page may have been evicted since.
-    let gone = held.records.iter().zip(&held.positions);
-    gone.filter(|(_, position)| !there.contains(position)).for_each(|(one, _)| seen.note(one));
-    let fits = asked.conditions(store.query()).into_test()?;
-    let is_by_time = matches!(from.order, Order::Latest | Order::Earliest);
-    let mut others = Vec::new();
-    for trace in kept {
-        let place = |(at, record): (usize, &'k T)| {
-            let time = if is_by_time { record.timestamp() } else { 0 };
-            ((time, trace.number(), at), record)
-        };
-        let these = seen.others(T::of_kept(trace)).into_iter();
-        others.extend(these.filter(|(_, record)| fits(record)).map(place));
-    }
-    others.sort_unstable_by_key(|(place, _)| *place);
-    if matches!(from.order, Order::Oldest | Order::Earliest) {
-        others.retain(|(place, _)| from.kept.is_none_or(|last| *place > last));
-    } else {
-        others.reverse();
-        others.retain(|(place, _)| from.kept.is_none_or(|last| *place < last));
-    }
-    Ok(others)
 }

@@ -3,22 +3,22 @@
 use super::find::find;
 use super::problem::{Problem, take};
 use super::records::StoreOf;
+use super::tiers::Tiers;
 use crate::answer::{self, Number};
 use crate::serve::app::App;
-use crate::serve::ask::{Asked, Asking};
+use crate::serve::ask::{Asked, Asking, KEPT};
 use crate::serve::condition::level_and_name;
 use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use slipring::query::{By, Level};
+use slipring::query::{By, Level, Tally};
 use slipring::{Index, Indexes as _, KeyBuf, LogRecord, MetricPoint, Span};
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Parameters of groups, beside the conditions on their records.
-pub const OF_GROUPS: [&str; 3] = ["by", "order", "limit"];
+pub const OF_GROUPS: [&str; 4] = ["by", "order", "limit", KEPT];
 
 /// Upper bound of the properties by which records are grouped.
 pub const MOST_PROPERTIES: usize = 3;
@@ -164,43 +164,53 @@ pub async fn group<T: Grouping>(
     };
     let properties = names.iter().map(property).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked::read::<T>(&given, &OF_GROUPS).map_err(Problem::Bad)?;
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
-        let times = Cell::new((u64::MAX, 0));
         // A key of several parts is a list of them in JSON.
         let key = |record: &T| {
             let parts: Vec<_> = properties.iter().map(|property| property.of(record)).collect();
             serde_json::to_string(&parts).ok().map(|parts| KeyBuf::Text(parts.into()))
         };
-        let measure = |record: &T| {
-            let (first, last) = times.get();
+        let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
+        let mut tally = Tally::by(By::reading(&key))?;
+        let (mut first, mut last) = (u64::MAX, 0);
+        let mut only_kept: HashMap<Option<KeyBuf>, u64> = HashMap::new();
+        let (report, from_kept) = tiers.each(|record, is_only_kept| {
             let time = record.timestamp();
-            if time > 0 {
-                times.set((first.min(time), last.max(time)));
+            // Rates are those of the store: kept traces are a choice, from a longer time.
+            if is_only_kept {
+                *only_kept.entry(key(record)).or_default() += 1;
+            } else if time > 0 {
+                (first, last) = (first.min(time), last.max(time));
             }
-            record.measure()
-        };
-        let query = asked.conditions(store(telemetry).query());
-        let mut found = query.group(By::reading(key), measure)?;
+            tally.add(record, record.measure());
+        })?;
+        let mut groups = tally.finish();
         match order {
             Ordering::Count => {}
-            Ordering::Errors => found.groups.sort_by_key(|one| std::cmp::Reverse(one.errors)),
-            Ordering::P99 => found.groups.sort_by(|one, other| {
+            Ordering::Errors => groups.sort_by_key(|one| std::cmp::Reverse(one.errors)),
+            Ordering::P99 => groups.sort_by(|one, other| {
                 let p99 = |one: &slipring::query::Group| one.quantile(0.99);
                 p99(other).partial_cmp(&p99(one)).expect("no measurement is NaN")
             }),
         }
         let (since, until) = asked.times();
-        let (first, last) = times.get();
         let (first, last) = (since.unwrap_or(first), until.unwrap_or(last));
         let seconds = (first < last).then(|| (last - first) as f64 / 1e9);
-        let left_out = found.groups.len().saturating_sub(asked.limit());
-        found.groups.truncate(asked.limit());
+        let left_out = groups.len().saturating_sub(asked.limit());
+        groups.truncate(asked.limit());
+        let mut report = answer::Report::of(&report);
+        report.from_kept = from_kept;
+        let shown = |one: &slipring::query::Group| {
+            let only_kept = only_kept.get(&one.key).copied().unwrap_or(0);
+            shown::<T>(one, only_kept, &names, seconds)
+        };
         let told = answer::Groups {
-            groups: found.groups.iter().map(|one| shown::<T>(one, &names, seconds)).collect(),
+            groups: groups.iter().map(shown).collect(),
             more: left_out > 0,
             left_out,
             seconds: seconds.map(Number::from),
-            report: answer::Report::of(&found.report),
+            report,
         };
         Ok(Json(told).into_response())
     })
@@ -209,6 +219,7 @@ pub async fn group<T: Grouping>(
 
 fn shown<T: Grouping>(
     group: &slipring::query::Group,
+    from_kept: u64,
     names: &[String],
     seconds: Option<f64>,
 ) -> answer::Group {
@@ -220,8 +231,9 @@ fn shown<T: Grouping>(
     let mut shown = answer::Group {
         key,
         count: group.count,
+        from_kept,
         errors: group.errors,
-        rate_per_second: seconds.map(|seconds| (group.count as f64 / seconds).into()),
+        rate_per_second: seconds.map(|seconds| ((group.count - from_kept) as f64 / seconds).into()),
         p50_nanos: None,
         p99_nanos: None,
         p50: None,

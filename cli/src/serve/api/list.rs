@@ -1,6 +1,7 @@
 //! Lists of traces: those of the store, and those that are kept beyond it, each once.
 
 use crate::answer;
+use crate::serve::keep::Keep;
 use slipring::error::QueryError;
 use slipring::query::Report;
 use slipring::trace::{Trace, TraceOrder};
@@ -9,6 +10,9 @@ use slipring_sampling::{KeptTrace, Records};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// The kept traces that a question is about.
+pub type Kept<'a> = (&'a Keep, Vec<TraceId>);
 
 /// What traces have to be like, beside the conditions on their spans.
 pub struct Wanted {
@@ -22,14 +26,21 @@ pub struct Wanted {
 /// A trace of a list.
 pub struct Listed {
     trace: Trace,
-    /// Why it is kept, and how many of its spans the store does not hold.
-    kept: Option<(Arc<KeptTrace>, u64)>,
+    kept: Option<Why>,
+}
+
+/// Why a trace is kept.
+struct Why {
+    policy: Arc<str>,
+    refused: u64,
+    /// How many of its spans the store does not hold.
+    only_kept: u64,
 }
 
 impl Listed {
     /// Returns how many of its spans the store does not hold any more.
     pub fn only_kept(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |(_, spans)| *spans)
+        self.kept.as_ref().map_or(0, |why| why.only_kept)
     }
 
     /// Returns the trace.
@@ -40,8 +51,9 @@ impl Listed {
     /// Shows the trace in a line.
     pub fn shown(&self) -> answer::TraceSummary<'_> {
         let mut shown = answer::TraceSummary::of(&self.trace);
-        shown.kept = self.kept.as_ref().map(|(kept, spans)| {
-            answer::Kept::of(kept, Records { spans: *spans, ..Records::default() })
+        shown.kept = self.kept.as_ref().map(|why| {
+            let spans = Records { spans: why.only_kept, ..Records::default() };
+            answer::Kept::why(&why.policy, why.refused, spans)
         });
         shown
     }
@@ -53,20 +65,21 @@ impl Wanted {
     /// in the store and among those that are kept, and assembled from both.
     ///
     /// With kept traces it costs a second search, a look at every kept span, and the assembly of
-    /// those that fit, in order, until there are enough.
+    /// those that fit, in order, until there are enough. It holds the ids of kept traces, and the
+    /// traces of the list.
     pub fn find<'q>(
         &self,
         store: &Store<Span>,
         conditions: impl Fn() -> Query<'q, Span>,
-        kept: &[Arc<KeptTrace>],
+        kept: Option<Kept<'_>>,
         limit: usize,
     ) -> Result<(Vec<Listed>, Report), QueryError> {
-        if kept.is_empty() {
+        let Some((keep, kept)) = kept.filter(|(_, kept)| !kept.is_empty()) else {
             return self.held(conditions(), limit);
-        }
-        let ids: HashSet<TraceId> = kept.iter().map(|one| one.trace_id).collect();
+        };
+        let ids: HashSet<TraceId> = kept.iter().copied().collect();
         let mut fitting: HashSet<TraceId> = HashSet::new();
-        let report = conditions().for_each(|_, span| {
+        let mut report = conditions().for_each(|_, span| {
             if ids.contains(&span.trace_id()) {
                 fitting.insert(span.trace_id());
             }
@@ -74,17 +87,30 @@ impl Wanted {
         let others = conditions().filter(|span| !ids.contains(&span.trace_id()));
         let (mut all, _) = self.held(others, limit)?;
         let fits = conditions().into_test()?;
-        let has_fitting =
-            |one: &&Arc<KeptTrace>| fitting.contains(&one.trace_id) || one.spans.iter().any(&fits);
-        let mut candidates: Vec<_> = kept.iter().filter(has_fitting).collect();
-        candidates.sort_by_cached_key(|one| Reverse(self.preview(one)));
-        let assembled = candidates.into_iter().map(|one| {
+        let mut has_left = false;
+        let mut get = |id: TraceId| {
+            let found = keep.get(id);
+            has_left |= found.is_none();
+            found
+        };
+        let preview = |id: TraceId| {
+            let one = get(id)?;
+            let has_fitting = fitting.contains(&id) || one.spans.iter().any(&fits);
+            has_fitting.then(|| (Reverse(self.preview(&one)), id))
+        };
+        let mut candidates: Vec<_> = kept.into_iter().filter_map(preview).collect();
+        // The newest comes first among equals.
+        candidates.sort_by_key(|(rank, _)| *rank);
+        let assembled = candidates.into_iter().filter_map(|(_, id)| {
+            let one = get(id)?;
             let (trace, only_kept) = one.assemble_with(store);
-            Listed { trace, kept: Some((Arc::clone(one), only_kept)) }
+            let (policy, refused) = (Arc::clone(&one.policy), one.refused.all());
+            Some(Listed { trace, kept: Some(Why { policy, refused, only_kept }) })
         });
         all.extend(assembled.filter(|one| self.is_fit(&one.trace)).take(limit));
         all.sort_by_key(|one| (Reverse(self.rank(&one.trace)), one.trace.trace_id));
         all.truncate(limit);
+        report.cut |= has_left;
         Ok((all, report))
     }
 

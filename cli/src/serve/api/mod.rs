@@ -17,11 +17,13 @@ mod reference;
 mod series;
 mod store;
 mod table;
+mod tiers;
 mod traces;
 
 pub use find::find;
 pub use list::{Listed, Wanted};
 pub use problem::Problem;
+pub use tiers::Tiers;
 
 use super::app::App;
 use super::given::Given;

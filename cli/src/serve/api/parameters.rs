@@ -23,7 +23,7 @@ const OFTEN: bool = true;
 /// Name, signs, how often, example, meaning.
 type Row = (&'static str, &'static str, bool, &'static str, &'static str);
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 28] = [
     (
         "trace",
         NOT,
@@ -83,6 +83,13 @@ const ROWS: [Row; 27] = [
         ONCE,
         "",
         "What arrived after a moment: what moment of /api/moment said; order is oldest unless given, and the report's missed counts what was evicted since",
+    ),
+    (
+        "kept",
+        "",
+        ONCE,
+        "no",
+        "yes or no: whether records count that the stores have evicted, and that are here because serve --keep keeps their traces; yes unless given",
     ),
     (
         "format",

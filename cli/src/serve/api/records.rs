@@ -3,9 +3,10 @@
 use super::both::Page;
 use super::find::find;
 use super::problem::Problem;
+use super::tiers::Tiers;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::{After, Asked, Asking, MOMENT, PAGING, token};
+use crate::serve::ask::{After, Asked, Asking, KEPT, MOMENT, PAGING, token};
 use crate::serve::given::Given;
 use axum::Json;
 use axum::extract::State;
@@ -13,14 +14,16 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use slipring::otlp::{Encoding, encode};
 use slipring::{Store, Telemetry};
-use slipring_sampling::KeptTrace;
 use std::sync::Arc;
 
 /// The store of a signal.
 pub type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
 /// What records are asked for by, beside conditions.
-pub const OF_RECORDS: [&str; 5] = [PAGING[0], PAGING[1], PAGING[2], PAGING[3], MOMENT];
+pub const OF_RECORDS: [&str; 6] = [PAGING[0], PAGING[1], PAGING[2], PAGING[3], MOMENT, KEPT];
+
+/// What numbers of records are asked for by, beside conditions.
+pub const OF_COUNTS: [&str; 2] = [MOMENT, KEPT];
 
 /// Answers with records.
 pub async fn records<T: Asking>(
@@ -36,10 +39,9 @@ pub async fn records<T: Asking>(
             let next = next.as_ref().map(token).transpose();
             next.map_err(|error| Problem::Failed(error.to_string()))
         };
-        let kept = of.keep.as_ref().map(|keep| asked.traces().filter_map(move |id| keep.get(id)));
-        let kept: Vec<Arc<KeptTrace>> = kept.into_iter().flatten().collect();
-        if !kept.is_empty() || asked.continues_both() {
-            let page = Page::find(store(telemetry), &asked, &kept)?;
+        let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
+        if !tiers.is_store_alone() || asked.continues_both() {
+            let page = Page::find(store(telemetry), &asked, &tiers)?;
             if asked.otlp {
                 return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());
             }
@@ -62,10 +64,12 @@ pub async fn count<T: Asking>(
     given: Given,
     store: StoreOf<T>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read::<T>(&given.read()?, &[MOMENT]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<T>(&given.read()?, &OF_COUNTS).map_err(Problem::Bad)?;
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
-        let count = asked.conditions(store(telemetry).query()).count()?;
-        Ok(Json(answer::Count { count }))
+        let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
+        let (report, from_kept) = tiers.each(|_, _| ())?;
+        Ok(Json(answer::Count { count: report.shown as usize, from_kept }))
     })
     .await
 }

@@ -76,6 +76,7 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     let common = sums.iter().map(common).collect::<Result<Vec<_>, _>>()?;
     let asked = Asked::read::<MetricPoint>(&given, &OF_SERIES).map_err(Problem::Bad)?;
     let history = app.history.clone();
+    let kept_asked = app.keep.as_ref().map(|_| false);
     find(app, move |telemetry| {
         let query = asked.conditions(telemetry.metrics().query());
         let (mut series, recalled) = history::series(history.as_ref(), query)?;
@@ -108,6 +109,7 @@ pub async fn series(State(app): State<Arc<App>>, given: Given) -> Result<Respons
             series: shown,
             left_out: all - series.len(),
             history: recalled,
+            kept_asked,
             sums,
             resources: sources.all_resources,
             scopes: sources.all_scopes,

@@ -2,16 +2,20 @@
 
 use super::find::find;
 use super::problem::{Problem, none};
+use super::tiers::Tiers;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::moment_token;
+use crate::serve::ask::{Asked, Asking, moment_token};
 use crate::serve::given::Given;
+use crate::serve::keep::Keep;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use slipring::error::QueryError;
 use slipring::telemetry::TelemetryStats;
-use slipring::{Signal, Store};
+use slipring::{KeyBuf, LogRecord, MetricPoint, Span, Store};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Answers with the stores' statistics.
@@ -66,8 +70,33 @@ pub async fn moment(State(app): State<Arc<App>>, given: Given) -> Result<Respons
 /// Answers with all services.
 pub async fn services(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
     none(given)?;
-    find(app, |telemetry| Ok(Json(answer::Services::of(&telemetry.services())).into_response()))
-        .await
+    let of = Arc::clone(&app);
+    find(app, move |telemetry| {
+        let keep = of.keep.as_deref();
+        let counts = [
+            key_counts::<Span>(telemetry.traces(), keep, "service")?,
+            key_counts::<LogRecord>(telemetry.logs(), keep, "service")?,
+            key_counts::<MetricPoint>(telemetry.metrics(), keep, "service")?,
+        ];
+        let mut services: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        for (place, counts) in counts.iter().enumerate() {
+            for (key, count) in counts {
+                let KeyBuf::Text(service) = key else { continue };
+                services.entry(service).or_default()[place] = *count;
+            }
+        }
+        Ok(Json(answer::Services::of(services)).into_response())
+    })
+    .await
+}
+
+/// Counts records by the keys of an index, those of the store and of kept traces.
+fn key_counts<T: Asking>(
+    store: &Store<T>,
+    keep: Option<&Keep>,
+    index: &str,
+) -> Result<Vec<(KeyBuf, u64)>, QueryError> {
+    Tiers::new(store, &Asked::default(), keep).key_counts(index)
 }
 
 /// Checks the stores.
@@ -87,13 +116,18 @@ pub async fn keys(
     given: Given,
 ) -> Result<Response, Problem> {
     none(given)?;
-    fn of<T: Signal>(store: &Store<T>, index: &str) -> Result<Response, Problem> {
-        Ok(Json(answer::Keys::of(&store.key_counts(index)?)).into_response())
+    fn of<T: Asking>(
+        store: &Store<T>,
+        keep: Option<&Keep>,
+        index: &str,
+    ) -> Result<Response, Problem> {
+        Ok(Json(answer::Keys::of(&key_counts(store, keep, index)?)).into_response())
     }
+    let kept = app.keep.clone();
     find(app, move |telemetry| match signal.as_str() {
-        "spans" => of(telemetry.traces(), &index),
-        "logs" => of(telemetry.logs(), &index),
-        "metrics" => of(telemetry.metrics(), &index),
+        "spans" => of(telemetry.traces(), kept.as_deref(), &index),
+        "logs" => of(telemetry.logs(), kept.as_deref(), &index),
+        "metrics" => of(telemetry.metrics(), kept.as_deref(), &index),
         other => Err(Problem::NotFound(format!(
             "there is no signal {other}; there are spans, logs and metrics"
         ))),

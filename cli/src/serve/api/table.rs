@@ -2,13 +2,13 @@
 
 use super::export::{OF_EXPORT, export};
 use super::group::{OF_GROUPS, group};
-use super::records::{OF_RECORDS, count, records};
+use super::records::{OF_COUNTS, OF_RECORDS, count, records};
 use super::series::{OF_SERIES, series};
 use super::store::{audit, keys, moment, server, services, stats};
 use super::traces::{OF_TRACES, graph, trace, traces};
 use crate::answer::{self, Show};
 use crate::serve::app::App;
-use crate::serve::ask::{Asking, COMMON, MOMENT};
+use crate::serve::ask::{Asking, COMMON, KEPT};
 use crate::serve::tail::tail;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -124,21 +124,21 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
         json(
             "/api/count/spans",
             "How many spans there are",
-            and::<Span>(&[MOMENT]),
+            and::<Span>(&OF_COUNTS),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<Span>(app, asked, Telemetry::traces)),
         ),
         json(
             "/api/count/logs",
             "How many log records there are",
-            and::<LogRecord>(&[MOMENT]),
+            and::<LogRecord>(&OF_COUNTS),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<LogRecord>(app, asked, Telemetry::logs)),
         ),
         json(
             "/api/count/metrics",
             "How many metric points there are",
-            and::<MetricPoint>(&[MOMENT]),
+            and::<MetricPoint>(&OF_COUNTS),
             schema::<answer::Count>,
             on(ASKED, |app, asked| count::<MetricPoint>(app, asked, Telemetry::metrics)),
         ),
@@ -180,7 +180,7 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
         json(
             "/api/graph",
             "Who calls whom, by conditions on spans; what has no spans of its own, such as a database, is a virtual node",
-            and::<Span>(&[]),
+            and::<Span>(&[KEPT]),
             schema::<answer::Graph<'_>>,
             on(ASKED, graph),
         ),

@@ -3,11 +3,11 @@
 use super::find::find;
 use super::list::{Listed, Wanted};
 use super::problem::{Problem, none, take};
+use super::tiers::Tiers;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::{Asked, trace_id};
+use crate::serve::ask::{Asked, KEPT, trace_id};
 use crate::serve::given::Given;
-use crate::serve::keep::Keep;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use slipring::trace::TraceOrder;
 use std::sync::Arc;
 
 /// Parameters of traces, beside the conditions on their spans.
-pub const OF_TRACES: [&str; 3] = ["root_service", "root_name", "at_least"];
+pub const OF_TRACES: [&str; 4] = ["root_service", "root_name", "at_least", KEPT];
 
 /// Answers with traces in a line each.
 pub async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
@@ -31,7 +31,7 @@ pub async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     };
     let known = [&OF_TRACES[..], &["limit"]].concat();
     let asked = Asked::read::<Span>(&given, &known).map_err(Problem::Bad)?;
-    let [root_service, root_name, at_least] = OF_TRACES
+    let [root_service, root_name, at_least, _] = OF_TRACES
         .map(|own| given.iter().find(|(name, _)| name == own).map(|(_, value)| value.clone()));
     let at_least = at_least.map(|least| {
         crate::units::duration(&least).map_err(|what| format!("at_least={least}: {what}"))
@@ -40,10 +40,10 @@ pub async fn traces(State(app): State<Arc<App>>, given: Given) -> Result<Respons
     let wanted = Wanted { order, root_service, root_name, at_least: at_least.unwrap_or(0) };
     let of = Arc::clone(&app);
     find(app, move |telemetry| {
-        let kept = of.keep.as_deref().map(Keep::all).unwrap_or_default();
         let store = telemetry.traces();
         let conditions = || asked.conditions(store.query());
-        let (mut found, report) = wanted.find(store, conditions, &kept, asked.limit() + 1)?;
+        let kept = of.keep.as_deref().map(|keep| (keep, asked.kept(keep)));
+        let (mut found, report) = wanted.find(store, conditions, kept, asked.limit() + 1)?;
         let more = found.len() > asked.limit();
         found.truncate(asked.limit());
         let mut report = answer::Report::of(&report);
@@ -84,9 +84,13 @@ pub async fn trace(
 
 /// Answers which service calls which.
 pub async fn graph(State(app): State<Arc<App>>, given: Given) -> Result<Response, Problem> {
-    let asked = Asked::read::<Span>(&given.read()?, &[]).map_err(Problem::Bad)?;
+    let asked = Asked::read::<Span>(&given.read()?, &[KEPT]).map_err(Problem::Bad)?;
+    let of = Arc::clone(&app);
     find(app, move |telemetry| {
-        let graph = asked.conditions(telemetry.traces().query()).service_graph()?;
+        let store = telemetry.traces();
+        let tiers = Tiers::new(store, &asked, of.keep.as_deref());
+        let query = asked.conditions(store.query());
+        let graph = query.service_graph_with(|visit| tiers.each_kept_span(visit))?;
         Ok(Json(answer::Graph::of(&graph)).into_response())
     })
     .await

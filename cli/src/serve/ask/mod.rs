@@ -11,6 +11,7 @@ pub use key::{moment_token, token, trace_id};
 pub use signal::Asking;
 
 use super::condition::{Condition, attribute, named, pattern};
+use super::keep::Keep;
 use crate::units::{duration, time};
 use key::{cursor, keys_of, moment, severity};
 use slipring::Indexes as _;
@@ -30,6 +31,9 @@ pub const PAGING: [&str; 4] = ["order", "limit", "after", "format"];
 /// The parameter for what arrived after a moment that the server told. Tails do not take it: they
 /// begin now.
 pub const MOMENT: &str = "moment";
+
+/// The parameter that leaves kept traces out.
+pub const KEPT: &str = "kept";
 
 /// Parameters that may be repeated. Each occurrence is a condition.
 pub const REPEATED: [&str; 3] = ["attribute", "body", "event"];
@@ -52,6 +56,8 @@ pub struct Asked {
     min_severity: Option<Severity>,
     bodies: Vec<Match>,
     moment: Option<TelemetryBookmark>,
+    /// Whether kept traces are left out.
+    of_store_alone: bool,
     pub order: Option<Order>,
     limit: Option<usize>,
     after: Option<After>,
@@ -120,7 +126,11 @@ impl Asked {
             if is_again && !REPEATED.contains(&name) {
                 return Err(wrong(format!("{name} was given before; give it once")));
             }
-            if is_heeded && !PAGING.contains(&name) && name != MOMENT && sign == Sign::Is {
+            if is_heeded
+                && !PAGING.contains(&name)
+                && ![MOMENT, KEPT].contains(&name)
+                && sign == Sign::Is
+            {
                 continue;
             }
             asked.set(name, sign, value).map_err(wrong)?;
@@ -177,6 +187,11 @@ impl Asked {
             }
             "after" => self.after = Some(cursor(value)?),
             MOMENT => self.moment = Some(moment(value)?),
+            KEPT => match value {
+                "no" => self.of_store_alone = true,
+                "yes" => self.of_store_alone = false,
+                _ => return Err("give yes or no".to_owned()),
+            },
             "format" => match value {
                 "json" => self.otlp = false,
                 "otlp" => self.otlp = true,
@@ -247,15 +262,28 @@ impl Asked {
         query
     }
 
-    /// Returns the traces whose records are wanted, if the question names some. What arrived after
-    /// a moment has nothing to do with what is kept.
-    pub fn traces(&self) -> impl Iterator<Item = TraceId> {
+    /// Returns the kept traces that the question is about: those that it names, or else all, the
+    /// newest first. What arrived after a moment has nothing to do with what is kept.
+    pub fn kept(&self, keep: &Keep) -> Vec<TraceId> {
+        if self.moment.is_some() || self.of_store_alone {
+            return Vec::new();
+        }
+        let Some(named) = self.named_traces() else { return keep.ids() };
         let of = |key: &KeyBuf| match key {
             KeyBuf::Id(id) => Some(TraceId::from(*id)),
             _ => None,
         };
-        let named = self.keys.iter().find(|(index, _)| *index == "trace" && self.moment.is_none());
-        named.into_iter().flat_map(move |(_, keys)| keys.iter().filter_map(of))
+        named.iter().filter_map(of).filter(|id| keep.get(*id).is_some()).collect()
+    }
+
+    /// Returns whether the question is about traces that it names.
+    pub fn names_traces(&self) -> bool {
+        self.named_traces().is_some()
+    }
+
+    fn named_traces(&self) -> Option<&[KeyBuf]> {
+        let named = self.keys.iter().find(|(index, _)| *index == "trace");
+        named.map(|(_, keys)| &keys[..])
     }
 
     /// Returns whether the page before showed kept records as well.

@@ -5,8 +5,9 @@ use crate::answer::Show;
 use slipring::otlp::Exported;
 use slipring::query::Attributed;
 use slipring::telemetry::TelemetryBookmark;
-use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span};
+use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span, TraceId};
 use slipring_sampling::{KeptTrace, Record};
+use std::collections::HashSet;
 
 /// A signal that the query API serves.
 pub trait Asking: Exported + Attributed + Record + Show {
@@ -21,6 +22,14 @@ pub trait Asking: Exported + Attributed + Record + Show {
 
     /// Returns the records of this signal that are kept of a trace.
     fn of_kept(trace: &KeptTrace) -> &[Self];
+
+    /// Returns whether the record belongs to one of these traces.
+    fn is_of(&self, traces: &HashSet<TraceId>) -> bool;
+
+    /// Narrows a query to the records of these traces, if an index finds them.
+    fn of_traces<'q>(query: Query<'q, Self>, traces: &HashSet<TraceId>) -> Query<'q, Self> {
+        query.any_of("trace", traces.iter().copied())
+    }
 }
 
 impl Asking for Span {
@@ -50,6 +59,10 @@ impl Asking for Span {
     fn of_kept(trace: &KeptTrace) -> &[Self] {
         &trace.spans
     }
+
+    fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
+        traces.contains(&self.trace_id())
+    }
 }
 
 impl Asking for LogRecord {
@@ -69,6 +82,10 @@ impl Asking for LogRecord {
     fn of_kept(trace: &KeptTrace) -> &[Self] {
         &trace.logs
     }
+
+    fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
+        self.trace_id().is_some_and(|id| traces.contains(&id))
+    }
 }
 
 impl Asking for MetricPoint {
@@ -84,5 +101,15 @@ impl Asking for MetricPoint {
 
     fn of_kept(trace: &KeptTrace) -> &[Self] {
         &trace.points
+    }
+
+    fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
+        let mut ids = self.exemplars().iter().filter_map(|one| one.trace_id());
+        ids.any(|id| traces.contains(&id))
+    }
+
+    fn of_traces<'q>(query: Query<'q, Self>, _: &HashSet<TraceId>) -> Query<'q, Self> {
+        // Exemplars have no index.
+        query
     }
 }

@@ -124,8 +124,9 @@ fn now() -> i128 {
 
 async fn services(State(app): State<Arc<App>>, asked: Parameters) -> Result<Response, Refused> {
     let form = Form::of(&asked);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let services = directory::services(telemetry)?;
+        let services = directory::services(keep.as_deref(), telemetry)?;
         let total = services.len();
         form.write(&Envelope::of(services, total))
     };
@@ -139,8 +140,9 @@ async fn operations_of(
     asked: Parameters,
 ) -> Result<Response, Refused> {
     let (form, service) = (Form::of(&asked), part(service)?);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let operations = directory::operations(telemetry, &service, None)?;
+        let operations = directory::operations(keep.as_deref(), telemetry, &service, None)?;
         let mut names: Vec<String> = operations.into_iter().map(|one| one.name).collect();
         names.dedup();
         let total = names.len();
@@ -161,8 +163,10 @@ async fn operations(State(app): State<Arc<App>>, asked: Parameters) -> Result<Re
     let needed = || Problem::Bad("parameter 'service' is required".to_owned());
     let service = asked.get("service").ok_or_else(needed)?.to_owned();
     let kind = asked.get("spanKind").map(str::to_owned);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let operations = directory::operations(telemetry, &service, kind.as_deref())?;
+        let operations =
+            directory::operations(keep.as_deref(), telemetry, &service, kind.as_deref())?;
         let show = |one: directory::Operation| Operation { name: one.name, span_kind: one.kind };
         let told: Vec<Operation> = operations.into_iter().map(show).collect();
         let total = told.len();
@@ -325,6 +329,7 @@ async fn dependencies(State(app): State<Arc<App>>, asked: Parameters) -> Result<
     }
     let times = moments(until - i128::from(lookback) * MILLISECOND, until);
     let service = asked.get("service").map(str::to_owned);
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
         let takes_part = |link: &directory::Link| {
             service.as_ref().is_none_or(|service| [&link.parent, &link.child].contains(&service))
@@ -334,7 +339,7 @@ async fn dependencies(State(app): State<Arc<App>>, asked: Parameters) -> Result<
             child: link.child,
             call_count: link.calls,
         };
-        let links = directory::links(telemetry, times)?;
+        let links = directory::links(keep.as_deref(), telemetry, times)?;
         let told: Vec<Dependency> = links.into_iter().filter(takes_part).map(show).collect();
         form.write(&Envelope::of(told, 0))
     };

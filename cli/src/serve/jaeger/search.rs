@@ -69,10 +69,10 @@ impl Search {
             return Ok(Default::default());
         }
         let conditions = || self.query(telemetry).expect("what it is made of has not changed");
-        let kept = keep.map(Keep::all).unwrap_or_default();
+        let kept = keep.map(|keep| (keep, keep.ids()));
         let newest =
             Wanted { order: TraceOrder::Newest, root_service: None, root_name: None, at_least: 0 };
-        let (found, report) = newest.find(telemetry.traces(), conditions, &kept, self.depth)?;
+        let (found, report) = newest.find(telemetry.traces(), conditions, kept, self.depth)?;
         Ok((found.into_iter().map(Listed::into_trace).collect(), report))
     }
 

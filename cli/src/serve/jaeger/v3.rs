@@ -135,8 +135,9 @@ struct Services {
 }
 
 async fn services(State(app): State<Arc<App>>) -> Result<Response, Refused> {
-    let answer = |telemetry: &Telemetry| {
-        let services = directory::services(telemetry)?;
+    let keep = app.keep.clone();
+    let answer = move |telemetry: &Telemetry| {
+        let services = directory::services(keep.as_deref(), telemetry)?;
         written(&Services { services })
     };
     Ok(find(app, answer).await?)
@@ -157,8 +158,9 @@ struct Operation {
 async fn operations(State(app): State<Arc<App>>, asked: Parameters) -> Result<Response, Refused> {
     let service = asked.get("service").unwrap_or_default().to_owned();
     let kind = asked.either(KIND).map(|(_, kind)| kind.to_owned());
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let found = directory::operations(telemetry, &service, kind.as_deref())?;
+        let found = directory::operations(keep.as_deref(), telemetry, &service, kind.as_deref())?;
         let operations = found.into_iter().map(|one| Operation {
             name: one.name,
             span_kind: if one.kind.is_empty() { "internal" } else { one.kind },
@@ -245,8 +247,9 @@ async fn dependencies(State(app): State<Arc<App>>, asked: Parameters) -> Result<
     if until <= from {
         return Err(Problem::Bad("end_time must be after start_time".to_owned()).into());
     }
+    let keep = app.keep.clone();
     let answer = move |telemetry: &Telemetry| {
-        let links = directory::links(telemetry, moments(from, until))?;
+        let links = directory::links(keep.as_deref(), telemetry, moments(from, until))?;
         let dependencies = links.into_iter().map(|link| Dependency {
             parent: link.parent,
             child: link.child,

@@ -1,0 +1,284 @@
+//! `slipring sample` towards a backend over TLS, with a token and headers.
+
+mod support;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use support::tls::Files;
+use support::{SLIPRING, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{DEFAULT_VERSIONS, RootCertStore, ServerConfig};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A folder of a test's own, with a configuration that keeps everything at once, a token and a
+/// certificate.
+fn folder(name: &str) -> (PathBuf, Files) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sample_tls").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = "timeout = \"50ms\"\n[[policy]]\nname = \"all\"\nrule = \"always\"\n";
+    std::fs::write(folder.join("sample.toml"), config).unwrap();
+    std::fs::write(folder.join("token"), format!("{TOKEN}\n")).unwrap();
+    let files = Files::make(&folder);
+    (folder, files)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn send(sampler: &Server, id: u8) {
+    let span = Span {
+        trace_id: vec![id; 16],
+        span_id: vec![id; 8],
+        name: "work".into(),
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans };
+    let answer = sampler.post("/v1/traces", "application/x-protobuf", &request.encode_to_vec());
+    assert_eq!(answer.status, 200, "{answer}");
+}
+
+fn figure(sampler: &Server, name: &str) -> u64 {
+    let figures = sampler.get("/metrics").text();
+    let line = figures.lines().find_map(|line| line.strip_prefix(&format!("slipring_{name} ")));
+    line.unwrap_or_else(|| panic!("no {name}: {figures}")).parse().unwrap()
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Stops a sampler whose backend does not take its spans. Returns what it said.
+fn said(sampler: Server) -> String {
+    send(&sampler, 1);
+    until("a try", || {
+        figure(&sampler, "sample_retries_total")
+            + figure(&sampler, "sample_lost_spans_total{cause=\"failed\"}")
+            > 0
+    });
+    let (ended_well, said) = sampler.stop();
+    assert!(!ended_well, "{said}");
+    said
+}
+
+#[test]
+fn kept_spans_reach_a_backend_over_tls_that_wants_a_token() {
+    let (folder, files) = folder("token");
+    let token = folder.join("token");
+    let config = folder.join("sample.toml");
+    let guarded = [&files.arguments()[..], &["--token-file", text(&token)]].concat();
+    let backend = Server::start(&guarded);
+    let trusting = ["--to-ca", text(&files.cert), "--to-token-file", text(&token)];
+    for (id, scheme, port) in [(1, "https", backend.http.port()), (2, "grpcs", backend.grpc.port())]
+    {
+        let to = format!("{scheme}://localhost:{port}");
+        let sampler = Server::sample(&config, &to, &trusting);
+        send(&sampler, id);
+        until("the backend's answer", || figure(&sampler, "sample_forwarded_spans_total") == 1);
+        let (ended_well, told) = sampler.stop();
+        assert!(ended_well && told.contains(&format!("kept traces go to {to}")), "{told}");
+        assert!(!told.contains(TOKEN), "{told}");
+        // Without the token, the backend takes nothing.
+        let sampler = Server::sample(&config, &to, &trusting[..2]);
+        let told = said(sampler);
+        assert!(told.contains("401") || told.contains("Unauthenticated"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_connection_is_told_with_what_to_do() {
+    let (folder, files) = folder("wrong");
+    let config = folder.join("sample.toml");
+    let (_, others) = self::folder("other");
+    let over_tls = Server::start(&files.arguments());
+    let plain = Server::start(&[]);
+    let [own, other] = [&files, &others].map(|files| ["--to-ca", text(&files.cert)]);
+    let cases = [
+        // Another authority.
+        (format!("https://localhost:{}", over_tls.http.port()), &other[..], "--to-ca"),
+        (format!("grpcs://localhost:{}", over_tls.grpc.port()), &other[..], "--to-ca"),
+        // Another name: the certificate is for localhost and 127.0.0.1.
+        (
+            format!("https://127.0.0.2:{}", over_tls.http.port()),
+            &own[..],
+            "a name that its certificate has",
+        ),
+        (
+            format!("grpcs://127.0.0.2:{}", over_tls.grpc.port()),
+            &own[..],
+            "a name that its certificate has",
+        ),
+        // A port that speaks no TLS.
+        (format!("https://localhost:{}", plain.http.port()), &own[..], "write http:// or grpc://"),
+        (format!("grpcs://localhost:{}", plain.grpc.port()), &own[..], "write http:// or grpc://"),
+        // A port that speaks nothing else.
+        (
+            format!("http://localhost:{}", over_tls.http.port()),
+            &[][..],
+            "write https:// or grpcs://",
+        ),
+        (
+            format!("grpc://localhost:{}", over_tls.grpc.port()),
+            &[][..],
+            "write https:// or grpcs://",
+        ),
+    ];
+    // Together, since each has ten seconds for its last spans.
+    std::thread::scope(|threads| {
+        for (to, trusted, told) in &cases {
+            let config = &config;
+            threads.spawn(move || {
+                let said = said(Server::sample(config, to, trusted));
+                assert!(said.contains(told), "{to}: {said}");
+            });
+        }
+    });
+}
+
+/// A backend that wants a certificate of its client, and tells the heads of requests that it takes.
+fn strict(files: &Files) -> (SocketAddr, Receiver<String>) {
+    let certificates = |file: &Path| vec![CertificateDer::from_pem_file(file).unwrap()];
+    let mut roots = RootCertStore::empty();
+    roots.add(certificates(&files.cert).remove(0)).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(DEFAULT_VERSIONS)
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            certificates(&files.cert),
+            PrivateKeyDer::from_pem_file(&files.key).unwrap(),
+        );
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut read = vec![0; 64 << 10];
+                let Ok(count) = stream.read(&mut read).await else { continue };
+                let head = String::from_utf8_lossy(&read[..count]).into_owned();
+                let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+                if tell.send(head).is_err() {
+                    return;
+                }
+            }
+        });
+    });
+    (address, told)
+}
+
+#[test]
+fn a_backend_that_asks_for_a_certificate_is_shown_one_and_requests_carry_headers() {
+    let (folder, files) = folder("client");
+    let config = folder.join("sample.toml");
+    let (address, told) = strict(&files);
+    let to = format!("https://localhost:{}/otlp/v1/traces", address.port());
+    let (cert, key) = (text(&files.cert), text(&files.key));
+    let trusting = ["--to-ca", cert, "--to-header", "X-Scope-OrgID=shop"];
+    let shown = [&trusting[..], &["--to-cert", cert, "--to-key", key]].concat();
+    let sampler = Server::sample(&config, &to, &shown);
+    send(&sampler, 1);
+    let head = told.recv_timeout(Duration::from_secs(60)).unwrap().to_lowercase();
+    assert!(head.starts_with("post /otlp/v1/traces http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nx-scope-orgid: shop\r\n"), "{head}");
+    assert!(head.contains("\r\ncontent-type: application/x-protobuf\r\n"), "{head}");
+    drop(sampler);
+    let said = said(Server::sample(&config, &to, &trusting));
+    assert!(said.contains("--to-cert and --to-key"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_the_files_is_told_at_the_start() {
+    let (folder, files) = folder("files");
+    let (_, others) = self::folder("others");
+    let config = folder.join("sample.toml");
+    let (config, cert, key) = (text(&config), text(&files.cert), text(&files.key));
+    let other_key = text(&others.key);
+    let cases: [(&str, &[&str], i32, &str); 10] = [
+        ("https://backend", &["--to-ca", "missing.pem"], 3, "--to-ca missing.pem: No such file"),
+        ("https://backend", &["--to-ca", config], 3, "there is no certificate in PEM"),
+        ("https://backend", &["--to-ca", cert, "--to-cert", cert], 2, "--to-key <FILE>"),
+        (
+            "https://backend",
+            &["--to-ca", cert, "--to-cert", cert, "--to-key", cert],
+            3,
+            "no private key in PEM",
+        ),
+        (
+            "https://backend",
+            &["--to-ca", cert, "--to-cert", cert, "--to-key", other_key],
+            3,
+            "--to-key",
+        ),
+        (
+            "http://backend",
+            &["--to-cert", cert, "--to-key", key],
+            3,
+            "--to-cert has no use without TLS",
+        ),
+        ("http://backend", &["--to-header", "secret-7"], 3, "there is no = in it"),
+        (
+            "http://backend",
+            &["--to-header", "host=secret-7"],
+            3,
+            "the header host is the protocol's own",
+        ),
+        ("http://backend", &["--to-header", "a b=secret-7"], 3, "no header's name"),
+        (
+            "http://backend",
+            &["--to-token-file", "missing"],
+            3,
+            "--to-token-file missing: No such file",
+        ),
+    ];
+    for (to, arguments, status, told) in cases {
+        let all = [
+            &[
+                "sample",
+                "--http",
+                "127.0.0.1:0",
+                "--grpc",
+                "127.0.0.1:0",
+                "--config",
+                config,
+                "--to",
+                to,
+            ],
+            arguments,
+        ]
+        .concat();
+        let tried = Command::new(SLIPRING).args(all).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&tried.stderr);
+        assert_eq!(tried.status.code(), Some(status), "{arguments:?}: {said}");
+        assert!(said.contains(told), "{arguments:?}: {said}");
+        assert!(!said.contains("secret-7"), "{said}");
+    }
+}
