@@ -61,6 +61,33 @@ pub enum BuildError {
         /// The store's capacity, in records.
         capacity: usize,
     },
+    /// The share of a key takes nothing of the capacity, or leaves nothing of it.
+    #[error(
+        "a share of {percent} % of a capacity of {capacity} is no share; give it 1 to 99 % that are 4 records at least"
+    )]
+    Share {
+        /// The percentage asked for.
+        percent: u8,
+        /// The store's capacity, in records.
+        capacity: usize,
+    },
+    /// The shares are of an index that the signal does not have.
+    #[error(
+        "the signal {signal:?} has no index {index:?} whose keys could have shares; it has {known:?}"
+    )]
+    ShareOfNoIndex {
+        /// The signal's name for one record.
+        signal: &'static str,
+        /// The name asked for.
+        index: String,
+        /// The names of its indexes.
+        known: Vec<&'static str>,
+    },
+    /// Shares take the class of its own that a store may have.
+    #[error(
+        "shares of keys and a class of its own, such as one for errors, can not both be; leave one of them out"
+    )]
+    ShareAndClass,
     /// The byte limit is too small. Each shard keeps at least the bytes of one record.
     #[error(
         "{bytes} bytes do not hold one record in each shard; give at least {least}, or use fewer shards"

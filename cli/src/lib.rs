@@ -93,6 +93,10 @@ struct Keeping {
     /// severity ERROR and above
     #[arg(long, env = "SLIPRING_ERROR_SHARE", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     error_share: Option<u8>,
+    /// Limits what one service may take to this percentage of each store, such as 25: a noisy one
+    /// evicts its own records, and not those of others
+    #[arg(long, env = "SLIPRING_SERVICE_SHARE", value_name = "PERCENT", conflicts_with = "error_share", value_parser = clap::value_parser!(u8).range(1..=99))]
+    service_share: Option<u8>,
     /// Evicts records after this time: seconds, or a time such as 15m
     #[arg(long, env = "SLIPRING_MAX_AGE", value_name = "TIME", value_parser = units::seconds)]
     max_age: Option<Duration>,
@@ -155,6 +159,9 @@ impl Keeping {
                     .expect("a percentage of the capacity is at most the capacity")
                     .max(1),
             );
+        }
+        if let Some(percent) = self.service_share {
+            builder = builder.share("service", percent);
         }
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);

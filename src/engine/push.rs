@@ -5,7 +5,7 @@ use crate::engine::indexer::Work;
 use crate::engine::reentrancy;
 use crate::engine::ring::{Class, RecordMeta};
 use crate::engine::router::{Claim, NoClaim};
-use crate::engine::settings::OnFull;
+use crate::engine::settings::{ClassPredicate, OnFull};
 use crate::engine::shard::{Admission, MeteredBytes, NoBudget, Shard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::WAIT_AT_MOST;
@@ -62,8 +62,22 @@ impl<T: Signal> Engine<T> {
         let most = self.max_record_bytes[meta.class as usize];
         match filled {
             None => Err(Rejection::Panicked),
-            Some(()) if bytes > most => Err(Rejection::TooLarge { bytes, most }),
+            Some(()) if bytes > most => {
+                self.uncount(meta.class, record);
+                Err(Rejection::TooLarge { bytes, most })
+            }
             Some(()) => Ok(()),
+        }
+    }
+
+    /// Takes back what the predicate of a class counted for a record that is not pushed. Runs user
+    /// code, so the caller must not hold an unpublished claim.
+    pub(crate) fn uncount(&self, class: Class, record: &T) {
+        if !self.plain
+            && class == Class::Rest
+            && let Some(counting) = self.class_predicate.as_ref().and_then(ClassPredicate::counts)
+        {
+            self.guarded(|| (counting.leaves)(record));
         }
     }
 

@@ -17,21 +17,62 @@ pub enum OnFull {
     Reject,
 }
 
+/// The figures of a store's [shares](crate::StoreBuilder::share).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ShareStats {
+    /// Keys that are counted now.
+    pub keys: u64,
+    /// How many keys can be counted at once.
+    pub most_keys: u64,
+    /// Records that went to the overflow, because their key had used up its part of the rest.
+    pub diverted: u64,
+    /// Records of keys that were not limited, since there were too many.
+    pub beyond: u64,
+}
+
 /// A shared predicate that decides which records belong to a class.
-pub(crate) struct ClassPredicate<T>(pub(crate) Arc<Predicate<T>>);
+pub(crate) struct ClassPredicate<T> {
+    picks: Arc<Predicate<T>>,
+    /// Present if the predicate counts the records that it does not pick.
+    counting: Option<Arc<Counting<T>>>,
+}
+
+/// What belongs to a predicate that counts.
+pub(crate) struct Counting<T> {
+    /// Takes back the count of a record that was not pushed after all.
+    pub(crate) leaves: Box<dyn Fn(&T) + Send + Sync>,
+    /// Tells the figures.
+    pub(crate) told: Box<dyn Fn() -> ShareStats + Send + Sync>,
+}
 
 pub(crate) type Predicate<T> = dyn Fn(&T) -> bool + Send + Sync;
 
 impl<T> ClassPredicate<T> {
+    pub(crate) fn new(picks: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        Self { picks: Arc::new(picks), counting: None }
+    }
+
+    /// Makes it a predicate that counts.
+    pub(crate) fn counting(self, counting: Counting<T>) -> Self {
+        Self { counting: Some(Arc::new(counting)), ..self }
+    }
+
+    /// Returns what counts, if anything does.
+    pub(crate) fn counts(&self) -> Option<&Counting<T>> {
+        self.counting.as_deref()
+    }
+
     /// Returns whether the record belongs to the class.
     pub(crate) fn matches(&self, record: &T) -> bool {
-        (self.0)(record)
+        (self.picks)(record)
     }
 }
 
 impl<T> Clone for ClassPredicate<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { picks: Arc::clone(&self.picks), counting: self.counting.clone() }
     }
 }
 
@@ -59,6 +100,8 @@ pub(crate) struct Settings<T> {
     pub(crate) max_age: Option<Duration>,
     /// The class of its own, if there is one: how many records it keeps, and which belong to it.
     pub(crate) class: Option<(usize, ClassPredicate<T>)>,
+    /// The index whose keys have shares, and the percentage that each may take.
+    pub(crate) share: Option<(Box<str>, u8)>,
 }
 
 impl<T: Signal> Settings<T> {
@@ -76,6 +119,7 @@ impl<T: Signal> Settings<T> {
             max_bytes: None,
             max_age: None,
             class: None,
+            share: None,
         }
     }
 

@@ -140,6 +140,10 @@ impl<T: Signal> Future for PushFuture<'_, T> {
             None => match engine.room.poll(ticket, context, &mut push) {
                 Poll::Ready(pushed) => pushed,
                 Poll::Pending => {
+                    // The next poll counts it again.
+                    if let (Ok(meta), Some(record)) = (&meta, &record) {
+                        engine.uncount(meta.class, record);
+                    }
                     engine.counts.waits.add(u64::from(!std::mem::replace(waited, true)));
                     return Poll::Pending;
                 }
@@ -147,7 +151,11 @@ impl<T: Signal> Future for PushFuture<'_, T> {
         };
         Poll::Ready(pushed.map_err(|reason| {
             engine.reject(reason, 1);
-            PushError { record: record.take().expect("a refused record is still here"), reason }
+            let record = record.take().expect("a refused record is still here");
+            if let Ok(meta) = &meta {
+                engine.uncount(meta.class, &record);
+            }
+            PushError { record, reason }
         }))
     }
 }

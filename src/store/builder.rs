@@ -1,9 +1,11 @@
 //! The builder of a store.
 
-use crate::engine::settings::{ClassPredicate, OnFull, Settings};
+use crate::engine::ring::Class;
+use crate::engine::settings::{ClassPredicate, Counting, OnFull, Settings};
 use crate::error::BuildError;
-use crate::signal::Signal;
+use crate::signal::{Signal, index_at, index_named, index_names};
 use crate::store::Store;
+use crate::store::shares::Shares;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,7 +197,48 @@ impl<T: Signal> StoreBuilder<T> {
         records: usize,
         picks: impl Fn(&T) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.settings.class = Some((records, ClassPredicate(Arc::new(picks))));
+        self.settings.class = Some((records, ClassPredicate::new(picks)));
+        self
+    }
+
+    /// Limits what the records with one key of this index may take to a percentage of the capacity,
+    /// from 1 to 99. A key that has more evicts its own oldest records, or those of other keys that
+    /// have too much. By default there is no limit.
+    ///
+    /// A quarter of a share is reserved as an overflow. A key that has three quarters of its share
+    /// in the rest has what comes beyond in the overflow, which all such keys share. So beside one
+    /// noisy key, the others keep at least their newest records to the number of the capacity
+    /// without the share; to within some runs, in a store with several
+    /// [shards](StoreBuilder::shards). The bytes of a record do not count.
+    ///
+    /// Up to 1,024 keys are counted at once, in 8 KiB; somewhat fewer if their hashes crowd. Two of
+    /// them are taken for one with a chance of 2⁻³⁹. Keys beyond these are not limited, and
+    /// [`Stats::shares`](crate::store::Stats::shares) counts their records. Records without a key
+    /// have a share together. A key whose last record has left the rest gives its place up.
+    ///
+    /// The overflow is the store's [class](StoreBuilder::class) of its own, so there can be no other
+    /// one. A push reads the key once more and costs one more atomic operation, on a word that the
+    /// producers of one key share. A record for the overflow is copied out of its request. Evicted
+    /// records are counted by a [hook](Store::on_evict), and until it has run, they count as held.
+    ///
+    /// ```
+    /// use slipring::{Resource, Scope, Source, Span, Store};
+    ///
+    /// let traces: Store<Span> = Store::builder().capacity(1_000).share("service", 20).build()?;
+    /// let span = |service: &'static str| {
+    ///     let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+    ///     Span::builder().source(&source).build()
+    /// };
+    /// traces.push(span("quiet"))?;
+    /// for _ in 0..10_000 {
+    ///     traces.push(span("noisy"))?;
+    /// }
+    /// assert_eq!(traces.query().key("service", "quiet").count()?, 1);
+    /// assert!(traces.query().key("service", "noisy").count()? <= 200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn share(mut self, index: &str, percent: u8) -> Self {
+        self.settings.share = Some((index.into(), percent));
         self
     }
 
@@ -225,8 +268,51 @@ impl<T: Signal> StoreBuilder<T> {
     /// that leaves nothing for the other records, a byte limit below one record, a greatest age of
     /// zero, two indexes with one name, or sizes that overflow. Also if there is no memory for the
     /// slots, or the thread cannot start.
-    pub fn build(self) -> Result<Store<T>, BuildError> {
-        Store::new(&self.settings)
+    ///
+    /// Also if the [share](StoreBuilder::share) of a key is none, is of an index that the signal
+    /// does not have, or stands beside a class.
+    pub fn build(mut self) -> Result<Store<T>, BuildError> {
+        if let Some((index, percent)) = self.settings.share.take() {
+            self.settings.class = Some(self.settings.overflow(&index, percent)?);
+        }
+        let store = Store::new(&self.settings)?;
+        let predicate = self.settings.class.map(|(_, predicate)| predicate);
+        if let Some(predicate) = predicate.filter(|one| one.counts().is_some()) {
+            // Before the first push, so that it sees each record that leaves.
+            let common = store.engine.router.shards_of(Class::Rest);
+            store.on_evict(move |position, record, _| {
+                if let Some(counting) =
+                    predicate.counts().filter(|_| common.contains(&position.shard()))
+                {
+                    (counting.leaves)(record);
+                }
+            });
+        }
+        Ok(store)
+    }
+}
+
+impl<T: Signal> Settings<T> {
+    /// Makes the class that takes what goes beyond the shares of keys.
+    fn overflow(&self, index: &str, percent: u8) -> Result<(usize, ClassPredicate<T>), BuildError> {
+        if self.class.is_some() {
+            return Err(BuildError::ShareAndClass);
+        }
+        let Ok(number) = index_named::<T>(index) else {
+            let (signal, known) = (T::NAME, index_names::<T>());
+            return Err(BuildError::ShareOfNoIndex { signal, index: index.to_owned(), known });
+        };
+        let shares = Shares::new(self.capacity, percent);
+        let shares = shares.ok_or(BuildError::Share { percent, capacity: self.capacity })?;
+        let (records, shares) = (shares.overflow(), Arc::new(shares));
+        let index = index_at::<T>(number);
+        let [coming, leaving, told] = [0; 3].map(|_| Arc::clone(&shares));
+        let counting = Counting {
+            leaves: Box::new(move |record: &T| leaving.leaves(index.key(record))),
+            told: Box::new(move || told.stats()),
+        };
+        let picks = move |record: &T| coming.diverts(index.key(record));
+        Ok((records, ClassPredicate::new(picks).counting(counting)))
     }
 }
 

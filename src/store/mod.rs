@@ -8,11 +8,13 @@ mod follow;
 #[cfg(all(any(test, feature = "__for_tests"), not(doc)))]
 mod for_tests;
 mod push;
+mod shares;
 mod stats;
 mod upkeep;
 
 pub use crate::engine::evictions::{Evicted, Evictions, EvictionsIntoIter, EvictionsIter};
 pub use crate::engine::reason::EvictReason;
+pub use crate::engine::settings::ShareStats;
 pub use audit::{Audit, AuditError, Breach};
 #[cfg(feature = "async")]
 pub use awaiting::PushFuture;

@@ -78,7 +78,10 @@ impl<T: Signal> Store<T> {
                 engine.publish(claim, record, &meta);
                 Ok(Position::new(claim.shard, claim.first))
             }
-            Err(reason) => self.refuse(record, reason),
+            Err(reason) => {
+                engine.uncount(meta.class, &record);
+                self.refuse(record, reason)
+            }
         }
     }
 
@@ -143,6 +146,8 @@ impl<T: Signal> Store<T> {
                     Err(reason) => {
                         let (mut rejected, _) = refused.unwrap_or((Vec::new(), reason));
                         let before = rejected.len();
+                        let prepared = rest.as_slice().iter().zip(&metas[done..ready]);
+                        prepared.for_each(|(record, meta)| engine.uncount(meta.class, record));
                         rejected.extend(rest);
                         engine.reject(reason, (rejected.len() - before) as u64);
                         return Err(BatchError { accepted: accepted + done, rejected, reason });

@@ -2,6 +2,7 @@
 
 use crate::engine::ages::Ages;
 use crate::engine::ring::{Class, EvictionCounts};
+use crate::engine::settings::{ClassPredicate, ShareStats};
 use crate::engine::state::Engine;
 use crate::query;
 use crate::signal::{Index, Indexes as _, Signal};
@@ -35,6 +36,9 @@ pub struct Stats {
     /// The part of these numbers that belongs to the [class](crate::StoreBuilder::class) of its
     /// own, if there is one.
     pub class: Option<ClassStats>,
+    /// The figures of the [shares](crate::StoreBuilder::share) of keys, if they are limited. The
+    /// class is then the overflow.
+    pub shares: Option<ShareStats>,
     /// Records that were rejected.
     pub rejected: RejectedCounts,
     /// Pushes that found no room and waited.
@@ -208,6 +212,11 @@ impl Stats {
             offered: taken + rejected.total(),
             evicted,
             class,
+            shares: engine
+                .class_predicate
+                .as_ref()
+                .and_then(ClassPredicate::counts)
+                .map(|one| (one.told)()),
             rejected,
             waits: engine.counts.waits.get(),
             assists: engine.counts.assists.get(),
@@ -249,6 +258,9 @@ impl serde::Serialize for Stats {
         map.serialize_entry("evicted", &self.evicted)?;
         if let Some(class) = &self.class {
             map.serialize_entry("class", class)?;
+        }
+        if let Some(shares) = &self.shares {
+            map.serialize_entry("shares", shares)?;
         }
         map.serialize_entry("rejected", &self.rejected)?;
         map.serialize_entry("waits", &self.waits)?;

@@ -59,6 +59,7 @@ pub struct TelemetryBuilder {
     shards: Option<usize>,
     spare_slots: Option<usize>,
     error_percent: Option<u8>,
+    service_percent: Option<u8>,
     manual: bool,
 }
 
@@ -92,6 +93,7 @@ impl Telemetry {
             shards: None,
             spare_slots: None,
             error_percent: None,
+            service_percent: None,
             manual: false,
         }
     }
@@ -276,6 +278,13 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Limits what one service may take to a percentage of each store: see
+    /// [`StoreBuilder::share`](crate::StoreBuilder::share). It takes the place of a class for errors.
+    pub fn service_percent(mut self, percent: u8) -> Self {
+        self.service_percent = Some(percent);
+        self
+    }
+
     /// Builds without indexer threads: see [`StoreBuilder::manual`](crate::StoreBuilder::manual).
     pub fn manual(mut self) -> Self {
         self.manual = true;
@@ -303,6 +312,9 @@ impl TelemetryBuilder {
         let mut builder = Store::builder().capacity(capacity).on_full(self.on_full);
         if let Some(percent) = error_percent {
             builder = builder.error_class((capacity as u128 * u128::from(percent) / 100) as usize);
+        }
+        if let Some(percent) = self.service_percent {
+            builder = builder.share("service", percent);
         }
         if let Some(bytes) = self.max_bytes {
             builder = builder.max_bytes(bytes);

@@ -44,7 +44,9 @@ impl FromStr for Endpoint {
             Some(("http", rest)) => (false, "http", rest),
             Some(("https", rest)) => (false, "https", rest),
             _ => {
-                return Err(wrong("it begins with none of grpc://, grpcs://, http:// and https://"));
+                return Err(wrong(
+                    "it begins with none of grpc://, grpcs://, http:// and https://",
+                ));
             }
         };
         if rest.contains(['@', '?', '#']) {

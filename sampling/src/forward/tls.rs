@@ -128,10 +128,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Says what to do about a handshake that failed, if that is known.
 pub(super) fn advice(error: &Error) -> Option<String> {
-    use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    use CertificateError::{BadSignature, NotValidForName, NotValidForNameContext, UnknownIssuer};
 
     let told = match error {
-        Error::InvalidCertificate(UnknownIssuer) => {
+        // An issuer of the same name may have another key.
+        Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "nobody who is trusted has signed its certificate; trust who has, as by --to-ca"
         }
         Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {

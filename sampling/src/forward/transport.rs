@@ -56,8 +56,7 @@ impl Otlp {
     }
 
     /// Says why no answer came, and what to do about it.
-    fn lost(&self, error: &(dyn Error + 'static)) -> Reply {
-        let mut why = reply::with_causes(error);
+    fn lost(&self, mut why: String, error: &(dyn Error + 'static)) -> Reply {
         if let Some(advice) = super::connect::advice(error, self.is_plain) {
             why = format!("{why}; {advice}");
         }
@@ -70,7 +69,7 @@ impl Transport for Otlp {
         match &mut self.over {
             Over::Grpc(client) => {
                 if let Err(error) = client.ready().await {
-                    return self.lost(&error);
+                    return self.lost(reply::with_causes(&error), &error);
                 }
                 let path = PathAndQuery::from_static(
                     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -79,10 +78,10 @@ impl Transport for Otlp {
                 *call.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
                 match client.unary(call, path, Plain).await {
                     Ok(response) => reply::taken(response.into_inner()),
-                    // A status that the backend has sent has no cause.
+                    // The backend's own statuses have no cause: no answer came.
                     Err(status) if status.source().is_some() => match reply::of_grpc(&status) {
-                        Reply::Later { .. } => self.lost(&status),
-                        other => other,
+                        Reply::Later { why, .. } | Reply::Failed { why } => self.lost(why, &status),
+                        taken => taken,
                     },
                     Err(status) => reply::of_grpc(&status),
                 }
@@ -97,7 +96,7 @@ impl Transport for Otlp {
                 request.headers_mut().insert(CONTENT_TYPE, kind);
                 let response = match client.request(request).await {
                     Ok(response) => response,
-                    Err(error) => return self.lost(&error),
+                    Err(error) => return self.lost(reply::with_causes(&error), &error),
                 };
                 let (head, body) = response.into_parts();
                 let body = Limited::new(body, ANSWER).collect().await;
