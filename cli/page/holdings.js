@@ -18,7 +18,7 @@ export const total = (counts) => Object.values(counts).reduce((sum, some) => sum
 
 /** When the record began that came first of those held; `null` if none has a time. */
 export async function oldest({ signal, list, time }) {
-  const { answer } = await ask(`api/${signal}`, { order: "oldest", limit: "1" });
+  const { answer } = await ask(`api/${signal}`, { order: "oldest", limit: "1", kept: "no" });
   const record = answer[list][0];
   const at = record && BigInt(record[time] ?? 0);
   return at ? at : record?.observed_unix_nanos ? BigInt(record.observed_unix_nanos) : null;

@@ -45,6 +45,7 @@ export function open(main) {
     const all = SIGNALS.map((one, place) => ({ ...one, ...stats[one.stats], held: stats[one.stats][`${one.one}_count`], first: firsts[place], rate: rates?.[place] }));
     const row = (name, of, what) => [h("span", { title: what }, name), ...all.map(of)];
     const reasons = (counts) => Object.entries(counts).filter(([, some]) => some).map(([reason, some]) => h("div", null, `${reason.replaceAll("_", " ")}: ${count(some)}`));
+    const classOf = (one) => `${count(one.class.count)} of ${count(one.class.capacity)}, ${count(total(one.class.evicted))} evicted`;
     const indexes = (one) => Object.keys(one).filter((name) => name.endsWith("_index_entries")).map((name) =>
       h("div", null, `${name.replace("_index_entries", "")}: ${count(one[name])} keys, ${bytes(one[name.replace("_entries", "_directory_bytes")])}`));
     put(stores, table(["", "#Spans", "#Log records", "#Metric points"], [
@@ -54,7 +55,8 @@ export function open(main) {
       row("Offered", (one) => count(one.offered), "Records that came, taken or not"),
       row("Evicted", (one) => [h("strong", { class: total(one.evicted) ? "warning" : "" }, count(total(one.evicted))), reasons(one.evicted)], "Records that have left: capacity, newer ones took their place; age, they had been there as long as one may; bytes, newer ones took their bytes"),
       row("Rejected", (one) => [h("strong", { class: total(one.rejected) ? "error" : "" }, count(total(one.rejected))), reasons(one.rejected)], "Records that were not taken"),
-      row("Class of errors", (one) => (one.class ? `${count(one.class.count)} of ${count(one.class.capacity)}, ${count(total(one.class.evicted))} evicted` : "none"), "Errors kept apart, so that the flood of the rest does not push them out"),
+      row("Class of errors", (one) => (one.class && !one.shares ? classOf(one) : "none"), "Errors kept apart, so that the flood of the rest does not push them out"),
+      row("Beyond shares", (one) => (one.shares ? [classOf(one), h("div", null, `${counted(one.shares.keys, "service")} counted`), one.shares.beyond > 0 && h("div", { class: "warning" }, `${count(one.shares.beyond)} of services without a limit`)] : "no shares"), "Records of services that have used their share of the rest up, which evict each other"),
       row("Not indexed yet", (one) => count(one.indexer_lag), "Queries see them all the same"),
       row("Memory", (one) => [bytes(one.total_memory_bytes), h("div", null, `records ${bytes(one.data_memory_bytes)}`), h("div", null, `indexes ${bytes(one.index_memory_bytes)}`)]),
       row("Indexes", indexes),

@@ -486,3 +486,37 @@ fn a_tail_shows_what_comes_in_and_what_was_asked_for() {
     let (well, log) = server.stop();
     assert!(well, "a tail does not keep it: {log}");
 }
+
+#[test]
+fn a_noisy_service_has_its_share_and_the_others_keep_their_spans() {
+    let server = Server::start(&["--traces", "1000", "--shards", "1", "--service-share", "20"]);
+    let of = |service: &str, count: u64| {
+        let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+        let span = |id: u64| Span::builder().source(&source).trace_id(7).span_id(id).build();
+        (1..=count).map(span).collect::<Vec<_>>()
+    };
+    server.post("/v1/traces", PROTOBUF, &encode(&of("quiet", 100), Encoding::Protobuf));
+    for _ in 0..10 {
+        server.post("/v1/traces", PROTOBUF, &encode(&of("noisy", 1_000), Encoding::Protobuf));
+    }
+    let count =
+        |question: &str| server.ask(&format!("/api/count/spans?{question}"))["count"].as_u64();
+    assert_eq!(count("service=quiet"), Some(100));
+    assert!(count("service=noisy") <= Some(200));
+    let stats = server.ask("/api/stats");
+    assert_eq!(stats["traces"]["shares"]["keys"], 2, "{stats}");
+    assert_eq!(stats["traces"]["class"]["capacity"], 50, "{stats}");
+    let figures = server.get("/metrics").text();
+    let diverted = "slipring_share_records_total{signal=\"span\",reason=\"share\"} 98";
+    assert!(figures.contains(diverted), "{figures}");
+
+    let told = |arguments: &[&str]| {
+        let mut tried = std::process::Command::new(support::SLIPRING);
+        let tried = tried.arg("serve").args(arguments).output().unwrap();
+        (tried.status.code(), String::from_utf8_lossy(&tried.stderr).into_owned())
+    };
+    let (code, said) = told(&["--service-share", "20", "--error-share", "10"]);
+    assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
+    let (code, said) = told(&["--traces", "3", "--service-share", "20"]);
+    assert!(code == Some(3) && said.contains("that are 4 records at least"), "{said}");
+}

@@ -73,6 +73,14 @@ fn figures(app: &App) -> Figures {
         "Records that the stores did not take, by reason.",
         &rejected,
     );
+    let shares: Vec<_> = by_reason(|stats| {
+        let counts = stats.shares.into_iter();
+        counts.flat_map(|one| [("share", one.diverted), ("beyond", one.beyond)]).collect()
+    });
+    if !shares.is_empty() {
+        let help = "Records of services that had used their share up (share), and of those that were not limited, since there were too many (beyond).";
+        figures.family("share_records_total", "counter", help, &shares);
+    }
     figures.family(
         "memory_bytes",
         "gauge",

@@ -28,6 +28,9 @@ pub struct Keep {
     /// Reads requests a second time. So kept spans share nothing with the stores, and what they
     /// share with each other is limited by their own ledger.
     reader: Reader,
+    /// Reads JSON. What it finds equal it shares, so it is another one than that which encoded
+    /// spans are read with.
+    of_json: Reader,
     sampler: Mutex<Sampler>,
     kept: Mutex<Kept>,
     follower: Mutex<Follower>,
@@ -61,9 +64,11 @@ impl Keep {
         let (settings, limits) = read(file)?;
         let sampler = Sampler::new(&settings)?;
         let kept = Mutex::new(Kept::new(&limits, sampler.ledger()));
+        let reader = || Reader::default().in_place().max_record_bytes(max_record_bytes);
         Ok(Self {
             file: file.to_owned(),
-            reader: Reader::default().in_place().max_record_bytes(max_record_bytes),
+            reader: reader(),
+            of_json: reader(),
             sampler: Mutex::new(sampler),
             kept,
             follower: Mutex::new(Follower::new(telemetry)),
@@ -87,7 +92,7 @@ impl Keep {
             lock(&self.sampler).take(spans, now, &mut keep);
         };
         let read = match encoding {
-            Encoding::Json => self.reader.read(Kind::Traces, encoding, body, |part| {
+            Encoding::Json => self.of_json.read(Kind::Traces, encoding, body, |part| {
                 // What is read of JSON goes into the thread's chunk, where the store's records are.
                 // These would hold what the sampler charges to its own ledger.
                 let own = encode(&part.spans, Encoding::Protobuf);
