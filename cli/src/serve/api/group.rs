@@ -172,7 +172,7 @@ pub async fn group<T: Grouping>(
             serde_json::to_string(&parts).ok().map(|parts| KeyBuf::Text(parts.into()))
         };
         let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
-        let mut tally = Tally::by(By::reading(&key))?;
+        let mut tally = Tally::by(By::reading(key))?;
         let (mut first, mut last) = (u64::MAX, 0);
         let mut only_kept: HashMap<Option<KeyBuf>, u64> = HashMap::new();
         let (report, from_kept) = tiers.each(|record, is_only_kept| {
