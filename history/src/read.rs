@@ -27,9 +27,10 @@
 //!
 //! *Steps end.* A record that a suspended thread is about to hand over may be missing for long. After
 //! the history's `patience` the reader goes on without it and says so in its report. No reader waits
-//! for that record again, and each says that it is missing until it has come. What the queue had no room for, and what was cleared, is
-//! known by position and not waited for. A reader whose tap has overrun, because it took long and
-//! much was evicted meanwhile, begins anew; the third time it goes on without, and says so.
+//! for that record again, and each says that it is missing until it has come. What the queue had no
+//! room for, and what was cleared, is known by position and not waited for. A reader whose tap has
+//! overrun, because it took long and much was evicted meanwhile, begins anew; the third time it goes
+//! on without, and says so.
 //!
 //! Points that a query's own tests look at are decoded after the tier is unlocked, so that no code
 //! of the caller's runs under the lock. A block that leaves the history meanwhile stays in memory

@@ -32,9 +32,9 @@ pub struct Settings {
     /// The number of evicted points that may wait for the history's thread. The queue takes 56
     /// bytes for each, in addition to `max_bytes`. Default: 65,536, fewer for small histories.
     pub queue_points: usize,
-    /// Bytes of the points that may wait, each with its resource, scope and metric, in addition to `max_bytes`. Default: a quarter of
-    /// `max_bytes`, at least 1 MiB. What waits counts against the store's own limit of bytes, if it
-    /// has one, so this should be a small part of that.
+    /// Bytes of the points that may wait, each with its resource, scope and metric, in addition to
+    /// `max_bytes`. Default: a quarter of `max_bytes`, at least 1 MiB. What waits counts against the
+    /// store's own limit of bytes, if it has one, so this should be a small part of that.
     pub queue_bytes: usize,
     /// Bytes that the points may take which an answer builds from the history, in addition to all
     /// else. An answer that would take more is refused. Default: `max_bytes`, at least 64 MiB.
