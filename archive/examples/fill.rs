@@ -1,0 +1,80 @@
+//! Writes OTLP files into Parquet, and says what that takes.
+//!
+//! `cargo run --release -p slipring-archive --example fill -- FOLDER FILE.jsonl…`
+//!
+//! Each line of a file is an export request in JSON. Without files, the shop's telemetry is written.
+
+use slipring::otlp::{Encoding, Request, encode};
+use slipring::{Telemetry, otlp::Kind};
+use slipring_archive::{Archive, Place, Settings};
+use std::error::Error;
+use std::time::Instant;
+
+/// Returns the requests of all files, as most senders send them.
+fn requests(files: &[String]) -> Result<Vec<(Kind, Vec<u8>)>, Box<dyn Error>> {
+    let mut requests = Vec::new();
+    let mut add = |request: Request| {
+        if !request.spans.is_empty() {
+            requests.push((Kind::Traces, encode(&request.spans, Encoding::Protobuf)));
+        }
+        if !request.logs.is_empty() {
+            requests.push((Kind::Logs, encode(&request.logs, Encoding::Protobuf)));
+        }
+        if !request.points.is_empty() {
+            requests.push((Kind::Metrics, encode(&request.points, Encoding::Protobuf)));
+        }
+    };
+    for file in files {
+        let text = std::fs::read(file)?;
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        for line in lines {
+            add(Request::read_json(line)?);
+        }
+    }
+    if files.is_empty() {
+        let mut shop = shop::Shop::new(7);
+        for number in 0..2_000 {
+            let shop::Request { spans, logs } = shop.request();
+            let points = if number % 200 == 0 { shop.metrics() } else { Vec::new() };
+            let mut request = Request::default();
+            (request.spans, request.logs, request.points) = (spans, logs, points);
+            add(request);
+        }
+    }
+    Ok(requests)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("give a folder to write to")?;
+    let requests = requests(&arguments.collect::<Vec<_>>())?;
+    let wire: usize = requests.iter().map(|(_, body)| body.len()).sum();
+
+    // Small stores: nearly all passes the hooks and the queue.
+    let telemetry = Telemetry::builder().traces(1_000).logs(1_000).metrics(1_000).build()?;
+    let mut settings = Settings::default();
+    // Nothing may be lost here, however slow the disk is.
+    settings.queue_records = 1 << 20;
+    settings.queue_bytes = 1 << 30;
+    let archive = Archive::start(&telemetry, Place::open(&folder)?, &settings)?;
+    let began = Instant::now();
+    let mut rejected = 0;
+    for (kind, body) in requests {
+        rejected += telemetry.ingest(kind, Encoding::Protobuf, body)?.records();
+    }
+    let stats = archive.finish()?;
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} records in {} files: {wire} bytes on the wire, {} in files, {:.1} a record",
+        stats.written,
+        stats.files,
+        stats.written_bytes,
+        stats.written_bytes as f64 / stats.written.max(1) as f64
+    );
+    println!(
+        "{:.0} records/s; {} lost, {rejected} rejected",
+        stats.written as f64 / seconds,
+        stats.lost.total()
+    );
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! The archive: what callers hold, and its two threads.
+//!
+//! ```text
+//!  stores ─hooks─► queue ─one thread─► batches, by table and hour ─another─► files
+//! ```
+//!
+//! The first thread keeps the queue empty while the second writes. It stops once the batches are
+//! full, so that a store that takes no files costs bounded memory, and then counted records.
+
+use crate::batch::{Batch, Batches, Sorted};
+use crate::place::Place;
+use crate::queue::{Evicted, Queue};
+use crate::read::Files;
+use crate::settings::{ArchiveError, Settings};
+use crate::stats::Stats;
+use slipring::store::EvictReason;
+use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, WeakStore};
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// The most records that are taken in at a time. Others may have the lock in between.
+pub(crate) const AT_ONCE: usize = 1_024;
+
+/// How long threads sleep while little comes.
+pub(crate) const NAP: Duration = Duration::from_millis(200);
+
+/// What the threads share.
+pub(crate) struct Shared {
+    /// Tells the files of this run from those of others.
+    pub(crate) run: u64,
+    pub(crate) queue: Queue,
+    pub(crate) settings: Settings,
+    pub(crate) place: Place,
+    state: Mutex<State>,
+    /// Notified when a batch is due, has been written, or the archive ends.
+    pub(crate) changed: Condvar,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) batches: Batches,
+    pub(crate) due: VecDeque<Batch>,
+    /// Whether a batch is being written.
+    pub(crate) is_writing: bool,
+    pub(crate) counts: Stats,
+    /// How many times all batches were asked to be written, and how many times they were made due.
+    pub(crate) flushes: u64,
+    pub(crate) flushed: u64,
+    /// Set when the archive ends: until then, what is held is written.
+    pub(crate) ends: Option<Instant>,
+}
+
+/// Writes what stores evict into files, until it is [finished](Self::finish) or dropped.
+///
+/// ```
+/// use slipring::{Span, Telemetry};
+/// use slipring_archive::{Archive, Place, Settings};
+///
+/// let folder = tempfile::tempdir()?;
+/// let telemetry = Telemetry::builder().build()?;
+/// let place = Place::open(folder.path().to_str().unwrap())?;
+/// let archive = Archive::start(&telemetry, place, &Settings::default())?;
+///
+/// telemetry.traces().push(Span::builder().trace_id(7).span_id(8).name("GET /").build())?;
+/// let files = archive.files().clone();
+/// let stats = archive.finish()?;
+/// assert_eq!((stats.written, stats.lost.total()), (1, 0));
+/// assert_eq!(files.trace(7.into())?.spans[0].name(), "GET /");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Archive {
+    shared: Arc<Shared>,
+    files: Files,
+    stores: (WeakStore<Span>, WeakStore<LogRecord>, WeakStore<MetricPoint>),
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Archive {
+    /// Starts to write what these stores evict from now on.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] if a setting is wrong, or the threads cannot be started.
+    pub fn start(
+        telemetry: &Telemetry,
+        place: Place,
+        settings: &Settings,
+    ) -> Result<Self, ArchiveError> {
+        settings.check()?;
+        let shared = Arc::new(Shared {
+            run: RandomState::new().hash_one("run"),
+            queue: Queue::new(settings.queue_records, settings.queue_bytes),
+            settings: settings.clone(),
+            place: place.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let failed = |error: std::io::Error| ArchiveError::Thread(error.to_string());
+        let runtime = runtime().map_err(failed)?;
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)
+        };
+        let (collecting, writing) = (Arc::clone(&shared), Arc::clone(&shared));
+        let mut archive = Self {
+            files: Files::new(place, settings),
+            stores: (
+                telemetry.traces().downgrade(),
+                telemetry.logs().downgrade(),
+                telemetry.metrics().downgrade(),
+            ),
+            threads: Vec::new(),
+            shared,
+        };
+        // If the second cannot be started, dropping the archive ends the first.
+        let collector = spawn("slipring-archive", Box::new(move || collecting.collect()))?;
+        archive.shared.queue.is_served_by(collector.thread().clone());
+        archive.threads.push(collector);
+        let writer = spawn("slipring-files", Box::new(move || writing.write(runtime)))?;
+        archive.threads.push(writer);
+        archive.hook(telemetry.traces());
+        archive.hook(telemetry.logs());
+        archive.hook(telemetry.metrics());
+        Ok(archive)
+    }
+
+    fn hook<T: Evicted>(&self, store: &Store<T>) {
+        let shared = Arc::clone(&self.shared);
+        store.on_evict(move |_, record, reason| shared.queue.offer(record, reason));
+    }
+
+    /// Returns the files, to ask them. They can be asked after the archive has ended, too.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Returns counts and sizes.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Writes what has been evicted by now, whatever its age, and returns whether that was done
+    /// before `timeout`. What could not be written is counted as lost.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut state = self.shared.lock();
+        state.flushes += 1;
+        let asked = state.flushes;
+        self.shared.queue.wake();
+        let is_open =
+            |state: &State| state.flushed < asked || !state.due.is_empty() || state.is_writing;
+        while is_open(&state) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.shared.wait(state, left.min(NAP));
+            self.shared.queue.wake();
+        }
+        true
+    }
+
+    /// Ends the stores as [`Store::drain`] does, and writes the records that are in them, and all
+    /// that were evicted before. Waits for that, at most
+    /// [`finish_timeout`](Settings::finish_timeout); what is not written then is counted as lost.
+    ///
+    /// A record that a reader has pinned is not written, and not counted. Nor are the records of a
+    /// store that has ended already.
+    ///
+    /// # Errors
+    /// [`StreamError`](slipring::error::StreamError) if a store cannot be drained, since it has a
+    /// stream of evictions, or the call comes from a hook. What was evicted is written all the same.
+    pub fn finish(mut self) -> Result<Stats, slipring::error::StreamError> {
+        let until = Instant::now() + self.shared.settings.finish_timeout;
+        self.shared.queue.drain();
+        let (traces, logs, metrics) = &self.stores;
+        let drained = [
+            traces.upgrade().map(|store| self.shared.drain(&store, until)),
+            logs.upgrade().map(|store| self.shared.drain(&store, until)),
+            metrics.upgrade().map(|store| self.shared.drain(&store, until)),
+        ];
+        self.end(until);
+        let stats = self.stats();
+        drained.into_iter().flatten().collect::<Result<(), _>>()?;
+        Ok(stats)
+    }
+
+    fn end(&mut self, until: Instant) {
+        self.shared.queue.close();
+        self.shared.lock().ends.get_or_insert(until);
+        self.shared.changed.notify_all();
+        self.shared.queue.wake();
+        for thread in self.threads.drain(..) {
+            // A panic of the thread's own has been told by the panic hook.
+            let _ = thread.join();
+        }
+        self.shared.give_up();
+    }
+}
+
+/// Writes what was evicted, and leaves the stores alone.
+impl Drop for Archive {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.end(Instant::now() + self.shared.settings.finish_timeout);
+        }
+    }
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Makes a runtime for one thread. Object stores on a network need its timers and sockets.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        most: Duration,
+    ) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn stats(&self) -> Stats {
+        let state = self.lock();
+        let mut stats = state.counts.clone();
+        let [evicted, no_room, cleared] = self.queue.counts();
+        (stats.held, stats.held_bytes) = (state.batches.records, state.batches.bytes);
+        stats.lost.no_room = no_room;
+        stats.lost.cleared = cleared;
+        stats.lost.unknown = state.batches.unknown;
+        stats.evicted = evicted;
+        let known = stats.held + stats.written + stats.lost.total();
+        stats.queued = (evicted + stats.drained).saturating_sub(known);
+        stats.queued_bytes = self.queue.bytes();
+        stats
+    }
+
+    /// Counts what was not written in time.
+    fn give_up(&self) {
+        let mut state = self.lock();
+        let mut lost = 0;
+        while self.queue.pop().is_some() {
+            lost += 1;
+        }
+        state.due.clear();
+        lost += state.batches.give_up();
+        state.counts.lost.unfinished += lost;
+    }
+
+    /// Ends a store, and takes in its records as there is room.
+    fn drain<T: Evicted>(
+        &self,
+        store: &Store<T>,
+        until: Instant,
+    ) -> Result<(), slipring::error::StreamError> {
+        let mut evicted = store.drain()?.into_iter();
+        loop {
+            let mut sorted = Sorted::default();
+            // Those of other reasons have passed the hook, too.
+            let mine = evicted.by_ref().filter(|one| one.reason == EvictReason::Cleared);
+            mine.take(AT_ONCE).for_each(|one| sorted.add(one.record.into_record()));
+            let count = sorted.len() as u64;
+            if count == 0 {
+                return Ok(());
+            }
+            let mut state = self.lock();
+            state.counts.drained += count;
+            while state.batches.bytes >= self.settings.batch_bytes && Instant::now() < until {
+                state = self.wait(state, NAP);
+            }
+            if state.batches.bytes >= self.settings.batch_bytes {
+                state.counts.lost.unfinished += count;
+            } else {
+                state.batches.add(sorted, self.settings.open_hours);
+            }
+        }
+    }
+}

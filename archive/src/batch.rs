@@ -1,0 +1,239 @@
+//! Records that wait for their file.
+
+use crate::file;
+use crate::queue::{Record, source_bytes};
+use crate::rows::{Row, addresses};
+use crate::settings::Settings;
+use crate::table::Table;
+use parquet::errors::ParquetError;
+use slipring::{LogRecord, MetricPoint, Span};
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+const NANOS_AN_HOUR: u64 = 3_600_000_000_000;
+
+/// The file that a record belongs to: its table and hour, counted from 1970. Hour 0 is also that of
+/// records whose hour is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    pub(crate) table: Table,
+    pub(crate) hour: u64,
+}
+
+enum Records {
+    Spans(Vec<Span>),
+    Logs(Vec<LogRecord>),
+    Points(Vec<MetricPoint>),
+}
+
+/// The records of one file.
+pub(crate) struct Batch {
+    pub(crate) partition: Partition,
+    records: Records,
+    /// By address, the sources that the records hold.
+    sources: HashSet<[usize; 3]>,
+    pub(crate) bytes: usize,
+    pub(crate) began: Instant,
+}
+
+/// Which records become rows of which files, and hold how much.
+#[derive(Default)]
+pub(crate) struct Batches {
+    open: BTreeMap<Partition, Batch>,
+    pub(crate) bytes: usize,
+    pub(crate) records: u64,
+    /// Records whose metric has a type that no table is for.
+    pub(crate) unknown: u64,
+}
+
+/// Some records, by type.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    spans: Vec<Span>,
+    logs: Vec<LogRecord>,
+    points: Vec<MetricPoint>,
+}
+
+impl Sorted {
+    pub(crate) fn add(&mut self, record: Record) {
+        match record {
+            Record::Span(span) => self.spans.push(span),
+            Record::Log(log) => self.logs.push(log),
+            Record::Point(point) => self.points.push(point),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len() + self.logs.len() + self.points.len()
+    }
+}
+
+trait Kept: Row {
+    fn of(records: &mut Records) -> &mut Vec<Self>;
+    fn none() -> Records;
+}
+
+macro_rules! kept {
+    ($($record:ident as $variant:ident),*) => {$(
+        impl Kept for $record {
+            fn of(records: &mut Records) -> &mut Vec<Self> {
+                match records {
+                    Records::$variant(records) => records,
+                    _ => unreachable!("a table has records of one type"),
+                }
+            }
+
+            fn none() -> Records {
+                Records::$variant(Vec::new())
+            }
+        }
+    )*};
+}
+
+kept!(Span as Spans, LogRecord as Logs, MetricPoint as Points);
+
+impl Batch {
+    pub(crate) fn len(&self) -> usize {
+        match &self.records {
+            Records::Spans(spans) => spans.len(),
+            Records::Logs(logs) => logs.len(),
+            Records::Points(points) => points.len(),
+        }
+    }
+
+    fn add<T: Kept>(&mut self, record: T) -> usize {
+        let mut bytes = record.own_bytes().len() + size_of::<T>();
+        if self.sources.insert(addresses(&record)) {
+            bytes += source_bytes(record.shared()) + size_of::<[usize; 3]>();
+        }
+        T::of(&mut self.records).push(record);
+        self.bytes += bytes;
+        bytes
+    }
+
+    /// Writes the file.
+    pub(crate) fn encode(&mut self, settings: &Settings) -> Result<Vec<u8>, ParquetError> {
+        let table = self.partition.table;
+        match &mut self.records {
+            Records::Spans(spans) => file::encode(table, spans, settings),
+            Records::Logs(logs) => file::encode(table, logs, settings),
+            Records::Points(points) => file::encode(table, points, settings),
+        }
+    }
+}
+
+impl Batches {
+    /// Adds records, detached from the requests that they came in.
+    pub(crate) fn add(&mut self, mut sorted: Sorted, open_hours: usize) {
+        Span::detach_all(&mut sorted.spans);
+        LogRecord::detach_all(&mut sorted.logs);
+        MetricPoint::detach_all(&mut sorted.points);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now.as_secs() / 3_600;
+        sorted.spans.into_iter().for_each(|span| self.add_one(span, now, open_hours));
+        sorted.logs.into_iter().for_each(|log| self.add_one(log, now, open_hours));
+        sorted.points.into_iter().for_each(|point| self.add_one(point, now, open_hours));
+    }
+
+    fn add_one<T: Kept>(&mut self, record: T, now: u64, open_hours: usize) {
+        let Some(table) = record.table() else {
+            self.unknown += 1;
+            return;
+        };
+        let hour = record.timestamp() / NANOS_AN_HOUR;
+        let partition = self.partition(table, hour, now, open_hours);
+        let batch = self.open.entry(partition).or_insert_with(|| Batch {
+            partition,
+            records: T::none(),
+            sources: HashSet::new(),
+            bytes: 0,
+            began: Instant::now(),
+        });
+        self.bytes += batch.add(record);
+        self.records += 1;
+    }
+
+    fn partition(&self, table: Table, hour: u64, now: u64, open_hours: usize) -> Partition {
+        let partition = Partition { table, hour };
+        let is_recent = hour <= now && now - hour < 3;
+        if is_recent || self.open.contains_key(&partition) {
+            return partition;
+        }
+        let first = Partition { table, hour: 1 };
+        let open = self.open.range(first..).take_while(|(open, _)| open.table == table);
+        let others = open.filter(|(open, _)| open.hour > now || now - open.hour >= 3).count();
+        if others < open_hours { partition } else { Partition { table, hour: 0 } }
+    }
+
+    /// Takes the batches that should be written: those that are large, those that are old, and if
+    /// all together are too large while nothing `is_written`, the largest.
+    pub(crate) fn take_due(
+        &mut self,
+        settings: &Settings,
+        now: Instant,
+        all: bool,
+        is_written: bool,
+    ) -> Vec<Batch> {
+        let is_due = |batch: &Batch| {
+            all || batch.bytes >= settings.file_bytes
+                || now.saturating_duration_since(batch.began) >= settings.file_age
+        };
+        let due = self.open.iter().filter(|(_, batch)| is_due(batch));
+        let mut due: Vec<Partition> = due.map(|(partition, _)| *partition).collect();
+        if due.is_empty() && !is_written && self.bytes >= settings.batch_bytes {
+            let largest = self.open.iter().max_by_key(|(_, batch)| batch.bytes);
+            due.extend(largest.map(|(partition, _)| *partition));
+        }
+        due.iter().filter_map(|partition| self.open.remove(partition)).collect()
+    }
+
+    /// Forgets a batch that was taken.
+    pub(crate) fn forget(&mut self, records: u64, bytes: usize) {
+        self.records -= records;
+        self.bytes -= bytes;
+    }
+
+    /// Drops all records, those of batches that were taken included, and returns how many it were.
+    pub(crate) fn give_up(&mut self) -> u64 {
+        self.open.clear();
+        self.bytes = 0;
+        std::mem::take(&mut self.records)
+    }
+
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches_of(hours: impl IntoIterator<Item = u64>, open_hours: usize, now: u64) -> Vec<u64> {
+        let mut batches = Batches::default();
+        for hour in hours {
+            let span = Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).build();
+            batches.add_one(span, now, open_hours);
+        }
+        batches.open.keys().map(|partition| partition.hour).collect()
+    }
+
+    #[test]
+    fn a_clock_that_runs_wild_opens_only_so_many_hours() {
+        assert_eq!(batches_of([5, 500, 7, 600, 800, 5], 2, 1_000), [0, 5, 500]);
+        assert_eq!(batches_of([5, 6, 1_000, 999, 998, 997], 2, 1_000), [0, 5, 6, 998, 999, 1_000]);
+    }
+
+    #[test]
+    fn a_source_is_counted_once_a_batch() {
+        let resource = slipring::Resource::new([("a", "x".repeat(1_000))]);
+        let source = slipring::Source::new(&resource, &slipring::Scope::default());
+        let span = Span::builder().source(&source).name("a").build();
+        let mut batches = Batches::default();
+        batches.add_one(span.clone(), 0, 1);
+        let first = batches.bytes;
+        batches.add_one(span.clone(), 0, 1);
+        assert!(first > 1_000);
+        assert_eq!(batches.bytes - first, span.bytes().len() + size_of::<Span>());
+    }
+}

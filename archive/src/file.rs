@@ -1,0 +1,109 @@
+//! Records to a Parquet file in memory.
+
+use crate::columns::Kind;
+use crate::rows::{ENVELOPE, RECORD, Row, Writing, columns_of};
+use crate::settings::Settings;
+use crate::table::Table;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+use parquet::schema::types::ColumnPath;
+
+/// Rows that are converted at a time.
+const AT_ONCE: usize = 2_048;
+
+/// Bytes of a column's dictionary, beyond which its further values are not in it.
+const DICTIONARY: usize = 1 << 20;
+
+/// Bytes of the dictionary of envelopes, which are large and few.
+const ENVELOPES: usize = 8 << 20;
+
+/// Texts that differ from row to row, or nearly so.
+const NO_DICTIONARY: [&str; 3] = ["SpanId", "ParentSpanId", "Body"];
+
+fn path(parts: &[&str]) -> ColumnPath {
+    ColumnPath::new(parts.iter().map(|part| (*part).to_owned()).collect())
+}
+
+/// Sets what suits a column of this kind.
+fn with_column(
+    builder: WriterPropertiesBuilder,
+    name: &str,
+    kind: Kind,
+) -> WriterPropertiesBuilder {
+    let plain = path(&[name]);
+    let element = path(&[name, "list", "element"]);
+    let without = |builder: WriterPropertiesBuilder, path: ColumnPath, encoding| {
+        builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, encoding)
+    };
+    match kind {
+        Kind::Time => without(builder, plain.clone(), Encoding::DELTA_BINARY_PACKED)
+            .set_column_statistics_enabled(plain, EnabledStatistics::Page),
+        Kind::U64 => without(builder, plain, Encoding::DELTA_BINARY_PACKED),
+        Kind::Times => without(builder, element, Encoding::DELTA_BINARY_PACKED),
+        Kind::Double => without(builder, plain, Encoding::BYTE_STREAM_SPLIT),
+        _ if name == "TraceId" => builder
+            .set_column_bloom_filter_enabled(plain.clone(), true)
+            .set_column_bloom_filter_fpp(plain, 0.01),
+        _ if name == ENVELOPE => builder
+            .set_column_dictionary_page_size_limit(plain.clone(), ENVELOPES)
+            .set_column_statistics_enabled(plain, EnabledStatistics::None),
+        _ if name == RECORD => without(builder, plain.clone(), Encoding::PLAIN)
+            .set_column_statistics_enabled(plain, EnabledStatistics::None),
+        _ if NO_DICTIONARY.contains(&name) => builder.set_column_dictionary_enabled(plain, false),
+        _ => builder,
+    }
+}
+
+fn properties(
+    table: Table,
+    settings: &Settings,
+    writing: &Writing,
+) -> Result<WriterProperties, ParquetError> {
+    let level = ZstdLevel::try_new(settings.zstd_level)?;
+    let fields = writing.columns.schema().fields();
+    let sorted_by = table.order().iter().filter_map(|name| {
+        // No column before those that order a table has more than one leaf, except for maps.
+        let leaf = fields.iter().take_while(|field| field.name() != name);
+        let leaves =
+            leaf.map(|field| 1 + usize::from(field.data_type().is_nested())).sum::<usize>();
+        let column_idx = i32::try_from(leaves).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: false })
+    });
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(concat!("slipring ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_dictionary_page_size_limit(DICTIONARY)
+        .set_max_row_group_row_count(Some(settings.row_group_records))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_sorting_columns(Some(sorted_by.collect()));
+    for (name, kind) in columns_of(table) {
+        builder = with_column(builder, name, kind);
+    }
+    Ok(builder.build())
+}
+
+/// Writes records into a file, sorted.
+pub(crate) fn encode<T: Row>(
+    table: Table,
+    records: &mut [T],
+    settings: &Settings,
+) -> Result<Vec<u8>, ParquetError> {
+    T::sort(records);
+    let mut writing = Writing::new(table);
+    let properties = properties(table, settings, &writing)?;
+    let schema = writing.columns.schema().clone();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+    for rows in records.chunks(AT_ONCE) {
+        rows.iter().try_for_each(|record| record.write(&mut writing))?;
+        writer.write(&writing.columns.take()?)?;
+    }
+    writer.into_inner()
+}

@@ -1,0 +1,132 @@
+//! What an archive may take, and why it could not be started.
+
+use std::time::Duration;
+
+/// The limits of an [`Archive`](crate::Archive).
+///
+/// ```
+/// use slipring_archive::Settings;
+/// use std::time::Duration;
+///
+/// let mut settings = Settings::default();
+/// settings.file_age = Duration::from_secs(60);
+/// settings.max_bytes = Some(10 << 30);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The number of evicted records that may wait for the archive's thread. The queue takes 88
+    /// bytes for each. Default: 65,536.
+    pub queue_records: usize,
+    /// Bytes of the records that may wait for the archive's thread, each with its resource, scope
+    /// and metric. Default: 32 MiB.
+    pub queue_bytes: usize,
+    /// Bytes of records, as they came, at which a file is written. Default: 64 MiB.
+    pub file_bytes: usize,
+    /// How long a record waits for its file to be written. Default: 5 minutes.
+    pub file_age: Duration,
+    /// Bytes of the records that wait for their files, of all tables and hours together. When there
+    /// are more, the largest file is written early. Default: 128 MiB.
+    pub batch_bytes: usize,
+    /// The number of hours of one table that files are collected for at a time, beside the last
+    /// three by the clock. Records of further hours go into files under `date=1970-01-01/hour=00`,
+    /// as do records without a time. So a sender whose clock runs wild makes no more files than
+    /// others. Default: 24.
+    pub open_hours: usize,
+    /// The most records in a row group of a file, which is what engines read and skip at a time.
+    /// Default: 131,072.
+    pub row_group_records: usize,
+    /// The level of compression, from 1 to 22. Default: 3.
+    pub zstd_level: i32,
+    /// How often a file is tried to be written, before its records are given up and counted.
+    /// Default: 5.
+    pub attempts: u32,
+    /// How long one attempt may take. Default: 30 s.
+    pub attempt_timeout: Duration,
+    /// How long the thread waits after the first attempt that failed; it doubles with each. Default:
+    /// 250 ms.
+    pub backoff: Duration,
+    /// How long `finish` may take to write what is held. What is not written by then is counted as
+    /// lost. Default: 60 s.
+    pub finish_timeout: Duration,
+    /// The age at which files are deleted, by when they were written. Default: never.
+    pub max_age: Option<Duration>,
+    /// Bytes of all files, beyond which the oldest are deleted. Default: none.
+    pub max_bytes: Option<u64>,
+    /// The most records in an answer. Default: 100,000.
+    pub answer_records: usize,
+    /// Bytes of the records in an answer. Default: 64 MiB.
+    pub answer_bytes: usize,
+    /// The most files that one answer looks at, the newest first. Default: 10,000.
+    pub answer_files: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue_records: 65_536,
+            queue_bytes: 32 << 20,
+            file_bytes: 64 << 20,
+            file_age: Duration::from_secs(300),
+            batch_bytes: 128 << 20,
+            open_hours: 24,
+            row_group_records: 131_072,
+            zstd_level: 3,
+            attempts: 5,
+            attempt_timeout: Duration::from_secs(30),
+            backoff: Duration::from_millis(250),
+            finish_timeout: Duration::from_secs(60),
+            max_age: None,
+            max_bytes: None,
+            answer_records: 100_000,
+            answer_bytes: 64 << 20,
+            answer_files: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), ArchiveError> {
+        let counts = [
+            ("queue_records", self.queue_records),
+            ("queue_bytes", self.queue_bytes),
+            ("file_bytes", self.file_bytes),
+            ("batch_bytes", self.batch_bytes),
+            ("row_group_records", self.row_group_records),
+            ("attempts", self.attempts as usize),
+            ("answer_records", self.answer_records),
+            ("answer_bytes", self.answer_bytes),
+            ("answer_files", self.answer_files),
+        ];
+        if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(ArchiveError::Zero(name));
+        }
+        if !(1..=22).contains(&self.zstd_level) {
+            return Err(ArchiveError::Level(self.zstd_level));
+        }
+        Ok(())
+    }
+}
+
+/// Why an archive could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// A setting that has to be at least 1 is 0.
+    #[error("`{0}` is 0; give at least 1")]
+    Zero(&'static str),
+    /// There is no such level of compression.
+    #[error("`zstd_level` is {0}; give a level from 1 to 22")]
+    Level(i32),
+    /// The place for the files cannot be used.
+    #[error("{place}: {reason}")]
+    Place {
+        /// The place as it was given.
+        place: String,
+        /// What is wrong with it, and what to give instead.
+        reason: String,
+    },
+    /// The system could not start the archive's thread, or its runtime.
+    #[error("the archive's thread could not be started: {0}; free some threads")]
+    Thread(String),
+}

@@ -1,0 +1,202 @@
+//! Each record that leaves a store is in a file once, or counted as lost: while object stores fail
+//! and stall, queues overflow, and stores are cleared.
+
+mod support;
+
+use slipring::{LogRecord, MetricPoint, Span, Telemetry};
+use slipring_archive::object_store::memory::InMemory;
+use slipring_archive::object_store::throttle::{ThrottleConfig, ThrottledStore};
+use slipring_archive::{Archive, Files, Place, Settings, Stats};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use support::{Failing, in_memory, manual, patient, push};
+
+const SECOND: u64 = 1_000_000_000;
+const ALWAYS: std::ops::Range<u64> = 0..u64::MAX;
+const LONG: Duration = Duration::from_secs(60);
+
+fn span(id: u64) -> Span {
+    let span = Span::builder().trace_id(u128::from(id)).span_id(id);
+    span.start_unix_nanos(id * SECOND).name("GET /").attribute("n", id as i64).build()
+}
+
+fn spans(ids: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Span> {
+    ids.map(span)
+}
+
+/// How often each span is in the files.
+fn ids(files: &Files) -> BTreeMap<u128, usize> {
+    let found = files.spans(ALWAYS).unwrap();
+    assert!(found.report.complete, "{:?}", found.report);
+    let mut ids = BTreeMap::new();
+    for span in found.spans {
+        *ids.entry(u128::from(span.trace_id())).or_default() += 1;
+    }
+    ids
+}
+
+#[track_caller]
+fn assert_conserved(stats: &Stats, pushed: u64) {
+    assert_eq!(stats.evicted + stats.drained, pushed, "{stats:?}");
+    assert_eq!((stats.queued, stats.held), (0, 0), "{stats:?}");
+    assert_eq!(stats.written + stats.lost.total(), pushed, "{stats:?}");
+}
+
+#[test]
+fn what_is_evicted_and_what_is_held_at_the_end_is_in_files_once() {
+    let telemetry = manual(100);
+    let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();
+    push(telemetry.traces(), spans(1..=1_000));
+    assert!(archive.flush(LONG));
+    let stats = archive.stats();
+    assert_eq!((stats.evicted, stats.written, stats.held), (900, 900, 0));
+    push(telemetry.traces(), spans(1_001..=1_050));
+    let files = archive.files().clone();
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 1_050);
+    assert_eq!((stats.drained, stats.lost.total()), (100, 0));
+    assert!(ids(&files).into_values().eq([1; 1_050]));
+}
+
+#[test]
+fn threads_of_stores_and_of_the_archive_lose_nothing_between_them() {
+    let telemetry = Telemetry::builder().traces(512).build().unwrap();
+    let mut settings = patient();
+    settings.file_bytes = 200_000;
+    let archive = Archive::start(&telemetry, in_memory(), &settings).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let traces = telemetry.traces();
+            scope.spawn(move || {
+                for id in 1..=5_000 {
+                    traces.push(span(thread * 5_000 + id)).unwrap();
+                }
+            });
+        }
+    });
+    let files = archive.files().clone();
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 10_000);
+    assert_eq!(stats.lost.total(), 0, "{stats:?}");
+    assert!(stats.files > 3);
+    assert!(ids(&files).into_values().eq([1; 10_000]));
+}
+
+#[test]
+fn a_queue_without_room_loses_and_counts() {
+    let telemetry = manual(10);
+    let mut settings = patient();
+    (settings.queue_records, settings.batch_bytes) = (50, 1);
+    let store = ThrottledStore::new(InMemory::new(), stalled());
+    settings.finish_timeout = Duration::from_millis(100);
+    let archive =
+        Archive::start(&telemetry, Place::of_store(Arc::new(store), ""), &settings).unwrap();
+    // The pushes go on, though nothing is ever written.
+    push(telemetry.traces(), spans(1..=5_000));
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 5_000);
+    assert!(stats.lost.no_room > 1_000 && stats.lost.unfinished > 10, "{stats:?}");
+    assert_eq!(stats.written, 0);
+}
+
+fn stalled() -> ThrottleConfig {
+    ThrottleConfig { wait_put_per_call: Duration::from_secs(86_400), ..Default::default() }
+}
+
+fn failing(failures: u64, settings: &Settings) -> (Telemetry, Arc<Failing>, Archive) {
+    let telemetry = manual(10);
+    let store = Arc::new(Failing { failures: AtomicU64::new(failures), ..Failing::default() });
+    let place = Place::of_store(Arc::<Failing>::clone(&store), "history");
+    let archive = Archive::start(&telemetry, place, settings).unwrap();
+    (telemetry, store, archive)
+}
+
+#[test]
+fn a_store_that_fails_for_a_while_costs_nothing() {
+    let (telemetry, store, archive) = failing(4, &patient());
+    push(telemetry.traces(), spans(1..=110));
+    assert!(archive.flush(LONG));
+    let stats = archive.stats();
+    assert_eq!((stats.written, stats.files, stats.errors), (100, 1, 4));
+    assert!(stats.last_error.unwrap().contains("no room"));
+    assert_eq!(store.puts.load(Ordering::SeqCst), 5);
+    assert_eq!(ids(archive.files()).len(), 100);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_given_up_and_counted_and_the_next_is_not() {
+    let (telemetry, _, archive) = failing(5, &patient());
+    push(telemetry.traces(), spans(1..=110));
+    assert!(archive.flush(LONG));
+    push(telemetry.traces(), spans(111..=120));
+    let files = archive.files().clone();
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 120);
+    assert_eq!((stats.lost.failed, stats.written, stats.errors), (100, 20, 5));
+    assert!(ids(&files).into_keys().eq(101..=120));
+}
+
+#[test]
+fn an_attempt_that_stalls_is_given_up_in_time() {
+    let telemetry = manual(10);
+    let mut settings = patient();
+    (settings.attempts, settings.attempt_timeout) = (2, Duration::from_millis(1));
+    let store = ThrottledStore::new(InMemory::new(), stalled());
+    let archive =
+        Archive::start(&telemetry, Place::of_store(Arc::new(store), ""), &settings).unwrap();
+    push(telemetry.traces(), spans(1..=30));
+    assert!(archive.flush(LONG));
+    let stats = archive.stats();
+    assert_eq!((stats.lost.failed, stats.errors), (20, 2));
+    assert!(stats.last_error.unwrap().contains("was not written within 0.001 s"));
+}
+
+#[test]
+fn what_is_cleared_is_not_written() {
+    let telemetry = manual(100);
+    let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();
+    push(telemetry.traces(), spans(1..=150));
+    telemetry.traces().clear();
+    while telemetry.traces().step() {}
+    let files = archive.files().clone();
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 150);
+    assert_eq!((stats.lost.cleared, stats.written), (100, 50));
+    assert!(ids(&files).into_keys().eq(1..=50));
+}
+
+#[test]
+fn stores_that_hold_more_than_fits_are_written_to_the_end() {
+    let telemetry = manual(5_000);
+    let mut settings = patient();
+    settings.batch_bytes = 100_000;
+    let archive = Archive::start(&telemetry, in_memory(), &settings).unwrap();
+    push(telemetry.traces(), spans(1..=5_000));
+    let logs = (0..5_000).map(|n| LogRecord::builder().time_unix_nanos(n).body("x").build());
+    push(telemetry.logs(), logs);
+    let points = (0..5_000).map(|n| MetricPoint::builder().time_unix_nanos(n).value(1).build());
+    push(telemetry.metrics(), points);
+    let files = archive.files().clone();
+    let stats = archive.finish().unwrap();
+    assert_conserved(&stats, 15_000);
+    assert_eq!((stats.drained, stats.lost.total()), (15_000, 0));
+    assert!(stats.files > 5, "{stats:?}");
+    assert_eq!(files.logs(ALWAYS).unwrap().logs.len(), 5_000);
+    assert_eq!(files.points(ALWAYS).unwrap().points.len(), 5_000);
+}
+
+#[test]
+fn a_second_run_adds_to_the_files_of_the_first() {
+    let place = in_memory();
+    for ids in [1..=60, 61..=90] {
+        let telemetry = manual(10);
+        let archive = Archive::start(&telemetry, place.clone(), &patient()).unwrap();
+        push(telemetry.traces(), spans(ids));
+        // Without the stores' records.
+        drop(archive);
+    }
+    let found = ids(&Files::new(place, &Settings::default()));
+    assert!(found.into_keys().eq((1..=50).chain(61..=80)));
+}
