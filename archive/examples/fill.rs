@@ -44,11 +44,19 @@ fn requests(files: &[String]) -> Result<Vec<(Kind, Vec<u8>)>, Box<dyn Error>> {
     Ok(requests)
 }
 
+/// Returns the bytes of a body as senders pack it.
+fn gzip(body: &[u8]) -> usize {
+    let mut packed = Vec::new();
+    let mut reader = flate2::read::GzEncoder::new(body, flate2::Compression::default());
+    std::io::Read::read_to_end(&mut reader, &mut packed).unwrap_or_default()
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("give a folder to write to")?;
     let requests = requests(&arguments.collect::<Vec<_>>())?;
     let wire: usize = requests.iter().map(|(_, body)| body.len()).sum();
+    let packed: usize = requests.iter().map(|(_, body)| gzip(body)).sum();
 
     // Small stores: nearly all passes the hooks and the queue.
     let telemetry = Telemetry::builder().traces(1_000).logs(1_000).metrics(1_000).build()?;
@@ -65,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stats = archive.finish()?;
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} records in {} files: {wire} bytes on the wire, {} in files, {:.1} a record",
+        "{} records in {} files: {wire} bytes on the wire, {packed} of these gzipped, {} in files, {:.1} a record",
         stats.written,
         stats.files,
         stats.written_bytes,

@@ -77,7 +77,7 @@ pub struct Archive {
     shared: Arc<Shared>,
     files: Files,
     stores: (WeakStore<Span>, WeakStore<LogRecord>, WeakStore<MetricPoint>),
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Archive {
@@ -105,22 +105,22 @@ impl Archive {
             std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)
         };
         let (collecting, writing) = (Arc::clone(&shared), Arc::clone(&shared));
-        let mut archive = Self {
+        let archive = Self {
             files: Files::new(place, settings),
             stores: (
                 telemetry.traces().downgrade(),
                 telemetry.logs().downgrade(),
                 telemetry.metrics().downgrade(),
             ),
-            threads: Vec::new(),
+            threads: Mutex::default(),
             shared,
         };
         // If the second cannot be started, dropping the archive ends the first.
         let collector = spawn("slipring-archive", Box::new(move || collecting.collect()))?;
         archive.shared.queue.is_served_by(collector.thread().clone());
-        archive.threads.push(collector);
+        archive.threads().push(collector);
         let writer = spawn("slipring-files", Box::new(move || writing.write(runtime)))?;
-        archive.threads.push(writer);
+        archive.threads().push(writer);
         archive.hook(telemetry.traces());
         archive.hook(telemetry.logs());
         archive.hook(telemetry.metrics());
@@ -168,12 +168,12 @@ impl Archive {
     /// [`finish_timeout`](Settings::finish_timeout); what is not written then is counted as lost.
     ///
     /// A record that a reader has pinned is not written, and not counted. Nor are the records of a
-    /// store that has ended already.
+    /// store that has ended already. Another call does nothing.
     ///
     /// # Errors
     /// [`StreamError`](slipring::error::StreamError) if a store cannot be drained, since it has a
     /// stream of evictions, or the call comes from a hook. What was evicted is written all the same.
-    pub fn finish(mut self) -> Result<Stats, slipring::error::StreamError> {
+    pub fn finish(&self) -> Result<Stats, slipring::error::StreamError> {
         let until = Instant::now() + self.shared.settings.finish_timeout;
         self.shared.queue.drain();
         let (traces, logs, metrics) = &self.stores;
@@ -188,12 +188,17 @@ impl Archive {
         Ok(stats)
     }
 
-    fn end(&mut self, until: Instant) {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, until: Instant) {
         self.shared.queue.close();
         self.shared.lock().ends.get_or_insert(until);
         self.shared.changed.notify_all();
         self.shared.queue.wake();
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
             // A panic of the thread's own has been told by the panic hook.
             let _ = thread.join();
         }
@@ -204,7 +209,7 @@ impl Archive {
 /// Writes what was evicted, and leaves the stores alone.
 impl Drop for Archive {
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
+        if !self.threads().is_empty() {
             self.end(Instant::now() + self.shared.settings.finish_timeout);
         }
     }

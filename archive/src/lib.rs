@@ -1,4 +1,5 @@
-//! Files behind slipring.
+#![doc = include_str!("guide.md")]
+#![deny(missing_docs)]
 
 mod archive;
 mod batch;
@@ -17,6 +18,7 @@ mod threads;
 mod wire;
 
 pub use archive::Archive;
+/// The object stores that a [`Place`] can be made of.
 pub use object_store;
 pub use place::Place;
 pub use read::{Files, ReadReport, RecallError, Recalled};

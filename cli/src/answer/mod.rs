@@ -37,7 +37,7 @@ pub use series::{Recalled, Series, SeriesList, Step, StepSum};
 pub use sources::{Origin, Place, Resource, Scope, Sources};
 pub use span::{Code, Kind, Span, Spans};
 pub use time::{Nanos, Time};
-pub use trace::{Note, Trace, TraceList, TraceSpan, TraceSummary};
+pub use trace::{FromFiles, Note, Trace, TraceList, TraceSpan, TraceSummary};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -82,6 +82,30 @@ pub struct Trace<'a> {
     /// Why it is kept beyond the stores; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept<'a>>,
+    /// With `history=true`: what came from files, and what was read of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<FromFiles>,
+}
+
+/// What came from the history's files, and what was read for it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct FromFiles {
+    /// Spans and log records that came from files.
+    pub spans: usize,
+    pub logs: usize,
+    /// Files, and row groups in them.
+    pub files: u64,
+    pub row_groups: u64,
+    /// Row groups that bloom filters did not rule out.
+    pub row_groups_read: u64,
+    pub bytes_read: u64,
+    /// Files that could not be read.
+    pub failed: u64,
+    /// Records, of any trace, that have left the stores and are in no file yet: nobody looks at
+    /// them.
+    pub waiting: u64,
+    /// Whether all files were read that may have records of the trace.
+    pub complete: bool,
 }
 
 /// A span with its place in a trace.
@@ -208,6 +232,7 @@ impl<'a> Trace<'a> {
             partial: found.trace.as_ref().is_some_and(|trace| trace.partial),
             duplicates: found.trace.as_ref().map_or(0, |trace| trace.duplicates),
             kept: None,
+            history: None,
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct App {
     pub keep: Option<Arc<Keep>>,
     /// Metric points that have left their store, if they are kept.
     pub history: Option<MetricHistory>,
+    /// What writes records that leave their stores into files, if that was asked for.
+    #[cfg(feature = "archive")]
+    pub archive: Option<slipring_archive::Archive>,
     pub intake: Arc<Intake>,
     /// Limits the queries answered at once.
     pub questions: Arc<Semaphore>,
@@ -64,6 +67,8 @@ impl App {
             telemetry,
             keep,
             history: None,
+            #[cfg(feature = "archive")]
+            archive: None,
             intake: Intake::new(take, &ABOUT, bounds, access),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             tails: Arc::new(Semaphore::new(TAILS)),

@@ -115,9 +115,39 @@ fn figures(app: &App) -> Figures {
         let help = "Metric points that left their store and are not in the history, by reason.";
         figures.family("history_gone_points_total", "counter", help, &gone);
     }
+    #[cfg(feature = "archive")]
+    if let Some(archive) = &app.archive {
+        of_archive(&archive.stats(), &mut figures);
+    }
     if let Some(keep) = &app.keep {
         keep.figures().metrics(&mut |name, kind, help, of| figures.family(name, kind, help, of));
     }
     figures.of_program(&app.intake);
     figures
+}
+
+/// Adds what is in files, waits for them, and was lost.
+#[cfg(feature = "archive")]
+fn of_archive(stats: &slipring_archive::Stats, figures: &mut Figures) {
+    let waiting = stats.held + stats.queued;
+    figures.one("archive_waiting_records", "gauge", "Records that wait for a file.", waiting);
+    let help = "Records that were written into files.";
+    figures.one("archive_written_records_total", "counter", help, stats.written);
+    let help = "Bytes of files that were written.";
+    figures.one("archive_written_bytes_total", "counter", help, stats.written_bytes);
+    figures.one("archive_files_total", "counter", "Files that were written.", stats.files);
+    let help = "Files that were deleted for their age, or for the bytes of all.";
+    figures.one("archive_deleted_files_total", "counter", help, stats.deleted_files);
+    let help = "Attempts to write, list or delete files that have failed.";
+    figures.one("archive_errors_total", "counter", help, stats.errors);
+    let lost = [
+        ("no_room", stats.lost.no_room),
+        ("cleared", stats.lost.cleared),
+        ("failed", stats.lost.failed),
+        ("unfinished", stats.lost.unfinished),
+        ("unknown", stats.lost.unknown),
+    ]
+    .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count));
+    let help = "Records that left their store and are in no file, by reason.";
+    figures.family("archive_lost_records_total", "counter", help, &lost);
 }

@@ -2,6 +2,8 @@
 
 mod api;
 mod app;
+#[cfg(feature = "archive")]
+mod archive;
 mod arrivals;
 mod ask;
 mod condition;
@@ -69,6 +71,9 @@ pub struct Arguments {
     /// as 64M; series are answered from both. Summaries and exemplars are not kept
     #[arg(long, env = "SLIPRING_METRIC_HISTORY", value_name = "BYTES", help_heading = "What is kept", value_parser = units::some_bytes)]
     metric_history: Option<usize>,
+    #[cfg(feature = "archive")]
+    #[command(flatten)]
+    archive: archive::Arguments,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
@@ -101,6 +106,10 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let access = receiving.access(&guard);
     let mut app = App::new(telemetry, keep, receiving.bounds(), access);
     app.history = history;
+    #[cfg(feature = "archive")]
+    {
+        app.archive = arguments.archive.start(&app.telemetry)?;
+    }
     let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(receiving, &dialects, &app, &guard));
@@ -114,6 +123,8 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
         let kept = app.keep.as_deref().map(keep::Keep::finish);
         holdings::save(&saving, &app.telemetry, kept.unwrap_or_default())?;
     }
+    #[cfg(feature = "archive")]
+    app.archive.as_ref().map_or(Ok(()), archive::finish)?;
     app.telemetry.shutdown()?;
     let taken = [&stats.traces, &stats.logs, &stats.metrics]
         .map(|stats| stats.offered - stats.rejected.total());

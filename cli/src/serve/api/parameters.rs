@@ -23,7 +23,7 @@ const OFTEN: bool = true;
 /// Name, signs, how often, example, meaning.
 type Row = (&'static str, &'static str, bool, &'static str, &'static str);
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 29] = [
     (
         "trace",
         NOT,
@@ -114,6 +114,13 @@ const ROWS: [Row; 28] = [
         OFTEN,
         "service",
         "What records are grouped by: the name of an index, kind or status of spans, body of logs, unit of metrics, or attribute:[level:]name; up to three times",
+    ),
+    (
+        "history",
+        "",
+        ONCE,
+        "false",
+        "true: what has left the stores is looked for in files, too, if the program was built for that and has --history",
     ),
     ("points", "", ONCE, "50", "Points of each series, the latest, at most"),
     (

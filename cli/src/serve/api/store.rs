@@ -28,11 +28,21 @@ pub async fn stats(State(app): State<Arc<App>>, given: Given) -> Result<Response
         kept: Option<serde_json::Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
         metric_history: Option<answer::History>,
+        #[cfg(feature = "archive")]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        history: Option<crate::serve::archive::History>,
     }
     none(given)?;
     let kept = app.keep.as_ref().map(|keep| keep.figures().shown());
     let metric_history = app.history.as_ref().map(|history| answer::History::of(&history.stats()));
-    Ok(Json(Told { stores: app.telemetry.stats(), kept, metric_history }).into_response())
+    let told = Told {
+        stores: app.telemetry.stats(),
+        kept,
+        metric_history,
+        #[cfg(feature = "archive")]
+        history: app.archive.as_ref().map(crate::serve::archive::History::of),
+    };
+    Ok(Json(told).into_response())
 }
 
 /// Answers with what the program is and does.

@@ -173,7 +173,7 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
         json(
             "/api/traces/{id}",
             "A trace assembled, with its critical path, its logs, and measurements that point at it; the id in either case, with or without dashes and leading zeros",
-            Vec::new(),
+            vec!["history"],
             schema::<answer::Trace<'_>>,
             get(trace),
         ),

@@ -2,7 +2,7 @@
 
 use super::find::find;
 use super::list::{Listed, Wanted};
-use super::problem::{Problem, none, take};
+use super::problem::{Problem, take};
 use super::tiers::Tiers;
 use crate::answer;
 use crate::serve::app::App;
@@ -60,10 +60,21 @@ pub async fn trace(
     Path(id): Path<String>,
     given: Given,
 ) -> Result<Response, Problem> {
-    none(given)?;
+    let asks_files = asks_files(given)?;
     let trace_id = trace_id(&id).map_err(Problem::Bad)?;
     let of = Arc::clone(&app);
     find(app, move |telemetry| {
+        if asks_files {
+            let (found, history) = with_files(&of, trace_id)?;
+            if found.trace.is_none() && found.logs.is_empty() && found.exemplars.is_empty() {
+                return Err(Problem::NotFound(format!(
+                    "nothing is here of trace {trace_id}, nor in files"
+                )));
+            }
+            let mut told = answer::Trace::of(trace_id, &found);
+            told.history = Some(history);
+            return Ok(Json(told).into_response());
+        }
         if let Some(kept) = of.keep.as_ref().and_then(|keep| keep.get(trace_id)) {
             let whole = kept.with(telemetry);
             let mut told = answer::Trace::of(trace_id, &whole.found);
@@ -80,6 +91,38 @@ pub async fn trace(
         Ok(Json(answer::Trace::of(trace_id, &found)).into_response())
     })
     .await
+}
+
+/// Returns whether the history's files are asked, too.
+fn asks_files(given: Given) -> Result<bool, Problem> {
+    let mut given = given.read()?;
+    let asked = take(&mut given, "history")?;
+    if let Some((name, _)) = given.first() {
+        return Err(Problem::Bad(format!("there is no parameter {name}; there is history")));
+    }
+    match asked.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Problem::Bad(format!("history={other}: give true or false"))),
+    }
+}
+
+/// Finds what the stores and the files have of a trace.
+#[cfg(feature = "archive")]
+fn with_files(
+    app: &App,
+    id: slipring::TraceId,
+) -> Result<(slipring::telemetry::TraceTelemetry, answer::FromFiles), Problem> {
+    crate::serve::archive::trace(app, id)
+}
+
+#[cfg(not(feature = "archive"))]
+fn with_files(
+    _: &App,
+    _: slipring::TraceId,
+) -> Result<(slipring::telemetry::TraceTelemetry, answer::FromFiles), Problem> {
+    let what = "history=true: this program has no files; build it with the feature `archive`";
+    Err(Problem::Bad(what.to_owned()))
 }
 
 /// Answers which service calls which.
