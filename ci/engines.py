@@ -16,6 +16,9 @@ TABLES = {
 
 
 class DuckDb:
+    def close(self):
+        self.connection.close()
+
     def __init__(self):
         import duckdb
 
@@ -28,6 +31,9 @@ class DuckDb:
 
 
 class PyArrow:
+    def close(self):
+        pass
+
     def count_by(self, table, column):
         import pyarrow.dataset
 
@@ -37,6 +43,9 @@ class PyArrow:
 
 
 class DataFusion:
+    def close(self):
+        pass
+
     def count_by(self, table, column):
         import datafusion
         import pyarrow
@@ -58,6 +67,9 @@ class Spark:
         builder = builder.config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
         self.session = builder.getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
+
+    def close(self):
+        self.session.stop()
 
     def count_by(self, table, column):
         rows = self.session.read.parquet(str(table)).groupBy(f"`{column}`").count().collect()
@@ -135,7 +147,9 @@ def main():
                 same = got.get(key) == value
                 wrong += not same
                 shown = value if isinstance(value, int) else f"{len(value)} counts"
-                print(f"{name:11} {folder.name:25} {key:18} {shown!s:>10}  {'ok' if same else got.get(key)}")
+                told = "ok" if same else got.get(key)
+                print(f"{name:11} {folder.name:25} {key:18} {shown!s:>10}  {told}", flush=True)
+        engine.close()
     os.chdir(work)
     connection = DuckDb().connection
     for title, sql in asked:

@@ -13,6 +13,7 @@ use crate::queue::{Evicted, Queue};
 use crate::read::Files;
 use crate::settings::{ArchiveError, Settings};
 use crate::stats::Stats;
+use slipring::error::StreamError;
 use slipring::store::EvictReason;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, WeakStore};
 use std::collections::VecDeque;
@@ -171,9 +172,9 @@ impl Archive {
     /// store that has ended already. Another call does nothing.
     ///
     /// # Errors
-    /// [`StreamError`](slipring::error::StreamError) if a store cannot be drained, since it has a
+    /// [`StreamError`] if a store cannot be drained, since it has a
     /// stream of evictions, or the call comes from a hook. What was evicted is written all the same.
-    pub fn finish(&self) -> Result<Stats, slipring::error::StreamError> {
+    pub fn finish(&self) -> Result<Stats, StreamError> {
         let until = Instant::now() + self.shared.settings.finish_timeout;
         self.shared.queue.drain();
         let (traces, logs, metrics) = &self.stores;
@@ -267,12 +268,12 @@ impl Shared {
     }
 
     /// Ends a store, and takes in its records as there is room.
-    fn drain<T: Evicted>(
-        &self,
-        store: &Store<T>,
-        until: Instant,
-    ) -> Result<(), slipring::error::StreamError> {
-        let mut evicted = store.drain()?.into_iter();
+    fn drain<T: Evicted>(&self, store: &Store<T>, until: Instant) -> Result<(), StreamError> {
+        let mut evicted = match store.drain() {
+            Ok(evicted) => evicted.into_iter(),
+            Err(StreamError::Closed) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         loop {
             let mut sorted = Sorted::default();
             // Those of other reasons have passed the hook, too.

@@ -1,6 +1,7 @@
 //! Records to a Parquet file in memory.
 
 use crate::columns::Kind;
+use crate::queue::source_bytes;
 use crate::rows::{ENVELOPE, RECORD, Row, Writing, columns_of};
 use crate::settings::Settings;
 use crate::table::Table;
@@ -15,6 +16,10 @@ use parquet::schema::types::ColumnPath;
 
 /// Rows that are converted at a time.
 const AT_ONCE: usize = 2_048;
+
+/// Bytes of records with what is around them that are converted at a time. As texts they may take six
+/// times as much, and a column of texts holds no more than 2 GiB.
+const BYTES_AT_ONCE: usize = 32 << 20;
 
 /// Bytes of a column's dictionary, beyond which its further values are not in it.
 const DICTIONARY: usize = 1 << 20;
@@ -90,6 +95,16 @@ fn properties(
     Ok(builder.build())
 }
 
+/// Returns how many of these records are converted at a time: one at least.
+fn fitting<T: Row>(records: &[T]) -> usize {
+    let mut bytes = 0;
+    let fits = |record: &&T| {
+        bytes += record.own_bytes().len() + source_bytes(record.shared());
+        bytes <= BYTES_AT_ONCE
+    };
+    records.iter().take(AT_ONCE).take_while(fits).count().max(1)
+}
+
 /// Writes records into a file, sorted.
 pub(crate) fn encode<T: Row>(
     table: Table,
@@ -101,9 +116,32 @@ pub(crate) fn encode<T: Row>(
     let properties = properties(table, settings, &writing)?;
     let schema = writing.columns.schema().clone();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
-    for rows in records.chunks(AT_ONCE) {
+    let mut left = &*records;
+    while !left.is_empty() {
+        let (rows, others) = left.split_at(fitting(left));
+        left = others;
         rows.iter().try_for_each(|record| record.write(&mut writing))?;
         writer.write(&writing.columns.take()?)?;
     }
     writer.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipring::{Resource, Scope, Source, Span};
+
+    #[test]
+    fn a_large_resource_is_not_converted_for_thousands_of_rows_at_once() {
+        let spans = |bytes: usize| {
+            let resource = Resource::new([("a", "x".repeat(bytes))]);
+            let source = Source::new(&resource, &Scope::default());
+            vec![Span::builder().source(&source).build(); 5_000]
+        };
+        assert_eq!(fitting(&spans(10)), AT_ONCE);
+        let some = fitting(&spans(1 << 20));
+        assert!((10..=32).contains(&some), "{some}");
+        assert_eq!(fitting(&spans(40 << 20)[..2]), 1);
+        assert_eq!(fitting(&spans(10)[..3]), 3);
+    }
 }

@@ -5,6 +5,8 @@ use crate::batch::{Batch, Sorted};
 use crate::retain::Retained;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
+use parquet::errors::ParquetError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
@@ -15,6 +17,9 @@ const RETAINED: Duration = Duration::from_secs(60);
 
 /// How often a write looks whether the archive has to end.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The error of a file whose making panicked.
+const PANIC: &str = "a file could not be made: its writer panicked";
 
 /// What the second thread does next.
 enum Next {
@@ -67,7 +72,7 @@ impl Shared {
             if !has_room {
                 // The queue may be crowded for long, so its sleep would be none.
                 let state = self.lock();
-                if state.batches.bytes >= self.settings.batch_bytes && !state.ends.is_some() {
+                if state.batches.bytes >= self.settings.batch_bytes {
                     drop(self.wait(state, NAP));
                 }
             } else if is_empty {
@@ -118,7 +123,10 @@ impl Shared {
 
     fn write_batch(&self, runtime: &Runtime, mut batch: Batch) {
         let (records, bytes, partition) = (batch.len() as u64, batch.bytes, batch.partition);
-        let written = match batch.encode(&self.settings) {
+        // A fault in what makes a file costs that file, and not those after it.
+        let encoded = catch_unwind(AssertUnwindSafe(|| batch.encode(&self.settings)));
+        let written = match encoded.unwrap_or_else(|_| Err(ParquetError::General(PANIC.to_owned())))
+        {
             Ok(file) => {
                 drop(batch);
                 let path = self.place.path(partition.table, partition.hour, &self.name(records));

@@ -58,6 +58,7 @@ fn what_is_evicted_and_what_is_held_at_the_end_is_in_files_once() {
     assert_conserved(&stats, 1_050);
     assert_eq!((stats.drained, stats.lost.total()), (100, 0));
     assert!(ids(&files).into_values().eq([1; 1_050]));
+    assert_eq!(archive.finish().unwrap(), stats, "there is nothing more to do");
 }
 
 #[test]
