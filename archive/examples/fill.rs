@@ -1,6 +1,8 @@
-//! Writes OTLP files into Parquet, and says what that takes.
+//! Writes OTLP files into Parquet, says what that takes, and reads a trace and all spans back.
 //!
 //! `cargo run --release -p slipring-archive --example fill -- FOLDER FILE.jsonl…`
+//!
+//! The folder may also be the URL of a place on S3, with the feature `s3`.
 //!
 //! Each line of a file is an export request in JSON. Without files, the shop's telemetry is written.
 
@@ -66,8 +68,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     settings.queue_bytes = 1 << 30;
     let archive = Archive::start(&telemetry, Place::open(&folder)?, &settings)?;
     let began = Instant::now();
-    let mut rejected = 0;
+    let (mut rejected, mut first) = (0, None);
     for (kind, body) in requests {
+        if kind == Kind::Traces && first.is_none() {
+            first = Request::read(kind, Encoding::Protobuf, &body)?.spans.first().cloned();
+        }
         rejected += telemetry.ingest(kind, Encoding::Protobuf, body)?.records();
     }
     let stats = archive.finish()?;
@@ -84,5 +89,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         stats.written as f64 / seconds,
         stats.lost.total()
     );
+    if let Some(span) = first {
+        let found = archive.files().trace(span.trace_id())?;
+        let report = &found.report;
+        println!(
+            "trace {}: {} spans and {} log records from {} of {} row groups, {} bytes in {} requests",
+            span.trace_id(),
+            found.spans.len(),
+            found.logs.len(),
+            report.row_groups_read,
+            report.row_groups,
+            report.bytes_read,
+            report.requests
+        );
+        let all = archive.files().spans(0..u64::MAX)?;
+        println!("{} spans read back, complete: {}", all.spans.len(), all.report.complete);
+    }
     Ok(())
 }

@@ -76,6 +76,8 @@ impl Place {
 
     #[cfg(feature = "s3")]
     fn in_s3(rest: &str) -> object_store::Result<Self> {
+        // Fails if the program has chosen another already, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
         let name = format!("s3://{rest}").into();
