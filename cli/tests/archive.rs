@@ -16,7 +16,7 @@ fn records_are_in_files_once_they_have_left_and_after_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_str().unwrap();
     let flags = ["--history", place, "--history-wait", "10ms", "--history-max-age", "30d"];
-    let stores = ["--spans", "100", "--logs", "100", "--shards", "1"];
+    let stores = ["--traces", "100", "--logs", "100", "--shards", "1"];
     let server = Server::start(&[&flags[..], &stores].concat());
     let spans: Vec<Span> = (1..=1_000_u64)
         .map(|id| {

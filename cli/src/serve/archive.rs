@@ -14,7 +14,7 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is kept")]
-pub struct Arguments {
+pub struct Filing {
     /// Writes what leaves the stores, and what they hold at the end, into Parquet files: in a
     /// folder, or at s3://BUCKET/PREFIX if the program was built for that
     #[arg(long, env = "SLIPRING_HISTORY", value_name = "FOLDER|URL")]
@@ -33,7 +33,7 @@ pub struct Arguments {
     history_wait: Duration,
 }
 
-impl Arguments {
+impl Filing {
     /// Starts to write what leaves these stores, if that was asked for.
     pub fn start(&self, telemetry: &Telemetry) -> Fallible<Option<Archive>> {
         let Some(place) = &self.history else { return Ok(None) };

@@ -73,7 +73,7 @@ pub struct Arguments {
     metric_history: Option<usize>,
     #[cfg(feature = "archive")]
     #[command(flatten)]
-    archive: archive::Arguments,
+    archive: archive::Filing,
 }
 
 pub fn run(arguments: &Arguments) -> Fallible<End> {
