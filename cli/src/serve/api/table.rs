@@ -175,7 +175,7 @@ pub fn table(stopped: watch::Receiver<bool>) -> Vec<Route> {
             "A trace assembled, with its critical path, its logs, and measurements that point at it; the id in either case, with or without dashes and leading zeros",
             vec!["history"],
             schema::<answer::Trace<'_>>,
-            get(trace),
+            on(ASKED, trace),
         ),
         json(
             "/api/graph",
