@@ -12,9 +12,12 @@ use slipring_archive::{Archive, Place, Settings};
 use std::error::Error;
 use std::time::Instant;
 
+/// Requests as senders send them.
+type Requests = Vec<(Kind, Vec<u8>)>;
+
 /// Returns the requests of all files, as most senders send them.
-fn requests(files: &[String]) -> Result<Vec<(Kind, Vec<u8>)>, Box<dyn Error>> {
-    let mut requests = Vec::new();
+fn requests(files: &[String]) -> Result<Requests, Box<dyn Error>> {
+    let mut requests = Requests::new();
     let mut add = |request: Request| {
         if !request.spans.is_empty() {
             requests.push((Kind::Traces, encode(&request.spans, Encoding::Protobuf)));
