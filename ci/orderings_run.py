@@ -295,9 +295,8 @@ def read_known():
     return known
 
 
-def excuse(trials, known, complete):
-    """Assigns each trial its reason. Returns the entries that no trial needs."""
-    stale = []
+def excused(trials, known):
+    """Yields each entry, by each weakening that it names, with the trials that it is for."""
     for entry in known:
         weakenings = entry.get("weakening", [])
         weakenings = [weakenings] if isinstance(weakenings, str) else weakenings
@@ -308,11 +307,18 @@ def excuse(trials, known, complete):
                 if (trial.site.file, trial.site.function, trial.site.call) == (entry.get("file"), entry.get("function"), entry.get("call"))
                 and weakening in (None, trial.weakening)
             ]
-            for trial in those:
-                if trial.verdict not in (NOTICED, UNTRIED):
-                    trial.reason = entry["reason"]
-            if complete and not any(trial.verdict not in (NOTICED, UNTRIED) for trial in those):
-                stale.append(f"{entry.get('file')} | {entry.get('function')} | {entry.get('call')} | {weakening or 'any'}")
+            yield entry, weakening, those
+
+
+def excuse(trials, known, complete):
+    """Assigns each trial its reason. Returns the entries that no trial needs."""
+    stale = []
+    for entry, weakening, those in excused(trials, known):
+        for trial in those:
+            if trial.verdict not in (NOTICED, UNTRIED):
+                trial.reason = entry["reason"]
+        if complete and not any(trial.verdict not in (NOTICED, UNTRIED) for trial in those):
+            stale.append(f"{entry.get('file')} | {entry.get('function')} | {entry.get('call')} | {weakening or 'any'}")
     return stale
 
 
@@ -364,6 +370,7 @@ def main():
     parser.add_argument("--limit", type=float, default=7200, metavar="SECONDS", help="for all of it (7200)")
     parser.add_argument("--model-limit", type=float, default=300, metavar="SECONDS", help="for one run of one model (300)")
     parser.add_argument("--keep-stand-ins", action="store_true", help="leave loom's stand-in fences where their access is weakened")
+    parser.add_argument("--unexplained", action="store_true", help="only the weakenings that have no reason in ci/orderings.toml")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls found")
     parser.add_argument("--list", action="store_true", help="print the sites and stop")
     options = parser.parse_args()
@@ -375,6 +382,10 @@ def main():
     sites = [site for source in sources for site in source.sites]
     chosen = [site for site in sites if not options.only or re.search(options.only, f"{site.place} {site.function} {site.call}")]
     trials = [Trial(site, to, options.keep_stand_ins) for site in chosen for to in site.weakenings]
+    known = read_known()
+    if options.unexplained:
+        explained = {trial.key for _, _, those in excused(trials, known) for trial in those}
+        trials = [trial for trial in trials if trial.key not in explained]
     if options.list:
         for trial in trials:
             absent = "" if trial.site.compiled else " (not compiled under loom)"
@@ -384,7 +395,6 @@ def main():
     if not trials:
         fail("no site matches")
 
-    known = read_known()
     WORK.mkdir(parents=True, exist_ok=True)
     digest = copy(sources)
     programs = build()
@@ -425,7 +435,7 @@ def main():
         by = f" by {trial.model} ({trial.how})" if trial.model else f" ({trial.note})" if trial.note else ""
         say(f"[{at}/{len(trials)}] {site.place} {site.function}: {trial.weakening}: {trial.verdict}{by}, {trial.seconds:.0f} s")
 
-    everything = not options.only and not options.models and not options.keep_stand_ins
+    everything = not options.only and not options.unexplained and not options.models and not options.keep_stand_ins
     stale = excuse(trials, known, everything and not any(trial.verdict == UNTRIED for trial in trials))
     report(trials, stale, time.monotonic() - started)
     if stale or any(trial.verdict not in (NOTICED, UNTRIED) and not trial.reason for trial in trials):
