@@ -87,7 +87,7 @@ fn an_answer_that_is_cut_between_search_and_show_says_so() {
 /// shown, or counted as missed.
 #[test]
 fn a_record_evicted_on_the_way_is_counted_as_missed() {
-    explore("left on the way", 3, || {
+    explore("left on the way", 2, || {
         let store = small(2, 2).build().unwrap();
         let other = push_a_third_record(&store);
         let report =

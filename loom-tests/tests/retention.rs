@@ -24,7 +24,7 @@ fn a_producer_that_waits_for_bytes_is_woken() {
 /// The only record of a key is evicted for its bytes while a reader is on its way to it.
 #[test]
 fn a_record_evicted_for_its_bytes_is_shown_or_counted() {
-    explore("cut by bytes", 2, || {
+    explore("cut by bytes", 1, || {
         let store = small(4, 1).max_bytes(2 * BYTES).build().unwrap();
         let other = push_a_third_record(&store);
         let news = store.query().since(&store.beginning()).key("key", 1u64);

@@ -51,11 +51,7 @@ impl IndexerLock {
     /// Acquires the lock if it is free, and returns the term and the number of its index.
     /// Wait-free.
     pub(crate) fn try_lock(&self) -> Option<(Term, usize)> {
-        let word = if cfg!(loom) {
-            self.0.load(Ordering::Acquire)
-        } else {
-            self.0.load(Ordering::Relaxed)
-        };
+        let word = self.0.load(Ordering::Acquire);
         // Acquire pairs with the Release in `unlock`: the next holder sees all that the last one
         // has done.
         let taken = word & Self::HELD == 0
