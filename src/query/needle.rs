@@ -7,11 +7,11 @@ use memchr::memmem::Finder;
 /// A text value lies in a record's bytes as it is. So if a condition can hold only for values with
 /// this text, one fast search through the bytes stands for the look at each attribute.
 #[derive(Clone, Debug)]
-pub struct Needle(Finder<'static>);
+pub struct Needle(Box<Finder<'static>>);
 
 impl Needle {
     pub(super) fn new(text: &str) -> Self {
-        Self(Finder::new(text.as_bytes()).into_owned())
+        Self(Finder::new(text.as_bytes()).into_owned().into())
     }
 
     /// Returns whether these bytes contain the text. O(bytes).

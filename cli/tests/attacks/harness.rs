@@ -23,9 +23,10 @@ fn cores() -> u64 {
     thread::available_parallelism().unwrap().get() as u64
 }
 
-/// What it has without any attack: code, threads' stacks, slots, the allocator's spare.
-fn rest() -> u64 {
-    (40 + 4 * cores()) * MIB
+/// What it has without any attack: its code, and 17 MiB of threads' stacks, slots, and the
+/// allocator's spare, or somewhat more.
+fn rest(server: &Server) -> u64 {
+    server.mapped_files() + (16 + 4 * cores()) * MIB
 }
 
 /// What the attacked store may take: its records' bytes, as much again for parts that they share,
@@ -190,7 +191,7 @@ pub fn withstand(may: May, attack: impl Fn(&Server) -> u64) {
         attackers
     });
     let (peak, bound, longest) =
-        (server.peak_memory(), rest() + may.bytes(), good.longest.load(Relaxed));
+        (server.peak_memory(), rest(&server) + may.bytes(), good.longest.load(Relaxed));
     let [records, asked_back, cut_off] =
         [&good.acknowledged, &good.asked_back, &good.cut_off].map(|count| count.load(Relaxed));
     eprintln!(

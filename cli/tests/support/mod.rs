@@ -172,9 +172,20 @@ impl Server {
 
     /// Bytes of memory that it has used at the most; 0 where the system does not say.
     pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Bytes of files that it has in memory: its own code, most of all, which is larger the more
+    /// features it was built with.
+    pub fn mapped_files(&self) -> u64 {
+        self.status("RssFile:")
+    }
+
+    /// A size that the system tells of the process.
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
             * 1024
     }

@@ -52,8 +52,8 @@ struct Turn {
 #[derive(Debug)]
 enum Marked {
     Error,
-    Attribute(Option<Level>, Box<str>, Box<Condition>),
-    Service(Box<Condition>),
+    Attribute(Option<Level>, Box<str>, Condition),
+    Service(Condition),
 }
 
 /// The number of tests of single spans. Each has a bit in a trace's marks.
@@ -62,7 +62,7 @@ const MOST_MARKED: usize = 64;
 #[derive(Debug)]
 enum Test {
     SlowerThan(u64),
-    Operation(Box<Condition>),
+    Operation(Condition),
     Spans(usize),
     Custom(Predicate),
 }
@@ -193,15 +193,13 @@ fn node(rule: &Rule, name: Name, parts: &mut Parts) -> Result<Node, PolicyError>
             Ok(Node::Slow(name, *share, Operations::new(*operations)))
         }
         Rule::Attribute { level, name: attribute, condition } => {
-            let condition = Condition::new(condition.clone())?.into();
+            let condition = Condition::new(condition.clone())?;
             mark(parts, Marked::Attribute(*level, attribute.clone(), condition))
         }
         Rule::Service(condition) => {
-            mark(parts, Marked::Service(Condition::new(condition.clone())?.into()))
+            mark(parts, Marked::Service(Condition::new(condition.clone())?))
         }
-        Rule::Operation(condition) => {
-            test(Test::Operation(Condition::new(condition.clone())?.into()))
-        }
+        Rule::Operation(condition) => test(Test::Operation(Condition::new(condition.clone())?)),
         Rule::SpansAtLeast(least) => test(Test::Spans(*least)),
         Rule::RateLimit { unit, per_second, burst } => {
             let (per_second, burst) = (*per_second, *burst);
