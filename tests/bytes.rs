@@ -303,6 +303,37 @@ fn no_record_keeps_a_long_request() {
     assert_eq!(encode(&logs, Encoding::Protobuf), body);
 }
 
+proptest! {
+    /// Wherever the field lies among the others.
+    #[test]
+    fn another_trace_state_changes_nothing_else(
+        order in Just(vec![0, 1, 2, 3, 4]).prop_shuffle(),
+        state in prop_oneof![Just(""), Just("vendor=1"), Just("ot=th:c,vendor=1")],
+    ) {
+        let attribute = [field(1, b"key"), field(2, &field(1, b"value"))].concat();
+        let parts = [
+            field(3, b"vendor=1"),
+            field(5, b"GET /"),
+            field(9, &attribute),
+            field(11, &field(2, b"event")),
+            field(13, &[field(1, &[3; 16]), field(2, &[4; 8])].concat()),
+        ];
+        let ids = [field(1, &[1; 16]), field(2, &[2; 8])].concat();
+        let parts = order.iter().flat_map(|&part: &usize| parts[part].clone());
+        let span: Vec<u8> = ids.into_iter().chain(parts).collect();
+        let telemetry = Telemetry::builder().build().unwrap();
+        telemetry.ingest(Kind::Traces, Encoding::Protobuf, in_scope(&span)).unwrap();
+        let spans = telemetry.traces().query().collect().unwrap();
+        let (before, after) = (&spans.records[0], spans.records[0].with_trace_state(state));
+        prop_assert_eq!(after.trace_state(), state);
+        for span in [before, &after] {
+            let value = span.attributes().get("key").map(|value| value.to_string());
+            prop_assert_eq!(value.as_deref(), Some("value"));
+            prop_assert_eq!((span.events().len(), span.links().len(), span.name()), (1, 1, "GET /"));
+        }
+    }
+}
+
 /// A resource that a thousand small requests share is stored once.
 #[test]
 fn equal_sources_are_recognised() {

@@ -270,8 +270,11 @@ impl Span {
         writer.0.extend_from_slice(&bytes[..start]);
         writer.bytes(3, state.as_bytes());
         writer.0.extend_from_slice(&bytes[end..]);
+        // What the head says of the bytes' layout may be another now.
+        let mut head = Head::default();
+        written.fields().for_each(|field| head.see(field));
         let (body, at) = written.keep(RecordKind::Spans, Some(self.source()));
-        Self { head: self.head, body, at }
+        Self { head, body, at }
     }
 
     /// Returns whether the parent is in another process, or `None` if that is unknown. O(bytes).
