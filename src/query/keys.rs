@@ -121,46 +121,40 @@ fn read_keys<T: Signal>(
 ) -> Vec<KeyBuf> {
     let reader = Reader::new(engine);
     let mut keys = Vec::with_capacity(found.len());
+    let mut gone: HashSet<u64, FingerprintHash> = HashSet::default();
     let mut found = found.into_iter();
     loop {
         let pin = |(word, (print, (shard, sequence)))| (print, reader.pin(word, shard, sequence));
         let pins: SmallVec<[(u64, Pin); PINS_PER_READER]> =
             found.by_ref().take(PINS_PER_READER).enumerate().map(pin).collect();
         if pins.is_empty() {
-            return keys;
+            break;
         }
         reader.confirm();
-        let mut gone: SmallVec<[u64; PINS_PER_READER]> = SmallVec::new();
         for (print, pin) in pins {
             match reader.read(pin, |record| own_key(engine, record, index)).flatten() {
                 Some(key) => keys.push(key),
-                None => gone.push(print),
+                None => drop(gone.insert(print)),
             }
         }
-        // Where the record has been evicted meanwhile, another may carry the key.
-        for print in gone {
-            keys.extend(read_key(engine, &reader, index, print));
-        }
     }
-}
-
-/// Reads the key of a fingerprint from any record that carries it.
-#[cold]
-fn read_key<T: Signal>(
-    engine: &Engine<T>,
-    reader: &Reader<'_, T>,
-    index: usize,
-    wanted: u64,
-) -> Option<KeyBuf> {
-    let mut found = None;
+    // Where the record has been evicted meanwhile, another may carry the key. One look at all of
+    // them is enough: what is evicted before its turn once more has left during the call.
     for (number, shard) in engine.shards.iter().enumerate() {
+        if gone.is_empty() {
+            break;
+        }
         carriers(&View::open(shard), index, |print, sequence| {
-            if print == wanted && found.is_none() {
-                found = reader.read_one(number, sequence, |record| own_key(engine, record, index));
+            if gone.contains(&print) {
+                let key = |record: &T| own_key(engine, record, index);
+                if let Some(key) = reader.read_one(number, sequence, key).flatten() {
+                    gone.remove(&print);
+                    keys.push(key);
+                }
             }
         });
     }
-    found.flatten()
+    keys
 }
 
 /// Returns a record's key. A panic of the user's code counts as none.
