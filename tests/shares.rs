@@ -1,7 +1,7 @@
 //! Shares: a key has at most its part of the store, and a flood of one key leaves the others alone.
 
 use slipring::error::BuildError;
-use slipring::{KeyBuf, OnFull, Resource, Scope, Source, Span, Store};
+use slipring::{Index, Key, KeyBuf, OnFull, Resource, Scope, Signal, Source, Span, Store};
 use std::collections::HashMap;
 
 const CAPACITY: usize = 2_000;
@@ -77,7 +77,7 @@ fn one_service_floods_and_the_others_keep_what_the_share_promises() {
 }
 
 #[test]
-fn keys_beyond_those_that_are_counted_have_no_limit_and_are_told() {
+fn records_of_keys_beyond_those_that_are_counted_go_to_the_overflow() {
     let store = Store::builder().capacity(CAPACITY).shards(1).share("service", 20).build().unwrap();
     let mut services = Services::default();
     for number in 0..50_000 {
@@ -96,6 +96,92 @@ fn keys_beyond_those_that_are_counted_have_no_limit_and_are_told() {
     let held = counts(&store);
     assert!(held["noisy"] <= 400, "{}", held["noisy"]);
     assert!(held.values().sum::<u64>() - held["noisy"] >= 1_600);
+}
+
+/// What lay in the rest uncounted would be taken back from those that are counted, when it leaves.
+#[test]
+fn a_key_that_once_was_beyond_is_held_to_its_share() {
+    let store = Store::builder().capacity(CAPACITY).shards(1).share("service", 20).build().unwrap();
+    let mut services = Services::default();
+    let mut push = |service: &str| store.push(services.span(service, 1)).map(drop).unwrap();
+    (0..1_500).for_each(|number| push(&format!("service {number}")));
+    let beyond = || store.stats().shares.unwrap().beyond;
+    let is_beyond = |name: &String| {
+        let before = beyond();
+        push(name);
+        beyond() > before
+    };
+    let noisy = (0..).map(|number| format!("noisy {number}")).find(is_beyond).unwrap();
+    let mut push = |service: &str| store.push(services.span(service, 1)).map(drop).unwrap();
+    for number in 0..8_000 {
+        push(&noisy);
+        if number % 10 == 0 {
+            push(&format!("service {}", number / 10));
+        }
+    }
+    for number in 0..40_000 {
+        push(&noisy);
+        if number % 20 == 0 {
+            push("quiet");
+        }
+    }
+    store.flush().unwrap();
+    assert!(counts(&store)[&noisy] <= 400, "{:?}", store.stats().shares);
+}
+
+/// A record whose time panics if it is 0.
+#[derive(Clone)]
+struct Timeless(u64);
+
+impl Signal for Timeless {
+    const NAME: &'static str = "timeless";
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |_| Some(Key::Int(7)))];
+
+    fn timestamp(&self) -> u64 {
+        assert_ne!(self.0, 0, "this panic is caught");
+        self.0
+    }
+}
+
+#[test]
+fn a_panic_after_a_record_was_counted_takes_the_count_back() {
+    let builder = Store::<Timeless>::builder().capacity(1_000).shards(1);
+    let store = builder.share("key", 20).manual().build().unwrap();
+    (0..200).for_each(|_| assert!(store.push(Timeless(0)).is_err()));
+    assert_eq!(store.stats().shares.unwrap().keys, 0);
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn a_waker_that_panics_takes_the_count_back() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+    static PANICS: RawWakerVTable =
+        RawWakerVTable::new(|_| panic!("this panic is caught"), |_| {}, |_| {}, |_| {});
+    // SAFETY: the functions do not look at the data.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &PANICS)) };
+    let builder = Store::<Timeless>::builder().capacity(1_000).shards(1);
+    let store = builder.share("key", 20).manual().build().unwrap();
+    store.push(Timeless(1)).unwrap();
+    let mut panicked = 0;
+    // Inside a visit, nothing can be made room for.
+    let visit = |_, _: &Timeless| {
+        while store.push(Timeless(1)).is_ok() {}
+        for _ in 0..300 {
+            let poll = || {
+                let mut push = Box::pin(store.push_async(Timeless(1)));
+                let _ = push.as_mut().poll(&mut Context::from_waker(&waker));
+            };
+            panicked += u64::from(catch_unwind(AssertUnwindSafe(poll)).is_err());
+        }
+    };
+    store.query().limit(1).for_each(visit).unwrap();
+    assert!(panicked > 0);
+    store.clear();
+    while store.step() {}
+    assert_eq!((store.len(), store.stats().shares.unwrap().keys), (0, 0));
 }
 
 #[test]

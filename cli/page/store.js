@@ -56,7 +56,7 @@ export function open(main) {
       row("Evicted", (one) => [h("strong", { class: total(one.evicted) ? "warning" : "" }, count(total(one.evicted))), reasons(one.evicted)], "Records that have left: capacity, newer ones took their place; age, they had been there as long as one may; bytes, newer ones took their bytes"),
       row("Rejected", (one) => [h("strong", { class: total(one.rejected) ? "error" : "" }, count(total(one.rejected))), reasons(one.rejected)], "Records that were not taken"),
       row("Class of errors", (one) => (one.class && !one.shares ? classOf(one) : "none"), "Errors kept apart, so that the flood of the rest does not push them out"),
-      row("Beyond shares", (one) => (one.shares ? [classOf(one), h("div", null, `${counted(one.shares.keys, "service")} counted`), one.shares.beyond > 0 && h("div", { class: "warning" }, `${count(one.shares.beyond)} of services without a limit`)] : "no shares"), "Records of services that have used their share of the rest up, which evict each other"),
+      row("Beyond shares", (one) => (one.shares ? [classOf(one), h("div", null, `${counted(one.shares.keys, "service")} counted`), one.shares.beyond > 0 && h("div", { class: "warning" }, `${count(one.shares.beyond)} of services beyond those that are counted`)] : "no shares"), "Records of services that have used their share of the rest up, which evict each other"),
       row("Not indexed yet", (one) => count(one.indexer_lag), "Queries see them all the same"),
       row("Memory", (one) => [bytes(one.total_memory_bytes), h("div", null, `records ${bytes(one.data_memory_bytes)}`), h("div", null, `indexes ${bytes(one.index_memory_bytes)}`)]),
       row("Indexes", indexes),

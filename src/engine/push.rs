@@ -33,15 +33,18 @@ impl<T: Signal> Engine<T> {
         before: Option<(&T, &RecordMeta<T>)>,
     ) -> Result<(), Rejection> {
         meta.class = Class::Rest;
-        let mut bytes = size_of::<T>() as u64;
+        let (mut bytes, mut counted) = (size_of::<T>() as u64, false);
         // Filled in place: a value returned through the catch would be written and read once more.
         let filled = self.guarded(|| {
             if !self.plain
                 && let Some(predicate) = &self.class_predicate
-                && predicate.matches(record)
             {
-                meta.class = Class::Picked;
-                record.detach();
+                if predicate.matches(record) {
+                    meta.class = Class::Picked;
+                    record.detach();
+                } else {
+                    counted = true;
+                }
             }
             record.charge(&self.ledger);
             let prints: &mut [u64] = AsMut::as_mut(&mut meta.prints);
@@ -61,7 +64,12 @@ impl<T: Signal> Engine<T> {
         });
         let most = self.max_record_bytes[meta.class as usize];
         match filled {
-            None => Err(Rejection::Panicked),
+            None => {
+                if counted {
+                    self.uncount(meta.class, record);
+                }
+                Err(Rejection::Panicked)
+            }
             Some(()) if bytes > most => {
                 self.uncount(meta.class, record);
                 Err(Rejection::TooLarge { bytes, most })

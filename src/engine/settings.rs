@@ -28,7 +28,7 @@ pub struct ShareStats {
     pub most_keys: u64,
     /// Records that went to the overflow, because their key had used up its part of the rest.
     pub diverted: u64,
-    /// Records of keys that were not limited, since there were too many.
+    /// Records that went to the overflow because too many other keys are counted.
     pub beyond: u64,
 }
 

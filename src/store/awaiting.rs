@@ -7,6 +7,7 @@ use crate::error::{BatchError, PushError, Rejection};
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::sync::Ticket;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -137,9 +138,18 @@ impl<T: Signal> Future for PushFuture<'_, T> {
                 engine.room.leave(ticket);
                 pushed
             }
-            None => match engine.room.poll(ticket, context, &mut push) {
-                Poll::Ready(pushed) => pushed,
-                Poll::Pending => {
+            None => match catch_unwind(AssertUnwindSafe(|| {
+                engine.room.poll(ticket, context, &mut push)
+            })) {
+                // Of the waker, as it was cloned.
+                Err(panic) => {
+                    if let (Ok(meta), Some(record)) = (&meta, &record) {
+                        engine.uncount(meta.class, record);
+                    }
+                    resume_unwind(panic);
+                }
+                Ok(Poll::Ready(pushed)) => pushed,
+                Ok(Poll::Pending) => {
                     // The next poll counts it again.
                     if let (Ok(meta), Some(record)) = (&meta, &record) {
                         engine.uncount(meta.class, record);

@@ -209,11 +209,13 @@ impl<T: Signal> StoreBuilder<T> {
     /// in the rest has what comes beyond in the overflow, which all such keys share. So beside one
     /// noisy key, the others keep at least their newest records to the number of the capacity
     /// without the share; to within some runs, in a store with several
-    /// [shards](StoreBuilder::shards). The bytes of a record do not count.
+    /// [shards](StoreBuilder::shards). The bytes of a record do not count. With a
+    /// [byte limit](StoreBuilder::max_bytes), the overflow has its part of the bytes, and refuses a
+    /// record that is larger than its shards' parts.
     ///
     /// Up to 1,024 keys are counted at once, in 8 KiB; somewhat fewer if their hashes crowd. Two of
-    /// them are taken for one with a chance of 2⁻³⁹. Keys beyond these are not limited, and
-    /// [`Stats::shares`](crate::store::Stats::shares) counts their records. Records without a key
+    /// them are taken for one with a chance of 2⁻³⁹. The records of further keys go to
+    /// the overflow, and [`Stats::shares`](crate::store::Stats::shares) counts them. Records without a key
     /// have a share together. A key whose last record has left the rest gives its place up.
     ///
     /// The overflow is the store's [class](StoreBuilder::class) of its own, so there can be no other

@@ -78,7 +78,7 @@ fn figures(app: &App) -> Figures {
         counts.flat_map(|one| [("share", one.diverted), ("beyond", one.beyond)]).collect()
     });
     if !shares.is_empty() {
-        let help = "Records of services that had used their share up (share), and of those that were not limited, since there were too many (beyond).";
+        let help = "Records of services that had used their share up (share), and of those that were not counted, since there were too many (beyond).";
         figures.family("share_records_total", "counter", help, &shares);
     }
     figures.family(
