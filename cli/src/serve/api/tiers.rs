@@ -76,8 +76,10 @@ impl<'a, T: Asking> Tiers<'a, T> {
     pub fn page(&self, from: &Both, held: &Answer<T>) -> Result<Others<T>, QueryError> {
         let (mut seen, mut there) = (Seen::default(), HashSet::new());
         self.narrowed().for_each(|position, record| {
-            there.insert(position);
-            seen.note(record);
+            if record.is_of(&self.ids) {
+                there.insert(position);
+                seen.note(record);
+            }
         })?;
         // A record of the page may have been evicted since.
         let gone = |position: &Position| !there.contains(position);
