@@ -414,7 +414,7 @@ fn what_is_wrong_at_the_start_is_told_with_what_to_write_instead() {
     let cases: [(&[&str], i32, &[&str]); 10] = [
         (&["--to", to], 2, &["--config <FILE>"]),
         (&["--config", good], 2, &["--to <ENDPOINT>"]),
-        (&["--config", good, "--to", "backend:4317"], 2, &["none of grpc://", "write grpc://"]),
+        (&["--config", good, "--to", "backend:4317"], 3, &["none of grpc://", "write grpc://"]),
         (&["--config", good, "--to", to, "--to-ca", bad], 3, &["--to-ca", "write grpcs://"]),
         (&["--config", "missing.toml", "--to", to], 3, &["--config missing.toml: No such file"]),
         (&["--config", bad, "--to", to], 3, &["wrong.toml: ", "line 1", "such as \"250ms\""]),
@@ -442,6 +442,8 @@ fn what_is_wrong_at_the_start_is_told_with_what_to_write_instead() {
             assert!(said.contains(told), "{arguments:?}: {told}: {said}");
         }
     }
+    let (_, said) = wrong(&["--config", good, "--to", "https://user:secret-7@backend:4318"]);
+    assert!(said.contains("more than a host") && !said.contains("secret-7"), "{said}");
     // The port is free again: the sampler listens there, and would send to itself.
     drop(taken);
     let (code, said) =

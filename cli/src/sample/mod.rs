@@ -26,7 +26,8 @@ use to::To;
 ///
 /// Takes spans as OTLP over gRPC and HTTP, as `serve` does, holds each trace until it is decided,
 /// and sends what is kept to the backend. Logs and metrics are refused. `GET /metrics` tells where
-/// every span went. SIGHUP reads the files again; if one is wrong, what was read before stays.
+/// every span went. SIGHUP reads the configuration again, and the token and the certificate for
+/// senders; if one is wrong, what was read before stays. Files for the backend (`--to-…`) are read once.
 /// SIGINT or SIGTERM decides about what is there, sends it within ten seconds, and stops, with exit
 /// status 1 if kept spans were lost by then. For more than one machine, let the Collector's load
 /// balancing exporter send each trace to one of several by its id.
@@ -110,9 +111,9 @@ async fn serve(
     forward: ForwardSettings,
     guard: &Guard,
 ) -> Fallible<End> {
-    let (receiving, to) = (&arguments.receiving, &arguments.backend.to);
+    let (receiving, to) = (&arguments.receiving, forward.to.clone());
     let listening = Listening::bind(receiving).await?;
-    if backend::is_one_of(to, listening.addresses()?) {
+    if backend::is_one_of(&to, listening.addresses()?) {
         return Err(format!(
             "--to {to} is this program's own address; give the backend's, or other --grpc and --http"
         )

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct To {
     /// Where kept traces go: grpc://host:4317, or http://host:4318 with or without a path; over TLS
     /// grpcs:// or https://
-    #[arg(long, env = "SLIPRING_TO", value_name = "ENDPOINT")]
-    pub to: Endpoint,
+    #[arg(long, env = "SLIPRING_TO", hide_env_values = true, value_name = "ENDPOINT")]
+    to: String,
     /// A file in PEM with the certificates that may have signed the backend's, in place of those
     /// that this machine trusts
     #[arg(long, env = "SLIPRING_TO_CA", value_name = "FILE")]
@@ -35,7 +35,10 @@ pub struct To {
 impl To {
     /// Reads the files, and checks what goes together.
     pub fn settings(&self) -> Fallible<ForwardSettings> {
-        let mut settings = ForwardSettings::to(self.to.clone());
+        // Read here and not by the parser of arguments, which repeats what is wrong: it may have a
+        // password.
+        let to: Endpoint = self.to.parse().map_err(|error| format!("--to: {error}"))?;
+        let mut settings = ForwardSettings::to(to);
         for header in &self.to_header {
             // What is wrong is told without the value, which may be a secret.
             let (name, value) = header.split_once('=').ok_or(
@@ -54,18 +57,17 @@ impl To {
             let added = settings.headers.add("authorization", &format!("Bearer {token}"));
             added.map_err(|error| wrong(&error))?;
         }
-        settings.tls = self.tls()?;
+        settings.tls = self.tls(&settings.to)?;
         Ok(settings)
     }
 
-    fn tls(&self) -> Fallible<Option<Tls>> {
+    fn tls(&self, to: &Endpoint) -> Fallible<Option<Tls>> {
         let files = [("--to-ca", &self.to_ca), ("--to-cert", &self.to_cert)];
-        if !self.to.is_tls() {
+        if !to.is_tls() {
             let given = files.into_iter().find(|(_, file)| file.is_some());
             return match given {
                 Some((flag, _)) => Err(format!(
-                    "{flag} has no use without TLS, which {} does not ask for; write grpcs:// or https://",
-                    self.to
+                    "{flag} has no use without TLS, which {to} does not ask for; write grpcs:// or https://"
                 )
                 .into()),
                 None => Ok(None),
@@ -83,7 +85,7 @@ impl To {
             TlsError::Roots(_) => self.about("--to-ca", &self.to_ca, &error),
             TlsError::Chain(_) => self.about("--to-cert", &self.to_cert, &error),
             TlsError::Key(_) => self.about("--to-key", &self.to_key, &error),
-            _ => format!("--to {}: {error} by --to-ca", self.to),
+            _ => format!("--to {to}: {error} by --to-ca"),
         })?;
         Ok(Some(tls))
     }

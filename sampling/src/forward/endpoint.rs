@@ -50,7 +50,10 @@ impl FromStr for Endpoint {
             }
         };
         if rest.contains(['@', '?', '#']) {
-            return Err(wrong("it has more than a host, a port and a path"));
+            // What it has more may be a password.
+            let why = "it has more than a host, a port and a path";
+            let text = format!("{}://…", text.split("://").next().unwrap_or_default());
+            return Err(EndpointError { text, why });
         }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         if is_grpc && !path.is_empty() {
