@@ -134,9 +134,12 @@ impl Column {
     }
 }
 
-/// Returns a time as the files hold it. They end in the year 2262.
+/// The last time that files hold, in the year 2262. DuckDB reads the one after it as infinity.
+pub(crate) const LAST: i64 = i64::MAX - 1;
+
+/// Returns a time as the files hold it: later ones are the last.
 pub(crate) fn time(nanos: u64) -> i64 {
-    i64::try_from(nanos).unwrap_or(i64::MAX)
+    i64::try_from(nanos).unwrap_or(LAST).min(LAST)
 }
 
 /// Returns a value as text: texts as they are, and lists and maps as JSON.
@@ -284,5 +287,17 @@ impl Columns {
         self.rows = 0;
         let arrays = self.columns.iter_mut().map(Column::finish).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_what_duckdb_reads_as_infinity() {
+        let most = i64::MAX as u64;
+        assert_eq!([most - 2, most - 1].map(time), [i64::MAX - 2, i64::MAX - 1]);
+        assert_eq!([most, most + 1, u64::MAX].map(time), [i64::MAX - 1; 3]);
     }
 }

@@ -188,6 +188,20 @@ fn old_files_are_deleted_and_counted() {
 }
 
 #[test]
+fn what_is_later_than_files_hold_is_found_by_its_time() {
+    let telemetry = manual(1);
+    let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();
+    let times = [i64::MAX as u64, u64::MAX - 5, u64::MAX - 5];
+    push(telemetry.traces(), (1..).zip(times).map(|(id, nanos)| span(id, id, nanos, "a")));
+    assert!(archive.flush(LONG));
+    let found = archive.files().spans(u64::MAX - 10..u64::MAX).unwrap();
+    let times: Vec<_> = found.spans.iter().map(Span::start_unix_nanos).collect();
+    assert!(times.contains(&(u64::MAX - 5)), "{times:?}");
+    let found = archive.files().spans(i64::MAX as u64..i64::MAX as u64 + 1).unwrap();
+    assert!(!found.spans.is_empty());
+}
+
+#[test]
 fn a_place_that_is_none_says_what_to_give() {
     let error = Place::open("gopher://x").unwrap_err().to_string();
     assert!(error.contains("give a folder, file:///folder or s3://bucket/prefix"), "{error}");

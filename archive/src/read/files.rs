@@ -4,7 +4,7 @@ use super::file::{Opened, Wanted, open};
 use super::records::records;
 use super::remote::{Meter, Remote};
 use crate::archive::runtime;
-use crate::columns::time;
+use crate::columns::{LAST, time};
 use crate::place::{File, Place};
 use crate::settings::Settings;
 use crate::table::Table;
@@ -191,7 +191,7 @@ fn may_have(file: &File, wanted: &Wanted) -> bool {
     };
     match (wanted, file.hour()) {
         // Times are cut off in the year 2262, hours are not.
-        (Wanted::Times(times), Some(number)) if number > 0 && *times.end() < i64::MAX => {
+        (Wanted::Times(times), Some(number)) if number > 0 && *times.end() < LAST => {
             hour(times, number)
         }
         _ => true,
