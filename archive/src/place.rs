@@ -35,6 +35,8 @@ pub(crate) struct File {
     pub(crate) meta: ObjectMeta,
     /// The records in it, as its name says.
     pub(crate) records: u64,
+    /// The hour of its folder, which is 0 if its records may be of any.
+    pub(crate) hour: u64,
 }
 
 impl Place {
@@ -70,7 +72,8 @@ impl Place {
         remove_left_over(std::path::Path::new(folder), SystemTime::now());
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| wrong(error.to_string()))?
-            .with_fsync(true);
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
         Ok(Self { store: Arc::new(store), prefix: Path::default(), name: place.into() })
     }
 
@@ -99,13 +102,15 @@ impl Place {
         self.prefix.clone().join(table.name())
     }
 
-    /// Lists the files of some tables, the newest first.
+    /// Lists the files of some tables, the newest first. What others have put into the folders is
+    /// passed over, as it would be deleted when it is old.
     pub(crate) async fn list(&self, tables: &[Table]) -> object_store::Result<Vec<File>> {
         let mut files = Vec::new();
         for table in tables {
-            let mut found = self.store.list(Some(&self.folder(*table)));
+            let folder = self.folder(*table);
+            let mut found = self.store.list(Some(&folder));
             while let Some(meta) = found.next().await {
-                files.extend(File::of(meta?));
+                files.extend(File::of(meta?, &folder));
             }
         }
         files.sort_by(|one, other| {
@@ -117,20 +122,32 @@ impl Place {
 }
 
 impl File {
-    fn of(meta: ObjectMeta) -> Option<Self> {
-        let name = meta.location.filename()?.strip_suffix(".parquet")?;
-        let records = name.rsplit_once('-')?.1.parse().ok()?;
-        Some(Self { meta, records })
+    /// Returns the file, if the archive gives such names below a table's folder.
+    fn of(meta: ObjectMeta, folder: &Path) -> Option<Self> {
+        let parts: Vec<_> = meta.location.prefix_match(folder)?.collect();
+        let [day, hour, name] = &parts[..] else { return None };
+        let (day, hour, name) = (day.as_ref(), hour.as_ref(), name.as_ref());
+        let number = hour_from(day.strip_prefix("date=")?, hour.strip_prefix("hour=")?)?;
+        let is_own = day.strip_prefix("date=") == Some(&date(number)) && hour == hour_of(number);
+        let records = records_of(name).filter(|_| is_own)?;
+        Some(Self { meta, records, hour: number })
     }
+}
 
-    /// Returns the hour of the file's folder, which is 0 if its records may be of any.
-    pub(crate) fn hour(&self) -> Option<u64> {
-        let mut parts = self.meta.location.parts().collect::<Vec<_>>();
-        parts.pop()?;
-        let hour = parts.pop()?;
-        let date = parts.pop()?;
-        hour_from(date.as_ref().strip_prefix("date=")?, hour.as_ref().strip_prefix("hour=")?)
-    }
+/// Returns the name of a file: when it was made in milliseconds, by which run, its number there, and
+/// how many records it has.
+pub(crate) fn file_name(made: u128, run: u64, number: u64, records: u64) -> String {
+    format!("{made:013}-{run:016x}-{number}-{records}.parquet")
+}
+
+/// Returns how many records a file of this name has, if [`file_name`] gives such names.
+fn records_of(name: &str) -> Option<u64> {
+    let parts: Vec<_> = name.strip_suffix(".parquet")?.split('-').collect();
+    let [made, run, number, records] = parts[..] else { return None };
+    let records = records.parse().ok()?;
+    let run = u64::from_str_radix(run, 16).ok()?;
+    let same = file_name(made.parse().ok()?, run, number.parse().ok()?, records);
+    (name == same).then_some(records)
 }
 
 impl fmt::Display for Place {
@@ -186,22 +203,56 @@ fn remove_left_over(folder: &std::path::Path, now: SystemTime) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn hours_are_folders_and_come_back() {
-        let store = Arc::new(object_store::memory::InMemory::new());
-        let place = Place::of_store(store, "a/b");
-        let hour = 1_700_000_000 / 3_600;
-        let path = place.path(Table::Traces, hour, "x-7.parquet");
-        assert_eq!(path.as_ref(), "a/b/otel_traces/date=2023-11-14/hour=22/x-7.parquet");
+    fn file_of(place: &Place, path: &str) -> Option<File> {
         let meta = ObjectMeta {
-            location: path,
+            location: Path::from(path),
             last_modified: Default::default(),
             size: 0,
             e_tag: None,
             version: None,
         };
-        let file = File::of(meta).unwrap();
-        assert_eq!((file.hour(), file.records), (Some(hour), 7));
+        File::of(meta, &place.folder(Table::Traces))
+    }
+
+    #[test]
+    fn only_names_that_the_archive_gives_are_its_own() {
+        let place = Place::of_store(Arc::new(object_store::memory::InMemory::new()), "a");
+        let is_own = |path: &str| file_of(&place, &format!("a/otel_traces/{path}")).is_some();
+        let name = file_name(u128::from(u64::MAX), u64::MAX, 0, 12);
+        assert!(is_own(&format!("date=2023-11-14/hour=22/{name}")));
+        let folders =
+            ["", "date=2023-11-14/", "date=2023-11-14/hour=22/a/", "a/date=2023-11-14/hour=22/"];
+        let odd =
+            ["date=2023-11-14/hour=24/", "date=2023-11-14/hour=7/", "day=2023-11-14/hour=07/"];
+        for folder in folders.iter().chain(&odd) {
+            assert!(!is_own(&format!("{folder}{name}")), "{folder}");
+        }
+        for name in [
+            "part-0.parquet",
+            "a-b-0-7.parquet",
+            "0000000000001-0000000000000002-3-7.parquet.parquet",
+            "0000000000001-0000000000000002-3-+7.parquet",
+            "0000000000001-0000000000000002-03-7.parquet",
+            "1-0000000000000002-3-7.parquet",
+            "0000000000001-000000000000000A-3-7.parquet",
+            "0000000000001-0000000000000002-3-7-1.parquet",
+        ] {
+            assert!(!is_own(&format!("date=2023-11-14/hour=22/{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn hours_are_folders_and_come_back() {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let place = Place::of_store(store, "a/b");
+        let hour = 1_700_000_000 / 3_600;
+        let path = place.path(Table::Traces, hour, &file_name(1, 2, 3, 7));
+        assert_eq!(
+            path.as_ref(),
+            "a/b/otel_traces/date=2023-11-14/hour=22/0000000000001-0000000000000002-3-7.parquet"
+        );
+        let file = file_of(&place, path.as_ref()).unwrap();
+        assert_eq!((file.hour, file.records), (hour, 7));
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(u64::MAX / 3_600_000_000_000), "2554-07-21");
     }

@@ -70,6 +70,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::file_name;
     use object_store::memory::InMemory;
     use std::sync::Arc;
 
@@ -81,7 +82,7 @@ mod tests {
             let store = Arc::new(InMemory::new());
             let place = Place::of_store(store.clone(), "history");
             for (number, bytes) in [(1, 10), (2, 20), (3, 40)] {
-                let path = place.path(Table::Logs, number, &format!("x-{number}.parquet"));
+                let path = place.path(Table::Logs, number, &file_name(0, 0, 0, number));
                 store.put(&path, vec![0; bytes].into()).await.unwrap();
             }
             let other = object_store::path::Path::from("history/mine.parquet");

@@ -2,6 +2,7 @@
 
 use crate::archive::{AT_ONCE, NAP, Shared};
 use crate::batch::{Batch, Sorted};
+use crate::place::file_name;
 use crate::retain::Retained;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -154,13 +155,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Returns a name that no other file has: when it was made, by which run, its number there, and
-    /// how many records it has.
+    /// Returns a name that no other file has.
     fn name(&self, records: u64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let counts = &self.lock().counts;
         let number = counts.files + counts.errors;
-        format!("{now:013}-{:016x}-{number}-{records}.parquet", self.run)
+        file_name(now, self.run, number, records)
     }
 
     /// Puts a file to its place, completely or not at all.

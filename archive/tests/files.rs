@@ -188,6 +188,43 @@ fn old_files_are_deleted_and_counted() {
 }
 
 #[test]
+fn files_of_others_stay_and_empty_folders_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+    let telemetry = manual(1);
+    let archive = Archive::start(&telemetry, place.clone(), &patient()).unwrap();
+    push(telemetry.traces(), (1..=50).map(|id| span(id, id, 100 * HOUR + id, "a")));
+    assert!(archive.flush(LONG));
+    drop(archive);
+    let table = folder.path().join("otel_traces");
+    let old = std::time::SystemTime::now() - 1_000 * Duration::from_secs(3_600);
+    let age = |path: &Path| {
+        std::fs::File::options().append(true).open(path).unwrap().set_modified(old).unwrap();
+    };
+    all_files(folder.path()).iter().for_each(|path| age(path));
+    let foreign =
+        [table.join("part-0.parquet"), table.join("date=1970-01-01/hour=00/part-0.parquet")];
+    for path in &foreign {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "mine").unwrap();
+        age(path);
+    }
+    let mut settings = patient();
+    settings.max_age = Some(Duration::from_secs(3_600));
+    let archive = Archive::start(&manual(1), place, &settings).unwrap();
+    // The archive looks at old files when it starts, and after that at its clock.
+    while archive.stats().deleted_files == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    archive.finish().unwrap();
+    let stats = archive.stats();
+    assert_eq!((stats.deleted_files, stats.deleted_records), (1, 49), "{stats:?}");
+    assert!(foreign.iter().all(|path| path.exists()));
+    assert_eq!(all_files(folder.path()).len(), 2);
+    assert!(!table.join("date=1970-01-05").exists(), "its only file is gone");
+}
+
+#[test]
 fn what_is_later_than_files_hold_is_found_by_its_time() {
     let telemetry = manual(1);
     let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();

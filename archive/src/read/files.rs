@@ -189,11 +189,9 @@ fn may_have(file: &File, wanted: &Wanted) -> bool {
         let begin = i64::try_from(hour).unwrap_or(i64::MAX).saturating_mul(NANOS_AN_HOUR);
         begin <= *times.end() && begin.saturating_add(NANOS_AN_HOUR) > *times.start()
     };
-    match (wanted, file.hour()) {
+    match (wanted, file.hour) {
         // Times are cut off in the year 2262, hours are not.
-        (Wanted::Times(times), Some(number)) if number > 0 && *times.end() < LAST => {
-            hour(times, number)
-        }
+        (Wanted::Times(times), number) if number > 0 && *times.end() < LAST => hour(times, number),
         _ => true,
     }
 }
