@@ -124,33 +124,41 @@ impl Batch {
 
 impl Batches {
     /// Adds records, detached from the requests that they came in.
-    pub(crate) fn add(&mut self, mut sorted: Sorted, open_hours: usize) {
-        Span::detach_all(&mut sorted.spans);
-        LogRecord::detach_all(&mut sorted.logs);
-        MetricPoint::detach_all(&mut sorted.points);
+    pub(crate) fn add(&mut self, sorted: Sorted, open_hours: usize) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = now.as_secs() / 3_600;
-        sorted.spans.into_iter().for_each(|span| self.add_one(span, now, open_hours));
-        sorted.logs.into_iter().for_each(|log| self.add_one(log, now, open_hours));
-        sorted.points.into_iter().for_each(|point| self.add_one(point, now, open_hours));
+        self.add_all(sorted.spans, now, open_hours);
+        self.add_all(sorted.logs, now, open_hours);
+        self.add_all(sorted.points, now, open_hours);
     }
 
-    fn add_one<T: Kept>(&mut self, record: T, now: u64, open_hours: usize) {
-        let Some(table) = record.table() else {
-            self.unknown += 1;
-            return;
-        };
-        let hour = record.timestamp() / NANOS_AN_HOUR;
-        let partition = self.partition(table, hour, now, open_hours);
-        let batch = self.open.entry(partition).or_insert_with(|| Batch {
-            partition,
-            records: T::none(),
-            sources: HashSet::new(),
-            bytes: 0,
-            began: Instant::now(),
-        });
-        self.bytes += batch.add(record);
-        self.records += 1;
+    /// Records that are detached together share one allocation. Only those of one file may, or one
+    /// that waits long for its file would hold the bytes of others that were written.
+    fn add_all<T: Kept>(&mut self, records: Vec<T>, now: u64, open_hours: usize) {
+        let mut by_file: BTreeMap<Partition, Vec<T>> = BTreeMap::new();
+        for record in records {
+            let Some(table) = record.table() else {
+                self.unknown += 1;
+                continue;
+            };
+            let hour = record.timestamp() / NANOS_AN_HOUR;
+            let partition = self.partition(table, hour, now, open_hours);
+            // The hour is open from now on, for the records that follow.
+            self.open.entry(partition).or_insert_with(|| Batch {
+                partition,
+                records: T::none(),
+                sources: HashSet::new(),
+                bytes: 0,
+                began: Instant::now(),
+            });
+            by_file.entry(partition).or_default().push(record);
+        }
+        for (partition, mut records) in by_file {
+            let Some(batch) = self.open.get_mut(&partition) else { continue };
+            T::detach_all(&mut records);
+            self.records += records.len() as u64;
+            self.bytes += records.into_iter().map(|record| batch.add(record)).sum::<usize>();
+        }
     }
 
     fn partition(&self, table: Table, hour: u64, now: u64, open_hours: usize) -> Partition {
@@ -213,7 +221,7 @@ mod tests {
         let mut batches = Batches::default();
         for hour in hours {
             let span = Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).build();
-            batches.add_one(span, now, open_hours);
+            batches.add_all(vec![span], now, open_hours);
         }
         batches.open.keys().map(|partition| partition.hour).collect()
     }
@@ -225,14 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_another_hour_is_not_in_the_allocation_of_those_around_it() {
+        let span = |hour| Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).name("a").build();
+        let mut batches = Batches::default();
+        batches.add_all(vec![span(5), span(6), span(5)], 5, 1);
+        let mut files = batches.open.into_values().map(|mut batch| {
+            let spans = std::mem::take(Span::of(&mut batch.records));
+            spans.iter().map(|span| span.bytes().as_ptr_range()).collect::<Vec<_>>()
+        });
+        let (of_five, of_six) = (files.next().unwrap(), files.next().unwrap());
+        assert_eq!((of_five.len(), of_six.len()), (2, 1));
+        assert_eq!(of_five[0].end, of_five[1].start, "nothing lies between the two");
+    }
+
+    #[test]
     fn a_source_is_counted_once_a_batch() {
         let resource = slipring::Resource::new([("a", "x".repeat(1_000))]);
         let source = slipring::Source::new(&resource, &slipring::Scope::default());
         let span = Span::builder().source(&source).name("a").build();
         let mut batches = Batches::default();
-        batches.add_one(span.clone(), 0, 1);
+        batches.add_all(vec![span.clone()], 0, 1);
         let first = batches.bytes;
-        batches.add_one(span.clone(), 0, 1);
+        batches.add_all(vec![span.clone()], 0, 1);
         assert!(first > 1_000);
         assert_eq!(batches.bytes - first, span.bytes().len() + size_of::<Span>());
     }
