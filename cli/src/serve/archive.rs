@@ -8,8 +8,9 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use slipring::telemetry::TraceTelemetry;
-use slipring::{Signal, Store, Telemetry, TraceId};
+use slipring::{LogRecord, Signal, Store, Telemetry, TraceId};
 use slipring_archive::{Archive, Place, Settings};
+use std::collections::HashMap;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -143,9 +144,7 @@ pub fn trace(app: &App, id: TraceId) -> Result<(TraceTelemetry, answer::FromFile
     };
     // Spans that come twice are told apart when the trace is assembled.
     spans.extend(found.spans);
-    let known = logs.len();
-    let is_new = |log: &slipring::LogRecord| !logs[..known].contains(log);
-    let new: Vec<_> = found.logs.into_iter().filter(is_new).collect();
+    let new = only_new(&logs, found.logs);
     logs.extend(new);
     let mut all = TraceTelemetry::assemble(id, spans, logs, &[]);
     all.exemplars = exemplars;
@@ -153,5 +152,46 @@ pub fn trace(app: &App, id: TraceId) -> Result<(TraceTelemetry, answer::FromFile
 }
 
 fn held<T: Signal + Clone>(store: &Store<T>, id: TraceId) -> Result<Vec<T>, Problem> {
+/// Returns the log records that are not held as well. Of equal ones, as many are left out as are held:
+/// a record that was held may have moved into a file meanwhile, and others may equal it.
+fn only_new(held: &[LogRecord], found: Vec<LogRecord>) -> Vec<LogRecord> {
+    let mut left = HashMap::new();
+    for log in held {
+        *left.entry(key(log)).or_insert(0_usize) += 1;
+    }
+    let is_new = |log| match left.get_mut(&key(log)) {
+        Some(held) if *held > 0 => {
+            *held -= 1;
+            false
+        }
+        _ => true,
+    };
+    let are_new: Vec<bool> = found.iter().map(is_new).collect();
+    found.into_iter().zip(are_new).filter(|(_, is_new)| *is_new).map(|(log, _)| log).collect()
+}
+
+/// Returns what tells log records apart: files give back each byte.
+fn key(log: &LogRecord) -> (u64, &[u8], &[u8], &[u8]) {
+    let source = log.source();
+    (log.timestamp(), log.bytes(), source.resource().bytes(), source.scope().bytes())
+}
+
     Ok(store.query().key("trace", id).collect()?.records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_equal_log_records_are_left_out_as_are_held() {
+        let log = |body: &str| LogRecord::builder().time_unix_nanos(7).body(body).build();
+        let bodies = |logs: Vec<LogRecord>| {
+            logs.iter().map(|log| format!("{:?}", log.body())).collect::<Vec<_>>()
+        };
+        let held = [log("a"), log("b"), log("a")];
+        let found = ["a", "c", "a", "a", "b", "c"].map(log).to_vec();
+        assert_eq!(bodies(only_new(&held, found)), bodies(["c", "a", "c"].map(log).to_vec()));
+        assert_eq!(only_new(&[], vec![log("a"), log("a")]).len(), 2);
+    }
 }
