@@ -189,6 +189,15 @@ impl Archive {
         Ok(stats)
     }
 
+    /// Writes what was evicted by now, and leaves what the stores hold alone: for those who keep that
+    /// another way. Waits at most [`finish_timeout`](Settings::finish_timeout), as
+    /// [`finish`](Self::finish) does. What the stores evict from then on is neither written nor
+    /// counted.
+    pub fn finish_evicted(&self) -> Stats {
+        self.end(Instant::now() + self.shared.settings.finish_timeout);
+        self.stats()
+    }
+
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -62,6 +62,21 @@ fn what_is_evicted_and_what_is_held_at_the_end_is_in_files_once() {
 }
 
 #[test]
+fn what_is_held_can_stay_in_the_stores_at_the_end() {
+    let telemetry = manual(100);
+    let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();
+    push(telemetry.traces(), spans(1..=150));
+    let files = archive.files().clone();
+    let stats = archive.finish_evicted();
+    assert_conserved(&stats, 50);
+    assert_eq!((stats.drained, stats.lost.total()), (0, 0));
+    assert!(ids(&files).into_keys().eq(1..=50));
+    push(telemetry.traces(), spans(151..=160));
+    assert_eq!(archive.stats(), stats, "it has ended, and the store has not");
+    assert_eq!(telemetry.traces().query().collect().unwrap().records.len(), 100);
+}
+
+#[test]
 fn threads_of_stores_and_of_the_archive_lose_nothing_between_them() {
     let telemetry = Telemetry::builder().traces(512).build().unwrap();
     let mut settings = patient();

@@ -16,8 +16,8 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is kept")]
 pub struct Filing {
-    /// Writes what leaves the stores, and what they hold at the end, into Parquet files: in a
-    /// folder, or at s3://BUCKET/PREFIX if the program was built for that
+    /// Writes what leaves the stores, and what they hold at the end if `--save` does not, into
+    /// Parquet files: in a folder, or at s3://BUCKET/PREFIX if the program was built for that
     #[arg(long, env = "SLIPRING_HISTORY", value_name = "FOLDER|URL")]
     history: Option<String>,
     /// Deletes files of the history that are older, such as 30d
@@ -52,9 +52,10 @@ impl Filing {
     }
 }
 
-/// Ends the stores, and writes what they hold.
-pub fn finish(archive: &Archive) -> Fallible<()> {
-    let stats = archive.finish()?;
+/// Writes what has left the stores, and unless it is in another file, ends them and writes what they
+/// hold. Otherwise a start with that file would bring records back that the history has already.
+pub fn finish(archive: &Archive, is_elsewhere: bool) -> Fallible<()> {
+    let stats = if is_elsewhere { archive.finish_evicted() } else { archive.finish()? };
     let (written, lost) = (counted(stats.written, "record"), stats.lost.total());
     tracing::info!("{written} are in files at {}", archive.files().place());
     if lost > 0 {
@@ -151,7 +152,6 @@ pub fn trace(app: &App, id: TraceId) -> Result<(TraceTelemetry, answer::FromFile
     Ok((all, told))
 }
 
-fn held<T: Signal + Clone>(store: &Store<T>, id: TraceId) -> Result<Vec<T>, Problem> {
 /// Returns the log records that are not held as well. Of equal ones, as many are left out as are held:
 /// a record that was held may have moved into a file meanwhile, and others may equal it.
 fn only_new(held: &[LogRecord], found: Vec<LogRecord>) -> Vec<LogRecord> {
@@ -176,6 +176,7 @@ fn key(log: &LogRecord) -> (u64, &[u8], &[u8], &[u8]) {
     (log.timestamp(), log.bytes(), source.resource().bytes(), source.scope().bytes())
 }
 
+fn held<T: Signal + Clone>(store: &Store<T>, id: TraceId) -> Result<Vec<T>, Problem> {
     Ok(store.query().key("trace", id).collect()?.records)
 }
 

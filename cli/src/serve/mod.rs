@@ -27,6 +27,7 @@ use app::App;
 use axum::Router;
 use clap::Args;
 use slipring::Telemetry;
+use slipring::telemetry::TelemetryStats;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,7 +98,12 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     let history = arguments.metric_history.map(|bytes| history::start(&telemetry, bytes, of_store));
     let history = history.transpose()?;
     let saving = arguments.files.saving()?;
+    // Before anything is loaded, which may evict.
+    #[cfg(feature = "archive")]
+    let archive = arguments.archive.start(&telemetry)?;
     arguments.files.load(&telemetry)?;
+    #[cfg(feature = "archive")]
+    let loaded = taken(&telemetry.stats());
     let most = arguments.keeping.max_record_bytes;
     let keep = arguments.keep.as_deref().map(|file| keep::Keep::by(file, most, &telemetry));
     let keep = keep.transpose()?.map(Arc::new);
@@ -108,31 +114,47 @@ pub fn run(arguments: &Arguments) -> Fallible<End> {
     app.history = history;
     #[cfg(feature = "archive")]
     {
-        app.archive = arguments.archive.start(&app.telemetry)?;
+        app.archive = archive;
     }
     let app = Arc::new(app);
     let counting = runtime.spawn(arrivals.clone().count(Arc::clone(&app)));
     let served = runtime.block_on(serve(receiving, &dialects, &app, &guard));
     counting.abort();
     arrivals.clear();
-    served?;
     // Lets requests that are still being decoded finish.
     runtime.shutdown_timeout(receiving.timeout);
     let stats = app.telemetry.stats();
-    if let Some(saving) = saving {
+    let saved = served.and_then(|()| {
+        let Some(saving) = &saving else { return Ok(false) };
         let kept = app.keep.as_deref().map(keep::Keep::finish);
-        holdings::save(&saving, &app.telemetry, kept.unwrap_or_default())?;
-    }
+        holdings::save(saving, &app.telemetry, kept.unwrap_or_default())?;
+        Ok(true)
+    });
     #[cfg(feature = "archive")]
-    app.archive.as_ref().map_or(Ok(()), archive::finish)?;
+    if let Some(archive) = &app.archive {
+        // What could not be saved goes into the history, unless it is but what was loaded.
+        let is_elsewhere = match &saved {
+            Ok(is_saved) => *is_saved,
+            Err(_) => taken(&stats) == loaded,
+        };
+        let finished = archive::finish(archive, is_elsewhere);
+        match (&saved, finished) {
+            (Err(_), Err(error)) => tracing::error!("the history: {error}"),
+            (_, finished) => finished?,
+        }
+    }
+    saved?;
     app.telemetry.shutdown()?;
-    let taken = [&stats.traces, &stats.logs, &stats.metrics]
-        .map(|stats| stats.offered - stats.rejected.total());
-    let [spans, logs, points] = taken;
+    let [spans, logs, points] = taken(&stats);
     let taken =
         [counted(spans, "span"), counted(logs, "log record"), counted(points, "metric point")];
     tracing::info!("stopped after {}", taken.join(", "));
     Ok(End::Well)
+}
+
+/// Returns how many spans, log records and metric points the stores have taken.
+fn taken(stats: &TelemetryStats) -> [u64; 3] {
+    [&stats.traces, &stats.logs, &stats.metrics].map(|stats| stats.offered - stats.rejected.total())
 }
 
 /// Returns what is answered over HTTP beside OTLP: questions, figures and the page.
