@@ -286,8 +286,12 @@ impl Shared {
         loop {
             let mut sorted = Sorted::default();
             // Those of other reasons have passed the hook, too.
-            let mine = evicted.by_ref().filter(|one| one.reason == EvictReason::Cleared);
-            mine.take(AT_ONCE).for_each(|one| sorted.add(one.record.into_record()));
+            let mut mine = evicted.by_ref().filter(|one| one.reason == EvictReason::Cleared);
+            while !sorted.is_full(&self.settings)
+                && let Some(one) = mine.next()
+            {
+                sorted.add(one.record.into_record());
+            }
             let count = sorted.len() as u64;
             if count == 0 {
                 return Ok(());

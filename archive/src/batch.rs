@@ -1,5 +1,6 @@
 //! Records that wait for their file.
 
+use crate::archive::AT_ONCE;
 use crate::file;
 use crate::queue::{Record, source_bytes};
 use crate::rows::{Row, addresses};
@@ -9,6 +10,10 @@ use parquet::errors::ParquetError;
 use slipring::{LogRecord, MetricPoint, Span};
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes of a source beyond which each row counts them. The texts of smaller ones are written once or
+/// a few times a file, in dictionaries; those of larger ones once a row, at worst.
+const LARGE_SOURCE: usize = 4_096;
 
 const NANOS_AN_HOUR: u64 = 3_600_000_000_000;
 
@@ -52,10 +57,23 @@ pub(crate) struct Sorted {
     spans: Vec<Span>,
     logs: Vec<LogRecord>,
     points: Vec<MetricPoint>,
+    bytes: usize,
+}
+
+/// Returns the bytes that a record adds to a file that has its source already, or may write.
+fn row_bytes<T: Row>(record: &T) -> usize {
+    let source = source_bytes(record.shared());
+    let repeated = if source > LARGE_SOURCE { source } else { 0 };
+    record.own_bytes().len() + size_of::<T>() + repeated
 }
 
 impl Sorted {
     pub(crate) fn add(&mut self, record: Record) {
+        self.bytes += match &record {
+            Record::Span(span) => row_bytes(span),
+            Record::Log(log) => row_bytes(log),
+            Record::Point(point) => row_bytes(point),
+        };
         match record {
             Record::Span(span) => self.spans.push(span),
             Record::Log(log) => self.logs.push(log),
@@ -65,6 +83,12 @@ impl Sorted {
 
     pub(crate) fn len(&self) -> usize {
         self.spans.len() + self.logs.len() + self.points.len()
+    }
+
+    /// Returns whether no more should be added: others may have the lock in between, and no file
+    /// becomes much larger than it should.
+    pub(crate) fn is_full(&self, settings: &Settings) -> bool {
+        self.len() >= AT_ONCE || self.bytes >= settings.file_bytes
     }
 }
 
@@ -102,7 +126,7 @@ impl Batch {
     }
 
     fn add<T: Kept>(&mut self, record: T) -> usize {
-        let mut bytes = record.own_bytes().len() + size_of::<T>();
+        let mut bytes = row_bytes(&record);
         if self.sources.insert(addresses(&record)) {
             bytes += source_bytes(record.shared()) + size_of::<[usize; 3]>();
         }
@@ -111,13 +135,17 @@ impl Batch {
         bytes
     }
 
-    /// Writes the file.
-    pub(crate) fn encode(&mut self, settings: &Settings) -> Result<Vec<u8>, ParquetError> {
+    /// Writes the file, or none if it becomes too late for that.
+    pub(crate) fn encode(
+        &mut self,
+        settings: &Settings,
+        is_late: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<u8>>, ParquetError> {
         let table = self.partition.table;
         match &mut self.records {
-            Records::Spans(spans) => file::encode(table, spans, settings),
-            Records::Logs(logs) => file::encode(table, logs, settings),
-            Records::Points(points) => file::encode(table, points, settings),
+            Records::Spans(spans) => file::encode(table, spans, settings, is_late),
+            Records::Logs(logs) => file::encode(table, logs, settings, is_late),
+            Records::Points(points) => file::encode(table, points, settings, is_late),
         }
     }
 }
@@ -257,5 +285,23 @@ mod tests {
         batches.add_all(vec![span.clone()], 0, 1);
         assert!(first > 1_000);
         assert_eq!(batches.bytes - first, span.bytes().len() + size_of::<Span>());
+    }
+
+    #[test]
+    fn a_large_source_counts_in_each_row_and_fills_files() {
+        let resource = slipring::Resource::new([("a", "x".repeat(1 << 20))]);
+        let source = slipring::Source::new(&resource, &slipring::Scope::default());
+        let span = Span::builder().source(&source).name("a").build();
+        let mut settings = Settings::default();
+        settings.file_bytes = 8 << 20;
+        let mut sorted = Sorted::default();
+        while !sorted.is_full(&settings) {
+            sorted.add(Record::Span(span.clone()));
+        }
+        assert!(sorted.len() <= 8, "{}", sorted.len());
+        let mut batches = Batches::default();
+        batches.add(sorted, 1);
+        assert!(batches.bytes >= 8 << 20);
+        assert_eq!(batches.take_due(&settings, Instant::now(), false, false).len(), 1);
     }
 }

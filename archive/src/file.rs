@@ -105,12 +105,14 @@ fn fitting<T: Row>(records: &[T]) -> usize {
     records.iter().take(AT_ONCE).take_while(fits).count().max(1)
 }
 
-/// Writes records into a file, sorted.
+/// Writes records into a file, sorted. If `is_late` says so between some rows and the next, there is no
+/// file.
 pub(crate) fn encode<T: Row>(
     table: Table,
     records: &mut [T],
     settings: &Settings,
-) -> Result<Vec<u8>, ParquetError> {
+    is_late: &dyn Fn() -> bool,
+) -> Result<Option<Vec<u8>>, ParquetError> {
     T::sort(records);
     let mut writing = Writing::new(table);
     let properties = properties(table, settings, &writing)?;
@@ -118,18 +120,38 @@ pub(crate) fn encode<T: Row>(
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
     let mut left = &*records;
     while !left.is_empty() {
+        if is_late() {
+            return Ok(None);
+        }
         let (rows, others) = left.split_at(fitting(left));
         left = others;
         rows.iter().try_for_each(|record| record.write(&mut writing))?;
         writer.write(&writing.columns.take()?)?;
     }
-    writer.into_inner()
+    writer.into_inner().map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use slipring::{Resource, Scope, Source, Span};
+
+    #[test]
+    fn a_file_that_would_be_late_is_given_up_between_rows() {
+        let mut spans = vec![Span::builder().trace_id(1).span_id(2).build(); 3 * AT_ONCE];
+        let asked = std::cell::Cell::new(0);
+        let mut encode = |late: usize| {
+            asked.set(0);
+            let is_late = || {
+                asked.set(asked.get() + 1);
+                asked.get() > late
+            };
+            encode(Table::Traces, &mut spans, &Settings::default(), &is_late).unwrap()
+        };
+        assert!(encode(2).is_none());
+        assert!(encode(3).is_some());
+        assert_eq!(asked.get(), 3);
+    }
 
     #[test]
     fn a_large_resource_is_not_converted_for_thousands_of_rows_at_once() {

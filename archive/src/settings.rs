@@ -21,12 +21,13 @@ pub struct Settings {
     /// Bytes of the records that may wait for the archive's thread, each with its resource, scope
     /// and metric. Default: 32 MiB.
     pub queue_bytes: usize,
-    /// Bytes of records, as they came, at which a file is written. Default: 64 MiB.
+    /// Bytes of records, as they came, at which a file is written. A source counts once a file, and one of
+    /// more than 4 KiB with each record, since each row may hold it. Default: 64 MiB.
     pub file_bytes: usize,
     /// How long a record waits for its file to be written. Default: 5 minutes.
     pub file_age: Duration,
-    /// Bytes of the records that wait for their files, of all tables and hours together. When there
-    /// are more, the largest file is written early. Default: 128 MiB.
+    /// Bytes of the records that wait for their files, of all tables and hours together, counted as
+    /// for `file_bytes`. When there are more, the largest file is written early. Default: 128 MiB.
     pub batch_bytes: usize,
     /// The number of hours of one table that files are collected for at a time, beside the last
     /// three by the clock. Records of further hours go into files under `date=1970-01-01/hour=00`,

@@ -1,6 +1,6 @@
 //! What the archive's two threads do.
 
-use crate::archive::{AT_ONCE, NAP, Shared};
+use crate::archive::{NAP, Shared};
 use crate::batch::{Batch, Sorted};
 use crate::place::file_name;
 use crate::retain::Retained;
@@ -44,7 +44,7 @@ impl Shared {
             let has_room = state.batches.bytes < self.settings.batch_bytes;
             if has_room {
                 let mut sorted = Sorted::default();
-                while sorted.len() < AT_ONCE
+                while !sorted.is_full(&self.settings)
                     && let Some(record) = self.queue.pop()
                 {
                     sorted.add(record);
@@ -125,10 +125,12 @@ impl Shared {
     fn write_batch(&self, runtime: &Runtime, mut batch: Batch) {
         let (records, bytes, partition) = (batch.len() as u64, batch.bytes, batch.partition);
         // A fault in what makes a file costs that file, and not those after it.
-        let encoded = catch_unwind(AssertUnwindSafe(|| batch.encode(&self.settings)));
+        let is_late = || self.is_late();
+        let encoded = catch_unwind(AssertUnwindSafe(|| batch.encode(&self.settings, &is_late)));
         let written = match encoded.unwrap_or_else(|_| Err(ParquetError::General(PANIC.to_owned())))
         {
-            Ok(file) => {
+            Ok(None) => Err(Failed::TooLate),
+            Ok(Some(file)) => {
                 drop(batch);
                 let path = self.place.path(partition.table, partition.hour, &self.name(records));
                 let size = file.len() as u64;
