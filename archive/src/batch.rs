@@ -292,8 +292,7 @@ mod tests {
         let resource = slipring::Resource::new([("a", "x".repeat(1 << 20))]);
         let source = slipring::Source::new(&resource, &slipring::Scope::default());
         let span = Span::builder().source(&source).name("a").build();
-        let mut settings = Settings::default();
-        settings.file_bytes = 8 << 20;
+        let settings = Settings { file_bytes: 8 << 20, ..Settings::default() };
         let mut sorted = Sorted::default();
         while !sorted.is_full(&settings) {
             sorted.add(Record::Span(span.clone()));
