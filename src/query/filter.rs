@@ -57,8 +57,8 @@ pub trait Attributed {
     }
 
     /// Returns whether a value of this name, at this level or, with `None`, at any, may contain a
-    /// text. It may return true where none does. A record that can tell that quickly spares a query
-    /// the look at each of its attributes.
+    /// text. It may return true where none does, and does so by default. A record that can search
+    /// its bytes in O(bytes) spares a query the look at each of its attributes.
     fn may_contain(&self, level: Option<Level>, name: &str, text: &Needle) -> bool {
         let _ = (level, name, text);
         true

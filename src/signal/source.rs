@@ -109,7 +109,7 @@ impl Source {
     /// certain. O(1).
     #[inline]
     pub(crate) fn may_have_attribute(&self, name: &str) -> bool {
-        self.parts().any(|part| part.0.attribute_names & name_bit(name) != 0)
+        self.may_have_attribute_in(name, |_| true)
     }
 
     /// Returns whether the resource or the scope may have an attribute of this name, and bytes that
