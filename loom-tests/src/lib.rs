@@ -11,7 +11,7 @@ use loom::thread;
 use slipring::{Index, Key, Signal, Store, StoreBuilder};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// A record with one key (none for 0), and a body that must never be another record's.
@@ -47,6 +47,26 @@ impl Signal for Record {
 /// Returns a builder for a store with one shard and without a thread, as small as the model allows.
 pub fn small(capacity: usize, slack: usize) -> StoreBuilder<Record> {
     Store::builder().capacity(capacity).shards(1).slack(slack).manual()
+}
+
+/// A record that counts its drops.
+#[derive(Debug)]
+pub struct Dropped(pub Arc<AtomicUsize>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Signal for Dropped {
+    const NAME: &'static str = "dropped";
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |_| Some(Key::Int(1)))];
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
 }
 
 /// Looks up a key and returns the numbers in the records' bodies, newest first. Checks each record.

@@ -8,9 +8,9 @@
 use futures_core::Stream;
 use loom::future::block_on;
 use loom::thread;
+use slipring::Store;
 use slipring::store::Evictions;
-use slipring::{Index, Key, Signal, Store};
-use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, small};
+use slipring_loom_tests::{DEADLOCK, Dropped, Record, assert_caught, explore, small};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -142,26 +142,6 @@ fn a_record_in_use_at_the_end_is_received_or_counted() {
                 "received or counted, and not both"
             );
         });
-    }
-}
-
-/// A record that counts its drops.
-#[derive(Debug)]
-struct Dropped(Arc<AtomicUsize>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Signal for Dropped {
-    const NAME: &'static str = "dropped";
-    type Indexes = [Index<Self>; 1];
-    const INDEXES: Self::Indexes = [Index::new("key", |_| Some(Key::Int(1)))];
-
-    fn timestamp(&self) -> u64 {
-        0
     }
 }
 

@@ -2,30 +2,10 @@
 //! afterwards, every record is dropped once, and the indexer's thread ends.
 
 use loom::thread;
-use slipring::{Index, Key, Signal, Store};
-use slipring_loom_tests::{assert_caught, explore};
+use slipring::Store;
+use slipring_loom_tests::{Dropped, assert_caught, explore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A record that counts its drops.
-#[derive(Debug)]
-struct Dropped(Arc<AtomicUsize>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Signal for Dropped {
-    const NAME: &'static str = "dropped";
-    type Indexes = [Index<Self>; 1];
-    const INDEXES: Self::Indexes = [Index::new("key", |_| Some(Key::Int(1)))];
-
-    fn timestamp(&self) -> u64 {
-        0
-    }
-}
 
 fn shut_down_during_a_push(manual: bool) {
     let drops = Arc::new(AtomicUsize::new(0));
