@@ -18,6 +18,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 const POINTS: usize = 512;
+/// Points that are taken in at once.
+const AT_ONCE: usize = 4_000;
 
 fn main() {
     if let Some(points) = of_corpus() {
@@ -85,25 +87,34 @@ fn codecs(series: &[(Vec<u64>, Vec<f64>)]) {
     println!("    pco alone: {:.1} M points/s", numbers as f64 / took.as_secs_f64() / 1e6);
 }
 
-/// Sends points through a store into a history.
+/// Sends points through a store into a history, some thousand at a time, as its thread takes them.
 fn tiers(points: &[MetricPoint]) {
     let store: Store<MetricPoint> =
         Store::builder().capacity(1_000).shards(1).manual().build().unwrap();
     let mut settings = Settings::with_bytes(256 << 20);
-    settings.queue_points = 1 << 22;
+    // What is below a quarter of the queue does not wake the history's own thread.
+    settings.queue_points = 5 * AT_ONCE;
     settings.queue_bytes = 1 << 30;
     let history = MetricHistory::start(&store, &settings).unwrap();
     let ring_bytes =
         points.iter().map(|point| size_of_val(point) + point.bytes().len()).sum::<usize>();
-    for some in points.chunks(1_000) {
+    let (mut queued, mut took) = (0, Duration::ZERO);
+    let take_in = || {
+        let (queued, started) = (history.stats().queued, Instant::now());
+        // Any answer takes in what waits.
+        let _ = black_box(history.points(store.query().key("name", "no such name")));
+        (queued, started.elapsed())
+    };
+    for some in points.chunks(AT_ONCE) {
         store.push_batch(some.to_vec()).unwrap();
+        while store.step() {}
+        let (more, time) = take_in();
+        queued += more;
+        took += time;
     }
-    while store.step() {}
-    let before = history.stats();
     let started = Instant::now();
-    // Counts what this thread takes in; the history's own thread may have taken a part before.
     history.compress();
-    let took = started.elapsed();
+    let closed = started.elapsed();
     let stats = history.stats();
     println!(
         "  history: {} series, {} blocks, {} points held, {} missed; {} KiB in blocks, {} KiB dictionary",
@@ -119,11 +130,12 @@ fn tiers(points: &[MetricPoint]) {
         stats.block_bytes as f64 / stats.held as f64,
         ring_bytes as f64 / points.len() as f64
     );
+    let rate = |took: Duration| queued as f64 / took.as_secs_f64() / 1e6;
     println!(
-        "    taken in and compressed: {:.2} M points/s ({} of {} by this thread)",
-        before.queued as f64 / took.as_secs_f64() / 1e6,
-        before.queued,
-        stats.evicted
+        "    {queued} of {} taken in by this thread: {:.2} M points/s; with their last blocks {:.2}",
+        stats.evicted,
+        rate(took),
+        rate(took + closed)
     );
 }
 

@@ -1,6 +1,7 @@
 //! How a point enters the history.
 
-use crate::row;
+use crate::dictionary::Key;
+use crate::row::{self, Common};
 use crate::tier::{Series, Shared, Tier};
 use crate::wire::{Shape, look};
 use slipring::metric::{MetricKind, PointValue};
@@ -25,7 +26,23 @@ pub(crate) struct Batch {
     source: Option<(Source, u32, u64)>,
     /// The number of that source's resource and scope.
     origin: u32,
+    /// A source, and the bytes that it takes with its scope and its resource.
+    sized: Option<(Source, usize)>,
     key: Vec<u8>,
+}
+
+impl Batch {
+    fn source_bytes(&mut self, source: &Source) -> usize {
+        if let Some((known, bytes)) = &self.sized
+            && known.ptr_eq(source)
+        {
+            return *bytes;
+        }
+        let bytes = source.resource().bytes().len() + source.scope().bytes().len();
+        let bytes = bytes + source.heap_bytes();
+        self.sized = Some((source.clone(), bytes));
+        bytes
+    }
 }
 
 impl Tier {
@@ -41,9 +58,7 @@ impl Tier {
             return;
         };
         let most = self.max_bytes / PART;
-        let source_bytes = point.resource().bytes().len()
-            + point.scope().bytes().len()
-            + point.source().heap_bytes();
+        let source_bytes = batch.source_bytes(point.source());
         if value_bytes(&value) > most || source_bytes > most || point.heap_bytes() > most {
             self.counts.too_large += 1;
             return;
@@ -53,22 +68,23 @@ impl Tier {
         key.clear();
         key.extend_from_slice(&metric.to_le_bytes());
         key.push(shape as u8);
-        let left = look(point.bytes(), shape, key);
-        self.counts.without_exemplars += u64::from(left.exemplars);
-        self.counts.without_unknown_fields += u64::from(left.unknown_fields);
+        let seen = look(point.bytes(), shape, key);
+        self.counts.without_exemplars += u64::from(seen.exemplars);
+        self.counts.without_unknown_fields += u64::from(seen.unknown_fields);
+        let key = self.series.key(key);
         let number = match self.series.find(key) {
             Some(number) => number,
             None => self.add_series(point, shape, key, metric),
         };
-        self.append(number, point, &value);
+        self.append(number, &seen.common(point), &value);
         self.keep_to_budget();
     }
 
-    fn append(&mut self, number: u32, point: &MetricPoint, value: &PointValue) {
+    fn append(&mut self, number: u32, common: &Common, value: &PointValue) {
         let now = self.tick();
         let Some(series) = self.series.get_mut(number) else { return };
         let before = series.rows.capacity();
-        row::write(point, value, &mut series.rows);
+        row::write(common, value, &mut series.rows);
         self.open_bytes += (series.rows.capacity() - before) * size_of::<u64>();
         series.points += 1;
         series.last = now;
@@ -94,7 +110,7 @@ impl Tier {
     }
 
     /// Adds the point's series, with a copy of its own of the attributes.
-    fn add_series(&mut self, point: &MetricPoint, shape: Shape, key: &[u8], metric: u32) -> u32 {
+    fn add_series(&mut self, point: &MetricPoint, shape: Shape, key: Key, metric: u32) -> u32 {
         let mut source = Source::default();
         if let Some(shared) = self.metrics.get_mut(metric) {
             // The metric has this series as its user before another series leaves, so it stays.
@@ -130,6 +146,7 @@ impl Tier {
         key.clear();
         key.extend_from_slice(&origin.to_le_bytes());
         write_metric_key(source, key);
+        let key = self.metrics.key(key);
         let number = match self.metrics.find(key) {
             Some(number) => number,
             None => {
@@ -151,6 +168,7 @@ impl Tier {
     fn origin(&mut self, source: &Source, key: &mut Vec<u8>) -> u32 {
         key.clear();
         write_origin_key(source, key);
+        let key = self.origins.key(key);
         self.origins.find(key).unwrap_or_else(|| {
             let own = Source::new(&source.resource().to_resource(), &source.scope().to_scope());
             own.charge(&self.ledger);

@@ -224,7 +224,7 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row;
+    use crate::row::{self, Common};
     use proptest::prelude::*;
     use slipring::metric::{
         Buckets, ExponentialHistogram, Histogram, Metric, MetricKind, PointValue, Temporality,
@@ -240,7 +240,7 @@ mod tests {
                 .start_unix_nanos(*start)
                 .time_unix_nanos(*time)
                 .flags(*flags);
-            row::write(&point.build(), value, &mut rows);
+            row::write(&Common::of(&point.build()), value, &mut rows);
         }
         rows
     }
@@ -395,7 +395,7 @@ mod tests {
                     .value(value)
                     .build();
                 let mut row = Vec::new();
-                row::write(&point, &point.value(), &mut row);
+                row::write(&Common::of(&point), &point.value(), &mut row);
                 assert_eq!(row::point(&point, shape, &row), point);
             }
         }

@@ -20,7 +20,7 @@ const MOST_RUNS: usize = 4_096;
 type Run = Range<u64>;
 
 pub(crate) struct Queue {
-    points: Bounded<(Position, MetricPoint)>,
+    points: Bounded<Queued>,
     /// Bytes of the points in the queue, and at most of what they hold.
     bytes: AtomicUsize,
     most_bytes: usize,
@@ -36,6 +36,13 @@ pub(crate) struct Queue {
     closed: AtomicBool,
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
+}
+
+struct Queued {
+    position: Position,
+    point: MetricPoint,
+    /// See [`held_bytes`].
+    bytes: usize,
 }
 
 impl Queue {
@@ -70,7 +77,8 @@ impl Queue {
         let bytes = held_bytes(point);
         // Hooks of several shards may run at once, so the limit is checked on the sum.
         let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if queued > self.most_bytes || !self.points.push((position, point.clone())) {
+        let place = |bytes| Queued { position, point: point.clone(), bytes };
+        if queued > self.most_bytes || !self.points.push(place(bytes)) {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.missed.fetch_add(1, Ordering::Relaxed);
             self.lose(position);
@@ -129,8 +137,8 @@ impl Queue {
 
     /// Takes the next point. One thread at a time may call this.
     pub(crate) fn pop(&self) -> Option<(Position, MetricPoint)> {
-        let (position, point) = self.points.pop()?;
-        self.bytes.fetch_sub(held_bytes(&point), Ordering::Relaxed);
+        let Queued { position, point, bytes } = self.points.pop()?;
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         Some((position, point))
     }
 

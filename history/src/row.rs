@@ -65,12 +65,25 @@ impl Shape {
     }
 }
 
+/// What points of all shapes have.
+pub(crate) struct Common {
+    pub(crate) time: u64,
+    pub(crate) start: u64,
+    pub(crate) flags: u32,
+}
+
+#[cfg(test)]
+impl Common {
+    pub(crate) fn of(point: &MetricPoint) -> Self {
+        let (time, start) = (point.time_unix_nanos(), point.start_unix_nanos());
+        Self { time, start, flags: point.flags() }
+    }
+}
+
 /// Appends a point's row.
-pub(crate) fn write(point: &MetricPoint, value: &PointValue, rows: &mut Vec<u64>) {
-    let flags = u64::from(point.flags());
-    let mut common = |above: u64| {
-        rows.extend([point.time_unix_nanos(), point.start_unix_nanos(), flags | above << 32]);
-    };
+pub(crate) fn write(common: &Common, value: &PointValue, rows: &mut Vec<u64>) {
+    let flags = u64::from(common.flags);
+    let mut common = |above: u64| rows.extend([common.time, common.start, flags | above << 32]);
     match value {
         PointValue::Int(value) => {
             common(INT);

@@ -1,4 +1,7 @@
-//! A look at the fields of a point's message, without decoding them.
+//! A look at the fields of a point's message, without decoding the point.
+
+use crate::row::Common;
+use slipring::MetricPoint;
 
 /// The form of a point's message, and of its rows in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +31,14 @@ impl Shape {
         }
     }
 
+    /// The field number of the flags.
+    fn flags(self) -> u32 {
+        match self {
+            Shape::Number => 8,
+            Shape::Histogram | Shape::Exponential => 10,
+        }
+    }
+
     /// The highest field number that the protocol knows.
     fn last(self) -> u32 {
         match self {
@@ -38,56 +49,78 @@ impl Shape {
     }
 }
 
-/// What a point's message holds that its row in a block does not.
+/// What a look at a point's message found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Seen {
+    pub(crate) start: u64,
+    pub(crate) flags: u32,
+    /// Whether it has what its row in a block leaves out.
     pub(crate) exemplars: bool,
     pub(crate) unknown_fields: bool,
 }
 
-/// Appends the message's attributes to `key`, each with its length, and returns what a block leaves
-/// out of it. Bytes that are no message, which no store holds, count as an unknown field.
-pub(crate) fn look(message: &[u8], shape: Shape, key: &mut Vec<u8>) -> Left {
-    let (mut left, mut rest) = (Left::default(), message);
-    while !rest.is_empty() {
-        let Some((number, payload)) = next_field(&mut rest) else {
-            left.unknown_fields = true;
-            return left;
-        };
-        if number == shape.attributes() {
-            key.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-            key.extend_from_slice(payload);
-        } else if number == shape.exemplars() {
-            left.exemplars = true;
-        } else if number == 0 || number > shape.last() || number == 1 && shape != Shape::Exponential
-        {
-            left.unknown_fields = true;
-        }
+impl Seen {
+    pub(crate) fn common(&self, point: &MetricPoint) -> Common {
+        Common { time: point.time_unix_nanos(), start: self.start, flags: self.flags }
     }
-    left
 }
 
-/// Takes the next field from the message. The payload is empty unless the field is length-delimited.
-fn next_field<'m>(rest: &mut &'m [u8]) -> Option<(u32, &'m [u8])> {
+/// Appends the message's attributes to `key`, each with its length, and returns what else its row
+/// in a block needs to know. Bytes that are no message, which no store holds, count as an unknown
+/// field.
+pub(crate) fn look(message: &[u8], shape: Shape, key: &mut Vec<u8>) -> Seen {
+    let (mut seen, mut rest) = (Seen::default(), message);
+    while !rest.is_empty() {
+        let Some((number, field)) = next_field(&mut rest) else {
+            seen.unknown_fields = true;
+            return seen;
+        };
+        match field {
+            Field::Bytes(payload) if number == shape.attributes() => {
+                key.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+                key.extend_from_slice(payload);
+            }
+            Field::Number(start) if number == 2 => seen.start = start,
+            Field::Number(flags) if number == shape.flags() => seen.flags = flags as u32,
+            _ if number == shape.exemplars() => seen.exemplars = true,
+            _ if number == 0 || number > shape.last() => seen.unknown_fields = true,
+            _ if number == 1 && shape != Shape::Exponential => seen.unknown_fields = true,
+            _ => {}
+        }
+    }
+    seen
+}
+
+enum Field<'m> {
+    Number(u64),
+    Bytes(&'m [u8]),
+}
+
+/// Takes the next field from the message.
+fn next_field<'m>(rest: &mut &'m [u8]) -> Option<(u32, Field<'m>)> {
     let tag = varint(rest)?;
     let number = u32::try_from(tag >> 3).ok()?;
-    let skipped = match tag & 7 {
-        0 => {
-            varint(rest)?;
-            0
+    let field = match tag & 7 {
+        0 => Field::Number(varint(rest)?),
+        1 => {
+            let (bytes, after) = rest.split_first_chunk()?;
+            *rest = after;
+            Field::Number(u64::from_le_bytes(*bytes))
         }
-        1 => 8,
         2 => {
             let length = usize::try_from(varint(rest)?).ok()?;
             let (payload, after) = rest.split_at_checked(length)?;
             *rest = after;
-            return Some((number, payload));
+            Field::Bytes(payload)
         }
-        5 => 4,
+        5 => {
+            let (bytes, after) = rest.split_first_chunk()?;
+            *rest = after;
+            Field::Number(u32::from_le_bytes(*bytes).into())
+        }
         _ => return None,
     };
-    *rest = rest.get(skipped..)?;
-    Some((number, &[]))
+    Some((number, field))
 }
 
 /// Takes a variable-length number from the bytes.
@@ -123,7 +156,7 @@ mod tests {
     fn attributes_exemplars_and_unknown_fields_are_told_apart() {
         let plain = MetricPoint::builder().attribute("a", 1).time_unix_nanos(7).value(3).build();
         let mut key = Vec::new();
-        assert_eq!(look(plain.bytes(), Shape::Number, &mut key), Left::default());
+        assert_eq!(look(plain.bytes(), Shape::Number, &mut key), Seen::default());
         assert!(key.len() > 4);
         let with = plain.to_builder().exemplar(&Exemplar::default()).build();
         let mut other = Vec::new();
