@@ -84,7 +84,7 @@ fn group(
         let blocked: Vec<Covers> = others.chain(waiting.map(of_batch)).collect();
         let made = files.iter().map(|file| file.written()).max()?;
         let made = made.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let records = files.iter().map(|file| file.name.records).sum();
+        let records = files.iter().map(|file| file.records).sum();
         Some(Name { made, covers: covers(files, &blocked), records })
     };
     let mut chosen: Vec<&File> = Vec::new();

@@ -36,8 +36,9 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) meta: ObjectMeta,
-    /// The batches and the number of records in it.
+    /// Which batches it has.
     pub(crate) name: Name,
+    pub(crate) records: u64,
     pub(crate) table: Table,
     /// The hour of its folder, which is 0 if its records may be of any.
     pub(crate) hour: u64,
@@ -188,8 +189,8 @@ impl File {
         let (day, hour, name) = (day.as_ref(), hour.as_ref(), name.as_ref());
         let number = hour_from(day.strip_prefix("date=")?, hour.strip_prefix("hour=")?)?;
         let is_own = day.strip_prefix("date=") == Some(&date(number)) && hour == hour_of(number);
-        let name = name.parse().ok().filter(|_| is_own)?;
-        Some(Self { meta, name, table, hour: number })
+        let name = name.parse::<Name>().ok().filter(|_| is_own)?;
+        Some(Self { meta, records: name.records, name, table, hour: number })
     }
 }
 
@@ -296,7 +297,7 @@ mod tests {
             "a/b/otel_traces/date=2023-11-14/hour=22/0000000000001-0000000000000002-3-7.parquet"
         );
         let file = file_of(&place, path.as_ref()).unwrap();
-        assert_eq!((file.hour, file.name.records), (hour, 7));
+        assert_eq!((file.hour, file.records), (hour, 7));
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(u64::MAX / 3_600_000_000_000), "2554-07-21");
     }

@@ -62,7 +62,7 @@ impl Place {
             }
             retained.deleted.files += 1;
             retained.deleted.bytes += file.meta.size;
-            retained.deleted.records += file.name.records;
+            retained.deleted.records += file.records;
         }
     }
 }
