@@ -87,7 +87,6 @@ impl Shared {
             log.roll();
         }
         for records in &added {
-            let before = log.file().cloned();
             let outcome = log.append(records);
             let count = records.len() as u64;
             let mut state = self.lock();
@@ -106,7 +105,6 @@ impl Shared {
                     state.count_error(Work::Log, &error);
                 }
             }
-            state.is_unsynced(before);
             state.is_unsynced(log.file().cloned());
         }
         let mut state = self.lock();

@@ -5,6 +5,7 @@ use std::fmt::Display;
 /// What may fail again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
+    Make,
     Write,
     Log,
     Delete,
@@ -13,11 +14,12 @@ pub(crate) enum Work {
 
 /// Which work fails at the moment, and how often it has.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble([u64; 4]);
+pub(crate) struct Trouble([u64; 5]);
 
 impl Work {
     fn fails(self) -> &'static str {
         match self {
+            Self::Make => "a file of the history cannot be made, and its records are lost",
             Self::Write => "files of the history cannot be written, and are tried again",
             Self::Log => "the log of the history cannot be written",
             Self::Delete => "old files of the history cannot be deleted, and are tried again",
@@ -27,6 +29,7 @@ impl Work {
 
     fn succeeds(self) -> &'static str {
         match self {
+            Self::Make => "files of the history are made again",
             Self::Write => "files of the history are written again",
             Self::Log => "the log of the history is written again",
             Self::Delete => "old files of the history are deleted again",

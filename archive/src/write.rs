@@ -218,7 +218,7 @@ impl Shared {
                 runtime.block_on(self.put(&path, file.into())).map(|()| size)
             }
             Err(error) => {
-                self.lock().count_error(Work::Write, &error);
+                self.lock().count_error(Work::Make, &error);
                 Err(Failed::Broken)
             }
         }
@@ -277,6 +277,7 @@ impl crate::archive::State {
         self.counts.written += records;
         self.counts.written_bytes += size;
         self.counts.files += 1;
+        self.trouble.is_over(Work::Make);
         self.trouble.is_over(Work::Write);
         *self.added.entry(file.partition).or_default() += 1;
         if self.added.len() > MOST_ADDED {

@@ -136,7 +136,7 @@ fn run(folder: &Path, first: u64, random: &mut Random) -> Run {
                 break;
             }
         }
-        let until = Instant::now() + Duration::from_millis(random.below(400));
+        let until = Instant::now() + Duration::from_millis(random.below(900));
         while Instant::now() < until {
             see(lines.next().expect("it runs until it is killed").unwrap());
         }
