@@ -1,23 +1,29 @@
-//! The archive: what callers hold, and its two threads.
+//! The archive: what callers hold, and its threads.
 //!
 //! ```text
-//!  stores ─hooks─► queue ─one thread─► batches, by table and hour ─another─► files
+//!  stores ─hooks─► queue ─one thread─► batches, by table and hour ─another─► files ◄─a third─ tidies
+//!                              └─────► log ◄─a fourth─ syncs
 //! ```
 //!
 //! The first thread keeps the queue empty while the second writes. It stops once the batches are
-//! full, so that a store that takes no files costs bounded memory, and then counted records.
+//! full, so that a store that takes no files costs bounded memory, and then counted records. The third
+//! deletes and merges files. The fourth is there only for a log that is synced by time.
 
 use crate::batch::{Batch, Batches, Sorted};
+use crate::log::{Log, LogSync, Pending, Replayed};
+use crate::name::{BatchId, FileId, Partition};
 use crate::place::Place;
 use crate::queue::{Evicted, Queue};
 use crate::read::Files;
 use crate::settings::{ArchiveError, Settings};
 use crate::stats::Stats;
+use crate::trouble::{Trouble, Work};
 use slipring::error::StreamError;
 use slipring::store::EvictReason;
 use slipring::{LogRecord, MetricPoint, Span, Store, Telemetry, WeakStore};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -37,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) settings: Settings,
     pub(crate) place: Place,
+    /// The log, if there is one. Who adds records holds this, and takes it before `state`.
+    pub(crate) intake: Mutex<Option<Log>>,
     state: Mutex<State>,
     /// Notified when a batch is due, has been written, or the archive ends.
     pub(crate) changed: Condvar,
@@ -46,9 +54,19 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) batches: Batches,
     pub(crate) due: VecDeque<Batch>,
-    /// Whether a batch is being written.
-    pub(crate) is_writing: bool,
+    /// The batch that is being written.
+    pub(crate) writing: Option<FileId>,
+    /// What an earlier archive has left in the log.
+    pub(crate) replay: VecDeque<Pending>,
+    /// Batches that need the log no more, which does not say so yet.
+    pub(crate) done: Vec<BatchId>,
+    /// Files of the log that have to be synced, and whether that has failed.
+    pub(crate) unsynced: Vec<Arc<File>>,
+    pub(crate) sync_failed: bool,
+    /// The folders to which files were added since they were looked at, and how many.
+    pub(crate) added: BTreeMap<Partition, usize>,
     pub(crate) counts: Stats,
+    pub(crate) trouble: Trouble,
     /// How many times all batches were asked to be written, and how many times they were made due.
     pub(crate) flushes: u64,
     pub(crate) flushed: u64,
@@ -84,28 +102,40 @@ pub struct Archive {
 impl Archive {
     /// Starts to write what these stores evict from now on.
     ///
+    /// If there is a log, it is read here: what an earlier archive has left in it is then written into
+    /// files, unless it is in one already.
+    ///
     /// # Errors
-    /// [`ArchiveError`] if a setting is wrong, or the threads cannot be started.
+    /// [`ArchiveError`] if a setting is wrong, the log cannot be opened, or the threads cannot be
+    /// started.
     pub fn start(
         telemetry: &Telemetry,
         place: Place,
         settings: &Settings,
     ) -> Result<Self, ArchiveError> {
         settings.check()?;
+        let run = RandomState::new().hash_one("run");
+        let (log, replayed) = opened(settings, run)?;
+        let mut state = State { batches: Batches::new(run), ..State::default() };
+        let counts = &mut state.counts.log;
+        (counts.torn_bytes, counts.damaged_bytes) = (replayed.torn_bytes, replayed.damaged_bytes);
+        state.replay = replayed.pending;
         let shared = Arc::new(Shared {
-            run: RandomState::new().hash_one("run"),
+            run,
             queue: Queue::new(settings.queue_records, settings.queue_bytes),
             settings: settings.clone(),
             place: place.clone(),
-            state: Mutex::default(),
+            intake: Mutex::new(log),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         });
         let failed = |error: std::io::Error| ArchiveError::Thread(error.to_string());
-        let runtime = runtime().map_err(failed)?;
+        let (for_files, for_tidying) = (runtime().map_err(failed)?, runtime().map_err(failed)?);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)
         };
-        let (collecting, writing) = (Arc::clone(&shared), Arc::clone(&shared));
+        let each = || Arc::clone(&shared);
+        let (collecting, writing, tidying, syncing) = (each(), each(), each(), each());
         let archive = Self {
             files: Files::new(place, settings),
             stores: (
@@ -116,12 +146,18 @@ impl Archive {
             threads: Mutex::default(),
             shared,
         };
-        // If the second cannot be started, dropping the archive ends the first.
+        // If one cannot be started, dropping the archive ends the others.
         let collector = spawn("slipring-archive", Box::new(move || collecting.collect()))?;
         archive.shared.queue.is_served_by(collector.thread().clone());
         archive.threads().push(collector);
-        let writer = spawn("slipring-files", Box::new(move || writing.write(runtime)))?;
+        let writer = spawn("slipring-files", Box::new(move || writing.write(for_files)))?;
         archive.threads().push(writer);
+        let tidier = spawn("slipring-tidy", Box::new(move || tidying.tidy(for_tidying)))?;
+        archive.threads().push(tidier);
+        if let Some(LogSync::Every(time)) = settings.log.as_ref().map(|log| log.sync) {
+            let syncer = spawn("slipring-log", Box::new(move || syncing.sync_log(time)))?;
+            archive.threads().push(syncer);
+        }
         archive.hook(telemetry.traces());
         archive.hook(telemetry.logs());
         archive.hook(telemetry.metrics());
@@ -151,8 +187,9 @@ impl Archive {
         state.flushes += 1;
         let asked = state.flushes;
         self.shared.queue.wake();
-        let is_open =
-            |state: &State| state.flushed < asked || !state.due.is_empty() || state.is_writing;
+        let is_open = |state: &State| {
+            state.flushed < asked || !state.due.is_empty() || state.writing.is_some()
+        };
         while is_open(&state) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -213,6 +250,7 @@ impl Archive {
             let _ = thread.join();
         }
         self.shared.give_up();
+        self.shared.close_log();
     }
 }
 
@@ -234,6 +272,26 @@ impl fmt::Debug for Archive {
 /// Makes a runtime for one thread. Object stores on a network need its timers and sockets.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Opens the log, if there is to be one.
+fn opened(settings: &Settings, run: u64) -> Result<(Option<Log>, Replayed), ArchiveError> {
+    let Some(of_log) = &settings.log else { return Ok((None, Replayed::default())) };
+    let wrong = |error: std::io::Error| ArchiveError::Log {
+        folder: of_log.folder.clone(),
+        reason: error.to_string(),
+    };
+    let (log, replayed) = Log::open(of_log, run).map_err(wrong)?;
+    Ok((Some(log), replayed))
+}
+
+impl State {
+    /// Counts something that failed, and tells it if it is the first of a run.
+    pub(crate) fn count_error(&mut self, work: Work, error: &dyn fmt::Display) {
+        self.counts.errors += 1;
+        self.counts.last_error = Some(error.to_string());
+        self.trouble.tell(work, error);
+    }
 }
 
 impl Shared {
@@ -258,8 +316,9 @@ impl Shared {
         stats.lost.cleared = cleared;
         stats.lost.unknown = state.batches.unknown;
         stats.evicted = evicted;
-        let known = stats.held + stats.written + stats.lost.total();
-        stats.queued = (evicted + stats.drained).saturating_sub(known);
+        stats.log.waiting = state.replay.len() as u64;
+        let known = stats.held + stats.written + stats.left + stats.lost.total();
+        stats.queued = (evicted + stats.drained + stats.recovered).saturating_sub(known);
         stats.queued_bytes = self.queue.bytes();
         stats
     }
@@ -271,8 +330,10 @@ impl Shared {
         while self.queue.pop().is_some() {
             lost += 1;
         }
-        state.due.clear();
-        lost += state.batches.give_up();
+        let due: u64 = std::mem::take(&mut state.due).iter().map(|batch| batch.logged).sum();
+        let (records, open) = state.batches.give_up();
+        state.counts.left += due + open;
+        lost += records - due - open;
         state.counts.lost.unfinished += lost;
     }
 
@@ -304,7 +365,8 @@ impl Shared {
             if state.batches.bytes >= self.settings.batch_bytes {
                 state.counts.lost.unfinished += count;
             } else {
-                state.batches.add(sorted, self.settings.open_hours);
+                drop(state);
+                self.take_in(&mut self.intake(), sorted);
             }
         }
     }

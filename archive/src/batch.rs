@@ -2,14 +2,16 @@
 
 use crate::archive::AT_ONCE;
 use crate::file;
+use crate::name::{BatchId, FileId, Partition};
 use crate::queue::{Record, source_bytes};
 use crate::rows::{Row, addresses};
 use crate::settings::Settings;
 use crate::table::Table;
 use parquet::errors::ParquetError;
+use slipring::otlp::{Encoding, Request, encode};
 use slipring::{LogRecord, MetricPoint, Span};
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes of a source beyond which each row counts them. The texts of smaller ones are written once or
 /// a few times a file, in dictionaries; those of larger ones once a row, at worst.
@@ -17,33 +19,78 @@ const LARGE_SOURCE: usize = 4_096;
 
 const NANOS_AN_HOUR: u64 = 3_600_000_000_000;
 
-/// The file that a record belongs to: its table and hour, counted from 1970. Hour 0 is also that of
-/// records whose hour is not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Partition {
-    pub(crate) table: Table,
-    pub(crate) hour: u64,
-}
-
-enum Records {
+/// Records of one table.
+pub(crate) enum Records {
     Spans(Vec<Span>),
     Logs(Vec<LogRecord>),
     Points(Vec<MetricPoint>),
 }
 
+impl Records {
+    pub(crate) fn none(table: Table) -> Self {
+        match table {
+            Table::Traces => Self::Spans(Vec::new()),
+            Table::Logs => Self::Logs(Vec::new()),
+            _ => Self::Points(Vec::new()),
+        }
+    }
+
+    /// Adds the records of a request that are of this type.
+    pub(crate) fn extend(&mut self, request: Request) {
+        match self {
+            Self::Spans(spans) => spans.extend(request.spans),
+            Self::Logs(logs) => logs.extend(request.logs),
+            Self::Points(points) => points.extend(request.points),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Spans(spans) => spans.len(),
+            Self::Logs(logs) => logs.len(),
+            Self::Points(points) => points.len(),
+        }
+    }
+}
+
+/// Records that were added to a batch, for the log.
+pub(crate) struct Logged {
+    pub(crate) file: FileId,
+    records: Records,
+}
+
+impl Logged {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Encodes the records as an export request.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        match &self.records {
+            Records::Spans(spans) => encode(spans, Encoding::Protobuf),
+            Records::Logs(logs) => encode(logs, Encoding::Protobuf),
+            Records::Points(points) => encode(points, Encoding::Protobuf),
+        }
+    }
+}
+
 /// The records of one file.
 pub(crate) struct Batch {
-    pub(crate) partition: Partition,
+    pub(crate) file: FileId,
     records: Records,
+    /// How many of the records are in the log.
+    pub(crate) logged: u64,
     /// By address, the sources that the records hold.
     sources: HashSet<[usize; 3]>,
     pub(crate) bytes: usize,
-    pub(crate) began: Instant,
+    began: Instant,
 }
 
 /// Which records become rows of which files, and hold how much.
 #[derive(Default)]
 pub(crate) struct Batches {
+    /// The run, and the number of its next batch.
+    next: BatchId,
     open: BTreeMap<Partition, Batch>,
     pub(crate) bytes: usize,
     pub(crate) records: u64,
@@ -94,7 +141,7 @@ impl Sorted {
 
 trait Kept: Row {
     fn of(records: &mut Records) -> &mut Vec<Self>;
-    fn none() -> Records;
+    fn all(records: Vec<Self>) -> Records;
 }
 
 macro_rules! kept {
@@ -107,8 +154,8 @@ macro_rules! kept {
                 }
             }
 
-            fn none() -> Records {
-                Records::$variant(Vec::new())
+            fn all(records: Vec<Self>) -> Records {
+                Records::$variant(records)
             }
         }
     )*};
@@ -117,12 +164,24 @@ macro_rules! kept {
 kept!(Span as Spans, LogRecord as Logs, MetricPoint as Points);
 
 impl Batch {
-    pub(crate) fn len(&self) -> usize {
-        match &self.records {
-            Records::Spans(spans) => spans.len(),
-            Records::Logs(logs) => logs.len(),
-            Records::Points(points) => points.len(),
+    fn new(file: FileId, records: Records) -> Self {
+        Self { file, records, logged: 0, sources: HashSet::new(), bytes: 0, began: Instant::now() }
+    }
+
+    /// Returns a batch that was read from the log.
+    pub(crate) fn recovered(file: FileId, records: Records) -> Self {
+        let mut batch = Self::new(file, Records::none(file.partition.table));
+        match records {
+            Records::Spans(spans) => spans.into_iter().for_each(|span| _ = batch.add(span)),
+            Records::Logs(logs) => logs.into_iter().for_each(|log| _ = batch.add(log)),
+            Records::Points(points) => points.into_iter().for_each(|point| _ = batch.add(point)),
         }
+        batch.logged = batch.len() as u64;
+        batch
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
     }
 
     fn add<T: Kept>(&mut self, record: T) -> usize {
@@ -141,7 +200,7 @@ impl Batch {
         settings: &Settings,
         is_late: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<u8>>, ParquetError> {
-        let table = self.partition.table;
+        let table = self.file.partition.table;
         match &mut self.records {
             Records::Spans(spans) => file::encode(table, spans, settings, is_late),
             Records::Logs(logs) => file::encode(table, logs, settings, is_late),
@@ -151,18 +210,40 @@ impl Batch {
 }
 
 impl Batches {
-    /// Adds records, detached from the requests that they came in.
-    pub(crate) fn add(&mut self, sorted: Sorted, open_hours: usize) {
+    /// The batches of a run, which has a number of its own.
+    pub(crate) fn new(run: u64) -> Self {
+        Self { next: BatchId { run, number: 0 }, ..Self::default() }
+    }
+
+    /// Adds records, detached from the requests that they came in. If there is a log, returns them for
+    /// it: they share what the batches hold.
+    pub(crate) fn add(&mut self, sorted: Sorted, open_hours: usize, has_log: bool) -> Vec<Logged> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = now.as_secs() / 3_600;
-        self.add_all(sorted.spans, now, open_hours);
-        self.add_all(sorted.logs, now, open_hours);
-        self.add_all(sorted.points, now, open_hours);
+        let mut for_log = has_log.then(Vec::new);
+        self.add_all(sorted.spans, now, open_hours, &mut for_log);
+        self.add_all(sorted.logs, now, open_hours, &mut for_log);
+        self.add_all(sorted.points, now, open_hours, &mut for_log);
+        for_log.unwrap_or_default()
+    }
+
+    /// Counts records as logged.
+    pub(crate) fn are_logged(&mut self, file: &FileId, records: u64) {
+        let open = self.open.get_mut(&file.partition);
+        if let Some(batch) = open.filter(|batch| batch.file.batch == file.batch) {
+            batch.logged += records;
+        }
     }
 
     /// Records that are detached together share one allocation. Only those of one file may, or one
     /// that waits long for its file would hold the bytes of others that were written.
-    fn add_all<T: Kept>(&mut self, records: Vec<T>, now: u64, open_hours: usize) {
+    fn add_all<T: Kept>(
+        &mut self,
+        records: Vec<T>,
+        now: Duration,
+        open_hours: usize,
+        for_log: &mut Option<Vec<Logged>>,
+    ) {
+        let this_hour = now.as_secs() / 3_600;
         let mut by_file: BTreeMap<Partition, Vec<T>> = BTreeMap::new();
         for record in records {
             let Some(table) = record.table() else {
@@ -170,20 +251,21 @@ impl Batches {
                 continue;
             };
             let hour = record.timestamp() / NANOS_AN_HOUR;
-            let partition = self.partition(table, hour, now, open_hours);
+            let partition = self.partition(table, hour, this_hour, open_hours);
             // The hour is open from now on, for the records that follow.
-            self.open.entry(partition).or_insert_with(|| Batch {
-                partition,
-                records: T::none(),
-                sources: HashSet::new(),
-                bytes: 0,
-                began: Instant::now(),
+            self.open.entry(partition).or_insert_with(|| {
+                let file = FileId { batch: self.next, partition, made: now.as_millis() as u64 };
+                self.next.number += 1;
+                Batch::new(file, Records::none(table))
             });
             by_file.entry(partition).or_default().push(record);
         }
         for (partition, mut records) in by_file {
             let Some(batch) = self.open.get_mut(&partition) else { continue };
             T::detach_all(&mut records);
+            if let Some(for_log) = for_log {
+                for_log.push(Logged { file: batch.file, records: T::all(records.clone()) });
+            }
             self.records += records.len() as u64;
             self.bytes += records.into_iter().map(|record| batch.add(record)).sum::<usize>();
         }
@@ -229,11 +311,27 @@ impl Batches {
         self.bytes -= bytes;
     }
 
-    /// Drops all records, those of batches that were taken included, and returns how many it were.
-    pub(crate) fn give_up(&mut self) -> u64 {
-        self.open.clear();
+    /// Drops all records, those of batches that were taken included, and returns how many it were, and
+    /// how many of the open batches' records are in the log.
+    pub(crate) fn give_up(&mut self) -> (u64, u64) {
+        let logged = std::mem::take(&mut self.open).into_values().map(|batch| batch.logged).sum();
         self.bytes = 0;
-        std::mem::take(&mut self.records)
+        (std::mem::take(&mut self.records), logged)
+    }
+
+    /// Returns what names the batches that are open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = FileId> {
+        self.open.values().map(|batch| batch.file)
+    }
+
+    /// Counts bytes of a batch that did not come through `add`.
+    pub(crate) fn take_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Counts them no more.
+    pub(crate) fn give_bytes(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     pub(crate) fn has_open(&self) -> bool {
@@ -249,7 +347,7 @@ mod tests {
         let mut batches = Batches::default();
         for hour in hours {
             let span = Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).build();
-            batches.add_all(vec![span], now, open_hours);
+            batches.add_all(vec![span], Duration::from_secs(now * 3_600), open_hours, &mut None);
         }
         batches.open.keys().map(|partition| partition.hour).collect()
     }
@@ -264,7 +362,7 @@ mod tests {
     fn a_record_of_another_hour_is_not_in_the_allocation_of_those_around_it() {
         let span = |hour| Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).name("a").build();
         let mut batches = Batches::default();
-        batches.add_all(vec![span(5), span(6), span(5)], 5, 1);
+        batches.add_all(vec![span(5), span(6), span(5)], Duration::from_secs(18_000), 1, &mut None);
         let mut files = batches.open.into_values().map(|mut batch| {
             let spans = std::mem::take(Span::of(&mut batch.records));
             spans.iter().map(|span| span.bytes().as_ptr_range()).collect::<Vec<_>>()
@@ -280,9 +378,9 @@ mod tests {
         let source = slipring::Source::new(&resource, &slipring::Scope::default());
         let span = Span::builder().source(&source).name("a").build();
         let mut batches = Batches::default();
-        batches.add_all(vec![span.clone()], 0, 1);
+        batches.add_all(vec![span.clone()], Duration::ZERO, 1, &mut None);
         let first = batches.bytes;
-        batches.add_all(vec![span.clone()], 0, 1);
+        batches.add_all(vec![span.clone()], Duration::ZERO, 1, &mut None);
         assert!(first > 1_000);
         assert_eq!(batches.bytes - first, span.bytes().len() + size_of::<Span>());
     }
@@ -299,7 +397,7 @@ mod tests {
         }
         assert!(sorted.len() <= 8, "{}", sorted.len());
         let mut batches = Batches::default();
-        batches.add(sorted, 1);
+        batches.add(sorted, 1, false);
         assert!(batches.bytes >= 8 << 20);
         assert_eq!(batches.take_due(&settings, Instant::now(), false, false).len(), 1);
     }

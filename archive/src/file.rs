@@ -5,6 +5,7 @@ use crate::queue::source_bytes;
 use crate::rows::{ENVELOPE, RECORD, Row, Writing, columns_of};
 use crate::settings::Settings;
 use crate::table::Table;
+use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -69,10 +70,10 @@ fn with_column(
 fn properties(
     table: Table,
     settings: &Settings,
-    writing: &Writing,
+    schema: &Schema,
 ) -> Result<WriterProperties, ParquetError> {
     let level = ZstdLevel::try_new(settings.zstd_level)?;
-    let fields = writing.columns.schema().fields();
+    let fields = schema.fields();
     let sorted_by = table.order().iter().filter_map(|name| {
         // No column before those that order a table has more than one leaf, except for maps.
         let leaf = fields.iter().take_while(|field| field.name() != name);
@@ -105,6 +106,16 @@ fn fitting<T: Row>(records: &[T]) -> usize {
     records.iter().take(AT_ONCE).take_while(fits).count().max(1)
 }
 
+/// Begins a file in memory.
+pub(crate) fn writer(
+    table: Table,
+    settings: &Settings,
+    schema: SchemaRef,
+) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
+    let properties = properties(table, settings, &schema)?;
+    ArrowWriter::try_new(Vec::new(), schema, Some(properties))
+}
+
 /// Writes records into a file, sorted. If `is_late` says so between some rows and the next, there is no
 /// file.
 pub(crate) fn encode<T: Row>(
@@ -115,9 +126,7 @@ pub(crate) fn encode<T: Row>(
 ) -> Result<Option<Vec<u8>>, ParquetError> {
     T::sort(records);
     let mut writing = Writing::new(table);
-    let properties = properties(table, settings, &writing)?;
-    let schema = writing.columns.schema().clone();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+    let mut writer = writer(table, settings, writing.columns.schema().clone())?;
     let mut left = &*records;
     while !left.is_empty() {
         if is_late() {

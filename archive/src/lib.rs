@@ -4,8 +4,12 @@
 mod archive;
 mod batch;
 mod blank;
+mod collect;
 mod columns;
 mod file;
+mod log;
+mod merge;
+mod name;
 mod place;
 mod queue;
 mod read;
@@ -14,14 +18,17 @@ mod rows;
 mod settings;
 mod stats;
 mod table;
-mod threads;
+mod tidy;
+mod trouble;
 mod wire;
+mod write;
 
 pub use archive::Archive;
+pub use log::{LogSettings, LogSync};
 /// The object stores that a [`Place`] can be made of.
 pub use object_store;
 pub use place::Place;
 pub use read::{Files, ReadReport, RecallError, Recalled};
-pub use settings::{ArchiveError, Settings};
-pub use stats::{Lost, Stats};
+pub use settings::{ArchiveError, Merge, Settings};
+pub use stats::{LogStats, Lost, Stats};
 pub use table::Table;

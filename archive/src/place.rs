@@ -1,11 +1,13 @@
 //! Where files are: a folder on a disk, or a prefix in an object store.
 
+use crate::name::{Name, Partition};
 use crate::settings::ArchiveError;
 use crate::table::Table;
 use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -31,10 +33,13 @@ pub struct Place {
 }
 
 /// One of an archive's files.
+#[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) meta: ObjectMeta,
-    /// The records in it, as its name says.
+    /// Which batches it has.
+    pub(crate) name: Name,
     pub(crate) records: u64,
+    pub(crate) table: Table,
     /// The hour of its folder, which is 0 if its records may be of any.
     pub(crate) hour: u64,
 }
@@ -94,8 +99,12 @@ impl Place {
     }
 
     /// Returns the path of a file.
-    pub(crate) fn path(&self, table: Table, hour: u64, name: &str) -> Path {
-        self.folder(table).join(format!("date={}", date(hour))).join(hour_of(hour)).join(name)
+    pub(crate) fn path(&self, partition: Partition, name: &Name) -> Path {
+        self.folder_of(partition).join(name.to_string())
+    }
+
+    fn folder_of(&self, Partition { table, hour }: Partition) -> Path {
+        self.folder(table).join(format!("date={}", date(hour))).join(hour_of(hour))
     }
 
     pub(crate) fn folder(&self, table: Table) -> Path {
@@ -103,51 +112,86 @@ impl Place {
     }
 
     /// Lists the files of some tables, the newest first. What others have put into the folders is
-    /// passed over, as it would be deleted when it is old.
+    /// passed over, as it would be deleted when it is old. Of files that were merged and not deleted
+    /// yet, only the merged one is there.
     pub(crate) async fn list(&self, tables: &[Table]) -> object_store::Result<Vec<File>> {
         let mut files = Vec::new();
         for table in tables {
-            let folder = self.folder(*table);
-            let mut found = self.store.list(Some(&folder));
-            while let Some(meta) = found.next().await {
-                files.extend(File::of(meta?, &folder));
-            }
+            files.extend(Listed::of(self.files_below(*table, self.folder(*table)).await?).files);
         }
-        files.sort_by(|one, other| {
-            let key = |file: &File| (file.meta.last_modified, file.meta.location.clone());
-            key(other).cmp(&key(one))
-        });
+        files.sort_by_cached_key(|file| (file.written(), file.meta.location.clone()));
+        files.reverse();
+        Ok(files)
+    }
+
+    /// Lists the files of a folder, with those that are superseded.
+    pub(crate) async fn list_folder(&self, partition: Partition) -> object_store::Result<Listed> {
+        let files = self.files_below(partition.table, self.folder_of(partition)).await?;
+        Ok(Listed::of(files))
+    }
+
+    /// Lists the files of a table, with those that are superseded.
+    pub(crate) async fn list_table(&self, table: Table) -> object_store::Result<Listed> {
+        Ok(Listed::of(self.files_below(table, self.folder(table)).await?))
+    }
+
+    async fn files_below(&self, table: Table, below: Path) -> object_store::Result<Vec<File>> {
+        let folder = self.folder(table);
+        let mut files = Vec::new();
+        let mut found = self.store.list(Some(&below));
+        while let Some(meta) = found.next().await {
+            files.extend(File::of(meta?, table, &folder));
+        }
         Ok(files)
     }
 }
 
+/// The files of one or more folders of a table.
+pub(crate) struct Listed {
+    /// Those that count.
+    pub(crate) files: Vec<File>,
+    /// Those that are in a merged file as well.
+    pub(crate) superseded: Vec<File>,
+}
+
+impl Listed {
+    fn of(files: Vec<File>) -> Self {
+        let mut merged: HashMap<u64, Vec<Name>> = HashMap::new();
+        for file in files.iter().filter(|file| file.name.is_merged()) {
+            merged.entry(file.hour).or_default().push(file.name.clone());
+        }
+        let counts = |file: &File| {
+            let others = merged.get(&file.hour);
+            !others.into_iter().flatten().any(|other| other.supersedes(&file.name))
+        };
+        let (files, superseded) = files.into_iter().partition(counts);
+        Self { files, superseded }
+    }
+}
+
 impl File {
+    /// Returns when the records of the file came to where it is, as far as is known. A merged file is
+    /// as old as the newest of those that it was made from, unless its name is wrong about the time.
+    pub(crate) fn written(&self) -> SystemTime {
+        let modified = SystemTime::from(self.meta.last_modified);
+        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.name.made));
+        made.filter(|_| self.name.is_merged()).map_or(modified, |made| modified.min(made))
+    }
+
+    pub(crate) fn partition(&self) -> Partition {
+        Partition { table: self.table, hour: self.hour }
+    }
+
     /// Returns the file, if the archive gives such names below a table's folder.
-    fn of(meta: ObjectMeta, folder: &Path) -> Option<Self> {
+    fn of(meta: ObjectMeta, table: Table, folder: &Path) -> Option<Self> {
         let parts: Vec<_> = meta.location.prefix_match(folder)?.collect();
         let [day, hour, name] = &parts[..] else { return None };
         let (day, hour, name) = (day.as_ref(), hour.as_ref(), name.as_ref());
         let number = hour_from(day.strip_prefix("date=")?, hour.strip_prefix("hour=")?)?;
         let is_own = day.strip_prefix("date=") == Some(&date(number)) && hour == hour_of(number);
-        let records = records_of(name).filter(|_| is_own)?;
-        Some(Self { meta, records, hour: number })
+        let name = name.parse::<Name>().ok().filter(|_| is_own)?;
+        Some(Self { meta, records: name.records, name, table, hour: number })
     }
-}
-
-/// Returns the name of a file: when it was made in milliseconds, by which run, its number there, and
-/// how many records it has.
-pub(crate) fn file_name(made: u128, run: u64, number: u64, records: u64) -> String {
-    format!("{made:013}-{run:016x}-{number}-{records}.parquet")
-}
-
-/// Returns how many records a file of this name has, if [`file_name`] gives such names.
-fn records_of(name: &str) -> Option<u64> {
-    let parts: Vec<_> = name.strip_suffix(".parquet")?.split('-').collect();
-    let [made, run, number, records] = parts[..] else { return None };
-    let records = records.parse().ok()?;
-    let run = u64::from_str_radix(run, 16).ok()?;
-    let same = file_name(made.parse().ok()?, run, number.parse().ok()?, records);
-    (name == same).then_some(records)
 }
 
 impl fmt::Display for Place {
@@ -211,14 +255,14 @@ mod tests {
             e_tag: None,
             version: None,
         };
-        File::of(meta, &place.folder(Table::Traces))
+        File::of(meta, Table::Traces, &place.folder(Table::Traces))
     }
 
     #[test]
     fn only_names_that_the_archive_gives_are_its_own() {
         let place = Place::of_store(Arc::new(object_store::memory::InMemory::new()), "a");
         let is_own = |path: &str| file_of(&place, &format!("a/otel_traces/{path}")).is_some();
-        let name = file_name(u128::from(u64::MAX), u64::MAX, 0, 12);
+        let name = "18446744073709551615-ffffffffffffffff-0-12.parquet";
         assert!(is_own(&format!("date=2023-11-14/hour=22/{name}")));
         let folders =
             ["", "date=2023-11-14/", "date=2023-11-14/hour=22/a/", "a/date=2023-11-14/hour=22/"];
@@ -246,7 +290,8 @@ mod tests {
         let store = Arc::new(object_store::memory::InMemory::new());
         let place = Place::of_store(store, "a/b");
         let hour = 1_700_000_000 / 3_600;
-        let path = place.path(Table::Traces, hour, &file_name(1, 2, 3, 7));
+        let name: Name = "0000000000001-0000000000000002-3-7.parquet".parse().unwrap();
+        let path = place.path(Partition { table: Table::Traces, hour }, &name);
         assert_eq!(
             path.as_ref(),
             "a/b/otel_traces/date=2023-11-14/hour=22/0000000000001-0000000000000002-3-7.parquet"

@@ -30,7 +30,7 @@ fn staying(
     let mut bytes = 0_u64;
     let stays = |file: &&File| {
         bytes = bytes.saturating_add(file.meta.size);
-        let age = now.duration_since(file.meta.last_modified.into()).unwrap_or_default();
+        let age = now.duration_since(file.written()).unwrap_or_default();
         max_bytes.is_none_or(|most| bytes <= most) && max_age.is_none_or(|most| age <= most)
     };
     files.iter().take_while(stays).count()
@@ -70,7 +70,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::file_name;
+    use crate::name::{Name, Partition};
     use object_store::memory::InMemory;
     use std::sync::Arc;
 
@@ -82,7 +82,9 @@ mod tests {
             let store = Arc::new(InMemory::new());
             let place = Place::of_store(store.clone(), "history");
             for (number, bytes) in [(1, 10), (2, 20), (3, 40)] {
-                let path = place.path(Table::Logs, number, &file_name(0, 0, 0, number));
+                let name: Name =
+                    format!("0000000000000-0000000000000000-0-{number}.parquet").parse().unwrap();
+                let path = place.path(Partition { table: Table::Logs, hour: number }, &name);
                 store.put(&path, vec![0; bytes].into()).await.unwrap();
             }
             let other = object_store::path::Path::from("history/mine.parquet");

@@ -1,5 +1,7 @@
 //! What an archive may take, and why it could not be started.
 
+use crate::log::{LogSettings, LogSync};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The limits of an [`Archive`](crate::Archive).
@@ -39,27 +41,52 @@ pub struct Settings {
     pub row_group_records: usize,
     /// The level of compression, from 1 to 22. Default: 3.
     pub zstd_level: i32,
-    /// How often a file is tried to be written, before its records are given up and counted.
-    /// Default: 5.
+    /// How often a file is tried to be written at least. It is tried on as long as `batch_bytes` has
+    /// room for what comes meanwhile; then its records are given up and counted. Default: 5.
     pub attempts: u32,
     /// How long one attempt may take. Default: 30 s.
     pub attempt_timeout: Duration,
-    /// How long the thread waits after the first attempt that failed; it doubles with each. Default:
-    /// 250 ms.
+    /// How long the thread waits after the first attempt that failed. It doubles with each, up to 64
+    /// times. Default: 250 ms.
     pub backoff: Duration,
     /// How long `finish` may take to write what is held. What is not written by then is counted as
     /// lost. Default: 60 s.
     pub finish_timeout: Duration,
+    /// The log of what waits for its file, so that it survives the process. Default: none.
+    pub log: Option<LogSettings>,
     /// The age at which files are deleted, by when they were written. Default: never.
     pub max_age: Option<Duration>,
     /// Bytes of all files, beyond which the oldest are deleted. Default: none.
     pub max_bytes: Option<u64>,
+    /// Which small files of one table and hour are merged into one. Default: those of this archive.
+    pub merge: Merge,
+    /// Bytes of a file below which it is small. Default: 8 MiB.
+    pub merge_below: u64,
+    /// The number of small files that are merged while their hour is not over. When it has been over for an
+    /// hour, two are. Default: 8.
+    pub merge_files: usize,
+    /// Bytes of all files that are merged at a time. Default: 64 MiB.
+    pub merge_bytes: u64,
+    /// How often the archive looks for files to delete and to merge. Default: 1 minute.
+    pub tidy_every: Duration,
     /// The most records in an answer. Default: 100,000.
     pub answer_records: usize,
     /// Bytes of the records in an answer. Default: 64 MiB.
     pub answer_bytes: usize,
     /// The most files that one answer looks at, the newest first. Default: 10,000.
     pub answer_files: usize,
+}
+
+/// Which files are merged: see [`Settings::merge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Merge {
+    /// None.
+    Nothing,
+    /// Those that this archive has written, whatever others do at the same place.
+    Own,
+    /// Those of earlier archives, too. No other archive may merge or write at the same place meanwhile.
+    All,
 }
 
 impl Default for Settings {
@@ -77,8 +104,14 @@ impl Default for Settings {
             attempt_timeout: Duration::from_secs(30),
             backoff: Duration::from_millis(250),
             finish_timeout: Duration::from_secs(60),
+            log: None,
             max_age: None,
             max_bytes: None,
+            merge: Merge::Own,
+            merge_below: 8 << 20,
+            merge_files: 8,
+            merge_bytes: 64 << 20,
+            tidy_every: Duration::from_secs(60),
             answer_records: 100_000,
             answer_bytes: 64 << 20,
             answer_files: 10_000,
@@ -98,9 +131,19 @@ impl Settings {
             ("answer_records", self.answer_records),
             ("answer_bytes", self.answer_bytes),
             ("answer_files", self.answer_files),
+            ("tidy_every", self.tidy_every.as_nanos().min(1) as usize),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(ArchiveError::Zero(name));
+        }
+        if let Some(log) = &self.log {
+            let is_never = matches!(log.sync, LogSync::Every(time) if time.is_zero());
+            if is_never || log.bytes == 0 || log.segment_bytes == 0 {
+                return Err(ArchiveError::Zero("log"));
+            }
+        }
+        if self.merge_files < 2 {
+            return Err(ArchiveError::MergeFiles(self.merge_files));
         }
         if !(1..=22).contains(&self.zstd_level) {
             return Err(ArchiveError::Level(self.zstd_level));
@@ -125,6 +168,17 @@ pub enum ArchiveError {
         /// The place as it was given.
         place: String,
         /// What is wrong with it, and what to give instead.
+        reason: String,
+    },
+    /// Fewer than two files cannot be merged.
+    #[error("`merge_files` is {0}; give at least 2, or merge nothing")]
+    MergeFiles(usize),
+    /// The log cannot be opened.
+    #[error("the log in {}: {reason}", folder.display())]
+    Log {
+        /// The folder as it was given.
+        folder: PathBuf,
+        /// What is wrong with it.
         reason: String,
     },
     /// The system could not start the archive's thread, or its runtime.

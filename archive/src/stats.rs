@@ -2,9 +2,10 @@
 
 /// The counts and sizes of an [`Archive`](crate::Archive).
 ///
-/// Each record that the stores evicted since the archive was started, and each that
-/// [`finish`](crate::Archive::finish) took out of them, is counted once, at rest exactly:
-/// `evicted + drained = queued + held + written + lost.total()`.
+/// Each record that the stores evicted since the archive was started, each that
+/// [`finish`](crate::Archive::finish) took out of them, and each that an earlier archive left in the
+/// [log](crate::Settings::log), is counted once, at rest exactly:
+/// `evicted + drained + recovered = queued + held + written + left + lost.total()`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -12,6 +13,9 @@ pub struct Stats {
     pub evicted: u64,
     /// Records that were still in the stores when `finish` took them out.
     pub drained: u64,
+    /// Records that an earlier archive left in the log, and that were in no file. They are counted once
+    /// they are in a file now, or lost.
+    pub recovered: u64,
     /// Records that wait for the archive's thread.
     pub queued: u64,
     /// Bytes of these, as far as they are known: see [`Settings::queue_bytes`](crate::Settings::queue_bytes).
@@ -26,8 +30,12 @@ pub struct Stats {
     pub written_bytes: u64,
     /// Files written.
     pub files: u64,
+    /// Records that were not written when the archive ended, and are in the log for the next one.
+    pub left: u64,
     /// Records that are in no file.
     pub lost: Lost,
+    /// The log, if there is one.
+    pub log: LogStats,
     /// Attempts to write, list or delete files that have failed.
     pub errors: u64,
     /// What the last of these was.
@@ -38,6 +46,39 @@ pub struct Stats {
     pub deleted_bytes: u64,
     /// Records in these.
     pub deleted_records: u64,
+    /// Small files that were merged and are gone.
+    pub merged_files: u64,
+    /// Files that were made of these.
+    pub merged_into: u64,
+    /// Times that small files were left as they are: they could not be read or written, or their rows
+    /// would have taken too much memory.
+    pub merges_failed: u64,
+}
+
+/// The log of what waits for its file: see [`Settings::log`](crate::Settings::log).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Records that were logged.
+    pub logged: u64,
+    /// Records of these, from the first on, that were synced to the disk.
+    pub synced: u64,
+    /// Records that were not logged, as the log has as many bytes as it may.
+    pub full: u64,
+    /// Records that were not logged or not synced, as the disk failed.
+    pub failed: u64,
+    /// Bytes of the log.
+    pub bytes: u64,
+    /// Files of the log.
+    pub segments: u64,
+    /// Batches that an earlier archive left, and that nobody has looked for in files yet.
+    pub waiting: u64,
+    /// Bytes that were cut off at the end of what an earlier archive wrote last.
+    pub torn_bytes: u64,
+    /// Bytes elsewhere that were not as they were written: their records are lost.
+    pub damaged_bytes: u64,
+    /// Files of the log that had such, and were set aside.
+    pub set_aside: u64,
 }
 
 /// Records that are in no file, by reason.
@@ -48,18 +89,21 @@ pub struct Lost {
     pub no_room: u64,
     /// The store was cleared.
     pub cleared: u64,
-    /// Their file could not be written, however often it was tried.
+    /// Their file could not be made, or not be written as long as there was room to wait.
     pub failed: u64,
     /// They were not written before `finish` had to end.
     pub unfinished: u64,
     /// No table is for their type of metric.
     pub unknown: u64,
+    /// They were in the log, and could not be read: a span that was made by hand may lack ids, which
+    /// the protocol does not allow.
+    pub unreadable: u64,
 }
 
 impl Lost {
     /// Returns the sum.
     pub fn total(&self) -> u64 {
-        let Self { no_room, cleared, failed, unfinished, unknown } = *self;
-        no_room + cleared + failed + unfinished + unknown
+        let Self { no_room, cleared, failed, unfinished, unknown, unreadable } = *self;
+        no_room + cleared + failed + unfinished + unknown + unreadable
     }
 }

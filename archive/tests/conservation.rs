@@ -136,14 +136,31 @@ fn a_store_that_fails_for_a_while_costs_nothing() {
     assert!(archive.flush(LONG));
     let stats = archive.stats();
     assert_eq!((stats.written, stats.files, stats.errors), (100, 1, 4));
-    assert!(stats.last_error.unwrap().contains("no room"));
+    assert!(stats.last_error.unwrap().contains("no storage space"));
     assert_eq!(store.puts.load(Ordering::SeqCst), 5);
     assert_eq!(ids(archive.files()).len(), 100);
 }
 
+/// Settings with which there is room for one file while it is written.
+fn tight() -> Settings {
+    let mut settings = patient();
+    settings.batch_bytes = 1;
+    settings
+}
+
 #[test]
-fn a_file_that_cannot_be_written_is_given_up_and_counted_and_the_next_is_not() {
-    let (telemetry, _, archive) = failing(5, &patient());
+fn a_file_is_tried_as_long_as_there_is_room_to_wait() {
+    let (telemetry, store, archive) = failing(40, &patient());
+    push(telemetry.traces(), spans(1..=110));
+    assert!(archive.flush(LONG));
+    let stats = archive.stats();
+    assert_eq!((stats.written, stats.lost.total(), stats.errors), (100, 0, 40), "{stats:?}");
+    assert_eq!(store.puts.load(Ordering::SeqCst), 41);
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_to_wait_is_given_up_and_counted_and_the_next_is_not() {
+    let (telemetry, _, archive) = failing(5, &tight());
     push(telemetry.traces(), spans(1..=110));
     assert!(archive.flush(LONG));
     push(telemetry.traces(), spans(111..=120));
@@ -157,7 +174,7 @@ fn a_file_that_cannot_be_written_is_given_up_and_counted_and_the_next_is_not() {
 #[test]
 fn an_attempt_that_stalls_is_given_up_in_time() {
     let telemetry = manual(10);
-    let mut settings = patient();
+    let mut settings = tight();
     (settings.attempts, settings.attempt_timeout) = (2, Duration::from_millis(1));
     let store = ThrottledStore::new(InMemory::new(), stalled());
     let archive =
@@ -167,6 +184,31 @@ fn an_attempt_that_stalls_is_given_up_in_time() {
     let stats = archive.stats();
     assert_eq!((stats.lost.failed, stats.errors), (20, 2));
     assert!(stats.last_error.unwrap().contains("was not written within 0.001 s"));
+}
+
+#[test]
+fn a_disk_that_is_full_again_and_again_costs_what_is_counted_and_nothing_twice() {
+    for seed in 0..20_u64 {
+        let mut settings = patient();
+        settings.file_bytes = 5_000;
+        // From little room to much, and from few failures to many.
+        settings.batch_bytes = 8_000 << (seed % 5);
+        settings.queue_records = 100 << (seed % 3);
+        let (telemetry, store, archive) = failing(seed * 3, &settings);
+        for part in 0..20 {
+            push(telemetry.traces(), spans(part * 100 + 1..=part * 100 + 100));
+            if part % 7 == seed % 7 {
+                store.failures.fetch_add(seed, Ordering::SeqCst);
+            }
+        }
+        store.failures.store(0, Ordering::SeqCst);
+        let files = archive.files().clone();
+        let stats = archive.finish().unwrap();
+        assert_conserved(&stats, 2_000);
+        let ids = ids(&files);
+        assert!(ids.values().all(|count| *count == 1), "{seed}");
+        assert_eq!(ids.len() as u64, stats.written, "{seed}: {stats:?}");
+    }
 }
 
 #[test]

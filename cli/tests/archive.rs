@@ -61,3 +61,53 @@ fn records_are_in_files_once_they_have_left_and_after_the_end() {
     assert!(ids.into_iter().eq(1..=1_000));
     assert_eq!(files.logs(0..u64::MAX).unwrap().logs, [log]);
 }
+
+#[test]
+fn what_was_logged_survives_kill_9_and_is_in_files_once_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, log) = (folder.path().join("files"), folder.path().join("log"));
+    let (place, log) = (files.to_str().unwrap(), log.to_str().unwrap());
+    let flags = ["--history", place, "--history-log", log, "--history-log-sync", "each"];
+    let flags = [&flags[..], &["--traces", "100", "--shards", "1"]].concat();
+    let spans: Vec<Span> = (1..=1_000_u64)
+        .map(|id| {
+            let span = Span::builder().trace_id(u128::from(id)).span_id(id).name("GET /");
+            span.start_unix_nanos(BEGAN + id).end_unix_nanos(BEGAN + id + 5).build()
+        })
+        .collect();
+    let server = Server::start(&flags);
+    for some in spans.chunks(250) {
+        let body = encode(some, Encoding::Protobuf);
+        assert_eq!(server.post("/v1/traces", "application/x-protobuf", &body).status, 200);
+    }
+    let history = || server.ask("/api/stats")["history"].clone();
+    while history()["log"]["synced"].as_u64().unwrap() < 900 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(history()["written"], json!(0), "nothing is due for five minutes");
+    drop(server);
+
+    let server = Server::start(&flags);
+    let history = || server.ask("/api/stats")["history"].clone();
+    while history()["recovered"].as_u64().unwrap() < 900 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let metrics = server.get("/metrics").text();
+    let line = "slipring_archive_recovered_records_total 900";
+    assert!(metrics.lines().any(|one| one == line), "{metrics}");
+    let (well, said) = server.stop();
+    assert!(well && said.contains("900 records are in files"), "{said}");
+    let ids = || {
+        let files = Files::new(Place::open(place).unwrap(), &Settings::default());
+        let found = files.spans(0..u64::MAX).unwrap().spans;
+        let mut ids: Vec<u64> = found.iter().map(|span| span.span_id().into()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert!(ids().into_iter().eq(1..=900), "what the stores held was not logged");
+
+    // A third start finds nothing more, and writes nothing twice.
+    let (well, said) = Server::start(&flags).stop();
+    assert!(well && said.contains("0 records are in files"), "{said}");
+    assert!(ids().into_iter().eq(1..=900));
+}

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use slipring::otlp::{Encoding, Exported, encode};
+use slipring::otlp::{Encoding, Exported, Request, encode};
 use slipring::{Signal, Store, Telemetry};
 use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::path::Path;
@@ -50,6 +50,19 @@ pub fn push<T: Signal>(store: &Store<T>, records: impl IntoIterator<Item = T>) {
     }
 }
 
+/// What the shop sends for so many requests, and its metrics.
+pub fn shop(requests: usize) -> Request {
+    let mut shop = shop::Shop::new(7);
+    let mut all = Request::default();
+    for _ in 0..requests {
+        let shop::Request { spans, logs } = shop.request();
+        all.spans.extend(spans);
+        all.logs.extend(logs);
+    }
+    all.points = shop.metrics();
+    all
+}
+
 /// A place in memory.
 pub fn in_memory() -> Place {
     Place::of_store(Arc::new(InMemory::new()), "history")
@@ -85,7 +98,8 @@ impl ObjectStore for Failing {
             .failures
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_ok() {
-            return Err(Error::Generic { store: "failing", source: "no room".into() });
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(Error::Generic { store: "failing", source: full.into() });
         }
         self.inner.put_opts(path, file, opts).await
     }

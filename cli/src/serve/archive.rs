@@ -4,13 +4,14 @@ use crate::serve::api::problem::Problem;
 use crate::serve::app::App;
 use crate::text::counted;
 use crate::{Fallible, answer, units};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use slipring::telemetry::TraceTelemetry;
 use slipring::{LogRecord, Signal, Store, Telemetry, TraceId};
-use slipring_archive::{Archive, Place, Settings};
+use slipring_archive::{Archive, LogSettings, LogSync, Merge, Place, Settings};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -32,6 +33,47 @@ pub struct Filing {
     /// How long a record waits for its file to be full before it is written all the same
     #[arg(long, env = "SLIPRING_HISTORY_WAIT", value_name = "TIME", requires = "history", default_value = "5m", value_parser = units::seconds)]
     history_wait: Duration,
+    /// Logs in this folder of a local disk what waits for a file: it survives kill -9, and what another
+    /// start has left there is written into files. What the stores hold is not logged
+    #[arg(long, env = "SLIPRING_HISTORY_LOG", value_name = "FOLDER", requires = "history")]
+    history_log: Option<PathBuf>,
+    /// When the log is synced to its disk: after a time, such as 200ms, by a thread that nothing waits
+    /// for; or after `each` write, which survives power cuts and waits for the disk
+    #[arg(long, env = "SLIPRING_HISTORY_LOG_SYNC", value_name = "TIME|each", requires = "history_log", default_value = "1s", value_parser = log_sync)]
+    history_log_sync: LogSync,
+    /// Bytes of the log; what does not fit is not logged, and counted
+    #[arg(long, env = "SLIPRING_HISTORY_LOG_BYTES", value_name = "BYTES", requires = "history_log", default_value = "1G", value_parser = units::some_bytes)]
+    history_log_bytes: usize,
+    /// Which small files of one hour are merged into one: those that this start has written, all of the
+    /// place if no other process writes there, or none
+    #[arg(
+        long,
+        env = "SLIPRING_HISTORY_MERGE",
+        value_name = "WHICH",
+        requires = "history",
+        default_value = "own"
+    )]
+    history_merge: Merging,
+    /// Bytes of a file below which it is small
+    #[arg(long, env = "SLIPRING_HISTORY_MERGE_BELOW", value_name = "BYTES", requires = "history", default_value = "8M", value_parser = units::some_bytes)]
+    history_merge_below: usize,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Merging {
+    Own,
+    All,
+    None,
+}
+
+/// Parses when a log is synced.
+fn log_sync(text: &str) -> Result<LogSync, String> {
+    match text {
+        "each" => Ok(LogSync::EachWrite),
+        _ => units::seconds(text)
+            .map(LogSync::Every)
+            .map_err(|error| format!("{error}; or give `each`, to sync after each write")),
+    }
 }
 
 impl Filing {
@@ -45,9 +87,28 @@ impl Filing {
         settings.file_age = self.history_wait;
         settings.max_age = self.history_max_age;
         settings.max_bytes = self.history_max_bytes.map(|bytes| bytes as u64);
+        settings.log = self.history_log.as_ref().map(|folder| {
+            let mut log = LogSettings::new(folder);
+            (log.sync, log.bytes) = (self.history_log_sync, self.history_log_bytes as u64);
+            log
+        });
+        settings.merge = match self.history_merge {
+            Merging::Own => Merge::Own,
+            Merging::All => Merge::All,
+            Merging::None => Merge::Nothing,
+        };
+        settings.merge_below = self.history_merge_below as u64;
         let archive = Place::open(place)
             .and_then(|place| Archive::start(telemetry, place, &settings))
             .map_err(|error| format!("--history {place}: {error}"))?;
+        let log = archive.stats().log;
+        if log.waiting > 0 || log.damaged_bytes > 0 {
+            let left = counted(log.waiting, "file");
+            let (torn, damaged) = (log.torn_bytes, log.damaged_bytes);
+            tracing::info!(
+                "the log has records of {left} that an earlier start has left; {torn} bytes at its end were torn, {damaged} elsewhere damaged"
+            );
+        }
         Ok(Some(archive))
     }
 }
@@ -58,6 +119,10 @@ pub fn finish(archive: &Archive, is_elsewhere: bool) -> Fallible<()> {
     let stats = if is_elsewhere { archive.finish_evicted() } else { archive.finish()? };
     let (written, lost) = (counted(stats.written, "record"), stats.lost.total());
     tracing::info!("{written} are in files at {}", archive.files().place());
+    if stats.left > 0 {
+        let left = counted(stats.left, "record");
+        tracing::warn!("{left} are in no file yet, and in the log for the next start");
+    }
     if lost > 0 {
         let why = stats.last_error.map(|error| format!("; the last error: {error}"));
         let lost = counted(lost, "record");
@@ -93,6 +158,36 @@ pub struct History {
     pub deleted_files: u64,
     pub deleted_bytes: u64,
     pub deleted_records: u64,
+    /// Small files that were merged and are gone, files that were made of these, and times that this
+    /// failed.
+    pub merged_files: u64,
+    pub merged_into: u64,
+    pub merges_failed: u64,
+    /// Records that an earlier start had left in the log, and that are in files now, or lost.
+    pub recovered: u64,
+    /// The log of what waits for a file.
+    pub log: HistoryLog,
+}
+
+/// The log of what waits for a file.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryLog {
+    /// Records that were logged, and how many of these, from the first on, were synced to the disk.
+    pub logged: u64,
+    pub synced: u64,
+    /// Records that were not logged: the log was full, or the disk failed.
+    pub full: u64,
+    pub failed: u64,
+    /// Bytes and files of the log.
+    pub bytes: u64,
+    pub segments: u64,
+    /// Files' worth of records that an earlier start has left, and that nobody has looked for yet.
+    pub waiting: u64,
+    /// Bytes of the log that were not as they had been written: at its end, and elsewhere. Files of it
+    /// that had such and were set aside.
+    pub torn_bytes: u64,
+    pub damaged_bytes: u64,
+    pub set_aside: u64,
 }
 
 impl History {
@@ -109,12 +204,28 @@ impl History {
             files: stats.files,
             no_room: stats.lost.no_room,
             cleared: stats.lost.cleared,
-            failed: stats.lost.failed + stats.lost.unknown + stats.lost.unfinished,
+            failed: stats.lost.total() - stats.lost.no_room - stats.lost.cleared,
             errors: stats.errors,
             last_error: stats.last_error,
             deleted_files: stats.deleted_files,
             deleted_bytes: stats.deleted_bytes,
             deleted_records: stats.deleted_records,
+            merged_files: stats.merged_files,
+            merged_into: stats.merged_into,
+            merges_failed: stats.merges_failed,
+            recovered: stats.recovered,
+            log: HistoryLog {
+                logged: stats.log.logged,
+                synced: stats.log.synced,
+                full: stats.log.full,
+                failed: stats.log.failed,
+                bytes: stats.log.bytes,
+                segments: stats.log.segments,
+                waiting: stats.log.waiting,
+                torn_bytes: stats.log.torn_bytes,
+                damaged_bytes: stats.log.damaged_bytes,
+                set_aside: stats.log.set_aside,
+            },
         }
     }
 }

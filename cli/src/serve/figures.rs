@@ -146,8 +146,25 @@ fn of_archive(stats: &slipring_archive::Stats, figures: &mut Figures) {
         ("failed", stats.lost.failed),
         ("unfinished", stats.lost.unfinished),
         ("unknown", stats.lost.unknown),
+        ("unreadable", stats.lost.unreadable),
     ]
     .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count));
     let help = "Records that left their store and are in no file, by reason.";
     figures.family("archive_lost_records_total", "counter", help, &lost);
+    let help = "Small files that were merged and are gone.";
+    figures.one("archive_merged_files_total", "counter", help, stats.merged_files);
+    let help = "Files that small ones were merged into.";
+    figures.one("archive_merged_into_total", "counter", help, stats.merged_into);
+    let help =
+        "Records that an earlier start had left in the log, and that are in files now, or lost.";
+    figures.one("archive_recovered_records_total", "counter", help, stats.recovered);
+    figures.one("archive_log_bytes", "gauge", "Bytes of the log.", stats.log.bytes);
+    let help = "Records that were logged.";
+    figures.one("archive_logged_records_total", "counter", help, stats.log.logged);
+    let help = "Records of these that were synced to the disk.";
+    figures.one("archive_synced_records_total", "counter", help, stats.log.synced);
+    let unlogged = [("full", stats.log.full), ("failed", stats.log.failed)]
+        .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count));
+    let help = "Records that are not in the log, by reason: kill -9 loses them while they wait.";
+    figures.family("archive_unlogged_records_total", "counter", help, &unlogged);
 }

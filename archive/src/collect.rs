@@ -1,0 +1,203 @@
+//! What the archive's first thread does: it takes in what was evicted, logs it, and says which batches
+//! are due. And the thread that syncs the log.
+
+use crate::archive::{NAP, Shared, State};
+use crate::batch::Sorted;
+use crate::log::{Log, LogSync, NotLogged};
+use crate::trouble::Work;
+use std::fs::File;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most files of the log that wait to be synced. Before there are more, they are synced by who
+/// writes.
+const MOST_UNSYNCED: usize = 16;
+
+impl Shared {
+    /// Takes the right to add records and to write the log: it is taken before `state`, and may be held
+    /// while a disk writes.
+    pub(crate) fn intake(&self) -> MutexGuard<'_, Option<Log>> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first thread.
+    pub(crate) fn collect(&self) {
+        loop {
+            let mut log = self.intake();
+            let (flushes, ends, has_room) = {
+                let state = self.lock();
+                (state.flushes, state.ends, state.batches.bytes < self.settings.batch_bytes)
+            };
+            if has_room {
+                let mut sorted = Sorted::default();
+                while !sorted.is_full(&self.settings)
+                    && let Some(record) = self.queue.pop()
+                {
+                    sorted.add(record);
+                }
+                self.take_in(&mut log, sorted);
+            }
+            self.mark_done(&mut log);
+            let is_empty = self.queue.is_empty();
+            let mut state = self.lock();
+            let all = is_empty && (ends.is_some() || state.flushed < flushes);
+            let is_written = state.writing.is_some() || !state.due.is_empty();
+            let now = Instant::now();
+            let due = state.batches.take_due(&self.settings, now, all, is_written);
+            let is_news = !due.is_empty() || (is_empty && state.flushed < flushes);
+            state.due.extend(due);
+            if is_empty {
+                state.flushed = flushes;
+            }
+            drop(state);
+            drop(log);
+            if is_news {
+                self.changed.notify_all();
+            }
+            if ends.is_some_and(|ends| is_empty || ends <= now) {
+                // The writer looks whether anything is left.
+                self.changed.notify_all();
+                return;
+            }
+            if !has_room {
+                // The queue may be crowded for long, so its sleep would be none.
+                let state = self.lock();
+                if state.batches.bytes >= self.settings.batch_bytes {
+                    drop(self.wait(state, NAP));
+                }
+            } else if is_empty {
+                self.queue.sleep(NAP.min(self.settings.file_age));
+            }
+        }
+    }
+
+    /// Adds records to the batches, and to the log. A batch is not made due before its records are
+    /// logged, since that takes the same right.
+    pub(crate) fn take_in(&self, log: &mut Option<Log>, sorted: Sorted) {
+        if sorted.len() == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        let added = state.batches.add(sorted, self.settings.open_hours, log.is_some());
+        let has_failed = std::mem::take(&mut state.sync_failed);
+        drop(state);
+        let Some(log) = log else { return };
+        if has_failed {
+            // What a disk could not sync once, it may not sync later, and say nothing.
+            log.roll();
+        }
+        for records in &added {
+            let outcome = log.append(records);
+            let count = records.len() as u64;
+            let mut state = self.lock();
+            match outcome {
+                Ok(()) => {
+                    state.batches.are_logged(&records.file, count);
+                    state.counts.log.logged += count;
+                    state.trouble.is_over(Work::Log);
+                }
+                Err(NotLogged::Full) => {
+                    state.counts.log.full += count;
+                    state.trouble.tell(Work::Log, &"it has as many bytes as it may");
+                }
+                Err(NotLogged::Failed(error)) => {
+                    state.counts.log.failed += count;
+                    state.count_error(Work::Log, &error);
+                }
+            }
+            state.is_unsynced(log.file().cloned());
+        }
+        let mut state = self.lock();
+        state.has_log(log);
+        let must_sync = self.syncs_each_write() || state.unsynced.len() >= MOST_UNSYNCED;
+        drop(state);
+        if must_sync {
+            self.sync();
+        }
+    }
+
+    fn syncs_each_write(&self) -> bool {
+        let log = self.settings.log.as_ref();
+        log.is_some_and(|log| log.sync == LogSync::EachWrite)
+    }
+
+    /// Syncs what was logged.
+    fn sync(&self) {
+        let mut state = self.lock();
+        let (files, logged) = (std::mem::take(&mut state.unsynced), state.counts.log.logged);
+        drop(state);
+        let outcome = files.iter().try_for_each(|file| file.sync_data());
+        let mut state = self.lock();
+        let count = logged.saturating_sub(state.counts.log.synced);
+        state.counts.log.synced = state.counts.log.synced.max(logged);
+        if let Err(error) = outcome {
+            state.counts.log.failed += count;
+            state.sync_failed = true;
+            state.count_error(Work::Log, &error);
+        }
+    }
+
+    /// The thread that syncs the log.
+    pub(crate) fn sync_log(&self, every: Duration) {
+        let mut until = Instant::now() + every;
+        let mut state = self.lock();
+        while state.ends.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                state = self.wait(state, left);
+                continue;
+            }
+            let is_due = !state.unsynced.is_empty();
+            drop(state);
+            if is_due {
+                self.sync();
+            }
+            until = Instant::now() + every;
+            state = self.lock();
+        }
+    }
+
+    /// Marks in the log which batches need it no more.
+    fn mark_done(&self, log: &mut Option<Log>) {
+        let Some(log) = log else { return };
+        let done = std::mem::take(&mut self.lock().done);
+        if done.is_empty() {
+            return;
+        }
+        let outcome = log.done(&done);
+        let mut state = self.lock();
+        state.is_unsynced(log.file().cloned());
+        state.has_log(log);
+        outcome.unwrap_or_else(|error| state.count_error(Work::Log, &error));
+    }
+
+    /// Ends the log, when no thread writes any more. The stores' hooks may keep `self` for long, and
+    /// the log's folder is free all the same.
+    pub(crate) fn close_log(&self) {
+        let Some(mut log) = self.intake().take() else { return };
+        let done = std::mem::take(&mut self.lock().done);
+        let outcome = log.close(&done);
+        let mut state = self.lock();
+        state.has_log(&log);
+        match outcome {
+            Ok(()) => state.counts.log.synced = state.counts.log.logged,
+            Err(error) => state.count_error(Work::Log, &error),
+        }
+    }
+}
+
+impl State {
+    /// Remembers that a file of the log has what was not synced.
+    fn is_unsynced(&mut self, file: Option<Arc<File>>) {
+        let Some(file) = file else { return };
+        if !self.unsynced.iter().any(|one| Arc::ptr_eq(one, &file)) {
+            self.unsynced.push(file);
+        }
+    }
+
+    fn has_log(&mut self, log: &Log) {
+        let counts = &mut self.counts.log;
+        (counts.bytes, counts.segments) = (log.bytes(), log.segments());
+        counts.set_aside = log.set_aside();
+    }
+}

@@ -1,0 +1,220 @@
+//! What the archive's third thread does: it deletes files for their age or bytes, and merges small ones.
+
+use crate::archive::Shared;
+use crate::merge::{Group, groups, merge};
+use crate::name::{FileId, Partition};
+use crate::place::{File, Listed};
+use crate::retain::Retained;
+use crate::settings::Merge;
+use crate::table::Table;
+use crate::trouble::Work;
+use bytes::Bytes;
+use object_store::ObjectStoreExt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+/// How often all folders are looked at for files to merge, and not only those that were written to.
+const ALL: Duration = Duration::from_secs(3_600);
+
+/// A clock that does not run ahead of the time that has passed: files are deleted by their age, and a
+/// clock that is set wrong for a while must not delete all of them.
+struct Clock {
+    began: (SystemTime, Instant),
+}
+
+impl Clock {
+    fn now(&self, wall: SystemTime) -> SystemTime {
+        let (began, since) = self.began;
+        wall.min(began + since.elapsed())
+    }
+}
+
+impl Shared {
+    /// The third thread.
+    pub(crate) fn tidy(&self, runtime: Runtime) {
+        let clock = Clock { began: (SystemTime::now(), Instant::now()) };
+        let mut last_all: Option<Instant> = None;
+        while !self.has_ended() {
+            let now = clock.now(SystemTime::now());
+            self.retain(&runtime, now);
+            let all = last_all.is_none_or(|last| last.elapsed() >= ALL);
+            if all {
+                last_all = Some(Instant::now());
+            }
+            self.merge(&runtime, now, all);
+            let until = Instant::now() + self.settings.tidy_every;
+            let mut state = self.lock();
+            while state.ends.is_none() && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                state = self.wait(state, left);
+            }
+        }
+        runtime.shutdown_background();
+    }
+
+    /// Deletes what is too old or too much.
+    fn retain(&self, runtime: &Runtime, now: SystemTime) {
+        let settings = &self.settings;
+        if settings.max_age.is_none() && settings.max_bytes.is_none() {
+            return;
+        }
+        let mut retained = Retained::default();
+        let late = runtime.block_on(async {
+            let (age, bytes) = (settings.max_age, settings.max_bytes);
+            timeout(settings.attempt_timeout, self.place.retain(now, age, bytes, &mut retained))
+                .await
+        });
+        let Retained { deleted, mut error } = retained;
+        if late.is_err() {
+            error = Some("files were not listed and deleted in time".to_owned());
+        }
+        let mut state = self.lock();
+        state.counts.deleted_files += deleted.files;
+        state.counts.deleted_bytes += deleted.bytes;
+        state.counts.deleted_records += deleted.records;
+        match error {
+            Some(error) => state.count_error(Work::Delete, &error),
+            None => state.trouble.is_over(Work::Delete),
+        }
+    }
+
+    /// Merges small files. Once an hour, looks at all folders, and deletes what a crash has left of
+    /// merged ones.
+    fn merge(&self, runtime: &Runtime, now: SystemTime, all: bool) {
+        let outcome = self.merged(runtime, now, all);
+        let mut state = self.lock();
+        match outcome {
+            Ok(()) => state.trouble.is_over(Work::Merge),
+            Err(_) if state.ends.is_some() => {}
+            Err(error) => {
+                state.counts.merges_failed += 1;
+                state.count_error(Work::Merge, &error);
+            }
+        }
+    }
+
+    fn merged(&self, runtime: &Runtime, now: SystemTime, all: bool) -> Result<(), String> {
+        let this_hour = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3_600;
+        // Asked for before the files are listed: a batch that is not waiting now and in no file then is
+        // lost, or newer than all that are listed. So no range of batches has one that is written later.
+        let waiting = self.waiting();
+        for listed in self.looked_at(runtime, this_hour, all)? {
+            self.delete(runtime, &listed.superseded)?;
+            if self.settings.merge == Merge::Nothing {
+                continue;
+            }
+            for group in groups(&listed.files, &self.settings, self.run, &waiting, this_hour) {
+                if self.has_ended() {
+                    return Ok(());
+                }
+                self.merge_group(runtime, group)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the folders that are looked at.
+    fn looked_at(
+        &self,
+        runtime: &Runtime,
+        this_hour: u64,
+        all: bool,
+    ) -> Result<Vec<Listed>, String> {
+        let mut found = Vec::new();
+        if all {
+            for table in Table::ALL {
+                found.push(self.until_end(runtime, self.place.list_table(table))?);
+            }
+            return Ok(found);
+        }
+        let due: Vec<Partition> = {
+            let least = self.settings.merge_files;
+            let is_due = |partition: &Partition, count: usize| {
+                count >= least || (count >= 2 && partition.hour + 1 < this_hour)
+            };
+            let mut state = self.lock();
+            let due = state.added.iter().filter(|(partition, count)| is_due(partition, **count));
+            let due: Vec<Partition> = due.map(|(partition, _)| *partition).collect();
+            due.iter().for_each(|partition| _ = state.added.remove(partition));
+            due
+        };
+        for partition in due {
+            found.push(self.until_end(runtime, self.place.list_folder(partition))?);
+        }
+        Ok(found)
+    }
+
+    /// Returns the batches that are in no file yet.
+    fn waiting(&self) -> Vec<FileId> {
+        let state = self.lock();
+        let due = state.due.iter().map(|batch| batch.file);
+        let replay = state.replay.iter().map(|pending| pending.file);
+        state.batches.open().chain(due).chain(replay).chain(state.writing).collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lock().ends.is_some()
+    }
+
+    /// Waits for an object store, as long as an attempt may take, and until the archive ends.
+    fn until_end<T>(
+        &self,
+        runtime: &Runtime,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, String> {
+        let done = self.waited(runtime, work, &|| self.has_ended());
+        let late = || "the object store did not answer in time, or the archive ends".to_owned();
+        done.ok_or_else(late)?.map_err(|error| error.to_string())
+    }
+
+    /// Merges files into one, which is there before they go. If they cannot be merged, they stay.
+    fn merge_group(&self, runtime: &Runtime, group: Group) -> Result<(), String> {
+        let mut files: Vec<Bytes> = Vec::new();
+        for file in &group.files {
+            let read = async { self.place.store.get(&file.meta.location).await?.bytes().await };
+            files.push(self.until_end(runtime, read)?);
+        }
+        let (table, records) = (group.partition.table, group.name.records);
+        let is_late = || self.has_ended();
+        let merged = || merge(table, std::mem::take(&mut files), records, &self.settings, &is_late);
+        let merged = catch_unwind(AssertUnwindSafe(merged));
+        let merged = merged.map_err(|_| "merging panicked".to_owned())?;
+        let Some(merged) = merged.map_err(|error| error.to_string())? else { return Ok(()) };
+        let path = self.place.path(group.partition, &group.name);
+        self.until_end(runtime, self.place.store.put(&path, merged.into()))?;
+        self.lock().counts.merged_into += 1;
+        self.delete(runtime, &group.files)
+    }
+
+    fn delete(&self, runtime: &Runtime, files: &[File]) -> Result<(), String> {
+        for file in files {
+            // Others delete, too.
+            let delete = async {
+                match self.place.store.delete(&file.meta.location).await {
+                    Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    outcome => outcome,
+                }
+            };
+            self.until_end(runtime, delete)?;
+            self.lock().counts.merged_files += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ahead_makes_no_file_old() {
+        let began = SystemTime::now();
+        let clock = Clock { began: (began, Instant::now()) };
+        let jumped = clock.now(began + 1_000 * ALL);
+        assert!(jumped.duration_since(began).unwrap() < ALL);
+        assert_eq!(clock.now(began - ALL), began - ALL, "behind, it deletes later");
+    }
+}
