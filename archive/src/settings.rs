@@ -58,8 +58,12 @@ pub struct Settings {
     pub answer_records: usize,
     /// Bytes of the records in an answer. Default: 64 MiB.
     pub answer_bytes: usize,
-    /// The most files that one answer looks at, the newest first. Default: 10,000.
+    /// The most files that one answer opens, those of the latest hours first. Default: 10,000.
     pub answer_files: usize,
+    /// Bytes of files that one answer reads at most. Default: 512 MiB.
+    pub answer_read_bytes: u64,
+    /// How long an answer reads files. Default: 10 s.
+    pub answer_time: Duration,
 }
 
 impl Default for Settings {
@@ -82,6 +86,8 @@ impl Default for Settings {
             answer_records: 100_000,
             answer_bytes: 64 << 20,
             answer_files: 10_000,
+            answer_read_bytes: 512 << 20,
+            answer_time: Duration::from_secs(10),
         }
     }
 }
