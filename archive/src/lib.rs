@@ -21,7 +21,10 @@ pub use archive::Archive;
 /// The object stores that a [`Place`] can be made of.
 pub use object_store;
 pub use place::Place;
-pub use read::{Cut, Filed, Files, ReadReport, RecallError, Recalled, Search, Visitor};
+pub use read::{
+    Cut, FileInfo, Filed, Files, Part, ReadReport, RecallError, Recalled, Search, Snapshot,
+    SnapshotError, SnapshotReport, Visitor,
+};
 pub use settings::{ArchiveError, Settings};
 pub use stats::{Lost, Stats};
 pub use table::Table;

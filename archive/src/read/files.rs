@@ -10,6 +10,7 @@ use crate::columns::LAST;
 use crate::place::{File, Place};
 use crate::settings::Settings;
 use crate::table::Table;
+use object_store::ObjectStore;
 use parquet::errors::ParquetError;
 use slipring::otlp::{Reader, Request};
 use slipring::{LogRecord, MetricPoint, Signal, Span, TraceId};
@@ -71,7 +72,7 @@ of_tables!(LogRecord, logs, &[Table::Logs], true);
 of_tables!(MetricPoint, points, &Table::METRICS, false);
 
 /// The state of one answer.
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     files: &'a Files,
     runtime: Arc<Runtime>,
     meter: Arc<Meter>,
@@ -212,6 +213,11 @@ impl Files {
         Ok(answer.end())
     }
 
+    /// Returns the object store that the files are in.
+    pub(super) fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.place.store)
+    }
+
     fn collected<T>(&self, records: usize, left_bytes: usize) -> Collected<T> {
         let most_records = self.most_records.saturating_sub(records);
         Collected { records: Vec::new(), most_records, left_bytes }
@@ -232,7 +238,7 @@ fn by_time<T: Signal>(found: Collected<T>) -> Vec<T> {
 }
 
 /// Returns the times that the records of a file have, by its folder.
-fn times_of(file: &File) -> RangeInclusive<u64> {
+pub(super) fn times_of(file: &File) -> RangeInclusive<u64> {
     // Times are cut off in the year 2262, hours are not: later ones may be in any later folder.
     match file.hour {
         0 => 0..=u64::MAX,
@@ -250,7 +256,7 @@ fn may_have(file: &File, search: &Search) -> bool {
 }
 
 impl<'a> Answer<'a> {
-    fn begin(files: &'a Files) -> Result<Self, RecallError> {
+    pub(super) fn begin(files: &'a Files) -> Result<Self, RecallError> {
         let runtime = runtime().map_err(|error| RecallError::System(error.to_string()))?;
         let limits = Limits { bytes: files.most_read, until: Instant::now() + files.patience };
         Ok(Self {
@@ -262,13 +268,13 @@ impl<'a> Answer<'a> {
         })
     }
 
-    fn end(self) -> ReadReport {
+    pub(super) fn end(self) -> ReadReport {
         let Self { mut report, meter, .. } = self;
         (report.bytes_read, report.requests) = meter.read();
         report
     }
 
-    fn list(&self, tables: &[Table]) -> Result<Vec<File>, RecallError> {
+    pub(super) fn list(&self, tables: &[Table]) -> Result<Vec<File>, RecallError> {
         let patience = self.files.timeout.min(self.meter.left());
         let listing = async { timeout(patience, self.files.place.list(tables)).await };
         let listed = self.runtime.block_on(listing);
@@ -290,7 +296,6 @@ impl<'a> Answer<'a> {
         if search.times.is_empty() || (search.traces.is_some() && !T::HAS_TRACE) {
             return Ok(());
         }
-        let wanted = Wanted::of(search);
         for table in T::TABLES {
             let mut files = self.list(&[*table])?;
             self.report.files_listed += files.len() as u64;
@@ -301,31 +306,43 @@ impl<'a> Answer<'a> {
                 (hour, true) => hour,
                 (hour, false) => u64::MAX - hour,
             });
-            for file in &files {
-                self.report.files += 1;
-                if self.report.cut.is_some() || !visitor.wants(times_of(file)) {
-                    continue;
-                }
-                if self.report.files_opened >= self.files.most_files as u64 {
-                    self.cut(Cut::Files);
-                    continue;
-                }
-                let read = self.read(*table, file, &wanted, visitor);
-                // What is over is told by what met it, however that was passed on.
-                if let Some(cut) = self.meter.cut() {
-                    self.cut(cut);
-                } else if let Err(error) = read {
-                    self.report.complete = false;
-                    if is_gone(&error) {
-                        self.report.gone += 1;
-                    } else {
-                        self.report.failed += 1;
-                        self.report.last_error = Some(format!("{}: {error}", file.meta.location));
-                    }
+            self.ask_files(*table, &files, search, visitor);
+        }
+        Ok(())
+    }
+
+    /// Asks files of one table, in their order.
+    pub(super) fn ask_files<T: OfTables>(
+        &mut self,
+        table: Table,
+        files: &[File],
+        search: &Search,
+        visitor: &mut dyn Visitor<T>,
+    ) {
+        let wanted = Wanted::of(search);
+        for file in files {
+            self.report.files += 1;
+            if self.report.cut.is_some() || !visitor.wants(times_of(file)) {
+                continue;
+            }
+            if self.report.files_opened >= self.files.most_files as u64 {
+                self.cut(Cut::Files);
+                continue;
+            }
+            let read = self.read(table, file, &wanted, visitor);
+            // What is over is told by what met it, however that was passed on.
+            if let Some(cut) = self.meter.cut() {
+                self.cut(cut);
+            } else if let Err(error) = read {
+                self.report.complete = false;
+                if is_gone(&error) {
+                    self.report.gone += 1;
+                } else {
+                    self.report.failed += 1;
+                    self.report.last_error = Some(format!("{}: {error}", file.meta.location));
                 }
             }
         }
-        Ok(())
     }
 
     fn read<T: OfTables>(
