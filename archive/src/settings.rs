@@ -37,7 +37,8 @@ pub struct Settings {
     /// The most records in a row group of a file, which is what engines read and skip at a time.
     /// Default: 131,072.
     pub row_group_records: usize,
-    /// The level of compression, from 1 to 22. Default: 3.
+    /// The level of compression, from 1 to 22. Default: 3. Of the records' own bytes it is three higher,
+    /// and of the ids of spans 1, which suits digits best.
     pub zstd_level: i32,
     /// How often a file is tried to be written, before its records are given up and counted.
     /// Default: 5.

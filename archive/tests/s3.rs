@@ -21,7 +21,8 @@ fn place(prefix: &str) -> Option<Place> {
         println!("skipped: no server; run ci/s3");
         return None;
     };
-    Some(Place::open(&format!("{bucket}/{prefix}")).unwrap())
+    // The server may be that of an earlier run.
+    Some(Place::open(&format!("{bucket}/{prefix}-{}", std::process::id())).unwrap())
 }
 
 /// Stops the server's process, or lets it go on.
@@ -62,8 +63,8 @@ fn records_are_written_found_and_deleted() {
     assert!(ids.into_iter().eq(1..=1_000) && all.report.complete, "{:?}", all.report);
     let found = files.trace(7.into()).unwrap();
     assert_eq!((found.spans.len(), found.logs.len()), (10, 1));
-    let (whole, read) = (&all.report, &found.report);
-    assert!(read.bytes_read < whole.bytes_read && read.requests > 0, "{read:?} of {whole:?}");
+    let read = &found.report;
+    assert!(read.row_groups_read < read.row_groups && read.requests > 0, "{read:?}");
     let hour = files.spans(3 * HOUR..4 * HOUR).unwrap();
     assert_eq!((hour.spans.len(), hour.report.files), (100, 1), "{:?}", hour.report);
 
@@ -102,6 +103,7 @@ fn a_server_that_stalls_slows_no_push_and_loses_nothing_that_fits() {
     let mut settings = patient();
     settings.attempt_timeout = Duration::from_millis(500);
     settings.attempts = 1_000;
+    settings.finish_timeout = 10 * LONG;
     settings.file_age = Duration::from_millis(1);
     let archive = Archive::start(&telemetry, place.clone(), &settings).unwrap();
     push(telemetry.traces(), (0..100).map(span));

@@ -10,7 +10,7 @@ use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, Telemetry}
 use slipring_archive::object_store::ObjectStoreExt;
 use slipring_archive::object_store::path::Path;
 use slipring_archive::{Archive, Settings, Snapshot, Table};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use support::{in_memory, manual, patient, push};
 
@@ -85,18 +85,25 @@ fn each_record_is_there_once_while_records_leave() {
     let mut settings = patient();
     settings.file_age = Duration::from_millis(1);
     let archive = Archive::start(&telemetry, in_memory(), &settings).unwrap();
-    let (is_done, mut moved) = (AtomicBool::new(false), 0);
-    std::thread::scope(|scope| {
+    // How many may have been pushed: some thousand more while each snapshot is taken.
+    let (is_done, allowed) = (AtomicBool::new(false), AtomicU64::new(3_000));
+    (1..=3_000).for_each(|id| _ = telemetry.traces().push(span(id)).unwrap());
+    let pushed = std::thread::scope(|scope| {
         let pushing = scope.spawn(|| {
-            for id in 1..=30_000 {
-                telemetry.traces().push(span(id)).unwrap();
-                if id % 100 == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
+            let mut pushed = 3_000;
+            while !is_done.load(Ordering::SeqCst) {
+                if pushed < allowed.load(Ordering::SeqCst) {
+                    (0..20)
+                        .for_each(|n| _ = telemetry.traces().push(span(pushed + 1 + n)).unwrap());
+                    pushed += 20;
                 }
+                std::thread::sleep(Duration::from_micros(500));
             }
-            is_done.store(true, Ordering::SeqCst);
+            pushed
         });
-        while !is_done.load(Ordering::SeqCst) {
+        let mut left = 0;
+        for taken in 1.. {
+            allowed.fetch_add(4_000, Ordering::SeqCst);
             let before = telemetry.traces().stats().offered;
             let snapshot = Snapshot::take(&telemetry, &archive, LONG).unwrap();
             let found = texts(&snapshot, Table::Traces, "SpanId");
@@ -104,14 +111,18 @@ fn each_record_is_there_once_while_records_leave() {
             assert!(found.is_sorted_by(|one, next| one < next), "each once");
             // One thread pushes, so all that came before what is there is there, too.
             assert_eq!(found[..before as usize], ids(1..=before)[..]);
-            moved += snapshot.report().moved + snapshot.report().left_out;
+            left += snapshot.report().moved + snapshot.report().left_out;
+            assert!(taken < 30, "nothing left while snapshots were taken");
+            if left > 0 && taken >= 3 {
+                break;
+            }
         }
-        pushing.join().unwrap();
+        is_done.store(true, Ordering::SeqCst);
+        pushing.join().unwrap()
     });
     let last = Snapshot::take(&telemetry, &archive, LONG).unwrap();
-    assert_eq!(texts(&last, Table::Traces, "SpanId"), ids(1..=30_000));
+    assert_eq!(texts(&last, Table::Traces, "SpanId"), ids(1..=pushed));
     assert_eq!(archive.stats().lost.total(), 0);
-    assert!(moved > 0, "nothing left while snapshots were taken");
 }
 
 #[test]

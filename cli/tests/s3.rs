@@ -16,7 +16,7 @@ fn records_that_leave_are_on_s3_and_come_back() {
         println!("skipped: no server; run ci/s3");
         return;
     };
-    let place = format!("{bucket}/program");
+    let place = format!("{bucket}/program-{}", std::process::id());
     let flags = ["--history", &place, "--history-wait", "10ms", "--traces", "100", "--shards", "1"];
     let server = Server::start(&flags);
     let span = |id: u64| {
