@@ -28,7 +28,10 @@ pub use log::{LogSettings, LogSync};
 /// The object stores that a [`Place`] can be made of.
 pub use object_store;
 pub use place::Place;
-pub use read::{Files, ReadReport, RecallError, Recalled};
+pub use read::{
+    Cut, FileInfo, Filed, Files, Part, ReadReport, RecallError, Recalled, Search, Snapshot,
+    SnapshotError, SnapshotReport, Visitor,
+};
 pub use settings::{ArchiveError, Merge, Settings};
 pub use stats::{LogStats, Lost, Stats};
 pub use table::Table;

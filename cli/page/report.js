@@ -12,10 +12,14 @@ export function tell(element, { answer, took, bytes: size, url }, shown, extra =
     said.push(report.led_by ? `found by the index ${report.led_by}` : "found by looking through the store");
     said.push(`${counted(report.looked_at, "record")} looked at`);
     if (report.from_kept) said.push(`${counted(report.from_kept, "record")} from kept traces`);
+    const history = report.history;
+    if (history?.asked) said.push(`${counted(history.from_files, "record")} from files, of which ${bytes(history.bytes_read)} were read`);
+    if (history?.why_not) warnings.push(`maybe not all: ${history.why_not}`);
+    if (history?.asked && !history.complete) warnings.push(history.cut ? `files were not read to the end: ${history.cut}` : "some files could not be read");
     if (report.cut) warnings.push("cut: records were evicted while this was asked");
     if (report.partial) warnings.push("partial: some of what was asked for has been evicted");
     if (report.missed) warnings.push(`${count(report.missed)} evicted since the page before`);
-    if (!report.cut && !report.partial && !answer.next && !answer.more && !answer.left_out && !extra.length) said.push("whole");
+    if (!report.cut && !report.partial && !answer.next && !answer.more && !answer.left_out && !extra.length && !warnings.length) said.push("whole");
   }
   said.push(`${took < 10 ? took.toFixed(1) : Math.round(took)} ms, ${bytes(size)}`);
   put(element, said.join(" · "), warnings.map((what) => [" ", h("strong", { class: "warning" }, what)]),

@@ -1,6 +1,8 @@
 //! Which rows of a file are read: by statistics, bloom filters and, page by page, their values.
 
 use super::remote::Remote;
+use super::search::Search;
+use crate::columns::time;
 use crate::rows::{ENVELOPE, RECORD};
 use crate::table::Table;
 use arrow_array::cast::AsArray;
@@ -8,23 +10,38 @@ use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{BooleanArray, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
 };
+use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
+use slipring::TraceId;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Rows that are read at a time.
 const AT_ONCE: usize = 1_024;
 
-/// Which records are asked for.
+/// The traces of which bloom filters are asked at most: each costs a look, and of many, some seem to
+/// be everywhere.
+const ASKED_OF_FILTERS: usize = 256;
+
+/// Which records are asked for, as columns hold them.
 #[derive(Clone, Debug)]
-pub(crate) enum Wanted {
-    /// Those of the trace whose id has these digits.
-    Trace(String),
-    /// Those whose time is in this range.
+pub(crate) struct Wanted {
+    /// Ids of traces in digits.
+    traces: Option<Arc<HashSet<String>>>,
+    times: Option<RangeInclusive<i64>>,
+    services: Option<Arc<HashSet<String>>>,
+}
+
+/// A column that says which rows are wanted.
+#[derive(Clone)]
+enum Condition {
+    Texts(Arc<HashSet<String>>),
     Times(RangeInclusive<i64>),
 }
 
@@ -48,20 +65,39 @@ fn columns_of_records(table: Table) -> &'static [&'static str] {
 }
 
 impl Wanted {
-    fn column(&self, table: Table) -> &'static str {
-        match self {
-            Self::Trace(_) => "TraceId",
-            Self::Times(_) => table.time_column(),
-        }
+    pub(crate) fn of(search: &Search) -> Self {
+        let is_any = search.times == (0..=u64::MAX);
+        let times = (!is_any).then(|| time(*search.times.start())..=time(*search.times.end()));
+        let ids = |ids: &Vec<TraceId>| Arc::new(ids.iter().map(TraceId::to_string).collect());
+        let traces = search.traces.as_ref().map(ids);
+        let services = |services: &Vec<String>| Arc::new(services.iter().cloned().collect());
+        Self { traces, times, services: search.services.as_ref().map(services) }
     }
 
+    /// Returns the columns that say which rows are wanted, those that leave the fewest first.
+    fn conditions(&self, table: Table) -> Vec<(&'static str, Condition)> {
+        let traces = self.traces.as_ref();
+        let services = self.services.as_ref();
+        let mut conditions = Vec::new();
+        conditions.extend(traces.map(|ids| ("TraceId", Condition::Texts(Arc::clone(ids)))));
+        conditions
+            .extend(services.map(|names| ("ServiceName", Condition::Texts(Arc::clone(names)))));
+        let times = self.times.as_ref();
+        conditions
+            .extend(times.map(|times| (table.time_column(), Condition::Times(times.clone()))));
+        conditions
+    }
+}
+
+impl Condition {
     /// Returns which rows have it.
     fn select(&self, batch: &RecordBatch) -> BooleanArray {
         let column = batch.column(0);
         match self {
-            Self::Trace(id) => {
-                let ids = column.as_string_opt::<i32>();
-                ids.into_iter().flatten().map(|one| Some(one == Some(id.as_str()))).collect()
+            Self::Texts(wanted) => {
+                let texts = column.as_string_opt::<i32>();
+                let is_wanted = |one: Option<&str>| one.is_some_and(|one| wanted.contains(one));
+                texts.into_iter().flatten().map(|one| Some(is_wanted(one))).collect()
             }
             Self::Times(times) => {
                 let column = column.as_primitive_opt::<TimestampNanosecondType>();
@@ -70,40 +106,71 @@ impl Wanted {
             }
         }
     }
-}
 
-/// Returns whether a row group may have such times, by its statistics.
-fn may_have(row_group: &RowGroupMetaData, leaf: usize, times: &RangeInclusive<i64>) -> bool {
-    match row_group.column(leaf).statistics() {
-        Some(Statistics::Int64(values)) => {
-            values.min_opt().is_none_or(|least| least <= times.end())
-                && values.max_opt().is_none_or(|most| most >= times.start())
+    /// Returns whether a row group may have it, by its statistics.
+    fn may_be_in(&self, statistics: Option<&Statistics>) -> bool {
+        match (self, statistics) {
+            (Self::Times(times), Some(Statistics::Int64(values))) => {
+                values.min_opt().is_none_or(|least| least <= times.end())
+                    && values.max_opt().is_none_or(|most| most >= times.start())
+            }
+            // A minimum that was shortened is a lower bound, and a maximum an upper one.
+            (Self::Texts(wanted), Some(Statistics::ByteArray(values))) => {
+                wanted.iter().any(|text| {
+                    let text = text.as_bytes();
+                    values.min_opt().is_none_or(|least| least.data() <= text)
+                        && values.max_opt().is_none_or(|most| most.data() >= text)
+                })
+            }
+            _ => true,
         }
-        _ => true,
     }
 }
 
-/// Opens a file to read what is wanted.
-pub(crate) fn open(remote: Remote, table: Table, wanted: &Wanted) -> Result<Opened> {
+/// Returns the times of a row group, by its statistics.
+fn times_of(row_group: &RowGroupMetaData, leaf: usize) -> RangeInclusive<i64> {
+    match row_group.column(leaf).statistics() {
+        Some(Statistics::Int64(values)) => {
+            *values.min_opt().unwrap_or(&i64::MIN)..=*values.max_opt().unwrap_or(&i64::MAX)
+        }
+        _ => i64::MIN..=i64::MAX,
+    }
+}
+
+/// Opens a file to read what is wanted. `wants` says whether records of such times are of use.
+pub(crate) fn open(
+    remote: Remote,
+    table: Table,
+    wanted: &Wanted,
+    wants: &dyn Fn(RangeInclusive<i64>) -> bool,
+) -> Result<Opened> {
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load(&remote, options)?;
     let schema = metadata.parquet_schema().clone();
     let leaf_of =
         |name: &str| schema.columns().iter().position(|column| column.path().parts() == [name]);
-    let name = wanted.column(table);
-    let leaf = leaf_of(name)
-        .ok_or_else(|| ParquetError::General(format!("{} has no column {name}", remote.path)))?;
+    let path = remote.path.clone();
+    let needed = |name: &str| {
+        leaf_of(name).ok_or_else(|| ParquetError::General(format!("{path} has no column {name}")))
+    };
+    let times = needed(table.time_column())?;
+    let conditions = wanted.conditions(table);
+    let conditions = conditions.into_iter().map(|(name, one)| Ok((needed(name)?, one)));
+    let conditions = conditions.collect::<Result<Vec<_>>>()?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(remote, metadata);
     let row_groups = builder.metadata().num_row_groups();
     let mut chosen = Vec::new();
     for number in 0..row_groups {
-        let has_it = match wanted {
-            Wanted::Times(times) => may_have(builder.metadata().row_group(number), leaf, times),
-            Wanted::Trace(id) => {
-                let filter = builder.get_row_group_column_bloom_filter(number, leaf)?;
-                filter.is_none_or(|filter| filter.check(id.as_str()))
-            }
-        };
+        let row_group = builder.metadata().row_group(number);
+        let may_have =
+            |(leaf, one): &(usize, Condition)| one.may_be_in(row_group.column(*leaf).statistics());
+        let mut has_it = conditions.iter().all(may_have) && wants(times_of(row_group, times));
+        let few = wanted.traces.as_ref().filter(|ids| ids.len() <= ASKED_OF_FILTERS);
+        if let Some(ids) = few.filter(|_| has_it) {
+            let filter = builder.get_row_group_column_bloom_filter(number, needed("TraceId")?)?;
+            let may_be = |filter: Sbbf| ids.iter().any(|id| filter.check(id.as_str()));
+            has_it = filter.is_none_or(may_be);
+        }
         if has_it {
             chosen.push(number);
         }
@@ -112,16 +179,16 @@ pub(crate) fn open(remote: Remote, table: Table, wanted: &Wanted) -> Result<Open
     if chosen.is_empty() {
         return Ok(Opened { row_groups, row_groups_read, rows: None });
     }
-    let wanted = wanted.clone();
-    let filter = ArrowPredicateFn::new(
-        ProjectionMask::leaves(&schema, [leaf]),
-        move |batch: RecordBatch| Ok(wanted.select(&batch)),
-    );
+    let filters = conditions.into_iter().map(|(leaf, one)| {
+        let select = move |batch: RecordBatch| Ok(one.select(&batch));
+        let filter = ArrowPredicateFn::new(ProjectionMask::leaves(&schema, [leaf]), select);
+        Box::new(filter) as Box<dyn ArrowPredicate>
+    });
     let columns = columns_of_records(table).iter().filter_map(|name| leaf_of(name));
     let rows = builder
         .with_row_groups(chosen)
         .with_projection(ProjectionMask::leaves(&schema, columns))
-        .with_row_filter(RowFilter::new(vec![Box::new(filter)]))
+        .with_row_filter(RowFilter::new(filters.collect()))
         .with_batch_size(AT_ONCE)
         .build()?;
     Ok(Opened { row_groups, row_groups_read, rows: Some(rows) })

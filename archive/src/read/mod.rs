@@ -4,5 +4,11 @@ mod file;
 mod files;
 mod records;
 mod remote;
+mod report;
+mod search;
+mod snapshot;
 
-pub use files::{Files, ReadReport, RecallError, Recalled};
+pub use files::Files;
+pub use report::{ReadReport, RecallError, Recalled};
+pub use search::{Cut, Filed, Search, Visitor};
+pub use snapshot::{FileInfo, Part, Snapshot, SnapshotError, SnapshotReport};

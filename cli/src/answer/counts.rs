@@ -1,5 +1,6 @@
 //! Counts of records, keys and services.
 
+use super::reach::Reach;
 use super::report::is_zero;
 use super::time::{Nanos, Time};
 use schemars::JsonSchema;
@@ -24,6 +25,9 @@ pub struct Count {
     /// if there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub from_kept: u64,
+    /// What came from where, and what was read: told as in a report of records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Reach>,
 }
 
 /// What the history of metrics holds and could not keep.

@@ -15,6 +15,7 @@ pub mod kept;
 pub mod log;
 pub mod plain;
 pub mod point;
+pub mod reach;
 pub mod report;
 pub mod series;
 pub mod sources;
@@ -32,6 +33,7 @@ pub use kept::Kept;
 pub use log::{Log, Logs, severity_name};
 pub use plain::{AnyValue, Attributes, Number, Shown};
 pub use point::{Exemplar, Measured, Metric, Point, Points};
+pub use reach::{FilesRead, Reach};
 pub use report::Report;
 pub use series::{Recalled, Series, SeriesList, Step, StepSum};
 pub use sources::{Origin, Place, Resource, Scope, Sources};
@@ -64,7 +66,11 @@ pub trait Show: Signal {
     ) -> Self::Page<'a>;
 
     /// Shows a query's answer.
-    fn answer<'a>(answer: &'a Answer<Self>, next: Option<String>) -> Self::Page<'a> {
+    fn answer<'a>(
+        answer: &'a Answer<Self>,
+        next: Option<String>,
+        reach: Option<Reach>,
+    ) -> Self::Page<'a> {
         let mut sources = Sources::default();
         let records = answer
             .records
@@ -72,7 +78,8 @@ pub trait Show: Signal {
             .zip(&answer.positions)
             .map(|(record, position)| record.one(Some(*position), &mut sources))
             .collect();
-        Self::page(records, sources, next, Report::of(&answer.report))
+        let report = Report { history: reach, ..Report::of(&answer.report) };
+        Self::page(records, sources, next, report)
     }
 
     /// Shows one record with its resource and scope in it.

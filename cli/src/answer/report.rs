@@ -1,5 +1,6 @@
 //! How an answer was found.
 
+use super::reach::Reach;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -23,6 +24,10 @@ pub struct Report<'a> {
     /// kept. Absent if there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub from_kept: u64,
+    /// How far the answer reaches back beyond the store: told if the history's files were asked, or
+    /// the question is about times that the store does not hold any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Reach>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -40,6 +45,7 @@ impl Report<'_> {
             led_by: report.led_by.map(Cow::Borrowed),
             looked_at: report.looked_at,
             from_kept: 0,
+            history: None,
         }
     }
 }

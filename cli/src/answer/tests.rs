@@ -29,11 +29,14 @@ fn comes_back<T: Serialize + DeserializeOwned>(shown: &impl Serialize, what: &st
 fn answers_come_back_as_they_were_written() {
     let telemetry = held();
     let spans = telemetry.traces().query().collect().unwrap();
-    comes_back::<Spans<'_>>(&slipring::Span::answer(&spans, Some("next".to_owned())), "spans");
+    comes_back::<Spans<'_>>(
+        &slipring::Span::answer(&spans, Some("next".to_owned()), None),
+        "spans",
+    );
     let logs = telemetry.logs().query().collect().unwrap();
-    comes_back::<Logs<'_>>(&slipring::LogRecord::answer(&logs, None), "logs");
+    comes_back::<Logs<'_>>(&slipring::LogRecord::answer(&logs, None, None), "logs");
     let points = telemetry.metrics().query().collect().unwrap();
-    comes_back::<Points<'_>>(&slipring::MetricPoint::answer(&points, None), "points");
+    comes_back::<Points<'_>>(&slipring::MetricPoint::answer(&points, None, None), "points");
     comes_back::<Point<'_>>(&points.records[0].alone(points.positions[0]), "a point alone");
 
     let (traces, report) = telemetry.traces().query().traces().assemble_with_report().unwrap();
@@ -65,7 +68,7 @@ fn answers_come_back_as_they_were_written() {
 fn each_record_names_its_own_resource_scope_and_metric() {
     let telemetry = held();
     let points = telemetry.metrics().query().collect().unwrap();
-    let shown = slipring::MetricPoint::answer(&points, None);
+    let shown = slipring::MetricPoint::answer(&points, None, None);
     for (point, shown_point) in points.iter().zip(&shown.points) {
         let resource = shown_point.resource.find(&shown.resources).expect("it is there");
         let scope = shown_point.scope.find(&shown.scopes).expect("it is there");

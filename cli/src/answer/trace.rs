@@ -2,7 +2,8 @@
 
 use super::point::Metric;
 use super::{
-    Exemplar, Kept, Log, Nanos, Origin, Report, Resource, Scope, Show, Shown, Sources, Span, Time,
+    Exemplar, FilesRead, Kept, Log, Nanos, Origin, Report, Resource, Scope, Show, Shown, Sources,
+    Span, Time,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,17 +91,11 @@ pub struct Trace<'a> {
 /// What came from the history's files, and what was read for it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FromFiles {
-    /// Spans and log records that came from files.
+    /// Spans and log records that came from files, and are not in memory.
     pub spans: usize,
     pub logs: usize,
-    /// Files, and row groups in them.
-    pub files: u64,
-    pub row_groups: u64,
-    /// Row groups that bloom filters did not rule out.
-    pub row_groups_read: u64,
-    pub bytes_read: u64,
-    /// Files that could not be read.
-    pub failed: u64,
+    #[serde(flatten)]
+    pub read: FilesRead,
     /// Records, of any trace, that have left the stores and are in no file yet: nobody looks at
     /// them.
     pub waiting: u64,

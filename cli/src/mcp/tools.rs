@@ -322,7 +322,11 @@ impl Tools {
 /// Returns what an answer says of itself: whether something was missed.
 fn report(answer: &Value) -> Value {
     let names = ["cut", "missed", "partial", "led_by", "looked_at", "from_kept"];
-    let told = pick(&answer["report"], &names);
+    let mut told = pick(&answer["report"], &names);
+    let why_not = &answer["report"]["history"]["why_not"];
+    if let (Value::Object(told), Value::String(_)) = (&mut told, why_not) {
+        told.insert("older".to_owned(), why_not.clone());
+    }
     if told.as_object().is_some_and(serde_json::Map::is_empty) { Value::Null } else { short(&told) }
 }
 

@@ -1,16 +1,12 @@
 //! Records that have left their stores, in files.
 
-use crate::serve::api::problem::Problem;
-use crate::serve::app::App;
 use crate::text::counted;
-use crate::{Fallible, answer, units};
+use crate::{Fallible, units};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use slipring::telemetry::TraceTelemetry;
-use slipring::{LogRecord, Signal, Store, Telemetry, TraceId};
+use slipring::Telemetry;
 use slipring_archive::{Archive, LogSettings, LogSync, Merge, Place, Settings};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -227,83 +223,5 @@ impl History {
                 set_aside: stats.log.set_aside,
             },
         }
-    }
-}
-
-/// Finds what the stores and the files have of a trace. The stores are asked first, so nothing is
-/// missed that moves meanwhile, except for what waits for its file.
-pub fn trace(app: &App, id: TraceId) -> Result<(TraceTelemetry, answer::FromFiles), Problem> {
-    let Some(archive) = &app.archive else {
-        let what = "history=true: there are no files; start the program with --history";
-        return Err(Problem::Bad(what.to_owned()));
-    };
-    let (mut spans, mut logs) =
-        (held(app.telemetry.traces(), id)?, held(app.telemetry.logs(), id)?);
-    let exemplars = app.telemetry.trace(id).exemplars;
-    let found = archive.files().trace(id);
-    let found = found.map_err(|error| Problem::Failed(error.to_string()))?;
-    let (stats, report) = (archive.stats(), found.report);
-    let told = answer::FromFiles {
-        spans: found.spans.len(),
-        logs: found.logs.len(),
-        files: report.files,
-        row_groups: report.row_groups,
-        row_groups_read: report.row_groups_read,
-        bytes_read: report.bytes_read,
-        failed: report.failed,
-        waiting: stats.held + stats.queued,
-        complete: report.complete,
-    };
-    // Spans that come twice are told apart when the trace is assembled.
-    spans.extend(found.spans);
-    let new = only_new(&logs, found.logs);
-    logs.extend(new);
-    let mut all = TraceTelemetry::assemble(id, spans, logs, &[]);
-    all.exemplars = exemplars;
-    Ok((all, told))
-}
-
-/// Returns the log records that are not held as well. Of equal ones, as many are left out as are held:
-/// a record that was held may have moved into a file meanwhile, and others may equal it.
-fn only_new(held: &[LogRecord], found: Vec<LogRecord>) -> Vec<LogRecord> {
-    let mut left = HashMap::new();
-    for log in held {
-        *left.entry(key(log)).or_insert(0_usize) += 1;
-    }
-    let is_new = |log| match left.get_mut(&key(log)) {
-        Some(held) if *held > 0 => {
-            *held -= 1;
-            false
-        }
-        _ => true,
-    };
-    let are_new: Vec<bool> = found.iter().map(is_new).collect();
-    found.into_iter().zip(are_new).filter(|(_, is_new)| *is_new).map(|(log, _)| log).collect()
-}
-
-/// Returns what tells log records apart: files give back each byte.
-fn key(log: &LogRecord) -> (u64, &[u8], &[u8], &[u8]) {
-    let source = log.source();
-    (log.timestamp(), log.bytes(), source.resource().bytes(), source.scope().bytes())
-}
-
-fn held<T: Signal + Clone>(store: &Store<T>, id: TraceId) -> Result<Vec<T>, Problem> {
-    Ok(store.query().key("trace", id).collect()?.records)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_equal_log_records_are_left_out_as_are_held() {
-        let log = |body: &str| LogRecord::builder().time_unix_nanos(7).body(body).build();
-        let bodies = |logs: Vec<LogRecord>| {
-            logs.iter().map(|log| format!("{:?}", log.body())).collect::<Vec<_>>()
-        };
-        let held = [log("a"), log("b"), log("a")];
-        let found = ["a", "c", "a", "a", "b", "c"].map(log).to_vec();
-        assert_eq!(bodies(only_new(&held, found)), bodies(["c", "a", "c"].map(log).to_vec()));
-        assert_eq!(only_new(&[], vec![log("a"), log("a")]).len(), 2);
     }
 }

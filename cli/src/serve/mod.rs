@@ -17,6 +17,7 @@ mod jaeger;
 mod keep;
 pub mod open;
 mod page;
+mod past;
 mod tail;
 
 use crate::receive::signals::{Asked, Signals};

@@ -1,8 +1,10 @@
 //! Pages of records of which some are in the store, and some only in kept traces.
 
+use super::problem::Problem;
 use super::tiers::{Others, Tiers};
 use crate::answer;
 use crate::serve::ask::{After, Asked, Asking, Both};
+use crate::serve::past::Older;
 use slipring::error::QueryError;
 use slipring::{Order, Position, Store};
 
@@ -12,6 +14,7 @@ pub struct Page<T> {
     records: Vec<(Option<Position>, T)>,
     held: slipring::query::Report,
     pub next: Option<After>,
+    reach: Option<answer::Reach>,
 }
 
 impl<T: Asking> Page<T> {
@@ -67,7 +70,16 @@ impl<T: Asking> Page<T> {
         let last = others[..of_others].last().map(|(place, _)| *place).or(from.kept);
         let next = Both { order: from.order, store: next, ended, kept: last };
         let next = (!is_last).then_some(After::Both(next));
-        Ok(Self { records: shown, held: held.report, next })
+        Ok(Self { records: shown, held: held.report, next, reach: None })
+    }
+
+    /// Says so if the question is about times that the store does not hold any more, and refuses it
+    /// if that leaves nothing.
+    pub fn is_of_times(&mut self, older: Option<&Older>) -> Result<(), Problem> {
+        let Some(older) = older else { return Ok(()) };
+        older.unless_found(!self.records.is_empty())?;
+        self.reach = Some(older.shown());
+        Ok(())
     }
 
     /// Shows the page. `next` is the token of the next one.
@@ -79,6 +91,7 @@ impl<T: Asking> Page<T> {
             .map(|(position, record)| record.one(*position, &mut sources))
             .collect();
         let mut report = answer::Report::of(&self.held);
+        report.history = self.reach.clone();
         report.shown = self.records.len() as u64;
         report.from_kept =
             self.records.iter().filter(|(position, _)| position.is_none()).count() as u64;

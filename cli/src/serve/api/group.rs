@@ -6,9 +6,10 @@ use super::records::StoreOf;
 use super::tiers::Tiers;
 use crate::answer::{self, Number};
 use crate::serve::app::App;
-use crate::serve::ask::{Asked, Asking, KEPT};
+use crate::serve::ask::{Asked, Asking, HISTORY, KEPT};
 use crate::serve::condition::level_and_name;
 use crate::serve::given::Given;
+use crate::serve::past::{self, Reaching, Tier};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Parameters of groups, beside the conditions on their records.
-pub const OF_GROUPS: [&str; 4] = ["by", "order", "limit", KEPT];
+pub const OF_GROUPS: [&str; 5] = ["by", "order", "limit", KEPT, HISTORY];
 
 /// Upper bound of the properties by which records are grouped.
 pub const MOST_PROPERTIES: usize = 3;
@@ -175,10 +176,11 @@ pub async fn group<T: Grouping>(
         let mut tally = Tally::by(By::reading(key))?;
         let (mut first, mut last) = (u64::MAX, 0);
         let mut only_kept: HashMap<Option<KeyBuf>, u64> = HashMap::new();
-        let (report, from_kept) = tiers.each(|record, is_only_kept| {
+        let reaching = Reaching::of(&of, store(telemetry), &asked)?;
+        let report = past::each(&tiers, &asked, &reaching, |tier, record| {
             let time = record.timestamp();
-            // Rates are those of the store: kept traces are a choice, from a longer time.
-            if is_only_kept {
+            // Kept traces are a choice, from a longer time: rates are without them.
+            if tier == Tier::Kept {
                 *only_kept.entry(key(record)).or_default() += 1;
             } else if time > 0 {
                 (first, last) = (first.min(time), last.max(time));
@@ -199,8 +201,6 @@ pub async fn group<T: Grouping>(
         let seconds = (first < last).then(|| (last - first) as f64 / 1e9);
         let left_out = groups.len().saturating_sub(asked.limit());
         groups.truncate(asked.limit());
-        let mut report = answer::Report::of(&report);
-        report.from_kept = from_kept;
         let shown = |one: &slipring::query::Group| {
             let only_kept = only_kept.get(&one.key).copied().unwrap_or(0);
             shown::<T>(one, only_kept, &names, seconds)

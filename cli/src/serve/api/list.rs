@@ -27,6 +27,8 @@ pub struct Wanted {
 pub struct Listed {
     trace: Trace,
     kept: Option<Why>,
+    /// How many of its spans came from files.
+    from_files: u64,
 }
 
 /// Why a trace is kept.
@@ -41,6 +43,49 @@ impl Listed {
     /// Returns how many of its spans the store does not hold any more.
     pub fn only_kept(&self) -> u64 {
         self.kept.as_ref().map_or(0, |why| why.only_kept)
+    }
+
+    /// Returns how many of its spans came from files, and are not in memory.
+    pub fn only_in_files(&self) -> u64 {
+        self.from_files
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Returns what memory has of a trace.
+    pub fn in_memory(
+        id: TraceId,
+        store: &Store<Span>,
+        keep: Option<&Keep>,
+    ) -> Result<Self, QueryError> {
+        if let Some(one) = keep.and_then(|keep| keep.get(id)) {
+            return Ok(Self::of_kept(&one, store));
+        }
+        let spans = store.query().key("trace", id).collect()?.into_records();
+        Ok(Self { trace: Trace::assemble(id, spans), kept: None, from_files: 0 })
+    }
+
+    fn of_kept(one: &KeptTrace, store: &Store<Span>) -> Self {
+        let (trace, only_kept) = one.assemble_with(store);
+        let (policy, refused) = (Arc::clone(&one.policy), one.refused.all());
+        Self { trace, kept: Some(Why { policy, refused, only_kept }), from_files: 0 }
+    }
+
+    /// Adds spans of files. Those that memory has as well are left out.
+    pub fn and_more(mut self, spans: Vec<Span>) -> Self {
+        if spans.is_empty() {
+            return self;
+        }
+        let Trace { trace_id, spans: held, duplicates, .. } = self.trace;
+        let had = held.len();
+        let all = held.into_iter().map(|one| one.span).chain(spans).collect();
+        self.trace = Trace::assemble(trace_id, all);
+        self.from_files = self.trace.spans.len().saturating_sub(had) as u64;
+        // Those that came from two places were not delivered twice.
+        self.trace.duplicates = duplicates;
+        self
     }
 
     /// Returns the trace.
@@ -103,13 +148,10 @@ impl Wanted {
         candidates.sort_by_key(|(rank, _)| *rank);
         let assembled = candidates.into_iter().filter_map(|(_, id)| {
             let one = get(id)?;
-            let (trace, only_kept) = one.assemble_with(store);
-            let (policy, refused) = (Arc::clone(&one.policy), one.refused.all());
-            Some(Listed { trace, kept: Some(Why { policy, refused, only_kept }) })
+            Some(Listed::of_kept(&one, store))
         });
         all.extend(assembled.filter(|one| self.is_fit(&one.trace)).take(limit));
-        all.sort_by_key(|one| (Reverse(self.rank(&one.trace)), one.trace.trace_id));
-        all.truncate(limit);
+        self.sort(&mut all, limit);
         report.cut |= has_left;
         Ok((all, report))
     }
@@ -128,11 +170,18 @@ impl Wanted {
             traces = traces.root_name(name.as_str());
         }
         let (traces, report) = traces.assemble_with_report()?;
-        let listed = |trace| Listed { trace, kept: None };
+        let listed = |trace| Listed { trace, kept: None, from_files: 0 };
         Ok((traces.into_iter().map(listed).collect(), report))
     }
 
-    fn is_fit(&self, trace: &Trace) -> bool {
+    /// Puts traces into order, and leaves out those beyond a limit.
+    pub fn sort(&self, all: &mut Vec<Listed>, limit: usize) {
+        all.sort_by_key(|one| (Reverse(self.rank(&one.trace)), one.trace.trace_id));
+        all.truncate(limit);
+    }
+
+    /// Returns whether a trace is like that, beside the conditions on its spans.
+    pub fn is_fit(&self, trace: &Trace) -> bool {
         let is = |wanted: &Option<String>, text| wanted.as_deref().is_none_or(|one| one == text);
         let root = trace.root().map(|root| &root.span);
         root.is_some_and(|root| is(&self.root_service, root.service()))

@@ -21,7 +21,7 @@ mod tiers;
 mod traces;
 
 pub use find::find;
-pub use list::{Listed, Wanted};
+pub use list::{Kept, Listed, Wanted};
 pub use problem::Problem;
 pub use tiers::Tiers;
 

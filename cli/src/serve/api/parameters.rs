@@ -120,7 +120,7 @@ const ROWS: [Row; 29] = [
         "",
         ONCE,
         "false",
-        "true: what has left the stores is looked for in files, too, if the program was built for that and has --history",
+        "true or false: whether what has left the stores is looked for in files, too, if the program was built for that and has --history; unless given, it is if since or until is about times that memory does not hold any more. An answer with files goes by time: newest is latest, and oldest is earliest",
     ),
     ("points", "", ONCE, "50", "Points of each series, the latest, at most"),
     (

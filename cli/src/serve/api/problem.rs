@@ -11,6 +11,8 @@ pub enum Problem {
     /// The question can't mean anything.
     Bad(String),
     NotFound(String),
+    /// What it is about is not there any more.
+    Gone(String),
     /// Too many questions are being answered.
     Busy,
     Failed(String),
@@ -28,6 +30,7 @@ impl Problem {
         match self {
             Problem::Bad(what) => (StatusCode::BAD_REQUEST, what),
             Problem::NotFound(what) => (StatusCode::NOT_FOUND, what),
+            Problem::Gone(what) => (StatusCode::GONE, what),
             Problem::Busy => {
                 let what =
                     "too many questions are being answered; come back in a moment".to_owned();

@@ -6,8 +6,9 @@ use super::problem::Problem;
 use super::tiers::Tiers;
 use crate::answer;
 use crate::serve::app::App;
-use crate::serve::ask::{After, Asked, Asking, KEPT, MOMENT, PAGING, token};
+use crate::serve::ask::{After, Asked, Asking, HISTORY, KEPT, MOMENT, PAGING, token};
 use crate::serve::given::Given;
+use crate::serve::past::{self, Reaching};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -20,10 +21,11 @@ use std::sync::Arc;
 pub type StoreOf<T> = fn(&Telemetry) -> &Store<T>;
 
 /// What records are asked for by, beside conditions.
-pub const OF_RECORDS: [&str; 6] = [PAGING[0], PAGING[1], PAGING[2], PAGING[3], MOMENT, KEPT];
+pub const OF_RECORDS: [&str; 7] =
+    [PAGING[0], PAGING[1], PAGING[2], PAGING[3], MOMENT, KEPT, HISTORY];
 
 /// What numbers of records are asked for by, beside conditions.
-pub const OF_COUNTS: [&str; 2] = [MOMENT, KEPT];
+pub const OF_COUNTS: [&str; 3] = [MOMENT, KEPT, HISTORY];
 
 /// Answers with records.
 pub async fn records<T: Asking>(
@@ -40,20 +42,38 @@ pub async fn records<T: Asking>(
             next.map_err(|error| Problem::Failed(error.to_string()))
         };
         let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
+        let older = match Reaching::of(&of, store(telemetry), &asked)? {
+            Reaching::Files(files, since) => {
+                let page = past::Page::find(&tiers, &asked, files, since)?;
+                if asked.otlp {
+                    return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());
+                }
+                return Ok(Json(page.shown(token(page.next.clone())?)).into_response());
+            }
+            Reaching::Memory(older) => older,
+        };
         if !tiers.is_store_alone() || asked.continues_both() {
-            let page = Page::find(store(telemetry), &asked, &tiers)?;
+            let mut page = Page::find(store(telemetry), &asked, &tiers)?;
+            page.is_of_times(older.as_ref())?;
             if asked.otlp {
                 return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());
             }
             return Ok(Json(page.shown(token(page.next.clone())?)).into_response());
         }
         let answer = asked.page(store(telemetry).query()).collect()?;
+        let reach = match &older {
+            Some(older) => {
+                older.unless_found(!answer.is_empty())?;
+                Some(older.shown())
+            }
+            None => None,
+        };
         if asked.otlp {
             return Ok((OTLP, answer.to_otlp(Encoding::Json)).into_response());
         }
         let next = token(answer.report.next.clone().map(After::Store))?;
         // Written as it is, not by way of values, which would take its bytes several times.
-        Ok(Json(T::answer(&answer, next)).into_response())
+        Ok(Json(T::answer(&answer, next, reach)).into_response())
     })
     .await
 }
@@ -68,8 +88,10 @@ pub async fn count<T: Asking>(
     let of = Arc::clone(&app);
     find(app, move |telemetry| {
         let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
-        let (report, from_kept) = tiers.each(|_, _| ())?;
-        Ok(Json(answer::Count { count: report.shown as usize, from_kept }))
+        let reaching = Reaching::of(&of, store(telemetry), &asked)?;
+        let report = past::each(&tiers, &asked, &reaching, |_, _| ())?;
+        let (count, from_kept) = (report.shown as usize, report.from_kept);
+        Ok(Json(answer::Count { count, from_kept, history: report.history }))
     })
     .await
 }

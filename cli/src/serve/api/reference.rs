@@ -27,6 +27,10 @@ const WORDS: [(&str, &str); 12] = [
         "How many records of the answer the stores have evicted: they are here because their traces are kept (serve --keep). They have no position. Absent if there are none.",
     ),
     (
+        "report.history",
+        "Told if the history's files were asked (history=true, or times that memory does not hold any more), or should have been: what came from memory, kept traces and files, how much was read, why it ended early (cut), and whether that was all (complete); else why files were not asked (why_not).",
+    ),
+    (
         "kept",
         "Of a trace: the policy that kept it, how many of its spans, log records and metric points the stores have evicted, and how many were refused because it had become too large. Absent if it is not kept.",
     ),

@@ -32,27 +32,35 @@ impl<'a, T: Asking> Tiers<'a, T> {
         Self { store, asked, keep, ids }
     }
 
+    /// Returns the store.
+    pub fn store(&self) -> &'a Store<T> {
+        self.store
+    }
+
     /// Returns whether there are no kept traces to ask.
     pub fn is_store_alone(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Passes each record that fits to `visit`, with whether it is only kept: first those of the
-    /// store. Returns how the store's query went, and how many records are only kept.
+    /// Passes each record that fits to `visit`, with its position, which those that are only kept do
+    /// not have: first those of the store. Returns how the store's query went, and how many records are only kept.
     ///
     /// Takes 40 bytes for each record of a kept trace that fits, and holds one trace at a time.
-    pub fn each(&self, mut visit: impl FnMut(&T, bool)) -> Result<(Report, u64), QueryError> {
+    pub fn each(
+        &self,
+        mut visit: impl FnMut(Option<Position>, &T),
+    ) -> Result<(Report, u64), QueryError> {
         let mut seen = Seen::default();
-        let mut report = self.conditions().for_each_unordered(|_, record| {
+        let mut report = self.conditions().for_each_unordered(|position, record| {
             if !self.ids.is_empty() && record.is_of(&self.ids) {
                 seen.note(record);
             }
-            visit(record, false);
+            visit(Some(position), record);
         })?;
         let mut only_kept = 0;
         report.cut |= self.others(&mut seen, |_, _, record| {
             only_kept += 1;
-            visit(record, true);
+            visit(None, record);
         })?;
         report.shown += only_kept;
         Ok((report, only_kept))
@@ -65,7 +73,7 @@ impl<'a, T: Asking> Tiers<'a, T> {
             return Ok(counts.into_iter().map(|one| (one.key, one.count)).collect());
         }
         let mut tally = Tally::by(By::index(index))?;
-        self.each(|record, _| tally.add(record, None))?;
+        self.each(|_, record| tally.add(record, None))?;
         let groups = tally.finish().into_iter();
         Ok(groups.filter_map(|group| Some((group.key?, group.count))).collect())
     }

@@ -1,5 +1,6 @@
 //! Where a page of records begins.
 
+use crate::serve::past::Timed;
 use serde::{Deserialize, Serialize};
 use slipring::Order;
 use slipring::query::Cursor;
@@ -12,6 +13,8 @@ pub enum After {
     Store(Cursor),
     /// In the store and among kept traces.
     Both(Both),
+    /// In all of them and in files, by time.
+    Timed(Timed),
 }
 
 /// Where a page begins that shows records of the store and of kept traces.

@@ -12,6 +12,7 @@ pub use signal::Asking;
 
 use super::condition::{Condition, attribute, named, pattern};
 use super::keep::Keep;
+use super::past::Sought;
 use crate::units::{duration, time};
 use key::{cursor, keys_of, moment, severity};
 use slipring::Indexes as _;
@@ -34,6 +35,9 @@ pub const MOMENT: &str = "moment";
 
 /// The parameter that leaves kept traces out.
 pub const KEPT: &str = "kept";
+
+/// The parameter that says whether the history's files are asked, too.
+pub const HISTORY: &str = "history";
 
 /// Parameters that may be repeated. Each occurrence is a condition.
 pub const REPEATED: [&str; 3] = ["attribute", "body", "event"];
@@ -58,6 +62,8 @@ pub struct Asked {
     moment: Option<TelemetryBookmark>,
     /// Whether kept traces are left out.
     of_store_alone: bool,
+    /// Whether files are asked, if that was said.
+    history: Option<bool>,
     pub order: Option<Order>,
     limit: Option<usize>,
     after: Option<After>,
@@ -128,7 +134,7 @@ impl Asked {
             }
             if is_heeded
                 && !PAGING.contains(&name)
-                && ![MOMENT, KEPT].contains(&name)
+                && ![MOMENT, KEPT, HISTORY].contains(&name)
                 && sign == Sign::Is
             {
                 continue;
@@ -191,6 +197,11 @@ impl Asked {
                 "no" => self.of_store_alone = true,
                 "yes" => self.of_store_alone = false,
                 _ => return Err("give yes or no".to_owned()),
+            },
+            HISTORY => match value {
+                "true" => self.history = Some(true),
+                "false" => self.history = Some(false),
+                _ => return Err("give true or false".to_owned()),
             },
             "format" => match value {
                 "json" => self.otlp = false,
@@ -286,6 +297,41 @@ impl Asked {
         named.map(|(_, keys)| &keys[..])
     }
 
+    /// Returns whether files are asked, if that was said.
+    pub fn history(&self) -> Option<bool> {
+        self.history
+    }
+
+    /// Returns whether only what arrived after a moment is asked for.
+    pub fn has_moment(&self) -> bool {
+        self.moment.is_some()
+    }
+
+    /// Returns where the page begins, if it is not the first.
+    pub fn after(&self) -> Option<&After> {
+        self.after.as_ref()
+    }
+
+    /// Returns the conditions by which files are passed over.
+    pub fn sought(&self) -> Sought {
+        let services = self.keys.iter().find(|(index, _)| *index == "service");
+        let name = |key: &KeyBuf| match key {
+            KeyBuf::Text(name) => Some(name.to_string()),
+            _ => None,
+        };
+        let id = |key: &KeyBuf| match key {
+            KeyBuf::Id(id) => Some(TraceId::from(*id)),
+            _ => None,
+        };
+        let (since, until) = self.times;
+        Sought {
+            times: Some(since.unwrap_or(0)..=until.unwrap_or(u64::MAX)),
+            traces: self.named_traces().map(|named| named.iter().filter_map(id).collect()),
+            services: services.map(|(_, names)| names.iter().filter_map(name).collect()),
+            earliest_first: false,
+        }
+    }
+
     /// Returns whether the page before showed kept records as well.
     pub fn continues_both(&self) -> bool {
         matches!(self.after, Some(After::Both(_)))
@@ -299,7 +345,7 @@ impl Asked {
             Some(After::Store(cursor)) => {
                 Both { order, store: Some(cursor.clone()), ended: false, kept: None }
             }
-            None => Both { order, store: None, ended: false, kept: None },
+            Some(After::Timed(_)) | None => Both { order, store: None, ended: false, kept: None },
         }
     }
 

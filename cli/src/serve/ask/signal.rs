@@ -2,15 +2,16 @@
 
 use super::Asked;
 use crate::answer::Show;
+use crate::serve::past::InFiles;
 use slipring::otlp::Exported;
 use slipring::query::Attributed;
 use slipring::telemetry::TelemetryBookmark;
-use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span, TraceId};
+use slipring::{Bookmark, LogRecord, MetricPoint, Query, Source, Span, TraceId};
 use slipring_sampling::{KeptTrace, Record};
 use std::collections::HashSet;
 
 /// A signal that the query API serves.
-pub trait Asking: Exported + Attributed + Record + Show {
+pub trait Asking: Exported + Attributed + Record + Show + InFiles {
     /// Parameters specific to this signal.
     const OWN: &'static [&'static str];
 
@@ -25,6 +26,12 @@ pub trait Asking: Exported + Attributed + Record + Show {
 
     /// Returns whether the record belongs to one of these traces.
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool;
+
+    /// Passes on the record's own bytes, without what a sampler may have written.
+    fn own_bytes(&self, take: &mut dyn FnMut(&[u8]));
+
+    /// Returns what the record shares with others.
+    fn shared(&self) -> &Source;
 
     /// Narrows a query to the records of these traces, if an index finds them.
     fn of_traces<'q>(query: Query<'q, Self>, traces: &HashSet<TraceId>) -> Query<'q, Self> {
@@ -63,6 +70,18 @@ impl Asking for Span {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         traces.contains(&self.trace_id())
     }
+
+    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
+        if self.trace_state().is_empty() {
+            take(self.bytes());
+        } else {
+            take(self.with_trace_state("").bytes());
+        }
+    }
+
+    fn shared(&self) -> &Source {
+        self.source()
+    }
 }
 
 impl Asking for LogRecord {
@@ -86,6 +105,14 @@ impl Asking for LogRecord {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         self.trace_id().is_some_and(|id| traces.contains(&id))
     }
+
+    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
+        take(self.bytes());
+    }
+
+    fn shared(&self) -> &Source {
+        self.source()
+    }
 }
 
 impl Asking for MetricPoint {
@@ -106,6 +133,14 @@ impl Asking for MetricPoint {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         let mut ids = self.exemplars().iter().filter_map(|one| one.trace_id());
         ids.any(|id| traces.contains(&id))
+    }
+
+    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
+        take(self.bytes());
+    }
+
+    fn shared(&self) -> &Source {
+        self.source()
     }
 
     fn of_traces<'q>(query: Query<'q, Self>, _: &HashSet<TraceId>) -> Query<'q, Self> {

@@ -1,0 +1,144 @@
+//! The history's files, as far as the program was built for them.
+
+use crate::answer;
+use crate::serve::api::problem::Problem;
+use crate::serve::app::App;
+use crate::serve::ask::Asking;
+use slipring::TraceId;
+use std::ops::{ControlFlow, RangeInclusive};
+
+/// What is looked for: conditions by which files and rows are passed over. Records that are found
+/// still have to be tested.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    pub times: Option<RangeInclusive<u64>>,
+    pub traces: Option<Vec<TraceId>>,
+    pub services: Option<Vec<String>>,
+    pub earliest_first: bool,
+}
+
+/// Takes records of files.
+pub trait Visit<T> {
+    /// Says whether records of these times may still be of use.
+    fn wants(&self, times: RangeInclusive<u64>) -> bool {
+        let _ = times;
+        true
+    }
+
+    /// Takes a record, or says that there is no room for more.
+    fn take(&mut self, record: T) -> ControlFlow<()>;
+}
+
+/// What was read, and what could not be.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub read: answer::FilesRead,
+    pub waiting: u64,
+    pub lost: u64,
+    pub complete: bool,
+}
+
+/// The history's files.
+#[cfg(feature = "archive")]
+#[derive(Clone, Copy)]
+pub struct Files<'a>(&'a slipring_archive::Archive);
+
+/// There are no files in a program without them.
+#[cfg(not(feature = "archive"))]
+#[derive(Clone, Copy)]
+pub enum Files<'a> {
+    #[expect(dead_code, reason = "names the lifetime")]
+    None(std::convert::Infallible, std::marker::PhantomData<&'a ()>),
+}
+
+/// Records that files hold, if the program has any.
+#[cfg(feature = "archive")]
+pub trait InFiles: slipring_archive::Filed {}
+#[cfg(feature = "archive")]
+impl<T: slipring_archive::Filed> InFiles for T {}
+
+/// Records that files hold, if the program has any.
+#[cfg(not(feature = "archive"))]
+pub trait InFiles {}
+#[cfg(not(feature = "archive"))]
+impl<T> InFiles for T {}
+
+/// Says why there are no files, and what to do about it.
+#[cfg(feature = "archive")]
+pub const NO_FILES: &str = "there are no files; start the program with --history";
+#[cfg(not(feature = "archive"))]
+pub const NO_FILES: &str = "this program has no files; build it with the feature `archive`";
+
+#[cfg(not(feature = "archive"))]
+impl<'a> Files<'a> {
+    /// Returns the files, of which there are none.
+    pub fn of(_: &'a App) -> Option<Self> {
+        None
+    }
+
+    pub fn visit<T: Asking>(self, _: &Sought, _: &mut dyn Visit<T>) -> Result<Read, Problem> {
+        match self {
+            Self::None(never, _) => match never {},
+        }
+    }
+}
+
+#[cfg(feature = "archive")]
+impl<'a> Files<'a> {
+    /// Returns the files, if there is a history.
+    pub fn of(app: &'a App) -> Option<Self> {
+        app.archive.as_ref().map(Self)
+    }
+
+    /// Passes records that may be those looked for to a visitor, one by one.
+    pub fn visit<T: Asking>(
+        self,
+        sought: &Sought,
+        visit: &mut dyn Visit<T>,
+    ) -> Result<Read, Problem> {
+        use slipring_archive::{Cut, Search, Visitor};
+        struct Passing<'v, T>(&'v mut dyn Visit<T>);
+        impl<T> Visitor<T> for Passing<'_, T> {
+            fn wants(&self, times: RangeInclusive<u64>) -> bool {
+                self.0.wants(times)
+            }
+
+            fn take(&mut self, record: T) -> ControlFlow<Cut> {
+                match self.0.take(record) {
+                    ControlFlow::Continue(()) => ControlFlow::Continue(()),
+                    ControlFlow::Break(()) => ControlFlow::Break(Cut::Records),
+                }
+            }
+        }
+        let mut search = Search::new();
+        if let Some(times) = &sought.times {
+            search = search.between(times.clone());
+        }
+        if let Some(traces) = &sought.traces {
+            search = search.traces(traces.iter().copied());
+        }
+        for service in sought.services.iter().flatten() {
+            search = search.service(service);
+        }
+        if sought.earliest_first {
+            search = search.earliest_first();
+        }
+        let report = self.0.files().search(&search, &mut Passing(visit));
+        let report = report.map_err(|error| Problem::Failed(error.to_string()))?;
+        let stats = self.0.stats();
+        let read = answer::FilesRead {
+            files_listed: report.files_listed,
+            files: report.files,
+            files_opened: report.files_opened,
+            row_groups: report.row_groups,
+            row_groups_read: report.row_groups_read,
+            bytes_read: report.bytes_read,
+            requests: report.requests,
+            failed: report.failed,
+            last_error: report.last_error,
+            cut: report.cut.map(|cut| cut.to_string()),
+        };
+        let (waiting, lost) = (stats.held + stats.queued, stats.lost.total());
+        Ok(Read { read, waiting, lost, complete: report.complete })
+    }
+}
