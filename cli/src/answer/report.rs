@@ -23,6 +23,15 @@ pub struct Report<'a> {
     /// kept. Absent if there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub from_kept: u64,
+    /// Whether records of kept traces may be here that an earlier page has shown, because the
+    /// server has forgotten what this list has shown: it remembers the last 64 lists, and 250,000
+    /// of their records. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_repeat: bool,
+}
+
+fn is_false(told: &bool) -> bool {
+    !told
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -40,6 +49,7 @@ impl Report<'_> {
             led_by: report.led_by.map(Cow::Borrowed),
             looked_at: report.looked_at,
             from_kept: 0,
+            may_repeat: false,
         }
     }
 }

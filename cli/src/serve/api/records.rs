@@ -2,6 +2,7 @@
 
 use super::both::Page;
 use super::find::find;
+use super::lists::Lists;
 use super::problem::Problem;
 use super::tiers::Tiers;
 use crate::answer;
@@ -39,9 +40,13 @@ pub async fn records<T: Asking>(
             let next = next.as_ref().map(token).transpose();
             next.map_err(|error| Problem::Failed(error.to_string()))
         };
-        let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
-        if !tiers.is_store_alone() || asked.continues_both() {
-            let page = Page::find(store(telemetry), &asked, &tiers)?;
+        // A trace may be kept between two pages: which records were shown matters then.
+        let keep = of.keep.as_deref();
+        if (keep.is_some() && asked.asks_kept()) || asked.continues_both() {
+            let none = Lists::default();
+            let lists = keep.map_or(&none, |keep| &keep.lists);
+            let tiers = Tiers::new(store(telemetry), &asked, keep);
+            let page = Page::find(store(telemetry), &asked, &tiers, lists)?;
             if asked.otlp {
                 return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());
             }

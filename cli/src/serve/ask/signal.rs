@@ -26,6 +26,9 @@ pub trait Asking: Exported + Attributed + Record + Show {
     /// Returns whether the record belongs to one of these traces.
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool;
 
+    /// Returns whether the record may belong to a kept trace.
+    fn is_of_any(&self) -> bool;
+
     /// Narrows a query to the records of these traces, if an index finds them.
     fn of_traces<'q>(query: Query<'q, Self>, traces: &HashSet<TraceId>) -> Query<'q, Self> {
         query.any_of("trace", traces.iter().copied())
@@ -63,6 +66,10 @@ impl Asking for Span {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         traces.contains(&self.trace_id())
     }
+
+    fn is_of_any(&self) -> bool {
+        !self.trace_id().is_zero()
+    }
 }
 
 impl Asking for LogRecord {
@@ -86,6 +93,10 @@ impl Asking for LogRecord {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         self.trace_id().is_some_and(|id| traces.contains(&id))
     }
+
+    fn is_of_any(&self) -> bool {
+        self.trace_id().is_some()
+    }
 }
 
 impl Asking for MetricPoint {
@@ -106,6 +117,10 @@ impl Asking for MetricPoint {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         let mut ids = self.exemplars().iter().filter_map(|one| one.trace_id());
         ids.any(|id| traces.contains(&id))
+    }
+
+    fn is_of_any(&self) -> bool {
+        self.exemplars().iter().any(|one| one.trace_id().is_some())
     }
 
     fn of_traces<'q>(query: Query<'q, Self>, _: &HashSet<TraceId>) -> Query<'q, Self> {
