@@ -11,6 +11,7 @@ mod operations;
 mod view;
 
 pub(crate) use compiled::{Choice, Compiled};
+pub(crate) use view::Evidence;
 pub use view::TraceView;
 
 use slipring::Match;

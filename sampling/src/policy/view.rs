@@ -1,5 +1,6 @@
 //! What a rule sees of a trace.
 
+use slipring::span::{PackedPlace, PackedSpans};
 use slipring::{Span, TraceId};
 
 /// A trace about which is decided: the spans that have arrived, in the order in which they came.
@@ -9,13 +10,39 @@ pub struct TraceView<'a> {
     pub trace_id: TraceId,
     /// The spans; there is at least one.
     pub spans: &'a [Span],
-    pub(crate) root: Option<usize>,
-    /// The longest span's duration, and the tests of single spans that one of them has passed.
-    pub(crate) longest: u64,
+    root: Option<usize>,
+    /// The longest span's duration.
+    longest: u64,
+}
+
+/// What the rules of this crate see of a trace, which is less than its spans.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) spans: &'a PackedSpans,
+    /// The root or, without one, the span that arrived first.
+    pub(crate) operation: Option<PackedPlace>,
+    /// What [`TraceView::duration`] returns.
+    pub(crate) duration: u64,
+    /// The tests of single spans that one of them has passed.
     pub(crate) marks: u64,
+    /// For rules of the owner's, if there are any.
+    pub(crate) view: Option<TraceView<'a>>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Returns what [`TraceView::operation`] does.
+    pub(crate) fn operation(&self) -> (&'a str, &'a str) {
+        let of = |place| (self.spans.service(place), self.spans.name(place));
+        self.operation.map_or(("", ""), of)
+    }
 }
 
 impl<'a> TraceView<'a> {
+    pub(crate) fn new(trace_id: TraceId, spans: &'a [Span], longest: u64) -> Self {
+        let root = spans.iter().position(|span| span.parent_span_id().is_none());
+        Self { trace_id, spans, root, longest }
+    }
+
     /// Returns the first span without a parent that arrived.
     pub fn root(&self) -> Option<&'a Span> {
         self.spans.get(self.root?)

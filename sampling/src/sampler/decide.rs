@@ -4,7 +4,7 @@ use super::decisions::Decision;
 use super::undecided::{Entry, NONE, Order};
 use super::{OnFull, Sampler};
 use crate::counts::Cause;
-use crate::policy::{Choice, TraceView};
+use crate::policy::{Choice, Evidence, TraceView};
 use crate::sink::{Sampled, Sink};
 use crate::threshold::{Randomness, Threshold};
 use crate::trace_state;
@@ -49,7 +49,8 @@ impl Sampler {
             let (Some(by), true) = (decision.by(), is_kept) else { continue };
             Span::detach_together(&mut spans);
             let threshold = decision.threshold();
-            let randomness = randomness(&spans).unwrap_or_else(|| Randomness::of_trace(trace_id));
+            let known = spans.first().and_then(randomness);
+            let randomness = known.unwrap_or_else(|| Randomness::of_trace(trace_id));
             rewrite(&mut spans, threshold, randomness);
             let policy = Arc::clone(&self.policies.names()[by as usize]);
             sink.keep(Sampled { trace_id, spans, policy, threshold, cause: None });
@@ -73,17 +74,26 @@ impl Sampler {
 
     /// Decides about a trace.
     pub(super) fn decide(&mut self, at: u32, cause: Cause, sink: &mut impl Sink) {
-        let Entry { id, mut spans, root, randomness, longest, marks, .. } = self.take_out(at);
+        let Entry { id, spans, operation, root, randomness, longest, marks, .. } =
+            self.take_out(at);
         let randomness = randomness.unwrap_or_else(|| Randomness::of_trace(id));
-        let root = root.map(|root| root as usize);
-        let view = TraceView { trace_id: id, spans: &spans, root, longest, marks };
-        let choice = self.policies.decide(view, randomness, self.now);
+        // Rules of the owner's look at the spans themselves.
+        let made = self.policies.has_custom.then(|| spans.clone().into_spans());
+        let evidence = Evidence {
+            spans: &spans,
+            operation,
+            duration: root.unwrap_or(longest),
+            marks,
+            view: made.as_deref().map(|spans| TraceView::new(id, spans, longest)),
+        };
+        let choice = self.policies.decide(evidence, randomness, self.now);
         self.counts.causes[cause as usize] += 1;
         let count = spans.len() as u64;
         match choice {
             Choice::Keep { by, threshold } => {
                 self.counts.policies[by as usize][0].add(1, count);
                 self.kept.remember(Decision::new(id, Some(by), threshold));
+                let mut spans = made.unwrap_or_else(|| spans.into_spans());
                 rewrite(&mut spans, threshold, randomness);
                 let policy = Arc::clone(&self.policies.names()[by as usize]);
                 let cause = Some(cause);
@@ -139,9 +149,9 @@ impl Sampler {
     }
 }
 
-/// Returns the explicit randomness that the first span has, if it has one.
-pub(super) fn randomness(spans: &[Span]) -> Option<Randomness> {
-    trace_state::read(spans.first()?.trace_state()).randomness
+/// Returns the explicit randomness that a span has, if it has one.
+pub(super) fn randomness(span: &Span) -> Option<Randomness> {
+    trace_state::read(span.trace_state()).randomness
 }
 
 /// Writes into each span the threshold with which it was kept: the higher one of this sampler's and

@@ -7,8 +7,9 @@
 //!              └──── late spans ──► decisions (two rings) ◄───────┴─ sampled out ─┘
 //! ```
 //!
-//! Spans that arrive together and belong to one trace are copied out of their request into one
-//! body. They leave together too, so that no memory is held for spans that have left.
+//! The spans of a trace are copied out of their requests into one allocation. They leave together
+//! too, so that no memory is held for spans that have left. Only those of kept traces become records
+//! again.
 
 mod decide;
 mod decisions;
@@ -32,9 +33,9 @@ use wheel::Wheel;
 /// may exceed them by one.
 const BATCH: usize = 512;
 
-/// The bytes of a body beside its records' own: reference counts, its ledger, its list of sources,
-/// and what an allocator adds to three allocations.
-const BODY: usize = 192;
+/// The bytes of its spans with which a trace is decided: half of what has room in one allocation,
+/// so that the next batch still has.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Collects the spans of each trace until it is decided whether the trace is kept.
 ///
@@ -116,10 +117,9 @@ struct Counts {
 /// Room that batches reuse.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// The batch. Its spans are taken out one by one.
-    spans: Vec<Option<Span>>,
-    /// For each span of the batch, the next of the same trace.
-    next: Vec<u32>,
+    /// The batch, and its number.
+    spans: Vec<Span>,
+    batch: u32,
     /// The traces of the batch.
     touched: Vec<u32>,
     /// Entries that the wheel brings up.
@@ -194,7 +194,7 @@ impl Sampler {
         let mut spans = spans.into_iter();
         loop {
             self.scratch.spans.clear();
-            self.scratch.spans.extend(spans.by_ref().take(BATCH).map(Some));
+            self.scratch.spans.extend(spans.by_ref().take(BATCH));
             if self.scratch.spans.is_empty() {
                 break;
             }
@@ -204,58 +204,32 @@ impl Sampler {
     }
 
     fn take_batch(&mut self, sink: &mut impl Sink) {
-        let count = self.scratch.spans.len();
-        self.counts.received += count as u64;
-        self.scratch.next.clear();
-        self.scratch.next.resize(count, NONE);
+        let mut spans = std::mem::take(&mut self.scratch.spans);
+        self.counts.received += spans.len() as u64;
+        // 0 is the number of no batch.
+        self.scratch.batch = self.scratch.batch.checked_add(1).unwrap_or(1);
         self.scratch.touched.clear();
         let mut late = decide::Late::default();
-        let mut last_one: Option<(TraceId, u32)> = None;
-        for at in 0..count {
-            let Some(span) = &self.scratch.spans[at] else { continue };
-            let id = span.trace_id();
-            if id.is_zero() {
-                self.counts.without_trace += 1;
-                continue;
-            }
-            if span.bytes().len() > self.limits.span_bytes {
-                self.counts.too_large += 1;
-                continue;
-            }
+        let mut rest = &spans[..];
+        while let Some(first) = rest.first() {
             // Spans of a trace often stand together.
-            let last = last_one.filter(|&(known, _)| known == id).map(|(_, entry)| entry);
-            let entry = match last.or_else(|| self.undecided.find(id)) {
-                Some(entry) => entry,
-                None => match self.decision(id) {
-                    Some((decision, is_kept)) => {
-                        let span = self.scratch.spans[at].take().expect("it is still there");
-                        late.add(decision, is_kept, span);
-                        continue;
-                    }
-                    None => self.begin(at),
-                },
-            };
-            last_one = Some((id, entry));
-            let batch = &mut self.undecided.get_mut(entry).batch;
-            match *batch {
-                (NONE, _) => {
-                    *batch = (at as u32, at as u32);
-                    self.scratch.touched.push(entry);
-                }
-                (_, last) => {
-                    self.scratch.next[last as usize] = at as u32;
-                    batch.1 = at as u32;
-                }
+            let id = first.trace_id();
+            let count = rest.iter().take_while(|span| span.trace_id() == id).count();
+            let (run, others) = rest.split_at(count);
+            rest = others;
+            if id.is_zero() {
+                self.counts.without_trace += count as u64;
+            } else {
+                self.take_run(id, run, &mut late);
             }
         }
+        spans.clear();
+        self.scratch.spans = spans;
         // Each trace has its spans before anything is decided.
         for place in 0..self.scratch.touched.len() {
-            self.join(self.scratch.touched[place]);
-        }
-        self.scratch.spans.clear();
-        for place in 0..self.scratch.touched.len() {
             let at = self.scratch.touched[place];
-            if self.undecided.get(at).spans.len() >= self.limits.trace_spans {
+            let spans = &self.undecided.get(at).spans;
+            if spans.len() >= self.limits.trace_spans || spans.heap_bytes() >= MOST_BYTES {
                 self.decide(at, Cause::Spans, sink);
             }
         }
@@ -263,9 +237,68 @@ impl Sampler {
         self.make_room(sink);
     }
 
-    /// Begins a trace with the span at this place of the batch.
-    fn begin(&mut self, place: usize) -> u32 {
-        let span = self.scratch.spans[place].as_ref().expect("it is still there");
+    /// Takes spans that belong to one trace.
+    fn take_run(&mut self, id: TraceId, run: &[Span], late: &mut decide::Late) {
+        let most = self.limits.span_bytes;
+        let fit = || run.iter().filter(|span| span.bytes().len() <= most);
+        let (mut count, mut bytes) = (0, 0);
+        for span in fit() {
+            (count, bytes) = (count + 1, bytes + span.bytes().len());
+        }
+        self.counts.too_large += (run.len() - count) as u64;
+        let Some(first) = fit().next() else { return };
+        let at = match self.undecided.find(id) {
+            Some(at) => at,
+            None => match self.decision(id) {
+                Some((decision, is_kept)) => {
+                    return fit().for_each(|span| late.add(decision, is_kept, span.clone()));
+                }
+                None => self.begin(first),
+            },
+        };
+        let entry = self.undecided.get_mut(at);
+        let (before, sources, had_root) =
+            (entry.bytes, entry.spans.sources().len(), entry.root.is_some());
+        entry.spans.reserve(count, bytes);
+        for span in fit() {
+            let Some(place) = entry.spans.push(span) else {
+                (count, self.counts.too_large) = (count - 1, self.counts.too_large + 1);
+                continue;
+            };
+            if entry.root.is_none() && span.parent_span_id().is_none() {
+                entry.root = Some(span.duration());
+                entry.operation = Some(place);
+            }
+            entry.operation = entry.operation.or(Some(place));
+            entry.longest = entry.longest.max(span.duration());
+            entry.marks = self.policies.mark(span, entry.marks);
+        }
+        if entry.randomness.is_none() {
+            // All spans of a trace carry the same.
+            entry.randomness = decide::randomness(first);
+        }
+        entry.spans.sources()[sources..].iter().for_each(|source| source.charge(&self.ledger));
+        entry.last = self.now;
+        entry.bytes = ENTRY + entry.spans.heap_bytes();
+        let grown = entry.bytes - before;
+        if entry.batch != self.scratch.batch {
+            entry.batch = self.scratch.batch;
+            self.scratch.touched.push(at);
+        }
+        let (share, root_is_new) = (entry.service, !had_root && entry.root.is_some());
+        self.bytes += grown;
+        self.counts.undecided += count as u64;
+        self.shares.get_mut(share).bytes += grown;
+        self.shares.count(share, count as u64);
+        if root_is_new {
+            let due = self.due(at);
+            self.wheel.remove(&mut self.undecided, at);
+            self.wheel.add(&mut self.undecided, at, due);
+        }
+    }
+
+    /// Begins a trace with this span.
+    fn begin(&mut self, span: &Span) -> u32 {
         let share = self.shares.of(span.service());
         let at = self.undecided.add(span.trace_id(), self.now, share);
         self.undecided.append(&mut self.by_age, Order::Age, at);
@@ -274,64 +307,6 @@ impl Sampler {
         let due = self.now + self.limits.timeout;
         self.wheel.add(&mut self.undecided, at, due);
         at
-    }
-
-    /// Adds the spans of the batch to their trace, out of their requests.
-    fn join(&mut self, at: u32) {
-        let entry = self.undecided.get_mut(at);
-        let (mut place, _) = std::mem::replace(&mut entry.batch, (NONE, NONE));
-        let before = entry.spans.len();
-        let had_root = entry.root.is_some();
-        let mut count = 0;
-        let mut probe = place;
-        while probe != NONE {
-            count += 1;
-            probe = self.scratch.next[probe as usize];
-        }
-        if entry.spans.capacity() - before < count {
-            // Most traces are small, and come in few batches.
-            entry.spans.reserve_exact(count.max(before / 2));
-        }
-        while place != NONE {
-            let span = self.scratch.spans[place as usize].take().expect("it is still there");
-            if entry.root.is_none() && span.parent_span_id().is_none() {
-                entry.root = Some(entry.spans.len() as u32);
-            }
-            entry.spans.push(span);
-            place = self.scratch.next[place as usize];
-        }
-        let new = &mut entry.spans[before..];
-        Span::detach_together(new);
-        if entry.randomness.is_none() {
-            // All spans of a trace carry the same.
-            entry.randomness = decide::randomness(new);
-        }
-        let mut bytes = BODY;
-        for (number, span) in new.iter().enumerate() {
-            bytes += span.bytes().len();
-            entry.longest = entry.longest.max(span.duration());
-            entry.marks = self.policies.mark(span, entry.marks);
-            if number == 0 || !new[number - 1].source().ptr_eq(span.source()) {
-                bytes += size_of::<usize>();
-                span.source().charge(&self.ledger);
-            }
-        }
-        entry.last = self.now;
-        let slots = entry.spans.capacity() * size_of::<Span>();
-        let first = if before == 0 { ENTRY } else { 0 };
-        let grown = first + bytes + slots - entry.slot_bytes;
-        entry.slot_bytes = slots;
-        entry.bytes += grown;
-        self.bytes += grown;
-        self.counts.undecided += count as u64;
-        let (share, root_is_new) = (entry.service, !had_root && entry.root.is_some());
-        let due = self.due(at);
-        self.shares.get_mut(share).bytes += grown;
-        self.shares.count(share, count as u64);
-        if root_is_new {
-            self.wheel.remove(&mut self.undecided, at);
-            self.wheel.add(&mut self.undecided, at, due);
-        }
     }
 
     /// Returns when a trace is to be decided.
@@ -421,7 +396,7 @@ impl Sampler {
         while at != NONE {
             let entry = self.undecided.get_mut(at);
             let marks = |marks, span| self.policies.mark(span, marks);
-            entry.marks = entry.spans.iter().fold(0, marks);
+            entry.marks = entry.spans.clone().into_spans().iter().fold(0, marks);
             at = self.undecided.after(Order::Age, at);
         }
         Ok(())

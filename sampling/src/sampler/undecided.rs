@@ -3,7 +3,8 @@
 use crate::threshold::Randomness;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use slipring::{Span, TraceId};
+use slipring::TraceId;
+use slipring::span::{PackedPlace, PackedSpans};
 use std::hash::BuildHasher;
 
 /// No entry.
@@ -43,11 +44,9 @@ impl Default for List {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: TraceId,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: PackedSpans,
     /// The bytes that are charged for it.
     pub(super) bytes: usize,
-    /// Of these, the bytes of the spans' slots.
-    pub(super) slot_bytes: usize,
     /// The arrival of the first span and of the last, in nanoseconds of the sampler's clock.
     pub(super) first: u64,
     pub(super) last: u64,
@@ -56,14 +55,16 @@ pub(super) struct Entry {
     pub(super) longest: u64,
     pub(super) marks: u64,
     pub(super) randomness: Option<Randomness>,
-    /// The place of the root among the spans.
-    pub(super) root: Option<u32>,
+    /// The place of the root or, without one, of the span that came first.
+    pub(super) operation: Option<PackedPlace>,
+    /// The root's duration, if there is a root.
+    pub(super) root: Option<u64>,
     /// The service whose share it takes.
     pub(super) service: u32,
     /// The slot of the wheel.
     pub(super) slot: u32,
-    /// The first and the last of its spans in the batch that is being taken.
-    pub(super) batch: (u32, u32),
+    /// The number of the last batch that had spans of it.
+    pub(super) batch: u32,
     links: [Links; 3],
 }
 
@@ -76,8 +77,9 @@ pub(super) struct Undecided {
     state: RandomState,
 }
 
-/// The bytes that an entry takes, with its part of the index and of the list of free numbers.
-pub(super) const ENTRY: usize = size_of::<Option<Entry>>() + 16;
+/// The bytes that an entry takes, with its part of the index and of the list of free numbers, and
+/// what an allocator adds to two allocations.
+pub(super) const ENTRY: usize = size_of::<Option<Entry>>() + 16 + 32;
 
 impl Undecided {
     pub(super) fn len(&self) -> usize {
@@ -95,18 +97,18 @@ impl Undecided {
         let links = [Links { before: NONE, after: NONE }; 3];
         let entry = Entry {
             id,
-            spans: Vec::new(),
+            spans: PackedSpans::default(),
             bytes: 0,
-            slot_bytes: 0,
             first: now,
             last: now,
             longest: 0,
             marks: 0,
             randomness: None,
+            operation: None,
             root: None,
             service,
             slot: NONE,
-            batch: (NONE, NONE),
+            batch: 0,
             links,
         };
         let at = self.free.pop().unwrap_or_else(|| {
