@@ -137,8 +137,8 @@ pub mod resource {
 /// The parts of a span.
 pub mod span {
     pub use crate::signal::{
-        PackedPlace, PackedSpans, SpanBuilder, SpanEvent, SpanEventRef, SpanEvents, SpanKind,
-        SpanLink, SpanLinkRef, SpanLinks, StatusCode, StatusRef,
+        SpanBuilder, SpanEvent, SpanEventRef, SpanEvents, SpanKind, SpanLink, SpanLinkRef,
+        SpanLinks, StatusCode, StatusRef,
     };
 }
 

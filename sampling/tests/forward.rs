@@ -366,7 +366,10 @@ async fn a_connection_is_renewed_and_one_of_ones_own_is_not() {
     settings.headers.add("authorization", "Bearer new").unwrap();
     forwarder.renew(&settings).unwrap();
     // The request that is tried again has the new token.
-    while !told.recv().await.unwrap().contains("\r\nauthorization: bearer new\r\n") {}
+    let is_new = async {
+        while !told.recv().await.unwrap().contains("\r\nauthorization: bearer new\r\n") {}
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_new).await.expect("it has the new token");
     let stats = sending.finish(Duration::from_secs(60)).await;
     assert_balanced(&stats);
     assert!(stats.sent > 0 && stats.lost_failed == 0, "{stats:?}");

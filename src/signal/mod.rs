@@ -13,7 +13,6 @@ pub(crate) mod log;
 mod log_builder;
 mod metric;
 pub(crate) mod metric_point;
-mod packed;
 #[cfg(feature = "serde")]
 pub(crate) mod plain;
 mod point;
@@ -39,7 +38,6 @@ pub use log::LogRecord;
 pub use log_builder::LogBuilder;
 pub use metric::{Metric, MetricKind, MetricRef, Temporality};
 pub use metric_point::{Exemplars, MetricPoint};
-pub use packed::{PackedPlace, PackedSpans};
 pub use point::{
     Buckets, Exemplar, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile,
     Summary,

@@ -32,7 +32,7 @@ use to::To;
 /// status 1 if kept spans were lost by then. For more than one machine, let the Collector's load
 /// balancing exporter send each trace to one of several by its id.
 ///
-/// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 180
+/// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 220
 /// for each of `max_traces`; `--max-waiting`, and 8 MiB for requests to the backend; and for
 /// requests as they come in what `serve --help` says, with the file's `max_span_bytes` in place of
 /// `--max-record-bytes`.

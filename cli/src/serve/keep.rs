@@ -91,7 +91,7 @@ impl Keep {
     /// Passes the spans of a request that the store has taken to the sampler.
     pub fn take(&self, encoding: Encoding, body: Bytes) {
         let now = Instant::now();
-        let take = |spans| {
+        let take = |spans: Vec<Span>| {
             let mut keep = |sampled| lock(&self.kept).add(sampled, now);
             lock(&self.sampler).take(spans, now, &mut keep);
         };

@@ -1,6 +1,5 @@
 //! What a rule sees of a trace.
 
-use slipring::span::{PackedPlace, PackedSpans};
 use slipring::{Span, TraceId};
 
 /// A trace about which is decided: the spans that have arrived, in the order in which they came.
@@ -18,23 +17,15 @@ pub struct TraceView<'a> {
 /// What the rules of this crate see of a trace, which is less than its spans.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence<'a> {
-    pub(crate) spans: &'a PackedSpans,
-    /// The root or, without one, the span that arrived first.
-    pub(crate) operation: Option<PackedPlace>,
-    /// What [`TraceView::duration`] returns.
+    /// The number of spans.
+    pub(crate) count: usize,
+    /// What [`TraceView::operation`] and [`TraceView::duration`] return.
+    pub(crate) operation: (&'a str, &'a str),
     pub(crate) duration: u64,
     /// The tests of single spans that one of them has passed.
     pub(crate) marks: u64,
     /// For rules of the owner's, if there are any.
     pub(crate) view: Option<TraceView<'a>>,
-}
-
-impl<'a> Evidence<'a> {
-    /// Returns what [`TraceView::operation`] does.
-    pub(crate) fn operation(&self) -> (&'a str, &'a str) {
-        let of = |place| (self.spans.service(place), self.spans.name(place));
-        self.operation.map_or(("", ""), of)
-    }
 }
 
 impl<'a> TraceView<'a> {

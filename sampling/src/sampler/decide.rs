@@ -8,7 +8,7 @@ use crate::policy::{Choice, Evidence, TraceView};
 use crate::sink::{Sampled, Sink};
 use crate::threshold::{Randomness, Threshold};
 use crate::trace_state;
-use slipring::{Span, TraceId};
+use slipring::{Source, Span, TraceId};
 use std::sync::Arc;
 
 /// Late spans of a batch, with the decision about their trace, grouped where they stand together.
@@ -77,11 +77,15 @@ impl Sampler {
         let Entry { id, spans, operation, root, randomness, longest, marks, .. } =
             self.take_out(at);
         let randomness = randomness.unwrap_or_else(|| Randomness::of_trace(id));
+        let (blocks, places) = (&self.blocks, &mut self.scratch.places);
         // Rules of the owner's look at the spans themselves.
-        let made = self.policies.has_custom.then(|| spans.clone().into_spans());
+        let made = self.policies.has_custom.then(|| spans.spans(blocks, places));
+        let service =
+            |number: u32| spans.sources().get(number as usize).map_or("", Source::service);
+        let operation = operation.as_ref().map(|(number, name)| (service(*number), &**name));
         let evidence = Evidence {
-            spans: &spans,
-            operation,
+            count: spans.len(),
+            operation: operation.unwrap_or_default(),
             duration: root.unwrap_or(longest),
             marks,
             view: made.as_deref().map(|spans| TraceView::new(id, spans, longest)),
@@ -93,11 +97,13 @@ impl Sampler {
             Choice::Keep { by, threshold } => {
                 self.counts.policies[by as usize][0].add(1, count);
                 self.kept.remember(Decision::new(id, Some(by), threshold));
-                let mut spans = made.unwrap_or_else(|| spans.into_spans());
-                rewrite(&mut spans, threshold, randomness);
+                let places = &mut self.scratch.places;
+                let mut made = made.unwrap_or_else(|| spans.spans(&self.blocks, places));
+                self.blocks.give_back(spans.into_chain());
+                rewrite(&mut made, threshold, randomness);
                 let policy = Arc::clone(&self.policies.names()[by as usize]);
                 let cause = Some(cause);
-                sink.keep(Sampled { trace_id: id, spans, policy, threshold, cause });
+                sink.keep(Sampled { trace_id: id, spans: made, policy, threshold, cause });
             }
             Choice::Reject { by } => {
                 match by {
@@ -105,6 +111,7 @@ impl Sampler {
                     None => self.counts.unmatched.add(1, count),
                 }
                 self.sampled_out.remember(Decision::new(id, by, None));
+                self.blocks.give_back(spans.into_chain());
             }
         }
     }
@@ -112,6 +119,7 @@ impl Sampler {
     pub(super) fn evict(&mut self, at: u32) {
         let entry = self.take_out(at);
         self.counts.evicted.add(1, entry.spans.len() as u64);
+        self.blocks.give_back(entry.spans.into_chain());
     }
 
     /// Lets the oldest traces go until the limits are kept.
@@ -155,10 +163,9 @@ pub(super) fn randomness(span: &Span) -> Option<Randomness> {
 }
 
 /// Writes into each span the threshold with which it was kept: the higher one of this sampler's and
-/// of that with which it came. Spans that need no change keep their bytes.
-fn rewrite(spans: &mut [Span], threshold: Option<Threshold>, randomness: Randomness) {
-    let mut has_changed = false;
-    for span in &mut *spans {
+/// of that with which it came. Other spans keep their bytes. If one changes, all get a new body.
+fn rewrite(spans: &mut Vec<Span>, threshold: Option<Threshold>, randomness: Randomness) {
+    let changed = |span: &Span| {
         let state = span.trace_state();
         // A threshold that would have rejected the trace is no truth about it.
         let came = trace_state::read(state).threshold;
@@ -169,11 +176,25 @@ fn rewrite(spans: &mut [Span], threshold: Option<Threshold>, randomness: Randomn
             Some(own) => Some(sound.map_or(own, |came| came.max(own))),
         };
         if new != came {
-            *span = span.with_trace_state(&trace_state::with_threshold(state, new));
-            has_changed = true;
+            return Some(trace_state::with_threshold(state, new));
         }
+        None
+    };
+    let Some(first) = spans.iter().position(|span| changed(span).is_some()) else { return };
+    let bytes: usize = spans.iter().map(|span| span.bytes().len()).sum();
+    let mut body = Vec::with_capacity(bytes + (spans.len() - first) * 24);
+    let (mut sources, mut places) = (Vec::<Source>::new(), Vec::with_capacity(spans.len()));
+    for span in &*spans {
+        if !sources.last().is_some_and(|last| last.ptr_eq(span.source())) {
+            sources.push(span.source().clone());
+        }
+        let start = body.len();
+        match changed(span) {
+            Some(state) => span.write_with_trace_state(&state, &mut body),
+            None => body.extend_from_slice(span.bytes()),
+        }
+        places.push((sources.len() - 1, start..body.len()));
     }
-    if has_changed {
-        Span::detach_together(spans);
-    }
+    body.shrink_to_fit();
+    *spans = Span::of_body(body, sources, &places);
 }

@@ -7,12 +7,14 @@
 //!              └──── late spans ──► decisions (two rings) ◄───────┴─ sampled out ─┘
 //! ```
 //!
-//! The spans of a trace are copied out of their requests into one allocation. They leave together
+//! The spans of a trace are copied out of their requests into a chain of blocks. They leave together
 //! too, so that no memory is held for spans that have left. Only those of kept traces become records
 //! again.
 
+mod blocks;
 mod decide;
 mod decisions;
+mod packed;
 mod shares;
 mod undecided;
 mod wheel;
@@ -21,9 +23,11 @@ use crate::counts::{Amount, Cause, PolicyCounts, Stats};
 use crate::policy::Compiled;
 use crate::settings::{OnFull, Settings, SettingsError};
 use crate::sink::Sink;
+use blocks::Blocks;
 use decisions::Decisions;
 use shares::Shares;
 use slipring::{Ledger, Span, TraceId};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use undecided::{ENTRY, List, NONE, Order, Undecided};
@@ -33,9 +37,10 @@ use wheel::Wheel;
 /// may exceed them by one.
 const BATCH: usize = 512;
 
-/// The bytes of its spans with which a trace is decided: half of what has room in one allocation,
-/// so that the next batch still has.
-const MOST_BYTES: usize = 1 << 30;
+/// The bytes of its spans with which a trace is decided, and the most that it may have: spans of
+/// later batches are rejected if it would have more before it is.
+const ENOUGH_BYTES: usize = 1 << 30;
+const MOST_BYTES: usize = 2 << 30;
 
 /// Collects the spans of each trace until it is decided whether the trace is kept.
 ///
@@ -71,6 +76,8 @@ pub struct Sampler {
     limits: Limits,
     policies: Compiled,
     undecided: Undecided,
+    /// The bytes of the undecided spans.
+    blocks: Blocks,
     by_age: List,
     shares: Shares,
     wheel: Wheel,
@@ -117,13 +124,25 @@ struct Counts {
 /// Room that batches reuse.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// The batch, and its number.
-    spans: Vec<Span>,
+    /// The number of the batch.
     batch: u32,
+    runs: Vec<Run>,
     /// The traces of the batch.
     touched: Vec<u32>,
     /// Entries that the wheel brings up.
     due: Vec<u32>,
+    /// Where the spans of a trace lie that become records.
+    places: Vec<(usize, Range<usize>)>,
+}
+
+/// Spans of a batch that stand together and belong to one trace.
+#[derive(Debug)]
+struct Run {
+    id: TraceId,
+    start: usize,
+    end: usize,
+    /// The trace's entry, if it had one before the batch.
+    known: Option<u32>,
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -140,6 +159,7 @@ impl Sampler {
         let wheel = Wheel::new(limits.quiet, limits.timeout);
         Ok(Self {
             undecided: Undecided::default(),
+            blocks: Blocks::default(),
             by_age: List::default(),
             shares: Shares::new(settings.services, settings.share.is_some()),
             wheel,
@@ -175,7 +195,7 @@ impl Sampler {
         Ok((limits, Compiled::new(&settings.policies)?))
     }
 
-    /// Takes spans as they arrive. Spans of undecided traces join them. Spans of decided traces
+    /// Takes spans as they arrive, and copies those that it holds. Spans of undecided traces join them. Spans of decided traces
     /// follow the decision. O(1) for a span, and the policies for each trace that this decides.
     ///
     /// `now` must not go back; a time before an earlier one counts as that. Returns the number of
@@ -183,53 +203,45 @@ impl Sampler {
     ///
     /// A panic of the sink leaves the sampler intact. The spans of the batch (of at most 512) that
     /// are not counted yet are then lost.
-    pub fn take(
-        &mut self,
-        spans: impl IntoIterator<Item = Span>,
-        now: Instant,
-        sink: &mut impl Sink,
-    ) -> u64 {
+    pub fn take(&mut self, spans: impl AsRef<[Span]>, now: Instant, sink: &mut impl Sink) -> u64 {
         self.advance(now, sink);
         let before = self.counts.without_trace + self.counts.too_large;
-        let mut spans = spans.into_iter();
-        loop {
-            self.scratch.spans.clear();
-            self.scratch.spans.extend(spans.by_ref().take(BATCH));
-            if self.scratch.spans.is_empty() {
-                break;
-            }
-            self.take_batch(sink);
+        for batch in spans.as_ref().chunks(BATCH) {
+            self.take_batch(batch, sink);
         }
         self.counts.without_trace + self.counts.too_large - before
     }
 
-    fn take_batch(&mut self, sink: &mut impl Sink) {
-        let mut spans = std::mem::take(&mut self.scratch.spans);
+    fn take_batch(&mut self, spans: &[Span], sink: &mut impl Sink) {
         self.counts.received += spans.len() as u64;
         // 0 is the number of no batch.
         self.scratch.batch = self.scratch.batch.checked_add(1).unwrap_or(1);
         self.scratch.touched.clear();
         let mut late = decide::Late::default();
-        let mut rest = &spans[..];
-        while let Some(first) = rest.first() {
-            // Spans of a trace often stand together.
-            let id = first.trace_id();
-            let count = rest.iter().take_while(|span| span.trace_id() == id).count();
-            let (run, others) = rest.split_at(count);
-            rest = others;
-            if id.is_zero() {
-                self.counts.without_trace += count as u64;
-            } else {
-                self.take_run(id, run, &mut late);
+        // Spans of a trace often stand together. All runs are looked up before the first is taken:
+        // the table is seldom in the cache, and so the processor waits for several at once.
+        let mut runs = std::mem::take(&mut self.scratch.runs);
+        runs.clear();
+        for (at, span) in spans.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.id == span.trace_id() => run.end = at + 1,
+                _ => runs.push(Run { id: span.trace_id(), start: at, end: at + 1, known: None }),
             }
         }
-        spans.clear();
-        self.scratch.spans = spans;
+        runs.iter_mut().for_each(|run| run.known = self.undecided.find(run.id));
+        for run in &runs {
+            if run.id.is_zero() {
+                self.counts.without_trace += (run.end - run.start) as u64;
+            } else {
+                self.take_run(run, &spans[run.start..run.end], &mut late);
+            }
+        }
+        self.scratch.runs = runs;
         // Each trace has its spans before anything is decided.
         for place in 0..self.scratch.touched.len() {
             let at = self.scratch.touched[place];
             let spans = &self.undecided.get(at).spans;
-            if spans.len() >= self.limits.trace_spans || spans.heap_bytes() >= MOST_BYTES {
+            if spans.len() >= self.limits.trace_spans || spans.heap_bytes() >= ENOUGH_BYTES {
                 self.decide(at, Cause::Spans, sink);
             }
         }
@@ -238,18 +250,16 @@ impl Sampler {
     }
 
     /// Takes spans that belong to one trace.
-    fn take_run(&mut self, id: TraceId, run: &[Span], late: &mut decide::Late) {
+    fn take_run(&mut self, of: &Run, run: &[Span], late: &mut decide::Late) {
         let most = self.limits.span_bytes;
         let fit = || run.iter().filter(|span| span.bytes().len() <= most);
-        let (mut count, mut bytes) = (0, 0);
-        for span in fit() {
-            (count, bytes) = (count + 1, bytes + span.bytes().len());
-        }
+        let mut count = fit().count();
         self.counts.too_large += (run.len() - count) as u64;
         let Some(first) = fit().next() else { return };
-        let at = match self.undecided.find(id) {
+        // An earlier run of the batch may have begun the trace.
+        let at = match of.known.or_else(|| self.undecided.find(of.id)) {
             Some(at) => at,
-            None => match self.decision(id) {
+            None => match self.decision(of.id) {
                 Some((decision, is_kept)) => {
                     return fit().for_each(|span| late.add(decision, is_kept, span.clone()));
                 }
@@ -259,17 +269,19 @@ impl Sampler {
         let entry = self.undecided.get_mut(at);
         let (before, sources, had_root) =
             (entry.bytes, entry.spans.sources().len(), entry.root.is_some());
-        entry.spans.reserve(count, bytes);
         for span in fit() {
-            let Some(place) = entry.spans.push(span) else {
+            if entry.spans.heap_bytes() + span.bytes().len() > MOST_BYTES {
                 (count, self.counts.too_large) = (count - 1, self.counts.too_large + 1);
                 continue;
-            };
-            if entry.root.is_none() && span.parent_span_id().is_none() {
-                entry.root = Some(span.duration());
-                entry.operation = Some(place);
             }
-            entry.operation = entry.operation.or(Some(place));
+            let source = entry.spans.push(span, &mut self.blocks);
+            let is_root = entry.root.is_none() && span.parent_span_id().is_none();
+            if is_root {
+                entry.root = Some(span.duration());
+            }
+            if self.policies.asks_operation && (is_root || entry.operation.is_none()) {
+                entry.operation = Some((source, span.name().into()));
+            }
             entry.longest = entry.longest.max(span.duration());
             entry.marks = self.policies.mark(span, entry.marks);
         }
@@ -279,7 +291,9 @@ impl Sampler {
         }
         entry.spans.sources()[sources..].iter().for_each(|source| source.charge(&self.ledger));
         entry.last = self.now;
-        entry.bytes = ENTRY + entry.spans.heap_bytes();
+        let name = entry.operation.as_ref().map_or(0, |(_, name)| name.len());
+        // A name may become shorter, and what is charged for it does not.
+        entry.bytes = (ENTRY + entry.spans.heap_bytes() + name).max(before);
         let grown = entry.bytes - before;
         if entry.batch != self.scratch.batch {
             entry.batch = self.scratch.batch;
@@ -395,8 +409,10 @@ impl Sampler {
         let mut at = self.by_age.first;
         while at != NONE {
             let entry = self.undecided.get_mut(at);
+            let spans = entry.spans.spans(&self.blocks, &mut self.scratch.places);
             let marks = |marks, span| self.policies.mark(span, marks);
-            entry.marks = entry.spans.clone().into_spans().iter().fold(0, marks);
+            entry.marks = spans.iter().fold(0, marks);
+            entry.set_operation(&spans, self.policies.asks_operation);
             at = self.undecided.after(Order::Age, at);
         }
         Ok(())

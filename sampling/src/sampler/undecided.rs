@@ -1,10 +1,10 @@
 //! Undecided traces: a table by trace id, and lists through its entries.
 
+use super::packed::Packed;
 use crate::threshold::Randomness;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use slipring::TraceId;
-use slipring::span::{PackedPlace, PackedSpans};
+use slipring::{Source, Span, TraceId};
 use std::hash::BuildHasher;
 
 /// No entry.
@@ -44,7 +44,7 @@ impl Default for List {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: TraceId,
-    pub(super) spans: PackedSpans,
+    pub(super) spans: Packed,
     /// The bytes that are charged for it.
     pub(super) bytes: usize,
     /// The arrival of the first span and of the last, in nanoseconds of the sampler's clock.
@@ -55,8 +55,9 @@ pub(super) struct Entry {
     pub(super) longest: u64,
     pub(super) marks: u64,
     pub(super) randomness: Option<Randomness>,
-    /// The place of the root or, without one, of the span that came first.
-    pub(super) operation: Option<PackedPlace>,
+    /// The number of the source and the name of the root or, without one, of the span that came
+    /// first, if the policies ask for it.
+    pub(super) operation: Option<(u32, Box<str>)>,
     /// The root's duration, if there is a root.
     pub(super) root: Option<u64>,
     /// The service whose share it takes.
@@ -66,6 +67,19 @@ pub(super) struct Entry {
     /// The number of the last batch that had spans of it.
     pub(super) batch: u32,
     links: [Links; 3],
+}
+
+impl Entry {
+    /// Finds the operation among all spans, if it is asked for.
+    pub(super) fn set_operation(&mut self, spans: &[Span], is_asked: bool) {
+        let root = spans.iter().find(|span| span.parent_span_id().is_none());
+        let span = root.or(spans.first()).filter(|_| is_asked);
+        self.operation = span.map(|span| {
+            let is_it = |source: &Source| source.ptr_eq(span.source());
+            let number = self.spans.sources().iter().position(is_it).unwrap_or(0);
+            (number as u32, span.name().into())
+        });
+    }
 }
 
 /// Entries by number, which is reused.
@@ -97,7 +111,7 @@ impl Undecided {
         let links = [Links { before: NONE, after: NONE }; 3];
         let entry = Entry {
             id,
-            spans: PackedSpans::default(),
+            spans: Packed::default(),
             bytes: 0,
             first: now,
             last: now,
