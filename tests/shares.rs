@@ -1,6 +1,6 @@
 //! Shares: a key has at most its part of the store, and a flood of one key leaves the others alone.
 
-use slipring::error::BuildError;
+use slipring::error::{BuildError, Rejection};
 use slipring::{Index, Key, KeyBuf, OnFull, Resource, Scope, Signal, Source, Span, Store};
 use std::collections::HashMap;
 
@@ -209,6 +209,37 @@ fn records_that_are_refused_leave_nothing_of_their_keys_share_used_up() {
     store.clear();
     while store.step() {}
     assert_eq!((store.len(), store.stats().shares.unwrap().keys), (0, 0), "all counts are back");
+}
+
+/// There is nowhere else for it: the rest is the other keys', and both parts together have the
+/// store's bytes.
+#[test]
+fn beyond_its_share_a_key_has_no_record_larger_than_the_overflows_bytes() {
+    let bytes = 1 << 20;
+    let builder = Store::builder().capacity(1_000).shards(1).max_bytes(bytes);
+    let store = builder.share("service", 40).build().unwrap();
+    let span = |service: &str, length: usize| {
+        let source = Source::new(&Resource::new([("service.name", service)]), &Scope::default());
+        Span::builder().source(&source).name("x".repeat(length)).build()
+    };
+    // A tenth of the bytes, as of the records.
+    let too_large = bytes / 8;
+    store.push(span("noisy", too_large)).unwrap();
+    for _ in 0..400 {
+        store.push(span("noisy", 1)).unwrap();
+    }
+    store.push(span("noisy", bytes / 20)).unwrap();
+    let refused = store.push(span("noisy", too_large)).unwrap_err();
+    let Rejection::TooLarge { bytes: of_record, most } = refused.reason else {
+        panic!("{refused}")
+    };
+    assert!(of_record > too_large as u64 && (bytes as u64 / 12..too_large as u64).contains(&most));
+    assert_eq!(refused.record.name().len(), too_large, "it is handed back");
+    assert_eq!(store.stats().rejected.too_large, 1);
+    // Another key has its share left, and evicts for it.
+    store.push(span("quiet", too_large)).unwrap();
+    store.push(span("quiet", bytes / 2)).unwrap();
+    assert_eq!(counts(&store)["quiet"], 2);
 }
 
 #[test]

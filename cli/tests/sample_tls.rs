@@ -102,6 +102,51 @@ fn kept_spans_reach_a_backend_over_tls_that_wants_a_token() {
     }
 }
 
+/// Writes a certificate and its key over those that are there.
+fn renew(files: &Files, others: &Files) {
+    std::fs::copy(&others.cert, &files.cert).unwrap();
+    std::fs::copy(&others.key, &files.key).unwrap();
+}
+
+#[test]
+fn files_for_the_backend_are_read_again_on_sighup() {
+    let (folder, files) = folder("renewed");
+    let (_, others) = self::folder("renewed_by");
+    let (config, token) = (folder.join("sample.toml"), folder.join("token"));
+    let guarded = [&others.arguments()[..], &["--token-file", text(&token)]].concat();
+    let backend = Server::start(&guarded);
+    let own_token = folder.join("own_token");
+    std::fs::write(&own_token, "f".repeat(32)).unwrap();
+    let all = ["--to-ca", text(&files.cert), "--to-token-file", text(&own_token)];
+    for (scheme, port) in [("https", backend.http.port()), ("grpcs", backend.grpc.port())] {
+        // It trusts another authority at first: its spans wait.
+        let own = Files::make(&folder);
+        std::fs::write(&own_token, "f".repeat(32)).unwrap();
+        let to = format!("{scheme}://localhost:{port}");
+        let sampler = Server::sample(&config, &to, &all);
+        send(&sampler, 1);
+        until("a try", || figure(&sampler, "sample_retries_total") > 0);
+        // A file that is none changes nothing.
+        std::fs::write(&own.cert, "none").unwrap();
+        sampler.signal("-HUP");
+        until("an error", || sampler.said().contains("the backend's old files stay: --to-ca"));
+        // The right authority: the backend is reached, and does not know the token.
+        renew(&own, &others);
+        sampler.signal("-HUP");
+        let failed = "sample_lost_spans_total{cause=\"failed\"}";
+        until("the backend's refusal", || figure(&sampler, failed) == 1);
+        std::fs::copy(&token, &own_token).unwrap();
+        sampler.signal("-HUP");
+        until("both", || {
+            sampler.said().matches("read the files for the backend again").count() == 2
+        });
+        send(&sampler, 2);
+        until("the backend's answer", || figure(&sampler, "sample_forwarded_spans_total") == 1);
+        let (_, told) = sampler.stop();
+        assert!(!told.contains(TOKEN) && !told.contains("ffffffff"), "{told}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_connection_is_told_with_what_to_do() {
     let (folder, files) = folder("wrong");
@@ -220,6 +265,15 @@ fn a_backend_that_asks_for_a_certificate_is_shown_one_and_requests_carry_headers
     drop(sampler);
     let said = said(Server::sample(&config, &to, &trusting));
     assert!(said.contains("--to-cert and --to-key"), "{said}");
+    // A certificate that the backend does not know is replaced by one that it does.
+    let (_, others) = self::folder("client_renewed");
+    let shown = ["--to-ca", cert, "--to-cert", text(&others.cert), "--to-key", text(&others.key)];
+    let sampler = Server::sample(&config, &to, &shown);
+    send(&sampler, 2);
+    until("a try", || figure(&sampler, "sample_retries_total") > 0);
+    renew(&others, &files);
+    sampler.signal("-HUP");
+    told.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
 #[test]

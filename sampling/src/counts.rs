@@ -10,7 +10,7 @@ pub enum Cause {
     Quiet,
     /// Its time was over.
     Timeout,
-    /// It had as many spans as a trace may have.
+    /// It had as many spans as a trace may have, or a GiB of them.
     Spans,
     /// Early: the undecided spans took too many bytes.
     Bytes,
@@ -108,7 +108,7 @@ pub struct Stats {
     pub received: u64,
     /// Spans without a trace id.
     pub rejected_without_trace: u64,
-    /// Spans that were too large.
+    /// Spans that were too large, or with which their undecided trace would have had more than 2 GiB.
     pub rejected_too_large: u64,
     /// What each policy decided, in the order in which their names first appear.
     pub policies: Vec<PolicyCounts>,

@@ -16,7 +16,9 @@ mod threshold;
 mod trace_state;
 
 pub use counts::{Amount, Cause, PolicyCounts, Stats};
-pub use kept::{Follower, Kept, KeptSettings, KeptStats, KeptTrace, Records, Seen, WholeTrace};
+pub use kept::{
+    Follower, Identity, Kept, KeptSettings, KeptStats, KeptTrace, Records, Seen, WholeTrace,
+};
 pub use policy::{Policy, PolicyError, Predicate, Rule, TraceView, Unit};
 pub use record::Record;
 pub use sampler::Sampler;

@@ -5,8 +5,8 @@ use crate::threshold::Threshold;
 use slipring::{Span, TraceId};
 use std::sync::Arc;
 
-/// A trace that is kept, or later spans of one. The spans share no memory with others, and at least
-/// those that came together share a body of their own.
+/// A trace that is kept, or later spans of one. The spans share a body with each other, and no memory
+/// with others beside their resources and scopes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sampled {

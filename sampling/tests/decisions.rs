@@ -34,7 +34,7 @@ impl Run {
     }
 
     fn take(&mut self, at: Duration, made: &[Made]) {
-        let spans = made.iter().map(Made::span);
+        let spans: Vec<Span> = made.iter().map(Made::span).collect();
         let kept = &mut self.kept;
         self.sampler.take(spans, self.start + at, &mut |sampled| kept.push(sampled));
         assert!(self.sampler.stats().is_balanced());
@@ -201,6 +201,50 @@ fn nothing_of_a_request_stays_when_its_spans_have_left() {
     assert_eq!(sampler.stats().bytes, 0);
     drop(kept);
     assert_eq!(sampler.stats().shared_bytes, 0);
+}
+
+/// Kept spans are handed on, to where they may stay for long.
+#[test]
+fn kept_spans_hold_no_request_that_they_came_in() {
+    let mut sampler = Sampler::new(&all()).unwrap();
+    let mut kept: Vec<Sampled> = Vec::new();
+    // The second time they come after the decision.
+    for is_late in [false, true] {
+        let spans = [Made::root(1), Made::child(1, 2)].map(|made| made.span());
+        let body = bytes::Bytes::from(slipring::otlp::encode(&spans, Encoding::Protobuf));
+        let take = |part: slipring::otlp::Request| {
+            sampler.take(part.spans, Instant::now(), &mut |sampled| kept.push(sampled));
+        };
+        let reader = Reader::default().in_place();
+        reader.read(Kind::Traces, Encoding::Protobuf, body.clone(), take).unwrap();
+        assert!(body.is_unique(), "late: {is_late}");
+        sampler.flush(Instant::now(), &mut |sampled| kept.push(sampled));
+    }
+    assert_eq!(kept.iter().map(Sampled::is_late).collect::<Vec<_>>(), [false, true]);
+    assert!(kept.iter().all(|sampled| sampled.spans.len() == 2));
+}
+
+/// The operation is known by the spans that came before the rule that asks for it.
+#[test]
+fn rules_that_a_reload_brings_see_what_came_before() {
+    let child = |trace| Made { name: "child", ..Made::child(trace, 2) };
+    let mut run = Run::new(&all());
+    run.take(seconds(0), &[child(1), Made::root(1), Made::root(2)]);
+    let name = Made::root(1).span().name().to_owned();
+    let few = Rule::Few { count: 1, per: seconds(60), operations: 10 };
+    let operation = Rule::Operation(slipring::Match::reads(name));
+    let policies = vec![Policy::new("one", Rule::All(vec![operation, few]))];
+    run.sampler.reload(&settings(policies)).unwrap();
+    run.sampler.flush(run.start, &mut |sampled| run.kept.push(sampled));
+    assert_eq!(run.kept.len(), 1, "one of the operation");
+    let custom = Rule::custom(|trace: &slipring_sampling::TraceView<'_>| {
+        trace.root().is_some_and(|root| root.name() == trace.operation().1)
+            && trace.spans.len() == 2
+    });
+    run.sampler.reload(&settings(vec![Policy::new("custom", custom)])).unwrap();
+    run.take(seconds(1), &[child(3), Made::root(3), Made::root(4)]);
+    run.sampler.flush(run.start, &mut |sampled| run.kept.push(sampled));
+    assert_eq!((run.kept.len(), run.kept[1].spans.len()), (2, 2));
 }
 
 #[test]

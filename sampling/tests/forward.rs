@@ -5,7 +5,7 @@ mod support;
 
 use bytes::Bytes;
 use slipring_sampling::forward::{
-    Endpoint, ForwardSettings, ForwardStats, Forwarder, Reply, Sending, Transport,
+    Endpoint, ForwardSettings, ForwardStats, Forwarder, Reply, Sending, StartError, Transport,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -334,4 +334,47 @@ fn an_address_is_read_or_told_what_is_wrong_with_it() {
         let told = text.parse::<Endpoint>().unwrap_err().to_string();
         assert!(told.contains(what) && told.contains("write grpc://host:4317"), "{text}: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_is_renewed_and_one_of_ones_own_is_not() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = vec![0; 40_000];
+            let count = stream.read(&mut read).await.unwrap();
+            let request = String::from_utf8_lossy(&read[..count]).to_lowercase();
+            // Nothing is taken before the token is another.
+            let head = if request.contains("bearer new") { "200 OK" } else { "503 Busy" };
+            let _ = tell.send(request);
+            let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
+    });
+    let mut settings = ForwardSettings::to(to.parse().unwrap());
+    settings.headers.add("authorization", "Bearer old").unwrap();
+    let (forwarder, sending) = start(&to, |own| own.headers = settings.headers.clone());
+    offer(&forwarder, 1);
+    assert!(told.recv().await.unwrap().contains("\r\nauthorization: bearer old\r\n"));
+    // What the settings ask for and do not have changes nothing.
+    let wrong = ForwardSettings::to("https://127.0.0.1:1".parse().unwrap());
+    assert!(matches!(forwarder.renew(&wrong), Err(StartError::NoTls(_))));
+    settings.headers = Default::default();
+    settings.headers.add("authorization", "Bearer new").unwrap();
+    forwarder.renew(&settings).unwrap();
+    // The request that is tried again has the new token.
+    let is_new = async {
+        while !told.recv().await.unwrap().contains("\r\nauthorization: bearer new\r\n") {}
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_new).await.expect("it has the new token");
+    let stats = sending.finish(Duration::from_secs(60)).await;
+    assert_balanced(&stats);
+    assert!(stats.sent > 0 && stats.lost_failed == 0, "{stats:?}");
+
+    let taken = Reply::Taken { rejected: 0 };
+    let (forwarder, _sending) = start_over(taken, |_| ());
+    assert_eq!(forwarder.renew(&settings), Err(StartError::OwnTransport));
 }

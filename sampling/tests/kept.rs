@@ -149,6 +149,7 @@ fn what_undecided_spans_share_evicts_no_kept_traces() {
         run.add(number, vec![Made::root(trace(number)).span()]);
     }
     let undecided = (0..100).map(|number| large(trace(1_000 + number), number));
+    let undecided: Vec<Span> = undecided.collect();
     let now = run.start + Duration::from_secs(20);
     run.sampler.take(undecided, now, &mut |_| panic!("it is not decided yet"));
     run.kept.evict(now);

@@ -22,7 +22,8 @@ fn decide(policies: Vec<Policy>, traces: &[Vec<Made>]) -> (Vec<Sampled>, Sampler
     let (now, mut kept) = (Instant::now(), Vec::new());
     for made in traces {
         let mut keep = |sampled| kept.push(sampled);
-        sampler.take(made.iter().map(Made::span), now, &mut keep);
+        let spans: Vec<_> = made.iter().map(Made::span).collect();
+        sampler.take(spans, now, &mut keep);
         sampler.flush(now, &mut keep);
     }
     assert!(sampler.stats().is_balanced());

@@ -153,7 +153,8 @@ proptest! {
                         reference.traces.entry(made.trace).or_default().push((now, made.clone()));
                     }
                     let at = start + Duration::from_millis(now);
-                    sampler.take(spans.iter().map(Made::span), at, &mut keep);
+                    let spans: Vec<_> = spans.iter().map(Made::span).collect();
+                    sampler.take(spans, at, &mut keep);
                 }
             }
             prop_assert!(sampler.stats().is_balanced());

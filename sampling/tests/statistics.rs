@@ -12,6 +12,7 @@ fn run(policies: Vec<Policy>, spans: impl IntoIterator<Item = Span>) -> Vec<Samp
     settings.policies = policies;
     let mut sampler = Sampler::new(&settings).unwrap();
     let (now, mut kept) = (Instant::now(), Vec::new());
+    let spans: Vec<Span> = spans.into_iter().collect();
     sampler.take(spans, now, &mut |sampled| kept.push(sampled));
     sampler.flush(now, &mut |sampled| kept.push(sampled));
     kept

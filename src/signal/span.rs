@@ -8,8 +8,9 @@ use super::{
     SpanId, SpanKind, SpanLinks, StatusCode, StatusRef, TraceId, ValueRef, by_service, by_trace,
     is_text,
 };
-use crate::wire::{Field, Fields, Raw, field_of};
+use crate::wire::{Field, Fields, Raw, Writer, field_of};
 use std::fmt;
+use std::ops::Range;
 
 /// One operation of a trace: OpenTelemetry's `Span`, with its resource and scope.
 ///
@@ -61,9 +62,48 @@ pub(crate) struct Head {
     end: [u8; 8],
     kind: SpanKind,
     status: StatusCode,
-    /// The number of the span's bytes from its first attribute, event or link on. They lie behind
-    /// all that a reader of these would have to skip. `u16::MAX` if there are more than that.
-    lists: [u8; 2],
+    layout: Layout,
+}
+
+/// What a reader of some fields may skip: 15 bits for the number of the span's bytes from its first
+/// attribute, event or link on, behind all that a reader of these would have to skip; and a bit that
+/// tells whether there is a `tracestate`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Layout([u8; 2]);
+
+impl Layout {
+    /// The bit for a `tracestate`.
+    const TRACE_STATE: u16 = 1 << 15;
+    /// Stands for as many bytes and more.
+    const MANY: u16 = Self::TRACE_STATE - 1;
+
+    fn bits(self) -> u16 {
+        u16::from_le_bytes(self.0)
+    }
+
+    /// Notes that a list begins with this number of bytes left, unless one has begun before.
+    fn see_list(&mut self, left: usize) {
+        if self.bits() & Self::MANY == 0 {
+            let left = u16::try_from(left).unwrap_or(Self::MANY).min(Self::MANY);
+            self.0 = (self.bits() | left).to_le_bytes();
+        }
+    }
+
+    fn see_trace_state(&mut self) {
+        self.0 = (self.bits() | Self::TRACE_STATE).to_le_bytes();
+    }
+
+    fn has_trace_state(self) -> bool {
+        self.bits() & Self::TRACE_STATE != 0
+    }
+
+    /// Returns the part of the span's bytes that has all lists.
+    fn lists(self, bytes: &[u8]) -> &[u8] {
+        match self.bits() & Self::MANY {
+            Self::MANY => bytes,
+            length => &bytes[bytes.len().saturating_sub(length.into())..],
+        }
+    }
 }
 
 impl Head {
@@ -83,9 +123,8 @@ impl Head {
             6 => self.kind = SpanKind::from_number(field.raw.number() as i32).unwrap_or_default(),
             7 => self.start = field.raw.number().to_le_bytes(),
             8 => self.end = field.raw.number().to_le_bytes(),
-            9 | 11 | 13 if self.lists == [0; 2] => {
-                self.lists = u16::try_from(field.left).unwrap_or(u16::MAX).to_le_bytes();
-            }
+            3 => self.layout.see_trace_state(),
+            9 | 11 | 13 => self.layout.see_list(field.left),
             15 => {
                 let code = field_of(field.raw.bytes(), 3).map_or(0, Raw::number);
                 self.status = StatusCode::from_number(code as i32).unwrap_or_default();
@@ -111,9 +150,10 @@ impl Span {
         Some(self.head.parent_span_id).filter(|id| !id.is_zero())
     }
 
-    /// Returns W3C Trace Context's `tracestate`, or an empty text if there is none. O(bytes).
+    /// Returns W3C Trace Context's `tracestate`, or an empty text if there is none. O(1) if there is
+    /// none, and O(bytes) otherwise.
     pub fn trace_state(&self) -> &str {
-        self.text(3)
+        if self.head.layout.has_trace_state() { self.text(3) } else { "" }
     }
 
     /// Returns the flags. Bits 0 to 7 are W3C's [trace flags](Span::trace_flags). Bits 8 and 9 tell
@@ -152,11 +192,7 @@ impl Span {
 
     /// Returns the part of the bytes that has all attributes, events and links.
     fn lists(&self) -> &[u8] {
-        let bytes = self.bytes();
-        match u16::from_le_bytes(self.head.lists) {
-            u16::MAX => bytes,
-            length => &bytes[bytes.len().saturating_sub(length.into())..],
-        }
+        self.head.layout.lists(self.bytes())
     }
 
     /// Calls `test` with the values of this name among the span's own attributes, until it returns
@@ -246,6 +282,27 @@ impl Span {
     /// assert_eq!(sampled.with_trace_state("vendor=1").bytes(), span.bytes());
     /// ```
     pub fn with_trace_state(&self, state: &str) -> Self {
+        let mut written = Written::default();
+        self.write_with_trace_state(state, written.writer().0);
+        // What the head says of the bytes' layout may be another now.
+        let mut head = Head::default();
+        written.fields().for_each(|field| head.see(field));
+        let (body, at) = written.keep(RecordKind::Spans, Some(self.source()));
+        Self { head, body, at }
+    }
+
+    /// Appends the bytes that the span has with another [`tracestate`](Self::trace_state), as
+    /// [`with_trace_state`](Self::with_trace_state) does. O(bytes).
+    ///
+    /// ```
+    /// use slipring::Span;
+    ///
+    /// let span = Span::builder().name("GET /").build();
+    /// let mut bytes = Vec::new();
+    /// span.write_with_trace_state("ot=th:c", &mut bytes);
+    /// assert_eq!(bytes, span.with_trace_state("ot=th:c").bytes());
+    /// ```
+    pub fn write_with_trace_state(&self, state: &str, to: &mut Vec<u8>) {
         let bytes = self.bytes();
         // The field replaces the one that is there, or goes before the first with a higher number.
         let (mut start, mut end) = (bytes.len(), bytes.len());
@@ -261,20 +318,58 @@ impl Span {
                         (start, end) = (before, bytes.len() - fields.rest().len());
                         break;
                     }
+                    if !self.head.layout.has_trace_state() {
+                        break;
+                    }
                 }
                 None => break,
             }
         }
-        let mut written = Written::default();
-        let mut writer = written.writer();
+        let mut writer = Writer(to);
         writer.0.extend_from_slice(&bytes[..start]);
         writer.bytes(3, state.as_bytes());
         writer.0.extend_from_slice(&bytes[end..]);
-        // What the head says of the bytes' layout may be another now.
-        let mut head = Head::default();
-        written.fields().for_each(|field| head.see(field));
-        let (body, at) = written.keep(RecordKind::Spans, Some(self.source()));
-        Self { head, body, at }
+    }
+
+    /// Makes spans of encoded bytes that lie in ranges of a body, each with the number of its source
+    /// among `sources`. The body is theirs alone, and is freed with the last of them. O(bytes), with
+    /// three allocations.
+    ///
+    /// The ranges must have what [`bytes`](Self::bytes) returned for a span. It is meant for
+    /// consumers that hold the bytes of many spans and few spans, such as a sampler. Of other bytes,
+    /// or without the source, it makes spans that say less, or something else.
+    ///
+    /// ```
+    /// use slipring::Span;
+    ///
+    /// let span = Span::builder().trace_id(7).span_id(1).name("GET /").build();
+    /// let (bytes, source) = (span.bytes().to_vec(), span.source().clone());
+    /// let place = (0, 0..bytes.len());
+    /// assert_eq!(Span::of_body(bytes, vec![source], &[place]), [span]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the body has 2³² - 1 bytes or more, or there are as many sources.
+    pub fn of_body(
+        body: Vec<u8>,
+        sources: Vec<Source>,
+        places: &[(usize, Range<usize>)],
+    ) -> Vec<Self> {
+        assert!(body.len().max(sources.len()) < u32::MAX as usize, "a body has at most 2³² bytes");
+        let most = body.len();
+        let places = places.iter().map(|(number, range)| {
+            let (start, end) = (range.start.min(most), range.end.min(most));
+            let length = end.saturating_sub(start) as u32;
+            At { number: (*number).min(u32::MAX as usize) as u32, start: start as u32, length }
+        });
+        let own: usize = places.clone().map(|at| at.length as usize).sum();
+        let body = Body::whole(body.into(), sources.into(), own);
+        let span = |at| {
+            let mut head = Head::default();
+            Fields::of(body.bytes(at)).for_each(|field| head.see(field));
+            Self { head, body: body.clone(), at }
+        };
+        places.map(span).collect()
     }
 
     /// Returns whether the parent is in another process, or `None` if that is unknown. O(bytes).

@@ -8,7 +8,7 @@
 
 use super::depth::DEEPEST;
 use super::read::{Field, Fields, Raw, is_number};
-use super::schema::{NUMBERS, Schema, Type};
+use super::schema::{KEY_VALUE, NUMBERS, Schema, Type};
 use std::fmt;
 
 /// An error from checking a message.
@@ -142,7 +142,44 @@ fn inner(
     if schema.value && depth > DEEPEST {
         return Err(WireError::TooDeep);
     }
+    if std::ptr::eq(schema, &KEY_VALUE) && depth <= DEEPEST && is_plain_attribute(message) {
+        return Ok(());
+    }
     walk(schema, message, depth, regular, &mut |_| ())
+}
+
+/// Returns whether an attribute is written as nearly all are, and valid: its name, and a value of
+/// one field that is a text, a number or a boolean, both in ASCII and with lengths of one byte. Any
+/// other is checked field by field.
+#[inline]
+fn is_plain_attribute(message: &[u8]) -> bool {
+    const NAME: u8 = 1 << 3 | 2;
+    const VALUE: u8 = 2 << 3 | 2;
+    const TEXT: u8 = 1 << 3 | 2;
+    const BOOL: u8 = 2 << 3;
+    const INT: u8 = 3 << 3;
+    const DOUBLE: u8 = 4 << 3 | 1;
+    let &[NAME, length @ 0..0x80, ref rest @ ..] = message else { return false };
+    let Some((name, &[VALUE, length @ 0..0x80, ref value @ ..])) =
+        rest.split_at_checked(length.into())
+    else {
+        return false;
+    };
+    if value.len() != usize::from(length) {
+        return false;
+    }
+    let is_valid = match *value {
+        [TEXT, length @ 0..0x80, ref text @ ..] => {
+            text.len() == usize::from(length) && is_ascii(text)
+        }
+        // Up to nine bytes fit into 64 bits, whatever they are.
+        [BOOL | INT, ref number @ ..] => number.split_last().is_some_and(|(last, others)| {
+            *last < 0x80 && others.len() < 9 && others.iter().all(|byte| *byte >= 0x80)
+        }),
+        [DOUBLE, ref double @ ..] => double.len() == 8,
+        _ => false,
+    };
+    is_valid && is_ascii(name)
 }
 
 #[inline]

@@ -28,6 +28,15 @@ pub struct Report<'a> {
     /// the question is about times that the store does not hold any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Reach>,
+    /// Whether records of kept traces may be here that an earlier page has shown, because the
+    /// server has forgotten what this list has shown: it remembers the last 64 lists, and 250,000
+    /// of their records. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_repeat: bool,
+}
+
+fn is_false(told: &bool) -> bool {
+    !told
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -46,6 +55,7 @@ impl Report<'_> {
             looked_at: report.looked_at,
             from_kept: 0,
             history: None,
+            may_repeat: false,
         }
     }
 }

@@ -26,13 +26,13 @@ use to::To;
 ///
 /// Takes spans as OTLP over gRPC and HTTP, as `serve` does, holds each trace until it is decided,
 /// and sends what is kept to the backend. Logs and metrics are refused. `GET /metrics` tells where
-/// every span went. SIGHUP reads the configuration again, and the token and the certificate for
-/// senders; if one is wrong, what was read before stays. Files for the backend (`--to-…`) are read once.
+/// every span went. SIGHUP reads the configuration again, the token and the certificate for senders, and
+/// the files for the backend (`--to-…`), which connects anew; if one is wrong, what was read before stays.
 /// SIGINT or SIGTERM decides about what is there, sends it within ten seconds, and stops, with exit
 /// status 1 if kept spans were lost by then. For more than one machine, let the Collector's load
 /// balancing exporter send each trace to one of several by its id.
 ///
-/// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 180
+/// Memory: `max_bytes` and `max_shared_bytes` of the file, 80 bytes for each of `remembered` and 220
 /// for each of `max_traces`; `--max-waiting`, and 8 MiB for requests to the backend; and for
 /// requests as they come in what `serve --help` says, with the file's `max_span_bytes` in place of
 /// `--max-record-bytes`.
@@ -154,6 +154,15 @@ fn reload(arguments: &Arguments, shared: &Shared, guard: &Guard) {
     }
     if guard.has_files() {
         guard.reload();
+    }
+    if arguments.backend.has_files() {
+        let read = arguments.backend.settings();
+        match read.and_then(|settings| Ok(shared.forwarder.renew(&settings)?)) {
+            Ok(()) => {
+                tracing::info!("read the files for the backend again; it is connected to anew")
+            }
+            Err(error) => tracing::error!("the backend's old files stay: {error}"),
+        }
     }
 }
 

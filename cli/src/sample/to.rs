@@ -33,6 +33,12 @@ pub struct To {
 }
 
 impl To {
+    /// Returns whether there are files that may be read again.
+    pub fn has_files(&self) -> bool {
+        let files = [&self.to_ca, &self.to_cert, &self.to_key, &self.to_token_file];
+        files.into_iter().any(Option::is_some)
+    }
+
     /// Reads the files, and checks what goes together.
     pub fn settings(&self) -> Fallible<ForwardSettings> {
         // Read here and not by the parser of arguments, which repeats what is wrong: it may have a

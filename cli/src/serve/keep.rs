@@ -1,6 +1,7 @@
 //! Kept traces: what comes in passes a sampler, and the traces that its policies keep stay whole
 //! when the stores have evicted their records.
 
+use super::api::Lists;
 use super::app::App;
 use crate::Fallible;
 use crate::receive::labels;
@@ -36,6 +37,8 @@ pub struct Keep {
     follower: Mutex<Follower>,
     /// What the follower has missed, for those who must not wait for it.
     missed: AtomicU64,
+    /// What lists that are read page by page have shown.
+    pub lists: Lists,
 }
 
 /// What was decided, and what is kept.
@@ -73,6 +76,7 @@ impl Keep {
             kept,
             follower: Mutex::new(Follower::new(telemetry)),
             missed: AtomicU64::new(0),
+            lists: Lists::default(),
         })
     }
 
@@ -87,7 +91,7 @@ impl Keep {
     /// Passes the spans of a request that the store has taken to the sampler.
     pub fn take(&self, encoding: Encoding, body: Bytes) {
         let now = Instant::now();
-        let take = |spans| {
+        let take = |spans: Vec<Span>| {
             let mut keep = |sampled| lock(&self.kept).add(sampled, now);
             lock(&self.sampler).take(spans, now, &mut keep);
         };

@@ -53,7 +53,7 @@ use tokio::sync::watch;
 /// 4 MiB for points that are on their way, and for each answer about series as much, a third of it
 /// more, and points from it of up to its own bytes or 64 MiB if that is more; and some buffers
 /// for each connection, 128 KiB or 33 KiB for each of a hundred streams. With `--keep`, what its
-/// file allows.
+/// file allows, and 20 MB for what lists that are read page by page have shown.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]

@@ -4,6 +4,7 @@
 
 pub mod http2;
 pub mod jaeger;
+pub mod kept;
 pub mod tls;
 
 use serde_json::Value;

@@ -83,6 +83,17 @@ impl ForwardSettings {
             patience: Duration::from_secs(300),
         }
     }
+
+    fn check_tls(&self) -> Result<(), StartError> {
+        #[cfg(feature = "tls")]
+        let has_tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
+        if self.to.is_tls() && !has_tls {
+            return Err(StartError::NoTls(self.to.clone()));
+        }
+        Ok(())
+    }
 }
 
 /// The figures of a [`Forwarder`], in spans unless they say otherwise. Each span that was offered
@@ -117,6 +128,9 @@ pub enum StartError {
     /// The address asks for TLS, and nothing says how.
     #[error("{0} asks for TLS: set `tls` of the settings, with the feature `tls`")]
     NoTls(Endpoint),
+    /// A transport of one's own has the connection.
+    #[error("this forwarder sends over a transport of its own; renew that one's connection")]
+    OwnTransport,
 }
 
 #[derive(Default)]
@@ -141,6 +155,8 @@ const BODY: usize = 192;
 
 struct Shared {
     settings: ForwardSettings,
+    /// The transport, unless it is the owner's.
+    otlp: Option<Otlp>,
     queue: Mutex<Queue>,
     news: Notify,
     /// Tells that the queue is closed.
@@ -266,15 +282,9 @@ impl Forwarder {
     /// # Panics
     /// If there is no runtime.
     pub fn start(settings: ForwardSettings) -> Result<(Self, Sending), StartError> {
-        #[cfg(feature = "tls")]
-        let has_tls = settings.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let has_tls = false;
-        if settings.to.is_tls() && !has_tls {
-            return Err(StartError::NoTls(settings.to));
-        }
-        let transport = Otlp::new(&settings);
-        Ok(Self::start_over(transport, settings))
+        settings.check_tls()?;
+        let otlp = Otlp::new(&settings);
+        Ok(Self::begin(otlp.clone(), settings, Some(otlp)))
     }
 
     /// Starts tasks that send over a transport, of which each task has a clone, on the current tokio
@@ -283,14 +293,39 @@ impl Forwarder {
     /// # Panics
     /// If there is no runtime.
     pub fn start_over(transport: impl Transport, settings: ForwardSettings) -> (Self, Sending) {
+        Self::begin(transport, settings, None)
+    }
+
+    fn begin(
+        transport: impl Transport,
+        settings: ForwardSettings,
+        otlp: Option<Otlp>,
+    ) -> (Self, Sending) {
         let senders = settings.senders.max(1);
         let (queue, news, closing) = (Mutex::default(), Notify::new(), Notify::new());
-        let shared = Arc::new(Shared { settings, queue, news, closing });
+        let shared = Arc::new(Shared { settings, otlp, queue, news, closing });
         let mut tasks = JoinSet::new();
         for _ in 0..senders {
             tasks.spawn(send(Arc::clone(&shared), transport.clone()));
         }
         (Self(Arc::clone(&shared)), Sending { shared, tasks })
+    }
+
+    /// Connects anew with the address, the headers and the TLS of these settings, such as after a
+    /// token or a certificate was replaced. Requests under way end over the connection on which
+    /// they began. Each later try, of them as well, goes over the new one. Other settings stay.
+    ///
+    /// # Errors
+    /// [`StartError`] if the address asks for TLS and the settings do not say how, or if the
+    /// forwarder was started over another transport. Then the old connection stays.
+    ///
+    /// # Panics
+    /// If it is not called on a tokio runtime.
+    pub fn renew(&self, settings: &ForwardSettings) -> Result<(), StartError> {
+        let otlp = self.0.otlp.as_ref().ok_or(StartError::OwnTransport)?;
+        settings.check_tls()?;
+        otlp.renew(settings);
+        Ok(())
     }
 
     /// Adds spans to the queue, or loses and counts them if there is no room. Returns whether there

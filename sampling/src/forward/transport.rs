@@ -11,6 +11,7 @@ use hyper::{HeaderMap, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -26,9 +27,12 @@ pub trait Transport: Clone + Send + 'static {
 /// Bytes of an answer that are read.
 const ANSWER: usize = 64 << 10;
 
-/// OTLP over a connection, which clones share.
+/// OTLP over a connection, which clones share, and which can be replaced while they send.
 #[derive(Clone)]
-pub(super) struct Otlp {
+pub(super) struct Otlp(Arc<Mutex<Connection>>);
+
+#[derive(Clone)]
+struct Connection {
     over: Over,
     headers: HeaderMap,
     /// Whether it is spoken without TLS.
@@ -44,6 +48,31 @@ enum Over {
 impl Otlp {
     /// Makes a transport that connects when it first sends. It must be made on a runtime.
     pub(super) fn new(settings: &ForwardSettings) -> Self {
+        Self(Arc::new(Mutex::new(Connection::new(settings))))
+    }
+
+    /// Replaces the connection for all clones, from their next request on. It must be called on a
+    /// runtime.
+    pub(super) fn renew(&self, settings: &ForwardSettings) {
+        *self.connection() = Connection::new(settings);
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A connection is replaced as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Otlp {
+    async fn send(&mut self, body: Bytes) -> Reply {
+        // A clone, so that no request waits for another, nor a new connection for any.
+        let mut connection = self.connection().clone();
+        connection.send(body).await
+    }
+}
+
+impl Connection {
+    fn new(settings: &ForwardSettings) -> Self {
         let (to, timeout) = (&settings.to, settings.timeout);
         let (connector, uri) = (connector(settings), to.uri().clone());
         let over = if to.is_grpc() {
@@ -62,9 +91,7 @@ impl Otlp {
         }
         Reply::Later { after: None, why }
     }
-}
 
-impl Transport for Otlp {
     async fn send(&mut self, body: Bytes) -> Reply {
         match &mut self.over {
             Over::Grpc(client) => {

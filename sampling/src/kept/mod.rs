@@ -6,7 +6,7 @@ mod shares;
 mod trace;
 
 pub use follow::Follower;
-pub use seen::Seen;
+pub use seen::{Identity, Seen};
 pub use trace::{KeptTrace, WholeTrace};
 
 use crate::record::Record;

@@ -30,12 +30,38 @@ pub struct Seen {
     keys: [RandomState; 2],
 }
 
-type Identity = [u64; 2];
+/// What tells a record from others: hashes with the keys of a [`Seen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity([u64; 2]);
 
 impl Seen {
+    /// Makes an empty one with the keys of this one, so that the identities of either hold for the
+    /// other.
+    ///
+    /// ```
+    /// use slipring::LogRecord;
+    /// use slipring_sampling::Seen;
+    ///
+    /// let log = LogRecord::builder().trace_id(7).body("a").build();
+    /// let keys = Seen::default();
+    /// let identity = keys.identity(&log);
+    /// // Later:
+    /// let mut seen = keys.emptied();
+    /// seen.note_again(identity);
+    /// assert!(seen.others(&[log]).is_empty());
+    /// ```
+    pub fn emptied(&self) -> Self {
+        Self { counts: HashMap::new(), keys: self.keys.clone() }
+    }
+
     /// Counts a record that a store holds.
     pub fn note(&mut self, record: &impl Record) {
-        *self.counts.entry(self.identity(record)).or_default() += 1;
+        self.note_again(self.identity(record));
+    }
+
+    /// Counts a record by its identity, without the record.
+    pub fn note_again(&mut self, identity: Identity) {
+        *self.counts.entry(identity).or_default() += 1;
     }
 
     /// Returns the records of a kept trace that were not counted, or not as often as it has them,
@@ -67,11 +93,12 @@ impl Seen {
         others
     }
 
-    fn identity(&self, record: &impl Record) -> Identity {
-        self.keys.each_ref().map(|key| {
+    /// Returns what tells the record from others. O(bytes).
+    pub fn identity(&self, record: &impl Record) -> Identity {
+        Identity(self.keys.each_ref().map(|key| {
             let mut state = key.build_hasher();
             record::hash(record, &mut state);
             state.finish()
-        })
+        }))
     }
 }

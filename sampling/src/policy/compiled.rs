@@ -3,7 +3,7 @@
 use super::bucket::Bucket;
 use super::latency::Durations;
 use super::operations::Operations;
-use super::{Policy, PolicyError, Predicate, Rule, TraceView, Unit};
+use super::{Evidence, Policy, PolicyError, Predicate, Rule, Unit};
 use crate::threshold::{Randomness, Threshold};
 use slipring::query::{Condition, Level};
 use slipring::{Signal, Span};
@@ -24,6 +24,10 @@ pub(crate) struct Compiled {
     /// Tests that look at one span at a time. Each span is tested as it arrives, when its bytes are
     /// in the processor's cache. A test's number is that of its bit in a trace's marks.
     marked: Vec<Marked>,
+    /// Whether there is a rule of the owner's, which looks at spans.
+    pub(crate) has_custom: bool,
+    /// Whether there is a rule that asks for a trace's operation.
+    pub(crate) asks_operation: bool,
     pub(crate) panics: u64,
 }
 
@@ -92,7 +96,7 @@ pub(crate) enum Choice {
 }
 
 struct Context<'a> {
-    trace: TraceView<'a>,
+    trace: Evidence<'a>,
     randomness: Randomness,
     now: u64,
     panics: u64,
@@ -104,14 +108,14 @@ impl Compiled {
         let nodes: Result<Vec<_>, _> =
             policies.iter().map(|policy| named(policy, &mut parts)).collect();
         let root = Node::First(nodes?);
-        let Parts { names, marked } = parts;
+        let Parts { names, marked, has_custom, asks_operation } = parts;
         if names.len() > MOST_NAMES {
             return Err(PolicyError::Names(names.len()));
         }
         if marked.len() > MOST_MARKED {
             return Err(PolicyError::Conditions(marked.len()));
         }
-        Ok(Self { root, names, marked, panics: 0 })
+        Ok(Self { root, names, marked, has_custom, asks_operation, panics: 0 })
     }
 
     /// Returns the names of policies, in the order of their numbers.
@@ -132,7 +136,7 @@ impl Compiled {
     /// Decides about a trace. O(rules).
     pub(crate) fn decide(
         &mut self,
-        trace: TraceView<'_>,
+        trace: Evidence<'_>,
         randomness: Randomness,
         now: u64,
     ) -> Choice {
@@ -155,6 +159,8 @@ impl Compiled {
 struct Parts {
     names: Vec<Arc<str>>,
     marked: Vec<Marked>,
+    has_custom: bool,
+    asks_operation: bool,
 }
 
 fn named(policy: &Policy, parts: &mut Parts) -> Result<Node, PolicyError> {
@@ -190,6 +196,7 @@ fn node(rule: &Rule, name: Name, parts: &mut Parts) -> Result<Node, PolicyError>
             if !(*share > 0.0 && *share < 1.0) {
                 return Err(PolicyError::Share(*share));
             }
+            parts.asks_operation = true;
             Ok(Node::Slow(name, *share, Operations::new(*operations)))
         }
         Rule::Attribute { level, name: attribute, condition } => {
@@ -199,7 +206,10 @@ fn node(rule: &Rule, name: Name, parts: &mut Parts) -> Result<Node, PolicyError>
         Rule::Service(condition) => {
             mark(parts, Marked::Service(Condition::new(condition.clone())?))
         }
-        Rule::Operation(condition) => test(Test::Operation(Condition::new(condition.clone())?)),
+        Rule::Operation(condition) => {
+            parts.asks_operation = true;
+            test(Test::Operation(Condition::new(condition.clone())?))
+        }
         Rule::SpansAtLeast(least) => test(Test::Spans(*least)),
         Rule::RateLimit { unit, per_second, burst } => {
             let (per_second, burst) = (*per_second, *burst);
@@ -212,9 +222,13 @@ fn node(rule: &Rule, name: Name, parts: &mut Parts) -> Result<Node, PolicyError>
             some(*operations, "the number of operations")?;
             some(*count as usize, "the number of traces")?;
             some(nanos(*per) as usize, "the span of time")?;
+            parts.asks_operation = true;
             Ok(Node::Few(name, *count, nanos(*per), Operations::new(*operations)))
         }
-        Rule::Custom(predicate) => test(Test::Custom(predicate.clone())),
+        Rule::Custom(predicate) => {
+            parts.has_custom = true;
+            test(Test::Custom(predicate.clone()))
+        }
         Rule::All(rules) => all(rules, parts).map(Node::All),
         Rule::Any(rules) => all(rules, parts).map(Node::Any),
         Rule::First(rules) => all(rules, parts).map(Node::First),
@@ -256,13 +270,13 @@ impl Node {
             Node::Mark(name, number) => certain(*name, context.trace.marks & 1 << *number != 0),
             Node::Test(name, test) => certain(*name, test.matches(context)),
             Node::Slow(name, share, operations) => {
-                let durations = operations.of(context.trace.operation(), context.now);
-                certain(*name, durations.is_above(*share, context.trace.duration()))
+                let durations = operations.of(context.trace.operation, context.now);
+                certain(*name, durations.is_above(*share, context.trace.duration))
             }
             Node::Limit(name, unit, bucket) => {
                 let tokens = match unit {
                     Unit::Traces => 1.0,
-                    Unit::Spans => context.trace.spans.len() as f64,
+                    Unit::Spans => context.trace.count as f64,
                 };
                 if !before.keeps(context.randomness) {
                     return Verdict { known: Some((before, *name)), unknown: None };
@@ -271,7 +285,7 @@ impl Node {
                 Verdict { known: None, unknown: gets_through.then_some(*name) }
             }
             Node::Few(name, count, per, operations) => {
-                let turn = operations.of(context.trace.operation(), context.now);
+                let turn = operations.of(context.trace.operation, context.now);
                 let number = context.now / *per + 1;
                 if turn.number != number {
                     *turn = Turn { number, count: 0 };
@@ -308,8 +322,8 @@ impl Node {
     fn learn(&mut self, context: &Context<'_>) {
         match self {
             Node::Slow(_, _, operations) => {
-                let durations = operations.of(context.trace.operation(), context.now);
-                durations.add(context.trace.duration());
+                let durations = operations.of(context.trace.operation, context.now);
+                durations.add(context.trace.duration);
             }
             Node::All(nodes) | Node::Any(nodes) | Node::First(nodes) => {
                 nodes.iter_mut().for_each(|node| node.learn(context));
@@ -364,14 +378,16 @@ impl Test {
     fn matches(&self, context: &mut Context<'_>) -> bool {
         let trace = &context.trace;
         match self {
-            Test::SlowerThan(least) => trace.duration() > *least,
-            Test::Operation(condition) => condition.fits(trace.operation().1),
-            Test::Spans(least) => trace.spans.len() >= *least,
-            Test::Custom(predicate) => catch_unwind(AssertUnwindSafe(|| (predicate.0)(trace)))
-                .unwrap_or_else(|_| {
+            Test::SlowerThan(least) => trace.duration > *least,
+            Test::Operation(condition) => condition.fits(trace.operation.1),
+            Test::Spans(least) => trace.count >= *least,
+            Test::Custom(predicate) => {
+                let Some(view) = &trace.view else { return false };
+                catch_unwind(AssertUnwindSafe(|| (predicate.0)(view))).unwrap_or_else(|_| {
                     context.panics += 1;
                     false
-                }),
+                })
+            }
         }
     }
 }

@@ -4,11 +4,11 @@ use super::decisions::Decision;
 use super::undecided::{Entry, NONE, Order};
 use super::{OnFull, Sampler};
 use crate::counts::Cause;
-use crate::policy::{Choice, TraceView};
+use crate::policy::{Choice, Evidence, TraceView};
 use crate::sink::{Sampled, Sink};
 use crate::threshold::{Randomness, Threshold};
 use crate::trace_state;
-use slipring::{Span, TraceId};
+use slipring::{Source, Span, TraceId};
 use std::sync::Arc;
 
 /// Late spans of a batch, with the decision about their trace, grouped where they stand together.
@@ -49,7 +49,8 @@ impl Sampler {
             let (Some(by), true) = (decision.by(), is_kept) else { continue };
             Span::detach_together(&mut spans);
             let threshold = decision.threshold();
-            let randomness = randomness(&spans).unwrap_or_else(|| Randomness::of_trace(trace_id));
+            let known = spans.first().and_then(randomness);
+            let randomness = known.unwrap_or_else(|| Randomness::of_trace(trace_id));
             rewrite(&mut spans, threshold, randomness);
             let policy = Arc::clone(&self.policies.names()[by as usize]);
             sink.keep(Sampled { trace_id, spans, policy, threshold, cause: None });
@@ -73,21 +74,36 @@ impl Sampler {
 
     /// Decides about a trace.
     pub(super) fn decide(&mut self, at: u32, cause: Cause, sink: &mut impl Sink) {
-        let Entry { id, mut spans, root, randomness, longest, marks, .. } = self.take_out(at);
+        let Entry { id, spans, operation, root, randomness, longest, marks, .. } =
+            self.take_out(at);
         let randomness = randomness.unwrap_or_else(|| Randomness::of_trace(id));
-        let root = root.map(|root| root as usize);
-        let view = TraceView { trace_id: id, spans: &spans, root, longest, marks };
-        let choice = self.policies.decide(view, randomness, self.now);
+        let (blocks, places) = (&self.blocks, &mut self.scratch.places);
+        // Rules of the owner's look at the spans themselves.
+        let made = self.policies.has_custom.then(|| spans.spans(blocks, places));
+        let service =
+            |number: u32| spans.sources().get(number as usize).map_or("", Source::service);
+        let operation = operation.as_ref().map(|(number, name)| (service(*number), &**name));
+        let evidence = Evidence {
+            count: spans.len(),
+            operation: operation.unwrap_or_default(),
+            duration: root.unwrap_or(longest),
+            marks,
+            view: made.as_deref().map(|spans| TraceView::new(id, spans, longest)),
+        };
+        let choice = self.policies.decide(evidence, randomness, self.now);
         self.counts.causes[cause as usize] += 1;
         let count = spans.len() as u64;
         match choice {
             Choice::Keep { by, threshold } => {
                 self.counts.policies[by as usize][0].add(1, count);
                 self.kept.remember(Decision::new(id, Some(by), threshold));
-                rewrite(&mut spans, threshold, randomness);
+                let places = &mut self.scratch.places;
+                let mut made = made.unwrap_or_else(|| spans.spans(&self.blocks, places));
+                self.blocks.give_back(spans.into_chain());
+                rewrite(&mut made, threshold, randomness);
                 let policy = Arc::clone(&self.policies.names()[by as usize]);
                 let cause = Some(cause);
-                sink.keep(Sampled { trace_id: id, spans, policy, threshold, cause });
+                sink.keep(Sampled { trace_id: id, spans: made, policy, threshold, cause });
             }
             Choice::Reject { by } => {
                 match by {
@@ -95,6 +111,7 @@ impl Sampler {
                     None => self.counts.unmatched.add(1, count),
                 }
                 self.sampled_out.remember(Decision::new(id, by, None));
+                self.blocks.give_back(spans.into_chain());
             }
         }
     }
@@ -102,6 +119,7 @@ impl Sampler {
     pub(super) fn evict(&mut self, at: u32) {
         let entry = self.take_out(at);
         self.counts.evicted.add(1, entry.spans.len() as u64);
+        self.blocks.give_back(entry.spans.into_chain());
     }
 
     /// Lets the oldest traces go until the limits are kept.
@@ -139,16 +157,15 @@ impl Sampler {
     }
 }
 
-/// Returns the explicit randomness that the first span has, if it has one.
-pub(super) fn randomness(spans: &[Span]) -> Option<Randomness> {
-    trace_state::read(spans.first()?.trace_state()).randomness
+/// Returns the explicit randomness that a span has, if it has one.
+pub(super) fn randomness(span: &Span) -> Option<Randomness> {
+    trace_state::read(span.trace_state()).randomness
 }
 
 /// Writes into each span the threshold with which it was kept: the higher one of this sampler's and
-/// of that with which it came. Spans that need no change keep their bytes.
-fn rewrite(spans: &mut [Span], threshold: Option<Threshold>, randomness: Randomness) {
-    let mut has_changed = false;
-    for span in &mut *spans {
+/// of that with which it came. Other spans keep their bytes. If one changes, all get a new body.
+fn rewrite(spans: &mut Vec<Span>, threshold: Option<Threshold>, randomness: Randomness) {
+    let changed = |span: &Span| {
         let state = span.trace_state();
         // A threshold that would have rejected the trace is no truth about it.
         let came = trace_state::read(state).threshold;
@@ -159,11 +176,25 @@ fn rewrite(spans: &mut [Span], threshold: Option<Threshold>, randomness: Randomn
             Some(own) => Some(sound.map_or(own, |came| came.max(own))),
         };
         if new != came {
-            *span = span.with_trace_state(&trace_state::with_threshold(state, new));
-            has_changed = true;
+            return Some(trace_state::with_threshold(state, new));
         }
+        None
+    };
+    let Some(first) = spans.iter().position(|span| changed(span).is_some()) else { return };
+    let bytes: usize = spans.iter().map(|span| span.bytes().len()).sum();
+    let mut body = Vec::with_capacity(bytes + (spans.len() - first) * 24);
+    let (mut sources, mut places) = (Vec::<Source>::new(), Vec::with_capacity(spans.len()));
+    for span in &*spans {
+        if !sources.last().is_some_and(|last| last.ptr_eq(span.source())) {
+            sources.push(span.source().clone());
+        }
+        let start = body.len();
+        match changed(span) {
+            Some(state) => span.write_with_trace_state(&state, &mut body),
+            None => body.extend_from_slice(span.bytes()),
+        }
+        places.push((sources.len() - 1, start..body.len()));
     }
-    if has_changed {
-        Span::detach_together(spans);
-    }
+    body.shrink_to_fit();
+    *spans = Span::of_body(body, sources, &places);
 }

@@ -7,11 +7,14 @@
 //!              └──── late spans ──► decisions (two rings) ◄───────┴─ sampled out ─┘
 //! ```
 //!
-//! Spans that arrive together and belong to one trace are copied out of their request into one
-//! body. They leave together too, so that no memory is held for spans that have left.
+//! The spans of a trace are copied out of their requests into a chain of blocks. They leave together
+//! too, so that no memory is held for spans that have left. Only those of kept traces become records
+//! again.
 
+mod blocks;
 mod decide;
 mod decisions;
+mod packed;
 mod shares;
 mod undecided;
 mod wheel;
@@ -20,9 +23,11 @@ use crate::counts::{Amount, Cause, PolicyCounts, Stats};
 use crate::policy::Compiled;
 use crate::settings::{OnFull, Settings, SettingsError};
 use crate::sink::Sink;
+use blocks::Blocks;
 use decisions::Decisions;
 use shares::Shares;
 use slipring::{Ledger, Span, TraceId};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use undecided::{ENTRY, List, NONE, Order, Undecided};
@@ -32,9 +37,10 @@ use wheel::Wheel;
 /// may exceed them by one.
 const BATCH: usize = 512;
 
-/// The bytes of a body beside its records' own: reference counts, its ledger, its list of sources,
-/// and what an allocator adds to three allocations.
-const BODY: usize = 192;
+/// The bytes of its spans with which a trace is decided, and the most that it may have: spans of
+/// later batches are rejected if it would have more before it is.
+const ENOUGH_BYTES: usize = 1 << 30;
+const MOST_BYTES: usize = 2 << 30;
 
 /// Collects the spans of each trace until it is decided whether the trace is kept.
 ///
@@ -70,6 +76,8 @@ pub struct Sampler {
     limits: Limits,
     policies: Compiled,
     undecided: Undecided,
+    /// The bytes of the undecided spans.
+    blocks: Blocks,
     by_age: List,
     shares: Shares,
     wheel: Wheel,
@@ -116,14 +124,25 @@ struct Counts {
 /// Room that batches reuse.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// The batch. Its spans are taken out one by one.
-    spans: Vec<Option<Span>>,
-    /// For each span of the batch, the next of the same trace.
-    next: Vec<u32>,
+    /// The number of the batch.
+    batch: u32,
+    runs: Vec<Run>,
     /// The traces of the batch.
     touched: Vec<u32>,
     /// Entries that the wheel brings up.
     due: Vec<u32>,
+    /// Where the spans of a trace lie that become records.
+    places: Vec<(usize, Range<usize>)>,
+}
+
+/// Spans of a batch that stand together and belong to one trace.
+#[derive(Debug)]
+struct Run {
+    id: TraceId,
+    start: usize,
+    end: usize,
+    /// The trace's entry, if it had one before the batch.
+    known: Option<u32>,
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -140,6 +159,7 @@ impl Sampler {
         let wheel = Wheel::new(limits.quiet, limits.timeout);
         Ok(Self {
             undecided: Undecided::default(),
+            blocks: Blocks::default(),
             by_age: List::default(),
             shares: Shares::new(settings.services, settings.share.is_some()),
             wheel,
@@ -175,7 +195,7 @@ impl Sampler {
         Ok((limits, Compiled::new(&settings.policies)?))
     }
 
-    /// Takes spans as they arrive. Spans of undecided traces join them. Spans of decided traces
+    /// Takes spans as they arrive, and copies those that it holds. Spans of undecided traces join them. Spans of decided traces
     /// follow the decision. O(1) for a span, and the policies for each trace that this decides.
     ///
     /// `now` must not go back; a time before an earlier one counts as that. Returns the number of
@@ -183,79 +203,45 @@ impl Sampler {
     ///
     /// A panic of the sink leaves the sampler intact. The spans of the batch (of at most 512) that
     /// are not counted yet are then lost.
-    pub fn take(
-        &mut self,
-        spans: impl IntoIterator<Item = Span>,
-        now: Instant,
-        sink: &mut impl Sink,
-    ) -> u64 {
+    pub fn take(&mut self, spans: impl AsRef<[Span]>, now: Instant, sink: &mut impl Sink) -> u64 {
         self.advance(now, sink);
         let before = self.counts.without_trace + self.counts.too_large;
-        let mut spans = spans.into_iter();
-        loop {
-            self.scratch.spans.clear();
-            self.scratch.spans.extend(spans.by_ref().take(BATCH).map(Some));
-            if self.scratch.spans.is_empty() {
-                break;
-            }
-            self.take_batch(sink);
+        for batch in spans.as_ref().chunks(BATCH) {
+            self.take_batch(batch, sink);
         }
         self.counts.without_trace + self.counts.too_large - before
     }
 
-    fn take_batch(&mut self, sink: &mut impl Sink) {
-        let count = self.scratch.spans.len();
-        self.counts.received += count as u64;
-        self.scratch.next.clear();
-        self.scratch.next.resize(count, NONE);
+    fn take_batch(&mut self, spans: &[Span], sink: &mut impl Sink) {
+        self.counts.received += spans.len() as u64;
+        // 0 is the number of no batch.
+        self.scratch.batch = self.scratch.batch.checked_add(1).unwrap_or(1);
         self.scratch.touched.clear();
         let mut late = decide::Late::default();
-        let mut last_one: Option<(TraceId, u32)> = None;
-        for at in 0..count {
-            let Some(span) = &self.scratch.spans[at] else { continue };
-            let id = span.trace_id();
-            if id.is_zero() {
-                self.counts.without_trace += 1;
-                continue;
-            }
-            if span.bytes().len() > self.limits.span_bytes {
-                self.counts.too_large += 1;
-                continue;
-            }
-            // Spans of a trace often stand together.
-            let last = last_one.filter(|&(known, _)| known == id).map(|(_, entry)| entry);
-            let entry = match last.or_else(|| self.undecided.find(id)) {
-                Some(entry) => entry,
-                None => match self.decision(id) {
-                    Some((decision, is_kept)) => {
-                        let span = self.scratch.spans[at].take().expect("it is still there");
-                        late.add(decision, is_kept, span);
-                        continue;
-                    }
-                    None => self.begin(at),
-                },
-            };
-            last_one = Some((id, entry));
-            let batch = &mut self.undecided.get_mut(entry).batch;
-            match *batch {
-                (NONE, _) => {
-                    *batch = (at as u32, at as u32);
-                    self.scratch.touched.push(entry);
-                }
-                (_, last) => {
-                    self.scratch.next[last as usize] = at as u32;
-                    batch.1 = at as u32;
-                }
+        // Spans of a trace often stand together. All runs are looked up before the first is taken:
+        // the table is seldom in the cache, and so the processor waits for several at once.
+        let mut runs = std::mem::take(&mut self.scratch.runs);
+        runs.clear();
+        for (at, span) in spans.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.id == span.trace_id() => run.end = at + 1,
+                _ => runs.push(Run { id: span.trace_id(), start: at, end: at + 1, known: None }),
             }
         }
+        runs.iter_mut().for_each(|run| run.known = self.undecided.find(run.id));
+        for run in &runs {
+            if run.id.is_zero() {
+                self.counts.without_trace += (run.end - run.start) as u64;
+            } else {
+                self.take_run(run, &spans[run.start..run.end], &mut late);
+            }
+        }
+        self.scratch.runs = runs;
         // Each trace has its spans before anything is decided.
         for place in 0..self.scratch.touched.len() {
-            self.join(self.scratch.touched[place]);
-        }
-        self.scratch.spans.clear();
-        for place in 0..self.scratch.touched.len() {
             let at = self.scratch.touched[place];
-            if self.undecided.get(at).spans.len() >= self.limits.trace_spans {
+            let spans = &self.undecided.get(at).spans;
+            if spans.len() >= self.limits.trace_spans || spans.heap_bytes() >= ENOUGH_BYTES {
                 self.decide(at, Cause::Spans, sink);
             }
         }
@@ -263,9 +249,70 @@ impl Sampler {
         self.make_room(sink);
     }
 
-    /// Begins a trace with the span at this place of the batch.
-    fn begin(&mut self, place: usize) -> u32 {
-        let span = self.scratch.spans[place].as_ref().expect("it is still there");
+    /// Takes spans that belong to one trace.
+    fn take_run(&mut self, of: &Run, run: &[Span], late: &mut decide::Late) {
+        let most = self.limits.span_bytes;
+        let fit = || run.iter().filter(|span| span.bytes().len() <= most);
+        let mut count = fit().count();
+        self.counts.too_large += (run.len() - count) as u64;
+        let Some(first) = fit().next() else { return };
+        // An earlier run of the batch may have begun the trace.
+        let at = match of.known.or_else(|| self.undecided.find(of.id)) {
+            Some(at) => at,
+            None => match self.decision(of.id) {
+                Some((decision, is_kept)) => {
+                    return fit().for_each(|span| late.add(decision, is_kept, span.clone()));
+                }
+                None => self.begin(first),
+            },
+        };
+        let entry = self.undecided.get_mut(at);
+        let (before, sources, had_root) =
+            (entry.bytes, entry.spans.sources().len(), entry.root.is_some());
+        for span in fit() {
+            if entry.spans.heap_bytes() + span.bytes().len() > MOST_BYTES {
+                (count, self.counts.too_large) = (count - 1, self.counts.too_large + 1);
+                continue;
+            }
+            let source = entry.spans.push(span, &mut self.blocks);
+            let is_root = entry.root.is_none() && span.parent_span_id().is_none();
+            if is_root {
+                entry.root = Some(span.duration());
+            }
+            if self.policies.asks_operation && (is_root || entry.operation.is_none()) {
+                entry.operation = Some((source, span.name().into()));
+            }
+            entry.longest = entry.longest.max(span.duration());
+            entry.marks = self.policies.mark(span, entry.marks);
+        }
+        if entry.randomness.is_none() {
+            // All spans of a trace carry the same.
+            entry.randomness = decide::randomness(first);
+        }
+        entry.spans.sources()[sources..].iter().for_each(|source| source.charge(&self.ledger));
+        entry.last = self.now;
+        let name = entry.operation.as_ref().map_or(0, |(_, name)| name.len());
+        // A name may become shorter, and what is charged for it does not.
+        entry.bytes = (ENTRY + entry.spans.heap_bytes() + name).max(before);
+        let grown = entry.bytes - before;
+        if entry.batch != self.scratch.batch {
+            entry.batch = self.scratch.batch;
+            self.scratch.touched.push(at);
+        }
+        let (share, root_is_new) = (entry.service, !had_root && entry.root.is_some());
+        self.bytes += grown;
+        self.counts.undecided += count as u64;
+        self.shares.get_mut(share).bytes += grown;
+        self.shares.count(share, count as u64);
+        if root_is_new {
+            let due = self.due(at);
+            self.wheel.remove(&mut self.undecided, at);
+            self.wheel.add(&mut self.undecided, at, due);
+        }
+    }
+
+    /// Begins a trace with this span.
+    fn begin(&mut self, span: &Span) -> u32 {
         let share = self.shares.of(span.service());
         let at = self.undecided.add(span.trace_id(), self.now, share);
         self.undecided.append(&mut self.by_age, Order::Age, at);
@@ -274,64 +321,6 @@ impl Sampler {
         let due = self.now + self.limits.timeout;
         self.wheel.add(&mut self.undecided, at, due);
         at
-    }
-
-    /// Adds the spans of the batch to their trace, out of their requests.
-    fn join(&mut self, at: u32) {
-        let entry = self.undecided.get_mut(at);
-        let (mut place, _) = std::mem::replace(&mut entry.batch, (NONE, NONE));
-        let before = entry.spans.len();
-        let had_root = entry.root.is_some();
-        let mut count = 0;
-        let mut probe = place;
-        while probe != NONE {
-            count += 1;
-            probe = self.scratch.next[probe as usize];
-        }
-        if entry.spans.capacity() - before < count {
-            // Most traces are small, and come in few batches.
-            entry.spans.reserve_exact(count.max(before / 2));
-        }
-        while place != NONE {
-            let span = self.scratch.spans[place as usize].take().expect("it is still there");
-            if entry.root.is_none() && span.parent_span_id().is_none() {
-                entry.root = Some(entry.spans.len() as u32);
-            }
-            entry.spans.push(span);
-            place = self.scratch.next[place as usize];
-        }
-        let new = &mut entry.spans[before..];
-        Span::detach_together(new);
-        if entry.randomness.is_none() {
-            // All spans of a trace carry the same.
-            entry.randomness = decide::randomness(new);
-        }
-        let mut bytes = BODY;
-        for (number, span) in new.iter().enumerate() {
-            bytes += span.bytes().len();
-            entry.longest = entry.longest.max(span.duration());
-            entry.marks = self.policies.mark(span, entry.marks);
-            if number == 0 || !new[number - 1].source().ptr_eq(span.source()) {
-                bytes += size_of::<usize>();
-                span.source().charge(&self.ledger);
-            }
-        }
-        entry.last = self.now;
-        let slots = entry.spans.capacity() * size_of::<Span>();
-        let first = if before == 0 { ENTRY } else { 0 };
-        let grown = first + bytes + slots - entry.slot_bytes;
-        entry.slot_bytes = slots;
-        entry.bytes += grown;
-        self.bytes += grown;
-        self.counts.undecided += count as u64;
-        let (share, root_is_new) = (entry.service, !had_root && entry.root.is_some());
-        let due = self.due(at);
-        self.shares.get_mut(share).bytes += grown;
-        self.shares.count(share, count as u64);
-        if root_is_new {
-            self.wheel.remove(&mut self.undecided, at);
-            self.wheel.add(&mut self.undecided, at, due);
-        }
     }
 
     /// Returns when a trace is to be decided.
@@ -420,8 +409,10 @@ impl Sampler {
         let mut at = self.by_age.first;
         while at != NONE {
             let entry = self.undecided.get_mut(at);
+            let spans = entry.spans.spans(&self.blocks, &mut self.scratch.places);
             let marks = |marks, span| self.policies.mark(span, marks);
-            entry.marks = entry.spans.iter().fold(0, marks);
+            entry.marks = spans.iter().fold(0, marks);
+            entry.set_operation(&spans, self.policies.asks_operation);
             at = self.undecided.after(Order::Age, at);
         }
         Ok(())

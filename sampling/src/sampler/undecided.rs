@@ -1,9 +1,10 @@
 //! Undecided traces: a table by trace id, and lists through its entries.
 
+use super::packed::Packed;
 use crate::threshold::Randomness;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use slipring::{Span, TraceId};
+use slipring::{Source, Span, TraceId};
 use std::hash::BuildHasher;
 
 /// No entry.
@@ -43,11 +44,9 @@ impl Default for List {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: TraceId,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Packed,
     /// The bytes that are charged for it.
     pub(super) bytes: usize,
-    /// Of these, the bytes of the spans' slots.
-    pub(super) slot_bytes: usize,
     /// The arrival of the first span and of the last, in nanoseconds of the sampler's clock.
     pub(super) first: u64,
     pub(super) last: u64,
@@ -56,15 +55,31 @@ pub(super) struct Entry {
     pub(super) longest: u64,
     pub(super) marks: u64,
     pub(super) randomness: Option<Randomness>,
-    /// The place of the root among the spans.
-    pub(super) root: Option<u32>,
+    /// The number of the source and the name of the root or, without one, of the span that came
+    /// first, if the policies ask for it.
+    pub(super) operation: Option<(u32, Box<str>)>,
+    /// The root's duration, if there is a root.
+    pub(super) root: Option<u64>,
     /// The service whose share it takes.
     pub(super) service: u32,
     /// The slot of the wheel.
     pub(super) slot: u32,
-    /// The first and the last of its spans in the batch that is being taken.
-    pub(super) batch: (u32, u32),
+    /// The number of the last batch that had spans of it.
+    pub(super) batch: u32,
     links: [Links; 3],
+}
+
+impl Entry {
+    /// Finds the operation among all spans, if it is asked for.
+    pub(super) fn set_operation(&mut self, spans: &[Span], is_asked: bool) {
+        let root = spans.iter().find(|span| span.parent_span_id().is_none());
+        let span = root.or(spans.first()).filter(|_| is_asked);
+        self.operation = span.map(|span| {
+            let is_it = |source: &Source| source.ptr_eq(span.source());
+            let number = self.spans.sources().iter().position(is_it).unwrap_or(0);
+            (number as u32, span.name().into())
+        });
+    }
 }
 
 /// Entries by number, which is reused.
@@ -76,8 +91,9 @@ pub(super) struct Undecided {
     state: RandomState,
 }
 
-/// The bytes that an entry takes, with its part of the index and of the list of free numbers.
-pub(super) const ENTRY: usize = size_of::<Option<Entry>>() + 16;
+/// The bytes that an entry takes, with its part of the index and of the list of free numbers, and
+/// what an allocator adds to two allocations.
+pub(super) const ENTRY: usize = size_of::<Option<Entry>>() + 16 + 32;
 
 impl Undecided {
     pub(super) fn len(&self) -> usize {
@@ -95,18 +111,18 @@ impl Undecided {
         let links = [Links { before: NONE, after: NONE }; 3];
         let entry = Entry {
             id,
-            spans: Vec::new(),
+            spans: Packed::default(),
             bytes: 0,
-            slot_bytes: 0,
             first: now,
             last: now,
             longest: 0,
             marks: 0,
             randomness: None,
+            operation: None,
             root: None,
             service,
             slot: NONE,
-            batch: (NONE, NONE),
+            batch: 0,
             links,
         };
         let at = self.free.pop().unwrap_or_else(|| {

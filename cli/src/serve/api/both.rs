@@ -1,5 +1,6 @@
 //! Pages of records of which some are in the store, and some only in kept traces.
 
+use super::lists::{Lists, Shown};
 use super::problem::Problem;
 use super::tiers::{Others, Tiers};
 use crate::answer;
@@ -15,20 +16,30 @@ pub struct Page<T> {
     held: slipring::query::Report,
     pub next: Option<After>,
     reach: Option<answer::Reach>,
+    /// Whether it is not known any more what the pages before have shown.
+    may_repeat: bool,
 }
 
 impl<T: Asking> Page<T> {
     /// Finds a page of records. By arrival, records that the store has evicted are the oldest, so
     /// kept traces are not asked before the newest ones of the store are over. Otherwise it costs
     /// twice what the store takes, and O(records of the kept traces).
-    pub fn find(store: &Store<T>, asked: &Asked, tiers: &Tiers<'_, T>) -> Result<Self, QueryError> {
+    pub fn find(
+        store: &Store<T>,
+        asked: &Asked,
+        tiers: &Tiers<'_, T>,
+        lists: &Lists,
+    ) -> Result<Self, QueryError> {
         let from = asked.both();
+        let before = from.shown.map(|place| lists.before(place));
+        let may_repeat = before.as_ref().is_some_and(Option::is_none);
+        let before = before.flatten().unwrap_or_default();
         let of_store = if from.ended { 0 } else { asked.limit() };
         let mut held = asked.page_from(store.query(), &from).limit(of_store).collect()?;
         let goes_on = held.len() == asked.limit() && held.report.next.is_some();
         let others = match from.order {
             Order::Newest if goes_on => Others { records: Vec::new(), cut: false },
-            _ => tiers.page(&from, &held)?,
+            _ => tiers.page(&from, &held, &before, lists)?,
         };
         held.report.cut |= others.cut;
         let others = others.records;
@@ -67,10 +78,22 @@ impl<T: Asking> Page<T> {
         };
         let ended = from.ended || (is_all && next.is_none());
         let is_last = ended && of_others == others.len();
-        let last = others[..of_others].last().map(|(place, _)| *place).or(from.kept);
-        let next = Both { order: from.order, store: next, ended, kept: last };
-        let next = (!is_last).then_some(After::Both(next));
-        Ok(Self { records: shown, held: held.report, next, reach: None })
+        let next = (!is_last).then(|| {
+            let of_page: Vec<Shown> = shown
+                .iter()
+                .filter(|(_, record)| record.is_of_any())
+                .map(|(position, record)| (lists.identity(record), *position))
+                .collect();
+            let last = shown.last().map(|(_, record)| record.timestamp()).or(from.time);
+            After::Both(Both {
+                order: from.order,
+                store: next,
+                ended,
+                shown: Some(lists.add(from.shown.filter(|_| !may_repeat), before, &of_page)),
+                time: last.filter(|_| from.is_by_time()),
+            })
+        });
+        Ok(Self { records: shown, held: held.report, next, may_repeat, reach: None })
     }
 
     /// Says so if the question is about times that the store does not hold any more, and refuses it
@@ -93,6 +116,7 @@ impl<T: Asking> Page<T> {
         let mut report = answer::Report::of(&self.held);
         report.history = self.reach.clone();
         report.shown = self.records.len() as u64;
+        report.may_repeat = self.may_repeat;
         report.from_kept =
             self.records.iter().filter(|(position, _)| position.is_none()).count() as u64;
         T::page(shown, sources, next, report)

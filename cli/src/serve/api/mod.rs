@@ -9,6 +9,7 @@ mod export;
 mod find;
 mod group;
 mod list;
+mod lists;
 mod openapi;
 mod parameters;
 pub mod problem;
@@ -22,6 +23,7 @@ mod traces;
 
 pub use find::find;
 pub use list::{Kept, Listed, Wanted};
+pub use lists::{Lists, Place};
 pub use problem::Problem;
 pub use tiers::Tiers;
 

@@ -2,6 +2,7 @@
 
 use super::both::Page;
 use super::find::find;
+use super::lists::Lists;
 use super::problem::Problem;
 use super::tiers::Tiers;
 use crate::answer;
@@ -41,7 +42,8 @@ pub async fn records<T: Asking>(
             let next = next.as_ref().map(token).transpose();
             next.map_err(|error| Problem::Failed(error.to_string()))
         };
-        let tiers = Tiers::new(store(telemetry), &asked, of.keep.as_deref());
+        let keep = of.keep.as_deref();
+        let tiers = Tiers::new(store(telemetry), &asked, keep);
         let older = match Reaching::of(&of, store(telemetry), &asked)? {
             Reaching::Files(files, since) => {
                 let page = past::Page::find(&tiers, &asked, files, since)?;
@@ -52,8 +54,11 @@ pub async fn records<T: Asking>(
             }
             Reaching::Memory(older) => older,
         };
-        if !tiers.is_store_alone() || asked.continues_both() {
-            let mut page = Page::find(store(telemetry), &asked, &tiers)?;
+        // A trace may be kept between two pages: which records were shown matters then.
+        if (keep.is_some() && asked.asks_kept()) || asked.continues_both() {
+            let none = Lists::default();
+            let lists = keep.map_or(&none, |keep| &keep.lists);
+            let mut page = Page::find(store(telemetry), &asked, &tiers, lists)?;
             page.is_of_times(older.as_ref())?;
             if asked.otlp {
                 return Ok((OTLP, encode(page.records(), Encoding::Json)).into_response());

@@ -1,6 +1,7 @@
 //! Records of a store and of the traces that are kept beyond it, each once.
 
-use crate::serve::ask::{Asked, Asking, Both, Place};
+use super::lists::{Lists, Shown};
+use crate::serve::ask::{Asked, Asking, Both};
 use crate::serve::keep::Keep;
 use slipring::error::QueryError;
 use slipring::query::{Answer, By, Report, Tally};
@@ -17,6 +18,10 @@ pub struct Tiers<'a, T: Asking> {
     keep: Option<&'a Keep>,
     ids: HashSet<TraceId>,
 }
+
+/// The place of a record among those of kept traces: its time if the order goes by time, the
+/// trace's number, and the place in the trace.
+type Place = (u64, u64, usize);
 
 /// Kept records of a page that the store does not hold.
 pub struct Others<T> {
@@ -78,11 +83,18 @@ impl<'a, T: Asking> Tiers<'a, T> {
         Ok(groups.filter_map(|group| Some((group.key?, group.count))).collect())
     }
 
-    /// Finds the kept records of a page that begins at `from`, of which `held` is the store's part.
-    /// Takes memory for twice as many records as the page may have, and 40 bytes for each record of
-    /// kept traces that fits.
-    pub fn page(&self, from: &Both, held: &Answer<T>) -> Result<Others<T>, QueryError> {
-        let (mut seen, mut there) = (Seen::default(), HashSet::new());
+    /// Finds the kept records of a page that begins at `from`, of which `held` is the store's part,
+    /// and `shown` what the pages before have shown. Takes memory for twice as many records as the
+    /// page may have, and 40 bytes for each record of kept traces that fits, and for each of
+    /// `shown`.
+    pub fn page(
+        &self,
+        from: &Both,
+        held: &Answer<T>,
+        shown: &[Shown],
+        lists: &Lists,
+    ) -> Result<Others<T>, QueryError> {
+        let (mut seen, mut there) = (lists.seen(), HashSet::new());
         self.narrowed().for_each(|position, record| {
             if record.is_of(&self.ids) {
                 there.insert(position);
@@ -91,18 +103,20 @@ impl<'a, T: Asking> Tiers<'a, T> {
         })?;
         // A record of the page may have been evicted since.
         let gone = |position: &Position| !there.contains(position);
-        let gone = held.records.iter().zip(&held.positions).filter(|(_, at)| gone(at));
-        gone.for_each(|(one, _)| seen.note(one));
-        let is_by_time = matches!(from.order, Order::Latest | Order::Earliest);
+        let of_page = held.records.iter().zip(&held.positions).filter(|(_, at)| gone(at));
+        of_page.for_each(|(one, _)| seen.note(one));
+        // So may one of the pages before; and what was shown as a kept one is not in the store.
+        let before = shown.iter().filter(|(_, at)| at.as_ref().is_none_or(gone));
+        before.for_each(|(identity, _)| seen.note_again(*identity));
         let goes_up = matches!(from.order, Order::Oldest | Order::Earliest);
         let most = self.asked.limit() + 1;
         let mut first = First { records: Vec::new(), most, goes_up };
         let cut = self.others(&mut seen, |trace, at, record| {
-            let time = if is_by_time { record.timestamp() } else { 0 };
-            let place = (time, trace.number(), at);
-            let is_after = |last| if goes_up { place > last } else { place < last };
-            if from.kept.is_none_or(is_after) {
-                first.add(place, record);
+            let time = if from.is_by_time() { record.timestamp() } else { 0 };
+            // What arrives behind a page's end is not in the list, as it is in the store's own.
+            let is_behind = |last| if goes_up { time < last } else { time > last };
+            if !from.time.is_some_and(is_behind) {
+                first.add((time, trace.number(), at), record);
             }
         })?;
         Ok(Others { records: first.finish(), cut })

@@ -1,5 +1,6 @@
 //! Where a page of records begins.
 
+use crate::serve::api::Place;
 use crate::serve::past::Timed;
 use serde::{Deserialize, Serialize};
 use slipring::Order;
@@ -25,10 +26,15 @@ pub struct Both {
     pub store: Option<Cursor>,
     /// Whether all of the store's records were shown.
     pub ended: bool,
-    /// The last record of a kept trace that was shown.
-    pub kept: Option<Place>,
+    /// What the pages before have shown.
+    pub shown: Option<Place>,
+    /// The time of the last record that was shown, if the order goes by time.
+    pub time: Option<u64>,
 }
 
-/// The place of a record among those of kept traces: its time if the order goes by time, the
-/// trace's number, and the place in the trace.
-pub type Place = (u64, u64, usize);
+impl Both {
+    /// Returns whether the order goes by time.
+    pub fn is_by_time(&self) -> bool {
+        matches!(self.order, Order::Latest | Order::Earliest)
+    }
+}

@@ -6,7 +6,7 @@ mod signal;
 #[cfg(test)]
 mod tests;
 
-pub use after::{After, Both, Place};
+pub use after::{After, Both};
 pub use key::{moment_token, token, trace_id};
 pub use signal::Asking;
 
@@ -273,10 +273,16 @@ impl Asked {
         query
     }
 
+    /// Returns whether the question is about kept traces as well. What arrived after a moment has
+    /// nothing to do with what is kept.
+    pub fn asks_kept(&self) -> bool {
+        self.moment.is_none() && !self.of_store_alone
+    }
+
     /// Returns the kept traces that the question is about: those that it names, or else all, the
-    /// newest first. What arrived after a moment has nothing to do with what is kept.
+    /// newest first.
     pub fn kept(&self, keep: &Keep) -> Vec<TraceId> {
-        if self.moment.is_some() || self.of_store_alone {
+        if !self.asks_kept() {
             return Vec::new();
         }
         let Some(named) = self.named_traces() else { return keep.ids() };
@@ -339,14 +345,13 @@ impl Asked {
 
     /// Returns where a page begins that shows records of the store and of kept traces.
     pub fn both(&self) -> Both {
+        let store = match &self.after {
+            Some(After::Both(both)) => return both.clone(),
+            Some(After::Store(cursor)) => Some(cursor.clone()),
+            Some(After::Timed(_)) | None => None,
+        };
         let order = self.order.unwrap_or_default();
-        match &self.after {
-            Some(After::Both(both)) => both.clone(),
-            Some(After::Store(cursor)) => {
-                Both { order, store: Some(cursor.clone()), ended: false, kept: None }
-            }
-            Some(After::Timed(_)) | None => Both { order, store: None, ended: false, kept: None },
-        }
+        Both { order, store, ended: false, shown: None, time: None }
     }
 
     /// Adds the conditions and the place of the store's part of such a page to a query.

@@ -33,6 +33,9 @@ pub trait Asking: Exported + Attributed + Record + Show + InFiles {
     /// Returns what the record shares with others.
     fn shared(&self) -> &Source;
 
+    /// Returns whether the record may belong to a kept trace.
+    fn is_of_any(&self) -> bool;
+
     /// Narrows a query to the records of these traces, if an index finds them.
     fn of_traces<'q>(query: Query<'q, Self>, traces: &HashSet<TraceId>) -> Query<'q, Self> {
         query.any_of("trace", traces.iter().copied())
@@ -82,6 +85,10 @@ impl Asking for Span {
     fn shared(&self) -> &Source {
         self.source()
     }
+
+    fn is_of_any(&self) -> bool {
+        !self.trace_id().is_zero()
+    }
 }
 
 impl Asking for LogRecord {
@@ -113,6 +120,10 @@ impl Asking for LogRecord {
     fn shared(&self) -> &Source {
         self.source()
     }
+
+    fn is_of_any(&self) -> bool {
+        self.trace_id().is_some()
+    }
 }
 
 impl Asking for MetricPoint {
@@ -141,6 +152,10 @@ impl Asking for MetricPoint {
 
     fn shared(&self) -> &Source {
         self.source()
+    }
+
+    fn is_of_any(&self) -> bool {
+        self.exemplars().iter().any(|one| one.trace_id().is_some())
     }
 
     fn of_traces<'q>(query: Query<'q, Self>, _: &HashSet<TraceId>) -> Query<'q, Self> {
