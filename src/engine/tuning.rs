@@ -139,12 +139,22 @@ pub(crate) const PINS_PER_READER: usize = sized(8, 2) as usize;
 /// as the one before.
 pub(crate) const FIRST_PIN_BLOCK: usize = sized(8, 1) as usize;
 
+/// The most bytes that an answer reserves for copies of records before it has found them. An
+/// allocation of 128 KiB and more costs glibc a system call.
+pub(crate) const RESERVED_BYTES: usize = 65_536;
+
 /// Records not yet indexed that a reader looks through. If there are more, the reader indexes some
 /// first.
 pub(crate) const UNINDEXED_TAIL: u64 = sized(24, 2);
 
 /// Records that a reader looks through to find out whether an answer was cut.
 pub(crate) const LOOK_AT_MOST: u64 = 256;
+
+/// Keys of an index that a list keeps for the next reader. With more, each reader lists them anew.
+pub(crate) const LISTED_KEYS: usize = 256;
+
+/// Bytes of texts that such a list keeps.
+pub(crate) const LISTED_KEY_BYTES: usize = 16_384;
 
 /// Records of one key and shard that the planner looks at to estimate how many there are.
 pub(crate) const SAMPLED: u64 = 4;

@@ -193,20 +193,29 @@ impl<T: Signal> Index<T> {
 
     /// Calls `visit` with the fingerprint and sequence of the newest record of each key of an index.
     /// Concurrent indexing can make a key come twice.
+    ///
+    /// Returns whether each entry led to a record of its key. A key that does not is leaving.
     #[inline]
     pub(crate) fn for_each_newest(
         &self,
         slots: &Slots<T>,
         index: usize,
         mut visit: impl FnMut(u64, u64),
-    ) {
-        self.directories[index].for_each_place(|place| {
+    ) -> bool {
+        self.directories[index].for_each_newest(|place| {
             let head = slots.head_at(slots.slot(place));
-            let Some(sequence) = head.sequence() else { return };
-            if let Some(print) = head.try_read(sequence, |head| head.print(index)) {
-                visit(print, sequence);
-            }
-        });
+            let sequence = head.sequence()?;
+            let print = head.try_read(sequence, |head| head.print(index))?;
+            visit(print, sequence);
+            Some(print)
+        })
+    }
+
+    /// Returns how many keys were ever added to the directory of an index; see
+    /// [`Directory::additions`].
+    #[inline]
+    pub(crate) fn additions(&self, index: usize) -> u64 {
+        self.directories[index].additions()
     }
 
     /// Returns what identifies a fingerprint's entry in a directory, for the audit.
