@@ -2,7 +2,7 @@
 //! throughout, and none that has left before the next reader began.
 
 use loom::thread;
-use slipring::{KeyBuf, Store};
+use slipring::{KeyBuf, OnFull, Store};
 use slipring_loom_tests::{Record, assert_caught, explore, small};
 
 fn keys(store: &Store<Record>) -> Vec<u64> {
@@ -14,7 +14,7 @@ fn keys(store: &Store<Record>) -> Vec<u64> {
 }
 
 fn push(store: &Store<Record>, keys: &[u64]) {
-    keys.iter().for_each(|&key| drop(store.push(Record::new(key, 0)).unwrap()));
+    keys.iter().for_each(|&key| store.push(Record::new(key, 0)).map(drop).unwrap());
 }
 
 /// Starts a thread that pushes records with these keys and steps until nothing is left to do.
@@ -91,10 +91,19 @@ fn a_key_that_returns_before_it_was_evicted_is_in_the_next_list() {
 #[test]
 fn a_key_that_stays_is_listed_while_the_ring_turns() {
     explore("turns", 1, || {
-        let store = small(3, 1).build().unwrap();
+        let store = small(3, 1).on_full(OnFull::Reject).build().unwrap();
         push(&store, &[1, 2]);
         store.flush().unwrap();
-        let producer = push_and_step(&store, &[1, 2, 2]);
+        let producer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                for key in [1, 2, 2] {
+                    // Handed back if the reader indexes just then and the ring is full.
+                    let _ = store.push(Record::new(key, 0));
+                    while store.step() {}
+                }
+            })
+        };
         let meanwhile = keys(&store);
         assert!(meanwhile.contains(&1), "a key that stays: {meanwhile:?}");
         producer.join().unwrap();

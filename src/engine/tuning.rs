@@ -90,6 +90,13 @@ pub(crate) const RECLAIM_BATCH: u64 = sized(16, 1);
 /// See [`RECLAIM_BATCH`]. A power of two.
 pub(crate) const RECLAIM_EVERY: u64 = sized(8, 1);
 
+/// Pushes after which a producer indexes as many records, and evicts as many, while its shard has
+/// little room left. A power of two. Producers of records that own memory do that at each
+/// [`RECLAIM_EVERY`].
+///
+/// PLACEHOLDER
+pub(crate) const HELP_EVERY: u64 = sized(16, 1);
+
 // --- the indexer ---
 
 /// Records that one step of the indexer thread evicts. It indexes up to twice as many.

@@ -35,7 +35,7 @@ impl Ahead {
     /// Returns the next record.
     #[inline]
     pub(super) fn first(&self) -> Option<Step> {
-        self.steps[..self.end].get(self.first).copied()
+        if self.is_empty() { None } else { self.steps.get(self.first).copied() }
     }
 
     /// Removes and returns the next record.

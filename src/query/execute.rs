@@ -91,11 +91,10 @@ impl<'a, T: Signal> Execution<'a, T> {
             Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
         };
-        let mut parts: Parts<'a, T> = begun
-            .iter()
-            .enumerate()
-            .map(|(number, &low)| self.part(number, low, driving))
-            .collect();
+        let mut parts = Parts::with_capacity(shards.len());
+        for (number, &low) in begun.iter().enumerate() {
+            parts.push(self.part(number, low, driving));
+        }
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if in_scan_order {
@@ -240,7 +239,7 @@ impl<'a, T: Signal> Execution<'a, T> {
             let ahead = &mut aheads[shard];
             while count < batch.len()
                 && let Some(step) = ahead.first()
-                && rival.is_none_or(|rival| self.comes_before(&self.found(step, shard), &rival))
+                && self.rank(step) > rival
             {
                 batch[count] =
                     (step.stamp, reader.pin_slot(count, shard, step.slot, step.sequence));
@@ -254,23 +253,31 @@ impl<'a, T: Signal> Execution<'a, T> {
         count
     }
 
-    /// Returns the shard whose next record comes first, and the record that comes first in the
-    /// other shards.
-    fn first_two(&self, aheads: &[Ahead]) -> Option<(usize, Option<Found>)> {
-        let (mut first, mut rival): (Option<Found>, Option<Found>) = (None, None);
+    /// Returns the shard whose next record comes first, and the highest rank among the other
+    /// shards' next records: 0 if there is none.
+    fn first_two(&self, aheads: &[Ahead]) -> Option<(usize, u64)> {
+        let (mut first, mut highest, mut rival) = (None, 0, 0);
         for (shard, ahead) in aheads.iter().enumerate() {
             let Some(step) = ahead.first() else { continue };
             if self.unordered {
-                return Some((shard, None));
+                return Some((shard, 0));
             }
-            let found = self.found(step, shard);
-            if first.is_none_or(|first| self.comes_before(&found, &first)) {
-                rival = first.replace(found);
-            } else if rival.is_none_or(|rival| self.comes_before(&found, &rival)) {
-                rival = Some(found);
+            let rank = self.rank(step);
+            if rank > highest {
+                rival = highest;
+                (first, highest) = (Some(shard), rank);
+            } else {
+                rival = rival.max(rank);
             }
         }
-        Some((first?.shard, rival))
+        first.map(|first| (first, rival))
+    }
+
+    /// Returns a number above 0 that is higher the earlier a record comes among those of different
+    /// shards. A stamp belongs to one run, so no two shards have records with the same one.
+    #[inline(always)]
+    fn rank(&self, step: Step) -> u64 {
+        if self.order.is_upward() { u64::MAX - step.stamp } else { step.stamp + 1 }
     }
 
     /// Collects all records, sorts them, and shows those that come first. Returns the last record

@@ -373,7 +373,9 @@ impl Down {
             // Take the chain whose next record is newest. Usually there is only one chain.
             let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
             let chain = self.chains.get_mut(number)?;
-            let Some((step, admitted)) = chain.hop(view, plan, self.index, looked_at) else {
+            let simple = plan.is_simple();
+            let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
+            let Some((step, admitted)) = chain.hop(view, self.index, admits, looked_at) else {
                 if self.chains.len() > 1 {
                     continue;
                 }
@@ -382,17 +384,10 @@ impl Down {
             if let Some(next) = chain.next.filter(|_| self.chains.len() > 1) {
                 self.order.push((next, number));
             }
-            if admitted && self.is_new(step) {
+            if admitted && is_new(step, self.links_from) {
                 return Some(step);
             }
         }
-    }
-
-    /// Returns whether the scan slot by slot has left this record out: those at or above
-    /// `links_from` it has returned, or they lie outside the bounds.
-    #[inline(always)]
-    fn is_new(&self, step: Step) -> bool {
-        step.sequence < self.links_from || planted(Fault::ScanRepeatsTail)
     }
 
     /// Returns whether all that is left is to follow the links of a single chain.
@@ -412,14 +407,17 @@ impl Down {
         most: usize,
     ) {
         let slots = &view.shard().slots;
-        // A copy, which the loop keeps in registers: what it looks at next depends on it.
-        let (mut chain, mut looks) = (self.chains[0], 0);
-        while ahead.len() < most
-            && let Some((step, admitted)) = chain.hop(view, plan, self.index, &mut looks)
+        // Copies, which the loop keeps in registers: what it looks at next depends on them.
+        let (mut chain, mut looks, mut room) = (self.chains[0], 0, most - ahead.len());
+        let (index, links_from, simple) = (self.index, self.links_from, plan.is_simple());
+        let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
+        while room > 0
+            && let Some((step, admitted)) = chain.hop(view, index, admits, &mut looks)
         {
-            if admitted && self.is_new(step) {
+            if admitted && is_new(step, links_from) {
                 slots.prefetch_payload(step.slot);
                 ahead.push(step);
+                room -= 1;
             }
         }
         self.chains[0] = chain;
@@ -427,15 +425,23 @@ impl Down {
     }
 }
 
+/// Returns whether the scan slot by slot has left this record out: those at or above `links_from`
+/// it has returned, or they lie outside the bounds.
+#[inline(always)]
+fn is_new(step: Step, links_from: u64) -> bool {
+    step.sequence < links_from || planted(Fault::ScanRepeatsTail)
+}
+
 impl Chain {
     /// Looks at the chain's next record, and moves on to the one before it. Returns `None` if the
-    /// chain ends, or `Some` with the record and whether the plan admits it.
+    /// chain ends, or `Some` with the record and whether it belongs to the chain and `admits` says
+    /// so.
     #[inline(always)]
     fn hop<T: Signal>(
         &mut self,
         view: &View<'_, T>,
-        plan: &Plan<'_, T>,
         index: usize,
+        admits: impl Fn(&Head<T::Indexes>) -> bool,
         looked_at: &mut u64,
     ) -> Option<(Step, bool)> {
         let (sequence, place) = (self.next?, self.place);
@@ -450,8 +456,7 @@ impl Chain {
         let slot = slots.slot(place);
         let found = slots.head_at(slot).try_read(sequence, |head| {
             let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
-            let is_of_chain = head.print(index) == self.print;
-            let admitted = is_of_chain && (plan.is_simple() || plan.admits(head));
+            let admitted = head.print(index) == self.print && admits(head);
             (step, admitted, view.index.link(place, index))
         });
         let Some((step, admitted, distance)) = found else {

@@ -64,6 +64,22 @@ pub(crate) struct Directory {
     place_bits: u32,
 }
 
+/// An entry as a reader has found it.
+pub(super) struct Entry<'a> {
+    word: &'a AtomicU64,
+    found: u64,
+}
+
+impl Entry<'_> {
+    /// Returns whether the entry has not changed since.
+    #[inline]
+    pub(super) fn is_same(&self) -> bool {
+        // Acquire pairs with the Release in `remove_word`: a slot is written again after the entry
+        // that led there was removed or changed.
+        self.word.load(Ordering::Acquire) == self.found
+    }
+}
+
 impl Line {
     /// Returns the position of the first word for which `holds` is true.
     ///
@@ -172,8 +188,10 @@ impl Directory {
     ///
     /// Finds what was indexed before the caller's Acquire load of `indexed`, unless it has been
     /// evicted since. Wait-free: at most one pass over the table.
+    ///
+    /// Returns also what tells whether the entry is still the same.
     #[inline]
-    pub(crate) fn newest(&self, print: u64) -> Option<usize> {
+    pub(super) fn entry(&self, print: u64) -> Option<(usize, Entry<'_>)> {
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the link of the record there. It also pairs with the Releases in `remove_word` and
         // `undo_overflow`.
@@ -183,8 +201,10 @@ impl Directory {
         // now, this key's last record has been evicted in between. A newer one, entered into
         // another word since, was indexed after the caller's load of `indexed`: the caller looks
         // through what follows that by itself.
-        let word = load(&self.lines[line].0[at]);
-        (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
+        let word = &self.lines[line].0[at];
+        let found = load(word);
+        let is_its = found & self.tag_bits() == self.tag(print);
+        is_its.then(|| (self.place(found), Entry { word, found }))
     }
 
     /// Calls `visit` with the place of every entry that was indexed before the caller's Acquire
@@ -370,6 +390,13 @@ impl Directory {
                 word.store(EMPTY, Ordering::Release);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Directory {
+    fn newest(&self, print: u64) -> Option<usize> {
+        self.entry(print).map(|(place, _)| place)
     }
 }
 

@@ -157,25 +157,17 @@ impl<T: Signal> Index<T> {
     /// entry.
     pub(crate) fn newest(&self, slots: &Slots<T>, index: usize, print: u64) -> Option<u64> {
         let directory = &self.directories[index];
-        let mut place = directory.newest(print)?;
         loop {
+            let (place, entry) = directory.entry(print)?;
             let sequence = slots.head_at(slots.slot(place)).sequence();
             // The writer removes an entry before the slot that it points to is written again. If
             // the entry is still there after the slot was read, the slot held the entry's record.
-            let again = if planted(Fault::EntryFollowedBlindly) {
-                place
-            } else {
-                directory.newest(print)?
-            };
-            if let Some(sequence) = sequence.filter(|_| again == place) {
-                return Some(sequence);
+            // If it is not, the key's entry may have moved to another record, or be gone.
+            if planted(Fault::EntryFollowedBlindly) || entry.is_same() {
+                // Without a sequence, the slot is quarantined, or its record is being moved out.
+                // The thread that did so has evicted the record.
+                return sequence;
             }
-            if again == place {
-                // The slot is quarantined, or its record is being moved out. The thread that did so
-                // has evicted the record.
-                return None;
-            }
-            place = again;
         }
     }
 
