@@ -8,7 +8,7 @@
 //! 3. [`index`]: directories, links and blocks over the slots of one ring.
 //! 4. [`shard`]: a ring with its indexes and cursors.
 //! 5. [`router`]: chooses the shard that a producer pushes to.
-//! 6. `key_list`, `recent_prints`, [`state`]: what all threads of a store share.
+//! 6. `key_list`, [`state`]: what all threads of a store share.
 //! 7. [`indexer`]: indexing, evicting and reclaiming, as methods of that state.
 //! 8. `push`, `lifecycle`: how records enter, and how a store is flushed, cleared and shut down.
 
@@ -25,7 +25,6 @@ pub(crate) mod patience;
 pub(crate) mod position;
 pub(crate) mod push;
 pub(crate) mod reason;
-mod recent_prints;
 pub(crate) mod reentrancy;
 pub(crate) mod ring;
 pub(crate) mod router;

@@ -54,7 +54,7 @@ impl<T: Signal> Engine<T> {
                     Some((before, known)) if index.shares(record, before) => {
                         known.prints.as_ref()[number]
                     }
-                    _ => index.key(record).map_or(NO_KEY, |key| self.print_of(key)),
+                    _ => index.key(record).map_or(NO_KEY, |key| self.fingerprints.of(key)),
                 };
             }
             meta.time = record.timestamp();

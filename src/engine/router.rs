@@ -178,12 +178,6 @@ impl Router {
         Self { rest, picked, stamps: CachePadded::new(AtomicU64::new(0)) }
     }
 
-    /// Returns the store's number, which is unique in the process, and not 0.
-    #[inline(always)]
-    pub(crate) fn number(&self) -> u64 {
-        self.rest.number
-    }
-
     /// Returns the shards of a class.
     pub(crate) fn shards_of(&self, class: Class) -> Range<usize> {
         match class {

@@ -5,7 +5,6 @@ use crate::engine::evictions::Sinks;
 use crate::engine::index::Fingerprints;
 use crate::engine::key_list::KeyList;
 use crate::engine::patience::StallDetector;
-use crate::engine::recent_prints::print_of;
 use crate::engine::reentrancy::caught;
 #[cfg(feature = "otlp")]
 use crate::engine::ring::Class;
@@ -15,7 +14,7 @@ use crate::engine::settings::{ClassPredicate, Layout, Layouts, OnFull, Settings}
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::wakeups::Wakeups;
 use crate::signal::sealed::Indexes as _;
-use crate::signal::{Key, Ledger, Signal};
+use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
@@ -140,12 +139,6 @@ impl<T: Signal> Engine<T> {
             class_predicate: config.class.as_ref().map(|(_, predicate)| predicate.clone()),
             threaded: !config.manual,
         })
-    }
-
-    /// Returns a key's fingerprint.
-    #[inline]
-    pub(crate) fn print_of(&self, key: Key<'_>) -> u64 {
-        print_of(self.router.number(), &self.fingerprints, key)
     }
 
     /// Runs user code. A panic is caught and counted, and `None` returned.

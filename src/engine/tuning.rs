@@ -73,9 +73,6 @@ pub(crate) const MOST_DEBT: u64 = 4;
 /// places, 0.86 to 0.90 with 4, and 0.82 to 0.90 with one.
 pub(crate) const REMEMBERED_RUNS: usize = 16;
 
-/// Fingerprints that a thread remembers. A power of two.
-pub(crate) const RECENT_PRINTS: usize = 128;
-
 /// Records of a batch that are prepared and claimed together.
 pub(crate) const PUSH_CHUNK: usize = sized(16, 2) as usize;
 

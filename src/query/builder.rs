@@ -150,7 +150,7 @@ impl<'a, T: Signal> Query<'a, T> {
                     if let Some(expected) = index_at::<T>(index).wrong_key(key) {
                         return self.fail(wrong_key::<T>(index, key, expected));
                     }
-                    wanted.add(self.engine.print_of(key), key);
+                    wanted.add(self.engine.fingerprints.of(key), key);
                 }
                 wanted.finish();
                 self.plan.keys.push(wanted);
