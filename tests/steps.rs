@@ -136,3 +136,66 @@ fn a_query_since_a_bookmark_looks_only_at_new_records() {
         assert!(of_a_key.looked_at <= new, "{size}: {}", of_a_key.looked_at);
     }
 }
+
+/// A record whose key function counts its calls on this thread.
+struct Served(u64);
+
+thread_local! {
+    static KEYS_READ: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+impl slipring::Signal for Served {
+    const NAME: &'static str = "served";
+    type Indexes = [slipring::Index<Self>; 1];
+    const INDEXES: Self::Indexes = [slipring::Index::new("service", |record| {
+        KEYS_READ.set(KEYS_READ.get() + 1);
+        Some(slipring::Key::Int(record.0))
+    })];
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+/// Lists the keys. Returns them, and how many records were read for that.
+fn keys_and_reads(store: &Store<Served>) -> (Vec<slipring::KeyBuf>, u64) {
+    KEYS_READ.set(0);
+    let keys = store.keys("service").unwrap();
+    (keys, KEYS_READ.get())
+}
+
+#[test]
+fn a_list_of_keys_reads_records_only_if_a_key_has_come_or_a_witness_has_left() {
+    let store: Store<Served> = Store::builder().capacity(1_000).shards(4).manual().build().unwrap();
+    let push = |records: u64, keys: u64| {
+        for number in 0..records {
+            store.push(Served(number % keys)).map(drop).unwrap();
+        }
+    };
+    let listed = |keys: u64| (0..keys).map(slipring::KeyBuf::Int).collect::<Vec<_>>();
+    push(2_000, 7);
+    while store.step() {}
+    assert_eq!(keys_and_reads(&store), (listed(7), 7));
+    assert_eq!(keys_and_reads(&store), (listed(7), 0));
+    push(50, 7);
+    assert_eq!(keys_and_reads(&store), (listed(7), 0), "no key has come, and none has left");
+    store.flush().unwrap();
+    assert_eq!(keys_and_reads(&store), (listed(7), 0));
+    push(8, 8);
+    assert_eq!(keys_and_reads(&store), (listed(8), 8), "a key has come and is not indexed yet");
+    while store.step() {}
+    assert_eq!(keys_and_reads(&store), (listed(8), 8), "it has come to a directory");
+    assert_eq!(keys_and_reads(&store), (listed(8), 0));
+    push(2_000, 5);
+    while store.step() {}
+    assert_eq!(keys_and_reads(&store), (listed(5), 5), "all that was listed has left");
+    assert_eq!(keys_and_reads(&store), (listed(5), 0));
+    store.clear();
+    assert_eq!(keys_and_reads(&store), (Vec::new(), 0));
+    while store.step() {}
+    push(600, 300);
+    while store.step() {}
+    for _ in 0..2 {
+        assert_eq!(keys_and_reads(&store), (listed(300), 300), "too many keys to be kept");
+    }
+}

@@ -8,7 +8,7 @@
 //! 3. [`index`]: directories, links and blocks over the slots of one ring.
 //! 4. [`shard`]: a ring with its indexes and cursors.
 //! 5. [`router`]: chooses the shard that a producer pushes to.
-//! 6. [`state`]: what all threads of a store share.
+//! 6. `key_list`, [`state`]: what all threads of a store share.
 //! 7. [`indexer`]: indexing, evicting and reclaiming, as methods of that state.
 //! 8. `push`, `lifecycle`: how records enter, and how a store is flushed, cleared and shut down.
 
@@ -19,6 +19,7 @@ pub(crate) mod evictions;
 mod for_tests;
 pub(crate) mod index;
 pub(crate) mod indexer;
+pub(crate) mod key_list;
 pub(crate) mod lifecycle;
 pub(crate) mod patience;
 pub(crate) mod position;

@@ -268,7 +268,7 @@ impl<T: Signal> Engine<T> {
         unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, meta) };
         slots.prefetch_ahead(claim.slot);
         self.notify_freed_bytes();
-        self.reclaim_after_push(claim.shard, claim.first + 1, 1);
+        self.help_after_push(claim.shard, claim.first + 1, 1);
     }
 
     /// Writes records into the slots of a claim, in order, and publishes each. Both `records` and
@@ -293,7 +293,7 @@ impl<T: Signal> Engine<T> {
         }
         debug_assert_eq!(sequence, claim.first + claim.count);
         self.notify_freed_bytes();
-        self.reclaim_after_push(claim.shard, sequence, claim.count);
+        self.help_after_push(claim.shard, sequence, claim.count);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::engine::ages::Ages;
 use crate::engine::evictions::Sinks;
 use crate::engine::index::Fingerprints;
+use crate::engine::key_list::KeyList;
 use crate::engine::patience::StallDetector;
 use crate::engine::reentrancy::caught;
 #[cfg(feature = "otlp")]
@@ -12,6 +13,7 @@ use crate::engine::router::{Router, ShardGroup};
 use crate::engine::settings::{ClassPredicate, Layout, Layouts, OnFull, Settings};
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::wakeups::Wakeups;
+use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
@@ -29,6 +31,8 @@ pub(crate) struct Engine<T: Signal> {
     /// indexer thread.
     pub(crate) stall_detectors: Box<[StallDetector]>,
     pub(crate) fingerprints: Fingerprints,
+    /// For each index, its keys as they were last listed.
+    pub(crate) key_lists: Box<[Snapshot<KeyList>]>,
     /// Distinguishes this store's bookmarks and cursors from those of other stores.
     pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
@@ -116,6 +120,7 @@ impl<T: Signal> Engine<T> {
             ),
             wakeups: Wakeups::new(),
             fingerprints,
+            key_lists: (0..T::Indexes::COUNT).map(|_| Snapshot::new(KeyList::default())).collect(),
             identity,
             sinks: Snapshot::new(Sinks::default()),
             running_hooks: Count::default(),

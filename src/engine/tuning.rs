@@ -87,6 +87,13 @@ pub(crate) const RECLAIM_BATCH: u64 = sized(16, 1);
 /// See [`RECLAIM_BATCH`]. A power of two.
 pub(crate) const RECLAIM_EVERY: u64 = sized(8, 1);
 
+/// Pushes after which a producer indexes as many records, and evicts as many, while its shard has
+/// little room left. A power of two. Producers of records that own memory do that at each
+/// [`RECLAIM_EVERY`].
+///
+/// PLACEHOLDER
+pub(crate) const HELP_EVERY: u64 = sized(16, 1);
+
 // --- the indexer ---
 
 /// Records that one step of the indexer thread evicts. It indexes up to twice as many.
@@ -139,12 +146,22 @@ pub(crate) const PINS_PER_READER: usize = sized(8, 2) as usize;
 /// as the one before.
 pub(crate) const FIRST_PIN_BLOCK: usize = sized(8, 1) as usize;
 
+/// The most bytes that an answer reserves for copies of records before it has found them. An
+/// allocation of 128 KiB and more costs glibc a system call.
+pub(crate) const RESERVED_BYTES: usize = 65_536;
+
 /// Records not yet indexed that a reader looks through. If there are more, the reader indexes some
 /// first.
 pub(crate) const UNINDEXED_TAIL: u64 = sized(24, 2);
 
 /// Records that a reader looks through to find out whether an answer was cut.
 pub(crate) const LOOK_AT_MOST: u64 = 256;
+
+/// Keys of an index that a list keeps for the next reader. With more, each reader lists them anew.
+pub(crate) const LISTED_KEYS: usize = 256;
+
+/// Bytes of texts that such a list keeps.
+pub(crate) const LISTED_KEY_BYTES: usize = 16_384;
 
 /// Records of one key and shard that the planner looks at to estimate how many there are.
 pub(crate) const SAMPLED: u64 = 4;

@@ -10,6 +10,7 @@ use super::result::{Answer, Cursor, Order, Report};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::state::Engine;
+use crate::engine::tuning::RESERVED_BYTES;
 use crate::error::QueryError;
 use crate::signal::{Key, KeyBuf, Signal, index_at, index_named, key_of};
 use std::ops::{Range, RangeBounds};
@@ -448,6 +449,8 @@ struct Copies<T> {
 
 impl<T: Clone> Visitor<T> for Copies<T> {
     fn expect(&mut self, records: usize) {
+        // No more than fits `RESERVED_BYTES`: a limit says little of how many there are.
+        let records = records.min((RESERVED_BYTES / size_of::<T>().max(1)).max(1));
         self.records.reserve_exact(records);
         self.positions.reserve_exact(records);
     }

@@ -1,9 +1,10 @@
 //! Query execution: one scan per shard, merged into the query's order.
 
+use super::ahead::{Ahead, Step};
 use super::merge::sort_down;
 use super::plan::Plan;
 use super::result::{Cursor, Found, Order, Report};
-use super::scan::{Scan, Step};
+use super::scan::Scan;
 use super::view::{Pin, Reader};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
@@ -55,8 +56,6 @@ impl<T, F: FnMut(Position, &T)> Visitor<T> for Each<F> {
 struct Part<'a, T: Signal> {
     shard: usize,
     scan: Scan<'a, T>,
-    /// Records that the scan has found and that are not shown yet. The next one is last.
-    ahead: SmallVec<[Step; PINS_PER_READER]>,
     /// The sequences that the next page has to look at: all of the bounds, until something is
     /// shown.
     left: Range<u64>,
@@ -65,6 +64,9 @@ struct Part<'a, T: Signal> {
 }
 
 type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
+
+/// For each part, what its scan has found and the merge has not taken yet.
+type Aheads = SmallVec<[Ahead; 4]>;
 
 /// Records in the order in which they will be shown, pinned together.
 type Batch = SmallVec<[(Found, Pin); PINS_PER_READER]>;
@@ -89,11 +91,10 @@ impl<'a, T: Signal> Execution<'a, T> {
             Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
         };
-        let mut parts: Parts<'a, T> = begun
-            .iter()
-            .enumerate()
-            .map(|(number, &low)| self.part(number, low, driving))
-            .collect();
+        let mut parts = Parts::with_capacity(shards.len());
+        for (number, &low) in begun.iter().enumerate() {
+            parts.push(self.part(number, low, driving));
+        }
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if in_scan_order {
@@ -152,13 +153,7 @@ impl<'a, T: Signal> Execution<'a, T> {
             Scan::down(shard, low, &bounds, &self.plan, driving)
         };
         let start = if self.counts_missed { bounds.start } else { low.max(bounds.start) };
-        Part {
-            shard: number,
-            left: start..scan.end().max(start),
-            scan,
-            ahead: SmallVec::new(),
-            withheld: false,
-        }
+        Part { shard: number, left: start..scan.end().max(start), scan, withheld: false }
     }
 
     /// Returns whether `one` precedes `other` in the query's order.
@@ -167,7 +162,7 @@ impl<'a, T: Signal> Execution<'a, T> {
     }
 
     fn found(&self, step: Step, shard: usize) -> Found {
-        let Step { sequence, stamp, time } = step;
+        let Step { sequence, stamp, time, .. } = step;
         Found { time: if self.order.is_by_time() { time } else { 0 }, stamp, sequence, shard }
     }
 
@@ -182,80 +177,107 @@ impl<'a, T: Signal> Execution<'a, T> {
     ) -> Option<Found> {
         // Read ahead in each shard by the share of the limit that falls to it if the newest records
         // are spread evenly.
-        let ahead = (self.limit / parts.len()).saturating_add(1).min(PINS_PER_READER);
-        for (number, part) in parts.iter_mut().enumerate() {
-            self.fill(number, part, ahead);
+        let share = (self.limit / parts.len()).saturating_add(1).min(PINS_PER_READER);
+        let mut aheads = Aheads::from_elem(Ahead::default(), parts.len());
+        for (part, ahead) in parts.iter_mut().zip(&mut aheads) {
+            part.scan.fill(&self.plan, ahead, share);
         }
-        if self.limit < usize::MAX {
-            visitor.expect(self.limit.min(64));
-        }
-        let mut last = None;
-        let mut shown = 0;
+        let found = aheads.iter().map(Ahead::len).sum();
+        let is_all = aheads.iter().all(|ahead| ahead.len() < share);
+        let more = self.limit < usize::MAX && !is_all;
+        visitor.expect(if more { self.limit } else { self.limit.min(found) });
+        let (mut last, mut shown) = (None, 0);
+        let mut batch = [(0, Pin::default()); PINS_PER_READER];
         while shown < self.limit {
-            let mut batch = Batch::new();
-            let most = PINS_PER_READER.min(if self.plan.tests.is_empty() {
-                self.limit - shown
-            } else {
-                PINS_PER_READER
-            });
-            while batch.len() < most
-                && let Some(found) = self.take_next(parts, ahead)
-            {
-                batch.push((found, reader.pin(batch.len(), found.shard, found.sequence)));
-            }
-            if batch.is_empty() {
+            let most = if self.plan.tests.is_empty() { self.limit - shown } else { usize::MAX };
+            let most = most.min(PINS_PER_READER);
+            let count = self.take(parts, &mut aheads, share, reader, &mut batch[..most]);
+            if count == 0 {
                 break;
             }
             reader.confirm();
-            for &(found, pin) in &batch {
+            for &(stamp, pin) in &batch[..count] {
+                let part = &mut parts[pin.shard];
                 if shown == self.limit {
-                    parts[found.shard].withheld = true;
+                    part.withheld = true;
                 } else {
-                    if self.show(found, pin, reader, visitor, report) {
+                    if self.show(pin, reader, visitor, report) {
                         shown += 1;
-                        last = Some(found);
+                        last = Some(Found {
+                            time: 0,
+                            stamp,
+                            sequence: pin.sequence,
+                            shard: pin.shard,
+                        });
                     }
-                    self.has_passed(&mut parts[found.shard], found.sequence);
+                    self.has_passed(part, pin.sequence);
                 }
             }
         }
-        for part in parts {
-            part.withheld |= !part.ahead.is_empty();
+        for (part, ahead) in parts.iter_mut().zip(&aheads) {
+            part.withheld |= !ahead.is_empty();
         }
         last
     }
 
-    /// Collects the next records of a shard, and prefetches their payloads.
-    fn fill(&self, number: usize, part: &mut Part<'a, T>, most: usize) {
-        let slots = &self.engine.shards[number].slots;
-        while part.ahead.len() < most
-            && let Some(step) = part.scan.next(&self.plan)
+    /// Takes the next records of all parts, in the query's order, until the batch is full. Pins
+    /// each, and notes its stamp beside. Returns how many there were.
+    fn take(
+        &self,
+        parts: &mut [Part<'a, T>],
+        aheads: &mut [Ahead],
+        share: usize,
+        reader: &Reader<'a, T>,
+        batch: &mut [(u64, Pin)],
+    ) -> usize {
+        let mut count = 0;
+        while count < batch.len()
+            && let Some((shard, rival)) = self.first_two(aheads)
         {
-            slots.prefetch_payload(slots.slot(slots.place(step.sequence)));
-            part.ahead.push(step);
+            // A run of pushes goes to one shard. So several records of one shard usually come
+            // before another's.
+            let ahead = &mut aheads[shard];
+            while count < batch.len()
+                && let Some(step) = ahead.first()
+                && self.rank(step) > rival
+            {
+                batch[count] =
+                    (step.stamp, reader.pin_slot(count, shard, step.slot, step.sequence));
+                count += 1;
+                ahead.pop();
+                if ahead.is_empty() {
+                    parts[shard].scan.fill(&self.plan, ahead, share);
+                }
+            }
         }
-        part.ahead.reverse();
+        count
     }
 
-    /// Removes and returns the record that comes first among those that the scans have found.
-    fn take_next(&self, parts: &mut [Part<'a, T>], ahead: usize) -> Option<Found> {
-        let mut next: Option<Found> = None;
-        for (number, part) in parts.iter().enumerate() {
-            let Some(&step) = part.ahead.last() else { continue };
-            let found = self.found(step, number);
-            if next.is_none_or(|next| self.comes_before(&found, &next)) {
-                next = Some(found);
-            }
+    /// Returns the shard whose next record comes first, and the highest rank among the other
+    /// shards' next records: 0 if there is none.
+    fn first_two(&self, aheads: &[Ahead]) -> Option<(usize, u64)> {
+        let (mut first, mut highest, mut rival) = (None, 0, 0);
+        for (shard, ahead) in aheads.iter().enumerate() {
+            let Some(step) = ahead.first() else { continue };
             if self.unordered {
-                break;
+                return Some((shard, 0));
+            }
+            let rank = self.rank(step);
+            if rank > highest {
+                rival = highest;
+                (first, highest) = (Some(shard), rank);
+            } else {
+                rival = rival.max(rank);
             }
         }
-        let part = &mut parts[next?.shard];
-        part.ahead.pop();
-        if part.ahead.is_empty() {
-            self.fill(next?.shard, part, ahead);
-        }
-        next
+        first.map(|first| (first, rival))
+    }
+
+    /// Returns a number above 0 that is higher the earlier a record comes among those of different
+    /// shards. A stamp belongs to one run, so no two shards have records with the same one.
+    #[inline(always)]
+    fn rank(&self, step: Step) -> u64 {
+        if self.order.is_upward() { u64::MAX - step.stamp } else { step.stamp + 1 }
     }
 
     /// Collects all records, sorts them, and shows those that come first. Returns the last record
@@ -302,7 +324,7 @@ impl<'a, T: Signal> Execution<'a, T> {
                 if shown == self.limit {
                     parts[found.shard].withheld = true;
                 } else {
-                    if self.show(found, pin, reader, visitor, report) {
+                    if self.show(pin, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -319,7 +341,6 @@ impl<'a, T: Signal> Execution<'a, T> {
     #[inline]
     fn show(
         &self,
-        found: Found,
         pin: Pin,
         reader: &Reader<'a, T>,
         visitor: &mut impl Visitor<T>,
@@ -328,7 +349,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         let shown = reader.read(pin, |record| {
             let meets = self.plan.meets(self.engine, record);
             if meets {
-                visitor.visit(Position::new(found.shard, found.sequence), record);
+                visitor.visit(Position::new(pin.shard, pin.sequence), record);
             }
             meets
         });
@@ -442,8 +463,8 @@ impl<'a, T: Signal> Execution<'a, T> {
                 return report.shown;
             }
             reader.confirm();
-            for (found, pin) in batch {
-                self.show(found, pin, &reader, &mut visitor, &mut report);
+            for (_, pin) in batch {
+                self.show(pin, &reader, &mut visitor, &mut report);
             }
         }
     }
@@ -452,7 +473,7 @@ impl<'a, T: Signal> Execution<'a, T> {
 impl<T: Signal> Part<'_, T> {
     /// Returns whether the answer's last record is the last one found in this part.
     fn reached(&self, last: Found) -> bool {
-        self.shard == last.shard && self.ahead.is_empty() && self.left.end <= last.sequence
+        self.shard == last.shard && self.left.end <= last.sequence
     }
 }
 

@@ -1,12 +1,15 @@
 //! The keys of an index, alone or with counts.
 
+use super::ahead::Step;
 use super::plan::Plan;
-use super::scan::{Scan, Step};
+use super::scan::Scan;
 use super::view::{Pin, Reader, View};
 use crate::engine::index::NO_KEY;
+use crate::engine::key_list::{KeyList, ListedKey, ListedShard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::PINS_PER_READER;
 use crate::signal::{KeyBuf, Signal, key_of};
+use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -94,31 +97,97 @@ pub(crate) fn distinct<T: Signal>(engine: &Engine<T>, index: usize) -> u64 {
 }
 
 /// Returns every key of an index, sorted, without counts. Trusts fingerprints as [`count_keys`]
-/// does.
+/// does. O(keys + lag) as long as no key appears.
 pub(crate) fn list_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
-    let mut keys: Vec<KeyBuf> = if engine.fingerprints.narrow() {
-        count_keys(engine, index).into_iter().map(|count| count.key).collect()
-    } else {
-        (0..engine.shards.len()).for_each(|number| engine.index_long_tail(number));
-        let mut found: HashMap<u64, (usize, u64), FingerprintHash> = HashMap::default();
-        for (number, shard) in engine.shards.iter().enumerate() {
-            carriers(&View::open(shard), index, |print, sequence| {
-                found.entry(print).or_insert((number, sequence));
-            });
+    if engine.fingerprints.narrow() {
+        let counts = count_keys(engine, index);
+        let mut keys: Vec<KeyBuf> = counts.into_iter().map(|count| count.key).collect();
+        keys.sort_unstable();
+        return keys;
+    }
+    (0..engine.shards.len()).for_each(|number| engine.index_long_tail(number));
+    listed_keys(engine, index).unwrap_or_else(|| list_anew(engine, index))
+}
+
+/// Returns the keys of the list that an earlier call has left, if it is still true.
+///
+/// **No key is missing.** A record that was pushed before this call lies below the view's `indexed`
+/// or in the tail. Those of the tail are looked at. One below has an entry for its key, or had one
+/// until it was evicted. If the key was added after the list had counted the additions, the count
+/// differs. If it was added before, the list's maker has looked at its entry, and kept the list only
+/// if it found a visible record there.
+///
+/// **No key is too many.** A key's witness was published before the list was made, and lies in the
+/// window that is visible now.
+fn listed_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Option<Vec<KeyBuf>> {
+    let list = engine.key_lists[index].load();
+    if list.shards.is_empty() {
+        return None;
+    }
+    let mut low: SmallVec<[u64; 8]> = SmallVec::new();
+    for (shard, listed) in engine.shards.iter().zip(&list.shards) {
+        let view = View::open(shard);
+        let now = ListedShard { word: view.word(), additions: view.index.additions(index) };
+        let is_known = |sequence| match view.look(sequence, |head| head.print(index)) {
+            Some(print) => print == NO_KEY || list.has(print),
+            // Not published, or evicted.
+            None => true,
+        };
+        let tail = view.low.max(view.indexed)..view.claimed;
+        if now != *listed && !planted(Fault::AdditionsIgnored)
+            || !tail.into_iter().all(is_known)
+            || !view.is_current()
+        {
+            return None;
         }
-        read_keys(engine, index, found)
-    };
-    keys.sort_unstable();
-    keys
+        low.push(view.low);
+    }
+    let is_visible = |listed: &ListedKey| listed.sequence >= low[listed.shard];
+    if !list.keys.iter().all(is_visible) && !planted(Fault::WitnessesIgnored) {
+        return None;
+    }
+    Some(list.keys.iter().map(|listed| listed.key.clone()).collect())
+}
+
+/// Lists the keys from the directories, and leaves the list for others.
+fn list_anew<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
+    let mut found: HashMap<u64, (usize, u64), FingerprintHash> = HashMap::default();
+    let mut is_complete = true;
+    let mut shards = Vec::with_capacity(engine.shards.len());
+    for (number, shard) in engine.shards.iter().enumerate() {
+        let view = View::open(shard);
+        // Counted before the directory is read: a key that is added meanwhile is not counted in.
+        shards.push(ListedShard { word: view.word(), additions: view.index.additions(index) });
+        is_complete &= carriers(&view, index, |print, sequence| {
+            found.entry(print).or_insert((number, sequence));
+        });
+        // If a takeover has replaced the index meanwhile, its entries were anything.
+        is_complete &= view.is_current();
+    }
+    let (mut keys, all_read) = read_keys(engine, index, found);
+    keys.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    let is_kept = is_complete && all_read || planted(Fault::ListKeptIncomplete);
+    if !is_kept {
+        return keys.into_iter().map(|listed| listed.key).collect();
+    }
+    match KeyList::new(shards, keys) {
+        Ok(list) => {
+            let keys = list.keys.iter().map(|listed| listed.key.clone()).collect();
+            engine.key_lists[index].store(list);
+            keys
+        }
+        Err(keys) => keys.into_iter().map(|listed| listed.key).collect(),
+    }
 }
 
 /// Reads the key of each fingerprint from the record that was found to carry it: the number of the
-/// shard, and the sequence. One fence serves as many keys as a reader has pins.
+/// shard, and the sequence. One fence serves as many keys as a reader has pins. Returns also whether
+/// all keys were read.
 fn read_keys<T: Signal>(
     engine: &Engine<T>,
     index: usize,
     found: HashMap<u64, (usize, u64), FingerprintHash>,
-) -> Vec<KeyBuf> {
+) -> (Vec<ListedKey>, bool) {
     let reader = Reader::new(engine);
     let mut keys = Vec::with_capacity(found.len());
     let mut gone: HashSet<u64, FingerprintHash> = HashSet::default();
@@ -132,29 +201,30 @@ fn read_keys<T: Signal>(
         }
         reader.confirm();
         for (print, pin) in pins {
+            let Pin { shard, sequence, .. } = pin;
             match reader.read(pin, |record| own_key(engine, record, index)).flatten() {
-                Some(key) => keys.push(key),
+                Some(key) => keys.push(ListedKey { key, print, shard, sequence }),
                 None => drop(gone.insert(print)),
             }
         }
     }
     // Where the record has been evicted meanwhile, another may carry the key. One look at all of
     // them is enough: what is evicted before its turn once more has left during the call.
-    for (number, shard) in engine.shards.iter().enumerate() {
+    for (shard, of_shard) in engine.shards.iter().enumerate() {
         if gone.is_empty() {
             break;
         }
-        carriers(&View::open(shard), index, |print, sequence| {
+        carriers(&View::open(of_shard), index, |print, sequence| {
             if gone.contains(&print) {
-                let key = |record: &T| own_key(engine, record, index);
-                if let Some(key) = reader.read_one(number, sequence, key).flatten() {
+                let own_key = |record: &T| own_key(engine, record, index);
+                if let Some(key) = reader.read_one(shard, sequence, own_key).flatten() {
                     gone.remove(&print);
-                    keys.push(key);
+                    keys.push(ListedKey { key, print, shard, sequence });
                 }
             }
         });
     }
-    keys
+    (keys, gone.is_empty())
 }
 
 /// Returns a record's key. A panic of the user's code counts as none.
@@ -164,16 +234,23 @@ fn own_key<T: Signal>(engine: &Engine<T>, record: &T, index: usize) -> Option<Ke
 
 /// Calls `visit` with the fingerprint and sequence of a visible record of each key: from the
 /// directory, and from the unindexed tail. May visit a key more than once.
-fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) {
+///
+/// Returns whether each entry of the directory led to a visible record. If one did not, a newer
+/// record of its key may change that entry, and not add one.
+fn carriers<T: Signal>(view: &View<'_, T>, index: usize, mut visit: impl FnMut(u64, u64)) -> bool {
+    let mut all_visible = true;
     let mut visit = |print, sequence| {
-        if print != NO_KEY && sequence >= view.low {
+        if sequence < view.low {
+            all_visible = false;
+        } else if print != NO_KEY {
             visit(print, sequence);
         }
     };
-    view.index.for_each_newest(&view.shard().slots, index, &mut visit);
+    let all_led = view.index.for_each_newest(&view.shard().slots, index, &mut visit);
     for sequence in view.low.max(view.indexed)..view.claimed {
         if let Some(print) = view.look(sequence, |head| head.print(index)) {
             visit(print, sequence);
         }
     }
+    all_led && all_visible
 }

@@ -4,6 +4,7 @@
 //! (visible records of one shard in one direction), `execute` (all shards, merged into the query's
 //! order), `builder` (the public [`Query`]).
 
+mod ahead;
 mod builder;
 mod conditions;
 mod execute;

@@ -1,6 +1,7 @@
 //! A scan of one shard: every visible record that a query's plan admits, in one direction, one at a
 //! time.
 
+use super::ahead::{Ahead, Step};
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
 use crate::engine::ring::Head;
@@ -12,14 +13,6 @@ use crate::sync::{Ordering, fence};
 use smallvec::SmallVec;
 use std::collections::BinaryHeap;
 use std::ops::Range;
-
-/// A record that a scan has found by its head. It may have been evicted since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) sequence: u64,
-    pub(super) stamp: u64,
-    pub(super) time: u64,
-}
 
 /// Finds the visible sequences of one shard that a [`Plan`] admits. A scan reads heads only and
 /// pins nothing.
@@ -58,9 +51,12 @@ struct Down {
 }
 
 /// The records with one fingerprint, newest first, as the links connect them.
+#[derive(Clone, Copy)]
 struct Chain {
     print: u64,
     next: Option<u64>,
+    /// The place of `next`.
+    place: usize,
     /// The chain covers every record with the fingerprint from this sequence on.
     reached: u64,
     /// How far eviction had got when the next record of the chain was found evicted.
@@ -87,14 +83,9 @@ enum Look {
 /// Looks at a head. A sequence that is neither published nor evicted is not part of the query:
 /// [`Look::Other`].
 #[inline(always)]
-fn look<T: Signal>(
-    shard: &Shard<T>,
-    sequence: u64,
-    head: &Head<T::Indexes>,
-    plan: &Plan<'_, T>,
-) -> Look {
-    let admitted = head.try_read(sequence, |head| {
-        plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time() })
+fn look<T: Signal>(shard: &Shard<T>, sequence: u64, slot: usize, plan: &Plan<'_, T>) -> Look {
+    let admitted = shard.slots.head_at(slot).try_read(sequence, |head| {
+        plan.admits(head).then(|| Step { sequence, stamp: head.stamp(), time: head.time(), slot })
     });
     match admitted {
         Some(Some(step)) => Look::Admitted(step),
@@ -143,12 +134,16 @@ impl<'a, T: Signal> Scan<'a, T> {
                         view.look(sequence, |head| head.print(index)) == Some(print)
                     })
                 };
-                let chain = |print| Chain {
-                    print,
-                    next: view.newest(index, print),
-                    reached: view.claimed.min(bounds.end),
-                    lost: None,
-                    continues_evicted: evicted_unindexed(print),
+                let chain = |print| {
+                    let next = view.newest(index, print);
+                    Chain {
+                        print,
+                        next,
+                        place: next.map_or(0, |next| shard.slots.place(next)),
+                        reached: view.claimed.min(bounds.end),
+                        lost: None,
+                        continues_evicted: evicted_unindexed(print),
+                    }
                 };
                 let chains = match key.prints[..] {
                     [print] => SmallVec::from_buf([chain(print)]),
@@ -192,6 +187,22 @@ impl<'a, T: Signal> Scan<'a, T> {
             low,
             direction: Direction::Up(Up { at, gaps: SmallVec::new() }),
             looked_at: 0,
+        }
+    }
+
+    /// Adds the next records to `ahead`, until it holds `most`, and prefetches their payloads.
+    #[inline]
+    pub(super) fn fill(&mut self, plan: &Plan<'_, T>, ahead: &mut Ahead, most: usize) {
+        let slots = &self.view.shard().slots;
+        while ahead.len() < most {
+            if let Direction::Down(down) = &mut self.direction
+                && down.follows_one_chain()
+            {
+                return down.follow_one_chain(&self.view, plan, &mut self.looked_at, ahead, most);
+            }
+            let Some(step) = self.next(plan) else { return };
+            slots.prefetch_payload(step.slot);
+            ahead.push(step);
         }
     }
 
@@ -335,7 +346,7 @@ impl Down {
             }
             place = slots.place_before(place, 1);
             *looked_at += 1;
-            match look(view.shard(), sequence, slots.head_at(slots.slot(place)), plan) {
+            match look(view.shard(), sequence, slots.slot(place), plan) {
                 Look::Admitted(step) => {
                     self.at = sequence;
                     return Some(step);
@@ -358,42 +369,107 @@ impl Down {
         plan: &Plan<'_, T>,
         looked_at: &mut u64,
     ) -> Option<Step> {
-        let slots = &view.shard().slots;
         loop {
             // Take the chain whose next record is newest. Usually there is only one chain.
             let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
             let chain = self.chains.get_mut(number)?;
-            let sequence = chain.next?;
-            if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
-                chain.reached = view.low;
-                chain.next = None;
-                chain.continues_evicted = sequence < view.oldest;
-                continue;
-            }
-            *looked_at += 1;
-            let place = slots.place(sequence);
-            let found = slots.head_at(slots.slot(place)).try_read(sequence, |head| {
-                let step = Step { sequence, stamp: head.stamp(), time: head.time() };
-                let is_of_chain = head.print(self.index) == chain.print;
-                let admitted = is_of_chain && (plan.is_simple() || plan.admits(head));
-                (step, admitted, view.index.link(place, self.index))
-            });
-            let Some((step, admitted, distance)) = found else {
-                chain.lost = Some(view.shard().evicted());
-                chain.next = None;
-                continue;
+            let simple = plan.is_simple();
+            let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
+            let Some((step, admitted)) = chain.hop(view, self.index, admits, looked_at) else {
+                if self.chains.len() > 1 {
+                    continue;
+                }
+                return None;
             };
-            chain.reached = sequence;
-            chain.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
             if let Some(next) = chain.next.filter(|_| self.chains.len() > 1) {
                 self.order.push((next, number));
             }
-            // Records above `links_from` have been scanned already, or lie outside the bounds.
-            let is_new = sequence < self.links_from || planted(Fault::ScanRepeatsTail);
-            if is_new && admitted {
+            if admitted && is_new(step, self.links_from) {
                 return Some(step);
             }
         }
+    }
+
+    /// Returns whether all that is left is to follow the links of a single chain.
+    #[inline(always)]
+    fn follows_one_chain(&self) -> bool {
+        self.chains.len() == 1 && (self.at <= self.links_from || self.lost.is_some())
+    }
+
+    /// Follows the links of the only chain, and adds its records to `ahead` until that holds
+    /// `most`.
+    fn follow_one_chain<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        plan: &Plan<'_, T>,
+        looked_at: &mut u64,
+        ahead: &mut Ahead,
+        most: usize,
+    ) {
+        let slots = &view.shard().slots;
+        // Copies, which the loop keeps in registers: what it looks at next depends on them.
+        let (mut chain, mut looks, mut room) = (self.chains[0], 0, most - ahead.len());
+        let (index, links_from, simple) = (self.index, self.links_from, plan.is_simple());
+        let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
+        while room > 0
+            && let Some((step, admitted)) = chain.hop(view, index, admits, &mut looks)
+        {
+            if admitted && is_new(step, links_from) {
+                slots.prefetch_payload(step.slot);
+                ahead.push(step);
+                room -= 1;
+            }
+        }
+        self.chains[0] = chain;
+        *looked_at += looks;
+    }
+}
+
+/// Returns whether the scan slot by slot has left this record out: those at or above `links_from`
+/// it has returned, or they lie outside the bounds.
+#[inline(always)]
+fn is_new(step: Step, links_from: u64) -> bool {
+    step.sequence < links_from || planted(Fault::ScanRepeatsTail)
+}
+
+impl Chain {
+    /// Looks at the chain's next record, and moves on to the one before it. Returns `None` if the
+    /// chain ends, or `Some` with the record and whether it belongs to the chain and `admits` says
+    /// so.
+    #[inline(always)]
+    fn hop<T: Signal>(
+        &mut self,
+        view: &View<'_, T>,
+        index: usize,
+        admits: impl Fn(&Head<T::Indexes>) -> bool,
+        looked_at: &mut u64,
+    ) -> Option<(Step, bool)> {
+        let (sequence, place) = (self.next?, self.place);
+        if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
+            self.reached = view.low;
+            self.next = None;
+            self.continues_evicted = sequence < view.oldest;
+            return None;
+        }
+        *looked_at += 1;
+        let slots = &view.shard().slots;
+        let slot = slots.slot(place);
+        let found = slots.head_at(slot).try_read(sequence, |head| {
+            let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
+            let admitted = head.print(index) == self.print && admits(head);
+            (step, admitted, view.index.link(place, index))
+        });
+        let Some((step, admitted, distance)) = found else {
+            self.lost = Some(view.shard().evicted());
+            self.next = None;
+            return None;
+        };
+        self.reached = sequence;
+        self.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
+        // No link is longer than the ring. The place is not divided out of the sequence: the
+        // division would delay the look at the next record.
+        self.place = slots.place_before(place, distance);
+        Some((step, admitted))
     }
 }
 
@@ -418,7 +494,7 @@ impl Up {
                 continue;
             }
             *looked_at += 1;
-            match look(view.shard(), sequence, slots.head_at(slots.slot(place)), plan) {
+            match look(view.shard(), sequence, slots.slot(place), plan) {
                 Look::Admitted(step) => {
                     self.at = sequence + 1;
                     return Some(step);

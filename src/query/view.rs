@@ -48,6 +48,11 @@ impl<'a, T: Signal> View<'a, T> {
         self.shard
     }
 
+    /// Returns the index pool's word when the view was opened: which index was in use.
+    pub(crate) fn word(&self) -> u64 {
+        self.word
+    }
+
     /// Returns whether the view's index is still in use. If so after reads of the index, it was in
     /// use during all of them.
     pub(crate) fn is_current(&self) -> bool {
@@ -105,12 +110,12 @@ pub(crate) struct Reader<'a, T: Signal> {
 }
 
 /// A record that a reader has pinned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pin {
     word: usize,
-    shard: usize,
+    pub(crate) shard: usize,
     slot: usize,
-    sequence: u64,
+    pub(crate) sequence: u64,
 }
 
 impl<'a, T: Signal> Reader<'a, T> {
@@ -123,9 +128,14 @@ impl<'a, T: Signal> Reader<'a, T> {
     /// [`PINS_PER_READER`] words. The pin takes effect with [`confirm`](Self::confirm).
     #[inline]
     pub(crate) fn pin(&self, word: usize, shard: usize, sequence: u64) -> Pin {
-        debug_assert!(word < PINS_PER_READER);
         let slots = &self.engine.shards[shard].slots;
-        let slot = slots.slot(slots.place(sequence));
+        self.pin_slot(word, shard, slots.slot(slots.place(sequence)), sequence)
+    }
+
+    /// Does what [`pin`](Self::pin) does, for a sequence that this slot has held.
+    #[inline]
+    pub(crate) fn pin_slot(&self, word: usize, shard: usize, slot: usize, sequence: u64) -> Pin {
+        debug_assert!(word < PINS_PER_READER);
         self.pinner.pin(word, shard, slot);
         Pin { word, shard, slot, sequence }
     }

@@ -237,7 +237,10 @@ impl<T: Signal> Store<T> {
     /// [`key_counts`](Store::key_counts) also returns how many records carry each.
     ///
     /// Looks at the head of one record for each key and shard, and at one record for each key:
-    /// O(keys × shards + records pushed since the indexer's last pass).
+    /// O(keys × shards + records pushed since the indexer's last pass). The list stays for the next
+    /// caller if it has at most 256 keys with at most 16 KiB of text. Until a new key comes, or the
+    /// record is evicted that was read for one of the keys, a call is O(keys + shards + records
+    /// pushed since the indexer's last pass).
     ///
     /// Keys are told apart by keyed hashes of at least 60 bits. The chance that two of n keys share
     /// a hash, so that one of the two is missing here, is at most n²/2⁶¹: below one in two million

@@ -200,6 +200,7 @@ impl Stats {
             + size_of_val(&*engine.shards)
             + engine.pins.bytes()
             + ages
+            + engine.key_lists.iter().map(|list| list.load().bytes()).sum::<usize>()
             + engine.sinks.load().bytes();
         Self {
             signal: T::NAME,

@@ -93,6 +93,16 @@ faults! {
     PassedOverTooSoon,
     /// A reader does not check whether a directory entry has changed while it followed the entry.
     EntryFollowedBlindly,
+    /// A key is added to a directory without Release.
+    AdditionRelaxed,
+    /// A list of keys that was kept is used although keys have been added since.
+    AdditionsIgnored,
+    /// A list of keys that was kept is used although one of its keys may have left.
+    WitnessesIgnored,
+    /// A list of keys that missed a key which was just changing is kept.
+    ListKeptIncomplete,
+    /// A reader of a directory's entries does not look again at an entry that led elsewhere.
+    EntryListedOnce,
     /// A line of a directory is marked as empty while it has an entry left.
     LineGivenUp,
     /// A reader does not check a slot's generation again after it has read the head.

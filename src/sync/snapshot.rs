@@ -22,6 +22,11 @@ impl<T> Snapshot<T> {
         self.0.load()
     }
 
+    /// Replaces the value, whatever it is by now.
+    pub(crate) fn store(&self, value: T) {
+        self.0.store(Arc::new(value));
+    }
+
     /// Replaces the value by a changed copy.
     ///
     /// `change` runs again whenever another thread has replaced the value in the meantime.
@@ -48,6 +53,10 @@ impl<T> Snapshot<T> {
 
     pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
         Box::new(Arc::clone(&self.0.read().unwrap()))
+    }
+
+    pub(crate) fn store(&self, value: T) {
+        *self.0.write().unwrap() = Arc::new(value);
     }
 
     pub(crate) fn update(&self, mut change: impl FnMut(&T) -> T) {

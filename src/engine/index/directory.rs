@@ -23,7 +23,7 @@ use super::fingerprint::NO_KEY;
 use crate::engine::tuning::NEAR_LINES;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Reserved, Zeroed, reserve, reserve_zeroed};
-use crate::sync::{AtomicU64, Ordering, Tally, load_as_writer, prefetch_to_write};
+use crate::sync::{AtomicU64, CachePadded, Ordering, Tally, load_as_writer, prefetch_to_write};
 use std::collections::TryReserveError;
 
 const EMPTY: u64 = 0;
@@ -58,8 +58,26 @@ pub(crate) struct Directory {
     overflows: Reserved<Tally>,
     /// For each line, a bit that is set while the line has an entry.
     occupied: Box<[AtomicU64]>,
+    /// Number of keys that were ever added. Readers look at it where they read little else.
+    additions: CachePadded<AtomicU64>,
     /// Number of low bits of a word that hold the place.
     place_bits: u32,
+}
+
+/// An entry as a reader has found it.
+pub(super) struct Entry<'a> {
+    word: &'a AtomicU64,
+    found: u64,
+}
+
+impl Entry<'_> {
+    /// Returns whether the entry has not changed since.
+    #[inline]
+    pub(super) fn is_same(&self) -> bool {
+        // Acquire pairs with the Release in `remove_word`: a slot is written again after the entry
+        // that led there was removed or changed.
+        self.word.load(Ordering::Acquire) == self.found
+    }
 }
 
 impl Line {
@@ -84,6 +102,7 @@ impl Directory {
             lines: reserve_zeroed(lines)?,
             overflows: reserve_zeroed(lines)?,
             occupied: reserve(lines.div_ceil(u64::BITS as usize), || AtomicU64::new(0))?,
+            additions: CachePadded::new(AtomicU64::new(0)),
             place_bits: usize::BITS - places.leading_zeros(),
         })
     }
@@ -169,8 +188,10 @@ impl Directory {
     ///
     /// Finds what was indexed before the caller's Acquire load of `indexed`, unless it has been
     /// evicted since. Wait-free: at most one pass over the table.
+    ///
+    /// Returns also what tells whether the entry is still the same.
     #[inline]
-    pub(crate) fn newest(&self, print: u64) -> Option<usize> {
+    pub(super) fn entry(&self, print: u64) -> Option<(usize, Entry<'_>)> {
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the link of the record there. It also pairs with the Releases in `remove_word` and
         // `undo_overflow`.
@@ -180,14 +201,22 @@ impl Directory {
         // now, this key's last record has been evicted in between. A newer one, entered into
         // another word since, was indexed after the caller's load of `indexed`: the caller looks
         // through what follows that by itself.
-        let word = load(&self.lines[line].0[at]);
-        (word & self.tag_bits() == self.tag(print)).then(|| self.place(word))
+        let word = &self.lines[line].0[at];
+        let found = load(word);
+        let is_its = found & self.tag_bits() == self.tag(print);
+        is_its.then(|| (self.place(found), Entry { word, found }))
     }
 
     /// Calls `visit` with the place of every entry that was indexed before the caller's Acquire
     /// load of `indexed` and has stayed since, and possibly of others. O(entries + lines / 64).
     #[inline]
     pub(crate) fn for_each_place(&self, mut visit: impl FnMut(usize)) {
+        self.for_each_word(|_, found| visit(self.place(found)));
+    }
+
+    /// Calls `visit` with every word that has an entry, and with that entry.
+    #[inline]
+    fn for_each_word(&self, mut visit: impl FnMut(&AtomicU64, u64)) {
         // Acquire pairs with the Releases in `insert` and `add`: a reader that sees a place sees
         // the head of the record there.
         let load = |word: &AtomicU64| word.load(weaken(Ordering::Acquire, Fault::ListedRelaxed));
@@ -198,11 +227,52 @@ impl Directory {
             while bits != 0 {
                 let line = &lines[bits.trailing_zeros() as usize];
                 bits &= bits - 1;
-                for word in line.0.iter().map(load).filter(|&word| word > TOMBSTONE) {
-                    visit(self.place(word));
+                for word in &line.0 {
+                    let found = load(word);
+                    if found > TOMBSTONE {
+                        visit(word, found);
+                    }
                 }
             }
         }
+    }
+
+    /// Returns how many keys were ever added. The entries of those that are still there are visible
+    /// to the caller.
+    ///
+    /// A caller that has loaded `indexed` with Acquire finds each addition counted that was made for
+    /// a record below.
+    #[inline]
+    pub(crate) fn additions(&self) -> u64 {
+        // Acquire pairs with the Release in `add`.
+        self.additions.load(Ordering::Acquire)
+    }
+
+    /// Calls `look` with the place of every entry, as [`for_each_place`](Self::for_each_place) does.
+    /// It returns the fingerprint of the record there. If that is not the entry's, the entry has
+    /// changed since, and is looked at again.
+    ///
+    /// Returns whether each entry led to a record of its key.
+    #[inline]
+    pub(crate) fn for_each_newest(&self, mut look: impl FnMut(usize) -> Option<u64>) -> bool {
+        let mut all = true;
+        self.for_each_word(|word, mut found| {
+            while found > TOMBSTONE {
+                let print = look(self.place(found));
+                if print.is_some_and(|print| self.tag(print) == found & self.tag_bits()) {
+                    return;
+                }
+                // Acquire, as in `for_each_word`. It also pairs with the Release in `remove_word`:
+                // the slot was written again after the entry had been removed or changed.
+                let again = word.load(Ordering::Acquire);
+                if again == found || planted(Fault::EntryListedOnce) {
+                    all = false;
+                    return;
+                }
+                found = again;
+            }
+        });
+        all
     }
 
     /// Prefetches the home lines of these fingerprints, if the table is too large for near caches.
@@ -243,6 +313,10 @@ impl Directory {
                 // Release pairs with the Acquire in `newest`, as in `insert`.
                 self.lines[line].0[at].store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
                 self.set_occupied(line, true);
+                // Release pairs with the Acquire in `additions`: a reader that finds the key
+                // counted finds its entry.
+                let release = weaken(Ordering::Release, Fault::AdditionRelaxed);
+                self.additions.store(load_as_writer(&self.additions) + 1, release);
                 return;
             }
             let overflows = &self.overflows[line];
@@ -316,6 +390,13 @@ impl Directory {
                 word.store(EMPTY, Ordering::Release);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Directory {
+    fn newest(&self, print: u64) -> Option<usize> {
+        self.entry(print).map(|(place, _)| place)
     }
 }
 

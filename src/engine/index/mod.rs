@@ -157,25 +157,17 @@ impl<T: Signal> Index<T> {
     /// entry.
     pub(crate) fn newest(&self, slots: &Slots<T>, index: usize, print: u64) -> Option<u64> {
         let directory = &self.directories[index];
-        let mut place = directory.newest(print)?;
         loop {
+            let (place, entry) = directory.entry(print)?;
             let sequence = slots.head_at(slots.slot(place)).sequence();
             // The writer removes an entry before the slot that it points to is written again. If
             // the entry is still there after the slot was read, the slot held the entry's record.
-            let again = if planted(Fault::EntryFollowedBlindly) {
-                place
-            } else {
-                directory.newest(print)?
-            };
-            if let Some(sequence) = sequence.filter(|_| again == place) {
-                return Some(sequence);
+            // If it is not, the key's entry may have moved to another record, or be gone.
+            if planted(Fault::EntryFollowedBlindly) || entry.is_same() {
+                // Without a sequence, the slot is quarantined, or its record is being moved out.
+                // The thread that did so has evicted the record.
+                return sequence;
             }
-            if again == place {
-                // The slot is quarantined, or its record is being moved out. The thread that did so
-                // has evicted the record.
-                return None;
-            }
-            place = again;
         }
     }
 
@@ -193,20 +185,29 @@ impl<T: Signal> Index<T> {
 
     /// Calls `visit` with the fingerprint and sequence of the newest record of each key of an index.
     /// Concurrent indexing can make a key come twice.
+    ///
+    /// Returns whether each entry led to a record of its key. A key that does not is leaving.
     #[inline]
     pub(crate) fn for_each_newest(
         &self,
         slots: &Slots<T>,
         index: usize,
         mut visit: impl FnMut(u64, u64),
-    ) {
-        self.directories[index].for_each_place(|place| {
+    ) -> bool {
+        self.directories[index].for_each_newest(|place| {
             let head = slots.head_at(slots.slot(place));
-            let Some(sequence) = head.sequence() else { return };
-            if let Some(print) = head.try_read(sequence, |head| head.print(index)) {
-                visit(print, sequence);
-            }
-        });
+            let sequence = head.sequence()?;
+            let print = head.try_read(sequence, |head| head.print(index))?;
+            visit(print, sequence);
+            Some(print)
+        })
+    }
+
+    /// Returns how many keys were ever added to the directory of an index; see
+    /// [`Directory::additions`].
+    #[inline]
+    pub(crate) fn additions(&self, index: usize) -> u64 {
+        self.directories[index].additions()
     }
 
     /// Returns what identifies a fingerprint's entry in a directory, for the audit.

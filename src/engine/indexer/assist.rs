@@ -4,29 +4,36 @@ use super::reclaim::owns_heap;
 use super::work::Work;
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
-use crate::engine::tuning::{RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL};
+use crate::engine::tuning::{HELP_EVERY, RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL};
 use crate::signal::Signal;
 
 impl<T: Signal> Engine<T> {
-    /// Drops some evicted records of a shard, for a producer that has just pushed `pushed` records
-    /// there, up to the sequence `pushed_to`. If records own memory, producers free some of it:
-    /// often on the thread that allocated it, which allocators are fast at. Never waits. Does
-    /// nothing while hooks or a stream receive evicted records.
+    /// Does some of the indexer's work in a shard, for a producer that has just pushed `pushed`
+    /// records there, up to the sequence `pushed_to`. Never waits.
+    ///
+    /// - While the shard has little room, it indexes and evicts a few records. So the ring does not
+    ///   fill up, and no push has to do a large batch.
+    /// - If records own memory, it drops some evicted ones: often on the thread that allocated
+    ///   them, which allocators are fast at. Not while hooks or a stream receive evicted records.
     #[inline(always)]
-    pub(crate) fn reclaim_after_push(&self, number: usize, pushed_to: u64, pushed: u64) {
-        // Whether the push has passed a multiple of `RECLAIM_EVERY`.
-        if owns_heap::<T>() && pushed_to % RECLAIM_EVERY < pushed {
-            self.reclaim_some(number, RECLAIM_BATCH * pushed.div_ceil(RECLAIM_EVERY));
+    pub(crate) fn help_after_push(&self, number: usize, pushed_to: u64, pushed: u64) {
+        // Whether the push has passed a multiple.
+        if pushed_to % const { help_every::<T>() } < pushed {
+            self.help(number, pushed.div_ceil(const { help_every::<T>() }));
         }
     }
 
-    /// Reclaims up to `most` evicted records of a shard.
     #[cold]
     #[inline(never)]
-    fn reclaim_some(&self, number: usize, most: u64) {
-        let shard = &self.shards[number];
-        if shard.reclaimed() < shard.evicted() && !reentrancy::is_inside() {
-            self.step(number, Work::reclaim_some(most));
+    fn help(&self, number: usize, times: u64) {
+        let (shard, every) = (&self.shards[number], help_every::<T>());
+        let (reclaimed, evicted, slack) = (shard.reclaimed(), shard.evicted(), shard.slack());
+        let room = (reclaimed + shard.slots.places()).saturating_sub(shard.claimed());
+        let evict = if room < slack / 4 { every * times } else { 0 };
+        let drops = if owns_heap::<T>() && reclaimed < evicted { RECLAIM_BATCH * times } else { 0 };
+        if evict + drops > 0 && !reentrancy::is_inside() {
+            let reclaims = room < 2 * every || evicted.saturating_sub(reclaimed) > slack / 8;
+            self.step(number, Work::help(evict, evict > 0 && reclaims, drops));
         }
     }
 
@@ -54,4 +61,9 @@ impl<T: Signal> Engine<T> {
             self.step(number, Work::READ);
         }
     }
+}
+
+/// Returns after how many pushes a producer helps.
+const fn help_every<T>() -> u64 {
+    if owns_heap::<T>() { RECLAIM_EVERY } else { HELP_EVERY }
 }

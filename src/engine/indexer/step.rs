@@ -192,7 +192,7 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::engine::settings::OnFull;
-    use crate::engine::tuning::{ASSIST_BATCH, RECLAIM_BATCH, STEP_BATCH};
+    use crate::engine::tuning::{ASSIST_BATCH, HELP_EVERY, RECLAIM_BATCH, STEP_BATCH};
     use crate::signal::LogRecord;
     use crate::store::StoreBuilder;
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_work_drops_as_many_records_as_it_may() {
-        let engine = engine_for_eight(60);
+        let engine = engine_for_eight(100);
         engine.push_some(60);
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
         assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 5));
@@ -248,6 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn a_producer_evicts_some_records_for_every_sixteen_that_it_pushes_while_room_is_short() {
+        let engine = Engine::of(&StoreBuilder::<Plain>::new().capacity(8).slack(64).shards(1));
+        let shard = &engine.shards[0];
+        let cursors = || (shard.indexed(), shard.evicted(), shard.reclaimed());
+        (0..63).for_each(|_| engine.push(Plain));
+        assert_eq!(cursors(), (0, 0, 0), "there was room at each multiple before");
+        engine.push(Plain);
+        assert_eq!(cursors(), (2 * HELP_EVERY, HELP_EVERY, HELP_EVERY));
+        (64..79).for_each(|_| engine.push(Plain));
+        assert_eq!(cursors(), (2 * HELP_EVERY, HELP_EVERY, HELP_EVERY));
+        engine.push(Plain);
+        assert_eq!(cursors(), (4 * HELP_EVERY, 2 * HELP_EVERY, 2 * HELP_EVERY));
+        let inside = reentrancy::enter();
+        (80..88).for_each(|_| engine.push(Plain));
+        engine.help_after_push(0, 96, 16);
+        assert_eq!(shard.evicted(), 2 * HELP_EVERY, "inside a hook or a visit");
+        drop(inside);
+        assert_eq!(engine.counts.assists.get(), 0, "no push found the ring full");
+    }
+
+    #[test]
     fn a_producer_drops_a_batch_of_records_for_every_eight_that_it_pushes() {
         let engine = engine_for_eight(200);
         engine.push_some(108);
@@ -255,7 +276,7 @@ mod tests {
         let shard = &engine.shards[0];
         let reclaimed_after = |pushed_to, pushed| {
             let before = shard.reclaimed();
-            engine.reclaim_after_push(0, pushed_to, pushed);
+            engine.help_after_push(0, pushed_to, pushed);
             shard.reclaimed() - before
         };
         assert_eq!(reclaimed_after(9, 1), 0);

@@ -51,6 +51,14 @@ impl Work {
     /// suspended or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { runs_hooks: true, ..Self::ASSIST };
 
+    /// A few records, by a producer that has pushed, while room is short: so that no push has to do
+    /// much at a time. Reclaiming costs the same for few records as for many, so it is not part of
+    /// each.
+    pub(crate) const fn help(evict: u64, reclaims: bool, drops: u64) -> Self {
+        let reclaim = if reclaims { STEP_BATCH } else { 0 };
+        Self { evict, reclaim, drops, runs_hooks: false, takes_over: false }
+    }
+
     /// Reclaims up to `drops` records that have been evicted, and does nothing else.
     pub(crate) const fn reclaim_some(drops: u64) -> Self {
         Self { evict: 0, reclaim: 0, drops, runs_hooks: false, takes_over: false }
