@@ -236,9 +236,9 @@ fn requests_are_counted_as_they_are_held() {
 /// The stores are large compared with this thread's open chunks, which belong to no store.
 #[test]
 fn statistics_agree_with_the_allocator() {
-    statistics_agree::<Span>(3_000, "spans", Shop::trace);
-    statistics_agree::<LogRecord>(5_000, "logs", |shop| shop.request().logs);
-    statistics_agree::<MetricPoint>(10_000, "metrics", Shop::metrics);
+    statistics_agree::<Span>(8_000, "spans", Shop::trace);
+    statistics_agree::<LogRecord>(10_000, "logs", |shop| shop.request().logs);
+    statistics_agree::<MetricPoint>(20_000, "metrics", Shop::metrics);
     a_push_allocates_nothing(4_000, FixedSpans::new(1));
     a_push_allocates_nothing(20_000, FixedLogs::new(1));
     #[cfg(feature = "otlp")]

@@ -2,7 +2,7 @@
 //! unindexed tail and the walk over the index miss nothing and repeat nothing.
 
 use loom::thread;
-use slipring_loom_tests::{Record, assert_caught, explore, lookup, small};
+use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
 
 #[test]
 fn each_published_record_is_found_once() {
@@ -107,12 +107,57 @@ fn a_new_key_does_not_lead_to_earlier_records() {
     });
 }
 
+/// The fourth key makes the directory grow. It was indexed into a table of three lines, which hold
+/// one key each before the table counts as full.
+#[test]
+fn a_lookup_finds_a_key_while_its_directory_grows() {
+    explore("directory grows", 2, || {
+        let store = small(5, 1).build().unwrap();
+        (1..4).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(4, 0)).unwrap();
+                store.step();
+            })
+        };
+        assert_eq!(lookup(&store, 2), [0]);
+        other.join().unwrap();
+    });
+}
+
+/// As above. Then the record to which the former table leads leaves, and another key's record takes
+/// its slot.
+#[test]
+fn a_lookup_in_a_former_table_shows_no_other_keys_records() {
+    explore("former table", 2, || {
+        let store = small(4, 1).spare_slots(2).build().unwrap();
+        (1..4).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                for key in [4, 1, 4] {
+                    store.push(Record::new(key, 1)).unwrap();
+                    while store.step() {}
+                }
+            })
+        };
+        let found = lookup(&store, 1);
+        assert!(found.iter().all(|number| *number < 2) && found.is_sorted_by(|one, two| one > two));
+        other.join().unwrap();
+        assert_eq!(lookup(&store, 1), [1]);
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["DirectoryBeforeIndexed", "ScanRepeatsTail", "IndexedRelaxed"] {
         assert_caught(fault, "each_published_record_is_found_once", "found: [");
     }
     assert_caught("RaisedRelaxed", "a_walk_passes_through_newer_entries", "left == right");
+    assert_caught("GrownRelaxed", "a_lookup_finds_a_key_while_its_directory_grows", RACE);
     assert_caught(
         "ListedRelaxed",
         "a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed",

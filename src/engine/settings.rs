@@ -1,6 +1,8 @@
 //! A store's settings, and the numbers that follow from them.
 
-use crate::engine::tuning::{MAX_RUN, MOST_SHARDS, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER};
+use crate::engine::tuning::{
+    MAX_RUN, MOST_SHARDS, MOST_SLACK, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER,
+};
 use crate::error::BuildError;
 use crate::signal::{Signal, index_names};
 use std::sync::Arc;
@@ -175,7 +177,7 @@ impl<T: Signal> Settings<T> {
         }
         let base = capacity / shards;
         let run = run_length(base);
-        let slack = self.slack.unwrap_or_else(|| (base / 4).max(run)).max(1);
+        let slack = self.slack.unwrap_or_else(|| (base / 8).min(MOST_SLACK).max(run)).max(1);
         let slots = base
             .checked_add(1)
             .and_then(|base| base.checked_add(slack))

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 /// An upper bound on the size, in bytes, of the note that is kept for each record while its request
 /// is read.
-const NOTE: usize = 72;
+const NOTE: usize = 32;
 
 /// The minimum number of records that are delivered together, for requests whose records are
 /// delivered in parts.

@@ -45,18 +45,19 @@ fn checked<H: Copy>(
     schema: &'static Schema,
     record: RecordBytes<'_>,
     head: H,
-    see: impl Fn(&mut H, Field<'_>),
+    see: impl Fn(&mut H, Field<'_>, usize),
     take: impl FnOnce(H, RecordBytes<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut found = head;
-    match check(schema, record.bytes(), |field| see(&mut found, field))
+    let length = record.bytes().len();
+    match check(schema, record.bytes(), |field| see(&mut found, field, length))
         .map_err(|wrong| wrong.to_string())?
     {
         Checked::Regular => take(found, record),
         Checked::Irregular => {
             let written = regular(schema, record.bytes());
             let mut found = head;
-            check(schema, &written, |field| see(&mut found, field))
+            check(schema, &written, |field| see(&mut found, field, written.len()))
                 .map_err(|wrong| wrong.to_string())?;
             take(found, RecordBytes::Elsewhere(&written))
         }
@@ -90,11 +91,11 @@ pub(super) fn span(
     take: impl FnOnce(signal::span::Head, RecordBytes<'_>),
 ) -> Result<(), String> {
     let parent_is_sound = Cell::new(true);
-    let see = |head: &mut signal::span::Head, field: Field<'_>| {
+    let see = |head: &mut signal::span::Head, field: Field<'_>, length| {
         if field.number == 4 {
             parent_is_sound.set(matches!(field.raw.bytes().len(), 0 | 8));
         }
-        head.see(field);
+        head.see(field, length);
     };
     checked(&schema::SPAN, record, signal::span::Head::default(), see, |head, record| {
         if !head.has_ids() || !parent_is_sound.get() {
@@ -109,7 +110,7 @@ pub(super) fn log(
     record: RecordBytes<'_>,
     take: impl FnOnce(signal::log::Head, RecordBytes<'_>),
 ) -> Result<(), String> {
-    let see = |head: &mut signal::log::Head, field: Field<'_>| head.see(field);
+    let see = |head: &mut signal::log::Head, field: Field<'_>, length| head.see(field, length);
     checked(&schema::LOG, record, signal::log::Head::default(), see, |head, record| {
         take(head, record);
         Ok(())
@@ -128,7 +129,8 @@ pub(super) fn point(
         Shape::Exponential => &schema::EXPONENTIAL,
         Shape::Summary => &schema::SUMMARY,
     };
-    let see = |head: &mut signal::metric_point::Head, field: Field<'_>| head.see(field);
+    let see =
+        |head: &mut signal::metric_point::Head, field: Field<'_>, length| head.see(field, length);
     checked(schema, record, signal::metric_point::Head::of(shape), see, |head, record| {
         take(head, record);
         Ok(())

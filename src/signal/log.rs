@@ -1,6 +1,7 @@
 //! Log records, modeled on OpenTelemetry's `LogRecord`.
 
 use super::body::{At, Body, Gathered};
+use super::offset::Offset;
 use super::{
     AttributesRef, Index, Key, Ledger, ResourceRef, ScopeRef, Severity, Shared, Signal, Source,
     SpanId, TraceId, ValueRef, by_service, by_trace,
@@ -38,26 +39,32 @@ pub struct LogRecord {
 }
 
 // Slots hold records inline, so each byte added here enlarges every slot of every store.
-const _: () = assert!(size_of::<LogRecord>() == 48);
+const _: () = assert!(size_of::<LogRecord>() == 32);
 
-/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
+/// The severity, and where other frequently read fields lie. Ids that are not valid have no offset.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
-    trace_id: TraceId,
-    /// The record's time, or the observed time if the time is unknown.
-    time: [u8; 8],
     severity: Severity,
+    trace_id: Offset<2>,
+    span_id: Offset<2>,
+    /// The record's time, or the observed time if the time is unknown.
+    time: Offset<2>,
 }
 
 impl Head {
-    /// Records a field of the message, if the head holds it.
+    /// Notes a field of a message of this length, if the head says anything of it.
     #[inline]
-    pub(crate) fn see(&mut self, field: Field<'_>) {
+    pub(crate) fn see(&mut self, field: Field<'_>, length: usize) {
         match field.number {
-            1 if field.raw.number() != 0 => self.time = field.raw.number().to_le_bytes(),
+            1 if field.raw.number() != 0 => self.time = Offset::of(length, field.left),
             2 => self.severity = Severity(field.raw.number() as i32),
-            9 => self.trace_id = TraceId::of_wire(Some(field.raw)).unwrap_or_default(),
-            11 if self.time == [0; 8] => self.time = field.raw.number().to_le_bytes(),
+            9 if TraceId::of_wire(Some(field.raw)).is_some() => {
+                self.trace_id = Offset::of(length, field.left);
+            }
+            10 if SpanId::of_wire(Some(field.raw)).is_some() => {
+                self.span_id = Offset::of(length, field.left);
+            }
+            11 if !self.time.is_set() => self.time = Offset::of(length, field.left),
             _ => {}
         }
     }
@@ -110,12 +117,12 @@ impl LogRecord {
 
     /// Returns the trace during which the record was emitted, if there was one.
     pub fn trace_id(&self) -> Option<TraceId> {
-        Some(self.head.trace_id).filter(|id| !id.is_zero())
+        self.head.trace_id.bytes(self.bytes(), 9).map(TraceId::from)
     }
 
-    /// Returns the span during which the record was emitted, if there was one. O(bytes).
+    /// Returns the span during which the record was emitted, if there was one.
     pub fn span_id(&self) -> Option<SpanId> {
-        SpanId::of_wire(self.field(10))
+        self.head.span_id.bytes(self.bytes(), 10).map(SpanId::from)
     }
 
     /// Returns the event name, which identifies the structure of the body and of the attributes. It
@@ -140,8 +147,8 @@ impl Signal for LogRecord {
     const NAME: &'static str = "log";
     type Indexes = [Index<Self>; 3];
     const INDEXES: Self::Indexes = [
-        by_trace(|log: &Self| log.head.trace_id.key())
-            .sharing(|log, other| log.head.trace_id == other.head.trace_id),
+        by_trace(|log: &Self| log.trace_id()?.key())
+            .sharing(|log, other| log.trace_id() == other.trace_id()),
         by_service(|log: &Self| Some(Key::Text(log.service()))).sharing(Self::has_source_of),
         Index::new("severity", |log: &Self| {
             let is_known = log.head.severity > Severity::UNSPECIFIED;
@@ -156,7 +163,9 @@ impl Signal for LogRecord {
     const DEFAULT_CAPACITY: usize = 50_000;
 
     fn timestamp(&self) -> u64 {
-        u64::from_le_bytes(self.head.time)
+        let known = |record| field_of(record, 1).filter(|time| time.number() != 0);
+        let search = |record| known(record).or_else(|| field_of(record, 11));
+        self.head.time.fixed64(self.bytes(), search)
     }
 
     /// Returns whether the severity is [`Severity::ERROR`] or above.

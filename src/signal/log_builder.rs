@@ -160,7 +160,8 @@ impl<'a> LogBuilder<'a> {
         writer.fixed64(11, self.observed);
         writer.bytes(12, self.event_name.as_bytes());
         let mut head = Head::default();
-        written.fields().for_each(|field| head.see(field));
+        let length = written.fields().rest().len();
+        written.fields().for_each(|field| head.see(field, length));
         let (body, at) = written.keep(RecordKind::Logs, self.source.as_ref());
         LogRecord::of(head, body, at)
     }

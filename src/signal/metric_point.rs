@@ -1,6 +1,7 @@
 //! Metric points, modeled on OpenTelemetry's data points.
 
 use super::body::{At, Body, Gathered};
+use super::offset::Offset;
 use super::point::{
     Buckets, ExemplarRef, ExponentialHistogram, Histogram, Number, PointValue, Quantile, Summary,
     number_in,
@@ -42,15 +43,15 @@ pub struct MetricPoint {
 }
 
 // Slots hold points inline, so each byte added here enlarges every slot of every store.
-const _: () = assert!(size_of::<MetricPoint>() == 32);
+const _: () = assert!(size_of::<MetricPoint>() == 24);
 
 /// The exemplars of a point.
 pub type Exemplars<'a> = ListRef<'a, ExemplarRef<'a>>;
 
-/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
+/// Where the time lies, and how to read the other fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
-    time: [u8; 8],
+    time: Offset<2>,
     shape: Shape,
 }
 
@@ -103,11 +104,11 @@ impl Head {
         Self { shape, ..Self::default() }
     }
 
-    /// Records a field of the message, if the head holds it.
+    /// Notes a field of a message of this length, if the head says anything of it.
     #[inline]
-    pub(crate) fn see(&mut self, field: Field<'_>) {
+    pub(crate) fn see(&mut self, field: Field<'_>, length: usize) {
         if field.number == 3 {
-            self.time = field.raw.number().to_le_bytes();
+            self.time = Offset::of(length, field.left);
         }
     }
 }
@@ -131,7 +132,7 @@ impl MetricPoint {
 
     /// Returns the time of the measurement, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(&self) -> u64 {
-        u64::from_le_bytes(self.head.time)
+        self.head.time.fixed64(self.bytes(), |record| field_of(record, 3))
     }
 
     /// Returns the flags. Bit 0 means that [no value was

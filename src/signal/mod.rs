@@ -13,6 +13,7 @@ pub(crate) mod log;
 mod log_builder;
 mod metric;
 pub(crate) mod metric_point;
+mod offset;
 #[cfg(feature = "serde")]
 pub(crate) mod plain;
 mod point;

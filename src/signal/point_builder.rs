@@ -138,7 +138,8 @@ impl<'a> PointBuilder<'a> {
         let mut writer = written.writer();
         writer.number(numbers.flags, self.flags.into());
         let mut head = Head::of(shape);
-        written.fields().for_each(|field| head.see(field));
+        let length = written.fields().rest().len();
+        written.fields().for_each(|field| head.see(field, length));
         let (body, at) = written.keep(RecordKind::Points, self.source.as_ref());
         MetricPoint::of(head, body, at)
     }

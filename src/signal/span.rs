@@ -1,6 +1,7 @@
 //! Spans, modeled on OpenTelemetry's `Span`.
 
 use super::body::{At, Body, Gathered, RecordKind};
+use super::offset::Offset;
 use super::value_ref::value_if_named;
 use super::written::Written;
 use super::{
@@ -50,18 +51,21 @@ pub struct Span {
 }
 
 // Slots hold spans inline, so each byte added here enlarges every slot of every store.
-const _: () = assert!(size_of::<Span>() == 72);
+const _: () = assert!(size_of::<Span>() == 32);
 
-/// Frequently read fields. They are byte arrays, so that no space is lost to alignment.
+/// Where the frequently read fields lie, and the kind and the status themselves. Ids that are not
+/// valid have no offset.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Head {
-    trace_id: TraceId,
-    span_id: SpanId,
-    parent_span_id: SpanId,
-    start: [u8; 8],
-    end: [u8; 8],
-    kind: SpanKind,
-    status: StatusCode,
+    /// Known writers write the ids and the name first.
+    trace_id: Offset<1>,
+    span_id: Offset<1>,
+    parent_span_id: Offset<2>,
+    start: Offset<2>,
+    end: Offset<2>,
+    name: Offset<1>,
+    /// The kind in the lower half, the status code in the upper half.
+    kind_and_status: u8,
     layout: Layout,
 }
 
@@ -110,24 +114,32 @@ impl Head {
     /// Returns whether the trace id and the span id are both set.
     #[cfg(feature = "otlp")]
     pub(crate) fn has_ids(&self) -> bool {
-        !self.trace_id.is_zero() && !self.span_id.is_zero()
+        self.trace_id.is_set() && self.span_id.is_set()
     }
 
-    /// Records a field of the message, if the head holds it.
+    /// Notes a field of a message of this length, if the head says anything of it.
     #[inline]
-    pub(crate) fn see(&mut self, field: Field<'_>) {
+    pub(crate) fn see(&mut self, field: Field<'_>, length: usize) {
+        let is_span_id = || SpanId::of_wire(Some(field.raw)).is_some();
         match field.number {
-            1 => self.trace_id = TraceId::of_wire(Some(field.raw)).unwrap_or_default(),
-            2 => self.span_id = SpanId::of_wire(Some(field.raw)).unwrap_or_default(),
-            4 => self.parent_span_id = SpanId::of_wire(Some(field.raw)).unwrap_or_default(),
-            6 => self.kind = SpanKind::from_number(field.raw.number() as i32).unwrap_or_default(),
-            7 => self.start = field.raw.number().to_le_bytes(),
-            8 => self.end = field.raw.number().to_le_bytes(),
+            1 if TraceId::of_wire(Some(field.raw)).is_some() => {
+                self.trace_id = Offset::of(length, field.left);
+            }
+            2 if is_span_id() => self.span_id = Offset::of(length, field.left),
+            4 if is_span_id() => self.parent_span_id = Offset::of(length, field.left),
+            5 => self.name = Offset::of(length, field.left),
+            6 => {
+                let kind = SpanKind::from_number(field.raw.number() as i32).unwrap_or_default();
+                self.kind_and_status |= kind as u8;
+            }
+            7 => self.start = Offset::of(length, field.left),
+            8 => self.end = Offset::of(length, field.left),
             3 => self.layout.see_trace_state(),
             9 | 11 | 13 => self.layout.see_list(field.left),
             15 => {
                 let code = field_of(field.raw.bytes(), 3).map_or(0, Raw::number);
-                self.status = StatusCode::from_number(code as i32).unwrap_or_default();
+                let code = StatusCode::from_number(code as i32).unwrap_or_default();
+                self.kind_and_status |= (code as u8) << 4;
             }
             _ => {}
         }
@@ -137,17 +149,17 @@ impl Head {
 impl Span {
     /// Returns the id of the span's trace, or all zero if it has none.
     pub fn trace_id(&self) -> TraceId {
-        self.head.trace_id
+        self.head.trace_id.bytes(self.bytes(), 1).map_or_else(TraceId::default, TraceId::from)
     }
 
     /// Returns the span's own id within the trace.
     pub fn span_id(&self) -> SpanId {
-        self.head.span_id
+        self.head.span_id.bytes(self.bytes(), 2).map_or_else(SpanId::default, SpanId::from)
     }
 
     /// Returns the id of the parent span, or `None` for a root span.
     pub fn parent_span_id(&self) -> Option<SpanId> {
-        Some(self.head.parent_span_id).filter(|id| !id.is_zero())
+        self.head.parent_span_id.bytes(self.bytes(), 4).map(SpanId::from)
     }
 
     /// Returns W3C Trace Context's `tracestate`, or an empty text if there is none. O(1) if there is
@@ -163,26 +175,26 @@ impl Span {
         self.number_of(16) as u32
     }
 
-    /// Returns the name, such as `GET /cart`. O(bytes before the name), which are few: known
-    /// writers put it near the front.
+    /// Returns the name, such as `GET /cart`. O(bytes of the name).
     pub fn name(&self) -> &str {
-        self.text(5)
+        let name = self.head.name.read(self.bytes(), |record| field_of(record, 5));
+        name.map_or("", Raw::text)
     }
 
     /// Returns the span's relation to its parent and its children.
     pub fn kind(&self) -> SpanKind {
-        self.head.kind
+        SpanKind::from_number(i32::from(self.head.kind_and_status & 15)).unwrap_or_default()
     }
 
     /// Returns the start time, in nanoseconds since the Unix epoch, or 0 if it is unknown.
     pub fn start_unix_nanos(&self) -> u64 {
-        u64::from_le_bytes(self.head.start)
+        self.head.start.fixed64(self.bytes(), |record| field_of(record, 7))
     }
 
     /// Returns the end time, in nanoseconds since the Unix epoch, or 0 if it is unknown, as for a
     /// span that has not ended.
     pub fn end_unix_nanos(&self) -> u64 {
-        u64::from_le_bytes(self.head.end)
+        self.head.end.fixed64(self.bytes(), |record| field_of(record, 8))
     }
 
     /// Returns the attributes.
@@ -244,12 +256,12 @@ impl Span {
     /// O(1).
     pub fn status(&self) -> StatusRef<'_> {
         let message = self.field(15).and_then(|status| field_of(status.bytes(), 2));
-        StatusRef { code: self.head.status, message: message.map_or("", Raw::text) }
+        StatusRef { code: self.status_code(), message: message.map_or("", Raw::text) }
     }
 
     /// Returns the status without its message.
     pub fn status_code(&self) -> StatusCode {
-        self.head.status
+        StatusCode::from_number(i32::from(self.head.kind_and_status >> 4)).unwrap_or_default()
     }
 
     /// Returns the duration, in nanoseconds. It is 0 if the start or the end is unknown, or if the
@@ -286,7 +298,8 @@ impl Span {
         self.write_with_trace_state(state, written.writer().0);
         // What the head says of the bytes' layout may be another now.
         let mut head = Head::default();
-        written.fields().for_each(|field| head.see(field));
+        let length = written.fields().rest().len();
+        written.fields().for_each(|field| head.see(field, length));
         let (body, at) = written.keep(RecordKind::Spans, Some(self.source()));
         Self { head, body, at }
     }
@@ -366,7 +379,8 @@ impl Span {
         let body = Body::whole(body.into(), sources.into(), own);
         let span = |at| {
             let mut head = Head::default();
-            Fields::of(body.bytes(at)).for_each(|field| head.see(field));
+            let bytes = body.bytes(at);
+            Fields::of(bytes).for_each(|field| head.see(field, bytes.len()));
             Self { head, body: body.clone(), at }
         };
         places.map(span).collect()
@@ -394,8 +408,8 @@ impl Signal for Span {
     const NAME: &'static str = "span";
     type Indexes = [Index<Self>; 3];
     const INDEXES: Self::Indexes = [
-        by_trace(|span: &Self| span.head.trace_id.key())
-            .sharing(|span, other| span.head.trace_id == other.head.trace_id),
+        by_trace(|span: &Self| span.trace_id().key())
+            .sharing(|span, other| span.trace_id() == other.trace_id()),
         by_service(|span: &Self| Some(Key::Text(span.service()))).sharing(Self::has_source_of),
         Index::new("name", |span: &Self| {
             Some(span.name()).filter(|name| !name.is_empty()).map(Key::Text)
@@ -409,7 +423,7 @@ impl Signal for Span {
 
     /// Returns whether the status is an error.
     fn is_error(&self) -> bool {
-        self.head.status == StatusCode::Error
+        self.status_code() == StatusCode::Error
     }
 
     fn heap_bytes(&self) -> usize {

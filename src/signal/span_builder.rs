@@ -230,7 +230,8 @@ impl<'a> SpanBuilder<'a> {
         }
         writer.fixed32(16, self.flags);
         let mut head = Head::default();
-        written.fields().for_each(|field| head.see(field));
+        let length = written.fields().rest().len();
+        written.fields().for_each(|field| head.see(field, length));
         let (body, at) = written.keep(RecordKind::Spans, self.source.as_ref());
         Span::of(head, body, at)
     }

@@ -58,6 +58,8 @@ faults! {
     DirectoryBeforeIndexed,
     /// The indexer lock's holder enters a key's newer record in the directory without Release.
     RaisedRelaxed,
+    /// The indexer lock's holder puts a directory's larger table into use without Release.
+    GrownRelaxed,
     /// A reader lists the entries of a directory without Acquire.
     ListedRelaxed,
     /// A query does not report that a record was evicted after the query had found its head.

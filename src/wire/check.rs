@@ -78,7 +78,40 @@ fn walk<'a>(
 ) -> Result<(), WireError> {
     let mut fields = Fields::of(message);
     let mut seen = 0_u32;
-    while !fields.rest().is_empty() {
+    while let &[key, ref rest @ ..] = fields.rest() {
+        // Most fields have a key of one byte, and are 8 bytes, or bytes whose length takes one.
+        if key < 0x80 {
+            let (number, left) = (u32::from(key >> 3), rest.len() + 1);
+            match (key & 7, schema.type_of(number)) {
+                (1, Type::Fixed64) => {
+                    let (value, rest) = rest.split_first_chunk().ok_or(WireError::Underflow)?;
+                    fields = Fields::of(rest);
+                    *regular &= is_first(schema, number, &mut seen);
+                    see(Field { number, raw: Raw::Fixed64(u64::from_le_bytes(*value)), left });
+                    continue;
+                }
+                (2, known @ (Type::Text | Type::Bytes | Type::Message(_) | Type::Many(_))) => {
+                    if let &[length @ 0..0x80, ref rest @ ..] = rest {
+                        let (bytes, rest) =
+                            rest.split_at_checked(length.into()).ok_or(WireError::Underflow)?;
+                        fields = Fields::of(rest);
+                        match known {
+                            Type::Text => utf8(bytes)?,
+                            Type::Message(schema) | Type::Many(schema) => {
+                                inner(schema, bytes, depth, regular)?
+                            }
+                            _ => {}
+                        }
+                        if !matches!(known, Type::Many(_)) {
+                            *regular &= is_first(schema, number, &mut seen);
+                        }
+                        see(Field { number, raw: Raw::Bytes(bytes), left });
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+        }
         let field = next(&mut fields)?;
         let Field { number, raw, .. } = field;
         let known = schema.type_of(number);
@@ -120,14 +153,22 @@ fn walk<'a>(
             _ => return Err(WireError::WireType(number)),
         }
         if once {
-            let bit = 1 << number;
-            let together = if schema.one_of & bit != 0 { schema.one_of } else { bit };
-            *regular &= seen & together == 0;
-            seen |= bit;
+            *regular &= is_first(schema, number, &mut seen);
         }
         see(field);
     }
     Ok(())
+}
+
+/// Notes a field that should occur once. Returns whether neither it nor another member of its
+/// `oneof` was seen before.
+#[inline(always)]
+fn is_first(schema: &Schema, number: u32, seen: &mut u32) -> bool {
+    let bit = 1 << number;
+    let together = if schema.one_of & bit != 0 { schema.one_of } else { bit };
+    let first = *seen & together == 0;
+    *seen |= bit;
+    first
 }
 
 const _: () = assert!(NUMBERS <= 32);

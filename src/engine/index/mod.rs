@@ -8,10 +8,12 @@ mod blocks;
 mod directory;
 mod fingerprint;
 mod ghost_filter;
+mod table;
 
 pub(crate) use fingerprint::{Fingerprints, NO_KEY};
 
 use crate::engine::ring::{Head, Slots};
+use crate::engine::tuning::INDEX_CHUNK;
 use crate::signal::Signal;
 use crate::signal::sealed::Indexes;
 use crate::sync::fault::{Fault, planted, weaken};
@@ -20,9 +22,13 @@ use crate::sync::{
     AtomicU32, AtomicU64, CachePadded, Count, Ordering, Tally, fence, load_as_writer,
 };
 use blocks::Blocks;
-use directory::Directory;
+use directory::{Directory, Prints};
 use ghost_filter::GhostFilter;
+use smallvec::SmallVec;
 use std::collections::TryReserveError;
+
+/// The most records that are entered or removed at a time.
+const MOST_HEADS: usize = INDEX_CHUNK as usize;
 
 /// Marks the place of a sequence that was skipped; see [`Index::skip`].
 pub(crate) const SKIPPED: u8 = u8::MAX;
@@ -230,51 +236,74 @@ impl<T: Signal> Index<T> {
     /// Neighbours with the same fingerprint are linked with each other, and only the last of them
     /// is entered into the directory: the records that a source sends together share a service, a
     /// metric or a trace.
+    ///
+    /// Returns false, and does nothing, if a directory has to grow and there is no memory for it.
     pub(crate) fn insert(
         &self,
         slots: &Slots<T>,
         place: usize,
         heads: &[Head<T::Indexes>],
         first: u64,
-    ) {
+    ) -> bool {
+        let any_moved = slots.any_moved();
+        let prints = |number| SlotPrints { index: self, slots, any_moved, number };
+        let has_room = |(number, directory): (usize, &Directory)| {
+            directory.writer(prints(number)).has_room(heads.len())
+        };
+        if !self.directories.iter().enumerate().all(has_room) {
+            return false;
+        }
         // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
         fence(Ordering::Release);
         let places = slots.places() as usize;
-        let counts = &self.entry_counts[place..place + heads.len()];
-        counts.iter().for_each(|count| count.set(T::Indexes::COUNT as u8));
+        // For each of the records, how many entries point to it. Stored at the end, since that of a
+        // run of records changes with each index.
+        let mut counts = [T::Indexes::COUNT as u8; MOST_HEADS];
+        let counts = &mut counts[..heads.len()];
         // If the lock was taken over in the middle of this, the heads may be those of other records
         // by now, so a count may wrap.
-        let remove_entry = |count: &Tally| count.set(count.get().wrapping_sub(1));
+        let lower = |count: &mut u8| *count = count.wrapping_sub(1);
         for (index, directory) in self.directories.iter().enumerate() {
             let runs = || heads.chunk_by(|head, next| head.print(index) == next.print(index));
-            directory.prefetch(runs().map(|run| run[0].print(index)));
+            let mut writer = directory.writer(prints(index));
+            writer.prefetch(runs().map(|run| run[0].print(index)));
             let mut at = place;
             for run in runs() {
                 let (begin, end) = (at, at + run.len());
                 at = end;
                 let print = run[0].print(index);
                 if print == NO_KEY {
-                    self.entry_counts[begin..end].iter().for_each(remove_entry);
+                    counts[begin - place..end - place].iter_mut().for_each(lower);
                     continue;
                 }
-                directory.insert(print, end - 1, |before| {
+                counts[begin - place..end - 1 - place].iter_mut().for_each(lower);
+                writer.insert(print, end - 1, |before| {
                     let distance = before.map_or(0, |before| {
-                        remove_entry(&self.entry_counts[before]);
+                        // The record before may be one of these.
+                        match before.checked_sub(place).and_then(|number| counts.get_mut(number)) {
+                            Some(count) => lower(count),
+                            None => {
+                                let count = &self.entry_counts[before];
+                                count.set(count.get().wrapping_sub(1));
+                            }
+                        }
                         if before < begin { begin - before } else { begin + places - before }
                     });
                     // Relaxed, as for the links of the run below: readers get here through the word
                     // that `Directory::insert` stores with Release after this.
                     self.link_cell(begin, index).store(distance as u32, Ordering::Relaxed);
-                    self.entry_counts[begin..end - 1].iter().for_each(remove_entry);
                     for links in &self.links[begin + 1..end] {
                         links.0.as_ref()[index].store(1, Ordering::Relaxed);
                     }
                 });
             }
         }
+        let stored = &self.entry_counts[place..place + heads.len()];
+        stored.iter().zip(counts).for_each(|(stored, count)| stored.set(*count));
         self.blocks.add(first, heads.iter().map(Head::time));
+        true
     }
 
     /// Skips a sequence that was not published when its turn came.
@@ -288,21 +317,22 @@ impl<T: Signal> Index<T> {
     ///
     /// Most records have no such entry, and their heads are not read.
     pub(crate) fn remove(&self, place: usize, heads: &[Head<T::Indexes>]) {
-        const MAX_RECORDS: usize = 64;
-        debug_assert!(heads.len() <= MAX_RECORDS);
+        debug_assert!(heads.len() <= MOST_HEADS);
         // Which records have entries can't be predicted, so they are selected without branches.
-        let (mut with_entries, mut count) = ([0; MAX_RECORDS], 0);
+        let (mut with_entries, mut count) = ([0; MOST_HEADS], 0);
         for (number, entries) in self.entry_counts[place..].iter().take(heads.len()).enumerate() {
             with_entries[count] = number;
             count += usize::from(entries.get() > 0 && entries.get() != SKIPPED);
         }
         let with_entries = &with_entries[..count];
-        for (index, directory) in self.directories.iter().enumerate() {
+        let directories: SmallVec<[_; 4]> =
+            self.directories.iter().map(|directory| directory.writer(())).collect();
+        for (index, directory) in directories.iter().enumerate() {
             directory.prefetch(with_entries.iter().map(|&number| heads[number].print(index)));
         }
         for &number in with_entries {
             let mut entries = self.entry_counts[place + number].get();
-            for (index, directory) in self.directories.iter().enumerate() {
+            for (index, directory) in directories.iter().enumerate() {
                 let print = heads[number].print(index);
                 if entries > 0 && directory.remove(print, place + number) {
                     entries -= 1;
@@ -312,5 +342,27 @@ impl<T: Signal> Index<T> {
                 }
             }
         }
+    }
+}
+
+/// The fingerprints of one index, in the heads of the slots.
+struct SlotPrints<'a, T: Signal> {
+    index: &'a Index<T>,
+    slots: &'a Slots<T>,
+    /// Whether a place may be served by another slot than its own. Only the holder of the indexer
+    /// lock changes that.
+    any_moved: bool,
+    number: usize,
+}
+
+impl<T: Signal> Prints for SlotPrints<'_, T> {
+    #[inline(always)]
+    fn at(&self, place: usize) -> u64 {
+        let slot = if self.any_moved { self.slots.slot(place) } else { place };
+        self.slots.head_at(slot).print(self.number)
+    }
+
+    fn progress(&self) {
+        self.index.heartbeat();
     }
 }

@@ -110,7 +110,10 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
             done += 1;
         } else {
             let heads = &heads[..published];
-            index.insert(slots, place, heads, done);
+            if !index.insert(slots, place, heads, done) {
+                // Lookups go through what is not indexed.
+                break;
+            }
             done += published as u64;
             if counts_heap(shard) {
                 index.heap.set(index.heap.get() + heads.iter().map(Head::heap).sum::<u64>());

@@ -144,7 +144,7 @@ mod tests {
         let shard = &engine.shards[0];
         let budget = shard.byte_budget.as_ref().unwrap();
         let metas: Vec<_> =
-            (0..40).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();
+            (0..60).map(|_| engine.meta(&mut LogRecord::default()).unwrap()).collect();
         let freed = std::cell::Cell::new(0);
         let admission = MeteredBytes { metas: &metas, freed: || freed.set(freed.get() + 1) };
         let bytes = metas[0].bytes();
@@ -155,8 +155,8 @@ mod tests {
         );
         admission.release(shard.byte_budget.as_ref(), 3);
         assert_eq!((budget.reserved(), freed.get()), (0, 0));
-        let all = admission.try_reserve(shard.byte_budget.as_ref(), 40);
-        assert!(all < 40 && !budget.has_room());
+        let all = admission.try_reserve(shard.byte_budget.as_ref(), 60);
+        assert!(all < 60 && !budget.has_room());
         admission.release(shard.byte_budget.as_ref(), all);
         assert_eq!((budget.reserved(), freed.get()), (0, 1));
         assert_eq!(NoBudget.try_reserve(None, 40), 40);
