@@ -57,7 +57,6 @@ def scan():
         for site in source.sites:
             site.number = number
             number += 1
-        source.pair()
     return list(sources.values())
 
 
@@ -92,11 +91,12 @@ def copy(sources):
     return digest.hexdigest()[:16]
 
 
-def build():
-    """Builds the loom tests. Returns their programs by name."""
+def build(wanted):
+    """Builds the loom tests, or only those with these names. Returns their programs by name."""
     say("building the models with switches …")
     started = time.monotonic()
     command = ["cargo", "test", "--release", "--no-run", "--message-format=json-render-diagnostics"]
+    command += [argument for name in sorted(wanted) for argument in ("--test", name)]
     environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build")}
     run = subprocess.run(command, cwd=TREE / "loom-tests", env=environment, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
@@ -114,10 +114,13 @@ def build():
 
 
 class Model:
-    def __init__(self, program, path, name):
-        self.program, self.path, self.name = program, path, name
+    def __init__(self, program, path, name, preemptions=None):
+        self.program, self.path, self.name, self.preemptions = program, path, name, preemptions
         self.title = f"{program}::{name}"
-        self.seconds, self.reaches = 0.0, set()
+        if preemptions is not None:
+            self.title += f" at {preemptions}"
+        # Known once `baseline` has run the model.
+        self.seconds, self.reaches = 0.0, None
 
     def run(self, changes, limit, wall=None):
         """Runs the model. Returns its result, its processor time, and the sites that it reached.
@@ -129,6 +132,8 @@ class Model:
             reached = Path(folder) / "reached"
             environment = {name: value for name, value in os.environ.items() if name != "SLIPRING_FAULT"}
             environment |= {"SLIPRING_WEAKEN": changes, "SLIPRING_REACHED": str(reached), "RUST_BACKTRACE": "0"}
+            if self.preemptions is not None:
+                environment["SLIPRING_PREEMPTIONS"] = str(self.preemptions)
             command = [self.path, "--exact", self.name, "--nocapture", "--test-threads=1"]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds_allowed = (int(limit), int(limit) + 1)
@@ -191,23 +196,19 @@ def list_models(programs):
     return models
 
 
-def baseline(models, kept, limit):
-    """Runs each model with nothing weakened. It must pass, and reports the sites that it reaches."""
-    total = 0.0
-    for at, model in enumerate(models, 1):
-        if model.title in kept:
-            model.seconds, sites = kept[model.title]
-            model.reaches = set(sites)
-            continue
-        status, why, model.seconds, model.reaches, text = model.run("", limit)
+def baseline(model, kept, limit):
+    """Runs a model with nothing weakened, unless that was done before. It must pass, and reports the
+    sites that it reaches."""
+    if model.reaches is not None:
+        return
+    if model.title not in kept["models"]:
+        status, why, seconds, reaches, text = model.run("", limit)
         if status != 0:
             fail(f"{model.title} does not pass with nothing weakened ({why or f'not finished in {limit:.0f} s'}):\n{text[-3000:]}")
-        total += model.seconds
-        kept[model.title] = [model.seconds, sorted(model.reaches)]
-        say(f"[{at}/{len(models)}] {model.title}: passes, {model.seconds:.1f} s, reaches {len(model.reaches)} sites")
-        yield
-    if total:
-        say(f"{len(models)} models pass with nothing weakened, in {total:.0f} s")
+        kept["models"][model.title] = [seconds, sorted(reaches)]
+        say(f"{model.title}: passes, {seconds:.1f} s, reaches {len(reaches)} sites")
+    model.seconds, reaches = kept["models"][model.title]
+    model.reaches = set(reaches)
 
 
 # The weakenings
@@ -216,22 +217,15 @@ def baseline(models, kept, limit):
 class Trial:
     """A site with a weakening, and the result of its trial."""
 
-    def __init__(self, site, to, keep_stand_ins):
+    def __init__(self, site, to):
         self.site, self.to = site, to
         role = f"{site.role} " if site.role else ""
         self.weakening = f"{role}{site.ordering} -> {to}"
         self.changes = f"{site.number}={to}"
-        # The shipped code has no fence after the access, so the weakened one gets none either.
-        if site.standing_in is not None and not keep_stand_ins:
-            self.changes += f",{site.standing_in}=none"
-        elif site.standing_in is not None:
-            self.weakening += " (loom's fence kept)"
-        if site.stand_in:
-            self.weakening = "loom's fence -> none"
-        elif site.loom_only:
+        if site.loom_only:
             self.weakening = f"loom's {self.weakening}"
         self.verdict, self.model, self.how, self.note, self.seconds = UNTRIED, "", "", "", 0.0
-        self.reason = None
+        self.reason, self.by = None, None
 
     @property
     def key(self):
@@ -241,12 +235,18 @@ class Trial:
         return [self.verdict, self.model, self.how, self.note, self.seconds]
 
 
-def try_out(trial, models, scores, deadline, model_limit):
+def try_out(trial, models, prepare, scores, deadline, model_limit):
+    """Runs the trial's model, or all models that reach its site, until one fails."""
     site = trial.site
     if not site.compiled:
         trial.verdict, trial.note = UNCOMPILED, "loom builds have other code there"
         return
-    those = [model for model in models if site.number in model.reaches]
+    started = time.monotonic()
+    for model in [trial.by] if trial.by else models:
+        if model.reaches is None and deadline - time.monotonic() <= 1:
+            return
+        prepare(model)
+    those = [model for model in ([trial.by] if trial.by else models) if site.number in model.reaches]
     if not those:
         trial.verdict = UNREACHED
         return
@@ -256,7 +256,7 @@ def try_out(trial, models, scores, deadline, model_limit):
         # A long model is worth its time only if it finds more here.
         return near / (1.0 + model.seconds), -model.seconds
 
-    unfinished, started = [], time.monotonic()
+    unfinished = []
     for model in sorted(those, key=likely, reverse=True):
         left = deadline - time.monotonic()
         if left <= 1:
@@ -279,20 +279,40 @@ def try_out(trial, models, scores, deadline, model_limit):
             break
     else:
         trial.verdict = UNFINISHED if unfinished else UNNOTICED
-        trial.note = f"{len(those)} models reach it"
+        trial.note = f"{trial.by.title} does not notice" if trial.by else f"{len(those)} models reach it"
         if unfinished:
             trial.note += f"; no end in {', '.join(unfinished)}"
     trial.seconds = time.monotonic() - started
 
 
-def read_known():
-    if not KNOWN.exists():
-        return []
-    known = tomllib.loads(KNOWN.read_text()).get("known", [])
+def read_entries():
+    """Returns the entries of ci/orderings.toml: those with a reason, and those that name a model."""
+    tables = tomllib.loads(KNOWN.read_text()) if KNOWN.exists() else {}
+    known, noticed = tables.get("known", []), tables.get("noticed", [])
     for entry in known:
         if not entry.get("reason", "").strip():
             fail(f"{KNOWN.name}: an entry without a reason: {entry}")
-    return known
+    for entry in noticed:
+        if not entry.get("by"):
+            fail(f"{KNOWN.name}: an entry without a model: {entry}")
+    return known, noticed
+
+
+def find_models(trials, noticed, models):
+    """Assigns each trial the model that ci/orderings.toml names. Returns what is wrong there."""
+    by_title, wrong = {model.title: model for model in models}, []
+    for entry, weakening, those in excused(trials, noticed):
+        at = entry.get("preemptions")
+        title = entry["by"] if at is None else f"{entry['by']} at {at}"
+        if entry["by"] not in by_title:
+            wrong.append(f"there is no model {entry['by']}")
+            continue
+        if title not in by_title:
+            usual = by_title[entry["by"]]
+            by_title[title] = Model(usual.program, usual.path, usual.name, at)
+        for trial in those:
+            trial.by = by_title[title]
+    return wrong
 
 
 def excused(trials, known):
@@ -310,6 +330,10 @@ def excused(trials, known):
             yield entry, weakening, those
 
 
+def name_of(entry, weakening):
+    return f"{entry.get('file')} | {entry.get('function')} | {entry.get('call')} | {weakening or 'any'}"
+
+
 def excuse(trials, known, complete):
     """Assigns each trial its reason. Returns the entries that no trial needs."""
     stale = []
@@ -318,7 +342,7 @@ def excuse(trials, known, complete):
             if trial.verdict not in (NOTICED, UNTRIED):
                 trial.reason = entry["reason"]
         if complete and not any(trial.verdict not in (NOTICED, UNTRIED) for trial in those):
-            stale.append(f"{entry.get('file')} | {entry.get('function')} | {entry.get('call')} | {weakening or 'any'}")
+            stale.append("no longer needed: " + name_of(entry, weakening))
     return stale
 
 
@@ -336,7 +360,7 @@ def report(trials, stale, took):
     if by:
         print("by model: " + ", ".join(f"{model} {count}" for model, count in by.most_common()))
     for entry in stale:
-        print(f"{KNOWN.name}: no longer needed: {entry}")
+        print(f"{KNOWN.name}: {entry}")
     (WORK / "verdicts.json").write_text(
         json.dumps(
             [
@@ -369,8 +393,9 @@ def main():
     parser.add_argument("--models", metavar="REGEX", help="only the models whose 'program::name' matches")
     parser.add_argument("--limit", type=float, default=7200, metavar="SECONDS", help="for all of it (7200)")
     parser.add_argument("--model-limit", type=float, default=300, metavar="SECONDS", help="for one run of one model (300)")
-    parser.add_argument("--keep-stand-ins", action="store_true", help="leave loom's stand-in fences where their access is weakened")
-    parser.add_argument("--unexplained", action="store_true", help="only the weakenings that have no reason in ci/orderings.toml")
+    parser.add_argument("--all", action="store_true", help="also the weakenings that have a reason in ci/orderings.toml")
+    parser.add_argument("--named", action="store_true", help="only the weakenings for which ci/orderings.toml names a model")
+    parser.add_argument("--undecided", action="store_true", help="only the weakenings for which ci/orderings.toml names neither a reason nor a model")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls found")
     parser.add_argument("--list", action="store_true", help="print the sites and stop")
     options = parser.parse_args()
@@ -381,23 +406,37 @@ def main():
     sources = scan()
     sites = [site for source in sources for site in source.sites]
     chosen = [site for site in sites if not options.only or re.search(options.only, f"{site.place} {site.function} {site.call}")]
-    trials = [Trial(site, to, options.keep_stand_ins) for site in chosen for to in site.weakenings]
-    known = read_known()
-    if options.unexplained:
-        explained = {trial.key for _, _, those in excused(trials, known) for trial in those}
+    trials = [Trial(site, to) for site in chosen for to in site.weakenings]
+    known, noticed = read_entries()
+    stale = []
+    if not options.only:
+        entries = [*excused(trials, known), *excused(trials, noticed)]
+        stale = ["is for no site: " + name_of(entry, weakening) for entry, weakening, those in entries if not those]
+    explained = {trial.key for _, _, those in excused(trials, known) for trial in those}
+    with_model = {trial.key for _, _, those in excused(trials, noticed) for trial in those}
+    if not options.all:
         trials = [trial for trial in trials if trial.key not in explained]
+    if options.named:
+        trials = [trial for trial in trials if trial.key in with_model]
+    if options.undecided:
+        trials = [trial for trial in trials if trial.key not in with_model]
     if options.list:
         for trial in trials:
             absent = "" if trial.site.compiled else " (not compiled under loom)"
             print(f"{trial.site.place} | {trial.site.function} | {trial.site.call} | {trial.weakening}{absent}")
-        print(f"{len(chosen)} sites, {len(trials)} weakenings")
+        print(f"{len(chosen)} sites, {len(trials)} weakenings; {len(explained)} have a reason, and {len(with_model)} a model")
+        for entry in stale:
+            print(f"{KNOWN.name}: {entry}")
         return 0
     if not trials:
-        fail("no site matches")
+        say("no weakening is left to try")
+        return 1 if stale else 0
 
     WORK.mkdir(parents=True, exist_ok=True)
     digest = copy(sources)
-    programs = build()
+    # The other models are needed only for weakenings that name none.
+    named = {entry["by"].partition("::")[0] for entry in noticed}
+    programs = build(named if all(trial.key in with_model for trial in trials) else set())
     preemptions = os.environ.get("SLIPRING_PREEMPTIONS", "default")
     # A result belongs to one source tree, one bound of preemptions, and one selection of models.
     run = f"{digest} preemptions={preemptions} models={options.models or 'all'}"
@@ -412,31 +451,36 @@ def main():
     models = [model for model in list_models(programs) if not options.models or re.search(options.models, model.title)]
     if not models:
         fail("no model matches")
-    for _ in baseline(models, kept["models"], options.model_limit):
+    stale += find_models(trials, noticed if not options.models else [], models)
+
+    def prepare(model):
+        baseline(model, kept, options.model_limit)
         keep()
+
     scores, before = Counter(), {}
     deadline = started + options.limit
     for at, trial in enumerate(trials, 1):
         site = trial.site
-        if trial.key in kept["trials"]:
-            trial.verdict, trial.model, trial.how, trial.note, trial.seconds = kept["trials"][trial.key]
+        kept_as = f"{trial.key} | {trial.by.title if trial.by else 'any model'}"
+        if kept_as in kept["trials"]:
+            trial.verdict, trial.model, trial.how, trial.note, trial.seconds = kept["trials"][kept_as]
             if trial.model:
                 for name in ((site.call, site.function), (site.function,), (site.file,)):
                     scores[(*name, trial.model)] += 1
-        elif weaker := [to for to in ALLOWS_MORE.get(trial.to, []) if before.get((site.number, to)) in (UNNOTICED, UNREACHED)]:
+        elif not trial.by and (weaker := [to for to in ALLOWS_MORE.get(trial.to, []) if before.get((site.number, to)) in (UNNOTICED, UNREACHED)]):
             trial.verdict, trial.note = before[site.number, weaker[0]], f"as {weaker[0]}"
         else:
-            try_out(trial, models, scores, deadline, options.model_limit)
+            try_out(trial, models, prepare, scores, deadline, options.model_limit)
         before[site.number, trial.to] = trial.verdict
         # A trial that did not finish may do so with a higher limit.
         if trial.verdict not in (UNTRIED, UNFINISHED):
-            kept["trials"][trial.key] = trial.kept()
+            kept["trials"][kept_as] = trial.kept()
             keep()
         by = f" by {trial.model} ({trial.how})" if trial.model else f" ({trial.note})" if trial.note else ""
         say(f"[{at}/{len(trials)}] {site.place} {site.function}: {trial.weakening}: {trial.verdict}{by}, {trial.seconds:.0f} s")
 
-    everything = not options.only and not options.unexplained and not options.models and not options.keep_stand_ins
-    stale = excuse(trials, known, everything and not any(trial.verdict == UNTRIED for trial in trials))
+    everything = options.all and not options.only and not options.models
+    stale += excuse(trials, known, everything and not any(trial.verdict == UNTRIED for trial in trials))
     report(trials, stale, time.monotonic() - started)
     if stale or any(trial.verdict not in (NOTICED, UNTRIED) and not trial.reason for trial in trials):
         return 1

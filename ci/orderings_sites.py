@@ -55,11 +55,6 @@ class Site:
     """Whether a loom build compiles the site."""
     loom_only: bool = False
     """Whether only a loom build compiles the site."""
-    stand_in: bool = False
-    """Whether the site is a fence that exists under loom only, in place of a SeqCst access of the
-    shipped code."""
-    standing_in: int | None = None
-    """The number of the stand-in fence that belongs to this SeqCst read-modify-write."""
     number: int = -1
     weakenings: list = field(default_factory=list)
 
@@ -344,24 +339,17 @@ class Source:
                     not self.within(start, self.absent), self.within(start, self.loom_only), weakenings=weakenings)
 
     def skipped(self, at):
-        if self.within(at, self.tests) or self.within(at, self.uses):
-            return True
-        function = self.function(at)
-        # The definition of a stand-in gets no switch; its calls do.
-        return function is not None and function[0].startswith("fence_after_")
+        return self.within(at, self.tests) or self.within(at, self.uses)
 
     def find(self):
         sites, inside = [], []
-        for found in re.finditer(r"(?<![\w:])((?:\w+\s*::\s*)*)(fence|fence_after_\w+)\s*\(", self.masked):
+        for found in re.finditer(r"(?<![\w:])((?:\w+\s*::\s*)*)(fence)\s*\(", self.masked):
             opening = found.end() - 1
             if self.skipped(found.start()) or re.search(r"\bfn\s+$", self.masked[: found.start()]):
                 continue
             end = self.partner[opening] + 1
             ordering = re.search(r"\b(Acquire|Release|AcqRel|SeqCst)\b", self.masked[opening:end])
             one = self.site(found.start(), end, self.snippet(found.start(), end), "fence", "", ordering.group(1) if ordering else "SeqCst")
-            one.stand_in = found.group(2) != "fence"
-            if one.stand_in or one.loom_only:
-                one.stand_in, one.weakenings = True, ["none"]
             inside.append((opening, end))
             sites.append(one)
         bare = re.search(r"\buse\b[^;]*\bOrdering\s*::\s*(?:\{|\*|Acq|Rel|Seq)", self.masked)
@@ -393,18 +381,6 @@ class Source:
             if seen[one.key] > 1:
                 one.call += f" #{seen[one.key]}"
         return sites
-
-    def pair(self):
-        """Assigns each stand-in fence to the SeqCst read-modify-write before it in the same function."""
-        for at, fence in enumerate(self.sites):
-            if not fence.stand_in:
-                continue
-            for before in reversed(self.sites[:at]):
-                if before.function != fence.function or before.stand_in:
-                    break
-                if before.kind == "rmw" and before.ordering == "SeqCst":
-                    before.standing_in = fence.number
-                    break
 
     def rewritten(self):
         """Returns the source with each site behind its switch."""

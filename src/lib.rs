@@ -155,7 +155,10 @@ pub mod trace {
 struct Readme;
 
 #[cfg(all(loom, feature = "__for_tests"))]
-pub use sync::ModelEvent;
+pub use {
+    engine::ring::{ModelPinner, ModelPins, ModelTerms},
+    sync::ModelEvent,
+};
 
 pub use engine::bookmark::Bookmark;
 pub use engine::position::Position;

@@ -43,6 +43,26 @@ fn a_walk_passes_through_newer_entries() {
     });
 }
 
+/// The walk begins at a record that was pushed and indexed after the query began.
+#[test]
+fn a_walk_begins_at_a_newer_record() {
+    explore("newer record", 2, || {
+        let store = small(4, 1).build().unwrap();
+        store.push(Record::new(1, 0)).unwrap();
+        store.flush().unwrap();
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || {
+                store.push(Record::new(1, 1)).unwrap();
+                store.step();
+            })
+        };
+        let found = lookup(&store, 1);
+        assert!(found == [1, 0] || found == [0], "found: {found:?}");
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed() {
     explore("keys listed", 3, || {
@@ -158,6 +178,7 @@ fn planted_faults_are_caught() {
     }
     assert_caught("RaisedRelaxed", "a_walk_passes_through_newer_entries", "left == right");
     assert_caught("GrownRelaxed", "a_lookup_finds_a_key_while_its_directory_grows", RACE);
+    assert_caught("RaisedRelaxed", "a_walk_begins_at_a_newer_record", "found: [");
     assert_caught(
         "ListedRelaxed",
         "a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed",

@@ -71,8 +71,10 @@ impl Wakeups {
     #[cold]
     pub(crate) fn wake(&self) {
         self.sent.add(1);
-        // Release pairs with the Acquire in `park`.
-        self.woken.store(1, Ordering::Release);
+        // Relaxed: the mark orders what the caller has changed. The caller has taken it by a
+        // read-modify-write with Release. The indexer takes the marks by one with Acquire when it
+        // wakes, before it looks for work.
+        self.woken.store(1, Ordering::Relaxed);
         self.unpark();
     }
 
@@ -133,8 +135,8 @@ impl Wakeups {
 
     /// Sleeps until another thread wakes the indexer, or until the given time.
     pub(crate) fn park(&self, until: Option<Instant>) {
-        // Acquire pairs with the Release in `wake`.
-        while self.woken.load(Ordering::Acquire) == 0 {
+        // Relaxed, as in `wake`.
+        while self.woken.load(Ordering::Relaxed) == 0 {
             let Some(until) = until else {
                 thread::park();
                 continue;

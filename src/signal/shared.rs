@@ -43,10 +43,11 @@ impl<T> Shared<T> {
     /// Adds bytes that the value owns beyond those given on creation. If the part has been charged,
     /// they are charged at once; otherwise they are charged with the part.
     pub(crate) fn add_heap_bytes(&self, bytes: usize) {
-        // AcqRel pairs with the swap in `charge_later`. If that swap comes first in the order of
-        // writes to `later`, this call acquires it and so sees the ledger that its thread set
-        // before. Otherwise the swap takes these bytes. Either way they are charged.
-        self.0.later.fetch_add(bytes, Ordering::AcqRel);
+        // Acquire pairs with the Release of the swap in `charge_later`. If that swap comes first in
+        // the order of writes to `later`, this call acquires it and so sees the ledger that its
+        // thread set before. Otherwise the swap takes these bytes, which are in the word itself.
+        // Either way they are charged.
+        self.0.later.fetch_add(bytes, Ordering::Acquire);
         self.0.charge_later();
     }
 
@@ -120,9 +121,9 @@ impl<T> Part<T> {
     /// and the thread that took it charges it.
     fn charge_later(&self) {
         if let Some(ledger) = self.ledger.get() {
-            // AcqRel pairs with the `fetch_add` in `add_heap_bytes`. The sums below are Relaxed:
-            // they are statistics, and `drop` has exclusive access.
-            let bytes = self.later.swap(0, Ordering::AcqRel);
+            // Release pairs with the Acquire of the `fetch_add` in `add_heap_bytes`. The sums below
+            // are Relaxed: they are statistics, and `drop` has exclusive access.
+            let bytes = self.later.swap(0, Ordering::Release);
             ledger.0.fetch_add(bytes, Ordering::Relaxed);
             self.charged_later.fetch_add(bytes, Ordering::Relaxed);
         }

@@ -40,6 +40,10 @@ faults! {
     PinMovedRelaxed,
     /// A reader clears a pin without Release.
     PinClearedRelaxed,
+    /// A reader takes the words of a former reader without Acquire.
+    PinOwnerRelaxed,
+    /// A reader leaves a block of pins without Release.
+    BlockLeftRelaxed,
     /// The indexer lock's holder does not fence between raising `evicted` and scanning the pins.
     HolderWithoutFence,
     /// The indexer lock's holder scans the first block of pins only.
@@ -91,6 +95,8 @@ faults! {
     /// A thread that takes over the indexer lock does not adopt the cursors from the stalled
     /// holder.
     CursorsNotAdopted,
+    /// A thread that takes over the indexer lock adopts a cursor without Release.
+    AdoptRelaxed,
     /// The indexer skips an unpublished sequence before that sequence is due for eviction.
     PassedOverTooSoon,
     /// A reader does not check whether a directory entry has changed while it followed the entry.
@@ -105,6 +111,12 @@ faults! {
     ListKeptIncomplete,
     /// A reader of a directory's entries does not look again at an entry that led elsewhere.
     EntryListedOnce,
+    /// A directory entry is removed without Release.
+    EntryRemovedRelaxed,
+    /// A tombstone of a directory becomes an empty word without Release.
+    OverflowUndoneRelaxed,
+    /// The indexer writes links without a fence after it has read the heads.
+    IndexedWithoutFence,
     /// A line of a directory is marked as empty while it has an entry left.
     LineGivenUp,
     /// A reader does not check a slot's generation again after it has read the head.
@@ -135,6 +147,8 @@ faults! {
     ShutdownWithoutWake,
     /// A stream of evictions does not wake its task.
     StreamWithoutWake,
+    /// A stream receives a record that the store's end has counted as missed.
+    MissedAndSent,
     /// A record for which a stream's buffer has no room is not counted as missed.
     MissUncounted,
 }

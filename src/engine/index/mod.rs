@@ -105,8 +105,10 @@ impl<T: Signal> Index<T> {
         self.ghosts.clear();
         self.heap.set(0);
         self.skipped_to.set(from);
-        // Release pairs with the Acquire in `indexed`.
-        self.indexed.store(from, Ordering::Release);
+        // Relaxed: readers get the index by the word that `IndexPool::replace` stores with Release
+        // after this. Those of its former use discard what they have read, because the Release
+        // fence in `replace` precedes this: see `IndexPool::is_current`.
+        self.indexed.store(from, Ordering::Relaxed);
     }
 
     /// Returns the sequence below which every record is indexed.
@@ -256,7 +258,9 @@ impl<T: Signal> Index<T> {
         // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
-        fence(Ordering::Release);
+        if !planted(Fault::IndexedWithoutFence) {
+            fence(Ordering::Release);
+        }
         let places = slots.places() as usize;
         // For each of the records, how many entries point to it. Stored at the end, since that of a
         // run of records changes with each index.

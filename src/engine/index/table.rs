@@ -329,7 +329,8 @@ impl Table {
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
         // see that the word is gone.
         let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
-        self.lines[line].0[at].store(gone, Ordering::Release);
+        let release = weaken(Ordering::Release, Fault::EntryRemovedRelaxed);
+        self.lines[line].0[at].store(gone, release);
         let has_others = |word: &AtomicU64| load_as_writer(word) > TOMBSTONE;
         if planted(Fault::LineGivenUp) || self.lines[line].first(has_others).is_none() {
             self.set_occupied(line, false);
@@ -353,7 +354,7 @@ impl Table {
             for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
                 // Release pairs with the Acquire in `entry`, as in `remove_word`: a reader may
                 // find this in place of the removed key.
-                word.store(EMPTY, Ordering::Release);
+                word.store(EMPTY, weaken(Ordering::Release, Fault::OverflowUndoneRelaxed));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! harm: it changes shared words by compare-and-swaps that name its own term, or that expect a
 //! value which its successor has replaced. These fail.
 
-use crate::sync::fault::{Fault, planted};
+use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The number of a holder's term, which starts when the lock is taken over.
@@ -51,9 +51,10 @@ impl IndexerLock {
     /// Acquires the lock if it is free, and returns the term and the number of its index.
     /// Wait-free.
     pub(crate) fn try_lock(&self) -> Option<(Term, usize)> {
-        let word = self.0.load(Ordering::Acquire);
+        let word = self.0.load(Ordering::Relaxed);
         // Acquire pairs with the Release in `unlock`: the next holder sees all that the last one
-        // has done.
+        // has done. It also pairs with the Release in `take_over`: the index of the number in the
+        // word is allocated.
         let taken = word & Self::HELD == 0
             && self
                 .0
@@ -131,6 +132,7 @@ impl Cursor {
 
     /// Returns the cursor's sequence without ordering, for the holder of the indexer lock and where
     /// an outdated value suffices.
+    #[inline]
     pub(crate) fn get_relaxed(&self) -> u64 {
         Self::sequence(self.0.load(Ordering::Relaxed))
     }
@@ -156,7 +158,8 @@ impl Cursor {
     pub(crate) fn adopt(&self, term: Term, is_current: impl Fn() -> bool) -> Option<u64> {
         loop {
             // Acquire pairs with the Release in `advance`: what the stalled holder had done by then
-            // is visible.
+            // is visible. It also pairs with the Release below: if a later term has adopted the
+            // cursor, this thread sees that the lock was taken over, and `is_current` says so.
             let word = self.0.load(Ordering::Acquire);
             if !is_current() {
                 return None;
@@ -166,10 +169,50 @@ impl Cursor {
                 return Some(sequence);
             }
             let adopted = Self::word(sequence, term);
-            if self.0.compare_exchange(word, adopted, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // Release pairs with the Acquire above, in a holder of an earlier term.
+            let order = weaken(Ordering::AcqRel, Fault::AdoptRelaxed);
+            if self.0.compare_exchange(word, adopted, order, Ordering::Relaxed).is_ok() {
                 return Some(sequence);
             }
         }
+    }
+}
+
+/// An indexer lock and a cursor by themselves, for the loom models.
+#[cfg(all(loom, feature = "__for_tests"))]
+#[derive(Debug)]
+pub struct ModelTerms {
+    lock: IndexerLock,
+    cursor: Cursor,
+}
+
+#[cfg(all(loom, feature = "__for_tests"))]
+#[allow(missing_docs, reason = "these methods are those of `IndexerLock` and `Cursor`")]
+impl ModelTerms {
+    /// Creates a lock whose holder has stalled.
+    #[allow(clippy::new_without_default, reason = "only models create one")]
+    pub fn held() -> Self {
+        let terms = Self { lock: IndexerLock::new(), cursor: Cursor::new() };
+        assert!(terms.lock.try_lock().is_some());
+        terms
+    }
+
+    /// Takes the lock over, adopts the cursor, calls `next` with its sequence, and moves it by one in
+    /// this order. Returns whether it moved.
+    ///
+    /// Panics if the cursor does not move although the lock has not been taken over from this
+    /// thread.
+    pub fn take_over(&self, order: Ordering, next: impl FnOnce(u64)) -> bool {
+        let Some(term) = self.lock.held_word().and_then(|held| self.lock.take_over(held, 0)) else {
+            return false;
+        };
+        let is_held = || self.lock.is_held_by(term);
+        let Some(sequence) = self.cursor.adopt(term, is_held) else { return false };
+        next(sequence);
+        let moved = self.cursor.advance(sequence, sequence + 1, term, order);
+        // The unlocking reads the newest value, which a load need not.
+        assert!(moved || !self.lock.unlock(term, 0), "a term that has ended has come back");
+        moved
     }
 }
 

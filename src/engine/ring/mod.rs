@@ -15,3 +15,8 @@ pub(crate) use meta::{Class, RecordMeta};
 pub(crate) use pins::{Pinner, Pins};
 pub(crate) use slot::{MoveOut, Slots};
 pub(crate) use slot_map::{Quarantined, SlotMap};
+#[cfg(all(loom, feature = "__for_tests"))]
+pub use {
+    indexer_lock::ModelTerms,
+    pins::{ModelPinner, ModelPins},
+};

@@ -92,17 +92,17 @@ impl Pins {
         let mut block = self;
         loop {
             block = block.next_block();
-            // The SeqCst fence in `Pinner::confirm` orders this increment, as it orders the pins,
-            // before the reader's load of `evicted`. It pairs with the fence in `scan`: a scan that
-            // finds the count 0 and skips this block has fenced before, so the reader then sees
-            // `evicted` raised.
-            block.busy.fetch_add(1, Ordering::AcqRel);
+            // Relaxed: the SeqCst fence in `Pinner::confirm` orders this increment, as it orders
+            // the pins, before the reader's load of `evicted`. It pairs with the fence in `scan`: a
+            // scan that finds the count 0 and skips this block has fenced before, so the reader
+            // then sees `evicted` raised. As a read-modify-write this continues the Releases of the
+            // readers that have left the block.
+            block.busy.fetch_add(1, Ordering::Relaxed);
             if let Some(words) = block.free_words() {
                 return Pinner { words, busy: Some(&block.busy) };
             }
-            // This block is full. The reader has pinned nothing here, so no store has to be
-            // ordered.
-            block.busy.fetch_sub(1, Ordering::AcqRel);
+            // This block is full. The reader has pinned nothing here, so there is nothing to order.
+            block.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -110,10 +110,17 @@ impl Pins {
         let (before, after) = self.readers.split_at(first_words() % self.readers.len());
         after.iter().chain(before).find(|words| {
             let first = &words.0[0];
-            // Acquire pairs with the Release in `Pinner::drop`: the former owner's reads happen
-            // before this one's.
+            // Acquire pairs with the Release in `Pinner::drop`: a scan that finds this owner's pin
+            // in place of the former owner's also sees the end of the former owner's reads.
             (cfg!(loom) || first.load(Ordering::Relaxed) == 0)
-                && first.compare_exchange(0, IDLE, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                && first
+                    .compare_exchange(
+                        0,
+                        IDLE,
+                        weaken(Ordering::Acquire, Fault::PinOwnerRelaxed),
+                        Ordering::Relaxed,
+                    )
+                    .is_ok()
         })
     }
 
@@ -125,8 +132,9 @@ impl Pins {
             let new_block = Box::into_raw(Box::new(Self::with_readers(2 * self.readers.len())));
             // Release pairs with the Acquire loads of `next`. That a scan sees the link in time
             // follows from the SeqCst fences in `Pinner::confirm` and `scan`: the link precedes the
-            // reader's fence.
-            let linked = weaken(Ordering::AcqRel, Fault::LinkRelaxed);
+            // reader's fence. Acquire on failure pairs with the Release of the thread that was
+            // faster.
+            let linked = weaken(Ordering::Release, Fault::LinkRelaxed);
             match self.next.compare_exchange(ptr::null_mut(), new_block, linked, Ordering::Acquire)
             {
                 Ok(_) => next = new_block,
@@ -237,7 +245,7 @@ impl Drop for Pinner<'_> {
         self.words.0[0].store(0, weaken(Ordering::Release, Fault::PinClearedRelaxed));
         if let Some(busy) = self.busy {
             // Release pairs with the Acquire in `scan`.
-            busy.fetch_sub(1, Ordering::AcqRel);
+            busy.fetch_sub(1, weaken(Ordering::Release, Fault::BlockLeftRelaxed));
         }
     }
 }
@@ -256,6 +264,50 @@ impl Drop for Pins {
             let mut block = unsafe { Box::from_raw(block) };
             next = std::mem::replace(&mut block.next, AtomicPtr::new(ptr::null_mut()));
         }
+    }
+}
+
+/// The pins of one slot's readers by themselves, for the loom models.
+#[cfg(all(loom, feature = "__for_tests"))]
+#[derive(Debug)]
+pub struct ModelPins(Pins);
+
+/// A registered reader of a [`ModelPins`].
+#[cfg(all(loom, feature = "__for_tests"))]
+#[derive(Debug)]
+pub struct ModelPinner<'a>(Pinner<'a>);
+
+#[cfg(all(loom, feature = "__for_tests"))]
+#[allow(missing_docs, reason = "these methods are those of `Pins` and `Pinner`")]
+impl ModelPins {
+    #[allow(clippy::new_without_default, reason = "only models create one")]
+    pub fn new() -> Self {
+        Self(Pins::new())
+    }
+
+    pub fn register(&self) -> ModelPinner<'_> {
+        ModelPinner(self.0.register())
+    }
+
+    /// Returns whether a scan finds a pin on this slot.
+    pub fn finds(&self, slot: usize) -> bool {
+        self.0.scan(0).contains(&slot)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+#[cfg(all(loom, feature = "__for_tests"))]
+#[allow(missing_docs, reason = "these methods are those of `Pinner`")]
+impl ModelPinner<'_> {
+    pub fn pin(&self, word: usize, slot: usize) {
+        self.0.pin(word, 0, slot);
+    }
+
+    pub fn confirm(&self) {
+        self.0.confirm();
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Slots<T: Signal> {
     payloads: Box<[Cell<MaybeUninit<T>>]>,
     /// Number of places of the ring. The slots beyond it are spare.
     places: usize,
-    /// 1 while the slot map is not the identity, else 0. Stored with Release for `any_moved`.
+    /// 1 while the slot map is not the identity, else 0.
     moved: Cursor,
     /// The slot map.
     map: Snapshot<SlotMap>,
@@ -117,11 +117,11 @@ impl<T: Signal> Slots<T> {
     /// Returns whether a place may be served by another slot than its own.
     #[inline]
     pub(crate) fn any_moved(&self) -> bool {
-        // `Cursor::get` acquires, but Relaxed would suffice. A place moves before its next sequence
-        // can be claimed (see `Shard::limit`). A thread that knows of that claim has acquired the
-        // limit, and so sees the move. For other threads the result is of no consequence, because
-        // the slot's generation tells them that it holds another sequence.
-        self.moved.get() != 0
+        // Relaxed: a place moves before its next sequence can be claimed (see `Shard::limit`). A
+        // thread that knows of that claim has acquired the limit, and so sees the move. For other
+        // threads the result is of no consequence, because the slot's generation tells them that it
+        // holds another sequence. The map itself is acquired when it is loaded.
+        self.moved.get_relaxed() != 0
     }
 
     /// Returns the number of quarantined slots.
@@ -164,8 +164,9 @@ impl<T: Signal> Slots<T> {
             (u64::from(!before.is_identity()), u64::from(!map.is_identity()));
         let replaced = self.map.replace(before, map);
         if replaced && was_moved != is_moved {
-            // This fails if the lock was taken over. The new holder has then updated the word.
-            self.moved.advance(was_moved, is_moved, term, Ordering::Release);
+            // Relaxed, as in `any_moved`: the Release of `reclaimed` publishes the move. This fails
+            // if the lock was taken over. The new holder has then updated the word.
+            self.moved.advance(was_moved, is_moved, term, Ordering::Relaxed);
         }
         replaced
     }
@@ -177,7 +178,8 @@ impl<T: Signal> Slots<T> {
         let adopted = self.moved.adopt(term, is_held)?;
         let moved = u64::from(!self.map.load().is_identity());
         if adopted != moved {
-            self.moved.advance(adopted, moved, term, Ordering::Release);
+            // Relaxed, as in `replace_slot_map`.
+            self.moved.advance(adopted, moved, term, Ordering::Relaxed);
         }
         Some(())
     }

@@ -56,11 +56,13 @@ impl<T: Signal> IndexPool<T> {
         match number {
             0 => &self.first,
             BLANK => &self.blank,
-            // Acquire pairs with the Release in `lease`.
+            // Relaxed: a thread has the number from `current`, from the indexer lock's word, or
+            // from `lease`. It has acquired these, and they were released after the index was
+            // allocated.
             // SAFETY: The pool hands out only numbers of indexes that were allocated, so the
             // pointer is not null. Indexes are freed by `IndexPool::drop` alone, which has `&mut
             // self` (bounded memory, invariant 4).
-            _ => unsafe { &*self.others[number - 1].load(Ordering::Acquire) },
+            _ => unsafe { &*self.others[number - 1].load(Ordering::Relaxed) },
         }
     }
 
@@ -98,7 +100,8 @@ impl<T: Signal> IndexPool<T> {
                 self.retire(number);
                 return None;
             };
-            // Release pairs with the Acquire in `get`.
+            // Release pairs with the Acquire in `for_each`. Other threads get the index's number by
+            // words that are released later.
             self.others[number - 1].store(Box::into_raw(index), Ordering::Release);
         }
         Some((self.get(number), number))
@@ -123,7 +126,8 @@ impl<T: Signal> IndexPool<T> {
         let blank = term.number() << NUMBER_BITS | BLANK as u64;
         let before = loop {
             // Acquire pairs with the Release of the former term's `replace`: `begin` may read the
-            // former index.
+            // former index. It also pairs with the Release of a later term's: `is_held` then says
+            // that this term has ended.
             let before = self.current.load(Ordering::Acquire);
             if !is_held() {
                 return None;

@@ -106,9 +106,10 @@ impl<T: Signal> Shard<T> {
     pub(crate) fn claim(&self, from: u64, count: u64) -> bool {
         // Release pairs with the Acquire of later claims and of `claimed`. Stamps therefore never
         // decrease along sequences, and a thread that sees a claim sees what its producer has seen
-        // of the limit. For Acquire see `claimed_word`.
+        // of the limit. This thread has acquired the value that it replaces in `claimed_word`, or
+        // has stored it itself.
         self.claimed
-            .compare_exchange(from, from + count, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(from, from + count, Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -123,8 +124,10 @@ impl<T: Signal> Shard<T> {
 
     /// Returns whether a claim would succeed, or would be refused for good.
     pub(crate) fn has_room_or_is_closed(&self) -> bool {
-        // Acquire pairs with the Release in `claim`.
-        let claimed = Claimed(self.claimed.load(Ordering::Acquire));
+        // Relaxed: only a hint. The claim that follows decides. A producer that sleeps instead
+        // looks after the SeqCst fence of `EventCount::wait`, which orders this load against the
+        // reclaim or the shutdown that notifies.
+        let claimed = Claimed(self.claimed.load(Ordering::Relaxed));
         claimed.is_closed()
             || claimed.sequence() < self.limit()
                 && self.byte_budget.as_ref().is_none_or(ByteBudget::has_room)
@@ -322,8 +325,10 @@ impl<T: Signal> Shard<T> {
     /// Closes the shard to claims.
     pub(crate) fn close(&self) {
         if !planted(Fault::ShardNotClosed) {
-            // AcqRel, as for a claim. No claim succeeds after this, so the cursor is final.
-            self.claimed.fetch_or(Claimed::CLOSED, Ordering::AcqRel);
+            // Relaxed: no claim succeeds after this, so the cursor is final. As a read-modify-write
+            // this continues the Releases of the claims. The thread that ends the store is this
+            // one, or learns of the end from `Engine::close`, which releases after this.
+            self.claimed.fetch_or(Claimed::CLOSED, Ordering::Relaxed);
         }
     }
 
@@ -335,8 +340,9 @@ impl<T: Signal> Shard<T> {
     /// Returns false if there is something to index. The caller looks for other work once more
     /// before it sleeps; see [`take_parked_mark`](Self::take_parked_mark).
     pub(crate) fn mark_parked(&self) -> bool {
-        // Acquire pairs with the Release in `claim`. AcqRel pairs with that in `take_parked_mark`.
-        let claimed = self.claimed.load(Ordering::Acquire);
+        // Relaxed: the compare-and-swap succeeds only on this value, and acquires it. Its AcqRel
+        // pairs with that in `take_parked_mark`.
+        let claimed = self.claimed.load(Ordering::Relaxed);
         self.indexed() == Claimed(claimed).sequence()
             && self
                 .claimed
