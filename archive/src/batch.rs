@@ -283,8 +283,9 @@ impl Batches {
         if others < open_hours { partition } else { Partition { table, hour: 0 } }
     }
 
-    /// Takes the batches that should be written: those that are large, those that are old, and if
-    /// all together are too large while nothing `is_written`, the largest.
+    /// Takes the batches that should be written: those that are large, those that are old, and while
+    /// nothing `is_written` and all together have half of the room, the largest. The other half is for what
+    /// comes while that file is made.
     pub(crate) fn take_due(
         &mut self,
         settings: &Settings,
@@ -298,7 +299,7 @@ impl Batches {
         };
         let due = self.open.iter().filter(|(_, batch)| is_due(batch));
         let mut due: Vec<Partition> = due.map(|(partition, _)| *partition).collect();
-        if due.is_empty() && !is_written && self.bytes >= settings.batch_bytes {
+        if due.is_empty() && !is_written && self.bytes >= settings.batch_bytes.div_ceil(2) {
             let largest = self.open.iter().max_by_key(|(_, batch)| batch.bytes);
             due.extend(largest.map(|(partition, _)| *partition));
         }
@@ -370,6 +371,28 @@ mod tests {
         let (of_five, of_six) = (files.next().unwrap(), files.next().unwrap());
         assert_eq!((of_five.len(), of_six.len()), (2, 1));
         assert_eq!(of_five[0].end, of_five[1].start, "nothing lies between the two");
+    }
+
+    #[test]
+    fn the_largest_is_written_while_there_is_room_for_what_comes_meanwhile() {
+        let settings = Settings { batch_bytes: 4_000, ..Settings::default() };
+        let span = |hour| Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).build();
+        let mut batches = Batches::default();
+        let mut take = |batches: &mut Batches, is_written| {
+            batches.take_due(&settings, Instant::now(), false, is_written).len()
+        };
+        while batches.bytes < 1_900 {
+            batches.add_all(vec![span(5), span(5), span(6)], Duration::ZERO, 5, &mut None);
+            if batches.bytes < 2_000 {
+                assert_eq!(take(&mut batches, false), 0);
+            }
+        }
+        while batches.bytes < 2_000 {
+            batches.add_all(vec![span(5)], Duration::ZERO, 5, &mut None);
+        }
+        assert_eq!(take(&mut batches, true), 0, "one at a time");
+        assert_eq!(take(&mut batches, false), 1);
+        assert!(batches.open().all(|file| file.partition.hour == 6));
     }
 
     #[test]

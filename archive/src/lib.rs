@@ -11,6 +11,7 @@ mod log;
 mod merge;
 mod name;
 mod place;
+mod priority;
 mod queue;
 mod read;
 mod retain;

@@ -29,7 +29,7 @@ pub struct Settings {
     /// How long a record waits for its file to be written. Default: 5 minutes.
     pub file_age: Duration,
     /// Bytes of the records that wait for their files, of all tables and hours together, counted as
-    /// for `file_bytes`. When there are more, the largest file is written early. Default: 128 MiB.
+    /// for `file_bytes`. When there is half of this, the largest file is written early. Default: 128 MiB.
     pub batch_bytes: usize,
     /// The number of hours of one table that files are collected for at a time, beside the last
     /// three by the clock. Records of further hours go into files under `date=1970-01-01/hour=00`,

@@ -4,6 +4,7 @@ use crate::archive::Shared;
 use crate::merge::{Group, groups, merge};
 use crate::name::{FileId, Partition};
 use crate::place::{File, Listed};
+use crate::priority;
 use crate::retain::Retained;
 use crate::settings::Merge;
 use crate::table::Table;
@@ -35,16 +36,21 @@ impl Clock {
 impl Shared {
     /// The third thread.
     pub(crate) fn tidy(&self, runtime: Runtime) {
+        priority::lower();
         let clock = Clock { began: (SystemTime::now(), Instant::now()) };
-        let mut last_all: Option<Instant> = None;
+        let (mut all_at, mut failures) = (Instant::now(), 0_u32);
         while !self.has_ended() {
             let now = clock.now(SystemTime::now());
             self.retain(&runtime, now);
-            let all = last_all.is_none_or(|last| last.elapsed() >= ALL);
-            if all {
-                last_all = Some(Instant::now());
+            let all = all_at <= Instant::now();
+            if !self.merge(&runtime, now, all) {
+                // All folders are looked at again soon, and then less and less often.
+                let pause = self.settings.tidy_every.saturating_mul(1 << failures.min(16));
+                all_at = Instant::now() + pause.min(ALL);
+                failures += 1;
+            } else if all {
+                (all_at, failures) = (Instant::now() + ALL, 0);
             }
-            self.merge(&runtime, now, all);
             let until = Instant::now() + self.settings.tidy_every;
             let mut state = self.lock();
             while state.ends.is_none() && Instant::now() < until {
@@ -81,9 +87,9 @@ impl Shared {
         }
     }
 
-    /// Merges small files. Once an hour, looks at all folders, and deletes what a crash has left of
-    /// merged ones.
-    fn merge(&self, runtime: &Runtime, now: SystemTime, all: bool) {
+    /// Merges small files, and returns whether all went well. Once an hour, looks at `all` folders, and
+    /// deletes what a crash has left of merged ones.
+    fn merge(&self, runtime: &Runtime, now: SystemTime, all: bool) -> bool {
         let outcome = self.merged(runtime, now, all);
         let mut state = self.lock();
         match outcome {
@@ -92,8 +98,10 @@ impl Shared {
             Err(error) => {
                 state.counts.merges_failed += 1;
                 state.count_error(Work::Merge, &error);
+                return false;
             }
         }
+        true
     }
 
     fn merged(&self, runtime: &Runtime, now: SystemTime, all: bool) -> Result<(), String> {
@@ -101,6 +109,7 @@ impl Shared {
         // Asked for before the files are listed: a batch that is not waiting now and in no file then is
         // lost, or newer than all that are listed. So no range of batches has one that is written later.
         let waiting = self.waiting();
+        let mut odd = None;
         for listed in self.looked_at(runtime, this_hour, all)? {
             self.delete(runtime, &listed.superseded)?;
             if self.settings.merge == Merge::Nothing {
@@ -110,10 +119,13 @@ impl Shared {
                 if self.has_ended() {
                     return Ok(());
                 }
-                self.merge_group(runtime, group)?;
+                // Files that cannot be merged do not keep others from it.
+                if let Err(error) = self.merge_group(runtime, group)? {
+                    odd.get_or_insert(error);
+                }
             }
         }
-        Ok(())
+        odd.map_or(Ok(()), Err)
     }
 
     /// Lists the folders that are looked at.
@@ -170,8 +182,9 @@ impl Shared {
         done.ok_or_else(late)?.map_err(|error| error.to_string())
     }
 
-    /// Merges files into one, which is there before they go. If they cannot be merged, they stay.
-    fn merge_group(&self, runtime: &Runtime, group: Group) -> Result<(), String> {
+    /// Merges files into one, which is there before they go. If they cannot be merged, they stay: then
+    /// the inner result says why. The outer one is about the object store.
+    fn merge_group(&self, runtime: &Runtime, group: Group) -> Result<Result<(), String>, String> {
         let mut files: Vec<Bytes> = Vec::new();
         for file in &group.files {
             let read = async { self.place.store.get(&file.meta.location).await?.bytes().await };
@@ -179,14 +192,17 @@ impl Shared {
         }
         let (table, records) = (group.partition.table, group.name.records);
         let is_late = || self.has_ended();
-        let merged = || merge(table, std::mem::take(&mut files), records, &self.settings, &is_late);
-        let merged = catch_unwind(AssertUnwindSafe(merged));
-        let merged = merged.map_err(|_| "merging panicked".to_owned())?;
-        let Some(merged) = merged.map_err(|error| error.to_string())? else { return Ok(()) };
+        let merged = || merge(table, files, records, &self.settings, &is_late);
+        let merged = match catch_unwind(AssertUnwindSafe(merged)) {
+            Ok(Ok(Some(merged))) => merged,
+            Ok(Ok(None)) => return Ok(Ok(())),
+            Ok(Err(error)) => return Ok(Err(error.to_string())),
+            Err(_) => return Ok(Err("merging panicked".to_owned())),
+        };
         let path = self.place.path(group.partition, &group.name);
         self.until_end(runtime, self.place.store.put(&path, merged.into()))?;
         self.lock().counts.merged_into += 1;
-        self.delete(runtime, &group.files)
+        self.delete(runtime, &group.files).map(Ok)
     }
 
     fn delete(&self, runtime: &Runtime, files: &[File]) -> Result<(), String> {

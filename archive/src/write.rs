@@ -5,6 +5,7 @@ use crate::archive::{NAP, Shared};
 use crate::batch::Batch;
 use crate::log::Pending;
 use crate::name::{FileId, Name};
+use crate::priority;
 use crate::trouble::Work;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -49,6 +50,8 @@ enum Failed {
 impl Shared {
     /// The second thread.
     pub(crate) fn write(&self, runtime: Runtime) {
+        // Senders go first: what finds no room meanwhile is counted.
+        priority::lower();
         let mut has_replayed = false;
         loop {
             match self.next(has_replayed) {

@@ -110,7 +110,7 @@ fn files_of_an_hour_become_one_and_no_record_is_missing_or_twice_meanwhile() {
     let stats = archive.finish().unwrap();
     assert_eq!((stats.written, stats.lost.total(), stats.merges_failed), (500, 0, 0), "{stats:?}");
     assert!(ids(archive.files()).into_iter().eq(1..=500));
-    assert_eq!(names(&store).len() as u64, stats.files - stats.merged_files + stats.merged_into);
+    assert_eq!(names(&store).len() as u64, stats.files + stats.merged_into - stats.merged_files);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn rows_are_copied_as_they_are_and_sorted_as_before() {
     let telemetry = manual(1);
     let mut settings = tidy(Merge::Nothing);
     let archive = Archive::start(&telemetry, place.clone(), &settings).unwrap();
-    let request = shop(300);
+    let request = shop(100);
     let parts = 6;
     for part in 0..parts {
         push(telemetry.traces(), request.spans.iter().skip(part).step_by(parts).cloned());
@@ -230,9 +230,36 @@ fn a_merge_that_fails_leaves_the_files_and_is_counted() {
     store.failures.store(u64::MAX, Ordering::SeqCst);
     let archive = Archive::start(&manual(1), place.clone(), &tidy(Merge::All)).unwrap();
     wait_for(&archive, |stats| stats.merges_failed > 0);
-    let stats = archive.finish().unwrap();
-    assert_eq!((stats.merged_files, stats.merged_into), (0, 0));
+    assert!(ids(archive.files()).into_iter().eq(1..=50));
+    assert_eq!(archive.stats().merged_files, 0);
+    // It is tried again, and not only in an hour.
+    store.failures.store(0, Ordering::SeqCst);
+    wait_for(&archive, |stats| stats.merged_files == 6);
+    archive.finish().unwrap();
     assert!(ids(&Files::new(place, &Settings::default())).into_iter().eq(1..=50));
+}
+
+#[test]
+fn files_that_cannot_be_merged_keep_no_others_from_it() {
+    let store = Arc::new(InMemory::new());
+    let place = in_store(Arc::clone(&store));
+    let telemetry = manual(1);
+    let archive = Archive::start(&telemetry, place.clone(), &tidy(Merge::Nothing)).unwrap();
+    write(&telemetry, &archive, 1, 3);
+    push(telemetry.logs(), (1..=9).map(|n| LogRecord::builder().time_unix_nanos(n * HOUR).build()));
+    assert!(archive.flush(LONG));
+    push(telemetry.logs(), (1..=9).map(|n| LogRecord::builder().time_unix_nanos(n * HOUR).build()));
+    archive.finish().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let damaged = names(&store).into_iter().find(|name| name.contains("traces")).unwrap();
+    runtime.block_on(async {
+        store.put(&Path::from(damaged.as_str()), b"PAR1 no PAR1".to_vec().into()).await.unwrap()
+    });
+    let archive = Archive::start(&manual(1), place, &tidy(Merge::All)).unwrap();
+    wait_for(&archive, |stats| stats.merges_failed > 1 && stats.merged_into >= 8);
+    let stats = archive.finish().unwrap();
+    assert_eq!((stats.merged_files, stats.merged_into), (16, 8), "{stats:?}");
+    assert!(names(&store).contains(&damaged));
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub fn patient() -> Settings {
     settings.file_bytes = 1 << 30;
     settings.file_age = Duration::from_secs(3_600);
     settings.attempt_timeout = Duration::from_secs(60);
+    settings.finish_timeout = Duration::from_secs(600);
     settings.backoff = Duration::from_millis(1);
     settings.zstd_level = 1;
     settings
