@@ -237,6 +237,7 @@ fn rules_that_a_reload_brings_see_what_came_before() {
     run.sampler.reload(&settings(policies)).unwrap();
     run.sampler.flush(run.start, &mut |sampled| run.kept.push(sampled));
     assert_eq!(run.kept.len(), 1, "one of the operation");
+    assert_eq!(run.sampler.stats().bytes, 0, "the names were charged, too");
     let custom = Rule::custom(|trace: &slipring_sampling::TraceView<'_>| {
         trace.root().is_some_and(|root| root.name() == trace.operation().1)
             && trace.spans.len() == 2
@@ -245,6 +246,36 @@ fn rules_that_a_reload_brings_see_what_came_before() {
     run.take(seconds(1), &[child(3), Made::root(3), Made::root(4)]);
     run.sampler.flush(run.start, &mut |sampled| run.kept.push(sampled));
     assert_eq!((run.kept.len(), run.kept[1].spans.len()), (2, 2));
+}
+
+/// What the memory of decisions gets wrong is this, and nothing else.
+#[test]
+fn a_late_span_follows_until_as_many_newer_decisions_are_remembered() {
+    const REMEMBERED: usize = 100;
+    let mut settings = settings(vec![Policy::new("errors", Rule::Error)]);
+    settings.remembered = REMEMBERED;
+    let mut run = Run::new(&settings);
+    let decide = |run: &mut Run, traces: std::ops::Range<u128>, failed: bool| {
+        let made: Vec<_> = traces.map(|trace| Made { failed, ..Made::root(trace) }).collect();
+        run.take(seconds(0), &made);
+        run.sampler.flush(run.start, &mut |sampled| run.kept.push(sampled));
+    };
+    let late = |run: &mut Run, trace| {
+        run.take(seconds(0), &[Made::child(trace, 2)]);
+        let stats = run.sampler.stats();
+        (stats.late_kept, stats.late_sampled_out, stats.undecided.traces)
+    };
+    decide(&mut run, 1..2, true);
+    decide(&mut run, 1_000..1_001, false);
+    // Decisions of the other kind push nothing out.
+    decide(&mut run, 2..101, true);
+    assert_eq!(late(&mut run, 1), (1, 0, 0));
+    decide(&mut run, 1_001..1_100, false);
+    assert_eq!(late(&mut run, 1_000), (1, 1, 0));
+    decide(&mut run, 101..102, true);
+    assert_eq!(late(&mut run, 1), (1, 1, 1), "about it is decided anew");
+    decide(&mut run, 1_100..1_101, false);
+    assert_eq!(late(&mut run, 1_000), (1, 1, 1), "likewise");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn settings() -> Settings {
 /// What the settings say that the sampler takes: its limits, two rings of remembered decisions, a
 /// hundred operations, the table of sources and the wheel.
 fn stated() -> usize {
-    BYTES + SHARED + 2 * REMEMBERED * 40 + 100 * 700 + 4_512 * 180 + 64 * 1_024 + BATCH
+    BYTES + SHARED + 2 * REMEMBERED * 40 + 100 * 700 + 4_512 * 220 + 64 * 1_024 + BATCH
 }
 
 /// Sends requests and returns the most that was allocated beside them.

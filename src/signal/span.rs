@@ -439,3 +439,56 @@ impl Signal for Span {
         Body::charge(&self.body, self.at, ledger);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_knows_its_lists_and_its_trace_state_in_any_order_and_length() {
+        for length in [1, 100, 32_600, 32_767, 40_000, 70_000] {
+            let attribute = |writer: &mut Writer<'_>| {
+                writer.nested(9, |writer| {
+                    writer.bytes(1, b"name");
+                    writer.nested(2, |writer| writer.bytes(1, "x".repeat(length).as_bytes()));
+                });
+            };
+            let state = |writer: &mut Writer<'_>| writer.bytes(3, b"vendor=1");
+            let orders: [&[&dyn Fn(&mut Writer<'_>)]; 5] = [
+                &[],
+                &[&attribute],
+                &[&state, &attribute, &attribute],
+                &[&attribute, &state, &attribute],
+                &[&attribute, &attribute, &state],
+            ];
+            for (order, parts) in orders.iter().enumerate() {
+                let mut bytes = Vec::new();
+                let mut writer = Writer(&mut bytes);
+                writer.bytes(1, &[7; 16]);
+                parts.iter().for_each(|part| part(&mut writer));
+                let place = (0, 0..bytes.len());
+                let span = Span::of_body(bytes, vec![Source::default()], &[place]).remove(0);
+                let wanted = if order < 2 { "" } else { "vendor=1" };
+                assert_eq!(span.trace_state(), wanted, "{order} {length}");
+                let attributes = [0, 1, 2, 2, 2][order];
+                assert_eq!(span.attributes().iter().count(), attributes, "{order} {length}");
+                let with = span.with_trace_state("other=2");
+                assert_eq!(with.trace_state(), "other=2", "{order} {length}");
+                assert_eq!(with.attributes().iter().count(), attributes, "{order} {length}");
+                assert_eq!(with.with_trace_state("").trace_state(), "");
+            }
+        }
+    }
+
+    #[test]
+    fn places_beyond_a_body_make_empty_spans() {
+        let span = Span::builder().trace_id(7).name("GET /").build();
+        let bytes = span.bytes().to_vec();
+        let places = [(0, 0..bytes.len()), (9, 0..bytes.len()), (0, 900..9_000), (0, 5..2)];
+        let spans = Span::of_body(bytes, vec![span.source().clone()], &places);
+        assert_eq!(spans[0], span);
+        assert_eq!((spans[1].name(), spans[1].service()), ("GET /", "unknown_service"));
+        assert_eq!([spans[2].name(), spans[3].name()], ["", ""]);
+        assert!(Span::of_body(Vec::new(), Vec::new(), &[]).is_empty());
+    }
+}

@@ -284,3 +284,56 @@ pub(super) fn next<'a>(fields: &mut Fields<'a>) -> Result<Field<'a>, WireError> 
     };
     Ok(Field { number: number as u32, raw, left })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks an attribute field by field. Returns whether it is valid and regular.
+    fn is_sound(message: &[u8]) -> bool {
+        let mut regular = true;
+        walk(&KEY_VALUE, message, 0, &mut regular, &mut |_| ()).is_ok() && regular
+    }
+
+    #[test]
+    fn an_attribute_that_passes_at_once_passes_field_by_field() {
+        let of = |name: &str, value: &[u8]| {
+            let head = [&[0x0a, name.len() as u8], name.as_bytes()].concat();
+            [&head[..], &[0x12, value.len() as u8], value].concat()
+        };
+        let text = |text: &str| [&[0x0a, text.len() as u8], text.as_bytes()].concat();
+        let most = [&[0x18][..], &[0xff; 9], &[1]].concat();
+        let usual = [
+            of("http.route", &text("/cart")),
+            of("", &text("")),
+            of("long", &text(&"x".repeat(125))),
+            of("retry", &[0x10, 1]),
+            of("code", &[0x18, 0xc8, 1]),
+            of("code", &[&[0x18][..], &[0x80; 8], &[1]].concat()),
+            of("ratio", &[0x21, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ];
+        let mut passed = 0;
+        for message in &usual {
+            assert!(is_plain_attribute(message) && is_sound(message), "{message:?}");
+            let mut check = |changed: &[u8]| {
+                if is_plain_attribute(changed) {
+                    passed += 1;
+                    assert!(is_sound(changed), "{changed:?}");
+                }
+            };
+            for at in 0..message.len() {
+                check(&message[..at]);
+                for byte in 0..=u8::MAX {
+                    let (before, after) = message.split_at(at);
+                    check(&[before, &[byte], &after[1..]].concat());
+                    check(&[before, &[byte], after].concat());
+                }
+            }
+        }
+        assert!(passed > 10_000, "{passed}");
+        // What this does not know is left to the other check, whatever it says.
+        for other in [of("code", &most), of("none", &[]), of("café", &text("x"))] {
+            assert!(!is_plain_attribute(&other) && is_sound(&other), "{other:?}");
+        }
+    }
+}

@@ -113,6 +113,16 @@ impl Blocks {
         }
     }
 
+    /// Appends a few bytes, which most often fit into the last block.
+    pub(super) fn append_few<const N: usize>(&mut self, chain: &mut Chain, bytes: [u8; N]) {
+        let filled = chain.filled as usize;
+        if filled + N > ROOM {
+            return self.append(chain, &bytes);
+        }
+        self.block_mut(chain.last)[LINK + filled..][..N].copy_from_slice(&bytes);
+        chain.filled += N as u32;
+    }
+
     /// Copies the bytes of a chain. O(bytes), with one allocation.
     pub(super) fn copy(&self, chain: &Chain) -> Vec<u8> {
         let mut left = chain.len();
@@ -192,6 +202,10 @@ mod tests {
             blocks.give_back(chain);
             assert_eq!((blocks.used, blocks.slabs.len()), (0, 1));
         }
+        let mut few = Chain::default();
+        (0..ROOM as u64).for_each(|number| blocks.append_few(&mut few, number.to_le_bytes()));
+        let wanted: Vec<u8> = (0..ROOM as u64).flat_map(u64::to_le_bytes).collect();
+        assert_eq!(blocks.copy(&few), wanted);
         let (mut wide, bytes) = (Chain::default(), text(1, (SLAB + 1) * ROOM));
         blocks.append(&mut wide, &bytes);
         assert_eq!(blocks.copy(&wide), bytes);

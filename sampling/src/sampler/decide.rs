@@ -165,8 +165,7 @@ pub(super) fn randomness(span: &Span) -> Option<Randomness> {
 /// Writes into each span the threshold with which it was kept: the higher one of this sampler's and
 /// of that with which it came. Other spans keep their bytes. If one changes, all get a new body.
 fn rewrite(spans: &mut Vec<Span>, threshold: Option<Threshold>, randomness: Randomness) {
-    let changed = |span: &Span| {
-        let state = span.trace_state();
+    let changed = |state: &str| {
         // A threshold that would have rejected the trace is no truth about it.
         let came = trace_state::read(state).threshold;
         let sound = came.filter(|came| came.keeps(randomness));
@@ -175,22 +174,26 @@ fn rewrite(spans: &mut Vec<Span>, threshold: Option<Threshold>, randomness: Rand
             Some(Threshold::ALWAYS) => sound,
             Some(own) => Some(sound.map_or(own, |came| came.max(own))),
         };
-        if new != came {
-            return Some(trace_state::with_threshold(state, new));
-        }
-        None
+        (new != came).then(|| trace_state::with_threshold(state, new))
     };
-    let Some(first) = spans.iter().position(|span| changed(span).is_some()) else { return };
+    let Some(first) = spans.iter().position(|span| changed(span.trace_state()).is_some()) else {
+        return;
+    };
     let bytes: usize = spans.iter().map(|span| span.bytes().len()).sum();
     let mut body = Vec::with_capacity(bytes + (spans.len() - first) * 24);
     let (mut sources, mut places) = (Vec::<Source>::new(), Vec::with_capacity(spans.len()));
+    // The spans of a trace have the same state, nearly always.
+    let mut last = (spans[first].trace_state(), changed(spans[first].trace_state()));
     for span in &*spans {
         if !sources.last().is_some_and(|last| last.ptr_eq(span.source())) {
             sources.push(span.source().clone());
         }
-        let start = body.len();
-        match changed(span) {
-            Some(state) => span.write_with_trace_state(&state, &mut body),
+        let (start, state) = (body.len(), span.trace_state());
+        if state != last.0 {
+            last = (state, changed(state));
+        }
+        match &last.1 {
+            Some(state) => span.write_with_trace_state(state, &mut body),
             None => body.extend_from_slice(span.bytes()),
         }
         places.push((sources.len() - 1, start..body.len()));

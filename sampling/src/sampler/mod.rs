@@ -291,9 +291,8 @@ impl Sampler {
         }
         entry.spans.sources()[sources..].iter().for_each(|source| source.charge(&self.ledger));
         entry.last = self.now;
-        let name = entry.operation.as_ref().map_or(0, |(_, name)| name.len());
         // A name may become shorter, and what is charged for it does not.
-        entry.bytes = (ENTRY + entry.spans.heap_bytes() + name).max(before);
+        entry.bytes = (ENTRY + entry.spans.heap_bytes() + entry.name_bytes()).max(before);
         let grown = entry.bytes - before;
         if entry.batch != self.scratch.batch {
             entry.batch = self.scratch.batch;
@@ -313,7 +312,7 @@ impl Sampler {
 
     /// Begins a trace with this span.
     fn begin(&mut self, span: &Span) -> u32 {
-        let share = self.shares.of(span.service());
+        let share = self.shares.of(span);
         let at = self.undecided.add(span.trace_id(), self.now, share);
         self.undecided.append(&mut self.by_age, Order::Age, at);
         let list = &mut self.shares.get_mut(share).list;
@@ -412,7 +411,10 @@ impl Sampler {
             let spans = entry.spans.spans(&self.blocks, &mut self.scratch.places);
             let marks = |marks, span| self.policies.mark(span, marks);
             entry.marks = spans.iter().fold(0, marks);
-            entry.set_operation(&spans, self.policies.asks_operation);
+            let grown = entry.set_operation(&spans, self.policies.asks_operation);
+            entry.bytes += grown;
+            self.bytes += grown;
+            self.shares.get_mut(entry.service).bytes += grown;
             at = self.undecided.after(Order::Age, at);
         }
         Ok(())

@@ -37,7 +37,7 @@ impl Packed {
         let (own, source) = (span.bytes(), span.source());
         let number = self.number_of(source);
         let header = u64::from(number) | (own.len() as u64) << 32;
-        blocks.append(&mut self.chain, &header.to_le_bytes());
+        blocks.append_few(&mut self.chain, header.to_le_bytes());
         blocks.append(&mut self.chain, own);
         self.count += 1;
         number

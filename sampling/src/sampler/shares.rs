@@ -1,6 +1,7 @@
 //! What each service takes of the undecided room.
 
 use super::undecided::{List, NONE};
+use slipring::Span;
 use std::collections::HashMap;
 
 /// The number of the share of all services beyond those that are told apart.
@@ -46,12 +47,12 @@ impl Shares {
         }
     }
 
-    /// Returns the number of a service's share.
-    pub(super) fn of(&mut self, service: &str) -> u32 {
+    /// Returns the number of the share of a span's service.
+    pub(super) fn of(&mut self, span: &Span) -> u32 {
         if !self.are_limited {
             return BEYOND;
         }
-        let service = beginning(service);
+        let service = beginning(span.service());
         if let Some(&share) = self.known.get(service) {
             return share;
         }

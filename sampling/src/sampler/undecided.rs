@@ -70,8 +70,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Finds the operation among all spans, if it is asked for.
-    pub(super) fn set_operation(&mut self, spans: &[Span], is_asked: bool) {
+    /// Finds the operation among all spans, if it is asked for. Returns the bytes that its name
+    /// takes more than the one before.
+    pub(super) fn set_operation(&mut self, spans: &[Span], is_asked: bool) -> usize {
+        let before = self.name_bytes();
         let root = spans.iter().find(|span| span.parent_span_id().is_none());
         let span = root.or(spans.first()).filter(|_| is_asked);
         self.operation = span.map(|span| {
@@ -79,6 +81,12 @@ impl Entry {
             let number = self.spans.sources().iter().position(is_it).unwrap_or(0);
             (number as u32, span.name().into())
         });
+        self.name_bytes().saturating_sub(before)
+    }
+
+    /// Returns the bytes of the operation's name.
+    pub(super) fn name_bytes(&self) -> usize {
+        self.operation.as_ref().map_or(0, |(_, name)| name.len())
     }
 }
 
