@@ -25,6 +25,13 @@ fn place(prefix: &str) -> Option<Place> {
     Some(Place::open(&format!("{bucket}/{prefix}-{}", std::process::id())).unwrap())
 }
 
+/// Returns settings with which no answer is cut on a slow machine.
+fn unhurried() -> Settings {
+    let mut settings = Settings::default();
+    settings.answer_time = 10 * LONG;
+    settings
+}
+
 /// Stops the server's process, or lets it go on.
 struct Stalled(String);
 
@@ -56,7 +63,7 @@ fn records_are_written_found_and_deleted() {
     push(telemetry.logs(), [LogRecord::builder().trace_id(7).body("hello").build()]);
     let stats = archive.finish().unwrap();
     assert_eq!((stats.written, stats.lost.total(), stats.errors), (1_001, 0, 0), "{stats:?}");
-    let files = Files::new(place.clone(), &Settings::default());
+    let files = Files::new(place.clone(), &unhurried());
     let all = files.spans(0..u64::MAX).unwrap();
     let mut ids: Vec<u64> = all.spans.iter().map(|span| span.span_id().into()).collect();
     ids.sort_unstable();
@@ -125,6 +132,6 @@ fn a_server_that_stalls_slows_no_push_and_loses_nothing_that_fits() {
     drop(stalled);
     let stats = archive.finish().unwrap();
     assert_eq!((stats.written, stats.lost.total()), (5_000, 0), "{stats:?}");
-    let all = Files::new(archive.files().place().clone(), &Settings::default());
+    let all = Files::new(archive.files().place().clone(), &unhurried());
     assert_eq!(all.spans(0..u64::MAX).unwrap().spans.len(), 5_000);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// What answers say of themselves.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 13] = [
     ("report", "How the answer was found. It stands in every answer that looks through records."),
     (
         "report.led_by",
