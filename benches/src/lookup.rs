@@ -48,6 +48,10 @@ pub struct Lookups {
 /// The producer's pause between two bursts.
 const NAP: Duration = Duration::from_micros(100);
 
+/// The same if it pushes nothing. A short pause would interrupt more than one in a hundred of the
+/// lookups of some microseconds, on a core that the two threads share, and so be their p99.
+const REST: Duration = Duration::from_millis(20);
+
 /// Repeats one kind of lookup while a producer pushes, and times each lookup.
 pub fn lookups<W: Workload, P: Peer<W::Record>>(
     ticks: &Ticks,
@@ -138,7 +142,7 @@ fn pace<T>(
         records.by_ref().take(burst as usize).for_each(&mut push);
         pushed += burst;
         if pushed >= due && rate != Rate::FlatOut {
-            std::thread::sleep(NAP);
+            std::thread::sleep(if rate == Rate::None { REST } else { NAP });
         }
     }
     pushed as f64 / started.elapsed().as_secs_f64()

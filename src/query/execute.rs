@@ -213,6 +213,9 @@ impl<'a, T: Signal> Execution<'a, T> {
                     self.has_passed(part, pin.sequence);
                 }
             }
+            if count < most {
+                break;
+            }
         }
         for (part, ahead) in parts.iter_mut().zip(&aheads) {
             part.withheld |= !ahead.is_empty();

@@ -6,6 +6,7 @@
 
 mod ahead;
 mod builder;
+mod chain;
 mod conditions;
 mod execute;
 mod filter;

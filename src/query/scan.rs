@@ -2,6 +2,7 @@
 //! time.
 
 use super::ahead::{Ahead, Step};
+use super::chain::Chain;
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
 use crate::engine::ring::Head;
@@ -48,21 +49,6 @@ struct Down {
     order: BinaryHeap<(u64, usize)>,
     /// How far eviction had got when the scan found that it had been overtaken.
     lost: Option<u64>,
-}
-
-/// The records with one fingerprint, newest first, as the links connect them.
-#[derive(Clone, Copy)]
-struct Chain {
-    print: u64,
-    next: Option<u64>,
-    /// The place of `next`.
-    place: usize,
-    /// The chain covers every record with the fingerprint from this sequence on.
-    reached: u64,
-    /// How far eviction had got when the next record of the chain was found evicted.
-    lost: Option<u64>,
-    /// Whether the chain continues to records that were evicted before the scan began.
-    continues_evicted: bool,
 }
 
 /// The state of a scan oldest first, slot by slot.
@@ -198,7 +184,10 @@ impl<'a, T: Signal> Scan<'a, T> {
             if let Direction::Down(down) = &mut self.direction
                 && down.follows_one_chain()
             {
-                return down.follow_one_chain(&self.view, plan, &mut self.looked_at, ahead, most);
+                if down.chains[0].next.is_some() {
+                    down.follow_one_chain(&self.view, plan, &mut self.looked_at, ahead, most);
+                }
+                return;
             }
             let Some(step) = self.next(plan) else { return };
             slots.prefetch_payload(step.slot);
@@ -430,47 +419,6 @@ impl Down {
 #[inline(always)]
 fn is_new(step: Step, links_from: u64) -> bool {
     step.sequence < links_from || planted(Fault::ScanRepeatsTail)
-}
-
-impl Chain {
-    /// Looks at the chain's next record, and moves on to the one before it. Returns `None` if the
-    /// chain ends, or `Some` with the record and whether it belongs to the chain and `admits` says
-    /// so.
-    #[inline(always)]
-    fn hop<T: Signal>(
-        &mut self,
-        view: &View<'_, T>,
-        index: usize,
-        admits: impl Fn(&Head<T::Indexes>) -> bool,
-        looked_at: &mut u64,
-    ) -> Option<(Step, bool)> {
-        let (sequence, place) = (self.next?, self.place);
-        if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
-            self.reached = view.low;
-            self.next = None;
-            self.continues_evicted = sequence < view.oldest;
-            return None;
-        }
-        *looked_at += 1;
-        let slots = &view.shard().slots;
-        let slot = slots.slot(place);
-        let found = slots.head_at(slot).try_read(sequence, |head| {
-            let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
-            let admitted = head.print(index) == self.print && admits(head);
-            (step, admitted, view.index.link(place, index))
-        });
-        let Some((step, admitted, distance)) = found else {
-            self.lost = Some(view.shard().evicted());
-            self.next = None;
-            return None;
-        };
-        self.reached = sequence;
-        self.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
-        // No link is longer than the ring. The place is not divided out of the sequence: the
-        // division would delay the look at the next record.
-        self.place = slots.place_before(place, distance);
-        Some((step, admitted))
-    }
 }
 
 impl Up {

@@ -17,6 +17,9 @@ impl<T: Signal> Store<T> {
     /// hook or a stream receives them: the thread that frees the memory then often is the one that
     /// allocates it again. The indexer drops what pushes leave within some milliseconds.
     ///
+    /// While a shard has little room left, every sixteenth push (every eighth, if records own memory)
+    /// evicts as many records in the indexer's place, so that no push has to do much at a time.
+    ///
     /// Progress: lock-free and without an allocation while there is room. Without room, the push
     /// does a small batch of the indexer's work itself. If that makes no room (because of a
     /// suspended reader, a stalled push or a slow hook), the push waits or hands the record back,

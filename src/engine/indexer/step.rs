@@ -2,9 +2,9 @@
 //! pinned.
 //!
 //! The thread that steps holds the shard's indexer lock. It is the indexer thread, a producer that
-//! found its ring full or drops evicted records after a push, a reader that found many records not
-//! indexed, or a caller of `flush`. No user code runs under the lock: records are moved out of
-//! their slots, and hooks and drops see them after the lock has been released.
+//! finds its ring short of room or drops evicted records after a push, a reader that found many
+//! records not indexed, or a caller of `flush`. No user code runs under the lock: records are moved
+//! out of their slots, and hooks and drops see them after the lock has been released.
 
 use super::reclaim::{Reclaimed, owns_heap};
 use super::work::{Moved, Work};
