@@ -28,8 +28,8 @@ pub fn run(options: &Options) -> Part {
             .uncompared(&["slot heads", "directories"])
             .noting("Slot heads (fingerprints, links, stamps) and directories, those of the slack's slots included."),
         heap: Table::new("memory-heap", "Memory by record beyond the record itself", "bytes", Better::Less).noting(
-            "All that was allocated for a full store, less capacity × record size. slipring's includes its slack: a \
-             quarter more slots than its capacity.",
+            "All that was allocated for a full store, less capacity × record size. slipring's includes its slack: an \
+             eighth more slots than its capacity.",
         ),
         pushes: Table::new("memory-allocations", "Allocations by push into a full store", "allocations", Better::Less)
             .noting("On all threads."),

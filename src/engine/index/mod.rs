@@ -310,7 +310,7 @@ impl<T: Signal> Index<T> {
         true
     }
 
-    /// Skips a sequence that was not published when its turn came.
+    /// Skips a sequence that was not published when its turn came, or for which there was no memory.
     pub(crate) fn skip(&self, place: usize, sequence: u64) {
         self.entry_counts[place].set(SKIPPED);
         self.blocks.add(sequence, std::iter::once(0));

@@ -110,13 +110,19 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
             done += 1;
         } else {
             let heads = &heads[..published];
-            if !index.insert(slots, place, heads, done) {
+            if index.insert(slots, place, heads, done) {
+                done += published as u64;
+                if counts_heap(shard) {
+                    index.heap.set(index.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
+                }
+            } else if done < shard.low(claimed) {
+                // A directory has to grow, and there is no memory for it. What is due for eviction
+                // needs no entry, so the ring goes on.
+                index.skip(place, done);
+                done += 1;
+            } else {
                 // Lookups go through what is not indexed.
                 break;
-            }
-            done += published as u64;
-            if counts_heap(shard) {
-                index.heap.set(index.heap.get() + heads.iter().map(Head::heap).sum::<u64>());
             }
         }
         index.set_indexed(done);
