@@ -111,6 +111,28 @@ fn a_key_that_stays_is_listed_while_the_ring_turns() {
     });
 }
 
+/// The ring laps the reader, and the key's newest record comes to the same place again.
+#[test]
+fn a_key_that_stays_is_listed_though_its_entry_is_the_same_again() {
+    explore("same again", 1, || {
+        let store = small(3, 1).on_full(OnFull::Reject).build().unwrap();
+        push(&store, &[1]);
+        store.flush().unwrap();
+        let producer = {
+            let store = store.clone();
+            thread::spawn(move || {
+                for _ in 0..4 {
+                    let _ = store.push(Record::new(1, 0));
+                    while store.step() {}
+                }
+            })
+        };
+        let meanwhile = keys(&store);
+        assert!(meanwhile.contains(&1), "a key that stays: {meanwhile:?}");
+        producer.join().unwrap();
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     let appears = "a_key_that_appears_while_a_list_is_made_is_in_the_next";
@@ -123,6 +145,11 @@ fn planted_faults_are_caught() {
     assert_caught(
         "EntryListedOnce",
         "a_key_that_stays_is_listed_while_the_ring_turns",
+        "a key that stays",
+    );
+    assert_caught(
+        "EntryListedOnce",
+        "a_key_that_stays_is_listed_though_its_entry_is_the_same_again",
         "a key that stays",
     );
 }

@@ -165,6 +165,9 @@ pub(crate) const UNINDEXED_TAIL: u64 = sized(24, 2);
 /// Records that a reader looks through to find out whether an answer was cut.
 pub(crate) const LOOK_AT_MOST: u64 = 256;
 
+/// How often a reader lists the keys of an index at most, if a key may be missing.
+pub(crate) const LISTINGS: usize = sized(4, 2) as usize;
+
 /// Keys of an index that a list keeps for the next reader. With more, each reader lists them anew.
 pub(crate) const LISTED_KEYS: usize = 256;
 

@@ -242,7 +242,7 @@ impl<'a, T: Signal> Execution<'a, T> {
             let ahead = &mut aheads[shard];
             while count < batch.len()
                 && let Some(step) = ahead.first()
-                && self.rank(step) > rival
+                && self.rank(step) >= rival
             {
                 batch[count] =
                     (step.stamp, reader.pin_slot(count, shard, step.slot, step.sequence));

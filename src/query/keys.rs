@@ -7,7 +7,7 @@ use super::view::{Pin, Reader, View};
 use crate::engine::index::NO_KEY;
 use crate::engine::key_list::{KeyList, ListedKey, ListedShard};
 use crate::engine::state::Engine;
-use crate::engine::tuning::PINS_PER_READER;
+use crate::engine::tuning::{LISTINGS, PINS_PER_READER};
 use crate::signal::{KeyBuf, Signal, key_of};
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
@@ -150,25 +150,21 @@ fn listed_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Option<Vec<KeyBuf
 }
 
 /// Lists the keys from the directories, and leaves the list for others.
+///
+/// Lists them once more, a few times at most, if a key may be missing: if the indexer lock was taken
+/// over and an index replaced while it was read, or records were evicted before their keys were read.
 fn list_anew<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
-    let mut found: HashMap<u64, (usize, u64), FingerprintHash> = HashMap::default();
-    let mut is_complete = true;
-    let mut shards = Vec::with_capacity(engine.shards.len());
-    for (number, shard) in engine.shards.iter().enumerate() {
-        let view = View::open(shard);
-        // Counted before the directory is read: a key that is added meanwhile is not counted in.
-        shards.push(ListedShard { word: view.word(), additions: view.index.additions(index) });
-        is_complete &= carriers(&view, index, |print, sequence| {
-            found.entry(print).or_insert((number, sequence));
-        });
-        // If a takeover has replaced the index meanwhile, its entries were anything.
-        is_complete &= view.is_current();
+    let mut listing = Listing::of(engine, index);
+    for _ in 1..LISTINGS {
+        if listing.has_all {
+            break;
+        }
+        listing = Listing::of(engine, index);
     }
-    let (mut keys, all_read) = read_keys(engine, index, found);
-    keys.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-    let is_kept = is_complete && all_read || planted(Fault::ListKeptIncomplete);
-    if !is_kept {
-        return keys.into_iter().map(|listed| listed.key).collect();
+    let Listing { shards, keys, is_lasting, .. } = listing;
+    let own = |keys: Vec<ListedKey>| keys.into_iter().map(|listed| listed.key).collect();
+    if !is_lasting && !planted(Fault::ListKeptIncomplete) {
+        return own(keys);
     }
     match KeyList::new(shards, keys) {
         Ok(list) => {
@@ -176,7 +172,40 @@ fn list_anew<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<KeyBuf> {
             engine.key_lists[index].store(list);
             keys
         }
-        Err(keys) => keys.into_iter().map(|listed| listed.key).collect(),
+        Err(keys) => own(keys),
+    }
+}
+
+/// What one look at all directories of an index has found.
+struct Listing {
+    shards: Vec<ListedShard>,
+    /// The keys, sorted.
+    keys: Vec<ListedKey>,
+    /// Whether no key was missed that stayed.
+    has_all: bool,
+    /// Whether later calls may use it: it has all, and each entry led to a visible record.
+    is_lasting: bool,
+}
+
+impl Listing {
+    fn of<T: Signal>(engine: &Engine<T>, index: usize) -> Self {
+        let mut found: HashMap<u64, (usize, u64), FingerprintHash> = HashMap::default();
+        let (mut all_led, mut are_current) = (true, true);
+        let mut shards = Vec::with_capacity(engine.shards.len());
+        for (number, shard) in engine.shards.iter().enumerate() {
+            let view = View::open(shard);
+            // Counted before the directory is read: a key that is added meanwhile is not counted in.
+            shards.push(ListedShard { word: view.word(), additions: view.index.additions(index) });
+            all_led &= carriers(&view, index, |print, sequence| {
+                found.entry(print).or_insert((number, sequence));
+            });
+            // If a takeover has replaced the index meanwhile, its entries were anything.
+            are_current &= view.is_current();
+        }
+        let (mut keys, all_read) = read_keys(engine, index, found);
+        keys.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        let has_all = are_current && all_read;
+        Self { shards, keys, has_all, is_lasting: has_all && all_led }
     }
 }
 

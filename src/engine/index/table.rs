@@ -228,13 +228,15 @@ impl Table {
 
     /// Calls `look` with the place of every entry, as [`for_each_place`](Self::for_each_place) does.
     /// It returns the fingerprint of the record there. If that is not the entry's, the entry has
-    /// changed since, and is looked at again.
+    /// changed since, and is looked at again. So it is if it is the same again: the key's newest
+    /// record may have come to the same place once more, a turn of the ring later.
     ///
     /// Returns whether each entry led to a record of its key.
     #[inline]
     pub(super) fn for_each_newest(&self, mut look: impl FnMut(usize) -> Option<u64>) -> bool {
         let mut all = true;
         self.for_each_word(|word, mut found| {
+            let mut unchanged = 0;
             while found > TOMBSTONE {
                 let print = look(self.place(found));
                 if print.is_some_and(|print| self.tag(print) == found & self.tag_bits()) {
@@ -243,7 +245,8 @@ impl Table {
                 // Acquire, as in `for_each_word`. It also pairs with the Release in `remove_word`:
                 // the slot was written again after the entry had been removed or changed.
                 let again = word.load(Ordering::Acquire);
-                if again == found || planted(Fault::EntryListedOnce) {
+                unchanged = if again == found { unchanged + 1 } else { 0 };
+                if unchanged == 2 || planted(Fault::EntryListedOnce) {
                     all = false;
                     return;
                 }
