@@ -188,7 +188,7 @@ fn an_attempt_that_stalls_is_given_up_in_time() {
 
 #[test]
 fn a_disk_that_is_full_again_and_again_costs_what_is_counted_and_nothing_twice() {
-    for seed in 0..20_u64 {
+    for seed in 0..8_u64 {
         let mut settings = patient();
         settings.file_bytes = 5_000;
         // From little room to much, and from few failures to many.
