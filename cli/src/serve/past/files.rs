@@ -1,5 +1,10 @@
 //! The history's files, as far as the program was built for them.
 
+#![cfg_attr(
+    not(feature = "archive"),
+    allow(dead_code, reason = "nobody reads where there are no files")
+)]
+
 use crate::answer;
 use crate::serve::api::problem::Problem;
 use crate::serve::app::App;
@@ -47,7 +52,6 @@ pub struct Files<'a>(&'a slipring_archive::Archive);
 #[cfg(not(feature = "archive"))]
 #[derive(Clone, Copy)]
 pub enum Files<'a> {
-    #[expect(dead_code, reason = "names the lifetime")]
     None(std::convert::Infallible, std::marker::PhantomData<&'a ()>),
 }
 
