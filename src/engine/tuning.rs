@@ -92,8 +92,8 @@ pub(crate) const RECLAIM_EVERY: u64 = sized(8, 1);
 /// [`RECLAIM_EVERY`].
 ///
 /// Measured, two producers on two busy cores, in one run: with 16 and with none, the p99 of a push
-/// of a 480-byte record is 0.95 and 0.16 µs, its p99.9 is 1.5 and 6.1 µs, and the rate 17.4 and 18.9
-/// million records a second; for 136 bytes, p99.9 is 0.9 and 2.7 µs, and the rate 30 and 35 million.
+/// of a 480-byte record is 0.91 and 0.15 µs, its p99.9 is 1.15 and 5.9 µs, and the rate 17.9 and 19.7
+/// million records a second; for 136 bytes, p99.9 is 0.77 and 2.6 µs, and the rate 32 and 36 million.
 pub(crate) const HELP_EVERY: u64 = sized(16, 1);
 
 /// How many such parts share one reclaim.
