@@ -4,7 +4,9 @@ use super::reclaim::owns_heap;
 use super::work::Work;
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
-use crate::engine::tuning::{HELP_EVERY, RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL};
+use crate::engine::tuning::{
+    HELP_EVERY, HELPS_PER_RECLAIM, RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL,
+};
 use crate::signal::Signal;
 
 impl<T: Signal> Engine<T> {
@@ -32,7 +34,9 @@ impl<T: Signal> Engine<T> {
         let evict = if room < slack / 4 { every * times } else { 0 };
         let drops = if owns_heap::<T>() && reclaimed < evicted { RECLAIM_BATCH * times } else { 0 };
         if evict + drops > 0 && !reentrancy::is_inside() {
-            let reclaims = room < 2 * every || evicted.saturating_sub(reclaimed) > slack / 8;
+            // Reclaiming costs a fence and a scan of the pins, for one record as for many.
+            let waiting = evicted.saturating_sub(reclaimed) + evict;
+            let reclaims = room < 2 * every || waiting >= HELPS_PER_RECLAIM * every;
             self.step(number, Work::help(evict, evict > 0 && reclaims, drops));
         }
     }
