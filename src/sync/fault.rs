@@ -99,12 +99,6 @@ faults! {
     PassedOverTooSoon,
     /// A reader does not check whether a directory entry has changed while it followed the entry.
     EntryFollowedBlindly,
-    /// A directory entry is removed without Release.
-    EntryRemovedRelaxed,
-    /// A tombstone of a directory becomes an empty word without Release.
-    OverflowUndoneRelaxed,
-    /// The indexer writes links without a fence after it has read the heads.
-    IndexedWithoutFence,
     /// A line of a directory is marked as empty while it has an entry left.
     LineGivenUp,
     /// A reader does not check a slot's generation again after it has read the head.

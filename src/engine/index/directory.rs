@@ -289,8 +289,7 @@ impl Directory {
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
         // see that the word is gone.
         let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
-        let release = weaken(Ordering::Release, Fault::EntryRemovedRelaxed);
-        self.lines[line].0[at].store(gone, release);
+        self.lines[line].0[at].store(gone, Ordering::Release);
         let has_others = |word: &AtomicU64| load_as_writer(word) > TOMBSTONE;
         if planted(Fault::LineGivenUp) || self.lines[line].first(has_others).is_none() {
             self.set_occupied(line, false);
@@ -314,7 +313,7 @@ impl Directory {
             for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
                 // Release pairs with the Acquire in `newest`, as in `remove_word`: a reader may
                 // find this in place of the removed key.
-                word.store(EMPTY, weaken(Ordering::Release, Fault::OverflowUndoneRelaxed));
+                word.store(EMPTY, Ordering::Release);
             }
         }
     }

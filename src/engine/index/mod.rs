@@ -241,9 +241,7 @@ impl<T: Signal> Index<T> {
         // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
-        if !planted(Fault::IndexedWithoutFence) {
-            fence(Ordering::Release);
-        }
+        fence(Ordering::Release);
         let places = slots.places() as usize;
         let counts = &self.entry_counts[place..place + heads.len()];
         counts.iter().for_each(|count| count.set(T::Indexes::COUNT as u8));
