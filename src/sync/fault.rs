@@ -129,8 +129,6 @@ faults! {
     ShutdownWithoutWake,
     /// A stream of evictions does not wake its task.
     StreamWithoutWake,
-    /// A stream receives a record that the store's end has counted as missed.
-    MissedAndSent,
     /// A record for which a stream's buffer has no room is not counted as missed.
     MissUncounted,
 }
