@@ -16,9 +16,8 @@ use crate::engine::wakeups::Wakeups;
 use crate::signal::sealed::Indexes as _;
 use crate::signal::{Ledger, Signal};
 use crate::sync::fault::{Fault, planted};
-use crate::sync::{AtomicU32, Count, EventCount, Mutex, Ordering, Snapshot, thread};
+use crate::sync::{AtomicU32, Count, EventCount, Ordering, Snapshot, thread};
 use std::collections::TryReserveError;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The shared state of one store.
@@ -37,8 +36,6 @@ pub(crate) struct Engine<T: Signal> {
     /// Distinguishes this store's bookmarks and cursors from those of other stores.
     pub(crate) identity: u64,
     pub(crate) sinks: Snapshot<Sinks<T>>,
-    /// What the end of the store has counted as missed: shards and ranges of sequences there.
-    pub(crate) missed_at_end: Mutex<Vec<(usize, Range<u64>)>>,
     /// The number of threads that are running hooks.
     pub(crate) running_hooks: Count,
     /// Notified when a shard has gained room, and when the store ends. Producers wait on it.
@@ -126,7 +123,6 @@ impl<T: Signal> Engine<T> {
             key_lists: (0..T::Indexes::COUNT).map(|_| Snapshot::new(KeyList::default())).collect(),
             identity,
             sinks: Snapshot::new(Sinks::default()),
-            missed_at_end: Mutex::new(Vec::new()),
             running_hooks: Count::default(),
             room: EventCount::new(),
             arrivals: EventCount::new(),

@@ -111,12 +111,6 @@ faults! {
     ListKeptIncomplete,
     /// A reader of a directory's entries does not look again at an entry that led elsewhere.
     EntryListedOnce,
-    /// A directory entry is removed without Release.
-    EntryRemovedRelaxed,
-    /// A tombstone of a directory becomes an empty word without Release.
-    OverflowUndoneRelaxed,
-    /// The indexer writes links without a fence after it has read the heads.
-    IndexedWithoutFence,
     /// A line of a directory is marked as empty while it has an entry left.
     LineGivenUp,
     /// A reader does not check a slot's generation again after it has read the head.
@@ -147,8 +141,6 @@ faults! {
     ShutdownWithoutWake,
     /// A stream of evictions does not wake its task.
     StreamWithoutWake,
-    /// A stream receives a record that the store's end has counted as missed.
-    MissedAndSent,
     /// A record for which a stream's buffer has no room is not counted as missed.
     MissUncounted,
 }

@@ -258,9 +258,7 @@ impl<T: Signal> Index<T> {
         // Pairs with the Acquire fences in `Head::try_read` and in scans. The caller has acquired
         // the heads, and through them that the former records of these slots were evicted. A reader
         // that reads a link or a block written below, and then fences, sees that too.
-        if !planted(Fault::IndexedWithoutFence) {
-            fence(Ordering::Release);
-        }
+        fence(Ordering::Release);
         let places = slots.places() as usize;
         // For each of the records, how many entries point to it. Stored at the end, since that of a
         // run of records changes with each index.

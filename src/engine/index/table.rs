@@ -276,8 +276,8 @@ impl Table {
     #[inline(always)]
     pub(super) fn raise(&self, found: &AtomicU64, print: u64, place: usize) {
         // Release pairs with the Acquire in `entry`: the link is written before.
-        let release = weaken(Ordering::Release, Fault::RaisedRelaxed);
-        found.store(self.tag(print) | place as u64, release);
+        let word = self.tag(print) | place as u64;
+        found.store(word, weaken(Ordering::Release, Fault::RaisedRelaxed));
     }
 
     /// Adds a word for a fingerprint that has none, whose newest record is at this place.
@@ -332,8 +332,7 @@ impl Table {
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
         // see that the word is gone.
         let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
-        let release = weaken(Ordering::Release, Fault::EntryRemovedRelaxed);
-        self.lines[line].0[at].store(gone, release);
+        self.lines[line].0[at].store(gone, Ordering::Release);
         let has_others = |word: &AtomicU64| load_as_writer(word) > TOMBSTONE;
         if planted(Fault::LineGivenUp) || self.lines[line].first(has_others).is_none() {
             self.set_occupied(line, false);
@@ -357,7 +356,7 @@ impl Table {
             for word in self.lines[line].0.iter().filter(|word| load_as_writer(word) == TOMBSTONE) {
                 // Release pairs with the Acquire in `entry`, as in `remove_word`: a reader may
                 // find this in place of the removed key.
-                word.store(EMPTY, weaken(Ordering::Release, Fault::OverflowUndoneRelaxed));
+                word.store(EMPTY, Ordering::Release);
             }
         }
     }

@@ -6,14 +6,11 @@ use crate::engine::evictions::Sinks;
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
 use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
-use crate::engine::shard::IndexerGuard;
+use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
 use crate::engine::tuning::{PINS_PER_READER, RECLAIM_BATCH};
 use crate::signal::Signal;
-use crate::sync::fault::{Fault, planted};
-use crate::sync::lock;
 use smallvec::SmallVec;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Records that have been moved out of their slots and not yet released.
@@ -26,8 +23,6 @@ pub(super) struct RemovedRecord<T> {
     record: T,
     /// Whether hooks have seen the record already.
     hooks_ran: bool,
-    /// Whether the store's end has counted the record as missed.
-    missed: bool,
 }
 
 /// The result of reclaiming.
@@ -119,7 +114,6 @@ impl<T: Signal> Engine<T> {
                                     reason,
                                     record,
                                     hooks_ran: shown,
-                                    missed: false,
                                 });
                                 false
                             }
@@ -163,7 +157,6 @@ impl<T: Signal> Engine<T> {
                                     reason,
                                     record,
                                     hooks_ran: false,
-                                    missed: false,
                                 });
                                 true
                             }
@@ -219,44 +212,23 @@ impl<T: Signal> Engine<T> {
             reclaimed.for_hooks.clear();
             (reclaimed.to, freed_quarantined) = (from, 0);
         }
-        let moved = reclaimed.to > from && owner.reclaim(from, reclaimed.to);
-        if !served || reclaimed.to > from && !moved {
-            self.mark_missed(number, &mut reclaimed.removed);
-        }
-        if !moved {
+        if reclaimed.to == from || !owner.reclaim(from, reclaimed.to) {
             (reclaimed.to, freed) = (from, 0);
         }
         reclaimed.freed = freed + freed_quarantined;
         reclaimed
     }
 
-    /// Marks those of the records that the store's end has counted as missed, for a thread whose
-    /// lock was taken over.
-    ///
-    /// The thread that ends the store counts the records that are still in place. A thread that has
-    /// lost its lock may move some of them out afterwards. If this call comes first, the count finds
-    /// the records moved out. If the count comes first, this call finds them in its list.
-    #[cold]
-    fn mark_missed(&self, number: usize, removed: &mut [RemovedRecord<T>]) {
-        let counted = lock(&self.missed_at_end);
-        for record in removed.iter_mut().filter(|_| !planted(Fault::MissedAndSent)) {
-            let is_counted = |(shard, sequences): &(usize, Range<u64>)| {
-                *shard == number && sequences.contains(&record.sequence)
-            };
-            record.missed = counted.iter().any(is_counted);
-        }
-    }
-
     /// Hands a record that has left its slot to the hooks, then to the stream, or drops it. It is
     /// released exactly once, even if user code panics.
     pub(super) fn release(&self, number: usize, removed: RemovedRecord<T>, sinks: &Sinks<T>) {
-        let RemovedRecord { sequence, reason, record, hooks_ran, missed } = removed;
+        let RemovedRecord { sequence, reason, record, hooks_ran } = removed;
         let position = Position::new(number, sequence);
         if !hooks_ran {
             self.run_hooks(position, &record, reason, sinks);
         }
         match &sinks.stream {
-            Some(sender) if !missed && !sender.is_abandoned() => {
+            Some(sender) if !sender.is_abandoned() => {
                 let refused = sender.send(position, record, reason);
                 self.guarded(|| drop(refused));
             }
@@ -298,11 +270,9 @@ impl<T: Signal> Engine<T> {
     /// a push before them that has not finished.
     ///
     /// The caller holds all indexer locks. A record that was moved out before is on its way to the
-    /// stream. One that a former holder moves out later is not: see [`Self::mark_missed`].
+    /// stream.
     pub(crate) fn count_not_handed_on(&self) -> u64 {
-        let mut counted = lock(&self.missed_at_end);
-        let before = counted.len();
-        for (number, shard) in self.shards.iter().enumerate() {
+        let count = |shard: &Shard<T>| {
             let (slots, places) = (&shard.slots, shard.slots.slot_map());
             let quarantined = places.quarantined().iter().map(|entry| (entry.slot, entry.sequence));
             let (reclaimed, evicted) = (shard.reclaimed(), shard.evicted());
@@ -312,10 +282,9 @@ impl<T: Signal> Engine<T> {
             let left = quarantined
                 .chain(evicted_in_place)
                 .filter(|&(slot, sequence)| !slots.is_moved_out(slot, sequence));
-            counted.extend(left.map(|(_, sequence)| (number, sequence..sequence + 1)));
-            counted.push((number, evicted.max(reclaimed)..shard.claimed()));
-        }
-        counted[before..].iter().map(|(_, sequences)| sequences.end - sequences.start).sum()
+            left.count() as u64 + shard.claimed() - evicted.max(reclaimed)
+        };
+        self.shards.iter().map(count).sum()
     }
 }
 
