@@ -444,6 +444,9 @@ impl Signal for Span {
 mod tests {
     use super::*;
 
+    /// Writes a part of a span.
+    type Part<'a> = &'a dyn Fn(&mut Writer<'_>);
+
     #[test]
     fn a_head_knows_its_lists_and_its_trace_state_in_any_order_and_length() {
         for length in [1, 100, 32_600, 32_767, 40_000, 70_000] {
@@ -454,7 +457,7 @@ mod tests {
                 });
             };
             let state = |writer: &mut Writer<'_>| writer.bytes(3, b"vendor=1");
-            let orders: [&[&dyn Fn(&mut Writer<'_>)]; 5] = [
+            let orders: [&[Part<'_>]; 5] = [
                 &[],
                 &[&attribute],
                 &[&state, &attribute, &attribute],
@@ -484,7 +487,8 @@ mod tests {
     fn places_beyond_a_body_make_empty_spans() {
         let span = Span::builder().trace_id(7).name("GET /").build();
         let bytes = span.bytes().to_vec();
-        let places = [(0, 0..bytes.len()), (9, 0..bytes.len()), (0, 900..9_000), (0, 5..2)];
+        let all = bytes.len();
+        let places = [(0, 0..all), (9, 0..all), (0, 900..9_000), (0, all..2)];
         let spans = Span::of_body(bytes, vec![span.source().clone()], &places);
         assert_eq!(spans[0], span);
         assert_eq!((spans[1].name(), spans[1].service()), ("GET /", "unknown_service"));

@@ -298,10 +298,10 @@ mod tests {
     #[test]
     fn an_attribute_that_passes_at_once_passes_field_by_field() {
         let of = |name: &str, value: &[u8]| {
-            let head = [&[0x0a, name.len() as u8], name.as_bytes()].concat();
+            let head = [&[0x0a, name.len() as u8][..], name.as_bytes()].concat();
             [&head[..], &[0x12, value.len() as u8], value].concat()
         };
-        let text = |text: &str| [&[0x0a, text.len() as u8], text.as_bytes()].concat();
+        let text = |text: &str| [&[0x0a, text.len() as u8][..], text.as_bytes()].concat();
         let most = [&[0x18][..], &[0xff; 9], &[1]].concat();
         let usual = [
             of("http.route", &text("/cart")),
