@@ -378,7 +378,7 @@ mod tests {
         let settings = Settings { batch_bytes: 4_000, ..Settings::default() };
         let span = |hour| Span::builder().start_unix_nanos(hour * NANOS_AN_HOUR).build();
         let mut batches = Batches::default();
-        let mut take = |batches: &mut Batches, is_written| {
+        let take = |batches: &mut Batches, is_written| {
             batches.take_due(&settings, Instant::now(), false, is_written).len()
         };
         while batches.bytes < 1_900 {
