@@ -218,8 +218,8 @@ pub(crate) fn merge(
         if builder.schema().fields() != schema.fields() {
             return Err(ParquetError::General("a file has other columns".to_owned()));
         }
-        let most = BYTES_READ / count / bytes_a_row(builder.metadata());
-        let mut rows = builder.with_batch_size(most.clamp(1, (ROWS / count).max(64))).build()?;
+        let at_once = rows_at_once(builder.metadata(), count);
+        let mut rows = builder.with_batch_size(at_once).build()?;
         if let Some(first) = rows.next().transpose()? {
             let (keys, batch) = (Keys::of(table, &first)?, arrays.len());
             arrays.push(first);
@@ -273,16 +273,17 @@ pub(crate) fn merge(
     writer.into_inner().map(Some)
 }
 
-/// Returns an average of what a row takes in memory, by the end of its file: texts there may be in
-/// dictionaries, and are not in memory.
-fn bytes_a_row(file: &ParquetMetaData) -> usize {
+/// Returns how many rows are read at a time of one of so many files. What they take in memory is an
+/// average, by the end of the file: texts there may be in dictionaries, and are not in memory.
+fn rows_at_once(file: &ParquetMetaData, count: usize) -> usize {
     let mut bytes = 0_i64;
     for column in file.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let texts = column.unencoded_byte_array_data_bytes().unwrap_or(0);
         bytes = bytes.saturating_add(column.uncompressed_size().max(texts).max(0));
     }
     let rows = file.file_metadata().num_rows().max(1);
-    usize::try_from(bytes / rows).unwrap_or(usize::MAX).max(1)
+    let bytes_a_row = usize::try_from(bytes / rows).unwrap_or(usize::MAX).max(1);
+    (BYTES_READ / count / bytes_a_row).clamp(1, (ROWS / count).max(64))
 }
 
 fn check(arrays: &[RecordBatch]) -> Result<()> {
@@ -294,4 +295,55 @@ fn check(arrays: &[RecordBatch]) -> Result<()> {
 
 fn bytes_of(arrays: &[RecordBatch]) -> usize {
     arrays.iter().map(RecordBatch::get_array_memory_size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::ObjectMeta;
+    use slipring::Span;
+
+    fn file(name: &Name) -> File {
+        let meta = ObjectMeta {
+            location: name.to_string().into(),
+            last_modified: Default::default(),
+            size: 10,
+            e_tag: None,
+            version: None,
+        };
+        File { meta, name: name.clone(), records: name.records, table: Table::Logs, hour: 5 }
+    }
+
+    #[test]
+    fn files_whose_names_are_full_keep_no_others_from_being_merged() {
+        let settings = Settings { merge: Merge::All, ..Settings::default() };
+        let name = |run: u64| {
+            let covers = vec![Covers { run: run << 40, first: 7, last: 7 }];
+            Name { made: 1, covers, records: 3 }
+        };
+        let mut files: Vec<File> = (1..=40).map(|run| file(&name(run))).collect();
+        loop {
+            let found = groups(&files, &settings, 0, &[], 1_000);
+            let Some(group) = found.into_iter().next() else { break };
+            files.retain(|file| !group.files.iter().any(|merged| merged.name == file.name));
+            files.push(file(&group.name));
+        }
+        assert!(files.len() < 12, "{}", files.len());
+        assert_eq!(files.iter().map(|file| file.records).sum::<u64>(), 40 * 3);
+    }
+
+    #[test]
+    fn of_large_rows_few_are_read_at_a_time_though_a_dictionary_has_them() {
+        let rows_of = |text: String| {
+            let span = Span::builder().trace_id(7).span_id(8).attribute("x", text.as_str()).build();
+            let mut spans = vec![span; 100];
+            let encoded =
+                crate::file::encode(Table::Traces, &mut spans, &Settings::default(), &|| false);
+            let bytes = Bytes::from(encoded.unwrap().unwrap());
+            let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+            rows_at_once(builder.metadata(), 16)
+        };
+        assert_eq!(rows_of("x".to_owned()), 256);
+        assert!((1..=21).contains(&rows_of("x".repeat(100_000))), "100 KB twice, or once and more");
+    }
 }
