@@ -145,13 +145,23 @@ fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
 
 /// An archive that writes no file. What it has logged stays in the log, as after a crash.
 fn cut_off(folder: &Path, telemetry: &Telemetry, segment_bytes: u64, parts: u64) -> Stats {
+    // Each write to the log is a batch of its own, and each part one or more.
+    cut_off_by(folder, telemetry, segment_bytes, 1, parts)
+}
+
+fn cut_off_by(
+    folder: &Path,
+    telemetry: &Telemetry,
+    segment_bytes: u64,
+    file_bytes: usize,
+    parts: u64,
+) -> Stats {
     let never = ThrottleConfig { wait_put_per_call: LONG * 1_000, ..Default::default() };
     let place = Place::of_store(Arc::new(ThrottledStore::new(InMemory::new(), never)), "history");
     let mut settings = logging(folder);
     settings.log.as_mut().unwrap().segment_bytes = segment_bytes;
     settings.finish_timeout = Duration::ZERO;
-    // Each part is a batch of its own.
-    settings.file_bytes = 1;
+    settings.file_bytes = file_bytes;
     let archive = Archive::start(telemetry, place, &settings).unwrap();
     for part in 0..parts {
         push(telemetry.traces(), spans(part * 20 + 1..=part * 20 + 20, 1));
@@ -176,8 +186,17 @@ fn in_odd(store: &Arc<Odd>) -> Place {
 #[test]
 fn a_batch_whose_replay_fails_for_a_while_is_not_hidden_by_a_merge() {
     let folder = tempfile::tempdir().unwrap();
-    let stats = cut_off(folder.path(), &manual(1), 16 << 20, 3);
-    assert_eq!((stats.log.logged, stats.left), (59, 59), "{stats:?}");
+    // The bytes of a part.
+    let telemetry = manual(1);
+    let archive = Archive::start(&telemetry, in_memory(), &patient()).unwrap();
+    push(telemetry.traces(), spans(1..=21, 1));
+    wait_for(&archive, |stats| stats.held == 20);
+    let part = archive.stats().held_bytes;
+    // Each part evicts twenty, which are a batch.
+    let telemetry = manual(1);
+    push(telemetry.traces(), spans(1_001..=1_001, 1));
+    let stats = cut_off_by(folder.path(), &telemetry, 16 << 20, part, 3);
+    assert_eq!((stats.log.logged, stats.left), (60, 60), "{stats:?}");
     let store = Arc::new(Odd::default());
     // The second batch fails, then the third is written, and then the second fails for long.
     *store.lists_fail_at.lock().unwrap() = vec![1, 2];
@@ -189,8 +208,8 @@ fn a_batch_whose_replay_fails_for_a_while_is_not_hidden_by_a_merge() {
     store.lists_fail_at.lock().unwrap().clear();
     let stats = archive.finish().unwrap();
     assert!(store.failed.load(SeqCst));
-    assert!(ids(&in_odd(&store)).into_iter().eq(1..=59), "{stats:?}");
-    assert_eq!((stats.recovered, stats.lost.total()), (59, 0), "{stats:?}");
+    assert!(ids(&in_odd(&store)).into_iter().eq((1..=59).chain([1_001])), "{stats:?}");
+    assert_eq!((stats.recovered, stats.lost.total(), stats.files), (60, 0, 3), "{stats:?}");
 }
 
 #[test]
