@@ -159,7 +159,8 @@ fn cut_off_by(
     let never = ThrottleConfig { wait_put_per_call: LONG * 1_000, ..Default::default() };
     let place = Place::of_store(Arc::new(ThrottledStore::new(InMemory::new(), never)), "history");
     let mut settings = logging(folder);
-    settings.log.as_mut().unwrap().segment_bytes = segment_bytes;
+    let log = settings.log.as_mut().unwrap();
+    (log.segment_bytes, log.sync) = (segment_bytes, LogSync::Every(LONG * 1_000));
     settings.finish_timeout = Duration::ZERO;
     settings.file_bytes = file_bytes;
     let archive = Archive::start(telemetry, place, &settings).unwrap();
