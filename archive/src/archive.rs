@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) place: Place,
     /// The log, if there is one. Who adds records holds this, and takes it before `state`.
     pub(crate) intake: Mutex<Option<Log>>,
+    /// Held while files of the log are synced.
+    pub(crate) syncing: Mutex<()>,
     state: Mutex<State>,
     /// Notified when a batch is due, has been written, or the archive ends.
     pub(crate) changed: Condvar,
@@ -60,9 +63,15 @@ pub(crate) struct State {
     pub(crate) replay: VecDeque<Pending>,
     /// Batches that need the log no more, which does not say so yet.
     pub(crate) done: Vec<BatchId>,
-    /// Files of the log that have to be synced, and whether that has failed.
+    /// Files of the log in which records could not be read.
+    pub(crate) unread: Vec<PathBuf>,
+    /// Files of the log that have to be synced, whether that has failed since another was begun, and
+    /// whether it ever has.
     pub(crate) unsynced: Vec<Arc<File>>,
     pub(crate) sync_failed: bool,
+    pub(crate) has_sync_failed: bool,
+    /// How many of the records that were logged have been counted, if a sync failed.
+    pub(crate) failed_up_to: u64,
     /// The folders to which files were added since they were looked at, and how many.
     pub(crate) added: BTreeMap<Partition, usize>,
     pub(crate) counts: Stats,
@@ -126,6 +135,7 @@ impl Archive {
             settings: settings.clone(),
             place: place.clone(),
             intake: Mutex::new(log),
+            syncing: Mutex::default(),
             state: Mutex::new(state),
             changed: Condvar::new(),
         });

@@ -121,20 +121,23 @@ impl Shared {
         log.is_some_and(|log| log.sync == LogSync::EachWrite)
     }
 
-    /// Syncs what was logged.
+    /// Syncs what was logged, one thread at a time: another one could take the first one's files for
+    /// synced before they are. A file that cannot be synced is tried again, but nothing that was logged
+    /// up to then ever counts as synced: a disk that failed once may say later that all is well.
     fn sync(&self) {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         let (files, logged) = (std::mem::take(&mut state.unsynced), state.counts.log.logged);
         drop(state);
-        let outcome = files.iter().try_for_each(|file| file.sync_data());
-        let mut state = self.lock();
-        let count = logged.saturating_sub(state.counts.log.synced);
-        state.counts.log.synced = state.counts.log.synced.max(logged);
-        if let Err(error) = outcome {
-            state.counts.log.failed += count;
-            state.sync_failed = true;
-            state.count_error(Work::Log, &error);
+        let mut failed = Vec::new();
+        let mut error = None;
+        for file in files {
+            if let Err(why) = file.sync_data() {
+                failed.push(file);
+                error = Some(why);
+            }
         }
+        self.lock().are_synced(logged, failed, error);
     }
 
     /// The thread that syncs the log.
@@ -160,8 +163,11 @@ impl Shared {
     /// Marks in the log which batches need it no more.
     fn mark_done(&self, log: &mut Option<Log>) {
         let Some(log) = log else { return };
-        let done = std::mem::take(&mut self.lock().done);
-        if done.is_empty() {
+        let mut state = self.lock();
+        let (done, unread) = (std::mem::take(&mut state.done), std::mem::take(&mut state.unread));
+        drop(state);
+        log.are_damaged(&unread);
+        if done.is_empty() && !log.has_unmarked() {
             return;
         }
         let outcome = log.done(&done);
@@ -174,15 +180,15 @@ impl Shared {
     /// Ends the log, when no thread writes any more. The stores' hooks may keep `self` for long, and
     /// the log's folder is free all the same.
     pub(crate) fn close_log(&self) {
-        let Some(mut log) = self.intake().take() else { return };
-        let done = std::mem::take(&mut self.lock().done);
-        let outcome = log.close(&done);
+        let mut intake = self.intake();
+        self.mark_done(&mut intake);
+        let Some(mut log) = intake.take() else { return };
+        drop(intake);
+        self.sync();
+        let outcome = log.close();
         let mut state = self.lock();
         state.has_log(&log);
-        match outcome {
-            Ok(()) => state.counts.log.synced = state.counts.log.logged,
-            Err(error) => state.count_error(Work::Log, &error),
-        }
+        outcome.unwrap_or_else(|error| state.count_error(Work::Log, &error));
     }
 }
 
@@ -195,9 +201,57 @@ impl State {
         }
     }
 
+    /// Counts what was logged before a sync. `failed` are the files that could not be synced.
+    fn are_synced(
+        &mut self,
+        logged: u64,
+        mut failed: Vec<Arc<File>>,
+        error: Option<std::io::Error>,
+    ) {
+        match error {
+            None if !self.has_sync_failed => self.counts.log.synced = logged,
+            None => {}
+            Some(error) => {
+                let counted = self.counts.log.synced.max(self.failed_up_to);
+                self.counts.log.failed += logged.saturating_sub(counted);
+                self.failed_up_to = logged;
+                self.has_sync_failed = true;
+                self.sync_failed = true;
+                self.count_error(Work::Log, &error);
+                // Those that came meanwhile have to be synced as well.
+                failed.truncate(MOST_UNSYNCED / 2);
+                failed.retain(|file| !self.unsynced.iter().any(|one| Arc::ptr_eq(one, file)));
+                self.unsynced.extend(failed);
+            }
+        }
+    }
+
     fn has_log(&mut self, log: &Log) {
         let counts = &mut self.counts.log;
         (counts.bytes, counts.segments) = (log.bytes(), log.segments());
         counts.set_aside = log.set_aside();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_synced_never_counts_as_synced_and_is_tried_again() {
+        let mut state = State::default();
+        let files: Vec<_> =
+            (0..2).map(|_| Arc::new(tempfile::tempfile().expect("a file"))).collect();
+        state.are_synced(10, Vec::new(), None);
+        assert_eq!((state.counts.log.synced, state.counts.log.failed), (10, 0));
+        let error = || Some(std::io::Error::other("no"));
+        state.is_unsynced(Some(Arc::clone(&files[0])));
+        state.are_synced(15, files.clone(), error());
+        assert_eq!((state.counts.log.synced, state.counts.log.failed), (10, 5));
+        assert_eq!(state.unsynced.len(), 2, "each is tried again, once");
+        state.are_synced(17, files, error());
+        assert_eq!((state.counts.log.synced, state.counts.log.failed), (10, 7));
+        state.are_synced(20, Vec::new(), None);
+        assert_eq!((state.counts.log.synced, state.counts.log.failed), (10, 7));
     }
 }

@@ -17,6 +17,7 @@ use arrow_select::interleave::interleave_record_batch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -28,7 +29,11 @@ const MOST_FILES: usize = 32;
 const ROWS: usize = 4_096;
 const ROWS_WRITTEN: usize = 2_048;
 
-/// Bytes of rows in memory, as arrays. Files that would take more stay as they are.
+/// Bytes of rows in memory, as arrays: those that are read at a time of all files together, as far as
+/// their ends tell; those beyond which they are written; and the most. Files that would take more stay as
+/// they are.
+const BYTES_READ: usize = 32 << 20;
+const BYTES_WRITTEN: usize = 96 << 20;
 const MOST_BYTES: usize = 256 << 20;
 
 /// Files of one folder that become one.
@@ -84,21 +89,30 @@ fn group(
         let blocked: Vec<Covers> = others.chain(waiting.map(of_batch)).collect();
         let made = files.iter().map(|file| file.written()).max()?;
         let made = made.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let records = files.iter().map(|file| file.records).sum();
+        // What names say may be odd: then the rows are not as many.
+        let records = files.iter().map(|file| file.records).fold(0, u64::saturating_add);
         Some(Name { made, covers: covers(files, &blocked), records })
     };
+    let least = least.min(MOST_FILES);
+    let fits = |chosen: &[&File]| {
+        let bytes = chosen.iter().map(|file| file.meta.size).fold(0, u64::saturating_add);
+        bytes <= settings.merge_bytes
+            && chosen.len() <= MOST_FILES
+            && name_of(chosen).is_some_and(|name| name.fits())
+    };
     let mut chosen: Vec<&File> = Vec::new();
-    let mut bytes = 0;
-    for file in small {
-        bytes += file.meta.size;
+    'files: for file in small {
         chosen.push(file);
-        let fits = bytes <= settings.merge_bytes && chosen.len() <= MOST_FILES;
-        if !fits || name_of(&chosen).is_none_or(|name| !name.fits()) {
-            chosen.pop();
-            break;
+        while chosen.len() > 1 && !fits(&chosen) {
+            if chosen.len() > least {
+                chosen.pop();
+                break 'files;
+            }
+            // The first has no room for others, so it keeps them from nothing.
+            chosen.remove(0);
         }
     }
-    let name = name_of(&chosen).filter(|_| chosen.len() >= least.min(MOST_FILES))?;
+    let name = name_of(&chosen).filter(|_| chosen.len() >= least)?;
     Some(Group { partition, files: chosen.into_iter().cloned().collect(), name })
 }
 
@@ -196,7 +210,7 @@ pub(crate) fn merge(
 ) -> Result<Option<Vec<u8>>> {
     let schema = crate::columns::Columns::new(&columns_of(table)).schema().clone();
     let mut writer = writer(table, settings, schema.clone())?;
-    let at_once = (ROWS / files.len().max(1)).max(64);
+    let count = files.len().max(1);
     let mut arrays: Vec<RecordBatch> = Vec::new();
     let mut cursors = Vec::new();
     for file in files {
@@ -204,11 +218,13 @@ pub(crate) fn merge(
         if builder.schema().fields() != schema.fields() {
             return Err(ParquetError::General("a file has other columns".to_owned()));
         }
+        let at_once = rows_at_once(builder.metadata(), count);
         let mut rows = builder.with_batch_size(at_once).build()?;
         if let Some(first) = rows.next().transpose()? {
             let (keys, batch) = (Keys::of(table, &first)?, arrays.len());
             arrays.push(first);
             cursors.push(Cursor { rows, keys, batch, row: 0 });
+            check(&arrays)?;
         }
     }
     let mut next: Vec<(usize, usize)> = Vec::new();
@@ -231,7 +247,7 @@ pub(crate) fn merge(
                 None => _ = cursors.remove(least),
             }
         }
-        let is_large = has_read && bytes_of(&arrays) > MOST_BYTES;
+        let is_large = has_read && bytes_of(&arrays) > BYTES_WRITTEN;
         if next.len() < ROWS_WRITTEN && !is_large && !cursors.is_empty() {
             continue;
         }
@@ -248,9 +264,7 @@ pub(crate) fn merge(
             cursor.batch = left.len() - 1;
         }
         arrays = left;
-        if bytes_of(&arrays) > MOST_BYTES {
-            return Err(ParquetError::General("their rows take too much memory".to_owned()));
-        }
+        check(&arrays)?;
     }
     if written != records {
         let found = format!("they have {written} rows, and {records} by their names");
@@ -259,6 +273,77 @@ pub(crate) fn merge(
     writer.into_inner().map(Some)
 }
 
+/// Returns how many rows are read at a time of one of so many files. What they take in memory is an
+/// average, by the end of the file: texts there may be in dictionaries, and are not in memory.
+fn rows_at_once(file: &ParquetMetaData, count: usize) -> usize {
+    let mut bytes = 0_i64;
+    for column in file.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let texts = column.unencoded_byte_array_data_bytes().unwrap_or(0);
+        bytes = bytes.saturating_add(column.uncompressed_size().max(texts).max(0));
+    }
+    let rows = file.file_metadata().num_rows().max(1);
+    let bytes_a_row = usize::try_from(bytes / rows).unwrap_or(usize::MAX).max(1);
+    (BYTES_READ / count / bytes_a_row).clamp(1, (ROWS / count).max(64))
+}
+
+fn check(arrays: &[RecordBatch]) -> Result<()> {
+    if bytes_of(arrays) > MOST_BYTES {
+        return Err(ParquetError::General("their rows take too much memory".to_owned()));
+    }
+    Ok(())
+}
+
 fn bytes_of(arrays: &[RecordBatch]) -> usize {
     arrays.iter().map(RecordBatch::get_array_memory_size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::ObjectMeta;
+    use slipring::Span;
+
+    fn file(name: &Name) -> File {
+        let meta = ObjectMeta {
+            location: name.to_string().into(),
+            last_modified: Default::default(),
+            size: 10,
+            e_tag: None,
+            version: None,
+        };
+        File { meta, name: name.clone(), records: name.records, table: Table::Logs, hour: 5 }
+    }
+
+    #[test]
+    fn files_whose_names_are_full_keep_no_others_from_being_merged() {
+        let settings = Settings { merge: Merge::All, ..Settings::default() };
+        let name = |run: u64| {
+            let covers = vec![Covers { run: run << 40, first: 7, last: 7 }];
+            Name { made: 1, covers, records: 3 }
+        };
+        let mut files: Vec<File> = (1..=40).map(|run| file(&name(run))).collect();
+        loop {
+            let found = groups(&files, &settings, 0, &[], 1_000);
+            let Some(group) = found.into_iter().next() else { break };
+            files.retain(|file| !group.files.iter().any(|merged| merged.name == file.name));
+            files.push(file(&group.name));
+        }
+        assert!(files.len() < 12, "{}", files.len());
+        assert_eq!(files.iter().map(|file| file.records).sum::<u64>(), 40 * 3);
+    }
+
+    #[test]
+    fn of_large_rows_few_are_read_at_a_time_though_a_dictionary_has_them() {
+        let rows_of = |text: String| {
+            let span = Span::builder().trace_id(7).span_id(8).attribute("x", text.as_str()).build();
+            let mut spans = vec![span; 100];
+            let encoded =
+                crate::file::encode(Table::Traces, &mut spans, &Settings::default(), &|| false);
+            let bytes = Bytes::from(encoded.unwrap().unwrap());
+            let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+            rows_at_once(builder.metadata(), 16)
+        };
+        assert_eq!(rows_of("x".to_owned()), 256);
+        assert!((1..=21).contains(&rows_of("x".repeat(100_000))), "100 KB twice, or once and more");
+    }
 }

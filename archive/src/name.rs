@@ -6,6 +6,7 @@
 //! both are, the merged one counts, and the others are about to be deleted.
 
 use crate::table::Table;
+use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
@@ -80,18 +81,34 @@ impl Name {
     }
 
     /// Returns whether this file has all that another of its folder has, so that the other counts no
-    /// more. Of two that have the same, the one made later has it, and of these the larger.
+    /// more. Of two that have the same batches, the one with more records has it, and of equal ones the
+    /// later: what a log has of a batch may be a part of it, and the whole may come to its place late.
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
         let has_all = other.covers.iter().all(|one| self.covers.iter().any(|has| has.has_all(one)));
         let is_less = || {
-            let key = |name: &Self| (name.made, name.records);
+            let key = |name: &Self| (name.records, name.made);
             self.covers != other.covers || key(self) > key(other)
         };
         self != other && has_all && is_less()
     }
 
+    /// Returns what orders names so that those which supersede others come after them.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        let batches = |covers: &Covers| u128::from(covers.last.saturating_sub(covers.first)) + 1;
+        let count: u128 = self.covers.iter().map(batches).sum();
+        (count, Reverse(self.covers.len()), self.records, self.made)
+    }
+
+    /// Returns whether a disk takes the name, and a start reads it.
     pub(crate) fn fits(&self) -> bool {
-        self.to_string().len() <= MOST_BYTES
+        let text = self.to_string();
+        text.len() <= MOST_BYTES && text.parse().is_ok_and(|name: Self| name == *self)
+    }
+
+    /// Returns whether the batches are in order, each once, as in all names that the archive gives.
+    fn is_in_order(&self) -> bool {
+        self.covers.iter().all(|covers| covers.first <= covers.last)
+            && self.covers.is_sorted_by(|one, next| (one.run, one.last) < (next.run, next.first))
     }
 }
 
@@ -132,7 +149,7 @@ impl FromStr for Name {
             Some(Self { made: made.parse().ok()?, covers, records: records.parse().ok()? })
         };
         // Numbers can be written in several ways, of which the archive uses one.
-        parse().filter(|name| name.to_string() == text).ok_or(Foreign)
+        parse().filter(|name| name.is_in_order() && name.to_string() == text).ok_or(Foreign)
     }
 }
 
@@ -182,9 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn names_whose_batches_are_not_in_order_are_those_of_others() {
+        let (one, two) = ("0000000000000002-0.3", "0000000000000003-0.3");
+        let name = |covers: &str| format!("0000000000001-{covers}-7.parquet").parse::<Name>();
+        assert!(name(&format!("{one}_{two}")).is_ok());
+        assert!(name(&format!("{two}_{one}")).is_err());
+        assert!(name(&format!("{one}_0000000000000002-3.4")).is_err());
+    }
+
+    #[test]
     fn the_longest_name_fits_a_disk() {
-        let many: Vec<_> = (0..6).map(|run| (u64::MAX - run, 1_000_000, 1_000_001)).collect();
-        assert!(name(u64::from(u32::MAX) << 9, &many[..5], 99_999_999).fits());
-        assert!(!name(5, &[(u64::MAX, u64::MAX - 1, u64::MAX); 9], 7).fits());
+        let mut many: Vec<_> = (0..6).map(|run| (u64::MAX - run, 1_000_000, 1_000_001)).collect();
+        many.reverse();
+        assert!(name(u64::from(u32::MAX) << 9, &many[1..], 99_999_999).fits());
+        let long: Vec<_> = (0..9).map(|run| (u64::MAX - 9 + run, u64::MAX - 1, u64::MAX)).collect();
+        assert!(!name(5, &long, 7).fits());
+        assert!(!name(5, &[(1, 3, 4), (1, 4, 5)], 7).fits());
     }
 }

@@ -1,19 +1,23 @@
 //! Where files are: a folder on a disk, or a prefix in an object store.
 
+use crate::disk::{self, remove_left_over};
 use crate::name::{Name, Partition};
 use crate::settings::ArchiveError;
+use crate::supersede::superseded;
 use crate::table::Table;
 use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What a write that never ended leaves in a folder, and how old it is before it is removed.
-const LEFT_OVER: Duration = Duration::from_secs(3_600);
+/// How often files are listed, if they come and go meanwhile.
+const MOST_LISTS: u32 = 8;
+
+/// The error of a list that is of no moment.
+pub(crate) const CHANGES: &str = "files came and went each time that they were listed";
 
 /// The place of an archive's files.
 ///
@@ -30,6 +34,8 @@ pub struct Place {
     pub(crate) store: Arc<dyn ObjectStore>,
     prefix: Path,
     name: Arc<str>,
+    /// The folder on a disk, if it is one.
+    disk: Option<Arc<std::path::Path>>,
 }
 
 /// One of an archive's files.
@@ -79,7 +85,9 @@ impl Place {
             .map_err(|error| wrong(error.to_string()))?
             .with_fsync(true)
             .with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), prefix: Path::default(), name: place.into() })
+        let disk = std::fs::canonicalize(folder).map_err(|error| wrong(error.to_string()))?;
+        let disk = Some(disk.into());
+        Ok(Self { store: Arc::new(store), prefix: Path::default(), name: place.into(), disk })
     }
 
     #[cfg(feature = "s3")]
@@ -89,13 +97,14 @@ impl Place {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
         let name = format!("s3://{rest}").into();
-        Ok(Self { store: Arc::new(builder.build()?), prefix: Path::parse(prefix)?, name })
+        let (store, prefix) = (Arc::new(builder.build()?), Path::parse(prefix)?);
+        Ok(Self { store, prefix, name, disk: None })
     }
 
     /// Uses an object store of your own, below this prefix.
     pub fn of_store(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
         let name = format!("{store}/{prefix}").into();
-        Self { store, prefix: Path::from(prefix), name }
+        Self { store, prefix: Path::from(prefix), name, disk: None }
     }
 
     /// Returns the path of a file.
@@ -114,35 +123,83 @@ impl Place {
     /// Lists the files of some tables, the newest first. What others have put into the folders is
     /// passed over, as it would be deleted when it is old. Of files that were merged and not deleted
     /// yet, only the merged one is there.
-    pub(crate) async fn list(&self, tables: &[Table]) -> object_store::Result<Vec<File>> {
-        let mut files = Vec::new();
+    pub(crate) async fn list(&self, tables: &[Table]) -> object_store::Result<Listed> {
+        let mut all = Listed { files: Vec::new(), superseded: Vec::new(), is_whole: true };
         for table in tables {
-            files.extend(Listed::of(self.files_below(*table, self.folder(*table)).await?).files);
+            let listed = self.list_table(*table).await?;
+            all.files.extend(listed.files);
+            all.superseded.extend(listed.superseded);
+            all.is_whole &= listed.is_whole;
         }
-        files.sort_by_cached_key(|file| (file.written(), file.meta.location.clone()));
-        files.reverse();
-        Ok(files)
+        all.files.sort_by_cached_key(|file| (file.written(), file.meta.location.clone()));
+        all.files.reverse();
+        Ok(all)
     }
 
     /// Lists the files of a folder, with those that are superseded.
     pub(crate) async fn list_folder(&self, partition: Partition) -> object_store::Result<Listed> {
-        let files = self.files_below(partition.table, self.folder_of(partition)).await?;
-        Ok(Listed::of(files))
+        self.files_below(partition.table, Some(partition.hour)).await
     }
 
     /// Lists the files of a table, with those that are superseded.
     pub(crate) async fn list_table(&self, table: Table) -> object_store::Result<Listed> {
-        Ok(Listed::of(self.files_below(table, self.folder(table)).await?))
+        self.files_below(table, None).await
     }
 
-    async fn files_below(&self, table: Table, below: Path) -> object_store::Result<Vec<File>> {
-        let folder = self.folder(table);
+    /// Lists the files of a table or one hour of it, until two lists are the same: one alone may be of
+    /// no moment, and have neither a merged file nor those that it was made from.
+    async fn files_below(&self, table: Table, hour: Option<u64>) -> object_store::Result<Listed> {
+        let mut before: Option<Vec<Path>> = None;
         let mut files = Vec::new();
-        let mut found = self.store.list(Some(&below));
+        for _ in 0..MOST_LISTS {
+            let is_whole;
+            (files, is_whole) = match &self.disk {
+                Some(disk) => self.on_disk(disk, table, hour).await?,
+                None => (self.in_store(table, hour).await?, true),
+            };
+            let paths: Vec<Path> = files.iter().map(|file| file.meta.location.clone()).collect();
+            if is_whole && before.as_ref() == Some(&paths) {
+                return Ok(Listed::of(files, true));
+            }
+            before = Some(paths).filter(|_| is_whole);
+        }
+        Ok(Listed::of(files, false))
+    }
+
+    async fn in_store(&self, table: Table, hour: Option<u64>) -> object_store::Result<Vec<File>> {
+        let folder = self.folder(table);
+        let below = hour.map(|hour| self.folder_of(Partition { table, hour }));
+        let mut files = Vec::new();
+        let mut found = self.store.list(Some(below.as_ref().unwrap_or(&folder)));
         while let Some(meta) = found.next().await {
             files.extend(File::of(meta?, table, &folder));
         }
+        files.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
         Ok(files)
+    }
+
+    /// Lists files on a disk, and says whether none was gone before it was looked at: `object_store`
+    /// passes over those.
+    async fn on_disk(
+        &self,
+        disk: &std::path::Path,
+        table: Table,
+        hour: Option<u64>,
+    ) -> object_store::Result<(Vec<File>, bool)> {
+        let below = disk.join(table.name());
+        let hour = hour.map(|hour| [format!("date={}", date(hour)), hour_of(hour)]);
+        let listing = tokio::task::spawn_blocking(move || disk::list(&below, hour));
+        let wrong = |source| object_store::Error::Generic { store: "disk", source };
+        let listed = listing.await.map_err(|error| wrong(error.into()))?;
+        let (found, is_whole) = listed.map_err(|error| wrong(error.into()))?;
+        let folder = self.folder(table);
+        let files = found.into_iter().filter_map(|one| {
+            let location = one.parts.iter().fold(folder.clone(), |path, part| path.join(&**part));
+            let (last_modified, size) = (one.modified.into(), one.size);
+            let meta = ObjectMeta { location, last_modified, size, e_tag: None, version: None };
+            File::of(meta, table, &folder)
+        });
+        Ok((files.collect(), is_whole))
     }
 }
 
@@ -150,22 +207,21 @@ impl Place {
 pub(crate) struct Listed {
     /// Those that count.
     pub(crate) files: Vec<File>,
-    /// Those that are in a merged file as well.
+    /// Those that are in another file as well.
     pub(crate) superseded: Vec<File>,
+    /// Whether no file is missing that was there all the time, or whose records are in another now.
+    pub(crate) is_whole: bool,
 }
 
 impl Listed {
-    fn of(files: Vec<File>) -> Self {
-        let mut merged: HashMap<u64, Vec<Name>> = HashMap::new();
-        for file in files.iter().filter(|file| file.name.is_merged()) {
-            merged.entry(file.hour).or_default().push(file.name.clone());
+    fn of(files: Vec<File>, is_whole: bool) -> Self {
+        let names: Vec<_> = files.iter().map(|file| (file.hour, &file.name)).collect();
+        let is_superseded = superseded(&names);
+        let mut listed = Self { files: Vec::new(), superseded: Vec::new(), is_whole };
+        for (file, is_superseded) in files.into_iter().zip(is_superseded) {
+            if is_superseded { &mut listed.superseded } else { &mut listed.files }.push(file);
         }
-        let counts = |file: &File| {
-            let others = merged.get(&file.hour);
-            !others.into_iter().flatten().any(|other| other.supersedes(&file.name))
-        };
-        let (files, superseded) = files.into_iter().partition(counts);
-        Self { files, superseded }
+        listed
     }
 }
 
@@ -220,27 +276,7 @@ fn hour_of(hour: u64) -> String {
 fn hour_from(date: &str, hour: &str) -> Option<u64> {
     let date: chrono::NaiveDate = date.parse().ok()?;
     let days = date.signed_duration_since(chrono::NaiveDate::default()).num_days();
-    Some(u64::try_from(days).ok()? * 24 + hour.parse::<u64>().ok()?)
-}
-
-/// Removes what `object_store` writes before it renames, if nobody can be writing it any more.
-fn remove_left_over(folder: &std::path::Path, now: SystemTime) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_dir() && (name.starts_with("otel_") || name.contains('=')) {
-            remove_left_over(&entry.path(), now);
-        } else if let Some((_, number)) = name.rsplit_once(".parquet#")
-            && number.parse::<u64>().is_ok()
-            && let Ok(modified) = meta.modified()
-            && now.duration_since(modified).is_ok_and(|age| age > LEFT_OVER)
-        {
-            // One that cannot be removed stays; engines look for names that end in .parquet.
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
+    u64::try_from(days).ok()?.checked_mul(24)?.checked_add(hour.parse::<u64>().ok()?)
 }
 
 #[cfg(test)]
@@ -300,20 +336,5 @@ mod tests {
         assert_eq!((file.hour, file.records), (hour, 7));
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(u64::MAX / 3_600_000_000_000), "2554-07-21");
-    }
-
-    #[test]
-    fn what_was_never_finished_goes_after_an_hour_and_nothing_else_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("otel_logs/date=2023-11-14");
-        std::fs::create_dir_all(&inner).unwrap();
-        for name in ["a-1.parquet", "a-1.parquet#1", "b#1"] {
-            std::fs::write(inner.join(name), "").unwrap();
-        }
-        remove_left_over(folder.path(), SystemTime::now());
-        assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 3);
-        remove_left_over(folder.path(), SystemTime::now() + 2 * LEFT_OVER);
-        assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 2);
-        assert!(!inner.join("a-1.parquet#1").exists());
     }
 }

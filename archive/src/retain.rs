@@ -47,7 +47,7 @@ impl Place {
         retained: &mut Retained,
     ) {
         let files = match self.list(&Table::ALL).await {
-            Ok(files) => files,
+            Ok(listed) => listed.files,
             Err(error) => {
                 retained.error = Some(error.to_string());
                 return;
@@ -61,8 +61,10 @@ impl Place {
                 return;
             }
             retained.deleted.files += 1;
-            retained.deleted.bytes += file.meta.size;
-            retained.deleted.records += file.records;
+            // What names say may be odd.
+            let deleted = &mut retained.deleted;
+            deleted.bytes = deleted.bytes.saturating_add(file.meta.size);
+            deleted.records = deleted.records.saturating_add(file.records);
         }
     }
 }

@@ -61,7 +61,8 @@ pub struct Stats {
 pub struct LogStats {
     /// Records that were logged.
     pub logged: u64,
-    /// Records of these, from the first on, that were synced to the disk.
+    /// Records of these, from the first on, that were synced to the disk. Once a sync has failed, it rises
+    /// no more until the next start.
     pub synced: u64,
     /// Records that were not logged, as the log has as many bytes as it may.
     pub full: u64,
@@ -75,7 +76,8 @@ pub struct LogStats {
     pub waiting: u64,
     /// Bytes that were cut off at the end of what an earlier archive wrote last.
     pub torn_bytes: u64,
-    /// Bytes elsewhere that were not as they were written: their records are lost.
+    /// Bytes elsewhere that were not as they were written, or could not be read: their records are lost.
+    /// Files count here, too, that are named as those of the log and begin with something else.
     pub damaged_bytes: u64,
     /// Files of the log that had such, and were set aside.
     pub set_aside: u64,
@@ -95,8 +97,8 @@ pub struct Lost {
     pub unfinished: u64,
     /// No table is for their type of metric.
     pub unknown: u64,
-    /// They were in the log, and could not be read: a span that was made by hand may lack ids, which
-    /// the protocol does not allow.
+    /// They were in the log, and could not be read: the disk failed, or a span that was made by hand lacks
+    /// ids, which the protocol does not allow.
     pub unreadable: u64,
 }
 

@@ -3,7 +3,7 @@
 use crate::archive::Shared;
 use crate::merge::{Group, groups, merge};
 use crate::name::{FileId, Partition};
-use crate::place::{File, Listed};
+use crate::place::{CHANGES, File, Listed};
 use crate::priority;
 use crate::retain::Retained;
 use crate::settings::Merge;
@@ -15,7 +15,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
 
 /// How often all folders are looked at for files to merge, and not only those that were written to.
 const ALL: Duration = Duration::from_secs(3_600);
@@ -68,19 +67,18 @@ impl Shared {
             return;
         }
         let mut retained = Retained::default();
-        let late = runtime.block_on(async {
-            let (age, bytes) = (settings.max_age, settings.max_bytes);
-            timeout(settings.attempt_timeout, self.place.retain(now, age, bytes, &mut retained))
-                .await
-        });
+        let (age, bytes) = (settings.max_age, settings.max_bytes);
+        let retaining = self.place.retain(now, age, bytes, &mut retained);
+        let done = self.waited(runtime, retaining, &|| self.has_ended());
         let Retained { deleted, mut error } = retained;
-        if late.is_err() {
+        if done.is_none() && !self.has_ended() {
             error = Some("files were not listed and deleted in time".to_owned());
         }
         let mut state = self.lock();
         state.counts.deleted_files += deleted.files;
-        state.counts.deleted_bytes += deleted.bytes;
-        state.counts.deleted_records += deleted.records;
+        let counts = &mut state.counts;
+        counts.deleted_bytes = counts.deleted_bytes.saturating_add(deleted.bytes);
+        counts.deleted_records = counts.deleted_records.saturating_add(deleted.records);
         match error {
             Some(error) => state.count_error(Work::Delete, &error),
             None => state.trouble.is_over(Work::Delete),
@@ -111,6 +109,10 @@ impl Shared {
         let waiting = self.waiting();
         let mut odd = None;
         for listed in self.looked_at(runtime, this_hour, all)? {
+            if !listed.is_whole {
+                odd.get_or_insert(CHANGES.to_owned());
+                continue;
+            }
             self.delete(runtime, &listed.superseded)?;
             if self.settings.merge == Merge::Nothing {
                 continue;
@@ -182,7 +184,8 @@ impl Shared {
         done.ok_or_else(late)?.map_err(|error| error.to_string())
     }
 
-    /// Merges files into one, which is there before they go. If they cannot be merged, they stay: then
+    /// Merges files into one, which is there before they go. Once it is, they go though the archive ends,
+    /// as long as that may take: other engines would count their records twice. If they cannot be merged, they stay: then
     /// the inner result says why. The outer one is about the object store.
     fn merge_group(&self, runtime: &Runtime, group: Group) -> Result<Result<(), String>, String> {
         let mut files: Vec<Bytes> = Vec::new();
@@ -214,7 +217,9 @@ impl Shared {
                     outcome => outcome,
                 }
             };
-            self.until_end(runtime, delete)?;
+            let done = self.waited(runtime, delete, &|| self.is_late());
+            let late = || format!("{} was not deleted in time", file.meta.location);
+            done.ok_or_else(late)?.map_err(|error| error.to_string())?;
             self.lock().counts.merged_files += 1;
         }
         Ok(())

@@ -5,6 +5,7 @@ use crate::archive::{NAP, Shared};
 use crate::batch::Batch;
 use crate::log::Pending;
 use crate::name::{FileId, Name};
+use crate::place::CHANGES;
 use crate::priority;
 use crate::trouble::Work;
 use object_store::path::Path;
@@ -70,7 +71,8 @@ impl Shared {
         runtime.shutdown_background();
     }
 
-    /// What is due and what is in the log take turns: one takes memory, the other room in the log.
+    /// What is due and what is in the log take turns: one takes memory, the other room in the log. At the
+    /// end, what is in the log comes last: the next start has it in any case.
     fn next(&self, has_replayed: bool) -> Next {
         let mut state = self.lock();
         if state.due.is_empty() && state.replay.is_empty() && state.ends.is_none() {
@@ -79,9 +81,12 @@ impl Shared {
         if state.ends.is_some_and(|ends| ends <= Instant::now()) {
             return Next::End;
         }
-        if (!has_replayed || state.due.is_empty())
-            && let Some(pending) = state.replay.pop_front()
-        {
+        let ends = state.ends.is_some();
+        let is_its_turn = match state.due.is_empty() {
+            true => !ends || (!state.batches.has_open() && self.queue.is_empty()),
+            false => !ends && !has_replayed,
+        };
+        if is_its_turn && let Some(pending) = state.replay.pop_front() {
             state.writing = Some(pending.file);
             return Next::Replay(pending);
         }
@@ -122,9 +127,10 @@ impl Shared {
     }
 
     /// Writes what an earlier archive has left of a batch, if it is in no file. If that fails, it will be
-    /// tried again.
-    fn replay(&self, runtime: &Runtime, pending: Pending) {
-        let outcome = self.replayed(runtime, &pending);
+    /// tried again. Until then it waits: under one lock, it ceases to be written and waits again, so that
+    /// who merges files always sees it.
+    fn replay(&self, runtime: &Runtime, mut pending: Pending) {
+        let outcome = self.replayed(runtime, &mut pending);
         let mut state = self.lock();
         state.writing = None;
         let is_done = match outcome {
@@ -145,9 +151,9 @@ impl Shared {
             }
             Err(error) => {
                 state.count_error(Work::Write, &error);
+                state.replay.push_back(pending);
                 drop(self.wait(state, NAP));
-                state = self.lock();
-                false
+                return;
             }
         };
         if is_done {
@@ -165,7 +171,7 @@ impl Shared {
     fn replayed(
         &self,
         runtime: &Runtime,
-        pending: &Pending,
+        pending: &mut Pending,
     ) -> Result<Option<(Result<u64, Failed>, u64, usize)>, String> {
         let file = pending.file;
         let listing = self.place.list_folder(file.partition);
@@ -173,13 +179,20 @@ impl Shared {
             .waited(runtime, listing, &|| self.is_late())
             .ok_or("its folder was not listed in time")?;
         let listed = listed.map_err(|error| error.to_string())?;
+        if !listed.is_whole {
+            return Err(CHANGES.to_owned());
+        }
         let mut all = listed.files.iter().chain(&listed.superseded);
         if all.any(|one| one.name.has(file.batch)) {
             return Ok(None);
         }
-        let batch = pending.read().map_err(|error| format!("the log cannot be read: {error}"))?;
+        let (batch, unread) =
+            pending.read().map_err(|error| format!("the log cannot be read: {error}"))?;
         let (read, bytes) = (batch.len() as u64, batch.bytes);
-        self.lock().batches.take_bytes(bytes);
+        let mut state = self.lock();
+        state.batches.take_bytes(bytes);
+        state.unread.extend(unread);
+        drop(state);
         if read == 0 {
             return Ok(Some((Err(Failed::Broken), 0, bytes)));
         }

@@ -75,6 +75,11 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// A segment that begins as such, and goes on with so many bytes that are no frames.
+fn damaged(bytes: usize) -> Vec<u8> {
+    [&b"slrlog\0\x01one run."[..], &vec![7; bytes]].concat()
+}
+
 #[test]
 fn what_was_not_written_is_written_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,9 +187,10 @@ fn a_damaged_segment_gives_what_is_whole_in_it_and_is_set_aside() {
 }
 
 #[test]
-fn what_is_no_segment_at_all_is_set_aside() {
+fn a_segment_of_which_nothing_is_whole_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("0000000000000001.log"), [7; 1_000]).unwrap();
+    std::fs::write(folder.path().join("0000000000000001.log"), damaged(1_000)).unwrap();
+    std::fs::write(folder.path().join("0000000000000003.log"), damaged(0)).unwrap();
     std::fs::write(folder.path().join("0000000000000002.log"), "").unwrap();
     let stats = recover(folder.path(), &in_memory());
     assert_eq!((stats.log.damaged_bytes, stats.log.set_aside), (1_000, 1), "{stats:?}");
@@ -197,7 +203,7 @@ fn damaged_segments_do_not_become_ever_more() {
     for _ in 0..4 {
         for number in 1..=5 {
             let name = format!("{number:016}.log");
-            std::fs::write(folder.path().join(name), [7; 1_000]).unwrap();
+            std::fs::write(folder.path().join(name), damaged(1_000)).unwrap();
         }
         recover(folder.path(), &in_memory());
     }

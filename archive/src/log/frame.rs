@@ -16,6 +16,9 @@ use std::ops::Range;
 /// What a segment begins with; the last byte is the version of all this.
 const MAGIC: [u8; 8] = *b"slrlog\0\x01";
 
+/// The version of all this that this program writes and reads.
+pub(super) const VERSION: u8 = MAGIC[7];
+
 /// Bytes of a segment before its first frame.
 pub(super) const BEGIN: usize = 16;
 
@@ -24,6 +27,13 @@ const HEAD: usize = 8;
 
 const RECORDS: u8 = 1;
 const DONE: u8 = 2;
+
+/// Bytes of a payload before its request, and of one that says that a batch is done.
+const RECORDS_HEAD: usize = 38;
+const DONE_BYTES: usize = 17;
+
+/// How many times a segment's bytes may be looked at in search of a frame.
+const SEARCHES: usize = 8;
 
 /// The payload of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +68,18 @@ pub(super) fn run_of(segment: &[u8]) -> Option<u64> {
     let (begin, run) = segment.get(..BEGIN)?.split_at(8);
     (begin == MAGIC).then_some(())?;
     Some(u64::from_le_bytes(run.try_into().ok()?))
+}
+
+/// Returns the version that wrote a segment, if it is another one.
+pub(super) fn other_version(segment: &[u8]) -> Option<u8> {
+    let (magic, rest) = segment.split_at_checked(7)?;
+    let version = *rest.first()?;
+    (magic == &MAGIC[..7] && version != VERSION).then_some(version)
+}
+
+/// Returns whether these few bytes may be what a segment begins with.
+pub(super) fn is_beginning(bytes: &[u8]) -> bool {
+    bytes.iter().zip(MAGIC).all(|(byte, of_magic)| *byte == of_magic)
 }
 
 fn checksum(length: [u8; 4], payload: &[u8]) -> [u8; 4] {
@@ -155,6 +177,36 @@ fn extent(segment: &[u8], at: usize) -> Option<([u8; 4], usize)> {
     (end <= segment.len()).then_some((length, end))
 }
 
+/// Returns whether a frame may begin at a place that no length leads to. Of frames of records, only
+/// those of the segment's run may: what a sender has put into a record is no frame, as he does not know it.
+fn may_begin(segment: &[u8], at: usize) -> bool {
+    let Some((length, end)) = extent(segment, at) else { return false };
+    match segment.get(at + HEAD) {
+        Some(&RECORDS) => {
+            end - at >= HEAD + RECORDS_HEAD && segment[at + HEAD + 1..][..8] == segment[8..BEGIN]
+        }
+        Some(&DONE) => u32::from_le_bytes(length) as usize == DONE_BYTES,
+        _ => false,
+    }
+}
+
+/// Returns where the next whole frame begins, if one follows. O(bytes): few places look like a frame.
+fn search(segment: &[u8], from: usize) -> Option<usize> {
+    // Bytes that may be looked at for their checksum, so that none can be made to take long.
+    let mut left = segment.len().saturating_mul(SEARCHES);
+    for at in from..segment.len().saturating_sub(HEAD) {
+        if !may_begin(segment, at) {
+            continue;
+        }
+        let (_, end) = extent(segment, at)?;
+        left = left.checked_sub(end - at)?;
+        if read(segment, at).is_some() {
+            return Some(at);
+        }
+    }
+    None
+}
+
 /// Reads the segment on from a place, which moves behind what was read. `None` at the end.
 pub(super) fn next(segment: &[u8], at: &mut usize) -> Option<Step> {
     let left = segment.len().checked_sub(*at).filter(|left| *left > 0)?;
@@ -170,6 +222,12 @@ pub(super) fn next(segment: &[u8], at: &mut usize) -> Option<Step> {
         *at = end;
         return Some(Step::Damaged(damaged));
     }
+    // If not, it is looked for.
+    if let Some(next) = search(segment, *at + 1) {
+        let damaged = next - *at;
+        *at = next;
+        return Some(Step::Damaged(damaged));
+    }
     *at = segment.len();
     Some(Step::Torn(left))
 }
@@ -181,7 +239,7 @@ mod tests {
 
     fn file(number: u64) -> FileId {
         let partition = Partition { table: Table::Sum, hour: 7 };
-        FileId { batch: BatchId { run: 3, number }, partition, made: 1_700 }
+        FileId { batch: BatchId { run: 9, number }, partition, made: 1_700 }
     }
 
     /// A segment of these requests, each a frame, with a mark at the end that the first is done.
@@ -217,6 +275,9 @@ mod tests {
 
     #[test]
     fn what_is_no_segment_has_no_run() {
+        assert_eq!(other_version(b"slrlog\0\x02\0"), Some(2));
+        assert_eq!(other_version(b"slrlog\0\x01\0").or(other_version(b"slrlog\0")), None);
+        assert!(is_beginning(b"") && is_beginning(b"slr") && !is_beginning(b"slog"));
         assert_eq!(run_of(b"slrlog\0\x02\0\0\0\0\0\0\0\0"), None);
         assert_eq!(run_of(b"slrlog\0\x01\0\0\0\0\0\0\0"), None);
     }
@@ -231,6 +292,27 @@ mod tests {
         assert!(matches!(steps[1], Step::Damaged(146)), "{steps:?}");
         assert!(matches!(&steps[2], Step::Frame(Frame::Records { records: 3, .. })), "{steps:?}");
         assert_eq!(steps.len(), 4);
+    }
+
+    #[test]
+    fn damage_in_a_length_costs_that_frame() {
+        let mut damaged = segment(&[vec![7; 100], vec![8; 100], vec![9; 100]]);
+        damaged[BEGIN + 3] ^= 0x40;
+        let steps = steps(&damaged);
+        assert!(matches!(steps[0], Step::Damaged(146)), "{steps:?}");
+        assert!(matches!(&steps[1], Step::Frame(Frame::Records { records: 2, .. })), "{steps:?}");
+        assert_eq!(steps.len(), 4);
+    }
+
+    #[test]
+    fn what_a_sender_made_like_a_frame_is_none() {
+        let mut forged = Vec::new();
+        let batch = BatchId { run: 8, number: 1 };
+        write_records(&mut forged, &FileId { batch, ..file(1) }, 1, b"forged").unwrap();
+        let mut damaged = segment(&[forged, vec![8; 100]]);
+        damaged[BEGIN + 3] ^= 0x40;
+        let steps = steps(&damaged);
+        assert!(matches!(&steps[1], Step::Frame(Frame::Records { records: 2, .. })), "{steps:?}");
     }
 
     proptest! {

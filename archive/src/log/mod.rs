@@ -28,6 +28,13 @@ use std::sync::Arc;
 const SEGMENT: &str = "log";
 const ASIDE: &str = "damaged";
 
+/// The digits of their names.
+const DIGITS: usize = 16;
+const MOST_NUMBER: u64 = 10_u64.pow(DIGITS as u32) - 1;
+
+/// How many names that others have taken are passed over at a time.
+const MOST_TAKEN: u64 = 1_024;
+
 /// How many damaged segments stay.
 const MOST_ASIDE: usize = 8;
 
@@ -55,6 +62,8 @@ pub(crate) struct Log {
     bytes: u64,
     frame: Vec<u8>,
     aside: u64,
+    /// Batches that are done, and whose marks could not be written yet.
+    unmarked: Vec<BatchId>,
     /// Held while the log is: no other process writes there.
     _lock: File,
 }
@@ -80,7 +89,7 @@ impl Log {
         let lock = lock(&settings.folder)?;
         let (segments, replayed, next) = replay::scan(&settings.folder)?;
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
-        let aside = aside(&settings.folder)?.len() as u64;
+        let aside = replay::aside(&settings.folder)?.len() as u64;
         let mut log = Self {
             settings: settings.clone(),
             run,
@@ -90,6 +99,7 @@ impl Log {
             bytes,
             frame: Vec::new(),
             aside,
+            unmarked: Vec::new(),
             _lock: lock,
         };
         log.remove_done()?;
@@ -135,7 +145,8 @@ impl Log {
         Ok(())
     }
 
-    /// Marks batches as done, and deletes the segments that nothing needs any more.
+    /// Marks batches as done, and deletes the segments that nothing needs any more. Marks that cannot be
+    /// written are written by a later call: without them, the next start finds the batches' files.
     pub(crate) fn done(&mut self, batches: &[BatchId]) -> io::Result<()> {
         for batch in batches {
             let mut was_pending = false;
@@ -143,15 +154,41 @@ impl Log {
                 was_pending |= segment.pending.remove(batch);
             }
             if was_pending {
-                let mut frame = std::mem::take(&mut self.frame);
-                frame::write_done(&mut frame, *batch);
-                // Beyond the limit of bytes, too: marks are what makes room.
-                let written = self.write(&frame);
-                self.put_back(frame);
-                written?;
+                self.unmarked.push(*batch);
             }
         }
-        self.remove_done()
+        let marked = self.mark();
+        let removed = self.remove_done();
+        if self.segments.is_empty() {
+            // Nothing is left that they are about.
+            self.unmarked.clear();
+        }
+        marked.and(removed)
+    }
+
+    /// Returns whether marks could not be written yet.
+    pub(crate) fn has_unmarked(&self) -> bool {
+        !self.unmarked.is_empty()
+    }
+
+    fn mark(&mut self) -> io::Result<()> {
+        while let Some(batch) = self.unmarked.last() {
+            let mut frame = std::mem::take(&mut self.frame);
+            frame::write_done(&mut frame, *batch);
+            // Beyond the limit of bytes, too: marks are what makes room.
+            let written = self.write(&frame);
+            self.put_back(frame);
+            written?;
+            self.unmarked.pop();
+        }
+        Ok(())
+    }
+
+    /// Has these segments set aside when they would be deleted: they could not be read.
+    pub(crate) fn are_damaged(&mut self, paths: &[PathBuf]) {
+        for segment in &mut self.segments {
+            segment.is_damaged |= paths.contains(&segment.path);
+        }
     }
 
     fn put_back(&mut self, frame: Vec<u8>) {
@@ -186,11 +223,30 @@ impl Log {
         }
     }
 
+    /// Creates the file of a segment. A name that something has taken is passed over.
+    fn create(&mut self) -> io::Result<(PathBuf, File)> {
+        for _ in 0..MOST_TAKEN {
+            if self.next > MOST_NUMBER {
+                break;
+            }
+            let path = self.settings.folder.join(format!("{:0DIGITS$}.{SEGMENT}", self.next));
+            match File::options().append(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.next += 1,
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    self.next += 1;
+                    return Ok((path, file));
+                }
+            }
+        }
+        Err(io::Error::other(
+            "other files have the names of the log's next ones; give it a folder of its own",
+        ))
+    }
+
     /// Begins a segment.
     fn begin(&mut self) -> io::Result<Arc<File>> {
-        let path = self.settings.folder.join(format!("{:016}.{SEGMENT}", self.next));
-        let mut file = File::options().append(true).create_new(true).open(&path)?;
-        self.next += 1;
+        let (path, mut file) = self.create()?;
         let begun = file.write_all(&frame::begin(self.run)).and_then(|()| {
             // The segment's name has to survive the machine, too.
             sync_folder(&self.settings.folder)
@@ -222,10 +278,14 @@ impl Log {
             }
             let Some(segment) = self.segments.pop_front() else { return Ok(()) };
             self.bytes -= segment.bytes;
-            if segment.is_damaged {
-                self.put_aside(&segment.path)?;
-            } else {
-                std::fs::remove_file(&segment.path)?;
+            let removed = match segment.is_damaged {
+                true => self.put_aside(&segment.path),
+                false => std::fs::remove_file(&segment.path),
+            };
+            match removed {
+                // It is gone already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
             }
         }
     }
@@ -234,7 +294,7 @@ impl Log {
     /// they are many.
     fn put_aside(&mut self, path: &Path) -> io::Result<()> {
         std::fs::rename(path, path.with_extension(ASIDE))?;
-        let all = aside(&self.settings.folder)?;
+        let all = replay::aside(&self.settings.folder)?;
         for path in &all[..all.len().saturating_sub(MOST_ASIDE)] {
             std::fs::remove_file(path)?;
         }
@@ -242,30 +302,15 @@ impl Log {
         Ok(())
     }
 
-    /// Ends the log: it is deleted if all is done, and synced if not.
-    pub(crate) fn close(&mut self, batches: &[BatchId]) -> io::Result<()> {
-        let done = self.done(batches);
-        let synced = self.open.as_ref().map_or(Ok(()), |file| file.sync_data());
+    /// Ends the segment that is being written, and deletes all if all is done.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
         self.roll();
-        done.and(synced).and_then(|()| self.remove_done())
+        self.remove_done()
     }
 }
 
 fn gone() -> io::Error {
     io::Error::other("the log has no segment")
-}
-
-/// Returns the paths of the segments that were set aside, the oldest first.
-fn aside(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|end| end == ASIDE) {
-            paths.push(path);
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
 }
 
 /// Takes the lock of a folder, or says that another process has it.

@@ -7,7 +7,7 @@ use super::report::{ReadReport, RecallError, Recalled};
 use super::search::{Cut, Filed, Search, Visitor};
 use crate::archive::runtime;
 use crate::columns::LAST;
-use crate::place::{File, Place};
+use crate::place::{CHANGES, File, Listed, Place};
 use crate::settings::Settings;
 use crate::table::Table;
 use object_store::ObjectStore;
@@ -274,7 +274,7 @@ impl<'a> Answer<'a> {
         report
     }
 
-    pub(super) fn list(&self, tables: &[Table]) -> Result<Vec<File>, RecallError> {
+    pub(super) fn list(&self, tables: &[Table]) -> Result<Listed, RecallError> {
         let patience = self.files.timeout.min(self.meter.left());
         let listing = async { timeout(patience, self.files.place.list(tables)).await };
         let listed = self.runtime.block_on(listing);
@@ -297,7 +297,11 @@ impl<'a> Answer<'a> {
             return Ok(());
         }
         for table in T::TABLES {
-            let mut files = self.list(&[*table])?;
+            let Listed { mut files, is_whole, .. } = self.list(&[*table])?;
+            if !is_whole {
+                self.report.complete = false;
+                self.report.last_error = Some(CHANGES.to_owned());
+            }
             self.report.files_listed += files.len() as u64;
             files.retain(|file| may_have(file, search));
             // Those that may have any time come first, since they rule none out.

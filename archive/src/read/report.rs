@@ -43,12 +43,12 @@ pub struct ReadReport {
     pub gone: u64,
     /// Files that could not be read.
     pub failed: u64,
-    /// Why the last of these could not be read.
+    /// Why the last of these could not be read, or that files came and went while they were listed.
     pub last_error: Option<String>,
     /// Which limit ended the answer early.
     pub cut: Option<Cut>,
     /// Whether all files were read that may have records of the answer. If not, files could not be
-    /// read, or the answer was [cut](Self::cut): ask for less time.
+    /// read, they came and went each time that they were listed, or the answer was [cut](Self::cut): ask for less time.
     pub complete: bool,
 }
 

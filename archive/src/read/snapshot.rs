@@ -30,7 +30,7 @@ use super::report::RecallError;
 use super::search::{Cut, Search};
 use crate::archive::Archive;
 use crate::file::encode;
-use crate::place::File;
+use crate::place::{CHANGES, File};
 use crate::rows::Row;
 use crate::settings::Settings;
 use crate::table::Table;
@@ -239,9 +239,13 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-fn listed(files: &Files) -> Result<Listed, RecallError> {
+fn listed(files: &Files) -> Result<Listed, SnapshotError> {
     let answer = Answer::begin(files)?;
-    let of = |table| Ok((table, answer.list(&[table])?));
+    let of = |table| {
+        let listed = answer.list(&[table])?;
+        let changes = || SnapshotError::Moved(CHANGES.to_owned());
+        listed.is_whole.then_some((table, listed.files)).ok_or_else(changes)
+    };
     Table::ALL.into_iter().map(of).collect()
 }
 
