@@ -16,6 +16,7 @@ struct Slots {
 }
 
 impl Slots {
+    #[allow(clippy::arc_with_non_send_sync, reason = "models run on one thread at a time")]
     fn new() -> Arc<Self> {
         let slots = [UnsafeCell::new(0), UnsafeCell::new(0)];
         Arc::new(Self { pins: ModelPins::new(), evicted: AtomicU64::new(0), slots })
