@@ -31,8 +31,12 @@ pub(super) fn advice(error: &(dyn Error + 'static), is_plain: bool) -> Option<St
     if is_plain {
         let speaks_otherwise = causes(error).any(|cause| {
             let is_parse = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-            // A record of TLS, read as a frame of HTTP/2.
-            is_parse || cause.to_string().contains("frame with invalid size")
+            // A record of TLS, read as a frame of HTTP/2; or none, if the port closed the connection
+            // before its record was read.
+            let told = cause.to_string();
+            is_parse
+                || told.contains("frame with invalid size")
+                || told.contains("stream closed because of a broken pipe")
         });
         let told = "if that port speaks TLS, write https:// or grpcs://";
         return speaks_otherwise.then(|| told.to_owned());
