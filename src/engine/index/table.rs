@@ -244,7 +244,7 @@ impl Table {
                 }
                 // Acquire, as in `for_each_word`. It also pairs with the Release in `remove_word`:
                 // the slot was written again after the entry had been removed or changed.
-                let again = word.load(Ordering::Acquire);
+                let again = word.load(weaken(Ordering::Acquire, Fault::ListedRelaxed));
                 unchanged = if again == found { unchanged + 1 } else { 0 };
                 if unchanged == 2 || planted(Fault::EntryListedOnce) {
                     all = false;
