@@ -70,9 +70,10 @@ impl Entry<'_> {
     /// Returns whether the entry has not changed since, and is in the table that is in use.
     #[inline]
     pub(super) fn is_same(&self) -> bool {
-        // Acquire pairs with the Release in `Table::remove_word`: a slot is written again after the
-        // entry that led there was removed or changed, or after a larger table was put into use.
-        self.word.load(Ordering::Acquire) == self.found && self.directory.current() == self.table
+        // Relaxed: the caller has read the generation of the entry's slot with Acquire. If the slot
+        // had been written again by then, its former record was evicted before, and so this entry
+        // was removed or changed before, or a larger table was put into use. The load finds that.
+        self.word.load(Ordering::Relaxed) == self.found && self.directory.current() == self.table
     }
 }
 
