@@ -213,7 +213,8 @@ impl Archive {
 
     /// Ends the stores as [`Store::drain`] does, and writes the records that are in them, and all
     /// that were evicted before. Waits for that, at most
-    /// [`finish_timeout`](Settings::finish_timeout); what is not written then is counted as lost.
+    /// [`finish_timeout`](Settings::finish_timeout); what is not written then is counted as
+    /// [`left`](Stats::left) if it is in the log, and as lost if not.
     ///
     /// A record that a reader has pinned is not written, and not counted. Nor are the records of a
     /// store that has ended already. Another call does nothing.

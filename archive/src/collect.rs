@@ -10,7 +10,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most files of the log that wait to be synced. Before there are more, they are synced by who
-/// writes.
+/// writes. Not measured.
 const MOST_UNSYNCED: usize = 16;
 
 impl Shared {
@@ -20,7 +20,7 @@ impl Shared {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first thread.
+    /// Runs the first thread until the archive ends.
     pub(crate) fn collect(&self) {
         loop {
             let mut log = self.intake();
@@ -86,15 +86,16 @@ impl Shared {
             // What a disk could not sync once, it may not sync later, and say nothing.
             log.roll();
         }
+        let mut are_all_logged = true;
         for records in &added {
             let outcome = log.append(records);
+            are_all_logged &= outcome.is_ok();
             let count = records.len() as u64;
             let mut state = self.lock();
             match outcome {
                 Ok(()) => {
                     state.batches.are_logged(&records.file, count);
                     state.counts.log.logged += count;
-                    state.trouble.is_over(Work::Log);
                 }
                 Err(NotLogged::Full) => {
                     state.counts.log.full += count;
@@ -108,6 +109,9 @@ impl Shared {
             state.is_unsynced(log.file().cloned());
         }
         let mut state = self.lock();
+        if are_all_logged {
+            state.trouble.is_over(Work::Log);
+        }
         state.has_log(log);
         let must_sync = self.syncs_each_write() || state.unsynced.len() >= MOST_UNSYNCED;
         drop(state);
@@ -209,15 +213,19 @@ impl State {
         error: Option<std::io::Error>,
     ) {
         match error {
-            None if !self.has_sync_failed => self.counts.log.synced = logged,
-            None => {}
+            None => {
+                self.trouble.is_over(Work::Sync);
+                if !self.has_sync_failed {
+                    self.counts.log.synced = logged;
+                }
+            }
             Some(error) => {
                 let counted = self.counts.log.synced.max(self.failed_up_to);
                 self.counts.log.failed += logged.saturating_sub(counted);
                 self.failed_up_to = logged;
                 self.has_sync_failed = true;
                 self.sync_failed = true;
-                self.count_error(Work::Log, &error);
+                self.count_error(Work::Sync, &error);
                 // Those that came meanwhile have to be synced as well.
                 failed.truncate(MOST_UNSYNCED / 2);
                 failed.retain(|file| !self.unsynced.iter().any(|one| Arc::ptr_eq(one, file)));

@@ -21,6 +21,13 @@ pub(crate) struct Partition {
     pub(crate) hour: u64,
 }
 
+impl Partition {
+    /// Returns whether its hour has been over for an hour. The folder of odd hours has no end.
+    pub(crate) fn is_over(self, this_hour: u64) -> bool {
+        self.hour > 0 && self.hour.saturating_add(1) < this_hour
+    }
+}
+
 /// What names a batch, in the log and in the name of its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BatchId {

@@ -8,15 +8,15 @@ use crate::table::Table;
 use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How often files are listed, if they come and go meanwhile.
+/// How often files are listed, if they come and go meanwhile. Not measured.
 const MOST_LISTS: u32 = 8;
 
-/// The error of a list that is of no moment.
+/// Says why a list is not used: it shows the files at no single moment.
 pub(crate) const CHANGES: &str = "files came and went each time that they were listed";
 
 /// The place of an archive's files.
@@ -51,6 +51,14 @@ pub(crate) struct File {
 }
 
 impl Place {
+    /// Deletes a file. That it is gone already is no error, as others delete, too.
+    pub(crate) async fn delete(&self, file: &File) -> object_store::Result<()> {
+        match self.store.delete(&file.meta.location).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Opens a folder, which is made if it is not there, or what a URL names: `file:///folder`, or
     /// with the feature `s3`, `s3://bucket/prefix`. Credentials and region for S3 come from the
     /// usual `AWS_…` variables of the environment, and another server from `AWS_ENDPOINT`.
@@ -209,7 +217,8 @@ pub(crate) struct Listed {
     pub(crate) files: Vec<File>,
     /// Those that are in another file as well.
     pub(crate) superseded: Vec<File>,
-    /// Whether no file is missing that was there all the time, or whose records are in another now.
+    /// Whether two lists in a row were the same. If not, a file may be missing, though its records are
+    /// there.
     pub(crate) is_whole: bool,
 }
 

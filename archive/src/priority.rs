@@ -1,7 +1,7 @@
 //! The priority of threads whose work can wait.
 
-/// Lets other threads go first where processors are short: the calling thread counts ten levels less. On
-/// systems that cannot do so for one thread, nothing changes.
+/// Sets the nice value of the calling thread to 10, so that others go first where processors are short:
+/// `docs/HISTORY.md` has what that gives. On systems other than Linux, nothing changes.
 pub(crate) fn lower() {
     // On Linux, this is about the calling thread alone. On other systems it would be the process.
     #[cfg(target_os = "linux")]

@@ -2,7 +2,6 @@
 
 use crate::place::{File, Place};
 use crate::table::Table;
-use object_store::ObjectStoreExt;
 use std::time::{Duration, SystemTime};
 
 /// Files that are gone.
@@ -56,7 +55,7 @@ impl Place {
         // The oldest go first, so that what is left is whole if a deletion fails.
         let stay = staying(&files, now, max_age, max_bytes);
         for file in files[stay..].iter().rev() {
-            if let Err(error) = self.store.delete(&file.meta.location).await {
+            if let Err(error) = self.delete(file).await {
                 retained.error = Some(error.to_string());
                 return;
             }
@@ -73,7 +72,7 @@ impl Place {
 mod tests {
     use super::*;
     use crate::name::{Name, Partition};
-    use object_store::memory::InMemory;
+    use object_store::{ObjectStoreExt, memory::InMemory};
     use std::sync::Arc;
 
     const MINUTE: Duration = Duration::from_secs(60);

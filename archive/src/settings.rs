@@ -145,8 +145,13 @@ impl Settings {
         }
         if let Some(log) = &self.log {
             let is_never = matches!(log.sync, LogSync::Every(time) if time.is_zero());
-            if is_never || log.bytes == 0 || log.segment_bytes == 0 {
-                return Err(ArchiveError::Zero("log"));
+            let sizes = [
+                ("log.sync", u64::from(!is_never)),
+                ("log.bytes", log.bytes),
+                ("log.segment_bytes", log.segment_bytes),
+            ];
+            if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+                return Err(ArchiveError::Zero(name));
             }
         }
         if self.merge_files < 2 {

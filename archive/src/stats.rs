@@ -36,7 +36,8 @@ pub struct Stats {
     pub lost: Lost,
     /// The log, if there is one.
     pub log: LogStats,
-    /// Attempts to write, list or delete files that have failed.
+    /// Attempts that have failed: to make, write, list, merge or delete files, and to write, sync or
+    /// read the log.
     pub errors: u64,
     /// What the last of these was.
     pub last_error: Option<String>,
@@ -50,7 +51,7 @@ pub struct Stats {
     pub merged_files: u64,
     /// Files that were made of these.
     pub merged_into: u64,
-    /// Times that small files were left as they are: they could not be read or written, or their rows
+    /// Rounds in which small files were left as they are, once for all of a round: they could not be read or written, or their rows
     /// would have taken too much memory.
     pub merges_failed: u64,
 }
@@ -72,9 +73,11 @@ pub struct LogStats {
     pub bytes: u64,
     /// Files of the log.
     pub segments: u64,
-    /// Batches that an earlier archive left, and that nobody has looked for in files yet.
+    /// Batches that an earlier archive left and that are not known to be in a file yet. The one that is
+    /// being written is not among them.
     pub waiting: u64,
-    /// Bytes that were cut off at the end of what an earlier archive wrote last.
+    /// Bytes at the end of what an earlier archive wrote last that are no whole frame, as a crash leaves
+    /// them. They are passed over.
     pub torn_bytes: u64,
     /// Bytes elsewhere that were not as they were written, or could not be read: their records are lost.
     /// Files count here, too, that are named as those of the log and begin with something else.

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 
 /// How often all folders are looked at for files to merge, and not only those that were written to.
-const ALL: Duration = Duration::from_secs(3_600);
+/// Not measured.
+const ALL_FOLDERS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A clock that does not run ahead of the time that has passed: files are deleted by their age, and a
 /// clock that is set wrong for a while must not delete all of them.
@@ -33,7 +34,7 @@ impl Clock {
 }
 
 impl Shared {
-    /// The third thread.
+    /// Runs the third thread until the archive ends.
     pub(crate) fn tidy(&self, runtime: Runtime) {
         priority::lower();
         let clock = Clock { began: (SystemTime::now(), Instant::now()) };
@@ -45,10 +46,10 @@ impl Shared {
             if !self.merge(&runtime, now, all) {
                 // All folders are looked at again soon, and then less and less often.
                 let pause = self.settings.tidy_every.saturating_mul(1 << failures.min(16));
-                all_at = Instant::now() + pause.min(ALL);
+                all_at = Instant::now() + pause.min(ALL_FOLDERS_EVERY);
                 failures += 1;
             } else if all {
-                (all_at, failures) = (Instant::now() + ALL, 0);
+                (all_at, failures) = (Instant::now() + ALL_FOLDERS_EVERY, 0);
             }
             let until = Instant::now() + self.settings.tidy_every;
             let mut state = self.lock();
@@ -105,7 +106,10 @@ impl Shared {
     fn merged(&self, runtime: &Runtime, now: SystemTime, all: bool) -> Result<(), String> {
         let this_hour = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3_600;
         // Asked for before the files are listed: a batch that is not waiting now and in no file then is
-        // lost, or newer than all that are listed. So no range of batches has one that is written later.
+        // lost, or newer than all that are listed. So no range of batches has one that is written
+        // later. But one that was given up for its time may come to its place late, within a range. It
+        // then counts as superseded, unless it has more records than the merged file, and is lost, as
+        // it was counted.
         let waiting = self.waiting();
         let mut odd = None;
         for listed in self.looked_at(runtime, this_hour, all)? {
@@ -147,7 +151,7 @@ impl Shared {
         let due: Vec<Partition> = {
             let least = self.settings.merge_files;
             let is_due = |partition: &Partition, count: usize| {
-                count >= least || (count >= 2 && partition.hour + 1 < this_hour)
+                count >= least || (count >= 2 && partition.is_over(this_hour))
             };
             let mut state = self.lock();
             let due = state.added.iter().filter(|(partition, count)| is_due(partition, **count));
@@ -180,13 +184,14 @@ impl Shared {
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, String> {
         let done = self.waited(runtime, work, &|| self.has_ended());
-        let late = || "the object store did not answer in time, or the archive ends".to_owned();
+        let most = self.settings.attempt_timeout.as_secs_f64();
+        let late = || format!("the object store did not answer within {most} s");
         done.ok_or_else(late)?.map_err(|error| error.to_string())
     }
 
-    /// Merges files into one, which is there before they go. Once it is, they go though the archive ends,
-    /// as long as that may take: other engines would count their records twice. If they cannot be merged, they stay: then
-    /// the inner result says why. The outer one is about the object store.
+    /// Merges files into one, which is there before they go. Once it is, they go though the archive
+    /// ends, as long as that may take: other engines would count their records twice. If they cannot be
+    /// merged, they stay, and the inner result says why. The outer one is about the object store.
     fn merge_group(&self, runtime: &Runtime, group: Group) -> Result<Result<(), String>, String> {
         let mut files: Vec<Bytes> = Vec::new();
         for file in &group.files {
@@ -210,14 +215,7 @@ impl Shared {
 
     fn delete(&self, runtime: &Runtime, files: &[File]) -> Result<(), String> {
         for file in files {
-            // Others delete, too.
-            let delete = async {
-                match self.place.store.delete(&file.meta.location).await {
-                    Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    outcome => outcome,
-                }
-            };
-            let done = self.waited(runtime, delete, &|| self.is_late());
+            let done = self.waited(runtime, self.place.delete(file), &|| self.is_late());
             let late = || format!("{} was not deleted in time", file.meta.location);
             done.ok_or_else(late)?.map_err(|error| error.to_string())?;
             self.lock().counts.merged_files += 1;
@@ -234,8 +232,12 @@ mod tests {
     fn a_clock_that_jumps_ahead_makes_no_file_old() {
         let began = SystemTime::now();
         let clock = Clock { began: (began, Instant::now()) };
-        let jumped = clock.now(began + 1_000 * ALL);
-        assert!(jumped.duration_since(began).unwrap() < ALL);
-        assert_eq!(clock.now(began - ALL), began - ALL, "behind, it deletes later");
+        let jumped = clock.now(began + 1_000 * ALL_FOLDERS_EVERY);
+        assert!(jumped.duration_since(began).unwrap() < ALL_FOLDERS_EVERY);
+        assert_eq!(
+            clock.now(began - ALL_FOLDERS_EVERY),
+            began - ALL_FOLDERS_EVERY,
+            "behind, it deletes later"
+        );
     }
 }

@@ -7,21 +7,25 @@ use std::fmt::Display;
 pub(crate) enum Work {
     Make,
     Write,
+    Replay,
     Log,
+    Sync,
     Delete,
     Merge,
 }
 
 /// Which work fails at the moment, and how often it has.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble([u64; 5]);
+pub(crate) struct Trouble([u64; Work::Merge as usize + 1]);
 
 impl Work {
     fn fails(self) -> &'static str {
         match self {
             Self::Make => "a file of the history cannot be made, and its records are lost",
             Self::Write => "files of the history cannot be written, and are tried again",
+            Self::Replay => "what an earlier start left in the log cannot be written",
             Self::Log => "the log of the history cannot be written",
+            Self::Sync => "the log of the history cannot be synced, and is tried again",
             Self::Delete => "old files of the history cannot be deleted, and are tried again",
             Self::Merge => "small files of the history cannot be merged, and are tried again",
         }
@@ -31,7 +35,9 @@ impl Work {
         match self {
             Self::Make => "files of the history are made again",
             Self::Write => "files of the history are written again",
+            Self::Replay => "what an earlier start left in the log is written again",
             Self::Log => "the log of the history is written again",
+            Self::Sync => "the log of the history is synced again",
             Self::Delete => "old files of the history are deleted again",
             Self::Merge => "small files of the history are merged again",
         }

@@ -6,11 +6,11 @@ mod support;
 use slipring::{Span, Telemetry};
 use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::throttle::{ThrottleConfig, ThrottledStore};
-use slipring_archive::{Archive, Files, LogSettings, LogSync, Place, Settings, Stats};
+use slipring_archive::{Archive, Files, LogSync, Place, Settings, Stats};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{in_memory, manual, patient, push, shop};
+use support::{in_memory, manual, push, segments, shop, wait_for};
 
 const SECOND: u64 = 1_000_000_000;
 const ALWAYS: std::ops::Range<u64> = 0..u64::MAX;
@@ -27,17 +27,13 @@ fn spans(ids: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Span> {
 fn ids(files: &Files) -> Vec<u64> {
     let found = files.spans(ALWAYS).unwrap();
     assert!(found.report.complete, "{:?}", found.report);
-    let mut ids: Vec<u64> = found.spans.iter().map(|span| span.span_id().into()).collect();
-    ids.sort_unstable();
-    ids
+    support::ids_of(&found.spans)
 }
 
+/// With segments that a few records fill.
 fn logging(folder: &Path) -> Settings {
-    let mut settings = patient();
-    let mut log = LogSettings::new(folder);
-    log.sync = LogSync::EachWrite;
-    log.segment_bytes = 4_000;
-    settings.log = Some(log);
+    let mut settings = support::logging(folder);
+    settings.log.as_mut().unwrap().segment_bytes = 4_000;
     settings
 }
 
@@ -55,24 +51,10 @@ fn cut_off(folder: &Path, telemetry: &Telemetry, fill: impl FnOnce()) -> Stats {
     archive.finish_evicted()
 }
 
-fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
-    while !is_so(&archive.stats()) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Starts an archive with what is in the log, and ends it when all of that is written.
 fn recover(folder: &Path, place: &Place) -> Stats {
     let archive = Archive::start(&manual(1), place.clone(), &logging(folder)).unwrap();
     archive.finish().unwrap()
-}
-
-fn segments(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
-    paths.sort_unstable();
-    paths
 }
 
 /// A segment that begins as such, and goes on with so many bytes that are no frames.

@@ -14,16 +14,15 @@ use slipring_archive::object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use slipring_archive::{Archive, Files, LogSettings, LogSync, Merge, Place, Settings, Stats};
+use slipring_archive::{Archive, LogSync, Merge, Place, Stats};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{in_memory, manual, patient, push};
+use support::{ids_at as ids, in_memory, logging, manual, patient, push, segments, wait_for};
 
 const SECOND: u64 = 1_000_000_000;
-const ALWAYS: std::ops::Range<u64> = 0..u64::MAX;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A store in memory whose puts can wait, and whose lists can fail for the thread that writes files.
@@ -122,27 +121,6 @@ fn spans(ids: std::ops::RangeInclusive<u64>, apart: u64) -> impl Iterator<Item =
     })
 }
 
-fn ids(place: &Place) -> Vec<u64> {
-    let found = Files::new(place.clone(), &Settings::default()).spans(ALWAYS).unwrap();
-    let mut ids: Vec<u64> = found.spans.iter().map(|span| span.span_id().into()).collect();
-    ids.sort_unstable();
-    ids
-}
-
-fn logging(folder: &Path) -> Settings {
-    let mut settings = patient();
-    let mut log = LogSettings::new(folder);
-    log.sync = LogSync::EachWrite;
-    settings.log = Some(log);
-    settings
-}
-
-fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
-    while !is_so(&archive.stats()) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// An archive that writes no file. What it has logged stays in the log, as after a crash.
 fn cut_off(folder: &Path, telemetry: &Telemetry, segment_bytes: u64, parts: u64) -> Stats {
     // Each write to the log is a batch of its own, and each part one or more.
@@ -170,14 +148,6 @@ fn cut_off_by(
         wait_for(&archive, |stats| stats.log.logged == evicted);
     }
     archive.finish_evicted()
-}
-
-fn segments(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
-    paths.sort_unstable();
-    paths
 }
 
 fn in_odd(store: &Arc<Odd>) -> Place {
@@ -379,4 +349,34 @@ fn a_file_that_comes_to_its_place_after_its_part_in_the_log_counts_once() {
     settings.tidy_every = Duration::from_millis(5);
     let archive = Archive::start(&manual(1), place, &settings).unwrap();
     wait_for(&archive, |stats| stats.merged_files == 1);
+}
+
+/// A folder in the place of a file of the log, which cannot be deleted as one.
+#[test]
+fn a_segment_that_cannot_be_deleted_counts_and_keeps_those_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let telemetry = manual(1);
+    let mut settings = logging(folder.path());
+    // Each write to the log begins a segment.
+    settings.log.as_mut().unwrap().segment_bytes = 1;
+    let archive = Archive::start(&telemetry, in_memory(), &settings).unwrap();
+    for part in 0..4 {
+        push(telemetry.traces(), spans(part * 20 + 1..=part * 20 + 20, 1));
+        let evicted = archive.stats().evicted;
+        wait_for(&archive, |stats| stats.log.logged == evicted);
+    }
+    let before = segments(folder.path());
+    assert!(before.len() > 3, "{before:?}");
+    std::fs::remove_file(&before[0]).unwrap();
+    std::fs::create_dir(&before[0]).unwrap();
+    assert!(archive.flush(LONG));
+    wait_for(&archive, |stats| stats.errors > 0);
+    let stats = archive.stats();
+    assert!(stats.log.segments as usize >= before.len(), "{stats:?}");
+    assert!(before[1..].iter().all(|path| path.exists()), "they may have its marks");
+    std::fs::remove_dir(&before[0]).unwrap();
+    push(telemetry.traces(), spans(100..=120, 1));
+    assert!(archive.flush(LONG));
+    wait_for(&archive, |stats| stats.log.segments <= 1);
+    assert!(before.iter().all(|path| !path.exists()));
 }

@@ -6,12 +6,12 @@ use slipring::{LogRecord, Resource, Scope, Source, Span, Telemetry};
 use slipring_archive::object_store::ObjectStoreExt;
 use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::path::Path;
-use slipring_archive::{Archive, Files, Merge, Place, Settings, Stats};
+use slipring_archive::{Archive, Files, Merge, Place, Settings};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use support::{Failing, manual, patient, push, shop, whole};
+use support::{Failing, ids_of, manual, push, shop, tidy, wait_for, whole};
 
 const HOUR: u64 = 3_600_000_000_000;
 const ALWAYS: std::ops::Range<u64> = 0..u64::MAX;
@@ -24,19 +24,6 @@ fn span(id: u64) -> Span {
     span.start_unix_nanos(100 * HOUR + id).name("GET /").build()
 }
 
-fn tidy(merge: Merge) -> Settings {
-    let mut settings = patient();
-    settings.tidy_every = Duration::from_millis(5);
-    (settings.merge, settings.merge_files) = (merge, 4);
-    settings
-}
-
-fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
-    while !is_so(&archive.stats()) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// Writes so many files of ten spans each, and so many log records in one folder.
 fn write(telemetry: &Telemetry, archive: &Archive, first: u64, files: u64) {
     for file in 0..files {
@@ -47,10 +34,7 @@ fn write(telemetry: &Telemetry, archive: &Archive, first: u64, files: u64) {
 }
 
 fn ids(files: &Files) -> Vec<u64> {
-    let found = files.spans(ALWAYS).unwrap();
-    let mut ids: Vec<u64> = found.spans.iter().map(|span| span.span_id().into()).collect();
-    ids.sort_unstable();
-    ids
+    ids_of(&files.spans(ALWAYS).unwrap().spans)
 }
 
 fn in_store(store: Arc<InMemory>) -> Place {

@@ -7,29 +7,16 @@ use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::path::Path;
 use slipring_archive::object_store::throttle::{ThrottleConfig, ThrottledStore};
 use slipring_archive::object_store::{ObjectStore, ObjectStoreExt};
-use slipring_archive::{Archive, Files, Merge, Place, Settings, Stats};
+use slipring_archive::{Archive, Files, Merge, Place, Settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use support::{manual, patient, push};
+use support::{ids_at as ids, manual, push, tidy, wait_for};
 
 const HOUR: u64 = 3_600_000_000_000;
 const ALWAYS: std::ops::Range<u64> = 0..u64::MAX;
 const LONG: Duration = Duration::from_secs(60);
 const FOLDER: &str = "history/otel_traces/date=1970-01-01/hour=05";
-
-fn tidy(merge: Merge) -> Settings {
-    let mut settings = patient();
-    settings.tidy_every = Duration::from_millis(5);
-    (settings.merge, settings.merge_files) = (merge, 4);
-    settings
-}
-
-fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
-    while !is_so(&archive.stats()) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// Writes so many files of ten spans each.
 fn write(telemetry: &Telemetry, archive: &Archive, files: u64) {
@@ -41,13 +28,6 @@ fn write(telemetry: &Telemetry, archive: &Archive, files: u64) {
         push(telemetry.traces(), (file * 10 + 1..=file * 10 + 10).map(span));
         assert!(archive.flush(LONG));
     }
-}
-
-fn ids(place: &Place) -> Vec<u64> {
-    let found = Files::new(place.clone(), &Settings::default()).spans(ALWAYS).unwrap();
-    let mut ids: Vec<u64> = found.spans.iter().map(|span| span.span_id().into()).collect();
-    ids.sort_unstable();
-    ids
 }
 
 fn in_store(store: &Arc<InMemory>) -> Place {

@@ -29,10 +29,10 @@ const RECORDS: u8 = 1;
 const DONE: u8 = 2;
 
 /// Bytes of a payload before its request, and of one that says that a batch is done.
-const RECORDS_HEAD: usize = 38;
-const DONE_BYTES: usize = 17;
+const RECORDS_HEAD: usize = 1 + 3 * 8 + 1 + 8 + 4;
+const DONE_BYTES: usize = 1 + 2 * 8;
 
-/// How many times a segment's bytes may be looked at in search of a frame.
+/// How many times a segment's bytes may be looked at in search of a frame. Not measured.
 const SEARCHES: usize = 8;
 
 /// The payload of a frame.
@@ -177,8 +177,10 @@ fn extent(segment: &[u8], at: usize) -> Option<([u8; 4], usize)> {
     (end <= segment.len()).then_some((length, end))
 }
 
-/// Returns whether a frame may begin at a place that no length leads to. Of frames of records, only
-/// those of the segment's run may: what a sender has put into a record is no frame, as he does not know it.
+/// Returns whether a frame may begin at a place that no length leads to. A sender may put what looks
+/// like a frame into a record. It does not count as records unless it has the segment's run, and a mark
+/// has no effect unless it names a batch by its run. Runs are random; they are in the names of the
+/// archive's files, so this holds against senders that cannot list them.
 fn may_begin(segment: &[u8], at: usize) -> bool {
     let Some((length, end)) = extent(segment, at) else { return false };
     match segment.get(at + HEAD) {

@@ -32,13 +32,13 @@ const ASIDE: &str = "damaged";
 const DIGITS: usize = 16;
 const MOST_NUMBER: u64 = 10_u64.pow(DIGITS as u32) - 1;
 
-/// How many names that others have taken are passed over at a time.
+/// How many names that others have taken are passed over at a time. Not measured.
 const MOST_TAKEN: u64 = 1_024;
 
-/// How many damaged segments stay.
+/// How many damaged segments stay. Not measured.
 const MOST_ASIDE: usize = 8;
 
-/// Bytes beyond which the buffer of a frame is given back.
+/// Bytes beyond which the buffer of a frame is given back. Not measured.
 const BUFFER: usize = 4 << 20;
 
 /// A file of the log.
@@ -106,7 +106,7 @@ impl Log {
         Ok((log, replayed))
     }
 
-    /// Bytes of all segments that are not set aside.
+    /// Returns the bytes of all segments that are not set aside.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -115,12 +115,12 @@ impl Log {
         self.segments.len() as u64
     }
 
-    /// Segments that were damaged and stay beside the log.
+    /// Returns how many damaged segments stay beside the log.
     pub(crate) fn set_aside(&self) -> u64 {
         self.aside
     }
 
-    /// The file that is being written, if there is one.
+    /// Returns the file that is being written, if there is one.
     pub(crate) fn file(&self) -> Option<&Arc<File>> {
         self.open.as_ref()
     }
@@ -135,7 +135,10 @@ impl Log {
                 Err(NotLogged::Full)
             }
             Some(()) => self.write(&frame).map_err(NotLogged::Failed),
-            None => Err(NotLogged::Full),
+            None => {
+                let error = "its records are too many, or too large, for one frame";
+                Err(NotLogged::Failed(io::Error::other(error)))
+            }
         };
         self.put_back(frame);
         appended?;
@@ -273,20 +276,21 @@ impl Log {
         loop {
             let is_open = self.open.is_some() && self.segments.len() == 1;
             let front = self.segments.front().filter(|front| !is_open && front.pending.is_empty());
-            if front.is_none() {
-                return Ok(());
-            }
-            let Some(segment) = self.segments.pop_front() else { return Ok(()) };
-            self.bytes -= segment.bytes;
-            let removed = match segment.is_damaged {
-                true => self.put_aside(&segment.path),
-                false => std::fs::remove_file(&segment.path),
+            let Some(front) = front else { return Ok(()) };
+            let (path, bytes, is_damaged) = (front.path.clone(), front.bytes, front.is_damaged);
+            let removed = match is_damaged {
+                true => self.put_aside(&path),
+                false => std::fs::remove_file(&path),
             };
             match removed {
                 // It is gone already.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
+            // Only now: a segment that stays counts, and keeps those after it, which may have its
+            // marks.
+            self.segments.pop_front();
+            self.bytes -= bytes;
         }
     }
 
@@ -313,14 +317,19 @@ fn gone() -> io::Error {
     io::Error::other("the log has no segment")
 }
 
-/// Takes the lock of a folder, or says that another process has it.
+/// Takes the lock of a folder, or says why not. Systems other than Unix have no lock.
 fn lock(folder: &Path) -> io::Result<File> {
     let file =
         File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
     // As `File::try_lock` of the standard library does from Rust 1.89 on.
     #[cfg(unix)]
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
-        |_| io::Error::other("another process writes a log there; give each a folder of its own"),
+        |error| match error {
+            rustix::io::Errno::WOULDBLOCK => io::Error::other(
+                "another process writes a log there; give each a folder of its own",
+            ),
+            error => error.into(),
+        },
     )?;
     Ok(file)
 }

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// How often a segment that cannot be read is tried again.
+/// How often a segment that cannot be read is tried again. Not measured.
 const MOST_FAILURES: u32 = 16;
 
 /// A batch whose records are in the log, and perhaps in a file.
@@ -38,7 +38,7 @@ pub(crate) struct Replayed {
 /// Whose a file is that has a name as segments have.
 #[derive(Debug, PartialEq, Eq)]
 enum Owner {
-    /// The log's, written by this run. A file that was just begun has none.
+    /// The log's, written by this run. One that is shorter than its beginning has none.
     Log(Option<u64>),
     /// Somebody else's, or its beginning is damaged or cannot be read: it stays as it is.
     Other,
@@ -112,7 +112,7 @@ pub(super) fn scan(folder: &Path) -> io::Result<(VecDeque<Segment>, Replayed, u6
     let mut done = HashSet::new();
     let mut found = VecDeque::new();
     for (number, path) in own.into_iter().enumerate() {
-        // A segment of the length of its beginning, or less, was just begun.
+        // A segment that is shorter than its beginning has no run: a crash came while it was begun.
         let is_last = runs[number].is_none() || !runs[number + 1..].contains(&runs[number]);
         let Ok(bytes) = std::fs::read(&path) else {
             let bytes = bytes_of(&path);

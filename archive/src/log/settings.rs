@@ -21,7 +21,8 @@ pub struct LogSettings {
     pub folder: PathBuf,
     /// When what was logged is synced to the disk. Default: once a second.
     pub sync: LogSync,
-    /// Bytes of the log. What does not fit is not logged, and counted. Damaged segments that were set
+    /// Bytes of the log. What does not fit is not logged, and counted. Marks of batches that are
+    /// done, 25 bytes each, go beyond it. Damaged segments that were set
     /// aside count beside that: there are eight at most. Default: 1 GiB.
     pub bytes: u64,
     /// Bytes of a file of the log, beyond which another is begun. Default: 16 MiB.

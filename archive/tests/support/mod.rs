@@ -5,18 +5,18 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use slipring::otlp::{Encoding, Exported, Request, encode};
-use slipring::{Signal, Store, Telemetry};
+use slipring::{Signal, Span, Store, Telemetry};
 use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::path::Path;
 use slipring_archive::object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use slipring_archive::{Place, Settings};
+use slipring_archive::{Archive, Files, LogSettings, LogSync, Merge, Place, Settings, Stats};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Stores of so many records each, without threads: who pushes evicts.
 pub fn manual(records: usize) -> Telemetry {
@@ -38,6 +38,54 @@ pub fn patient() -> Settings {
     settings.backoff = Duration::from_millis(1);
     settings.zstd_level = 1;
     settings
+}
+
+/// Settings with a log in this folder, which is synced at each write.
+pub fn logging(folder: &std::path::Path) -> Settings {
+    let mut settings = patient();
+    let mut log = LogSettings::new(folder);
+    log.sync = LogSync::EachWrite;
+    settings.log = Some(log);
+    settings
+}
+
+/// Settings with which files are looked at each 5 ms, and four small ones of a folder are merged.
+pub fn tidy(merge: Merge) -> Settings {
+    let mut settings = patient();
+    settings.tidy_every = Duration::from_millis(5);
+    (settings.merge, settings.merge_files) = (merge, 4);
+    settings
+}
+
+/// Waits until the figures are so. Ten minutes mean that they never will be.
+#[track_caller]
+pub fn wait_for(archive: &Archive, is_so: impl Fn(&Stats) -> bool) {
+    let began = Instant::now();
+    while !is_so(&archive.stats()) {
+        assert!(began.elapsed() < Duration::from_secs(600), "{:?}", archive.stats());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Returns the ids of spans, sorted, each as often as it is there.
+pub fn ids_of(spans: &[Span]) -> Vec<u64> {
+    let mut ids: Vec<u64> = spans.iter().map(|span| span.span_id().into()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Returns the ids of the spans in all files of a place that can be read.
+pub fn ids_at(place: &Place) -> Vec<u64> {
+    ids_of(&Files::new(place.clone(), &Settings::default()).spans(0..u64::MAX).unwrap().spans)
+}
+
+/// Returns the files of a log, the oldest first.
+pub fn segments(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    paths.sort_unstable();
+    paths
 }
 
 /// Pushes records, and lets the store work until all is done.
