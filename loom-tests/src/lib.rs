@@ -88,9 +88,14 @@ pub fn lookup(store: &Store<Record>, key: u64) -> Vec<u64> {
 pub fn push_a_third_record(store: &Store<Record>) -> thread::JoinHandle<()> {
     (1..3).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
     store.flush().unwrap();
+    push_and_step_once(store, 3, 0)
+}
+
+/// Starts a thread that pushes a record and takes one step.
+pub fn push_and_step_once(store: &Store<Record>, key: u64, number: u64) -> thread::JoinHandle<()> {
     let store = store.clone();
     thread::spawn(move || {
-        store.push(Record::new(3, 0)).unwrap();
+        store.push(Record::new(key, number)).unwrap();
         store.step();
     })
 }
@@ -189,7 +194,7 @@ pub fn assert_caught_at(
     let said =
         format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(!said.contains("running 0 tests"), "there is no model {model}");
-    assert!(!said.contains("there is no such fault"), "{said}");
+    assert!(!said.contains("there is no fault of this name"), "{said}");
     assert!(!run.status.success(), "{model} did not notice the planted fault {fault}:\n{said}");
     assert!(said.contains(how), "{model} failed for another reason than {how:?}:\n{said}");
     let why = said

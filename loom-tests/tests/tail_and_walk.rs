@@ -2,7 +2,9 @@
 //! unindexed tail and the walk over the index miss nothing and repeat nothing.
 
 use loom::thread;
-use slipring_loom_tests::{RACE, Record, assert_caught, explore, lookup, small};
+use slipring_loom_tests::{
+    RACE, Record, assert_caught, explore, lookup, push_and_step_once, small,
+};
 
 #[test]
 fn each_published_record_is_found_once() {
@@ -50,13 +52,7 @@ fn a_walk_begins_at_a_newer_record() {
         let store = small(4, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(1, 1)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_and_step_once(&store, 1, 1);
         let found = lookup(&store, 1);
         assert!(found == [1, 0] || found == [0], "found: {found:?}");
         other.join().unwrap();
@@ -69,13 +65,7 @@ fn a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed() {
         let store = small(4, 1).build().unwrap();
         store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(1, 1)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_and_step_once(&store, 1, 1);
         assert_eq!(store.keys("key").unwrap().len(), 1, "keys listed");
         other.join().unwrap();
     });
@@ -90,13 +80,7 @@ fn a_key_is_listed_while_another_key_of_its_line_leaves() {
             store.push(Record::new(leaves, 0)).unwrap();
             store.push(Record::new(1, 0)).unwrap();
             store.flush().unwrap();
-            let other = {
-                let store = store.clone();
-                thread::spawn(move || {
-                    store.push(Record::new(6, 0)).unwrap();
-                    store.step();
-                })
-            };
+            let other = push_and_step_once(&store, 6, 0);
             let keys = store.keys("key").unwrap();
             assert!(keys.contains(&slipring::KeyBuf::Int(1)), "keys listed: {keys:?}");
             other.join().unwrap();
@@ -114,13 +98,7 @@ fn a_new_key_does_not_lead_to_earlier_records() {
             store.push(Record::new(key, 0)).unwrap();
             while store.step() {}
         }
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(3, 0)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_and_step_once(&store, 3, 0);
         let report = store.query().key("key", 3u64).for_each(|_, record| record.check()).unwrap();
         assert!(!report.partial, "nothing of this key was evicted: {report:?}");
         other.join().unwrap();
@@ -135,13 +113,7 @@ fn a_lookup_finds_a_key_while_its_directory_grows() {
         let store = small(5, 1).build().unwrap();
         (1..4).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
         store.flush().unwrap();
-        let other = {
-            let store = store.clone();
-            thread::spawn(move || {
-                store.push(Record::new(4, 0)).unwrap();
-                store.step();
-            })
-        };
+        let other = push_and_step_once(&store, 4, 0);
         assert_eq!(lookup(&store, 2), [0]);
         other.join().unwrap();
     });
@@ -179,6 +151,8 @@ fn planted_faults_are_caught() {
     assert_caught("RaisedRelaxed", "a_walk_passes_through_newer_entries", "left == right");
     assert_caught("GrownRelaxed", "a_lookup_finds_a_key_while_its_directory_grows", RACE);
     assert_caught("RaisedRelaxed", "a_walk_begins_at_a_newer_record", "found: [");
+    let new = "a_new_key_does_not_lead_to_earlier_records";
+    assert_caught("RaisedRelaxed", new, "nothing of this key was evicted");
     assert_caught(
         "ListedRelaxed",
         "a_key_is_listed_while_a_newer_record_of_it_is_pushed_and_indexed",
