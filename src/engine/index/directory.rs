@@ -117,8 +117,8 @@ impl Directory {
 
     /// Returns the bytes of the tables, whether or not they have been touched.
     pub(crate) fn bytes(&self) -> usize {
-        let larger = self.larger.iter().filter_map(OnceLock::get).map(Table::bytes).sum::<usize>();
-        self.first.bytes() + size_of_val(&*self.larger) + larger
+        let tables = (0..=self.current()).map(|number| self.table(number).bytes());
+        size_of_val(&*self.larger) + tables.sum::<usize>()
     }
 
     /// Removes all entries, before the index is put into use again.
