@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// Polls the stream, and returns the sequence of a record.
 fn poll(evictions: &mut Evictions<Record>, context: &mut Context<'_>) -> Poll<Option<u64>> {
@@ -145,6 +146,27 @@ fn a_record_in_use_at_the_end_is_received_or_counted() {
     }
 }
 
+/// A thread steps. Another one takes over from it, wherever it stands, and ends the store. The hook
+/// gives it time for that before the record is sent.
+#[test]
+fn a_record_that_a_stalled_step_sends_after_the_end_is_not_counted() {
+    explore("stream, a step that outlives the store", 3, || {
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
+        let evictions = store.evictions(4).unwrap();
+        store.on_evict(|_, _, _| (0..8).for_each(|_| thread::yield_now()));
+        store.push(Record::new(1, 0)).unwrap();
+        store.push(Record::new(1, 1)).unwrap();
+        let stepping = {
+            let store = store.clone();
+            thread::spawn(move || _ = store.step())
+        };
+        store.shutdown().unwrap();
+        stepping.join().unwrap();
+        let received = receive(&evictions);
+        assert_eq!(received + evictions.missed(), 2, "received or counted, and not both");
+    });
+}
+
 /// A subscriber leaves while records are sent, and another one comes.
 #[test]
 fn each_record_is_dropped_once_when_the_subscriber_leaves() {
@@ -177,4 +199,6 @@ fn planted_faults_are_caught() {
     assert_caught("StreamWithoutWake", "the_end_of_the_store_wakes_a_task", DEADLOCK);
     assert_caught("WaitWithoutLook", "an_eviction_wakes_a_task", DEADLOCK);
     assert_caught("MissUncounted", "a_record_is_received_or_counted_as_missed", "neither received");
+    let late = "a_record_that_a_stalled_step_sends_after_the_end_is_not_counted";
+    assert_caught("MissesFixedAtEnd", late, "received or counted");
 }

@@ -85,13 +85,22 @@ impl<T> Clone for StreamSender<T> {
 /// What both ends of a stream share.
 #[derive(Debug)]
 struct StreamShared {
-    missed: AtomicU64,
+    /// How many records the subscriber was sent, and for how many the buffer had no room.
+    sent: AtomicU64,
+    refused: AtomicU64,
+    /// How many records the store had taken in whose slots were free when the stream was opened.
+    gone: u64,
+    /// How many records the store had taken in when it ended. [`OPEN`] until then.
+    taken_in: AtomicU64,
     /// 1 once the subscriber has dropped its end.
     abandoned: AtomicU64,
     /// Notified when a record was sent, and when the stream has ended. Tasks wait on it. It belongs
     /// to the store, which counts the panics of wakers.
-    sent: Arc<EventCount>,
+    news: Arc<EventCount>,
 }
+
+/// The value of `taken_in` while the store has not ended.
+const OPEN: u64 = u64::MAX;
 
 impl StreamShared {
     /// Wakes the task that waits for the stream.
@@ -100,7 +109,7 @@ impl StreamShared {
         if cfg!(feature = "async") && !planted(Fault::StreamWithoutWake) {
             // Wakers always run inside the re-entrancy guard: they may push, but they may not wait.
             let _inside = reentrancy::enter();
-            self.sent.notify();
+            self.news.notify();
         }
     }
 }
@@ -124,9 +133,14 @@ impl<T> StreamSender<T> {
         self.0.shared.abandoned.load(Ordering::Relaxed) != 0
     }
 
-    /// Counts records that the subscriber does not receive.
-    pub(crate) fn count_missed(&self, records: u64) {
-        self.0.shared.missed.fetch_add(records, Ordering::Relaxed);
+    /// Notes that the store has ended, and how many records it has taken in.
+    pub(crate) fn end(&self, taken_in: u64) {
+        let StreamShared { sent, refused, gone, .. } = &*self.0.shared;
+        if planted(Fault::MissesFixedAtEnd) {
+            refused.store(taken_in - gone - sent.load(Ordering::Relaxed), Ordering::Relaxed);
+            return;
+        }
+        self.0.shared.taken_in.store(taken_in, Ordering::Relaxed);
     }
 
     /// Sends the record to the subscriber. Returns it if the buffer is full, which counts as
@@ -135,12 +149,13 @@ impl<T> StreamSender<T> {
         let Some(sender) = &self.0.sender else { return Some(record) };
         match sender.try_send(Evicted { position, record, reason }) {
             Ok(()) => {
+                self.0.shared.sent.fetch_add(1, Ordering::Relaxed);
                 self.0.shared.wake();
                 None
             }
             Err(TrySendError::Full(evicted)) => {
                 if !planted(Fault::MissUncounted) {
-                    self.count_missed(1);
+                    self.0.shared.refused.fetch_add(1, Ordering::Relaxed);
                 }
                 Some(evicted.record)
             }
@@ -192,14 +207,21 @@ pub struct Evictions<T> {
     ticket: crate::sync::Ticket,
 }
 
-/// Creates a stream that buffers `buffer` records, whose tasks wait on `sent`. Returns the engine's
-/// end and the subscriber's end.
-pub(crate) fn stream<T>(buffer: usize, sent: &Arc<EventCount>) -> (StreamSender<T>, Evictions<T>) {
+/// Creates a stream that buffers `buffer` records, whose tasks wait on `news`. `gone` is the number
+/// of records that have left their slots. Returns the engine's end and the subscriber's end.
+pub(crate) fn stream<T>(
+    buffer: usize,
+    gone: u64,
+    news: &Arc<EventCount>,
+) -> (StreamSender<T>, Evictions<T>) {
     let (sender, receiver) = sync_channel(buffer);
     let shared = Arc::new(StreamShared {
-        missed: AtomicU64::new(0),
+        sent: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        gone,
+        taken_in: AtomicU64::new(OPEN),
         abandoned: AtomicU64::new(0),
-        sent: Arc::clone(sent),
+        news: Arc::clone(news),
     });
     let sending = Sending { buffer, sender: Some(sender), shared: Arc::clone(&shared) };
     let evictions = Evictions {
@@ -256,13 +278,22 @@ impl<T> Evictions<T> {
         self.receiver.try_recv().ok()
     }
 
-    /// Returns how many evicted records this stream has not received since it was opened. The count
-    /// is exact. A record is missed if the buffer was full, if a reader was still looking at the
-    /// record when the store shut down, or if the record was still in the store then, for example
-    /// because a push before it had not finished.
-    /// [`Store::drain`](crate::Store::drain) hands those records out instead.
+    /// Returns how many evicted records this stream has not received since it was opened. A record
+    /// is missed if the buffer was full, if a reader was still looking at the record when the store
+    /// shut down, or if the record was still in the store then, for example because a push before it
+    /// had not finished. [`Store::drain`](crate::Store::drain) hands those records out instead.
+    ///
+    /// The count is exact once the stream has ended: each record that was in its slot when the
+    /// stream was opened, or was pushed later, has then been sent or is counted. Between the store's
+    /// end and the stream's, a record that is on its way to the stream counts as missed.
     pub fn missed(&self) -> u64 {
-        self.shared.missed.load(Ordering::Relaxed)
+        // Relaxed: the channel orders these loads after the counts' last changes. It has ended only
+        // once each thread that sends has dropped its end.
+        let StreamShared { sent, refused, gone, taken_in, .. } = &*self.shared;
+        match taken_in.load(Ordering::Relaxed) {
+            OPEN => refused.load(Ordering::Relaxed),
+            taken_in => taken_in - gone - sent.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -350,12 +381,12 @@ impl<T> futures_core::Stream for Evictions<T> {
             Err(TryRecvError::Empty) => None,
         };
         if let Some(found) = look() {
-            shared.sent.leave(ticket);
+            shared.news.leave(ticket);
             return std::task::Poll::Ready(found);
         }
         // `poll` registers the waker once and then looks once more. If a record comes later, the
         // waker is woken.
-        shared.sent.poll(ticket, context, look)
+        shared.news.poll(ticket, context, look)
     }
 }
 
@@ -363,6 +394,6 @@ impl<T> Drop for Evictions<T> {
     fn drop(&mut self) {
         self.shared.abandoned.store(1, Ordering::Relaxed);
         #[cfg(feature = "async")]
-        self.shared.sent.leave(&mut self.ticket);
+        self.shared.news.leave(&mut self.ticket);
     }
 }

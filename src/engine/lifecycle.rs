@@ -93,27 +93,22 @@ impl<T: Signal> Engine<T> {
             self.shards.iter().for_each(Shard::clear);
             self.step_until_idle();
         }
-        // Holds the indexer locks of all shards at once, so that no other thread hands on a record
-        // that is counted as missed here.
-        let guards: Vec<_> =
-            (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
-        // Counted before the stream ends, so that a subscriber that sees the end also sees the
-        // count. The stream ends when `sinks` is dropped.
-        let missed = self.count_not_handed_on();
         let sinks = self.end_sinks();
-        sinks.stream.iter().for_each(|sender| sender.count_missed(missed));
-        drop(guards);
         self.shards.iter().for_each(Shard::clear);
         self.step_until_idle();
         // This may drop user code's captures. No indexer lock is held here.
         self.guarded(|| drop(sinks));
     }
 
-    /// Removes hooks and stream, refuses new ones, and returns those that were removed.
+    /// Removes hooks and stream, refuses new ones, and returns those that were removed. The stream
+    /// ends once they are dropped. The store is closed.
     pub(crate) fn end_sinks(&self) -> Arc<Sinks<T>> {
         loop {
             let sinks = Arc::clone(&self.sinks.load());
             if self.sinks.replace(&sinks, Sinks::closed()) {
+                // A subscriber that sees the stream's end also sees this.
+                let taken_in = self.shards.iter().map(Shard::claimed).sum();
+                sinks.stream.iter().for_each(|sender| sender.end(taken_in));
                 return sinks;
             }
         }

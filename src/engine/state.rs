@@ -196,7 +196,7 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Takes the indexer lock of a shard, and waits until its holder releases it or can be taken
-    /// over from. Only the audit and the store's end call this. Pushes and lookups never do.
+    /// over from. Only the audit and the opening of a stream call this. Pushes and lookups never do.
     pub(crate) fn lock_indexer(&self, number: usize) -> IndexerGuard<'_, T> {
         loop {
             match self.try_lock_indexer(number, true) {
@@ -204,6 +204,11 @@ impl<T: Signal> Engine<T> {
                 None => thread::yield_now(),
             }
         }
+    }
+
+    /// Takes the indexer locks of all shards, in order.
+    pub(crate) fn lock_all_indexers(&self) -> Vec<IndexerGuard<'_, T>> {
+        (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect()
     }
 
     /// Returns whether at least half of a shard's room beyond its capacity is in use, or its bytes

@@ -174,7 +174,10 @@ impl<T: Signal> Store<T> {
             return Err(StreamError::TooLarge(buffer));
         }
         self.engine.reclaim_everywhere();
-        let (sender, evictions) = evictions::stream(buffer, &self.engine.streamed);
+        // Held until the stream is in place: a thread that steps later sends to it.
+        let _guards = self.engine.lock_all_indexers();
+        let gone = self.engine.count_gone();
+        let (sender, evictions) = evictions::stream(buffer, gone, &self.engine.streamed);
         let mut opened = Ok(());
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();

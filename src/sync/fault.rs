@@ -143,6 +143,8 @@ faults! {
     StreamWithoutWake,
     /// A record for which a stream's buffer has no room is not counted as missed.
     MissUncounted,
+    /// A record that is on its way to a stream when the store ends stays counted as missed.
+    MissesFixedAtEnd,
 }
 
 /// Returns whether the process runs with this fault, which `SLIPRING_FAULT` names.

@@ -265,13 +265,11 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Returns how many records are in their slots: those that a stream does not receive if it ends
-    /// now. Some of them may have been evicted, and wait for a reader that has pinned them, or for
-    /// a push before them that has not finished.
+    /// Returns how many records have left their slots, or are leaving them: those that a stream
+    /// opened now does not receive. The others it is sent, unless it misses them.
     ///
-    /// The caller holds all indexer locks. A record that was moved out before is on its way to the
-    /// stream.
-    pub(crate) fn count_not_handed_on(&self) -> u64 {
+    /// The caller holds all indexer locks.
+    pub(crate) fn count_gone(&self) -> u64 {
         let count = |shard: &Shard<T>| {
             let (slots, places) = (&shard.slots, shard.slots.slot_map());
             let quarantined = places.quarantined().iter().map(|entry| (entry.slot, entry.sequence));
@@ -279,10 +277,10 @@ impl<T: Signal> Engine<T> {
             let evicted_in_place = (reclaimed..evicted)
                 .filter(|&sequence| !places.is_quarantined(sequence))
                 .map(|sequence| (places.slot(slots.place(sequence)), sequence));
-            let left = quarantined
+            let waiting = quarantined
                 .chain(evicted_in_place)
                 .filter(|&(slot, sequence)| !slots.is_moved_out(slot, sequence));
-            left.count() as u64 + shard.claimed() - evicted.max(reclaimed)
+            evicted.max(reclaimed) - waiting.count() as u64
         };
         self.shards.iter().map(count).sum()
     }
@@ -297,4 +295,70 @@ fn most_moved_out<T>(wanted: u64) -> u64 {
 /// Returns whether dropping a record does anything.
 pub(super) const fn owns_heap<T>() -> bool {
     std::mem::needs_drop::<T>()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::LogRecord;
+    use crate::engine::evictions::{Evictions, stream};
+    use crate::query::Reader;
+    use crate::store::StoreBuilder;
+    use std::time::Duration;
+
+    fn open_stream(engine: &Engine<LogRecord>) -> Evictions<LogRecord> {
+        let (sender, evictions) = stream(8, engine.count_gone(), &engine.streamed);
+        engine.sinks.update(|sinks| Sinks { stream: Some(sender.clone()), ..sinks.clone() });
+        evictions
+    }
+
+    /// A thread stalls in a step, which was about to reclaim a record. Before the thread goes on, the
+    /// store ends. A reader keeps the record in its slot meanwhile.
+    #[test]
+    fn a_record_that_is_sent_after_the_store_has_ended_was_not_missed() {
+        let patience = Some(Duration::ZERO);
+        let engine = Engine::of(
+            &StoreBuilder::<LogRecord>::new().capacity(1).slack(4).shards(1).patience(patience),
+        );
+        let evictions = open_stream(&engine);
+        engine.push_some(3);
+        engine.settle();
+        let stalled = (engine.try_lock_indexer(0, false).unwrap(), engine.sinks.load());
+        let reader = Reader::new(&engine);
+        let _pin = reader.pin(0, 0, 1);
+        reader.confirm();
+        engine.shards[0].close();
+        engine.finish();
+        assert_eq!((evictions.try_recv().unwrap().position.sequence(), evictions.missed()), (0, 2));
+        drop(reader);
+        let (owner, sinks) = stalled;
+        let Reclaimed { removed, .. } = engine.reclaim(&owner, 0, Work::ALL, &sinks);
+        removed.into_iter().for_each(|record| engine.release(0, record, &sinks));
+        drop((owner, sinks));
+        assert_eq!(evictions.recv().unwrap().unwrap().position.sequence(), 1);
+        assert_eq!(evictions.recv().unwrap(), None, "the stream has ended");
+        assert_eq!(evictions.missed(), 1, "the record that was not evicted");
+    }
+
+    /// What left before the stream was opened is neither sent nor missed. A record that a reader
+    /// has kept in its slot is still to be sent.
+    #[test]
+    fn a_stream_is_owed_what_is_in_the_slots_when_it_is_opened() {
+        let engine =
+            Engine::of(&StoreBuilder::<LogRecord>::new().capacity(2).slack(8).shards(1).manual());
+        engine.push_some(5);
+        engine.settle();
+        let reader = Reader::new(&engine);
+        let _pin = reader.pin(0, 0, 1);
+        reader.confirm();
+        while engine.step(0, Work::ALL).unwrap().any() {}
+        let evictions = open_stream(&engine);
+        engine.push_some(3);
+        drop(reader);
+        engine.shards[0].close();
+        engine.finish();
+        let sent: Vec<_> =
+            (&evictions).into_iter().map(|evicted| evicted.position.sequence()).collect();
+        assert_eq!((&sent[..], evictions.missed()), (&[1, 3, 4, 5][..], 2));
+    }
 }
