@@ -1,7 +1,8 @@
 //! Failed allocations. A store that cannot be built returns an error. A store whose index cannot
 //! grow scans its unindexed records, and catches up once memory is available.
 //!
-//! This is one test, because the allocator belongs to the whole process.
+//! This is a program of its own, without the test harness: the allocator belongs to the whole process,
+//! and the harness has a thread that allocates when it likes.
 
 use slipring::error::BuildError;
 use slipring::{Index, Key, Signal, Store};
@@ -9,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// An allocator that refuses larger allocations than this, and counts the bytes that each thread
+/// An allocator that refuses larger allocations than `LARGEST`, and counts the bytes that each thread
 /// allocates.
 struct Scarce;
 
@@ -17,7 +18,7 @@ static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Of this thread alone: the test harness has a thread too, and allocates when it likes.
+    /// Of this thread alone: an indexer thread may not have ended yet.
     static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
@@ -78,8 +79,7 @@ fn sample(key: u64) -> Sample {
     Sample { key, _own: Box::new(key) }
 }
 
-#[test]
-fn failed_allocations_are_reported_and_indexing_catches_up() {
+fn main() {
     a_store_without_memory_is_not_built();
     a_store_goes_on_without_memory_for_its_index();
 }
