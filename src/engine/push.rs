@@ -170,7 +170,7 @@ impl<T: Signal> Engine<T> {
         // Once per run is often enough, because a run is short beside a ring's slack. This happens
         // before the claim: waking another thread may cost this one its core, and an unpublished
         // claim stalls its shard.
-        if self.router.is_short(&self.shards, class) && !self.wakeups.is_crowded() {
+        if self.router.is_short(&self.shards, class) {
             self.wakeups.hurry();
         }
         let claim = || {

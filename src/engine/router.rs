@@ -265,14 +265,7 @@ impl Router {
         wakeups: &Wakeups,
         make_room: impl FnMut(usize) -> bool,
     ) -> Result<Claim, NoClaim> {
-        let (group, tick) = (self.group(class), wakeups.tick());
-        // Counts each thread once per tick, whichever classes it pushes to.
-        let is_counted = |group: &ShardGroup| {
-            group.run().group.get() == group.number && group.run().tick.get() == tick
-        };
-        if !is_counted(&self.rest) && !self.picked.as_ref().is_some_and(is_counted) {
-            wakeups.count_producer();
-        }
+        let group = self.group(class);
         let claim = self.claim_on_new_run(shards, group, wanted, admission, wakeups, make_room);
         if claim.is_ok() {
             self.end_other_run(class);

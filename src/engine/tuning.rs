@@ -104,7 +104,10 @@ pub(crate) const RECLAIM_EVERY: u64 = sized(8, 1);
 /// million records a second; for 136 bytes, p99.9 is 0.77 and 2.6 µs, and the rate 32 and 36 million.
 pub(crate) const HELP_EVERY: u64 = sized(16, 1);
 
-/// How many such parts share one reclaim. Measured together with [`HELP_EVERY`] alone.
+/// How many such parts share one reclaim.
+///
+/// Measured: with 1, one and two producers of seven kinds of records reached 0.89 to 1.07 times the
+/// rate, in the median 0.97.
 pub(crate) const HELPS_PER_RECLAIM: u64 = sized(4, 1);
 
 // --- the indexer ---
@@ -138,9 +141,6 @@ pub(crate) const IDLE_NAPS: u32 = sized(16, 0) as u32;
 
 /// How often the nap doubles while a stalled producer or reader holds a shard up.
 pub(crate) const NAP_DOUBLINGS: u32 = 5;
-
-/// The indexer's nap while producers keep all cores busy and do its work.
-pub(crate) const CROWDED_NAP: Duration = Duration::from_millis(2);
 
 /// Rounds over the shards between two ticks of the coarse clock.
 pub(crate) const ROUNDS: u32 = 16;

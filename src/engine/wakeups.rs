@@ -18,10 +18,6 @@ use std::time::{Duration, Instant};
 pub(crate) struct Wakeups {
     /// Passes of the indexer over its shards. Producers read it as a coarse clock.
     tick: Count,
-    /// Threads that have pushed since the last tick. Each is counted at least once.
-    producers: Count,
-    /// 1 while the indexer leaves its work to producers.
-    crowded: Count,
     /// How often the indexer was woken from parking.
     sent: Count,
     /// 1 once a thread has woken the indexer that is parked, or about to be.
@@ -36,8 +32,6 @@ impl Wakeups {
     pub(crate) fn new() -> Self {
         Self {
             tick: Count::default(),
-            producers: Count::default(),
-            crowded: Count::default(),
             sent: Count::default(),
             woken: AtomicU32::new(0),
             napping: AtomicU32::new(0),
@@ -54,17 +48,6 @@ impl Wakeups {
     /// Returns how often the indexer was woken from parking.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
-    }
-
-    /// Counts a thread that pushes for the first time since the last tick.
-    pub(crate) fn count_producer(&self) {
-        self.producers.add(1);
-    }
-
-    /// Returns whether producers keep every core busy, so that the indexer leaves its work to them.
-    #[inline]
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.get() != 0
     }
 
     /// Wakes the parked indexer. The caller has taken away a shard's parked mark.
@@ -102,28 +85,16 @@ impl Wakeups {
         self.tick.set(self.tick.get() + 1);
     }
 
-    /// Returns how many threads have pushed since the last call, and resets the count.
-    pub(crate) fn take_producer_count(&self) -> u64 {
-        let producers = self.producers.get();
-        self.producers.set(0);
-        producers
-    }
-
-    /// Sets whether the indexer leaves its work to producers.
-    pub(crate) fn set_crowded(&self, crowded: bool) {
-        self.crowded.set(u64::from(crowded));
-    }
-
     /// Makes the calling thread the one that wakeups wake.
     pub(crate) fn attach(&self) {
         let _ = self.sleeper.set(thread::current());
     }
 
-    /// Sleeps for `length`, or until [`hurry`](Self::hurry) ends the nap. Returns whether it did.
-    pub(crate) fn nap(&self, length: Duration) -> bool {
+    /// Sleeps for `length`, or until [`hurry`](Self::hurry) ends the nap.
+    pub(crate) fn nap(&self, length: Duration) {
         self.napping.store(1, Ordering::Relaxed);
         thread::park_timeout(length);
-        self.napping.swap(0, Ordering::Relaxed) == 0
+        self.napping.store(0, Ordering::Relaxed);
     }
 
     /// Forgets earlier wakeups. The indexer calls this before it marks the shards.

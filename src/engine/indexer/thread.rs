@@ -8,7 +8,7 @@
 use super::{Moved, Work};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
-use crate::engine::tuning::{CROWDED_NAP, IDLE_NAPS, NAP, NAP_DOUBLINGS, ROUNDS};
+use crate::engine::tuning::{IDLE_NAPS, NAP, NAP_DOUBLINGS, ROUNDS};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::thread;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Runs rounds until the store stops, then ends the store.
 pub(crate) fn run<T: Signal>(engine: &Engine<T>) {
     engine.wakeups.attach();
-    let mut rounds = Rounds { idle: 0, pace: Pace::new(), hurried: false };
+    let mut rounds = Rounds { idle: 0 };
     run_until_stopped(engine, || rounds.next(engine));
     // A panic is caught as in a round. The second attempt does not repeat what the first has done.
     let _ = engine.guarded(|| engine.finish()).or_else(|| engine.guarded(|| engine.finish()));
@@ -38,9 +38,6 @@ fn run_until_stopped<T: Signal>(engine: &Engine<T>, mut round: impl FnMut()) {
 struct Rounds {
     /// Consecutive rounds without work.
     idle: u32,
-    pace: Pace,
-    /// Whether the last nap was cut short.
-    hurried: bool,
 }
 
 impl Rounds {
@@ -48,12 +45,7 @@ impl Rounds {
     fn next<T: Signal>(&mut self, engine: &Engine<T>) {
         engine.wakeups.advance_tick();
         engine.age_out(Instant::now);
-        if self.pace.leaves_work_to_producers(engine) && !self.hurried {
-            // The thread is not idle, but it has nothing to do itself.
-            self.idle = 0;
-            self.hurried = engine.wakeups.nap(CROWDED_NAP);
-            return;
-        } else if pass(engine, self.idle > 0) {
+        if pass(engine, self.idle > 0) {
             self.idle = 0;
             if engine.shared_parts_over_limit() {
                 // A step evicts only few records for shared parts, so the next round begins at
@@ -66,7 +58,7 @@ impl Rounds {
         if self.idle > IDLE_NAPS && park(engine) {
             return;
         }
-        self.hurried = engine.wakeups.nap(nap_after(self.idle));
+        engine.wakeups.nap(nap_after(self.idle));
     }
 }
 
@@ -90,39 +82,6 @@ fn park<T: Signal>(engine: &Engine<T>) -> bool {
 /// Returns the length of the nap after `idle` passes without work.
 fn nap_after(idle: u32) -> Duration {
     NAP * (1 << idle.saturating_sub(IDLE_NAPS).min(NAP_DOUBLINGS))
-}
-
-/// Decides whether the indexer thread should take a core.
-///
-/// While producers keep all cores busy and fill their rings faster than naps pass, they do the
-/// indexer's work when they find a ring full. They do it better: the records that they index are in
-/// their own core's caches, and this thread would take one of their cores. The rings are full then,
-/// but indexing stays close behind the pushes.
-struct Pace {
-    cores: u64,
-    claimed: u64,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
-            claimed: 0,
-        }
-    }
-
-    /// Returns whether to leave the work of this pass to producers. Publishes the decision to them.
-    fn leaves_work_to_producers<T: Signal>(&mut self, engine: &Engine<T>) -> bool {
-        let claimed = engine.shards.iter().map(Shard::claimed).sum();
-        let arrived = claimed - std::mem::replace(&mut self.claimed, claimed);
-        let crowded = engine.wakeups.take_producer_count() >= self.cores
-            && arrived >= engine.shards.iter().map(Shard::slack).sum::<u64>() / 4
-            && engine.sinks.load().is_empty()
-            // Producers evict when they find no slot, not when shared parts are too large.
-            && !engine.shared_parts_over_limit();
-        engine.wakeups.set_crowded(crowded);
-        crowded
-    }
 }
 
 /// Steps in every shard that is not settled. Returns whether there was anything to do.
@@ -160,36 +119,6 @@ mod tests {
     use super::*;
     use crate::signal::LogRecord;
     use crate::store::StoreBuilder;
-    use crate::{Resource, Scope, Source};
-
-    #[test]
-    fn work_is_left_to_producers_that_use_every_core_and_fill_the_rings() {
-        let engine = Engine::of(
-            &StoreBuilder::<LogRecord>::new().capacity(400).slack(40).shards(2).max_bytes(1 << 20),
-        );
-        let enough = engine.shards.iter().map(Shard::slack).sum::<u64>() / 4;
-        let mut pace = Pace { cores: 2, claimed: 0 };
-        let mut leaves = |threads: u64, records| {
-            engine.push_some(records);
-            engine.wakeups.take_producer_count();
-            (0..threads).for_each(|_| engine.wakeups.count_producer());
-            let leaves = pace.leaves_work_to_producers(&engine);
-            assert_eq!(engine.wakeups.is_crowded(), leaves, "producers see the decision");
-            leaves
-        };
-        assert!(leaves(2, enough));
-        assert!(!leaves(2, enough - 1), "earlier records do not count again");
-        assert!(!leaves(1, enough));
-        assert!(leaves(3, enough));
-        assert!(!leaves(2, 0));
-        let large = Source::new(&Resource::new([("name", "x".repeat(2 << 20))]), &Scope::default());
-        large.charge(&engine.ledger);
-        assert!(!leaves(2, enough), "producers do not evict because of shared parts");
-        drop(large);
-        assert!(leaves(2, enough));
-        engine.hook();
-        assert!(!leaves(2, enough), "hooks run on the indexer's thread");
-    }
 
     #[test]
     fn naps_grow_with_the_number_of_idle_passes() {

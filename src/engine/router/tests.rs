@@ -142,21 +142,6 @@ fn a_run_does_not_continue_in_another_shard_from_a_claim_made_inside_make_room()
 }
 
 #[test]
-fn a_thread_is_counted_once_per_tick_whichever_classes_it_pushes_to() {
-    let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
-    let group = |number| ShardGroup::new(number..number + 1, 2, 1);
-    let router = Router::new(group(0), Some(group(1)));
-    let wakeups = Wakeups::new();
-    let claim =
-        |class| router.claim_slow(&shards, class, 1, &NoBudget, &wakeups, |_| false).unwrap();
-    let _ = (claim(Class::Rest), claim(Class::Picked), claim(Class::Rest));
-    assert_eq!(wakeups.take_producer_count(), 1);
-    wakeups.advance_tick();
-    let _ = (claim(Class::Picked), claim(Class::Rest));
-    assert_eq!(wakeups.take_producer_count(), 1);
-}
-
-#[test]
 fn changing_the_class_takes_a_new_stamp_in_each_direction() {
     let shards: Shards = (0..2).map(|_| Shard::new(63, 1, 0, None).unwrap()).collect();
     let group = |number| ShardGroup::new(number..number + 1, 8, 1);
