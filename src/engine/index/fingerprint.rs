@@ -2,28 +2,50 @@
 //!
 //! Senders choose keys: trace ids, service names, span names. A sender that can predict
 //! fingerprints can send many keys with the same one, and each lookup then examines all of them.
-//! The hash function is therefore SipHash-1-3 (Jean-Philippe Aumasson and Daniel J. Bernstein,
+//! Each store therefore has its own random hash keys.
+//!
+//! **Numbers, ids and texts of up to 64 bytes** are hashed by *vector multiply-shift* (Martin
+//! Dietzfelbinger, *Universal hashing and k-wise independent random variables via integer arithmetic
+//! without primes*, STACS 1996; Mikkel Thorup, *High speed hashing for integers and strings*, 2015).
+//! A key is a vector of words `x`. With random `a` and `b` of 128 bits, its hash is the upper half of
+//! `b + Σ aᵢxᵢ` modulo 2¹²⁸. It is strongly universal: the hashes of two different vectors are
+//! independent, and equal with a probability of 2⁻⁶⁴. All products can be computed at once.
+//!
+//! The hash is linear, so keys at equal distances would have hashes at equal distances. It is
+//! therefore mixed at the end: by steps that can be undone, so that different hashes stay different.
+//!
+//! **Longer texts** are hashed by SipHash-1-3 (Jean-Philippe Aumasson and Daniel J. Bernstein,
 //! *SipHash: a fast short-input PRF*, 2012), which the standard library's
-//! [`HashMap`](std::collections::HashMap) uses against HashDoS. Each store has its own hash keys,
-//! from the process's random state.
+//! [`HashMap`](std::collections::HashMap) uses against HashDoS.
 //!
-//! The standard library offers SipHash only as a hasher to which bytes are written piece by piece.
-//! The `siphasher` crate hashes a whole key at once.
-//!
-//! Fingerprints are never shown outside the store.
+//! Both hold against keys that were chosen without sight of any fingerprint. So fingerprints are
+//! never shown outside the store.
 
 use crate::signal::Key;
 use siphasher::sip::SipHasher13;
 use std::hash::{BuildHasher, RandomState};
+
+/// The number of words of the longest text that multiply-shift hashes.
+const WORDS: usize = 8;
+
+/// The number of bytes of a word.
+const WORD: usize = size_of::<u64>();
 
 /// The store's hash function.
 ///
 /// A fingerprint only narrows a search down: lookups compare the keys themselves.
 #[derive(Clone, Debug)]
 pub(crate) struct Fingerprints {
-    /// One hasher for each kind of key, so that a text and a number with the same bytes hash
+    /// The `b` of each kind of key, so that a text and a number with the same bytes hash
     /// independently.
-    kinds: [SipHasher13; 4],
+    kinds: [u128; 4],
+    /// The `a` of each word of a key.
+    words: [u128; WORDS],
+    /// The `a` of a text's length and of its last word, which may overlap the word before.
+    ends: [u128; 2],
+    /// An odd number for the steps at the end.
+    mix: u64,
+    long: [SipHasher13; 2],
     mask: u64,
 }
 
@@ -38,24 +60,34 @@ impl Fingerprints {
     ///
     /// `bits` is the width of the fingerprints. Tests use few, so that collisions occur.
     pub(crate) fn random(bits: u32) -> Self {
-        let kind = |_| {
-            // Each random state has keys of its own. It does not tell them, but a keyed hash of
-            // two constants is as hard to predict.
-            let state = RandomState::new();
-            SipHasher13::new_with_keys(state.hash_one(0), state.hash_one(1))
-        };
-        Self::new(std::array::from_fn(kind), bits)
+        // Each random state has keys of its own. It does not tell them, but keyed hashes of
+        // different constants are as hard to predict.
+        let state = RandomState::new();
+        Self::new(|number| state.hash_one(number), bits)
     }
 
     /// Creates a hash function with a known seed, for models and tests, which have to be
     /// repeatable.
     pub(crate) fn fixed(seed: u64, bits: u32) -> Self {
-        let kind = |number| SipHasher13::new_with_keys(seed, number as u64);
-        Self::new(std::array::from_fn(kind), bits)
+        let seeded = SipHasher13::new_with_keys(seed, 0);
+        Self::new(|number: u64| seeded.hash(&number.to_le_bytes()), bits)
     }
 
-    fn new(kinds: [SipHasher13; 4], bits: u32) -> Self {
-        Self { kinds, mask: u64::MAX >> (64 - bits.clamp(1, 64)) }
+    /// Creates a hash function from random words, which `random` returns for different numbers.
+    fn new(random: impl Fn(u64) -> u64, bits: u32) -> Self {
+        let mut numbers = 0..;
+        let mut word = || numbers.next().map_or(0, &random);
+        let mut wide = || u128::from(word()) << 64 | u128::from(word());
+        let (kinds, words) = (std::array::from_fn(|_| wide()), std::array::from_fn(|_| wide()));
+        let ends = [wide(), wide()];
+        Self {
+            kinds,
+            words,
+            ends,
+            mix: word() | 1,
+            long: std::array::from_fn(|_| SipHasher13::new_with_keys(word(), word())),
+            mask: u64::MAX >> (64 - bits.clamp(1, 64)),
+        }
     }
 
     /// Returns whether two keys are likely to share a fingerprint.
@@ -69,14 +101,65 @@ impl Fingerprints {
     /// Returns the key's fingerprint, which is never 0 or 1. O(length of the key).
     #[inline(always)]
     pub(crate) fn of(&self, key: Key<'_>) -> u64 {
-        let [int, id, text, bytes] = &self.kinds;
+        let [int, id, text, bytes] = self.kinds;
+        let [first, second, ..] = self.words;
         let hash = match key {
-            Key::Int(number) => int.hash(&number.to_le_bytes()),
-            Key::Id(number) => id.hash(&number.to_le_bytes()),
-            Key::Text(key) => text.hash(key.as_bytes()),
-            Key::Bytes(key) => bytes.hash(key),
+            Key::Int(number) => self.mixed(int.wrapping_add(times(first, number))),
+            Key::Id(number) => {
+                let (low, high) = (number as u64, (number >> 64) as u64);
+                self.mixed(id.wrapping_add(times(first, low)).wrapping_add(times(second, high)))
+            }
+            Key::Text(key) => self.of_bytes(key.as_bytes(), text, &self.long[0]),
+            Key::Bytes(key) => self.of_bytes(key, bytes, &self.long[1]),
         };
         (hash & self.mask).max(RESERVED)
+    }
+
+    #[inline]
+    fn of_bytes(&self, key: &[u8], kind: u128, long: &SipHasher13) -> u64 {
+        if key.len() > WORDS * WORD {
+            return long.hash(key);
+        }
+        let (whole, _) = key.as_chunks::<WORD>();
+        let [length, last] = self.ends;
+        let ends = times(length, key.len() as u64).wrapping_add(times(last, last_word(key)));
+        let mut sum = kind.wrapping_add(ends);
+        for (word, &random) in whole.iter().zip(&self.words) {
+            sum = sum.wrapping_add(times(random, u64::from_le_bytes(*word)));
+        }
+        self.mixed(sum)
+    }
+
+    /// Returns the hash of a key from the sum of its products.
+    #[inline(always)]
+    fn mixed(&self, sum: u128) -> u64 {
+        let hash = (sum >> 64) as u64;
+        let hash = (hash ^ hash >> 32).wrapping_mul(self.mix);
+        hash ^ hash >> 32
+    }
+}
+
+/// Returns the product of a random number and a word of a key.
+#[inline(always)]
+fn times(random: u128, word: u64) -> u128 {
+    random.wrapping_mul(u128::from(word))
+}
+
+/// Returns a word with the last bytes of a key: with all bytes that are in none of its whole words.
+#[inline(always)]
+fn last_word(key: &[u8]) -> u64 {
+    if let Some(last) = key.last_chunk::<WORD>() {
+        return u64::from_le_bytes(*last);
+    }
+    match (key.first_chunk::<4>(), key.last_chunk::<4>(), key) {
+        (Some(first), Some(last), _) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        (.., [first, .., last]) => {
+            u64::from(*first) | u64::from(key[key.len() / 2]) << 8 | u64::from(*last) << 16
+        }
+        (.., [byte]) => u64::from(*byte),
+        (.., []) => 0,
     }
 }
 
@@ -121,6 +204,54 @@ mod tests {
                 prints.of(Key::Id(u128::from(number))),
                 prints.of(Key::Text("abcdefgh\0\0\0\0\0\0\0\0"))
             );
+        }
+    }
+
+    /// The lengths include those around whole words and around the change of the hash function.
+    #[test]
+    fn every_byte_and_the_length_of_a_key_count() {
+        let prints = Fingerprints::random(64);
+        for length in 0..=2 * WORDS * WORD {
+            let key: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let (print, mut longer) = (prints.of(Key::Bytes(&key)), key.clone());
+            longer.push(0);
+            assert_ne!(print, prints.of(Key::Bytes(&longer)), "length {length}");
+            for at in 0..length {
+                let mut other = key.clone();
+                other[at] ^= 1;
+                assert_ne!(print, prints.of(Key::Bytes(&other)), "byte {at} of {length}");
+            }
+        }
+        let zeros = [0; 2 * WORDS * WORD];
+        let of_zeros: std::collections::BTreeSet<u64> =
+            (0..zeros.len()).map(|length| prints.of(Key::Bytes(&zeros[..length]))).collect();
+        assert_eq!(of_zeros.len(), zeros.len());
+        let number = 7_u128 << 64 | 9;
+        for bit in 0..128 {
+            assert_ne!(prints.of(Key::Id(number)), prints.of(Key::Id(number ^ 1 << bit)));
+        }
+        for bit in 0..64 {
+            assert_ne!(prints.of(Key::Int(9)), prints.of(Key::Int(9 ^ 1 << bit)));
+        }
+    }
+
+    /// Directories and the ghost filter take places from different bits of a fingerprint.
+    #[test]
+    fn keys_at_equal_distances_spread_like_random_ones() {
+        for seed in 0..64 {
+            let prints = Fingerprints::fixed(seed, 64);
+            for shift in [0, 1, 8, 20, 32, 63, 64, 100] {
+                for at in [0, 16, 32, 48, 54] {
+                    let mut lines = [0_u32; 1 << 10];
+                    (0..4 * lines.len() as u128).for_each(|number| {
+                        let print = prints.of(Key::Id(number << shift));
+                        lines[(print >> at) as usize % lines.len()] += 1;
+                    });
+                    // With four random keys a line, one of 1,024 has 24 with a chance of 10⁻⁸.
+                    let most = lines.iter().max().copied();
+                    assert!(most < Some(24), "seed {seed}, shift {shift}, bit {at}: {most:?}");
+                }
+            }
         }
     }
 
