@@ -48,12 +48,13 @@ const _: () = assert!(size_of::<MetricPoint>() == 24);
 /// The exemplars of a point.
 pub type Exemplars<'a> = ListRef<'a, ExemplarRef<'a>>;
 
-/// Where the time lies, and how to read the other fields.
+/// Where the time lies, in the lower half, and above it the shape: how to read the other fields.
+///
+/// One word, because parts of a word that were just stored can't be loaded as a whole before they
+/// have reached the cache. An enum in a record would have `Option`s of records use it for their own
+/// tag, and move records in such parts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Head {
-    time: Offset<2>,
-    shape: Shape,
-}
+pub(crate) struct Head(u32);
 
 /// The protocol's message type of a point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,15 +101,36 @@ impl Shape {
 }
 
 impl Head {
+    const SHAPE: u32 = u16::BITS;
+
     pub(crate) fn of(shape: Shape) -> Self {
-        Self { shape, ..Self::default() }
+        Self((shape as u32) << Self::SHAPE)
+    }
+
+    #[inline]
+    fn time(self) -> Offset<2> {
+        Offset::from_bits(self.0 as u16)
+    }
+
+    #[inline]
+    fn shape(self) -> Shape {
+        const HISTOGRAM: u32 = Shape::Histogram as u32;
+        const EXPONENTIAL: u32 = Shape::Exponential as u32;
+        const SUMMARY: u32 = Shape::Summary as u32;
+        match self.0 >> Self::SHAPE {
+            HISTOGRAM => Shape::Histogram,
+            EXPONENTIAL => Shape::Exponential,
+            SUMMARY => Shape::Summary,
+            _ => Shape::Number,
+        }
     }
 
     /// Notes a field of a message of this length, if the head says anything of it.
     #[inline]
     pub(crate) fn see(&mut self, field: Field<'_>, length: usize) {
         if field.number == 3 {
-            self.time = Offset::of(length, field.left);
+            let time = Offset::<2>::of(length, field.left).bits();
+            self.0 = self.0 >> Self::SHAPE << Self::SHAPE | u32::from(time);
         }
     }
 }
@@ -121,7 +143,7 @@ impl MetricPoint {
 
     /// Returns the attributes, which identify the point's series within the metric.
     pub fn attributes(&self) -> AttributesRef<'_> {
-        AttributesRef::of(self.bytes(), self.head.shape.numbers().attributes)
+        AttributesRef::of(self.bytes(), self.head.shape().numbers().attributes)
     }
 
     /// Returns the start of the interval that the point covers, in nanoseconds since the Unix
@@ -132,20 +154,20 @@ impl MetricPoint {
 
     /// Returns the time of the measurement, in nanoseconds since the Unix epoch.
     pub fn time_unix_nanos(&self) -> u64 {
-        self.head.time.fixed64(self.bytes(), |record| field_of(record, 3))
+        self.head.time().fixed64(self.bytes(), |record| field_of(record, 3))
     }
 
     /// Returns the flags. Bit 0 means that [no value was
     /// recorded](MetricPoint::has_no_recorded_value). The other bits are reserved, and returned as
     /// they arrived. O(bytes).
     pub fn flags(&self) -> u32 {
-        self.number_of(self.head.shape.numbers().flags) as u32
+        self.number_of(self.head.shape().numbers().flags) as u32
     }
 
     /// Returns the exemplars: individual measurements that contributed to the point. A summary has
     /// none.
     pub fn exemplars(&self) -> Exemplars<'_> {
-        Exemplars::of(self.bytes(), self.head.shape.numbers().exemplars)
+        Exemplars::of(self.bytes(), self.head.shape().numbers().exemplars)
     }
 
     /// Returns the value. O(bytes). It allocates for histograms and summaries.
@@ -153,7 +175,7 @@ impl MetricPoint {
     pub fn value(&self) -> PointValue {
         let long = |number| self.number_of(number);
         let double = |number| self.field(number).map(Raw::double);
-        match self.head.shape {
+        match self.head.shape() {
             Shape::Number => self.number_value().map_or(PointValue::Empty, PointValue::from),
             Shape::Histogram => Histogram {
                 count: long(4),
@@ -194,7 +216,7 @@ impl MetricPoint {
     }
 
     pub(crate) fn number_value(&self) -> Option<Number> {
-        if self.head.shape != Shape::Number {
+        if self.head.shape() != Shape::Number {
             return None;
         }
         number_in(self.bytes(), 4)
@@ -210,7 +232,7 @@ impl MetricPoint {
 
     /// Returns the count of a histogram or a summary. Returns `None` for other points. O(bytes).
     pub fn count(&self) -> Option<u64> {
-        (self.head.shape != Shape::Number).then(|| self.number_of(4))
+        (self.head.shape() != Shape::Number).then(|| self.number_of(4))
     }
 
     /// Returns whether the source marks the series as stale: it existed before and has no value

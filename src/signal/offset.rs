@@ -90,6 +90,18 @@ impl<const N: usize> Offset<N> {
     }
 }
 
+impl Offset<2> {
+    #[inline]
+    pub(crate) fn from_bits(bits: u16) -> Self {
+        Self(bits.to_le_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn bits(self) -> u16 {
+        u16::from_le_bytes(self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
