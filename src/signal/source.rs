@@ -229,7 +229,8 @@ impl Source {
     /// Calls [`Shared::charge`] for this part and those that enclose it: a metric's scope, and a
     /// scope's resource. Consumers that hold records count with it what these share.
     pub fn charge(&self, ledger: &Ledger) {
-        self.parts().for_each(|part| part.0.charge(ledger));
+        // Whoever has charged a part before has also charged those that enclose it.
+        let _ = self.parts().all(|part| part.0.charge_once(ledger));
     }
 
     #[cfg(feature = "otlp")]
