@@ -14,15 +14,51 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Records that have been moved out of their slots and not yet released.
-pub(super) type RemovedRecords<T> = SmallVec<[RemovedRecord<T>; 1]>;
+pub(super) struct RemovedRecords<T> {
+    records: SmallVec<[T; 1]>,
+    /// What hooks and the stream are told of each record. Empty if there are none: most stores only
+    /// drop their records.
+    told: SmallVec<[Told; 1]>,
+    are_told: bool,
+}
 
-/// A record that has been moved out of its slot.
-pub(super) struct RemovedRecord<T> {
+/// What hooks and the stream are told of a record.
+struct Told {
     sequence: u64,
     reason: EvictReason,
-    record: T,
     /// Whether hooks have seen the record already.
     hooks_ran: bool,
+}
+
+impl<T> RemovedRecords<T> {
+    fn new(are_told: bool) -> Self {
+        Self { records: SmallVec::new(), told: SmallVec::new(), are_told }
+    }
+
+    /// Makes room for this many records. Returns false if there is no memory for that. There is
+    /// always room for one.
+    fn reserve(&mut self, records: usize) -> bool {
+        self.records.try_reserve(records).is_ok()
+            && (!self.are_told || self.told.try_reserve(records).is_ok())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Returns whether there is no room for another record.
+    fn is_full(&self) -> bool {
+        self.records.len() == self.records.capacity()
+            || self.are_told && self.told.len() == self.told.capacity()
+    }
+
+    #[inline]
+    fn push(&mut self, record: T, told: impl FnOnce() -> Told) {
+        self.records.push(record);
+        if self.are_told {
+            self.told.push(told());
+        }
+    }
 }
 
 /// The result of reclaiming.
@@ -38,13 +74,6 @@ pub(super) struct Reclaimed<'a, T> {
     /// Bytes of the records that have left, to be released to the byte budget once the records are
     /// dropped.
     pub(super) freed: u64,
-}
-
-impl<T> Reclaimed<'_, T> {
-    /// Returns whether there is no room for another record.
-    fn is_full(&self) -> bool {
-        self.removed.len() == self.removed.capacity()
-    }
 }
 
 impl<T: Signal> Engine<T> {
@@ -72,7 +101,7 @@ impl<T: Signal> Engine<T> {
         let to = owner.evicted().min(from.saturating_add(most)).max(from);
         let mut reclaimed = Reclaimed {
             to: from,
-            removed: RemovedRecords::new(),
+            removed: RemovedRecords::new(!sinks.is_empty()),
             for_hooks: SmallVec::new(),
             pinner: None,
             freed: 0,
@@ -83,7 +112,7 @@ impl<T: Signal> Engine<T> {
         }
         // If no memory can be had for the list, one record goes at a time.
         let room = (to - from) as usize + quarantined;
-        let lacks_memory = moves_out && reclaimed.removed.try_reserve(room).is_err();
+        let lacks_memory = moves_out && !reclaimed.removed.reserve(room);
         let to = if lacks_memory { to.min(from + 1) } else { to };
         let pinned = self.pins.scan(number);
         let mut changed: Option<(Arc<SlotMap>, SlotMap)> = None;
@@ -101,25 +130,18 @@ impl<T: Signal> Engine<T> {
         if let Some((_, places)) = &mut changed {
             is_changed |= places.retain_quarantined(|entry| {
                 let Quarantined { slot, sequence, reason, shown } = entry;
-                let stays = moves_out && reclaimed.is_full()
+                let stays = moves_out && reclaimed.removed.is_full()
                     || pinned.contains(&slot)
                     || match moves_out {
                         false => !slots.is_free(slot, sequence),
-                        // SAFETY: the record was evicted before its slot was quarantined, and the
-                        // scan found no pin on the slot (invariant 1).
-                        true => match unsafe { slots.move_out(slot, sequence) } {
-                            MoveOut::Record(record) => {
-                                reclaimed.removed.push(RemovedRecord {
-                                    sequence,
-                                    reason,
-                                    record,
-                                    hooks_ran: shown,
-                                });
-                                false
-                            }
-                            MoveOut::AlreadyMoved => false,
-                            MoveOut::Unavailable => true,
-                        },
+                        true => {
+                            let told = || Told { sequence, reason, hooks_ran: shown };
+                            let take = |record| reclaimed.removed.push(record, told);
+                            // SAFETY: the record was evicted before its slot was quarantined, and
+                            // the scan found no pin on the slot (invariant 1).
+                            let moved = unsafe { slots.move_out(slot, sequence, take) };
+                            moved == MoveOut::Unavailable
+                        }
                     };
                 if !stays {
                     freed_quarantined += Slots::<T>::bytes_of(slots.head_at(slot));
@@ -128,6 +150,10 @@ impl<T: Signal> Engine<T> {
             });
         }
         let mut place = slots.place(from);
+        if moves_out {
+            // For the next batch. By the time of that, its lines are there.
+            slots.prefetch_to_move_out(place + (to - from) as usize, (to - from) as usize);
+        }
         // If every place is served by its own slot, no pin is set, and no record has to be moved
         // out, the slots need not be looked at.
         let skips_slots = !moves_out
@@ -137,7 +163,7 @@ impl<T: Signal> Engine<T> {
         if skips_slots && shard.byte_budget.is_none() {
             reclaimed.to = to;
         }
-        while reclaimed.to < to && !(moves_out && reclaimed.is_full()) {
+        while reclaimed.to < to && !(moves_out && reclaimed.removed.is_full()) {
             let sequence = reclaimed.to;
             let slot = changed.as_ref().map_or(place, |(_, places)| places.slot(place));
             // An earlier holder, whose lock was taken over, may have quarantined the slot.
@@ -147,22 +173,15 @@ impl<T: Signal> Engine<T> {
                 || !pinned.contains(&slot)
                     && match moves_out {
                         false => skips_slots || slots.is_free(slot, sequence),
-                        // SAFETY: the record is evicted, and the scan found no pin on its slot
-                        // (invariant 1).
-                        true => match unsafe { slots.move_out(slot, sequence) } {
-                            MoveOut::Record(record) => {
-                                let reason = owner.reason(place);
-                                reclaimed.removed.push(RemovedRecord {
-                                    sequence,
-                                    reason,
-                                    record,
-                                    hooks_ran: false,
-                                });
-                                true
-                            }
-                            MoveOut::AlreadyMoved => true,
-                            MoveOut::Unavailable => false,
-                        },
+                        true => {
+                            let told =
+                                || Told { sequence, reason: owner.reason(place), hooks_ran: false };
+                            let take = |record| reclaimed.removed.push(record, told);
+                            // SAFETY: the record is evicted, and the scan found no pin on its slot
+                            // (invariant 1).
+                            let moved = unsafe { slots.move_out(slot, sequence, take) };
+                            moved != MoveOut::Unavailable
+                        }
                     };
             if is_quarantined {
                 // The quarantined slot is dealt with above.
@@ -219,10 +238,23 @@ impl<T: Signal> Engine<T> {
         reclaimed
     }
 
-    /// Hands a record that has left its slot to the hooks, then to the stream, or drops it. It is
-    /// released exactly once, even if user code panics.
-    pub(super) fn release(&self, number: usize, removed: RemovedRecord<T>, sinks: &Sinks<T>) {
-        let RemovedRecord { sequence, reason, record, hooks_ran } = removed;
+    /// Hands records that have left their slots to the hooks, then to the stream, or drops them. Each
+    /// is released exactly once, even if user code panics.
+    pub(super) fn release_all(&self, number: usize, removed: RemovedRecords<T>, sinks: &Sinks<T>) {
+        let RemovedRecords { records, told, are_told } = removed;
+        if are_told {
+            let told = records.into_iter().zip(told);
+            told.for_each(|(record, told)| self.release(number, record, told, sinks));
+        } else {
+            // If a drop panics, the panic is caught and counted, and the records after it are
+            // dropped all the same.
+            let mut rest = records.into_iter();
+            while self.guarded(|| rest.by_ref().for_each(drop)).is_none() {}
+        }
+    }
+
+    fn release(&self, number: usize, record: T, told: Told, sinks: &Sinks<T>) {
+        let Told { sequence, reason, hooks_ran } = told;
         let position = Position::new(number, sequence);
         if !hooks_ran {
             self.run_hooks(position, &record, reason, sinks);
@@ -236,13 +268,6 @@ impl<T: Signal> Engine<T> {
                 self.guarded(|| drop(record));
             }
         }
-    }
-
-    /// Drops records that have left their slots. If a drop panics, the panic is caught and counted,
-    /// and the records after it are dropped all the same.
-    pub(super) fn drop_all(&self, removed: RemovedRecords<T>) {
-        let mut rest = removed.into_iter();
-        while self.guarded(|| rest.by_ref().for_each(drop)).is_none() {}
     }
 
     /// Runs all hooks on a record.

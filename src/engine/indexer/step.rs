@@ -51,11 +51,7 @@ impl<T: Signal> Engine<T> {
         drop(owner);
         let has_hook_work = !sinks.is_empty() && (!removed.is_empty() || !for_hooks.is_empty());
         self.running_hooks.add(u64::from(has_hook_work));
-        if sinks.is_empty() {
-            self.drop_all(removed);
-        } else {
-            removed.into_iter().for_each(|record| self.release(number, record, &sinks));
-        }
+        self.release_all(number, removed, &sinks);
         for_hooks.into_iter().for_each(|entry| self.run_hooks_in_place(number, entry, &sinks));
         self.running_hooks.sub(u64::from(has_hook_work));
         drop(pinner);

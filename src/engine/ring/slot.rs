@@ -30,9 +30,10 @@ const fn prefetch_distance(record: usize) -> usize {
 }
 
 /// The result of an attempt to move a record out of its slot.
-pub(crate) enum MoveOut<T> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MoveOut {
     /// The record was moved out.
-    Record(T),
+    Moved,
     /// Another thread has moved the record out before. The slot is free.
     AlreadyMoved,
     /// The record is not published yet, or another thread is moving it out.
@@ -247,6 +248,16 @@ impl<T: Signal> Slots<T> {
         }
     }
 
+    /// Prefetches slots whose records are moved out soon, from this place to at most the end of the
+    /// ring.
+    #[inline]
+    pub(crate) fn prefetch_to_move_out(&self, place: usize, count: usize) {
+        for slot in place..(place + count).min(self.places) {
+            prefetch_to_write(&self.heads[slot]);
+            self.prefetch_payload(slot);
+        }
+    }
+
     /// Prefetches a record's first lines for reading.
     #[inline]
     pub(crate) fn prefetch_payload(&self, slot: usize) {
@@ -312,13 +323,19 @@ impl<T: Signal> Slots<T> {
         })
     }
 
-    /// Moves the record of a sequence out of its slot, unless another thread does or has done so.
+    /// Moves the record of a sequence out of its slot and passes it to `take`, unless another thread
+    /// does or has done so.
     ///
     /// # Safety
     /// `evicted` was raised past the sequence, and a scan of the pins after that did not find the
     /// slot. No thread therefore reads the record, now or later.
     #[inline]
-    pub(crate) unsafe fn move_out(&self, slot: usize, sequence: u64) -> MoveOut<T> {
+    pub(crate) unsafe fn move_out(
+        &self,
+        slot: usize,
+        sequence: u64,
+        take: impl FnOnce(T),
+    ) -> MoveOut {
         let generation = &self.heads[slot].generation;
         let (published, moving) =
             (Generation::published(sequence).0, Generation::moving(sequence).0);
@@ -336,7 +353,8 @@ impl<T: Signal> Slots<T> {
                 // Release pairs with the Acquire in `Head::generation`: a thread that finds this
                 // value may write the slot.
                 generation.store(Generation::moved(sequence).0, Ordering::Release);
-                MoveOut::Record(record)
+                take(record);
+                MoveOut::Moved
             }
             Err(found) if found == Generation::moved(sequence).0 => MoveOut::AlreadyMoved,
             _ => MoveOut::Unavailable,
@@ -356,8 +374,7 @@ impl<T: Signal> Slots<T> {
         for (slot, sequence) in within.chain(quarantined) {
             guarded(&mut || {
                 // SAFETY: `&mut self` shows that no other thread has access to these slots.
-                let record = unsafe { self.move_out(slot, sequence) };
-                drop(record);
+                unsafe { self.move_out(slot, sequence, drop) };
             });
         }
     }
