@@ -102,7 +102,7 @@ pub(crate) struct ShardGroup {
     /// A producer whose shard has less room than this ends the indexer's nap.
     ///
     /// Half the slack. Measured: never to end the nap early made no difference to rates on two busy
-    /// cores, and to end it each time cost 4 to 27 %.
+    /// cores, and a single producer took 0.73 times as many points. To end it each time cost 4 to 27 %.
     hurry_below: u64,
     /// For each shard, the records that it lacks and that are not made up for.
     forgiven: Box<[Count]>,

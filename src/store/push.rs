@@ -13,12 +13,12 @@ impl<T: Signal> Store<T> {
     /// Puts a record into the store, and evicts the oldest record of its shard if that is full. The
     /// record is visible to every query that begins after this returns.
     ///
-    /// If records own memory, every eighth push also drops up to sixteen evicted records, unless a
+    /// If records own memory, every sixteenth push also drops up to 32 evicted records, unless a
     /// hook or a stream receives them: the thread that frees the memory then often is the one that
     /// allocates it again. The indexer drops what pushes leave within some milliseconds.
     ///
-    /// While a shard has little room left, every sixteenth push (every eighth, if records own memory)
-    /// evicts as many records in the indexer's place, so that no push has to do much at a time.
+    /// While a shard has little room left, every sixteenth push evicts as many records in the
+    /// indexer's place, so that no push has to do much at a time.
     ///
     /// Progress: lock-free and without an allocation while there is room. Without room, the push
     /// does a small batch of the indexer's work itself. If that makes no room (because of a

@@ -4,9 +4,7 @@ use super::reclaim::owns_heap;
 use super::work::Work;
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
-use crate::engine::tuning::{
-    HELP_EVERY, HELPS_PER_RECLAIM, RECLAIM_BATCH, RECLAIM_EVERY, UNINDEXED_TAIL,
-};
+use crate::engine::tuning::{DROP_BATCH, HELP_EVERY, UNINDEXED_TAIL};
 use crate::signal::Signal;
 
 impl<T: Signal> Engine<T> {
@@ -20,24 +18,21 @@ impl<T: Signal> Engine<T> {
     #[inline(always)]
     pub(crate) fn help_after_push(&self, number: usize, pushed_to: u64, pushed: u64) {
         // Whether the push has passed a multiple.
-        if pushed_to % const { help_every::<T>() } < pushed {
-            self.help(number, pushed.div_ceil(const { help_every::<T>() }));
+        if pushed_to % HELP_EVERY < pushed {
+            self.help(number, pushed.div_ceil(HELP_EVERY));
         }
     }
 
     #[cold]
     #[inline(never)]
     fn help(&self, number: usize, times: u64) {
-        let (shard, every) = (&self.shards[number], help_every::<T>());
+        let shard = &self.shards[number];
         let (reclaimed, evicted, slack) = (shard.reclaimed(), shard.evicted(), shard.slack());
         let room = (reclaimed + shard.slots.places()).saturating_sub(shard.claimed());
-        let evict = if room < slack / 4 { every * times } else { 0 };
-        let drops = if owns_heap::<T>() && reclaimed < evicted { RECLAIM_BATCH * times } else { 0 };
+        let evict = if room < slack / 4 { HELP_EVERY * times } else { 0 };
+        let drops = if owns_heap::<T>() && reclaimed < evicted { DROP_BATCH * times } else { 0 };
         if evict + drops > 0 && !reentrancy::is_inside() {
-            // Reclaiming costs a fence and a scan of the pins, for one record as for many.
-            let waiting = evicted.saturating_sub(reclaimed) + evict;
-            let reclaims = room < 2 * every || waiting >= HELPS_PER_RECLAIM * every;
-            self.step(number, Work::help(evict, evict > 0 && reclaims, drops));
+            self.step(number, Work::help(evict, drops));
         }
     }
 
@@ -65,9 +60,4 @@ impl<T: Signal> Engine<T> {
             self.step(number, Work::READ);
         }
     }
-}
-
-/// Returns after how many pushes a producer helps.
-const fn help_every<T>() -> u64 {
-    if owns_heap::<T>() { RECLAIM_EVERY } else { HELP_EVERY }
 }

@@ -8,7 +8,7 @@ use crate::engine::reason::EvictReason;
 use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
-use crate::engine::tuning::{PINS_PER_READER, RECLAIM_BATCH};
+use crate::engine::tuning::{DROP_BATCH, PINS_PER_READER};
 use crate::signal::Signal;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl<T: Signal> Engine<T> {
             _ if !sinks.is_empty() && !work.runs_hooks => 0,
             true if sinks.is_empty() => most_moved_out::<T>(work.drops),
             // Hooks and the stream receive evicted records without delay.
-            true => most_moved_out::<T>(work.drops.max(RECLAIM_BATCH)),
+            true => most_moved_out::<T>(work.drops.max(DROP_BATCH)),
             false => work.reclaim,
         };
         // The cursors of a holder whose lock was taken over may be from different moments:
@@ -150,10 +150,6 @@ impl<T: Signal> Engine<T> {
             });
         }
         let mut place = slots.place(from);
-        if moves_out {
-            // For the next batch. By the time of that, its lines are there.
-            slots.prefetch_to_move_out(place + (to - from) as usize, (to - from) as usize);
-        }
         // If every place is served by its own slot, no pin is set, and no record has to be moved
         // out, the slots need not be looked at.
         let skips_slots = !moves_out

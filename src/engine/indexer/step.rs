@@ -85,10 +85,6 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
     let mut done = index.indexed_as_writer();
     while done < to {
         let (place, heads) = slots.adjacent_heads(done, INDEX_CHUNK.min(to - done));
-        // Do not go beyond what has been claimed: the heads there belong to the producers that will
-        // claim them.
-        let next = done + heads.len() as u64;
-        slots.prefetch_heads(place + heads.len(), INDEX_CHUNK.min(to - next) as usize);
         let mut sequences = done..;
         let published = heads
             .iter()
@@ -197,7 +193,7 @@ fn evict<T: Signal>(owner: &IndexerGuard<'_, T>, from: u64, to: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::engine::settings::OnFull;
-    use crate::engine::tuning::{ASSIST_BATCH, HELP_EVERY, RECLAIM_BATCH, STEP_BATCH};
+    use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, HELP_EVERY, STEP_BATCH};
     use crate::signal::LogRecord;
     use crate::store::StoreBuilder;
 
@@ -220,8 +216,8 @@ mod tests {
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
         assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 5));
         assert_eq!(engine.step(0, Work::FLUSH), moved(0, 0, 0));
-        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, RECLAIM_BATCH));
-        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - RECLAIM_BATCH));
+        assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, DROP_BATCH));
+        assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - DROP_BATCH));
     }
 
     #[test]
@@ -274,9 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_drops_a_batch_of_records_for_every_eight_that_it_pushes() {
+    fn a_producer_drops_a_batch_of_records_for_every_sixteen_that_it_pushes() {
         let engine = engine_for_eight(200);
-        engine.push_some(108);
+        engine.push_some(148);
         engine.settle();
         let shard = &engine.shards[0];
         let reclaimed_after = |pushed_to, pushed| {
@@ -284,16 +280,16 @@ mod tests {
             engine.help_after_push(0, pushed_to, pushed);
             shard.reclaimed() - before
         };
-        assert_eq!(reclaimed_after(9, 1), 0);
-        assert_eq!(reclaimed_after(8, 1), RECLAIM_BATCH);
-        assert_eq!(reclaimed_after(20, 4), 0, "the push has not passed a multiple of eight");
-        assert_eq!(reclaimed_after(20, 5), RECLAIM_BATCH);
-        assert_eq!(reclaimed_after(40, 9), 2 * RECLAIM_BATCH);
+        assert_eq!(reclaimed_after(17, 1), 0);
+        assert_eq!(reclaimed_after(16, 1), DROP_BATCH);
+        assert_eq!(reclaimed_after(36, 4), 0, "the push has not passed a multiple of sixteen");
+        assert_eq!(reclaimed_after(36, 5), DROP_BATCH);
+        assert_eq!(reclaimed_after(72, 17), 2 * DROP_BATCH);
         let inside = reentrancy::enter();
-        assert_eq!(reclaimed_after(48, 1), 0);
+        assert_eq!(reclaimed_after(96, 1), 0);
         drop(inside);
-        assert_eq!((shard.evicted() - shard.reclaimed(), reclaimed_after(64, 64)), (36, 36));
-        assert_eq!(reclaimed_after(72, 8), 0, "no evicted record is left");
+        assert_eq!((shard.evicted() - shard.reclaimed(), reclaimed_after(128, 128)), (12, 12));
+        assert_eq!(reclaimed_after(144, 16), 0, "no evicted record is left");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How much a step may do, depending on who takes it, and how much it did.
 
-use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, RECLAIM_BATCH, STEP_BATCH};
+use crate::engine::tuning::{ASSIST_BATCH, DROP_BATCH, STEP_BATCH};
 
 /// The most that a step may do, in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Work {
     pub(crate) const ASSIST: Self = Self {
         evict: ASSIST_BATCH,
         reclaim: STEP_BATCH,
-        drops: RECLAIM_BATCH,
+        drops: DROP_BATCH,
         runs_hooks: false,
         takes_over: true,
     };
@@ -52,10 +52,9 @@ impl Work {
     pub(crate) const ASSIST_ALL: Self = Self { runs_hooks: true, ..Self::ASSIST };
 
     /// A few records, by a producer that has pushed, while room is short: so that no push has to do
-    /// much at a time. Reclaiming costs the same for few records as for many, so it is not part of
-    /// each.
-    pub(crate) const fn help(evict: u64, reclaims: bool, drops: u64) -> Self {
-        let reclaim = if reclaims { STEP_BATCH } else { 0 };
+    /// much at a time.
+    pub(crate) const fn help(evict: u64, drops: u64) -> Self {
+        let reclaim = if evict > 0 { STEP_BATCH } else { 0 };
         Self { evict, reclaim, drops, runs_hooks: false, takes_over: false }
     }
 

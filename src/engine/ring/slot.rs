@@ -230,12 +230,6 @@ impl<T: Signal> Slots<T> {
         }
     }
 
-    /// Prefetches heads for reading, from this place to at most the end of the ring.
-    #[inline]
-    pub(crate) fn prefetch_heads(&self, place: usize, count: usize) {
-        self.heads.iter().skip(place).take(count).for_each(|head| prefetch(head));
-    }
-
     /// Prefetches, for writing, a slot at some distance behind this one. The distance does not wrap
     /// around the ring: beyond its end, the hint is wasted.
     #[inline(always)]
@@ -245,16 +239,6 @@ impl<T: Signal> Slots<T> {
         let start: *const u8 = self.payloads.as_ptr().wrapping_add(slot).cast();
         for line in 0..const { prefetched_lines(size_of::<T>()) } {
             prefetch_to_write(start.wrapping_add(line * LINE));
-        }
-    }
-
-    /// Prefetches slots whose records are moved out soon, from this place to at most the end of the
-    /// ring.
-    #[inline]
-    pub(crate) fn prefetch_to_move_out(&self, place: usize, count: usize) {
-        for slot in place..(place + count).min(self.places) {
-            prefetch_to_write(&self.heads[slot]);
-            self.prefetch_payload(slot);
         }
     }
 
