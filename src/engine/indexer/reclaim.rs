@@ -354,7 +354,7 @@ mod tests {
         drop(reader);
         let (owner, sinks) = stalled;
         let Reclaimed { removed, .. } = engine.reclaim(&owner, 0, Work::ALL, &sinks);
-        removed.into_iter().for_each(|record| engine.release(0, record, &sinks));
+        engine.release_all(0, removed, &sinks);
         drop((owner, sinks));
         assert_eq!(evictions.recv().unwrap().unwrap().position.sequence(), 1);
         assert_eq!(evictions.recv().unwrap(), None, "the stream has ended");
