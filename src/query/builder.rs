@@ -383,6 +383,7 @@ impl<'a, T: Signal> Query<'a, T> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn execution(mut self) -> Result<Execution<'a, T>, QueryError> {
         if let Some(error) = self.invalid {
             return Err(error);

@@ -2,9 +2,12 @@
 
 use super::ahead::Step;
 use super::view::View;
-use crate::engine::ring::Head;
+use crate::engine::index::Links;
+use crate::engine::ring::{Head, Slots};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
+use std::collections::BinaryHeap;
+use std::slice;
 
 /// The records with one fingerprint, newest first, as the links connect them.
 #[derive(Clone, Copy)]
@@ -12,7 +15,7 @@ pub(super) struct Chain {
     pub(super) print: u64,
     pub(super) next: Option<u64>,
     /// The place of `next`.
-    pub(super) place: usize,
+    place: usize,
     /// The chain covers every record with the fingerprint from this sequence on.
     pub(super) reached: u64,
     /// How far eviction had got when the next record of the chain was found evicted.
@@ -21,35 +24,66 @@ pub(super) struct Chain {
     pub(super) continues_evicted: bool,
 }
 
+/// The chains that one scan follows, one for each fingerprint.
+pub(super) enum Chains {
+    /// No index drives the scan.
+    None,
+    One(Chain),
+    /// Also those that continue, ordered by their next sequence.
+    Many(Vec<Chain>, BinaryHeap<(u64, usize)>),
+}
+
+/// What a hop reads. A compiler loads fields anew after each load with Acquire, and these values
+/// do not change.
+pub(super) struct Walk<'a, T: Signal> {
+    view: &'a View<'a, T>,
+    slots: &'a Slots<T>,
+    heads: &'a [Head<T::Indexes>],
+    links: &'a [Links<T::Indexes>],
+    index: usize,
+}
+
 impl Chain {
+    /// Finds where the chain with this fingerprint begins. `end` is the end of the query's bounds.
+    #[inline(always)]
+    pub(super) fn open<T: Signal>(view: &View<'_, T>, index: usize, print: u64, end: u64) -> Self {
+        let newest = view.newest(index, print);
+        Self {
+            print,
+            next: newest.map(|(sequence, _)| sequence),
+            place: newest.map_or(0, |(_, place)| place),
+            reached: view.claimed.min(end),
+            lost: None,
+            continues_evicted: view.indexed < view.low && evicted_unindexed(*view, index, print),
+        }
+    }
+
     /// Looks at the chain's next record, and moves on to the one before it. Returns `None` if the
     /// chain ends, or `Some` with the record and whether it belongs to the chain and `admits` says
     /// so.
     #[inline(always)]
     pub(super) fn hop<T: Signal>(
         &mut self,
-        view: &View<'_, T>,
-        index: usize,
+        walk: &Walk<'_, T>,
         admits: impl Fn(&Head<T::Indexes>) -> bool,
         looked_at: &mut u64,
     ) -> Option<(Step, bool)> {
         let (sequence, place) = (self.next?, self.place);
-        if sequence < view.low && !planted(Fault::ScanWithoutWindow) {
-            self.reached = view.low;
+        if sequence < walk.view.low && !planted(Fault::ScanWithoutWindow) {
+            self.reached = walk.view.low;
             self.next = None;
-            self.continues_evicted = sequence < view.oldest;
+            self.continues_evicted = sequence < walk.view.oldest;
             return None;
         }
         *looked_at += 1;
-        let slots = &view.shard().slots;
-        let slot = slots.slot(place);
-        let found = slots.head_at(slot).try_read(sequence, |head| {
+        let slot = walk.slots.slot(place);
+        let found = walk.heads[slot].try_read(sequence, |head| {
             let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
-            let admitted = head.print(index) == self.print && admits(head);
-            (step, admitted, view.index.link(place, index))
+            let admitted = head.print(walk.index) == self.print && admits(head);
+            (step, admitted, walk.links[place].distance(walk.index))
         });
         let Some((step, admitted, distance)) = found else {
-            self.lost = Some(view.shard().evicted());
+            self.lost = Some(walk.view.shard().evicted());
             self.next = None;
             return None;
         };
@@ -57,7 +91,72 @@ impl Chain {
         self.next = if distance == 0 { None } else { sequence.checked_sub(distance) };
         // No link is longer than the ring. The place is not divided out of the sequence: the
         // division would delay the look at the next record.
-        self.place = slots.place_before(place, distance);
+        self.place = walk.slots.place_before(place, distance);
         Some((step, admitted))
+    }
+}
+
+/// Returns whether a record with this fingerprint was evicted before it was indexed. The links do
+/// not connect such records.
+#[cold]
+#[inline(never)]
+fn evicted_unindexed<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> bool {
+    let carries = |sequence| view.look(sequence, |head| head.print(index)) == Some(print);
+    (view.indexed..view.low).any(carries)
+}
+
+impl Chains {
+    /// Finds where the chains with these fingerprints begin. `end` is the end of the query's
+    /// bounds.
+    pub(super) fn many<T: Signal>(
+        view: &View<'_, T>,
+        index: usize,
+        prints: &[u64],
+        end: u64,
+    ) -> Self {
+        let chain = |&print: &u64| Chain::open(view, index, print, end);
+        let all: Vec<Chain> = prints.iter().map(chain).collect();
+        let continuing = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
+        let order = all.iter().enumerate().filter_map(continuing).collect();
+        Self::Many(all, order)
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[Chain] {
+        match self {
+            Self::None => &[],
+            Self::One(chain) => slice::from_ref(chain),
+            Self::Many(all, _) => all,
+        }
+    }
+
+    /// Looks at the newest record that comes next in any of the chains, as [`Chain::hop`] does.
+    #[inline]
+    pub(super) fn hop<T: Signal>(
+        &mut self,
+        walk: &Walk<'_, T>,
+        admits: impl Fn(&Head<T::Indexes>) -> bool,
+        looked_at: &mut u64,
+    ) -> Option<(Step, bool)> {
+        match self {
+            Self::None => None,
+            Self::One(chain) => chain.hop(walk, admits, looked_at),
+            Self::Many(all, order) => loop {
+                let (_, number) = order.pop()?;
+                let found = all[number].hop(walk, &admits, looked_at);
+                order.extend(all[number].next.map(|next| (next, number)));
+                if found.is_some() {
+                    return found;
+                }
+            },
+        }
+    }
+}
+
+impl<'a, T: Signal> Walk<'a, T> {
+    #[inline]
+    pub(super) fn new(view: &'a View<'a, T>, index: usize) -> Self {
+        let slots = &view.shard().slots;
+        Self { view, slots, heads: slots.all_heads(), links: view.index.links(), index }
     }
 }

@@ -1,13 +1,15 @@
 //! Query execution: one scan per shard, merged into the query's order.
 
-use super::ahead::{Ahead, Step};
+use super::ahead::{Ahead, Ranking, Step, first_two};
+use super::chain::{Chain, Chains};
 use super::merge::sort_down;
-use super::plan::Plan;
+use super::plan::{KeyPredicate, Plan};
 use super::result::{Cursor, Found, Order, Report};
 use super::scan::Scan;
-use super::view::{Pin, Reader};
+use super::view::{Pin, Reader, View};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
+use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
 use crate::engine::tuning::PINS_PER_READER;
 use crate::signal::{Signal, index_at};
@@ -65,7 +67,7 @@ struct Part<'a, T: Signal> {
 
 type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
-/// For each part, what its scan has found and the merge has not taken yet.
+/// For each part that has records, what its scan has found and the merge has not taken yet.
 type Aheads = SmallVec<[Ahead; 4]>;
 
 /// Records in the order in which they will be shown, pinned together.
@@ -80,8 +82,10 @@ impl<'a, T: Signal> Execution<'a, T> {
         // Index the unindexed tails now: a thread inside the engine, as this one is once it has a
         // `Reader`, does no indexing.
         (0..shards.len()).for_each(|number| self.engine.index_long_tail(number));
-        let begun: SmallVec<[u64; 8]> =
-            shards.iter().map(|shard| shard.low(shard.claimed())).collect();
+        let mut begun = SmallVec::<[u64; 8]>::new();
+        for shard in shards {
+            begun.push(shard.low(shard.claimed()));
+        }
         let driving = self.plan.driving_index(self.engine, self.window(&begun));
         // Scans find records in arrival order, so that an order by arrival needs no sort. The
         // exception is oldest first with a driving index: links lead only from newer to older
@@ -91,10 +95,8 @@ impl<'a, T: Signal> Execution<'a, T> {
             Order::Oldest => driving.is_none(),
             Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
         };
-        let mut parts = Parts::with_capacity(shards.len());
-        for (number, &low) in begun.iter().enumerate() {
-            parts.push(self.part(number, low, driving));
-        }
+        let mut parts = Parts::new();
+        self.open(&mut parts, &begun, driving);
         let reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if in_scan_order {
@@ -136,24 +138,53 @@ impl<'a, T: Signal> Execution<'a, T> {
 
     /// Returns the number of records in the query's bounds, if it has bounds.
     fn window(&self, begun: &[u64]) -> Option<u64> {
-        let each =
-            |((bounds, low), shard): ((&Range<u64>, &u64), &crate::engine::shard::Shard<T>)| {
-                bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
-            };
+        let each = |((bounds, low), shard): ((&Range<u64>, &u64), &Shard<T>)| {
+            bounds.end.min(shard.claimed()).saturating_sub(bounds.start.max(*low))
+        };
         Some(self.bounds.as_ref()?.iter().zip(begun).zip(&self.engine.shards).map(each).sum())
     }
 
-    /// Starts the scan of one shard. `low` is where its visible window begins.
-    fn part(&self, number: usize, low: u64, driving: Option<usize>) -> Part<'a, T> {
-        let shard = &self.engine.shards[number];
-        let bounds = self.bounds_of(number);
-        let scan = if self.order.is_upward() && driving.is_none() {
-            Scan::up(shard, low, &bounds)
-        } else {
-            Scan::down(shard, low, &bounds, &self.plan, driving)
-        };
-        let start = if self.counts_missed { bounds.start } else { low.max(bounds.start) };
-        Part { shard: number, left: start..scan.end().max(start), scan, withheld: false }
+    /// Starts the scans of all shards. `begun` is where their visible windows began when the query
+    /// did.
+    #[inline(always)]
+    fn open(&self, parts: &mut Parts<'a, T>, begun: &[u64], driving: Option<usize>) {
+        let shards = || self.engine.shards.iter().zip(begun).enumerate();
+        // The usual case has a loop of its own, so that it makes the parts where they stay.
+        if let Some(KeyPredicate { index, prints, .. }) = driving.map(|at| &self.plan.keys[at])
+            && let [print] = prints[..]
+        {
+            parts.extend(shards().map(|(number, (shard, &since))| {
+                let (bounds, view) = (self.bounds_of(number), View::open(shard));
+                let chain = Chain::open(&view, *index, print, bounds.end);
+                let scan = Scan::down(view, since, &bounds, *index, Chains::One(chain));
+                self.part(number, since, &bounds, scan)
+            }));
+            return;
+        }
+        for (number, (shard, &since)) in shards() {
+            let (bounds, view) = (self.bounds_of(number), View::open(shard));
+            let scan = match driving.map(|driving| &self.plan.keys[driving]) {
+                None if self.order.is_upward() => Scan::up(view, since, &bounds),
+                None => Scan::down(view, since, &bounds, 0, Chains::None),
+                Some(key) => {
+                    let chains = Chains::many(&view, key.index, &key.prints, bounds.end);
+                    Scan::down(view, since, &bounds, key.index, chains)
+                }
+            };
+            parts.push(self.part(number, since, &bounds, scan));
+        }
+    }
+
+    #[inline(always)]
+    fn part(
+        &self,
+        shard: usize,
+        since: u64,
+        bounds: &Range<u64>,
+        scan: Scan<'a, T>,
+    ) -> Part<'a, T> {
+        let begin = if self.counts_missed { bounds.start } else { since.max(bounds.start) };
+        Part { shard, left: begin..scan.end().max(begin), scan, withheld: false }
     }
 
     /// Returns whether `one` precedes `other` in the query's order.
@@ -178,9 +209,13 @@ impl<'a, T: Signal> Execution<'a, T> {
         // Read ahead in each shard by the share of the limit that falls to it if the newest records
         // are spread evenly.
         let share = (self.limit / parts.len()).saturating_add(1).min(PINS_PER_READER);
-        let mut aheads = Aheads::from_elem(Ahead::default(), parts.len());
-        for (part, ahead) in parts.iter_mut().zip(&mut aheads) {
-            part.scan.fill(&self.plan, ahead, share);
+        let ranking = Ranking::new(self.order, self.unordered);
+        let mut aheads = Aheads::new();
+        for part in parts.iter_mut().filter(|part| part.scan.may_continue()) {
+            aheads.push(Ahead::of(part.shard));
+            let last = aheads.len() - 1;
+            part.scan.fill(&self.plan, &mut aheads[last], share);
+            aheads[last].rank = ranking.of_next(&aheads[last]);
         }
         let found = aheads.iter().map(Ahead::len).sum();
         let is_all = aheads.iter().all(|ahead| ahead.len() < share);
@@ -191,17 +226,18 @@ impl<'a, T: Signal> Execution<'a, T> {
         while shown < self.limit {
             let most = if self.plan.tests.is_empty() { self.limit - shown } else { usize::MAX };
             let most = most.min(PINS_PER_READER);
-            let count = self.take(parts, &mut aheads, share, reader, &mut batch[..most]);
+            let count = self.take(parts, &mut aheads, ranking, share, reader, &mut batch[..most]);
             if count == 0 {
                 break;
             }
             reader.confirm();
-            for &(stamp, pin) in &batch[..count] {
+            let carriers = self.carriers(&batch[..count], reader);
+            for (number, &(stamp, pin)) in batch[..count].iter().enumerate() {
                 let part = &mut parts[pin.shard];
                 if shown == self.limit {
                     part.withheld = true;
                 } else {
-                    if self.show(pin, reader, visitor, report) {
+                    if self.show(pin, carriers >> number & 1 == 1, reader, visitor, report) {
                         shown += 1;
                         last = Some(Found {
                             time: 0,
@@ -217,8 +253,8 @@ impl<'a, T: Signal> Execution<'a, T> {
                 break;
             }
         }
-        for (part, ahead) in parts.iter_mut().zip(&aheads) {
-            part.withheld |= !ahead.is_empty();
+        for ahead in &aheads {
+            parts[ahead.shard].withheld |= ahead.len() > 0;
         }
         last
     }
@@ -229,58 +265,30 @@ impl<'a, T: Signal> Execution<'a, T> {
         &self,
         parts: &mut [Part<'a, T>],
         aheads: &mut [Ahead],
+        ranking: Ranking,
         share: usize,
         reader: &Reader<'a, T>,
         batch: &mut [(u64, Pin)],
     ) -> usize {
         let mut count = 0;
         while count < batch.len()
-            && let Some((shard, rival)) = self.first_two(aheads)
+            && let Some((first, rival)) = first_two(aheads)
         {
-            // A run of pushes goes to one shard. So several records of one shard usually come
-            // before another's.
-            let ahead = &mut aheads[shard];
-            while count < batch.len()
-                && let Some(step) = ahead.first()
-                && self.rank(step) >= rival
-            {
-                batch[count] =
-                    (step.stamp, reader.pin_slot(count, shard, step.slot, step.sequence));
+            let ahead = &mut aheads[first];
+            let shard = ahead.shard;
+            let comes_first = |step: &Step| ranking.of(step.stamp) >= rival;
+            for step in ahead.take(batch.len() - count, comes_first) {
+                let pin = reader.pin_slot(count, shard, step.slot, step.sequence);
+                batch[count] = (step.stamp, pin);
                 count += 1;
-                ahead.pop();
-                if ahead.is_empty() {
-                    parts[shard].scan.fill(&self.plan, ahead, share);
-                }
             }
+            let scan = &mut parts[shard].scan;
+            if ahead.len() == 0 && scan.may_continue() {
+                scan.fill(&self.plan, ahead, share);
+            }
+            ahead.rank = ranking.of_next(ahead);
         }
         count
-    }
-
-    /// Returns the shard whose next record comes first, and the highest rank among the other
-    /// shards' next records: 0 if there is none.
-    fn first_two(&self, aheads: &[Ahead]) -> Option<(usize, u64)> {
-        let (mut first, mut highest, mut rival) = (None, 0, 0);
-        for (shard, ahead) in aheads.iter().enumerate() {
-            let Some(step) = ahead.first() else { continue };
-            if self.unordered {
-                return Some((shard, 0));
-            }
-            let rank = self.rank(step);
-            if rank > highest {
-                rival = highest;
-                (first, highest) = (Some(shard), rank);
-            } else {
-                rival = rival.max(rank);
-            }
-        }
-        first.map(|first| (first, rival))
-    }
-
-    /// Returns a number above 0 that is higher the earlier a record comes among those of different
-    /// shards. A stamp belongs to one run, so no two shards have records with the same one.
-    #[inline(always)]
-    fn rank(&self, step: Step) -> u64 {
-        if self.order.is_upward() { u64::MAX - step.stamp } else { step.stamp + 1 }
     }
 
     /// Collects all records, sorts them, and shows those that come first. Returns the last record
@@ -323,11 +331,12 @@ impl<'a, T: Signal> Execution<'a, T> {
             };
             let batch: Batch = found.iter().enumerate().map(pin).collect();
             reader.confirm();
-            for (found, pin) in batch {
+            let carriers = self.carriers(&batch, reader);
+            for (number, (found, pin)) in batch.into_iter().enumerate() {
                 if shown == self.limit {
                     parts[found.shard].withheld = true;
                 } else {
-                    if self.show(pin, reader, visitor, report) {
+                    if self.show(pin, carriers >> number & 1 == 1, reader, visitor, report) {
                         shown += 1;
                         last = Some(found);
                     }
@@ -340,17 +349,43 @@ impl<'a, T: Signal> Execution<'a, T> {
         last
     }
 
-    /// Shows a pinned record to the visitor if it meets the conditions. Returns whether it did.
-    #[inline]
+    /// Returns a bit for each of these pinned records: whether it carries the keys asked for. If
+    /// user code panics over one of them, that one does not.
+    #[inline(always)]
+    fn carriers<F>(&self, batch: &[(F, Pin)], reader: &Reader<'a, T>) -> u32 {
+        const { assert!(PINS_PER_READER <= u32::BITS as usize) };
+        if self.plan.keys.is_empty() {
+            return u32::MAX;
+        }
+        let (mut carriers, mut next) = (0, 0);
+        // To catch panics costs as much as to compare a key. So it is done for all at once.
+        while next < batch.len() {
+            self.engine.guarded(|| {
+                for (_, pin) in &batch[next..] {
+                    let bit = 1 << next;
+                    next += 1;
+                    if reader.look(*pin, |record| self.plan.is_carried_by(record)) == Some(true) {
+                        carriers |= bit;
+                    }
+                }
+            });
+        }
+        carriers
+    }
+
+    /// Shows a pinned record to the visitor if it carries the keys asked for, as `carries` says, and
+    /// meets the other conditions. Returns whether it did.
+    #[inline(always)]
     fn show(
         &self,
         pin: Pin,
+        carries: bool,
         reader: &Reader<'a, T>,
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> bool {
         let shown = reader.read(pin, |record| {
-            let meets = self.plan.meets(self.engine, record);
+            let meets = carries && self.plan.passes(record);
             if meets {
                 visitor.visit(Position::new(pin.shard, pin.sequence), record);
             }
@@ -466,8 +501,9 @@ impl<'a, T: Signal> Execution<'a, T> {
                 return report.shown;
             }
             reader.confirm();
-            for (_, pin) in batch {
-                self.show(pin, &reader, &mut visitor, &mut report);
+            let carriers = self.carriers(&batch, &reader);
+            for (number, (_, pin)) in batch.into_iter().enumerate() {
+                self.show(pin, carriers >> number & 1 == 1, &reader, &mut visitor, &mut report);
             }
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     let all = Plan::everything();
     let reader = Reader::new(engine);
     for (number, shard) in engine.shards.iter().enumerate() {
-        let mut scan = Scan::up(shard, shard.evicted(), &(0..u64::MAX));
+        let mut scan = Scan::up(View::open(shard), shard.evicted(), &(0..u64::MAX));
         while let Some(Step { sequence, .. }) = scan.next(&all) {
             let print = shard.slots.head(sequence).try_read(sequence, |head| head.print(index));
             let Some(print) = print.filter(|&print| print != NO_KEY) else { continue };

@@ -4,6 +4,7 @@ use super::builder::Query;
 use super::execute::Execution;
 use super::result::Order;
 use super::scan::Scan;
+use super::view::View;
 use crate::Position;
 use crate::engine::tuning::PARALLEL_PORTION;
 use crate::error::QueryError;
@@ -90,8 +91,8 @@ fn scan<T: Signal>(
     portion: &Portion,
     visit: impl FnMut(Position, &T),
 ) -> usize {
-    let shard = &execution.engine.shards[portion.shard];
-    let mut scan = Scan::up(shard, portion.sequences.start, &portion.sequences);
+    let view = View::open(&execution.engine.shards[portion.shard]);
+    let mut scan = Scan::up(view, portion.sequences.start, &portion.sequences);
     execution.each(portion.shard, &mut scan, visit) as usize
 }
 

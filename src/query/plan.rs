@@ -63,7 +63,7 @@ impl KeyPredicate {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_carried_by<T: Signal>(&self, record: &T) -> bool {
         key_of(record, self.index).is_some_and(|key| match &self.keys[..] {
             [one] => one.as_key() == key,
@@ -102,17 +102,33 @@ impl<T: Signal> Plan<'_, T> {
         self.keys.len() == 1 && self.times == ANY_TIME
     }
 
+    /// Returns whether a record carries an accepted key in each index. Runs user code, which may
+    /// panic.
+    #[inline(always)]
+    pub(super) fn is_carried_by(&self, record: &T) -> bool {
+        for wanted in &self.keys {
+            if !wanted.is_carried_by(record) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns whether a record passes the tests.
+    #[inline(always)]
+    pub(super) fn passes(&self, record: &T) -> bool {
+        self.tests.is_empty() || self.tests.iter().all(|test| (test.accepts)(record))
+    }
+
     /// Returns whether a record whose head was admitted meets every condition.
-    #[inline]
     pub(super) fn meets(&self, engine: &Engine<T>, record: &T) -> bool {
-        self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
-            && self.tests.iter().all(|test| (test.accepts)(record))
+        engine.guarded(|| self.is_carried_by(record)) == Some(true) && self.passes(record)
     }
 
     /// Returns whether a record meets the conditions on keys and attributes.
     pub(super) fn meets_of_series(&self, engine: &Engine<T>, record: &T) -> bool {
         let mut tests = self.tests.iter().filter(|test| test.of_series);
-        self.keys.iter().all(|wanted| engine.guarded(|| wanted.is_carried_by(record)) == Some(true))
+        engine.guarded(|| self.is_carried_by(record)) == Some(true)
             && tests.all(|test| (test.accepts)(record))
     }
 
@@ -158,12 +174,12 @@ fn estimate<T: Signal>(engine: &Engine<T>, wanted: &KeyPredicate) -> u64 {
 }
 
 fn sample<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> u64 {
-    let Some(newest) = view.newest(index, print) else { return 0 };
-    let slots = &view.shard().slots;
+    let Some((newest, _)) = view.newest(index, print) else { return 0 };
+    let (slots, links) = (&view.shard().slots, view.index.links());
     let mut at = newest;
     for seen in 0..SAMPLED {
         let place = slots.place(at);
-        let link = |head: &Head<T::Indexes>| (head.print(index), view.index.link(place, index));
+        let link = |head: &Head<T::Indexes>| (head.print(index), links[place].distance(index));
         let Some((_, distance)) =
             view.look(at, link).filter(|&(found, _)| at >= view.low && found == print)
         else {

@@ -2,7 +2,7 @@
 //! time.
 
 use super::ahead::{Ahead, Step};
-use super::chain::Chain;
+use super::chain::{Chain, Chains, Walk};
 use super::plan::{ANY_TIME, Plan};
 use super::view::View;
 use crate::engine::ring::Head;
@@ -12,7 +12,6 @@ use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, fence};
 use smallvec::SmallVec;
-use std::collections::BinaryHeap;
 use std::ops::Range;
 
 /// Finds the visible sequences of one shard that a [`Plan`] admits. A scan reads heads only and
@@ -44,9 +43,7 @@ struct Down {
     at: u64,
     links_from: u64,
     index: usize,
-    chains: SmallVec<[Chain; 1]>,
-    /// With several chains: those that continue, ordered by their next sequence.
-    order: BinaryHeap<(u64, usize)>,
+    chains: Chains,
     /// How far eviction had got when the scan found that it had been overtaken.
     lost: Option<u64>,
 }
@@ -96,62 +93,29 @@ fn can_skip_block<T: Signal>(view: &View<'_, T>, plan: &Plan<'_, T>, sequence: u
 }
 
 impl<'a, T: Signal> Scan<'a, T> {
-    /// Starts a scan newest first, within these bounds. `since` is where the visible window began
-    /// when the query did. `driving` is the number of the plan's driving key condition.
+    /// Starts a scan newest first, within these bounds, along chains that were opened right after
+    /// the view, so that little can be evicted in between. `since` is where the visible window
+    /// began when the query did.
+    #[inline(always)]
     pub(super) fn down(
-        shard: &'a Shard<T>,
+        mut view: View<'a, T>,
         since: u64,
         bounds: &Range<u64>,
-        plan: &Plan<'_, T>,
-        driving: Option<usize>,
+        index: usize,
+        chains: Chains,
     ) -> Self {
-        let mut view = View::open(shard);
-        // Read the directory right after opening the view, so that little can be evicted in
-        // between. Then note how far eviction can have got by the time the directory was read.
-        let (index, chains) = match driving {
-            None => (0, SmallVec::new()),
-            Some(driving) => {
-                let key = &plan.keys[driving];
-                let index = key.index;
-                // The links do not connect records that were evicted before they were indexed.
-                let unlinked = view.indexed.min(view.low)..view.low;
-                let evicted_unindexed = |print| {
-                    unlinked.clone().any(|sequence| {
-                        view.look(sequence, |head| head.print(index)) == Some(print)
-                    })
-                };
-                let chain = |print| {
-                    let next = view.newest(index, print);
-                    Chain {
-                        print,
-                        next,
-                        place: next.map_or(0, |next| shard.slots.place(next)),
-                        reached: view.claimed.min(bounds.end),
-                        lost: None,
-                        continues_evicted: evicted_unindexed(print),
-                    }
-                };
-                let chains = match key.prints[..] {
-                    [print] => SmallVec::from_buf([chain(print)]),
-                    _ => key.prints.iter().copied().map(chain).collect(),
-                };
-                (index, chains)
-            }
-        };
+        // How far eviction can have got by the time the directory was read.
         let low = view.low_now().min(bounds.end);
         if planted(Fault::DirectoryBeforeIndexed) {
-            view = View::open(shard);
+            view = View::open(view.shard());
         }
         view.narrow(bounds);
-        let links_from =
-            if driving.is_some() { view.indexed.max(view.low) } else { view.low }.min(view.claimed);
-        let continuing = |(number, chain): (usize, &Chain)| Some((chain.next?, number));
-        let order = if chains.len() > 1 {
-            chains.iter().enumerate().filter_map(continuing).collect()
-        } else {
-            BinaryHeap::new()
+        let links_from = match chains {
+            Chains::None => view.low,
+            _ => view.indexed.max(view.low),
         };
-        let down = Down { at: view.claimed, links_from, index, chains, order, lost: None };
+        let links_from = links_from.min(view.claimed);
+        let down = Down { at: view.claimed, links_from, index, chains, lost: None };
         Self {
             view,
             since: since.max(bounds.start),
@@ -162,9 +126,8 @@ impl<'a, T: Signal> Scan<'a, T> {
     }
 
     /// Starts a scan oldest first, slot by slot, within these bounds.
-    pub(super) fn up(shard: &'a Shard<T>, since: u64, bounds: &Range<u64>) -> Self {
+    pub(super) fn up(mut view: View<'a, T>, since: u64, bounds: &Range<u64>) -> Self {
         let since = since.max(bounds.start);
-        let mut view = View::open(shard);
         view.narrow(bounds);
         let (low, at) = (view.low, view.low.min(view.claimed));
         Self {
@@ -177,16 +140,29 @@ impl<'a, T: Signal> Scan<'a, T> {
     }
 
     /// Adds the next records to `ahead`, until it holds `most`, and prefetches their payloads.
-    #[inline]
     pub(super) fn fill(&mut self, plan: &Plan<'_, T>, ahead: &mut Ahead, most: usize) {
         let slots = &self.view.shard().slots;
         while ahead.len() < most {
             if let Direction::Down(down) = &mut self.direction
-                && down.follows_one_chain()
+                && (down.at <= down.links_from || down.lost.is_some())
+                && let Chains::One(chain) = &mut down.chains
             {
-                if down.chains[0].next.is_some() {
-                    down.follow_one_chain(&self.view, plan, &mut self.looked_at, ahead, most);
+                let walk = Walk::new(&self.view, down.index);
+                // A copy, which the loop keeps in registers: what it looks at next depends on it.
+                let (mut at, mut looks, mut room) = (*chain, 0, most - ahead.len());
+                let (links_from, simple) = (down.links_from, plan.is_simple());
+                let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
+                while room > 0
+                    && let Some((step, admitted)) = at.hop(&walk, admits, &mut looks)
+                {
+                    if admitted && is_new(step, links_from) {
+                        slots.prefetch_payload(step.slot);
+                        ahead.push(step);
+                        room -= 1;
+                    }
                 }
+                *chain = at;
+                self.looked_at += looks;
                 return;
             }
             let Some(step) = self.next(plan) else { return };
@@ -206,11 +182,12 @@ impl<'a, T: Signal> Scan<'a, T> {
     }
 
     /// Returns whether there may be more records to find.
+    #[inline]
     pub(super) fn may_continue(&self) -> bool {
         match &self.direction {
             Direction::Down(down) => {
                 down.at > down.links_from && down.lost.is_none()
-                    || down.chains.iter().any(|chain| chain.next.is_some())
+                    || down.chains.as_slice().iter().any(|chain| chain.next.is_some())
             }
             Direction::Up(up) => up.at < self.view.claimed,
         }
@@ -233,7 +210,7 @@ impl<'a, T: Signal> Scan<'a, T> {
                 let before = if planted(Fault::LeftUncounted) { low } else { self.low };
                 let chain = |chain: &Chain| chain.lost.unwrap_or(before).min(chain.reached);
                 let lost = down.lost.map(|evicted| evicted.min(down.at));
-                down.chains.iter().map(chain).chain(lost).fold(low, u64::max)
+                down.chains.as_slice().iter().map(chain).chain(lost).fold(low, u64::max)
             }
         };
         evicted.min(self.view.claimed)
@@ -242,13 +219,14 @@ impl<'a, T: Signal> Scan<'a, T> {
     /// Returns whether the driving index is known to have led to records that were evicted before
     /// the scan began: a chain continues to one, or the ghost filter of the signal's first index
     /// remembers the key.
+    #[inline]
     pub(super) fn is_partial(&self) -> bool {
         let ghost_known = |down: &Down, chain: &Chain| {
             down.index == 0 && self.view.index.ghosts.contains(chain.print)
         };
         match &self.direction {
             Direction::Up(_) => false,
-            Direction::Down(down) => down.chains.iter().any(|chain| {
+            Direction::Down(down) => down.chains.as_slice().iter().any(|chain| {
                 chain.continues_evicted || chain.lost.is_some() || ghost_known(down, chain)
             }),
         }
@@ -269,31 +247,45 @@ impl<'a, T: Signal> Scan<'a, T> {
 
     /// Returns whether records that were visible when the query began were, or may have been,
     /// evicted before the scan reached them. Call it once the scan has ended.
+    #[inline]
     pub(super) fn is_cut(&self, plan: &Plan<'_, T>) -> bool {
-        let Self { view, since, low, direction, .. } = self;
         // If a takeover replaced this index, its links may have led anywhere.
-        !view.is_current()
-            || match direction {
-                Direction::Up(up) => {
-                    !up.gaps.is_empty() || view.admitted_one(*since..*low, |head| plan.admits(head))
-                }
-                Direction::Down(down) if down.chains.is_empty() => {
-                    down.lost.is_some()
-                        || view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
-                }
-                // Below the end of a chain, all records of the key may have been evicted, and new
-                // ones indexed, before the directory was read.
-                Direction::Down(down) => {
-                    down.lost.is_some()
-                        || down.chains.iter().any(|chain| {
-                            let carries = |head: &Head<T::Indexes>| {
-                                head.print(down.index) == chain.print && plan.admits(head)
-                            };
-                            chain.lost.is_some()
-                                || view.admitted_one(*since..(*low).min(chain.reached), carries)
-                        })
-                }
+        !self.view.is_current()
+            || self.lost_some()
+            || self.since < self.low && self.lost_between(plan)
+    }
+
+    /// Returns whether the scan has come to records that had been evicted.
+    #[inline]
+    fn lost_some(&self) -> bool {
+        match &self.direction {
+            Direction::Up(up) => !up.gaps.is_empty(),
+            Direction::Down(down) => {
+                down.lost.is_some()
+                    || down.chains.as_slice().iter().any(|chain| chain.lost.is_some())
             }
+        }
+    }
+
+    /// Returns whether records that the query asks for left, or may have left, the visible window
+    /// between its begin and the reads of the directory.
+    #[cold]
+    fn lost_between(&self, plan: &Plan<'_, T>) -> bool {
+        let Self { view, since, low, direction, .. } = self;
+        match direction {
+            Direction::Up(_) => view.admitted_one(*since..*low, |head| plan.admits(head)),
+            Direction::Down(down) if matches!(down.chains, Chains::None) => {
+                view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
+            }
+            // Below the end of a chain, all records of the key may have been evicted, and new
+            // ones indexed, before the directory was read.
+            Direction::Down(down) => down.chains.as_slice().iter().any(|chain| {
+                let carries = |head: &Head<T::Indexes>| {
+                    head.print(down.index) == chain.print && plan.admits(head)
+                };
+                view.admitted_one(*since..(*low).min(chain.reached), carries)
+            }),
+        }
     }
 }
 
@@ -358,59 +350,14 @@ impl Down {
         plan: &Plan<'_, T>,
         looked_at: &mut u64,
     ) -> Option<Step> {
+        let (walk, simple) = (Walk::new(view, self.index), plan.is_simple());
+        let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
         loop {
-            // Take the chain whose next record is newest. Usually there is only one chain.
-            let number = if self.chains.len() > 1 { self.order.pop()?.1 } else { 0 };
-            let chain = self.chains.get_mut(number)?;
-            let simple = plan.is_simple();
-            let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
-            let Some((step, admitted)) = chain.hop(view, self.index, admits, looked_at) else {
-                if self.chains.len() > 1 {
-                    continue;
-                }
-                return None;
-            };
-            if let Some(next) = chain.next.filter(|_| self.chains.len() > 1) {
-                self.order.push((next, number));
-            }
+            let (step, admitted) = self.chains.hop(&walk, admits, looked_at)?;
             if admitted && is_new(step, self.links_from) {
                 return Some(step);
             }
         }
-    }
-
-    /// Returns whether all that is left is to follow the links of a single chain.
-    #[inline(always)]
-    fn follows_one_chain(&self) -> bool {
-        self.chains.len() == 1 && (self.at <= self.links_from || self.lost.is_some())
-    }
-
-    /// Follows the links of the only chain, and adds its records to `ahead` until that holds
-    /// `most`.
-    fn follow_one_chain<T: Signal>(
-        &mut self,
-        view: &View<'_, T>,
-        plan: &Plan<'_, T>,
-        looked_at: &mut u64,
-        ahead: &mut Ahead,
-        most: usize,
-    ) {
-        let slots = &view.shard().slots;
-        // Copies, which the loop keeps in registers: what it looks at next depends on them.
-        let (mut chain, mut looks, mut room) = (self.chains[0], 0, most - ahead.len());
-        let (index, links_from, simple) = (self.index, self.links_from, plan.is_simple());
-        let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
-        while room > 0
-            && let Some((step, admitted)) = chain.hop(view, index, admits, &mut looks)
-        {
-            if admitted && is_new(step, links_from) {
-                slots.prefetch_payload(step.slot);
-                ahead.push(step);
-                room -= 1;
-            }
-        }
-        self.chains[0] = chain;
-        *looked_at += looks;
     }
 }
 

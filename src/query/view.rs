@@ -25,7 +25,16 @@ pub(crate) struct View<'a, T: Signal> {
     pub(crate) claimed: u64,
 }
 
+impl<T: Signal> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Signal> Copy for View<'_, T> {}
+
 impl<'a, T: Signal> View<'a, T> {
+    #[inline(always)]
     pub(crate) fn open(shard: &'a Shard<T>) -> Self {
         // The order of these loads matters. `indexed` comes before `claimed`, so that the unindexed
         // tail `[indexed, claimed)` has no gap. Both come before any read of a directory, so that
@@ -66,8 +75,10 @@ impl<'a, T: Signal> View<'a, T> {
         self.shard.low(self.shard.claimed()).min(self.claimed)
     }
 
-    /// Returns the newest record with this fingerprint that the index holds.
-    pub(crate) fn newest(&self, index: usize, print: u64) -> Option<u64> {
+    /// Returns the sequence and the place of the newest record with this fingerprint that the index
+    /// holds.
+    #[inline(always)]
+    pub(crate) fn newest(&self, index: usize, print: u64) -> Option<(u64, usize)> {
         self.index.newest(&self.shard.slots, index, print)
     }
 
@@ -146,20 +157,26 @@ impl<'a, T: Signal> Reader<'a, T> {
         self.pinner.confirm();
     }
 
-    /// Calls `f` with the pinned record, in place, if it is published and was not evicted before
-    /// the pin took effect. Then unpins it.
-    #[inline]
+    /// Does what [`look`](Self::look) does, and then unpins the record.
+    #[inline(always)]
     pub(crate) fn read<R>(&self, pin: Pin, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let Pin { word, shard, slot, sequence } = pin;
+        let result = self.look(pin, f);
+        self.pinner.unpin(pin.word);
+        result
+    }
+
+    /// Calls `f` with the pinned record, in place, if it is published and was not evicted before
+    /// the pin took effect.
+    #[inline(always)]
+    pub(crate) fn look<R>(&self, pin: Pin, f: impl FnOnce(&T) -> R) -> Option<R> {
+        let Pin { shard, slot, sequence, .. } = pin;
         let shard = &self.engine.shards[shard];
         let is_there = (planted(Fault::ReaderWithoutReload) || sequence >= shard.evicted())
             && shard.slots.head_at(slot).holds(sequence);
         // SAFETY: invariant 1. `holds` saw the record published. It was not evicted at a moment
         // after the pin had taken effect, so a thread that evicts it later scans the pins, finds
         // this one, and leaves the record in its slot.
-        let result = is_there.then(|| unsafe { shard.slots.read(slot, f) });
-        self.pinner.unpin(word);
-        result
+        is_there.then(|| unsafe { shard.slots.read(slot, f) })
     }
 
     /// Pins one record and calls `f` with it.

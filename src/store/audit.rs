@@ -227,7 +227,7 @@ impl<T: Signal> Auditor<'_, T> {
             if print == NO_KEY {
                 continue;
             }
-            let link = self.index.link(shard.slots.place(sequence), index);
+            let link = self.index.links()[shard.slots.place(sequence)].distance(index);
             let before = expected.insert(self.index.entry_of(index, print), sequence);
             let expected_link = before.map_or(0, |before| sequence - before);
             // The predecessor of the first record of a key has been evicted: the link leads out of

@@ -252,12 +252,12 @@ macro_rules! prefetch {
             // SAFETY: A prefetch is a hint. It has no effect on the program's state and cannot
             // fault, whatever the address. Processors that lack the instruction execute a no-op.
             unsafe {
-                std::arch::asm!(concat!($x86_64, " [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
+                std::arch::asm!(concat!($x86_64, " [{}]"), in(reg) at.addr(), options(nostack, preserves_flags, nomem));
             }
             #[cfg(all(target_arch = "aarch64", not(loom)))]
             // SAFETY: As above.
             unsafe {
-                std::arch::asm!(concat!("prfm ", $aarch64, ", [{}]"), in(reg) at, options(nostack, preserves_flags, readonly));
+                std::arch::asm!(concat!("prfm ", $aarch64, ", [{}]"), in(reg) at.addr(), options(nostack, preserves_flags, nomem));
             }
             #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
             let _ = at;

@@ -156,7 +156,7 @@ impl Directory {
     ///
     /// Finds what was indexed before the caller's Acquire load of `indexed`, unless it has been
     /// evicted since. Wait-free: at most one pass over a table.
-    #[inline]
+    #[inline(always)]
     pub(super) fn entry(&self, print: u64) -> Option<(usize, Entry<'_>)> {
         let table = self.current();
         let (place, word, found) = self.table(table).entry(print)?;

@@ -38,6 +38,7 @@ impl GhostFilter {
     /// Returns the fingerprint's place, and the value that stands for it there.
     ///
     /// The value consists of other bits than the place, and is never 0.
+    #[inline]
     fn place(&self, print: u64) -> (&AtomicU32, u32) {
         (&self.0[print as usize & (self.0.len() - 1)], (print >> 32) as u32 | 1)
     }
@@ -50,6 +51,7 @@ impl GhostFilter {
     }
 
     /// Returns whether the fingerprint was added and not overwritten since.
+    #[inline]
     pub(crate) fn contains(&self, print: u64) -> bool {
         let (place, value) = self.place(print);
         place.load(Ordering::Relaxed) == value

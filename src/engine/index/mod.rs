@@ -36,7 +36,16 @@ pub(crate) const SKIPPED: u8 = u8::MAX;
 /// For each index, the distance back to the record before this one with the same key. 0 if there
 /// was none.
 #[derive(Debug)]
-struct Links<I: Indexes>(I::LinkCells);
+pub(crate) struct Links<I: Indexes>(I::LinkCells);
+
+impl<I: Indexes> Links<I> {
+    /// Returns the distance back to the record with the same key that was the newest before this
+    /// one, or 0 if there was none.
+    #[inline(always)]
+    pub(crate) fn distance(&self, index: usize) -> u64 {
+        u64::from(self.0.as_ref()[index].load(Ordering::Relaxed))
+    }
+}
 
 // SAFETY: The only field is an array of atomic integers. Zero bytes are a valid value of it: all 0,
 // as `link_cells` returns.
@@ -157,13 +166,19 @@ impl<T: Signal> Index<T> {
 
     // --- readers ---
 
-    /// Returns the newest record with this fingerprint in an index. Lock-free: it searches again if
-    /// the directory entry has changed while it was followed.
+    /// Returns the sequence and the place of the newest record with this fingerprint in an index.
+    /// Lock-free: it searches again if the directory entry has changed while it was followed.
     ///
     /// Finds what was indexed before the caller's load of `indexed`, unless it has been evicted
-    /// since. A later load of the record's [link](Self::link) finds what was written with the
+    /// since. A later load of the record's [links](Self::links) finds what was written with the
     /// entry.
-    pub(crate) fn newest(&self, slots: &Slots<T>, index: usize, print: u64) -> Option<u64> {
+    #[inline(always)]
+    pub(crate) fn newest(
+        &self,
+        slots: &Slots<T>,
+        index: usize,
+        print: u64,
+    ) -> Option<(u64, usize)> {
         let directory = &self.directories[index];
         loop {
             let (place, entry) = directory.entry(print)?;
@@ -174,16 +189,15 @@ impl<T: Signal> Index<T> {
             if planted(Fault::EntryFollowedBlindly) || entry.is_same() {
                 // Without a sequence, the slot is quarantined, or its record is being moved out.
                 // The thread that did so has evicted the record.
-                return sequence;
+                return sequence.map(|sequence| (sequence, place));
             }
         }
     }
 
-    /// Returns the distance back to the record with the same key that was the newest before this
-    /// one, or 0 if there was none.
+    /// Returns the links of each place.
     #[inline]
-    pub(crate) fn link(&self, place: usize, index: usize) -> u64 {
-        u64::from(self.link_cell(place, index).load(Ordering::Relaxed))
+    pub(crate) fn links(&self) -> &[Links<T::Indexes>] {
+        &self.links
     }
 
     #[inline]

@@ -179,7 +179,7 @@ impl Table {
     ///
     /// Finds what was indexed before the caller's Acquire load of `indexed`, unless it has been
     /// evicted since. Wait-free: at most one pass over the table.
-    #[inline]
+    #[inline(always)]
     pub(super) fn entry(&self, print: u64) -> Option<(usize, &AtomicU64, u64)> {
         // Acquire pairs with the Releases in `raise` and `add`: a reader that sees a place sees
         // the link of the record there. It also pairs with the Releases in `remove_word` and

@@ -54,9 +54,18 @@ impl<T: Signal> Engine<T> {
     /// Indexes some records of a shard for a reader, if more than [`UNINDEXED_TAIL`] are not
     /// indexed. The reader would have to look through all of those; looking through a few costs
     /// less than indexing them. Never waits. Does nothing if another thread holds the indexer lock.
+    #[inline]
     pub(crate) fn index_long_tail(&self, number: usize) {
         let shard = &self.shards[number];
-        if shard.indexed() + UNINDEXED_TAIL < shard.claimed() && !reentrancy::is_inside() {
+        if shard.indexed() + UNINDEXED_TAIL < shard.claimed() {
+            self.index_for_reader(number);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn index_for_reader(&self, number: usize) {
+        if !reentrancy::is_inside() {
             self.step(number, Work::READ);
         }
     }

@@ -187,6 +187,12 @@ impl<T: Signal> Slots<T> {
 
     // --- heads ---
 
+    /// Returns the heads, slot by slot.
+    #[inline]
+    pub(crate) fn all_heads(&self) -> &[Head<T::Indexes>] {
+        &self.heads
+    }
+
     #[inline]
     pub(crate) fn head_at(&self, slot: usize) -> &Head<T::Indexes> {
         &self.heads[slot]
@@ -298,7 +304,7 @@ impl<T: Signal> Slots<T> {
     /// The slot's head has shown that it holds the sequence, and the record can't be moved out
     /// while `f` runs. Either the caller has pinned the slot, confirmed the pin, and then read an
     /// `evicted` that is not above the sequence, or it has exclusive access to the ring.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn read<R>(&self, slot: usize, f: impl FnOnce(&T) -> R) -> R {
         self.payloads[slot].with(|payload| {
             // SAFETY: The record is published, hence initialised and visible. By the contract it is

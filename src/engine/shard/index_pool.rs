@@ -52,6 +52,7 @@ impl<T: Signal> IndexPool<T> {
     }
 
     /// Returns the index of a number that this pool has handed out.
+    #[inline]
     pub(super) fn get(&self, number: usize) -> &Index<T> {
         match number {
             0 => &self.first,
@@ -79,6 +80,7 @@ impl<T: Signal> IndexPool<T> {
     ///
     /// A reader asks this after it has read that index. If the index was recycled in the meantime,
     /// the word differs, because its term does.
+    #[inline]
     pub(super) fn is_current(&self, word: u64) -> bool {
         // Pairs with the Release fence in `replace`: a reader that has read what a later term wrote
         // to the index sees that term's word.

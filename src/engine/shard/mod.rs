@@ -162,6 +162,7 @@ impl<T: Signal> Shard<T> {
 
     /// Returns whether the index in use is still the one of this word. Called after reading that
     /// index.
+    #[inline]
     pub(crate) fn is_current(&self, word: u64) -> bool {
         self.indexes.is_current(word)
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::TraceId;
 use crate::engine::state::Engine;
 use crate::query::builder::Query;
+use crate::query::plan::KeyPredicate;
 use crate::signal::LogRecord;
 use crate::store::StoreBuilder;
 
@@ -21,6 +22,29 @@ fn engine(of_trace: &[u64]) -> Engine<LogRecord> {
     engine
 }
 
+/// Starts a scan within these bounds, for a query that began when `since` was the oldest visible
+/// record.
+fn start<'a>(
+    engine: &'a Engine<LogRecord>,
+    up: bool,
+    driving: Option<&KeyPredicate>,
+    since: u64,
+    bounds: Range<u64>,
+) -> Scan<'a, LogRecord> {
+    let view = View::open(&engine.shards[0]);
+    if up {
+        return Scan::up(view, since, &bounds);
+    }
+    let chains = match driving {
+        None => Chains::None,
+        Some(key) => match key.prints[..] {
+            [print] => Chains::One(Chain::open(&view, key.index, print, bounds.end)),
+            _ => Chains::many(&view, key.index, &key.prints, bounds.end),
+        },
+    };
+    Scan::down(view, since, &bounds, driving.map_or(0, |key| key.index), chains)
+}
+
 /// Runs a scan for a query that began when `since` was the oldest visible record. Returns the
 /// sequences found and whether the scan was cut.
 fn scan(
@@ -31,13 +55,8 @@ fn scan(
 ) -> (Vec<u64>, bool) {
     let plan =
         Query::new(engine).key("trace", TraceId::from(7)).between(1..).execution().unwrap().plan;
-    let all = 0..u64::MAX;
-    let shard = &engine.shards[0];
-    let mut scan = if up {
-        Scan::up(shard, since, &all)
-    } else {
-        Scan::down(shard, since, &all, &plan, driving)
-    };
+    let mut scan =
+        start(engine, up, driving.map(|driving| &plan.keys[driving]), since, 0..u64::MAX);
     let found = std::iter::from_fn(|| scan.next(&plan).map(|step| step.sequence)).collect();
     (found, scan.is_cut(&plan))
 }
@@ -58,14 +77,11 @@ fn a_scan_is_cut_if_a_matching_record_was_evicted_since_the_query_began() {
 
 #[test]
 fn an_answer_is_partial_if_records_of_the_key_were_evicted() {
-    let is_partial_from = |engine: &Engine<LogRecord>, driving, from| {
+    let is_partial_from = |engine: &Engine<LogRecord>, driving: Option<usize>, from| {
         let plan = Query::new(engine).key("trace", TraceId::from(7)).execution().unwrap().plan;
-        let mut scan = Scan::down(&engine.shards[0], 0, &(from..u64::MAX), &plan, driving);
+        let driving = driving.map(|driving: usize| &plan.keys[driving]);
+        let mut scan = start(engine, false, driving, 0, from..u64::MAX);
         while scan.next(&plan).is_some() {}
-        assert!(
-            !matches!(&scan.direction, Direction::Down(down) if !down.order.is_empty()),
-            "a single chain needs no order"
-        );
         scan.is_partial()
     };
     let is_partial = |engine: &Engine<LogRecord>, driving| is_partial_from(engine, driving, 0);
@@ -96,10 +112,7 @@ fn blocks_are_skipped_by_time_only_once_they_are_indexed() {
     };
     let run = |engine: &Engine<LogRecord>, up, time: u64| {
         let plan = Query::new(engine).between(time..=time).execution().unwrap().plan;
-        let all = 0..u64::MAX;
-        let shard = &engine.shards[0];
-        let mut scan =
-            if up { Scan::up(shard, 0, &all) } else { Scan::down(shard, 0, &all, &plan, None) };
+        let mut scan = start(engine, up, None, 0, 0..u64::MAX);
         let found = std::iter::from_fn(|| scan.next(&plan)).count();
         (found, scan.looked_at)
     };
