@@ -9,7 +9,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, Telemetry};
 use slipring_archive::object_store::ObjectStoreExt;
 use slipring_archive::object_store::path::Path;
-use slipring_archive::{Archive, Settings, Snapshot, Table};
+use slipring_archive::{Archive, Place, Settings, Snapshot, Table};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use support::{in_memory, manual, patient, push};
@@ -78,6 +79,15 @@ fn what_is_held_what_waits_and_what_is_in_files_is_there_once() {
     assert_eq!(texts(&first, Table::Traces, "SpanId"), ids(1..=1_000));
 }
 
+/// Ends who waits for this.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn each_record_is_there_once_while_records_leave() {
     let telemetry =
@@ -101,6 +111,8 @@ fn each_record_is_there_once_while_records_leave() {
             }
             pushed
         });
+        // If something is wrong, the other thread ends, too.
+        let _ending = Ending(&is_done);
         let mut left = 0;
         for taken in 1.. {
             allowed.fetch_add(4_000, Ordering::SeqCst);
@@ -126,11 +138,39 @@ fn each_record_is_there_once_while_records_leave() {
 }
 
 #[test]
+fn what_leaves_before_files_are_listed_again_is_there_once() {
+    let telemetry = Arc::new(manual(100));
+    let store = Arc::new(support::Failing::default());
+    let place = Place::of_store(Arc::clone(&store) as _, "history");
+    let archive = Arc::new(Archive::start(&telemetry, place, &patient()).unwrap());
+    push(telemetry.traces(), (1..=150).map(span));
+    // A list is made twice, so that the third is the first one after the store was read. The thread
+    // that tidies lists files, too.
+    let (mine, mut lists) = (std::thread::current().id(), 0);
+    let (to, by) = (Arc::clone(&telemetry), Arc::clone(&archive));
+    store.before_list.call(move |folder| {
+        if folder != "history/otel_traces" || std::thread::current().id() != mine {
+            return;
+        }
+        lists += 1;
+        if lists == 3 {
+            push(to.traces(), (151..=200).map(span));
+            assert!(by.flush(LONG));
+        }
+    });
+    let snapshot = Snapshot::take(&telemetry, &archive, LONG).unwrap();
+    store.before_list.forget();
+    assert_eq!(texts(&snapshot, Table::Traces, "SpanId"), ids(1..=150));
+    let report = snapshot.report();
+    assert_eq!((report.from_stores, report.moved, report.left_out), (100, 0, 50), "{report:?}");
+}
+
+#[test]
 fn what_cannot_be_written_in_time_is_missing_and_counted() {
     let telemetry = manual(100);
-    let failing = std::sync::Arc::new(support::Failing::default());
+    let failing = Arc::new(support::Failing::default());
     failing.failures.store(u64::MAX, Ordering::SeqCst);
-    let place = slipring_archive::Place::of_store(failing, "history");
+    let place = Place::of_store(failing, "history");
     let mut settings: Settings = patient();
     (settings.attempts, settings.finish_timeout) = (1_000_000, Duration::from_millis(100));
     let archive = Archive::start(&telemetry, place, &settings).unwrap();

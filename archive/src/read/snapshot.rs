@@ -7,20 +7,22 @@
 //!
 //! 1. It has what waits written, and lists the files (F).
 //! 2. It takes a bookmark of each store, and reads what the store holds before it (R).
-//! 3. It has what waits written again, reads where each store's window begins now (E), and lists the
-//!    files again (G).
+//! 3. It has what waits written again, lists the files again (G), and reads where each store's window
+//!    begins then (E).
 //! 4. It reads the files that are in G and not in F, and takes their records (N), without those that
 //!    are in R at a position before E.
 //!
 //! The snapshot has R and N in memory, and the files that are in both F and G.
 //!
 //! *No record is there twice.* A record in a file of F left its store before step 2, so it is not in R.
-//! A record of R that is in a file of G left its store after step 2, so its position is before E, and
-//! its file is not in F: it is left out of N. A merged file has the records of those that it replaces,
+//! A record of R that is in a file of G left its store after F was listed, so its file is not in F. It
+//! left before G was listed, and E is read after that, so its position is before E: it is left out of N.
+//! With E before G, a record that leaves between the two would be in R and in N. A merged file has the records of those that it replaces,
 //! which are in G no more.
 //!
 //! *None is missing.* A record that was in the store when the bookmark was taken is in R, or it has left
-//! before it was read. Then it was written in step 3, and is in a file of G.
+//! before it was read. Then it was written in step 3 before G was listed, and is in a file of G. One that
+//! had left before step 2 is in a file of F, or it was written since and is in a file of G.
 //!
 //! Records are told apart by their bytes. Of several that are equal and of which some left between the
 //! steps, as many count as the place that has most of them says.
@@ -210,12 +212,14 @@ impl Snapshot {
         let points = Held::of(telemetry.metrics())?;
         let is_all = archive.flush(left());
         let stats = archive.stats();
+        let after = listed(files)?;
+        // Behind the list, so that whatever of the records read above is in a listed file is known to
+        // have left.
         let oldest = [
             telemetry.traces().oldest_positions(),
             telemetry.logs().oldest_positions(),
             telemetry.metrics().oldest_positions(),
         ];
-        let after = listed(files)?;
         let mut taking = Taking {
             files,
             before: before.values().flatten().map(|file| file.meta.location.clone()).collect(),

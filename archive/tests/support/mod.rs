@@ -14,8 +14,8 @@ use slipring_archive::object_store::{
 };
 use slipring_archive::{Archive, Files, LogSettings, LogSync, Merge, Place, Settings, Stats};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Stores of so many records each, without threads: who pushes evicts.
@@ -131,6 +131,30 @@ pub struct Failing {
     pub inner: InMemory,
     pub failures: AtomicU64,
     pub puts: AtomicU64,
+    pub before_list: BeforeList,
+}
+
+type Act = Box<dyn FnMut(&str) + Send>;
+
+/// What a test does before files are listed.
+#[derive(Default)]
+pub struct BeforeList(Mutex<Option<Act>>);
+
+impl BeforeList {
+    /// Calls this with the folder before each list, until it is [forgotten](Self::forget).
+    pub fn call(&self, act: impl FnMut(&str) + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(act));
+    }
+
+    pub fn forget(&self) {
+        *self.0.lock().unwrap() = None;
+    }
+}
+
+impl fmt::Debug for BeforeList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeList")
+    }
 }
 
 impl fmt::Display for Failing {
@@ -173,6 +197,9 @@ impl ObjectStore for Failing {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if let Some(act) = self.before_list.0.lock().unwrap().as_mut() {
+            act(prefix.map_or("", |prefix| prefix.as_ref()));
+        }
         self.inner.list(prefix)
     }
 
