@@ -3,6 +3,7 @@
 mod support;
 
 use slipring::{LogRecord, MetricPoint, Resource, Scope, Source, Span, TraceId};
+use slipring_archive::object_store::ObjectStore;
 use slipring_archive::object_store::memory::InMemory;
 use slipring_archive::object_store::throttle::{ThrottleConfig, ThrottledStore};
 use slipring_archive::{Archive, Cut, Files, Place, ReadReport, Search, Settings, Visitor};
@@ -178,4 +179,34 @@ fn a_store_that_stalls_costs_the_time_of_an_answer() {
     });
     assert_eq!((report.cut, report.records, report.failed), (None, 0, report.files), "{report:?}");
     assert!(report.last_error.unwrap().contains("not read in time"));
+}
+
+#[test]
+fn what_was_found_before_the_time_is_over_is_told() {
+    let inner = Arc::new(support::Failing::default());
+    let stalls: Arc<dyn ObjectStore> = Arc::clone(&inner) as _;
+    let stalls = Arc::new(ThrottledStore::new(stalls, ThrottleConfig::default()));
+    let telemetry = manual(1);
+    let place = Place::of_store(Arc::clone(&stalls) as _, "history");
+    let archive = Archive::start(&telemetry, place, &patient()).unwrap();
+    push(telemetry.metrics(), vec![MetricPoint::builder().value(1_i64).build(); 10]);
+    archive.finish().unwrap();
+    let mut settings = Settings::default();
+    settings.answer_time = Duration::from_secs(2);
+    let files = Files::new(archive.files().place().clone(), &settings);
+    // The files of the first table are listed and read; then no list comes to its end.
+    inner.before_list.call(move |folder| {
+        if folder != "history/otel_metrics_gauge" {
+            stalls.config_mut(|config| config.wait_list_per_call = 100 * LONG);
+        }
+    });
+    let mut points = 0;
+    let report = files.search(&Search::new(), &mut |_: MetricPoint| {
+        points += 1;
+        ControlFlow::Continue(())
+    });
+    inner.before_list.forget();
+    let report = report.unwrap();
+    assert_eq!((points, report.records, report.files_opened), (10, 10, 1), "{report:?}");
+    assert_eq!((report.cut, report.complete), (Some(Cut::Time), false), "{report:?}");
 }

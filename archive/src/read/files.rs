@@ -174,7 +174,7 @@ impl Files {
     ///
     /// The search is bounded by [`Settings::answer_files`], [`Settings::answer_read_bytes`] and
     /// [`Settings::answer_time`], beside what the visitor says. What ended it is in
-    /// [`ReadReport::cut`].
+    /// [`ReadReport::cut`], with what was found until then.
     ///
     /// ```
     /// use slipring::{Span, Telemetry};
@@ -202,7 +202,7 @@ impl Files {
     /// ```
     ///
     /// # Errors
-    /// [`RecallError`] if the files cannot be listed.
+    /// [`RecallError`] if the files cannot be listed, unless it is the time of the answer that ends it.
     pub fn search<T: Filed>(
         &self,
         search: &Search,
@@ -297,7 +297,15 @@ impl<'a> Answer<'a> {
             return Ok(());
         }
         for table in T::TABLES {
-            let Listed { mut files, is_whole, .. } = self.list(&[*table])?;
+            let listed = match self.list(&[*table]) {
+                // What was found until now is told, and that it is not all.
+                Err(_) if self.meter.is_late() => {
+                    self.cut(Cut::Time);
+                    return Ok(());
+                }
+                listed => listed?,
+            };
+            let Listed { mut files, is_whole, .. } = listed;
             if !is_whole {
                 self.report.complete = false;
                 self.report.last_error = Some(CHANGES.to_owned());
