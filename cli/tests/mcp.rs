@@ -359,6 +359,24 @@ impl Drop for Http {
 }
 
 #[tokio::test]
+async fn agents_are_told_how_far_files_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--history", folder.path().to_str().unwrap(), "--history-wait", "1h"];
+    let server = Server::start(&[&flags[..], &["--logs", "10", "--shards", "1"]].concat());
+    let bodies: Vec<String> = (0..200).map(|one| format!("log {one}")).collect();
+    send_logs(&server, 7, &bodies);
+    let agent = over_stdio(&["--server", &server.http.to_string()], None).await;
+    let page = told(&agent, "logs", json!({ "since": "2023-11-14T00:00:00Z" })).await;
+    let files = &page["report"]["files"];
+    assert_eq!((&files["complete"], &files["lost"]), (&json!(true), &json!(0)), "{page}");
+    assert!(files["waiting"].as_u64().unwrap() > 0, "{page}");
+    let said = agent.peer_info().unwrap().instructions.clone().unwrap_or_default();
+    for word in files.as_object().unwrap().keys() {
+        assert!(said.contains(word), "{word} is not explained");
+    }
+}
+
+#[tokio::test]
 async fn agents_come_over_http_too_but_no_page_does() {
     // With the feature `archive-s3`, the agent's client is built without one of its own.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();

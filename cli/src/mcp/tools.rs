@@ -64,6 +64,19 @@ const SERIES: &[&str] = &[
 /// What a metric point measured.
 const MEASURED: &[&str] = &["time", "value", "count", "sum", "min", "max", "quantiles"];
 
+/// What is told of the history's files, if an answer asked them.
+const OF_FILES: &[&str] = &[
+    "from_files",
+    "complete",
+    "cut",
+    "failed",
+    "gone",
+    "unreadable",
+    "last_error",
+    "waiting",
+    "lost",
+];
+
 #[derive(Clone)]
 pub struct Tools {
     client: Client,
@@ -323,9 +336,12 @@ impl Tools {
 fn report(answer: &Value) -> Value {
     let names = ["cut", "missed", "partial", "led_by", "looked_at", "from_kept"];
     let mut told = pick(&answer["report"], &names);
-    let why_not = &answer["report"]["history"]["why_not"];
-    if let (Value::Object(told), Value::String(_)) = (&mut told, why_not) {
-        told.insert("older".to_owned(), why_not.clone());
+    let history = &answer["report"]["history"];
+    if let (Value::Object(told), Value::String(_)) = (&mut told, &history["why_not"]) {
+        told.insert("older".to_owned(), history["why_not"].clone());
+    }
+    if let (Value::Object(told), Value::Bool(true)) = (&mut told, &history["asked"]) {
+        told.insert("files".to_owned(), pick(history, OF_FILES));
     }
     if told.as_object().is_some_and(serde_json::Map::is_empty) { Value::Null } else { short(&told) }
 }
