@@ -2,6 +2,7 @@
 
 use super::parameters::{Parameter, SIGNS, parameter};
 use super::table::{Route, Told};
+use crate::serve::ask::HISTORY;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -74,6 +75,13 @@ fn path(route: &Route, generator: &mut SchemaGenerator) -> Value {
     if !matches!(route.told, Told::Page) {
         responses.insert("400".to_owned(), error("The question can't mean anything"));
         responses.insert("503".to_owned(), error("Too many questions are being answered"));
+    }
+    // Times that memory does not hold any more may be asked for.
+    if ["since", HISTORY].iter().all(|name| route.takes.contains(name)) {
+        responses.insert(
+            "410".to_owned(),
+            error("All that is asked for was evicted, and no files are asked"),
+        );
     }
     if route.path.contains('{') {
         responses.insert("404".to_owned(), error("Nothing is there"));

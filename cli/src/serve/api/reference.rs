@@ -28,7 +28,7 @@ const WORDS: [(&str, &str); 13] = [
     ),
     (
         "report.history",
-        "Told if the history's files were asked (history=true, or times that memory does not hold any more), or should have been: what came from memory, kept traces and files, how much was read, why it ended early (cut), and whether that was all (complete); else why files were not asked (why_not).",
+        "Told if the history's files were asked (history=true, or times that memory does not hold any more), or should have been: what came from memory, kept traces and files, how much was read, why it ended early (cut), how many files could not be read (failed, last_error) or were deleted meanwhile (gone), and whether all files were read (complete); how many records, of any kind, were on their way to a file (waiting) or are in none (lost); else why files were not asked (why_not).",
     ),
     (
         "kept",
@@ -58,7 +58,7 @@ const RULES: [&str; 6] = [
     "Kinds, statuses and severities stand by their lower-case names.",
     "Attributes are an object. Numbers that JSON lacks are text: NaN, Infinity, whole numbers beyond 2^53.",
     "A resource, a scope or a metric stands once an answer, in resources, scopes and metrics; a record names it by its place there, from 0 on. In a tail, a record has its own.",
-    "An error is {\"error\": \"what was wrong, and what to write instead\"} with the status 400, 403, 404 or 503.",
+    "An error is {\"error\": \"what was wrong, and what to write instead\"} with the status 400, 403, 404, 410, 500 or 503.",
 ];
 
 /// Escapes text for HTML.
