@@ -197,3 +197,25 @@ fn pages_show_each_record_once_while_the_store_evicts() {
         }
     });
 }
+
+/// The server remembers 64 lists.
+#[test]
+fn a_list_that_was_forgotten_says_on_each_later_page_that_it_may_repeat() {
+    let server = with_seven("forgotten.toml", &[]);
+    flood(&server);
+    let page = |after: &Value| {
+        let after = after.as_str().map_or(String::new(), |next| format!("&after={next}"));
+        server.ask(&format!("/api/spans?order=oldest&limit=2{after}"))
+    };
+    let first = page(&Value::Null);
+    assert_eq!(first["report"]["may_repeat"], Value::Null);
+    for _ in 0..64 {
+        page(&Value::Null);
+    }
+    let mut next = first["next"].clone();
+    for _ in 0..3 {
+        let later = page(&next);
+        assert_eq!(later["report"]["may_repeat"], Value::Bool(true), "{later}");
+        next = later["next"].clone();
+    }
+}

@@ -16,7 +16,7 @@ pub struct Page<T> {
     held: slipring::query::Report,
     pub next: Option<After>,
     reach: Option<answer::Reach>,
-    /// Whether it is not known any more what the pages before have shown.
+    /// Whether it is not known any more what all pages before have shown.
     may_repeat: bool,
 }
 
@@ -32,7 +32,8 @@ impl<T: Asking> Page<T> {
     ) -> Result<Self, QueryError> {
         let from = asked.both();
         let before = from.shown.map(|place| lists.before(place));
-        let may_repeat = before.as_ref().is_some_and(Option::is_none);
+        let is_forgotten = before.as_ref().is_some_and(Option::is_none);
+        let may_repeat = from.may_repeat || is_forgotten;
         let before = before.flatten().unwrap_or_default();
         let of_store = if from.ended { 0 } else { asked.limit() };
         let mut held = asked.page_from(store.query(), &from).limit(of_store).collect()?;
@@ -89,8 +90,9 @@ impl<T: Asking> Page<T> {
                 order: from.order,
                 store: next,
                 ended,
-                shown: Some(lists.add(from.shown.filter(|_| !may_repeat), before, &of_page)),
+                shown: Some(lists.add(from.shown.filter(|_| !is_forgotten), before, &of_page)),
                 time: last.filter(|_| from.is_by_time()),
+                may_repeat,
             })
         });
         Ok(Self { records: shown, held: held.report, next, may_repeat, reach: None })

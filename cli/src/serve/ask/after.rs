@@ -30,6 +30,10 @@ pub struct Both {
     pub shown: Option<Place>,
     /// The time of the last record that was shown, if the order goes by time.
     pub time: Option<u64>,
+    /// Whether it is not known any more what some page before has shown: this page may show it again,
+    /// and so may those after it.
+    #[serde(default)]
+    pub may_repeat: bool,
 }
 
 impl Both {

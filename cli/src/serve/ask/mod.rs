@@ -351,7 +351,7 @@ impl Asked {
             Some(After::Timed(_)) | None => None,
         };
         let order = self.order.unwrap_or_default();
-        Both { order, store, ended: false, shown: None, time: None }
+        Both { order, store, ended: false, shown: None, time: None, may_repeat: false }
     }
 
     /// Adds the conditions and the place of the store's part of such a page to a query.
