@@ -20,7 +20,7 @@ pub use kept::{
     Follower, Identity, Kept, KeptSettings, KeptStats, KeptTrace, Records, Seen, WholeTrace,
 };
 pub use policy::{Policy, PolicyError, Predicate, Rule, TraceView, Unit};
-pub use record::Record;
+pub use record::{Record, hash_record};
 pub use sampler::Sampler;
 pub use settings::{OnFull, Settings, SettingsError};
 pub use sink::{Sampled, Sink};

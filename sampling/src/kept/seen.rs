@@ -1,6 +1,6 @@
 //! Which kept records a store does not hold any more.
 
-use crate::record::{self, Record};
+use crate::record::{Record, hash_record};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -64,6 +64,31 @@ impl Seen {
         *self.counts.entry(identity).or_default() += 1;
     }
 
+    /// Returns whether a record was counted, and if so, counts it once less: of equal ones, as many
+    /// are taken as were counted. For records of a place that others move into, such as files.
+    ///
+    /// ```
+    /// use slipring::LogRecord;
+    /// use slipring_sampling::Seen;
+    ///
+    /// let log = |body: &str| LogRecord::builder().trace_id(7).body(body).build();
+    /// let mut seen = Seen::default();
+    /// seen.note(&log("a"));
+    /// seen.note(&log("a"));
+    /// let in_files = [log("a"), log("b"), log("a"), log("a")];
+    /// assert_eq!(in_files.map(|log| seen.take(&log)), [true, false, true, false]);
+    /// ```
+    pub fn take(&mut self, record: &impl Record) -> bool {
+        let identity = self.identity(record);
+        match self.counts.get_mut(&identity) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the records of a kept trace that were not counted, or not as often as it has them,
     /// each with its place. Counts them too: a metric point that several traces keep is returned
     /// for the first one alone.
@@ -97,7 +122,7 @@ impl Seen {
     pub fn identity(&self, record: &impl Record) -> Identity {
         Identity(self.keys.each_ref().map(|key| {
             let mut state = key.build_hasher();
-            record::hash(record, &mut state);
+            hash_record(record, &mut state);
             state.finish()
         }))
     }

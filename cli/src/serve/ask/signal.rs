@@ -6,7 +6,7 @@ use crate::serve::past::InFiles;
 use slipring::otlp::Exported;
 use slipring::query::Attributed;
 use slipring::telemetry::TelemetryBookmark;
-use slipring::{Bookmark, LogRecord, MetricPoint, Query, Source, Span, TraceId};
+use slipring::{Bookmark, LogRecord, MetricPoint, Query, Span, TraceId};
 use slipring_sampling::{KeptTrace, Record};
 use std::collections::HashSet;
 
@@ -26,12 +26,6 @@ pub trait Asking: Exported + Attributed + Record + Show + InFiles {
 
     /// Returns whether the record belongs to one of these traces.
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool;
-
-    /// Passes on the record's own bytes, without what a sampler may have written.
-    fn own_bytes(&self, take: &mut dyn FnMut(&[u8]));
-
-    /// Returns what the record shares with others.
-    fn shared(&self) -> &Source;
 
     /// Returns whether the record may belong to a kept trace.
     fn is_of_any(&self) -> bool;
@@ -74,18 +68,6 @@ impl Asking for Span {
         traces.contains(&self.trace_id())
     }
 
-    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
-        if self.trace_state().is_empty() {
-            take(self.bytes());
-        } else {
-            take(self.with_trace_state("").bytes());
-        }
-    }
-
-    fn shared(&self) -> &Source {
-        self.source()
-    }
-
     fn is_of_any(&self) -> bool {
         !self.trace_id().is_zero()
     }
@@ -113,14 +95,6 @@ impl Asking for LogRecord {
         self.trace_id().is_some_and(|id| traces.contains(&id))
     }
 
-    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
-        take(self.bytes());
-    }
-
-    fn shared(&self) -> &Source {
-        self.source()
-    }
-
     fn is_of_any(&self) -> bool {
         self.trace_id().is_some()
     }
@@ -144,14 +118,6 @@ impl Asking for MetricPoint {
     fn is_of(&self, traces: &HashSet<TraceId>) -> bool {
         let mut ids = self.exemplars().iter().filter_map(|one| one.trace_id());
         ids.any(|id| traces.contains(&id))
-    }
-
-    fn own_bytes(&self, take: &mut dyn FnMut(&[u8])) {
-        take(self.bytes());
-    }
-
-    fn shared(&self) -> &Source {
-        self.source()
     }
 
     fn is_of_any(&self) -> bool {

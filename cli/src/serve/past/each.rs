@@ -2,13 +2,13 @@
 
 use super::files::{Files, Visit};
 use super::first::{TIERS, Tier};
-use super::identity::Seen;
 use super::reach::Reaching;
 use crate::answer::{self, Time};
 use crate::serve::api::Tiers;
 use crate::serve::api::problem::Problem;
 use crate::serve::ask::{Asked, Asking};
 use slipring::Position;
+use slipring_sampling::Seen;
 use std::ops::ControlFlow;
 
 /// Records of the store that are noted, of those that will leave it next. So many may leave while an
@@ -25,7 +25,7 @@ struct New<'a, T, F> {
 
 impl<T: Asking, F: FnMut(&T)> Visit<T> for New<'_, T, F> {
     fn take(&mut self, record: T) -> ControlFlow<()> {
-        if (self.fits)(&record) && self.seen.is_new(&record) {
+        if (self.fits)(&record) && !self.seen.take(&record) {
             self.count += 1;
             (self.visit)(&record);
         }

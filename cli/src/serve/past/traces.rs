@@ -1,7 +1,6 @@
 //! Lists of traces, and single ones, over memory and files.
 
 use super::files::{Files, Read, Sought, Visit};
-use super::identity::Seen;
 use crate::answer::{self, Time};
 use crate::serve::api::problem::Problem;
 use crate::serve::api::{Kept, Listed, Wanted};
@@ -10,6 +9,7 @@ use slipring::query::Report;
 use slipring::telemetry::TraceTelemetry;
 use slipring::trace::TraceOrder;
 use slipring::{LogRecord, Signal, Span, Store, TraceId};
+use slipring_sampling::Seen;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -192,7 +192,7 @@ impl<T: crate::serve::ask::Asking> Visit<T> for NewOf<'_, T> {
         if self.new.len() == MOST_SPANS {
             return ControlFlow::Break(());
         }
-        if self.seen.is_new(&record) {
+        if !self.seen.take(&record) {
             self.new.push(record);
         }
         ControlFlow::Continue(())
