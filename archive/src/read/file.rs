@@ -26,7 +26,7 @@ use std::sync::Arc;
 const AT_ONCE: usize = 1_024;
 
 /// The traces of which bloom filters are asked at most: each costs a look, and of many, some seem to
-/// be everywhere.
+/// be everywhere. Not measured.
 const ASKED_OF_FILTERS: usize = 256;
 
 /// Which records are asked for, as columns hold them.

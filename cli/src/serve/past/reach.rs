@@ -18,7 +18,7 @@ pub enum Reaching<'a> {
 /// A question about times that the store does not hold any more.
 #[derive(Clone, Debug)]
 pub struct Older {
-    /// From when on the store holds what came in.
+    /// From when on the store holds what came in, in nanoseconds since the Unix epoch.
     pub since: u64,
     /// Whether nothing that it asks for is held.
     pub wholly: bool,
@@ -26,7 +26,8 @@ pub struct Older {
     was_refused: bool,
 }
 
-/// Records that came first of those that a store holds.
+/// How many of the records that a store holds, those that came first, say from when on it is whole. Not
+/// measured.
 const FIRST: usize = 512;
 
 /// Returns the time from which on a store holds what came in, or nothing if it has evicted nothing.
