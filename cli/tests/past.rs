@@ -225,6 +225,59 @@ fn traces_are_whole_in_lists_and_alone() {
 }
 
 #[test]
+fn a_list_of_traces_that_leaves_some_out_says_so_of_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), &[]);
+    let of = |question: &str| {
+        let told = server.ask(&format!("/api/traces?history=true&limit=3{question}"));
+        let report = &told["report"];
+        assert_eq!(report["cut"], json!(false), "nothing was evicted meanwhile: {told}");
+        let history = &report["history"];
+        let said = history["cut"].as_str().unwrap_or_default().to_owned();
+        let is_complete = history["complete"] == json!(true);
+        (told["traces"].as_array().unwrap().len(), is_complete, said)
+    };
+    assert_eq!(of(""), (3, true, String::new()));
+    for question in ["&order=slowest", "&root_service=nobody"] {
+        let (_, is_complete, said) = of(question);
+        assert!(!is_complete && said.contains("raise limit"), "{question}: {said}");
+    }
+}
+
+#[test]
+fn what_was_delivered_twice_is_told_with_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), &[]);
+    let twice = [span(2_001), span(2_002), span(2_002)];
+    send(&server, "/v1/traces", &twice);
+    for question in ["", "?history=true"] {
+        let told = server.ask(&format!("/api/traces/{:x}{question}", 201));
+        assert_eq!((&told["duplicates"], &told["partial"]), (&json!(1), &json!(false)), "{told}");
+    }
+}
+
+#[test]
+fn what_waits_for_its_file_makes_an_answer_partial() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--history", folder.path().to_str().unwrap(), "--history-wait", "1h"];
+    let server = Server::start(&[&flags[..], &SMALL].concat());
+    fill(&server);
+    // The oldest trace that memory has any of has lost some of its spans.
+    send(&server, "/v1/traces", &[span(2_001), span(2_002), span(2_003)]);
+    let oldest = server.ask("/api/spans?order=oldest&limit=1")["spans"][0]["trace_id"].clone();
+    let oldest = oldest.as_str().unwrap();
+    let page = server.ask(&format!("/api/spans?history=true&trace={oldest}"));
+    let trace = server.ask(&format!("/api/traces/{oldest}?history=true"));
+    for (history, partial) in [
+        (&page["report"]["history"], &page["report"]["partial"]),
+        (&trace["history"], &trace["partial"]),
+    ] {
+        assert!(number(history, "waiting") > 0, "{history}");
+        assert_eq!((&history["complete"], partial), (&json!(true), &json!(true)), "{history}");
+    }
+}
+
+#[test]
 fn times_that_are_over_are_said_to_be_without_files() {
     let server = Server::start(&SMALL);
     // Nothing has left yet, so an empty answer is the truth.
@@ -240,6 +293,16 @@ fn times_that_are_over_are_said_to_be_without_files() {
         assert!(said.contains("these times are over: memory holds"), "{said}");
         assert!(said.contains("start the program with --history"), "{said}");
     }
+    let document = server.ask("/api/openapi.json");
+    let paths = document["paths"].as_object().unwrap().iter();
+    let may_be_gone = paths.filter(|(_, one)| one["get"]["responses"]["410"].is_object());
+    let may_be_gone: BTreeSet<&str> = may_be_gone.map(|(path, _)| path.as_str()).collect();
+    let records = ["", "count/", "group/"];
+    let records = records
+        .iter()
+        .flat_map(|of| ["spans", "logs", "metrics"].map(|one| format!("/api/{of}{one}")));
+    let expected: Vec<String> = records.chain(["/api/traces".to_owned()]).collect();
+    assert_eq!(may_be_gone, expected.iter().map(String::as_str).collect());
     let some = server.ask(&format!("/api/spans?since={early}"));
     assert!(ids(&some).len() >= 90);
     let history = &some["report"]["history"];

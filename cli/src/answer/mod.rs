@@ -65,6 +65,16 @@ pub trait Show: Signal {
         report: Report<'a>,
     ) -> Self::Page<'a>;
 
+    /// Shows records, each with its position if it has one. Their resources and scopes are noted in
+    /// `sources`.
+    fn records<'a>(
+        records: impl IntoIterator<Item = (Option<Position>, &'a Self)>,
+        sources: &mut Sources<'a>,
+    ) -> Vec<Self::One<'a>> {
+        let records = records.into_iter();
+        records.map(|(position, record)| record.one(position, sources)).collect()
+    }
+
     /// Shows a query's answer.
     fn answer<'a>(
         answer: &'a Answer<Self>,
@@ -72,12 +82,8 @@ pub trait Show: Signal {
         reach: Option<Reach>,
     ) -> Self::Page<'a> {
         let mut sources = Sources::default();
-        let records = answer
-            .records
-            .iter()
-            .zip(&answer.positions)
-            .map(|(record, position)| record.one(Some(*position), &mut sources))
-            .collect();
+        let positions = answer.positions.iter().copied().map(Some);
+        let records = Self::records(positions.zip(&answer.records), &mut sources);
         let report = Report { history: reach, ..Report::of(&answer.report) };
         Self::page(records, sources, next, report)
     }

@@ -76,7 +76,7 @@ pub struct Trace<'a> {
     pub resources: Vec<Resource<'a>>,
     /// What `scope` of all these counts in.
     pub scopes: Vec<Scope<'a>>,
-    /// Whether spans of it are known to have been evicted, and are not kept.
+    /// Whether spans of it are known to have been evicted, and are neither kept nor found in files.
     pub partial: bool,
     /// How many spans were left out because they were delivered twice.
     pub duplicates: u64,
@@ -99,6 +99,8 @@ pub struct FromFiles {
     /// Records, of any trace, that have left the stores and are in no file yet: nobody looks at
     /// them.
     pub waiting: u64,
+    /// Records, of any trace, that have left the stores and are in no file.
+    pub lost: u64,
     /// Whether all files were read that may have records of the trace.
     pub complete: bool,
 }

@@ -110,11 +110,8 @@ impl<T: Asking> Page<T> {
     /// Shows the page. `next` is the token of the next one.
     pub fn shown(&self, next: Option<String>) -> T::Page<'_> {
         let mut sources = answer::Sources::default();
-        let shown = self
-            .records
-            .iter()
-            .map(|(position, record)| record.one(*position, &mut sources))
-            .collect();
+        let records = self.records.iter().map(|(position, record)| (*position, record));
+        let shown = T::records(records, &mut sources);
         let mut report = answer::Report::of(&self.held);
         report.history = self.reach.clone();
         report.shown = self.records.len() as u64;

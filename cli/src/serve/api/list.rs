@@ -73,18 +73,18 @@ impl Listed {
         Self { trace, kept: Some(Why { policy, refused, only_kept }), from_files: 0 }
     }
 
-    /// Adds spans of files. Those that memory has as well are left out.
-    pub fn and_more(mut self, spans: Vec<Span>) -> Self {
-        if spans.is_empty() {
-            return self;
+    /// Adds spans of files that memory does not have. `is_whole` says whether no other can be missing.
+    pub fn and_more(mut self, spans: Vec<Span>, is_whole: bool) -> Self {
+        let has_left = self.trace.partial || !spans.is_empty();
+        if !spans.is_empty() {
+            let Trace { trace_id, spans: held, duplicates, .. } = self.trace;
+            let had = held.len();
+            let all = held.into_iter().map(|one| one.span).chain(spans).collect();
+            self.trace = Trace::assemble(trace_id, all);
+            self.trace.duplicates += duplicates;
+            self.from_files = self.trace.spans.len().saturating_sub(had) as u64;
         }
-        let Trace { trace_id, spans: held, duplicates, .. } = self.trace;
-        let had = held.len();
-        let all = held.into_iter().map(|one| one.span).chain(spans).collect();
-        self.trace = Trace::assemble(trace_id, all);
-        self.from_files = self.trace.spans.len().saturating_sub(had) as u64;
-        // Those that came from two places were not delivered twice.
-        self.trace.duplicates = duplicates;
+        self.trace.partial = has_left && !is_whole;
         self
     }
 

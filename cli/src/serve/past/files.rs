@@ -5,7 +5,8 @@
     allow(dead_code, reason = "nobody reads where there are no files")
 )]
 
-use crate::answer;
+use super::first::{TIERS, Tier};
+use crate::answer::{self, Time};
 use crate::serve::api::problem::Problem;
 use crate::serve::app::App;
 use crate::serve::ask::Asking;
@@ -38,9 +39,61 @@ pub trait Visit<T> {
 #[derive(Clone, Debug, Default)]
 pub struct Read {
     pub read: answer::FilesRead,
+    /// Records that were on their way to a file when the files were listed, or a little before.
     pub waiting: u64,
+    /// Records that had left the stores by then, and are in no file.
     pub lost: u64,
+    /// Whether all files were read that may have what is looked for.
     pub complete: bool,
+}
+
+impl Read {
+    /// Returns whether all that has left the stores was looked at, so that nothing is missing.
+    pub fn is_whole(&self) -> bool {
+        self.complete && self.waiting == 0 && self.lost == 0
+    }
+
+    /// Adds another look at files, which may be the same ones: each look counts.
+    pub fn and(self, other: Self) -> Self {
+        let (one, more) = (self.read, other.read);
+        let read = answer::FilesRead {
+            files_listed: one.files_listed + more.files_listed,
+            files: one.files + more.files,
+            files_opened: one.files_opened + more.files_opened,
+            row_groups: one.row_groups + more.row_groups,
+            row_groups_read: one.row_groups_read + more.row_groups_read,
+            bytes_read: one.bytes_read + more.bytes_read,
+            requests: one.requests + more.requests,
+            unreadable: one.unreadable + more.unreadable,
+            gone: one.gone + more.gone,
+            failed: one.failed + more.failed,
+            last_error: more.last_error.or(one.last_error),
+            cut: one.cut.or(more.cut),
+        };
+        Self {
+            read,
+            waiting: self.waiting.max(other.waiting),
+            lost: self.lost.max(other.lost),
+            complete: self.complete && other.complete,
+        }
+    }
+
+    /// Says how far an answer reaches, and how many of its records come from each tier.
+    pub fn reach(self, held_since: Option<u64>, from: [u64; TIERS]) -> answer::Reach {
+        answer::Reach {
+            asked: true,
+            memory_since: Time(held_since.unwrap_or(0)),
+            from_memory: from[Tier::Memory as usize],
+            from_kept: from[Tier::Kept as usize],
+            from_files: from[Tier::Files as usize],
+            read: self.read,
+            waiting: self.waiting,
+            lost: self.lost,
+            each_once: true,
+            complete: self.complete,
+            ..answer::Reach::default()
+        }
+    }
 }
 
 /// The history's files.
@@ -127,9 +180,11 @@ impl<'a> Files<'a> {
         if sought.earliest_first {
             search = search.earliest_first();
         }
+        // Read before the files are listed: what ceases to wait later is in a file that may be missing
+        // in the list.
+        let stats = self.0.stats();
         let report = self.0.files().search(&search, &mut Passing(visit));
         let report = report.map_err(|error| Problem::Failed(error.to_string()))?;
-        let stats = self.0.stats();
         let read = answer::FilesRead {
             files_listed: report.files_listed,
             files: report.files,
@@ -138,6 +193,8 @@ impl<'a> Files<'a> {
             row_groups_read: report.row_groups_read,
             bytes_read: report.bytes_read,
             requests: report.requests,
+            unreadable: report.unreadable,
+            gone: report.gone,
             failed: report.failed,
             last_error: report.last_error,
             cut: report.cut.map(|cut| cut.to_string()),

@@ -2,7 +2,7 @@
 
 use super::files::{Files, Sought};
 use super::first::{First, FromFiles, Shown, Tier, goes_up};
-use crate::answer::{self, Time};
+use crate::answer;
 use crate::serve::api::Tiers;
 use crate::serve::api::problem::Problem;
 use crate::serve::ask::{After, Asked, Asking};
@@ -42,31 +42,16 @@ impl<T: Asking> Page<T> {
         let mut report = answer::Report::of(&held);
         report.shown = records.len() as u64;
         report.from_kept = from[Tier::Kept as usize];
-        report.partial &= !found.complete;
-        report.history = Some(answer::Reach {
-            asked: true,
-            memory_since: Time(held_since.unwrap_or(0)),
-            from_memory: from[Tier::Memory as usize],
-            from_kept: from[Tier::Kept as usize],
-            from_files: from[Tier::Files as usize],
-            read: found.read,
-            waiting: found.waiting,
-            lost: found.lost,
-            each_once: true,
-            complete: found.complete,
-            ..answer::Reach::default()
-        });
+        report.partial &= !found.is_whole();
+        report.history = Some(found.reach(held_since, from));
         Ok(Self { records, report, next: next.map(After::Timed) })
     }
 
     /// Shows the page. `next` is the token of the next one.
     pub fn shown(&self, next: Option<String>) -> T::Page<'_> {
         let mut sources = answer::Sources::default();
-        let shown = self
-            .records
-            .iter()
-            .map(|(position, record)| record.one(*position, &mut sources))
-            .collect();
+        let records = self.records.iter().map(|(position, record)| (*position, record));
+        let shown = T::records(records, &mut sources);
         T::page(shown, sources, next, self.report.clone())
     }
 

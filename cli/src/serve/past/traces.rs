@@ -1,23 +1,31 @@
 //! Lists of traces, and single ones, over memory and files.
 
-use super::files::{Files, Read, Sought, Visit};
-use crate::answer::{self, Time};
+use super::files::{Files, Sought, Visit};
+use crate::answer;
 use crate::serve::api::problem::Problem;
 use crate::serve::api::{Kept, Listed, Wanted};
-use crate::serve::ask::Asked;
+use crate::serve::ask::{Asked, Asking};
 use slipring::query::Report;
 use slipring::telemetry::TraceTelemetry;
 use slipring::trace::TraceOrder;
 use slipring::{LogRecord, Signal, Span, Store, TraceId};
 use slipring_sampling::Seen;
+use std::cell::Cell;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{ControlFlow, RangeInclusive};
 
-/// How much earlier or later than the spans that fit other spans of their traces are looked for.
+/// How many nanoseconds earlier or later than the spans that fit other spans of their traces are looked
+/// for. Not measured.
 const AROUND: u64 = 3_600_000_000_000;
 
-/// Spans that a list of traces takes from files.
-const MOST_SPANS: usize = 100_000;
+/// Spans that a list of traces, or one trace, takes from files beside those that memory has; of one
+/// trace, also log records. Not measured.
+const MOST_SPANS: usize = if cfg!(test) { 4 } else { 100_000 };
+
+/// What is left out of a list if files may have more traces than it tells apart.
+const MORE_TRACES: &str = "files may have more traces that belong here: these were chosen by single \
+                           spans of theirs that fit; raise limit, or narrow the conditions";
 
 /// Finds the first traces of files by what is known of them from spans that fit.
 struct Candidates<F> {
@@ -27,8 +35,9 @@ struct Candidates<F> {
     ranks: HashMap<TraceId, u64>,
     first: BTreeSet<(u64, TraceId)>,
     times: Option<(u64, u64)>,
-    /// Whether there was no room for some.
-    is_cut: bool,
+    /// Whether some were left out: there was no room for them, or files that may have some were passed
+    /// over.
+    left_out: Cell<bool>,
 }
 
 impl<F: Fn(&Span) -> bool> Candidates<F> {
@@ -51,7 +60,7 @@ impl<F: Fn(&Span) -> bool> Candidates<F> {
             && let Some((_, id)) = self.first.pop_first()
         {
             self.ranks.remove(&id);
-            self.is_cut = true;
+            self.left_out.set(true);
         }
         let start = span.start_unix_nanos();
         let (first, last) = self.times.unwrap_or((start, start));
@@ -63,7 +72,9 @@ impl<F: Fn(&Span) -> bool> Visit<Span> for Candidates<F> {
     fn wants(&self, times: RangeInclusive<u64>) -> bool {
         let is_full = self.first.len() >= self.most && self.order != TraceOrder::Slowest;
         let least = self.first.first().filter(|_| is_full);
-        least.is_none_or(|(least, _)| times.end() >= least)
+        let wants = least.is_none_or(|(least, _)| times.end() >= least);
+        self.left_out.set(self.left_out.get() || !wants);
+        wants
     }
 
     fn take(&mut self, span: Span) -> ControlFlow<()> {
@@ -74,15 +85,19 @@ impl<F: Fn(&Span) -> bool> Visit<Span> for Candidates<F> {
     }
 }
 
-/// Collects spans by trace.
+/// Collects spans by trace that memory does not have.
 #[derive(Default)]
 struct OfTraces {
+    seen: Seen,
     spans: HashMap<TraceId, Vec<Span>>,
     count: usize,
 }
 
 impl Visit<Span> for OfTraces {
     fn take(&mut self, span: Span) -> ControlFlow<()> {
+        if self.seen.take(&span) {
+            return ControlFlow::Continue(());
+        }
         if self.count == MOST_SPANS {
             return ControlFlow::Break(());
         }
@@ -92,25 +107,13 @@ impl Visit<Span> for OfTraces {
     }
 }
 
-/// Adds what one look at the files has read to another.
-fn joined(one: Read, other: Read) -> Read {
-    let (mut read, more) = (one.read, other.read);
-    read.files_listed = read.files_listed.max(more.files_listed);
-    read.files = read.files.max(more.files);
-    read.files_opened += more.files_opened;
-    read.row_groups += more.row_groups;
-    read.row_groups_read += more.row_groups_read;
-    read.bytes_read += more.bytes_read;
-    read.requests += more.requests;
-    read.failed += more.failed;
-    read.last_error = more.last_error.or(read.last_error);
-    read.cut = read.cut.or(more.cut);
-    Read { read, complete: one.complete && other.complete, ..other }
-}
-
 /// Finds traces with at least one span that fits, of memory and of files, up to `limit`. Files are
 /// looked at twice: for spans that fit, and for the other spans of their traces and of those that
 /// memory has.
+///
+/// Of files, traces are chosen by their latest span that fits, or their slowest one. If more fit than
+/// are asked for, others may be slower as a whole, and some that were chosen may not be wanted: the
+/// report says so then.
 pub fn traces(
     wanted: &Wanted,
     store: &Store<Span>,
@@ -129,55 +132,51 @@ pub fn traces(
         ranks: HashMap::new(),
         first: BTreeSet::new(),
         times: None,
-        is_cut: false,
+        left_out: Cell::new(false),
     };
-    let looked = files.visit(&asked.sought(), &mut candidates)?;
-    let Candidates { ranks, times, is_cut, .. } = candidates;
-    let mut by_id: HashMap<TraceId, Option<Listed>> =
-        ranks.into_keys().map(|id| (id, None)).collect();
+    let mut read = files.visit(&asked.sought(), &mut candidates)?;
+    let Candidates { ranks, times, left_out, .. } = candidates;
     let mut around = times.unwrap_or((u64::MAX, 0));
-    for one in held {
-        let times = one.trace().times();
-        around = (around.0.min(times.start), around.1.max(times.end));
-        by_id.insert(one.trace().trace_id, Some(one));
+    let mut by_id: HashMap<TraceId, Listed> =
+        held.into_iter().map(|one| (one.trace().trace_id, one)).collect();
+    // Memory is read before files are listed again: what leaves it meanwhile is in these.
+    for id in ranks.into_keys() {
+        if let Entry::Vacant(place) = by_id.entry(id) {
+            place.insert(Listed::in_memory(id, store, keep)?);
+        }
     }
     let mut others = OfTraces::default();
-    let sought = Sought {
-        times: Some(around.0.saturating_sub(AROUND)..=around.1.saturating_add(AROUND)),
-        traces: Some(by_id.keys().copied().collect()),
-        ..Sought::default()
-    };
-    let read =
-        if by_id.is_empty() { looked } else { joined(looked, files.visit(&sought, &mut others)?) };
-    let mut reach = answer::Reach {
-        asked: true,
-        memory_since: Time(held_since.unwrap_or(0)),
-        read: read.read,
-        waiting: read.waiting,
-        lost: read.lost,
-        each_once: true,
-        complete: read.complete,
-        ..answer::Reach::default()
-    };
-    let mut all = Vec::new();
-    for (id, listed) in by_id {
-        let more = others.spans.remove(&id).unwrap_or_default();
-        let listed = match listed {
-            Some(listed) => listed,
-            None => Listed::in_memory(id, store, keep)?,
+    for one in by_id.values().map(Listed::trace).filter(|trace| !trace.spans.is_empty()) {
+        let times = one.times();
+        around = (around.0.min(times.start), around.1.max(times.end));
+        one.spans.iter().for_each(|one| others.seen.note(&one.span));
+    }
+    if !by_id.is_empty() {
+        let sought = Sought {
+            times: Some(around.0.saturating_sub(AROUND)..=around.1.saturating_add(AROUND)),
+            traces: Some(by_id.keys().copied().collect()),
+            ..Sought::default()
         };
-        all.push(listed.and_more(more));
+        read = read.and(files.visit(&sought, &mut others)?);
     }
-    all.retain(|one| !one.trace().spans.is_empty() && wanted.is_fit(one.trace()));
+    let is_whole = read.is_whole();
+    let listed = by_id.into_iter().map(|(id, listed)| {
+        let more = others.spans.remove(&id).unwrap_or_default();
+        listed.and_more(more, is_whole)
+    });
+    let mut all: Vec<Listed> =
+        listed.filter(|one| !one.trace().spans.is_empty() && wanted.is_fit(one.trace())).collect();
     wanted.sort(&mut all, limit);
-    for one in &all {
-        reach.from_files += one.only_in_files();
-        reach.from_kept += one.only_kept();
-        reach.from_memory += one.trace().spans.len() as u64;
+    if left_out.get() && (wanted.order == TraceOrder::Slowest || all.len() < limit) {
+        read.complete = false;
+        read.read.cut.get_or_insert_with(|| MORE_TRACES.to_owned());
     }
-    reach.from_memory = reach.from_memory.saturating_sub(reach.from_files + reach.from_kept);
-    report.cut |= is_cut;
-    report.partial &= !reach.complete;
+    report.partial &= !read.is_whole();
+    let spans: u64 = all.iter().map(|one| one.trace().spans.len() as u64).sum();
+    let from_files = all.iter().map(Listed::only_in_files).sum();
+    let from_kept = all.iter().map(Listed::only_kept).sum();
+    let from_memory = spans.saturating_sub(from_files + from_kept);
+    let reach = read.reach(held_since, [from_memory, from_kept, from_files]);
     Ok((all, report, reach))
 }
 
@@ -187,14 +186,15 @@ struct NewOf<'a, T> {
     new: Vec<T>,
 }
 
-impl<T: crate::serve::ask::Asking> Visit<T> for NewOf<'_, T> {
+impl<T: Asking> Visit<T> for NewOf<'_, T> {
     fn take(&mut self, record: T) -> ControlFlow<()> {
+        if self.seen.take(&record) {
+            return ControlFlow::Continue(());
+        }
         if self.new.len() == MOST_SPANS {
             return ControlFlow::Break(());
         }
-        if !self.seen.take(&record) {
-            self.new.push(record);
-        }
+        self.new.push(record);
         ControlFlow::Continue(())
     }
 }
@@ -203,34 +203,68 @@ impl<T: crate::serve::ask::Asking> Visit<T> for NewOf<'_, T> {
 pub fn with_files(
     files: Files<'_>,
     id: TraceId,
-    mut found: TraceTelemetry,
+    found: TraceTelemetry,
 ) -> Result<(TraceTelemetry, answer::FromFiles), Problem> {
     let sought = Sought { traces: Some(vec![id]), ..Sought::default() };
     let mut seen = Seen::default();
-    let held: Vec<Span> =
-        found.trace.take().into_iter().flat_map(|trace| trace.spans).map(|one| one.span).collect();
-    held.iter().for_each(|span| seen.note(span));
-    let mut spans = NewOf { seen: &mut seen, new: held };
-    let had = spans.new.len();
-    let of_spans = files.visit::<Span>(&sought, &mut spans)?;
-    let spans = spans.new;
-    found.logs.iter().for_each(|log| seen.note(log));
-    let mut logs = NewOf::<LogRecord> { seen: &mut seen, new: Vec::new() };
-    let of_logs = files.visit(&sought, &mut logs)?;
-    let new_logs = logs.new;
-    let read = joined(of_spans, of_logs);
+    let (mut spans, mut duplicates, mut has_left) = (Vec::new(), 0, false);
+    if let Some(trace) = found.trace {
+        (duplicates, has_left) = (trace.duplicates, trace.partial);
+        spans.extend(trace.spans.into_iter().map(|one| one.span));
+    }
+    spans.iter().for_each(|span| seen.note(span));
+    let mut new_spans = NewOf::<Span> { seen: &mut seen, new: Vec::new() };
+    let of_spans = files.visit(&sought, &mut new_spans)?;
+    let new_spans = new_spans.new;
+    let mut logs = found.logs;
+    logs.iter().for_each(|log| seen.note(log));
+    let mut new_logs = NewOf::<LogRecord> { seen: &mut seen, new: Vec::new() };
+    let of_logs = files.visit(&sought, &mut new_logs)?;
+    let new_logs = new_logs.new;
+    let read = of_spans.and(of_logs);
+    let is_whole = read.is_whole();
     let told = answer::FromFiles {
-        spans: spans.len() - had,
+        spans: new_spans.len(),
         logs: new_logs.len(),
         waiting: read.waiting,
+        lost: read.lost,
         complete: read.complete,
         read: read.read,
     };
-    let mut logs = std::mem::take(&mut found.logs);
+    has_left |= !new_spans.is_empty();
+    spans.extend(new_spans);
     logs.extend(new_logs);
     logs.sort_by_key(Signal::timestamp);
     // Spans that were delivered twice are told apart here.
     let mut all = TraceTelemetry::assemble(id, spans, logs, &[]);
+    if let Some(trace) = &mut all.trace {
+        trace.duplicates += duplicates;
+        trace.partial = has_left && !is_whole;
+    }
     all.exemplars = found.exemplars;
     Ok((all, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(id: u64) -> Span {
+        Span::builder().trace_id(7).span_id(id).name("a").build()
+    }
+
+    #[test]
+    fn what_memory_has_takes_no_room_of_what_files_have() {
+        let mut of_list = OfTraces::default();
+        (1..=6).for_each(|id| of_list.seen.note(&span(id)));
+        let mut seen = Seen::default();
+        (1..=6).for_each(|id| seen.note(&span(id)));
+        let mut of_one = NewOf { seen: &mut seen, new: Vec::new() };
+        for id in 1..=10 {
+            assert!(of_list.take(span(id)).is_continue(), "{id}");
+            assert!(of_one.take(span(id)).is_continue(), "{id}");
+        }
+        assert!(of_list.take(span(11)).is_break() && of_one.take(span(11)).is_break());
+        assert_eq!((of_list.spans[&7.into()].len(), of_one.new.len()), (4, 4));
+    }
 }
