@@ -23,7 +23,7 @@ pub(super) const VERSION: u8 = MAGIC[7];
 pub(super) const BEGIN: usize = 16;
 
 /// Bytes of a frame before its payload.
-const HEAD: usize = 8;
+pub(super) const HEAD: usize = 8;
 
 const RECORDS: u8 = 1;
 const DONE: u8 = 2;
@@ -168,6 +168,17 @@ fn read(segment: &[u8], at: usize) -> Option<(Frame, usize)> {
         _ => return None,
     };
     Some((frame, end))
+}
+
+/// Returns how long a frame is that begins with these bytes.
+pub(super) fn length(head: [u8; HEAD]) -> usize {
+    let [one, two, three, four, ..] = head;
+    HEAD + u32::from_le_bytes([one, two, three, four]) as usize
+}
+
+/// Reads a frame that stands alone.
+pub(super) fn alone(bytes: &[u8]) -> Option<Frame> {
+    read(bytes, 0).map(|(frame, _)| frame)
 }
 
 /// Returns the length of the frame at a place, and where it would end.

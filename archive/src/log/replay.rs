@@ -8,7 +8,7 @@ use crate::table::Table;
 use bytes::Bytes;
 use slipring::otlp::{Encoding, Kind, Reader};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// How often a segment that cannot be read is tried again. Not measured.
@@ -19,7 +19,9 @@ const MOST_FAILURES: u32 = 16;
 pub(crate) struct Pending {
     pub(crate) file: FileId,
     pub(crate) records: u64,
-    segments: Vec<PathBuf>,
+    /// The segments that have its records, with where its frames begin there: 8 bytes a frame, which
+    /// has 46 at least.
+    frames: Vec<(PathBuf, Vec<u64>)>,
     /// How often a segment could not be read.
     failures: u32,
 }
@@ -124,17 +126,20 @@ pub(super) fn scan(folder: &Path) -> io::Result<(VecDeque<Segment>, Replayed, u6
         let mut segment =
             Segment { path, bytes: bytes.len() as u64, pending: HashSet::new(), is_damaged: false };
         let mut at = if runs[number].is_some() { frame::BEGIN } else { 0 };
-        while let Some(step) = next_step(&bytes, &mut at, runs[number].is_some()) {
+        loop {
+            let begin = at as u64;
+            let Some(step) = next_step(&bytes, &mut at, runs[number].is_some()) else { break };
             match step {
                 Step::Frame(Frame::Records { file, records, .. }) => {
                     segment.pending.insert(file.batch);
                     let batch = pending.entry(file.batch).or_insert_with(|| {
                         order.push(file.batch);
-                        Pending { file, records: 0, segments: Vec::new(), failures: 0 }
+                        Pending { file, records: 0, frames: Vec::new(), failures: 0 }
                     });
                     batch.records += u64::from(records);
-                    if batch.segments.last() != Some(&segment.path) {
-                        batch.segments.push(segment.path.clone());
+                    match batch.frames.last_mut().filter(|(path, _)| *path == segment.path) {
+                        Some((_, frames)) => frames.push(begin),
+                        None => batch.frames.push((segment.path.clone(), vec![begin])),
                     }
                 }
                 Step::Frame(Frame::Done(batch)) => {
@@ -171,10 +176,36 @@ fn next_step(bytes: &[u8], at: &mut usize, has_begun: bool) -> Option<Step> {
     (left > 0).then_some(Step::Torn(left))
 }
 
+/// Reads frames of a segment that begin at these places, and passes each on. One that is not there any
+/// more, or is damaged since, is passed over.
+fn read_frames(path: &Path, begins: &[u64], mut take: impl FnMut(&[u8], Frame)) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut segment = std::fs::File::open(path)?;
+    for begin in begins {
+        segment.seek(SeekFrom::Start(*begin))?;
+        let mut head = [0; frame::HEAD];
+        match segment.read_exact(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        let rest = (frame::length(head) - frame::HEAD) as u64;
+        bytes.clear();
+        bytes.extend(head);
+        // A length that is damaged since may be larger than what is there.
+        segment.by_ref().take(rest).read_to_end(&mut bytes)?;
+        #[cfg(test)]
+        tests::READ.with(|read| read.set(read.get() + bytes.len() as u64));
+        if let Some(frame) = frame::alone(&bytes) {
+            take(&bytes, frame);
+        }
+    }
+    Ok(())
+}
+
 impl Pending {
-    /// Reads the records of the batch. Memory: a segment, and the batch. Of `self.records`, those that
-    /// are not there could not be read. Returns also the segments that were passed over, since they are
-    /// gone or could not be read many times.
+    /// Reads the records of the batch, and no other frames. Memory: a frame, and the batch. Of
+    /// `self.records`, those that are not there could not be read. Returns also the segments that were
+    /// passed over, since they are gone or could not be read many times.
     ///
     /// # Errors
     /// If a segment cannot be read, and may be later.
@@ -188,32 +219,76 @@ impl Pending {
             _ => Kind::Metrics,
         };
         let mut unread = Vec::new();
-        for path in &self.segments {
-            let bytes = match std::fs::read(path) {
-                Ok(bytes) => bytes,
-                Err(error)
-                    if error.kind() == io::ErrorKind::NotFound
-                        || self.failures >= MOST_FAILURES =>
-                {
-                    unread.push(path.clone());
-                    continue;
-                }
-                Err(error) => {
-                    self.failures += 1;
-                    return Err(error);
-                }
-            };
-            let mut at = frame::BEGIN;
-            while let Some(step) = frame::next(&bytes, &mut at) {
-                let Step::Frame(Frame::Records { file, request, .. }) = step else { continue };
+        for (path, begins) in &self.frames {
+            let read = read_frames(path, begins, |bytes, frame| {
+                let Frame::Records { file, request, .. } = frame else { return };
                 if file.batch == self.file.batch {
                     let request = Bytes::copy_from_slice(&bytes[request]);
                     // What cannot be read is missing from the batch, which its caller counts.
                     let _ =
                         reader.read(kind, Encoding::Protobuf, request, |part| records.extend(part));
                 }
+            });
+            match read {
+                Ok(()) => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        || self.failures >= MOST_FAILURES =>
+                {
+                    unread.push(path.clone());
+                }
+                Err(error) => {
+                    self.failures += 1;
+                    return Err(error);
+                }
             }
         }
         Ok((Batch::recovered(self.file, records), unread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batches, Sorted};
+    use crate::log::{Log, LogSettings};
+    use crate::queue::Record;
+    use slipring::{LogRecord, Span};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Bytes of frames that this thread has read.
+        pub(super) static READ: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn each_frame_is_read_once_whatever_is_around_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = LogSettings::new(folder.path());
+        let (mut log, _) = Log::open(&settings, 9).unwrap();
+        let mut batches = Batches::new(9);
+        // Batches of two tables and twenty hours, which share the segment frame by frame.
+        for round in 0..10_u64 {
+            let mut sorted = Sorted::default();
+            for hour in 1..=20 {
+                let at = hour * 3_600_000_000_000 + round;
+                let span = Span::builder().trace_id(7).span_id(8).start_unix_nanos(at);
+                sorted.add(Record::Span(span.name("a").build()));
+                let body = LogRecord::builder().time_unix_nanos(at).body("b");
+                sorted.add(Record::Log(body.build()));
+            }
+            for one in batches.add(sorted, 100, true) {
+                log.append(&one).unwrap();
+            }
+        }
+        let bytes = log.bytes();
+        drop(log);
+        let (log, mut replayed) = Log::open(&settings, 10).unwrap();
+        assert_eq!((log.segments(), replayed.pending.len()), (1, 40));
+        for pending in &mut replayed.pending {
+            let (batch, unread) = pending.read().unwrap();
+            assert_eq!((batch.len(), unread.len()), (10, 0));
+        }
+        assert_eq!(READ.with(Cell::get), bytes - frame::BEGIN as u64);
     }
 }
