@@ -95,3 +95,31 @@ fn lose_some_in_each_shard(limit: usize) {
         "records evicted before the query began do not cut the answer"
     );
 }
+
+/// The records that were shown first stay, and the slots of the others are written again meanwhile.
+/// The answer has fewer records than its limit.
+#[test]
+fn an_answer_below_its_limit_says_that_records_were_evicted() {
+    for limit in [90, 1_000, usize::MAX] {
+        let store: Store<Record> =
+            Store::builder().capacity(100).slack(8).shards(1).manual().build().unwrap();
+        let push = |store: &Store<Record>, key, records| {
+            (0..records).for_each(|_| _ = store.push(Record(key)).unwrap());
+        };
+        // As many of the other key as there is slack: evicted records that could still be seen.
+        [(1, 76), (2, 8), (1, 16)]
+            .into_iter()
+            .for_each(|(key, records)| push(&store, key, records));
+        store.flush().unwrap();
+        let mut shown = 0;
+        let query = store.query().key("key", 1u64).limit(limit);
+        let report = query.for_each(|_, _| {
+            shown += 1;
+            if shown == 8 {
+                std::thread::scope(|scope| scope.spawn(|| push(&store, 1, 84)).join().unwrap());
+            }
+        });
+        let report = report.unwrap();
+        assert_eq!((report.shown, report.cut), (16, true), "limit {limit}: {report:?}");
+    }
+}

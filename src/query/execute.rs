@@ -103,8 +103,10 @@ impl<'a, T: Signal> Execution<'a, T> {
         } else {
             self.sort(&mut parts, &reader, visitor, &mut report)
         };
-        report.cut |=
-            parts.iter().any(|part| !self.is_whole(part, last) && part.scan.is_cut(&self.plan));
+        let shown = report.shown;
+        report.cut |= parts
+            .iter()
+            .any(|part| !self.is_whole(part, shown, last) && part.scan.is_cut(&self.plan));
         report.led_by = driving.map(|driving| index_at::<T>(self.plan.keys[driving].index).name());
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
@@ -307,12 +309,12 @@ impl<'a, T: Signal> Execution<'a, T> {
     }
 
     /// Returns whether the answer is complete even if this part's scan lost records. Records that a
-    /// downward scan lost are older than all that it found. So a newest-first answer with a limit
-    /// misses them only if it reaches that far down.
-    fn is_whole(&self, part: &Part<'a, T>, last: Option<Found>) -> bool {
+    /// downward scan lost are older than all that it found. So a newest-first answer that has
+    /// reached its limit misses them only if it reaches that far down.
+    fn is_whole(&self, part: &Part<'a, T>, shown: u64, last: Option<Found>) -> bool {
         let more_below = part.withheld || part.scan.may_continue();
         self.order == Order::Newest
-            && self.limit < usize::MAX
+            && shown == self.limit as u64
             && (more_below || last.is_some_and(|last| part.reached(last)))
     }
 
