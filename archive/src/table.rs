@@ -52,7 +52,7 @@ impl Table {
     }
 
     /// Returns the name of the column that holds a record's time.
-    pub(crate) fn time_column(self) -> &'static str {
+    pub fn time_column(self) -> &'static str {
         match self {
             Self::Traces | Self::Logs => "Timestamp",
             _ => "TimeUnix",

@@ -49,28 +49,28 @@
 mod store;
 mod table;
 
+use datafusion::datasource::physical_plan::parquet::DefaultParquetFileReaderFactory;
 use datafusion::error::Result;
-use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::object_store::memory::InMemory;
 use datafusion::prelude::SessionContext;
 use slipring_archive::Snapshot;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use store::OfSnapshot;
-pub use table::Whole;
+use table::Whole;
 
 /// Makes the tables of a snapshot known to a session. Those of an earlier one are replaced: questions
-/// that have begun go on with theirs.
+/// that have been planned go on with theirs. A session lets go of the snapshot before once the last of
+/// these has ended.
 ///
 /// # Errors
 /// If the session takes no tables of these names.
 pub fn register(session: &SessionContext, snapshot: &Snapshot) -> Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let url = ObjectStoreUrl::parse(format!("slipring://snapshot-{number}"))?;
-    let store = OfSnapshot::of(snapshot);
-    session.register_object_store(url.as_ref(), Arc::new(store));
+    // A plan names a store of the session, though its tables read from the snapshot themselves.
+    session.register_object_store(table::url()?.as_ref(), Arc::new(InMemory::new()));
+    let store = Arc::new(OfSnapshot::of(snapshot));
+    let readers = Arc::new(DefaultParquetFileReaderFactory::new(store));
     for part in snapshot.parts() {
-        let table = Whole::of(part, url.clone())?;
+        let table = Whole::of(part, Arc::clone(&readers) as _)?;
         session.deregister_table(part.table.name())?;
         session.register_table(part.table.name(), Arc::new(table))?;
     }

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
@@ -15,15 +16,21 @@ use datafusion::logical_expr::{
 };
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::physical_plan::ExecutionPlan;
-use slipring_archive::{FileInfo, Part, Table};
+use slipring_archive::{FileInfo, Part};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+/// Returns the URL that plans name. A session has to know a store there, and nobody reads it.
+pub(crate) fn url() -> Result<ObjectStoreUrl> {
+    ObjectStoreUrl::parse("slipring://snapshot")
+}
+
 /// A table of a snapshot: what is in memory and what is in files, with the columns of the files.
 #[derive(Debug)]
-pub struct Whole {
+pub(crate) struct Whole {
     schema: SchemaRef,
-    url: ObjectStoreUrl,
+    /// Reads the snapshot's files. Plans hold it, so that they go on with their snapshot.
+    readers: Arc<dyn ParquetFileReaderFactory>,
     time: &'static str,
     memory: PartitionedFile,
     memory_records: u64,
@@ -31,20 +38,17 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Makes a table of a part of a snapshot, whose files are at this URL of a session.
+    /// Makes a table of a part of a snapshot.
     ///
     /// # Errors
     /// If what is in memory is no table.
-    pub(crate) fn of(part: &Part, url: ObjectStoreUrl) -> Result<Self> {
+    pub(crate) fn of(part: &Part, readers: Arc<dyn ParquetFileReaderFactory>) -> Result<Self> {
         let read = ArrowReaderMetadata::load(&part.memory, ArrowReaderOptions::new());
         let schema = Arc::clone(read.map_err(DataFusionError::from)?.schema());
-        let time = match part.table {
-            Table::Traces | Table::Logs => "Timestamp",
-            _ => "TimeUnix",
-        };
+        let time = part.table.time_column();
         let memory = PartitionedFile::new(in_memory(part.table), part.memory.len() as u64);
         let (files, memory_records) = (part.files.clone(), part.memory_records);
-        Ok(Self { schema, url, time, memory, memory_records, files })
+        Ok(Self { schema, readers, time, memory, memory_records, files })
     }
 
     /// Returns the files that may have rows of these filters, with what is in memory.
@@ -94,8 +98,9 @@ impl TableProvider for Whole {
                 None => groups.push(vec![file]),
             }
         }
-        let source = ParquetSource::new(Arc::clone(&self.schema));
-        let scan = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_parquet_file_reader_factory(Arc::clone(&self.readers));
+        let scan = FileScanConfigBuilder::new(url()?, Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
             .with_projection_indices(projection.cloned())?
             // What a filter leaves is not known here.

@@ -3,7 +3,7 @@
 
 use datafusion::arrow::array::cast::AsArray;
 use datafusion::arrow::array::types::Int64Type;
-use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use slipring::{Span, Telemetry};
 use slipring_archive::object_store::memory::InMemory;
@@ -89,4 +89,32 @@ fn files_of_other_hours_are_not_opened() {
     assert!(some <= 2, "{some} of {all} files");
     let route = "\"SpanAttributes\"['http.route'] = '/cart' AND \"Duration\" = 7 LIMIT 1";
     assert_eq!(plan(route).1, 10_000, "a limit of rows is not one of what is counted");
+}
+
+#[test]
+fn a_session_lets_go_of_the_snapshot_before_once_no_plan_needs_it() {
+    let telemetry = Telemetry::builder().traces(500).logs(10).metrics(10).build().unwrap();
+    let place = Place::of_store(Arc::new(InMemory::new()), "history");
+    let archive = Archive::start(&telemetry, place, &Settings::default()).unwrap();
+    let session = SessionContext::new();
+    let sql = "SELECT count(*) FROM otel_traces";
+    (0..1_000).for_each(|id| _ = telemetry.traces().push(span(id)).unwrap());
+    let first = Snapshot::take(&telemetry, &archive, LONG).unwrap();
+    slipring_sql::register(&session, &first).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let planned = async { session.sql(sql).await.unwrap().create_physical_plan().await.unwrap() };
+    let planned = runtime.block_on(planned);
+
+    (1_000..1_500).for_each(|id| _ = telemetry.traces().push(span(id)).unwrap());
+    let second = Snapshot::take(&telemetry, &archive, LONG).unwrap();
+    slipring_sql::register(&session, &second).unwrap();
+    assert_eq!(numbers(&session, sql), [1_500]);
+    let rows = collect(Arc::clone(&planned), session.task_ctx());
+    let rows = runtime.block_on(rows).unwrap();
+    assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0), 1_000);
+
+    let is_held = |snapshot: &Snapshot| snapshot.parts().iter().any(|one| !one.memory.is_unique());
+    assert!(is_held(&first) && is_held(&second));
+    drop(planned);
+    assert!(!is_held(&first));
 }
