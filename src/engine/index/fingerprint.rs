@@ -2,7 +2,9 @@
 //!
 //! Senders choose keys: trace ids, service names, span names. A sender that can predict
 //! fingerprints can send many keys with the same one, and each lookup then examines all of them.
-//! Each store therefore has its own random hash keys.
+//! Each store therefore has its own random hash keys, and a hash function from a universal family, as
+//! Scott Crosby and Dan Wallach propose against this (*Denial of service via algorithmic complexity
+//! attacks*, USENIX Security 2003).
 //!
 //! **Numbers, ids and texts of up to 64 bytes** are hashed by *vector multiply-shift* (Martin
 //! Dietzfelbinger, *Universal hashing and k-wise independent random variables via integer arithmetic
