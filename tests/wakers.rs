@@ -341,3 +341,29 @@ fn a_waker_of_the_stream_of_evictions_may_panic_and_push() {
     drop(waker);
     assert_eq!(pushing.alive(), 0, "the waker goes with the stream");
 }
+
+/// A store has one stream. Whoever asks for another one wakes the task that waits for the first one.
+/// The waker runs while no thread holds a shard: another thread can flush meanwhile.
+#[test]
+fn a_waker_runs_under_no_lock_when_a_second_stream_is_refused() {
+    let census = Census::new();
+    let store: Store<Counted> =
+        Store::builder().capacity(10).shards(1).manual().patience(None).build().unwrap();
+    let mut evictions = store.evictions(10).unwrap();
+    let flushed = Arc::new(AtomicU64::new(0));
+    let (inner, records, flushes) = (store.clone(), Arc::clone(&census), Arc::clone(&flushed));
+    let flushing = Foreign::new().on_wake(move || {
+        std::thread::scope(|scope| {
+            let flush = || {
+                inner.push(Counted::new(&records, 1, 0)).unwrap();
+                inner.flush_timeout(Duration::from_secs(1)).unwrap();
+                flushes.fetch_add(1, Ordering::Relaxed);
+            };
+            scope.spawn(flush).join().unwrap();
+        });
+    });
+    let waker = flushing.waker();
+    assert!(Pin::new(&mut evictions).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    assert!(store.evictions(10).is_err());
+    assert_eq!((flushing.woken(), flushed.load(Ordering::Relaxed)), (1, 1));
+}

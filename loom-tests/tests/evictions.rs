@@ -167,6 +167,28 @@ fn a_record_that_a_stalled_step_sends_after_the_end_is_not_counted() {
     });
 }
 
+/// A stream is opened while a reader looks at a record. Another thread takes the indexer lock over
+/// from the opener, wherever that one stands, and quarantines the record's slot.
+#[test]
+fn a_stream_that_is_opened_during_a_takeover_is_owed_what_it_is_sent() {
+    explore("stream, opened during a takeover", 2, || {
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
+        let first = store.push(Record::new(1, 0)).unwrap();
+        let (evictions, stepping) = store
+            .visit(first, |_| {
+                store.push(Record::new(1, 1)).unwrap();
+                let other = store.clone();
+                let stepping = thread::spawn(move || (0..3).for_each(|_| _ = other.step()));
+                (store.evictions(4).unwrap(), stepping)
+            })
+            .unwrap();
+        stepping.join().unwrap();
+        store.shutdown().unwrap();
+        let received = receive(&evictions);
+        assert_eq!(received + evictions.missed(), 2, "received or counted: both were there");
+    });
+}
+
 /// A subscriber leaves while records are sent, and another one comes.
 #[test]
 fn each_record_is_dropped_once_when_the_subscriber_leaves() {

@@ -88,8 +88,9 @@ struct StreamShared {
     /// How many records the subscriber was sent, and for how many the buffer had no room.
     sent: AtomicU64,
     refused: AtomicU64,
-    /// How many records the store had taken in whose slots were free when the stream was opened.
-    gone: u64,
+    /// How many records had left their slots when the stream was opened. Set once, before the
+    /// engine has the sender.
+    gone: AtomicU64,
     /// How many records the store had taken in when it ended. [`OPEN`] until then.
     taken_in: AtomicU64,
     /// 1 once the subscriber has dropped its end.
@@ -133,11 +134,17 @@ impl<T> StreamSender<T> {
         self.0.shared.abandoned.load(Ordering::Relaxed) != 0
     }
 
+    /// Notes how many records have left their slots, which the subscriber does not receive.
+    pub(crate) fn begin(&self, gone: u64) {
+        self.0.shared.gone.store(gone, Ordering::Relaxed);
+    }
+
     /// Notes that the store has ended, and how many records it has taken in.
     pub(crate) fn end(&self, taken_in: u64) {
         let StreamShared { sent, refused, gone, .. } = &*self.0.shared;
         if planted(Fault::MissesFixedAtEnd) {
-            refused.store(taken_in - gone - sent.load(Ordering::Relaxed), Ordering::Relaxed);
+            let received = gone.load(Ordering::Relaxed) + sent.load(Ordering::Relaxed);
+            refused.store(taken_in - received, Ordering::Relaxed);
             return;
         }
         self.0.shared.taken_in.store(taken_in, Ordering::Relaxed);
@@ -207,18 +214,14 @@ pub struct Evictions<T> {
     ticket: crate::sync::Ticket,
 }
 
-/// Creates a stream that buffers `buffer` records, whose tasks wait on `news`. `gone` is the number
-/// of records that have left their slots. Returns the engine's end and the subscriber's end.
-pub(crate) fn stream<T>(
-    buffer: usize,
-    gone: u64,
-    news: &Arc<EventCount>,
-) -> (StreamSender<T>, Evictions<T>) {
+/// Creates a stream that buffers `buffer` records, whose tasks wait on `news`. Returns the engine's
+/// end and the subscriber's end.
+pub(crate) fn stream<T>(buffer: usize, news: &Arc<EventCount>) -> (StreamSender<T>, Evictions<T>) {
     let (sender, receiver) = sync_channel(buffer);
     let shared = Arc::new(StreamShared {
         sent: AtomicU64::new(0),
         refused: AtomicU64::new(0),
-        gone,
+        gone: AtomicU64::new(0),
         taken_in: AtomicU64::new(OPEN),
         abandoned: AtomicU64::new(0),
         news: Arc::clone(news),
@@ -292,7 +295,7 @@ impl<T> Evictions<T> {
         let StreamShared { sent, refused, gone, taken_in, .. } = &*self.shared;
         match taken_in.load(Ordering::Relaxed) {
             OPEN => refused.load(Ordering::Relaxed),
-            taken_in => taken_in - gone - sent.load(Ordering::Relaxed),
+            taken_in => taken_in - gone.load(Ordering::Relaxed) - sent.load(Ordering::Relaxed),
         }
     }
 }

@@ -206,11 +206,6 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Takes the indexer locks of all shards, in order.
-    pub(crate) fn lock_all_indexers(&self) -> Vec<IndexerGuard<'_, T>> {
-        (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect()
-    }
-
     /// Returns whether at least half of a shard's room beyond its capacity is in use, or its bytes
     /// or those of the shared parts are short.
     pub(crate) fn is_short_of_room(&self, shard: &Shard<T>) -> bool {

@@ -1,7 +1,7 @@
 //! Flushing, stepping, eviction hooks and streams, and the end of a store.
 
 use super::{Store, WeakStore};
-use crate::engine::evictions::{self, Evicted, Evictions, Hook};
+use crate::engine::evictions::{self, Evicted, Evictions, Hook, Sinks};
 use crate::engine::indexer::Work;
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
@@ -174,24 +174,37 @@ impl<T: Signal> Store<T> {
             return Err(StreamError::TooLarge(buffer));
         }
         self.engine.reclaim_everywhere();
-        // Held until the stream is in place: a thread that steps later sends to it.
-        let _guards = self.engine.lock_all_indexers();
-        let gone = self.engine.count_gone();
-        let (sender, evictions) = evictions::stream(buffer, gone, &self.engine.streamed);
-        let mut opened = Ok(());
-        self.engine.sinks.update(|sinks| {
-            let mut sinks = sinks.clone();
-            opened = if sinks.closed {
+        // Hooks and streams that are replaced may be dropped here, which is user code. It runs inside
+        // the re-entrancy guard, and after the locks have been released.
+        let _inside = reentrancy::enter();
+        let (sender, evictions) = evictions::stream(buffer, &self.engine.streamed);
+        let mut former = Vec::new();
+        // The locks are held until the stream is in place: a thread that steps later sends to it.
+        let (guards, gone) = self.engine.lock_and_count_gone();
+        sender.begin(gone);
+        let opened = loop {
+            let sinks = Arc::clone(&self.engine.sinks.load());
+            let opened = if sinks.closed {
                 Err(StreamError::Closed)
             } else if sinks.stream.as_ref().is_some_and(|stream| !stream.is_abandoned()) {
                 Err(StreamError::Taken)
             } else {
-                sinks.stream = Some(sender.clone());
-                sinks.drain_at_end |= drain_at_end;
+                let with_stream = Sinks {
+                    stream: Some(sender.clone()),
+                    drain_at_end: sinks.drain_at_end || drain_at_end,
+                    ..Sinks::clone(&sinks)
+                };
+                if !self.engine.sinks.replace(&sinks, with_stream) {
+                    former.push(sinks);
+                    continue;
+                }
                 Ok(())
             };
-            sinks
-        });
+            former.push(sinks);
+            break opened;
+        };
+        drop(guards);
+        self.engine.guarded(|| drop((former, sender)));
         opened.map(|()| evictions)
     }
 

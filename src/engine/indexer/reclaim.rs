@@ -286,11 +286,24 @@ impl<T: Signal> Engine<T> {
         }
     }
 
-    /// Returns how many records have left their slots, or are leaving them: those that a stream
-    /// opened now does not receive. The others it is sent, unless it misses them.
-    ///
-    /// The caller holds all indexer locks.
-    pub(crate) fn count_gone(&self) -> u64 {
+    /// Takes the indexer locks of all shards. Returns them with the number of records that have left
+    /// their slots, or are leaving them: those that a stream opened now does not receive. The others
+    /// it is sent, unless it misses them.
+    pub(crate) fn lock_and_count_gone(&self) -> (Vec<IndexerGuard<'_, T>>, u64) {
+        loop {
+            let guards: Vec<_> =
+                (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
+            let gone = self.count_gone();
+            // A thread that has taken a lock over meanwhile may have replaced the slot map and moved
+            // the cursors. What the count loads it loads with Acquire, so it sees nothing of that
+            // if the lock is still held.
+            if guards.iter().all(IndexerGuard::is_current) {
+                return (guards, gone);
+            }
+        }
+    }
+
+    fn count_gone(&self) -> u64 {
         let count = |shard: &Shard<T>| {
             let (slots, places) = (&shard.slots, shard.slots.slot_map());
             let quarantined = places.quarantined().iter().map(|entry| (entry.slot, entry.sequence));
@@ -328,7 +341,8 @@ mod tests {
     use std::time::Duration;
 
     fn open_stream(engine: &Engine<LogRecord>) -> Evictions<LogRecord> {
-        let (sender, evictions) = stream(8, engine.count_gone(), &engine.streamed);
+        let (sender, evictions) = stream(8, &engine.streamed);
+        sender.begin(engine.count_gone());
         engine.sinks.update(|sinks| Sinks { stream: Some(sender.clone()), ..sinks.clone() });
         evictions
     }
