@@ -5,7 +5,7 @@ mod support;
 
 use slipring::error::{QueryError, WaitError};
 use slipring::trace::TraceOrder;
-use slipring::{Resource, Scope, Source, Span, SpanId, Store, TraceId};
+use slipring::{LogRecord, Order, Resource, Scope, Source, Span, SpanId, Store, TraceId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -194,4 +194,22 @@ fn an_answer_iterates_over_records_by_value_and_by_reference() {
     let positioned: Vec<_> = answer.clone().into_positioned().collect();
     assert_eq!(positioned, [(position, slipring::LogRecord::default())]);
     assert_eq!(answer.into_iter().count(), 1);
+}
+
+/// Counts need no order, but a page by time begins behind the last record of the page before.
+#[test]
+fn a_later_page_counts_what_it_shows() {
+    let logs: Store<LogRecord> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
+    for time in [3, 1, 9, 7, 5, 10, 2, 8, 4, 6] {
+        logs.push(LogRecord::builder().time_unix_nanos(time).build()).unwrap();
+    }
+    for order in [Order::Latest, Order::Earliest, Order::Newest, Order::Oldest] {
+        let first = logs.query().order(order).limit(4).for_each(|_, _| ()).unwrap();
+        let next = first.next.unwrap();
+        let mut shown = [0; 2];
+        logs.query().order(order).after(&next).for_each(|_, _| shown[0] += 1).unwrap();
+        logs.query().order(order).after(&next).for_each_unordered(|_, _| shown[1] += 1).unwrap();
+        let counted = logs.query().order(order).after(&next).count().unwrap();
+        assert_eq!((shown, counted), ([6; 2], 6), "{order:?}");
+    }
 }

@@ -97,12 +97,13 @@ impl Chain {
 }
 
 /// Returns whether a record with this fingerprint was evicted before it was indexed. The links do
-/// not connect such records.
+/// not connect such records. O(places of the ring): while a takeover begins, nothing is indexed.
 #[cold]
 #[inline(never)]
 fn evicted_unindexed<T: Signal>(view: View<'_, T>, index: usize, print: u64) -> bool {
     let carries = |sequence| view.look(sequence, |head| head.print(index)) == Some(print);
-    (view.indexed..view.low).any(carries)
+    let oldest_in_a_slot = view.low.saturating_sub(view.shard().slots.places());
+    (view.indexed.max(oldest_in_a_slot)..view.low).any(carries)
 }
 
 impl Chains {

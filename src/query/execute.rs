@@ -92,7 +92,10 @@ impl<'a, T: Signal> Execution<'a, T> {
         let in_scan_order = match self.order {
             Order::Newest => true,
             Order::Oldest => driving.is_none(),
-            Order::Latest | Order::Earliest => self.unordered && self.limit == usize::MAX,
+            // A page by time begins behind the last record of the page before.
+            Order::Latest | Order::Earliest => {
+                self.unordered && self.limit == usize::MAX && self.last.is_none()
+            }
         };
         let mut parts = Parts::new();
         self.open(&mut parts, &begun, driving);
@@ -104,9 +107,10 @@ impl<'a, T: Signal> Execution<'a, T> {
             self.sort(&mut parts, &reader, visitor, &mut report)
         };
         let shown = report.shown;
-        report.cut |= parts
-            .iter()
-            .any(|part| !self.is_whole(part, shown, last) && part.scan.is_cut(&self.plan));
+        report.cut |= parts.iter().any(|part| {
+            !part.scan.is_current()
+                || !self.is_whole(part, shown, last) && part.scan.is_cut(&self.plan)
+        });
         report.led_by = driving.map(|driving| index_at::<T>(self.plan.keys[driving].index).name());
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();

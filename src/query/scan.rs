@@ -245,14 +245,18 @@ impl<'a, T: Signal> Scan<'a, T> {
         }
     }
 
+    /// Returns whether the scan's index is still in use. If a takeover has replaced it, its links may
+    /// have led anywhere.
+    #[inline]
+    pub(super) fn is_current(&self) -> bool {
+        self.view.is_current()
+    }
+
     /// Returns whether records that were visible when the query began were, or may have been,
     /// evicted before the scan reached them. Call it once the scan has ended.
     #[inline]
     pub(super) fn is_cut(&self, plan: &Plan<'_, T>) -> bool {
-        // If a takeover replaced this index, its links may have led anywhere.
-        !self.view.is_current()
-            || self.lost_some()
-            || self.since < self.low && self.lost_between(plan)
+        !self.is_current() || self.lost_some() || self.since < self.low && self.lost_between(plan)
     }
 
     /// Returns whether the scan has come to records that had been evicted.
