@@ -2,7 +2,7 @@
 
 use crate::sample::Sample;
 use crate::scene::{KEYS, Outcome, Plan, Scene, has_failed};
-use crate::suspend::Suspendable;
+use crate::suspend::{Suspendable, separate_heaps};
 use crate::team::team;
 use slipring::store::Stats;
 use slipring::{OnFull, Store};
@@ -139,6 +139,7 @@ macro_rules! victims {
 /// Suspends more producers than there are shards at once between claim and publish, and many times
 /// at any instruction.
 pub fn suspended_producers(plan: &Plan) -> Outcome {
+    separate_heaps();
     // Each record has 32 KiB.
     let capacity = (plan.capacity / 40).clamp(64, 4_096);
     let builder = Store::builder().capacity(capacity).shards(SHARDS).on_full(OnFull::Reject);
@@ -204,6 +205,7 @@ pub fn suspended_producers(plan: &Plan) -> Outcome {
 /// Suspends threads that index, count, audit and read at any instruction, also while they hold an
 /// indexer lock.
 pub fn suspended_workers(plan: &Plan) -> Outcome {
+    separate_heaps();
     let builder = Store::builder().capacity(plan.capacity).shards(SHARDS).on_full(OnFull::Reject);
     let scene = Scene::<0>::new(builder).expect("the settings are valid");
     let mut suspended = 0;

@@ -26,6 +26,20 @@ extern "C" fn hold(_: libc::c_int) {
     HELD.fetch_sub(1, SeqCst);
 }
 
+/// Lets each thread that is started from now on have a part of the heap to itself, as far as glibc is
+/// the allocator.
+///
+/// By default, threads share eight parts for each core. A thread that is suspended inside `free`
+/// holds the lock of its part. Threads that share it then wait for the suspended one, whatever the
+/// store does.
+pub fn separate_heaps() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` has no preconditions. It changes a limit.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1 << 10);
+    }
+}
+
 impl Suspendable {
     /// Returns the calling thread.
     pub fn this() -> Self {
