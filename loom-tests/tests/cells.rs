@@ -42,7 +42,8 @@ fn model(key: u64, second: u64, third: u64, bits: u32) {
 
 #[test]
 fn a_directory_word_is_reused() {
-    for (key, second, third, bits) in [(1, 2, 3, 64), (1, 3, 2, 3), (4, 5, 6, 3), (2, 7, 5, 2)] {
+    // Keys of which the second leaves the first one's place in the ghost filter alone.
+    for (key, second, third, bits) in [(1, 3, 2, 64), (1, 3, 2, 3), (4, 5, 6, 3), (2, 7, 5, 2)] {
         explore(&format!("cells {key} {second} {third} {bits}"), 1, move || {
             model(key, second, third, bits)
         });
