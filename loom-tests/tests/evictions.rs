@@ -223,4 +223,6 @@ fn planted_faults_are_caught() {
     assert_caught("MissUncounted", "a_record_is_received_or_counted_as_missed", "neither received");
     let late = "a_record_that_a_stalled_step_sends_after_the_end_is_not_counted";
     assert_caught("MissesFixedAtEnd", late, "received or counted");
+    let opened = "a_stream_that_is_opened_during_a_takeover_is_owed_what_it_is_sent";
+    assert_caught("WaitingCountedGone", opened, "received or counted");
 }

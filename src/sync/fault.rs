@@ -143,6 +143,8 @@ faults! {
     StreamWithoutWake,
     /// A record for which a stream's buffer has no room is not counted as missed.
     MissUncounted,
+    /// Whoever opens a stream counts records that wait in their slots as if they had left.
+    WaitingCountedGone,
     /// A record that is on its way to a stream when the store ends stays counted as missed.
     MissesFixedAtEnd,
 }
