@@ -253,10 +253,11 @@ impl<'a, T: Signal> Scan<'a, T> {
     }
 
     /// Returns whether records that were visible when the query began were, or may have been,
-    /// evicted before the scan reached them. Call it once the scan has ended.
+    /// evicted before the scan reached them. Call it once the scan has ended. It holds if the scan
+    /// [is current](Self::is_current).
     #[inline]
     pub(super) fn is_cut(&self, plan: &Plan<'_, T>) -> bool {
-        !self.is_current() || self.lost_some() || self.since < self.low && self.lost_between(plan)
+        self.lost_some() || self.since < self.low && self.lost_between(plan)
     }
 
     /// Returns whether the scan has come to records that had been evicted.

@@ -133,3 +133,13 @@ fn blocks_are_skipped_by_time_only_once_they_are_indexed() {
         assert_eq!(run(&engine, up, 4), (2 * BLOCK as usize + 5, 2 * BLOCK + 5));
     }
 }
+
+/// While a takeover begins, an index has no records, whatever was evicted before.
+#[test]
+fn a_chain_is_looked_for_in_no_more_sequences_than_there_are_slots() {
+    let engine = engine(&[7, 7, 7]);
+    let mut view = View::open(&engine.shards[0]);
+    (view.indexed, view.low) = (0, u64::MAX / 2);
+    let chain = Chain::open(&view, 0, 7, u64::MAX);
+    assert!(!chain.continues_evicted);
+}
