@@ -51,8 +51,8 @@ pub struct Stats {
     pub merged_files: u64,
     /// Files that were made of these.
     pub merged_into: u64,
-    /// Rounds in which small files were left as they are, once for all of a round: they could not be read or written, or their rows
-    /// would have taken too much memory.
+    /// Rounds in which small files were left as they are, once for all of a round: they could not be
+    /// read or written, or their rows would have taken too much memory.
     pub merges_failed: u64,
 }
 

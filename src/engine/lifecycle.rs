@@ -106,7 +106,8 @@ impl<T: Signal> Engine<T> {
         loop {
             let sinks = Arc::clone(&self.sinks.load());
             if self.sinks.replace(&sinks, Sinks::closed()) {
-                // A subscriber that sees the stream's end also sees this.
+                // Before `sinks` is dropped: the channel ends after that, and so whoever sees its end
+                // sees this store.
                 let taken_in = self.shards.iter().map(Shard::claimed).sum();
                 sinks.stream.iter().for_each(|sender| sender.end(taken_in));
                 return sinks;

@@ -226,10 +226,12 @@ impl Source {
         self.0.ptr_eq(&other.0)
     }
 
-    /// Calls [`Shared::charge`] for this part and those that enclose it: a metric's scope, and a
-    /// scope's resource. Consumers that hold records count with it what these share.
+    /// Charges this part and those that enclose it, as [`Shared::charge`] does: a metric's scope, and
+    /// a scope's resource. Ends at the first one that was charged before, as those around it were
+    /// then. Consumers that hold records count with it what these share.
     pub fn charge(&self, ledger: &Ledger) {
-        // Whoever has charged a part before has also charged those that enclose it.
+        // A source alone charges its parts, innermost first, so whoever has charged one goes on to
+        // those that enclose it.
         let _ = self.parts().all(|part| part.0.charge_once(ledger));
     }
 

@@ -143,6 +143,9 @@ impl<T: Signal> Store<T> {
     /// `buffer` records. A store has one stream at a time. Records for which a slow subscriber
     /// leaves no room are dropped and counted.
     ///
+    /// Waits for threads that are indexing, and takes over from one that has been suspended for 20 ms.
+    /// O(evicted records that have not been reclaimed), for all shards.
+    ///
     /// ```
     /// use slipring::{LogRecord, Store};
     ///

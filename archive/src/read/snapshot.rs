@@ -17,8 +17,8 @@
 //! *No record is there twice.* A record in a file of F left its store before step 2, so it is not in R.
 //! A record of R that is in a file of G left its store after F was listed, so its file is not in F. It
 //! left before G was listed, and E is read after that, so its position is before E: it is left out of N.
-//! With E before G, a record that leaves between the two would be in R and in N. A merged file has the records of those that it replaces,
-//! which are in G no more.
+//! With E before G, a record that leaves between the two would be in R and in N. A merged file has the
+//! records of those that it replaces, which are in G no more.
 //!
 //! *None is missing.* A record that was in the store when the bookmark was taken is in R, or it has left
 //! before it was read. Then it was written in step 3 before G was listed, and is in a file of G. One that

@@ -11,7 +11,8 @@
 //! without primes*, STACS 1996; Mikkel Thorup, *High speed hashing for integers and strings*, 2015).
 //! A key is a vector of words `x`. With random `a` and `b` of 128 bits, its hash is the upper half of
 //! `b + Σ aᵢxᵢ` modulo 2¹²⁸. It is strongly universal: the hashes of two different vectors are
-//! independent, and equal with a probability of 2⁻⁶⁴. All products can be computed at once.
+//! independent, and equal with a probability of 2⁻⁶⁴: 2⁻⁶⁰ at most for the bits that a store keeps. All
+//! products can be computed at once.
 //!
 //! The hash is linear, so keys at equal distances would have hashes at equal distances. It is
 //! therefore mixed at the end: by steps that can be undone, so that different hashes stay different.
@@ -77,8 +78,11 @@ impl Fingerprints {
 
     /// Creates a hash function from random words, which `random` returns for different numbers.
     fn new(random: impl Fn(u64) -> u64, bits: u32) -> Self {
-        let mut numbers = 0..;
-        let mut word = || numbers.next().map_or(0, &random);
+        let mut number = 0;
+        let mut word = || {
+            number += 1;
+            random(number)
+        };
         let mut wide = || u128::from(word()) << 64 | u128::from(word());
         let (kinds, words) = (std::array::from_fn(|_| wide()), std::array::from_fn(|_| wide()));
         let ends = [wide(), wide()];

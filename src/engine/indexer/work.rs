@@ -60,7 +60,7 @@ impl Work {
 
     /// Reclaims up to `drops` records that have been evicted, and does nothing else.
     pub(crate) const fn reclaim_some(drops: u64) -> Self {
-        Self { evict: 0, reclaim: 0, drops, runs_hooks: false, takes_over: false }
+        Self::help(0, drops)
     }
 }
 
