@@ -27,6 +27,8 @@ fn a_panic_loses_no_other_record() {
     quietly(batches);
     quietly(hooks);
     quietly(drops);
+    quietly(drops_of_a_stream);
+    quietly(iterators);
     quietly(visits);
 }
 
@@ -96,6 +98,37 @@ fn drops() {
     store.push(Counted::new(&census, 1, 40).troubled(Trouble::Drop)).unwrap();
     drop(store);
     assert_eq!(census.alive(), 0);
+}
+
+/// The channel leaked the records behind one whose drop panicked.
+fn drops_of_a_stream() {
+    let census = Census::new();
+    let store = store(1);
+    let stream = store.evictions(100).unwrap();
+    for number in 0..21 {
+        let trouble = if number % 2 == 0 { Trouble::Drop } else { Trouble::None };
+        store.push(Counted::new(&census, 1, number).troubled(trouble)).unwrap();
+    }
+    while store.step() {}
+    assert_eq!(census.alive(), 21);
+    drop(stream);
+    assert_eq!((census.alive(), store.stats().caught_panics), (1, 10));
+}
+
+/// The records of a chunk were lost if the iterator panicked before the chunk was complete.
+fn iterators() {
+    let census = Census::new();
+    let mut store = store(1_000);
+    for ends_at in [0, 1, 255, 256, 300] {
+        store.clear();
+        let records = (0..).map(|number| {
+            assert!(number < ends_at, "an iterator that panics");
+            Counted::new(&census, 1, number)
+        });
+        let extended = catch_unwind(AssertUnwindSafe(|| store.extend(records)));
+        assert!(extended.is_err(), "an iterator's own panic is the caller's");
+        assert_eq!(store.len() as u64, ends_at);
+    }
 }
 
 fn visits() {

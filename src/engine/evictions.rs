@@ -398,5 +398,9 @@ impl<T> Drop for Evictions<T> {
         self.shared.abandoned.store(1, Ordering::Relaxed);
         #[cfg(feature = "async")]
         self.shared.news.leave(&mut self.ticket);
+        // One by one: the channel would leak those behind a record whose drop panics.
+        while let Ok(evicted) = self.receiver.try_recv() {
+            self.shared.news.guarded(|| drop(evicted));
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::settings::OnFull;
 use crate::engine::tuning::PUSH_CHUNK;
 use crate::error::{BatchError, PushError, Rejection};
 use crate::signal::Signal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice;
 
 impl<T: Signal> Store<T> {
@@ -180,7 +181,8 @@ impl<T: Signal> Store<T> {
 
 /// Pushes the records in chunks of 256, until the iterator ends or the store is shut down. Records
 /// that are refused are dropped, and counted as rejected. Use [`Store::push_batch`] to get them
-/// back.
+/// back. If the iterator panics, the records that it has returned are pushed, and then the panic
+/// goes on.
 impl<T: Signal> Extend<T> for Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         (&*self).extend(records);
@@ -192,11 +194,16 @@ impl<T: Signal> Extend<T> for &Store<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
         let mut records = records.into_iter().fuse();
         loop {
-            // The iterator is user code: it runs before anything is claimed (invariant 5).
-            let chunk: Vec<T> = records.by_ref().take(256).collect();
-            if chunk.is_empty()
-                || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed)
-            {
+            // The iterator is user code: it runs before anything is claimed (invariant 5). What it
+            // has returned when it panics stays in the chunk.
+            let mut chunk = Vec::new();
+            let taken = catch_unwind(AssertUnwindSafe(|| chunk.extend(records.by_ref().take(256))));
+            let is_last = chunk.is_empty()
+                || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed);
+            if let Err(panic) = taken {
+                resume_unwind(panic);
+            }
+            if is_last {
                 return;
             }
         }

@@ -49,7 +49,7 @@
 //! number of followers and pushes that wait.
 
 use super::fault::{self, Fault, planted};
-use super::{AtomicU32, AtomicU64, CachePadded, Count, Mutex, Ordering, lock};
+use super::{AtomicU32, AtomicU64, CachePadded, Count, Mutex, Ordering, caught, lock};
 #[cfg(loom)]
 use loom::sync::Condvar;
 #[cfg(not(loom))]
@@ -62,7 +62,7 @@ pub(crate) struct EventCount {
     register: CachePadded<Register>,
     lock: Mutex<Tasks>,
     changed: Condvar,
-    /// Number of panics of wakers.
+    /// Number of panics of wakers, and of other code that is run here.
     panics: Count,
 }
 
@@ -100,9 +100,17 @@ impl EventCount {
         }
     }
 
-    /// Returns how many times a waker has panicked when it was cloned, woken or dropped.
+    /// Returns how many times a waker has panicked when it was cloned, woken or dropped, or other
+    /// code that was run by [`guarded`](Self::guarded).
     pub(crate) fn caught_panics(&self) -> u64 {
         self.panics.get()
+    }
+
+    /// Runs foreign code. A panic is caught, and counted with those of wakers.
+    pub(crate) fn guarded(&self, foreign: impl FnOnce()) {
+        if caught(foreign).is_none() {
+            self.panics.add(1);
+        }
     }
 
     /// Blocks until `ready` returns a value or the deadline passes.
@@ -197,7 +205,6 @@ pub(crate) use tasks::Ticket;
 #[cfg(feature = "async")]
 mod tasks {
     use super::{EventCount, Fault, Ordering, Tasks, fault, lock, planted};
-    use crate::sync::caught;
     use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::task::{Context, Poll, Waker};
@@ -291,12 +298,6 @@ mod tasks {
                 self.panics.add(1);
                 resume_unwind(panic)
             })
-        }
-
-        fn guarded(&self, foreign: impl FnOnce()) {
-            if caught(foreign).is_none() {
-                self.panics.add(1);
-            }
         }
     }
 
