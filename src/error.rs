@@ -88,6 +88,36 @@ pub enum BuildError {
         "shares of keys and a class of its own, such as one for errors, can not both be; leave one of them out"
     )]
     ShareAndClass,
+    /// The builder was told of two classes, by `class` or `error_class`. A store has one at most.
+    #[error(
+        "a store has one class of its own, and two were given; leave one out, or give one whose predicate picks the records of both"
+    )]
+    TwoClasses,
+    /// The builder was told of two shares. A store has shares of the keys of one index at most.
+    #[error("a store has shares of one index, and `share` was called twice; leave one call out")]
+    TwoShares,
+    /// The limit for one record is below what each record takes in its slot, so no record fits.
+    #[error(
+        "`max_record_bytes` is {bytes}, but each record takes {least} bytes and its heap; give more than that, or leave it out"
+    )]
+    NoRecordBytes {
+        /// The number of bytes asked for.
+        bytes: usize,
+        /// Bytes of a record that owns no heap.
+        least: usize,
+    },
+    /// There are more spare slots than a shard can have beside its own.
+    #[error(
+        "{slots} spare slots are too many beside the {own} slots that a shard has anyway; give at most {most}"
+    )]
+    SpareSlots {
+        /// The number of spare slots asked for.
+        slots: usize,
+        /// The slots of a shard that are not spare.
+        own: usize,
+        /// The most spare slots that a shard may have.
+        most: usize,
+    },
     /// The byte limit is too small. Each shard keeps at least the bytes of one record.
     #[error(
         "{bytes} bytes do not hold one record in each shard; give at least {least}, or use fewer shards"

@@ -102,6 +102,9 @@ pub(crate) struct Settings<T> {
     pub(crate) max_age: Option<Duration>,
     /// The class of its own, if there is one: how many records it keeps, and which belong to it.
     pub(crate) class: Option<(usize, ClassPredicate<T>)>,
+    /// Whether a class was set although there was one, and the same for shares.
+    pub(crate) is_second_class: bool,
+    pub(crate) is_second_share: bool,
     /// The index whose keys have shares, and the percentage that each may take.
     pub(crate) share: Option<(Box<str>, u8)>,
 }
@@ -121,6 +124,8 @@ impl<T: Signal> Settings<T> {
             max_bytes: None,
             max_age: None,
             class: None,
+            is_second_class: false,
+            is_second_share: false,
             share: None,
         }
     }
@@ -133,6 +138,16 @@ impl<T: Signal> Settings<T> {
         }
         if self.max_age.is_some_and(|age| age.is_zero()) {
             return Err(BuildError::NoAge);
+        }
+        if self.is_second_class {
+            return Err(BuildError::TwoClasses);
+        }
+        if self.is_second_share {
+            return Err(BuildError::TwoShares);
+        }
+        let least = size_of::<T>();
+        if let Some(bytes) = self.max_record_bytes.filter(|&bytes| bytes < least) {
+            return Err(BuildError::NoRecordBytes { bytes, least });
         }
         let (signal, names) = (T::NAME, index_names::<T>());
         if let Some(&name) = names
@@ -178,13 +193,16 @@ impl<T: Signal> Settings<T> {
         let base = capacity / shards;
         let run = run_length(base);
         let slack = self.slack.unwrap_or_else(|| (base / 8).min(MOST_SLACK).max(run)).max(1);
-        let slots = base
-            .checked_add(1)
-            .and_then(|base| base.checked_add(slack))
-            .filter(|&slots| slots < 1 << 31);
-        let slots =
-            slots.and_then(|slots| slots.checked_add(self.spares)).filter(|&slots| slots < 1 << 31);
-        let bytes = slots
+        let most = (1_usize << 31) - 1;
+        let own = base.checked_add(1).and_then(|base| base.checked_add(slack));
+        let own = own.filter(|&own| own <= most);
+        if let Some(own) = own
+            && self.spares > most - own
+        {
+            return Err(BuildError::SpareSlots { slots: self.spares, own, most: most - own });
+        }
+        let bytes = own
+            .and_then(|own| own.checked_add(self.spares))
             .and_then(|slots| slots.checked_mul(size_of::<T>().max(64)))
             .and_then(|bytes| bytes.checked_mul(shards))
             .filter(|&bytes| bytes <= isize::MAX as usize);
@@ -295,7 +313,27 @@ mod tests {
             builder.clone().max_age(Duration::ZERO).settings.layouts().unwrap_err(),
             BuildError::NoAge
         );
-        let least = 10 * size_of::<Span>();
+        let refusal = |builder: StoreBuilder<Span>| builder.settings.layouts().unwrap_err();
+        let size = size_of::<Span>();
+        assert_eq!(
+            refusal(builder.clone().max_record_bytes(size - 1)),
+            BuildError::NoRecordBytes { bytes: size - 1, least: size }
+        );
+        assert!(builder.clone().max_record_bytes(size).settings.layouts().is_ok());
+        let twice = |builder: StoreBuilder<Span>| builder.class(2, |_| true);
+        assert_eq!(refusal(twice(builder.clone().error_class(2))), BuildError::TwoClasses);
+        assert_eq!(
+            refusal(builder.clone().share("name", 50).share("service", 50)),
+            BuildError::TwoShares
+        );
+        for slots in [1 << 31, usize::MAX] {
+            let refused = refusal(builder.clone().shards(1).spare_slots(slots));
+            let BuildError::SpareSlots { own, most, .. } = refused else { panic!("{refused}") };
+            assert!(own > 10 && refused.to_string().contains(&format!("at most {most}")));
+            assert!(builder.clone().shards(1).spare_slots(most).settings.layouts().is_ok());
+            assert!(builder.clone().shards(1).spare_slots(most + 1).settings.layouts().is_err());
+        }
+        let least = 10 * size;
         let builder = builder.error_class(1);
         assert_eq!(
             builder.clone().max_bytes(9).settings.layouts().unwrap_err(),

@@ -74,7 +74,8 @@ impl<T: Signal> StoreBuilder<T> {
     /// Sets the most bytes that one record may take: its slot plus its own
     /// [`heap_bytes`](Signal::heap_bytes). Larger records are handed back with
     /// [`Rejection::TooLarge`](crate::error::Rejection::TooLarge), and counted. By default there is
-    /// no limit.
+    /// no limit. A limit below the size of the record's type is an error of
+    /// [`build`](StoreBuilder::build), because no record would fit.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -187,7 +188,8 @@ impl<T: Signal> StoreBuilder<T> {
 
     /// Reserves room like [`error_class`](StoreBuilder::error_class), for the records for which
     /// `picks` returns true. `picks` runs on the pushing thread, before the record enters the ring,
-    /// and must not block. A store has at most one such class.
+    /// and must not block. A store has at most one such class: to call this or `error_class` twice is
+    /// an error of [`build`](StoreBuilder::build).
     ///
     /// Everything else is the same as without a class: the order of records, what queries see, and
     /// how positions are named. A thread that alternates between the classes begins a new run each
@@ -197,13 +199,14 @@ impl<T: Signal> StoreBuilder<T> {
         records: usize,
         picks: impl Fn(&T) -> bool + Send + Sync + 'static,
     ) -> Self {
+        self.settings.is_second_class |= self.settings.class.is_some();
         self.settings.class = Some((records, ClassPredicate::new(picks)));
         self
     }
 
     /// Limits what the records with one key of this index may take to a percentage of the capacity,
     /// from 1 to 99. A key that has more evicts its own oldest records, or those of other keys that
-    /// have too much. By default there is no limit.
+    /// have too much. By default there is no limit. A store has shares of one index at most.
     ///
     /// A quarter of a share is reserved as an overflow. A key that has three quarters of its share
     /// in the rest has what comes beyond in the overflow, which all such keys share. So beside one
@@ -240,6 +243,7 @@ impl<T: Signal> StoreBuilder<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn share(mut self, index: &str, percent: u8) -> Self {
+        self.settings.is_second_share |= self.settings.share.is_some();
         self.settings.share = Some((index.into(), percent));
         self
     }
@@ -267,12 +271,12 @@ impl<T: Signal> StoreBuilder<T> {
     ///
     /// # Errors
     /// [`BuildError`] if the settings are invalid: capacity 0, more shards than records, a class
-    /// that leaves nothing for the other records, a byte limit below one record, a greatest age of
-    /// zero, two indexes with one name, or sizes that overflow. Also if there is no memory for the
-    /// slots, or the thread cannot start.
+    /// that leaves nothing for the other records, two classes, a byte limit below one record, a
+    /// greatest age of zero, two indexes with one name, or sizes that overflow. Also if there is no
+    /// memory for the slots, or the thread cannot start.
     ///
     /// Also if the [share](StoreBuilder::share) of a key is none, is of an index that the signal
-    /// does not have, or stands beside a class.
+    /// does not have, or stands beside a class or another share.
     pub fn build(mut self) -> Result<Store<T>, BuildError> {
         if let Some((index, percent)) = self.settings.share.take() {
             self.settings.class = Some(self.settings.overflow(&index, percent)?);
