@@ -3,7 +3,7 @@
 
 mod support;
 
-use slipring::Store;
+use slipring::{Order, Store};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -39,6 +39,29 @@ fn several_threads_return_what_one_thread_returns() {
     copies.sort_unstable();
     assert_eq!(copies, sorted);
     assert!(store.query().key("colour", 1u64).par_for_each(|_, _| ()).is_err());
+}
+
+/// Pages by time began anew.
+#[test]
+fn a_later_page_has_no_record_of_an_earlier_one() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(100).shards(2).manual().build().unwrap();
+    store
+        .push_batch((0..50).map(|number| Counted::new(&census, 1, number * 7 % 50)).collect())
+        .unwrap();
+    for order in [Order::Newest, Order::Oldest, Order::Latest, Order::Earliest] {
+        let numbers = |records: &[Counted]| -> Vec<u64> {
+            let mut numbers: Vec<_> = records.iter().map(|record| record.number).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        let page = store.query().order(order).limit(20).collect().unwrap();
+        let next = page.report.next.unwrap();
+        let rest = numbers(&store.query().after(&next).collect().unwrap().records);
+        assert_eq!(rest.len(), 30);
+        assert_eq!(numbers(&store.query().after(&next).par_collect().unwrap()), rest, "{order:?}");
+        assert_eq!(store.query().after(&next).par_for_each(|_, _| ()).unwrap(), 30);
+    }
 }
 
 #[test]

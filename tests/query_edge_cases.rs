@@ -5,7 +5,7 @@ mod support;
 
 use slipring::error::{QueryError, WaitError};
 use slipring::trace::TraceOrder;
-use slipring::{LogRecord, Order, Resource, Scope, Source, Span, SpanId, Store, TraceId};
+use slipring::{Bookmark, LogRecord, Order, Resource, Scope, Source, Span, SpanId, Store, TraceId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -97,6 +97,37 @@ fn a_filter_that_sleeps_delays_no_other_store() {
         done.store(true, Ordering::Relaxed);
         flushed.unwrap();
     });
+}
+
+/// It was said of each query for a key that had ever been evicted.
+#[test]
+fn an_answer_since_a_bookmark_is_not_partial_if_nothing_has_left_since() {
+    let census = Census::new();
+    let store: Store<Counted> = Store::builder().capacity(100).shards(1).manual().build().unwrap();
+    let push = |key, records: u64| {
+        let all = (0..records).map(|number| Counted::new(&census, key, number));
+        store.push_batch(all.collect()).unwrap();
+        while store.step() {}
+    };
+    let ask = |bookmark: &Bookmark, key: u64| {
+        let report = store.query().since(bookmark).key("key", key).collect().unwrap().report;
+        (report.led_by, report.shown, report.partial)
+    };
+    push(1, 120);
+    push(2, 50);
+    let bookmark = store.bookmark();
+    push(1, 3);
+    push(3, 40);
+    assert_eq!(ask(&bookmark, 1), (Some("key"), 3, false), "its link leads before the bookmark");
+    assert_eq!(ask(&store.beginning(), 1), (Some("key"), 10, true));
+    push(3, 57);
+    let bookmark = store.bookmark();
+    push(4, 2);
+    push(3, 40);
+    assert_eq!(ask(&bookmark, 2), (Some("key"), 0, false), "it left before the bookmark");
+    push(3, 70);
+    push(4, 1);
+    assert_eq!(ask(&bookmark, 4), (Some("key"), 1, true), "some have left since");
 }
 
 #[test]

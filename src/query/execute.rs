@@ -406,6 +406,10 @@ impl<'a, T: Signal> Execution<'a, T> {
                 && let Some(step) = scan.next(&self.plan)
             {
                 let found = self.found(step, number);
+                // An earlier page has shown it.
+                if self.last.is_some_and(|last| !self.comes_before(&last, &found)) {
+                    continue;
+                }
                 batch.push((found, reader.pin(batch.len(), number, found.sequence)));
             }
             if batch.is_empty() {

@@ -34,4 +34,4 @@ pub use matching::{Condition, Match};
 pub use nanos::{IntoNanos, IntoUnixNanos};
 pub use needle::Needle;
 pub use result::{Answer, Cursor, Order, Report};
-pub(crate) use view::Reader;
+pub(crate) use view::{Reader, View};

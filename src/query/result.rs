@@ -69,10 +69,12 @@ pub struct Report {
     /// For a query since a bookmark, [oldest](Order::Oldest) first: the bookmark from which to
     /// continue.
     pub bookmark: Option<Bookmark>,
-    /// Whether matching records are known to have been evicted before the query began. The driving
-    /// index knows this if the oldest record that it led to links to an evicted one. For the
-    /// signal's first index, a shard also remembers keys whose records were all evicted. False
-    /// where nothing is known: no index drove the query, or it ended at the limit before.
+    /// Whether records with a key that the query asks for are known to have been evicted before the
+    /// query began. Whether they met the query's other conditions is not known. The driving index
+    /// knows of them if the oldest record that it led to links to an evicted one. For the signal's
+    /// first index, a shard also remembers keys whose records were all evicted. False where nothing
+    /// is known: no index drove the query, it ended at the limit before, or it began at a bookmark
+    /// or a page before which all that has left lies.
     pub partial: bool,
     /// The index that drove the query; `None` if it scanned slot by slot.
     pub led_by: Option<&'static str>,

@@ -218,9 +218,13 @@ impl<'a, T: Signal> Scan<'a, T> {
 
     /// Returns whether the driving index is known to have led to records that were evicted before
     /// the scan began: a chain continues to one, or the ghost filter of the signal's first index
-    /// remembers the key.
+    /// remembers the key. Not if nothing within the scan's bounds had been evicted: the key's records
+    /// that had left lay before them.
     #[inline]
     pub(super) fn is_partial(&self) -> bool {
+        if self.view.low > self.view.oldest {
+            return false;
+        }
         let ghost_known = |down: &Down, chain: &Chain| {
             down.index == 0 && self.view.index.ghosts.contains(chain.print)
         };

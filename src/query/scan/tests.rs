@@ -101,7 +101,8 @@ fn an_answer_is_partial_if_records_of_the_key_were_evicted() {
         !is_partial_from(&settled(&[4, 5]), Some(0), 5),
         "4 is older than the bounds, but not evicted"
     );
-    assert!(is_partial_from(&settled(&[3, 5]), Some(0), 5));
+    assert!(is_partial_from(&settled(&[3, 5]), Some(0), 3), "3 lies within the bounds");
+    assert!(!is_partial_from(&settled(&[3, 5]), Some(0), 5), "3 lies before the bounds");
 }
 
 #[test]
