@@ -387,12 +387,13 @@ pub enum StreamError {
     /// The store was shut down.
     #[error("the store is shut down; it evicts nothing any more")]
     Closed,
-    /// The buffer would not fit into the address space.
+    /// The buffer would not fit into the address space, or the system has no memory for it.
     #[error("a stream that buffers {0} records does not fit into memory; give a smaller buffer")]
     TooLarge(usize),
-    /// The caller holds what the store's end would wait for: it is inside a hook or a visit.
+    /// The caller is inside a hook or a visit, where no call waits: `drain` would wait for the store's
+    /// end, and `evictions` for another thread that is indexing.
     #[error(
-        "called inside a hook or a visit, which the store's end would have to wait for; call it elsewhere"
+        "called inside a hook or a visit, where it would have to wait for another thread; call it elsewhere"
     )]
     Reentrant,
     /// The buffer size is 0. A stream buffers at least one record.

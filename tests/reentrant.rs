@@ -3,8 +3,9 @@
 
 mod support;
 
-use slipring::Store;
-use slipring::error::WaitError;
+use slipring::error::{StreamError, WaitError};
+use slipring::{Index, Key, Signal, Store};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,5 +89,78 @@ fn a_stream_read_inside_a_hook_does_not_block_the_indexer() {
             assert_eq!(said, (WaitError::Reentrant, WaitError::Reentrant));
         }
         store.shutdown().unwrap();
+    });
+}
+
+/// A record whose key function does something.
+struct Acting(Arc<dyn Fn() + Send + Sync>);
+
+impl Signal for Acting {
+    const NAME: &'static str = "acting";
+    type Indexes = [Index<Self>; 1];
+    const INDEXES: Self::Indexes = [Index::new("key", |acting| {
+        (acting.0)();
+        Some(Key::Int(1))
+    })];
+
+    fn timestamp(&self) -> u64 {
+        0
+    }
+}
+
+/// The audit ran it under the indexer lock, which the opening of a stream then took over from it.
+#[test]
+fn a_key_function_may_open_streams_inside_an_audit() {
+    returns(|| {
+        let store: Store<Acting> = Store::builder().capacity(100).manual().build().unwrap();
+        let weak = store.downgrade();
+        let (opened, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let act: Arc<dyn Fn() + Send + Sync> = {
+            let (opened, refused) = (Arc::clone(&opened), Arc::clone(&refused));
+            Arc::new(move || {
+                let Some(store) = weak.upgrade() else { return };
+                match store.evictions(4) {
+                    Ok(_stream) => opened.fetch_add(1, Ordering::SeqCst),
+                    Err(_) => refused.fetch_add(1, Ordering::SeqCst),
+                };
+            })
+        };
+        for _ in 0..50 {
+            store.push(Acting(Arc::clone(&act))).map(drop).unwrap();
+        }
+        while store.step() {}
+        let before = opened.load(Ordering::SeqCst);
+        assert_eq!(store.audit().unwrap().records, 50);
+        assert_eq!(opened.load(Ordering::SeqCst) - before, 50, "nobody else is indexing");
+        assert_eq!((refused.load(Ordering::SeqCst), store.stats().takeovers), (0, 0));
+    });
+}
+
+/// It waited for the thread that was indexing.
+#[test]
+fn a_stream_that_would_have_to_wait_is_not_opened_inside_a_visit() {
+    returns(|| {
+        let census = Census::new();
+        let store: Store<Counted> = Store::builder().capacity(20_000).shards(1).build().unwrap();
+        let place = store.push(Counted::new(&census, 1, 0)).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // An audit holds the indexer lock for most of its time.
+            scope.spawn(|| {
+                store
+                    .push_batch((1..20_000).map(|n| Counted::new(&census, 1, n)).collect())
+                    .unwrap();
+                while !stop.load(Ordering::SeqCst) {
+                    store.audit().unwrap();
+                }
+            });
+            let refused = || match store.visit(place, |_| store.evictions(4)).unwrap() {
+                Ok(_stream) => false,
+                Err(error) => error == StreamError::Reentrant,
+            };
+            while !refused() {}
+            stop.store(true, Ordering::SeqCst);
+        });
+        assert!(store.evictions(4).is_ok());
     });
 }

@@ -4,7 +4,7 @@ use crate::engine::index::{Index, NO_KEY, SKIPPED};
 use crate::engine::reentrancy;
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
-use crate::query::Reader;
+use crate::query::{Reader, View};
 use crate::signal::{Indexes as _, Signal, index_at, key_of};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
@@ -60,19 +60,20 @@ pub enum AuditError {
 /// with that entry.
 type Expected = HashMap<(usize, u64), u64>;
 
-/// Checks one shard after the other, each under its indexer lock.
+/// Checks one shard after the other: first the records' keys, which are user code, and then the rest
+/// under the shard's indexer lock.
 pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> {
     if reentrancy::is_inside() {
         return Err(AuditError::Reentrant);
     }
     let mut audit = Audit::default();
     for number in 0..engine.shards.len() {
+        check_keys(engine, number)?;
         loop {
             let inside = reentrancy::enter();
             let guard = engine.lock_indexer(number);
             let checked =
-                Auditor { engine, shard: guard.shard(), index: guard.index, guard: &guard, number }
-                    .check();
+                Auditor { shard: guard.shard(), index: guard.index, guard: &guard, number }.check();
             // If the lock was taken over meanwhile, the check has looked at words that another
             // thread was changing, and counts for nothing.
             let is_current = guard.is_current();
@@ -87,9 +88,33 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
     Ok(audit)
 }
 
-/// Checks one shard.
+/// Checks that each record which is indexed now carries the keys that it was indexed by. Pins one
+/// record at a time and holds no lock, because keys are user code.
+fn check_keys<T: Signal>(engine: &Engine<T>, shard: usize) -> Result<(), Breach> {
+    let reader = Reader::new(engine);
+    let View { low, indexed, .. } = View::open(&engine.shards[shard]);
+    for sequence in low..indexed {
+        for index in 0..T::INDEXES.as_slice().len() {
+            let head = engine.shards[shard].slots.head(sequence);
+            let Some(print) = head.try_read(sequence, |head| head.print(index)) else { break };
+            let print_of = |record: &T| {
+                key_of(record, index).map_or(NO_KEY, |key| engine.fingerprints.of(key))
+            };
+            let key = engine.guarded(|| reader.read_one(shard, sequence, print_of)).flatten();
+            if key.is_some_and(|key| key != print) {
+                let name = index_at::<T>(index).name();
+                let what = format!(
+                    "index {name}: the key of record {sequence} is not the one it was indexed by"
+                );
+                return Err(Breach { invariant: 2, shard, what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks one shard. Runs no user code.
 struct Auditor<'a, T: Signal> {
-    engine: &'a Engine<T>,
     shard: &'a Shard<T>,
     index: &'a Index<T>,
     guard: &'a IndexerGuard<'a, T>,
@@ -203,7 +228,6 @@ impl<T: Signal> Auditor<'_, T> {
         let shard = self.shard;
         let name = index_at::<T>(index).name();
         let evicted = self.guard.evicted();
-        let reader = Reader::new(self.engine);
         let mut expected = Expected::new();
         for (sequence, head) in shard.slots.heads(evicted..self.indexed()) {
             if self.is_passed_over(sequence) {
@@ -213,17 +237,6 @@ impl<T: Signal> Auditor<'_, T> {
                 self.index.heartbeat();
             }
             let print = head.print(index);
-            let print_of = |record: &T| {
-                key_of(record, index).map_or(NO_KEY, |key| self.engine.fingerprints.of(key))
-            };
-            let key =
-                self.engine.guarded(|| reader.read_one(self.number, sequence, print_of)).flatten();
-            if key.is_some_and(|key| key != print) {
-                let what = format!(
-                    "index {name}: the key of record {sequence} is not the one it was indexed by"
-                );
-                return Err(self.breach(2, what));
-            }
             if print == NO_KEY {
                 continue;
             }

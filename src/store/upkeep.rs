@@ -144,7 +144,8 @@ impl<T: Signal> Store<T> {
     /// leaves no room are dropped and counted.
     ///
     /// Waits for threads that are indexing, and takes over from one that has been suspended for 20 ms.
-    /// O(evicted records that have not been reclaimed), for all shards.
+    /// Inside a hook or a visit it returns an error instead. O(evicted records that have not been
+    /// reclaimed), for all shards.
     ///
     /// ```
     /// use slipring::{LogRecord, Store};
@@ -161,7 +162,8 @@ impl<T: Signal> Store<T> {
     ///
     /// # Errors
     /// [`StreamError`] if there is a stream already, if the store is shut down, or if the buffer is
-    /// 0 or does not fit into memory.
+    /// 0 or does not fit into memory. [`StreamError::Reentrant`] inside a hook or a visit, if another
+    /// thread is indexing just then.
     pub fn evictions(&self, buffer: usize) -> Result<Evictions<T>, StreamError> {
         self.open_stream(buffer, false)
     }
@@ -170,20 +172,23 @@ impl<T: Signal> Store<T> {
         if buffer == 0 {
             return Err(StreamError::NoCapacity);
         }
-        if buffer
-            .checked_mul(size_of::<Evicted<T>>() + 16)
-            .is_none_or(|bytes| bytes > isize::MAX as usize)
-        {
+        // The channel aborts the process if it gets no memory for its buffer. So that much is asked
+        // for before, and given back.
+        let bytes = buffer.checked_mul(size_of::<Evicted<T>>() + 16);
+        if bytes.is_none_or(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_err()) {
             return Err(StreamError::TooLarge(buffer));
         }
         self.engine.reclaim_everywhere();
+        let may_wait = !reentrancy::is_inside();
         // Hooks and streams that are replaced may be dropped here, which is user code. It runs inside
         // the re-entrancy guard, and after the locks have been released.
         let _inside = reentrancy::enter();
         let (sender, evictions) = evictions::stream(buffer, &self.engine.streamed);
         let mut former = Vec::new();
         // The locks are held until the stream is in place: a thread that steps later sends to it.
-        let (guards, gone) = self.engine.lock_and_count_gone();
+        let Some((guards, gone)) = self.engine.lock_and_count_gone(may_wait) else {
+            return Err(StreamError::Reentrant);
+        };
         sender.begin(gone);
         let opened = loop {
             let sinks = Arc::clone(&self.engine.sinks.load());

@@ -290,16 +290,24 @@ impl<T: Signal> Engine<T> {
     /// Takes the indexer locks of all shards. Returns them with the number of records that have left
     /// their slots, or are leaving them: those that a stream opened now does not receive. The others
     /// it is sent, unless it misses them.
-    pub(crate) fn lock_and_count_gone(&self) -> (Vec<IndexerGuard<'_, T>>, u64) {
+    ///
+    /// Waits for the threads that hold the locks. With `may_wait` false, returns `None` instead.
+    pub(crate) fn lock_and_count_gone(
+        &self,
+        may_wait: bool,
+    ) -> Option<(Vec<IndexerGuard<'_, T>>, u64)> {
+        let lock = |number| match may_wait {
+            true => Some(self.lock_indexer(number)),
+            false => self.try_lock_indexer(number, false),
+        };
         loop {
-            let guards: Vec<_> =
-                (0..self.shards.len()).map(|number| self.lock_indexer(number)).collect();
+            let guards: Vec<_> = (0..self.shards.len()).map(lock).collect::<Option<_>>()?;
             let gone = self.count_gone();
             // A thread that has taken a lock over meanwhile may have replaced the slot map and moved
             // the cursors. What the count loads it loads with Acquire, so it sees nothing of that
             // if the lock is still held.
             if guards.iter().all(IndexerGuard::is_current) {
-                return (guards, gone);
+                return Some((guards, gone));
             }
         }
     }
