@@ -28,6 +28,7 @@ fn a_panic_loses_no_other_record() {
     quietly(hooks);
     quietly(drops);
     quietly(drops_of_a_stream);
+    quietly(drops_of_hooks);
     quietly(iterators);
     quietly(visits);
 }
@@ -115,6 +116,21 @@ fn drops_of_a_stream() {
     assert_eq!((census.alive(), store.stats().caught_panics), (1, 10));
 }
 
+/// They were dropped together: one panic was counted, and a second at the same time aborts.
+fn drops_of_hooks() {
+    let census = Census::new();
+    let store = store(1);
+    for number in 0..3 {
+        let captured = Counted::new(&census, 1, number).troubled(Trouble::Drop);
+        store.on_evict(move |_, _, _| {
+            let whole = &captured;
+            assert!(whole.number < 3);
+        });
+    }
+    store.shutdown().unwrap();
+    assert_eq!((census.alive(), store.stats().caught_panics), (0, 3));
+}
+
 /// The records of a chunk were lost if the iterator panicked before the chunk was complete.
 fn iterators() {
     let census = Census::new();
@@ -129,6 +145,12 @@ fn iterators() {
         assert!(extended.is_err(), "an iterator's own panic is the caller's");
         assert_eq!(store.len() as u64, ends_at);
     }
+    // Refused records were dropped together, and the first panic came out of the call.
+    store.shutdown().unwrap();
+    let before = store.stats().caught_panics;
+    let records = (0..3).map(|number| Counted::new(&census, 1, number).troubled(Trouble::Drop));
+    store.extend(records);
+    assert_eq!((census.alive(), store.stats().caught_panics - before), (0, 3));
 }
 
 fn visits() {

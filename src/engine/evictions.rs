@@ -16,10 +16,39 @@ use std::time::Duration;
 /// A user's callback for evicted records.
 pub(crate) type Hook<T> = dyn Fn(Position, &T, EvictReason) + Send + Sync;
 
+/// A hook that the store owns. Its drop drops what the closure has captured, which is user code. A
+/// panic there is caught and counted, so that one hook's does not keep another from being dropped:
+/// two that unwind at once would abort the process.
+pub(crate) struct OwnHook<T> {
+    /// `None` only while this value is dropped.
+    hook: Option<Box<Hook<T>>>,
+    /// Counts the panic.
+    panics: Arc<EventCount>,
+}
+
+impl<T> OwnHook<T> {
+    pub(crate) fn new(hook: Box<Hook<T>>, panics: &Arc<EventCount>) -> Self {
+        Self { hook: Some(hook), panics: Arc::clone(panics) }
+    }
+
+    pub(crate) fn call(&self, position: Position, record: &T, reason: EvictReason) {
+        if let Some(hook) = &self.hook {
+            hook(position, record, reason);
+        }
+    }
+}
+
+impl<T> Drop for OwnHook<T> {
+    fn drop(&mut self) {
+        let hook = self.hook.take();
+        self.panics.guarded(|| drop(hook));
+    }
+}
+
 /// The hooks and the stream that receive evicted records. A change replaces the whole value, see
 /// `sync::Snapshot`.
 pub(crate) struct Sinks<T> {
-    pub(crate) hooks: Vec<Arc<Hook<T>>>,
+    pub(crate) hooks: Vec<Arc<OwnHook<T>>>,
     pub(crate) stream: Option<StreamSender<T>>,
     /// Whether the store has ended. No hook or stream is added after that.
     pub(crate) closed: bool,
@@ -283,8 +312,8 @@ impl<T> Evictions<T> {
 
     /// Returns how many evicted records this stream has not received since it was opened. A record
     /// is missed if the buffer was full, if a reader was still looking at the record when the store
-    /// shut down, or if the record was still in the store then, for example because a push before it
-    /// had not finished. [`Store::drain`](crate::Store::drain) hands those records out instead.
+    /// shut down, or if the record was still in the store then, for example because its push had not
+    /// finished. [`Store::drain`](crate::Store::drain) hands those records out instead.
     ///
     /// The count is exact once the stream has ended: each record that was in its slot when the
     /// stream was opened, or was pushed later, has then been sent or is counted. Between the store's

@@ -1,6 +1,7 @@
 //! Constructors and shortcuts for unit tests: an engine without a [`Store`](crate::Store) and
 //! without an indexer thread.
 
+use crate::engine::evictions::OwnHook;
 use crate::engine::index::Fingerprints;
 use crate::engine::indexer::{Moved, Work};
 use crate::engine::settings::OnFull;
@@ -36,7 +37,8 @@ impl<T: Signal> Engine<T> {
     pub(crate) fn hook(&self) {
         self.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
-            sinks.hooks.push(std::sync::Arc::new(|_, _, _| ()));
+            let hook = OwnHook::new(Box::new(|_, _, _| ()), &self.streamed);
+            sinks.hooks.push(std::sync::Arc::new(hook));
             sinks
         });
     }

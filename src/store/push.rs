@@ -198,12 +198,16 @@ impl<T: Signal> Extend<T> for &Store<T> {
             // has returned when it panics stays in the chunk.
             let mut chunk = Vec::new();
             let taken = catch_unwind(AssertUnwindSafe(|| chunk.extend(records.by_ref().take(256))));
-            let is_last = chunk.is_empty()
-                || self.push_batch(chunk).is_err_and(|error| error.reason == Rejection::Closed);
+            let is_empty = chunk.is_empty();
+            let refused = self.push_batch(chunk).err();
+            let is_closed = refused.as_ref().is_some_and(|error| error.reason == Rejection::Closed);
+            for record in refused.into_iter().flat_map(|error| error.rejected) {
+                self.engine.guarded(|| drop(record));
+            }
             if let Err(panic) = taken {
                 resume_unwind(panic);
             }
-            if is_last {
+            if is_empty || is_closed {
                 return;
             }
         }

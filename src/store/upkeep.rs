@@ -1,7 +1,7 @@
 //! Flushing, stepping, eviction hooks and streams, and the end of a store.
 
 use super::{Store, WeakStore};
-use crate::engine::evictions::{self, Evicted, Evictions, Hook, Sinks};
+use crate::engine::evictions::{self, Evicted, Evictions, OwnHook, Sinks};
 use crate::engine::indexer::Work;
 use crate::engine::position::Position;
 use crate::engine::reason::EvictReason;
@@ -128,7 +128,7 @@ impl<T: Signal> Store<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_evict(&self, hook: impl Fn(Position, &T, EvictReason) + Send + Sync + 'static) {
-        let hook: Arc<Hook<T>> = Arc::new(hook);
+        let hook = Arc::new(OwnHook::new(Box::new(hook), &self.engine.streamed));
         self.engine.reclaim_everywhere();
         self.engine.sinks.update(|sinks| {
             let mut sinks = sinks.clone();
@@ -237,7 +237,9 @@ impl<T: Signal> Store<T> {
     /// handle. Another call does nothing. A stream of evictions counts the records that were still
     /// in the store as [missed](Evictions::missed); [`drain`](Store::drain) hands them out instead.
     ///
-    /// Waits for the indexer thread, and so for hooks that are running.
+    /// Waits for the indexer thread, and so for hooks that are running. Waits up to 20 ms for pushes
+    /// that have begun; a record whose push takes longer is dropped with the last handle, and a stream
+    /// counts it as missed.
     ///
     /// ```
     /// use slipring::error::Rejection;
@@ -264,7 +266,8 @@ impl<T: Signal> Store<T> {
     /// Ends the store like [`shutdown`](Store::shutdown), and hands out the records that are in it,
     /// by value and with their positions. In each shard, records that were evicted and not yet
     /// reclaimed come first, then the others, the oldest first. Hooks see them, too. Records that a
-    /// reader has pinned are not handed out; the stream counts them as [missed](Evictions::missed).
+    /// reader has pinned are not handed out, and neither are those whose pushes have begun and do not
+    /// finish within 20 ms; the stream counts them as [missed](Evictions::missed).
     ///
     /// ```
     /// use slipring::{LogRecord, Store};

@@ -270,7 +270,7 @@ impl<T: Signal> Engine<T> {
     /// Runs all hooks on a record.
     fn run_hooks(&self, position: Position, record: &T, reason: EvictReason, sinks: &Sinks<T>) {
         for hook in &sinks.hooks {
-            self.guarded(|| hook(position, record, reason));
+            self.guarded(|| hook.call(position, record, reason));
         }
     }
 
