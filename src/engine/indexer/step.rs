@@ -34,7 +34,8 @@ impl<T: Signal> Engine<T> {
         let shard = owner.shard();
         let before = (owner.index.indexed_as_writer(), owner.evicted(), owner.reclaimed());
         let claimed = shard.claimed();
-        let indexed = index(&owner, claimed, claimed.min(before.0 + 2 * work.evict));
+        let to = claimed.min(before.0 + 2 * work.evict);
+        let indexed = index(&owner, claimed, to, work.passes_over);
         let most = indexed.min(before.1 + work.evict);
         // A shared part is freed with the last record that holds it. So only a small batch is
         // evicted for shared parts before it is known whether that was enough.
@@ -79,7 +80,10 @@ impl<T: Signal> Engine<T> {
 
 /// Enters published records into every index, in order, up to `to` or the first record that is not
 /// published. Returns how far it got.
-fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
+///
+/// Passes over records that are not published, are due for eviction, and whose room is needed. With
+/// `passes_over`, their room need not be needed.
+fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64, passes_over: bool) -> u64 {
     let (shard, index) = (owner.shard(), owner.index);
     let slots = &shard.slots;
     let mut done = index.indexed_as_writer();
@@ -95,7 +99,7 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64) -> u64 {
             // it is due for eviction and its room is needed.
             let room = (owner.reclaimed() + slots.places()).saturating_sub(claimed);
             let due = done < shard.low(claimed) || planted(Fault::PassedOverTooSoon);
-            if !due || room > shard.slack() / 2 {
+            if !due || room > shard.slack() / 2 && !passes_over {
                 break;
             }
             index.skip(place, done);

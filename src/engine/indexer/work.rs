@@ -18,6 +18,9 @@ pub(crate) struct Work {
     pub(super) runs_hooks: bool,
     /// Whether this step may take over from a suspended holder of the indexer lock.
     pub(super) takes_over: bool,
+    /// Whether this step passes over each push that has begun, is due for eviction and has not
+    /// finished, also if nobody needs its room.
+    pub(super) passes_over: bool,
 }
 
 impl Work {
@@ -29,7 +32,10 @@ impl Work {
         drops: DROP_BATCH,
         runs_hooks: true,
         takes_over: true,
+        passes_over: false,
     };
+    /// Everything, and what lies behind a suspended push: at the end of a store.
+    pub(crate) const END: Self = Self { passes_over: true, ..Self::ALL };
     /// Everything except drops, which are left to producers. An allocator is fastest where the
     /// thread that allocated a record frees it.
     pub(crate) const NO_DROPS: Self = Self { drops: 0, ..Self::ALL };
@@ -37,15 +43,14 @@ impl Work {
     pub(crate) const FLUSH: Self = Self { drops: 0, runs_hooks: false, ..Self::ALL };
     /// Some indexing, by a reader that would otherwise have to look through the records not yet
     /// indexed.
-    pub(crate) const READ: Self =
-        Self { evict: ASSIST_BATCH, reclaim: 0, drops: 0, runs_hooks: false, takes_over: false };
+    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, ..Self::help(0, 0) };
     /// A small batch, by a producer that has found no room.
     pub(crate) const ASSIST: Self = Self {
         evict: ASSIST_BATCH,
         reclaim: STEP_BATCH,
         drops: DROP_BATCH,
         runs_hooks: false,
-        takes_over: true,
+        ..Self::ALL
     };
     /// The same as [`ASSIST`](Self::ASSIST), including hooks: for when the indexer thread is
     /// suspended or does not exist.
@@ -55,7 +60,7 @@ impl Work {
     /// much at a time.
     pub(crate) const fn help(evict: u64, drops: u64) -> Self {
         let reclaim = if evict > 0 { STEP_BATCH } else { 0 };
-        Self { evict, reclaim, drops, runs_hooks: false, takes_over: false }
+        Self { evict, reclaim, drops, runs_hooks: false, takes_over: false, passes_over: false }
     }
 
     /// Reclaims up to `drops` records that have been evicted, and does nothing else.
