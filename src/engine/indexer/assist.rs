@@ -44,7 +44,7 @@ impl<T: Signal> Engine<T> {
             return;
         }
         for number in 0..self.shards.len() {
-            let most = Work { takes_over: true, reclaim: u64::MAX, ..Work::reclaim_some(u64::MAX) };
+            let most = Work { takes_over: true, ..Work::help(0, u64::MAX) };
             while self.step(number, most).is_none_or(|moved| moved.reclaimed > 0) {
                 crate::sync::thread::yield_now();
             }

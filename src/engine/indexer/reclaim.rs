@@ -8,7 +8,7 @@ use crate::engine::reason::EvictReason;
 use crate::engine::ring::{MoveOut, Pinner, Quarantined, SlotMap, Slots};
 use crate::engine::shard::{IndexerGuard, Shard};
 use crate::engine::state::Engine;
-use crate::engine::tuning::{DROP_BATCH, PINS_PER_READER};
+use crate::engine::tuning::{DROP_BATCH, PINS_PER_READER, STEP_BATCH};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
@@ -95,7 +95,7 @@ impl<T: Signal> Engine<T> {
             true if sinks.is_empty() => most_moved_out::<T>(work.drops),
             // Hooks and the stream receive evicted records without delay.
             true => most_moved_out::<T>(work.drops.max(DROP_BATCH)),
-            false => work.reclaim,
+            false => STEP_BATCH,
         };
         // The cursors of a holder whose lock was taken over may be from different moments:
         // `evicted` may be below `reclaimed`.

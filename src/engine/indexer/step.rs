@@ -218,7 +218,7 @@ mod tests {
         let engine = engine_for_eight(100);
         engine.push_some(60);
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(60, 52, 0));
-        assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 5));
+        assert_eq!(engine.step(0, Work::help(0, 5)), moved(0, 0, 5));
         assert_eq!(engine.step(0, Work::FLUSH), moved(0, 0, 0));
         assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, DROP_BATCH));
         assert_eq!(engine.step(0, Work::ALL), moved(0, 0, 52 - 5 - DROP_BATCH));
@@ -303,7 +303,7 @@ mod tests {
         engine.push_some(18);
         engine.settle();
         assert_eq!(engine.step(0, Work::ASSIST), moved(0, 0, 0));
-        assert_eq!(engine.step(0, Work::reclaim_some(5)), moved(0, 0, 0));
+        assert_eq!(engine.step(0, Work::help(0, 5)), moved(0, 0, 0));
         assert_eq!(engine.step(0, Work::NO_DROPS), moved(0, 0, 10));
     }
 

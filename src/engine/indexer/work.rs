@@ -9,10 +9,8 @@ pub(crate) struct Work {
     /// going also catches up with indexing. Otherwise the lag would stay what it was when the ring
     /// filled up, and lookups would have a long tail of records to look through.
     pub(crate) evict: u64,
-    /// Records to reclaim, if that runs no user code: records need no drop, and no hook or stream
-    /// receives them.
-    pub(super) reclaim: u64,
-    /// Records to reclaim, if that runs user code.
+    /// Records to reclaim, if that runs user code: their drops, hooks, or a stream. Otherwise
+    /// records are only passed, [`STEP_BATCH`] at a time.
     pub(super) drops: u64,
     /// Whether this step may hand records to hooks and the stream.
     pub(super) runs_hooks: bool,
@@ -28,7 +26,6 @@ impl Work {
     /// without one.
     pub(crate) const ALL: Self = Self {
         evict: STEP_BATCH,
-        reclaim: STEP_BATCH,
         drops: DROP_BATCH,
         runs_hooks: true,
         takes_over: true,
@@ -43,15 +40,10 @@ impl Work {
     pub(crate) const FLUSH: Self = Self { drops: 0, runs_hooks: false, ..Self::ALL };
     /// Some indexing, by a reader that would otherwise have to look through the records not yet
     /// indexed.
-    pub(crate) const READ: Self = Self { evict: ASSIST_BATCH, ..Self::help(0, 0) };
+    pub(crate) const READ: Self = Self::help(ASSIST_BATCH, 0);
     /// A small batch, by a producer that has found no room.
-    pub(crate) const ASSIST: Self = Self {
-        evict: ASSIST_BATCH,
-        reclaim: STEP_BATCH,
-        drops: DROP_BATCH,
-        runs_hooks: false,
-        ..Self::ALL
-    };
+    pub(crate) const ASSIST: Self =
+        Self { evict: ASSIST_BATCH, drops: DROP_BATCH, runs_hooks: false, ..Self::ALL };
     /// The same as [`ASSIST`](Self::ASSIST), including hooks: for when the indexer thread is
     /// suspended or does not exist.
     pub(crate) const ASSIST_ALL: Self = Self { runs_hooks: true, ..Self::ASSIST };
@@ -59,13 +51,7 @@ impl Work {
     /// A few records, by a producer that has pushed, while room is short: so that no push has to do
     /// much at a time.
     pub(crate) const fn help(evict: u64, drops: u64) -> Self {
-        let reclaim = if evict > 0 { STEP_BATCH } else { 0 };
-        Self { evict, reclaim, drops, runs_hooks: false, takes_over: false, passes_over: false }
-    }
-
-    /// Reclaims up to `drops` records that have been evicted, and does nothing else.
-    pub(crate) const fn reclaim_some(drops: u64) -> Self {
-        Self::help(0, drops)
+        Self { evict, drops, runs_hooks: false, takes_over: false, passes_over: false }
     }
 }
 
