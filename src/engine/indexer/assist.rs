@@ -4,7 +4,7 @@ use super::reclaim::owns_heap;
 use super::work::Work;
 use crate::engine::reentrancy;
 use crate::engine::state::Engine;
-use crate::engine::tuning::{DROP_BATCH, HELP_EVERY, UNINDEXED_TAIL};
+use crate::engine::tuning::{DROP_BATCH, HELP_EVERY, STEP_BATCH, UNINDEXED_TAIL};
 use crate::signal::Signal;
 
 impl<T: Signal> Engine<T> {
@@ -44,7 +44,7 @@ impl<T: Signal> Engine<T> {
             return;
         }
         for number in 0..self.shards.len() {
-            let most = Work { takes_over: true, ..Work::help(0, u64::MAX) };
+            let most = Work { takes_over: true, ..Work::help(0, STEP_BATCH) };
             while self.step(number, most).is_none_or(|moved| moved.reclaimed > 0) {
                 crate::sync::thread::yield_now();
             }

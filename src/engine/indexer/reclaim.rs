@@ -92,9 +92,9 @@ impl<T: Signal> Engine<T> {
         let moves_out = owns_heap::<T>() || !sinks.is_empty();
         let most = match moves_out {
             _ if !sinks.is_empty() && !work.runs_hooks => 0,
-            true if sinks.is_empty() => most_moved_out::<T>(work.drops),
+            true if sinks.is_empty() => work.drops,
             // Hooks and the stream receive evicted records without delay.
-            true => most_moved_out::<T>(work.drops.max(DROP_BATCH)),
+            true => work.drops.max(DROP_BATCH),
             false => STEP_BATCH,
         };
         // The cursors of a holder whose lock was taken over may be from different moments:
@@ -329,12 +329,6 @@ impl<T: Signal> Engine<T> {
         };
         self.shards.iter().map(count).sum()
     }
-}
-
-/// Returns how many records are moved out at a time: at most 64 KiB of them, and at least one.
-fn most_moved_out<T>(wanted: u64) -> u64 {
-    let fitting = (65_536 / size_of::<T>().max(1)).max(1) as u64;
-    wanted.min(fitting)
 }
 
 /// Returns whether dropping a record does anything.
