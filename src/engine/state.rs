@@ -209,8 +209,9 @@ impl<T: Signal> Engine<T> {
     /// Returns whether at least half of a shard's room beyond its capacity is in use, or its bytes
     /// or those of the shared parts are short.
     pub(crate) fn is_short_of_room(&self, shard: &Shard<T>) -> bool {
-        let room = (shard.reclaimed() + shard.slots.places()).saturating_sub(shard.claimed());
-        room <= shard.slack() / 2 || shard.is_short_of_bytes() || self.shared_parts_over_limit()
+        shard.room() <= shard.slack() / 2
+            || shard.is_short_of_bytes()
+            || self.shared_parts_over_limit()
     }
 
     /// Wakes followers if records have been indexed, and so published.

@@ -27,10 +27,9 @@ impl<T: Signal> Engine<T> {
     #[inline(never)]
     fn help(&self, number: usize, times: u64) {
         let shard = &self.shards[number];
-        let (reclaimed, evicted, slack) = (shard.reclaimed(), shard.evicted(), shard.slack());
-        let room = (reclaimed + shard.slots.places()).saturating_sub(shard.claimed());
-        let evict = if room < slack / 4 { HELP_EVERY * times } else { 0 };
-        let drops = if owns_heap::<T>() && reclaimed < evicted { DROP_BATCH * times } else { 0 };
+        let evict = if shard.room() < shard.slack() / 4 { HELP_EVERY * times } else { 0 };
+        let has_drops = owns_heap::<T>() && shard.reclaimed() < shard.evicted();
+        let drops = if has_drops { DROP_BATCH * times } else { 0 };
         if evict + drops > 0 && !reentrancy::is_inside() {
             self.step(number, Work::help(evict, drops));
         }

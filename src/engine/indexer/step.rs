@@ -97,9 +97,8 @@ fn index<T: Signal>(owner: &IndexerGuard<'_, T>, claimed: u64, to: u64, passes_o
         if published == 0 {
             // A producer is suspended between claim and publish. Its sequence is passed over once
             // it is due for eviction and its room is needed.
-            let room = (owner.reclaimed() + slots.places()).saturating_sub(claimed);
             let due = done < shard.low(claimed) || planted(Fault::PassedOverTooSoon);
-            if !due || room > shard.slack() / 2 && !passes_over {
+            if !due || shard.room() > shard.slack() / 2 && !passes_over {
                 break;
             }
             index.skip(place, done);

@@ -244,6 +244,11 @@ impl<T: Signal> Shard<T> {
         self.slots.places() - self.capacity
     }
 
+    /// Returns how many records can be claimed before more are reclaimed.
+    pub(crate) fn room(&self) -> u64 {
+        self.limit().saturating_sub(self.claimed())
+    }
+
     /// Returns whether any records are visible or just being pushed.
     pub(crate) fn has_records(&self) -> bool {
         let claimed = self.claimed();
