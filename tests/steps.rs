@@ -193,9 +193,9 @@ fn a_list_of_keys_reads_records_only_if_a_key_has_come_or_a_witness_has_left() {
     store.clear();
     assert_eq!(keys_and_reads(&store), (Vec::new(), 0));
     while store.step() {}
-    push(600, 300);
+    push(600, 600);
     while store.step() {}
     for _ in 0..2 {
-        assert_eq!(keys_and_reads(&store), (listed(300), 300), "too many keys to be kept");
+        assert_eq!(keys_and_reads(&store), (listed(600), 600), "too many keys to be kept");
     }
 }

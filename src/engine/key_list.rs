@@ -12,7 +12,7 @@
 //!
 //! `query::keys` says why an answer from such a list is as good as one from the directories.
 
-use crate::engine::tuning::{LISTED_KEY_BYTES, LISTED_KEYS};
+use crate::engine::tuning::LIST_BYTES;
 use crate::signal::KeyBuf;
 
 /// A key, and where a record was found that carries it.
@@ -47,8 +47,8 @@ pub(crate) struct KeyList {
 }
 
 impl KeyList {
-    /// Makes a list of these keys, which are sorted. Returns the keys themselves if they are too
-    /// many or too long to be kept.
+    /// Makes a list of these keys, which are sorted. Returns the keys themselves if the list would
+    /// take more than [`LIST_BYTES`].
     pub(crate) fn new(
         shards: Vec<ListedShard>,
         keys: Vec<ListedKey>,
@@ -58,16 +58,15 @@ impl KeyList {
             KeyBuf::Text(text) => text.len(),
             KeyBuf::Bytes(bytes) => bytes.len(),
         };
-        let lengths = keys.iter().map(length).sum::<usize>();
-        if keys.len() > LISTED_KEYS || lengths > LISTED_KEY_BYTES {
+        let bytes = keys.iter().map(length).sum::<usize>()
+            + keys.len() * size_of::<u64>()
+            + keys.capacity() * size_of::<ListedKey>()
+            + shards.len() * size_of::<ListedShard>();
+        if bytes > LIST_BYTES {
             return Err(keys);
         }
         let mut prints: Box<[u64]> = keys.iter().map(|listed| listed.print).collect();
         prints.sort_unstable();
-        let bytes = lengths
-            + size_of_val(&*prints)
-            + keys.capacity() * size_of::<ListedKey>()
-            + shards.len() * size_of::<ListedShard>();
         Ok(Self { shards: shards.into(), keys, prints, bytes })
     }
 
@@ -107,10 +106,13 @@ mod tests {
 
     #[test]
     fn many_or_long_keys_are_not_kept() {
-        assert!(KeyList::new(Vec::new(), keys(LISTED_KEYS, 8)).is_ok());
-        let refused = KeyList::new(Vec::new(), keys(LISTED_KEYS + 1, 8)).unwrap_err();
-        assert_eq!(refused.len(), LISTED_KEYS + 1);
-        assert!(KeyList::new(Vec::new(), keys(4, LISTED_KEY_BYTES / 4)).is_ok());
-        assert!(KeyList::new(Vec::new(), keys(4, LISTED_KEY_BYTES / 4 + 1)).is_err());
+        let each = size_of::<ListedKey>() + size_of::<u64>();
+        for length in [8, 1_000] {
+            let most = LIST_BYTES / (each + length);
+            let list = KeyList::new(Vec::new(), keys(most, length)).unwrap();
+            assert!(list.bytes() <= size_of::<KeyList>() + LIST_BYTES);
+            let refused = KeyList::new(Vec::new(), keys(most + 1, length)).unwrap_err();
+            assert_eq!(refused.len(), most + 1);
+        }
     }
 }

@@ -170,12 +170,12 @@ pub(crate) const LOOK_AT_MOST: u64 = 256;
 /// measured: it takes a takeover or an eviction during the call.
 pub(crate) const LISTINGS: usize = sized(4, 2) as usize;
 
-/// Keys of an index that a list keeps for the next reader. With more, each reader lists them anew. Not
-/// measured: it bounds the memory of a list.
-pub(crate) const LISTED_KEYS: usize = 256;
-
-/// Bytes of texts that such a list keeps. Not measured, as [`LISTED_KEYS`].
-pub(crate) const LISTED_KEY_BYTES: usize = 16_384;
+/// The most bytes of an index's list of keys that stays for the next reader. If there are more keys,
+/// each reader lists them anew.
+///
+/// A limit (invariant 4): a store has one list for each index. 390 keys of 12 bytes fit, and 227 of
+/// 72. Measured: without lists, the 12 services of 100,000 spans take 3.9 µs in place of 0.64.
+pub(crate) const LIST_BYTES: usize = 32_768;
 
 /// Records of one key and shard that the planner looks at to estimate how many there are.
 pub(crate) const SAMPLED: u64 = 4;

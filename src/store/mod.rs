@@ -238,7 +238,7 @@ impl<T: Signal> Store<T> {
     ///
     /// Looks at the head of one record for each key and shard, and at one record for each key:
     /// O(keys × shards + records pushed since the indexer's last pass). The list stays for the next
-    /// caller if it has at most 256 keys with at most 16 KiB of text. Until a new key comes, or the
+    /// caller if it takes at most 32 KiB, as 390 keys of 12 bytes do. Until a new key comes, or the
     /// record is evicted that was read for one of the keys, a call is O(keys + shards + records
     /// pushed since the indexer's last pass).
     ///
