@@ -14,12 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<T: Signal> Engine<T> {
-    /// Indexes and evicts what can be indexed and evicted in a shard now, without running user
-    /// code. Returns whether anything moved.
-    fn catch_up(&self, shard: usize) -> bool {
-        self.step(shard, Work::FLUSH).is_some_and(|moved| moved.any())
-    }
-
     /// Waits until everything that was claimed before the call is indexed and every eviction due by
     /// then is applied.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
@@ -34,7 +28,7 @@ impl<T: Signal> Engine<T> {
                 || shard.is_over_budget() || shard.evicted() < shard.low(claimed).min(claimed);
             let backoff = crossbeam_utils::Backoff::new();
             while shard.indexed() < claimed || due() {
-                if self.catch_up(number) {
+                if self.step(number, Work::FLUSH).is_some_and(Moved::any) {
                     continue;
                 }
                 // Another thread holds the indexer lock, or a push has not finished.

@@ -138,7 +138,7 @@ impl<T: Signal> Index<T> {
         debug_assert!(indexed >= load_as_writer(&self.indexed));
         // Release pairs with the Acquire in `indexed`.
         self.indexed.store(indexed, weaken(Ordering::Release, Fault::IndexedRelaxed));
-        self.heartbeats.set(self.heartbeats.get() + 1);
+        self.heartbeat();
     }
 
     /// Returns the number of heartbeats.
