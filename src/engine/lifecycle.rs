@@ -5,7 +5,7 @@ use crate::engine::indexer::{Moved, Work};
 use crate::engine::reentrancy;
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
-use crate::engine::tuning::STALLED_AFTER;
+use crate::engine::tuning::{FLUSH_LOOKS_AFTER, STALLED_AFTER};
 use crate::error::WaitError;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
@@ -36,7 +36,7 @@ impl<T: Signal> Engine<T> {
                     return Err(WaitError::Timeout);
                 }
                 if backoff.is_completed() || cfg!(loom) {
-                    thread::park_timeout(Duration::from_micros(50));
+                    thread::park_timeout(FLUSH_LOOKS_AFTER);
                 } else {
                     backoff.snooze();
                 }

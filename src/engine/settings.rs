@@ -1,7 +1,8 @@
 //! A store's settings, and the numbers that follow from them.
 
 use crate::engine::tuning::{
-    MAX_RUN, MOST_SHARDS, MOST_SLACK, SHARD_AT_LEAST, SPARE_SLOTS, STALLED_AFTER,
+    MAX_RUN, MOST_SHARDS, MOST_SLACK, RUNS_AT_LEAST, SHARD_AT_LEAST, SLACK_PART, SPARE_SLOTS,
+    STALLED_AFTER,
 };
 use crate::error::BuildError;
 use crate::signal::{Signal, index_names};
@@ -192,7 +193,8 @@ impl<T: Signal> Settings<T> {
         }
         let base = capacity / shards;
         let run = run_length(base);
-        let slack = self.slack.unwrap_or_else(|| (base / 8).min(MOST_SLACK).max(run)).max(1);
+        let slack =
+            self.slack.unwrap_or_else(|| (base / SLACK_PART).min(MOST_SLACK).max(run)).max(1);
         let most = (1_usize << 31) - 1;
         let own = base.checked_add(1).and_then(|base| base.checked_add(slack));
         let own = own.filter(|&own| own <= most);
@@ -239,10 +241,10 @@ impl Layout {
 }
 
 /// Returns the length of a run: the longest one that divides a shard's capacity, so that runs fill
-/// the shards evenly. It is at most a thirty-second part of that capacity where that is not too
-/// short, because with several shards the records kept are the newest ones only up to some runs.
+/// the shards evenly. A shard holds [`RUNS_AT_LEAST`] runs where that makes them no shorter than a
+/// quarter of [`MAX_RUN`].
 fn run_length(capacity: usize) -> usize {
-    let longest = MAX_RUN.min(capacity / 32).max(MAX_RUN.div_ceil(4)).min(capacity);
+    let longest = MAX_RUN.min(capacity / RUNS_AT_LEAST).max(MAX_RUN.div_ceil(4)).min(capacity);
     (longest / 4..=longest)
         .rev()
         .find(|&run| run > 0 && capacity.is_multiple_of(run))

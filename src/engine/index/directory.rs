@@ -22,23 +22,12 @@
 
 use super::fingerprint::NO_KEY;
 use super::table::Table;
+use crate::engine::tuning::{FEWEST_LINES, GROWTH, KEYS_PER_LINE};
 use crate::sync::fault::{Fault, weaken};
 use crate::sync::reserve::reserve;
 use crate::sync::{AtomicU64, CachePadded, Count, Ordering, load_as_writer};
 use std::collections::TryReserveError;
 use std::sync::OnceLock;
-
-/// Number of keys for each line of a table before the directory grows.
-///
-/// Where keys are many, a line is full by chance. With five keys for eight words, one line in
-/// fifteen is full; with four, as in a ring whose indexer keeps up, one in fifty.
-const KEYS_PER_LINE: usize = if cfg!(loom) { 1 } else { 5 };
-
-/// How many times as many lines the next table has.
-const GROWTH: usize = if cfg!(loom) { 2 } else { 4 };
-
-/// The fewest lines of a table that can grow: a kibibyte.
-const FEWEST_LINES: usize = if cfg!(loom) { 3 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Directory {

@@ -8,6 +8,7 @@ use super::head::{Generation, Head};
 use super::indexer_lock::{Cursor, Term};
 use super::meta::RecordMeta;
 use super::slot_map::{Quarantined, SlotMap};
+use crate::engine::tuning::{PREFETCHED_AHEAD, PREFETCHED_LINES};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Reserved, reserve, reserve_zeroed};
@@ -21,12 +22,12 @@ const LINE: usize = 64;
 /// Returns how many cache lines of a record are prefetched.
 const fn prefetched_lines(record: usize) -> usize {
     let lines = record.div_ceil(LINE);
-    if lines < 8 { lines } else { 8 }
+    if lines < PREFETCHED_LINES { lines } else { PREFETCHED_LINES }
 }
 
-/// Returns how many slots ahead of the current one a producer prefetches: about a kibibyte.
+/// Returns how many slots ahead of the current one a producer prefetches.
 const fn prefetch_distance(record: usize) -> usize {
-    1 + 1024 / (record + LINE)
+    1 + PREFETCHED_AHEAD / (record + LINE)
 }
 
 /// The result of an attempt to move a record out of its slot.
