@@ -8,7 +8,7 @@ use super::head::{Generation, Head};
 use super::indexer_lock::{Cursor, Term};
 use super::meta::RecordMeta;
 use super::slot_map::{Quarantined, SlotMap};
-use crate::engine::tuning::{PREFETCHED_AHEAD, PREFETCHED_LINES};
+use crate::engine::tuning::PREFETCHED_AHEAD;
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted, weaken};
 use crate::sync::reserve::{Reserved, reserve, reserve_zeroed};
@@ -19,10 +19,9 @@ use std::sync::Arc;
 
 const LINE: usize = 64;
 
-/// Returns how many cache lines of a record are prefetched.
+/// Returns how many cache lines of a record are prefetched: all.
 const fn prefetched_lines(record: usize) -> usize {
-    let lines = record.div_ceil(LINE);
-    if lines < PREFETCHED_LINES { lines } else { PREFETCHED_LINES }
+    record.div_ceil(LINE)
 }
 
 /// Returns how many slots ahead of the current one a producer prefetches.
@@ -249,7 +248,7 @@ impl<T: Signal> Slots<T> {
         }
     }
 
-    /// Prefetches a record's first lines for reading.
+    /// Prefetches a record for reading.
     #[inline]
     pub(crate) fn prefetch_payload(&self, slot: usize) {
         let start: *const u8 = (&raw const self.payloads[slot]).cast();
