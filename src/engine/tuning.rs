@@ -321,10 +321,6 @@ pub(crate) const LIST_BYTES: usize = 32_768;
 /// that every record carries.
 pub(crate) const SAMPLED: u64 = 4;
 
-/// If sorted stretches are on average shorter than this, or shorter than their number, sorting
-/// costs no more than merging.
-pub(crate) const FEW_SHARDS: usize = 8;
-
 /// Records of a shard that one of several threads looks at in one go. Whole shards would leave
 /// threads without work where shards are fewer.
 ///

@@ -4,7 +4,6 @@ mod merging;
 
 use super::ahead::Step;
 use super::chain::{Chain, Chains};
-use super::merge::sort_down;
 use super::plan::{KeyPredicate, Plan};
 use super::result::{Cursor, Found, Order, Report};
 use super::scan::Scan;
@@ -17,6 +16,7 @@ use crate::engine::tuning::PINS_PER_READER;
 use crate::signal::{Signal, index_at};
 use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// A validated query, ready to run.
@@ -220,14 +220,11 @@ impl<'a, T: Signal> Execution<'a, T> {
                 }
             }
         }
-        // `sort_down` merges descending runs. An upward scan yields ascending ones, so reverse
-        // before and after.
+        // Each scan has found sorted stretches, rising or falling. The stable sort merges those.
         if self.order.is_upward() {
-            all.reverse();
-        }
-        sort_down(&mut all);
-        if self.order.is_upward() {
-            all.reverse();
+            all.sort();
+        } else {
+            all.sort_by_key(|&found| Reverse(found));
         }
         visitor.expect(all.len().min(self.limit));
         let mut last = None;

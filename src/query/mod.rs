@@ -13,7 +13,6 @@ mod filter;
 mod group;
 mod keys;
 mod matching;
-mod merge;
 mod nanos;
 mod needle;
 #[cfg(feature = "rayon")]
