@@ -42,16 +42,15 @@ impl Ahead {
         if self.first < self.end { self.steps.get(self.first) } else { None }
     }
 
-    /// Removes and returns the next records, `most` at most, for as long as `belongs` accepts them.
+    /// Removes and returns the next record.
     #[inline(always)]
-    pub(super) fn take(&mut self, most: usize, belongs: impl Fn(&Step) -> bool) -> &[Step] {
-        let next = self.steps.get(self.first..self.end).unwrap_or_default();
-        let count = next.iter().take(most).take_while(|step| belongs(step)).count();
-        self.first += count;
+    pub(super) fn pop(&mut self) -> Option<Step> {
+        let step = *self.first()?;
+        self.first += 1;
         if self.first == self.end {
             (self.first, self.end) = (0, 0);
         }
-        &next[..count]
+        Some(step)
     }
 
     /// Adds a record behind the others. Since there was none, at most [`PINS_PER_READER`] were added.
@@ -115,7 +114,7 @@ mod tests {
     fn records_come_out_in_the_order_in_which_they_went_in() {
         let mut ahead = Ahead::of(3);
         for round in 0..3 {
-            assert!(ahead.first().is_none() && ahead.take(9, |_| true).is_empty());
+            assert!(ahead.first().is_none() && ahead.pop().is_none());
             let steps: Vec<Step> = (100 * round..)
                 .take(PINS_PER_READER)
                 .map(|sequence| Step { sequence, ..Step::default() })
@@ -124,10 +123,9 @@ mod tests {
                 ahead.push(step);
                 assert_eq!((ahead.len(), ahead.first()), (number + 1, steps.first()));
             }
-            assert!(ahead.take(9, |step| step.sequence != 100 * round).is_empty());
-            assert_eq!(ahead.take(2, |_| true), &steps[..2]);
-            assert_eq!(ahead.take(9, |step| step.sequence < 100 * round + 5), &steps[2..5]);
-            assert_eq!(ahead.take(9, |_| true), &steps[5..]);
+            for (number, &step) in steps.iter().enumerate() {
+                assert_eq!((ahead.len(), ahead.pop()), (steps.len() - number, Some(step)));
+            }
         }
     }
 }

@@ -70,13 +70,13 @@ pub struct Query<'a, T: Signal> {
     order: Option<Order>,
     limit: usize,
     bounds: Option<Box<[Range<u64>]>>,
-    after: Option<Cursor>,
+    after: Option<Box<Cursor>>,
     follows: bool,
     /// Whether the query has an end (a bookmark, or the snapshot that a page continues), so that it
     /// cannot be followed.
     ends: bool,
     /// The first error in the query's conditions, reported when the query runs.
-    invalid: Option<QueryError>,
+    invalid: Option<Box<QueryError>>,
 }
 
 impl<'a, T: Signal> Query<'a, T> {
@@ -107,7 +107,7 @@ impl<'a, T: Signal> Query<'a, T> {
     }
 
     pub(super) fn fail(mut self, error: QueryError) -> Self {
-        self.invalid.get_or_insert(error);
+        self.invalid.get_or_insert_with(|| Box::new(error));
         self
     }
 
@@ -280,7 +280,7 @@ impl<'a, T: Signal> Query<'a, T> {
             return self.fail(QueryError::OtherStore);
         }
         self.ends = true;
-        self.after = Some(cursor.clone());
+        self.after = Some(Box::new(cursor.clone()));
         self
     }
 
@@ -376,7 +376,7 @@ impl<'a, T: Signal> Query<'a, T> {
     pub fn into_test(self) -> Result<impl Fn(&T) -> bool + 'a, QueryError> {
         let Self { engine, plan, invalid, .. } = self;
         match invalid {
-            Some(error) => Err(error),
+            Some(error) => Err(*error),
             None => Ok(move |record: &T| {
                 plan.times.contains(&record.timestamp()) && plan.meets(engine, record)
             }),
@@ -386,7 +386,7 @@ impl<'a, T: Signal> Query<'a, T> {
     #[inline(always)]
     pub(super) fn execution(mut self) -> Result<Execution<'a, T>, QueryError> {
         if let Some(error) = self.invalid {
-            return Err(error);
+            return Err(*error);
         }
         let mut order =
             self.order.unwrap_or(if self.follows { Order::Oldest } else { Order::Newest });
@@ -400,7 +400,8 @@ impl<'a, T: Signal> Query<'a, T> {
                 .for_each(|(bounds, cut)| bounds.end = bounds.end.min(cut));
         }
         let counts_missed = self.follows || self.after.is_some();
-        if let Some(Cursor { order: page_order, left, last: last_shown, .. }) = self.after {
+        if let Some(after) = self.after {
+            let Cursor { order: page_order, left, last: last_shown, .. } = *after;
             (order, last) = (page_order, last_shown);
             let bounds = self.bounds.get_or_insert_with(|| vec![0..u64::MAX; left.len()].into());
             for (bounds, &(start, end)) in bounds.iter_mut().zip(&left) {

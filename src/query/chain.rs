@@ -7,6 +7,7 @@ use crate::engine::ring::{Head, Slots};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::slice;
 
 /// The records with one fingerprint, newest first, as the links connect them.
@@ -41,6 +42,9 @@ pub(super) struct Walk<'a, T: Signal> {
     heads: &'a [Head<T::Indexes>],
     links: &'a [Links<T::Indexes>],
     index: usize,
+    /// Whether a place may be served by another slot than its own. The view's claims were acquired
+    /// before, so this holds for all of its records.
+    any_moved: bool,
 }
 
 impl Chain {
@@ -76,7 +80,7 @@ impl Chain {
             return None;
         }
         *looked_at += 1;
-        let slot = walk.slots.slot(place);
+        let slot = if walk.any_moved { walk.slots.slot(place) } else { place };
         let found = walk.heads[slot].try_read(sequence, |head| {
             let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
             let admitted = head.print(walk.index) == self.print && admits(head);
@@ -93,6 +97,21 @@ impl Chain {
         // division would delay the look at the next record.
         self.place = walk.slots.place_before(place, distance);
         Some((step, admitted))
+    }
+
+    /// Returns whether records of the chain were, or may have been, among these, which have left the
+    /// visible window since the query began. Below the end of a chain, all records of the key may
+    /// have been evicted, and new ones indexed, before the directory was read.
+    #[cold]
+    pub(super) fn lost_between<T: Signal>(
+        &self,
+        view: &View<'_, T>,
+        left: Range<u64>,
+        index: usize,
+        admits: impl Fn(&Head<T::Indexes>) -> bool,
+    ) -> bool {
+        let carries = |head: &Head<T::Indexes>| head.print(index) == self.print && admits(head);
+        view.admitted_one(left.start..left.end.min(self.reached), carries)
     }
 }
 
@@ -158,6 +177,7 @@ impl<'a, T: Signal> Walk<'a, T> {
     #[inline]
     pub(super) fn new(view: &'a View<'a, T>, index: usize) -> Self {
         let slots = &view.shard().slots;
-        Self { view, slots, heads: slots.all_heads(), links: view.index.links(), index }
+        let (heads, links) = (slots.all_heads(), view.index.links());
+        Self { view, slots, heads, links, index, any_moved: slots.any_moved() }
     }
 }

@@ -1,13 +1,16 @@
 //! Query execution: one scan per shard, merged into the query's order.
 
 mod merging;
+mod small;
 
 use super::ahead::Step;
 use super::chain::{Chain, Chains};
 use super::plan::{KeyPredicate, Plan};
 use super::result::{Cursor, Found, Order, Report};
 use super::scan::Scan;
-use super::view::{Pin, Reader, View};
+#[cfg(feature = "rayon")]
+use super::view::Located;
+use super::view::{Reader, View};
 use crate::Position;
 use crate::engine::bookmark::Bookmark;
 use crate::engine::shard::Shard;
@@ -69,9 +72,6 @@ struct Part<'a, T: Signal> {
 
 type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
-/// Records in the order in which they will be shown, pinned together.
-type Batch = SmallVec<[(Found, Pin); PINS_PER_READER]>;
-
 impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
         let shards = &self.engine.shards;
@@ -97,14 +97,17 @@ impl<'a, T: Signal> Execution<'a, T> {
                 self.unordered && self.limit == usize::MAX && self.last.is_none()
             }
         };
+        if let Some(report) = self.small_answer(&begun, visitor) {
+            return report;
+        }
         let mut parts = Parts::new();
         self.open(&mut parts, &begun, driving);
-        let reader = Reader::new(self.engine);
+        let mut reader = Reader::new(self.engine);
         let mut report = Report::default();
         let last = if in_scan_order {
-            self.merge(&mut parts, &reader, visitor, &mut report)
+            self.merge(&mut parts, &mut reader, visitor, &mut report)
         } else {
-            self.sort(&mut parts, &reader, visitor, &mut report)
+            self.sort(&mut parts, &mut reader, visitor, &mut report)
         };
         let shown = report.shown;
         report.cut |= parts.iter().any(|part| {
@@ -114,7 +117,7 @@ impl<'a, T: Signal> Execution<'a, T> {
         report.led_by = driving.map(|driving| index_at::<T>(self.plan.keys[driving].index).name());
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
-        if self.limit < usize::MAX || self.bounds.is_some() {
+        if self.has_end() {
             self.report_end(&mut report, &mut parts, last);
         }
         report
@@ -207,7 +210,7 @@ impl<'a, T: Signal> Execution<'a, T> {
     fn sort(
         &self,
         parts: &mut [Part<'a, T>],
-        reader: &Reader<'a, T>,
+        reader: &mut Reader<'a, T>,
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> Option<Found> {
@@ -234,19 +237,17 @@ impl<'a, T: Signal> Execution<'a, T> {
                 found.iter().for_each(|found| parts[found.shard].withheld = true);
                 continue;
             }
-            let pin = |(word, found): (usize, &Found)| {
-                (*found, reader.pin(word, found.shard, found.sequence))
-            };
-            let batch: Batch = found.iter().enumerate().map(pin).collect();
+            reader.restart();
+            found.iter().for_each(|found| reader.pin(found.shard, found.sequence));
             reader.confirm();
-            let carriers = self.carriers(&batch, reader);
-            for (number, (found, pin)) in batch.into_iter().enumerate() {
+            let carriers = self.carriers(reader);
+            for (number, found) in found.iter().enumerate() {
                 if shown == self.limit {
                     parts[found.shard].withheld = true;
                 } else {
-                    if self.show(pin, carriers >> number & 1 == 1, reader, visitor, report) {
+                    if self.show(number, carriers, reader, visitor, report) {
                         shown += 1;
-                        last = Some(found);
+                        last = Some(*found);
                     }
                     if !self.order.is_by_time() {
                         self.has_passed(&mut parts[found.shard], found.sequence);
@@ -257,23 +258,37 @@ impl<'a, T: Signal> Execution<'a, T> {
         last
     }
 
-    /// Returns a bit for each of these pinned records: whether it carries the keys asked for. If
-    /// user code panics over one of them, that one does not.
+    /// Returns a bit for each pinned record that is there and carries the keys asked for. If user
+    /// code panics over one of them, that one does not.
     #[inline(always)]
-    fn carriers<F>(&self, batch: &[(F, Pin)], reader: &Reader<'a, T>) -> u32 {
-        const { assert!(PINS_PER_READER <= u32::BITS as usize) };
+    fn carriers(&self, reader: &Reader<'a, T>) -> u32 {
+        let mut left = reader.there();
         if self.plan.keys.is_empty() {
-            return u32::MAX;
+            return left;
         }
-        let (mut carriers, mut next) = (0, 0);
+        let mut carriers = 0;
         // To catch panics costs as much as to compare a key. So it is done for all at once.
-        while next < batch.len() {
+        while left != 0 {
             self.engine.guarded(|| {
-                for (_, pin) in &batch[next..] {
-                    let bit = 1 << next;
-                    next += 1;
-                    if reader.look(*pin, |record| self.plan.is_carried_by(record)) == Some(true) {
-                        carriers |= bit;
+                let mut next = || {
+                    let number = left.trailing_zeros();
+                    left &= left.wrapping_sub(1);
+                    (number < u32::BITS).then_some(number)
+                };
+                match self.plan.only_key() {
+                    Some((index, key)) => {
+                        while let Some(number) = next() {
+                            let carries = reader
+                                .look(number as usize, |record| index.key(record) == Some(key));
+                            carriers |= u32::from(carries == Some(true)) << number;
+                        }
+                    }
+                    None => {
+                        while let Some(number) = next() {
+                            let is_carried = |record: &T| self.plan.is_carried_by(record);
+                            let carries = reader.look(number as usize, is_carried);
+                            carriers |= u32::from(carries == Some(true)) << number;
+                        }
                     }
                 }
             });
@@ -281,32 +296,63 @@ impl<'a, T: Signal> Execution<'a, T> {
         carriers
     }
 
-    /// Shows a pinned record to the visitor if it carries the keys asked for, as `carries` says, and
+    /// Returns whether the query has a limit or bounds, so that its report says what is left.
+    #[inline]
+    fn has_end(&self) -> bool {
+        self.limit < usize::MAX || self.bounds.is_some()
+    }
+
+    /// Shows these pinned records to the visitor: some of those that are there. The query has no
+    /// other conditions.
+    #[inline(always)]
+    fn show_all(
+        &self,
+        records: u32,
+        reader: &mut Reader<'a, T>,
+        visitor: &mut impl Visitor<T>,
+        report: &mut Report,
+    ) {
+        let gone = reader.pinned().len() as u32 - reader.there().count_ones();
+        if gone > 0 {
+            self.report_gone(gone, report);
+        }
+        reader.read_all(records, |pin, record| visitor.visit(pin.position(), record));
+        report.shown += u64::from(records.count_ones());
+    }
+
+    /// Shows the pinned record of this number to the visitor if it is one of the `carriers` and
     /// meets the other conditions. Returns whether it did.
     #[inline(always)]
     fn show(
         &self,
-        pin: Pin,
-        carries: bool,
-        reader: &Reader<'a, T>,
+        number: usize,
+        carriers: u32,
+        reader: &mut Reader<'a, T>,
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> bool {
-        let shown = reader.read(pin, |record| {
-            let meets = carries && self.plan.passes(record);
+        let pin = reader.pinned()[number];
+        let shown = reader.read(number, |record| {
+            let meets = carriers >> number & 1 == 1 && self.plan.passes(record);
             if meets {
-                visitor.visit(Position::new(pin.shard, pin.sequence), record);
+                visitor.visit(pin.position(), record);
             }
             meets
         });
-        match shown {
-            Some(shown) => report.shown += u64::from(shown),
-            None => {
-                report.cut |= !planted(Fault::GoneUnsaid);
-                report.missed += u64::from(self.counts_missed);
-            }
+        if shown.is_none() {
+            self.report_gone(1, report);
         }
+        report.shown += u64::from(shown == Some(true));
         shown == Some(true)
+    }
+
+    /// Reports that records that were found had been evicted before they could be shown.
+    #[cold]
+    fn report_gone(&self, records: u32, report: &mut Report) {
+        report.cut |= !planted(Fault::GoneUnsaid);
+        if self.counts_missed {
+            report.missed += u64::from(records);
+        }
     }
 
     /// Returns whether the answer is complete even if this part's scan lost records. Records that a
@@ -394,28 +440,27 @@ impl<'a, T: Signal> Execution<'a, T> {
         scan: &mut Scan<'_, T>,
         mut visit: impl FnMut(Position, &T),
     ) -> u64 {
-        let reader = Reader::new(self.engine);
+        let mut reader = Reader::new(self.engine);
         let mut report = Report::default();
         let mut visitor = Each(&mut visit);
+        let slots = &self.engine.shards[number].slots;
         loop {
-            let mut batch = Batch::new();
-            while batch.len() < PINS_PER_READER
-                && let Some(step) = scan.next(&self.plan)
-            {
-                let found = self.found(step, number);
-                // An earlier page has shown it.
-                if self.last.is_some_and(|last| !self.comes_before(&last, &found)) {
-                    continue;
-                }
-                batch.push((found, reader.pin(batch.len(), number, found.sequence)));
-            }
-            if batch.is_empty() {
+            reader.restart();
+            // An earlier page has shown the others.
+            let is_left = |step: &Step| {
+                let found = self.found(*step, number);
+                self.last.is_none_or(|last| self.comes_before(&last, &found))
+            };
+            let locate = |step: Step| Located::new(slots, number, step.slot, step.sequence);
+            let next = std::iter::from_fn(|| scan.next(&self.plan));
+            reader.pin_all(next.filter(is_left).map(locate));
+            if reader.pinned().is_empty() {
                 return report.shown;
             }
             reader.confirm();
-            let carriers = self.carriers(&batch, &reader);
-            for (number, (_, pin)) in batch.into_iter().enumerate() {
-                self.show(pin, carriers >> number & 1 == 1, &reader, &mut visitor, &mut report);
+            let carriers = self.carriers(&reader);
+            for number in 0..reader.pinned().len() {
+                self.show(number, carriers, &mut reader, &mut visitor, &mut report);
             }
         }
     }

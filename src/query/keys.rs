@@ -3,7 +3,7 @@
 use super::ahead::Step;
 use super::plan::Plan;
 use super::scan::Scan;
-use super::view::{Pin, Reader, View};
+use super::view::{Reader, View};
 use crate::engine::index::NO_KEY;
 use crate::engine::key_list::{KeyList, ListedKey, ListedShard};
 use crate::engine::state::Engine;
@@ -59,7 +59,7 @@ pub(crate) fn count_keys<T: Signal>(engine: &Engine<T>, index: usize) -> Vec<Key
     let mut by_print: HashMap<u64, KeyCount, FingerprintHash> = HashMap::default();
     let mut by_key: HashMap<KeyBuf, u64> = HashMap::new();
     let all = Plan::everything();
-    let reader = Reader::new(engine);
+    let mut reader = Reader::new(engine);
     for (number, shard) in engine.shards.iter().enumerate() {
         let mut scan = Scan::up(View::open(shard), shard.evicted(), &(0..u64::MAX));
         while let Some(Step { sequence, .. }) = scan.next(&all) {
@@ -217,21 +217,26 @@ fn read_keys<T: Signal>(
     index: usize,
     found: HashMap<u64, (usize, u64), FingerprintHash>,
 ) -> (Vec<ListedKey>, bool) {
-    let reader = Reader::new(engine);
+    let mut reader = Reader::new(engine);
     let mut keys = Vec::with_capacity(found.len());
     let mut gone: HashSet<u64, FingerprintHash> = HashSet::default();
     let mut found = found.into_iter();
     loop {
-        let pin = |(word, (print, (shard, sequence)))| (print, reader.pin(word, shard, sequence));
-        let pins: SmallVec<[(u64, Pin); PINS_PER_READER]> =
-            found.by_ref().take(PINS_PER_READER).enumerate().map(pin).collect();
-        if pins.is_empty() {
+        reader.restart();
+        let pin = |(print, (shard, sequence))| {
+            reader.pin(shard, sequence);
+            print
+        };
+        let prints: SmallVec<[u64; PINS_PER_READER]> =
+            found.by_ref().take(PINS_PER_READER).map(pin).collect();
+        if prints.is_empty() {
             break;
         }
         reader.confirm();
-        for (print, pin) in pins {
-            let Pin { shard, sequence, .. } = pin;
-            match reader.read(pin, |record| own_key(engine, record, index)).flatten() {
+        for (number, print) in prints.into_iter().enumerate() {
+            let (shard, sequence) =
+                (reader.pinned()[number].shard(), reader.pinned()[number].sequence);
+            match reader.read(number, |record| own_key(engine, record, index)).flatten() {
                 Some(key) => keys.push(ListedKey { key, print, shard, sequence }),
                 None => drop(gone.insert(print)),
             }

@@ -4,7 +4,7 @@ use super::view::View;
 use crate::engine::ring::Head;
 use crate::engine::state::Engine;
 use crate::engine::tuning::SAMPLED;
-use crate::signal::{Key, KeyBuf, Signal, key_of};
+use crate::signal::{Index, Key, KeyBuf, Signal, index_at, key_of};
 use smallvec::SmallVec;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -100,6 +100,14 @@ impl<T: Signal> Plan<'_, T> {
     #[inline]
     pub(super) fn is_simple(&self) -> bool {
         self.keys.len() == 1 && self.times == ANY_TIME
+    }
+
+    /// Returns the only key asked for and its index, if it is only one.
+    #[inline]
+    pub(super) fn only_key(&self) -> Option<(Index<T>, Key<'_>)> {
+        let [KeyPredicate { index, keys, .. }] = &self.keys[..] else { return None };
+        let [key] = &keys[..] else { return None };
+        Some((index_at::<T>(*index), key.as_key()))
     }
 
     /// Returns whether a record carries an accepted key in each index. Runs user code, which may

@@ -140,32 +140,39 @@ impl<'a, T: Signal> Scan<'a, T> {
     }
 
     /// Adds the next records to `ahead`, until it holds `most`, and prefetches their payloads.
+    #[inline]
     pub(super) fn fill(&mut self, plan: &Plan<'_, T>, ahead: &mut Ahead, most: usize) {
-        let slots = &self.view.shard().slots;
-        while ahead.len() < most {
-            if let Direction::Down(down) = &mut self.direction
-                && (down.at <= down.links_from || down.lost.is_some())
-                && let Chains::One(chain) = &mut down.chains
+        match &mut self.direction {
+            Direction::Down(Down { at, links_from, index, chains: Chains::One(chain), lost })
+                if *at <= *links_from || lost.is_some() =>
             {
-                let walk = Walk::new(&self.view, down.index);
+                let walk = Walk::new(&self.view, *index);
                 // A copy, which the loop keeps in registers: what it looks at next depends on it.
-                let (mut at, mut looks, mut room) = (*chain, 0, most - ahead.len());
-                let (links_from, simple) = (down.links_from, plan.is_simple());
+                let (mut next, mut looks, mut room) = (*chain, 0, most - ahead.len());
+                let (links_from, simple) = (*links_from, plan.is_simple());
                 let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
                 while room > 0
-                    && let Some((step, admitted)) = at.hop(&walk, admits, &mut looks)
+                    && let Some((step, admitted)) = next.hop(&walk, admits, &mut looks)
                 {
                     if admitted && is_new(step, links_from) {
-                        slots.prefetch_payload(step.slot);
+                        self.view.shard().slots.prefetch_payload(step.slot);
                         ahead.push(step);
                         room -= 1;
                     }
                 }
-                *chain = at;
+                *chain = next;
                 self.looked_at += looks;
-                return;
             }
-            let Some(step) = self.next(plan) else { return };
+            _ => self.fill_one_by_one(plan, ahead, most),
+        }
+    }
+
+    #[inline(never)]
+    fn fill_one_by_one(&mut self, plan: &Plan<'_, T>, ahead: &mut Ahead, most: usize) {
+        let slots = &self.view.shard().slots;
+        while ahead.len() < most
+            && let Some(step) = self.next(plan)
+        {
             slots.prefetch_payload(step.slot);
             ahead.push(step);
         }
@@ -286,13 +293,8 @@ impl<'a, T: Signal> Scan<'a, T> {
             Direction::Down(down) if matches!(down.chains, Chains::None) => {
                 view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
             }
-            // Below the end of a chain, all records of the key may have been evicted, and new
-            // ones indexed, before the directory was read.
             Direction::Down(down) => down.chains.as_slice().iter().any(|chain| {
-                let carries = |head: &Head<T::Indexes>| {
-                    head.print(down.index) == chain.print && plan.admits(head)
-                };
-                view.admitted_one(*since..(*low).min(chain.reached), carries)
+                chain.lost_between(view, *since..*low, down.index, |head| plan.admits(head))
             }),
         }
     }

@@ -1,8 +1,9 @@
 //! A reader's view of one shard, and pinned reads of records in place.
 
+use crate::Position;
 use crate::engine::index::Index;
 use crate::engine::reentrancy::{self, Guard};
-use crate::engine::ring::{Head, Pinner};
+use crate::engine::ring::{Head, Pinner, Slot, Slots};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
 use crate::engine::tuning::{LOOK_AT_MOST, PINS_PER_READER};
@@ -114,82 +115,168 @@ impl<'a, T: Signal> View<'a, T> {
 
 /// The right to read records of a store in place, a few at a time. While it lives, this thread
 /// counts as inside the engine.
+///
+/// A reader [pins](Self::pin) records, [confirms](Self::confirm) all pins with one fence, and then
+/// [reads](Self::read) them by their numbers, in the order in which they were pinned.
 pub(crate) struct Reader<'a, T: Signal> {
     engine: &'a Engine<T>,
     pinner: Pinner<'a>,
+    /// The records that are pinned, `count` of them. The pin of each is in the word of its number.
+    pins: [Located<'a, T>; PINS_PER_READER],
+    count: usize,
+    /// A bit for each record that was in its slot when its pin had taken effect, and is pinned.
+    there: u32,
     _inside: Guard,
 }
 
-/// A record that a reader has pinned.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pin {
-    word: usize,
-    pub(crate) shard: usize,
-    slot: usize,
+/// A record, and the slot in which it was found.
+pub(crate) struct Located<'a, T: Signal> {
     pub(crate) sequence: u64,
+    shard: u32,
+    number: u32,
+    slot: Slot<'a, T>,
+}
+
+impl<T: Signal> Clone for Located<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Signal> Copy for Located<'_, T> {}
+
+impl<'a, T: Signal> Located<'a, T> {
+    /// Locates a sequence that this slot of this shard has held.
+    #[inline(always)]
+    pub(crate) fn new(slots: &'a Slots<T>, shard: usize, slot: usize, sequence: u64) -> Self {
+        Self { sequence, shard: shard as u32, number: slot as u32, slot: slots.at(slot) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn shard(self) -> usize {
+        self.shard as usize
+    }
+
+    #[inline(always)]
+    pub(crate) fn position(self) -> Position {
+        Position::new(self.shard(), self.sequence)
+    }
 }
 
 impl<'a, T: Signal> Reader<'a, T> {
+    #[inline]
     pub(crate) fn new(engine: &'a Engine<T>) -> Self {
+        const { assert!(PINS_PER_READER < u32::BITS as usize) };
         let inside = reentrancy::enter();
-        Self { engine, pinner: engine.pins.register(), _inside: inside }
+        let pinner = engine.pins.register();
+        // None of these counts.
+        let pins = [Located::new(&engine.shards[0].slots, 0, 0, 0); PINS_PER_READER];
+        Self { engine, pinner, pins, count: 0, there: 0, _inside: inside }
     }
 
-    /// Pins the slot of a claimed sequence in this word, replacing what the word pinned. There are
-    /// [`PINS_PER_READER`] words. The pin takes effect with [`confirm`](Self::confirm).
+    /// Begins anew: the next record has number 0. Its pin replaces the one that had this number.
+    #[inline(always)]
+    pub(crate) fn restart(&mut self) {
+        (self.count, self.there) = (0, 0);
+    }
+
+    /// Returns the pinned records.
+    #[inline(always)]
+    pub(crate) fn pinned(&self) -> &[Located<'a, T>] {
+        self.pins.get(..self.count).unwrap_or_default()
+    }
+
+    /// Pins a claimed sequence. The pin takes effect with [`confirm`](Self::confirm).
     #[inline]
-    pub(crate) fn pin(&self, word: usize, shard: usize, sequence: u64) -> Pin {
+    pub(crate) fn pin(&mut self, shard: usize, sequence: u64) {
         let slots = &self.engine.shards[shard].slots;
-        self.pin_slot(word, shard, slots.slot(slots.place(sequence)), sequence)
+        let slot = slots.slot(slots.place(sequence));
+        self.pin_one(Located::new(slots, shard, slot, sequence));
     }
 
-    /// Does what [`pin`](Self::pin) does, for a sequence that this slot has held.
-    #[inline]
-    pub(crate) fn pin_slot(&self, word: usize, shard: usize, slot: usize, sequence: u64) -> Pin {
-        debug_assert!(word < PINS_PER_READER);
-        self.pinner.pin(word, shard, slot);
-        Pin { word, shard, slot, sequence }
+    /// Pins these records, as many as there are pins left. A reader has [`PINS_PER_READER`].
+    #[inline(always)]
+    pub(crate) fn pin_all(&mut self, records: impl IntoIterator<Item = Located<'a, T>>) {
+        (self.count..PINS_PER_READER).zip(records).for_each(|(_, record)| self.pin_one(record));
     }
 
-    /// Makes the pins set so far effective, with one fence. Call it after `pin` and before `read`.
-    #[inline]
-    pub(crate) fn confirm(&self) {
+    /// Pins a record.
+    ///
+    /// # Panics
+    /// If there is no pin left.
+    #[inline(always)]
+    pub(crate) fn pin_one(&mut self, record: Located<'a, T>) {
+        self.pins[self.count] = record;
+        self.pinner.pin(self.count, record.shard(), record.number as usize);
+        self.count += 1;
+    }
+
+    /// Makes all pins effective, with one fence, and looks which of the records are still there.
+    #[inline(always)]
+    pub(crate) fn confirm(&mut self) {
         self.pinner.confirm();
+        let mut there = 0;
+        for pin in self.pinned().iter().rev() {
+            let evicted = self.engine.shards[pin.shard()].evicted();
+            let is_there = (planted(Fault::ReaderWithoutReload) || pin.sequence >= evicted)
+                && pin.slot.holds(pin.sequence);
+            there = there << 1 | u32::from(is_there);
+        }
+        self.there = there;
+    }
+
+    /// Returns a bit for each pinned record that can be read.
+    #[inline(always)]
+    pub(crate) fn there(&self) -> u32 {
+        self.there
+    }
+
+    /// Calls `f` with the record of this number, in place, if it is published and was not evicted
+    /// before its pin took effect.
+    #[inline(always)]
+    pub(crate) fn look<R>(&self, number: usize, f: impl FnOnce(&T) -> R) -> Option<R> {
+        let is_there = self.there >> number & 1 == 1;
+        // SAFETY: invariant 1. `confirm` saw the record published, and not evicted at a moment
+        // after the pin had taken effect. A thread that evicts it later scans the pins, finds this
+        // one, and leaves the record in its slot. The pin is still there: `restart` and `read`,
+        // after which it may not be, clear the bit.
+        is_there.then(|| unsafe { self.pins[number].slot.read(f) })
     }
 
     /// Does what [`look`](Self::look) does, and then unpins the record.
     #[inline(always)]
-    pub(crate) fn read<R>(&self, pin: Pin, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let result = self.look(pin, f);
-        self.pinner.unpin(pin.word);
+    pub(crate) fn read<R>(&mut self, number: usize, f: impl FnOnce(&T) -> R) -> Option<R> {
+        let result = self.look(number, f);
+        self.there &= !(1 << number);
+        self.pinner.unpin(number);
         result
     }
 
-    /// Calls `f` with the pinned record, in place, if it is published and was not evicted before
-    /// the pin took effect.
+    /// Reads those of the pinned records for which `records` has a bit, and unpins all.
     #[inline(always)]
-    pub(crate) fn look<R>(&self, pin: Pin, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let Pin { shard, slot, sequence, .. } = pin;
-        let shard = &self.engine.shards[shard];
-        let is_there = (planted(Fault::ReaderWithoutReload) || sequence >= shard.evicted())
-            && shard.slots.head_at(slot).holds(sequence);
-        // SAFETY: invariant 1. `holds` saw the record published. It was not evicted at a moment
-        // after the pin had taken effect, so a thread that evicts it later scans the pins, finds
-        // this one, and leaves the record in its slot.
-        is_there.then(|| unsafe { shard.slots.read(slot, f) })
+    pub(crate) fn read_all(&mut self, records: u32, mut f: impl FnMut(Located<'a, T>, &T)) {
+        for number in 0..self.count {
+            let pin = self.pins[number];
+            self.read(number, |record| {
+                if records >> number & 1 == 1 {
+                    f(pin, record);
+                }
+            });
+        }
     }
 
     /// Pins one record and calls `f` with it.
     #[inline]
     pub(crate) fn read_one<R>(
-        &self,
+        &mut self,
         shard: usize,
         sequence: u64,
         f: impl FnOnce(&T) -> R,
     ) -> Option<R> {
-        let pin = self.pin(0, shard, sequence);
+        self.restart();
+        self.pin(shard, sequence);
         self.confirm();
-        self.read(pin, f)
+        self.read(0, f)
     }
 }
 
@@ -234,14 +321,20 @@ mod tests {
         let engine =
             Engine::of(&StoreBuilder::<LogRecord>::new().capacity(8).slack(8).shards(1).manual());
         engine.push_some(8);
-        let reader = Reader::new(&engine);
-        let pins = [0, 1].map(|sequence| reader.pin(sequence as usize, 0, sequence));
+        let mut reader = Reader::new(&engine);
+        [0, 1].into_iter().for_each(|sequence| reader.pin(0, sequence));
         reader.confirm();
         engine.push_some(4);
-        assert_eq!(reader.read(pins[0], |_| engine.pins.scan(0).len()), Some(2));
+        assert_eq!(reader.read(0, |_| engine.pins.scan(0).len()), Some(2));
+        assert!(reader.look(0, |_| ()).is_none(), "it is not pinned any more");
         assert_eq!(engine.pins.scan(0).len(), 1);
         engine.settle();
-        assert!(reader.read(pins[1], |_| ()).is_none(), "evicted before it was read");
+        assert_eq!(reader.look(1, |_| ()), Some(()), "a pinned record stays");
+        assert_eq!(reader.read(1, |_| ()), Some(()));
+        reader.restart();
+        reader.pin(0, 1);
+        reader.confirm();
+        assert!(reader.read(0, |_| ()).is_none(), "evicted before it was pinned");
         assert!(reader.read_one(0, 20, |_| ()).is_none(), "not published");
         assert!(reader.read_one(0, 11, |_| ()).is_some() && engine.pins.scan(0).is_empty());
     }

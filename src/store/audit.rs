@@ -91,7 +91,7 @@ pub(crate) fn audit<T: Signal>(engine: &Engine<T>) -> Result<Audit, AuditError> 
 /// Checks that each record which is indexed now carries the keys that it was indexed by. Pins one
 /// record at a time and holds no lock, because keys are user code.
 fn check_keys<T: Signal>(engine: &Engine<T>, shard: usize) -> Result<(), Breach> {
-    let reader = Reader::new(engine);
+    let mut reader = Reader::new(engine);
     let View { low, indexed, .. } = View::open(&engine.shards[shard]);
     for sequence in low..indexed {
         for index in 0..T::INDEXES.as_slice().len() {

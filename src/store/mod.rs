@@ -218,11 +218,11 @@ impl<T: Signal> Store<T> {
             return Err(GetError::Unknown);
         }
         let (mut found, mut visit) = (None, Some(visit));
-        let reader = Reader::new(&self.engine);
-        let pin = reader.pin(0, position.shard(), sequence);
+        let mut reader = Reader::new(&self.engine);
+        reader.pin(position.shard(), sequence);
         reader.confirm();
         if sequence >= shard.low(shard.claimed()) {
-            found = reader.read(pin, |record| visit.take().map(|visit| visit(record))).flatten();
+            found = reader.read(0, |record| visit.take().map(|visit| visit(record))).flatten();
         }
         found.ok_or_else(|| match shard.has_cleared(sequence) {
             true => GetError::Cleared,

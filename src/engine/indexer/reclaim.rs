@@ -281,7 +281,7 @@ impl<T: Signal> Engine<T> {
         // lock and the record was in place, so every later holder of the lock finds the pin
         // (invariant 1).
         unsafe {
-            self.shards[number].slots.read(slot, |record| {
+            self.shards[number].slots.at(slot).read(|record| {
                 self.run_hooks(Position::new(number, sequence), record, reason, sinks)
             });
         }
@@ -364,8 +364,8 @@ mod tests {
         engine.push_some(3);
         engine.settle();
         let stalled = (engine.try_lock_indexer(0, false).unwrap(), engine.sinks.load());
-        let reader = Reader::new(&engine);
-        let _pin = reader.pin(0, 0, 1);
+        let mut reader = Reader::new(&engine);
+        reader.pin(0, 1);
         reader.confirm();
         engine.shards[0].close();
         engine.finish();
@@ -388,8 +388,8 @@ mod tests {
             Engine::of(&StoreBuilder::<LogRecord>::new().capacity(2).slack(8).shards(1).manual());
         engine.push_some(5);
         engine.settle();
-        let reader = Reader::new(&engine);
-        let _pin = reader.pin(0, 0, 1);
+        let mut reader = Reader::new(&engine);
+        reader.pin(0, 1);
         reader.confirm();
         while engine.step(0, Work::ALL).unwrap().any() {}
         let evictions = open_stream(&engine);

@@ -345,7 +345,7 @@ mod tests {
     fn a_suspended_reader_keeps_only_the_record_that_it_has_pinned() {
         let engine = engine_for_eight(8);
         engine.push_some(8);
-        let reader = crate::query::Reader::new(&engine);
+        let mut reader = crate::query::Reader::new(&engine);
         let read = reader.read_one(0, 2, |_| {
             (0..100).for_each(|_| {
                 engine.push_some(1);

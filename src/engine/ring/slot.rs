@@ -52,6 +52,12 @@ pub(crate) struct Slots<T: Signal> {
     map: Snapshot<SlotMap>,
 }
 
+/// One slot, as a reader uses it.
+pub(crate) struct Slot<'a, T: Signal> {
+    head: &'a Head<T::Indexes>,
+    payload: &'a Cell<MaybeUninit<T>>,
+}
+
 // SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
 // the owner of a claim writes it while the slot is free (see `write`), readers read it under a pin
 // (see `read`), and one thread moves it out, which the generation word elects (see `move_out`).
@@ -298,19 +304,10 @@ impl<T: Signal> Slots<T> {
         head.generation.store(Generation::published(sequence).0, release);
     }
 
-    /// Calls `f` with a record in its slot.
-    ///
-    /// # Safety
-    /// The slot's head has shown that it holds the sequence, and the record can't be moved out
-    /// while `f` runs. Either the caller has pinned the slot, confirmed the pin, and then read an
-    /// `evicted` that is not above the sequence, or it has exclusive access to the ring.
+    /// Returns a slot, for a reader.
     #[inline(always)]
-    pub(crate) unsafe fn read<R>(&self, slot: usize, f: impl FnOnce(&T) -> R) -> R {
-        self.payloads[slot].with(|payload| {
-            // SAFETY: The record is published, hence initialised and visible. By the contract it is
-            // not moved out meanwhile, hence neither dropped nor overwritten (invariant 1).
-            f(unsafe { (*payload).assume_init_ref() })
-        })
+    pub(crate) fn at(&self, slot: usize) -> Slot<'_, T> {
+        Slot { head: &self.heads[slot], payload: &self.payloads[slot] }
     }
 
     /// Moves the record of a sequence out of its slot and passes it to `take`, unless another thread
@@ -380,6 +377,37 @@ impl<T: Signal> Slots<T> {
     pub(crate) fn is_moved_out(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
         generation == Generation::moving(sequence) || generation == Generation::moved(sequence)
+    }
+}
+
+impl<T: Signal> Clone for Slot<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Signal> Copy for Slot<'_, T> {}
+
+impl<T: Signal> Slot<'_, T> {
+    /// Returns whether this slot holds the published record of exactly this sequence.
+    #[inline(always)]
+    pub(crate) fn holds(self, sequence: u64) -> bool {
+        self.head.holds(sequence)
+    }
+
+    /// Calls `f` with the record in this slot.
+    ///
+    /// # Safety
+    /// The slot has shown that it [holds](Self::holds) a sequence, and the record can't be moved out
+    /// while `f` runs. Either the caller has pinned the slot, confirmed the pin, and then read an
+    /// `evicted` that is not above the sequence, or it has exclusive access to the ring.
+    #[inline(always)]
+    pub(crate) unsafe fn read<R>(self, f: impl FnOnce(&T) -> R) -> R {
+        self.payload.with(|payload| {
+            // SAFETY: The record is published, hence initialised and visible. By the contract it is
+            // not moved out meanwhile, hence neither dropped nor overwritten (invariant 1).
+            f(unsafe { (*payload).assume_init_ref() })
+        })
     }
 }
 

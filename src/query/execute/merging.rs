@@ -2,9 +2,9 @@
 
 use super::{Execution, Part, Visitor};
 use crate::engine::tuning::PINS_PER_READER;
-use crate::query::ahead::{Ahead, Ranking, Step, first_two};
+use crate::query::ahead::{Ahead, Ranking, first_two};
 use crate::query::result::{Found, Report};
-use crate::query::view::{Pin, Reader};
+use crate::query::view::{Located, Reader};
 use crate::signal::Signal;
 use smallvec::SmallVec;
 
@@ -17,7 +17,7 @@ impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn merge(
         &self,
         parts: &mut [Part<'a, T>],
-        reader: &Reader<'a, T>,
+        reader: &mut Reader<'a, T>,
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> Option<Found> {
@@ -37,31 +37,44 @@ impl<'a, T: Signal> Execution<'a, T> {
         let more = self.limit < usize::MAX && !is_all;
         visitor.expect(if more { self.limit } else { self.limit.min(found) });
         let (mut last, mut shown) = (None, 0);
-        let mut batch = [(0, Pin::default()); PINS_PER_READER];
+        let mut stamps = [0; PINS_PER_READER];
+        // Otherwise nobody asks what is left.
+        let tracks = self.has_end();
         while shown < self.limit {
             let most = if self.plan.tests.is_empty() { self.limit - shown } else { usize::MAX };
             let most = most.min(PINS_PER_READER);
-            let count = self.take(parts, &mut aheads, ranking, share, reader, &mut batch[..most]);
+            self.take(parts, &mut aheads, ranking, share, reader, &mut stamps[..most]);
+            let count = reader.pinned().len();
             if count == 0 {
                 break;
             }
             reader.confirm();
-            let carriers = self.carriers(&batch[..count], reader);
-            for (number, &(stamp, pin)) in batch[..count].iter().enumerate() {
-                let part = &mut parts[pin.shard];
-                if shown == self.limit {
-                    part.withheld = true;
-                } else {
-                    if self.show(pin, carriers >> number & 1 == 1, reader, visitor, report) {
-                        shown += 1;
-                        last = Some(Found {
-                            time: 0,
-                            stamp,
-                            sequence: pin.sequence,
-                            shard: pin.shard,
-                        });
+            let carriers = self.carriers(reader);
+            if self.plan.tests.is_empty() {
+                // There are no more than the limit allows.
+                self.show_all(carriers, reader, visitor, report);
+                shown += carriers.count_ones() as usize;
+                if let Some(number) = carriers.checked_ilog2() {
+                    last = Some((reader.pinned()[number as usize], stamps[number as usize]));
+                }
+                if tracks {
+                    for record in reader.pinned() {
+                        self.has_passed(&mut parts[record.shard()], record.sequence);
                     }
-                    self.has_passed(part, pin.sequence);
+                }
+            } else {
+                for (number, stamp) in (0..count).zip(stamps) {
+                    let record = reader.pinned()[number];
+                    let part = &mut parts[record.shard()];
+                    if shown == self.limit {
+                        part.withheld = true;
+                        continue;
+                    }
+                    if self.show(number, carriers, reader, visitor, report) {
+                        shown += 1;
+                        last = Some((record, stamp));
+                    }
+                    self.has_passed(part, record.sequence);
                 }
             }
             if count < most {
@@ -71,38 +84,42 @@ impl<'a, T: Signal> Execution<'a, T> {
         for ahead in &aheads {
             parts[ahead.shard].withheld |= ahead.len() > 0;
         }
-        last
+        let (record, stamp) = last?;
+        Some(Found { time: 0, stamp, sequence: record.sequence, shard: record.shard() })
     }
 
-    /// Takes the next records of all parts, in the query's order, until the batch is full. Pins
-    /// each, and notes its stamp beside. Returns how many there were.
+    /// Pins the next records of all parts, in the query's order, as many as there is room for their
+    /// stamps.
     fn take(
         &self,
         parts: &mut [Part<'a, T>],
         aheads: &mut [Ahead],
         ranking: Ranking,
         share: usize,
-        reader: &Reader<'a, T>,
-        batch: &mut [(u64, Pin)],
-    ) -> usize {
+        reader: &mut Reader<'a, T>,
+        stamps: &mut [u64],
+    ) {
+        reader.restart();
         let mut count = 0;
-        while count < batch.len()
+        while count < stamps.len()
             && let Some((first, rival)) = first_two(aheads)
         {
             let ahead = &mut aheads[first];
-            let shard = ahead.shard;
-            let comes_first = |step: &Step| ranking.of(step.stamp) >= rival;
-            for step in ahead.take(batch.len() - count, comes_first) {
-                let pin = reader.pin_slot(count, shard, step.slot, step.sequence);
-                batch[count] = (step.stamp, pin);
+            let (shard, slots) = (ahead.shard, &self.engine.shards[ahead.shard].slots);
+            while ahead.rank >= rival.max(1)
+                && let Some(stamp) = stamps.get_mut(count)
+                && let Some(step) = ahead.pop()
+            {
+                *stamp = step.stamp;
+                reader.pin_one(Located::new(slots, shard, step.slot, step.sequence));
                 count += 1;
+                ahead.rank = ranking.of_next(ahead);
             }
             let scan = &mut parts[shard].scan;
             if ahead.len() == 0 && scan.may_continue() {
                 scan.fill(&self.plan, ahead, share);
+                ahead.rank = ranking.of_next(ahead);
             }
-            ahead.rank = ranking.of_next(ahead);
         }
-        count
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::TraceId;
+use crate::engine::tuning::SMALL_ANSWER;
 use crate::query::builder::Query;
 use crate::signal::{LogRecord, Severity};
 use crate::store::StoreBuilder;
@@ -155,8 +156,9 @@ fn evictions_in_a_later_shard_cut_the_answer() {
     let report = Query::new(&engine).filter(filter).limit(10_000).for_each(|_, _| ()).unwrap();
     assert_eq!(
         (report.shown, report.cut),
-        (4_001, true),
-        "the pinned error and all other records are still there, but the remaining errors are not"
+        (4_008, true),
+        "the eight pinned errors and all other records are still there, but the remaining errors are \
+         not"
     );
     let report = Query::new(&engine).limit(10_000).for_each(|_, _| ()).unwrap();
     assert_eq!((report.shown, report.cut), (5_000, false));
@@ -181,10 +183,10 @@ fn records_evicted_ahead_of_an_upward_scan_are_counted_as_missed() {
     let report = query.for_each(|position, _| shown.push(position.sequence())).unwrap();
     assert_eq!(
         shown,
-        std::iter::once(0).chain(2_000..2_999).collect::<Vec<_>>(),
-        "the pinned record stays"
+        (0..8).chain(2_000..2_992).collect::<Vec<_>>(),
+        "the eight pinned records stay"
     );
-    assert_eq!((report.cut, report.missed), (true, 1_999));
+    assert_eq!((report.cut, report.missed), (true, 1_992));
 }
 
 #[test]
@@ -198,4 +200,60 @@ fn few_records_are_scanned_rather_than_links_followed() {
     assert_eq!((report.shown, report.led_by, report.looked_at), (3, None, 3));
     let report = by_trace().for_each(|_, _| ()).unwrap();
     assert_eq!((report.shown, report.led_by, report.looked_at), (503, Some("trace"), 503));
+}
+
+/// An engine of two shards with as many records of trace 7 as given, among twice as many others, of
+/// which `tail` are not indexed.
+fn with_trace(records: u64, tail: u64) -> Engine<LogRecord> {
+    let config = StoreBuilder::<LogRecord>::new().capacity(4_000).slack(800).shards(2).manual();
+    let engine = Engine::of(&config);
+    for number in 0..3 * records {
+        if number == 3 * (records - tail) {
+            engine.settle();
+        }
+        let trace = TraceId::from(if number % 3 == 0 { 7 } else { 8 });
+        engine.push(LogRecord::builder().time_unix_nanos(number).trace_id(trace).build());
+    }
+    engine
+}
+
+#[test]
+fn small_and_large_answers_are_the_same() {
+    let small = SMALL_ANSWER as u64;
+    for records in [1, 7, 8, 9, small - 1, small, small + 1, 3 * small] {
+        for tail in [0, 1, 5] {
+            let engine = with_trace(records, tail.min(records));
+            let of_trace = || Query::new(&engine).key("trace", TraceId::from(7));
+            let times = |query: Query<'_, LogRecord>| {
+                let mut times = Vec::new();
+                let report = query.for_each(|_, log| times.push(log.time_unix_nanos())).unwrap();
+                assert_eq!((report.shown, report.cut), (times.len() as u64, false));
+                assert_eq!((report.partial, report.led_by), (false, Some("trace")));
+                times
+            };
+            let expected: Vec<u64> = (0..records).rev().map(|number| 3 * number).collect();
+            assert_eq!(times(of_trace()), expected, "{records} records, {tail} not indexed");
+            // A query with a limit is not answered at once.
+            assert_eq!(times(of_trace().limit(10_000)), expected);
+            let even = |log: &LogRecord| log.time_unix_nanos().is_multiple_of(2);
+            let expected: Vec<u64> =
+                expected.into_iter().filter(|time| time.is_multiple_of(2)).collect();
+            assert_eq!(times(of_trace().filter(even)), expected);
+        }
+    }
+}
+
+#[test]
+fn evictions_cut_a_small_answer_behind_the_pinned_records() {
+    let engine = with_trace(20, 0);
+    let first = Cell::new(true);
+    let visit = |_: Position, _: &LogRecord| {
+        if first.replace(false) {
+            push(&engine, 4_000);
+        }
+    };
+    let report = Query::new(&engine).key("trace", TraceId::from(7)).for_each(visit).unwrap();
+    assert_eq!((report.shown, report.cut), (PINS_PER_READER as u64, true));
+    let report = Query::new(&engine).key("trace", TraceId::from(8)).for_each(|_, _| ()).unwrap();
+    assert_eq!((report.shown, report.cut, report.partial), (0, false, true));
 }
