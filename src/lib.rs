@@ -157,6 +157,7 @@ struct Readme;
 #[cfg(all(loom, feature = "__for_tests"))]
 pub use {
     engine::ring::{ModelPinner, ModelPins, ModelTerms},
+    engine::shard::{ModelGuard, ModelRecord, ModelShard},
     sync::ModelEvent,
 };
 

@@ -113,6 +113,21 @@ fn readers_append_a_block_at_once() {
     });
 }
 
+/// A thread that asks for the bytes of all blocks finds one that is just being appended whole, or not
+/// at all.
+#[test]
+fn a_new_block_is_seen_whole() {
+    explore("new block", 3, || {
+        let slots = Slots::new();
+        let first = slots.pins.register();
+        let before = slots.pins.bytes();
+        let other = spawn(&slots, move |slots| assert!(slots.pins.bytes() >= before));
+        slots.read(&slots.pins.register(), &[0]);
+        other.join().unwrap();
+        drop(first);
+    });
+}
+
 #[test]
 fn planted_faults_are_caught() {
     for fault in ["ReaderWithoutFence", "HolderWithoutFence", "PinClearedRelaxed"] {

@@ -421,5 +421,15 @@ impl Up {
     }
 }
 
+#[cfg(all(loom, feature = "__for_tests"))]
+impl crate::ModelShard {
+    /// Returns whether a scan for these times skips the block of this sequence, for the loom models.
+    pub fn skips_block(&self, sequence: u64, times: std::ops::RangeInclusive<u64>) -> bool {
+        let view = View::open(&self.0);
+        let plan = Plan { keys: SmallVec::new(), times, tests: Vec::new() };
+        view.low <= sequence && can_skip_block(&view, &plan, sequence)
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -324,6 +324,9 @@ impl<T: Signal> Index<T> {
 
     /// Skips a sequence that was not published when its turn came, or for which there was no memory.
     pub(crate) fn skip(&self, place: usize, sequence: u64) {
+        // Pairs with the Acquire fence in scans, as the one in `insert`: the block may have been
+        // that of records which another thread has evicted.
+        fence(Ordering::Release);
         self.entry_counts[place].set(SKIPPED);
         self.blocks.add(sequence, std::iter::once(0));
         self.skipped_to.set(sequence + 1);

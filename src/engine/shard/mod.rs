@@ -8,9 +8,13 @@ mod byte_budget;
 mod index_pool;
 
 mod guard;
+#[cfg(all(loom, feature = "__for_tests"))]
+mod models;
 
 pub(crate) use byte_budget::{Admission, ByteBudget, MeteredBytes, NoBudget};
 pub(crate) use guard::IndexerGuard;
+#[cfg(all(loom, feature = "__for_tests"))]
+pub use models::{ModelGuard, ModelRecord, ModelShard};
 
 use crate::engine::index::Index;
 use crate::engine::reason::EvictReason;
