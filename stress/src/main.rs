@@ -51,8 +51,12 @@ struct Arguments {
     /// Sets the number of readers of each kind, such as 2
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_000))]
     readers: u16,
+    /// Says that an emulator runs the program, whose memory the system counts with the program's: bounds
+    /// what is allocated, not what is resident
+    #[arg(long)]
+    emulated: bool,
     /// Lists the phases
-    #[arg(long, conflicts_with_all = ["length", "capacity", "producers", "readers", "phases"])]
+    #[arg(long, conflicts_with_all = ["length", "capacity", "producers", "readers", "emulated", "phases"])]
     list: bool,
     /// Writes the report as JSON
     #[arg(long)]
@@ -210,6 +214,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         capacity: arguments.capacity as usize,
         producers: arguments.producers.map_or(4 * cores as u64, u64::from),
         readers: arguments.readers.into(),
+        emulated: arguments.emulated,
         stop: Stop::listen().map_err(io::Error::other)?,
     };
     let chosen = |phase: &&Phase| {

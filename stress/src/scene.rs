@@ -24,6 +24,8 @@ pub struct Plan {
     pub capacity: usize,
     pub producers: u64,
     pub readers: u64,
+    /// Whether an emulator runs the program, so that the resident memory is not the program's alone.
+    pub emulated: bool,
     pub stop: Stop,
 }
 

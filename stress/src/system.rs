@@ -1,9 +1,21 @@
-//! Reads figures about this process from the system. They are 0 where the system does not report
-//! them.
+//! Reads figures about this process from the system and the allocator. They are 0 where these do not
+//! report them.
 
 /// Returns the resident memory in bytes.
 pub fn resident() -> u64 {
     status("VmRSS:") * 1024
+}
+
+/// Returns the bytes that are allocated and not freed.
+pub fn allocated() -> u64 {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: The call has no conditions.
+        let info = unsafe { libc::mallinfo2() };
+        (info.uordblks + info.hblkhd) as u64
+    }
+    #[cfg(not(target_env = "gnu"))]
+    0
 }
 
 /// Returns the number of threads.
