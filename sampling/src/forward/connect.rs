@@ -30,11 +30,12 @@ pub(super) fn connector(settings: &ForwardSettings) -> Connector {
 pub(super) fn advice(error: &(dyn Error + 'static), is_plain: bool) -> Option<String> {
     if is_plain {
         let speaks_otherwise = causes(error).any(|cause| {
-            let is_parse = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-            // A record of TLS, read as a frame of HTTP/2; or none, if the port closed the connection
-            // before its record was read.
+            // A record of TLS, read as HTTP/1 or as a frame of HTTP/2; or none, if the port closed the
+            // connection before its record was read, or before the request was taken.
             let told = cause.to_string();
-            is_parse
+            cause
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(|error| error.is_parse() || error.is_canceled())
                 || told.contains("frame with invalid size")
                 || told.contains("stream closed because of a broken pipe")
         });
@@ -57,4 +58,27 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
             None => error.source(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Empty;
+    use hyper::Request;
+    use hyper::body::Bytes;
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+
+    #[tokio::test]
+    async fn a_plain_port_that_closes_before_it_takes_a_request_may_speak_tls() {
+        let (near, far) = tokio::io::duplex(64);
+        let (mut sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
+        drop(far);
+        let _ = connection.await;
+        let error = sender.send_request(Request::new(Empty::<Bytes>::new())).await.unwrap_err();
+        assert_eq!(error.to_string(), "operation was canceled");
+        let advice = |is_plain| advice(&error, is_plain);
+        assert!(advice(true).is_some_and(|told| told.contains("write https:// or grpcs://")));
+        assert_eq!(advice(false), None);
+    }
 }
