@@ -167,8 +167,11 @@ fn a_file_for_which_there_is_no_room_to_wait_is_given_up_and_counted_and_the_nex
     let files = archive.files().clone();
     let stats = archive.finish().unwrap();
     assert_conserved(&stats, 120);
-    assert_eq!((stats.lost.failed, stats.written, stats.errors), (100, 20, 5));
-    assert!(ids(&files).into_keys().eq(101..=120));
+    // How many records the first file has depends on when its thread first looks.
+    let lost = stats.lost.failed;
+    assert!((1..=100).contains(&lost), "{stats:?}");
+    assert_eq!((stats.written, stats.errors), (120 - lost, 5));
+    assert!(ids(&files).into_keys().eq(u128::from(lost) + 1..=120));
 }
 
 #[test]
@@ -182,7 +185,9 @@ fn an_attempt_that_stalls_is_given_up_in_time() {
     push(telemetry.traces(), spans(1..=30));
     assert!(archive.flush(LONG));
     let stats = archive.stats();
-    assert_eq!((stats.lost.failed, stats.errors), (20, 2));
+    assert_eq!(stats.lost.failed, 20);
+    // Two for each file.
+    assert!(stats.errors >= 2 && stats.errors.is_multiple_of(2), "{stats:?}");
     assert!(stats.last_error.unwrap().contains("was not written within 0.001 s"));
 }
 
