@@ -123,7 +123,7 @@ fn a_lookup_finds_a_key_while_its_directory_grows() {
 /// its slot.
 #[test]
 fn a_lookup_in_a_former_table_shows_no_other_keys_records() {
-    explore("former table", 2, || {
+    explore("former table", 1, || {
         let store = small(4, 1).spare_slots(2).build().unwrap();
         (1..4).for_each(|key| store.push(Record::new(key, 0)).map(drop).unwrap());
         store.flush().unwrap();
