@@ -98,7 +98,7 @@ pub enum BuildError {
     TwoShares,
     /// The limit for one record is below what each record takes in its slot, so no record fits.
     #[error(
-        "`max_record_bytes` is {bytes}, but each record takes {least} bytes and its heap; give more than that, or leave it out"
+        "`max_record_bytes` is {bytes}, but each record takes {least} bytes, and its heap beside; give at least that, or leave it out"
     )]
     NoRecordBytes {
         /// The number of bytes asked for.

@@ -11,7 +11,7 @@ use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use crate::sync::{Ordering, thread};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl<T: Signal> Engine<T> {
     /// Waits until everything that was claimed before the call is indexed and every eviction due by
@@ -134,7 +134,7 @@ impl<T: Signal> Engine<T> {
                     break;
                 }
                 // What is due lies behind a push that has not finished.
-                thread::park_timeout(Duration::from_micros(50));
+                thread::park_timeout(FLUSH_LOOKS_AFTER);
             }
         }
     }

@@ -102,7 +102,7 @@ impl<T: Signal> Plan<'_, T> {
         self.keys.len() == 1 && self.times == ANY_TIME
     }
 
-    /// Returns the only key asked for and its index, if it is only one.
+    /// Returns the key that is asked for and its index, if the query has one key condition with one key.
     #[inline]
     pub(super) fn only_key(&self) -> Option<(Index<T>, Key<'_>)> {
         let [KeyPredicate { index, keys, .. }] = &self.keys[..] else { return None };

@@ -167,6 +167,7 @@ impl<'a, T: Signal> Scan<'a, T> {
         }
     }
 
+    /// Does what [`fill`](Self::fill) does, also in the unindexed tail and along several chains.
     #[inline(never)]
     fn fill_one_by_one(&mut self, plan: &Plan<'_, T>, ahead: &mut Ahead, most: usize) {
         let slots = &self.view.shard().slots;

@@ -60,7 +60,7 @@ pub(crate) struct Slot<'a, T: Signal> {
 
 // SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
 // the owner of a claim writes it while the slot is free (see `write`), readers read it under a pin
-// (see `read`), and one thread moves it out, which the generation word elects (see `move_out`).
+// (see `Slot::read`), and one thread moves it out, which the generation word elects (see `move_out`).
 // `engine::shard` upholds the callers' side. `T` is `Send` and `Sync`, so a record may cross
 // threads in each of these ways.
 unsafe impl<T: Signal> Sync for Slots<T> {}

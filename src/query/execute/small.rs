@@ -114,6 +114,8 @@ impl<'a, T: Signal> Finds<'_, 'a, T> {
         Some(())
     }
 
+    /// Finds the records of a shard, those of its unindexed tail first. Returns `None` if there are
+    /// too many in all.
     #[inline(never)]
     fn scan(&mut self, view: View<'a, T>, number: usize, since: u64, chain: Chain) -> Option<()> {
         let mut scan = Scan::down(view, since, &(0..u64::MAX), self.index, Chains::One(chain));
@@ -126,6 +128,7 @@ impl<'a, T: Signal> Finds<'_, 'a, T> {
         Some(())
     }
 
+    /// Adds a record of a shard. Returns `None` if there are too many in all.
     #[inline(always)]
     fn add(&mut self, view: &View<'a, T>, shard: usize, step: Step) -> Option<()> {
         if self.all.len() == SMALL_ANSWER {
