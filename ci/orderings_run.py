@@ -91,32 +91,28 @@ def copy(sources):
     return digest.hexdigest()[:16]
 
 
-def build(wanted):
-    """Builds the loom tests, or only those with these names. Returns their programs by name."""
+def build():
+    """Builds the models. Returns their program."""
     say("building the models with switches …")
     started = time.monotonic()
-    command = ["cargo", "test", "--release", "--no-run", "--message-format=json-render-diagnostics"]
-    command += [argument for name in sorted(wanted) for argument in ("--test", name)]
+    command = ["cargo", "test", "--release", "--no-run", "--test", "models", "--message-format=json-render-diagnostics"]
     environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build")}
     run = subprocess.run(command, cwd=TREE / "loom-tests", env=environment, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
         fail("the copy in", TREE, "does not build")
-    programs = {}
-    for line in run.stdout.splitlines():
-        message = json.loads(line)
-        if message.get("reason") == "compiler-artifact" and message.get("executable") and "test" in message["target"]["kind"]:
-            programs[message["target"]["name"]] = message["executable"]
+    messages = [json.loads(line) for line in run.stdout.splitlines()]
+    [program] = [path for message in messages if (path := message.get("executable"))]
     say(f"built in {time.monotonic() - started:.0f} s")
-    return programs
+    return program
 
 
 # The models
 
 
 class Model:
-    def __init__(self, program, path, name, preemptions=None):
-        self.program, self.path, self.name, self.preemptions = program, path, name, preemptions
-        self.title = f"{program}::{name}"
+    def __init__(self, program, name, preemptions=None):
+        self.program, self.name, self.preemptions = program, name, preemptions
+        self.title = name
         if preemptions is not None:
             self.title += f" at {preemptions}"
         # Known once `baseline` has run the model.
@@ -134,7 +130,7 @@ class Model:
             environment |= {"SLIPRING_WEAKEN": changes, "SLIPRING_REACHED": str(reached), "RUST_BACKTRACE": "0"}
             if self.preemptions is not None:
                 environment["SLIPRING_PREEMPTIONS"] = str(self.preemptions)
-            command = [self.path, "--exact", self.name, "--nocapture", "--test-threads=1"]
+            command = [self.program, "--exact", self.name, "--nocapture", "--test-threads=1"]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds_allowed = (int(limit), int(limit) + 1)
             with open(Path(folder) / "output", "w+b") as output:
@@ -185,15 +181,10 @@ def how(status, text):
     return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
 
 
-def list_models(programs):
-    models = []
-    for program, path in sorted(programs.items()):
-        listed = subprocess.run([path, "--list", "--format", "terse"], capture_output=True, text=True, check=True).stdout
-        for line in listed.splitlines():
-            name, _, what = line.rpartition(": ")
-            if what == "test" and "planted" not in name:
-                models.append(Model(program, path, name))
-    return models
+def list_models(program):
+    listed = subprocess.run([program, "--list", "--format", "terse"], capture_output=True, text=True, check=True).stdout
+    named = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
+    return [Model(program, name) for name in named if "planted" not in name]
 
 
 def baseline(model, kept, limit):
@@ -309,7 +300,7 @@ def find_models(trials, noticed, models):
             continue
         if title not in by_title:
             usual = by_title[entry["by"]]
-            by_title[title] = Model(usual.program, usual.path, usual.name, at)
+            by_title[title] = Model(usual.program, usual.name, at)
         for trial in those:
             trial.by = by_title[title]
     return wrong
@@ -390,7 +381,7 @@ def report(trials, stale, took):
 def main():
     parser = argparse.ArgumentParser(prog="ci/orderings")
     parser.add_argument("--only", metavar="REGEX", help="only the sites whose 'file:line:column fn call' matches")
-    parser.add_argument("--models", metavar="REGEX", help="only the models whose 'program::name' matches")
+    parser.add_argument("--models", metavar="REGEX", help="only the models whose 'file::name' matches")
     parser.add_argument("--limit", type=float, default=7200, metavar="SECONDS", help="for all of it (7200)")
     parser.add_argument("--model-limit", type=float, default=300, metavar="SECONDS", help="for one run of one model (300)")
     parser.add_argument("--all", action="store_true", help="also the weakenings that have a reason in ci/orderings.toml")
@@ -434,9 +425,7 @@ def main():
 
     WORK.mkdir(parents=True, exist_ok=True)
     digest = copy(sources)
-    # The other models are needed only for weakenings that name none.
-    named = {entry["by"].partition("::")[0] for entry in noticed}
-    programs = build(named if all(trial.key in with_model for trial in trials) else set())
+    program = build()
     preemptions = os.environ.get("SLIPRING_PREEMPTIONS", "default")
     # A result belongs to one source tree, one bound of preemptions, and one selection of models.
     run = f"{digest} preemptions={preemptions} models={options.models or 'all'}"
@@ -448,7 +437,7 @@ def main():
         results.with_suffix(".new").write_text(json.dumps(kept))
         results.with_suffix(".new").replace(results)
 
-    models = [model for model in list_models(programs) if not options.models or re.search(options.models, model.title)]
+    models = [model for model in list_models(program) if not options.models or re.search(options.models, model.title)]
     if not models:
         fail("no model matches")
     stale += find_models(trials, noticed if not options.models else [], models)

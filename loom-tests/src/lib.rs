@@ -1,14 +1,16 @@
 //! Shared by the models: a small record, bounds on the exploration, and the check that a planted
 //! fault is caught.
 //!
-//! Each file in `tests/` models one property of the shipped code. A model runs its closure once for
-//! every interleaving and every stale read that the memory model allows, up to a number of
+//! Each file in `tests/models/` models one property of the shipped code. A model runs its closure
+//! once for every interleaving and every stale read that the memory model allows, up to a number of
 //! preemptions. The environment variable `SLIPRING_PREEMPTIONS` overrides that number for the deep
 //! runs.
 
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use slipring::{Index, Key, Signal, Store, StoreBuilder};
+use std::panic::Location;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -169,14 +171,16 @@ pub const RACE: &str = "Causality violation";
 /// What loom says when threads wait for each other without sleeping.
 pub const LIVELOCK: &str = "Model exceeded maximum number of branches";
 
-/// Runs a model of this test binary again, in a process with the fault planted. Panics unless the
+/// Runs a model of the caller's file again, in a process with the fault planted. Panics unless the
 /// model fails there with a message that contains `how`.
+#[track_caller]
 pub fn assert_caught(fault: &str, model: &str, how: &str) {
     assert_caught_at(None, fault, model, how);
 }
 
 /// Like `assert_caught`, for a fault that shows only at this number of preemptions, not at the
 /// model's usual number.
+#[track_caller]
 pub fn assert_caught_at(
     preemptions: impl Into<Option<usize>>,
     fault: &str,
@@ -185,8 +189,10 @@ pub fn assert_caught_at(
 ) {
     let preemptions =
         preemptions.into().map(|preemptions| ("SLIPRING_PREEMPTIONS", preemptions.to_string()));
+    let file = Path::new(Location::caller().file()).file_stem().expect("a file has a name");
+    let model = format!("{}::{model}", file.display());
     let run = Command::new(std::env::current_exe().expect("this test has a path"))
-        .args(["--exact", model, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &model, "--nocapture", "--test-threads=1"])
         .env("SLIPRING_FAULT", fault)
         .envs(preemptions)
         .output()

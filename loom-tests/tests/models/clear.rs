@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 #[test]
 fn cleared_records_are_gone_at_once() {
-    explore("clear", 2, || {
+    explore("clear", 1, || {
         let store = small(2, 1).build().unwrap();
         let before = store.push(Record::new(1, 0)).unwrap();
         store.flush().unwrap();

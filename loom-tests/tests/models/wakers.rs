@@ -1,7 +1,7 @@
 //! Wakers are foreign code. A waker that panics ends neither the thread that steps nor the wait of
 //! others. A waker that pushes and polls when it is cloned, woken or dropped finds no lock held.
 
-#[path = "../../tests/support/foreign.rs"]
+#[path = "../../../tests/support/foreign.rs"]
 #[allow(dead_code, reason = "these models use a part of it")]
 mod foreign;
 

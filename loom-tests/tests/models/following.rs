@@ -59,7 +59,7 @@ fn a_reclaim_wakes_a_pushing_task() {
 
 #[test]
 fn shutdown_wakes_a_follower() {
-    explore("following at shutdown", 2, || {
+    explore("following at shutdown", 1, || {
         let store = small(4, 1).build().unwrap();
         let mut follower = store.follow(|query| query).unwrap();
         let closer = thread::spawn(move || store.shutdown().unwrap());

@@ -75,7 +75,7 @@ fn a_key_that_leaves_is_not_in_the_next_list() {
 /// record comes that changes that entry, so that no key is added.
 #[test]
 fn a_key_that_returns_before_it_was_evicted_is_in_the_next_list() {
-    explore("returns", 2, || {
+    explore("returns", 1, || {
         let store = small(2, 4).build().unwrap();
         push(&store, &[2, 1]);
         store.flush().unwrap();
