@@ -253,7 +253,7 @@ def try_out(trial, models, prepare, scores, deadline, model_limit):
         if left <= 1:
             trial.verdict = UNTRIED
             return
-        limit = min(max(20.0, 4 * model.seconds), model_limit)
+        limit = min(max(60.0, 4 * model.seconds), model_limit)
         status, why, _, sites, _ = model.run(trial.changes, limit, left)
         if status is None:
             if deadline - time.monotonic() <= 1:
