@@ -3,7 +3,7 @@
 use crate::engine::index::NO_KEY;
 use crate::engine::indexer::Work;
 use crate::engine::reentrancy;
-use crate::engine::ring::{Class, RecordMeta};
+use crate::engine::ring::{Class, Filled, RecordMeta};
 use crate::engine::router::{Claim, NoClaim};
 use crate::engine::settings::{ClassPredicate, OnFull};
 use crate::engine::shard::{Admission, MeteredBytes, NoBudget, Shard};
@@ -258,15 +258,33 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Writes a record into the slot of a claim of one, and publishes it.
-    #[inline(always)]
     pub(crate) fn publish(&self, claim: Claim, record: T, meta: &RecordMeta<T>) {
+        // SAFETY: this function owns the record, and forgets it before it publishes. Between the
+        // copy and that, nothing panics (invariant 3).
+        let filled = unsafe { self.fill(claim, &raw const record) };
+        std::mem::forget(record);
+        self.publish_filled(claim, filled, meta);
+    }
+
+    /// Writes a record into the slot of a claim of one. Panics only before the record is copied.
+    ///
+    /// # Safety
+    /// The caller owns the record and forgets it before it calls
+    /// [`publish_filled`](Self::publish_filled). It calls this once for a claim.
+    #[inline(always)]
+    pub(crate) unsafe fn fill(&self, claim: Claim, record: *const T) -> Filled<'_, T> {
         debug_assert_eq!(claim.count, 1);
-        let slots = &self.shards[claim.shard].slots;
         // SAFETY: the router gave this claim to this thread alone, and the claim lies below the
-        // shard's limit, so the slot is free. The claim's one sequence is written once, here
-        // (invariant 3). No user code runs between claim and publish (invariant 5).
-        unsafe { slots.write(claim.slot, claim.first, claim.stamp, record, meta) };
-        slots.prefetch_ahead(claim.slot);
+        // shard's limit, so the slot is free. The caller writes the claim's one sequence once and
+        // gives up the record (invariant 3). No user code runs between claim and publish
+        // (invariant 5).
+        unsafe { self.shards[claim.shard].slots.fill(claim.slot, record) }
+    }
+
+    /// Publishes the record that was written for a claim of one.
+    #[inline(always)]
+    pub(crate) fn publish_filled(&self, claim: Claim, filled: Filled<'_, T>, meta: &RecordMeta<T>) {
+        filled.publish(claim.first, claim.stamp, meta);
         self.notify_freed_bytes();
         self.help_after_push(claim.shard, claim.first + 1, 1);
     }
@@ -283,11 +301,14 @@ impl<T: Signal> Engine<T> {
         let slots = &self.shards[claim.shard].slots;
         let (mut slot, mut sequence) = (claim.slot, claim.first);
         for meta in &metas[..claim.count as usize] {
-            let record = records.next().expect("there is a record for each entry of `metas`");
-            // SAFETY: as in `publish`. The loop visits no more entries than the claim counts, and
-            // each sequence is written once (invariants 3 and 5).
-            unsafe { slots.write(slot, sequence, claim.stamp, record, meta) };
-            slots.prefetch_ahead(slot);
+            let record: *const T =
+                records.as_slice().first().expect("there is a record for each entry of `metas`");
+            // SAFETY: as in `fill`. The loop visits no more entries than the claim counts, and each
+            // sequence is written once. The next line takes the record from its owner and forgets
+            // it, and nothing panics before (invariants 3 and 5).
+            let filled = unsafe { slots.fill(slot, record) };
+            std::mem::forget(records.next());
+            filled.publish(sequence, claim.stamp, meta);
             slot = slots.place_after(slot, 1);
             sequence += 1;
         }

@@ -73,13 +73,19 @@ impl<T: Signal> Store<T> {
     #[inline(always)]
     fn push_with(&self, mut record: T, on_full: OnFull) -> Result<Position, PushError<T>> {
         let engine = &*self.engine;
-        let meta = match engine.meta(&mut record) {
-            Ok(meta) => meta,
-            Err(reason) => return self.refuse(record, reason),
-        };
+        let mut meta = RecordMeta::new();
+        if let Err(reason) = engine.fill_meta(&mut meta, &mut record, None) {
+            return self.refuse(record, reason);
+        }
         match engine.claim(slice::from_ref(&meta), on_full) {
             Ok(claim) => {
-                engine.publish(claim, record, &meta);
+                // SAFETY: this function owns the record, and forgets it before it publishes. Until
+                // the record is copied, a panic drops it here. Between the copy and that, nothing
+                // panics (invariant 3). These are the lines of `Engine::publish`, which would copy
+                // the record once more.
+                let filled = unsafe { engine.fill(claim, &raw const record) };
+                std::mem::forget(record);
+                engine.publish_filled(claim, filled, &meta);
                 Ok(Position::new(claim.shard, claim.first))
             }
             Err(reason) => {

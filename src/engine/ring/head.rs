@@ -78,7 +78,7 @@ unsafe impl<I: Indexes> Zeroed for Head<I> {
 impl<I: Indexes> Head<I> {
     #[inline]
     pub(super) fn generation(&self) -> Generation {
-        // Acquire pairs with the Release in `Slots::write`: a thread that sees the generation sees
+        // Acquire pairs with the Release in `Filled::publish`: a thread that sees the generation sees
         // the record and the head's other words. It also pairs with the Release in
         // `Slots::move_out`: a thread that sees `MOVED` may write the slot.
         Generation(self.generation.load(Ordering::Acquire))
@@ -103,7 +103,7 @@ impl<I: Indexes> Head<I> {
             return None;
         }
         let found = read(self);
-        // Pairs with the Release fence in `Slots::write`: if `read` has loaded a word of the slot's
+        // Pairs with the Release fence in `Slots::fill`: if `read` has loaded a word of the slot's
         // next record, this thread sees generation 0, or a later one, below.
         fence(Ordering::Acquire);
         let still = self.generation.load(Ordering::Relaxed) == Generation::published(sequence).0;

@@ -58,8 +58,16 @@ pub(crate) struct Slot<'a, T: Signal> {
     payload: &'a Cell<MaybeUninit<T>>,
 }
 
+/// A slot whose record is written and not yet published.
+#[must_use]
+pub(crate) struct Filled<'a, T: Signal> {
+    slots: &'a Slots<T>,
+    slot: usize,
+    head: &'a Head<T::Indexes>,
+}
+
 // SAFETY: Heads are atomics. The three accesses to a payload never overlap (invariants 1 and 3):
-// the owner of a claim writes it while the slot is free (see `write`), readers read it under a pin
+// the owner of a claim writes it while the slot is free (see `fill`), readers read it under a pin
 // (see `Slot::read`), and one thread moves it out, which the generation word elects (see `move_out`).
 // `engine::shard` upholds the callers' side. `T` is `Send` and `Sync`, so a record may cross
 // threads in each of these ways.
@@ -265,43 +273,31 @@ impl<T: Signal> Slots<T> {
 
     // --- records ---
 
-    /// Writes a record to its slot and publishes it.
+    /// Writes a record to its slot, where the caller publishes it. The record is passed by
+    /// reference: passed by value, each function on the way would copy it. Panics only before the
+    /// record is copied.
     ///
     /// # Safety
-    /// The caller owns the claim on `sequence` and calls this once for it. `slot` served the
-    /// sequence's place when the limit allowed the claim. The slot is then free (`claimed ≤
-    /// reclaimed + P`), and no other thread accesses its payload before the generation is
-    /// published.
+    /// The caller owns the record, and forgets it before it publishes. It owns a claim on a
+    /// sequence, and calls this once for it. `slot` served the sequence's place when the limit
+    /// allowed the claim. The slot is then free (`claimed ≤ reclaimed + P`), and no other thread
+    /// accesses its payload before the generation is published.
     #[inline(always)]
-    pub(crate) unsafe fn write(
-        &self,
-        slot: usize,
-        sequence: u64,
-        stamp: u64,
-        record: T,
-        meta: &RecordMeta<T>,
-    ) {
+    pub(crate) unsafe fn fill(&self, slot: usize, record: *const T) -> Filled<'_, T> {
         let (head, payload) = (&self.heads[slot], &self.payloads[slot]);
         // Release pairs with the Acquire in `Head::generation`: a thread that finds the slot busy
         // sees that its former record was evicted.
         head.generation.store(Generation::BUSY.0, weaken(Ordering::Release, Fault::BusyRelaxed));
         // Pairs with the Acquire fence in `Head::try_read`: a reader that sees one of the stores
-        // below also sees the store above. On x86-64 this is no instruction.
+        // below or in `publish` also sees the store above. On x86-64 this is no instruction.
         fence(Ordering::Release);
         payload.with_mut(|payload| {
             // SAFETY: By the contract only this thread accesses the payload. Its former record has
-            // been moved out or needs no drop (invariants 1 and 3).
-            unsafe { (*payload).write(record) };
+            // been moved out or needs no drop, and the caller gives up the copied record
+            // (invariants 1 and 3). The caller's record is in no slot, so the two don't overlap.
+            unsafe { payload.copy_from_nonoverlapping(record.cast(), 1) };
         });
-        head.stamp.store(stamp, Ordering::Relaxed);
-        head.time.store(meta.time, Ordering::Relaxed);
-        head.heap.store(meta.heap, Ordering::Relaxed);
-        for (cell, &print) in head.prints.as_ref().iter().zip(meta.prints.as_ref()) {
-            cell.store(print, Ordering::Relaxed);
-        }
-        // Release pairs with the Acquire in `Head::generation`: record and head are visible.
-        let release = weaken(Ordering::Release, Fault::PublishRelaxed);
-        head.generation.store(Generation::published(sequence).0, release);
+        Filled { slots: self, slot, head }
     }
 
     /// Returns a slot, for a reader.
@@ -326,9 +322,9 @@ impl<T: Signal> Slots<T> {
         let generation = &self.heads[slot].generation;
         let (published, moving) =
             (Generation::published(sequence).0, Generation::moving(sequence).0);
-        // Acquire pairs with the Release in `write`, and on failure with the Release below. Release
-        // pairs with the Acquire in `Head::generation`: a thread that finds the record being moved
-        // out sees that its index entries are gone.
+        // Acquire pairs with the Release in `Filled::publish`, and on failure with the Release
+        // below. Release pairs with the Acquire in `Head::generation`: a thread that finds the
+        // record being moved out sees that its index entries are gone.
         match generation.compare_exchange(published, moving, Ordering::AcqRel, Ordering::Acquire) {
             result if result.is_ok() || planted(Fault::TakenTwice) => {
                 let record = self.payloads[slot].with_mut(|payload| {
@@ -377,6 +373,25 @@ impl<T: Signal> Slots<T> {
     pub(crate) fn is_moved_out(&self, slot: usize, sequence: u64) -> bool {
         let generation = self.heads[slot].generation();
         generation == Generation::moving(sequence) || generation == Generation::moved(sequence)
+    }
+}
+
+impl<T: Signal> Filled<'_, T> {
+    /// Publishes the record as the one of the sequence that it was written for, and prefetches a
+    /// slot for a later one.
+    #[inline(always)]
+    pub(crate) fn publish(self, sequence: u64, stamp: u64, meta: &RecordMeta<T>) {
+        let Self { slots, slot, head } = self;
+        head.stamp.store(stamp, Ordering::Relaxed);
+        head.time.store(meta.time, Ordering::Relaxed);
+        head.heap.store(meta.heap, Ordering::Relaxed);
+        for (cell, &print) in head.prints.as_ref().iter().zip(meta.prints.as_ref()) {
+            cell.store(print, Ordering::Relaxed);
+        }
+        // Release pairs with the Acquire in `Head::generation`: record and head are visible.
+        let release = weaken(Ordering::Release, Fault::PublishRelaxed);
+        head.generation.store(Generation::published(sequence).0, release);
+        slots.prefetch_ahead(slot);
     }
 }
 

@@ -67,7 +67,9 @@ impl ModelShard {
         let record = ModelRecord { _body: Box::new(sequence) };
         // SAFETY: The model owns the claim on this sequence, and publishes it once. It has moved the
         // slot's former record out (invariant 1). loom checks that nobody else accesses the slot.
-        unsafe { self.0.slots.write(slot, sequence, 0, record, &meta) };
+        let filled = unsafe { self.0.slots.fill(slot, &record) };
+        std::mem::forget(record);
+        filled.publish(sequence, 0, &meta);
     }
 
     /// Claims and publishes a record.
