@@ -33,49 +33,45 @@ impl<T: Signal> Engine<T> {
         before: Option<(&T, &RecordMeta<T>)>,
     ) -> Result<(), Rejection> {
         meta.class = Class::Rest;
-        let (mut bytes, mut counted) = (size_of::<T>() as u64, false);
+        let (entry, pushed) = (&mut *meta, &mut *record);
         // Filled in place: a value returned through the catch would be written and read once more.
-        let filled = self.guarded(|| {
+        // Captured by `move`, which takes one reference for it and not one for each field.
+        let filled = self.guarded(move || {
             if !self.plain
                 && let Some(predicate) = &self.class_predicate
             {
-                if predicate.matches(record) {
-                    meta.class = Class::Picked;
-                    record.detach();
+                // Until the predicate has returned, it has counted nothing that `uncount` takes back.
+                entry.class = Class::Picked;
+                if predicate.matches(pushed) {
+                    pushed.detach();
                 } else {
-                    counted = true;
+                    entry.class = Class::Rest;
                 }
             }
-            record.charge(&self.ledger);
-            let prints: &mut [u64] = AsMut::as_mut(&mut meta.prints);
+            pushed.charge(&self.ledger);
+            let prints: &mut [u64] = AsMut::as_mut(&mut entry.prints);
             let indexes = T::INDEXES;
             for (number, (index, print)) in indexes.as_slice().iter().zip(prints).enumerate() {
                 *print = match before {
-                    Some((before, known)) if index.shares(record, before) => {
+                    Some((before, known)) if index.shares(pushed, before) => {
                         known.prints.as_ref()[number]
                     }
-                    _ => index.key(record).map_or(NO_KEY, |key| self.fingerprints.of(key)),
+                    _ => index.key(pushed).map_or(NO_KEY, |key| self.fingerprints.of(key)),
                 };
             }
-            meta.time = record.timestamp();
-            let heap = record.heap_bytes() as u64;
-            meta.heap = u32::try_from(heap).unwrap_or(u32::MAX);
-            bytes = bytes.saturating_add(heap);
+            entry.time = pushed.timestamp();
+            let heap = pushed.heap_bytes() as u64;
+            entry.heap = u32::try_from(heap).unwrap_or(u32::MAX);
+            heap.saturating_add(size_of::<T>() as u64)
         });
         let most = self.max_record_bytes[meta.class as usize];
-        match filled {
-            None => {
-                if counted {
-                    self.uncount(meta.class, record);
-                }
-                Err(Rejection::Panicked)
-            }
-            Some(()) if bytes > most => {
-                self.uncount(meta.class, record);
-                Err(Rejection::TooLarge { bytes, most })
-            }
-            Some(()) => Ok(()),
-        }
+        let refused = match filled {
+            None => Rejection::Panicked,
+            Some(bytes) if bytes > most => Rejection::TooLarge { bytes, most },
+            Some(_) => return Ok(()),
+        };
+        self.uncount(meta.class, record);
+        Err(refused)
     }
 
     /// Takes back what the predicate of a class counted for a record that is not pushed. Runs user
