@@ -79,10 +79,9 @@ impl<T: Signal> Store<T> {
         }
         match engine.claim(slice::from_ref(&meta), on_full) {
             Ok(claim) => {
-                // SAFETY: this function owns the record, and forgets it before it publishes. Until
-                // the record is copied, a panic drops it here. Between the copy and that, nothing
-                // panics (invariant 3). These are the lines of `Engine::publish`, which would copy
-                // the record once more.
+                // SAFETY: this function owns the record, and forgets it before it publishes. Between
+                // the copy and that, nothing panics (invariant 3). By value, as `Engine::publish`
+                // takes the record, it would be copied once more.
                 let filled = unsafe { engine.fill(claim, &raw const record) };
                 std::mem::forget(record);
                 engine.publish_filled(claim, filled, &meta);

@@ -121,10 +121,9 @@ impl Fingerprints {
         (hash & self.mask).max(RESERVED)
     }
 
-    /// Not inlined, so that the loop over a record's indexes is short. The compiler then unrolls it,
-    /// and knows what kind of key it hashes. Otherwise that depends on the program: of two programs
-    /// with the same pushes, one had the loop unrolled and 528 instructions a push of a flat record
-    /// with three keys, and the other 614.
+    /// Not inlined: only then is the loop over a record's indexes sure to be short enough to be
+    /// unrolled, so that each key's kind is known. In one of two programs it was not, and a push of a
+    /// flat record with three keys took 614 instructions in place of 528.
     #[inline(never)]
     fn of_bytes(&self, key: &[u8], kind: u128, long: &SipHasher13) -> u64 {
         if key.len() > WORDS * WORD {

@@ -273,9 +273,7 @@ impl<T: Signal> Slots<T> {
 
     // --- records ---
 
-    /// Writes a record to its slot, where the caller publishes it. The record is passed by
-    /// reference: passed by value, each function on the way would copy it. Panics only before the
-    /// record is copied.
+    /// Copies a record to its slot, where the caller publishes it. Panics only before the copy.
     ///
     /// # Safety
     /// The caller owns the record, and forgets it before it publishes. It owns a claim on a
