@@ -153,18 +153,22 @@ impl Table {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// Finds the word with the fingerprint's tag, and returns its line and its position there.
+    /// Finds the word with the fingerprint's tag, and returns it with the number of its line.
     ///
     /// A line that does not have the tag is read a second time, to see whether it has an empty
     /// word. No key that stays is missed for that: a key in a later line counts here as overflowed,
     /// and as long as it does, no word of this line becomes empty.
     #[inline(always)]
-    fn find_with(&self, print: u64, load: impl Fn(&AtomicU64) -> u64) -> Option<(usize, usize)> {
+    fn find_with(
+        &self,
+        print: u64,
+        load: impl Fn(&AtomicU64) -> u64,
+    ) -> Option<(usize, &AtomicU64)> {
         let (tag, tag_bits, mut line) = (self.tag(print), self.tag_bits(), self.home(print));
         for _ in 0..self.lines.len() {
             let words = &self.lines[line];
             if let Some(at) = words.first(|word| load(word) & tag_bits == tag) {
-                return Some((line, at));
+                return Some((line, &words.0[at]));
             }
             if words.first(|word| load(word) == EMPTY).is_some() {
                 return None;
@@ -185,15 +189,15 @@ impl Table {
         // the link of the record there. It also pairs with the Releases in `remove_word` and
         // `undo_overflow`.
         let load = |word: &AtomicU64| word.load(Ordering::Acquire);
-        let (line, at) = self.find_with(print, load)?;
+        // A compiler loads this anew after each load with Acquire, and it does not change.
+        let (tag, tag_bits) = (self.tag(print), self.tag_bits());
+        let (_, word) = self.find_with(print, load)?;
         // The word may have been overwritten since it was found. If it has another key's tag by
         // now, this key's last record has been evicted in between. A newer one, entered into
         // another word since, was indexed after the caller's load of `indexed`: the caller looks
         // through what follows that by itself.
-        let word = &self.lines[line].0[at];
         let found = load(word);
-        let is_its = found & self.tag_bits() == self.tag(print);
-        is_its.then(|| (self.place(found), word, found))
+        (found & tag_bits == tag).then_some(((found & !tag_bits) as usize, word, found))
     }
 
     /// Calls `visit` with the place of every entry that was indexed before the caller's Acquire
@@ -269,7 +273,7 @@ impl Table {
     /// Finds the word with the fingerprint's tag, for the writer.
     #[inline(always)]
     pub(super) fn find(&self, print: u64) -> Option<&AtomicU64> {
-        self.find_with(print, load_as_writer).map(|(line, at)| &self.lines[line].0[at])
+        self.find_with(print, load_as_writer).map(|(_, word)| word)
     }
 
     /// Overwrites a word that was found, when a newer record of its key is indexed.
@@ -315,9 +319,9 @@ impl Table {
     #[inline]
     pub(super) fn remove(&self, print: u64, place: usize) -> bool {
         match self.find_with(print, load_as_writer) {
-            Some((line, at)) if self.place_in(&self.lines[line].0[at]) == place => {
+            Some((line, word)) if self.place_in(word) == place => {
                 if !planted(Fault::EntryNotRemoved) {
-                    self.remove_word(print, line, at);
+                    self.remove_word(print, line, word);
                 }
                 true
             }
@@ -327,12 +331,12 @@ impl Table {
 
     /// Removes a word, and the key from the counts of the lines that it has overflowed.
     #[inline]
-    fn remove_word(&self, print: u64, line: usize, at: usize) {
+    fn remove_word(&self, print: u64, line: usize, word: &AtomicU64) {
         // Release pairs with the Acquire in `entry`. A reader may follow a word to a slot that
         // holds another key's record by now. It then searches again (`Index::newest`) and has to
         // see that the word is gone.
         let gone = if self.overflows[line].get() == 0 { EMPTY } else { TOMBSTONE };
-        self.lines[line].0[at].store(gone, Ordering::Release);
+        word.store(gone, Ordering::Release);
         let has_others = |word: &AtomicU64| load_as_writer(word) > TOMBSTONE;
         if planted(Fault::LineGivenUp) || self.lines[line].first(has_others).is_none() {
             self.set_occupied(line, false);
