@@ -37,16 +37,19 @@ pub(super) struct Plan<'a, T> {
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=u64::MAX;
 
 impl KeyPredicate {
+    #[inline]
     pub(super) fn new(index: usize) -> Self {
         Self { index, keys: SmallVec::new(), prints: SmallVec::new() }
     }
 
+    #[inline(always)]
     pub(super) fn add(&mut self, print: u64, key: Key<'_>) {
         self.keys.push(key.to_owned());
         self.prints.push(print);
     }
 
     /// Sorts the keys for binary search. Call after the last `add`.
+    #[inline]
     pub(super) fn finish(&mut self) {
         if self.keys.len() > 1 {
             self.keys.sort_unstable();

@@ -37,6 +37,7 @@ pub enum KeyBuf {
 
 impl Key<'_> {
     /// Copies the key out of its record. Text and bytes take one allocation.
+    #[inline]
     pub fn to_owned(self) -> KeyBuf {
         match self {
             Key::Int(number) => KeyBuf::Int(number),
