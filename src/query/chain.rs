@@ -3,7 +3,7 @@
 use super::ahead::Step;
 use super::view::View;
 use crate::engine::index::Links;
-use crate::engine::ring::{Head, Slots};
+use crate::engine::ring::{AllSlots, Head, Slot, Slots};
 use crate::signal::Signal;
 use crate::sync::fault::{Fault, planted};
 use std::collections::BinaryHeap;
@@ -37,9 +37,9 @@ pub(super) enum Chains {
 /// What a hop reads. A compiler loads fields anew after each load with Acquire, and these values
 /// do not change.
 pub(super) struct Walk<'a, T: Signal> {
-    view: &'a View<'a, T>,
+    view: View<'a, T>,
     slots: &'a Slots<T>,
-    heads: &'a [Head<T::Indexes>],
+    all_slots: AllSlots<'a, T>,
     links: &'a [Links<T::Indexes>],
     index: usize,
     /// Whether a place may be served by another slot than its own. The view's claims were acquired
@@ -81,7 +81,7 @@ impl Chain {
         }
         *looked_at += 1;
         let slot = if walk.any_moved { walk.slots.slot(place) } else { place };
-        let found = walk.heads[slot].try_read(sequence, |head| {
+        let found = walk.all_slots.head(slot).try_read(sequence, |head| {
             let step = Step { sequence, stamp: head.stamp(), time: head.time(), slot };
             let admitted = head.print(walk.index) == self.print && admits(head);
             (step, admitted, walk.links[place].distance(walk.index))
@@ -104,8 +104,8 @@ impl Chain {
     /// have been evicted, and new ones indexed, before the directory was read.
     #[cold]
     pub(super) fn lost_between<T: Signal>(
-        &self,
-        view: &View<'_, T>,
+        self,
+        view: View<'_, T>,
         left: Range<u64>,
         index: usize,
         admits: impl Fn(&Head<T::Indexes>) -> bool,
@@ -175,9 +175,15 @@ impl Chains {
 
 impl<'a, T: Signal> Walk<'a, T> {
     #[inline]
-    pub(super) fn new(view: &'a View<'a, T>, index: usize) -> Self {
+    pub(super) fn new(view: View<'a, T>, index: usize) -> Self {
         let slots = &view.shard().slots;
-        let (heads, links) = (slots.all_heads(), view.index.links());
-        Self { view, slots, heads, links, index, any_moved: slots.any_moved() }
+        let (all_slots, links) = (slots.all(), view.index.links());
+        Self { view, slots, all_slots, links, index, any_moved: slots.any_moved() }
+    }
+
+    /// Returns a slot that the walk has come to.
+    #[inline(always)]
+    pub(super) fn slot(&self, slot: usize) -> Slot<'a, T> {
+        self.all_slots.at(slot)
     }
 }

@@ -74,9 +74,10 @@ type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
 impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
-        let shards = &self.engine.shards;
+        let (shards, mut report) = (&self.engine.shards, Report::default());
         if self.limit == 0 {
-            return self.limit_zero();
+            report = self.limit_zero();
+            return report;
         }
         // Index the unindexed tails now: a thread inside the engine, as this one is once it has a
         // `Reader`, does no indexing.
@@ -85,7 +86,15 @@ impl<'a, T: Signal> Execution<'a, T> {
         for shard in shards {
             begun.push(shard.low(shard.claimed()));
         }
-        let driving = self.plan.driving_index(self.engine, self.window(&begun));
+        if !self.small_answer(&begun, visitor, &mut report) {
+            self.large_answer(&begun, visitor, &mut report);
+        }
+        report
+    }
+
+    /// Answers a query by scans of all shards, which are merged or sorted.
+    fn large_answer(&self, begun: &[u64], visitor: &mut impl Visitor<T>, report: &mut Report) {
+        let driving = self.plan.driving_index(self.engine, self.window(begun));
         // Scans find records in arrival order, so that an order by arrival needs no sort. The
         // exception is oldest first with a driving index: links lead only from newer to older
         // records.
@@ -97,17 +106,13 @@ impl<'a, T: Signal> Execution<'a, T> {
                 self.unordered && self.limit == usize::MAX && self.last.is_none()
             }
         };
-        if let Some(report) = self.small_answer(&begun, visitor) {
-            return report;
-        }
         let mut parts = Parts::new();
-        self.open(&mut parts, &begun, driving);
+        self.open(&mut parts, begun, driving);
         let mut reader = Reader::new(self.engine);
-        let mut report = Report::default();
         let last = if in_scan_order {
-            self.merge(&mut parts, &mut reader, visitor, &mut report)
+            self.merge(&mut parts, &mut reader, visitor, report)
         } else {
-            self.sort(&mut parts, &mut reader, visitor, &mut report)
+            self.sort(&mut parts, &mut reader, visitor, report)
         };
         let shown = report.shown;
         report.cut |= parts.iter().any(|part| {
@@ -118,9 +123,8 @@ impl<'a, T: Signal> Execution<'a, T> {
         report.partial = parts.iter().any(|part| part.scan.is_partial());
         report.looked_at = parts.iter().map(|part| part.scan.looked_at).sum();
         if self.has_end() {
-            self.report_end(&mut report, &mut parts, last);
+            self.report_end(report, &mut parts, last);
         }
-        report
     }
 
     /// Returns the report for a limit of 0: nothing was shown, and the next page covers everything.
@@ -262,36 +266,22 @@ impl<'a, T: Signal> Execution<'a, T> {
     /// code panics over one of them, that one does not.
     #[inline(always)]
     fn carriers(&self, reader: &Reader<'a, T>) -> u32 {
-        let mut left = reader.there();
         if self.plan.keys.is_empty() {
-            return left;
+            return reader.there();
         }
-        let mut carriers = 0;
+        let (mut carriers, mut next, count) = (reader.there(), 0, reader.pinned().len());
         // To catch panics costs as much as to compare a key. So it is done for all at once.
-        while left != 0 {
-            self.engine.guarded(|| {
-                let mut next = || {
-                    let number = left.trailing_zeros();
-                    left &= left.wrapping_sub(1);
-                    (number < u32::BITS).then_some(number)
-                };
-                match self.plan.only_key() {
-                    Some((index, key)) => {
-                        while let Some(number) = next() {
-                            let carries = reader
-                                .look(number as usize, |record| index.key(record) == Some(key));
-                            carriers |= u32::from(carries == Some(true)) << number;
-                        }
-                    }
-                    None => {
-                        while let Some(number) = next() {
-                            let is_carried = |record: &T| self.plan.is_carried_by(record);
-                            let carries = reader.look(number as usize, is_carried);
-                            carriers |= u32::from(carries == Some(true)) << number;
-                        }
-                    }
+        while next < count {
+            let (carriers, next) = (&mut carriers, &mut next);
+            let looked = self.engine.guarded(|| match self.plan.only_key() {
+                Some((index, key)) => {
+                    reader.keep(carriers, next, |record| index.key(record) == Some(key))
                 }
+                None => reader.keep(carriers, next, |record| self.plan.is_carried_by(record)),
             });
+            if looked.is_none() {
+                *carriers &= !(1 << (*next - 1));
+            }
         }
         carriers
     }
@@ -451,7 +441,8 @@ impl<'a, T: Signal> Execution<'a, T> {
                 let found = self.found(*step, number);
                 self.last.is_none_or(|last| self.comes_before(&last, &found))
             };
-            let locate = |step: Step| Located::new(slots, number, step.slot, step.sequence);
+            let locate =
+                |step: Step| Located::new(slots.at(step.slot), number, step.slot, step.sequence);
             let next = std::iter::from_fn(|| scan.next(&self.plan));
             reader.pin_all(next.filter(is_left).map(locate));
             if reader.pinned().is_empty() {

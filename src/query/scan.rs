@@ -146,7 +146,7 @@ impl<'a, T: Signal> Scan<'a, T> {
             Direction::Down(Down { at, links_from, index, chains: Chains::One(chain), lost })
                 if *at <= *links_from || lost.is_some() =>
             {
-                let walk = Walk::new(&self.view, *index);
+                let walk = Walk::new(self.view, *index);
                 // A copy, which the loop keeps in registers: what it looks at next depends on it.
                 let (mut next, mut looks, mut room) = (*chain, 0, most - ahead.len());
                 let (links_from, simple) = (*links_from, plan.is_simple());
@@ -155,7 +155,7 @@ impl<'a, T: Signal> Scan<'a, T> {
                     && let Some((step, admitted)) = next.hop(&walk, admits, &mut looks)
                 {
                     if admitted && is_new(step, links_from) {
-                        self.view.shard().slots.prefetch_payload(step.slot);
+                        walk.slot(step.slot).prefetch_payload();
                         ahead.push(step);
                         room -= 1;
                     }
@@ -174,7 +174,7 @@ impl<'a, T: Signal> Scan<'a, T> {
         while ahead.len() < most
             && let Some(step) = self.next(plan)
         {
-            slots.prefetch_payload(step.slot);
+            slots.all().at(step.slot).prefetch_payload();
             ahead.push(step);
         }
     }
@@ -295,7 +295,7 @@ impl<'a, T: Signal> Scan<'a, T> {
                 view.admitted_one(*since..(*low).min(down.at), |head| plan.admits(head))
             }
             Direction::Down(down) => down.chains.as_slice().iter().any(|chain| {
-                chain.lost_between(view, *since..*low, down.index, |head| plan.admits(head))
+                chain.lost_between(*view, *since..*low, down.index, |head| plan.admits(head))
             }),
         }
     }
@@ -362,7 +362,7 @@ impl Down {
         plan: &Plan<'_, T>,
         looked_at: &mut u64,
     ) -> Option<Step> {
-        let (walk, simple) = (Walk::new(view, self.index), plan.is_simple());
+        let (walk, simple) = (Walk::new(*view, self.index), plan.is_simple());
         let admits = |head: &Head<T::Indexes>| simple || plan.admits(head);
         loop {
             let (step, admitted) = self.chains.hop(&walk, admits, looked_at)?;

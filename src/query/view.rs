@@ -3,7 +3,7 @@
 use crate::Position;
 use crate::engine::index::Index;
 use crate::engine::reentrancy::{self, Guard};
-use crate::engine::ring::{Head, Pinner, Slot, Slots};
+use crate::engine::ring::{Head, Pinner, Slot};
 use crate::engine::shard::Shard;
 use crate::engine::state::Engine;
 use crate::engine::tuning::{LOOK_AT_MOST, PINS_PER_READER};
@@ -146,10 +146,10 @@ impl<T: Signal> Clone for Located<'_, T> {
 impl<T: Signal> Copy for Located<'_, T> {}
 
 impl<'a, T: Signal> Located<'a, T> {
-    /// Locates a sequence that this slot of this shard has held.
+    /// Locates a sequence that this slot of this shard, which has this number, has held.
     #[inline(always)]
-    pub(crate) fn new(slots: &'a Slots<T>, shard: usize, slot: usize, sequence: u64) -> Self {
-        Self { sequence, shard: shard as u32, number: slot as u32, slot: slots.at(slot) }
+    pub(crate) fn new(slot: Slot<'a, T>, shard: usize, number: usize, sequence: u64) -> Self {
+        Self { sequence, shard: shard as u32, number: number as u32, slot }
     }
 
     #[inline(always)]
@@ -170,7 +170,7 @@ impl<'a, T: Signal> Reader<'a, T> {
         let inside = reentrancy::enter();
         let pinner = engine.pins.register();
         // None of these counts.
-        let pins = [Located::new(&engine.shards[0].slots, 0, 0, 0); PINS_PER_READER];
+        let pins = [Located::new(engine.shards[0].slots.at(0), 0, 0, 0); PINS_PER_READER];
         Self { engine, pinner, pins, count: 0, there: 0, _inside: inside }
     }
 
@@ -191,13 +191,17 @@ impl<'a, T: Signal> Reader<'a, T> {
     pub(crate) fn pin(&mut self, shard: usize, sequence: u64) {
         let slots = &self.engine.shards[shard].slots;
         let slot = slots.slot(slots.place(sequence));
-        self.pin_one(Located::new(slots, shard, slot, sequence));
+        self.pin_one(Located::new(slots.at(slot), shard, slot, sequence));
     }
 
     /// Pins these records, as many as there are pins left. A reader has [`PINS_PER_READER`].
     #[inline(always)]
     pub(crate) fn pin_all(&mut self, records: impl IntoIterator<Item = Located<'a, T>>) {
-        (self.count..PINS_PER_READER).zip(records).for_each(|(_, record)| self.pin_one(record));
+        for (number, record) in (self.count..PINS_PER_READER).zip(records) {
+            self.pins[number] = record;
+            self.pinner.pin(number, record.shard(), record.number as usize);
+            self.count = number + 1;
+        }
     }
 
     /// Pins a record.
@@ -206,18 +210,17 @@ impl<'a, T: Signal> Reader<'a, T> {
     /// If there is no pin left.
     #[inline(always)]
     pub(crate) fn pin_one(&mut self, record: Located<'a, T>) {
-        self.pins[self.count] = record;
-        self.pinner.pin(self.count, record.shard(), record.number as usize);
-        self.count += 1;
+        assert!(self.count < PINS_PER_READER, "no pin is left");
+        self.pin_all([record]);
     }
 
     /// Makes all pins effective, with one fence, and looks which of the records are still there.
     #[inline(always)]
     pub(crate) fn confirm(&mut self) {
         self.pinner.confirm();
-        let mut there = 0;
+        let (shards, mut there) = (&self.engine.shards[..], 0);
         for pin in self.pinned().iter().rev() {
-            let evicted = self.engine.shards[pin.shard()].evicted();
+            let evicted = shards[pin.shard()].evicted();
             let is_there = (planted(Fault::ReaderWithoutReload) || pin.sequence >= evicted)
                 && pin.slot.holds(pin.sequence);
             there = there << 1 | u32::from(is_there);
@@ -235,12 +238,24 @@ impl<'a, T: Signal> Reader<'a, T> {
     /// before its pin took effect.
     #[inline(always)]
     pub(crate) fn look<R>(&self, number: usize, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let is_there = self.there >> number & 1 == 1;
+        let record = self.pins.get(number).filter(|_| self.there >> number & 1 == 1)?;
         // SAFETY: invariant 1. `confirm` saw the record published, and not evicted at a moment
         // after the pin had taken effect. A thread that evicts it later scans the pins, finds this
         // one, and leaves the record in its slot. The pin is still there: `restart` and `read`,
         // after which it may not be, clear the bit.
-        is_there.then(|| unsafe { self.pins[number].slot.read(f) })
+        Some(unsafe { record.slot.read(f) })
+    }
+
+    /// Takes those of the pinned records out of `records` that `accepts` refuses, from the one with
+    /// the number `next` on. If `accepts` panics, `next` is the number after that record's.
+    #[inline(always)]
+    pub(crate) fn keep(&self, records: &mut u32, next: &mut usize, accepts: impl Fn(&T) -> bool) {
+        for number in *next..self.count.min(PINS_PER_READER) {
+            *next = number + 1;
+            if self.look(number, &accepts) == Some(false) {
+                *records &= !(1 << number);
+            }
+        }
     }
 
     /// Does what [`look`](Self::look) does, and then unpins the record.
@@ -255,7 +270,7 @@ impl<'a, T: Signal> Reader<'a, T> {
     /// Reads those of the pinned records for which `records` has a bit, and unpins all.
     #[inline(always)]
     pub(crate) fn read_all(&mut self, records: u32, mut f: impl FnMut(Located<'a, T>, &T)) {
-        for number in 0..self.count {
+        for number in 0..self.count.min(PINS_PER_READER) {
             let pin = self.pins[number];
             self.read(number, |record| {
                 if records >> number & 1 == 1 {

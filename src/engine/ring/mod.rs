@@ -13,7 +13,7 @@ pub(crate) use indexer_lock::{Cursor, IndexerLock, Term};
 pub(crate) use low_watermark::{EvictionCounts, LowWatermark};
 pub(crate) use meta::{Class, RecordMeta};
 pub(crate) use pins::{Pinner, Pins};
-pub(crate) use slot::{Filled, MoveOut, Slot, Slots};
+pub(crate) use slot::{AllSlots, Filled, MoveOut, Slot, Slots};
 pub(crate) use slot_map::{Quarantined, SlotMap};
 #[cfg(all(loom, feature = "__for_tests"))]
 pub use {

@@ -15,6 +15,7 @@ use crate::sync::reserve::{Reserved, reserve, reserve_zeroed};
 use crate::sync::{Cell, Ordering, Snapshot, fence, prefetch, prefetch_to_write};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::Arc;
 
 const LINE: usize = 64;
@@ -50,6 +51,13 @@ pub(crate) struct Slots<T: Signal> {
     moved: Cursor,
     /// The slot map.
     map: Snapshot<SlotMap>,
+}
+
+/// All slots of a shard. A compiler loads their addresses from [`Slots`] anew after each load with
+/// Acquire, and from here once.
+pub(crate) struct AllSlots<'a, T: Signal> {
+    heads: &'a [Head<T::Indexes>],
+    payloads: &'a [Cell<MaybeUninit<T>>],
 }
 
 /// One slot, as a reader uses it.
@@ -201,10 +209,10 @@ impl<T: Signal> Slots<T> {
 
     // --- heads ---
 
-    /// Returns the heads, slot by slot.
-    #[inline]
-    pub(crate) fn all_heads(&self) -> &[Head<T::Indexes>] {
-        &self.heads
+    /// Returns all slots, for a reader that looks at many.
+    #[inline(always)]
+    pub(crate) fn all(&self) -> AllSlots<'_, T> {
+        AllSlots { heads: &self.heads, payloads: &self.payloads }
     }
 
     #[inline]
@@ -262,15 +270,6 @@ impl<T: Signal> Slots<T> {
         }
     }
 
-    /// Prefetches a record for reading.
-    #[inline]
-    pub(crate) fn prefetch_payload(&self, slot: usize) {
-        let start: *const u8 = (&raw const self.payloads[slot]).cast();
-        for line in 0..const { prefetched_lines(size_of::<T>()) } {
-            prefetch(start.wrapping_add(line * LINE));
-        }
-    }
-
     // --- records ---
 
     /// Copies a record to its slot, where the caller publishes it. Panics only before the copy.
@@ -301,7 +300,7 @@ impl<T: Signal> Slots<T> {
     /// Returns a slot, for a reader.
     #[inline(always)]
     pub(crate) fn at(&self, slot: usize) -> Slot<'_, T> {
-        Slot { head: &self.heads[slot], payload: &self.payloads[slot] }
+        self.all().at(slot)
     }
 
     /// Moves the record of a sequence out of its slot and passes it to `take`, unless another thread
@@ -393,6 +392,19 @@ impl<T: Signal> Filled<'_, T> {
     }
 }
 
+impl<'a, T: Signal> AllSlots<'a, T> {
+    #[inline(always)]
+    pub(crate) fn head(&self, slot: usize) -> &'a Head<T::Indexes> {
+        &self.heads[slot]
+    }
+
+    /// Returns a slot.
+    #[inline(always)]
+    pub(crate) fn at(&self, slot: usize) -> Slot<'a, T> {
+        Slot { head: &self.heads[slot], payload: &self.payloads[slot] }
+    }
+}
+
 impl<T: Signal> Clone for Slot<'_, T> {
     fn clone(&self) -> Self {
         *self
@@ -406,6 +418,15 @@ impl<T: Signal> Slot<'_, T> {
     #[inline(always)]
     pub(crate) fn holds(self, sequence: u64) -> bool {
         self.head.holds(sequence)
+    }
+
+    /// Prefetches the record for reading.
+    #[inline(always)]
+    pub(crate) fn prefetch_payload(self) {
+        let start: *const u8 = ptr::from_ref(self.payload).cast();
+        for line in 0..const { prefetched_lines(size_of::<T>()) } {
+            prefetch(start.wrapping_add(line * LINE));
+        }
     }
 
     /// Calls `f` with the record in this slot.

@@ -111,7 +111,7 @@ impl<'a, T: Signal> Execution<'a, T> {
                 && let Some(step) = ahead.pop()
             {
                 *stamp = step.stamp;
-                reader.pin_one(Located::new(slots, shard, step.slot, step.sequence));
+                reader.pin_one(Located::new(slots.at(step.slot), shard, step.slot, step.sequence));
                 count += 1;
                 ahead.rank = ranking.of_next(ahead);
             }

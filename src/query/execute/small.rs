@@ -4,6 +4,7 @@
 //! costs less than to keep all scans open and to merge them.
 
 use super::{Execution, Visitor};
+use crate::engine::ring::Slot;
 use crate::engine::tuning::{PINS_PER_READER, SMALL_ANSWER};
 use crate::query::ahead::Step;
 use crate::query::chain::{Chain, Chains, Walk};
@@ -16,44 +17,44 @@ use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 
-/// The records with one key that the shards have.
-struct Finds<'e, 'a, T: Signal> {
-    execution: &'e Execution<'a, T>,
+/// The number of heads looked at, and whether the answer is partial and cut: see [`Report`].
+type Found = (u64, bool, bool);
+
+/// The records with one key that the shards have, up to [`SMALL_ANSWER`].
+struct Finds<'a, T: Signal> {
     index: usize,
     print: u64,
-    /// The records with their stamps.
-    all: SmallVec<[(u64, Located<'a, T>); SMALL_ANSWER]>,
-    report: Report,
+    /// The records with their stamps, shard by shard, and newest first in each.
+    records: SmallVec<[(u64, Located<'a, T>); SMALL_ANSWER]>,
 }
 
 impl<T: Signal> Execution<'_, T> {
     /// Answers a query for all records with one key, newest first, if there are few.
     ///
-    /// Returns `None` if the query is another one, or if there are more. Nothing has been shown
+    /// Returns false if the query is another one, or if there are more. Nothing has been shown
     /// then. `begun` is where the visible windows of the shards began when the query did.
     #[inline]
     pub(super) fn small_answer(
         &self,
         begun: &[u64],
         visitor: &mut impl Visitor<T>,
-    ) -> Option<Report> {
+        report: &mut Report,
+    ) -> bool {
         if self.has_end() || self.order != Order::Newest || !self.plan.is_simple() {
-            return None;
+            return false;
         }
-        let [KeyPredicate { index, prints, .. }] = &self.plan.keys[..] else { return None };
-        let [print] = prints[..] else { return None };
-        let report = Report { led_by: Some(index_at::<T>(*index).name()), ..Report::default() };
-        let mut finds =
-            Finds { execution: self, index: *index, print, all: SmallVec::new(), report };
-        for (number, &since) in begun.iter().enumerate() {
-            finds.find(number, since)?;
-        }
-        let Finds { all, report, .. } = &mut finds;
+        let [KeyPredicate { index, prints, .. }] = &self.plan.keys[..] else { return false };
+        let [print] = prints[..] else { return false };
+        let mut finds = Finds { index: *index, print, records: SmallVec::new() };
+        let Some(found) = self.find(&mut finds, begun) else { return false };
+        report.led_by = Some(index_at::<T>(*index).name());
+        (report.looked_at, report.partial, report.cut) = found;
+        let records = &mut finds.records[..];
         // No two shards have records with the same stamp, and the sort is stable.
-        all.sort_by_key(|&(stamp, _)| Reverse(stamp));
-        visitor.expect(all.len());
+        records.sort_by_key(|&(stamp, _)| Reverse(stamp));
+        visitor.expect(records.len());
         let mut reader = Reader::new(self.engine);
-        for some in all.chunks(PINS_PER_READER) {
+        for some in records.chunks(PINS_PER_READER) {
             reader.restart();
             reader.pin_all(some.iter().map(|&(_, record)| record));
             reader.confirm();
@@ -66,77 +67,77 @@ impl<T: Signal> Execution<'_, T> {
                 }
             }
         }
-        Some(finds.report)
+        true
+    }
+
+    /// Finds the records of all shards. Returns what the report says of them, or `None` if there are
+    /// too many.
+    #[inline(never)]
+    fn find<'e>(&'e self, finds: &mut Finds<'e, T>, begun: &[u64]) -> Option<Found> {
+        let mut all = (0, false, false);
+        for (number, (shard, &since)) in self.engine.shards.iter().zip(begun).enumerate() {
+            let view = View::open(shard);
+            let (looked_at, partial, cut) = match view.indexed == view.claimed {
+                true => finds.follow(view, number, since)?,
+                false => finds.scan(self, view, number, since)?,
+            };
+            all = (all.0 + looked_at, all.1 | partial, all.2 | cut);
+        }
+        Some(all)
     }
 }
 
-impl<'a, T: Signal> Finds<'_, 'a, T> {
-    /// Finds the records of a shard. Returns `None` if there are too many in all.
-    #[inline(always)]
-    fn find(&mut self, number: usize, since: u64) -> Option<()> {
-        let shard = &self.execution.engine.shards[number];
-        let mut view = View::open(shard);
-        let chain = Chain::open(&view, self.index, self.print, u64::MAX);
-        if planted(Fault::DirectoryBeforeIndexed) {
-            view = View::open(shard);
-        }
-        if view.indexed == view.claimed {
-            self.follow(&view, number, since, chain)
-        } else {
-            self.scan(view, number, since, chain)
-        }
-    }
-
+impl<'a, T: Signal> Finds<'a, T> {
     /// Does what [`scan`](Self::scan) does, in a shard without an unindexed tail.
     #[inline(always)]
-    fn follow(
-        &mut self,
-        view: &View<'a, T>,
-        number: usize,
-        since: u64,
-        mut chain: Chain,
-    ) -> Option<()> {
+    fn follow(&mut self, mut view: View<'a, T>, number: usize, since: u64) -> Option<Found> {
+        let (index, print) = (self.index, self.print);
+        let mut chain = Chain::open(&view, index, print, u64::MAX);
+        if planted(Fault::DirectoryBeforeIndexed) {
+            view = View::open(view.shard());
+        }
         let low = view.low_now();
-        let walk = Walk::new(view, self.index);
-        let mut looked_at = 0;
+        let (walk, mut looked_at) = (Walk::new(view, index), 0);
         while let Some((step, admitted)) = chain.hop(&walk, |_| true, &mut looked_at) {
             if admitted && step.sequence < view.claimed {
-                self.add(view, number, step)?;
+                self.add(walk.slot(step.slot), number, step)?;
             }
         }
-        let Self { index, print, report, .. } = self;
         let is_gone = chain.lost.is_some();
-        report.looked_at += looked_at;
-        report.partial |= is_gone || chain.continues_evicted;
-        report.partial |= *index == 0 && view.index.ghosts.contains(*print);
-        report.cut |= is_gone || !view.is_current();
-        report.cut |= since < low && chain.lost_between(view, since..low, *index, |_| true);
-        Some(())
+        let is_ghost = index == 0 && view.index.ghosts.contains(print);
+        let left = || since < low && chain.lost_between(view, since..low, index, |_| true);
+        let partial = is_gone || chain.continues_evicted || is_ghost;
+        Some((looked_at, partial, is_gone || !view.is_current() || left()))
     }
 
     /// Finds the records of a shard, those of its unindexed tail first. Returns `None` if there are
     /// too many in all.
     #[inline(never)]
-    fn scan(&mut self, view: View<'a, T>, number: usize, since: u64, chain: Chain) -> Option<()> {
+    fn scan(
+        &mut self,
+        execution: &Execution<'_, T>,
+        view: View<'a, T>,
+        number: usize,
+        since: u64,
+    ) -> Option<Found> {
+        let chain = Chain::open(&view, self.index, self.print, u64::MAX);
+        let slots = &view.shard().slots;
         let mut scan = Scan::down(view, since, &(0..u64::MAX), self.index, Chains::One(chain));
-        while let Some(step) = scan.next(&self.execution.plan) {
-            self.add(&view, number, step)?;
+        while let Some(step) = scan.next(&execution.plan) {
+            self.add(slots.all().at(step.slot), number, step)?;
         }
-        self.report.looked_at += scan.looked_at;
-        self.report.partial |= scan.is_partial();
-        self.report.cut |= !scan.is_current() || scan.is_cut(&self.execution.plan);
-        Some(())
+        let cut = !scan.is_current() || scan.is_cut(&execution.plan);
+        Some((scan.looked_at, scan.is_partial(), cut))
     }
 
     /// Adds a record of a shard. Returns `None` if there are too many in all.
     #[inline(always)]
-    fn add(&mut self, view: &View<'a, T>, shard: usize, step: Step) -> Option<()> {
-        if self.all.len() == SMALL_ANSWER {
+    fn add(&mut self, slot: Slot<'a, T>, shard: usize, step: Step) -> Option<()> {
+        if self.records.len() == SMALL_ANSWER {
             return None;
         }
-        let slots = &view.shard().slots;
-        slots.prefetch_payload(step.slot);
-        self.all.push((step.stamp, Located::new(slots, shard, step.slot, step.sequence)));
+        slot.prefetch_payload();
+        self.records.push((step.stamp, Located::new(slot, shard, step.slot, step.sequence)));
         Some(())
     }
 }
