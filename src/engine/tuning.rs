@@ -285,6 +285,13 @@ pub(crate) const FIRST_PIN_BLOCK: usize = sized(8, 1) as usize;
 /// looks at 64 heads twice.
 pub(crate) const SMALL_ANSWER: usize = sized(64, 3) as usize;
 
+/// The same for a query with a limit above this. Fewer, because such a query more often asks for the
+/// newest of many records.
+///
+/// Measured: with it, a trace of eight spans copied out takes 0.73 to 0.76 of the time. The last 100
+/// of 500 errors, which are looked for in vain up to here, take 1,100 instructions of 47,500 more.
+pub(crate) const SMALL_LIMITED: usize = sized(16, 2) as usize;
+
 /// The most bytes that an answer reserves for copies of records before it has found them: a query's
 /// limit says little of how many there are.
 ///

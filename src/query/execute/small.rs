@@ -5,7 +5,7 @@
 
 use super::{Execution, Visitor};
 use crate::engine::ring::Slot;
-use crate::engine::tuning::{PINS_PER_READER, SMALL_ANSWER};
+use crate::engine::tuning::{PINS_PER_READER, SMALL_ANSWER, SMALL_LIMITED};
 use crate::query::ahead::Step;
 use crate::query::chain::{Chain, Chains, Walk};
 use crate::query::plan::KeyPredicate;
@@ -20,10 +20,12 @@ use std::cmp::Reverse;
 /// The number of heads looked at, and whether the answer is partial and cut: see [`Report`].
 type Found = (u64, bool, bool);
 
-/// The records with one key that the shards have, up to [`SMALL_ANSWER`].
+/// The records with one key that the shards have.
 struct Finds<'a, T: Signal> {
     index: usize,
     print: u64,
+    /// The most records that are kept.
+    most: usize,
     /// The records with their stamps, shard by shard, and newest first in each.
     records: SmallVec<[(u64, Located<'a, T>); SMALL_ANSWER]>,
 }
@@ -40,12 +42,18 @@ impl<T: Signal> Execution<'_, T> {
         visitor: &mut impl Visitor<T>,
         report: &mut Report,
     ) -> bool {
-        if self.has_end() || self.order != Order::Newest || !self.plan.is_simple() {
+        if self.bounds.is_some() || self.order != Order::Newest || !self.plan.is_simple() {
             return false;
         }
+        let most = match self.limit {
+            usize::MAX => SMALL_ANSWER,
+            // Fewer than the limit, so that it leaves nothing out.
+            limit if limit > SMALL_LIMITED => SMALL_LIMITED,
+            _ => return false,
+        };
         let [KeyPredicate { index, prints, .. }] = &self.plan.keys[..] else { return false };
         let [print] = prints[..] else { return false };
-        let mut finds = Finds { index: *index, print, records: SmallVec::new() };
+        let mut finds = Finds { index: *index, print, most, records: SmallVec::new() };
         let Some(found) = self.find(&mut finds, begun) else { return false };
         report.led_by = Some(index_at::<T>(*index).name());
         (report.looked_at, report.partial, report.cut) = found;
@@ -133,7 +141,7 @@ impl<'a, T: Signal> Finds<'a, T> {
     /// Adds a record of a shard. Returns `None` if there are too many in all.
     #[inline(always)]
     fn add(&mut self, slot: Slot<'a, T>, shard: usize, step: Step) -> Option<()> {
-        if self.records.len() == SMALL_ANSWER {
+        if self.records.len() >= self.most {
             return None;
         }
         slot.prefetch_payload();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::TraceId;
-use crate::engine::tuning::SMALL_ANSWER;
+use crate::engine::tuning::{SMALL_ANSWER, SMALL_LIMITED};
 use crate::query::builder::Query;
 use crate::signal::{LogRecord, Severity};
 use crate::store::StoreBuilder;
@@ -233,8 +233,16 @@ fn small_and_large_answers_are_the_same() {
             };
             let expected: Vec<u64> = (0..records).rev().map(|number| 3 * number).collect();
             assert_eq!(times(of_trace()), expected, "{records} records, {tail} not indexed");
-            // A query with a limit is not answered at once.
-            assert_eq!(times(of_trace().limit(10_000)), expected);
+            for limit in [1, 8, SMALL_LIMITED, SMALL_LIMITED + 1, 65, 10_000] {
+                let first = &expected[..expected.len().min(limit)];
+                assert_eq!(times(of_trace().limit(limit)), first, "at most {limit}");
+                let report = of_trace().limit(limit).for_each(|_, _| ()).unwrap();
+                // A query that ends with the last record does not see that it is.
+                assert!(
+                    records == limit as u64 || report.next.is_some() == (records > limit as u64)
+                );
+                assert_eq!((report.missed, report.bookmark), (0, None));
+            }
             let even = |log: &LogRecord| log.time_unix_nanos().is_multiple_of(2);
             let expected: Vec<u64> =
                 expected.into_iter().filter(|time| time.is_multiple_of(2)).collect();
