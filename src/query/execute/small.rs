@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use std::cmp::Reverse;
 
 /// The number of heads looked at, and whether the answer is partial and cut: see [`Report`].
-type Found = (u64, bool, bool);
+type Searched = (u64, bool, bool);
 
 /// The records with one key that the shards have.
 struct Finds<'a, T: Signal> {
@@ -81,7 +81,7 @@ impl<T: Signal> Execution<'_, T> {
     /// Finds the records of all shards. Returns what the report says of them, or `None` if there are
     /// too many.
     #[inline(never)]
-    fn find<'e>(&'e self, finds: &mut Finds<'e, T>, begun: &[u64]) -> Option<Found> {
+    fn find<'e>(&'e self, finds: &mut Finds<'e, T>, begun: &[u64]) -> Option<Searched> {
         let mut all = (0, false, false);
         for (number, (shard, &since)) in self.engine.shards.iter().zip(begun).enumerate() {
             let view = View::open(shard);
@@ -98,7 +98,7 @@ impl<T: Signal> Execution<'_, T> {
 impl<'a, T: Signal> Finds<'a, T> {
     /// Does what [`scan`](Self::scan) does, in a shard without an unindexed tail.
     #[inline(always)]
-    fn follow(&mut self, mut view: View<'a, T>, number: usize, since: u64) -> Option<Found> {
+    fn follow(&mut self, mut view: View<'a, T>, number: usize, since: u64) -> Option<Searched> {
         let (index, print) = (self.index, self.print);
         let mut chain = Chain::open(&view, index, print, u64::MAX);
         if planted(Fault::DirectoryBeforeIndexed) {
@@ -127,7 +127,7 @@ impl<'a, T: Signal> Finds<'a, T> {
         view: View<'a, T>,
         number: usize,
         since: u64,
-    ) -> Option<Found> {
+    ) -> Option<Searched> {
         let chain = Chain::open(&view, self.index, self.print, u64::MAX);
         let slots = &view.shard().slots;
         let mut scan = Scan::down(view, since, &(0..u64::MAX), self.index, Chains::One(chain));
