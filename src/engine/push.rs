@@ -40,7 +40,8 @@ impl<T: Signal> Engine<T> {
             if !self.plain
                 && let Some(predicate) = &self.class_predicate
             {
-                // Until the predicate has returned, it has counted nothing that `uncount` takes back.
+                // If the predicate panics it has counted nothing, and with this class `uncount`
+                // takes nothing back.
                 entry.class = Class::Picked;
                 if predicate.matches(pushed) {
                     pushed.detach();

@@ -74,11 +74,10 @@ type Parts<'a, T> = SmallVec<[Part<'a, T>; 4]>;
 
 impl<'a, T: Signal> Execution<'a, T> {
     pub(super) fn run(&self, visitor: &mut impl Visitor<T>) -> Report {
-        let (shards, mut report) = (&self.engine.shards, Report::default());
         if self.limit == 0 {
-            report = self.limit_zero();
-            return report;
+            return self.limit_zero();
         }
+        let (shards, mut report) = (&self.engine.shards, Report::default());
         // Index the unindexed tails now: a thread inside the engine, as this one is once it has a
         // `Reader`, does no indexing.
         (0..shards.len()).for_each(|number| self.engine.index_long_tail(number));

@@ -79,8 +79,8 @@ pub struct Report {
     /// The index that drove the query; `None` if it scanned slot by slot.
     pub led_by: Option<&'static str>,
     /// How many slot heads the query looked at: its cost, apart from the records that it showed. A
-    /// query for all records of one key that finds more than 64 begins again, and one with a limit
-    /// above 16 if it finds more than 16; the heads that it looked at before do not count.
+    /// query for the records of one key begins again if the index leads it to more than 64 of them,
+    /// or to more than 16 with a limit above 16. The heads that it looked at before do not count.
     pub looked_at: u64,
 }
 

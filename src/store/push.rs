@@ -79,9 +79,10 @@ impl<T: Signal> Store<T> {
         }
         match engine.claim(slice::from_ref(&meta), on_full) {
             Ok(claim) => {
+                // By reference: `Engine::publish`, which takes the record by value, copies it once
+                // more.
                 // SAFETY: this function owns the record, and forgets it before it publishes. Between
-                // the copy and that, nothing panics (invariant 3). By value, as `Engine::publish`
-                // takes the record, it would be copied once more.
+                // the copy and that, nothing panics (invariant 3).
                 let filled = unsafe { engine.fill(claim, &raw const record) };
                 std::mem::forget(record);
                 engine.publish_filled(claim, filled, &meta);

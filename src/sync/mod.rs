@@ -248,18 +248,18 @@ macro_rules! prefetch {
         $(#[$doc])*
         #[inline(always)]
         pub(crate) fn $name<T>(at: *const T) {
-            #[cfg(all(target_arch = "x86_64", not(loom)))]
+            #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
             // SAFETY: A prefetch is a hint. It has no effect on the program's state and cannot
             // fault, whatever the address. Processors that lack the instruction execute a no-op.
             unsafe {
                 std::arch::asm!(concat!($x86_64, " [{}]"), in(reg) at.addr(), options(nostack, preserves_flags, nomem));
             }
-            #[cfg(all(target_arch = "aarch64", not(loom)))]
+            #[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
             // SAFETY: As above.
             unsafe {
                 std::arch::asm!(concat!("prfm ", $aarch64, ", [{}]"), in(reg) at.addr(), options(nostack, preserves_flags, nomem));
             }
-            #[cfg(any(loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+            #[cfg(any(loom, miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
             let _ = at;
         }
     };

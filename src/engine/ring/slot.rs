@@ -272,7 +272,8 @@ impl<T: Signal> Slots<T> {
 
     // --- records ---
 
-    /// Copies a record to its slot, where the caller publishes it. Panics only before the copy.
+    /// Copies a record to its slot, where the caller publishes it. Panics only before the copy, except
+    /// that under loom the cell itself checks for races.
     ///
     /// # Safety
     /// The caller owns the record, and forgets it before it publishes. It owns a claim on a

@@ -17,8 +17,13 @@ use crate::sync::fault::{Fault, planted};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 
-/// The number of heads looked at, and whether the answer is partial and cut: see [`Report`].
-type Searched = (u64, bool, bool);
+/// What a search adds to the [`Report`].
+#[derive(Default)]
+struct Searched {
+    looked_at: u64,
+    partial: bool,
+    cut: bool,
+}
 
 /// The records with one key that the shards have.
 struct Finds<'a, T: Signal> {
@@ -54,9 +59,10 @@ impl<T: Signal> Execution<'_, T> {
         let [KeyPredicate { index, prints, .. }] = &self.plan.keys[..] else { return false };
         let [print] = prints[..] else { return false };
         let mut finds = Finds { index: *index, print, most, records: SmallVec::new() };
-        let Some(found) = self.find(&mut finds, begun) else { return false };
+        let Some(searched) = self.find(&mut finds, begun) else { return false };
         report.led_by = Some(index_at::<T>(*index).name());
-        (report.looked_at, report.partial, report.cut) = found;
+        report.looked_at = searched.looked_at;
+        (report.partial, report.cut) = (searched.partial, searched.cut);
         let records = &mut finds.records[..];
         // No two shards have records with the same stamp, and the sort is stable.
         records.sort_by_key(|&(stamp, _)| Reverse(stamp));
@@ -82,14 +88,16 @@ impl<T: Signal> Execution<'_, T> {
     /// too many.
     #[inline(never)]
     fn find<'e>(&'e self, finds: &mut Finds<'e, T>, begun: &[u64]) -> Option<Searched> {
-        let mut all = (0, false, false);
+        let mut all = Searched::default();
         for (number, (shard, &since)) in self.engine.shards.iter().zip(begun).enumerate() {
             let view = View::open(shard);
-            let (looked_at, partial, cut) = match view.indexed == view.claimed {
+            let one = match view.indexed == view.claimed {
                 true => finds.follow(view, number, since)?,
                 false => finds.scan(self, view, number, since)?,
             };
-            all = (all.0 + looked_at, all.1 | partial, all.2 | cut);
+            all.looked_at += one.looked_at;
+            all.partial |= one.partial;
+            all.cut |= one.cut;
         }
         Some(all)
     }
@@ -115,7 +123,8 @@ impl<'a, T: Signal> Finds<'a, T> {
         let is_ghost = index == 0 && view.index.ghosts.contains(print);
         let left = || since < low && chain.lost_between(view, since..low, index, |_| true);
         let partial = is_gone || chain.continues_evicted || is_ghost;
-        Some((looked_at, partial, is_gone || !view.is_current() || left()))
+        let cut = is_gone || !view.is_current() || left();
+        Some(Searched { looked_at, partial, cut })
     }
 
     /// Finds the records of a shard, those of its unindexed tail first. Returns `None` if there are
@@ -135,7 +144,7 @@ impl<'a, T: Signal> Finds<'a, T> {
             self.add(slots.all().at(step.slot), number, step)?;
         }
         let cut = !scan.is_current() || scan.is_cut(&execution.plan);
-        Some((scan.looked_at, scan.is_partial(), cut))
+        Some(Searched { looked_at: scan.looked_at, partial: scan.is_partial(), cut })
     }
 
     /// Adds a record of a shard. Returns `None` if there are too many in all.
