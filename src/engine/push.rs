@@ -17,6 +17,7 @@ use std::time::Instant;
 impl<T: Signal> Engine<T> {
     /// Computes what the engine needs to know of a record. This runs user code, so it happens
     /// before anything is claimed (invariant 5).
+    #[cfg(any(test, feature = "async"))]
     #[inline(always)]
     pub(crate) fn meta(&self, record: &mut T) -> Result<RecordMeta<T>, Rejection> {
         let mut meta = RecordMeta::new();
@@ -255,6 +256,7 @@ impl<T: Signal> Engine<T> {
     }
 
     /// Writes a record into the slot of a claim of one, and publishes it.
+    #[cfg(any(test, feature = "async"))]
     pub(crate) fn publish(&self, claim: Claim, record: T, meta: &RecordMeta<T>) {
         // SAFETY: this function owns the record, and forgets it before it publishes. Between the
         // copy and that, nothing panics (invariant 3).
