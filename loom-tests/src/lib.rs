@@ -47,7 +47,7 @@ impl Signal for Record {
 }
 
 /// Returns a builder for a store with one shard and without a thread, as small as the model allows.
-pub fn small(capacity: usize, slack: usize) -> StoreBuilder<Record> {
+pub fn small<T: Signal>(capacity: usize, slack: usize) -> StoreBuilder<T> {
     Store::builder().capacity(capacity).shards(1).slack(slack).manual()
 }
 

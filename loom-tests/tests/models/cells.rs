@@ -2,7 +2,7 @@
 //! reader looks for it.
 
 use loom::thread;
-use slipring::{Index, Key, Signal, Store};
+use slipring::{Index, Key, Signal};
 use slipring_loom_tests::{Record, assert_caught, assert_caught_at, explore, small};
 
 fn model(key: u64, second: u64, third: u64, bits: u32) {
@@ -101,8 +101,7 @@ impl Signal for Both {
 #[test]
 fn two_indexes_agree_at_every_instant() {
     explore("two indexes", 1, || {
-        let store: Store<Both> =
-            Store::builder().capacity(2).shards(1).slack(1).manual().build().unwrap();
+        let store = small(2, 1).build().unwrap();
         store.push(Both { one: 1, other: 1 }).unwrap();
         store.push(Both { one: 1, other: 2 }).unwrap();
         store.flush().unwrap();

@@ -8,7 +8,6 @@
 use futures_core::Stream;
 use loom::future::block_on;
 use loom::thread;
-use slipring::Store;
 use slipring::error::StreamError;
 use slipring::store::Evictions;
 use slipring_loom_tests::{DEADLOCK, Dropped, Record, assert_caught, explore, small};
@@ -200,8 +199,7 @@ fn a_stream_that_is_opened_during_a_takeover_is_owed_what_it_is_sent() {
 fn each_record_is_dropped_once_when_the_subscriber_leaves() {
     explore("stream, without its subscriber", 2, || {
         let drops = Arc::new(AtomicUsize::new(0));
-        let store: Store<Dropped> =
-            Store::builder().capacity(1).shards(1).slack(2).manual().build().unwrap();
+        let store = small(1, 2).build().unwrap();
         let evictions = store.evictions(2).unwrap();
         store.push(Dropped(Arc::clone(&drops))).unwrap();
         let producer = {

@@ -60,7 +60,7 @@ fn a_reclaim_wakes_a_pushing_task() {
 #[test]
 fn shutdown_wakes_a_follower() {
     explore("following at shutdown", 1, || {
-        let store = small(4, 1).build().unwrap();
+        let store = small::<Record>(4, 1).build().unwrap();
         let mut follower = store.follow(|query| query).unwrap();
         let closer = thread::spawn(move || store.shutdown().unwrap());
         assert!(follower.recv().unwrap().is_none());

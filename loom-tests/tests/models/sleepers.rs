@@ -97,7 +97,8 @@ fn another_thread_takes_over_from_a_stalled_lock_holder() {
     });
 }
 
-/// As before, with a record that may be dropped twice without harm.
+/// Another thread takes over while this one moves a record out. The record may be dropped twice
+/// without harm, so that its drops can be counted.
 #[test]
 fn a_record_is_moved_out_once_though_another_thread_takes_over() {
     explore("relief, drops", 2, || {
@@ -105,15 +106,7 @@ fn a_record_is_moved_out_once_though_another_thread_takes_over() {
         let record = || Dropped(Arc::clone(&drops));
         // These are never dropped, so the count of owners does not fall to 0.
         (0..2).for_each(|_| std::mem::forget(record()));
-        let store: Store<Dropped> = Store::builder()
-            .capacity(1)
-            .shards(1)
-            .slack(1)
-            .spare_slots(2)
-            .patience(Some(Duration::ZERO))
-            .manual()
-            .build()
-            .unwrap();
+        let store = small(1, 1).spare_slots(2).patience(Some(Duration::ZERO)).build().unwrap();
         store.push(record()).unwrap();
         store.push(record()).unwrap();
         let other = {

@@ -2,7 +2,6 @@
 //! records are evicted; producers that compete for bytes.
 
 use loom::thread;
-use slipring::Store;
 use slipring::store::EvictReason;
 use slipring_loom_tests::{DEADLOCK, Record, assert_caught, explore, lookup, small};
 use std::sync::Arc;
@@ -72,14 +71,7 @@ fn producers_compete_for_bytes() {
     explore("bytes", 2, || {
         let size = size_of::<Record>();
         // The store keeps one record, and admits one more until the first has been dropped.
-        let store: Store<Record> = Store::builder()
-            .capacity(2)
-            .shards(1)
-            .slack(2)
-            .manual()
-            .max_bytes(2 * size)
-            .build()
-            .unwrap();
+        let store = small(2, 2).max_bytes(2 * size).build().unwrap();
         let producers: Vec<_> = (1..=2)
             .map(|key| {
                 let store = store.clone();
