@@ -36,7 +36,7 @@ impl<T: Signal> Engine<T> {
         meta.class = Class::Rest;
         let (entry, pushed) = (&mut *meta, &mut *record);
         // Filled in place: a value returned through the catch would be written and read once more.
-        // Captured by `move`, which takes one reference for it and not one for each field.
+        // `move` captures one reference to the metadata, and not one to each of its fields.
         let filled = self.guarded(move || {
             if !self.plain
                 && let Some(predicate) = &self.class_predicate

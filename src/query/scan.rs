@@ -174,7 +174,7 @@ impl<'a, T: Signal> Scan<'a, T> {
         while ahead.len() < most
             && let Some(step) = self.next(plan)
         {
-            slots.all().at(step.slot).prefetch_payload();
+            slots.at(step.slot).prefetch_payload();
             ahead.push(step);
         }
     }

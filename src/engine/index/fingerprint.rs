@@ -121,9 +121,11 @@ impl Fingerprints {
         (hash & self.mask).max(RESERVED)
     }
 
-    /// Not inlined: only then is the loop over a record's indexes sure to be short enough to be
-    /// unrolled, so that each key's kind is known. In one of two programs it was not, and a push of a
-    /// flat record with three keys took 614 instructions in place of 528.
+    /// Hashes a text or bytes.
+    ///
+    /// Not inlined, so that the loop over a record's indexes is short enough to be unrolled, and the
+    /// kind of each key is known. With it inlined, the loop stayed a loop in one of two programs, and
+    /// a push of a flat record with three keys took 614 instructions in place of 528.
     #[inline(never)]
     fn of_bytes(&self, key: &[u8], kind: u128, long: &SipHasher13) -> u64 {
         if key.len() > WORDS * WORD {

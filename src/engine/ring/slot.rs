@@ -394,6 +394,7 @@ impl<T: Signal> Filled<'_, T> {
 }
 
 impl<'a, T: Signal> AllSlots<'a, T> {
+    /// Returns the head of a slot.
     #[inline(always)]
     pub(crate) fn head(&self, slot: usize) -> &'a Head<T::Indexes> {
         &self.heads[slot]

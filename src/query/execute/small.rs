@@ -91,9 +91,10 @@ impl<T: Signal> Execution<'_, T> {
         let mut all = Searched::default();
         for (number, (shard, &since)) in self.engine.shards.iter().zip(begun).enumerate() {
             let view = View::open(shard);
-            let one = match view.indexed == view.claimed {
-                true => finds.follow(view, number, since)?,
-                false => finds.scan(self, view, number, since)?,
+            let one = if view.indexed == view.claimed {
+                finds.follow(view, number, since)?
+            } else {
+                finds.scan(self, view, number, since)?
             };
             all.looked_at += one.looked_at;
             all.partial |= one.partial;
@@ -141,7 +142,7 @@ impl<'a, T: Signal> Finds<'a, T> {
         let slots = &view.shard().slots;
         let mut scan = Scan::down(view, since, &(0..u64::MAX), self.index, Chains::One(chain));
         while let Some(step) = scan.next(&execution.plan) {
-            self.add(slots.all().at(step.slot), number, step)?;
+            self.add(slots.at(step.slot), number, step)?;
         }
         let cut = !scan.is_current() || scan.is_cut(&execution.plan);
         Some(Searched { looked_at: scan.looked_at, partial: scan.is_partial(), cut })
